@@ -1,0 +1,41 @@
+# Two targets do everything on a machine that has Python 3.11 with venv, make and git: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help demo demo-stop test lint format bench lock clean
+
+help: ## what can be made
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1  /p' $(MAKEFILE_LIST) | expand -t 20
+
+# pip installs the pinned set with hashes; the stamp is newer than what it was made from.
+$(VENV)/.installed: pyproject.toml requirements-dev.lock
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --require-hashes --requirement requirements-dev.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+test: $(VENV)/.installed ## run the whole suite, unit and integration
+	@$(BIN)/python tests/debian.py
+	$(BIN)/pytest $(TESTS)
+
+lint: $(VENV)/.installed ## format check, ruff, mypy strict, import-linter
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy packhorse mirror release tests bench
+	$(BIN)/lint-imports --no-cache
+
+format: $(VENV)/.installed ## let ruff put the code in order
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.installed ## measure: BENCH=name runs one, BENCH_JSON=file keeps the rows
+	@$(BIN)/python -m bench
+
+lock: $(VENV)/.installed ## renew requirements-dev.lock within the bounds of pyproject.toml
+	$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes --python-version 3.11 \
+	  --no-header --no-annotate --upgrade --quiet --output-file requirements-dev.lock
+
+clean: ## remove what was made here (the demo's state too)
+	rm -rf $(VENV) .packhorse build *.egg-info .mypy_cache .ruff_cache .pytest_cache

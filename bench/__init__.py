@@ -1,0 +1,1 @@
+"""One module per benchmark; each prints ratios measured in one run."""

@@ -1,0 +1,1 @@
+"""The index: configure it, run it, fill it, guard it."""

@@ -1,0 +1,62 @@
+"""The only place that turns an exception into words and an exit status, and draws progress."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from packhorse.errors import PackhorseError
+
+
+def run(command: click.Command) -> None:
+    """Run `command` as the whole program: two lines for expected trouble, a traceback for a bug.
+
+    Exit status: 0, the error's own (1 unless it says otherwise), 2 for wrong usage, 130 for Ctrl-C.
+    """
+    try:
+        sys.exit(command.main(standalone_mode=False) or 0)
+    except PackhorseError as error:
+        show(error)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("Interrupted.\nNothing is left half done: run the command again.", err=True)
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of a pipe has gone, such as `release logs local | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+
+
+def show(error: PackhorseError) -> None:
+    """Print `error` on stderr: its detail, what happened, what to do now."""
+    if error.detail:
+        click.echo(error.detail.rstrip(), err=True)
+    click.echo(f"{_style('Error:', 'red')} {error.message}", err=True)
+    click.echo(f"{_style('Hint:', 'cyan')} {error.hint}", err=True)
+
+
+def _style(text: str, colour: str) -> str:
+    return text if os.environ.get("NO_COLOR") else click.style(text, fg=colour, bold=True)
+
+
+def emit_json(value: object) -> None:
+    """Print `value` on stdout as indented JSON, keys in the order they were given."""
+    click.echo(json.dumps(value, indent=2))
+
+
+@contextmanager
+def working(text: str) -> Iterator[None]:
+    """Show that `text` is going on: a spinner on a terminal, else one line on stderr."""
+    if not sys.stderr.isatty():
+        click.echo(text, err=True)
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(text):
+        yield

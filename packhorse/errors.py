@@ -1,0 +1,18 @@
+"""What went wrong and what to do now, as one exception."""
+
+
+class PackhorseError(Exception):
+    """Expected trouble, shown to the user in two lines and without a traceback.
+
+    `message` says what happened and names the file, key or URL at fault; `hint` says what to do
+    now; `detail` holds lines that help to find the cause (a tool's output, an application's log)
+    and is shown above the two. `exit_code` is the exit status of the command, never 0.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str, *, detail: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.detail = detail

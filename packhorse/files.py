@@ -1,0 +1,42 @@
+"""Where state lives, and files that others see whole or not at all."""
+
+import contextlib
+import os
+import secrets
+from pathlib import Path
+
+
+def home() -> Path:
+    """The one folder of all state: `$PACKHORSE_HOME`, else `~/.packhorse`. Absolute, may not exist."""
+    return Path(os.environ.get("PACKHORSE_HOME") or Path.home() / ".packhorse").absolute()
+
+
+def write_whole(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """Replace `path` by `data` in one step that survives a power cut (temporary name, fsync, rename).
+
+    The file has exactly `mode` from its first byte on, whatever the umask: a secret is never
+    readable by others, not even for a moment. Raises OSError (a full disk leaves the old file).
+    """
+    scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode & 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(descriptor, mode)
+            file.write(data)
+            file.flush()
+            os.fsync(descriptor)
+        scratch.replace(path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            scratch.unlink()
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames and deletions inside `folder` durable (fsync of the directory, see fsync(2))."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,81 @@
+"""An argument list in, a finished process out; never a shell."""
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A process that has ended: its exit status and what it printed, both streams decoded leniently."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+    @property
+    def output(self) -> str:
+        """Everything it printed, for an error's detail."""
+        return f"{self.stdout}{self.stderr}".strip()
+
+
+class Runner(Protocol):
+    """Runs a program to its end. Tests pass a fake of their own."""
+
+    def __call__(
+        self,
+        command: Sequence[str],
+        *,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> Finished:
+        """Run `command` with exactly `env` (None: our own environment) and no standard input."""
+
+
+def run(
+    command: Sequence[str],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+) -> Finished:
+    """Run `command` to its end. Raises FileNotFoundError when there is no such program."""
+    done = subprocess.run(
+        command,
+        cwd=cwd,
+        env=None if env is None else dict(env),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
+    return Finished(done.returncode, done.stdout, done.stderr)
+
+
+def installer_environment(index_url: str, home: Path) -> dict[str, str]:
+    """Our environment, with pip and uv tied to one index and to nothing else.
+
+    Settings of the user or the machine that add places to install from (`extra-index-url`,
+    `find-links`) are left out: a second place is how dependency confusion happens (pip #8606).
+    What concerns the network (proxies, certificates) stays.
+    """
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PIP_", "UV_")) or name in {"PIP_CERT", "UV_CACHE_DIR"}
+    }
+    return {
+        "UV_CACHE_DIR": str(home / "cache" / "uv"),
+        **kept,
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_INDEX_URL": index_url,
+        "PIP_NO_INPUT": "1",
+        "UV_DEFAULT_INDEX": index_url,
+        "UV_NO_CONFIG": "1",
+        "UV_NO_PROGRESS": "1",
+        "UV_PYTHON_DOWNLOADS": "never",
+    }

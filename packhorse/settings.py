@@ -1,0 +1,65 @@
+"""A TOML file in, one frozen object out; a mistake is named by its full path and the nearest known key."""
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_origin
+
+import pydantic
+from pydantic_core import ErrorDetails
+
+from packhorse.errors import PackhorseError
+
+
+class Settings(pydantic.BaseModel):
+    """A table of a configuration file: frozen, typed, without unknown keys."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+T = TypeVar("T", bound=Settings)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The content of `path`, {} when there is no such file. Raises PackhorseError for bad TOML."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise PackhorseError(f"{path}: {error}", "Correct the file: it is not valid TOML.") from error
+
+
+def parse(model: type[T], data: Mapping[str, Any], where: str) -> T:
+    """`data` as a frozen `model`; `where` (a path, perhaps with a table's name) starts every message.
+
+    Raises PackhorseError that names every wrong key: `release.toml: targets.prodution: unknown
+    key, did you mean "production"?`
+    """
+    try:
+        return model.model_validate(data)
+    except pydantic.ValidationError as error:
+        problems = [_sentence(model, problem, where) for problem in error.errors()]
+        raise PackhorseError("\n".join(problems), f"Correct {where} and run the command again.") from None
+
+
+def _sentence(model: type[Settings], problem: ErrorDetails, where: str) -> str:
+    location = [str(part) for part in problem["loc"] if part != "[key]"]
+    key = ".".join(location)
+    if problem["type"] != "extra_forbidden":
+        return f"{where}: {key}: {problem['msg'][:1].lower()}{problem['msg'][1:]}"
+    near = difflib.get_close_matches(location[-1], _known_keys(model, location[:-1]), 1)
+    return f"{where}: {key}: unknown key" + (f', did you mean "{near[0]}"?' if near else "")
+
+
+def _known_keys(annotation: object, path: list[str]) -> list[str]:
+    """The keys that the table at `path` below a value of type `annotation` may have."""
+    if isinstance(annotation, type) and issubclass(annotation, Settings):
+        if not path:
+            return list(annotation.model_fields)
+        field = annotation.model_fields.get(path[0])
+        return _known_keys(field.annotation, path[1:]) if field else []
+    # Below a mapping or a list, one part of the path is a name that the user chose, or a position.
+    below = path[1:] if get_origin(annotation) in {dict, Mapping, list, tuple} else path
+    return [key for part in get_args(annotation) for key in _known_keys(part, below)]

@@ -1,0 +1,1 @@
+"""The pipeline: build, upload, deploy."""
