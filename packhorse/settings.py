@@ -48,7 +48,8 @@ def _sentence(model: type[Settings], problem: ErrorDetails, where: str) -> str:
     location = [str(part) for part in problem["loc"] if part != "[key]"]
     key = ".".join(location)
     if problem["type"] != "extra_forbidden":
-        return f"{where}: {key}: {problem['msg'][:1].lower()}{problem['msg'][1:]}"
+        said = problem["msg"].removeprefix("Value error, ")  # pydantic's mark for our own validators
+        return f"{where}: {key}: {said[:1].lower()}{said[1:]}"
     near = difflib.get_close_matches(location[-1], _known_keys(model, location[:-1]), 1)
     return f"{where}: {key}: unknown key" + (f', did you mean "{near[0]}"?' if near else "")
 

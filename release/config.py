@@ -1,0 +1,139 @@
+"""release.toml (or [tool.release] of pyproject.toml) in, a frozen ReleaseConfig out."""
+
+import difflib
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from packaging.utils import canonicalize_name
+from pydantic import AfterValidator, Field, StringConstraints
+
+from packhorse import settings
+from packhorse.errors import PackhorseError
+
+UNIX_SOCKET = "unix"
+_BIND = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[^\s:\[\]/]+):(?P<port>[0-9]{1,5})")
+
+
+def _known_bind(text: str) -> str:
+    matched = _BIND.fullmatch(text)
+    if text != UNIX_SOCKET and not (matched and int(matched["port"]) <= 65535):
+        raise ValueError(f'"{text}" is neither "unix" nor HOST:PORT such as "127.0.0.1:8000"')
+    return text
+
+
+def _web_address(text: str) -> str:
+    if not re.match(r"https?://[^/@\s]+(/\S*)?$", text):
+        # The text stays out of the message: it may hold a password, which does not belong there at all.
+        raise ValueError('needs an address without a user, such as "https://pypi.example.com/company/dev"')
+    return text.rstrip("/").removesuffix("/+simple")
+
+
+AppName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=40)]
+Address = Annotated[str, AfterValidator(_web_address)]
+VariableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class Health(settings.Settings):
+    """What a new release must answer before it gets traffic: GET `path` with 2xx or 3xx. Seconds."""
+
+    path: Annotated[str, StringConstraints(pattern=r"^/\S*$")] = "/healthz"
+    host: str = "localhost"
+    timeout: Positive = 30.0
+    interval: Positive = 0.1
+
+
+class Target(settings.Settings):
+    """Where a release runs and how: `bind` is HOST:PORT or "unix"; `env` holds no secrets."""
+
+    bind: Annotated[str, AfterValidator(_known_bind)] = UNIX_SOCKET
+    installer: Literal["uv", "pip"] = "uv"
+    graceful_timeout: Positive = 30.0
+    keep: Annotated[int, Field(ge=1)] = 5
+    env: dict[VariableName, str] = Field(default={})
+
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """Host (IPv6 without brackets) and port, None for the unix socket."""
+        matched = _BIND.fullmatch(self.bind)
+        return (matched["host"].strip("[]"), int(matched["port"])) if matched else None
+
+
+LOCAL = Target(bind="127.0.0.1:8000")
+
+
+class ReleaseConfig(settings.Settings):
+    """Everything that a project says about its releases; all of it is optional in the file."""
+
+    app: AppName
+    index: Address | None = None
+    health: Health = Health()
+    targets: dict[AppName, Target] = Field(default={})
+
+    def target(self, name: str) -> Target:
+        """The target `name`; `local`, and the address it listens on, need no declaration."""
+        if name == "local":
+            return LOCAL.model_copy(update=self._declared("local"))
+        if name in self.targets:
+            return self.targets[name]
+        known = sorted({"local", *self.targets})
+        near = difflib.get_close_matches(name, known, 1)
+        raise PackhorseError(
+            f'There is no target "{name}"' + (f', did you mean "{near[0]}"?' if near else "."),
+            f"Use one of {', '.join(known)}, or declare [targets.{name}] in release.toml.",
+        )
+
+    def _declared(self, name: str) -> dict[str, Any]:
+        declared = self.targets.get(name, Target())
+        return {key: getattr(declared, key) for key in declared.model_fields_set}
+
+
+def load(project: Path, *, index: str | None = None) -> ReleaseConfig:
+    """What the project in folder `project` says; `index` (the option or $RELEASE_INDEX) goes first."""
+    data, where = _written(project)
+    if index:
+        data = {**data, "index": index}
+    return settings.parse(ReleaseConfig, {"app": _default_app(project), **data}, where)
+
+
+def _written(project: Path) -> tuple[dict[str, Any], str]:
+    own, pyproject = project / "release.toml", project / "pyproject.toml"
+    table = settings.read_toml(pyproject).get("tool", {}).get("release")
+    if table is None:
+        return settings.read_toml(own), str(own)
+    if own.exists():
+        raise PackhorseError(
+            f"{own} and [tool.release] in {pyproject} both configure this project.",
+            "Keep one of the two.",
+        )
+    return table, f"{pyproject}: tool.release"
+
+
+def _default_app(project: Path) -> str:
+    """The project's own name; a folder without pyproject.toml lends its name (deploy needs no sources)."""
+    table = settings.read_toml(project / "pyproject.toml").get("project", {})
+    return str(canonicalize_name(str(table.get("name") or project.resolve().name)))
+
+
+def index_url(config: ReleaseConfig, home: Path) -> str:
+    """The company index, without a slash at its end: the configured one, else the local mirror's.
+
+    Raises PackhorseError when neither is known.
+    """
+    if config.index:
+        return config.index
+    mirror = home / "mirror" / "credentials.json"
+    try:
+        return f"{json.loads(mirror.read_bytes())['url']}/company/dev"
+    except FileNotFoundError:
+        raise PackhorseError(
+            "No company index is configured, and this machine runs no mirror of its own.",
+            'Write index = "https://…/company/dev" into release.toml, or run: mirror init',
+        ) from None
+
+
+def simple_url(index: str) -> str:
+    """The address of `index` that pip and uv install from (PEP 503), with the slash that they expect."""
+    return f"{index}/+simple/"

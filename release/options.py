@@ -1,0 +1,24 @@
+"""Options that several commands share."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import click
+
+C = TypeVar("C", bound=Callable[..., object])
+
+
+def index(command: C) -> C:
+    """Add `--index`, which goes before release.toml: pass its value to `config.load`."""
+    return click.option(
+        "--index",
+        metavar="URL",
+        envvar="RELEASE_INDEX",
+        show_envvar=True,
+        help="Company index, such as https://pypi.example.com/company/dev.",
+    )(command)
+
+
+def as_json(command: C) -> C:
+    """Add `--json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")(command)
