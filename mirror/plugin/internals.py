@@ -1,0 +1,62 @@
+"""Everything of devpi-server that the plugin touches beyond its hooks, and the check that it is still there.
+
+devpi-server 7 renames most of it. A row is a dotted name with either the parameters that we rely on
+(because we override the function or call it with them) or None (because we only read it).
+"""
+
+import importlib
+import inspect
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import devpi_server
+
+from packhorse.errors import PackhorseError
+
+Row = tuple[str, ...] | None
+
+TOUCHED: Mapping[str, Row] = {
+    # stages: replaced and read by upstream.py
+    "devpi_server.model.User.MirrorStage": None,
+}
+
+
+def check(touched: Mapping[str, Row] = TOUCHED, version: str = devpi_server.__version__) -> None:
+    """Raise PackhorseError that names every row that this devpi-server does not have as we know it."""
+    problems = list(changed(touched))
+    if problems:
+        raise PackhorseError(
+            f"devpi-server {version} is not one that the packhorse plugin knows: {', '.join(problems)}",
+            "Install a devpi-server within the bounds that packhorse declares (pip install 'packhorse').",
+        )
+
+
+def changed(touched: Mapping[str, Row]) -> Iterator[str]:
+    """The rows that are missing or have other parameters, in words."""
+    for name, parameters in touched.items():
+        found = _find(name)
+        if found is None:
+            yield f"{name} is missing"
+        elif parameters is not None and not set(parameters) <= set(inspect.signature(found).parameters):
+            yield f"{name} has other parameters"
+
+
+def _find(name: str) -> Any:
+    """The object with this dotted name (module.Class.attribute), None when there is none.
+
+    Annotated attributes without a value count: devpi declares what its constructors set.
+    """
+    module_name, _, rest = name.partition(".")
+    found: Any = importlib.import_module(module_name)
+    for part in rest.split("."):
+        module_name = f"{module_name}.{part}"
+        if inspect.ismodule(found) and not hasattr(found, part):
+            try:
+                found = importlib.import_module(module_name)
+            except ModuleNotFoundError:
+                return None
+        elif hasattr(found, part):
+            found = inspect.getattr_static(found, part)
+        else:
+            return inspect.get_annotations(found).get(part) if inspect.isclass(found) else None
+    return found
