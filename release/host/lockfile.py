@@ -1,0 +1,52 @@
+"""The text of a pylock.toml (PEP 751) in, requirement lines with hashes out; its URLs are never used."""
+
+import re
+import tomllib
+
+from packaging import pylock
+
+from packhorse.errors import PackhorseError
+
+NAME = "pylock.toml"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def parse(data: bytes, where: str) -> pylock.Pylock:
+    """The lock in `data`; `where` (the file's path) starts every message.
+
+    Raises PackhorseError when it is not a valid lock, or when it has packages that no index can
+    deliver by name, version and hash (directories, archives at a URL, repositories).
+    """
+    try:
+        lock = pylock.Pylock.from_dict(tomllib.loads(data.decode("utf-8")))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, pylock.PylockValidationError) as error:
+        raise PackhorseError(f"{where}: this is not a valid lock: {error}", _AGAIN) from error
+    for package in lock.packages:
+        if package.version is None or not (package.wheels or package.sdist):
+            raise PackhorseError(
+                f"{where}: {package.name} comes from a folder, a URL or a repository, not from an index.",
+                f"Upload {package.name} to the company index and depend on it by name and version.",
+            )
+    return lock
+
+
+def requirements(lock: pylock.Pylock, where: str) -> list[str]:
+    """`name==version ; marker --hash=sha256:… …` for every package: what pip and uv install from an index."""
+    return [_requirement(package, where) for package in lock.packages]
+
+
+def _requirement(package: pylock.Package, where: str) -> str:
+    marker = f" ; {package.marker}" if package.marker else ""
+    if re.search(r"\b(extras|dependency_groups)\b", marker):
+        raise PackhorseError(f"{where}: {package.name} belongs to an extra, which nobody installs.", _AGAIN)
+    files: list[pylock.PackageWheel | pylock.PackageSdist] = list(package.wheels or [])
+    if package.sdist:
+        files.append(package.sdist)
+    digests = sorted({str(file.hashes.get("sha256")).lower() for file in files})
+    if not all(_SHA256.fullmatch(digest) for digest in digests):
+        raise PackhorseError(f"{where}: a file of {package.name} has no sha256.", _AGAIN)
+    hashes = "".join(f" --hash=sha256:{digest}" for digest in digests)
+    return f"{package.name}=={package.version}{marker}{hashes}"
+
+
+_AGAIN = "Make it again: release lock"

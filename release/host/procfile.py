@@ -1,0 +1,57 @@
+"""The text of a Procfile in, its process types and their commands out."""
+
+import re
+import shlex
+
+from packhorse.errors import PackhorseError
+
+NAME = "Procfile"
+_LINE = re.compile(r"(?P<type>[A-Za-z][A-Za-z0-9_-]{0,30})\s*:\s*(?P<command>.*)")
+_EXAMPLE = 'web: gunicorn "myapp:create_app()"'
+
+
+def parse(data: bytes, where: str) -> dict[str, str]:
+    """Process type -> command, in the order of the file; `web` is always there.
+
+    `where` (the file's path) starts every message. Raises PackhorseError that names every wrong line.
+    """
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        wrong = data.count(b"\n", 0, error.start) + 1
+        raise PackhorseError(
+            f"{where}: line {wrong}: this is not UTF-8.", "Save the file as UTF-8."
+        ) from error
+    commands: dict[str, str] = {}
+    problems = []
+    for number, line in enumerate(text.split("\n"), 1):
+        content = line.strip()
+        if content and not content.startswith("#"):
+            problem = _add(content, commands)
+            if problem:
+                problems.append(f"{where}: line {number}: {problem}")
+    if not problems and "web" not in commands:
+        problems.append(f"{where}: there is no process type web")
+    if problems:
+        raise PackhorseError("\n".join(problems), f"Write lines such as: {_EXAMPLE}")
+    return commands
+
+
+def _add(content: str, commands: dict[str, str]) -> str | None:
+    """Take one line into `commands`, or say what is wrong with it."""
+    matched = _LINE.fullmatch(content)
+    if not matched:
+        return "expected a process type, a colon and a command"
+    process_type, command = matched["type"], matched["command"]
+    if process_type in commands:
+        return f"the process type {process_type} was already there"
+    if not command:
+        return f"the process type {process_type} has no command"
+    if not command.isprintable():
+        return "there is a control character in the command"
+    try:
+        shlex.split(command)
+    except ValueError as error:  # "No closing quotation", "No escaped character"
+        return f"{str(error).lower()} in the command"
+    commands[process_type] = command
+    return None
