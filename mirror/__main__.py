@@ -1,0 +1,5 @@
+"""The door for `python -m mirror`."""
+
+from mirror.cli import main
+
+main()

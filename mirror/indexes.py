@@ -1,0 +1,131 @@
+"""Declared users and indexes and the server's own in, the few HTTP calls that make them equal out."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from mirror import config as configuration
+from mirror.api import Api
+from mirror.config import UPSTREAM_INDEX, Index, MirrorConfig
+from packhorse.errors import PackhorseError
+
+Users = Mapping[str, Mapping[str, Any]]  # devpi's `GET /`: user name -> its data, with its indexes
+
+
+@dataclass(frozen=True)
+class Change:
+    """One call, and the sentence that says what it did."""
+
+    method: str
+    path: str
+    body: Mapping[str, object]
+    sentence: str
+
+
+def read(api: Api) -> Users:
+    """Every user and index of the server (this call does not list projects, unlike `GET /user/index`)."""
+    users: Users = api.call("GET", "/")
+    return users
+
+
+def plan(config: MirrorConfig, users: Users, passwords: Mapping[str, str]) -> list[Change]:
+    """The calls that make the server match `config`, in an order in which every one of them is allowed."""
+    return [
+        *_user_changes(config, users, passwords),
+        *_upstream_changes(config, _index(users, UPSTREAM_INDEX)),
+        *(
+            change
+            for name in configuration.in_order(config.indexes)
+            for change in _index_changes(name, config.indexes[name], _index(users, name))
+        ),
+    ]
+
+
+def undeclared(config: MirrorConfig, users: Users) -> list[str]:
+    """What the server has and mirror.toml has not, as "user X" and "index X/Y"; we never delete it."""
+    names = [f"user {user}" for user in users if user != "root" and user not in config.users]
+    indexes = [f"{user}/{name}" for user, data in users.items() for name in data.get("indexes", {})]
+    return names + [f"index {name}" for name in indexes if name not in {UPSTREAM_INDEX, *config.indexes}]
+
+
+def without_credentials(url: str) -> str:
+    """`url` as it may be shown: no user name and no password in it."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def _index(users: Users, name: str) -> Mapping[str, Any] | None:
+    owner, _, rest = name.partition("/")
+    found: Mapping[str, Any] | None = users.get(owner, {}).get("indexes", {}).get(rest)
+    return found
+
+
+def _user_changes(config: MirrorConfig, users: Users, passwords: Mapping[str, str]) -> Iterator[Change]:
+    for name, user in config.users.items():
+        wanted = {"email": user.email} if user.email is not None else {}
+        if name not in users:
+            body = {"password": passwords[name], **wanted}
+            yield Change("PUT", f"/{name}", body, f"created user {name}")
+            continue
+        different = {key: value for key, value in wanted.items() if users[name].get(key) != value}
+        if different:
+            yield Change(
+                "PATCH",
+                f"/{name}",
+                different,
+                f"changed user {name}: {_list_changes(users[name], different)}",
+            )
+
+
+def _upstream_changes(config: MirrorConfig, existing: Mapping[str, Any] | None) -> Iterator[Change]:
+    if existing is None:
+        raise PackhorseError(
+            f"The server has no index {UPSTREAM_INDEX}, which caches the upstream.",
+            f"Create it with the devpi client (`devpi index -c {UPSTREAM_INDEX} type=mirror mirror_url=…`).",
+        )
+    # Without this, devpi asks for the list of all projects first, which takes longer than clients wait.
+    wanted: dict[str, object] = {"mirror_no_project_list": True}
+    if config.upstream.url is not None:
+        wanted["mirror_url"] = config.upstream.url
+    yield from _modify(UPSTREAM_INDEX, existing, wanted)
+
+
+def _index_changes(name: str, index: Index, existing: Mapping[str, Any] | None) -> Iterator[Change]:
+    uploaders = index.acl_upload if index.acl_upload is not None else (name.partition("/")[0],)
+    wanted = {"bases": list(index.bases), "volatile": index.volatile, "acl_upload": list(uploaders)}
+    if existing is None:
+        bases = ", ".join(index.bases) or "none"
+        kind = "volatile" if index.volatile else "not volatile"
+        yield Change(
+            "PUT", f"/{name}", {"type": "stage", **wanted}, f"created index {name} ({kind}, bases: {bases})"
+        )
+    elif existing["type"] != "stage":
+        raise PackhorseError(
+            f"The server has {name} as an index of type {existing['type']}, and a type cannot be changed.",
+            f"Give the index another name in mirror.toml, or delete {name} with the devpi client.",
+        )
+    else:
+        yield from _modify(name, existing, wanted)
+
+
+def _modify(name: str, existing: Mapping[str, Any], wanted: Mapping[str, object]) -> Iterator[Change]:
+    different = {key: value for key, value in wanted.items() if existing.get(key) != value}
+    if different:
+        yield Change(
+            "PATCH", f"/{name}", different, f"changed index {name}: {_list_changes(existing, different)}"
+        )
+
+
+def _list_changes(old: Mapping[str, Any], new: Mapping[str, object]) -> str:
+    return ", ".join(f"{key} {_show(old.get(key))} -> {_show(value)}" for key, value in new.items())
+
+
+def _show(value: object) -> str:
+    if value is None or value == []:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return without_credentials(str(value))

@@ -1,0 +1,220 @@
+"""devpi-init and devpi-server: their argument lists and environments, start, readiness, stop."""
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+from mirror import state
+from mirror.config import MirrorConfig
+from mirror.state import Folder, Serving
+from packhorse import files, process
+from packhorse.errors import PackhorseError
+
+READY_SECONDS = 30.0  # it takes about one second; a loaded machine may need more
+STOP_SECONDS = 10.0
+
+# The secret is 32 random bytes: stretching it, as devpi does for secrets that people chose, buys
+# nothing and costs 5 seconds and 512 MB at every start (devpi_server/config.py, get_derived_key).
+_CHEAP_KEY = ["--argon2-memory-cost", "8192", "--argon2-time-cost", "1", "--argon2-parallelism", "1"]
+
+
+def command(config: MirrorConfig, folder: Folder, *, module: str = "devpi_server") -> list[str]:
+    """The argument list of devpi-server; no secret is in it."""
+    outside = ["--outside-url", config.outside_url] if config.outside_url else []
+    return [
+        *[sys.executable, "-Im", module],
+        *["--serverdir", str(folder.server)],
+        *["--secretfile", str(folder.secret)],
+        *_CHEAP_KEY,
+        *["--host", config.host],
+        *["--port", str(config.port)],
+        *["--threads", str(config.threads)],
+        *["--request-timeout", str(config.request_timeout)],
+        *["--restrict-modify", "root"],
+        *outside,
+    ]
+
+
+def environment(inherited: Mapping[str, str], trust_store: str | None) -> dict[str, str]:
+    """`inherited`, with the machine's trusted certificates for devpi's calls to the upstream.
+
+    devpi asks REQUESTS_CA_BUNDLE, then CURL_CA_BUNDLE, then uses its own list (devpi_server/httpclient.py),
+    in which the certificate authority of a company is missing.
+    """
+    if inherited.get("REQUESTS_CA_BUNDLE") or inherited.get("CURL_CA_BUNDLE") or trust_store is None:
+        return dict(inherited)
+    return {**inherited, "REQUESTS_CA_BUNDLE": trust_store}
+
+
+def trust_store() -> str | None:
+    """The file of the certificates that this machine trusts ($SSL_CERT_FILE or OpenSSL's), if any."""
+    return ssl.get_default_verify_paths().cafile
+
+
+def initialise(folder: Folder, root_password: str) -> None:
+    """Make devpi's data with devpi-init, whole or not at all. The caller holds the locks."""
+    for leftover in folder.root.glob("server.new.*"):
+        shutil.rmtree(leftover)
+    if not folder.secret.exists():
+        files.write_whole(folder.secret, secrets.token_hex(32).encode(), 0o600)
+    scratch = folder.root / f"server.new.{secrets.token_hex(4)}"
+    code = "import sys; from devpi_server.init import init; sys.exit(init())"
+    done = process.run(
+        [sys.executable, "-Ic", code, "--serverdir", str(scratch)],
+        env={**os.environ, "DEVPISERVER_ROOT_PASSWD": root_password},
+    )
+    if done.status != 0:
+        raise PackhorseError(
+            f"devpi-init could not make {scratch}.",
+            "See what it says above; then run `mirror init` again.",
+            detail=done.output,
+        )
+    scratch.rename(folder.server)
+    files.sync_folder(folder.root)
+
+
+def serve(config: MirrorConfig, folder: Folder) -> NoReturn:
+    """Become devpi-server, holding the lock. Raises PackhorseError when it cannot serve."""
+    check(config, folder)
+    lock = state.try_lock(folder.lock, seconds=1)
+    if lock is None:
+        raise _occupied(folder)
+    state.set_url(folder, config.url)
+    state.write_serving(folder, Serving(config.url, os.getpid()))
+    os.set_inheritable(lock, True)  # noqa: FBT003 (the standard library's signature)
+    arguments = command(config, folder)
+    os.execve(arguments[0], arguments, environment(os.environ, trust_store()))  # noqa: S606 (no shell is meant)
+
+
+def serve_in_background(config: MirrorConfig, folder: Folder, serve_command: list[str]) -> Serving:
+    """Start `serve_command` (it becomes the server) in a session of its own; returns when it answers."""
+    check(config, folder)
+    with folder.log.open("ab") as log:
+        child = subprocess.Popen(
+            serve_command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
+    wait_until_ready(config.url, child, folder.log)
+    return Serving(config.url, child.pid)
+
+
+def check(config: MirrorConfig, folder: Folder) -> None:
+    """Raises PackhorseError when the server could not start: no data, already serving, port taken."""
+    if not folder.initialised():
+        raise PackhorseError(f"There is no mirror in {folder.root} yet.", "Make it with `mirror init`.")
+    if state.serving(folder):
+        raise _occupied(folder)
+    try:
+        with socket.create_server((config.host, config.port), family=_family(config.host)):
+            pass
+    except OSError as error:
+        raise PackhorseError(
+            f"Cannot listen on {config.host} port {config.port}: {error.strerror or error}.",
+            "End the process that uses it, or set another `port` in mirror.toml (or --port).",
+        ) from error
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def _occupied(folder: Folder) -> PackhorseError:
+    now = state.serving(folder)
+    if now is None:
+        return PackhorseError(
+            f"A `mirror init` is at work in {folder.root}.", "Run the command again when it has ended."
+        )
+    return PackhorseError(
+        f"The mirror already serves at {now.url} (process {now.pid}).",
+        "Use it as it is, or stop it first with `mirror stop`.",
+    )
+
+
+@contextmanager
+def temporary(config: MirrorConfig, folder: Folder, lock: int) -> Iterator[str]:
+    """A server on a free loopback port that lives as long as the block, or as long as this process."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    private = config.model_copy(update={"host": "127.0.0.1", "port": port, "outside_url": None})
+    with folder.log.open("ab") as log:
+        child = subprocess.Popen(
+            command(private, folder, module="mirror.until_stdin_closes"),
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            env=environment(os.environ, trust_store()),
+            pass_fds=[lock],
+            start_new_session=True,  # Ctrl-C is for us; the server ends when we do
+        )
+    try:
+        wait_until_ready(private.url, child, folder.log)
+        yield private.url
+    finally:
+        child.kill()
+        child.communicate()
+
+
+def wait_until_ready(url: str, child: subprocess.Popen[bytes], log: Path) -> None:
+    """Return when `child` answers at `url`. Raises PackhorseError with its last lines when it does not."""
+    deadline = time.monotonic() + READY_SECONDS
+    while not answers(url):
+        if child.poll() is not None:
+            raise PackhorseError(
+                f"The mirror ended with exit status {child.returncode} instead of serving.",
+                f"The whole log is in {log}.",
+                detail=tail(log),
+            )
+        if time.monotonic() > deadline:
+            child.kill()
+            raise PackhorseError(
+                f"The mirror was stopped: no answer at {url}/+api for {READY_SECONDS:.0f} seconds.",
+                f"The whole log is in {log}.",
+                detail=tail(log),
+            )
+        time.sleep(0.05)
+
+
+def answers(url: str) -> bool:
+    """Whether a devpi-server answers at `url` within two seconds."""
+    import requests
+
+    with requests.Session() as session:
+        session.trust_env = False
+        try:
+            return session.get(f"{url}/+api", timeout=2).status_code == 200
+        except requests.RequestException:
+            return False
+
+
+def tail(log: Path, lines: int = 20) -> str:
+    """The last lines of `log`."""
+    with log.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 16384))
+        return "\n".join(file.read().decode("utf-8", "replace").splitlines()[-lines:])
+
+
+def stop(folder: Folder) -> Serving | None:
+    """End the server that holds the lock and wait until it has let go; None when none runs."""
+    now = state.serving(folder)
+    if now is None:
+        return None
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        os.kill(now.pid, number)
+        deadline = time.monotonic() + STOP_SECONDS
+        while time.monotonic() < deadline:
+            if not state.held(folder.lock):
+                return now
+            time.sleep(0.05)
+    raise PackhorseError(
+        f"The mirror (process {now.pid}) still holds {folder.lock} after a SIGKILL.",
+        "Look at the process with `ps`; it may wait for a disk that does not answer.",
+    )

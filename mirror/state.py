@@ -1,0 +1,160 @@
+"""The mirror's folder: where everything lies, which process holds it, and its passwords."""
+
+import fcntl
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from packhorse import files
+from packhorse.errors import PackhorseError
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Every path of the mirror below one PACKHORSE_HOME."""
+
+    home: Path
+
+    @property
+    def root(self) -> Path:
+        return self.home / "mirror"
+
+    @property
+    def server(self) -> Path:
+        """devpi's --serverdir: it exists whole or not at all."""
+        return self.root / "server"
+
+    @property
+    def files(self) -> Path:
+        """The uploaded and cached files, as `user/index/+f/…`."""
+        return self.server / "+files"
+
+    @property
+    def secret(self) -> Path:
+        """32 random bytes (as text) with which devpi signs logins."""
+        return self.root / "secret"
+
+    @property
+    def credentials(self) -> Path:
+        return self.root / "credentials.json"
+
+    @property
+    def serving(self) -> Path:
+        return self.root / "serving.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held (flock) by the server process for its life."""
+        return self.root / "lock"
+
+    @property
+    def init_lock(self) -> Path:
+        return self.root / "init.lock"
+
+    @property
+    def log(self) -> Path:
+        """What a server in the background prints."""
+        return self.root / "server.log"
+
+    def initialised(self) -> bool:
+        return self.server.exists()
+
+
+@dataclass(frozen=True)
+class Serving:
+    """A server process that holds the lock: its address and its process id."""
+
+    url: str
+    pid: int
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """The address for clients on this machine, and the password of every user that we made."""
+
+    url: str
+    users: dict[str, str]
+
+
+def try_lock(path: Path, *, seconds: float = 0) -> int | None:
+    """A descriptor that holds the lock `path`; None when another process keeps it for `seconds`."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                os.close(descriptor)
+                return None
+            time.sleep(0.05)
+        else:
+            return descriptor
+
+
+def held(path: Path) -> bool:
+    """Whether a process holds the lock `path`. Never creates anything."""
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        # Shared, so that two who only look do not take each other for a server.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def serving(folder: Folder) -> Serving | None:
+    """The server that holds the lock now, None when there is none (or it has not yet said its address)."""
+    if not held(folder.lock):
+        return None
+    data = _read_json(folder.serving)
+    return Serving(data["url"], data["pid"]) if data else None
+
+
+def write_serving(folder: Folder, now: Serving) -> None:
+    files.write_whole(folder.serving, json.dumps({"url": now.url, "pid": now.pid}).encode() + b"\n")
+
+
+def read_credentials(folder: Folder) -> Credentials | None:
+    """The passwords that we keep, None without a file. Raises PackhorseError when it is damaged."""
+    data = _read_json(folder.credentials)
+    try:
+        return Credentials(data["url"], dict(data["users"])) if data is not None else None
+    except (KeyError, TypeError, ValueError) as error:
+        raise _damaged(folder.credentials) from error
+
+
+def write_credentials(folder: Folder, credentials: Credentials) -> None:
+    data = {"url": credentials.url, "users": credentials.users}
+    files.write_whole(folder.credentials, json.dumps(data, indent=2).encode() + b"\n", 0o600)
+
+
+def set_url(folder: Folder, url: str) -> None:
+    """Tell local clients that the mirror is at `url` (it may have moved to another port)."""
+    kept = read_credentials(folder)
+    if kept is not None and kept.url != url:
+        write_credentials(folder, Credentials(url, kept.users))
+
+
+def _read_json(path: Path) -> Any:  # noqa: ANN401 (JSON has no narrower type)
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise _damaged(path) from error
+
+
+def _damaged(path: Path) -> PackhorseError:
+    return PackhorseError(
+        f"{path} is damaged.", "Restore it from a backup, or remove it and run `mirror init`."
+    )

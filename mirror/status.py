@@ -1,0 +1,172 @@
+"""The mirror's folder and its running server in, what a person or a script wants to know about it out."""
+
+import contextlib
+import os
+import platform
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from mirror import indexes, server, state
+from mirror.api import HttpApi
+from mirror.state import Folder
+
+UPSTREAM_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class IndexReport:
+    """An index: its settings, and how many files (of how many bytes) of it lie on the disk."""
+
+    name: str
+    type: str
+    bases: list[str]
+    volatile: bool
+    files: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class UpstreamReport:
+    """What the upstream answered: an HTTP status after some seconds, or an error."""
+
+    url: str
+    status: int | None
+    seconds: float
+    error: str | None
+
+    @property
+    def answers(self) -> bool:
+        # 404: the project that was asked for does not exist there, and the index said so itself.
+        return self.status is not None and (self.status < 400 or self.status == 404)
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that `mirror status` shows."""
+
+    home: str
+    url: str | None
+    pid: int | None
+    initialised: bool
+    serves: bool
+    versions: dict[str, str]
+    indexes: list[IndexReport]
+    upstream: UpstreamReport | None
+
+
+def gather(folder: Folder) -> Report:
+    """Look at the folder, ask the server, ask the upstream."""
+    now = state.serving(folder)
+    serves = now is not None and server.answers(now.url)
+    users = indexes.read(HttpApi(now.url)) if now is not None and serves else {}
+    return Report(
+        home=str(folder.root),
+        url=now.url if now else None,
+        pid=now.pid if now else None,
+        initialised=folder.initialised(),
+        serves=serves,
+        versions={
+            "packhorse": version("packhorse"),
+            "devpi-server": version("devpi-server"),
+            "python": platform.python_version(),
+        },
+        indexes=list(_index_reports(users, folder.files)),
+        upstream=_ask_upstream(users),
+    )
+
+
+def _index_reports(users: indexes.Users, files: Path) -> Iterator[IndexReport]:
+    for user, data in sorted(users.items()):
+        for name, index in sorted(data.get("indexes", {}).items()):
+            sizes = list(_sizes(files / user / name))
+            bases = list(index.get("bases", []))
+            yield IndexReport(
+                f"{user}/{name}", index["type"], bases, index["volatile"], len(sizes), sum(sizes)
+            )
+
+
+def _sizes(folder: Path) -> Iterator[int]:
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            # The server may delete a file while we look.
+            with contextlib.suppress(FileNotFoundError):
+                yield (Path(parent) / name).stat().st_size
+
+
+def _ask_upstream(users: indexes.Users) -> UpstreamReport | None:
+    """Ask for one small page; None when the server has no upstream index."""
+    found = users.get("root", {}).get("indexes", {}).get("pypi")
+    return ask(found["mirror_url"], server.trust_store()) if found else None
+
+
+def ask(url: str, trust_store: str | None) -> UpstreamReport:
+    """What the index at `url` answers to a question for one project."""
+    import requests
+
+    shown = indexes.without_credentials(url)
+    started = time.monotonic()
+    try:
+        with requests.get(
+            f"{url.rstrip('/')}/pip/", timeout=UPSTREAM_SECONDS, stream=True, verify=trust_store or True
+        ) as answer:
+            return UpstreamReport(shown, answer.status_code, round(time.monotonic() - started, 3), None)
+    except requests.RequestException as error:
+        return UpstreamReport(shown, None, round(time.monotonic() - started, 3), type(error).__name__)
+
+
+def exit_code(report: Report) -> int:
+    """0: it serves; 3: it does not run (as in `systemctl status`); 1: it runs and does not answer."""
+    if report.serves:
+        return 0
+    return 3 if report.pid is None else 1
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    """The report for scripts; keys are only ever added."""
+    upstream = {**asdict(report.upstream), "answers": report.upstream.answers} if report.upstream else None
+    return {**asdict(report), "upstream": upstream}
+
+
+def as_text(report: Report) -> str:
+    """The report for people, without a final newline."""
+    versions = ", ".join(f"{name} {number}" for name, number in report.versions.items())
+    lines = [f"mirror     {_state(report)}", f"folder     {report.home}", f"versions   {versions}"]
+    if report.upstream:
+        lines.append(f"upstream   {_upstream(report.upstream)}")
+    if report.indexes:
+        lines += ["", *_table(report.indexes)]
+    return "\n".join(lines)
+
+
+def _state(report: Report) -> str:
+    if not report.initialised:
+        return "does not exist yet: make it with `mirror init`"
+    if report.pid is None:
+        return "not running: start it with `mirror serve`"
+    verb = "serves" if report.serves else "runs but does not answer"
+    return f"{verb} at {report.url} (process {report.pid})"
+
+
+def _upstream(upstream: UpstreamReport) -> str:
+    answer = f"answers {upstream.status}" if upstream.status else f"does not answer: {upstream.error}"
+    return f"{upstream.url} {answer} ({upstream.seconds:.2f} s)"
+
+
+def _table(rows: list[IndexReport]) -> list[str]:
+    cells = [("INDEX", "TYPE", "VOLATILE", "BASES", "FILES", "SIZE")] + [
+        (
+            row.name,
+            row.type,
+            "yes" if row.volatile else "no",
+            ",".join(row.bases) or "-",
+            str(row.files),
+            f"{row.bytes / 1e6:.1f} MB",
+        )
+        for row in rows
+    ]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return ["  ".join(map(str.ljust, line, widths)).rstrip() for line in cells]
