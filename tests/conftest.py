@@ -1,0 +1,42 @@
+"""Tests that need a program which is not here: a failure for root (who could install it), else left out."""
+
+import os
+
+import pytest
+
+from tests import debian
+
+LEFT_OUT = pytest.StashKey[dict[str, int]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "needs(program, …): the test runs these programs (see tests/debian.py)"
+    )
+    config.stash[LEFT_OUT] = {}
+
+
+def _missing(item: pytest.Item) -> list[str]:
+    wanted = {program for mark in item.iter_markers("needs") for program in mark.args}
+    return sorted(program for program in wanted if debian.which(program) is None)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if os.geteuid() == 0:
+        return
+    for item in [item for item in items if _missing(item)]:
+        items.remove(item)
+        config.hook.pytest_deselected(items=[item])
+        reason = ", ".join(_missing(item))
+        config.stash[LEFT_OUT][reason] = config.stash[LEFT_OUT].get(reason, 0) + 1
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    missing = _missing(item)
+    if missing:
+        pytest.fail(f"no {', '.join(missing)} on this machine: run `python tests/debian.py`", pytrace=False)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for program, count in config.stash[LEFT_OUT].items():
+        terminalreporter.write_line(f"left out: {count} tests need {program}, which is not on this machine")

@@ -1,0 +1,66 @@
+"""Installs the Debian packages whose programs the suite needs; without root it says what is left out."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Package:
+    """A Debian package, the program in it that tests run, and what it does there."""
+
+    name: str
+    program: str
+    reason: str
+
+
+PACKAGES = [
+    Package("nginx-light", "nginx", "serves pages and files in front of the mirror, as in production"),
+]
+
+
+def which(program: str) -> str | None:
+    """The path of `program`; servers live in sbin, which is not on every user's PATH."""
+    return shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin")
+
+
+def left_out(packages: Sequence[Package]) -> str:
+    """What a person without root should know about missing `packages`."""
+    lines = [f"Tests with {package.program} are left out: it {package.reason}." for package in packages]
+    names = " ".join(package.name for package in packages)
+    return "\n".join([*lines, f"To run them too: sudo apt-get install {names}"])
+
+
+def apt_commands(packages: Sequence[Package]) -> list[list[str]]:
+    """The argument lists that install `packages` without a question and with little output."""
+    names = [package.name for package in packages]
+    return [
+        ["apt-get", "--quiet=2", "update"],
+        ["apt-get", "--quiet=2", "--yes", "--no-install-recommends", "install", *names],
+    ]
+
+
+def main(
+    packages: Sequence[Package] = PACKAGES,
+    *,
+    find: Callable[[str], str | None] = which,
+    is_root: bool = os.geteuid() == 0,
+    call: Callable[[list[str]], int] = subprocess.check_call,
+) -> None:
+    """Install what misses, or say what is left out; silent when everything is there."""
+    missing = [package for package in packages if find(package.program) is None]
+    if not missing:
+        return
+    if not is_root:
+        sys.stderr.write(f"{left_out(missing)}\n")
+        return
+    os.environ["DEBIAN_FRONTEND"] = "noninteractive"
+    for command in apt_commands(missing):
+        call(command)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""What integration tests need: commands with a time limit, free ports, waits with a deadline, a mirror."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from mirror import state
+
+BIN = Path(sys.executable).parent  # the commands of the environment that runs the tests
+
+T = TypeVar("T")
+
+
+def free_port() -> int:
+    """A TCP port on loopback that nobody listened on a moment ago."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_until(what: str, ready: Callable[[], T], *, deadline: float = 20) -> T:
+    """The first true answer of `ready`, asked every 50 ms; fails with `what` after `deadline` seconds."""
+    end = time.monotonic() + deadline
+    while not (answer := ready()):
+        assert time.monotonic() < end, f"waited {deadline} s for: {what}"
+        time.sleep(0.05)
+    return answer
+
+
+def clean_environment(home: Path, **more: str) -> dict[str, str]:
+    """An environment in which no setting of this machine's user changes what pip, uv or our commands do.
+
+    State goes to `home`. What the network needs here (certificates) is kept.
+    """
+    kept = {name: value for name, value in os.environ.items() if name.startswith(("SSL_", "REQUESTS_CA"))}
+    return {
+        **kept,
+        "PATH": f"{BIN}:{os.environ['PATH']}",
+        "LANG": "C.UTF-8",
+        "HOME": str(home),
+        "PACKHORSE_HOME": str(home),
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "UV_NO_CONFIG": "1",
+        "UV_CACHE_DIR": str(home / "cache" / "uv"),
+        **more,
+    }
+
+
+def run_command(
+    *command: str | Path,
+    env: Mapping[str, str],
+    cwd: Path | None = None,
+    timeout: float = 120,
+    status: int | None = 0,
+) -> subprocess.CompletedProcess[str]:
+    """Run `command` to its end; fails with its output when it does not end with `status` (None: any)."""
+    done = subprocess.run(
+        list(map(str, command)),
+        env=dict(env),
+        cwd=cwd,
+        timeout=timeout,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if status is not None:
+        assert done.returncode == status, f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """A real devpi-server of our making, and the folder in which all its state lies."""
+
+    url: str
+    home: Path
+
+    def index_url(self, index: str) -> str:
+        """What installers get as --index-url, for an index such as `company/dev`."""
+        return f"{self.url}/{index}/+simple/"
+
+    @property
+    def credentials(self) -> dict[str, str]:
+        """User name -> password."""
+        kept = state.read_credentials(state.Folder(self.home))
+        assert kept is not None
+        return kept.users
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For commands that work with this mirror."""
+        return clean_environment(self.home)
+
+    def run(
+        self, *command: str | Path, cwd: Path | None = None, timeout: float = 120, status: int | None = 0
+    ) -> subprocess.CompletedProcess[str]:
+        """`run_command` in this mirror's environment."""
+        return run_command(*command, env=self.environment, cwd=cwd, timeout=timeout, status=status)
+
+
+@contextmanager
+def short_home() -> Iterator[Path]:
+    """A PACKHORSE_HOME for one test; its path is short because UNIX socket paths end at 107 bytes."""
+    home = Path(tempfile.mkdtemp(dir="/tmp", prefix="ph"))
+    try:
+        yield home
+    finally:
+        shutil.rmtree(home)
+
+
+@contextmanager
+def running_mirror(settings: str = "") -> Iterator[Mirror]:
+    """A mirror made by `mirror init` and `mirror serve` with `settings` in its mirror.toml."""
+    with short_home() as home:
+        port = free_port()
+        (home / "mirror.toml").write_text(f"port = {port}\n{settings}")
+        environment = clean_environment(home)
+        run_command(BIN / "mirror", "init", env=environment, cwd=home)
+        run_command(BIN / "mirror", "serve", "--background", env=environment, cwd=home)
+        try:
+            yield Mirror(f"http://127.0.0.1:{port}", home)
+        finally:
+            run_command(BIN / "mirror", "stop", env=environment, cwd=home)
