@@ -71,10 +71,9 @@ def init(path: Path | None, renew: tuple[str, ...]) -> None:
 
     wishes = work.Wishes(_load(path), renew, os.environ.get("MIRROR_INIT_ROOT_PASSWORD"))
     changes = 0
-    with console.working("setting up the mirror"):
-        for sentence in work.run(wishes, _folder(), lambda text: click.echo(text, err=True)):
-            click.echo(sentence)
-            changes += 1
+    for sentence in work.run(wishes, _folder(), lambda text: click.echo(text, err=True)):
+        click.echo(sentence)
+        changes += 1
     if not changes:
         click.echo("nothing to change")
 

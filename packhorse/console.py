@@ -15,6 +15,7 @@ def run(command: click.Command) -> None:
     """Run `command` as the whole program: two lines for expected trouble, a traceback for a bug.
 
     Exit status: 0, the error's own (1 unless it says otherwise), 2 for wrong usage, 130 for Ctrl-C.
+    A reader that has gone (`release logs local | head`) is click's affair: it ends us quietly, with 1.
     """
     try:
         sys.exit(command.main(standalone_mode=False) or 0)
@@ -27,9 +28,6 @@ def run(command: click.Command) -> None:
     except (KeyboardInterrupt, click.Abort):
         click.echo("Interrupted.\nNothing is left half done: run the command again.", err=True)
         sys.exit(130)
-    except BrokenPipeError:  # the reader of a pipe has gone, such as `release logs local | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
 
 
 def show(error: PackhorseError) -> None:
@@ -51,7 +49,10 @@ def emit_json(value: object) -> None:
 
 @contextmanager
 def working(text: str) -> Iterator[None]:
-    """Show that `text` is going on: a spinner on a terminal, else one line on stderr."""
+    """Show that `text` is going on: a spinner on a terminal, else one line on stderr.
+
+    Print nothing to the terminal inside the block: it would end up on the spinner's line.
+    """
     if not sys.stderr.isatty():
         click.echo(text, err=True)
         yield

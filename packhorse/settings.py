@@ -29,6 +29,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise PackhorseError(f"{path}: {error}", "Correct the file: it is not valid TOML.") from error
+    except OSError as error:
+        raise PackhorseError(f"{path}: {error.strerror}", "Name a file that you may read.") from error
 
 
 def parse(model: type[T], data: Mapping[str, Any], where: str) -> T:

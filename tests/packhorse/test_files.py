@@ -1,0 +1,95 @@
+"""packhorse.files: a file is there whole or not at all, and a secret is never readable by others."""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from packhorse import files
+
+
+def test_home_is_the_environment_variable_or_a_folder_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every command must look at the same place."""
+    monkeypatch.setenv("PACKHORSE_HOME", "relative")
+    assert files.home() == Path.cwd() / "relative"
+    monkeypatch.setenv("PACKHORSE_HOME", "")
+    assert files.home() == Path.home() / ".packhorse"
+    monkeypatch.delenv("PACKHORSE_HOME")
+    assert files.home() == Path.home() / ".packhorse"
+
+
+def test_write_whole_replaces_the_content(tmp_path: Path) -> None:
+    """The plain case."""
+    path = tmp_path / "state.json"
+    files.write_whole(path, b"old")
+    files.write_whole(path, b"new")
+    assert path.read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("mask", [0o000, 0o022, 0o077])
+@pytest.mark.parametrize("mode", [0o600, 0o644])
+def test_write_whole_gives_exactly_the_mode_asked_for(tmp_path: Path, mask: int, mode: int) -> None:
+    """A lax umask must not open a secret, a strict one must not hide what nginx reads."""
+    path = tmp_path / "file"
+    path.write_text("older, with a mode of its own")
+    path.chmod(0o666)
+    before = os.umask(mask)
+    try:
+        files.write_whole(path, b"x", mode)
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == mode
+
+
+def test_a_secret_is_closed_before_its_first_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between opening and chmod another user could open the file too, and read what comes."""
+    modes = []
+
+    def look(descriptor: int, mode: int) -> None:
+        modes.append((os.fstat(descriptor).st_mode & 0o777, os.fstat(descriptor).st_size))
+        chmod(descriptor, mode)
+
+    chmod = os.fchmod
+    monkeypatch.setattr(os, "fchmod", look)
+    files.write_whole(tmp_path / "secret", b"x", 0o600)
+    assert modes == [(0o600, 0)]
+
+
+def test_a_full_disk_leaves_the_old_file_and_no_rubbish(tmp_path: Path) -> None:
+    """The journal and the passwords are replaced this way."""
+    path = tmp_path / "state.json"
+    files.write_whole(path, b"old")
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    heard = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limit[1]))  # what a full disk looks like to write(2)
+    try:
+        with pytest.raises(OSError, match="too large"):
+            files.write_whole(path, b"x" * 2000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, heard)
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_kill_at_any_moment_leaves_the_old_or_the_new_file(tmp_path: Path) -> None:
+    """The rename is the only step that others can see."""
+    path = tmp_path / "state"
+    old, new = b"o" * 300_000, b"n" * 300_000
+    code = (
+        "import sys; from pathlib import Path; from packhorse import files; print(flush=True)\n"
+        "while True:\n for letter in (b'n', b'o'): files.write_whole(Path(sys.argv[1]), letter * 300_000)"
+    )
+    files.write_whole(path, old)
+    for moment in range(8):
+        with subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE) as writer:
+            assert writer.stdout is not None
+            writer.stdout.readline()
+            time.sleep(0.003 * moment)
+            writer.kill()
+        assert path.read_bytes() in {old, new}

@@ -1,0 +1,110 @@
+"""packhorse.settings: mistakes in a configuration file are named by path and nearest key."""
+
+from pathlib import Path
+from typing import Annotated
+
+import pydantic
+import pytest
+
+from packhorse import settings
+from packhorse.errors import PackhorseError
+from packhorse.settings import Settings
+
+
+def _even(value: int) -> int:
+    if value % 2:
+        raise ValueError("Should be even")
+    return value
+
+
+class Target(Settings):
+    """A table below a name that the user chose."""
+
+    hosts: Annotated[tuple[str, ...], pydantic.Strict(strict=False)] = ()
+    keep: Annotated[int, pydantic.AfterValidator(_even)] = 2
+
+
+class Example(Settings):
+    """A small configuration with every shape that ours use."""
+
+    name: str = "app"
+    health: Target | None = None
+    targets: dict[str, Target] = pydantic.Field(default_factory=dict)
+    steps: list[Target] = pydantic.Field(default_factory=list)
+
+
+def _message(data: dict[str, object]) -> str:
+    with pytest.raises(PackhorseError) as caught:
+        settings.parse(Example, data, "release.toml")
+    return caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        ({"nmae": "x"}, 'release.toml: nmae: unknown key, did you mean "name"?'),
+        ({"zzz": "x"}, "release.toml: zzz: unknown key"),
+        (
+            {"targets": {"production": {"host": []}}},
+            'release.toml: targets.production.host: unknown key, did you mean "hosts"?',
+        ),
+        ({"health": {"kep": 1}}, 'release.toml: health.kep: unknown key, did you mean "keep"?'),
+        ({"steps": [{"kep": 1}]}, 'release.toml: steps.0.kep: unknown key, did you mean "keep"?'),
+    ],
+)
+def test_an_unknown_key_is_named_with_its_path_and_the_nearest_known_one(
+    data: dict[str, object], sentence: str
+) -> None:
+    """A typing error must not be a setting that silently does nothing."""
+    assert _message(data) == sentence
+
+
+def test_a_wrong_type_is_named_with_its_path_and_nothing_is_converted() -> None:
+    """`keep = "5"` means that somebody misunderstood something."""
+    assert _message({"targets": {"a": {"keep": "5"}}}) == (
+        "release.toml: targets.a.keep: input should be a valid integer"
+    )
+
+
+def test_the_words_of_a_validator_stand_alone() -> None:
+    """pydantic's "Value error, " tells a user nothing."""
+    assert _message({"health": {"keep": 3}}) == "release.toml: health.keep: should be even"
+
+
+def test_every_mistake_is_named_at_once() -> None:
+    """One run per mistake would be tedious."""
+    assert len(_message({"nmae": 1, "name": 1}).splitlines()) == 2
+
+
+def test_the_result_cannot_be_changed() -> None:
+    """Configuration is read once; nobody may bend it later."""
+    example = settings.parse(Example, {"name": "x"}, "release.toml")
+    with pytest.raises(pydantic.ValidationError, match="frozen"):
+        example.name = "y"
+
+
+def test_a_file_that_does_not_exist_is_empty(tmp_path: Path) -> None:
+    """Everything has a default."""
+    assert settings.read_toml(tmp_path / "mirror.toml") == {}
+
+
+def test_bad_toml_names_the_file_and_the_line(tmp_path: Path) -> None:
+    """The user has to find the place."""
+    path = tmp_path / "mirror.toml"
+    path.write_text('host = "a"\nport =\n')
+    with pytest.raises(PackhorseError, match=rf"{path}: .*line 2"):
+        settings.read_toml(path)
+
+
+def test_a_file_that_is_not_text_is_named(tmp_path: Path) -> None:
+    """A UnicodeDecodeError is not an answer."""
+    path = tmp_path / "mirror.toml"
+    path.write_bytes(b'host = "\xff"')
+    with pytest.raises(PackhorseError, match=str(path)):
+        settings.read_toml(path)
+
+
+def test_a_folder_in_place_of_the_file_is_named(tmp_path: Path) -> None:
+    """An OSError is not an answer either."""
+    with pytest.raises(PackhorseError, match=f"{tmp_path}: Is a directory"):
+        settings.read_toml(tmp_path)
