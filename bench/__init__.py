@@ -1,1 +1,1 @@
-"""One module per benchmark; each prints ratios measured in one run."""
+"""One module per benchmark; each yields rows measured in one run, ours beside the named rival."""

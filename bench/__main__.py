@@ -1,0 +1,30 @@
+"""Run every benchmark, or the one named by $BENCH; keep the rows in $BENCH_JSON if that is set."""
+
+import importlib
+import os
+import pkgutil
+import sys
+from pathlib import Path
+
+import bench
+from bench import rows
+
+
+def main() -> int:
+    """Exit status 0 when every goal is met, 1 when one is short, 2 for an unknown name."""
+    known = [module.name for module in pkgutil.iter_modules(bench.__path__) if module.name not in HELPERS]
+    chosen = [os.environ["BENCH"]] if os.environ.get("BENCH") else known
+    if unknown := set(chosen) - set(known):
+        print(f"There is no benchmark {', '.join(unknown)}.\nKnown: {', '.join(known)}", file=sys.stderr)
+        return 2
+    measured = [row for name in chosen for row in importlib.import_module(f"bench.{name}").run()]
+    rows.show(measured)
+    if os.environ.get("BENCH_JSON"):
+        rows.keep(measured, Path(os.environ["BENCH_JSON"]))
+    return 0 if all(row.met for row in measured) else 1
+
+
+HELPERS = {"__main__", "rows", "load", "stage"}
+
+if __name__ == "__main__":
+    sys.exit(main())
