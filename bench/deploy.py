@@ -9,6 +9,7 @@ from pathlib import Path
 from bench import stage
 from bench.load import Load
 from bench.rows import Row
+from tests.integration.helpers import BIN, Mirror, free_port, running_mirror
 
 VERSIONS = ["0.1.1", "0.1.2", "0.1.3", "0.1.4"]
 
@@ -37,7 +38,7 @@ copy_env = True
 def run() -> Iterator[Row]:
     """Deploy the same versions both ways in turn, each under a client that never pauses."""
     first, *others = VERSIONS
-    with stage.mirror() as here:
+    with running_mirror() as here:
         for version in VERSIONS:
             stage.publish(here, version)
         with ours(here, first) as our_side, rival(here, first) as rival_side:
@@ -55,7 +56,7 @@ def run() -> Iterator[Row]:
 class Side:
     """One way to deploy: the command for a version, and what it has cost so far."""
 
-    def __init__(self, here: stage.Stage, port: int, folder: Path, command: list[str], **extra: str) -> None:
+    def __init__(self, here: Mirror, port: int, folder: Path, command: list[str], **extra: str) -> None:
         self.environment = {**here.environment, **extra}
         self.port = port
         self.folder = folder
@@ -79,9 +80,9 @@ class Side:
 
 
 @contextlib.contextmanager
-def ours(here: stage.Stage, first: str) -> Iterator[Side]:
+def ours(here: Mirror, first: str) -> Iterator[Side]:
     """The sample app deployed by `release`, its dependencies in the cache."""
-    port, project = stage.free_port(), here.home / "src" / first
+    port, project = free_port(), here.home / "src" / first
     (project / "release.toml").write_text(f'[targets.local]\nbind = "127.0.0.1:{port}"\n')
     side = Side(here, port, project, ["release", "deploy", "local", "sample-app==VERSION"])
     side.deploy(first)
@@ -92,13 +93,13 @@ def ours(here: stage.Stage, first: str) -> Iterator[Side]:
 
 
 @contextlib.contextmanager
-def rival(here: stage.Stage, first: str) -> Iterator[Side]:
+def rival(here: Mirror, first: str) -> Iterator[Side]:
     """The sample app deployed by the usual script, its dependencies in the cache."""
-    port, folder = stage.free_port(), here.home / "usual"
+    port, folder = free_port(), here.home / "usual"
     folder.mkdir()
     (folder / "circus.ini").write_text(CIRCUS.format(folder=folder, port=port))
     extra = {
-        "INDEX_URL": f"{here.index}/+simple/",
+        "INDEX_URL": here.index_url("company/dev"),
         "ENDPOINT": f"ipc://{folder}/ctl.sock",
         "PIP_CACHE_DIR": str(here.home / "cache" / "pip"),
         "PIP_CONFIG_FILE": "/dev/null",
@@ -106,7 +107,7 @@ def rival(here: stage.Stage, first: str) -> Iterator[Side]:
     side = Side(here, port, folder, ["sh", "-c", SCRIPT, "deploy", "VERSION"], **extra)
     with contextlib.suppress(RuntimeError):  # circusd does not run yet: the script's last line fails
         side.deploy(first)
-    circusd = subprocess.Popen([str(stage.BIN / "circusd"), "circus.ini"], cwd=folder, env=side.environment)
+    circusd = subprocess.Popen([str(BIN / "circusd"), "circus.ini"], cwd=folder, env=side.environment)
     try:
         stage.wait_for(f"http://127.0.0.1:{port}/version", contains=first)
         yield side
