@@ -14,4 +14,4 @@ if __name__ == "__main__":
     from devpi_server.main import main
 
     threading.Thread(target=_end_with_stdin, daemon=True).start()
-    main()  # type: ignore[no-untyped-call]  # devpi has no types here
+    main()

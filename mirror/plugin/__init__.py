@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from devpi_server.config import hookimpl
 from devpi_server.main import Fatal
 
-from mirror.plugin import internals
+from mirror.plugin import files, internals
 from packhorse.errors import PackhorseError
 
 
@@ -21,7 +21,7 @@ class Part(Protocol):
 
 
 # Routes match in the order in which they are added, ours before devpi's own.
-PARTS: tuple[Part, ...] = ()
+PARTS: tuple[Part, ...] = (files,)
 
 
 @hookimpl

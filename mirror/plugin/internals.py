@@ -18,6 +18,30 @@ Row = tuple[str, ...] | None
 TOUCHED: Mapping[str, Row] = {
     # stages: replaced and read by upstream.py
     "devpi_server.model.User.MirrorStage": None,
+    # how devpi connects to upstreams: fetch.py
+    "devpi_server.httpclient.HTTPClient._ssl_context": None,
+    "devpi_server.httpclient.OfflineHTTPClient": None,
+    "devpi_server.main.XOM.new_http_client": ("component_name",),
+    "devpi_server.mirror.MirrorStage.mirror_url": None,
+    "devpi_server.mirror.MirrorStage.mirror_url_authorization_header": None,
+    # downloads kept in devpi's storage: flights.py
+    "devpi_server.filestore.BaseFileEntry._hash_spec": None,
+    "devpi_server.filestore.BaseFileEntry.file_set_content": ("last_modified", "hash_spec", "hashes"),
+    "devpi_server.filestore.BaseFileEntry.file_set_content_no_meta": ("hashes",),
+    "devpi_server.filestore.BaseFileEntry.has_existing_metadata": ("self",),
+    "devpi_server.filestore.Digests.get_default_value": ("default",),
+    "devpi_server.filestore.FileStore.get_file_entry_from_key": ("key",),
+    "devpi_server.keyfs.KeyFS.filestore_transaction": ("self",),
+    "devpi_server.keyfs.KeyFS.write_transaction": ("self",),
+    "devpi_server.mirror.MirrorStage.add_project_name": ("project",),
+    # requests for files and their metadata: files.py, metadata.py
+    "devpi_server.filestore.BaseFileEntry.file_exists": ("self",),
+    "devpi_server.filestore.BaseFileEntry.file_open_read": ("self",),
+    "devpi_server.filestore.BaseFileEntry.file_os_path": ("self",),
+    "devpi_server.filestore.FileStore.get_file_entry": ("relpath",),
+    "devpi_server.mirror.MirrorStage.use_external_url": None,
+    "devpi_server.views.PyPIView._pkgserv": ("entry", "is_metadata"),
+    "devpi_server.views.json_preferred": ("request",),
 }
 
 

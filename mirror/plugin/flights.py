@@ -1,0 +1,259 @@
+"""One download per file however many ask at once: followed while it arrives, kept if it is right."""
+
+import hashlib
+import os
+import queue
+import secrets
+import sys
+import threading
+import weakref
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from devpi_server.filestore import Digests
+from devpi_server.log import threadlog
+
+from mirror.plugin.fetch import Fetcher, Trouble
+
+CHUNK = 64 * 1024
+# So much of what has arrived is shown only when all of it is known to be right: a client of a wrong
+# file gets a broken transfer, and of a small wrong file a clean error.
+HELD_BACK = 64 * 1024
+AT_ONCE = 32  # downloads; more wait for their turn
+PATIENCE = 300  # seconds without a single byte, until a follower is told to come back later
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to fetch: devpi's entry of the file (its values are loaded), and where from."""
+
+    entry: Any
+    url: str
+    authorization: str | None
+
+    @property
+    def relpath(self) -> str:
+        """devpi's path of the file, "root/pypi/+f/…": what makes two orders the same."""
+        return str(self.entry.relpath)
+
+
+class Flight:
+    """A file that is arriving. One thread writes it; any number follow."""
+
+    def __init__(self, order: Order, path: Path) -> None:
+        self.order = order
+        self.path = path
+        self.length: int | None = None  # bytes, once the upstream has said so or all has arrived
+        self.last_modified: str | None = None
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        weakref.finalize(self, os.close, self._file)  # when the last follower has gone
+        self._arrived = 0
+        self._done = False
+        self._trouble: Trouble | None = None
+        self._changed = threading.Condition()
+
+    def follow(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """The bytes from `start` to `stop`, as they arrive. Raises Trouble."""
+        position = start
+        while True:
+            readable = self.wait_for(position)
+            end = readable if stop is None else min(stop, readable)
+            if position >= end:
+                return
+            while position < end:
+                chunk = os.pread(self._file, min(CHUNK, end - position), position)
+                position += len(chunk)
+                yield chunk
+
+    def wait_for(self, position: int = 0) -> int:
+        """Wait until bytes after `position` may be shown, or all; how many may be. Raises Trouble."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._ended or self._shown > position, PATIENCE):
+                raise Trouble(503, f"nothing of {self.order.relpath} has arrived for {PATIENCE} seconds")
+            if self._trouble:
+                raise self._trouble
+            return self._shown
+
+    def complete(self) -> None:
+        """Wait until all is here and kept. Raises Trouble."""
+        self.wait_for(sys.maxsize)
+
+    @property
+    def _ended(self) -> bool:
+        return self._done or self._trouble is not None
+
+    @property
+    def _shown(self) -> int:
+        # Without a length a cut answer looks like a whole one: then nothing is shown before the end.
+        early = 0 if self.length is None else self._arrived - HELD_BACK
+        return self._arrived if self._done else early
+
+    def begin(self, length: int | None, last_modified: str | None) -> None:
+        """The upstream has answered."""
+        self.last_modified = last_modified
+        self.length = length
+
+    def add(self, chunk: bytes) -> None:
+        """More has arrived."""
+        written = 0
+        while written < len(chunk):
+            written += os.pwrite(self._file, chunk[written:], self._arrived + written)
+        with self._changed:
+            self._arrived += len(chunk)
+            self._changed.notify_all()
+
+    def flush(self) -> None:
+        """Make it durable: a power cut must not take the bytes and leave devpi's record of them."""
+        os.fsync(self._file)
+
+    def end(self, trouble: Trouble | None = None) -> None:
+        """All is here, right and kept; or it never will be."""
+        with self._changed:
+            self._trouble = trouble
+            self._done = trouble is None
+            self.length = self._arrived
+            self._changed.notify_all()
+
+
+class Flights:
+    """The downloads that are going on in this process, by devpi's path of the file."""
+
+    def __init__(self, xom: Any, fetcher: Fetcher, folder: Path) -> None:
+        self._fetcher = fetcher
+        self._folder = folder
+        self._keeper = Keeper(xom)
+        self._flights: dict[str, Flight] = {}
+        self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="download")
+        folder.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(folder)
+
+    def join(self, order: Order) -> Flight:
+        """The download of this file: the one that is going on, else a new one."""
+        relpath = order.relpath
+        with self._lock:
+            if relpath not in self._flights:
+                name = f"{os.getpid()}-{secrets.token_hex(8)}"
+                self._flights[relpath] = flight = Flight(order, self._folder / name)
+                self._pool.submit(self._fly, flight)
+            return self._flights[relpath]
+
+    def _fly(self, flight: Flight) -> None:
+        trouble: Trouble | None = Trouble(503, "the download ended for a reason that is in the server's log")
+        try:
+            self._keeper.keep(flight, self._download(flight))
+            trouble = None
+        except Trouble as error:
+            trouble = error
+            threadlog.warn("%s: %s", flight.order.relpath, error.text)
+        except OSError as error:
+            trouble = Trouble(503, f"the file cannot be stored: {error.strerror}")
+            threadlog.error("%s: %s", flight.order.relpath, error)
+        except Exception:  # noqa: BLE001 (reported here: nobody waits for what a pool's thread raises)
+            threadlog.exception("download of %s", flight.order.relpath)
+        finally:
+            flight.end(trouble)
+            with self._lock:
+                del self._flights[flight.order.relpath]
+            flight.path.unlink(missing_ok=True)
+
+    def _download(self, flight: Flight) -> dict[str, str]:
+        """Fetch all of it; its hashes. Raises Trouble unless length and hashes are what was promised."""
+        order = flight.order
+        promised: Mapping[str, str] = order.entry.hashes
+        running = {kind: hashlib.new(kind) for kind in {"sha256", *promised}}
+        received = 0
+        with self._fetcher.stream(order.url, order.authorization) as answer:
+            length = answer.headers.get("Content-Length", "")
+            flight.begin(int(length) if length.isdecimal() else None, answer.headers.get("Last-Modified"))
+            for chunk in answer.iter_raw(CHUNK):
+                flight.add(chunk)
+                received += len(chunk)
+                for hasher in running.values():
+                    hasher.update(chunk)
+        found = {kind: hasher.hexdigest() for kind, hasher in running.items()}
+        wrong = [kind for kind, value in promised.items() if found[kind] != value]
+        if wrong or flight.length not in {None, received}:
+            what = f"another {wrong[0]}" if wrong else f"{received} bytes instead of {flight.length}"
+            raise Trouble(502, f"the upstream gave a wrong file for {order.relpath}: {what}")
+        flight.flush()
+        return found
+
+
+class Keeper:
+    """Puts finished downloads into devpi's storage.
+
+    All that wait go into one transaction, because each transaction costs several fsyncs.
+    """
+
+    def __init__(self, xom: Any) -> None:
+        self._xom = xom
+        self._queue: queue.SimpleQueue[tuple[Flight, dict[str, str], Future[None]]] = queue.SimpleQueue()
+        threading.Thread(target=self._run, name="keep-downloads", daemon=True).start()
+
+    def keep(self, flight: Flight, found: dict[str, str]) -> None:
+        """Return when the file is kept for good."""
+        kept: Future[None] = Future()
+        self._queue.put((flight, found, kept))
+        kept.result()
+
+    def _run(self) -> None:
+        while True:
+            batch = [self._queue.get()]
+            while not self._queue.empty():
+                batch.append(self._queue.get())
+            try:
+                self._keep([(flight, found) for flight, found, _ in batch])
+            except Exception as error:  # noqa: BLE001 (each waiting download reports it)
+                for _, _, kept in batch:
+                    kept.set_exception(error)
+            else:
+                for _, _, kept in batch:
+                    kept.set_result(None)
+
+    def _keep(self, batch: list[tuple[Flight, dict[str, str]]]) -> None:
+        new = [item for item in batch if not item[0].order.entry.has_existing_metadata()]
+        again = [item for item in batch if item not in new]
+        if new:
+            with self._xom.keyfs.write_transaction():
+                for flight, found in new:
+                    self._keep_new(flight, found)
+        if again:  # devpi knows these files, only their bytes were gone: no new serial
+            with self._xom.keyfs.filestore_transaction():
+                for flight, found in again:
+                    with _content(flight.path) as content:
+                        flight.order.entry.file_set_content_no_meta(content, hashes=Digests(found))
+
+    def _keep_new(self, flight: Flight, found: dict[str, str]) -> None:
+        """As `iter_cache_remote_file` in devpi's views.py does it."""
+        entry = self._xom.filestore.get_file_entry_from_key(flight.order.entry.key)
+        stage = self._xom.model.getstage(entry.user, entry.index)
+        if stage is None or not entry.key.exists():
+            return  # deleted while it was on its way: those who wait get it, but it is not kept
+        with _content(flight.path) as content:
+            entry.file_set_content(
+                content,
+                last_modified=flight.last_modified,
+                hash_spec=entry._hash_spec,  # noqa: SLF001 (listed in internals.py)
+                hashes=Digests(found),
+            )
+        if entry.project:
+            stage.add_project_name(entry.project)
+
+
+def _content(path: Path) -> BinaryIO:
+    """`path` opened in the form that devpi takes over by a hard link instead of a copy."""
+    content = path.open("rb")
+    content.devpi_srcpath = path  # type: ignore[attr-defined]  # devpi_server.filestore_fs looks for it
+    return content
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what processes that are no more were downloading."""
+    for path in folder.iterdir():
+        process = path.name.partition("-")[0]
+        if not Path("/proc", process).exists() or process == str(os.getpid()):
+            path.unlink(missing_ok=True)

@@ -1,0 +1,136 @@
+"""A wheel's entry in, its metadata file (PEP 658) out: the upstream's, or what the wheel itself says."""
+
+import hashlib
+import threading
+from collections.abc import Mapping
+from concurrent.futures import Future
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from devpi_server.log import threadlog
+
+from mirror.plugin import respond, wheels
+from mirror.plugin.facts import FileFacts
+from mirror.plugin.fetch import Fetcher, Trouble, authorization
+from mirror.plugin.flights import PATIENCE, Flights, Order
+from mirror.plugin.metadata_store import MetadataStore, key_of
+from mirror.plugin.wheel_end import NotThisWay, WheelEnds, limited
+
+Offer = bool | Mapping[str, str]
+
+
+class Metadata:
+    """The metadata files of one devpi-server process."""
+
+    def __init__(self, xom: Any, fetcher: Fetcher, flights: Flights, folder: Path) -> None:
+        self._xom = xom
+        self._fetcher = fetcher
+        self._flights = flights
+        self._store = MetadataStore(folder)
+        self._going_on: dict[str, Future[bytes]] = {}
+        self._lock = threading.Lock()
+        self._ends = WheelEnds(fetcher)
+
+    def advertised(self, facts: FileFacts) -> Offer:
+        """What a page says of this file: its metadata's hashes, True when they are not known yet, or False.
+
+        True and hashes are promises: `serve` keeps them as long as the upstream is there. Needs a
+        transaction.
+        """
+        key = key_of(facts.hashes)
+        if not facts.is_wheel or key is None or self._store.is_broken(key):
+            return False
+        if known := self._store.sha256(key):
+            return {"sha256": known}
+        if not facts.url or self._fetcher.offline:  # an upload, or nothing but what is here
+            return self._look_into(facts, key)
+        offered = isinstance(facts.core_metadata, Mapping) and facts.core_metadata.get("sha256")
+        return {"sha256": offered} if offered else True
+
+    def serve(self, request: Any, stage: Any, entry: Any) -> Any:
+        """The answer to a request for the metadata file of `entry`. Raises Trouble."""
+        key = key_of(entry.hashes)
+        if key is None or not entry.basename.endswith(".whl") or self._store.is_broken(key):
+            raise Trouble(404, f"{entry.basename} has no metadata file")
+        content = self._store.read(key) or self._once(key, stage, entry)
+        tags = respond.Tags(hashlib.sha256(content).hexdigest())
+        return respond.respond(request, tags, respond.of_bytes(content))
+
+    def _look_into(self, facts: FileFacts, key: str) -> Offer:
+        """What can be said of a wheel that is here."""
+        entry = self._xom.filestore.get_file_entry(facts.path)
+        if entry is None or not entry.file_exists():
+            return False
+        try:
+            return {"sha256": self._store.keep(key, _of_file(entry))}
+        except wheels.Broken as reason:
+            self._store.keep_broken(key, str(reason))
+            return False
+
+    def _once(self, key: str, stage: Any, entry: Any) -> bytes:
+        """Make and keep it; others who ask meanwhile wait for that."""
+        with self._lock:
+            ours = key not in self._going_on
+            going_on = self._going_on.setdefault(key, Future())
+        with self._fetcher.slot():
+            if ours:
+                self._run(going_on, key, stage, entry)
+            return going_on.result(PATIENCE)
+
+    def _run(self, going_on: Future[bytes], key: str, stage: Any, entry: Any) -> None:
+        try:
+            content = self._store.read(key) or self._make(stage, entry)
+            self._store.keep(key, content)
+            going_on.set_result(content)
+        except wheels.Broken as reason:
+            self._store.keep_broken(key, str(reason))
+            going_on.set_exception(Trouble(404, f"{entry.basename} has no metadata: {reason}"))
+        except BaseException as error:  # noqa: BLE001 (for all who wait, ourselves included)
+            going_on.set_exception(error)
+        finally:
+            with self._lock:
+                del self._going_on[key]
+
+    def _make(self, stage: Any, entry: Any) -> bytes:
+        """By the cheapest way that works. Raises Trouble, and Broken when the whole wheel proves it."""
+        if entry.file_exists():
+            return _of_file(entry)
+        if stage.ixconfig["type"] != "mirror":
+            raise Trouble(404, f"{entry.relpath} is not here any more")
+        login = authorization(stage, entry.url)
+        offered: Offer = False
+        cheap_ways = [partial(self._ends.read_metadata, entry.url, login, entry.basename)]
+        if offered:
+            cheap_ways.insert(0, partial(self._of_upstream, entry, login, offered))
+        for cheap_way in cheap_ways:
+            try:
+                return cheap_way()
+            except NotThisWay as reason:
+                threadlog.debug("metadata of %s: %s", entry.relpath, reason)
+            except wheels.Broken as reason:  # perhaps: what is read in parts cannot be checked by its hash
+                threadlog.info("metadata of %s: %s; reading all of it", entry.relpath, reason)
+        self._flights.join(Order(entry, entry.url, login)).complete()
+        return _of_file(entry)
+
+    def _of_upstream(self, entry: Any, login: str | None, offered: Offer) -> bytes:
+        """The metadata file that the upstream has itself."""
+        url = urlsplit(entry.url)
+        try:
+            with self._fetcher.stream(url._replace(path=f"{url.path}.metadata").geturl(), login) as answer:
+                content = limited(answer.iter_raw(), wheels.LARGEST)
+        except Trouble as trouble:
+            if trouble.status == 503:
+                raise
+            raise NotThisWay(trouble.text) from trouble
+        if isinstance(offered, Mapping) and hashlib.sha256(content).hexdigest() != offered.get("sha256"):
+            raise NotThisWay("the upstream's file is not the one that it advertises")
+        wheels.check(content, entry.basename)
+        return content
+
+
+def _of_file(entry: Any) -> bytes:
+    """What a wheel that is here says. Raises Broken."""
+    with entry.file_open_read() as file:
+        return wheels.read_metadata(file, entry.basename)

@@ -1,0 +1,75 @@
+"""Metadata files on disk, named by their wheel's hash and their own; which wheels have none."""
+
+import hashlib
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+BROKEN = "broken"
+
+
+class MetadataStore:
+    """A folder of files `ab/<key of the wheel>.<sha256 of the file>`, and what it holds, in memory.
+
+    A file that a power cut left incomplete does not match its name, and is as good as none: all can
+    be made again.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        names = (path.name.rpartition(".") for path in folder.glob("*/*.*"))
+        self._known = {key: value for key, _, value in names if value == BROKEN or len(value) == 64}
+
+    def sha256(self, key: str) -> str | None:
+        """The hash of a metadata file that is here."""
+        value = self._known.get(key)
+        return None if value == BROKEN else value
+
+    def is_broken(self, key: str) -> bool:
+        """Whether this wheel is known to have no usable metadata."""
+        return self._known.get(key) == BROKEN
+
+    def read(self, key: str) -> bytes | None:
+        """The metadata file of a wheel, None when it is not here (any more)."""
+        sha256 = self.sha256(key)
+        if sha256 is None:
+            return None
+        try:
+            content = self._path(key, sha256).read_bytes()
+        except FileNotFoundError:
+            content = b""
+        if hashlib.sha256(content).hexdigest() == sha256:
+            return content
+        self._known.pop(key, None)
+        return None
+
+    def keep(self, key: str, content: bytes) -> str:
+        """Store the metadata file of a wheel; its hash."""
+        sha256 = hashlib.sha256(content).hexdigest()
+        self._write(key, sha256, content)
+        return sha256
+
+    def keep_broken(self, key: str, reason: str) -> None:
+        """Remember that this wheel has none."""
+        self._write(key, BROKEN, reason.encode())
+
+    def _write(self, key: str, value: str, content: bytes) -> None:
+        if self._known.get(key) == value:
+            return
+        path = self._path(key, value)
+        path.parent.mkdir(exist_ok=True)
+        scratch = path.with_name(f"{secrets.token_hex(8)}~")
+        scratch.write_bytes(content)
+        scratch.replace(path)
+        self._known[key] = value
+
+    def _path(self, key: str, value: str) -> Path:
+        return self._folder / key[-2:] / f"{key}.{value}"
+
+
+def key_of(hashes: Mapping[str, str]) -> str | None:
+    """What a wheel is filed under: its sha256, else another hash with its kind, None without any."""
+    if "sha256" in hashes:
+        return hashes["sha256"].lower()
+    return next((f"{kind}-{value.lower()}" for kind, value in hashes.items()), None)

@@ -1,0 +1,131 @@
+"""A wheel in, here or far away, its METADATA out; nothing that the wheel says about itself is trusted."""
+
+import re
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable
+from io import SEEK_CUR, SEEK_END, RawIOBase
+from typing import IO, Any, cast
+
+from packaging.utils import canonicalize_name
+
+LARGEST = 4 * 1024 * 1024  # bytes of METADATA; the largest real ones have a few hundred kB
+MOST_READ = 16 * 1024 * 1024  # bytes of one remote wheel; the directory of a wheel with 10,000 files is 1 MB
+AROUND = 16 * 1024  # bytes that are fetched before and after what is asked for
+
+
+class Broken(Exception):  # noqa: N818 (what it is called where it is caught)
+    """The wheel has no METADATA that a client could use; says why."""
+
+
+def read_metadata(file: IO[bytes], filename: str) -> bytes:
+    """METADATA of the wheel `file` of this name. Raises Broken; errors of `file` pass through."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            member = archive.getinfo(_member([name.filename for name in archive.filelist], filename))
+            if member.file_size > LARGEST:
+                raise Broken(f"METADATA has {member.file_size} bytes")
+            with archive.open(member) as content:
+                metadata = content.read(LARGEST + 1)  # to its end, which checks its CRC
+    # What zipfile and its decompressors raise for bytes that are no archive (found by feeding it garbage).
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        struct.error,
+        EOFError,
+        LookupError,
+        RuntimeError,
+        ValueError,
+    ) as error:
+        raise Broken(f"it is not a readable zip archive: {error}") from error
+    check(metadata, filename)
+    return metadata
+
+
+def check(metadata: bytes, filename: str) -> None:
+    """Raise Broken unless `metadata` is about the project that `filename` names: clients refuse others."""
+    headers = re.split(rb"\r?\n\r?\n", metadata, maxsplit=1)[0].decode(errors="replace")
+    name = re.search(r"^name:[ \t]*(\S+)", headers, re.IGNORECASE | re.MULTILINE)
+    version = re.search(r"^version:[ \t]*\S", headers, re.IGNORECASE | re.MULTILINE)
+    if not name or not version:
+        raise Broken("METADATA has no name or no version")
+    if canonicalize_name(name[1]) != _project(filename):
+        raise Broken(f"METADATA is about {name[1]}")
+
+
+def _member(names: list[str], filename: str) -> str:
+    """The METADATA that is this wheel's own: `{name}-{version}.dist-info/METADATA`."""
+    found = [name for name in names if re.fullmatch(r"[^/]+\.dist-info/METADATA", name)]
+    own = [name for name in found if canonicalize_name(name.partition("-")[0]) == _project(filename)]
+    if len(own) != 1 or len(found) != 1:
+        raise Broken(f"{len(found)} .dist-info folders with METADATA instead of one")
+    return own[0]
+
+
+def _project(filename: str) -> str:
+    return canonicalize_name(filename.partition("-")[0])
+
+
+class RemoteFile(RawIOBase):
+    """A file of which only some parts are here; others are fetched when they are read.
+
+    `fetch(start, stop)` gives these bytes. The parts around what is read come along, because a
+    wheel's METADATA mostly lies just before the directory at its end.
+    """
+
+    def __init__(self, size: int, tail: bytes, fetch: Callable[[int, int], bytes]) -> None:
+        super().__init__()
+        self._size = size
+        self._parts = {size - len(tail): tail}
+        self._fetch = fetch
+        self._position = 0
+        self._fetched = 0
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        base = {SEEK_CUR: self._position, SEEK_END: self._size}.get(whence, 0)
+        if base + offset < 0:
+            raise ValueError("a place before the beginning of the file")
+        self._position = base + offset
+        return self._position
+
+    def read(self, count: int | None = -1, /) -> bytes:
+        start = min(self._position, self._size)
+        stop = self._size if count is None or count < 0 else min(start + count, self._size)
+        if not self._here(start, stop):
+            self._bring(start, stop)
+        part_start, part = self._here(start, stop) or (start, b"")
+        self._position = stop
+        return part[start - part_start : stop - part_start]
+
+    def _here(self, start: int, stop: int) -> tuple[int, bytes] | None:
+        """The part that has all of this."""
+        for part_start, part in self._parts.items():
+            if part_start <= start and stop <= part_start + len(part):
+                return part_start, part
+        return None
+
+    def _bring(self, start: int, stop: int) -> None:
+        """Fetch what is missing, joined with a part that begins within it."""
+        # Before a large directory lies a large RECORD, about half as long, and METADATA before that.
+        first = max(0, start - AROUND - (stop - start) * 3 // 4)
+        last = min(self._size, stop + AROUND)
+        following = min((begin for begin in self._parts if first < begin <= last), default=last)
+        self._fetched += following - first
+        if self._fetched > MOST_READ:
+            raise Broken(f"more than {MOST_READ} bytes of it would have to be read")
+        self._parts[first] = self._fetch(first, following) + self._parts.pop(following, b"")
+
+
+def remote(size: int, tail: bytes, fetch: Callable[[int, int], bytes]) -> IO[bytes]:
+    """A RemoteFile under the type that zipfile wants."""
+    return cast("IO[bytes]", cast("Any", RemoteFile(size, tail, fetch)))
