@@ -24,8 +24,14 @@ def _check_address(url: str) -> str:
     return url
 
 
+def _freeze_array(value: object) -> object:
+    if isinstance(value, str):
+        raise ValueError('should be an array, such as ["root/pypi"]')  # noqa: TRY004 (pydantic wants a ValueError)
+    return tuple(value) if isinstance(value, list) else value
+
+
 Address = Annotated[str, pydantic.AfterValidator(_check_address)]
-Names = Annotated[tuple[str, ...], pydantic.Strict(strict=False)]  # TOML has arrays, no tuples
+Names = Annotated[tuple[str, ...], pydantic.BeforeValidator(_freeze_array)]
 
 
 class Upstream(Settings):
@@ -70,7 +76,7 @@ class MirrorConfig(Settings):
     @property
     def url(self) -> str:
         """The address under which clients on this machine reach the mirror."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1", "*": "127.0.0.1"}.get(self.host, self.host)  # noqa: S104 (only compared)
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 (only compared)
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
 
@@ -125,7 +131,7 @@ def _index_contradictions(name: str, index: Index, config: MirrorConfig) -> Iter
     elif owner != "root" and owner not in config.users:
         yield f"indexes.{name}: there is no user {owner}, add [users.{owner}]"
     yield from (
-        f"indexes.{name}.bases: there is no index {base}, declare [indexes.{base!r}] or use {UPSTREAM_INDEX}"
+        f"indexes.{name}.bases: there is no index {base}, declare it or use {UPSTREAM_INDEX}"
         for base in index.bases
         if base != UPSTREAM_INDEX and base not in config.indexes
     )

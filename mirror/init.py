@@ -32,6 +32,7 @@ def run(wishes: Wishes, folder: Folder, note: Callable[[str], None]) -> Iterator
     whatever kills this function, the next call finds what is missing and goes on. `note` is told
     what the user should know although nothing was changed.
     """
+    _check_names(wishes)
     with _alone(folder, note):
         root = _root_password(wishes, folder)
         lock = state.try_lock(folder.lock, seconds=1)
@@ -69,6 +70,15 @@ def _alone(folder: Folder, note: Callable[[str], None]) -> Iterator[None]:
         os.close(lock)
 
 
+def _check_names(wishes: Wishes) -> None:
+    wrong = [name for name in wishes.new_passwords if name not in wishes.config.users or name == "root"]
+    if wrong:
+        raise PackhorseError(
+            f"--new-password {wrong[0]}: mirror.toml declares no such user.",
+            "Name a user of mirror.toml; root changes with `devpi-passwd`.",
+        )
+
+
 def _root_password(wishes: Wishes, folder: Folder) -> str:
     """The password of root: given, or kept, or (when there is no data yet) new and kept from now on."""
     kept = state.read_credentials(folder) or Credentials(wishes.config.url, {})
@@ -93,7 +103,7 @@ def _root_lost(folder: Folder, message: str) -> PackhorseError:
 
 
 def _serving_url(folder: Folder) -> str:
-    now = state.serving(folder)
+    now = state.read_serving(folder)
     if now is None:
         raise PackhorseError(
             f"A process holds {folder.lock} and has not said where it serves.",

@@ -45,20 +45,21 @@ def command(config: MirrorConfig, folder: Folder, *, module: str = "devpi_server
     ]
 
 
-def environment(inherited: Mapping[str, str], trust_store: str | None) -> dict[str, str]:
-    """`inherited`, with the machine's trusted certificates for devpi's calls to the upstream.
+def trust_store(environment: Mapping[str, str]) -> str | None:
+    """The file of the certificates that calls to the upstream trust; None leaves devpi its own list.
 
-    devpi asks REQUESTS_CA_BUNDLE, then CURL_CA_BUNDLE, then uses its own list (devpi_server/httpclient.py),
-    in which the certificate authority of a company is missing.
+    devpi looks at REQUESTS_CA_BUNDLE, then CURL_CA_BUNDLE, then takes a list in which the authority
+    of a company is missing (devpi_server/httpclient.py). Before that list comes the machine's:
+    $SSL_CERT_FILE, else where its OpenSSL looks.
     """
-    if inherited.get("REQUESTS_CA_BUNDLE") or inherited.get("CURL_CA_BUNDLE") or trust_store is None:
-        return dict(inherited)
-    return {**inherited, "REQUESTS_CA_BUNDLE": trust_store}
+    chosen = environment.get("REQUESTS_CA_BUNDLE") or environment.get("CURL_CA_BUNDLE")
+    return chosen or ssl.get_default_verify_paths().cafile
 
 
-def trust_store() -> str | None:
-    """The file of the certificates that this machine trusts ($SSL_CERT_FILE or OpenSSL's), if any."""
-    return ssl.get_default_verify_paths().cafile
+def environment(inherited: Mapping[str, str]) -> dict[str, str]:
+    """What devpi-server gets: `inherited`, and the certificates that this machine trusts."""
+    bundle = trust_store(inherited)
+    return {**inherited, "REQUESTS_CA_BUNDLE": bundle} if bundle else dict(inherited)
 
 
 def initialise(folder: Folder, root_password: str) -> None:
@@ -93,7 +94,7 @@ def serve(config: MirrorConfig, folder: Folder) -> NoReturn:
     state.write_serving(folder, Serving(config.url, os.getpid()))
     os.set_inheritable(lock, True)  # noqa: FBT003 (the standard library's signature)
     arguments = command(config, folder)
-    os.execve(arguments[0], arguments, environment(os.environ, trust_store()))  # noqa: S606 (no shell is meant)
+    os.execve(arguments[0], arguments, environment(os.environ))  # noqa: S606 (no shell is meant)
 
 
 def serve_in_background(config: MirrorConfig, folder: Folder, serve_command: list[str]) -> Serving:
@@ -111,7 +112,7 @@ def check(config: MirrorConfig, folder: Folder) -> None:
     """Raises PackhorseError when the server could not start: no data, already serving, port taken."""
     if not folder.initialised():
         raise PackhorseError(f"There is no mirror in {folder.root} yet.", "Make it with `mirror init`.")
-    if state.serving(folder):
+    if state.read_serving(folder):
         raise _occupied(folder)
     try:
         with socket.create_server((config.host, config.port), family=_family(config.host)):
@@ -128,7 +129,7 @@ def _family(host: str) -> socket.AddressFamily:
 
 
 def _occupied(folder: Folder) -> PackhorseError:
-    now = state.serving(folder)
+    now = state.read_serving(folder)
     if now is None:
         return PackhorseError(
             f"A `mirror init` is at work in {folder.root}.", "Run the command again when it has ended."
@@ -151,7 +152,7 @@ def temporary(config: MirrorConfig, folder: Folder, lock: int) -> Iterator[str]:
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
-            env=environment(os.environ, trust_store()),
+            env=environment(os.environ),
             pass_fds=[lock],
             start_new_session=True,  # Ctrl-C is for us; the server ends when we do
         )
@@ -204,7 +205,7 @@ def tail(log: Path, lines: int = 20) -> str:
 
 def stop(folder: Folder) -> Serving | None:
     """End the server that holds the lock and wait until it has let go; None when none runs."""
-    now = state.serving(folder)
+    now = state.read_serving(folder)
     if now is None:
         return None
     for number in (signal.SIGTERM, signal.SIGKILL):

@@ -4,9 +4,8 @@ import fcntl
 import json
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from packhorse import files
 from packhorse.errors import PackhorseError
@@ -81,61 +80,73 @@ class Credentials:
 
 def try_lock(path: Path, *, seconds: float = 0) -> int | None:
     """A descriptor that holds the lock `path`; None when another process keeps it for `seconds`."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise PackhorseError(
+            f"{error.filename}: {error.strerror}", "Set PACKHORSE_HOME to a folder that you may write to."
+        ) from error
     deadline = time.monotonic() + seconds
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                os.close(descriptor)
-                return None
-            time.sleep(0.05)
-        else:
-            return descriptor
+    while not _flock(descriptor, fcntl.LOCK_EX):
+        if time.monotonic() >= deadline:
+            os.close(descriptor)
+            return None
+        time.sleep(0.05)
+    return descriptor
 
 
 def held(path: Path) -> bool:
-    """Whether a process holds the lock `path`. Never creates anything."""
+    """Whether a process holds the lock `path`. Creates nothing."""
     try:
         descriptor = os.open(path, os.O_RDWR)
     except FileNotFoundError:
         return False
     try:
         # Shared, so that two who only look do not take each other for a server.
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        return not _flock(descriptor, fcntl.LOCK_SH)
     finally:
         os.close(descriptor)
-    return False
 
 
-def serving(folder: Folder) -> Serving | None:
-    """The server that holds the lock now, None when there is none (or it has not yet said its address)."""
+def _flock(descriptor: int, kind: int) -> bool:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def read_serving(folder: Folder) -> Serving | None:
+    """The server that holds the lock now; None without one, or while `mirror init` holds it."""
     if not held(folder.lock):
         return None
-    data = _read_json(folder.serving)
-    return Serving(data["url"], data["pid"]) if data else None
+    try:
+        return Serving(**json.loads(folder.serving.read_bytes()))
+    except FileNotFoundError:
+        return None
 
 
 def write_serving(folder: Folder, now: Serving) -> None:
-    files.write_whole(folder.serving, json.dumps({"url": now.url, "pid": now.pid}).encode() + b"\n")
+    files.write_whole(folder.serving, json.dumps(asdict(now)).encode() + b"\n")
 
 
 def read_credentials(folder: Folder) -> Credentials | None:
     """The passwords that we keep, None without a file. Raises PackhorseError when it is damaged."""
-    data = _read_json(folder.credentials)
     try:
-        return Credentials(data["url"], dict(data["users"])) if data is not None else None
+        data = json.loads(folder.credentials.read_bytes())
+        return Credentials(data["url"], dict(data["users"]))
+    except FileNotFoundError:
+        return None
     except (KeyError, TypeError, ValueError) as error:
-        raise _damaged(folder.credentials) from error
+        raise PackhorseError(
+            f"{folder.credentials} is damaged.",
+            "Restore it from a backup, or remove it and run `mirror init`, which says what to do then.",
+        ) from error
 
 
 def write_credentials(folder: Folder, credentials: Credentials) -> None:
-    data = {"url": credentials.url, "users": credentials.users}
-    files.write_whole(folder.credentials, json.dumps(data, indent=2).encode() + b"\n", 0o600)
+    files.write_whole(folder.credentials, json.dumps(asdict(credentials), indent=2).encode() + b"\n", 0o600)
 
 
 def set_url(folder: Folder, url: str) -> None:
@@ -143,18 +154,3 @@ def set_url(folder: Folder, url: str) -> None:
     kept = read_credentials(folder)
     if kept is not None and kept.url != url:
         write_credentials(folder, Credentials(url, kept.users))
-
-
-def _read_json(path: Path) -> Any:  # noqa: ANN401 (JSON has no narrower type)
-    try:
-        return json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except ValueError as error:
-        raise _damaged(path) from error
-
-
-def _damaged(path: Path) -> PackhorseError:
-    return PackhorseError(
-        f"{path} is damaged.", "Restore it from a backup, or remove it and run `mirror init`."
-    )

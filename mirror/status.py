@@ -60,7 +60,7 @@ class Report:
 
 def gather(folder: Folder) -> Report:
     """Look at the folder, ask the server, ask the upstream."""
-    now = state.serving(folder)
+    now = state.read_serving(folder)
     serves = now is not None and server.answers(now.url)
     users = indexes.read(HttpApi(now.url)) if now is not None and serves else {}
     return Report(
@@ -100,7 +100,7 @@ def _sizes(folder: Path) -> Iterator[int]:
 def _ask_upstream(users: indexes.Users) -> UpstreamReport | None:
     """Ask for one small page; None when the server has no upstream index."""
     found = users.get("root", {}).get("indexes", {}).get("pypi")
-    return ask(found["mirror_url"], server.trust_store()) if found else None
+    return ask(found["mirror_url"], server.trust_store(os.environ)) if found else None
 
 
 def ask(url: str, trust_store: str | None) -> UpstreamReport:

@@ -1,0 +1,156 @@
+"""mirror.indexes: which calls make a server match mirror.toml, and no more than those."""
+
+from copy import deepcopy
+from typing import Any
+
+import pytest
+
+from mirror import indexes
+from mirror.config import Index, MirrorConfig, Upstream, User
+from mirror.indexes import Change
+from packhorse.errors import PackhorseError
+
+NEW: dict[str, Any] = {
+    "root": {
+        "username": "root",
+        "indexes": {
+            "pypi": {
+                "type": "mirror",
+                "volatile": False,
+                "mirror_url": "https://packages.example.org/simple/",
+            }
+        },
+    }
+}
+PASSWORDS = {"root": "r", "company": "c"}
+
+
+def _matching() -> dict[str, Any]:
+    """A server that is as the default configuration wants it, as devpi's `GET /` shows it."""
+    users = deepcopy(NEW)
+    users["root"]["indexes"]["pypi"]["mirror_no_project_list"] = True
+    users["company"] = {
+        "username": "company",
+        "indexes": {
+            "prod": {
+                "type": "stage",
+                "bases": ["root/pypi"],
+                "volatile": False,
+                "acl_upload": ["company"],
+                "acl_toxresult_upload": [":ANONYMOUS:"],
+                "mirror_whitelist": [],
+            },
+            "dev": {
+                "type": "stage",
+                "bases": ["company/prod"],
+                "volatile": True,
+                "acl_upload": ["company"],
+            },
+        },
+    }
+    return users
+
+
+def test_a_new_server_gets_user_and_indexes_in_an_order_that_devpi_allows() -> None:
+    """An index needs its owner and its bases first."""
+    changes = indexes.plan(MirrorConfig(), NEW, PASSWORDS)
+    assert [(change.method, change.path) for change in changes] == [
+        ("PUT", "/company"),
+        ("PATCH", "/root/pypi"),
+        ("PUT", "/company/prod"),
+        ("PUT", "/company/dev"),
+    ]
+    assert changes[0].body == {"password": "c"}
+    assert changes[1].body == {"mirror_no_project_list": True}
+    assert changes[2].body == {
+        "type": "stage",
+        "bases": ["root/pypi"],
+        "volatile": False,
+        "acl_upload": ["company"],
+    }
+
+
+def test_no_sentence_holds_a_password() -> None:
+    """The sentences are printed."""
+    config = MirrorConfig(users={"company": User(email="a@example.com")})
+    sentences = [change.sentence for change in indexes.plan(config, NEW, {"company": "s3cret"})]
+    assert sentences[0] == "created user company"
+    assert "s3cret" not in "".join(sentences)
+
+
+def test_a_server_that_matches_gets_no_call() -> None:
+    """`mirror init` may be run at any time."""
+    assert indexes.plan(MirrorConfig(), _matching(), PASSWORDS) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("volatile", True, "changed index company/prod: volatile true -> false"),
+        ("bases", [], "changed index company/prod: bases none -> root/pypi"),
+        ("acl_upload", ["company", "x"], "changed index company/prod: acl_upload company,x -> company"),
+    ],
+)
+def test_only_what_differs_is_changed(key: str, value: object, sentence: str) -> None:
+    """Settings that mirror.toml does not know stay as somebody made them."""
+    users = _matching()
+    wanted = users["company"]["indexes"]["prod"][key]
+    users["company"]["indexes"]["prod"][key] = value
+    assert indexes.plan(MirrorConfig(), users, PASSWORDS) == [
+        Change("PATCH", "/company/prod", {key: wanted}, sentence)
+    ]
+
+
+def test_an_upstream_of_ones_own_replaces_that_of_devpi_and_its_password_is_not_shown() -> None:
+    """A company's index may ask for a password, in the URL."""
+    config = MirrorConfig(upstream=Upstream(url="https://bot:s3cret@packages.example.com/simple/"))
+    (change,) = indexes.plan(config, _matching(), PASSWORDS)
+    assert change.body == {"mirror_url": "https://bot:s3cret@packages.example.com/simple/"}
+    assert change.sentence == (
+        "changed index root/pypi: mirror_url "
+        "https://packages.example.org/simple/ -> https://packages.example.com/simple/"
+    )
+
+
+def test_the_mail_address_of_a_user_is_changed_and_the_password_is_not() -> None:
+    """Passwords that exist are kept."""
+    config = MirrorConfig(users={"company": User(email="a@example.com")})
+    assert indexes.plan(config, _matching(), PASSWORDS) == [
+        Change(
+            "PATCH",
+            "/company",
+            {"email": "a@example.com"},
+            "changed user company: email none -> a@example.com",
+        )
+    ]
+
+
+def test_what_is_not_declared_is_named_and_never_touched() -> None:
+    """Deleting an index deletes packages."""
+    users = _matching()
+    users["alice"] = {"indexes": {"dev": {"type": "stage", "bases": ["company/dev"], "volatile": True}}}
+    assert indexes.plan(MirrorConfig(), users, PASSWORDS) == []
+    assert indexes.undeclared(MirrorConfig(), users) == ["user alice", "index alice/dev"]
+    assert indexes.undeclared(MirrorConfig(), _matching()) == []
+
+
+def test_a_chain_that_is_turned_round_is_changed_from_its_new_bottom_up() -> None:
+    """Otherwise the two would inherit from each other for a moment."""
+    users = _matching()
+    turned = {"company/dev": Index(bases=("root/pypi",)), "company/prod": Index(bases=("company/dev",))}
+    changes = indexes.plan(MirrorConfig(indexes=turned), users, PASSWORDS)
+    assert [change.path for change in changes] == ["/company/dev", "/company/prod"]
+
+
+def test_an_index_of_another_type_is_an_error_that_names_it() -> None:
+    """devpi cannot change the type, and we delete nothing."""
+    users = _matching()
+    users["company"]["indexes"]["prod"] = {"type": "mirror", "volatile": False}
+    with pytest.raises(PackhorseError, match="company/prod as an index of type mirror"):
+        indexes.plan(MirrorConfig(), users, PASSWORDS)
+
+
+def test_a_server_without_an_upstream_index_is_an_error() -> None:
+    """Somebody made it with `--no-root-pypi`; we do not know the upstream's address."""
+    with pytest.raises(PackhorseError, match="no index root/pypi"):
+        indexes.plan(MirrorConfig(), {"root": {"indexes": {}}}, PASSWORDS)
