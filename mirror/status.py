@@ -74,12 +74,12 @@ def gather(folder: Folder) -> Report:
             "devpi-server": version("devpi-server"),
             "python": platform.python_version(),
         },
-        indexes=list(_index_reports(users, folder.files)),
+        indexes=list(index_reports(users, folder.files)),
         upstream=_ask_upstream(users),
     )
 
 
-def _index_reports(users: indexes.Users, files: Path) -> Iterator[IndexReport]:
+def index_reports(users: indexes.Users, files: Path) -> Iterator[IndexReport]:
     for user, data in sorted(users.items()):
         for name, index in sorted(data.get("indexes", {}).items()):
             sizes = list(_sizes(files / user / name))

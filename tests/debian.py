@@ -48,7 +48,7 @@ def main(
     *,
     find: Callable[[str], str | None] = which,
     is_root: bool = os.geteuid() == 0,
-    call: Callable[[list[str]], int] = subprocess.check_call,
+    call: Callable[[list[str]], object] = subprocess.check_call,
 ) -> None:
     """Install what misses, or say what is left out; silent when everything is there."""
     missing = [package for package in packages if find(package.program) is None]

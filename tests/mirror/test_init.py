@@ -1,0 +1,162 @@
+"""mirror.init: passwords and the server agree afterwards, whatever was there before."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mirror import init, state
+from mirror.config import Index, MirrorConfig, User
+from mirror.init import Wishes
+from mirror.state import Credentials, Folder
+from packhorse.errors import PackhorseError
+
+URL = "http://127.0.0.1:3141"
+GIVEN = Credentials(URL, {"root": "r"})
+
+
+class FakeDevpi:
+    """A devpi that keeps users and indexes in memory, and can die before any of its calls."""
+
+    def __init__(self, folder: Folder, *, dies_before: int | None = None) -> None:
+        self.folder = folder
+        self.calls: list[str] = []
+        self.dies_before = dies_before
+        self.passwords = {"root": "r"}
+        pypi: dict[str, Any] = {"type": "mirror", "volatile": False, "mirror_url": "https://p.example/"}
+        self.users: dict[str, dict[str, Any]] = {"root": {"indexes": {"pypi": pypi}}}
+
+    def accepts(self, user: str, password: str) -> bool:
+        return self.passwords.get(user) == password
+
+    def call(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 (as the protocol)
+        if method == "GET":
+            return self.users
+        if len(self.calls) == self.dies_before:
+            raise KeyboardInterrupt
+        assert isinstance(body, dict)
+        self.calls.append(f"{method} {path}")
+        user, _, index = path[1:].partition("/")
+        if "password" in body:
+            kept = state.read_credentials(self.folder)
+            assert kept is not None
+            assert kept.users[user] == body["password"], "the server learned a password that is not on disk"
+            self.passwords[user] = body["password"]
+        if index:
+            self.users[user]["indexes"].setdefault(index, {}).update(body)
+        else:
+            self.users.setdefault(user, {"indexes": {}})
+        return None
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    """An empty home with the mirror's folder in it."""
+    made = Folder(tmp_path)
+    made.root.mkdir()
+    return made
+
+
+def _match(devpi: FakeDevpi, folder: Folder, wishes: Wishes | None = None) -> tuple[list[str], list[str]]:
+    """What was changed, and what was noted."""
+    notes: list[str] = []
+    return list(init.match(wishes or Wishes(MirrorConfig()), devpi, folder, GIVEN, notes.append)), notes
+
+
+def test_a_new_server_gets_everything_and_the_file_opens_it(folder: Folder) -> None:
+    """Every password is on disk before the server learns it (the fake checks that)."""
+    devpi = FakeDevpi(folder)
+    assert len(_match(devpi, folder)[0]) == 4
+    kept = state.read_credentials(folder)
+    assert kept == Credentials(URL, devpi.passwords)
+    assert len(devpi.passwords["company"]) >= 24
+
+
+def test_a_second_run_changes_nothing(folder: Folder) -> None:
+    """Also not the file: its passwords are in somebody's keyring by now."""
+    devpi = FakeDevpi(folder)
+    _match(devpi, folder)
+    before = folder.credentials.stat()
+    assert _match(devpi, folder) == ([], [])
+    assert folder.credentials.stat() == before
+
+
+@pytest.mark.parametrize("moment", range(4))
+def test_a_run_that_dies_between_two_calls_is_finished_by_the_next(folder: Folder, moment: int) -> None:
+    """Ctrl-C, a power cut, a kill: the second run is the repair."""
+    devpi = FakeDevpi(folder, dies_before=moment)
+    with pytest.raises(KeyboardInterrupt):
+        _match(devpi, folder)
+    devpi.dies_before = None
+    _match(devpi, folder)
+    undisturbed = FakeDevpi(folder)
+    _match(undisturbed, folder)
+    assert devpi.calls == undisturbed.calls
+    assert devpi.users == undisturbed.users
+    assert state.read_credentials(folder) == Credentials(URL, devpi.passwords)
+
+
+def test_a_user_added_to_mirror_toml_gets_a_password_and_the_others_keep_theirs(folder: Folder) -> None:
+    """Passwords that exist are kept."""
+    devpi = FakeDevpi(folder)
+    _match(devpi, folder)
+    before = dict(devpi.passwords)
+    more = MirrorConfig(users={"company": User(), "alice": User()}, indexes={"alice/dev": Index()})
+    changed, notes = _match(devpi, folder, Wishes(more))
+    assert changed == ["created user alice", "created index alice/dev (volatile, bases: none)"]
+    assert notes == [
+        "not in mirror.toml, left as it is: index company/prod",
+        "not in mirror.toml, left as it is: index company/dev",
+    ]
+    assert {name: devpi.passwords[name] for name in before} == before
+
+
+def test_a_wrong_password_of_root_stops_before_anything_is_changed(folder: Folder) -> None:
+    """Somebody changed it on the server; we cannot know the new one."""
+    devpi = FakeDevpi(folder)
+    devpi.passwords["root"] = "changed"
+    with pytest.raises(PackhorseError, match="does not accept the password of root") as caught:
+        _match(devpi, folder)
+    assert "devpi-passwd" in caught.value.hint
+    assert devpi.calls == []
+    assert not folder.credentials.exists()
+
+
+def test_a_user_with_a_password_that_we_do_not_know_is_reported_with_the_way_out(folder: Folder) -> None:
+    """The file would open nothing, and `release upload` would fail much later."""
+    devpi = FakeDevpi(folder)
+    _match(devpi, folder)
+    devpi.passwords["company"] = "changed"
+    with pytest.raises(PackhorseError, match="lacks the right password of company") as caught:
+        _match(devpi, folder)
+    assert "mirror init --new-password company" in caught.value.hint
+    folder.credentials.unlink()  # a lost file is the same for this user
+    with pytest.raises(PackhorseError, match="lacks the right password of company"):
+        _match(devpi, folder)
+
+
+def test_a_new_password_is_made_on_demand(folder: Folder) -> None:
+    """The way out of the error above."""
+    devpi = FakeDevpi(folder)
+    _match(devpi, folder)
+    devpi.passwords["company"] = "changed"
+    changed, _ = _match(devpi, folder, Wishes(MirrorConfig(), new_passwords=("company",)))
+    assert changed == ["changed the password of company"]
+    assert state.read_credentials(folder) == Credentials(URL, devpi.passwords)
+
+
+@pytest.mark.parametrize("name", ["alice", "root"])
+def test_a_new_password_for_nobody_is_refused_before_anything_is_done(tmp_path: Path, name: str) -> None:
+    """A password on disk for a user who does not exist would mislead everybody."""
+    with pytest.raises(PackhorseError, match=f"--new-password {name}"):
+        list(init.run(Wishes(MirrorConfig(), new_passwords=(name,)), Folder(tmp_path), print))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_data_without_the_password_of_root_says_what_to_do(folder: Folder) -> None:
+    """credentials.json was lost; the packages were not."""
+    folder.server.mkdir()
+    with pytest.raises(PackhorseError, match="has no password of root") as caught:
+        list(init.run(Wishes(MirrorConfig()), folder, print))
+    assert "Restore that file from a backup" in caught.value.hint
+    assert "MIRROR_INIT_ROOT_PASSWORD" in caught.value.hint

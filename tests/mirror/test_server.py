@@ -1,0 +1,91 @@
+"""mirror.server: what devpi-server is started with."""
+
+from pathlib import Path
+
+import pytest
+
+from mirror import server
+from mirror.config import MirrorConfig
+from mirror.state import Folder
+from packhorse.errors import PackhorseError
+
+FOLDER = Folder(Path("/state"))
+
+
+def _options(config: MirrorConfig) -> dict[str, str]:
+    """--name -> value, of everything after the interpreter and the module."""
+    arguments = server.command(config, FOLDER)[3:]
+    return dict(zip(arguments[::2], arguments[1::2], strict=True))
+
+
+def test_strangers_cannot_create_users_and_a_slow_upstream_gets_its_time() -> None:
+    """devpi's own defaults: anybody may, and 5 seconds."""
+    options = _options(MirrorConfig(request_timeout=44))
+    assert options["--restrict-modify"] == "root"
+    assert options["--request-timeout"] == "44"
+
+
+def test_the_settings_of_mirror_toml_reach_devpi() -> None:
+    """Each one that is for the server."""
+    config = MirrorConfig(host="::1", port=4000, threads=7, outside_url="https://packages.example.com")
+    options = _options(config)
+    assert {
+        key: options[key] for key in ("--serverdir", "--host", "--port", "--threads", "--outside-url")
+    } == {
+        "--serverdir": "/state/mirror/server",
+        "--host": "::1",
+        "--port": "4000",
+        "--threads": "7",
+        "--outside-url": "https://packages.example.com",
+    }
+    assert "--outside-url" not in _options(MirrorConfig())
+
+
+def test_logins_outlive_a_restart_and_the_key_costs_no_gigabyte() -> None:
+    """Without --secretfile every restart logs everybody out; see the reason beside _CHEAP_KEY."""
+    options = _options(MirrorConfig())
+    assert options["--secretfile"] == "/state/mirror/secret"
+    assert int(options["--argon2-memory-cost"]) <= 8192
+
+
+def test_a_choice_of_certificates_is_respected() -> None:
+    """devpi looks at these two itself."""
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        assert server.environment({name: "/chosen.pem"})["REQUESTS_CA_BUNDLE"] == "/chosen.pem"
+
+
+def test_without_a_choice_devpi_gets_the_certificates_of_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The authority of a company is installed there, and not in the list that devpi brings along."""
+    bundle = tmp_path / "ca.pem"
+    bundle.touch()
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    assert server.environment({"LANG": "C"}) == {"LANG": "C", "REQUESTS_CA_BUNDLE": str(bundle)}
+
+
+def test_a_machine_without_certificates_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A path to nowhere would be worse than devpi's own list."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "missing.pem"))
+    assert server.environment({"LANG": "C"}) == {"LANG": "C"}
+
+
+def test_serving_without_data_says_how_to_make_it(tmp_path: Path) -> None:
+    """The first thing that somebody tries."""
+    with pytest.raises(PackhorseError, match="no mirror in") as caught:
+        server.check(MirrorConfig(), Folder(tmp_path))
+    assert "mirror init" in caught.value.hint
+
+
+def test_nothing_to_stop_is_no_trouble(tmp_path: Path) -> None:
+    """`make demo-stop` twice."""
+    assert server.stop(Folder(tmp_path)) is None
+
+
+def test_the_tail_of_a_log_is_its_last_lines(tmp_path: Path) -> None:
+    """However long it is, and whatever bytes are in it."""
+    log = tmp_path / "server.log"
+    log.write_bytes(b"\xff" * 100_000 + b"\n" + b"\n".join(b"line %d" % number for number in range(100)))
+    assert server.tail(log, 2) == "line 98\nline 99"

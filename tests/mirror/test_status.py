@@ -1,0 +1,110 @@
+"""mirror.status: what people and scripts read about the mirror."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mirror import status
+from mirror.state import Folder
+from mirror.status import IndexReport, Report, UpstreamReport
+
+UPSTREAM = UpstreamReport("https://packages.example.org/simple/", 200, 0.123, None)
+SERVING = Report(
+    home="/state/mirror",
+    url="http://127.0.0.1:3141",
+    pid=42,
+    initialised=True,
+    serves=True,
+    versions={"packhorse": "1", "devpi-server": "2", "python": "3"},
+    indexes=[
+        IndexReport("company/dev", "stage", ["company/prod"], volatile=True, files=0, bytes=0),
+        IndexReport("root/pypi", "mirror", [], volatile=False, files=12, bytes=3_450_000),
+    ],
+    upstream=UPSTREAM,
+)
+STOPPED = replace(SERVING, url=None, pid=None, serves=False, indexes=[], upstream=None)
+
+
+def test_a_person_sees_address_versions_upstream_and_indexes() -> None:
+    """In this order, with columns that line up."""
+    assert status.as_text(SERVING).splitlines() == [
+        "mirror     serves at http://127.0.0.1:3141 (process 42)",
+        "folder     /state/mirror",
+        "versions   packhorse 1, devpi-server 2, python 3",
+        "upstream   https://packages.example.org/simple/ answers 200 (0.12 s)",
+        "",
+        "INDEX        TYPE    VOLATILE  BASES         FILES  SIZE",
+        "company/dev  stage   yes       company/prod  0      0.0 MB",
+        "root/pypi    mirror  no        -             12     3.5 MB",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("report", "code", "words"),
+    [
+        (SERVING, 0, "serves at"),
+        (STOPPED, 3, "not running: start it with `mirror serve`"),
+        (replace(STOPPED, initialised=False), 3, "make it with `mirror init`"),
+        (replace(SERVING, serves=False, indexes=[], upstream=None), 1, "runs but does not answer"),
+    ],
+)
+def test_the_exit_status_tells_stopped_from_broken(report: Report, code: int, words: str) -> None:
+    """A script starts a stopped mirror, and calls somebody for a broken one."""
+    assert status.exit_code(report) == code
+    assert words in status.as_text(report).splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("answer", "answers"), [(200, True), (302, True), (404, True), (401, False), (500, False), (None, False)]
+)
+def test_an_upstream_that_says_no_such_project_answers(answer: int | None, answers: bool) -> None:  # noqa: FBT001 (a table)
+    """A company's own upstream need not have the project that we ask for."""
+    assert replace(UPSTREAM, status=answer).answers is answers
+
+
+def test_an_upstream_that_cannot_be_reached_is_named_with_the_reason() -> None:
+    """The usual causes are a proxy and a certificate."""
+    down = replace(SERVING, upstream=UpstreamReport("https://x.example/", None, 1.0, "SSLError"))
+    assert "upstream   https://x.example/ does not answer: SSLError (1.00 s)" in status.as_text(down)
+
+
+def test_json_has_everything_for_scripts() -> None:
+    """Keys are only ever added."""
+    data = status.as_json(SERVING)
+    assert list(data) == ["home", "url", "pid", "initialised", "serves", "versions", "indexes", "upstream"]
+    assert data["indexes"][1] == {
+        "name": "root/pypi",
+        "type": "mirror",
+        "bases": [],
+        "volatile": False,
+        "files": 12,
+        "bytes": 3_450_000,
+    }
+    assert data["upstream"] == {
+        "url": "https://packages.example.org/simple/",
+        "status": 200,
+        "seconds": 0.123,
+        "error": None,
+        "answers": True,
+    }
+    assert status.as_json(STOPPED)["upstream"] is None
+
+
+def test_a_look_at_nothing_makes_nothing(tmp_path: Path) -> None:
+    """`mirror status` is free of side effects."""
+    report = status.gather(Folder(tmp_path))
+    assert (report.initialised, report.pid, status.exit_code(report)) == (False, None, 3)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_files_are_counted_per_index(tmp_path: Path) -> None:
+    """devpi keeps them below +files/user/index."""
+    users = {"c": {"indexes": {"dev": {"type": "stage", "bases": ["root/pypi"], "volatile": True}}}}
+    for number in range(3):
+        folder = tmp_path / "c" / "dev" / "+f" / str(number)
+        folder.mkdir(parents=True)
+        (folder / "a.whl").write_bytes(b"x" * 10)
+    assert list(status.index_reports(users, tmp_path)) == [
+        IndexReport("c/dev", "stage", ["root/pypi"], volatile=True, files=3, bytes=30)
+    ]
