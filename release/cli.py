@@ -1,11 +1,21 @@
 """Command lines in, one call each, results out: the `release` command."""
 
+import dataclasses
+import os
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from packhorse import console
+from packhorse import console, files
+from release import options
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from release.world import World
 
 
 @click.group(context_settings={"auto_envvar_prefix": "RELEASE", "help_option_names": ["-h", "--help"]})
@@ -28,3 +38,109 @@ def cli(context: click.Context, project: Path) -> None:
 def main() -> None:
     """Run the `release` command."""
     console.run(cli)
+
+
+@cli.command()
+@click.option("--sdist", is_flag=True, help="Build the sdist.  [default: sdist and wheel]")
+@click.option("--wheel", is_flag=True, help="Build the wheel.  [default: sdist and wheel]")
+@options.outdir
+@options.index
+@options.as_json
+@click.pass_obj
+def build(
+    project: Path, *, sdist: bool, wheel: bool, outdir: Path | None, index: str | None, as_json: bool
+) -> None:
+    """Build the project, lock its dependencies, stamp both into the artifacts.
+
+    Build requirements and dependencies come from the company index. The same commit gives the same bytes.
+    """
+    from release import build as builder
+
+    wanted = {builder.SDIST: sdist, builder.WHEEL: wheel}
+    kinds = [kind for kind in wanted if wanted[kind]] or list(wanted)
+    with _world(project, index) as world, console.working(f"Building {project.name}"):
+        result = builder.build(project, outdir or project / "dist", kinds, world)
+    if result.lock_is_new:
+        click.echo(f"{result.lock} is new: commit it.", err=True)
+    if result.manifest.dirty:
+        click.echo("The project has changes that are not committed; the manifest says so.", err=True)
+    if as_json:
+        console.emit_json(result.as_json())
+    else:
+        for item in result.artifacts:
+            click.echo(f"{os.path.relpath(item.path)}  {item.size / 1000:.1f} kB  sha256 {item.sha256}")
+
+
+@cli.command()
+@click.option("--upgrade", is_flag=True, help="Take the newest versions that the dependencies allow.")
+@click.option(
+    "--requirements", is_flag=True, help="Change nothing: print the lock as requirement lines for pip and uv."
+)
+@options.index
+@click.pass_obj
+def lock(project: Path, *, upgrade: bool, requirements: bool, index: str | None) -> None:
+    """Make or renew pylock.toml: every dependency with version and hashes, for every Python and platform.
+
+    Versions stay as they are as long as they fit; --upgrade moves them.
+    """
+    from release import lock as locks
+
+    if requirements:
+        click.echo("\n".join(locks.requirement_lines(project)))
+        return
+    with _world(project, index) as world, console.working(f"Locking {project.name}"):
+        changed = locks.renew(project, world, upgrade=upgrade)
+    click.echo("\n".join(changed) or "pylock.toml fits: nothing has changed.")
+
+
+@cli.command()
+@click.argument("artifacts", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--username", metavar="NAME", help="Who uploads.  [env var: TWINE_USERNAME; default: index owner]"
+)
+@options.outdir
+@options.index
+@options.as_json
+@click.pass_obj
+def upload(
+    project: Path,
+    *,
+    artifacts: tuple[Path, ...],
+    username: str | None,
+    outdir: Path | None,
+    index: str | None,
+    as_json: bool,
+) -> None:
+    """Bring ARTIFACTS to the company index; by default the version that was built last.
+
+    The password comes from $TWINE_PASSWORD, from the keyring, or from the mirror of this machine.
+    """
+    from release import config, credentials
+    from release import upload as uploader
+
+    paths = artifacts or uploader.last_built(outdir or project / "dist", config.project_name(project))
+    with _world(project, index) as world, console.working(f"Uploading to {world.index_url}"):
+        done = uploader.upload(paths, lambda: credentials.of_user(world, username), world)
+    if as_json:
+        console.emit_json(
+            {"index": world.index_url, "artifacts": [dataclasses.asdict(item) for item in done]}
+        )
+    else:
+        for item in done:
+            click.echo(
+                f"{item.filename}  {'uploaded' if item.new else 'was there already, with the same bytes'}"
+            )
+
+
+@contextmanager
+def _world(project: Path, index: str | None) -> "Iterator[World]":
+    import requests
+
+    from packhorse import process
+    from release import config
+    from release.world import World
+
+    home = files.home()
+    url = config.index_url(config.load(project, index=index), home)
+    with requests.Session() as session:
+        yield World(url, home, process.run, session)

@@ -95,7 +95,7 @@ def load(project: Path, *, index: str | None = None) -> ReleaseConfig:
     data, where = _written(project)
     if index:
         data = {**data, "index": index}
-    return settings.parse(ReleaseConfig, {"app": _default_app(project), **data}, where)
+    return settings.parse(ReleaseConfig, {"app": project_name(project), **data}, where)
 
 
 def _written(project: Path) -> tuple[dict[str, Any], str]:
@@ -111,8 +111,8 @@ def _written(project: Path) -> tuple[dict[str, Any], str]:
     return table, f"{pyproject}: tool.release"
 
 
-def _default_app(project: Path) -> str:
-    """The project's own name; a folder without pyproject.toml lends its name (deploy needs no sources)."""
+def project_name(project: Path) -> str:
+    """The project's own name, normalised; a folder without one lends its own (deploy needs no sources)."""
     table = settings.read_toml(project / "pyproject.toml").get("project", {})
     return str(canonicalize_name(str(table.get("name") or project.resolve().name)))
 

@@ -1,6 +1,7 @@
 """Options that several commands share."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 import click
@@ -16,6 +17,16 @@ def index(command: C) -> C:
         envvar="RELEASE_INDEX",
         show_envvar=True,
         help="Company index, such as https://pypi.example.com/company/dev.",
+    )(command)
+
+
+def outdir(command: C) -> C:
+    """Add `--outdir`, None unless given: the project's dist."""
+    return click.option(
+        "-o",
+        "--outdir",
+        type=click.Path(file_okay=False, path_type=Path),
+        help="Folder of the artifacts.  [default: dist in the project]",
     )(command)
 
 

@@ -1,0 +1,22 @@
+"""What a command needs of the world around a project, as one value that tests make for themselves."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from packhorse import process
+from release import config, index
+
+
+@dataclass(frozen=True)
+class World:
+    """The company index (its URL), PACKHORSE_HOME, a way to run processes, and HTTP."""
+
+    index_url: str
+    home: Path
+    run: process.Runner
+    session: index.Session
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of everything that installs: the company index and nothing else."""
+        return process.installer_environment(config.simple_url(self.index_url), self.home)
