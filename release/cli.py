@@ -1,7 +1,6 @@
 """Command lines in, one call each, results out: the `release` command."""
 
 import dataclasses
-import os
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -68,7 +67,7 @@ def build(
         console.emit_json(result.as_json())
     else:
         for item in result.artifacts:
-            click.echo(f"{os.path.relpath(item.path)}  {item.size / 1000:.1f} kB  sha256 {item.sha256}")
+            click.echo(f"{_short(item.path)}  {item.size / 1000:.1f} kB  sha256 {item.sha256}")
 
 
 @cli.command()
@@ -144,3 +143,8 @@ def _world(project: Path, index: str | None) -> "Iterator[World]":
     url = config.index_url(config.load(project, index=index), home)
     with requests.Session() as session:
         yield World(url, home, process.run, session)
+
+
+def _short(path: Path) -> Path:
+    """`path` as seen from here, when it lies below."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
