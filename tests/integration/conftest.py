@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.integration.helpers import Mirror, running_mirror, short_home
+from tests.integration.mirrored import Mirrored, mirror_of
+from tests.integration.upstream import Upstream
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +22,20 @@ def fresh_mirror() -> Iterator[Mirror]:
     """A mirror of the test's own, to change, stop or break."""
     with running_mirror() as mirror:
         yield mirror
+
+
+@pytest.fixture(scope="session")
+def _session_mirrored() -> Iterator[Mirrored]:
+    with Upstream() as upstream, mirror_of(upstream) as mirrored:
+        yield mirrored
+
+
+@pytest.fixture
+def mirrored(_session_mirrored: Mirrored) -> Iterator[Mirrored]:
+    """A mirror of an upstream that misbehaves on demand, shared: use project names of your own only."""
+    _session_mirrored.upstream.reset()
+    yield _session_mirrored
+    _session_mirrored.upstream.reset()
 
 
 @pytest.fixture

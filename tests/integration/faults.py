@@ -11,7 +11,8 @@ class Answer:
 
     `body` is what is sent, cut off after `cut` bytes (the connection is closed then); `headers` may
     promise another length. Before byte number `pause_at` it waits until `gate` is set (at most
-    `seconds`); `pace` is the pause in seconds after each KiB.
+    `seconds`); `pace` is the pause in seconds after each KiB. Without `sized` no header tells the
+    length: the end of the connection is the end of the body.
     """
 
     status: int = 200
@@ -22,6 +23,7 @@ class Answer:
     pause_at: int = -1
     seconds: float = 60
     pace: float = 0
+    sized: bool = True
 
 
 Fault = Callable[[Answer], Answer]
@@ -51,6 +53,16 @@ def dropped(answer: Answer) -> Answer:
 def truncated(answer: Answer) -> Answer:
     """Promise the whole body, send half of it, close."""
     return replace(answer, cut=len(answer.body) // 2)
+
+
+def unsized(answer: Answer) -> Answer:
+    """The right answer, without its length."""
+    return replace(answer, sized=False)
+
+
+def unsized_and_truncated(answer: Answer) -> Answer:
+    """Half the answer, without its length: it looks whole."""
+    return replace(answer, sized=False, cut=len(answer.body) // 2)
 
 
 def short(answer: Answer) -> Answer:
@@ -86,6 +98,11 @@ def swapped(other: Answer) -> Fault:
 def trickle(seconds_per_kib: float) -> Fault:
     """The right answer, slowly."""
     return lambda answer: replace(answer, pace=seconds_per_kib)
+
+
+def both(first: Fault, second: Fault) -> Fault:
+    """One after the other."""
+    return lambda answer: second(first(answer))
 
 
 def redirect(location: str) -> Fault:

@@ -66,18 +66,9 @@ class Upstream:
     """
 
     def __init__(self) -> None:
-        self.style: Literal["json", "html", "negotiated"] = "negotiated"
-        self.ranges = True  # else a Range header is ignored, and 200 with everything is the answer
-        self.metadata = True  # `.metadata` files are offered and there
-        self.upload_times = True  # PEP 700: size, upload-time, versions
-        self.etags = True
-        self.serials = True
-        self.credentials: tuple[str, str] | None = None  # user and password that every request needs
         self.projects: dict[str, Project] = {}
-        self.requests: list[Seen] = []
-        self.connections = 0
         self.closing = threading.Event()
-        self._faults: dict[str, tuple[Fault, int | None]] = {}
+        self.reset()
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
         self._server: ThreadingHTTPServer | None = None
@@ -89,6 +80,20 @@ class Upstream:
     def __exit__(self, *_: object) -> None:
         self.closing.set()
         self._refuse()
+
+    def reset(self) -> None:
+        """As new, except for the projects."""
+        self.style: Literal["json", "html", "negotiated"] = "negotiated"
+        self.ranges = True  # else a Range header is ignored, and 200 with everything is the answer
+        self.metadata = True  # `.metadata` files are offered and there
+        self.upload_times = True  # PEP 700: size, upload-time, versions
+        self.etags = True
+        self.serials = True
+        self.credentials: tuple[str, str] | None = None  # user and password that every request needs
+        self.requests: list[Seen] = []
+        self.connections = 0
+        self.files_elsewhere: dict[str, Upstream] = {}  # file name -> the server that pages name for it
+        self._faults: dict[str, tuple[Fault, int | None]] = {}
 
     @property
     def url(self) -> str:
@@ -229,7 +234,7 @@ class Upstream:
     def _file_json(self, listed: Listed) -> dict[str, object]:
         entry: dict[str, object] = {
             "filename": listed.dist.filename,
-            "url": f"http://127.0.0.1:{self.port}{self.file_path(listed.dist)}",
+            "url": f"{self._files_server(listed.dist)}{self.file_path(listed.dist)}",
             "hashes": dict(listed.stated_hashes),
             "yanked": listed.yanked,
             "requires-python": listed.requires_python or None,
@@ -240,6 +245,9 @@ class Upstream:
         if self.metadata and listed.dist.filename.endswith(".whl") and listed.dist.metadata:
             entry["core-metadata"] = {"sha256": hashlib.sha256(listed.dist.metadata).hexdigest()}
         return entry
+
+    def _files_server(self, dist: Dist) -> str:
+        return f"http://127.0.0.1:{self.files_elsewhere.get(dist.filename, self).port}"
 
     def _page_html(self, name: str, project: Project) -> str:
         links = []
@@ -317,7 +325,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         self.send_response(answer.status)
-        for name, value in {"Content-Length": str(len(answer.body)), **answer.headers}.items():
+        length = {"Content-Length": str(len(answer.body))} if answer.sized else {"Connection": "close"}
+        for name, value in {**length, **answer.headers}.items():
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":

@@ -1,0 +1,56 @@
+"""A real mirror whose upstream is our misbehaving one, and how tests ask it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urljoin
+
+import requests
+
+from tests.integration.dists import Dist
+from tests.integration.helpers import Mirror, running_mirror
+from tests.integration.upstream import JSON, Listed, Upstream
+
+
+@dataclass(frozen=True)
+class Mirrored:
+    """The two servers."""
+
+    upstream: Upstream
+    mirror: Mirror
+
+    def page(self, project: str, index: str = "root/pypi") -> Any:  # noqa: ANN401 (JSON)
+        """The JSON page of `project` as the mirror shows it."""
+        url = f"{self.mirror.index_url(index)}{project}/"
+        answer = requests.get(url, headers={"Accept": JSON}, timeout=30)
+        assert answer.status_code == 200, f"{url}: {answer.status_code} {answer.text[:500]}"
+        return answer.json()
+
+    def entry(self, dist: Dist, index: str = "root/pypi") -> Any:  # noqa: ANN401 (JSON)
+        """What the page of its project says about `dist`."""
+        project = dist.filename.partition("-")[0].replace("_", "-")
+        (found,) = (file for file in self.page(project, index)["files"] if file["filename"] == dist.filename)
+        return found
+
+    def publish(self, *dists: Dist | Listed) -> list[str]:
+        """Put `dists` of one project on the upstream; where the mirror serves them. Counting starts then."""
+        plain = [dist.dist if isinstance(dist, Listed) else dist for dist in dists]
+        project = plain[0].filename.partition("-")[0].replace("_", "-")
+        self.upstream.add(project, *dists)
+        urls = [self.url_of(dist) for dist in plain]
+        self.upstream.forget()
+        return urls
+
+    def url_of(self, dist: Dist, index: str = "root/pypi") -> str:
+        """Where the mirror serves `dist`, without the fragment."""
+        project = dist.filename.partition("-")[0].replace("_", "-")
+        page = f"{self.mirror.index_url(index)}{project}/"
+        return urljoin(page, str(self.entry(dist, index)["url"])).partition("#")[0]
+
+
+@contextmanager
+def mirror_of(upstream: Upstream, settings: str = "request_timeout = 2\n") -> Iterator[Mirrored]:
+    """A mirror made for one upstream; `settings` are lines of mirror.toml."""
+    with running_mirror(f'{settings}[upstream]\nurl = "{upstream.url}"\n') as mirror:
+        yield Mirrored(upstream, mirror)
