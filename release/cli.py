@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from packhorse import console, files
-from release import options
+from release import cli_host, options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 def cli(context: click.Context, project: Path) -> None:
     """Build a Python project, upload it to the company index, and run it on your servers."""
     context.obj = project.absolute()
+
+
+for command in cli_host.COMMANDS:
+    cli.add_command(command)
 
 
 def main() -> None:

@@ -37,7 +37,7 @@ Positive = Annotated[float, Field(gt=0)]
 
 
 class Health(settings.Settings):
-    """What a new release must answer before it gets traffic: GET `path` with 2xx or 3xx. Seconds."""
+    """What a new release must answer before it gets traffic: GET `path` with 2xx. Seconds."""
 
     path: Annotated[str, StringConstraints(pattern=r"^/\S*$")] = "/healthz"
     host: str = "localhost"

@@ -19,12 +19,16 @@ TIMEOUT = (5.0, 60.0)  # seconds to connect, and to wait for a byte: a cold page
 
 @dataclass(frozen=True)
 class File:
-    """A file on an index; `own`: it lies on the index itself, not on one that it inherits from."""
+    """A file on an index; `own`: it lies on the index itself, not on one that it inherits from.
+
+    `yanked`: its owner took it back (PEP 592); only who names its version still gets it.
+    """
 
     filename: str
     url: str
     sha256: str | None
     own: bool
+    yanked: bool = False
 
 
 class Session(Protocol):
@@ -75,7 +79,8 @@ def _file(entry: dict[str, Any], index: str, page: str) -> File:
     url = urljoin(page, entry["url"])
     # devpi keeps the files of an index below its own path, in +f (with hash) or +e (without).
     own = url.startswith((f"{index}/+f/", f"{index}/+e/"))
-    return File(entry["filename"], url, entry["hashes"].get("sha256"), own)
+    yanked = entry.get("yanked", False) is not False  # a reason instead of true, even an empty one
+    return File(entry["filename"], url, entry["hashes"].get("sha256"), own, yanked)
 
 
 def require(index: str, session: Session) -> None:

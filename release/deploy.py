@@ -1,0 +1,111 @@
+"""A version and a target in, the agent's request out; what a host does with it: release.host.rollout."""
+
+import getpass
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import (
+    InvalidSdistFilename,
+    InvalidWheelFilename,
+    canonicalize_name,
+    parse_sdist_filename,
+    parse_wheel_filename,
+)
+from packaging.version import InvalidVersion, Version
+
+from packhorse.errors import PackhorseError
+from release import config, index
+
+PROTOCOL = 1
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A project and one version of it; None: the newest."""
+
+    project: str
+    version: Version | None
+
+
+def parse(text: str) -> Wanted:
+    """`NAME` or `NAME==VERSION`. Raises PackhorseError for anything else."""
+    hint = "Write it as NAME==VERSION, such as sample-app==0.1.0"
+    try:
+        requirement = Requirement(text)
+        name = canonicalize_name(requirement.name)
+        exact = [Version(part.version) for part in requirement.specifier if part.operator == "=="]
+    except (InvalidRequirement, InvalidVersion) as error:
+        raise PackhorseError(f'"{text}" names no version: {error}', hint) from error
+    if len(exact) != len(requirement.specifier) or len(exact) > 1 or requirement.extras or requirement.url:
+        raise PackhorseError(f'"{text}" is not one version of a project.', hint)
+    return Wanted(name, exact[0] if exact else None)
+
+
+def artifact(files: Iterable[index.File], wanted: Wanted, where: str) -> dict[str, Any]:
+    """The part of the request that names the artifact: the wanted version's files on index `where`.
+
+    Without a version the newest is taken that is neither withdrawn nor a pre-release, as pip does.
+    """
+    found: dict[Version, list[index.File]] = {}
+    for file in files:
+        version = _version(file.filename)
+        if version and file.sha256:  # a host installs nothing that it cannot verify
+            found.setdefault(version, []).append(file)
+    kept = [version for version, versions in found.items() if not all(file.yanked for file in versions)]
+    newest = max([version for version in kept if not version.is_prerelease] or kept, default=None)
+    version = wanted.version or newest
+    if version not in found:
+        known = ", ".join(map(str, sorted(found, reverse=True)[:5])) or "no version at all"
+        what = f"{wanted.project}=={version}" if version else wanted.project
+        raise PackhorseError(
+            f"{where} has no {what}; it has {known}.", "Upload it: release build, then release upload"
+        )
+    chosen = [{"filename": f.filename, "url": f.url, "sha256": f.sha256} for f in found[version]]
+    return {"project": wanted.project, "version": str(version), "files": chosen}
+
+
+def _version(filename: str) -> Version | None:
+    """The version in a file name; None for what is neither a wheel nor an sdist."""
+    try:
+        if filename.endswith(".whl"):
+            return parse_wheel_filename(filename)[1]
+        return parse_sdist_filename(filename)[1]
+    except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion):
+        return None
+
+
+def request(command: str, app: str, home: Path, **more: object) -> dict[str, Any]:
+    """What every request to the agent of this machine holds, and `more`."""
+    return {
+        "protocol": PROTOCOL,
+        "command": command,
+        "app": app,
+        "root": str(home / "apps"),
+        "run": str(home / "run"),
+        "by": f"{getpass.getuser()}@{socket.gethostname()}",
+        **more,
+    }
+
+
+def deploy_request(
+    settings: config.ReleaseConfig, target: config.Target, found: dict[str, Any], index_url: str, home: Path
+) -> dict[str, Any]:
+    """The request that deploys artifact `found`. Values of the configuration travel only in here."""
+    address = target.address
+    return request(
+        "deploy",
+        settings.app,
+        home,
+        index_url=config.simple_url(index_url),
+        artifact=found,
+        installer=target.installer,
+        bind={"host": address[0], "port": address[1]} if address else None,
+        health=settings.health.model_dump(),
+        env=target.env,
+        graceful_timeout=target.graceful_timeout,
+        keep=target.keep,
+    )

@@ -1,0 +1,104 @@
+"""The name of an application in, every path that belongs to it on this host out."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where application `app` lives: below `root` what lasts, below `run` its sockets. Both are absolute."""
+
+    app: str
+    root: Path
+    run: Path
+
+    @property
+    def folder(self) -> Path:
+        """Everything that lasts."""
+        return self.root / self.app
+
+    @property
+    def sockets(self) -> Path:
+        """0700: whoever may write to the control socket runs code as this user."""
+        return self.run / self.app
+
+    @property
+    def releases(self) -> Path:
+        """One folder per release, named by its number."""
+        return self.folder / "releases"
+
+    @property
+    def current(self) -> Path:
+        """The symlink to the release that should run."""
+        return self.folder / "current"
+
+    @property
+    def journal(self) -> Path:
+        """What happened: see journal.py."""
+        return self.folder / "journal.jsonl"
+
+    @property
+    def lock(self) -> Path:
+        """Held (flock) by the command that changes something; tells who it is."""
+        return self.folder / "lock"
+
+    @property
+    def stopped(self) -> Path:
+        """There while the application is stopped on purpose."""
+        return self.folder / "stopped"
+
+    @property
+    def circus_ini(self) -> Path:
+        """circusd's own configuration: never changed while it runs."""
+        return self.folder / "circus.ini"
+
+    @property
+    def watchers(self) -> Path:
+        """One ini file per watcher."""
+        return self.folder / "conf.d"
+
+    @property
+    def logs(self) -> Path:
+        """One log per watcher, and circusd's own."""
+        return self.folder / "log"
+
+    @property
+    def circusd_log(self) -> Path:
+        """What circusd itself says."""
+        return self.logs / "circusd.log"
+
+    @property
+    def cache(self) -> Path:
+        """The installer's cache: on the releases' filesystem, so that it can hard-link."""
+        return self.folder / "cache"
+
+    @property
+    def control(self) -> Path:
+        """Where circusd takes commands."""
+        return self.sockets / "ctl.sock"
+
+    @property
+    def events(self) -> Path:
+        """Where circusd publishes events."""
+        return self.sockets / "pub.sock"
+
+    @property
+    def web(self) -> Path:
+        """The public socket of a target without a port."""
+        return self.sockets / "web.sock"
+
+    def probe(self, number: int) -> Path:
+        """The private socket of release `number`."""
+        return self.sockets / f"probe.{number}.sock"
+
+    def release(self, number: int) -> Path:
+        """The folder of release `number`."""
+        return self.releases / str(number)
+
+    def watcher_ini(self, name: str) -> Path:
+        """The file of the watcher `name`, such as "web.43"."""
+        return self.watchers / f"{name}.ini"
+
+    def log(self, name: str) -> Path:
+        """The log of the watcher `name`; older parts end in .1, .2, …"""
+        return self.logs / f"{name}.log"

@@ -1,0 +1,61 @@
+"""Which processes on this host belong to an application: a mark in their environment tells, not circus."""
+
+import contextlib
+import os
+import signal
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from release.host.layout import Layout
+
+MARK = "PACKHORSE_FOLDER"
+"""Variable that holds the folder of the release which a process belongs to."""
+
+
+@dataclass(frozen=True)
+class Process:
+    """A live process: `release` is None for circusd."""
+
+    pid: int
+    release: int | None
+
+
+def find(layout: Layout) -> list[Process]:
+    """All live processes of the application that belong to this user."""
+    import psutil
+
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            if process.uids().real == os.getuid():
+                matched = _match(layout, process.pid, process.cmdline(), process.environ().get(MARK, ""))
+                found += [matched] if matched else []
+    return found
+
+
+def _match(layout: Layout, pid: int, cmdline: list[str], mark: str) -> Process | None:
+    prefix = f"{layout.releases}/"
+    if mark.startswith(prefix) and mark.removeprefix(prefix).isdecimal():
+        return Process(pid, int(mark.removeprefix(prefix)))
+    if "circus.circusd" in cmdline and str(layout.circus_ini) in cmdline:
+        return Process(pid, None)
+    launched = [str(layout.root), str(layout.run), layout.app]  # launch.py, before it becomes the process
+    if "release.host.launch" in cmdline and cmdline[3:6] == launched and cmdline[6].isdecimal():
+        return Process(pid, int(cmdline[6]))
+    return None
+
+
+def end(pids: Collection[int], grace: float) -> None:
+    """Terminate `pids`; kill those that are still there after `grace` seconds (0: at once)."""
+    import psutil
+
+    alive = []
+    for pid in pids:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            alive.append(psutil.Process(pid))
+    for process in alive:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGTERM if grace else signal.SIGKILL)
+    _, alive = psutil.wait_procs(alive, timeout=grace or 5)
+    if alive and grace:
+        end([process.pid for process in alive], 0)

@@ -1,0 +1,117 @@
+"""What runs on this host and what it writes, for `status` and `logs`."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from packhorse.errors import PackhorseError
+from release.host import health, lock, reconcile, rollout, state, supervisor
+from release.host.layout import Layout
+
+FOLLOW_INTERVAL = 0.2
+
+
+def status(layout: Layout, circus: supervisor.Supervisor, by: str) -> dict[str, Any]:
+    """Everything about the application's processes, after a repair if nobody else is at work.
+
+    `state` is "none" (never deployed), "stopped", "running" or "broken"; `note` says what else matters.
+    """
+    note = ""
+    try:
+        with lock.held(layout, "status", by):
+            reconcile.run(layout, circus)
+    except PackhorseError as error:
+        note = error.message
+    number = state.current(layout)
+    if number is None:
+        return {"app": layout.app, "state": "none", "note": note, "processes": []}
+    processes = _processes(layout, circus, number) if circus.running() else []
+    sound = processes and all(process["health"] == "healthy" for process in processes)
+    what = "stopped" if layout.stopped.exists() else "running" if sound else "broken"
+    return {**rollout.describe(layout, number), "state": what, "note": note, "processes": processes}
+
+
+def _processes(layout: Layout, circus: supervisor.Supervisor, number: int) -> list[dict[str, Any]]:
+    """One row per process type. Something without a socket is healthy while it runs."""
+    manifest = state.read_manifest(layout, number)
+    rows = []
+    for process in manifest.processes:
+        pids = circus.pids(supervisor.watcher_name(process, number))
+        row = {"process": process, "release": number, "version": manifest.version, "pids": pids}
+        row["uptime"] = max([0, *map(_uptime, pids)])
+        row["health"] = "healthy" if pids else "not running"
+        row["address"] = rollout.describe(layout, number)["url"] if process == "web" else ""
+        if process == "web":
+            answer = health.probe(layout.probe(number), manifest.health)
+            row["health"] = "healthy" if answer.healthy else answer.text
+        rows.append(row)
+    return rows
+
+
+def _uptime(pid: int) -> int:
+    import psutil
+
+    try:
+        return int(time.time() - psutil.Process(pid).create_time())
+    except psutil.NoSuchProcess:
+        return 0
+
+
+def logs(layout: Layout, number: int | None, lines: int) -> Iterator[tuple[str, str]]:
+    """(process type, line): the last `lines` of each log of release `number` (None: the current one)."""
+    for process, path in _files(layout, number).items():
+        # A log that has just been rotated is short: what came before is in its .1
+        parts = [supervisor.tail(part, lines) for part in (path.with_name(f"{path.name}.1"), path)]
+        joined = "\n".join(part for part in parts if part).splitlines()
+        yield from ((process, line) for line in joined[-lines:] if lines)
+
+
+def follow(
+    layout: Layout, number: int | None, line: Callable[[str, str], None], pause: Callable[[float], None]
+) -> None:
+    """Give `line` what is written from now on, also by a newer release; `pause` ends it by raising."""
+    readers = {path: _Reader(path, at_end=True) for path in _files(layout, number).values()}
+    while True:
+        for process, path in _files(layout, number).items():
+            reader = readers.setdefault(path, _Reader(path, at_end=False))
+            for text in reader.lines():
+                line(process, text)
+        pause(FOLLOW_INTERVAL)
+
+
+class _Reader:
+    """Whole lines as they are appended to a file that may be rotated."""
+
+    def __init__(self, path: Path, *, at_end: bool) -> None:
+        self.path = path
+        self.inode, self.offset = 0, 0
+        if at_end and path.exists():
+            found = path.stat()
+            self.inode, self.offset = found.st_ino, found.st_size
+
+    def lines(self) -> Iterator[str]:
+        try:
+            with self.path.open("rb") as file:
+                inode = self.path.stat().st_ino
+                if inode != self.inode:
+                    self.inode, self.offset = inode, 0
+                file.seek(self.offset)
+                whole, newline, _ = file.read().rpartition(b"\n")
+        except FileNotFoundError:
+            return
+        self.offset += len(whole) + len(newline)
+        if newline:
+            yield from whole.decode("utf-8", "replace").split("\n")
+
+
+def _files(layout: Layout, number: int | None) -> dict[str, Path]:
+    """Process type -> its log."""
+    wanted = state.current(layout) if number is None else number
+    if wanted is None:
+        raise PackhorseError(f"{layout.app} has never been deployed here.", "Deploy it: release deploy")
+    if not state.is_ready(layout, wanted):
+        known = ", ".join(map(str, state.numbers(layout)))
+        raise PackhorseError(f"{layout.app} has no release {wanted} here.", f"The releases here are: {known}")
+    manifest = state.read_manifest(layout, wanted)
+    return {process: layout.log(supervisor.watcher_name(process, wanted)) for process in manifest.processes}

@@ -1,0 +1,27 @@
+"""A shell line in, its exit status out; a signal reaches every process of the line, so none is orphaned."""
+
+import os
+import signal
+import subprocess
+import sys
+from types import FrameType
+
+
+def main(line: str) -> int:
+    """Run `line` under /bin/sh. circus made us the leader of a process group of our own."""
+    # The server that the shell becomes compares LISTEN_PID with its own process id (sd_listen_fds(3)).
+    shell = subprocess.Popen(["/bin/sh", "-c", f"export LISTEN_PID=$$; {line}"], close_fds=False)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, _forward)
+    status = shell.wait()
+    return status if status >= 0 else 128 - status
+
+
+def _forward(number: int, _frame: FrameType | None) -> None:
+    """Signal the whole group but us: `sh -c "a; server"` alone leaves the server behind."""
+    signal.signal(number, signal.SIG_IGN)
+    os.killpg(0, number)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,153 @@
+"""What lies on disk: which releases there are, what they hold, which one should run."""
+
+import json
+import os
+import re
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from packhorse import files
+from packhorse.errors import PackhorseError
+from release.host.layout import Layout
+
+# AF_UNIX addresses have 108 bytes, the last of which is NUL (unix(7)).
+LONGEST_SOCKET = 107
+# What circus reads back unchanged from an ini file: no quotes, no " ;" comment, no "$(" or "((" to expand.
+_PLAIN = re.compile(r"/[\w@%+=:,./~-]*")
+_READY = "READY"
+
+
+@dataclass(frozen=True)
+class Health:
+    """The probe: GET `path` with this Host header; `timeout` and `interval` in seconds."""
+
+    path: str
+    host: str
+    timeout: float
+    interval: float
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a release is. `processes`: process type -> command; `sha256` is the artifact's; `at` is in UTC."""
+
+    release: int
+    project: str
+    version: str
+    filename: str
+    sha256: str
+    lock_sha256: str
+    commit: str | None
+    processes: dict[str, str]
+    health: Health
+    graceful_timeout: float
+    installer: str
+    python: str
+    by: str
+    at: str
+
+
+def make_folders(layout: Layout) -> None:
+    """Make what every command needs. Raises PackhorseError for places that circus could not use."""
+    for path in (layout.folder, layout.sockets):
+        if not _PLAIN.fullmatch(str(path)):
+            raise PackhorseError(
+                f"{path}: circus would misread a character in this path.",
+                "Set PACKHORSE_HOME to a folder named with letters, digits and ./_- only.",
+            )
+    longest = layout.probe(1_000_000)
+    if len(os.fsencode(longest)) > LONGEST_SOCKET:
+        raise PackhorseError(
+            f"{longest}: a socket's path has at most {LONGEST_SOCKET} bytes.",
+            "Set PACKHORSE_HOME to a folder with a shorter path.",
+        )
+    for folder in (layout.releases, layout.watchers, layout.logs, layout.cache):
+        folder.mkdir(parents=True, exist_ok=True)
+    layout.sockets.mkdir(parents=True, exist_ok=True, mode=0o700)
+    layout.sockets.chmod(0o700)
+
+
+def numbers(layout: Layout) -> list[int]:
+    """The numbers of all release folders, complete or not, ascending."""
+    if not layout.releases.is_dir():
+        return []
+    return sorted(int(entry.name) for entry in layout.releases.iterdir() if entry.name.isdecimal())
+
+
+def current(layout: Layout) -> int | None:
+    """The release that should run, None before the first.
+
+    Raises PackhorseError when `current` is something else than a symlink: replacing it could lose data.
+    """
+    try:
+        return int(layout.current.readlink().name)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise PackhorseError(
+            f"{layout.current} is not a symlink to a release.", "Look at what it is, and move it away."
+        ) from error
+
+
+def switch(layout: Layout, number: int | None) -> None:
+    """Make `number` the release that should run, in one step; None: none should."""
+    current(layout)
+    if number is None:
+        layout.current.unlink(missing_ok=True)
+    else:
+        scratch = layout.folder / ".current"
+        scratch.unlink(missing_ok=True)
+        scratch.symlink_to(Path(layout.releases.name) / str(number))
+        scratch.replace(layout.current)
+    files.sync_folder(layout.folder)
+
+
+def wanted(layout: Layout) -> int | None:
+    """The release that should run now: `current`, unless the application is stopped."""
+    return None if layout.stopped.exists() else current(layout)
+
+
+def write_manifest(layout: Layout, manifest: Manifest, env: dict[str, str]) -> None:
+    """Write what `launch` reads. Values of `env` may be secrets: only this user can read them."""
+    folder = layout.release(manifest.release)
+    files.write_whole(folder / "env.json", json.dumps(env).encode(), mode=0o600)
+    files.write_whole(folder / "manifest.json", json.dumps(asdict(manifest), indent=2).encode())
+
+
+def read_manifest(layout: Layout, number: int) -> Manifest:
+    """The manifest of release `number`, which is complete."""
+    table = json.loads((layout.release(number) / "manifest.json").read_bytes())
+    return Manifest(**{**table, "health": Health(**table["health"])})
+
+
+def read_env(layout: Layout, number: int) -> dict[str, str]:
+    """The configuration values of release `number`."""
+    env: dict[str, str] = json.loads((layout.release(number) / "env.json").read_bytes())
+    return env
+
+
+def mark_ready(layout: Layout, number: int) -> None:
+    """Say that release `number` is complete: the last thing written into its folder."""
+    files.write_whole(layout.release(number) / _READY, b"")
+
+
+def is_ready(layout: Layout, number: int) -> bool:
+    """Whether release `number` may be run."""
+    return (layout.release(number) / _READY).exists()
+
+
+def remove(layout: Layout, number: int) -> None:
+    """Take release `number` and its logs away; interrupted, `sweep_trash` does the rest. Raises OSError."""
+    folder = layout.release(number)
+    if folder.exists():
+        folder.rename(layout.releases / f".trash-{number}")
+    sweep_trash(layout)
+    for log in layout.logs.glob(f"*.{number}.log*"):
+        log.unlink(missing_ok=True)
+
+
+def sweep_trash(layout: Layout) -> None:
+    """Finish removals that were begun. Raises OSError."""
+    for folder in layout.releases.glob(".trash-*"):
+        shutil.rmtree(folder)

@@ -1,0 +1,139 @@
+"""An index that offers the tiny application, and a host to deploy it to: the local target of one test."""
+
+import http.client
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from release import config, deploy, index
+from release.host.layout import Layout
+from tests.integration.apps import NAME, app_wheel
+from tests.integration.faults import Answer
+from tests.integration.helpers import BIN, clean_environment, free_port, run_command
+from tests.integration.upstream import Upstream
+
+
+class Index(Upstream):
+    """An index with devpi's address: pages at <url>/+simple/."""
+
+    @property
+    def index(self) -> str:
+        """What release.toml calls `index`."""
+        return f"http://127.0.0.1:{self.port}/company/dev"
+
+    def answer(self, path: str, headers: Mapping[str, str]) -> Answer:
+        if path == "/company/dev":
+            return Answer(200)
+        return super().answer(path.replace("/company/dev/+simple/", "/simple/"), headers)
+
+
+class Host:
+    """The local target of one test: an application of its own, on a port of its own."""
+
+    def __init__(self, home: Path, served: Index) -> None:
+        self.home = home
+        self.served = served
+        self.port = free_port()
+        self.project = home / "src"
+        self.project.mkdir()
+        self.configure()
+
+    def configure(self, target: str = "", health: str = "timeout = 20.0", env: str = "") -> None:
+        """Write release.toml."""
+        text = (
+            f'app = "{NAME}"\nindex = "{self.served.index}"\n[health]\n{health}\n'
+            f'[targets.local]\nbind = "127.0.0.1:{self.port}"\ngraceful_timeout = 10.0\n{target}\n'
+            f"[targets.local.env]\n{env}\n"
+        )
+        (self.project / "release.toml").write_text(text)
+
+    @property
+    def layout(self) -> Layout:
+        """Where it lies."""
+        return Layout(NAME, self.home / "apps", self.home / "run")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For commands that a user starts; the secret of its shell must not reach the application."""
+        return clean_environment(self.home, LEAK="from the shell")
+
+    def release(
+        self, *arguments: str, status: int | None = 0, timeout: float = 60
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `release` in the project."""
+        return run_command(
+            BIN / "release",
+            *arguments,
+            env=self.environment,
+            cwd=self.project,
+            status=status,
+            timeout=timeout,
+        )
+
+    def deploy(self, version: str, status: int | None = 0) -> subprocess.CompletedProcess[str]:
+        """`release deploy local tiny==VERSION`."""
+        return self.release("deploy", "local", f"{NAME}=={version}", status=status)
+
+    def status(self) -> dict[str, Any]:
+        """`release status local --json`."""
+        answer: dict[str, Any] = json.loads(self.release("status", "local", "--json").stdout)
+        return answer
+
+    def get(self, path: str = "/") -> str:
+        """The body that the application answers with 200."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection.request("GET", path)
+        response = connection.getresponse()
+        body = response.read().decode()
+        connection.close()
+        assert response.status == 200, body
+        return body
+
+    def request(self, version: str) -> dict[str, Any]:
+        """The request that a deploy sends to the agent."""
+        import requests
+
+        settings = config.load(self.project)
+        with requests.Session() as session:
+            wanted = deploy.parse(f"{NAME}=={version}")
+            found = deploy.artifact(index.files(self.served.index, NAME, session), wanted, self.served.index)
+        return deploy.deploy_request(settings, settings.target("local"), found, self.served.index, self.home)
+
+    def agent(self, request: Mapping[str, Any]) -> "subprocess.Popen[str]":
+        """Start an agent with `request`; its events are lines on stdout."""
+        process = subprocess.Popen(
+            [sys.executable, "-Im", "release.host"],
+            env=self.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+            text=True,
+        )
+        assert process.stdin
+        process.stdin.write(json.dumps(request) + "\n")
+        process.stdin.flush()
+        return process
+
+
+@contextmanager
+def running_host(home: Path) -> Iterator[Host]:
+    """A host, and an index with versions 0.1.0 and 0.2.0 of the application; all is stopped at the end."""
+    with Index() as served:
+        served.add(NAME, app_wheel("0.1.0"), app_wheel("0.2.0"))
+        host = Host(home, served)
+        try:
+            yield host
+        finally:
+            host.release("stop", "local", status=None)
+            left = [line for line in _command_lines() if str(home) in line]
+            assert not left, left
+
+
+def _command_lines() -> Iterator[str]:
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended meanwhile
+            yield (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
