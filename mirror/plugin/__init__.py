@@ -4,34 +4,38 @@ Loaded through the entry point group `devpi_server`. devpi stays the server, its
 replication; what we touch of it beyond its hooks is listed, and checked at start, in internals.py.
 """
 
-from typing import Any, Protocol
+from typing import Any
 
+from devpi_server import model
 from devpi_server.config import hookimpl
 from devpi_server.main import Fatal
 
-from mirror.plugin import files, internals
+from mirror.plugin import commits, files, internals, mirrors
+from mirror.plugin.mirrors import Mirror
+from mirror.plugin.page_store import PageStore
+from mirror.plugin.uploads import Uploads
+from mirror.plugin.views import ProjectPages
 from packhorse.errors import PackhorseError
 
-
-class Part(Protocol):
-    """A module of this package that installs itself into one devpi-server process."""
-
-    def install(self, xom: Any, pyramid_config: Any) -> None:
-        """Register routes, views and tweens, and replace what internals.py lists for this part."""
-
-
-# Routes match in the order in which they are added, ours before devpi's own.
-PARTS: tuple[Part, ...] = (files,)
+PAGES = "+pages"  # below devpi's server folder
 
 
 @hookimpl
-def devpiserver_pyramid_configure(config: Any, pyramid_config: Any) -> None:  # noqa: ARG001 (pluggy goes by names)
-    """Called once per process, before devpi adds its own routes and views."""
+def devpiserver_pyramid_configure(config: Any, pyramid_config: Any) -> None:
+    """Called once per process, before devpi adds its own routes and views (which so come second)."""
     try:
         internals.check()
     except PackhorseError as error:
         message = f"{error.message}\n{error.hint}"
         raise Fatal(message) from error
     xom = pyramid_config.registry["xom"]
-    for part in PARTS:
-        part.install(xom, pyramid_config)
+    files.install(xom, pyramid_config)
+    registry = pyramid_config.registry
+    mirrors.use_fetcher(xom, registry[files.FETCHER])
+    model.User.MirrorStage = Mirror  # type: ignore[assignment, method-assign]  # a cached property there
+    model.PrivateStage = Uploads  # type: ignore[misc]  # User._getstage looks it up by this name
+    store = PageStore(config.server_path / PAGES)
+    if not config.requests_only:
+        store.empty()
+    commits.watch(xom.keyfs, store)
+    ProjectPages(xom, store, registry[files.METADATA].advertised).install(pyramid_config)

@@ -1,7 +1,14 @@
-"""What is known about a file and a project, in the form that all parts of the plugin share."""
+"""What is known about a file and a project, in the form that all parts of the plugin share and store."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+# Our key in devpi's PROJSIMPLELINKS dict. The value is one string: devpi copies and wraps
+# every container that it stores, which costs more than parsing JSON.
+STORED = "packhorse"
+FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +36,106 @@ class FileFacts:
 
 @dataclass(frozen=True, slots=True)
 class ProjectFacts:
-    """One project as one index shows it."""
+    """One project as one index knows it, or as several that are merged show it."""
 
     name: str  # normalised (PEP 503)
-    files: tuple[FileFacts, ...]
+    files: tuple[FileFacts, ...] = ()
+    versions: tuple[str, ...] = ()  # all of them, also those without files (PEP 700)
     status: Mapping[str, str] = field(default_factory=dict)  # {"status": …, "reason": …} (PEP 792)
+
+
+def merged(name: str, projects: Iterable[ProjectFacts]) -> ProjectFacts:
+    """What an index shows: the first of `projects` that has a file of some name wins it.
+
+    A status is the upstream's word about the project; the first that has one is shown.
+    """
+    files: dict[str, FileFacts] = {}
+    versions: dict[str, None] = {}
+    status: Mapping[str, str] = {}
+    for project in projects:
+        for file in project.files:
+            files.setdefault(file.filename, file)
+        versions.update(dict.fromkeys(project.versions))
+        status = status or project.status
+    return ProjectFacts(name, tuple(files.values()), tuple(versions), status)
+
+
+def with_files(project: ProjectFacts, files: Iterable[FileFacts]) -> ProjectFacts:
+    """The same project with other files."""
+    return replace(project, files=tuple(files))
+
+
+def stored(project: ProjectFacts, **about: Any) -> dict[str, Any]:
+    """The value of devpi's PROJSIMPLELINKS: its own lists, and as one string what they have no room for.
+
+    `about` is what the caller wants to remember besides. The lists stay true for devpi's own views.
+    """
+    more = {
+        "format": FORMAT,
+        "about": about,
+        "versions": project.versions,
+        "status": project.status,
+        "files": [_beyond_lists(file) for file in project.files],
+    }
+    return {
+        "links": [(file.filename, _href(file)) for file in project.files],
+        "requires_python": [file.requires_python for file in project.files],
+        "yanked": [file.yanked or None for file in project.files],
+        STORED: json.dumps(more, separators=(",", ":")),
+    }
+
+
+def is_whole(value: Mapping[str, Any]) -> bool:
+    """Whether `stored` of this format made a PROJSIMPLELINKS value."""
+    return str(value.get(STORED, "")).startswith(f'{{"format":{FORMAT},')
+
+
+def load(name: str, value: Mapping[str, Any]) -> tuple[ProjectFacts, dict[str, Any] | None]:
+    """The facts in a PROJSIMPLELINKS value, and what was remembered about them.
+
+    None instead of the latter when devpi without this plugin (or another format of it) stored the
+    value: then the facts are what devpi's lists say, and should be made anew.
+    """
+    links = list(value.get("links", ()))
+    requires_python = [*value.get("requires_python", ()), *[None] * len(links)]
+    yanked = [*value.get("yanked", ()), *[None] * len(links)]
+    more = json.loads(value[STORED]) if is_whole(value) else None
+    extras = more["files"] if more else [{}] * len(links)
+    files = tuple(map(_file, links, requires_python, yanked, extras))
+    if more is None:
+        return ProjectFacts(name, files), None
+    return ProjectFacts(name, files, tuple(more["versions"]), more["status"]), more["about"]
+
+
+def _file(link: Sequence[str], python: str | None, yanked: Any, extra: dict[str, Any]) -> FileFacts:
+    filename, href = link
+    path, _, fragment = href.partition("#")
+    algorithm, _, digest = fragment.partition("=")
+    hashes = {algorithm: digest} if digest else {}
+    more = {**extra, "hashes": {**hashes, **extra.get("hashes", {})}}
+    return FileFacts(filename, path, requires_python=python, yanked=yanked or False, **more)
+
+
+def _href(file: FileFacts) -> str:
+    """As devpi writes it: the path, and the best hash as its fragment."""
+    best = best_hash(file.hashes)
+    return f"{file.path}#{best}" if best else file.path
+
+
+def best_hash(hashes: Mapping[str, str]) -> str:
+    """The text sha256=… when there is one, else the first, "" without any."""
+    name = "sha256" if "sha256" in hashes else next(iter(hashes), "")
+    return f"{name}={hashes[name]}" if name else ""
+
+
+def _beyond_lists(file: FileFacts) -> dict[str, Any]:
+    """What devpi's lists do not say; most files lack most of it, and there are thousands."""
+    fields: dict[str, Any] = {
+        "url": file.url,
+        "hashes": {k: v for k, v in file.hashes.items() if f"{k}={v}" != best_hash(file.hashes)},
+        "size": file.size,
+        "upload_time": file.upload_time,
+        "core_metadata": file.core_metadata,
+        "provenance": file.provenance,
+    }
+    return {name: value for name, value in fields.items() if value}

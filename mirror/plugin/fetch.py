@@ -55,7 +55,7 @@ class Fetcher:
         method: str = "GET",
         headers: Mapping[str, str] | None = None,
     ) -> Iterator[httpx.Response]:
-        """The answer to one request, 200 or 206, its body not yet read. Raises Trouble.
+        """The answer to one request: 200, 206, or 304 if `headers` have If-None-Match. Raises Trouble.
 
         What goes wrong while the body is read comes out of the `with` block as Trouble too.
         """
@@ -100,6 +100,8 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
 def _refuse_error(answer: httpx.Response) -> None:
     """Raise Trouble for every status but success."""
     if answer.status_code in {200, 206}:
+        return
+    if answer.status_code == 304 and "If-None-Match" in answer.request.headers:
         return
     said = f"the upstream answered {answer.status_code} for {answer.url.path}"
     if answer.status_code in {404, 410}:

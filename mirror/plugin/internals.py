@@ -16,8 +16,57 @@ from packhorse.errors import PackhorseError
 Row = tuple[str, ...] | None
 
 TOUCHED: Mapping[str, Row] = {
-    # stages: replaced and read by upstream.py
+    # the two kinds of index, which are replaced: __init__.py
     "devpi_server.model.User.MirrorStage": None,
+    "devpi_server.model.User._getstage": ("indexname", "index_type", "ixconfig"),
+    "devpi_server.model.PrivateStage": ("xom", "username", "index", "ixconfig", "customizer_cls"),
+    # mirrors.py
+    "devpi_server.filestore.key_from_link": ("keyfs", "link", "user", "index"),
+    "devpi_server.keyfs.KeyFS.get_key_instance": ("keyname", "relpath"),
+    "devpi_server.keyfs.KeyFS.read_transaction": ("allow_reuse",),
+    "devpi_server.keyfs.KeyFS.restart_read_transaction": ("self",),
+    "devpi_server.keyfs.Transaction.on_commit_success": ("callback",),
+    "devpi_server.main.XOM.get_singleton": ("indexpath", "key"),
+    "devpi_server.main.XOM.set_singleton": ("indexpath", "key", "obj"),
+    "devpi_server.main.XOM.setdefault_singleton": ("indexpath", "key", "factory"),
+    "devpi_server.mirror.MirrorStage.cache_expiry": None,
+    "devpi_server.mirror.MirrorStage.cache_projectnames": None,
+    "devpi_server.mirror.MirrorStage.cache_retrieve_times": None,
+    "devpi_server.mirror.MirrorStage.get_simplelinks_perstage": ("project",),
+    "devpi_server.mirror.MirrorStage.has_project_perstage": ("project",),
+    "devpi_server.mirror.MirrorStage.ignore_serial_header": None,
+    "devpi_server.mirror.MirrorStage.is_project_cached": ("project",),
+    "devpi_server.mirror.MirrorStage.mirror_url_without_auth": None,
+    "devpi_server.mirror.MirrorStage.no_project_list": None,
+    "devpi_server.model.BaseStage.key_projsimplelinks": ("project",),
+    "devpi_server.model.join_links_data": ("links", "requires_python", "yanked"),
+    # uploads.py
+    "devpi_server.model.BaseStage.get_linkstore_perstage": ("name", "version"),
+    "devpi_server.model.PrivateStage._regen_simplelinks": ("project_input",),
+    "devpi_server.model.PrivateStage.get_simplelinks_perstage": ("project",),
+    "devpi_server.model.PrivateStage.get_versiondata_perstage": ("project", "version"),
+    "devpi_server.model.PrivateStage.key_projversion": ("project", "version"),
+    "devpi_server.model.PrivateStage.list_versions_perstage": ("project",),
+    "devpi_server.model.PrivateStage.set_versiondata": ("metadata",),
+    # commits.py
+    "devpi_server.keyfs.KeyFS.import_changes": ("serial", "changes"),
+    "devpi_server.keyfs.Transaction": ("keyfs", "at_serial", "write"),
+    "devpi_server.keyfs.Transaction.commit": ("self",),
+    "devpi_server.keyfs.Transaction.dirty": None,
+    # views.py
+    "devpi_server.keyfs.KeyFS.get_connection": ("closing",),
+    "devpi_server.keyfs.Transaction.doom": ("self",),
+    "devpi_server.keyfs.Transaction.io_file": None,
+    "devpi_server.keyfs_types.FilePathInfo": ("relpath", "hash_digest"),
+    "devpi_server.mirror.MirrorCustomizer": None,
+    "devpi_server.model.BaseStage.op_sro_check_mirror_whitelist": ("opname",),
+    "devpi_server.model.BaseStage.sro": ("self",),
+    "devpi_server.model.SimplelinkMeta": ("link_info",),
+    "devpi_server.model.StageCustomizer": None,
+    "devpi_server.model.apply_filter_iter": ("items", "filter_iter"),
+    "devpi_server.views.INSTALLER_USER_AGENT": None,
+    "devpi_server.views.abort_if_invalid_project": ("request", "project"),
+    "devpi_server.views.tween_request_logging": None,
     # how devpi connects to upstreams: fetch.py
     "devpi_server.httpclient.HTTPClient._ssl_context": None,
     "devpi_server.httpclient.OfflineHTTPClient": None,

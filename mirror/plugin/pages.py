@@ -1,0 +1,103 @@
+"""Facts about a project in, the bytes of its PEP 503 and PEP 691 page out. Pure."""
+
+import json
+from collections.abc import Iterator, Mapping
+from html import escape
+from urllib.parse import quote
+
+from mirror.plugin.facts import FileFacts, ProjectFacts, best_hash
+
+# What each minor version adds that a page MUST have: 1.1 sizes and versions (PEP 700). 1.2 (PEP 708),
+# 1.3 (PEP 740) and 1.4 (PEP 792) add optional keys only.
+NEWEST, WITHOUT_SIZES = "1.4", "1.0"
+
+
+def as_json(project: ProjectFacts, index: str) -> bytes:
+    """The JSON page of `project` on `index` ("user/name")."""
+    whole = all(file.size is not None for file in project.files)
+    page: dict[str, object] = {
+        "meta": {"api-version": NEWEST if whole else WITHOUT_SIZES},
+        "name": project.name,
+        "versions": list(project.versions),
+        "files": [_file_object(file, index) for file in project.files],
+    }
+    if project.status:
+        page["project-status"] = dict(project.status)
+    return json.dumps(page, separators=(",", ":")).encode()
+
+
+def as_html(project: ProjectFacts, index: str) -> bytes:
+    """The HTML page: the version says how to read it, and nothing in HTML is mandatory above 1.0."""
+    title = escape(f"{index}: links for {project.name}")
+    lines = [
+        "<!DOCTYPE html>",
+        '<html lang="en"><head>',
+        f'<meta name="pypi:repository-version" content="{NEWEST}">',
+        *(
+            f'<meta name="pypi:project-{key}" content="{escape(value)}">'
+            for key, value in _status_metas(project.status)
+        ),
+        f"<title>{title}</title>",
+        f"</head><body><h1>{title}</h1>",
+        *(_anchor(file, index) for file in project.files),
+        "</body></html>\n",
+    ]
+    return "\n".join(lines).encode()
+
+
+def link(path: str, index: str) -> str:
+    """The URL of devpi's `path` ("root/pypi/+f/…") relative to a page below /`index`/+simple/."""
+    own = f"{index}/"
+    return (
+        "../../" + quote(path[len(own) :], "/+")
+        if path.startswith(own)
+        else "../../../../" + quote(path, "/+")
+    )
+
+
+def _file_object(file: FileFacts, index: str) -> dict[str, object]:
+    optional = {
+        "requires-python": file.requires_python,
+        "size": file.size,
+        "upload-time": file.upload_time,
+        "provenance": file.provenance,
+    }
+    return {
+        "filename": file.filename,
+        "url": link(file.path, index),
+        "hashes": dict(file.hashes),
+        **{key: value for key, value in optional.items() if value is not None},
+        "yanked": file.yanked,
+        **_core_metadata(file),
+    }
+
+
+def _core_metadata(file: FileFacts) -> dict[str, object]:
+    """Under its name of PEP 714 only: some versions of pip stumble over the first name in JSON."""
+    if file.core_metadata is False:
+        return {}
+    return {"core-metadata": dict(file.core_metadata) if isinstance(file.core_metadata, Mapping) else True}
+
+
+def _status_metas(status: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """PEP 792: pypi:project-status and pypi:project-status-reason."""
+    if "status" in status:
+        yield "status", status["status"]
+    if "reason" in status:
+        yield "status-reason", status["reason"]
+
+
+def _anchor(file: FileFacts, index: str) -> str:
+    best = best_hash(file.hashes)
+    attributes = {"href": link(file.path, index) + (f"#{best}" if best else "")}
+    if file.requires_python is not None:
+        attributes["data-requires-python"] = file.requires_python
+    if file.yanked is not False:
+        attributes["data-yanked"] = "" if file.yanked is True else file.yanked
+    if file.core_metadata is not False:
+        said = best_hash(file.core_metadata) if isinstance(file.core_metadata, Mapping) else "true"
+        attributes |= {"data-core-metadata": said, "data-dist-info-metadata": said}
+    if file.provenance is not None:
+        attributes["data-provenance"] = file.provenance
+    written = " ".join(f'{name}="{escape(value)}"' for name, value in attributes.items())
+    return f"<a {written}>{escape(file.filename)}</a><br>"

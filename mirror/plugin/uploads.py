@@ -1,0 +1,100 @@
+"""devpi's index of uploads, which now also knows size, time and metadata of a file, and yanks."""
+
+from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from devpi_server.model import PrivateStage, Rel, join_links_data
+from devpi_server.normalized import normalize_name
+
+from mirror.plugin import facts
+from mirror.plugin.facts import FileFacts, ProjectFacts
+from mirror.plugin.mirrors import Freshness
+
+YANKED = "yanked"  # a key of ours in a version's metadata: exported, pushed and replicated with it
+
+
+class Uploads(PrivateStage):
+    """An index that files are uploaded to."""
+
+    def refresh(self, project: str) -> Freshness:  # noqa: ARG002 (as Mirror has it)
+        """Uploads are always up to date."""
+        return Freshness()
+
+    def facts(self, project: str) -> ProjectFacts:
+        """What is stored about `project`; made anew when devpi without this plugin stored it."""
+        value = self.key_projsimplelinks(project).get()
+        known, about = facts.load(normalize_name(project), value)
+        return self._facts_by_version(known.name, {})[0] if about is None else known
+
+    def get_simplelinks_perstage(self, project: str) -> Any:
+        value = self.key_projsimplelinks(project).get()
+        links = join_links_data(
+            value.get("links", []), value.get("requires_python", []), value.get("yanked", [])
+        )
+        return self.SimpleLinks(links, core_metadata=True)
+
+    def set_versiondata(self, metadata: Any) -> None:
+        """devpi shows new metadata of old files only after the next upload."""
+        super().set_versiondata(metadata)
+        self._regen_simplelinks(metadata["name"])
+
+    def yank(self, project: str, version: str, *, yanked: bool | str) -> None:
+        """Set or take back the yank of a version (PEP 592); `yanked` is False, True or the reason.
+
+        Raises KeyError when there is no such version.
+        """
+        with self.key_projversion(project, version).update() as versiondata:
+            if not versiondata:
+                raise KeyError(version)
+            versiondata[YANKED] = yanked
+        self._regen_simplelinks(project)
+
+    def _regen_simplelinks(self, project_input: str) -> None:
+        """devpi reads every version on every upload; this only those that the transaction changed."""
+        project = normalize_name(project_input)
+        known, about = facts.load(project, self.key_projsimplelinks(project).get())
+        files = iter(known.files)
+        old = {
+            version: [next(files) for _ in range(count)] for version, count in (about or {}).get("counts", ())
+        }
+        found, counts = self._facts_by_version(project, old)
+        self.key_projsimplelinks(project).set(facts.stored(found, counts=counts))
+
+    def _facts_by_version(
+        self, project: str, old: dict[str, list[FileFacts]]
+    ) -> tuple[ProjectFacts, list[tuple[str, int]]]:
+        """The facts, and how many files each version has: what `old` has is only read again if it changed."""
+        versions = self.list_versions_perstage(project)
+        tx = self.keyfs.tx
+        ordered = [version for version in old if version in versions]
+        ordered += sorted(version for version in versions if version not in old)
+        files: list[FileFacts] = []
+        counts = []
+        for version in ordered:
+            changed = version not in old or tx.is_dirty(self.key_projversion(project, version))
+            of_version = list(self._files(project, version)) if changed else old[version]
+            files += of_version
+            counts.append((version, len(of_version)))
+        return ProjectFacts(project, tuple(files), tuple(ordered)), counts
+
+    def _files(self, project: str, version: str) -> Iterator[FileFacts]:
+        versiondata = self.get_versiondata_perstage(project, version)
+        for link in self.get_linkstore_perstage(project, version).get_links(Rel.ReleaseFile):
+            entry = link.entry
+            yield FileFacts(
+                filename=link.basename,
+                path=str(link.relpath),
+                hashes=dict(link.hashes),
+                requires_python=versiondata.get("requires_python") or None,
+                yanked=versiondata.get(YANKED, False),
+                size=entry.file_size() if entry.file_exists() else None,
+                upload_time=_upload_time(entry.last_modified),
+            )
+
+
+def _upload_time(last_modified: str | None) -> str | None:
+    """As PEP 700 wants it. devpi keeps the time of the upload through pushes and exports."""
+    if last_modified is None:
+        return None
+    return parsedate_to_datetime(last_modified).strftime("%Y-%m-%dT%H:%M:%S.000000Z")

@@ -1,0 +1,222 @@
+"""An upstream's answer in, all that it said about a project out; what is no whole page is refused."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from typing import Any
+from urllib.parse import unquote, urldefrag, urljoin, urlsplit, urlunsplit
+
+from devpi_common.metadata import is_archive_of_project, splitbasename
+from devpi_common.validation import normalize_name
+from packaging.utils import (
+    InvalidSdistFilename,
+    InvalidWheelFilename,
+    parse_sdist_filename,
+    parse_wheel_filename,
+)
+
+from mirror.plugin import negotiate
+from mirror.plugin.facts import FileFacts, ProjectFacts
+
+ACCEPT = f"{negotiate.JSON}, {negotiate.HTML};q=0.2, {negotiate.TEXT};q=0.1"
+ARCHIVES = (".whl", ".tar.gz", ".zip", ".tar.bz2", ".tgz", ".egg", ".tar.xz")
+
+
+class NotThePage(Exception):  # noqa: N818 (what it is called where it is caught)
+    """A body that is not, or not all of, the page of the project that was asked for."""
+
+
+@dataclass(frozen=True)
+class Body:
+    """What came with status 200."""
+
+    content_type: str  # the header's value
+    url: str  # after redirects
+    content: bytes
+
+
+def read(project: str, body: Body) -> ProjectFacts:
+    """What `body` says about `project` (normalised); files have no `path` yet. Raises NotThePage.
+
+    The content types are those that PEP 691 names and pip takes; others come from captive portals
+    and object stores.
+    """
+    kind, _, parameters = (part.strip() for part in body.content_type.lower().partition(";"))
+    if kind == negotiate.JSON:
+        return _read_json(project, body)
+    if kind in {negotiate.HTML, negotiate.TEXT}:
+        charset = re.search(r'charset="?([\w-]+)', parameters)
+        return _read_html(project, body, charset[1] if charset else "utf-8")
+    raise NotThePage(f"content type {body.content_type or 'missing'!r}")
+
+
+def _read_json(project: str, body: Body) -> ProjectFacts:
+    try:
+        page = json.loads(body.content)
+        version = str(page["meta"].get("api-version", "1.0"))
+        if version.partition(".")[0] != "1":
+            raise NotThePage(f"api-version {version}")
+        name = normalize_name(page["name"])
+        files = tuple(_file(entry, body.url) for entry in page["files"])
+        versions = tuple(map(str, page.get("versions") or versions_of(files)))
+        status = {key: str(value) for key, value in (page.get("project-status") or {}).items() if value}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise NotThePage(f"not a PEP 691 page ({type(error).__name__}: {error})") from error
+    if name != project:
+        raise NotThePage(f"the page of {name}")
+    return ProjectFacts(project, files, versions, status)
+
+
+def _file(entry: Mapping[str, Any], base: str) -> FileFacts:
+    """One object of `files`; keys that are null are as good as missing."""
+    said = next((entry[key] for key in ("core-metadata", "dist-info-metadata") if entry.get(key)), False)
+    return checked(
+        FileFacts(
+            filename=entry["filename"],
+            path="",
+            url=_without_login(urljoin(base, entry["url"])),
+            hashes=dict(entry["hashes"]),
+            requires_python=entry.get("requires-python"),
+            yanked=True if entry.get("yanked") == "" else entry.get("yanked") or False,
+            size=entry.get("size"),
+            upload_time=entry.get("upload-time"),
+            core_metadata=dict(said) if isinstance(said, Mapping) else bool(said),
+            provenance=entry.get("provenance"),
+        )
+    )
+
+
+def checked(file: FileFacts) -> FileFacts:
+    """`file`, if every value is of its kind. Raises TypeError or ValueError."""
+    optional = (file.requires_python, file.upload_time, file.provenance)
+    texts = (file.filename, file.url, *file.hashes.values(), *(text for text in optional if text is not None))
+    if not all(isinstance(text, str) for text in texts) or not isinstance(file.yanked, (bool, str)):
+        raise TypeError(file.filename)
+    if file.size is not None and (isinstance(file.size, bool) or not isinstance(file.size, int)):
+        raise TypeError(file.filename)
+    if not file.filename or "/" in file.filename or urlsplit(file.url).scheme not in {"http", "https"}:
+        raise ValueError(file.filename)
+    return file
+
+
+def _read_html(project: str, body: Body, charset: str) -> ProjectFacts:
+    try:
+        text = body.content.decode(charset)
+    except (UnicodeDecodeError, LookupError) as error:
+        raise NotThePage(str(error)) from error
+    page = _Page(body.url)
+    page.feed(text)
+    if "<" in page.rawdata or page.open_elements:
+        # Cut off where no length says so: a page that began an element ends it.
+        raise NotThePage("HTML that is cut off")
+    anchors = [anchor for anchor in page.anchors if is_archive_of_project(_basename(anchor["href"]), project)]
+    if not anchors:
+        _refuse_other(project, page)
+    try:
+        files = {file.filename: file for file in (_linked(anchor) for anchor in anchors)}
+    except ValueError as error:
+        raise NotThePage(f"not a PEP 503 page ({error})") from error
+    files_in_order = tuple(files.values())
+    return ProjectFacts(project, files_in_order, versions_of(files_in_order), page.status)
+
+
+def _refuse_other(project: str, page: "_Page") -> None:
+    """Without a link to one of its files, a page must say in another way that it is the project's."""
+    if any(_basename(anchor["href"]).endswith(ARCHIVES) for anchor in page.anchors):
+        raise NotThePage("HTML with the files of another project")
+    named = project in normalize_name(re.sub(r"[^A-Za-z0-9._-]+", " ", page.heading)).replace(" ", "-")
+    if not (page.has_version or named):
+        raise NotThePage("HTML that is no page of an index")
+
+
+def _linked(anchor: Mapping[str, str]) -> FileFacts:
+    url, fragment = urldefrag(anchor["href"])
+    said = anchor.get("data-core-metadata", anchor.get("data-dist-info-metadata", ""))
+    yanked = anchor.get("data-yanked")
+    return checked(
+        FileFacts(
+            filename=_basename(url),
+            path="",
+            url=_without_login(url),
+            hashes=_hashes(fragment),
+            requires_python=anchor.get("data-requires-python") or None,
+            yanked=False if yanked is None else yanked or True,
+            core_metadata=_hashes(said) or said.lower() == "true",
+            provenance=anchor.get("data-provenance") or None,
+        )
+    )
+
+
+def _hashes(text: str) -> dict[str, str]:
+    """The hashes of "sha256=…&md5=…"; other things stand in fragments too (egg=, subdirectory=)."""
+    pairs = (part.partition("=") for part in text.split("&"))
+    return {name: value for name, _, value in pairs if name in hashlib.algorithms_guaranteed and value}
+
+
+def versions_of(files: tuple[FileFacts, ...]) -> tuple[str, ...]:
+    """The versions that file names tell."""
+    return tuple(dict.fromkeys(version for file in files if (version := version_of(file.filename))))
+
+
+def version_of(filename: str) -> str | None:
+    """The version of a wheel, an sdist or an older kind of archive, None when its name has none."""
+    try:
+        if filename.endswith(".whl"):
+            return str(parse_wheel_filename(filename)[1])
+        return str(parse_sdist_filename(filename)[1])
+    except (InvalidSdistFilename, InvalidWheelFilename):
+        return str(splitbasename(filename, checkarch=False)[1]) or None
+
+
+def _basename(url: str) -> str:
+    return unquote(urlsplit(url).path).rpartition("/")[2]
+
+
+def _without_login(url: str) -> str:
+    """Credentials in a URL are the server's business: facts travel to replicas and into pages."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment=""))
+
+
+@dataclass
+class _Page(HTMLParser):
+    """Collects anchors, PEP 792 metas and what tells whether this is a whole page of an index."""
+
+    base: str
+    anchors: list[dict[str, str]] = field(default_factory=list)
+    status: dict[str, str] = field(default_factory=dict)
+    heading: str = ""
+    has_version: bool = False
+    open_elements: set[str] = field(default_factory=set)
+    _in_heading: bool = False
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = {name: value or "" for name, value in attrs}
+        if tag in {"html", "body", "a"}:
+            self.open_elements.add(tag)
+        self._in_heading = tag in {"title", "h1"}
+        if tag == "a" and "href" in values:
+            self.anchors.append({**values, "href": urljoin(self.base, values["href"])})
+        elif tag == "base" and values.get("href"):
+            self.base = urljoin(self.base, values["href"])
+        elif tag == "meta":
+            self._meta(values.get("name", ""), values.get("content", ""))
+
+    def handle_endtag(self, tag: str) -> None:
+        self.open_elements -= {"html", "body", "a"} if tag == "html" else {tag}
+        self._in_heading = False
+
+    def handle_data(self, data: str) -> None:
+        if self._in_heading:
+            self.heading += f" {data}"
+
+    def _meta(self, name: str, content: str) -> None:
+        self.has_version |= name == "pypi:repository-version"
+        if name in {"pypi:project-status", "pypi:project-status-reason"} and content:
+            self.status["reason" if name.endswith("reason") else "status"] = content

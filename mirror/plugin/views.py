@@ -1,0 +1,225 @@
+"""The project pages of every index: from the store when they are there, else made, kept and served."""
+
+import gzip
+import re
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from email.utils import formatdate
+from math import inf
+from typing import Any
+
+from devpi_server.keyfs_types import FilePathInfo, RelPath
+from devpi_server.mirror import MirrorCustomizer
+from devpi_server.model import SimplelinkMeta, StageCustomizer, apply_filter_iter
+from devpi_server.normalized import normalize_name
+from devpi_server.views import INSTALLER_USER_AGENT, abort_if_invalid_project
+from pyramid.httpexceptions import HTTPFound, HTTPNotAcceptable, HTTPNotFound
+from pyramid.response import Response
+from pyramid.tweens import INGRESS
+
+from mirror.plugin import facts, negotiate, pages
+from mirror.plugin.expiry import Expiry
+from mirror.plugin.facts import FileFacts, ProjectFacts
+from mirror.plugin.fetch import Trouble
+from mirror.plugin.mirrors import Freshness
+from mirror.plugin.page_store import Kept, PageStore, Place
+
+PAGE = re.compile(r"/([^/+]+/[^/+]+)/\+simple/([a-z0-9-]+)/")
+STALE = "X-Packhorse-Stale"  # seconds since the upstream last confirmed what is shown
+# Clients keep a page and ask each time whether it still is the one: a page never outlives an upload.
+CACHE_CONTROL = "no-cache"
+OUTERMOST = "devpi_server.views.tween_request_logging"  # of the tweens of devpi
+VARY = "Accept, Accept-Encoding"
+Advertised = Callable[[FileFacts], Any]
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a page is to be written for one client."""
+
+    content_type: str
+    gzip: bool
+
+    @property
+    def kind(self) -> str:
+        return ".json" if self.content_type == negotiate.JSON else ".html"
+
+    @property
+    def suffix(self) -> str:
+        return self.kind + (".gz" if self.gzip else "")
+
+
+class ProjectPages:
+    """The views. One per devpi-server process."""
+
+    def __init__(self, xom: Any, store: PageStore, advertised: Advertised) -> None:
+        self._xom = xom
+        self._store = store
+        self._expiry = Expiry(store)
+        self._advertised = advertised
+
+    def install(self, pyramid_config: Any) -> None:
+        """Add our routes in front of devpi's, and the tween in front of everything."""
+        simple = "/{user:[^+/]+}/{index:[^+/]+}/+simple/{project:[^+/]+}"
+        for name, pattern in (("packhorse page", f"{simple}/"), ("packhorse page without slash", simple)):
+            pyramid_config.add_route(name, pattern, request_method=("GET", "HEAD"))
+            pyramid_config.add_view(self.page, route_name=name)
+        pyramid_config.add_route(
+            "packhorse installer",
+            "/{user:[^+/]+}/{index:[^+/]+}/{project:[^+/]+/?}",
+            header=f"User-Agent:{INSTALLER_USER_AGENT}",
+            request_method=("GET", "HEAD"),
+        )
+        pyramid_config.add_view(self.to_page, route_name="packhorse installer")
+        pyramid_config.add_exception_view(self.trouble, context=Trouble)
+        pyramid_config.registry["packhorse pages"] = self
+        pyramid_config.add_tween("mirror.plugin.views.kept_page_tween", under=INGRESS, over=OUTERMOST)
+
+    def kept(self, request: Any) -> Any:
+        """The answer from the store alone, None when it takes more; no transaction, no routing."""
+        asked = PAGE.fullmatch(request.path_info) if request.method in {"GET", "HEAD"} else None
+        if asked is None or "HTTP_X_DEVPI_REPLICA_UUID" in request.environ:
+            return None  # replicas need the serial that devpi's tweens add
+        form = _form(request)
+        page = form and self._store.read(Place(asked[1], asked[2]), form.suffix)
+        return _answer(request, form, page) if form and page else None
+
+    def page(self, context: Any, request: Any) -> Any:
+        """GET /user/index/+simple/project/."""
+        name = request.matchdict["project"]
+        abort_if_invalid_project(request, name)
+        project = normalize_name(name)
+        if project != name or not request.path_info.endswith("/"):
+            return self.to_page(context, request)
+        form = _form(request)
+        if form is None:
+            return HTTPNotAcceptable(f"Accept one of {', '.join(negotiate.OFFERS)}.", headers={"Vary": VARY})
+        freshness = self._refresh(context.stage, project)
+        place = Place(context.stage.name, str(project))
+        page = self._store.read(place, form.suffix, stale=True) or self._make(place, form)
+        if freshness.age is None and freshness.until > time.time() + 1:
+            self._store.move(place, fresh=True)
+            if freshness.until < inf:
+                self._expiry.expect(place, freshness.until)
+        return _answer(request, form, page, freshness.age)
+
+    def to_page(self, context: Any, request: Any) -> Any:  # noqa: ARG002 (pyramid's signature)
+        """Where the page is, for those who ask elsewhere or for an unusual spelling."""
+        parts = {**request.matchdict, "project": normalize_name(request.matchdict["project"].rstrip("/"))}
+        return HTTPFound(request.route_url("packhorse page", **parts, _query=request.GET))
+
+    def trouble(self, trouble: Trouble, request: Any) -> Any:  # noqa: ARG002 (pyramid's signature)
+        """What an upstream could not give; nothing that the request began is kept."""
+        self._xom.keyfs.tx.doom()
+        headers = {**trouble.headers, "Cache-Control": "no-store"}
+        return Response(
+            f"{trouble.text}\n", status=trouble.status, headers=headers, content_type="text/plain"
+        )
+
+    def _refresh(self, stage: Any, project: str) -> Freshness:
+        """Bring all that the page is made from up to date. May restart the transaction."""
+        try:
+            found = [fresh for _, fresh in stage.op_sro_check_mirror_whitelist("refresh", project=project)]
+        except stage.UpstreamNotFoundError as error:
+            raise HTTPNotFound(error.msg) from error
+        if not found:
+            raise HTTPNotFound(f"The project {project} does not exist on {stage.name}.")
+        ages = [fresh.age for fresh in found if fresh.age is not None]
+        return Freshness(min(fresh.until for fresh in found), max(ages, default=None))
+
+    def _make(self, place: Place, form: Form) -> Kept:
+        """Render the page and keep it, unless what it is made from has changed meanwhile."""
+        stage = self._xom.model.getstage(place.index)
+        if stage is None:
+            raise HTTPNotFound(f"The index {place.index} does not exist.")
+        render = pages.as_json if form.kind == ".json" else pages.as_html
+        content = render(self._shown(stage, place.project), place.index)
+        packed = gzip.compress(content, mtime=0)
+        files = {form.kind: content, f"{form.kind}.gz": packed}
+        serial = self._xom.keyfs.tx.at_serial
+        mtime = self._store.keep(place, files, is_true=lambda: self._unchanged(stage, place.project, serial))
+        return Kept(files[form.suffix], mtime)
+
+    def _shown(self, stage: Any, project: str) -> ProjectFacts:
+        """All that `stage` shows of `project`, its bases included."""
+        found = stage.op_sro_check_mirror_whitelist("facts", project=project)
+        shown = facts.merged(project, (_filtered(stage, said) for _, said in found))
+        return facts.with_files(shown, (self._completed(file) for file in shown.files))
+
+    def _completed(self, file: FileFacts) -> FileFacts:
+        """With the size of a file that is here, and with what is promised of its metadata."""
+        size = file.size
+        if size is None:
+            path = FilePathInfo(RelPath(file.path), file.hashes.get("sha256"))
+            size = self._xom.keyfs.tx.io_file.size(path)
+        return replace(file, size=size, core_metadata=self._advertised(file))
+
+    def _unchanged(self, stage: Any, project: str, serial: int) -> bool:
+        """Whether nothing that the page was made from has been written since `serial`."""
+        with self._xom.keyfs.get_connection() as connection:
+            return all(_last_serial(connection, path) <= serial for path in _sources(stage, project))
+
+
+def kept_page_tween(handler: Callable[[Any], Any], registry: Any) -> Callable[[Any], Any]:
+    """Answers from the store before anything else runs."""
+    project_pages: ProjectPages = registry["packhorse pages"]
+    return lambda request: project_pages.kept(request) or handler(request)
+
+
+def _sources(stage: Any, project: str) -> Iterable[str]:
+    """devpi's keys that decide about a page."""
+    for base in stage.sro():
+        yield base.user.key.relpath
+        yield base.key_projsimplelinks(project).relpath
+        if base.ixconfig["type"] != "mirror":
+            yield base.key_projects.relpath
+
+
+def _last_serial(connection: Any, path: str) -> int:
+    try:
+        return int(connection.db_read_typedkey(path)[1])
+    except KeyError:
+        return -1  # it was never written
+
+
+def _filtered(stage: Any, said: ProjectFacts) -> ProjectFacts:
+    """Without the files that a plugin's index type hides (devpi asks the requested index only)."""
+    customizer = stage.customizer
+    if isinstance(customizer, (MirrorCustomizer, StageCustomizer)):
+        return said
+    links = [
+        SimplelinkMeta((file.filename, file.path, file.requires_python, file.yanked or None))
+        for file in said.files
+    ]
+    keep = customizer.get_simple_links_filter_iter(said.name, links)
+    return said if keep is None else facts.with_files(said, apply_filter_iter(said.files, keep))
+
+
+def _form(request: Any) -> Form | None:
+    content_type = negotiate.content_type(request.environ.get("HTTP_ACCEPT"), request.GET.get("format"))
+    packed = negotiate.takes_gzip(request.environ.get("HTTP_ACCEPT_ENCODING"))
+    return Form(content_type, packed) if content_type else None
+
+
+def _answer(request: Any, form: Form, page: Kept, age: float | None = None) -> Any:
+    headers = [("ETag", page.etag), ("Cache-Control", CACHE_CONTROL), ("Vary", VARY)]
+    headers.append(("Last-Modified", formatdate(page.mtime, usegmt=True)))
+    if age is not None:
+        headers.append((STALE, str(int(age))))
+    if _has_it(request.environ, page):
+        return Response(status=304, headerlist=headers)
+    headers.append(("Content-Type", form.content_type))
+    headers.append(("Content-Length", str(len(page.content))))
+    if form.gzip:
+        headers.append(("Content-Encoding", "gzip"))
+    body = b"" if request.method == "HEAD" else page.content
+    return Response(status=200, headerlist=headers, app_iter=[body])
+
+
+def _has_it(environ: dict[str, Any], page: Kept) -> bool:
+    """Whether the client's copy is this page (RFC 9110, 13.1.2; for GET a weak comparison will do)."""
+    stated = environ.get("HTTP_IF_NONE_MATCH")
+    if stated is not None:
+        return stated.strip() == "*" or page.etag in re.findall(r'"[^"]*"', stated)
+    return bool(environ.get("HTTP_IF_MODIFIED_SINCE") == formatdate(page.mtime, usegmt=True))
