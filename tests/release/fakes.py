@@ -1,0 +1,65 @@
+"""Stand-ins for the world around a project: an index, and programs that end as told."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import requests
+
+from packhorse.process import Finished
+from release.world import World
+
+INDEX = "http://pypi.example.com/company/dev"
+JSON = "application/vnd.pypi.simple.v1+json"
+
+
+def answer(url: str, status: int, body: str = "", content_type: str = JSON) -> requests.Response:
+    """What requests returns for such an answer of a server."""
+    response = requests.Response()
+    response.status_code, response.url, response.reason = status, url, "Reason"
+    response._content = body.encode()
+    response.headers["Content-Type"] = content_type
+    return response
+
+
+class FakeIndex:
+    """A company index that holds `files` (filename -> (URL as its page has it, sha256)) of every project."""
+
+    def __init__(self, files: Mapping[str, tuple[str, str]] | None = None, *, exists: bool = True) -> None:
+        self.files, self.exists = files, exists
+
+    def get(self, url: str, *, headers: Mapping[str, str], timeout: tuple[float, float]) -> requests.Response:
+        """GET of a project's page, or of the index itself."""
+        assert timeout
+        if headers["Accept"] == "application/json":
+            return answer(url, 200 if self.exists else 404)
+        if self.files is None:
+            return answer(url, 404)
+        entries = [
+            {"filename": filename, "url": where, "hashes": {"sha256": sha256}}
+            for filename, (where, sha256) in self.files.items()
+        ]
+        return answer(url, 200, json.dumps({"files": entries}))
+
+
+class FakeRunner:
+    """Runs nothing: remembers commands and environments, and answers each with `act`."""
+
+    def __init__(self, act: Callable[[list[str]], Finished] = lambda _: Finished(0, "", "")) -> None:
+        self.commands: list[list[str]] = []
+        self.environments: list[dict[str, str]] = []
+        self._act = act
+
+    def __call__(
+        self, command: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None
+    ) -> Finished:
+        """Do as process.run would."""
+        assert cwd is None or cwd.is_dir()
+        self.commands.append(list(command))
+        self.environments.append(dict(env or {}))
+        return self._act(list(command))
+
+
+def world(tmp_path: Path, *, index: FakeIndex | None = None, run: FakeRunner | None = None) -> World:
+    """A world with an empty PACKHORSE_HOME, in which everything works unless told otherwise."""
+    return World(INDEX, tmp_path / "home", run or FakeRunner(), index or FakeIndex())
