@@ -6,7 +6,7 @@ import hashlib
 import io
 import tarfile
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 
 METADATA = "Metadata-Version: 2.4\nName: Sample-App\nVersion: 0.1.0\nRequires-Python: >=3.11\n"
@@ -30,12 +30,11 @@ def wheel(folder: Path, *, backwards: bool = False, seconds: int = 0) -> Path:
     return path
 
 
-def sdist(folder: Path, names: Iterable[str] = ("Procfile", "pylock.toml"), *, uid: int = 0) -> Path:
-    """An sdist with `names` at its root, an executable, and a second name of the same file."""
+def sdist(folder: Path, files: Mapping[str, bytes] | None = None, *, uid: int = 0) -> Path:
+    """An sdist with `files` at its root, an executable, and a second name of the same file."""
     path = folder / "sample_app-0.1.0.tar.gz"
     with tarfile.open(path, "w:gz") as archive:
-        for name in ["run.sh", "PKG-INFO", *names]:
-            content = METADATA.encode() if name == "PKG-INFO" else b"web: run\n"
+        for name, content in {"run.sh": b"run\n", "PKG-INFO": METADATA.encode(), **(files or {})}.items():
             entry = tarfile.TarInfo(f"sample_app-0.1.0/{name}")
             entry.size, entry.uid, entry.uname, entry.mtime = len(content), uid, f"user{uid}", 1000 + uid
             entry.mode = 0o700 if name == "run.sh" else 0o600

@@ -75,7 +75,7 @@ def test_the_manifest_is_at_the_root_of_an_sdist(tmp_path: Path) -> None:
         assert manifest
         assert manifest.read() == b"{}\n"
         assert again
-        assert again.read() == b"web: run\n"
+        assert again.read() == b"run\n"
 
 
 def test_owners_and_times_of_the_builder_do_not_reach_the_sdist(tmp_path: Path) -> None:

@@ -1,0 +1,34 @@
+"""The promises of release.cli."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from release import cli
+
+
+def test_help_costs_little() -> None:
+    """`release --help` answers in 0.25 s: what costs is imported by the command that needs it."""
+    code = "import sys; from release import cli; print(*sorted(sys.modules))"
+    imported = set(subprocess.check_output([sys.executable, "-c", code], text=True).split())
+    assert imported.isdisjoint({"requests", "pydantic", "rich", "twine", "keyring", "packaging.pylock", "uv"})
+
+
+def test_help_names_the_commands_and_the_variables() -> None:
+    """What is not in --help is not found."""
+    shown = CliRunner().invoke(cli.cli, ["--help"]).output
+    assert all(name in shown for name in ("build", "lock", "upload", "RELEASE_PROJECT"))
+    assert "RELEASE_INDEX" in CliRunner().invoke(cli.cli, ["build", "--help"]).output
+
+
+def test_the_lock_is_printed_as_requirement_lines(tmp_path: Path) -> None:
+    """`pip install -r <(release lock --requirements)` gives a developer exactly what a host gets."""
+    digest = "a" * 64
+    tmp_path.joinpath("pylock.toml").write_text(
+        'lock-version = "1.0"\ncreated-by = "uv"\n[[packages]]\nname = "flask"\nversion = "3.1"\n'
+        f'sdist = {{ path = "wheels/flask-3.1.tar.gz", hashes = {{ sha256 = "{digest}" }} }}\n'
+    )
+    shown = CliRunner().invoke(cli.cli, ["-C", str(tmp_path), "lock", "--requirements"]).output
+    assert shown == f"flask==3.1 --hash=sha256:{digest}\n"
