@@ -29,12 +29,12 @@ def devpiserver_pyramid_configure(config: Any, pyramid_config: Any) -> None:
         message = f"{error.message}\n{error.hint}"
         raise Fatal(message) from error
     xom = pyramid_config.registry["xom"]
-    files.install(xom, pyramid_config)
+    store = PageStore(config.server_path / PAGES)
+    files.install(xom, pyramid_config, changed=store.drop)
     registry = pyramid_config.registry
     mirrors.use_fetcher(xom, registry[files.FETCHER])
     model.User.MirrorStage = Mirror  # type: ignore[assignment, method-assign]  # a cached property there
     model.PrivateStage = Uploads  # type: ignore[misc]  # User._getstage looks it up by this name
-    store = PageStore(config.server_path / PAGES)
     if not config.requests_only:
         store.empty()
     commits.watch(xom.keyfs, store)

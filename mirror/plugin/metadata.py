@@ -2,16 +2,15 @@
 
 import hashlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from functools import partial
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from devpi_server.log import threadlog
 
-from mirror.plugin import respond, wheels
+from mirror.plugin import facts, respond, wheels
 from mirror.plugin.facts import FileFacts
 from mirror.plugin.fetch import Fetcher, Trouble, authorization
 from mirror.plugin.flights import PATIENCE, Flights, Order
@@ -24,43 +23,55 @@ Offer = bool | Mapping[str, str]
 class Metadata:
     """The metadata files of one devpi-server process."""
 
-    def __init__(self, xom: Any, fetcher: Fetcher, flights: Flights, folder: Path) -> None:
+    def __init__(
+        self,
+        xom: Any,
+        fetcher: Fetcher,
+        flights: Flights,
+        store: MetadataStore,
+        changed: Callable[[str], None],
+    ) -> None:
+        """`changed` is told the project of a wheel whose metadata is not what pages say of it."""
         self._xom = xom
         self._fetcher = fetcher
         self._flights = flights
-        self._store = MetadataStore(folder)
+        self._store = store
+        self._changed = changed
         self._going_on: dict[str, Future[bytes]] = {}
         self._lock = threading.Lock()
         self._ends = WheelEnds(fetcher)
 
-    def advertised(self, facts: FileFacts) -> Offer:
+    def advertised(self, file: FileFacts) -> Offer:
         """What a page says of this file: its metadata's hashes, True when they are not known yet, or False.
 
         True and hashes are promises: `serve` keeps them as long as the upstream is there. Needs a
         transaction.
         """
-        key = key_of(facts.hashes)
-        if not facts.is_wheel or key is None or self._store.is_broken(key):
+        key = key_of(file.hashes)
+        if not file.is_wheel or key is None or self._store.is_broken(key):
             return False
         if known := self._store.sha256(key):
             return {"sha256": known}
-        if not facts.url or self._fetcher.offline:  # an upload, or nothing but what is here
-            return self._look_into(facts, key)
-        offered = isinstance(facts.core_metadata, Mapping) and facts.core_metadata.get("sha256")
+        if not file.url or self._fetcher.offline:  # an upload, or nothing but what is here
+            return self._look_into(file, key)
+        offered = isinstance(file.core_metadata, Mapping) and file.core_metadata.get("sha256")
         return {"sha256": offered} if offered else True
 
     def serve(self, request: Any, stage: Any, entry: Any) -> Any:
         """The answer to a request for the metadata file of `entry`. Raises Trouble."""
         key = key_of(entry.hashes)
-        if key is None or not entry.basename.endswith(".whl") or self._store.is_broken(key):
+        if key is None or not entry.basename.endswith(".whl"):
             raise Trouble(404, f"{entry.basename} has no metadata file")
+        if self._store.is_broken(key):
+            self._changed(entry.project)
+            raise Trouble(404, f"{entry.basename} is known to be broken")
         content = self._store.read(key) or self._once(key, stage, entry)
         tags = respond.Tags(hashlib.sha256(content).hexdigest())
         return respond.respond(request, tags, respond.of_bytes(content))
 
-    def _look_into(self, facts: FileFacts, key: str) -> Offer:
+    def _look_into(self, file: FileFacts, key: str) -> Offer:
         """What can be said of a wheel that is here."""
-        entry = self._xom.filestore.get_file_entry(facts.path)
+        entry = self._xom.filestore.get_file_entry(file.path)
         if entry is None or not entry.file_exists():
             return False
         try:
@@ -71,10 +82,10 @@ class Metadata:
 
     def _once(self, key: str, stage: Any, entry: Any) -> bytes:
         """Make and keep it; others who ask meanwhile wait for that."""
-        with self._lock:
-            ours = key not in self._going_on
-            going_on = self._going_on.setdefault(key, Future())
         with self._fetcher.slot():
+            with self._lock:
+                ours = key not in self._going_on
+                going_on = self._going_on.setdefault(key, Future())
             if ours:
                 self._run(going_on, key, stage, entry)
             return going_on.result(PATIENCE)
@@ -86,6 +97,7 @@ class Metadata:
             going_on.set_result(content)
         except wheels.Broken as reason:
             self._store.keep_broken(key, str(reason))
+            self._changed(entry.project)
             going_on.set_exception(Trouble(404, f"{entry.basename} has no metadata: {reason}"))
         except BaseException as error:  # noqa: BLE001 (for all who wait, ourselves included)
             going_on.set_exception(error)
@@ -100,17 +112,18 @@ class Metadata:
         if stage.ixconfig["type"] != "mirror":
             raise Trouble(404, f"{entry.relpath} is not here any more")
         login = authorization(stage, entry.url)
-        offered: Offer = False
-        cheap_ways = [partial(self._ends.read_metadata, entry.url, login, entry.basename)]
-        if offered:
-            cheap_ways.insert(0, partial(self._of_upstream, entry, login, offered))
-        for cheap_way in cheap_ways:
+        ways = [partial(self._ends.read_metadata, entry.url, login, entry.basename)]
+        if offered := _offer(stage, entry):
+            ways.insert(0, partial(self._of_upstream, entry, login, offered))
+        for way in ways:
             try:
-                return cheap_way()
+                return way()
             except NotThisWay as reason:
                 threadlog.debug("metadata of %s: %s", entry.relpath, reason)
             except wheels.Broken as reason:  # perhaps: what is read in parts cannot be checked by its hash
-                threadlog.info("metadata of %s: %s; reading all of it", entry.relpath, reason)
+                threadlog.info("metadata of %s: %s; looking further", entry.relpath, reason)
+            if offered:
+                self._changed(entry.project)
         self._flights.join(Order(entry, entry.url, login)).complete()
         return _of_file(entry)
 
@@ -134,3 +147,12 @@ def _of_file(entry: Any) -> bytes:
     """What a wheel that is here says. Raises Broken."""
     with entry.file_open_read() as file:
         return wheels.read_metadata(file, entry.basename)
+
+
+def _offer(stage: Any, entry: Any) -> Offer:
+    """What the upstream said of a metadata file of `entry`."""
+    stored = stage.key_projsimplelinks(entry.project).get().get(facts.STORED, "")
+    if '"core_metadata"' not in stored:  # spares reading thousands of files for one
+        return False
+    known = stage.facts(entry.project).files
+    return next((file.core_metadata for file in known if file.path == entry.relpath), False)

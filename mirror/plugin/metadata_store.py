@@ -1,6 +1,7 @@
 """Metadata files on disk, named by their wheel's hash and their own; which wheels have none."""
 
 import hashlib
+import re
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
@@ -70,6 +71,8 @@ class MetadataStore:
 
 def key_of(hashes: Mapping[str, str]) -> str | None:
     """What a wheel is filed under: its sha256, else another hash with its kind, None without any."""
-    if "sha256" in hashes:
-        return hashes["sha256"].lower()
-    return next((f"{kind}-{value.lower()}" for kind, value in hashes.items()), None)
+    kind = "sha256" if "sha256" in hashes else next(iter(hashes), "")
+    value = hashes.get(kind, "").lower()
+    if not re.fullmatch(r"[0-9a-f]{32,128}", value):  # it becomes a file's name
+        return None
+    return value if kind == "sha256" else f"{kind}-{value}"

@@ -10,11 +10,15 @@ from mirror.plugin.fetch import Fetcher, Trouble
 
 TAIL = 32 * 1024  # bytes: one request brings the directory and METADATA of most wheels
 _CONTENT_RANGE = r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})"
-RANGELESS_FOR = 600  # seconds until a server that ignored a range is asked for one again
+RANGELESS_FOR = 60  # seconds until a server that ignored a range is asked for one again
 
 
 class NotThisWay(Exception):  # noqa: N818 (not an error: there are other ways)
     """This way of finding metadata is not to be had here; says why."""
+
+
+class _Rangeless(NotThisWay):
+    """It answers a request for a range with everything."""
 
 
 class WheelEnds:
@@ -31,7 +35,7 @@ class WheelEnds:
             raise NotThisWay(f"{host} has no ranges")
         try:
             return self._read(url, login, filename)
-        except NotThisWay:
+        except _Rangeless:
             self._rangeless[host] = time.monotonic() + RANGELESS_FOR
             raise
 
@@ -59,7 +63,7 @@ class WheelEnds:
                 raise
             raise NotThisWay(trouble.text) from trouble
         if not sent:
-            raise NotThisWay("the server ignores ranges")
+            raise _Rangeless("the server ignores ranges")
         first, last, size = (int(number) for number in sent.groups())
         if len(content) != last - first + 1 or last >= size:
             raise NotThisWay("the server sent less or more than the range that it names")

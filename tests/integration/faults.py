@@ -40,6 +40,11 @@ def hang(seconds: float = 60) -> Fault:
     return lambda answer: replace(answer, gate=threading.Event(), pause_at=-1, seconds=seconds)
 
 
+def delayed(seconds: float) -> Fault:
+    """Say nothing for a while, then answer."""
+    return hang(seconds)
+
+
 def held(gate: threading.Event, at: int = -1) -> Fault:
     """Wait for `gate` before the header (-1) or before byte `at` of the body."""
     return lambda answer: replace(answer, gate=gate, pause_at=at)

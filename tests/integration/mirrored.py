@@ -1,16 +1,25 @@
 """A real mirror whose upstream is our misbehaving one, and how tests ask it."""
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
 
 import requests
 
 from tests.integration.dists import Dist
-from tests.integration.helpers import Mirror, running_mirror
+from tests.integration.helpers import BIN, Mirror, running_mirror
 from tests.integration.upstream import JSON, Listed, Upstream
+
+_NUMBERS = itertools.count()
+
+
+def new_name(prefix: str) -> str:
+    """A project's name for one test case: a mirror keeps a page, so another case cannot add to it."""
+    return f"{prefix}{next(_NUMBERS)}"
 
 
 @dataclass(frozen=True)
@@ -47,6 +56,18 @@ class Mirrored:
         project = dist.filename.partition("-")[0].replace("_", "-")
         page = f"{self.mirror.index_url(index)}{project}/"
         return urljoin(page, str(self.entry(dist, index)["url"])).partition("#")[0]
+
+    def upload(self, path: Path, index: str = "company/dev") -> None:
+        """With a real twine."""
+        user = index.partition("/")[0]
+        login = ("--username", user, "--password", self.mirror.credentials[user])
+        options = (
+            "--non-interactive",
+            "--disable-progress-bar",
+            "--repository-url",
+            f"{self.mirror.url}/{index}/",
+        )
+        self.mirror.run(BIN / "twine", "upload", *options, *login, path)
 
 
 @contextmanager

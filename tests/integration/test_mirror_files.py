@@ -1,7 +1,6 @@
 """File downloads through a real mirror from an upstream that misbehaves."""
 
 import http.client
-import itertools
 import socket
 import threading
 import time
@@ -15,10 +14,9 @@ import urllib3
 from tests.integration import faults
 from tests.integration.dists import wheel
 from tests.integration.helpers import wait_until
-from tests.integration.mirrored import Mirrored, mirror_of
+from tests.integration.mirrored import Mirrored, mirror_of, new_name
 from tests.integration.upstream import Upstream
 
-NUMBERS = itertools.count()  # a mirror keeps a project's page: each test case has its own project
 SMALL, LARGE = 5_000, 400_000  # bytes: below and above what is held back until the hash is known
 
 
@@ -81,7 +79,7 @@ def test_upstream_trouble_is_an_error_that_says_so_and_can_be_repeated(
     mirrored: Mirrored, fault: faults.Fault, status: int
 ) -> None:
     """Never a wrong file, never "not found" that the upstream did not say, nothing left behind."""
-    dist = wheel(f"trouble{next(NUMBERS)}", "1.0", padding=SMALL)
+    dist = wheel(new_name("trouble"), "1.0", padding=SMALL)
     (url,) = mirrored.publish(dist)
     mirrored.upstream.fail(mirrored.upstream.file_path(dist), fault)
     answer = _get(url)
@@ -103,7 +101,7 @@ def test_retry_after_is_the_upstreams_own(mirrored: Mirrored) -> None:
 @pytest.mark.parametrize("fault", [faults.wrong_end, faults.truncated, faults.wrong_bytes])
 def test_a_large_wrong_file_is_a_broken_transfer(mirrored: Mirrored, fault: faults.Fault) -> None:
     """What has begun cannot become an error page; it must not look complete either."""
-    dist = wheel(f"broken-transfer{next(NUMBERS)}", "1.0", padding=LARGE)
+    dist = wheel(new_name("broken-transfer"), "1.0", padding=LARGE)
     (url,) = mirrored.publish(dist)
     gate = threading.Event()
     wrong_in_the_end = faults.both(fault, faults.held(gate, at=LARGE // 3))
