@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,10 +11,11 @@ from mirror import indexes, server, state
 from mirror.api import Api, HttpApi
 from mirror.config import MirrorConfig
 from mirror.indexes import Change
-from mirror.state import Credentials, Folder
+from mirror.state import Credentials, Folder, Serving
 from packhorse.errors import PackhorseError
 
 WAIT_SECONDS = 120.0
+START_SECONDS = 10.0  # between taking the lock and saying the address, a server needs a moment
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,10 @@ def run(wishes: Wishes, folder: Folder, note: Callable[[str], None]) -> Iterator
     _check_names(wishes)
     with _alone(folder, note):
         root = _root_password(wishes, folder)
-        lock = state.try_lock(folder.lock, seconds=1)
-        if lock is None:
-            url = _serving_url(folder)
-            yield from match(wishes, HttpApi(url, root), folder, Credentials(url, {"root": root}), note)
+        lock = _lock_or_server(folder)
+        if isinstance(lock, Serving):
+            given = Credentials(lock.url, {"root": root})
+            yield from match(wishes, HttpApi(lock.url, root), folder, given, note)
             return
         try:
             folder.serving.unlink(missing_ok=True)
@@ -102,14 +104,18 @@ def _root_lost(folder: Folder, message: str) -> PackhorseError:
     )
 
 
-def _serving_url(folder: Folder) -> str:
-    now = state.read_serving(folder)
-    if now is None:
-        raise PackhorseError(
-            f"A process holds {folder.lock} and has not said where it serves.",
-            "A server is about to start or to end: run `mirror init` again in a few seconds.",
-        )
-    return now.url
+def _lock_or_server(folder: Folder) -> int | Serving:
+    """The lock of the data, or the server that holds it. Raises PackhorseError after START_SECONDS."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        lock = state.try_lock(folder.lock, seconds=state.LOOK_SECONDS)
+        found = lock if lock is not None else state.read_serving(folder)
+        if found is not None:
+            return found
+    raise PackhorseError(
+        f"A process has held {folder.lock} for {START_SECONDS:.0f} seconds without serving.",
+        "Look for it with `fuser`; end it and run the command again.",
+    )
 
 
 def match(
@@ -122,11 +128,12 @@ def match(
     if not api.accepts("root", given.users["root"]):
         raise _root_lost(folder, f"The mirror does not accept the password of root in {folder.credentials}.")
     config, users = wishes.config, indexes.read(api)
-    kept = state.read_credentials(folder) or given
-    missing = [name for name in config.users if name not in users and name not in kept.users]
+    before = state.read_credentials(folder)
+    kept = before.users if before else {}
+    missing = [name for name in config.users if name not in users and name not in kept]
     made = {name: secrets.token_urlsafe(24) for name in [*missing, *wishes.new_passwords]}
-    known = {**kept.users, **given.users, **made}
-    if Credentials(given.url, known) != kept:
+    known = {**kept, **given.users, **made}
+    if Credentials(given.url, known) != before:
         state.write_credentials(folder, Credentials(given.url, known))
     for change in [*indexes.plan(config, users, known), *_renewals(users, made)]:
         api.call(change.method, change.path, change.body)

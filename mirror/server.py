@@ -9,7 +9,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
@@ -28,11 +28,17 @@ STOP_SECONDS = 10.0
 _CHEAP_KEY = ["--argon2-memory-cost", "8192", "--argon2-time-cost", "1", "--argon2-parallelism", "1"]
 
 
-def command(config: MirrorConfig, folder: Folder, *, module: str = "devpi_server") -> list[str]:
+# `python -m devpi_server` would end with status 0 when it cannot start: a supervisor must know.
+_SERVER = ["-Ic", "import sys; from devpi_server.main import main; sys.exit(main())"]
+_TEMPORARY_SERVER = ["-Im", "mirror.until_stdin_closes"]
+_INIT = ["-Ic", "import sys; from devpi_server.init import init; sys.exit(init())"]
+
+
+def command(config: MirrorConfig, folder: Folder, program: Sequence[str] = _SERVER) -> list[str]:
     """The argument list of devpi-server; no secret is in it."""
     outside = ["--outside-url", config.outside_url] if config.outside_url else []
     return [
-        *[sys.executable, "-Im", module],
+        *[sys.executable, *program],
         *["--serverdir", str(folder.server)],
         *["--secretfile", str(folder.secret)],
         *_CHEAP_KEY,
@@ -69,9 +75,8 @@ def initialise(folder: Folder, root_password: str) -> None:
     if not folder.secret.exists():
         files.write_whole(folder.secret, secrets.token_hex(32).encode(), 0o600)
     scratch = folder.root / f"server.new.{secrets.token_hex(4)}"
-    code = "import sys; from devpi_server.init import init; sys.exit(init())"
     done = process.run(
-        [sys.executable, "-Ic", code, "--serverdir", str(scratch)],
+        [sys.executable, *_INIT, "--serverdir", str(scratch)],
         env={**os.environ, "DEVPISERVER_ROOT_PASSWD": root_password},
     )
     if done.status != 0:
@@ -87,7 +92,7 @@ def initialise(folder: Folder, root_password: str) -> None:
 def serve(config: MirrorConfig, folder: Folder) -> NoReturn:
     """Become devpi-server, holding the lock. Raises PackhorseError when it cannot serve."""
     check(config, folder)
-    lock = state.try_lock(folder.lock, seconds=1)
+    lock = state.try_lock(folder.lock, seconds=state.LOOK_SECONDS)
     if lock is None:
         raise _occupied(folder)
     state.set_url(folder, config.url)
@@ -115,17 +120,14 @@ def check(config: MirrorConfig, folder: Folder) -> None:
     if state.read_serving(folder):
         raise _occupied(folder)
     try:
-        with socket.create_server((config.host, config.port), family=_family(config.host)):
-            pass
+        with socket.socket(socket.AF_INET6 if ":" in config.host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server itself does
+            probe.bind((config.host, config.port))
     except OSError as error:
         raise PackhorseError(
-            f"Cannot listen on {config.host} port {config.port}: {error.strerror or error}.",
+            f"Cannot listen on {config.host} port {config.port}: {error.strerror}.",
             "End the process that uses it, or set another `port` in mirror.toml (or --port).",
         ) from error
-
-
-def _family(host: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 def _occupied(folder: Folder) -> PackhorseError:
@@ -148,7 +150,7 @@ def temporary(config: MirrorConfig, folder: Folder, lock: int) -> Iterator[str]:
     private = config.model_copy(update={"host": "127.0.0.1", "port": port, "outside_url": None})
     with folder.log.open("ab") as log:
         child = subprocess.Popen(
-            command(private, folder, module="mirror.until_stdin_closes"),
+            command(private, folder, _TEMPORARY_SERVER),
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,

@@ -10,6 +10,8 @@ from pathlib import Path
 from packhorse import files
 from packhorse.errors import PackhorseError
 
+LOOK_SECONDS = 0.2  # longer than anybody who only looks at a lock (`held`) keeps it
+
 
 @dataclass(frozen=True)
 class Folder:

@@ -11,7 +11,8 @@ def _end_with_stdin() -> None:
 
 
 if __name__ == "__main__":
-    from devpi_server.main import main
-
     threading.Thread(target=_end_with_stdin, daemon=True).start()
-    main()
+
+    from devpi_server.main import main  # takes half a second, in which we may have to end already
+
+    sys.exit(main())

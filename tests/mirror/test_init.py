@@ -133,6 +133,7 @@ def test_a_user_with_a_password_that_we_do_not_know_is_reported_with_the_way_out
     folder.credentials.unlink()  # a lost file is the same for this user
     with pytest.raises(PackhorseError, match="lacks the right password of company"):
         _match(devpi, folder)
+    assert state.read_credentials(folder) == GIVEN, "the password of root was right: keep it"
 
 
 def test_a_new_password_is_made_on_demand(folder: Folder) -> None:
