@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
+DEMO := PACKHORSE_HOME='$(CURDIR)/.packhorse' PATH="$(CURDIR)/$(BIN):$$PATH"
+
 .PHONY: help demo demo-stop test lint format bench lock clean
 
 help: ## what can be made
@@ -15,6 +17,13 @@ $(VENV)/.installed: pyproject.toml requirements-dev.lock
 	$(BIN)/pip install --quiet --require-hashes --requirement requirements-dev.lock
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
+
+demo: $(VENV)/.installed ## mirror, build, upload, deploy the sample app: all of it on this machine
+	@$(DEMO) sh demo.sh
+
+demo-stop: ## stop what `make demo` started; its state stays in .packhorse/
+	@$(DEMO) release -C sample_app stop local
+	@$(DEMO) mirror stop
 
 test: $(VENV)/.installed ## run the whole suite, unit and integration
 	@$(BIN)/python tests/debian.py
