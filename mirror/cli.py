@@ -114,6 +114,29 @@ def stop() -> None:
 
 
 @cli.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--index", metavar="USER/NAME", help="Where to look  [default: company/dev, else root/pypi]")
+@click.pass_obj
+def prefetch(path: Path | None, file: Path, index: str | None) -> None:
+    """Bring every file that a lock needs on this Python and platform into the cache.
+
+    FILE is a pylock.toml or a requirements.txt in which every line is pinned. Hashes in it are
+    checked. Needs the mirror to serve.
+    """
+    from mirror import locks
+    from mirror import prefetch as work
+
+    wanted = locks.read(file)
+    index_url = work.index_url(_folder(), index or _load(path).default_index)
+    results = []
+    with console.progress(f"{file.name}:", len(wanted)) as step:
+        for result in work.fetch_all(wanted, index_url):
+            results.append(result)
+            step()
+    click.echo(work.summary(results))
+
+
+@cli.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def status(context: click.Context, *, as_json: bool) -> None:

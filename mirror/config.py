@@ -74,6 +74,11 @@ class MirrorConfig(Settings):
     indexes: dict[str, Index] = pydantic.Field(default_factory=_default_indexes)
 
     @property
+    def default_index(self) -> str:
+        """What is meant when no index is named: the one that sees everything."""
+        return "company/dev" if "company/dev" in self.indexes else UPSTREAM_INDEX
+
+    @property
     def url(self) -> str:
         """The address under which clients on this machine reach the mirror."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 (only compared)

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import click
@@ -45,6 +45,17 @@ def _style(text: str, colour: str) -> str:
 def emit_json(value: object) -> None:
     """Print `value` on stdout as indented JSON, keys in the order they were given."""
     click.echo(json.dumps(value, indent=2))
+
+
+@contextmanager
+def progress(text: str, total: int) -> Iterator[Callable[[], None]]:
+    """Show a bar for `total` steps of what goes on, on a terminal; call what you get after each step."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task(text, total=total)
+        yield lambda: bar.advance(task)
 
 
 @contextmanager
