@@ -55,17 +55,24 @@ def run(
     return Finished(done.returncode, done.stdout, done.stderr)
 
 
+# What pip and uv are told about the network and the disk; everything else could add a place to install from.
+_KEPT = {
+    *("PIP_CERT", "PIP_CLIENT_CERT", "PIP_PROXY", "PIP_DEFAULT_TIMEOUT"),
+    *("UV_CACHE_DIR", "UV_HTTP_TIMEOUT", "UV_NATIVE_TLS", "UV_SYSTEM_CERTS"),
+}
+
+
 def installer_environment(index_url: str, home: Path) -> dict[str, str]:
     """Our environment, with pip and uv tied to one index and to nothing else.
 
     Settings of the user or the machine that add places to install from (`extra-index-url`,
     `find-links`) are left out: a second place is how dependency confusion happens (pip #8606).
-    What concerns the network (proxies, certificates) stays.
+    What concerns the network (proxies, certificates, time limits) stays.
     """
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("PIP_", "UV_")) or name in {"PIP_CERT", "UV_CACHE_DIR"}
+        if not name.startswith(("PIP_", "UV_")) or name in _KEPT
     }
     return {
         "UV_CACHE_DIR": str(home / "cache" / "uv"),

@@ -56,10 +56,12 @@ def test_installers_see_one_index_and_no_setting_of_the_machine(monkeypatch: pyt
     """A second place to install from is how dependency confusion happens."""
     for name in ("PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "UV_EXTRA_INDEX_URL", "UV_INDEX", "UV_FIND_LINKS"):
         monkeypatch.setenv(name, "https://elsewhere.example/simple")
+    for name in process._KEPT:
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PIP_CONFIG_FILE", "/etc/pip.conf")
+    monkeypatch.setenv("UV_HTTP_TIMEOUT", "300")
     monkeypatch.setenv("PIP_CERT", "/etc/ca.pem")
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
-    monkeypatch.delenv("UV_CACHE_DIR", raising=False)
     seen = process.installer_environment("http://127.0.0.1:3141/company/dev/+simple/", Path("/state"))
     assert {name: value for name, value in seen.items() if name.startswith(("PIP_", "UV_"))} == {
         "PIP_CERT": "/etc/ca.pem",
@@ -69,6 +71,7 @@ def test_installers_see_one_index_and_no_setting_of_the_machine(monkeypatch: pyt
         "PIP_NO_INPUT": "1",
         "UV_CACHE_DIR": "/state/cache/uv",
         "UV_DEFAULT_INDEX": "http://127.0.0.1:3141/company/dev/+simple/",
+        "UV_HTTP_TIMEOUT": "300",
         "UV_NO_CONFIG": "1",
         "UV_NO_PROGRESS": "1",
         "UV_PYTHON_DOWNLOADS": "never",
