@@ -86,17 +86,20 @@ def init(path: Path | None, renew: tuple[str, ...]) -> None:
     show_envvar=True,
     help="Port to listen on, instead of `port` in mirror.toml.",
 )
+@click.option(
+    "--offline", is_flag=True, show_envvar=True, help="Serve what is in the cache, and ask no upstream."
+)
 @click.option("--background", is_flag=True, help="Come back when it answers; its log is mirror/server.log.")
 @click.pass_obj
-def serve(path: Path | None, host: str | None, port: int | None, *, background: bool) -> None:
+def serve(path: Path | None, host: str | None, port: int | None, *, offline: bool, background: bool) -> None:
     """Serve the mirror until it is stopped (this process becomes devpi-server)."""
     from mirror import server
 
-    given = {"host": host, "port": port}
+    given = {"host": host, "port": port, "offline": offline or None}
     config = _load(path, {key: value for key, value in given.items() if value is not None})
     if not background:
         server.serve(config, _folder())
-    options = ["--host", config.host, "--port", str(config.port)]
+    options = ["--host", config.host, "--port", str(config.port), *(["--offline"] if config.offline else [])]
     settings = ["--config", str(path)] if path else []
     started = server.serve_in_background(
         config, _folder(), [sys.executable, "-Im", "mirror", *settings, "serve", *options]

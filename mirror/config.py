@@ -69,6 +69,7 @@ class MirrorConfig(Settings):
     outside_url: Address | None = None
     request_timeout: Annotated[int, pydantic.Field(ge=1)] = 30  # seconds that the upstream may take
     threads: Annotated[int, pydantic.Field(ge=1)] = 50
+    offline: bool = False  # serve what is here, ask no upstream
     upstream: Upstream = Upstream()
     users: dict[str, User] = pydantic.Field(default_factory=lambda: {"company": User()})
     indexes: dict[str, Index] = pydantic.Field(default_factory=_default_indexes)

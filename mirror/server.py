@@ -37,6 +37,7 @@ _INIT = ["-Ic", "import sys; from devpi_server.init import init; sys.exit(init()
 def command(config: MirrorConfig, folder: Folder, program: Sequence[str] = _SERVER) -> list[str]:
     """The argument list of devpi-server; no secret is in it."""
     outside = ["--outside-url", config.outside_url] if config.outside_url else []
+    offline = ["--offline-mode"] if config.offline else []
     return [
         *[sys.executable, *program],
         *["--serverdir", str(folder.server)],
@@ -48,6 +49,7 @@ def command(config: MirrorConfig, folder: Folder, program: Sequence[str] = _SERV
         *["--request-timeout", str(config.request_timeout)],
         *["--restrict-modify", "root"],
         *outside,
+        *offline,
     ]
 
 

@@ -70,6 +70,7 @@ TOUCHED: Mapping[str, Row] = {
     # how devpi connects to upstreams: fetch.py
     "devpi_server.httpclient.HTTPClient._ssl_context": None,
     "devpi_server.httpclient.OfflineHTTPClient": None,
+    "devpi_server.config.Config.offline_mode": None,
     "devpi_server.main.XOM.new_http_client": ("component_name",),
     "devpi_server.mirror.MirrorStage.mirror_url": None,
     "devpi_server.mirror.MirrorStage.mirror_url_authorization_header": None,

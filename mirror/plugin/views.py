@@ -145,15 +145,27 @@ class ProjectPages:
         """All that `stage` shows of `project`, its bases included."""
         found = stage.op_sro_check_mirror_whitelist("facts", project=project)
         shown = facts.merged(project, (_filtered(stage, said) for _, said in found))
+        if self._xom.config.offline_mode:
+            shown = self._deliverable(shown)
         return facts.with_files(shown, (self._completed(file) for file in shown.files))
+
+    def _deliverable(self, shown: ProjectFacts) -> ProjectFacts:
+        """Only the files that are here. Raises Trouble when none is: that is no project without files."""
+        here = [file for file in shown.files if self._size_of(file) is not None]
+        if shown.files and not here:
+            raise Trouble(503, f"offline: no file of {shown.name} is in the cache, and nothing is fetched")
+        return facts.with_files(shown, here)
 
     def _completed(self, file: FileFacts) -> FileFacts:
         """With the size of a file that is here, and with what is promised of its metadata."""
-        size = file.size
-        if size is None:
-            path = FilePathInfo(RelPath(file.path), file.hashes.get("sha256"))
-            size = self._xom.keyfs.tx.io_file.size(path)
+        size = self._size_of(file) if file.size is None else file.size
         return replace(file, size=size, core_metadata=self._advertised(file))
+
+    def _size_of(self, file: FileFacts) -> int | None:
+        """The size of a file that is here."""
+        path = FilePathInfo(RelPath(file.path), file.hashes.get("sha256"))
+        size: int | None = self._xom.keyfs.tx.io_file.size(path)
+        return size
 
     def _unchanged(self, stage: Any, project: str, serial: int) -> bool:
         """Whether nothing that the page was made from has been written since `serial`."""

@@ -51,6 +51,11 @@ class Mirrored:
         self.upstream.forget()
         return urls
 
+    def restart(self, *options: str) -> None:
+        """Stop the mirror, if it runs, and start it again with `options` of `mirror serve`."""
+        self.mirror.run(BIN / "mirror", "stop")
+        self.mirror.run(BIN / "mirror", "serve", "--background", *options, cwd=self.mirror.home)
+
     def url_of(self, dist: Dist, index: str = "root/pypi") -> str:
         """Where the mirror serves `dist`, without the fragment."""
         project = dist.filename.partition("-")[0].replace("_", "-")
