@@ -129,7 +129,7 @@ def _metadata(path: Path) -> bytes:
         with zipfile.ZipFile(path) as wheel:
             return wheel.read(f"{stamp.dist_info(wheel)}/METADATA")
     with tarfile.open(path) as sdist:
-        file = sdist.extractfile(f"{stamp.sdist_root(path.name)}/PKG-INFO")
+        file = sdist.extractfile(f"{stamp.sdist_root(sdist)}/PKG-INFO")
         return file.read() if file else b""
 
 
@@ -148,8 +148,7 @@ def _stamp(path: Path, folder: Path, stamped: dict[str, bytes], epoch: int, sour
 
 def _require_in_sdist(path: Path, sources: Path) -> None:
     with tarfile.open(path) as sdist:
-        names = set(sdist.getnames())
-    root = stamp.sdist_root(path.name)
+        names, root = set(sdist.getnames()), stamp.sdist_root(sdist)
     missing = [name for name in (procfile.NAME, lockfile.NAME) if f"{root}/{name}" not in names]
     if missing:
         backend = str(project.pyproject(sources).get("build-system", {}).get("build-backend", "setuptools"))

@@ -118,10 +118,10 @@ def upload(
 
     The password comes from $TWINE_PASSWORD, from the keyring, or from the mirror of this machine.
     """
-    from release import config, credentials
+    from release import credentials
     from release import upload as uploader
 
-    paths = artifacts or uploader.last_built(outdir or project / "dist", config.project_name(project))
+    paths = artifacts or uploader.last_built(outdir or project / "dist")
     with _world(project, index) as world, console.working(f"Uploading to {world.index_url}"):
         done = uploader.upload(paths, lambda: credentials.of_user(world, username), world)
     if as_json:

@@ -41,13 +41,9 @@ def wheel(source: Path, target: Path, stamped: Mapping[str, bytes], epoch: int) 
 def dist_info(archive: zipfile.ZipFile) -> str:
     """The name of the wheel's one `*.dist-info` folder."""
     roots = {name.partition("/")[0] for name in archive.namelist()}
-    found = [root for root in roots if root.endswith(".dist-info")]
-    if len(found) != 1:
-        raise PackhorseError(
-            f"{archive.filename}: there are {len(found)} dist-info folders in it.",
-            "The project's build backend made a broken wheel: look at its settings.",
-        )
-    return found[0]
+    return _only(
+        (root for root in roots if root.endswith(".dist-info")), f"{archive.filename}: dist-info folder"
+    )
 
 
 def _zip_entry(name: str, epoch: int, *, executable: bool) -> zipfile.ZipInfo:
@@ -85,7 +81,7 @@ def sdist(source: Path, target: Path, stamped: Mapping[str, bytes], epoch: int) 
         tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as new,
     ):
         kept = {entry.name: entry for entry in old.getmembers()}
-        root = sdist_root(source.name)
+        root = sdist_root(old)
         added = {f"{root}/{name}": content for name, content in stamped.items()}
         for name in sorted({*kept, *added}):
             if name in added:
@@ -97,9 +93,19 @@ def sdist(source: Path, target: Path, stamped: Mapping[str, bytes], epoch: int) 
             new.addfile(_tar_entry(entry, epoch), content)
 
 
-def sdist_root(filename: str) -> str:
-    """The one folder in an sdist (PEP 625)."""
-    return filename.removesuffix(".tar.gz")
+def sdist_root(archive: tarfile.TarFile) -> str:
+    """The name of the one folder in an sdist."""
+    return _only({name.partition("/")[0] for name in archive.getnames()}, f"{archive.name!s}: root folder")
+
+
+def _only(found: Iterable[str], what: str) -> str:
+    names = sorted(found)
+    if len(names) != 1:
+        raise PackhorseError(
+            f"{what}: one is expected, there are {len(names)} ({', '.join(names)}).",
+            "The project's build backend made a broken artifact: look at its settings.",
+        )
+    return names[0]
 
 
 def _content(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> IO[bytes] | None:

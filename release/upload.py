@@ -11,7 +11,6 @@ from pathlib import Path
 from packaging.utils import (
     InvalidSdistFilename,
     InvalidWheelFilename,
-    canonicalize_name,
     parse_sdist_filename,
     parse_wheel_filename,
 )
@@ -52,25 +51,22 @@ def upload(paths: Iterable[Path], credentials: Callable[[], Credentials], world:
     return [Uploaded(path.name, sha256, path.name in new) for path, sha256 in digests.items()]
 
 
-def last_built(outdir: Path, name: str) -> list[Path]:
-    """The artifacts in `outdir` of the version of project `name` that was built last."""
-    versions = {path: _version(path, name) for path in outdir.glob("*") if _version(path, name)}
-    if not versions:
-        raise PackhorseError(f"{outdir} has no artifact of {name}.", "Build it first: release build")
-    newest = max(versions, key=lambda path: path.stat().st_mtime_ns)
-    return sorted(path for path, version in versions.items() if version == versions[newest])
+def last_built(outdir: Path) -> list[Path]:
+    """The artifacts in `outdir` of the project's version that was built last."""
+    releases = {path: _release(path) for path in outdir.glob("*") if _release(path)}
+    if not releases:
+        raise PackhorseError(f"There is no artifact in {outdir}.", "Build one first: release build")
+    newest = max(releases, key=lambda path: path.stat().st_mtime_ns)
+    return sorted(path for path, release in releases.items() if release == releases[newest])
 
 
-def _version(path: Path, name: str) -> str | None:
-    """The version of the artifact at `path`, None when it is something else than an artifact of `name`."""
+def _release(path: Path) -> tuple[str, str] | None:
+    """Project and version of the artifact at `path`, None when it is something else."""
     try:
-        if path.suffix == ".whl":
-            project, version, *_ = parse_wheel_filename(path.name)
-        else:
-            project, version = parse_sdist_filename(path.name)
+        parsed = parse_wheel_filename(path.name) if path.suffix == ".whl" else parse_sdist_filename(path.name)
     except (InvalidWheelFilename, InvalidSdistFilename):
         return None
-    return str(version) if project == canonicalize_name(name) else None
+    return parsed[0], str(parsed[1])
 
 
 def _check(paths: Iterable[Path], world: World) -> None:

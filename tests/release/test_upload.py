@@ -121,19 +121,19 @@ def test_a_description_that_twine_refuses_is_shown(wheel: Path, tmp_path: Path) 
 
 
 def test_by_default_the_version_that_was_built_last_is_taken(tmp_path: Path) -> None:
-    """dist keeps the artifacts of earlier versions, and sometimes of other projects."""
-    names = ["app-0.9.tar.gz", "app-0.10.tar.gz", "app-0.10-py3-none-any.whl", "other-1.tar.gz", "notes.txt"]
+    """dist keeps the artifacts of earlier versions, and of the name that the project had before."""
+    names = ["app-0.9.tar.gz", "old-0.10.tar.gz", "app-0.10.tar.gz", "app-0.10-py3-none-any.whl", "notes.txt"]
     for seconds, name in enumerate(names):
         tmp_path.joinpath(name).touch()
         os.utime(tmp_path / name, (seconds, seconds))
-    assert [path.name for path in upload.last_built(tmp_path, "App")] == [names[2], names[1]]
+    assert [path.name for path in upload.last_built(tmp_path)] == [names[3], names[2]]
 
 
 def test_without_an_artifact_the_error_says_how_to_build_one(tmp_path: Path) -> None:
     """The order of commands is not obvious on the first day."""
     with pytest.raises(PackhorseError) as caught:
-        upload.last_built(tmp_path, "app")
-    assert caught.value.hint == "Build it first: release build"
+        upload.last_built(tmp_path)
+    assert caught.value.hint == "Build one first: release build"
 
 
 def test_the_manifest_of_the_example_is_the_one_in_the_wheel(wheel: Path) -> None:
