@@ -13,12 +13,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "needs(program, …): the test runs these programs (see tests/debian.py)"
     )
+    config.addinivalue_line("markers", "needs_root: the test mounts a file system")
     config.stash[LEFT_OUT] = {}
 
 
 def _missing(item: pytest.Item) -> list[str]:
     wanted = {program for mark in item.iter_markers("needs") for program in mark.args}
-    return sorted(program for program in wanted if debian.which(program) is None)
+    root = ["root"] if item.get_closest_marker("needs_root") and os.geteuid() != 0 else []
+    return root + sorted(program for program in wanted if debian.which(program) is None)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -16,6 +16,8 @@ SLICE = 0.05
 # So many different processes of one watcher are a crash loop: nobody has to wait for the deadline.
 CRASH_LOOP = 3
 
+NO_ANSWER = "none: the process does not accept on the socket it was given, or thinks for too long"
+
 Address = Path | tuple[str, int]
 """A unix socket, or host and port."""
 
@@ -59,9 +61,7 @@ def probe(address: Address, health: state.Health, tick: Callable[[], None] = lam
         while not select.select([connection.sock], [], [], SLICE)[0]:
             tick()
             if time.monotonic() > deadline:
-                return Answer(
-                    healthy=False, text="no answer: the process does not accept on the socket it was given"
-                )
+                return Answer(healthy=False, text=NO_ANSWER)
         response = connection.getresponse()
         first = response.read(4096).decode("utf-8", "replace").strip().partition("\n")[0]
     except (OSError, http.client.HTTPException) as error:
@@ -83,6 +83,7 @@ def wait(
     """
     deadline = time.monotonic() + health.timeout
     seen: set[int] = set()
+    last = NO_ANSWER
 
     def watch() -> None:
         seen.update(pids())
@@ -92,14 +93,18 @@ def wait(
         if len(seen) >= CRASH_LOOP:
             raise UnhealthyError(f"its process keeps ending ({len(seen)} so far)")
 
-    last = "none"
+    def watch_without_answer() -> None:
+        nonlocal last
+        last = NO_ANSWER
+        watch()
+
     try:
         while True:
-            answer = probe(address, health, watch)
+            answer = probe(address, health, watch_without_answer)
             if answer.healthy:
                 return answer
             last = answer.text
             watch()
             pause(health.interval)
     except UnhealthyError as reason:
-        raise UnhealthyError(f"{reason}; the last answer to GET {health.path} was: {last}") from None
+        raise UnhealthyError(f"{reason}; the answer to GET {health.path} was {last}") from None

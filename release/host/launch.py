@@ -14,7 +14,9 @@ from release.host import state, supervisor
 from release.host.layout import Layout
 
 PUBLIC, PROBE = 3, 4  # sd_listen_fds(3): inherited listeners start at 3
+# A quoted string, an escaped character, or any other character.
 _PART = re.compile(r"""'[^']*'|"(?:\\.|[^"\\])*"|\\.|.""", re.DOTALL)
+_ASSIGNMENTS = re.compile(r"""(\w+=('[^']*'|"(?:\\.|[^"\\])*"|[^\s'"])*\s+)+""")
 
 
 def main(arguments: list[str]) -> None:
@@ -80,18 +82,23 @@ def _listeners(bind: supervisor.Bind) -> Mapping[str, str]:
 
 
 def arguments_of(command: str) -> list[str]:
-    """The argument list of a Procfile command; one with shell syntax goes to /bin/sh below our shim."""
-    if needs_shell(command):
+    """The argument list of a Procfile command.
+
+    Without shell syntax the words themselves. With expansions only, a shell that becomes the server: the
+    server compares LISTEN_PID with its own process id. With several commands, a shell below our shim.
+    """
+    parts = _PART.findall(command)
+    if any(part in ";|&<>()\n" for part in parts):
         return [sys.executable, "-Im", "release.host.shim", command]
+    assignments = _ASSIGNMENTS.match(command)
+    if assignments or any(part in "$`*?[]{}~#" or _expands(part) for part in parts):
+        end = assignments.end() if assignments else 0
+        return ["/bin/sh", "-c", f"{command[:end]}exec {command[end:]}"]
     return shlex.split(command)
 
 
-def needs_shell(command: str) -> bool:
-    """Whether a shell would do more with `command` than split it into words."""
-    if re.match(r"\w+=", command):
-        return True
-    words = _PART.findall(command)
-    return any(part in "$`|&;<>()*?[]{}~#" or (part[0] == '"' and set(part) & set("$`")) for part in words)
+def _expands(part: str) -> bool:
+    return part.startswith('"') and not {"$", "`"}.isdisjoint(part)
 
 
 if __name__ == "__main__":

@@ -38,8 +38,9 @@ def apply(layout: Layout, circus: supervisor.Supervisor, releases: list[int]) ->
                 text = supervisor.watcher_text(layout, process, number, manifest.graceful_timeout)
                 # Its temporary name does not end in .ini, so circus never sees half of it.
                 files.write_whole(layout.watcher_ini(name), text.encode())
-    for path in layout.watchers.glob("*.ini"):
-        if path.stem not in wanted:
+    names = {layout.watcher_ini(name).name for name in wanted}
+    for path in layout.watchers.iterdir():  # a killed command also leaves half-written ones
+        if path.name not in names:
             path.unlink()
     if _run_exactly(circus, wanted):
         # circus misses children that left their parent, and those of a parent that it had to kill.

@@ -2,16 +2,17 @@
 
 import contextlib
 import time
+from pathlib import Path
 
 from packhorse import files
 from packhorse.errors import PackhorseError
-from release.host import health, install, journal, reconcile, state, supervisor
+from release.host import health, install, journal, launch, reconcile, state, supervisor
 from release.host.layout import Layout
 from release.host.request import Deploy, File
 from release.host.session import Session, StoppedError
 
 # How long the public socket may take to show what the private one has shown already.
-VERIFY_TIMEOUT = 10.0
+VERIFY_TIMEOUT = 5.0
 
 
 def deploy(
@@ -105,9 +106,15 @@ def _probe(layout: Layout, circus: supervisor.Supervisor, number: int, session: 
         log = supervisor.tail(layout.log(name)) or "(it wrote nothing)"
         raise PackhorseError(
             f"{manifest.project} {manifest.version} (release {number}) is not healthy: {reason}",
-            f"Correct it, upload a new version and deploy that; the whole log is {layout.log(name)}",
+            _advice(manifest.processes["web"], layout.log(name)),
             detail=f"Last lines of its log:\n{log}",
         ) from None
+
+
+def _advice(command: str, log: Path) -> str:
+    if "release.host.shim" in launch.arguments_of(command) and "exec " not in command:
+        return "Write `exec` before the server in the Procfile: it does not get its sockets through a shell."
+    return f"Correct it, upload a new version and deploy that; the whole log is {log}"
 
 
 def verify(layout: Layout, number: int) -> None:

@@ -18,7 +18,7 @@ VERSION, FAULT = {version!r}, {fault!r}
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         status, body = 200, VERSION
-        if self.path == "/healthz" and FAULT == "500":
+        if self.path == "/healthz" and (FAULT == "500" or FAULT == "public" and self.server.number == 3):
             status, body = 500, "the database is on fire"
         if self.path == "/slow":
             time.sleep(1.5)
@@ -36,7 +36,7 @@ class Server(ThreadingHTTPServer):
         inherited = socket.socket(fileno=number)
         super().__init__(("", 0), Handler, bind_and_activate=False)
         self.socket.close()
-        self.socket = inherited
+        self.socket, self.number = inherited, number
     def get_request(self):
         connection, _ = self.socket.accept()
         return connection, ("client", 0)
@@ -78,7 +78,9 @@ def stamps(version: str, procfile: str, lock: bytes = LOCK) -> dict[str, bytes]:
 
 
 def code(version: str, fault: str) -> str:
-    """The application; `fault`: "import" (ends at once), "500" (on /healthz), "deaf" (never listens) or ""."""
+    """The application; `fault` is one of "import" (it ends at once), "500" (on /healthz), "public" (the
+    same, but only on the public socket), "deaf" (it never listens), or "".
+    """
     text = SERVER.format(version=version, fault=fault)
     return f'raise ImportError("no module named luck")\n{text}' if fault == "import" else text
 

@@ -5,11 +5,12 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from release import config, deploy, index
+from release.host import processes
 from release.host.layout import Layout
 from tests.integration.apps import NAME, app_wheel
 from tests.integration.faults import Answer
@@ -129,11 +130,4 @@ def running_host(home: Path) -> Iterator[Host]:
             yield host
         finally:
             host.release("stop", "local", status=None)
-            left = [line for line in _command_lines() if str(home) in line]
-            assert not left, left
-
-
-def _command_lines() -> Iterator[str]:
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # it has ended meanwhile
-            yield (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            assert not processes.find(host.layout)

@@ -1,0 +1,205 @@
+"""Deploys that are killed, stopped, raced or run out of disk: users notice nothing, the next repairs."""
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from bench.load import Load
+from release.host import journal, processes, state
+from release.host.supervisor import Circus
+from tests.integration.apps import NAME, app_wheel
+from tests.integration.helpers import BIN, run_command, wait_until
+from tests.integration.hosts import Host, running_host
+
+STEPS = ["fetch", "install", "start", "probe", "switch", "drain", "verify", "commit", "prune"]
+
+
+@pytest.fixture
+def host(home: Path) -> Iterator[Host]:
+    with running_host(home) as running:
+        yield running
+
+
+def until_step(agent: "subprocess.Popen[str]", name: str) -> None:
+    """Read the agent's events up to the beginning of step `name`."""
+    assert agent.stdout
+    for line in agent.stdout:
+        event = json.loads(line)
+        assert event["event"] == "step", event
+        if event["name"] == name:
+            return
+
+
+def assert_tidy(host: Host) -> None:
+    """Exactly the current release runs, and every release that is there is recorded."""
+    current = state.current(host.layout)
+    assert [path.name for path in host.layout.watchers.iterdir()] == [f"web.{current}.ini"]
+    assert {process.release for process in processes.find(host.layout)} == {None, current}
+    assert set(state.numbers(host.layout)) <= set(journal.states(journal.read(host.layout.journal)))
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_deploy_may_be_killed_at_every_step(host: Host, step: str) -> None:
+    """kill -9, the OOM killer: no request fails, and the next command puts all in order."""
+    host.deploy("0.1.0")
+    with Load(host.port) as load:
+        agent = host.agent(host.request("0.2.0"))
+        until_step(agent, step)
+        agent.kill()
+        agent.communicate()
+        status = host.status()
+        assert (status["state"], status["note"]) == ("running", "")
+        assert host.get() == status["version"]
+        assert_tidy(host)
+        host.deploy("0.2.0")
+        assert host.get() == "0.2.0"
+    assert load.failed == 0
+    assert_tidy(host)
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_the_first_deploy_may_be_killed_at_every_step(host: Host, step: str) -> None:
+    """There is nothing to go back to, and still nothing half made may run or stay."""
+    agent = host.agent(host.request("0.1.0"))
+    until_step(agent, step)
+    agent.kill()
+    agent.communicate()
+    assert host.status()["state"] in {"none", "running"}
+    host.deploy("0.1.0")
+    assert host.get() == "0.1.0"
+    assert_tidy(host)
+
+
+@pytest.mark.parametrize("step", ["fetch", "install", "probe", "switch", "drain", "commit"])
+def test_ctrl_c_ends_a_deploy_whole(host: Host, step: str) -> None:
+    """Before the switch the new release goes away, after it the deploy is finished; never in between."""
+    host.deploy("0.1.0")
+    with Load(host.port) as load:
+        command = subprocess.Popen(
+            [BIN / "release", "deploy", "local", f"{NAME}==0.2.0"],
+            env=host.environment,
+            cwd=host.project,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        assert command.stderr
+        said = b""
+        while f"  {step} ".encode() not in said:
+            said += command.stderr.read(1)
+        command.send_signal(signal.SIGINT)
+        said += command.communicate()[1]
+        status = host.status()
+    assert load.failed == 0
+    assert b"Traceback" not in said
+    assert (command.returncode, status["version"]) in {(130, "0.1.0"), (0, "0.2.0")}, said
+    if step in {"fetch", "install"}:
+        assert status["version"] == "0.1.0"
+        assert b"Stopped before the switch" in said
+    assert_tidy(host)
+    host.deploy("0.2.0")
+    assert host.get() == "0.2.0"
+
+
+def test_a_killed_command_lets_the_agent_stop(host: Host) -> None:
+    """kill -9 of `release deploy`: the agent notices that nobody listens, and stops in order."""
+    host.deploy("0.1.0")
+    host.served.add(NAME, app_wheel("0.3.0", "deaf"))
+    agent = host.agent(host.request("0.3.0"))
+    until_step(agent, "probe")
+    assert agent.stdin
+    assert agent.stdout
+    agent.stdout.close()
+    agent.stdin.close()
+    agent.wait(10)
+    assert host.get() == "0.1.0"
+    assert_tidy(host)
+
+
+def test_a_killed_circusd_is_replaced(host: Host) -> None:
+    """Its children serve on without it; the next command ends them, because nobody would restart them."""
+    host.deploy("0.1.0")
+    circusd = Circus(host.layout).pid()
+    assert circusd
+    os.kill(circusd, signal.SIGKILL)
+    assert host.get() == "0.1.0"
+    assert host.status()["state"] in {"running", "broken"}  # the new process may still be starting
+    wait_until("the new circusd's process to be healthy", lambda: host.status()["state"] == "running")
+    assert_tidy(host)
+    os.kill(Circus(host.layout).pid() or 0, signal.SIGKILL)
+    host.deploy("0.2.0")
+    assert host.get() == "0.2.0"
+    assert_tidy(host)
+
+
+def test_a_process_that_dies_comes_back(host: Host) -> None:
+    """That is what the supervisor is for."""
+    host.deploy("0.1.0")
+    (pid,) = host.status()["processes"][0]["pids"]
+    os.kill(pid, signal.SIGKILL)
+    wait_until("a new process", lambda: host.status()["processes"][0]["pids"] not in ([], [pid]))
+    assert host.get() == "0.1.0"
+
+
+def test_the_second_of_two_deploys_is_told_about_the_first(host: Host) -> None:
+    """Two at once would mix two releases; the second is told who is at work, and since when."""
+    host.deploy("0.1.0")
+    host.served.add(NAME, app_wheel("0.3.0", "deaf"))
+    agent = host.agent({**host.request("0.3.0"), "by": "somebody@example"})
+    until_step(agent, "probe")
+    refused = host.deploy("0.2.0", status=1)
+    assert "tiny is busy: deploy of 0.3.0 by somebody@example since 20" in refused.stderr
+    assert "tiny is busy" in host.status()["note"]
+    agent.communicate()
+    host.deploy("0.2.0")
+    assert host.get() == "0.2.0"
+
+
+@pytest.mark.needs_root
+@pytest.mark.parametrize("megabytes", [8, 30])
+def test_a_full_disk_leaves_the_old_release_serving(host: Host, megabytes: int) -> None:
+    """It fills up while installing (8) or fetching (30); the half-made release is never used, and goes."""
+    host.served.add(NAME, app_wheel("0.3.0", padding=megabytes * 1_000_000))
+    apps = host.home / "apps"
+    apps.mkdir()
+    run_command("mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", apps, env=host.environment)
+    try:
+        host.deploy("0.1.0")
+        with Load(host.port) as load:
+            failed = host.deploy("0.3.0", status=1)
+            assert host.get() == "0.1.0"
+        assert load.failed == 0
+        assert "disk is full" in failed.stderr
+        assert "Traceback" not in failed.stderr
+        assert state.numbers(host.layout) == [1]
+        assert_tidy(host)
+        host.deploy("0.2.0")
+        assert host.get() == "0.2.0"
+    finally:
+        host.release("stop", "local", status=None)
+        run_command("umount", apps, env=host.environment)
+
+
+def test_logs_are_followed_over_a_deploy(host: Host) -> None:
+    """Who watches a deploy sees the new release without starting again."""
+    host.deploy("0.1.0")
+    assert host.release("logs", "local", "-n", "1").stdout == "and this on stderr\n"
+    command = subprocess.Popen(
+        [BIN / "release", "logs", "local", "-f", "-n", "0"],
+        env=host.environment,
+        cwd=host.project,
+        stdout=subprocess.PIPE,
+    )
+    assert command.stdout
+    wait_until("the agent to follow", lambda: psutil.Process(command.pid).children())
+    host.deploy("0.2.0")
+    assert command.stdout.readline().startswith(b"hello from 0.2.0")
+    command.send_signal(signal.SIGINT)
+    command.communicate(timeout=10)
+    assert command.returncode == 0
+    assert "hello from 0.1.0" in host.release("logs", "local", "--release", "1").stdout
