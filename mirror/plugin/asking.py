@@ -14,6 +14,7 @@ from mirror.plugin.fetch import Trouble
 
 PATIENCE = 3.0  # seconds that a client waits for news when there is something to show
 BRIEFLY = 0.3  # the same, after the upstream failed or was slower than that
+CROWD = 20  # clients that wait: with more, none keeps its thread of the server for longer than PATIENCE
 RETRY = 5.0  # seconds until an upstream (or a page of it) that failed is asked again
 LONGEST_RETRY = 60.0  # however long the upstream asks us to stay away
 REMEMBERED = 10_000  # projects that failed or do not exist; then the outdated ones are forgotten
@@ -44,6 +45,7 @@ class Asking:
         self._questions: dict[str, _Question] = {}
         self._failures: dict[str, _Failure] = {}
         self._down: _Failure | None = None  # nobody is there
+        self._waiting = 0
         self._slow: _Failure | None = None  # somebody who had something old to show lost patience
 
     def ask(self, project: str, question: Callable[[], None], *, may_wait: float, has_old: bool) -> None:
@@ -61,13 +63,26 @@ class Asking:
                 may_wait = min(may_wait, BRIEFLY if failed else PATIENCE)
             pending = self._questions.get(project) or self._begin(project, question)
             left = max(0.0, pending.asked + may_wait - self._clock())
+            self._waiting += 1
         try:
-            pending.answer.result(left)
+            self._wait(pending.answer, left)
         except TimeoutError:
             trouble = Trouble(503, f"the upstream has not yet answered for {project}", "1")
             with self._lock:
                 self._slow = _Failure(trouble, self._clock() + RETRY)
             raise trouble from None
+        finally:
+            with self._lock:
+                self._waiting -= 1
+
+    def _wait(self, answer: "Future[None]", seconds: float) -> None:
+        """Raises what the question raised, or TimeoutError."""
+        try:
+            answer.result(min(seconds, PATIENCE))
+        except TimeoutError:
+            if seconds <= PATIENCE or self._waiting > CROWD:
+                raise
+            answer.result(seconds - PATIENCE)
 
     def _begin(self, project: str, question: Callable[[], None]) -> _Question:
         # The next try of an upstream that was down is made by one; the others still see it down.

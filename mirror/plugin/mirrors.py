@@ -134,7 +134,7 @@ class Mirror(MirrorStage):
         same_page = about is not None and about["page"] == url
         known_etag = self.cache_retrieve_times.get_etag(project) or value.get("etag")
         try:
-            page = self._fetch(project, url, known_etag if same_page else None)
+            page = self._fetch_patiently(project, url, known_etag if same_page else None)
         except Trouble as trouble:
             if trouble.status != 404:
                 raise
@@ -152,6 +152,15 @@ class Mirror(MirrorStage):
             self.cache_retrieve_times.refresh(project, page.etag if page and not older else known_etag)
         else:
             self._keep(page, {file.path: file.url for file in old.files})
+
+    def _fetch_patiently(self, project: str, url: str, etag: str | None) -> Page | None:
+        """Once more after a broken connection: a kept one may have been closed by the other side."""
+        try:
+            return self._fetch(project, url, etag)
+        except Trouble as trouble:
+            if isinstance(trouble.__cause__, (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)):
+                return self._fetch(project, url, etag)
+            raise
 
     def _fetch(self, project: str, url: str, etag: str | None) -> Page | None:
         """The upstream's page, None when it still is the one with `etag`. Raises Trouble."""

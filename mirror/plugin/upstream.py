@@ -113,7 +113,7 @@ def _read_html(project: str, body: Body, charset: str) -> ProjectFacts:
         # Cut off where no length says so: a page that began an element ends it.
         raise NotThePage("HTML that is cut off")
     anchors = [anchor for anchor in page.anchors if is_archive_of_project(_basename(anchor["href"]), project)]
-    if not anchors:
+    if not any(_surely_of(_basename(anchor["href"]), project) for anchor in anchors):
         _refuse_other(project, page)
     try:
         files = {file.filename: file for file in (_linked(anchor) for anchor in anchors)}
@@ -127,9 +127,17 @@ def _refuse_other(project: str, page: "_Page") -> None:
     """Without a link to one of its files, a page must say in another way that it is the project's."""
     if any(_basename(anchor["href"]).endswith(ARCHIVES) for anchor in page.anchors):
         raise NotThePage("HTML with the files of another project")
-    named = project in normalize_name(re.sub(r"[^A-Za-z0-9._-]+", " ", page.heading)).replace(" ", "-")
+    named = project in {normalize_name(word.strip("\"'.,:;")) for word in page.heading.split()}
     if not (page.has_version or named):
         raise NotThePage("HTML that is no page of an index")
+
+
+def _surely_of(filename: str, project: str) -> bool:
+    """Stricter than devpi, which takes everything that begins with the name (flask-login for flask)."""
+    if filename.endswith(".whl"):
+        return bool(normalize_name(filename.partition("-")[0]) == project)
+    rest = normalize_name(filename)[len(project) :]
+    return re.match(r"-v?\d", rest) is not None
 
 
 def _linked(anchor: Mapping[str, str]) -> FileFacts:
