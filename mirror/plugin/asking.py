@@ -45,7 +45,7 @@ class Asking:
         self._questions: dict[str, _Question] = {}
         self._failures: dict[str, _Failure] = {}
         self._down: _Failure | None = None  # nobody is there
-        self._waiting = 0
+        self.waiting = 0  # clients, now
         self._slow: _Failure | None = None  # somebody who had something old to show lost patience
 
     def ask(self, project: str, question: Callable[[], None], *, may_wait: float, has_old: bool) -> None:
@@ -63,7 +63,7 @@ class Asking:
                 may_wait = min(may_wait, BRIEFLY if failed else PATIENCE)
             pending = self._questions.get(project) or self._begin(project, question)
             left = max(0.0, pending.asked + may_wait - self._clock())
-            self._waiting += 1
+            self.waiting += 1
         try:
             self._wait(pending.answer, left)
         except TimeoutError:
@@ -73,14 +73,19 @@ class Asking:
             raise trouble from None
         finally:
             with self._lock:
-                self._waiting -= 1
+                self.waiting -= 1
+
+    @property
+    def pending(self) -> int:
+        """Questions that the upstream has not answered yet."""
+        return len(self._questions)
 
     def _wait(self, answer: "Future[None]", seconds: float) -> None:
         """Raises what the question raised, or TimeoutError."""
         try:
             answer.result(min(seconds, PATIENCE))
         except TimeoutError:
-            if seconds <= PATIENCE or self._waiting > CROWD:
+            if seconds <= PATIENCE or self.waiting > CROWD:
                 raise
             answer.result(seconds - PATIENCE)
 

@@ -23,15 +23,19 @@ class Expiry:
 
     def expect(self, place: Place, until: float) -> None:
         """Make the page of `place` stale at `until`, unless another time is set before that."""
+        self.note(place, until)
         with self._changed:
-            if self._until.get(place) == until:
-                return
-            self._until[place] = until
-            heapq.heappush(self._due, (until, place.index, place.project))
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="expire pages", daemon=True)
                 self._thread.start()
             self._changed.notify()
+
+    def note(self, place: Place, until: float) -> None:
+        """The same, for one who calls `expire` himself."""
+        with self._changed:
+            if self._until.get(place) != until:
+                self._until[place] = until
+                heapq.heappush(self._due, (until, place.index, place.project))
 
     def expire(self) -> float | None:
         """Make stale what is due; seconds until the next one."""
