@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import httpx
 from devpi_server.log import threadlog
 
-from mirror.plugin.fetch import Trouble
+from mirror.plugin.fetch import RETRY_AFTER, Trouble
 
 PATIENCE = 3.0  # seconds that a client waits for news when there is something to show
 BRIEFLY = 0.3  # the same, after the upstream failed or was slower than that
 CROWD = 20  # clients that wait: with more, none keeps its thread of the server for longer than PATIENCE
-RETRY = 5.0  # seconds until an upstream (or a page of it) that failed is asked again
+RETRY = float(RETRY_AFTER)  # seconds until an upstream (or a page of it) that failed is asked again
 LONGEST_RETRY = 60.0  # however long the upstream asks us to stay away
 REMEMBERED = 10_000  # projects that failed or do not exist; then the outdated ones are forgotten
 

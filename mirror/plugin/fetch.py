@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 from devpi_server.httpclient import OfflineHTTPClient
 
-RETRY_AFTER = "5"  # seconds; pip and uv wait that long before they ask again
+RETRY_AFTER = "3"  # seconds; pip and uv wait that long before they ask again
 
 
 class Trouble(Exception):  # noqa: N818 (what it is called where it is caught)

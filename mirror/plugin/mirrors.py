@@ -100,7 +100,7 @@ class Mirror(MirrorStage):
         if self.xom.is_replica():
             return self._refresh_replica(project, value)
         times = self.cache_retrieve_times
-        if facts.is_whole(value) and not times.is_expired(project, self.cache_expiry):
+        if facts.is_whole(value) and not self._is_expired(project):
             return Freshness(times.get_timestamp(project) + self.cache_expiry)
         if not self._is_gone(project):
             try:
@@ -128,6 +128,8 @@ class Mirror(MirrorStage):
         """Ask the upstream; afterwards it is stored what it said, or that it has no such project."""
         with self.keyfs.read_transaction(allow_reuse=True):
             value = self.key_projsimplelinks(project).get()
+        if self._is_gone(project) or (facts.is_whole(value) and not self._is_expired(project)):
+            return  # another asked between the look at what is stored and this question
         old, about = facts.load(project, value)
         url = self.mirror_url_without_auth.joinpath(project).asdir().url
         # What another upstream said (mirror_url was changed) is no base to compare with.
@@ -137,7 +139,8 @@ class Mirror(MirrorStage):
             page = self._fetch_patiently(project, url, known_etag if same_page else None)
         except Trouble as trouble:
             if trouble.status != 404:
-                raise
+                # Whatever it is, the page is there later or never: nothing for a client to correct.
+                raise Trouble(503, trouble.text, trouble.headers["Retry-After"]) from trouble.__cause__
             self._remember_gone(project)
             return
         self.gone.pop(project, None)

@@ -74,6 +74,16 @@ class Mirrored:
         )
         self.mirror.run(BIN / "twine", "upload", *options, *login, path)
 
+    def change_index(self, index: str, **settings: object) -> None:
+        """Change keys of an index, as its administrator would."""
+        login = ("root", self.mirror.credentials["root"])
+        url = f"{self.mirror.url}/{index}"
+        changes = [f"{key}={value}" for key, value in settings.items()]
+        answer = requests.patch(
+            url, json=changes, auth=login, headers={"Accept": "application/json"}, timeout=30
+        )
+        assert answer.status_code == 200, answer.text
+
 
 @contextmanager
 def mirror_of(upstream: Upstream, settings: str = "request_timeout = 2\n") -> Iterator[Mirrored]:
