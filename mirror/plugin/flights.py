@@ -1,5 +1,6 @@
 """One download per file however many ask at once: followed while it arrives, kept if it is right."""
 
+import fcntl
 import hashlib
 import os
 import queue
@@ -49,6 +50,7 @@ class Flight:
         self.length: int | None = None  # bytes, once the upstream has said so or all has arrived
         self.last_modified: str | None = None
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        _lock(self._file)  # see _remove_leftovers
         weakref.finalize(self, os.close, self._file)  # when the last follower has gone
         self._arrived = 0
         self._done = False
@@ -136,8 +138,7 @@ class Flights:
         relpath = order.relpath
         with self._lock:
             if relpath not in self._flights:
-                name = f"{os.getpid()}-{secrets.token_hex(8)}"
-                self._flights[relpath] = flight = Flight(order, self._folder / name)
+                self._flights[relpath] = flight = Flight(order, self._folder / secrets.token_hex(16))
                 self._pool.submit(self._fly, flight)
             return self._flights[relpath]
 
@@ -252,8 +253,16 @@ def _content(path: Path) -> BinaryIO:
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Remove what processes that are no more were downloading."""
+    """Remove what processes that are no more were downloading: nobody holds the lock on it."""
     for path in folder.iterdir():
-        process = path.name.partition("-")[0]
-        if not Path("/proc", process).exists() or process == str(os.getpid()):
-            path.unlink(missing_ok=True)
+        with path.open("rb") as file:
+            if _lock(file.fileno()):
+                path.unlink()
+
+
+def _lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
