@@ -48,6 +48,14 @@ def test_order_times_and_modes_of_the_backend_do_not_reach_the_wheel(tmp_path: P
     assert one.read_bytes() == two.read_bytes()
 
 
+def test_the_time_of_the_build_is_in_neither_artifact(tmp_path: Path) -> None:
+    """Two builds within a second are equal by luck: here the time itself is looked at."""
+    with zipfile.ZipFile(stamped_wheel(tmp_path / "wheel", archives.wheel(tmp_path))) as wheel:
+        assert {entry.date_time for entry in wheel.infolist()} == {(2023, 11, 14, 22, 13, 20)}
+    packed = stamped_sdist(tmp_path / "sdist", archives.sdist(tmp_path)).read_bytes()
+    assert packed[4:8] == bytes(4)  # MTIME in the header of gzip (RFC 1952)
+
+
 def test_what_was_executable_stays_executable(tmp_path: Path) -> None:
     """Only the bit counts, not who may read."""
     with zipfile.ZipFile(stamped_wheel(tmp_path / "out", archives.wheel(tmp_path))) as wheel:
