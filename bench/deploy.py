@@ -107,7 +107,9 @@ def rival(here: Mirror, first: str) -> Iterator[Side]:
     side = Side(here, port, folder, ["sh", "-c", SCRIPT, "deploy", "VERSION"], **extra)
     with contextlib.suppress(RuntimeError):  # circusd does not run yet: the script's last line fails
         side.deploy(first)
-    circusd = subprocess.Popen([str(BIN / "circusd"), "circus.ini"], cwd=folder, env=side.environment)
+    with (folder / "log").open("wb") as log:
+        command = [str(BIN / "circusd"), "circus.ini"]
+        circusd = subprocess.Popen(command, cwd=folder, env=side.environment, stdout=log, stderr=log)
     try:
         stage.wait_for(f"http://127.0.0.1:{port}/version", contains=first)
         yield side
