@@ -157,6 +157,31 @@ def status(context: click.Context, *, as_json: bool) -> None:
     context.exit(work.exit_code(report))
 
 
+@cli.command()
+@click.option(
+    "-o",
+    "--output",
+    "target",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    help="Where to write it, - for stdout.  [default: mirror/nginx.conf in $PACKHORSE_HOME]",
+)
+@click.pass_obj
+def front(path: Path | None, target: Path | None) -> None:
+    """Write nginx's configuration: pages and files from disk, everything else from devpi-server.
+
+    It is tested with `nginx -t` first. What is cached is installed even while devpi-server is
+    stopped. [front] in mirror.toml says where nginx listens, and which certificate it shows.
+    """
+    from mirror import front as work
+
+    config, folder = _load(path), _folder()
+    if target == Path("-"):
+        click.echo(work.text(config, folder), nl=False)
+        return
+    for sentence in work.write(config, folder, target or folder.root / "nginx.conf"):
+        click.echo(sentence)
+
+
 def _folder() -> "Folder":
     from mirror.state import Folder
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 import pydantic
 
@@ -31,6 +31,8 @@ def _freeze_array(value: object) -> object:
 
 
 Address = Annotated[str, pydantic.AfterValidator(_check_address)]
+# Part of nginx's configuration, between double quotes.
+ConfiguredPath = Annotated[str, pydantic.StringConstraints(pattern=r"^/[^\"\\$\n;{}]+$")]
 Names = Annotated[tuple[str, ...], pydantic.BeforeValidator(_freeze_array)]
 
 
@@ -54,6 +56,21 @@ class Index(Settings):
     acl_upload: Names | None = None  # None: its owner alone
 
 
+class Front(Settings):
+    """nginx in front of the mirror, see `mirror front`; paths of a certificate turn TLS on."""
+
+    listen: Annotated[str, pydantic.StringConstraints(pattern=r"^[A-Za-z0-9.:\[\]*_/-]+$")] = "80"
+    server_name: Annotated[str, pydantic.StringConstraints(pattern=r"^[A-Za-z0-9._*-]+$")] = "_"
+    tls_certificate: ConfiguredPath | None = None
+    tls_key: ConfiguredPath | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _both_or_none(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key belong together")
+        return self
+
+
 def _default_indexes() -> dict[str, Index]:
     return {
         "company/prod": Index(bases=(UPSTREAM_INDEX,), volatile=False),
@@ -71,6 +88,7 @@ class MirrorConfig(Settings):
     threads: Annotated[int, pydantic.Field(ge=1)] = 50
     offline: bool = False  # serve what is here, ask no upstream
     upstream: Upstream = Upstream()
+    front: Front = Front()
     users: dict[str, User] = pydantic.Field(default_factory=lambda: {"company": User()})
     indexes: dict[str, Index] = pydantic.Field(default_factory=_default_indexes)
 

@@ -34,6 +34,16 @@ class Folder:
         return self.server / "+files"
 
     @property
+    def pages(self) -> Path:
+        """Rendered pages (mirror/plugin/page_store.py)."""
+        return self.server / "+pages"
+
+    @property
+    def metadata(self) -> Path:
+        """Metadata files of wheels under the names that URLs have (mirror/plugin/metadata_store.py)."""
+        return self.server / "+metadata" / "by-url"
+
+    @property
     def secret(self) -> Path:
         """32 random bytes (as text) with which devpi signs logins."""
         return self.root / "secret"

@@ -1,19 +1,23 @@
 """Metadata files on disk, named by their wheel's hash and their own; which wheels have none."""
 
+import contextlib
 import hashlib
 import re
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
+from packhorse import files
+
 BROKEN = "broken"
+BY_URL = "by-url"
 
 
 class MetadataStore:
     """A folder of files `ab/<key of the wheel>.<sha256 of the file>`, and what it holds, in memory.
 
     A file that a power cut left incomplete does not match its name, and is as good as none: all can
-    be made again.
+    be made again. nginx serves the same files as `by-url/abc/0123456789abc`, which is the part of a
+    wheel's URL that its sha256 makes; no such name appears before the file is safe on the disk.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -60,9 +64,13 @@ class MetadataStore:
             return
         path = self._path(key, value)
         path.parent.mkdir(exist_ok=True)
-        scratch = path.with_name(f"{secrets.token_hex(8)}~")
-        scratch.write_bytes(content)
-        scratch.replace(path)
+        files.write_whole(path, content)
+        if value != BROKEN and re.fullmatch(r"[0-9a-f]{64}", key):
+            by_url = self._folder / BY_URL / key[:3] / key[3:16]
+            by_url.parent.mkdir(parents=True, exist_ok=True)
+            by_url.unlink(missing_ok=True)
+            with contextlib.suppress(FileExistsError):  # by a thread that has found out the same
+                by_url.hardlink_to(path)
         self._known[key] = value
 
     def _path(self, key: str, value: str) -> Path:

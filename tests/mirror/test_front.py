@@ -1,0 +1,85 @@
+"""The configuration for nginx as text, and who may look into the mirror's folder."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from mirror import front
+from mirror.config import Front, MirrorConfig
+from mirror.state import Folder
+from packhorse import settings
+from packhorse.errors import PackhorseError
+
+FOLDER = Folder(Path("/srv/packhorse"))
+PIP = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html; q=0.1, text/html; q=0.01"
+UV = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"
+
+
+def form(request: str) -> str:
+    """What nginx's map makes of "METHOD ARGS ACCEPT"."""
+    block = re.search(r"\$packhorse_form \{(.*?)\n\}", front.text(MirrorConfig(), FOLDER), re.DOTALL)
+    assert block
+    rules = re.findall(r'"~(.*)" (\w+);', block[1])
+    return next((value for pattern, value in rules if re.search(pattern, request)), "")
+
+
+@pytest.mark.parametrize("accept", [PIP, UV])
+def test_installers_get_json_from_disk(accept: str) -> None:
+    """They are nearly all of the traffic."""
+    assert form(f"GET  {accept}") == "json"
+    assert form(f"HEAD  {accept}") == "json"
+
+
+@pytest.mark.parametrize(
+    "request_line",
+    [
+        "POST  text/html",
+        "GET format=application/vnd.pypi.simple.v1+html text/html",
+        "GET  text/html;q=0.1, application/vnd.pypi.simple.v1+json",
+        "GET  application/vnd.pypi.simple.v1+json, text/html",
+        "GET  application/vnd.pypi.simple.v1+json;q=0.3",
+        "GET  */*",
+        "GET  ",
+    ],
+)
+def test_a_request_that_needs_the_rules_of_pep_691_goes_to_devpi(request_line: str) -> None:
+    """nginx must not guess: a wrong form is a broken install."""
+    assert form(request_line) == ""
+
+
+def test_without_a_certificate_there_is_no_tls_and_with_one_there_is() -> None:
+    """`listen` alone decides about the port."""
+    assert "ssl" not in front.text(MirrorConfig(), FOLDER)
+    secured = Front(listen="443", tls_certificate="/etc/ssl/a.pem", tls_key="/etc/ssl/a.key")
+    written = front.text(MirrorConfig(front=secured), FOLDER)
+    assert "listen 443 ssl;" in written
+    assert 'ssl_certificate_key "/etc/ssl/a.key";' in written
+
+
+def test_half_a_certificate_is_refused() -> None:
+    """nginx would answer without TLS, or not at all."""
+    with pytest.raises(PackhorseError, match=r"front: .*tls_certificate and tls_key belong together"):
+        settings.parse(MirrorConfig, {"front": {"tls_key": "/etc/ssl/a.key"}}, "mirror.toml")
+
+
+@pytest.mark.parametrize("value", ["80; return 200", 'x"', "80 {"])
+def test_nothing_in_the_settings_can_add_a_directive(value: str) -> None:
+    """mirror.toml may come from a template that somebody else fills."""
+    with pytest.raises(PackhorseError, match=r"front\.listen"):
+        settings.parse(MirrorConfig, {"front": {"listen": value}}, "mirror.toml")
+
+
+def test_every_placeholder_is_filled() -> None:
+    """A forgotten one would be found by nginx, on the user's machine."""
+    assert not re.search(r"@[A-Z_]+@", front.text(MirrorConfig(), FOLDER))
+
+
+def test_a_folder_that_others_cannot_pass_is_named(tmp_path: Path) -> None:
+    """nginx's workers run as another user; without the hint all requests would quietly go to devpi."""
+    closed = tmp_path / "closed"
+    (closed / "below").mkdir(parents=True)
+    closed.chmod(0o700)
+    assert closed in front.closed_to_others(closed / "below")
+    closed.chmod(0o711)
+    assert closed not in front.closed_to_others(closed / "below")
