@@ -107,6 +107,39 @@ def serve(path: Path | None, host: str | None, port: int | None, *, offline: boo
     click.echo(f"serving at {started.url} (process {started.pid})")
 
 
+_index = click.option(
+    "--index", metavar="USER/NAME", show_envvar=True, help="The index of uploads  [default: company/dev]"
+)
+
+
+@cli.command()
+@click.argument("release", metavar="NAME==VERSION")
+@_index
+@click.option("--reason", metavar="TEXT", help="Shown by installers to those who pinned it.")
+@click.pass_obj
+def yank(path: Path | None, release: str, index: str | None, reason: str | None) -> None:
+    """Withdraw a release of your own: installers no longer choose it, those who pinned it still get it.
+
+    It can be taken back with `mirror unyank`. Nothing is deleted (PEP 592).
+    """
+    from mirror import yanking
+
+    api = yanking.connect(_folder())
+    click.echo(yanking.yank(api, index or _load(path).default_index, release, reason))
+
+
+@cli.command()
+@click.argument("release", metavar="NAME==VERSION")
+@_index
+@click.pass_obj
+def unyank(path: Path | None, release: str, index: str | None) -> None:
+    """Let installers choose a release again that was yanked."""
+    from mirror import yanking
+
+    api = yanking.connect(_folder())
+    click.echo(yanking.unyank(api, index or _load(path).default_index, release))
+
+
 @cli.command()
 def stop() -> None:
     """Stop the mirror that serves; fine when none does."""
