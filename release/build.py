@@ -143,7 +143,8 @@ def _stamp(path: Path, folder: Path, stamped: dict[str, bytes], epoch: int, sour
         _require_in_sdist(path, sources)
         stamp.sdist(path, target, {artifact.MANIFEST: stamped[artifact.MANIFEST]}, epoch)
     artifact.read(target)  # what a host will read
-    return Built(kind, target, target.stat().st_size, hashlib.sha256(target.read_bytes()).hexdigest())
+    with target.open("rb") as file:
+        return Built(kind, target, target.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest())
 
 
 def _require_in_sdist(path: Path, sources: Path) -> None:

@@ -70,7 +70,7 @@ def broken_backend(folder: Path, done: Finished) -> PackhorseError:
     """The build backend failed: `done` has its words."""
     return PackhorseError(
         f"The build backend of {folder} failed.",
-        "Its last lines above name the cause; check [build-system] in pyproject.toml.",
+        "The output above names the cause; check [build-system] in pyproject.toml.",
         detail=done.output,
     )
 

@@ -128,6 +128,6 @@ def _refused(done: process.Finished, credentials: Credentials, url: str) -> Pack
         )
     return PackhorseError(
         f"twine could not upload to {url}.",
-        "Its last lines above name the cause. What was uploaded before counts: run the command again.",
+        "The output above names the cause. What was uploaded before counts: run the command again.",
         detail=output,
     )
