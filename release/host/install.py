@@ -12,7 +12,7 @@ from pathlib import Path
 
 from packhorse import files, process
 from packhorse.errors import PackhorseError
-from release.host import artifact, journal, processes, state
+from release.host import artifact, bytecode, journal, processes, state
 from release.host.layout import Layout
 from release.host.request import Deploy, File
 from release.host.session import Session
@@ -139,6 +139,9 @@ def _install(layout: Layout, number: int, wanted: Deploy, session: Session) -> N
         done = session.run(command, cwd=folder, env=environment)
         if done.status:
             raise _explained(wanted, done)
+    before = state.current(layout)
+    if before is not None:
+        bytecode.share(layout.release(before) / "venv", folder / "venv")
 
 
 def installer_commands(installer: str, folder: Path) -> list[list[str]]:

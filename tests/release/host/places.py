@@ -1,0 +1,82 @@
+"""Releases on disk for unit tests, and a supervisor that only notes what it is told."""
+
+from pathlib import Path
+
+from release.host import journal, state
+from release.host.layout import Layout
+
+HEALTH = state.Health("/healthz", "localhost", 0.2, 0.01)
+
+
+def a_layout(folder: Path) -> Layout:
+    """An application without a release."""
+    layout = Layout("shop", folder / "apps", folder / "run")
+    state.make_folders(layout)
+    return layout
+
+
+def a_manifest(number: int, processes: dict[str, str] | None = None) -> state.Manifest:
+    """The manifest of release `number`."""
+    return state.Manifest(
+        release=number,
+        project="shop",
+        version=f"{number}.0",
+        filename="shop.whl",
+        sha256="0" * 64,
+        lock_sha256="1" * 64,
+        commit=None,
+        processes=processes or {"web": "serve"},
+        health=HEALTH,
+        graceful_timeout=10.0,
+        installer="uv",
+        python="3.11.0",
+        by="ann@example",
+        at="2026-01-02T03:04:05+00:00",
+    )
+
+
+def add_release(layout: Layout, number: int, outcome: str | None = journal.GOOD, **env: str) -> None:
+    """Release `number`, complete, with its `outcome` in the journal (None: not recorded)."""
+    layout.release(number).mkdir()
+    state.write_manifest(layout, a_manifest(number), env)
+    state.mark_ready(layout, number)
+    if outcome:
+        manifest = a_manifest(number)
+        journal.append(
+            layout.journal, journal.Entry(number, outcome, manifest.version, manifest.by, manifest.at)
+        )
+
+
+class FakeSupervisor:
+    """circus as far as files go: runs what lies in conf.d once it is told to look."""
+
+    def __init__(self, layout: Layout, *, alive: bool = False) -> None:
+        self.layout = layout
+        self.alive = alive
+        self.active: set[str] = set()
+        self.calls: list[str] = []
+
+    def running(self) -> bool:
+        return self.alive
+
+    def start(self) -> None:
+        self.alive = True
+        self._look("start")
+
+    def watchers(self) -> dict[str, str]:
+        return dict.fromkeys(self.active, "active")
+
+    def pids(self, watcher: str) -> list[int]:
+        return [1000] if watcher in self.active else []
+
+    def reload(self) -> None:
+        self._look("reload")
+
+    def quit(self) -> None:
+        self.alive = False
+        self.calls.append("quit")
+        self.active = set()
+
+    def _look(self, call: str) -> None:
+        self.calls.append(call)
+        self.active = {path.stem for path in self.layout.watchers.glob("*.ini")}

@@ -1,0 +1,110 @@
+"""The promises of release.host.reconcile."""
+
+from pathlib import Path
+
+from release.host import journal, reconcile, state
+from release.host.layout import Layout
+from tests.release.host.places import FakeSupervisor, a_layout, add_release
+
+
+def inis(layout: Layout) -> set[str]:
+    return {path.name for path in layout.watchers.iterdir()}
+
+
+def test_nothing_deployed_means_nothing_runs(tmp_path: Path) -> None:
+    """The first command of all meets an empty host."""
+    layout = a_layout(tmp_path)
+    circus = FakeSupervisor(layout)
+    reconcile.run(layout, circus)
+    assert not circus.alive
+
+
+def test_the_current_release_is_brought_back(tmp_path: Path) -> None:
+    """After a reboot there is no circusd; what should run is what `current` says."""
+    layout = a_layout(tmp_path)
+    add_release(layout, 1)
+    add_release(layout, 2)
+    state.switch(layout, 2)
+    circus = FakeSupervisor(layout)
+    reconcile.run(layout, circus)
+    assert circus.active == {"web.2"}
+
+
+def test_what_runs_already_is_left_alone(tmp_path: Path) -> None:
+    """Every command reconciles: none of them may cost a restart."""
+    layout = a_layout(tmp_path)
+    add_release(layout, 1)
+    state.switch(layout, 1)
+    circus = FakeSupervisor(layout)
+    reconcile.run(layout, circus)
+    layout.watcher_ini("web.1").write_text("changed by a newer Packhorse\n")
+    reconcile.run(layout, circus)
+    assert circus.calls == ["start"]
+    assert layout.watcher_ini("web.1").read_text() == "changed by a newer Packhorse\n"
+
+
+def test_watchers_of_a_deploy_that_died_are_taken_away(tmp_path: Path) -> None:
+    """Before the switch the new release runs beside the old one; half-written files lie around."""
+    layout = a_layout(tmp_path)
+    add_release(layout, 1)
+    state.switch(layout, 1)
+    circus = FakeSupervisor(layout)
+    reconcile.run(layout, circus)
+    layout.watcher_ini("web.2").touch()
+    layout.watchers.joinpath(".web.3.ini.a1b2").touch()
+    circus.reload()
+    reconcile.run(layout, circus)
+    assert circus.active == {"web.1"}
+    assert inis(layout) == {"web.1.ini"}
+
+
+def test_a_drain_that_was_not_told_to_circus_is_made_up_for(tmp_path: Path) -> None:
+    """Killed between the removal of the file and the command to circus."""
+    layout = a_layout(tmp_path)
+    for number in (1, 2):
+        add_release(layout, number)
+    state.switch(layout, 2)
+    circus = FakeSupervisor(layout, alive=True)
+    circus.active = {"web.1", "web.2"}
+    layout.watcher_ini("web.2").touch()
+    reconcile.run(layout, circus)
+    assert circus.active == {"web.2"}
+
+
+def test_a_switch_that_was_not_recorded_counts(tmp_path: Path) -> None:
+    """The release was healthy, and users have been served by it since."""
+    layout = a_layout(tmp_path)
+    add_release(layout, 1)
+    add_release(layout, 2, None)
+    state.switch(layout, 2)
+    reconcile.run(layout, FakeSupervisor(layout))
+    assert journal.states(journal.read(layout.journal)) == {1: "good", 2: "good"}
+    assert state.numbers(layout) == [1, 2]
+
+
+def test_releases_that_nobody_recorded_are_swept(tmp_path: Path) -> None:
+    """Half made or never switched to: their deploy died, and nobody may go back to them."""
+    layout = a_layout(tmp_path)
+    add_release(layout, 1)
+    add_release(layout, 2, journal.FAILED)
+    state.switch(layout, 1)
+    add_release(layout, 3, None)
+    layout.release(4).mkdir()
+    layout.releases.joinpath(".trash-0").mkdir()
+    reconcile.run(layout, FakeSupervisor(layout))
+    assert {path.name for path in layout.releases.iterdir()} == {"1", "2"}
+
+
+def test_a_stopped_application_stays_stopped(tmp_path: Path) -> None:
+    """Whatever other commands run."""
+    layout = a_layout(tmp_path)
+    add_release(layout, 1)
+    state.switch(layout, 1)
+    circus = FakeSupervisor(layout)
+    reconcile.run(layout, circus)
+    layout.stopped.touch()
+    reconcile.run(layout, circus)
+    assert (circus.alive, inis(layout)) == (False, set())
+    layout.stopped.unlink()
+    reconcile.run(layout, circus)
+    assert circus.active == {"web.1"}

@@ -1,0 +1,59 @@
+"""The promises of the ini texts in release.host.supervisor; its calls are tested with a real circus."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from release.host import supervisor
+from release.host.layout import Layout
+from release.host.supervisor import Bind
+
+LAYOUT = Layout("shop", Path("/srv/apps"), Path("/run/apps"))
+
+
+def test_circus_listens_on_nothing_but_its_private_sockets() -> None:
+    """By default it listens on TCP and UDP without authentication: any local user could run code as us."""
+    text = supervisor.circus_text(LAYOUT, None)
+    assert "\nendpoint = ipc:///run/apps/shop/ctl.sock\n" in text
+    assert "\npubsub_endpoint = ipc:///run/apps/shop/pub.sock\n" in text
+    assert "\nmulticast_endpoint =\n" in text
+    assert "\numask = 077\n" in text
+
+
+@pytest.mark.parametrize("bind", [("127.0.0.1", 8000), ("::1", 8000), None])
+def test_the_public_listener_is_read_back(bind: Bind) -> None:
+    """The file is what says where users come in: status and PORT are read from it."""
+    text = supervisor.circus_text(LAYOUT, bind)
+    assert supervisor.bind_of(text) == bind
+    assert ("family = AF_INET6" in text) == (bind == ("::1", 8000))
+
+
+def test_the_unix_socket_is_open_to_owner_and_group() -> None:
+    """nginx is in the group. circus reads this umask as a decimal number."""
+    text = supervisor.circus_text(LAYOUT, None)
+    assert f"path = /run/apps/shop/web.sock\numask = {0o117}\n" in text
+
+
+def test_a_watcher_knows_no_value_and_no_command_of_the_application() -> None:
+    """circus expands `$` in what it reads, and shows it to everybody who lists processes."""
+    start = f"{sys.executable} -Im release.host.launch"
+    assert supervisor.watcher_text(LAYOUT, "web", 43, 30.0) == (
+        "[watcher:web.43]\n"
+        f"cmd = {start} /srv/apps /run/apps shop 43 web $(circus.sockets.web)\n"
+        "use_sockets = True\n"
+        "numprocesses = 1\n"
+        "graceful_timeout = 35\n"
+        "stdout_stream.class = FileStream\n"
+        "stdout_stream.filename = /srv/apps/shop/log/web.43.log\n"
+        "stdout_stream.max_bytes = 10485760\n"
+        "stdout_stream.backup_count = 3\n"
+    )
+
+
+def test_the_tail_of_a_log_is_its_last_lines(tmp_path: Path) -> None:
+    """Of a log of gigabytes only the end is read; one that is not there says nothing."""
+    log = tmp_path / "log"
+    assert supervisor.tail(log) == ""
+    log.write_bytes(b"x" * 100_000 + b"\nlast but one\nlast \xff\n")
+    assert supervisor.tail(log, 2) == "last but one\nlast \N{REPLACEMENT CHARACTER}"
