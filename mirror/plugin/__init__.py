@@ -10,7 +10,7 @@ from devpi_server import model
 from devpi_server.config import hookimpl
 from devpi_server.main import Fatal
 
-from mirror.plugin import commits, files, internals, mirrors, yank_view
+from mirror.plugin import commits, entries, files, internals, mirrors, yank_view
 from mirror.plugin.mirrors import Mirror
 from mirror.plugin.page_store import PageStore
 from mirror.plugin.uploads import Uploads
@@ -33,6 +33,7 @@ def devpiserver_pyramid_configure(config: Any, pyramid_config: Any) -> None:
     files.install(xom, pyramid_config, changed=store.drop)
     registry = pyramid_config.registry
     mirrors.use_fetcher(xom, registry[files.FETCHER])
+    entries.use()
     model.User.MirrorStage = Mirror  # type: ignore[assignment, method-assign]  # a cached property there
     model.PrivateStage = Uploads  # type: ignore[misc]  # User._getstage looks it up by this name
     if not config.requests_only:

@@ -101,13 +101,16 @@ def load(name: str, value: Mapping[str, Any]) -> tuple[ProjectFacts, dict[str, A
     yanked = [*value.get("yanked", ()), *[None] * len(links)]
     more = json.loads(value[STORED]) if is_whole(value) else None
     extras = more["files"] if more else [{}] * len(links)
-    files = tuple(map(_file, links, requires_python, yanked, extras))
+    files = tuple(map(of_link, links, extras, requires_python, yanked))
     if more is None:
         return ProjectFacts(name, files), None
     return ProjectFacts(name, files, tuple(more["versions"]), more["status"]), more["about"]
 
 
-def _file(link: Sequence[str], python: str | None, yanked: Any, extra: dict[str, Any]) -> FileFacts:
+def of_link(
+    link: Sequence[str], extra: Mapping[str, Any], python: str | None = None, yanked: Any = None
+) -> FileFacts:
+    """What one element of each of the stored lists says together."""
     filename, href = link
     path, _, fragment = href.partition("#")
     algorithm, _, digest = fragment.partition("=")

@@ -21,6 +21,7 @@ TOUCHED: Mapping[str, Row] = {
     "devpi_server.model.User._getstage": ("indexname", "index_type", "ixconfig"),
     "devpi_server.model.PrivateStage": ("xom", "username", "index", "ixconfig", "customizer_cls"),
     # mirrors.py
+    "devpi_server.filestore.FileEntry": ("key", "meta"),
     "devpi_server.filestore.key_from_link": ("keyfs", "link", "user", "index"),
     "devpi_server.keyfs.KeyFS.get_key_instance": ("keyname", "relpath"),
     "devpi_server.keyfs.KeyFS.read_transaction": ("allow_reuse",),
@@ -81,7 +82,7 @@ TOUCHED: Mapping[str, Row] = {
     "devpi_server.filestore.BaseFileEntry.file_set_content_no_meta": ("hashes",),
     "devpi_server.filestore.BaseFileEntry.has_existing_metadata": ("self",),
     "devpi_server.filestore.Digests.get_default_value": ("default",),
-    "devpi_server.filestore.FileStore.get_file_entry_from_key": ("key",),
+    "devpi_server.filestore.FileStore.get_file_entry_from_key": ("key", "meta"),
     "devpi_server.keyfs.KeyFS.filestore_transaction": ("self",),
     "devpi_server.keyfs.KeyFS.write_transaction": ("self",),
     "devpi_server.mirror.MirrorStage.add_project_name": ("project",),

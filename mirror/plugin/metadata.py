@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from devpi_server.log import threadlog
 
-from mirror.plugin import facts, respond, wheels
+from mirror.plugin import entries, respond, wheels
 from mirror.plugin.facts import FileFacts
 from mirror.plugin.fetch import Fetcher, Trouble, authorization
 from mirror.plugin.flights import PATIENCE, Flights, Order
@@ -151,8 +151,5 @@ def _of_file(entry: Any) -> bytes:
 
 def _offer(stage: Any, entry: Any) -> Offer:
     """What the upstream said of a metadata file of `entry`."""
-    stored = stage.key_projsimplelinks(entry.project).get().get(facts.STORED, "")
-    if '"core_metadata"' not in stored:  # spares reading thousands of files for one
-        return False
-    known = stage.facts(entry.project).files
-    return next((file.core_metadata for file in known if file.path == entry.relpath), False)
+    found = entries.find(stage.keyfs, entry.relpath)
+    return found[1].core_metadata if found else False

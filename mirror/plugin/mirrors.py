@@ -4,11 +4,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import inf
-from pathlib import PurePosixPath
 from typing import Any, cast
 
 import httpx
-from devpi_common.metadata import splitbasename
 from devpi_common.url import URL
 from devpi_server.filestore import key_from_link
 from devpi_server.keyfs_types import RelPath
@@ -18,7 +16,7 @@ from devpi_server.mirror import MirrorStage
 from devpi_server.model import join_links_data
 from devpi_server.normalized import normalize_name
 
-from mirror.plugin import facts, fetch, upstream
+from mirror.plugin import entries, facts, fetch, upstream
 from mirror.plugin.asking import REMEMBERED, Asking
 from mirror.plugin.facts import FileFacts, ProjectFacts
 from mirror.plugin.fetch import Fetcher, Trouble
@@ -201,7 +199,7 @@ class Mirror(MirrorStage):
             if self.model.getstage(self.username, self.index) is None:
                 return  # deleted meanwhile
             for file in page.project.files:
-                if known.get(file.path) != file.url:
+                if known.get(file.path, file.url) != file.url or not entries.can_be_found(name, file.path):
                     self._keep_entry(name, file)
             value = facts.stored(page.project, page=page.url, fetched=int(time.time()))
             self.key_projsimplelinks(name).set({**value, "etag": page.etag, "serial": page.serial})
@@ -213,19 +211,11 @@ class Mirror(MirrorStage):
         self.cache_projectnames.add(project)
 
     def _keep_entry(self, project: str, file: FileFacts) -> None:
-        """As devpi's FileStore.maplink does it, with one write instead of five."""
+        """As devpi's FileStore.maplink does it, with one write instead of five, and where one is needed."""
         kind_of_key = "STAGEFILE" if "/+f/" in file.path else "PYPIFILE_NOMD5"
         key = self.keyfs.get_key_instance(kind_of_key, RelPath(file.path))
-        best = facts.best_hash(file.hashes)
-        kind, _, digest = best.partition("=")
-        entry: dict[str, Any] = {"url": file.url, "hash_spec": best, "project": project}
-        if digest:
-            entry["hashes"] = {kind: digest}
-        try:
-            entry["version"] = splitbasename(PurePosixPath(file.path).name)[1]
-        except ValueError:
-            threadlog.debug("no version in the name of %s", file.path)
-        key.set({**key.get_mutable(), **entry})
+        if key.exists() or not entries.can_be_found(project, file.path):
+            key.set({**key.get_mutable(), **entries.meta(project, file)})
 
     def _refresh_replica(self, project: str, value: Mapping[str, Any]) -> Freshness:
         """devpi asks the primary and waits for what that stores."""

@@ -1,0 +1,87 @@
+"""The path of a mirrored file in, devpi's entry of it out, made from the project's page when it is asked for.
+
+Stock devpi writes an entry for every file of a page, thousands in a transaction, of which hardly any
+is ever asked for: that is most of the time that a first request for a page takes, and most of the
+database.
+"""
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from devpi_common.metadata import splitbasename
+from devpi_server.filestore import FileEntry, FileStore
+from devpi_server.keyfs_types import RelPath
+from devpi_server.normalized import normalize_name
+
+from mirror.plugin import facts
+from mirror.plugin.facts import FileFacts
+
+
+def use() -> None:
+    """From now on devpi finds entries that nobody has written."""
+    stock = FileStore.get_file_entry
+
+    def get_file_entry(store: Any, relpath: str) -> Any:
+        entry = stock(store, RelPath(relpath))
+        return entry if entry is not None and entry.meta else _from_page(store.keyfs, relpath) or entry
+
+    FileStore.get_file_entry = get_file_entry  # type: ignore[assignment, method-assign]
+
+
+def can_be_found(project: str, path: str) -> bool:
+    """Whether the entry of a file of `project` needs not be written: its path tells the project."""
+    return "/+f/" in path and _project_of(path.rpartition("/")[2]) == project
+
+
+def meta(project: str, file: FileFacts) -> dict[str, Any]:
+    """The value of an entry, as devpi's FileStore.maplink makes it."""
+    best = facts.best_hash(file.hashes)
+    kind, _, digest = best.partition("=")
+    value: dict[str, Any] = {"url": file.url, "hash_spec": best, "project": project}
+    if digest:
+        value["hashes"] = {kind: digest}
+    try:
+        value["version"] = splitbasename(file.filename)[1]
+    except ValueError:  # a name without a version: the entry has none either
+        return value
+    return value
+
+
+def find(keyfs: Any, path: str) -> tuple[str, FileFacts] | None:
+    """The project of the mirrored file at `path`, and what its page says of it."""
+    user, index, kind, *_, filename = path.split("/")
+    project = _project_of(filename)
+    if kind != "+f" or not project:
+        return None
+    value = keyfs.PROJSIMPLELINKS(user=user, index=index, project=project).get()
+    if not facts.is_whole(value):
+        return None
+    for number, (name, href) in enumerate(value["links"]):
+        if name == filename and href.partition("#")[0] == path:
+            return project, facts.of_link((name, href), _extras(value[facts.STORED])[number])
+    return None
+
+
+def _from_page(keyfs: Any, path: str) -> Any:
+    found = find(keyfs, path) if path.count("/") == 5 else None
+    if found is None or not found[1].url:
+        return None
+    key = keyfs.get_key_instance("STAGEFILE", RelPath(path))
+    return FileEntry(key, meta=meta(*found))
+
+
+@lru_cache(maxsize=8)  # a resolver asks for many files of few projects
+def _extras(stored: str) -> tuple[Mapping[str, Any], ...]:
+    """Of each file of a page, what metadata and downloads need beyond devpi's lists."""
+    needed = ("url", "core_metadata", "hashes")
+    files = json.loads(stored)["files"]
+    return tuple({name: file[name] for name in needed if name in file} for file in files)
+
+
+def _project_of(filename: str) -> str:
+    """The project that a file name tells, perhaps a wrong one: names of old sdists are ambiguous."""
+    if filename.endswith(".whl"):
+        return str(normalize_name(filename.partition("-")[0]))
+    return str(normalize_name(splitbasename(filename, checkarch=False)[0]))

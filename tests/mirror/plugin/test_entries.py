@@ -1,0 +1,84 @@
+"""devpi's entries of mirrored files, found without having been written."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from mirror.plugin import entries, facts
+from mirror.plugin.facts import FileFacts, ProjectFacts
+
+SHA = "ab" * 32
+PATH = "root/pypi/+f/aba/bababababab/my_demo-1.0-py3-none-any.whl"
+FILE = FileFacts(
+    "my_demo-1.0-py3-none-any.whl",
+    PATH,
+    url="https://files.example.com/my_demo-1.0-py3-none-any.whl",
+    hashes={"sha256": SHA},
+    core_metadata={"sha256": "cd" * 32},
+)
+
+
+class _Key:
+    def __init__(self, value: Mapping[str, Any]) -> None:
+        self._value = value
+
+    def get(self) -> Mapping[str, Any]:
+        return self._value
+
+
+class _KeyFs:
+    """The page of my-demo on root/pypi, and no other."""
+
+    def PROJSIMPLELINKS(self, *, user: str, index: str, project: str) -> _Key:  # noqa: N802 (devpi's name)
+        there = (user, index, project) == ("root", "pypi", "my-demo")
+        return _Key(facts.stored(ProjectFacts("my-demo", (FILE,))) if there else {})
+
+
+def test_the_page_tells_what_the_entry_would_say() -> None:
+    """URL, hash and project are what a download needs."""
+    found = entries.find(_KeyFs(), PATH)
+    assert found is not None
+    assert found[1].core_metadata == {"sha256": "cd" * 32}
+    assert entries.meta(*found) == {
+        "url": FILE.url,
+        "hash_spec": f"sha256={SHA}",
+        "hashes": {"sha256": SHA},
+        "project": "my-demo",
+        "version": "1.0",
+    }
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        PATH.replace("aba/", "abb/"),  # another hash
+        PATH.replace("1.0", "2.0"),
+        PATH.replace("root/pypi", "root/other"),
+        PATH.replace("/+f/", "/+e/"),
+        PATH.replace("my_demo-1.0-py3-none-any.whl", ""),
+    ],
+)
+def test_only_what_the_page_lists_has_an_entry(path: str) -> None:
+    """An address that was guessed must not fetch anything."""
+    assert entries.find(_KeyFs(), path) is None
+
+
+@pytest.mark.parametrize(
+    ("project", "filename", "found"),
+    [
+        ("my-demo", "My.Demo-1.0-py3-none-any.whl", True),
+        ("my-demo", "my-demo-1.0.tar.gz", True),
+        ("demo", "demo-1.0-py2.7.egg", True),
+        ("demo", "demo-1.0.win32-py2.7.exe", True),
+        ("demo-1-0-tool", "demo-1.0-tool-2.0.zip", False),  # read as version 1.0-tool-2.0 of demo
+        ("demo", "another-1.0.tar.gz", False),
+    ],
+)
+def test_entries_that_the_file_name_does_not_lead_to_are_written(
+    project: str,
+    filename: str,
+    found: bool,  # noqa: FBT001 (a test's parameter)
+) -> None:
+    """The rare names that are ambiguous must not make a listed file unreachable."""
+    assert entries.can_be_found(project, f"root/pypi/+f/abc/def/{filename}") is found
