@@ -52,6 +52,8 @@ class Metadata:
             return False
         if known := self._store.sha256(key):
             return {"sha256": known}
+        if not file.url and isinstance(file.core_metadata, Mapping):
+            return file.core_metadata  # found out when it was uploaded
         if not file.url or self._fetcher.offline:  # an upload, or nothing but what is here
             return self._look_into(file, key)
         offered = isinstance(file.core_metadata, Mapping) and file.core_metadata.get("sha256")

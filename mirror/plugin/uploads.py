@@ -1,5 +1,6 @@
 """devpi's index of uploads, which now also knows size, time and metadata of a file, and yanks."""
 
+import hashlib
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from devpi_server.model import PrivateStage, Rel, join_links_data
 from devpi_server.normalized import normalize_name
 
-from mirror.plugin import facts
+from mirror.plugin import facts, wheels
 from mirror.plugin.facts import FileFacts, ProjectFacts
 from mirror.plugin.mirrors import Freshness
 
@@ -90,7 +91,19 @@ class Uploads(PrivateStage):
                 yanked=versiondata.get(YANKED, False),
                 size=entry.file_size() if entry.file_exists() else None,
                 upload_time=_upload_time(entry.last_modified),
+                core_metadata=_metadata_hash(entry) if link.basename.endswith(".whl") else False,
             )
+
+
+def _metadata_hash(entry: Any) -> dict[str, str] | bool:
+    """Found out once, when the wheel is uploaded, so that a page of thousands opens none of them."""
+    if not entry.file_exists():
+        return False
+    try:
+        with entry.file_open_read() as file:
+            return {"sha256": hashlib.sha256(wheels.read_metadata(file, entry.basename)).hexdigest()}
+    except wheels.Broken:
+        return False
 
 
 def _upload_time(last_modified: str | None) -> str | None:

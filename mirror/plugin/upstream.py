@@ -13,9 +13,7 @@ from devpi_common.metadata import is_archive_of_project, splitbasename
 from devpi_common.validation import normalize_name
 from packaging.utils import (
     InvalidSdistFilename,
-    InvalidWheelFilename,
     parse_sdist_filename,
-    parse_wheel_filename,
 )
 
 from mirror.plugin import negotiate
@@ -77,7 +75,7 @@ def _file(entry: Mapping[str, Any], base: str) -> FileFacts:
         FileFacts(
             filename=entry["filename"],
             path="",
-            url=_without_login(urljoin(base, entry["url"])),
+            url=_absolute(base, entry["url"]),
             hashes=dict(entry["hashes"]),
             requires_python=entry.get("requires-python"),
             yanked=True if entry.get("yanked") == "" else entry.get("yanked") or False,
@@ -92,12 +90,14 @@ def _file(entry: Mapping[str, Any], base: str) -> FileFacts:
 def checked(file: FileFacts) -> FileFacts:
     """`file`, if every value is of its kind. Raises TypeError or ValueError."""
     optional = (file.requires_python, file.upload_time, file.provenance)
-    texts = (file.filename, file.url, *file.hashes.values(), *(text for text in optional if text is not None))
-    if not all(isinstance(text, str) for text in texts) or not isinstance(file.yanked, (bool, str)):
+    texts: tuple[object, ...] = (file.filename, file.url, *file.hashes.values())
+    if not all(isinstance(text, str) for text in texts):
         raise TypeError(file.filename)
-    if file.size is not None and (isinstance(file.size, bool) or not isinstance(file.size, int)):
+    if any(type(text) not in {str, type(None)} for text in optional):
         raise TypeError(file.filename)
-    if not file.filename or "/" in file.filename or urlsplit(file.url).scheme not in {"http", "https"}:
+    if type(file.yanked) not in {bool, str} or type(file.size) not in {int, type(None)}:
+        raise TypeError(file.filename)
+    if not file.filename or "/" in file.filename or not file.url.startswith(("http://", "https://")):
         raise ValueError(file.filename)
     return file
 
@@ -148,7 +148,7 @@ def _linked(anchor: Mapping[str, str]) -> FileFacts:
         FileFacts(
             filename=_basename(url),
             path="",
-            url=_without_login(url),
+            url=_absolute(url, url),
             hashes=_hashes(fragment),
             requires_python=anchor.get("data-requires-python") or None,
             yanked=False if yanked is None else yanked or True,
@@ -171,11 +171,11 @@ def versions_of(files: tuple[FileFacts, ...]) -> tuple[str, ...]:
 
 def version_of(filename: str) -> str | None:
     """The version of a wheel, an sdist or an older kind of archive, None when its name has none."""
+    if filename.endswith(".whl"):
+        return filename.split("-")[1] if filename.count("-") in {4, 5} else None
     try:
-        if filename.endswith(".whl"):
-            return str(parse_wheel_filename(filename)[1])
         return str(parse_sdist_filename(filename)[1])
-    except (InvalidSdistFilename, InvalidWheelFilename):
+    except InvalidSdistFilename:
         return str(splitbasename(filename, checkarch=False)[1]) or None
 
 
@@ -183,9 +183,11 @@ def _basename(url: str) -> str:
     return unquote(urlsplit(url).path).rpartition("/")[2]
 
 
-def _without_login(url: str) -> str:
-    """Credentials in a URL are the server's business: facts travel to replicas and into pages."""
-    parts = urlsplit(url)
+def _absolute(base: str, url: str) -> str:
+    """`url` without fragment and credentials: those are the server's business, facts travel far."""
+    if url.startswith(("https://", "http://")) and "@" not in url and "#" not in url:
+        return url
+    parts = urlsplit(urljoin(base, url))
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment=""))
 
 

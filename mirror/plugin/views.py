@@ -221,7 +221,8 @@ def _answer(request: Any, form: Form, page: Kept, age: float | None = None) -> A
         headers.append((STALE, str(int(age))))
     if _has_it(request.environ, page):
         return Response(status=304, headerlist=headers)
-    headers.append(("Content-Type", form.content_type))
+    charset = "" if form.content_type == negotiate.JSON else "; charset=utf-8"
+    headers.append(("Content-Type", form.content_type + charset))
     headers.append(("Content-Length", str(len(page.content))))
     if form.gzip:
         headers.append(("Content-Encoding", "gzip"))
