@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import inf
 from typing import Any, cast
+from urllib.parse import unquote, urlsplit
 
 import httpx
 from devpi_common.url import URL
-from devpi_server.filestore import key_from_link
+from devpi_server.filestore import key_from_link, make_splitdir
 from devpi_server.keyfs_types import RelPath
 from devpi_server.log import threadlog
 from devpi_server.markers import unknown
@@ -113,6 +114,8 @@ class Mirror(MirrorStage):
         return Freshness(times.get_timestamp(project) + self.cache_expiry)
 
     def _ask(self, project: str, *, has_old: bool) -> None:
+        if self.offline:
+            raise Trouble(503, f"offline: the page of {project} is not asked for")
         if self.keyfs.tx.write:
             # Another thread could not store the answer before this transaction ends.
             self._fetch_and_keep(project)
@@ -178,7 +181,7 @@ class Mirror(MirrorStage):
             said = upstream.read(project, body)
         except upstream.NotThePage as reason:
             raise Trouble(503, f"the upstream's answer for {project} is {reason}") from reason
-        files = tuple(replace(file, path=self._path(file)) for file in said.files)
+        files = tuple(replace(file, path=path_of(self.keyfs, self.name, file)) for file in said.files)
         serial = answer.headers.get("X-PyPI-Last-Serial", "")
         return Page(
             facts.with_files(said, files),
@@ -186,11 +189,6 @@ class Mirror(MirrorStage):
             answer.headers.get("ETag"),
             int(serial) if serial.isdecimal() else -1,
         )
-
-    def _path(self, file: FileFacts) -> str:
-        """Where devpi keeps `file`."""
-        link = URL(file.url).replace(fragment=facts.best_hash(file.hashes))
-        return str(key_from_link(self.keyfs, link, self.username, self.index).relpath)
 
     def _keep(self, page: Page, known: Mapping[str, str]) -> None:
         """Store `page`, and devpi's entries of the files whose path and URL are not `known`."""
@@ -245,6 +243,17 @@ class Mirror(MirrorStage):
         if len(self.gone) > REMEMBERED:
             self.gone.clear()
         self.gone[project] = time.time()
+
+
+def path_of(keyfs: Any, index: str, file: FileFacts) -> str:
+    """Where devpi keeps `file`: what its key_from_link says, which parses each URL several times."""
+    best = facts.best_hash(file.hashes)
+    if not best.startswith(("sha256=", "md5=")):
+        user, name = index.split("/")
+        return str(key_from_link(keyfs, URL(file.url).replace(fragment=best), user, name).relpath)
+    first, second = make_splitdir(best)
+    filename = unquote(urlsplit(file.url).path).rpartition("/")[2]
+    return f"{index}/+f/{first}/{second}/{filename}"
 
 
 def _same(one: ProjectFacts, other: ProjectFacts) -> bool:

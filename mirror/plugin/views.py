@@ -58,6 +58,8 @@ class ProjectPages:
         self._store = store
         self._expiry = Expiry(store)
         self._advertised = advertised
+        # Offline a page lists the files that are here, and those come and go without a transaction.
+        self._may_keep = not xom.config.offline_mode
 
     def install(self, pyramid_config: Any) -> None:
         """Add our routes in front of devpi's, and the tween in front of everything."""
@@ -97,7 +99,8 @@ class ProjectPages:
             return HTTPNotAcceptable(f"Accept one of {', '.join(negotiate.OFFERS)}.", headers={"Vary": VARY})
         freshness = self._refresh(context.stage, project)
         place = Place(context.stage.name, str(project))
-        page = self._store.read(place, form.suffix, stale=True) or self._make(place, form)
+        kept = self._store.read(place, form.suffix, stale=True) if self._may_keep else None
+        page = kept or self._make(place, form)
         if freshness.age is None and freshness.until > time.time() + 1:
             self._store.move(place, fresh=True)
             if freshness.until < inf:
@@ -138,7 +141,9 @@ class ProjectPages:
         packed = gzip.compress(content, mtime=0)
         files = {form.kind: content, f"{form.kind}.gz": packed}
         serial = self._xom.keyfs.tx.at_serial
-        mtime = self._store.keep(place, files, is_true=lambda: self._unchanged(stage, place.project, serial))
+        mtime = self._store.keep(
+            place, files, is_true=lambda: self._may_keep and self._unchanged(stage, place.project, serial)
+        )
         return Kept(files[form.suffix], mtime)
 
     def _shown(self, stage: Any, project: str) -> ProjectFacts:
