@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from devpi_common.metadata import splitbasename
 from devpi_server.filestore import FileEntry, FileStore
@@ -58,9 +59,10 @@ def find(keyfs: Any, path: str) -> tuple[str, FileFacts] | None:
     value = keyfs.PROJSIMPLELINKS(user=user, index=index, project=project).get()
     if not facts.is_whole(value):
         return None
-    for number, (name, href) in enumerate(value["links"]):
+    for number, extra in _by_filename(value[facts.STORED]).get(filename, ()):
+        name, href = value["links"][number]
         if name == filename and href.partition("#")[0] == path:
-            return project, facts.of_link((name, href), _extras(value[facts.STORED])[number])
+            return project, facts.of_link((name, href), extra)
     return None
 
 
@@ -73,11 +75,14 @@ def _from_page(keyfs: Any, path: str) -> Any:
 
 
 @lru_cache(maxsize=8)  # a resolver asks for many files of few projects
-def _extras(stored: str) -> tuple[Mapping[str, Any], ...]:
-    """Of each file of a page, what metadata and downloads need beyond devpi's lists."""
+def _by_filename(stored: str) -> Mapping[str, list[tuple[int, Mapping[str, Any]]]]:
+    """The files of a page: number in devpi's lists, and what metadata and downloads need beyond those."""
     needed = ("url", "core_metadata", "hashes")
-    files = json.loads(stored)["files"]
-    return tuple({name: file[name] for name in needed if name in file} for file in files)
+    found: dict[str, list[tuple[int, Mapping[str, Any]]]] = {}
+    for number, file in enumerate(json.loads(stored)["files"]):
+        filename = unquote(urlsplit(file.get("url", "")).path.rpartition("/")[2])
+        found.setdefault(filename, []).append((number, {name: file[name] for name in needed if name in file}))
+    return found
 
 
 def _project_of(filename: str) -> str:
