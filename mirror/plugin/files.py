@@ -13,7 +13,7 @@ from pyramid.response import Response
 
 from mirror.plugin import respond
 from mirror.plugin.fetch import Fetcher, Trouble, authorization
-from mirror.plugin.flights import Flight, Flights, Order
+from mirror.plugin.flights import Flight, Flights, Keeper, Order
 from mirror.plugin.metadata import Metadata
 from mirror.plugin.metadata_store import MetadataStore
 
@@ -28,7 +28,7 @@ def install(xom: Any, pyramid_config: Any, changed: Callable[[str], None]) -> No
     """
     folder = Path(xom.config.server_path)  # devpi keeps its own things in "+files" here
     fetcher = Fetcher(xom)
-    flights = Flights(xom, fetcher, folder / "+downloads")
+    flights = Flights(fetcher, Keeper(xom), folder / "+downloads")
     metadata = Metadata(xom, fetcher, flights, MetadataStore(folder / "+metadata"), changed)
     pyramid_config.registry[FETCHER] = fetcher
     pyramid_config.registry[METADATA] = metadata

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 from devpi_server.filestore import Digests
 from devpi_server.log import threadlog
@@ -120,13 +120,20 @@ class Flight:
             self._changed.notify_all()
 
 
+class Storage(Protocol):
+    """Where finished downloads go. Tests pass a fake of their own."""
+
+    def keep(self, flight: Flight, found: dict[str, str]) -> None:
+        """Keep the file at `flight.path`, which has the hashes `found`. Raises Trouble or OSError."""
+
+
 class Flights:
     """The downloads that are going on in this process, by devpi's path of the file."""
 
-    def __init__(self, xom: Any, fetcher: Fetcher, folder: Path) -> None:
+    def __init__(self, fetcher: Fetcher, storage: Storage, folder: Path) -> None:
         self._fetcher = fetcher
         self._folder = folder
-        self._keeper = Keeper(xom)
+        self._storage = storage
         self._flights: dict[str, Flight] = {}
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="download")
@@ -145,7 +152,7 @@ class Flights:
     def _fly(self, flight: Flight) -> None:
         trouble: Trouble | None = Trouble(503, "the download ended for a reason that is in the server's log")
         try:
-            self._keeper.keep(flight, self._download(flight))
+            self._storage.keep(flight, self._download(flight))
             trouble = None
         except Trouble as error:
             trouble = error
