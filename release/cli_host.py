@@ -12,7 +12,7 @@ from packhorse.errors import PackhorseError
 from release import options
 
 if TYPE_CHECKING:
-    from release.transport import Event
+    from release.transport import Conversation, Event
 
 target_argument = click.argument("target")
 
@@ -59,6 +59,7 @@ def deploy(project: Path, target: str, version: str | None, index: str | None, *
     The newest version of the project is deployed when none is named. A version that does not become healthy
     leaves the old one serving.
     """
+    steps, agent = Steps(), _agent(target)
     import requests
 
     from release import config
@@ -71,8 +72,7 @@ def deploy(project: Path, target: str, version: str | None, index: str | None, *
     with requests.Session() as session:
         found = deploys.artifact(indexes.files(where, wanted.project, session), wanted, where)
     request = deploys.deploy_request(settings, settings.target(target), found, where, home)
-    steps = Steps()
-    result = _converse(target, request, steps)
+    result = _converse(agent, request, steps)
     if as_json:
         console.emit_json({**result, "seconds": round(steps.seconds, 2)})
     elif result["unchanged"]:
@@ -152,19 +152,26 @@ def start(project: Path, target: str) -> None:
 
 def _ask(project: Path, target: str, command: str, **more: object) -> dict[str, Any]:
     """The agent's answer to a command that needs no more than the application's name."""
+    agent = _agent(target)
     from release import config
     from release import deploy as deploys
 
     settings = config.load(project)
     settings.target(target)
-    return _converse(target, deploys.request(command, settings.app, files.home(), **more), Steps())
+    return _converse(agent, deploys.request(command, settings.app, files.home(), **more), Steps())
 
 
-def _converse(target: str, request: dict[str, Any], steps: Steps) -> dict[str, Any]:
+def _agent(target: str) -> "Conversation":
+    """An agent on `target`, which gets ready while slow imports and the index take their time here."""
     from release import transport
 
     if target != "local":
         raise PackhorseError(f"{target}: only the target local can be reached.", "Use: local")
+    return transport.Local().open()
+
+
+def _converse(agent: "Conversation", request: dict[str, Any], steps: Steps) -> dict[str, Any]:
+    from release import transport
 
     def show(event: "Event") -> None:
         if event["event"] == "line":
@@ -174,7 +181,7 @@ def _converse(target: str, request: dict[str, Any], steps: Steps) -> dict[str, A
             steps.show(event)
 
     try:
-        return transport.converse(transport.Local(), request, show, steps.say)
+        return transport.converse(agent, request, show, steps.say)
     finally:
         steps.end()
 

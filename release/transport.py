@@ -1,11 +1,11 @@
 """A request in, events out: one agent per host, here as a local process."""
 
+import contextlib
 import json
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Protocol
 
@@ -17,6 +17,9 @@ Event = dict[str, Any]
 class Conversation(Protocol):
     """One agent at work."""
 
+    def send(self, request: Mapping[str, Any]) -> None:
+        """Tell it what to do."""
+
     def events(self) -> Iterator[Event]:
         """What it says, until its last event. Raises PackhorseError when it ends without one."""
 
@@ -27,28 +30,34 @@ class Conversation(Protocol):
 class Transport(Protocol):
     """A way to a host."""
 
-    def open(self, request: Mapping[str, Any]) -> Conversation:
-        """Start an agent there with `request`."""
+    def open(self) -> Conversation:
+        """Start an agent there: it gets ready while we find out what to ask."""
 
 
 class Local:
     """This machine, as this user. The agent has a session of its own: Ctrl-C in a terminal hits only us."""
 
-    def open(self, request: Mapping[str, Any]) -> "Conversation":
-        return Process([sys.executable, "-Im", "release.host"], request)
+    def open(self) -> "Process":
+        return Process([sys.executable, "-Im", "release.host"])
 
 
 class Process:
-    """An agent at the other end of two pipes; what it writes on stderr (a bug's traceback) passes through."""
+    """An agent at the other end of two pipes; what it writes on stderr (a bug's traceback) passes through.
 
-    def __init__(self, command: list[str], request: Mapping[str, Any]) -> None:
+    Without a request it ends as soon as we do: its stdin is closed then.
+    """
+
+    def __init__(self, command: list[str]) -> None:
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
         )
         assert self.process.stdin is not None  # noqa: S101  # for mypy: it is a pipe
         self.stdin = self.process.stdin
-        self.stdin.write(json.dumps(request).encode() + b"\n")
-        self.stdin.flush()
+
+    def send(self, request: Mapping[str, Any]) -> None:
+        with contextlib.suppress(BrokenPipeError):  # it has ended: events() says how
+            self.stdin.write(json.dumps(request).encode() + b"\n")
+            self.stdin.flush()
 
     def events(self) -> Iterator[Event]:
         assert self.process.stdout is not None  # noqa: S101  # for mypy: it is a pipe
@@ -69,7 +78,7 @@ class Process:
 
 
 def converse(
-    transport: Transport,
+    conversation: Conversation,
     request: Mapping[str, Any],
     show: Callable[[Event], None],
     say: Callable[[str], None],
@@ -78,12 +87,12 @@ def converse(
 
     Raises PackhorseError with the agent's words when it reports an error.
     """
-    conversation = transport.open(request)
 
     def stop() -> None:
         say("Stopping at the next safe point …")
         conversation.ask_to_stop()
 
+    conversation.send(request)
     with _ctrl_c(stop):
         for event in conversation.events():
             if event["event"] == "error":
@@ -96,7 +105,7 @@ def converse(
     raise AssertionError("events() ends with a last event, or raises")
 
 
-@contextmanager
+@contextlib.contextmanager
 def _ctrl_c(action: Callable[[], object]) -> Iterator[None]:
     """Call `action` on Ctrl-C instead of raising KeyboardInterrupt in the middle of reading an event."""
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import importlib
 import json
 import os
 import sys
@@ -19,7 +20,11 @@ from release.host.supervisor import Circus
 def main() -> None:
     """Carry out the request, and end with its one result or error."""
     stop = threading.Event()
+    for costly in ("psutil", "zmq"):  # free here: whoever started us is still finding out what to ask
+        importlib.import_module(costly)
     first = sys.stdin.buffer.readline()
+    if not first:  # whoever started us found out that there is nothing to do
+        return
     threading.Thread(target=_watch, args=(stop,), daemon=True).start()
     try:
         data = json.loads(first)

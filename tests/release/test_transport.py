@@ -4,8 +4,6 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Mapping
-from typing import Any
 
 import pytest
 
@@ -14,19 +12,11 @@ from release import transport
 from release.transport import Event
 
 
-class Script:
-    """A transport to a Python script that plays the agent."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def open(self, request: Mapping[str, Any]) -> transport.Conversation:
-        return transport.Process([sys.executable, "-c", f"import sys, json\n{self.text}"], request)
-
-
 def talk(script: str, shown: list[Event] | None = None, said: list[str] | None = None) -> Event:
+    """The result of a conversation with a Python script that plays the agent."""
     shown, said = [] if shown is None else shown, [] if said is None else said
-    return transport.converse(Script(script), {"value": "it's $5\n"}, shown.append, said.append)
+    agent = transport.Process([sys.executable, "-c", f"import sys, json\n{script}"])
+    return transport.converse(agent, {"value": "it's $5\n"}, shown.append, said.append)
 
 
 def test_a_request_arrives_whole_and_a_result_comes_back() -> None:
