@@ -1,5 +1,6 @@
 """The commands that talk to the agent of a host: deploy, status, logs, stop, start."""
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -31,15 +32,16 @@ class Steps:
         self.step_began = time.monotonic()
 
     def say(self, text: str) -> None:
-        """Say something in between."""
-        self.end()
-        click.echo(text, err=True)
+        """Say something from a signal handler, which may be in the middle of a write to a stream."""
+        ending = "\n" if self.step_began is not None else ""
+        self.step_began = None
+        os.write(2, f"{ending}{text}\n".encode())
 
     def end(self) -> None:
         """End the line of the step before, if there is one."""
-        if self.step_began is not None:
-            click.echo(f"  {time.monotonic() - self.step_began:.2f} s", err=True)
-        self.step_began = None
+        began, self.step_began = self.step_began, None
+        if began is not None:
+            click.echo(f"  {time.monotonic() - began:.2f} s", err=True)
 
     @property
     def seconds(self) -> float:

@@ -83,9 +83,10 @@ def converse(
     show: Callable[[Event], None],
     say: Callable[[str], None],
 ) -> Event:
-    """Carry out `request` and return its result: `show` gets the events before, `say` what Ctrl-C does.
+    """Carry out `request` and return its result: `show` gets the events before it.
 
-    Raises PackhorseError with the agent's words when it reports an error.
+    `say` is told, inside a signal handler, what Ctrl-C does. Raises PackhorseError with the agent's words
+    when it reports an error.
     """
 
     def stop() -> None:
