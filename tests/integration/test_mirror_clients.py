@@ -1,120 +1,76 @@
-"""The real clients against the mirror: devpi, twine, pip and uv do what their users expect."""
+"""Real pip and uv through the mirror: they resolve by metadata alone, and install what the upstream has."""
 
-import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.integration.helpers import BIN, Mirror, clean_environment, run_command
+from tests.integration.dists import Dist, wheel
+from tests.integration.helpers import BIN, run_command
+from tests.integration.mirrored import Mirrored, mirror_of
+from tests.integration.upstream import Listed, Upstream
 
-PROJECT = {
-    "pyproject.toml": """
-[build-system]
-requires = ["setuptools"]
-build-backend = "setuptools.build_meta"
-[project]
-name = "NAME"
-version = "1.0"
-dependencies = ["six"]
-[tool.setuptools]
-py-modules = ["tiny"]
-""",
-    "tiny.py": "import six\nanswer = six.ensure_str(b'42')\n",
-    "MANIFEST.in": "include tox.ini check.py\n",
-    "tox.ini": "[tox]\nenv_list = check\n[testenv:check]\ncommands = python check.py\n",
-    "check.py": "import tiny\nassert tiny.answer == '42'\n",
-}
+NEWEST = 30
 
 
-def _build(folder: Path, name: str, **changed: str) -> list[Path]:
-    """An sdist and a wheel of a tiny project that depends on six; `changed` replaces words in it."""
-    for file, template in PROJECT.items():
-        text = template
-        for old, new in {"NAME": name, **changed}.items():
-            text = text.replace(old, new)
-        (folder / file).write_text(text)
-    command = [sys.executable, "-Im", "build", "--no-isolation", str(folder)]
-    subprocess.run(command, check=True, capture_output=True)
-    return sorted((folder / "dist").iterdir())
+def _library(minor: int) -> Dist:
+    """Version 1.N of a library; all but the first ten exclude the helper that the application needs."""
+    bound = "clients-helper>=2" if minor >= 10 else "clients-helper<2"
+    return wheel("clients-library", f"1.{minor}", requires=[bound], padding=200_000)
 
 
-def _upload(
-    mirror: Mirror, index: str, files: list[Path], *, password: str | None = None, status: int = 0
-) -> str:
-    """What `twine upload` says, started as a person would; the password is in the environment."""
-    password = password or mirror.credentials["company"]
-    environment = {**mirror.environment, "TWINE_USERNAME": "company", "TWINE_PASSWORD": password}
-    options = ["--non-interactive", "--disable-progress-bar", "--repository-url", f"{mirror.url}/{index}/"]
-    done = run_command(BIN / "twine", "upload", *options, *files, env=environment, status=status)
-    return done.stdout + done.stderr
+APP = wheel("clients-app", "1.0", requires=["clients-library", "clients-helper==1.0"], padding=200_000)
+LIBRARIES = [_library(minor) for minor in range(NEWEST)]
+HELPERS = [wheel("clients-helper", version, padding=200_000) for version in ("1.0", "2.0")]
 
 
-@pytest.fixture
-def venv(tmp_path: Path) -> Path:
-    """The python of an environment without anything but pip."""
-    run_command(sys.executable, "-m", "venv", tmp_path / "venv", env=clean_environment(tmp_path))
-    return tmp_path / "venv" / "bin" / "python"
+@pytest.fixture(scope="module", params=["html", "json", "html without ranges"])
+def served(request: pytest.FixtureRequest) -> Iterator[Mirrored]:
+    """A resolution that needs backtracking, from upstreams of three kinds."""
+    with Upstream() as upstream, mirror_of(upstream) as mirrored:
+        upstream.style = "json" if request.param == "json" else "html"
+        upstream.metadata = request.param == "json"
+        upstream.ranges = request.param != "html without ranges"
+        upstream.add("clients-app", APP)
+        upstream.add("clients-library", *LIBRARIES, Listed(wheel("clients-library", "9.0"), yanked="broken"))
+        upstream.add("clients-helper", *HELPERS)
+        yield mirrored
 
 
-def test_pip_gets_an_upload_from_the_index_and_its_dependency_from_the_upstream(
-    mirror_server: Mirror, tmp_path: Path, venv: Path
-) -> None:
-    """One index for everything: the reason for having a mirror."""
-    _upload(mirror_server, "company/dev", _build(tmp_path, "tiny-by-twine"))
-    index = ["--index-url", mirror_server.index_url("company/dev")]
-    mirror_server.run(venv, "-m", "pip", "install", "--no-cache-dir", *index, "tiny-by-twine")
-    assert mirror_server.run(venv, "-c", "import tiny; print(tiny.answer)").stdout == "42\n"
+def test_uv_backtracks_over_metadata_without_downloading_a_wheel(served: Mirrored, tmp_path: Path) -> None:
+    """Stock devpi would download every version on the way."""
+    environment = {**served.mirror.environment, "UV_CACHE_DIR": str(tmp_path / "cache")}
+    (tmp_path / "requirements.in").write_text("clients-app\n")
+    options = (
+        "--quiet",
+        "--no-annotate",
+        "--no-header",
+        "--index-url",
+        served.mirror.index_url("company/dev"),
+    )
+    compiled = run_command(
+        BIN / "uv", "pip", "compile", *options, tmp_path / "requirements.in", env=environment, cwd=tmp_path
+    )
+    assert compiled.stdout.split() == ["clients-app==1.0", "clients-helper==1.0", "clients-library==1.9"]
+    whole = [
+        seen
+        for seen in served.upstream.requests
+        if seen.path.endswith(".whl") and "range" not in seen.headers
+    ]
+    assert served.upstream.ranges is (not whole)
 
 
-def test_uv_gets_an_upload_from_the_index_and_its_dependency_from_the_upstream(
-    mirror_server: Mirror, tmp_path: Path, venv: Path
-) -> None:
-    """uv reads other pages (JSON) and asks for metadata files."""
-    _upload(mirror_server, "company/dev", _build(tmp_path, "tiny-by-uv"))
-    index = ["--index-url", mirror_server.index_url("company/dev")]
-    mirror_server.run(BIN / "uv", "pip", "install", "--no-cache", "--python", venv, *index, "tiny-by-uv")
-    assert mirror_server.run(venv, "-c", "import tiny; print(tiny.answer)").stdout == "42\n"
-
-
-def test_pip_gets_a_package_of_the_upstream_alone(mirror_server: Mirror, venv: Path) -> None:
-    """Through both of the company's indexes, neither of which has it."""
-    index = ["--index-url", mirror_server.index_url("company/dev")]
-    mirror_server.run(venv, "-m", "pip", "install", "--no-cache-dir", *index, "iniconfig==2.0.0")
-    assert mirror_server.run(venv, "-c", "import iniconfig").returncode == 0
-
-
-def test_twine_with_a_wrong_password_uploads_nothing(mirror_server: Mirror, tmp_path: Path) -> None:
-    """And the password is not in what it prints."""
-    files = _build(tmp_path, "tiny-refused")
-    output = _upload(mirror_server, "company/dev", files, password="wr0ng-passw0rd", status=1)
-    assert "403" in output or "401" in output
-    assert "wr0ng-passw0rd" not in output
-    index = ["--index-url", mirror_server.index_url("company/dev")]
-    listed = mirror_server.run(BIN / "pip", "download", *index, "tiny-refused", cwd=tmp_path, status=1)
-    assert "No matching distribution found for tiny-refused" in listed.stderr
-
-
-def test_what_is_on_the_production_index_stays_as_it_is(mirror_server: Mirror, tmp_path: Path) -> None:
-    """A non-volatile index is what makes a version mean the same tomorrow."""
-    _upload(mirror_server, "company/prod", _build(tmp_path, "tiny-final"))
-    changed = _build(tmp_path, "tiny-final", answer="response")
-    assert "409" in _upload(mirror_server, "company/prod", changed, status=1)
-
-
-def test_the_devpi_client_logs_in_lists_and_tests(mirror_server: Mirror, tmp_path: Path) -> None:
-    """`devpi test` runs tox: the project's own test, with its dependency from the mirror."""
-    _upload(mirror_server, "company/dev", _build(tmp_path, "tiny-by-devpi"))
-
-    def devpi(*arguments: str | Path) -> str:
-        client = tmp_path / "client"
-        done = mirror_server.run(BIN / "devpi", *arguments, "--clientdir", client, cwd=tmp_path, timeout=240)
-        return done.stdout
-
-    assert "company/dev" in devpi("use", f"{mirror_server.url}/company/dev")
-    assert "logged in" in devpi("login", "company", "--password", mirror_server.credentials["company"])
-    assert "company/dev" in devpi("index", "-l")
-    assert "volatile=True" in devpi("index", "company/dev")
-    assert "tiny_by_devpi-1.0.tar.gz" in devpi("list", "tiny-by-devpi")
-    devpi("test", "tiny-by-devpi")
-    assert "tests passed" in devpi("list", "--toxresults", "tiny-by-devpi"), "the result is on the index"
+@pytest.mark.parametrize("client", ["pip", "uv"])
+def test_both_installers_install_from_a_new_mirror(served: Mirrored, client: str, tmp_path: Path) -> None:
+    """Metadata that does not match, or is promised and missing, stops either of them."""
+    installers: dict[str, list[str | Path]] = {
+        "pip": [sys.executable, "-Im", "pip", "install", "--no-cache-dir"],
+        "uv": [BIN / "uv", "pip", "install", "--python", sys.executable],
+    }
+    target = tmp_path / "installed"
+    environment = {**served.mirror.environment, "UV_CACHE_DIR": str(tmp_path / "cache")}
+    options: list[str | Path] = ["--index-url", served.mirror.index_url("company/dev"), "--target", target]
+    run_command(*installers[client], *options, "clients-app", env=environment, cwd=tmp_path)
+    names = {path.name.removesuffix(".dist-info") for path in target.glob("*.dist-info")}
+    assert names == {"clients_app-1.0", "clients_helper-1.0", "clients_library-1.9"}
