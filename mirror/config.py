@@ -85,7 +85,9 @@ class MirrorConfig(Settings):
     port: Annotated[int, pydantic.Field(ge=1, le=65535)] = 3141
     outside_url: Address | None = None
     request_timeout: Annotated[int, pydantic.Field(ge=1)] = 30  # seconds that the upstream may take
-    threads: Annotated[int, pydantic.Field(ge=1)] = 50
+    threads: Annotated[int, pydantic.Field(ge=1)] = (
+        100  # three quarters may wait for the upstream; one uv asks for 50 files
+    )
     offline: bool = False  # serve what is here, ask no upstream
     upstream: Upstream = Upstream()
     front: Front = Front()

@@ -222,14 +222,14 @@ def test_credentials_of_the_mirror_url_go_to_that_server_only() -> None:
     assert all("authorization" not in seen.headers for seen in elsewhere.requests)
 
 
-def test_sixty_clients_that_wait_for_a_slow_upstream_leave_the_server_answering(mirrored: Mirrored) -> None:
-    """Threads are few (50 here): what is cached must not wait for what is not."""
+def test_many_clients_that_wait_for_a_slow_upstream_leave_the_server_answering(mirrored: Mirrored) -> None:
+    """Threads are few (100 here): what is cached must not wait for what is not."""
     slow, cached = wheel("slow", "1.0", padding=SMALL), wheel("slow", "2.0", padding=SMALL)
     slow_url, cached_url = mirrored.publish(slow, cached)
     assert _get(cached_url).ok
     gate = threading.Event()
     mirrored.upstream.fail(mirrored.upstream.file_path(slow), faults.held(gate))
-    waiting = [_send_get(slow_url) for _ in range(60)]
+    waiting = [_send_get(slow_url) for _ in range(120)]
     try:
         time.sleep(0.5)
         started = time.monotonic()
@@ -241,7 +241,7 @@ def test_sixty_clients_that_wait_for_a_slow_upstream_leave_the_server_answering(
         for connection in waiting:
             connection.close()
     assert set(statuses) == {200, 503}
-    assert statuses.count(200) >= 30
+    assert statuses.count(200) >= 50
 
 
 def _send_get(url: str) -> socket.socket:
