@@ -1,30 +1,28 @@
 """devpi's mirror index, taught to keep all that the upstream said, and never to guess."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from math import inf
 from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
-import httpx
 from devpi_common.url import URL
 from devpi_server.filestore import key_from_link, make_splitdir
 from devpi_server.keyfs_types import RelPath
 from devpi_server.log import threadlog
 from devpi_server.markers import unknown
-from devpi_server.mirror import MirrorStage
+from devpi_server.mirror import MirrorStage, ProjectUpdateCache
 from devpi_server.model import join_links_data
 from devpi_server.normalized import normalize_name
 
-from mirror.plugin import entries, facts, fetch, upstream
+from mirror.plugin import entries, facts, fetch, project_page
 from mirror.plugin.asking import REMEMBERED, Asking
 from mirror.plugin.facts import FileFacts, ProjectFacts
 from mirror.plugin.fetch import Fetcher, Trouble
+from mirror.plugin.project_page import Page, Wanted
 
 NOT_FOUND_EXPIRY = 60  # seconds; devpi keeps a 404 as long as a page, half an hour
-LONGEST_FETCH = 120  # seconds until a page must have arrived
-
 
 _FETCHER = ("+packhorse", "fetcher")
 
@@ -42,16 +40,6 @@ class Freshness:
     age: float | None = None  # seconds since the upstream confirmed it; None: it is fresh
 
 
-@dataclass(frozen=True)
-class Page:
-    """A page of the upstream that was read."""
-
-    project: ProjectFacts
-    url: str  # that was asked for
-    etag: str | None
-    serial: int  # of the public index; -1 without
-
-
 class Mirror(MirrorStage):
     """An index that caches an upstream.
 
@@ -64,19 +52,51 @@ class Mirror(MirrorStage):
 
     @property
     def asking(self) -> Asking:
-        return cast("Asking", self.xom.setdefault_singleton(self.name, "packhorse", factory=Asking))
+        return cast("Asking", self._of_upstream("asking", Asking))
 
     @property
     def gone(self) -> dict[str, float]:
         """Projects that the upstream said it has not, and when."""
-        gone = self.xom.setdefault_singleton(self.name, "packhorse gone", factory=dict)
-        return cast("dict[str, float]", gone)
+        return cast("dict[str, float]", self._of_upstream("gone", dict))
+
+    @property
+    def cache_retrieve_times(self) -> Any:
+        """When the upstream confirmed each project; devpi believes it after a change of mirror_url too."""
+        return self._of_upstream("retrieved", ProjectUpdateCache)
+
+    def _of_upstream(self, what: str, factory: Callable[[], object]) -> object:
+        """What this process knows about the present upstream; forgotten when the index is deleted."""
+        name = f"packhorse {what} {self.mirror_url.url}"
+        return cast("object", self.xom.setdefault_singleton(self.name, name, factory=factory))
 
     def has_project_perstage(self, project: str) -> Any:
         """Whether it exists as far as we know; asks nobody."""
         if self._is_gone(project):
             return False
         return True if self.is_project_cached(project) else unknown
+
+    def _list_projects_perstage(self, *, timeout: float | None = None) -> Any:
+        """The names, and whether they are old; for those who list an index, no installer does.
+
+        devpi answers trouble, a slow upstream and 304 with the few names that are cached, as if
+        they were all (mirror.py, _update_projects).
+        """
+        names = self.cache_projectnames
+        if self.offline or self.ixconfig.get("mirror_no_project_list"):
+            return self._stale_list_projects_perstage(), True
+        if names.is_expired(self.cache_expiry):
+            with self._list_projects_perstage_lock:
+                if names.is_expired(self.cache_expiry):
+                    self._update_names(timeout)
+        if not (names.exists() and names.get()):
+            raise Trouble(503, f"the upstream of {self.name} does not give its list of projects")
+        return names.get(), names.is_expired(self.cache_expiry)
+
+    def _update_names(self, timeout: float | None) -> None:
+        try:
+            self._update_projects(timeout)
+        except (ValueError, KeyError, TypeError) as error:
+            raise Trouble(503, f"the upstream of {self.name} gives no list of projects: {error}") from error
 
     def get_simplelinks_perstage(self, project: str) -> Any:
         freshness = self.refresh(project)
@@ -132,74 +152,44 @@ class Mirror(MirrorStage):
         if self._is_gone(project) or (facts.is_whole(value) and not self._is_expired(project)):
             return  # another asked between the look at what is stored and this question
         old, about = facts.load(project, value)
-        url = self.mirror_url_without_auth.joinpath(project).asdir().url
+        page_url = self.mirror_url_without_auth.joinpath(project).asdir().url
         # What another upstream said (mirror_url was changed) is no base to compare with.
-        same_page = about is not None and about["page"] == url
-        known_etag = self.cache_retrieve_times.get_etag(project) or value.get("etag")
+        same_page = about is not None and about["page"] == page_url
+        etag = (self.cache_retrieve_times.get_etag(project) or value.get("etag")) if same_page else None
+        fetcher: Fetcher = self.xom.get_singleton(*_FETCHER)
         try:
-            page = self._fetch_patiently(project, url, known_etag if same_page else None)
+            page = project_page.fetch(
+                fetcher, Wanted(project, page_url, fetch.authorization(self, page_url), etag)
+            )
         except Trouble as trouble:
             if trouble.status != 404:
-                # Whatever it is, the page is there later or never: nothing for a client to correct.
-                raise Trouble(503, trouble.text, trouble.headers["Retry-After"]) from trouble.__cause__
+                raise
             self._remember_gone(project)
             return
         self.gone.pop(project, None)
-        older = (
-            page is not None and same_page and page.serial < value["serial"] and not self.ignore_serial_header
-        )
-        if (
-            page is None
-            or older
-            or (same_page and page.project.files == old.files and _same(page.project, old))
-        ):
-            self.cache_retrieve_times.refresh(project, page.etag if page and not older else known_etag)
+        if page and same_page and page.serial < value["serial"] and not self.ignore_serial_header:
+            page = None  # an older one, from another server of a content delivery network
+        said = self._placed(page.project) if page else None
+        if page is None or said is None or (same_page and said == old):
+            self.cache_retrieve_times.refresh(project, page.etag if page else etag)
         else:
-            self._keep(page, {file.path: file.url for file in old.files})
+            self._keep(page, said, {file.path: file.url for file in old.files})
 
-    def _fetch_patiently(self, project: str, url: str, etag: str | None) -> Page | None:
-        """Once more after a broken connection: a kept one may have been closed by the other side."""
-        try:
-            return self._fetch(project, url, etag)
-        except Trouble as trouble:
-            if isinstance(trouble.__cause__, (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)):
-                return self._fetch(project, url, etag)
-            raise
+    def _placed(self, project: ProjectFacts) -> ProjectFacts:
+        """With the paths at which devpi keeps the files."""
+        paths = ((file, path_of(self.keyfs, self.name, file)) for file in project.files)
+        return facts.with_files(project, (replace(file, path=path) for file, path in paths))
 
-    def _fetch(self, project: str, url: str, etag: str | None) -> Page | None:
-        """The upstream's page, None when it still is the one with `etag`. Raises Trouble."""
-        headers = {"Accept": upstream.ACCEPT, "Accept-Encoding": "gzip"}
-        if etag:
-            headers["If-None-Match"] = etag
-        login = fetch.authorization(self, url)
-        fetcher: Fetcher = self.xom.get_singleton(*_FETCHER)
-        with fetcher.stream(url, login, headers=headers) as answer:
-            if answer.status_code == 304:
-                return None
-            body = upstream.Body(answer.headers.get("Content-Type", ""), str(answer.url), _whole_body(answer))
-        try:
-            said = upstream.read(project, body)
-        except upstream.NotThePage as reason:
-            raise Trouble(503, f"the upstream's answer for {project} is {reason}") from reason
-        files = tuple(replace(file, path=path_of(self.keyfs, self.name, file)) for file in said.files)
-        serial = answer.headers.get("X-PyPI-Last-Serial", "")
-        return Page(
-            facts.with_files(said, files),
-            url,
-            answer.headers.get("ETag"),
-            int(serial) if serial.isdecimal() else -1,
-        )
-
-    def _keep(self, page: Page, known: Mapping[str, str]) -> None:
-        """Store `page`, and devpi's entries of the files whose path and URL are not `known`."""
-        name = page.project.name
+    def _keep(self, page: Page, said: ProjectFacts, known: Mapping[str, str]) -> None:
+        """Store what a page `said`, and devpi's entries of the files whose path and URL are not `known`."""
+        name = said.name
         with self.keyfs.write_transaction(allow_restart=True):
             if self.model.getstage(self.username, self.index) is None:
                 return  # deleted meanwhile
-            for file in page.project.files:
+            for file in said.files:
                 if known.get(file.path, file.url) != file.url or not entries.can_be_found(name, file.path):
                     self._keep_entry(name, file)
-            value = facts.stored(page.project, page=page.url, fetched=int(time.time()))
+            value = facts.stored(said, page=page.url, fetched=int(time.time()))
             self.key_projsimplelinks(name).set({**value, "etag": page.etag, "serial": page.serial})
             self.add_project_name(name)
             self.keyfs.tx.on_commit_success(lambda: self._kept(name, page.etag))
@@ -254,18 +244,3 @@ def path_of(keyfs: Any, index: str, file: FileFacts) -> str:
     first, second = make_splitdir(best)
     filename = unquote(urlsplit(file.url).path).rpartition("/")[2]
     return f"{index}/+f/{first}/{second}/{filename}"
-
-
-def _same(one: ProjectFacts, other: ProjectFacts) -> bool:
-    return (one.versions, one.status) == (other.versions, other.status)
-
-
-def _whole_body(answer: httpx.Response) -> bytes:
-    """All of it, or Trouble: a body that comes drop by drop must not hold its thread for ever."""
-    deadline = time.monotonic() + LONGEST_FETCH
-    chunks = []
-    for chunk in answer.iter_bytes():
-        chunks.append(chunk)
-        if time.monotonic() > deadline:
-            raise Trouble(503, f"the upstream takes more than {LONGEST_FETCH} s for {answer.url.path}")
-    return b"".join(chunks)

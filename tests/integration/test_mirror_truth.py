@@ -222,3 +222,48 @@ def test_nothing_of_a_client_reaches_the_upstream(expiring: Mirrored) -> None:
     (seen,) = expiring.upstream.requests
     assert "secret" not in str(seen).lower()
     assert not {"authorization", "cookie", "x-devpi-auth"} & set(seen.headers)
+
+
+def test_another_upstream_is_believed_from_the_next_request_on(expiring: Mirrored) -> None:
+    """Nothing that the old one said counts any more: not its freshness, not its serials, not its 404."""
+    project, unknown = new_project(expiring), f"demo-{next(NUMBERS)}"
+    for _ in range(5):
+        new_project(expiring)  # serials of the old upstream are higher
+    assert get(expiring, project, "company/dev").json()["versions"] == ["1.0", "2.0"]
+    assert get(expiring, unknown).status_code == 404
+    with Upstream() as other:
+        other.add(project, wheel(project, "7.0"))
+        other.add(unknown, wheel(unknown, "7.0"))
+        expiring.change_index("root/pypi", mirror_url=other.url)
+        try:
+            assert get(expiring, project, "company/dev").json()["versions"] == ["7.0"]
+            assert get(expiring, unknown).json()["versions"] == ["7.0"]
+        finally:
+            expiring.change_index("root/pypi", mirror_url=expiring.upstream.url)
+    assert get(expiring, project, "company/dev").json()["versions"] == ["1.0", "2.0"]
+
+
+def test_a_list_of_projects_is_whole_or_not_given(expiring: Mirrored) -> None:
+    """Stock devpi gives the few names that it has cached when the upstream does not answer."""
+    new_project(expiring)
+    url = expiring.mirror.index_url("root/pypi")
+
+    def names() -> set[str]:
+        page = requests.get(url, headers={"Accept": JSON}, timeout=30)
+        assert page.status_code == 200, page.text
+        return {project["name"] for project in page.json()["projects"]}
+
+    expiring.change_index("root/pypi", mirror_no_project_list="False")
+    try:
+        expiring.upstream.fail("/simple/", faults.status(500))
+        assert requests.get(url, headers={"Accept": JSON}, timeout=30).status_code == 503
+        expiring.upstream.heal()
+        assert names() == set(expiring.upstream.projects)
+        time.sleep(EXPIRY + 0.2)  # now the upstream says 304
+        assert names() == set(expiring.upstream.projects)
+        for fault in (faults.status(500), faults.garbage):
+            expiring.upstream.fail("/simple/", fault)
+            time.sleep(EXPIRY + 0.2)
+            assert names() == set(expiring.upstream.projects)
+    finally:
+        expiring.change_index("root/pypi", mirror_no_project_list="True")

@@ -1,0 +1,77 @@
+"""Where a project's page should be in, the page that is there out; anything else is Trouble."""
+
+import time
+from dataclasses import dataclass
+
+import httpx
+
+from mirror.plugin import upstream
+from mirror.plugin.facts import ProjectFacts
+from mirror.plugin.fetch import Fetcher, Trouble
+
+LONGEST = 120  # seconds until a page must have arrived
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A page, and what is known of it."""
+
+    project: str  # normalised
+    url: str
+    authorization: str | None
+    etag: str | None  # of the page that is here
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page that was read; its files have no path yet."""
+
+    project: ProjectFacts
+    url: str  # that was asked for
+    etag: str | None
+    serial: int  # of the public index; -1 without
+
+
+def fetch(fetcher: Fetcher, wanted: Wanted) -> Page | None:
+    """The page, None when it still is the one that is here.
+
+    Raises Trouble: 404 when the upstream has no such project, 503 for everything else: a client can
+    only ask again later.
+    """
+    try:
+        return _fetch(fetcher, wanted)
+    except Trouble as trouble:
+        # A kept connection may have been closed by the other side at this very moment.
+        if isinstance(trouble.__cause__, (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)):
+            return _fetch(fetcher, wanted)
+        if trouble.status == 404:
+            raise
+        raise Trouble(503, trouble.text, trouble.headers["Retry-After"]) from trouble.__cause__
+
+
+def _fetch(fetcher: Fetcher, wanted: Wanted) -> Page | None:
+    headers = {"Accept": upstream.ACCEPT, "Accept-Encoding": "gzip"}
+    if wanted.etag:
+        headers["If-None-Match"] = wanted.etag
+    with fetcher.stream(wanted.url, wanted.authorization, headers=headers) as answer:
+        if answer.status_code == 304:
+            return None
+        content = _whole_body(answer)
+    try:
+        body = upstream.Body(answer.headers.get("Content-Type", ""), str(answer.url), content)
+        said = upstream.read(wanted.project, body)
+    except upstream.NotThePage as reason:
+        raise Trouble(503, f"the upstream's answer for {wanted.project} is {reason}") from reason
+    serial = answer.headers.get("X-PyPI-Last-Serial", "")
+    return Page(said, wanted.url, answer.headers.get("ETag"), int(serial) if serial.isdecimal() else -1)
+
+
+def _whole_body(answer: httpx.Response) -> bytes:
+    """All of it, or Trouble: a body that comes drop by drop must not hold its thread for ever."""
+    deadline = time.monotonic() + LONGEST
+    chunks = []
+    for chunk in answer.iter_bytes():
+        chunks.append(chunk)
+        if time.monotonic() > deadline:
+            raise Trouble(503, f"the upstream takes more than {LONGEST} s for {answer.url.path}")
+    return b"".join(chunks)
