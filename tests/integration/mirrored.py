@@ -74,6 +74,12 @@ class Mirrored:
         )
         self.mirror.run(BIN / "twine", "upload", *options, *login, path)
 
+    def refresh(self, project: str) -> None:
+        """Let the mirror ask its upstream now, as the button on devpi's page does."""
+        url = f"{self.mirror.index_url('root/pypi')}{project}/refresh"
+        answer = requests.post(url, auth=("root", self.mirror.credentials["root"]), timeout=30)
+        assert answer.status_code == 200, answer.text
+
     def change_index(self, index: str, **settings: object) -> None:
         """Change keys of an index, as its administrator would."""
         login = ("root", self.mirror.credentials["root"])
