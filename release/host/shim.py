@@ -9,8 +9,10 @@ from types import FrameType
 
 def main(line: str) -> int:
     """Run `line` under /bin/sh. circus made us the leader of a process group of our own."""
-    # The server that the shell becomes compares LISTEN_PID with its own process id (sd_listen_fds(3)).
-    shell = subprocess.Popen(["/bin/sh", "-c", f"export LISTEN_PID=$$; {line}"], close_fds=False)
+    # With a trap the shell waits for the command that it runs, and ends then: without, it dies at once and its
+    # server is cut off. What the shell becomes by `exec` compares LISTEN_PID with its own process id.
+    prelude = "trap 'exit 143' TERM INT HUP QUIT; export LISTEN_PID=$$"
+    shell = subprocess.Popen(["/bin/sh", "-c", f"{prelude}; {line}"], close_fds=False)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, _forward)
     status = shell.wait()
