@@ -9,8 +9,8 @@ from types import FrameType
 
 def main(line: str) -> int:
     """Run `line` under /bin/sh. circus made us the leader of a process group of our own."""
-    # With a trap the shell waits for the command that it runs, and ends then: without, it dies at once and its
-    # server is cut off. What the shell becomes by `exec` compares LISTEN_PID with its own process id.
+    # With a trap the shell waits for the command that it runs, and ends then; without, it dies at once and
+    # its server is cut off. What the shell becomes by `exec` compares LISTEN_PID with its own process id.
     prelude = "trap 'exit 143' TERM INT HUP QUIT; export LISTEN_PID=$$"
     shell = subprocess.Popen(["/bin/sh", "-c", f"{prelude}; {line}"], close_fds=False)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):

@@ -253,6 +253,10 @@ def test_every_process_type_runs_and_goes_when_its_line_goes(host: Host) -> None
     host.deploy("0.8.0")
     rows = host.status()["processes"]
     assert [(row["process"], row["health"]) for row in rows] == [("web", "healthy"), ("worker", "healthy")]
+    shown = host.release("status", "local").stdout.splitlines()
+    assert shown[0] == f"tiny on local: running, tiny 0.8.0 (release 1), http://127.0.0.1:{host.port}"
+    assert shown[1].split() == ["process", "release", "version", "pids", "health", "uptime", "address"]
+    assert [line.split()[:3] for line in shown[2:]] == [["web", "1", "0.8.0"], ["worker", "1", "0.8.0"]]
     host.deploy("0.1.0")
     assert not [p for p in psutil.process_iter(["pid"]) if p.pid in rows[1]["pids"]]
 
