@@ -33,7 +33,9 @@ def use() -> None:
 
 def can_be_found(project: str, path: str) -> bool:
     """Whether the entry of a file of `project` needs not be written: its path tells the project."""
-    return "/+f/" in path and _project_of(path.rpartition("/")[2]) == project
+    filename = path.rpartition("/")[2]
+    usual = filename.startswith(f"{project.replace('-', '_')}-") and filename.endswith(".whl")
+    return "/+f/" in path and (usual or _project_of(filename) == project)
 
 
 def meta(project: str, file: FileFacts) -> dict[str, Any]:

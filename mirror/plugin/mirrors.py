@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from math import inf
 from typing import Any, cast
-from urllib.parse import unquote, urlsplit
 
 from devpi_common.url import URL
 from devpi_server.filestore import key_from_link, make_splitdir
@@ -16,7 +15,7 @@ from devpi_server.mirror import MirrorStage, ProjectUpdateCache
 from devpi_server.model import join_links_data
 from devpi_server.normalized import normalize_name
 
-from mirror.plugin import entries, facts, fetch, project_page
+from mirror.plugin import entries, facts, fetch, project_page, upstream
 from mirror.plugin.asking import REMEMBERED, Asking
 from mirror.plugin.facts import FileFacts, ProjectFacts
 from mirror.plugin.fetch import Fetcher, Trouble
@@ -242,5 +241,4 @@ def path_of(keyfs: Any, index: str, file: FileFacts) -> str:
         user, name = index.split("/")
         return str(key_from_link(keyfs, URL(file.url).replace(fragment=best), user, name).relpath)
     first, second = make_splitdir(best)
-    filename = unquote(urlsplit(file.url).path).rpartition("/")[2]
-    return f"{index}/+f/{first}/{second}/{filename}"
+    return f"{index}/+f/{first}/{second}/{upstream.basename(file.url)}"

@@ -4,10 +4,9 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from html.parser import HTMLParser
+from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote, urldefrag, urljoin, urlsplit, urlunsplit
+from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
 from devpi_common.metadata import is_archive_of_project, splitbasename
 from devpi_common.validation import normalize_name
@@ -16,8 +15,9 @@ from packaging.utils import (
     parse_sdist_filename,
 )
 
-from mirror.plugin import negotiate
+from mirror.plugin import html_page, negotiate
 from mirror.plugin.facts import FileFacts, ProjectFacts
+from mirror.plugin.html_page import HtmlPage
 
 ACCEPT = f"{negotiate.JSON}, {negotiate.HTML};q=0.2, {negotiate.TEXT};q=0.1"
 ARCHIVES = (".whl", ".tar.gz", ".zip", ".tar.bz2", ".tgz", ".egg", ".tar.xz")
@@ -107,25 +107,24 @@ def _read_html(project: str, body: Body, charset: str) -> ProjectFacts:
         text = body.content.decode(charset)
     except (UnicodeDecodeError, LookupError) as error:
         raise NotThePage(str(error)) from error
-    page = _Page(body.url)
-    page.feed(text)
-    if "<" in page.rawdata or page.open_elements:
-        # Cut off where no length says so: a page that began an element ends it.
+    page = html_page.read(text, body.url)
+    if page.is_cut_off:
         raise NotThePage("HTML that is cut off")
-    anchors = [anchor for anchor in page.anchors if is_archive_of_project(_basename(anchor["href"]), project)]
-    if not any(_surely_of(_basename(anchor["href"]), project) for anchor in anchors):
+    linked = [(basename(anchor["href"]), anchor) for anchor in page.anchors]
+    own = [(name, anchor) for name, anchor in linked if is_archive_of_project(name, project)]
+    if not any(_surely_of(name, project) for name, _ in own):
         _refuse_other(project, page)
     try:
-        files = {file.filename: file for file in (_linked(anchor) for anchor in anchors)}
+        files = {name: _linked(name, anchor) for name, anchor in own}
     except ValueError as error:
         raise NotThePage(f"not a PEP 503 page ({error})") from error
     files_in_order = tuple(files.values())
     return ProjectFacts(project, files_in_order, versions_of(files_in_order), page.status)
 
 
-def _refuse_other(project: str, page: "_Page") -> None:
+def _refuse_other(project: str, page: HtmlPage) -> None:
     """Without a link to one of its files, a page must say in another way that it is the project's."""
-    if any(_basename(anchor["href"]).endswith(ARCHIVES) for anchor in page.anchors):
+    if any(basename(anchor["href"]).endswith(ARCHIVES) for anchor in page.anchors):
         raise NotThePage("HTML with the files of another project")
     named = project in {normalize_name(word.strip("\"'.,:;")) for word in page.heading.split()}
     if not (page.has_version or named):
@@ -140,13 +139,13 @@ def _surely_of(filename: str, project: str) -> bool:
     return re.match(r"-v?\d", rest) is not None
 
 
-def _linked(anchor: Mapping[str, str]) -> FileFacts:
-    url, fragment = urldefrag(anchor["href"])
+def _linked(filename: str, anchor: Mapping[str, str]) -> FileFacts:
+    url, _, fragment = anchor["href"].partition("#")
     said = anchor.get("data-core-metadata", anchor.get("data-dist-info-metadata", ""))
     yanked = anchor.get("data-yanked")
     return checked(
         FileFacts(
-            filename=_basename(url),
+            filename=filename,
             path="",
             url=_absolute(url, url),
             hashes=_hashes(fragment),
@@ -179,8 +178,9 @@ def version_of(filename: str) -> str | None:
         return str(splitbasename(filename, checkarch=False)[1]) or None
 
 
-def _basename(url: str) -> str:
-    return unquote(urlsplit(url).path).rpartition("/")[2]
+def basename(url: str) -> str:
+    """The name of the file at `url`, as devpi understands it."""
+    return unquote(url.partition("#")[0].partition("?")[0]).rpartition("/")[2]
 
 
 def _absolute(base: str, url: str) -> str:
@@ -189,44 +189,3 @@ def _absolute(base: str, url: str) -> str:
         return url
     parts = urlsplit(urljoin(base, url))
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment=""))
-
-
-@dataclass
-class _Page(HTMLParser):
-    """Collects anchors, PEP 792 metas and what tells whether this is a whole page of an index."""
-
-    base: str
-    anchors: list[dict[str, str]] = field(default_factory=list)
-    status: dict[str, str] = field(default_factory=dict)
-    heading: str = ""
-    has_version: bool = False
-    open_elements: set[str] = field(default_factory=set)
-    _in_heading: bool = False
-
-    def __post_init__(self) -> None:
-        super().__init__()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        values = {name: value or "" for name, value in attrs}
-        if tag in {"html", "body", "a"}:
-            self.open_elements.add(tag)
-        self._in_heading = tag in {"title", "h1"}
-        if tag == "a" and "href" in values:
-            self.anchors.append({**values, "href": urljoin(self.base, values["href"])})
-        elif tag == "base" and values.get("href"):
-            self.base = urljoin(self.base, values["href"])
-        elif tag == "meta":
-            self._meta(values.get("name", ""), values.get("content", ""))
-
-    def handle_endtag(self, tag: str) -> None:
-        self.open_elements -= {"html", "body", "a"} if tag == "html" else {tag}
-        self._in_heading = False
-
-    def handle_data(self, data: str) -> None:
-        if self._in_heading:
-            self.heading += f" {data}"
-
-    def _meta(self, name: str, content: str) -> None:
-        self.has_version |= name == "pypi:repository-version"
-        if name in {"pypi:project-status", "pypi:project-status-reason"} and content:
-            self.status["reason" if name.endswith("reason") else "status"] = content
