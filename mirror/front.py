@@ -52,7 +52,6 @@ server {
         root "@PAGES@";
         types { application/vnd.pypi.simple.v1+json json; text/html html; }
         charset utf-8;
-        charset_types text/html;
         gzip_static on;
         add_header Cache-Control no-cache;
         add_header Vary Accept;
@@ -99,7 +98,6 @@ server {
         root "@PAGES@";
         types { application/vnd.pypi.simple.v1+json json; text/html html; }
         charset utf-8;
-        charset_types text/html;
         gzip_static on;
         add_header Cache-Control no-cache;
         add_header Vary Accept;
