@@ -5,18 +5,14 @@ is ever asked for: that is most of the time that a first request for a page take
 database.
 """
 
-import json
-from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from devpi_common.metadata import splitbasename
 from devpi_server.filestore import FileEntry, FileStore
 from devpi_server.keyfs_types import RelPath
 from devpi_server.normalized import normalize_name
 
-from mirror.plugin import facts
+from mirror.plugin import facts, upstream
 from mirror.plugin.facts import FileFacts
 
 
@@ -54,37 +50,25 @@ def meta(project: str, file: FileFacts) -> dict[str, Any]:
 
 def find(keyfs: Any, path: str) -> tuple[str, FileFacts] | None:
     """The project of the mirrored file at `path`, and what its page says of it."""
-    user, index, kind, *_, filename = path.split("/")
+    user, index, kind, first, second, filename = path.split("/")
     project = _project_of(filename)
     if kind != "+f" or not project:
         return None
     value = keyfs.PROJSIMPLELINKS(user=user, index=index, project=project).get()
-    if not facts.is_whole(value):
-        return None
-    for number, extra in _by_filename(value[facts.STORED]).get(filename, ()):
-        name, href = value["links"][number]
-        if name == filename and href.partition("#")[0] == path:
-            return project, facts.of_link((name, href), extra)
+    for extra in facts.with_hash(value, first + second):
+        file = FileFacts(filename, path, **extra)
+        digest = facts.best_hash(file.hashes).partition("=")[2]
+        if upstream.basename(file.url) == filename and digest.startswith(first + second):
+            return project, file
     return None
 
 
 def _from_page(keyfs: Any, path: str) -> Any:
     found = find(keyfs, path) if path.count("/") == 5 else None
-    if found is None or not found[1].url:
+    if found is None:
         return None
     key = keyfs.get_key_instance("STAGEFILE", RelPath(path))
     return FileEntry(key, meta=meta(*found))
-
-
-@lru_cache(maxsize=8)  # a resolver asks for many files of few projects
-def _by_filename(stored: str) -> Mapping[str, list[tuple[int, Mapping[str, Any]]]]:
-    """The files of a page: number in devpi's lists, and what metadata and downloads need beyond those."""
-    needed = ("url", "core_metadata", "hashes")
-    found: dict[str, list[tuple[int, Mapping[str, Any]]]] = {}
-    for number, file in enumerate(json.loads(stored)["files"]):
-        filename = unquote(urlsplit(file.get("url", "")).path.rpartition("/")[2])
-        found.setdefault(filename, []).append((number, {name: file[name] for name in needed if name in file}))
-    return found
 
 
 def _project_of(filename: str) -> str:

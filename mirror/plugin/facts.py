@@ -1,14 +1,15 @@
 """What is known about a file and a project, in the form that all parts of the plugin share and store."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 # Our key in devpi's PROJSIMPLELINKS dict. The value is one string: devpi copies and wraps
 # every container that it stores, which costs more than parsing JSON.
 STORED = "packhorse"
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,13 +133,29 @@ def best_hash(hashes: Mapping[str, str]) -> str:
 
 
 def _beyond_lists(file: FileFacts) -> dict[str, Any]:
-    """What devpi's lists do not say; most files lack most of it, and there are thousands."""
+    """What devpi's lists do not say; most files lack most of it, and there are thousands.
+
+    `with_hash` relies on the URL to come first, and on the hashes to be complete.
+    """
     fields: dict[str, Any] = {
         "url": file.url,
-        "hashes": {k: v for k, v in file.hashes.items() if f"{k}={v}" != best_hash(file.hashes)},
+        "hashes": dict(file.hashes),
         "size": file.size,
         "upload_time": file.upload_time,
         "core_metadata": file.core_metadata,
         "provenance": file.provenance,
     }
     return {name: value for name, value in fields.items() if value}
+
+
+def with_hash(value: Mapping[str, Any], digits: str) -> Iterator[dict[str, Any]]:
+    """What a PROJSIMPLELINKS value says, beyond devpi's lists, of mirrored files whose hash begins so.
+
+    Reads no more of it than that: it may describe ten thousand files.
+    """
+    text: str = value[STORED] if is_whole(value) else ""
+    for found in re.finditer(f'":"{re.escape(digits)}', text):
+        begin = text.rfind('{"url":"', 0, found.start())
+        if begin >= 0:
+            extra: dict[str, Any] = json.JSONDecoder().raw_decode(text, begin)[0]
+            yield extra

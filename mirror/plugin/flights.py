@@ -237,9 +237,9 @@ class Keeper:
 
     def _keep_new(self, flight: Flight, found: dict[str, str]) -> None:
         """As `iter_cache_remote_file` in devpi's views.py does it."""
-        known = self._xom.filestore.get_file_entry(flight.order.relpath)
-        stage = self._xom.model.getstage(flight.order.entry.user, flight.order.entry.index)
-        if stage is None or known is None or not known.meta:
+        known = flight.order.entry
+        stage = self._xom.model.getstage(known.user, known.index)
+        if stage is None:
             return  # deleted while it was on its way: those who wait get it, but it is not kept
         entry = self._xom.filestore.get_file_entry_from_key(known.key, meta=known.meta)
         with _content(flight.path) as content:

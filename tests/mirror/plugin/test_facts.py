@@ -55,7 +55,7 @@ def test_what_devpi_stored_without_us_is_read_as_far_as_it_goes() -> None:
 def test_another_format_counts_as_stored_without_us() -> None:
     """A later version of the plugin must be able to change what it stores."""
     value = facts.stored(DEMO)
-    value[facts.STORED] = value[facts.STORED].replace('"format":1,', '"format":9,')
+    value[facts.STORED] = value[facts.STORED].replace(f'"format":{facts.FORMAT},', '"format":0,')
     assert facts.load("demo", value)[1] is None
 
 
