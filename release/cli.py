@@ -30,7 +30,21 @@ if TYPE_CHECKING:
 @click.version_option(version("packhorse"), message="packhorse %(version)s")
 @click.pass_context
 def cli(context: click.Context, project: Path) -> None:
-    """Build a Python project, upload it to the company index, and run it on your servers."""
+    """Build a Python project, upload it to the company index, and run it on your servers.
+
+    \b
+    In a folder with a pyproject.toml and a Procfile (web: gunicorn "app:create_app()"):
+      release build           wheel and sdist, with the lock of all dependencies inside
+      release upload          to the company index
+      release deploy local    install, start, probe, switch; says the URL
+      release logs local -f   what it writes
+
+    Everything has a default; release.toml (see release.example.toml) changes it.
+
+    \b
+    Completion of commands and options, for bash (zsh and fish likewise):
+      eval "$(_RELEASE_COMPLETE=bash_source release)"
+    """
     context.obj = project.absolute()
 
 
