@@ -28,7 +28,6 @@ TOUCHED: Mapping[str, Row] = {
     "devpi_server.keyfs.KeyFS.read_transaction": ("allow_reuse",),
     "devpi_server.keyfs.KeyFS.restart_read_transaction": ("self",),
     "devpi_server.keyfs.Transaction.on_commit_success": ("callback",),
-    "devpi_server.main.XOM.get_singleton": ("indexpath", "key"),
     "devpi_server.main.XOM.set_singleton": ("indexpath", "key", "obj"),
     "devpi_server.main.XOM.setdefault_singleton": ("indexpath", "key", "factory"),
     "devpi_server.mirror.MirrorStage._list_projects_perstage": ("timeout",),
@@ -141,5 +140,12 @@ def _find(name: str) -> Any:
         elif hasattr(found, part):
             found = inspect.getattr_static(found, part)
         else:
-            return inspect.get_annotations(found).get(part) if inspect.isclass(found) else None
+            return _annotation(found, part)
     return found
+
+
+def _annotation(owner: Any, name: str) -> Any:
+    """What `owner` or a class that it is derived from declares about its attribute `name`."""
+    classes = inspect.getmro(owner) if inspect.isclass(owner) else ()
+    found = (inspect.get_annotations(each).get(name) for each in classes)
+    return next((annotation for annotation in found if annotation), None)

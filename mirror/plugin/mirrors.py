@@ -155,7 +155,7 @@ class Mirror(MirrorStage):
         # What another upstream said (mirror_url was changed) is no base to compare with.
         same_page = about is not None and about["page"] == page_url
         etag = (self.cache_retrieve_times.get_etag(project) or value.get("etag")) if same_page else None
-        fetcher: Fetcher = self.xom.get_singleton(*_FETCHER)
+        fetcher = self.xom.setdefault_singleton(*_FETCHER, factory=lambda: Fetcher(self.xom))
         try:
             page = project_page.fetch(
                 fetcher, Wanted(project, page_url, fetch.authorization(self, page_url), etag)

@@ -28,3 +28,9 @@ def test_what_devpi_renamed_is_named(name: str, parameters: internals.Row, words
 def test_attributes_that_devpi_only_declares_are_found() -> None:
     """devpi's constructors set what its classes annotate."""
     assert list(internals.changed({"devpi_server.keyfs.Transaction.commit_serial": None})) == []
+
+
+def test_the_check_can_be_made_twice_in_a_process() -> None:
+    """The second application finds devpi's classes replaced by ours, which are derived from them."""
+    row = {"mirror.plugin.commits.Transaction.dirty": None}
+    assert list(internals.changed(row)) == []
