@@ -70,9 +70,11 @@ def trust_store(environment: Mapping[str, str]) -> str | None:
 
 
 def environment(inherited: Mapping[str, str]) -> dict[str, str]:
-    """What devpi-server gets: `inherited`, and the certificates that this machine trusts."""
+    """What devpi-server gets: `inherited`, the certificates that this machine trusts, thrift with memory."""
     bundle = trust_store(inherited)
-    return {**inherited, "REQUESTS_CA_BUNDLE": bundle} if bundle else dict(inherited)
+    trusted = {"REQUESTS_CA_BUNDLE": bundle} if bundle else {}
+    # Each of a hundred threads that once rendered a large page would keep its megabytes (mallopt(3)).
+    return {"MALLOC_ARENA_MAX": "2", **inherited, **trusted}
 
 
 def initialise(folder: Folder, root_password: str) -> None:

@@ -42,7 +42,9 @@ def _serve_with(stock: Callable[..., Any], files: "Files", metadata: Metadata) -
 
     def serve(view: Any, entry: Any, *, is_metadata: bool = False) -> Any:
         request, stage = view.request, view.context.stage
-        devpis_own = json_preferred(request) and not is_metadata
+        # A replica gets files from its primary, which is devpi's own matter.
+        from_primary = view.xom.is_replica() and not entry.file_exists()
+        devpis_own = not is_metadata and (json_preferred(request) or from_primary)
         if not entry.meta or devpis_own or not request.has_permission("pkg_read"):
             return stock(view, entry, is_metadata=is_metadata)
         try:

@@ -93,6 +93,9 @@ TOUCHED: Mapping[str, Row] = {
     "devpi_server.keyfs.KeyFS.write_transaction": ("self",),
     "devpi_server.mirror.MirrorStage.add_project_name": ("project",),
     # requests for files and their metadata: files.py, metadata.py
+    "devpi_server.config.Config.primary_url": None,
+    "devpi_server.main.XOM.is_replica": ("self",),
+    "devpi_server.replica.ReplicaHTTPClient.get_extra_headers": ("extra_headers",),
     "devpi_server.filestore.BaseFileEntry.file_exists": ("self",),
     "devpi_server.filestore.BaseFileEntry.file_open_read": ("self",),
     "devpi_server.filestore.BaseFileEntry.file_os_path": ("self",),

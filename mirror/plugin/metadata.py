@@ -111,6 +111,8 @@ class Metadata:
         """By the cheapest way that works. Raises Trouble, and Broken when the whole wheel proves it."""
         if entry.file_exists():
             return _of_file(entry)
+        if self._xom.is_replica():
+            return self._of_primary(entry)
         if stage.ixconfig["type"] != "mirror":
             raise Trouble(404, f"{entry.relpath} is not here any more")
         login = authorization(stage, entry.url)
@@ -128,6 +130,13 @@ class Metadata:
                 self._changed(entry.project)
         self._flights.join(Order(entry, entry.url, login)).complete()
         return _of_file(entry)
+
+    def _of_primary(self, entry: Any) -> bytes:
+        """The metadata file that the primary of this replica has, or makes."""
+        url = self._xom.config.primary_url.joinpath(f"{entry.relpath}.metadata").url
+        headers = self._xom.replica_thread.http.get_extra_headers(None)
+        with self._fetcher.stream(url, None, headers=headers) as answer:
+            return limited(answer.iter_raw(), wheels.LARGEST)
 
     def _of_upstream(self, entry: Any, login: str | None, offered: Offer) -> bytes:
         """The metadata file that the upstream has itself."""

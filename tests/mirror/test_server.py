@@ -61,7 +61,7 @@ def test_without_a_choice_devpi_gets_the_certificates_of_the_machine(
     bundle = tmp_path / "ca.pem"
     bundle.touch()
     monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
-    assert server.environment({"LANG": "C"}) == {"LANG": "C", "REQUESTS_CA_BUNDLE": str(bundle)}
+    assert server.environment({"LANG": "C"})["REQUESTS_CA_BUNDLE"] == str(bundle)
 
 
 def test_a_machine_without_certificates_changes_nothing(
@@ -69,7 +69,13 @@ def test_a_machine_without_certificates_changes_nothing(
 ) -> None:
     """A path to nowhere would be worse than devpi's own list."""
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "missing.pem"))
-    assert server.environment({"LANG": "C"}) == {"LANG": "C"}
+    assert "REQUESTS_CA_BUNDLE" not in server.environment({"LANG": "C"})
+
+
+def test_memory_that_threads_are_done_with_is_shared() -> None:
+    """glibc gives each thread a pool of its own: 450 MB instead of 290 after a hundred large pages."""
+    assert server.environment({"LANG": "C"})["MALLOC_ARENA_MAX"] == "2"
+    assert server.environment({"MALLOC_ARENA_MAX": "8"})["MALLOC_ARENA_MAX"] == "8"
 
 
 def test_serving_without_data_says_how_to_make_it(tmp_path: Path) -> None:
