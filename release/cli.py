@@ -72,7 +72,9 @@ def build(
     Build requirements and dependencies come from the company index. The same commit gives the same bytes.
     """
     from release import build as builder
+    from release import project as projects
 
+    projects.pyproject(project)  # without one there is nothing to build, whatever the index
     wanted = {builder.SDIST: sdist, builder.WHEEL: wheel}
     kinds = [kind for kind in wanted if wanted[kind]] or list(wanted)
     with _world(project, index) as world, console.working(f"Building {project.name}"):
@@ -101,10 +103,12 @@ def lock(project: Path, *, upgrade: bool, requirements: bool, index: str | None)
     Versions stay as they are as long as they fit; --upgrade moves them.
     """
     from release import lock as locks
+    from release import project as projects
 
     if requirements:
         click.echo("\n".join(locks.requirement_lines(project)))
         return
+    projects.pyproject(project)
     with _world(project, index) as world, console.working(f"Locking {project.name}"):
         changed = locks.renew(project, world, upgrade=upgrade)
     click.echo("\n".join(changed) or "pylock.toml fits: nothing has changed.")

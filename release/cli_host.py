@@ -61,7 +61,7 @@ def deploy(project: Path, target: str, version: str | None, index: str | None, *
     The newest version of the project is deployed when none is named. A version that does not become healthy
     leaves the old one serving.
     """
-    steps, agent = Steps(), _agent(target)
+    steps, agent = Steps(), _agent(project, target)
     import requests
 
     from release import config
@@ -154,7 +154,7 @@ def start(project: Path, target: str) -> None:
 
 def _ask(project: Path, target: str, command: str, **more: object) -> dict[str, Any]:
     """The agent's answer to a command that needs no more than the application's name."""
-    agent = _agent(target)
+    agent = _agent(project, target)
     from release import config
     from release import deploy as deploys
 
@@ -163,12 +163,15 @@ def _ask(project: Path, target: str, command: str, **more: object) -> dict[str, 
     return _converse(agent, deploys.request(command, settings.app, files.home(), **more), Steps())
 
 
-def _agent(target: str) -> "Conversation":
+def _agent(project: Path, target: str) -> "Conversation":
     """An agent on `target`, which gets ready while slow imports and the index take their time here."""
+    if target != "local":
+        from release import config
+
+        config.load(project).target(target)
+        raise PackhorseError(f"{target}: only the target local can be reached so far.", "Use: local")
     from release import transport
 
-    if target != "local":
-        raise PackhorseError(f"{target}: only the target local can be reached.", "Use: local")
     return transport.Local().open()
 
 

@@ -70,6 +70,8 @@ def _deploy(layout: Layout, data: dict[str, Any], session: Session) -> dict[str,
 
 
 def _status(layout: Layout, data: dict[str, Any], _session: Session) -> dict[str, Any]:
+    if not layout.folder.exists():
+        return report.nothing(layout)
     state.make_folders(layout)
     return report.status(layout, Circus(layout), data["by"])
 
@@ -87,6 +89,7 @@ def _logs(layout: Layout, data: dict[str, Any], session: Session) -> dict[str, A
 
 
 def _stop(layout: Layout, data: dict[str, Any], session: Session) -> dict[str, Any]:
+    state.deployed(layout)
     state.make_folders(layout)
     with lock.held(layout, "stop", data["by"]):
         session.step("drain", "Letting the processes finish")
@@ -96,10 +99,8 @@ def _stop(layout: Layout, data: dict[str, Any], session: Session) -> dict[str, A
 
 
 def _start(layout: Layout, data: dict[str, Any], session: Session) -> dict[str, Any]:
+    number = state.deployed(layout)
     state.make_folders(layout)
-    number = state.current(layout)
-    if number is None:
-        raise PackhorseError(f"{layout.app} has never been deployed here.", "Deploy it: release deploy")
     with lock.held(layout, "start", data["by"]):
         session.step("start", f"Starting release {number}")
         layout.stopped.unlink(missing_ok=True)

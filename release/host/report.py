@@ -25,11 +25,16 @@ def status(layout: Layout, circus: supervisor.Supervisor, by: str) -> dict[str, 
         note = error.message
     number = state.current(layout)
     if number is None:
-        return {"app": layout.app, "state": "none", "note": note, "processes": []}
+        return nothing(layout, note)
     processes = _processes(layout, circus, number) if circus.running() else []
     sound = processes and all(process["health"] == "healthy" for process in processes)
     what = "stopped" if layout.stopped.exists() else "running" if sound else "broken"
     return {**rollout.describe(layout, number), "state": what, "note": note, "processes": processes}
+
+
+def nothing(layout: Layout, note: str = "") -> dict[str, Any]:
+    """What `status` says before the first deploy."""
+    return {"app": layout.app, "state": "none", "note": note, "processes": []}
 
 
 def _processes(layout: Layout, circus: supervisor.Supervisor, number: int) -> list[dict[str, Any]]:
@@ -107,9 +112,7 @@ class _Reader:
 
 def _files(layout: Layout, number: int | None) -> dict[str, Path]:
     """Process type -> its log."""
-    wanted = state.current(layout) if number is None else number
-    if wanted is None:
-        raise PackhorseError(f"{layout.app} has never been deployed here.", "Deploy it: release deploy")
+    wanted = state.deployed(layout) if number is None else number
     if not state.is_ready(layout, wanted):
         known = ", ".join(map(str, state.numbers(layout)))
         raise PackhorseError(f"{layout.app} has no release {wanted} here.", f"The releases here are: {known}")

@@ -90,6 +90,14 @@ def current(layout: Layout) -> int | None:
         ) from error
 
 
+def deployed(layout: Layout) -> int:
+    """The same, for commands that need one. Raises PackhorseError before the first."""
+    number = current(layout)
+    if number is None:
+        raise PackhorseError(f"{layout.app} has never been deployed here.", "Deploy it: release deploy")
+    return number
+
+
 def switch(layout: Layout, number: int | None) -> None:
     """Make `number` the release that should run, in one step; None: none should."""
     current(layout)

@@ -4,8 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
+from packhorse.errors import PackhorseError
 from release import cli
 
 
@@ -32,3 +34,19 @@ def test_the_lock_is_printed_as_requirement_lines(tmp_path: Path) -> None:
     )
     shown = CliRunner().invoke(cli.cli, ["-C", str(tmp_path), "lock", "--requirements"]).output
     assert shown == f"flask==3.1 --hash=sha256:{digest}\n"
+
+
+@pytest.mark.parametrize("command", ["build", "lock"])
+def test_a_folder_without_a_project_is_named_before_a_missing_index(tmp_path: Path, command: str) -> None:
+    """Who stands in the wrong folder should not be sent to configure an index."""
+    arguments = ["-C", str(tmp_path), command]
+    done = CliRunner(env={"PACKHORSE_HOME": str(tmp_path)}).invoke(cli.cli, arguments)
+    assert isinstance(done.exception, PackhorseError)
+    assert "no pyproject.toml" in done.exception.message
+
+
+def test_a_misspelt_target_is_answered_with_the_nearest_name(tmp_path: Path) -> None:
+    """It costs a second look otherwise: which targets are there?"""
+    done = CliRunner().invoke(cli.cli, ["-C", str(tmp_path), "deploy", "locl"])
+    assert isinstance(done.exception, PackhorseError)
+    assert 'did you mean "local"' in done.exception.message

@@ -32,6 +32,15 @@ def test_a_folder_named_current_is_never_replaced(tmp_path: Path) -> None:
     assert layout.current.is_dir()
 
 
+def test_commands_that_need_a_release_say_that_there_is_none(tmp_path: Path) -> None:
+    """`release stop` of something that was never deployed must not claim success."""
+    layout = a_layout(tmp_path)
+    with pytest.raises(PackhorseError, match="never been deployed here"):
+        state.deployed(layout)
+    state.switch(layout, 3)
+    assert state.deployed(layout) == 3
+
+
 def test_values_are_readable_by_their_owner_only(tmp_path: Path) -> None:
     """They may be secrets."""
     layout = a_layout(tmp_path)
