@@ -17,6 +17,7 @@ import os
 import re
 import secrets
 import shutil
+import threading
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -66,6 +67,7 @@ class PageStore:
         self._folder = folder
         self._clock = clock
         self._lock_path = folder / LOCK
+        self._held = threading.local()  # what a commit sets off in its own thread must not wait for itself
 
     def empty(self) -> None:
         """Forget all pages: what was true when they were rendered is not known."""
@@ -166,11 +168,17 @@ class PageStore:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[int]:
+        held: int | None = getattr(self._held, "descriptor", None)
+        if held is not None:
+            yield held
+            return
         descriptor = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
+            self._held.descriptor = descriptor
             yield descriptor
         finally:
+            self._held.descriptor = None
             os.close(descriptor)
 
     def _next_mtime(self, lock: int, place: Place) -> int:

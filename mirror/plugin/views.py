@@ -10,6 +10,7 @@ from math import inf
 from typing import Any
 
 from devpi_server.keyfs_types import FilePathInfo, RelPath
+from devpi_server.log import threadlog
 from devpi_server.mirror import MirrorCustomizer
 from devpi_server.model import SimplelinkMeta, StageCustomizer, apply_filter_iter
 from devpi_server.normalized import normalize_name
@@ -101,11 +102,20 @@ class ProjectPages:
         place = Place(context.stage.name, str(project))
         kept = self._store.read(place, form.suffix, stale=True) if self._may_keep else None
         page = kept or self._make(place, form)
-        if freshness.age is None and freshness.until > time.time() + 1:
-            self._store.move(place, fresh=True)
-            if freshness.until < inf:
-                self._expiry.expect(place, freshness.until)
+        self._publish(place, freshness)
         return _answer(request, form, page, freshness.age)
+
+    def _publish(self, place: Place, freshness: Freshness) -> None:
+        """From now on it is served without a question, as long as the upstream's word counts."""
+        if freshness.age is not None or freshness.until <= time.time() + 1:
+            return
+        try:
+            self._store.move(place, fresh=True)
+        except OSError as error:
+            threadlog.error("the page of %s is not published: %s", place, error)
+            return
+        if freshness.until < inf:
+            self._expiry.expect(place, freshness.until)
 
     def to_page(self, context: Any, request: Any) -> Any:  # noqa: ARG002 (pyramid's signature)
         """Where the page is, for those who ask elsewhere or for an unusual spelling."""
@@ -141,9 +151,15 @@ class ProjectPages:
         packed = gzip.compress(content, mtime=0)
         files = {form.kind: content, f"{form.kind}.gz": packed}
         serial = self._xom.keyfs.tx.at_serial
-        mtime = self._store.keep(
-            place, files, is_true=lambda: self._may_keep and self._unchanged(stage, place.project, serial)
-        )
+        try:
+            mtime = self._store.keep(
+                place,
+                files,
+                is_true=lambda: self._may_keep and self._unchanged(stage, place.project, serial),
+            )
+        except OSError as error:  # a full disk is no reason to refuse what is in memory
+            threadlog.error("the page of %s is not kept: %s", place, error)
+            mtime = int(time.time())
         return Kept(files[form.suffix], mtime)
 
     def _shown(self, stage: Any, project: str) -> ProjectFacts:

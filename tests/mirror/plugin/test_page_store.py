@@ -90,6 +90,14 @@ def test_no_page_appears_while_a_write_commits(store: PageStore) -> None:
     assert order == ["committed", "asked"]
 
 
+def test_what_a_commit_sets_off_does_not_wait_for_the_commit(store: PageStore) -> None:
+    """A listener that drops a page would otherwise stop the server for good."""
+    keep(store, OTHER)
+    with store.changing(["demo"]):
+        store.drop("other")
+    assert store.read(OTHER, ".json", stale=True) is None
+
+
 def test_two_pages_of_a_place_never_share_second_and_size(store: PageStore, tmp_path: Path) -> None:
     """nginx's ETag is made of these two; the clock stands still here, and a restart changes nothing."""
     etags = []
