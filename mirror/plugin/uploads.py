@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -90,7 +91,7 @@ class Uploads(PrivateStage):
                 requires_python=versiondata.get("requires_python") or None,
                 yanked=versiondata.get(YANKED, False),
                 size=entry.file_size() if entry.file_exists() else None,
-                upload_time=_upload_time(entry.last_modified),
+                upload_time=upload_time(entry.last_modified),
                 core_metadata=_metadata_hash(entry) if link.basename.endswith(".whl") else False,
             )
 
@@ -106,8 +107,13 @@ def _metadata_hash(entry: Any) -> dict[str, str] | bool:
         return False
 
 
-def _upload_time(last_modified: str | None) -> str | None:
-    """As PEP 700 wants it. devpi keeps the time of the upload through pushes and exports."""
-    if last_modified is None:
+def upload_time(last_modified: str | None) -> str | None:
+    """As PEP 700 wants it. devpi keeps the time of the upload through pushes and exports.
+
+    What was pushed from a mirror has what the upstream called Last-Modified, which may be anything.
+    """
+    try:
+        moment = parsedate_to_datetime(last_modified or "")
+    except ValueError:
         return None
-    return parsedate_to_datetime(last_modified).strftime("%Y-%m-%dT%H:%M:%S.000000Z")
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000000Z")
