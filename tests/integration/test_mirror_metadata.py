@@ -100,11 +100,15 @@ def test_thirty_different_ones_are_fetched_side_by_side_over_kept_connections(mi
 
 
 @pytest.mark.parametrize("fault", ["garbage", "no-metadata", "two-metadata", "cut", "bomb"])
-def test_a_broken_wheel_has_no_metadata_and_is_read_once(mirrored: Mirrored, fault: str) -> None:
+def test_a_broken_wheel_has_no_metadata_is_read_once_and_no_longer_advertised(
+    mirrored: Mirrored, fault: str
+) -> None:
     """The whole file proves it, its hash is right; after that nobody is asked again."""
     dist = broken_wheel(f"broken-{fault}", "1.0", fault)
     (url,) = mirrored.publish(dist)
+    assert mirrored.entry(dist)["core-metadata"] is True
     assert _get(f"{url}.metadata").status_code == 404
+    assert "core-metadata" not in mirrored.entry(dist)
     mirrored.upstream.forget()
     assert _get(f"{url}.metadata").status_code == 404
     assert mirrored.upstream.requests == []
