@@ -13,7 +13,8 @@ from pyramid.response import Response
 
 from mirror.plugin import respond
 from mirror.plugin.fetch import Fetcher, Trouble, authorization
-from mirror.plugin.flights import Flight, Flights, Keeper, Order
+from mirror.plugin.flights import Flight, Flights, Order
+from mirror.plugin.keeper import Keeper
 from mirror.plugin.metadata import Metadata
 from mirror.plugin.metadata_store import MetadataStore
 

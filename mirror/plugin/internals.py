@@ -82,7 +82,7 @@ TOUCHED: Mapping[str, Row] = {
     "devpi_server.main.XOM.new_http_client": ("component_name",),
     "devpi_server.mirror.MirrorStage.mirror_url": None,
     "devpi_server.mirror.MirrorStage.mirror_url_authorization_header": None,
-    # downloads kept in devpi's storage: flights.py
+    # downloads kept in devpi's storage: keeper.py
     "devpi_server.filestore.BaseFileEntry._hash_spec": None,
     "devpi_server.filestore.BaseFileEntry.file_set_content": ("last_modified", "hash_spec", "hashes"),
     "devpi_server.filestore.BaseFileEntry.file_set_content_no_meta": ("hashes",),
