@@ -86,6 +86,12 @@ def stored(project: ProjectFacts, **about: Any) -> dict[str, Any]:
     }
 
 
+def is_about(value: Mapping[str, Any], **about: Any) -> bool:
+    """Whether `stored` made the value and was told this first (in this order); reads no more of it."""
+    begin = json.dumps({"format": FORMAT, "about": about}, separators=(",", ":")).removesuffix("}}")
+    return str(value.get(STORED, "")).startswith((f"{begin}}}", f"{begin},"))
+
+
 def is_whole(value: Mapping[str, Any]) -> bool:
     """Whether `stored` of this format made a PROJSIMPLELINKS value."""
     return str(value.get(STORED, "")).startswith(f'{{"format":{FORMAT},')

@@ -118,7 +118,7 @@ class Mirror(MirrorStage):
         if self.xom.is_replica():
             return self._refresh_replica(project, value)
         times = self.cache_retrieve_times
-        if facts.is_whole(value) and not self._is_expired(project):
+        if self._is_fresh(project, value):
             return Freshness(times.get_timestamp(project) + self.cache_expiry)
         if not self._is_gone(project):
             try:
@@ -148,10 +148,10 @@ class Mirror(MirrorStage):
         """Ask the upstream; afterwards it is stored what it said, or that it has no such project."""
         with self.keyfs.read_transaction(allow_reuse=True):
             value = self.key_projsimplelinks(project).get()
-        if self._is_gone(project) or (facts.is_whole(value) and not self._is_expired(project)):
+        if self._is_gone(project) or self._is_fresh(project, value):
             return  # another asked between the look at what is stored and this question
         old, about = facts.load(project, value)
-        page_url = self.mirror_url_without_auth.joinpath(project).asdir().url
+        page_url = self._page_url(project)
         # What another upstream said (mirror_url was changed) is no base to compare with.
         same_page = about is not None and about["page"] == page_url
         etag = (self.cache_retrieve_times.get_etag(project) or value.get("etag")) if same_page else None
@@ -214,6 +214,13 @@ class Mirror(MirrorStage):
             raise Trouble(503, error.msg) from error
         age = self._age(project, value) if links.stale and self._is_expired(project) else None
         return Freshness(time.time() + 1 if age else time.time() + self.cache_expiry, age)
+
+    def _page_url(self, project: str) -> str:
+        return str(self.mirror_url_without_auth.joinpath(project).asdir().url)
+
+    def _is_fresh(self, project: str, value: Mapping[str, Any]) -> bool:
+        """Whether the upstream (the present one, not one that mirror_url named before) said it lately."""
+        return not self._is_expired(project) and facts.is_about(value, page=self._page_url(project))
 
     def _is_expired(self, project: str) -> bool:
         return bool(self.cache_retrieve_times.is_expired(project, self.cache_expiry))

@@ -52,6 +52,16 @@ def test_what_devpi_stored_without_us_is_read_as_far_as_it_goes() -> None:
     assert not facts.is_whole(value)
 
 
+def test_what_a_value_is_about_can_be_asked_without_reading_it() -> None:
+    """On every request; another page that begins alike is another page."""
+    value = facts.stored(DEMO, page="https://example.com/simple/demo/", fetched=1)
+    assert facts.is_about(value, page="https://example.com/simple/demo/")
+    assert facts.is_about(value, page="https://example.com/simple/demo/", fetched=1)
+    assert not facts.is_about(value, page="https://example.com/simple/")
+    assert not facts.is_about(value, page="https://example.com/simple/demo/", fetched=12)
+    assert not facts.is_about({"links": []}, page="https://example.com/simple/demo/")
+
+
 def test_another_format_counts_as_stored_without_us() -> None:
     """A later version of the plugin must be able to change what it stores."""
     value = facts.stored(DEMO)
