@@ -27,7 +27,7 @@ demo-stop: ## stop what `make demo` started; its state stays in .packhorse/
 
 test: $(VENV)/.installed ## run the whole suite, unit and integration
 	@$(BIN)/python tests/debian.py
-	$(BIN)/pytest $(TESTS)
+	$(BIN)/pytest --numprocesses auto --dist loadfile $(TESTS)
 
 lint: $(VENV)/.installed ## format check, ruff, mypy strict, import-linter
 	$(BIN)/ruff format --check .
