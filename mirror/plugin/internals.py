@@ -74,7 +74,6 @@ TOUCHED: Mapping[str, Row] = {
     "devpi_server.views.INSTALLER_USER_AGENT": None,
     "devpi_server.views.apiresult": ("code", "message"),
     "devpi_server.views.abort_if_invalid_project": ("request", "project"),
-    "devpi_server.views.tween_request_logging": None,
     # how devpi connects to upstreams: fetch.py
     "devpi_server.httpclient.HTTPClient._ssl_context": None,
     "devpi_server.httpclient.OfflineHTTPClient": None,

@@ -1,11 +1,9 @@
 """The project pages of every index: from the store when they are there, else made, kept and served."""
 
 import gzip
-import re
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from email.utils import formatdate
+from dataclasses import replace
 from math import inf
 from typing import Any
 
@@ -17,38 +15,16 @@ from devpi_server.normalized import normalize_name
 from devpi_server.views import INSTALLER_USER_AGENT, abort_if_invalid_project
 from pyramid.httpexceptions import HTTPFound, HTTPNotAcceptable, HTTPNotFound
 from pyramid.response import Response
-from pyramid.tweens import INGRESS
 
-from mirror.plugin import facts, negotiate, pages
+from mirror.plugin import facts, negotiate, page_answer, pages
 from mirror.plugin.expiry import Expiry
 from mirror.plugin.facts import FileFacts, ProjectFacts
 from mirror.plugin.fetch import Trouble
 from mirror.plugin.mirrors import Freshness
+from mirror.plugin.page_answer import Form
 from mirror.plugin.page_store import Kept, PageStore, Place
 
-PAGE = re.compile(r"/([^/+]+/[^/+]+)/\+simple/([a-z0-9-]+)/")
-STALE = "X-Packhorse-Stale"  # seconds since the upstream last confirmed what is shown
-# Clients keep a page and ask each time whether it still is the one: a page never outlives an upload.
-CACHE_CONTROL = "no-cache"
-OUTERMOST = "devpi_server.views.tween_request_logging"  # of the tweens of devpi
-VARY = "Accept, Accept-Encoding"
 Advertised = Callable[[FileFacts], Any]
-
-
-@dataclass(frozen=True)
-class Form:
-    """How a page is to be written for one client."""
-
-    content_type: str
-    gzip: bool
-
-    @property
-    def kind(self) -> str:
-        return ".json" if self.content_type == negotiate.JSON else ".html"
-
-    @property
-    def suffix(self) -> str:
-        return self.kind + (".gz" if self.gzip else "")
 
 
 class ProjectPages:
@@ -63,7 +39,7 @@ class ProjectPages:
         self._may_keep = not xom.config.offline_mode
 
     def install(self, pyramid_config: Any) -> None:
-        """Add our routes in front of devpi's, and the tween in front of everything."""
+        """Add our routes in front of devpi's."""
         simple = "/{user:[^+/]+}/{index:[^+/]+}/+simple/{project:[^+/]+}"
         for name, pattern in (("packhorse page", f"{simple}/"), ("packhorse page without slash", simple)):
             pyramid_config.add_route(name, pattern, request_method=("GET", "HEAD"))
@@ -76,17 +52,6 @@ class ProjectPages:
         )
         pyramid_config.add_view(self.to_page, route_name="packhorse installer")
         pyramid_config.add_exception_view(self.trouble, context=Trouble)
-        pyramid_config.registry["packhorse pages"] = self
-        pyramid_config.add_tween("mirror.plugin.views.kept_page_tween", under=INGRESS, over=OUTERMOST)
-
-    def kept(self, request: Any) -> Any:
-        """The answer from the store alone, None when it takes more; no transaction, no routing."""
-        asked = PAGE.fullmatch(request.path_info) if request.method in {"GET", "HEAD"} else None
-        if asked is None or "HTTP_X_DEVPI_REPLICA_UUID" in request.environ:
-            return None  # replicas need the serial that devpi's tweens add
-        form = _form(request)
-        page = form and self._store.read(Place(asked[1], asked[2]), form.suffix)
-        return _answer(request, form, page) if form and page else None
 
     def page(self, context: Any, request: Any) -> Any:
         """GET /user/index/+simple/project/."""
@@ -97,7 +62,8 @@ class ProjectPages:
             return self.to_page(context, request)
         form = _form(request)
         if form is None:
-            return HTTPNotAcceptable(f"Accept one of {', '.join(negotiate.OFFERS)}.", headers={"Vary": VARY})
+            offers = ", ".join(negotiate.OFFERS)
+            return HTTPNotAcceptable(f"Accept one of {offers}.", headers={"Vary": page_answer.VARY})
         freshness = self._refresh(context.stage, project)
         place = Place(context.stage.name, str(project))
         kept = self._store.read(place, form.suffix, stale=True) if self._may_keep else None
@@ -194,12 +160,6 @@ class ProjectPages:
             return all(_last_serial(connection, path) <= serial for path in _sources(stage, project))
 
 
-def kept_page_tween(handler: Callable[[Any], Any], registry: Any) -> Callable[[Any], Any]:
-    """Answers from the store before anything else runs."""
-    project_pages: ProjectPages = registry["packhorse pages"]
-    return lambda request: project_pages.kept(request) or handler(request)
-
-
 def _sources(stage: Any, project: str) -> Iterable[str]:
     """devpi's keys that decide about a page."""
     for base in stage.sro():
@@ -230,30 +190,11 @@ def _filtered(stage: Any, said: ProjectFacts) -> ProjectFacts:
 
 
 def _form(request: Any) -> Form | None:
-    content_type = negotiate.content_type(request.environ.get("HTTP_ACCEPT"), request.GET.get("format"))
-    packed = negotiate.takes_gzip(request.environ.get("HTTP_ACCEPT_ENCODING"))
-    return Form(content_type, packed) if content_type else None
+    environ = request.environ
+    accepted = environ.get("HTTP_ACCEPT"), environ.get("HTTP_ACCEPT_ENCODING")
+    return page_answer.form(*accepted, request.GET.get("format"))
 
 
 def _answer(request: Any, form: Form, page: Kept, age: float | None = None) -> Any:
-    headers = [("ETag", page.etag), ("Cache-Control", CACHE_CONTROL), ("Vary", VARY)]
-    headers.append(("Last-Modified", formatdate(page.mtime, usegmt=True)))
-    if age is not None:
-        headers.append((STALE, str(int(age))))
-    if _has_it(request.environ, page):
-        return Response(status=304, headerlist=headers)
-    charset = "" if form.content_type == negotiate.JSON else "; charset=utf-8"
-    headers.append(("Content-Type", form.content_type + charset))
-    headers.append(("Content-Length", str(len(page.content))))
-    if form.gzip:
-        headers.append(("Content-Encoding", "gzip"))
-    body = b"" if request.method == "HEAD" else page.content
-    return Response(status=200, headerlist=headers, app_iter=[body])
-
-
-def _has_it(environ: dict[str, Any], page: Kept) -> bool:
-    """Whether the client's copy is this page (RFC 9110, 13.1.2; for GET a weak comparison will do)."""
-    stated = environ.get("HTTP_IF_NONE_MATCH")
-    if stated is not None:
-        return stated.strip() == "*" or page.etag in re.findall(r'"[^"]*"', stated)
-    return bool(environ.get("HTTP_IF_MODIFIED_SINCE") == formatdate(page.mtime, usegmt=True))
+    answer = page_answer.answer(request.environ, form, page, age)
+    return Response(status=answer.status, headerlist=answer.headers, app_iter=[answer.body])
