@@ -18,30 +18,36 @@ def devpi(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterab
     return [b"from devpi"]
 
 
-def asked(tmp_path: Path, **environ: str) -> tuple[str, dict[str, str], bytes]:
-    """The answer to a request for a page that is kept, in JSON unless `environ` says otherwise."""
+@pytest.fixture
+def store(tmp_path: Path) -> PageStore:
+    """One JSON page is kept."""
     store = PageStore(tmp_path / "pages")
     store.empty()
     store.keep(Place("company/dev", "flask"), {".json": b"{}", ".json.gz": b"packed"}, is_true=lambda: True)
     store.move(Place("company/dev", "flask"), fresh=True)
+    return store
+
+
+def asked(store: PageStore, **environ: str) -> tuple[str, dict[str, str], bytes]:
+    """The answer to a request for the page, in JSON unless `environ` says otherwise."""
     said: list[Any] = []
     request = {"REQUEST_METHOD": "GET", "PATH_INFO": PATH, "HTTP_ACCEPT": JSON, **environ}
     body = KeptPages(devpi, store)(request, lambda *answer: said.extend(answer))
     return said[0], dict(said[1]), b"".join(body)
 
 
-def test_a_kept_page_is_answered_in_the_form_that_was_asked_for(tmp_path: Path) -> None:
+def test_a_kept_page_is_answered_in_the_form_that_was_asked_for(store: PageStore) -> None:
     """This is nearly all of the traffic."""
-    status, headers, body = asked(tmp_path)
+    status, headers, body = asked(store)
     assert (status, headers["Content-Type"], headers["Content-Length"], body) == ("200 OK", JSON, "2", b"{}")
-    _, headers, body = asked(tmp_path, HTTP_ACCEPT_ENCODING="gzip, deflate")
+    _, headers, body = asked(store, HTTP_ACCEPT_ENCODING="gzip, deflate")
     assert (headers["Content-Encoding"], body) == ("gzip", b"packed")
 
 
-def test_a_client_that_has_it_is_told_so(tmp_path: Path) -> None:
+def test_a_client_that_has_it_is_told_so(store: PageStore) -> None:
     """pip and uv ask each time."""
-    etag = asked(tmp_path)[1]["ETag"]
-    status, headers, body = asked(tmp_path, HTTP_IF_NONE_MATCH=f'W/{etag}, "other"')
+    etag = asked(store)[1]["ETag"]
+    status, headers, body = asked(store, HTTP_IF_NONE_MATCH=f'W/{etag}, "other"')
     assert (status, headers["ETag"], body) == ("304 Not Modified", etag, b"")
 
 
@@ -58,12 +64,12 @@ def test_a_client_that_has_it_is_told_so(tmp_path: Path) -> None:
         {"HTTP_X_DEVPI_REPLICA_UUID": "1234"},
     ],
 )
-def test_everything_else_is_devpis(tmp_path: Path, environ: dict[str, str]) -> None:
+def test_everything_else_is_devpis(store: PageStore, environ: dict[str, str]) -> None:
     """Writes, redirects, pages that are not kept, forms that we have not, replicas."""
-    assert asked(tmp_path, **environ)[2] == b"from devpi"
+    assert asked(store, **environ)[2] == b"from devpi"
 
 
-def test_head_has_the_headers_and_no_body(tmp_path: Path) -> None:
+def test_head_has_the_headers_and_no_body(store: PageStore) -> None:
     """RFC 9110, 9.3.2."""
-    _, headers, body = asked(tmp_path, REQUEST_METHOD="HEAD")
+    _, headers, body = asked(store, REQUEST_METHOD="HEAD")
     assert (headers["Content-Length"], body) == ("2", b"")
