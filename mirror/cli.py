@@ -2,7 +2,6 @@
 
 import os
 import sys
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,7 +41,7 @@ Completion of commands and options, for bash (zsh and fish likewise):
     show_envvar=True,
     help="The settings  [default: ./mirror.toml, else $PACKHORSE_HOME/mirror.toml; neither is needed]",
 )
-@click.version_option(version("packhorse"), message="packhorse %(version)s")
+@click.version_option(package_name="packhorse", message="packhorse %(version)s")
 @click.pass_context
 def cli(context: click.Context, path: Path | None) -> None:
     context.obj = path

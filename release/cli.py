@@ -2,7 +2,6 @@
 
 import dataclasses
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     show_envvar=True,
     help="Folder of the project, with its pyproject.toml and release.toml.",
 )
-@click.version_option(version("packhorse"), message="packhorse %(version)s")
+@click.version_option(package_name="packhorse", message="packhorse %(version)s")
 @click.pass_context
 def cli(context: click.Context, project: Path) -> None:
     """Build a Python project, upload it to the company index, and run it on your servers.
