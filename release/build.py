@@ -66,7 +66,7 @@ def build(folder: Path, outdir: Path, kinds: Iterable[str], world: World) -> Res
     """
     project.pyproject(folder)
     commands = _procfile(folder)
-    index.require(world.index_url, world.session)
+    index.require(world.index_url, world.get)
     lock_is_new = not (folder / lockfile.NAME).exists()
     locked = lock.committed(folder, world)
     source = project.source(folder, world.run)
@@ -76,7 +76,7 @@ def build(folder: Path, outdir: Path, kinds: Iterable[str], world: World) -> Res
         stamped = {procfile.NAME: commands, lockfile.NAME: locked, artifact.MANIFEST: manifest.encode()}
         built = [_stamp(path, Path(scratch, "stamped"), stamped, source.epoch, folder) for path in made]
         digests = {item.path.name: item.sha256 for item in built}
-        index.missing(world.index_url, manifest.name, digests, world.session)
+        index.missing(world.index_url, manifest.name, digests, world.get)
         published = [_publish(item, outdir) for item in built]
     return Result(manifest, published, folder / lockfile.NAME, lock_is_new)
 

@@ -1,7 +1,6 @@
 """Command lines in, one call each, results out: the `release` command."""
 
 import dataclasses
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +10,6 @@ from packhorse import console, files
 from release import cli_host, options
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from release.world import World
 
 
@@ -76,7 +73,8 @@ def build(
     projects.pyproject(project)  # without one there is nothing to build, whatever the index
     wanted = {builder.SDIST: sdist, builder.WHEEL: wheel}
     kinds = [kind for kind in wanted if wanted[kind]] or list(wanted)
-    with _world(project, index) as world, console.working(f"Building {project.name}"):
+    world = _world(project, index)
+    with console.working(f"Building {project.name}"):
         result = builder.build(project, outdir or project / "dist", kinds, world)
     if result.lock_is_new:
         click.echo(f"{result.lock} is new: commit it.", err=True)
@@ -108,7 +106,8 @@ def lock(project: Path, *, upgrade: bool, requirements: bool, index: str | None)
         click.echo("\n".join(locks.requirement_lines(project)))
         return
     projects.pyproject(project)
-    with _world(project, index) as world, console.working(f"Locking {project.name}"):
+    world = _world(project, index)
+    with console.working(f"Locking {project.name}"):
         changed = locks.renew(project, world, upgrade=upgrade)
     click.echo("\n".join(changed) or "pylock.toml fits: nothing has changed.")
 
@@ -139,7 +138,8 @@ def upload(
     from release import upload as uploader
 
     paths = artifacts or uploader.last_built(outdir or project / "dist")
-    with _world(project, index) as world, console.working(f"Uploading to {world.index_url}"):
+    world = _world(project, index)
+    with console.working(f"Uploading to {world.index_url}"):
         done = uploader.upload(paths, lambda: credentials.of_user(world, username), world)
     if as_json:
         console.emit_json(
@@ -152,18 +152,13 @@ def upload(
             )
 
 
-@contextmanager
-def _world(project: Path, index: str | None) -> "Iterator[World]":
-    import requests
-
+def _world(project: Path, index: str | None) -> "World":
     from packhorse import process
     from release import config
     from release.world import World
 
     home = files.home()
-    url = config.index_url(config.load(project, index=index), home)
-    with requests.Session() as session:
-        yield World(url, home, process.run, session)
+    return World(config.index_url(config.load(project, index=index), home), home, process.run)
 
 
 def _short(path: Path) -> Path:

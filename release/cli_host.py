@@ -62,8 +62,6 @@ def deploy(project: Path, target: str, version: str | None, index: str | None, *
     leaves the old one serving.
     """
     steps, agent = Steps(), _agent(project, target)
-    import requests
-
     from release import config
     from release import deploy as deploys
     from release import index as indexes
@@ -71,8 +69,7 @@ def deploy(project: Path, target: str, version: str | None, index: str | None, *
     settings = config.load(project, index=index)
     where, home = config.index_url(settings, files.home()), files.home()
     wanted = deploys.parse(version or config.project_name(project))
-    with requests.Session() as session:
-        found = deploys.artifact(indexes.files(where, wanted.project, session), wanted, where)
+    found = deploys.artifact(indexes.files(where, wanted.project, indexes.get), wanted, where)
     request = deploys.deploy_request(settings, settings.target(target), found, where, home)
     result = _converse(agent, request, steps)
     if as_json:

@@ -1,8 +1,12 @@
 """A project's name in, the files that the company index shows for it out (PEP 503, PEP 691)."""
 
-from collections.abc import Mapping
+import http.client
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 from urllib.parse import urljoin
 
 from packaging.utils import canonicalize_name
@@ -10,11 +14,8 @@ from packaging.utils import canonicalize_name
 from packhorse.errors import PackhorseError
 from release import config
 
-if TYPE_CHECKING:
-    import requests
-
 JSON = "application/vnd.pypi.simple.v1+json"
-TIMEOUT = (5.0, 60.0)  # seconds to connect, and to wait for a byte: a cold page comes from the upstream
+TIMEOUT = 60.0  # seconds without a byte: a cold page comes from the upstream
 
 
 @dataclass(frozen=True)
@@ -31,41 +32,63 @@ class File:
     yanked: bool = False
 
 
-class Session(Protocol):
-    """The part of requests.Session that is used here."""
+@dataclass(frozen=True)
+class Answer:
+    """What a server said, after redirects: an HTTP status of any kind, and all of the body."""
 
-    def get(
-        self, url: str, *, headers: Mapping[str, str], timeout: tuple[float, float]
-    ) -> "requests.Response":
-        """GET `url`."""
+    url: str
+    status: int
+    reason: str = ""
+    content_type: str = ""
+    body: bytes = b""
 
 
-def files(index: str, project: str, session: Session) -> list[File]:
+Get = Callable[[str, str], Answer]
+"""GET the URL, asking for the content type. Raises OSError, HTTPException. Tests pass a fake."""
+
+
+def get(url: str, accept: str) -> Answer:
+    """Over the network, as `Get` says.
+
+    urllib and not requests: it trusts the certificates that this machine trusts, a company's own
+    among them, and is loaded 0.1 s sooner, which is a tenth of a deploy.
+    """
+    request = urllib.request.Request(url, headers={"Accept": accept})  # noqa: S310 (config lets http and https in)
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310 (as above)
+            content_type = answer.headers.get_content_type()
+            return Answer(answer.url, answer.status, answer.reason, content_type, answer.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            return Answer(error.url or url, error.code, str(error.reason))
+
+
+def files(index: str, project: str, get: Get) -> list[File]:
     """Every file that `index` (https://host/user/name) shows for `project`, [] when it knows no such project.
 
     devpi shows an upstream project of the same name until the first upload: such files are not
     `own`. Raises PackhorseError when the index cannot be reached, does not exist or does not speak JSON.
     """
-    page = _get(f"{config.simple_url(index)}{canonicalize_name(project)}/", index, session)
-    if page.status_code == 404:
-        require(index, session)
+    page = _ask(f"{config.simple_url(index)}{canonicalize_name(project)}/", index, get)
+    if page.status == 404:
+        require(index, get)
         return []
-    if not page.ok:
+    if page.status != 200:
         raise _answered(index, page)
-    if page.headers.get("content-type", "").partition(";")[0] != JSON:
+    if page.content_type != JSON:
         raise PackhorseError(
-            f"{page.url} does not speak JSON (PEP 691), it answered {page.headers.get('content-type')}.",
+            f"{page.url} does not speak JSON (PEP 691), it answered {page.content_type}.",
             f"Check that {index} is an index of devpi, such as https://pypi.example.com/company/dev.",
         )
-    return [_file(entry, index, page.url) for entry in page.json()["files"]]
+    return [_file(entry, index, page.url) for entry in json.loads(page.body)["files"]]
 
 
-def missing(index: str, project: str, digests: Mapping[str, str], session: Session) -> set[str]:
+def missing(index: str, project: str, digests: Mapping[str, str], get: Get) -> set[str]:
     """Which of the files `digests` (filename -> sha256) do not lie on `index` itself yet.
 
     Raises PackhorseError when one lies there with other content.
     """
-    there = {file.filename: file.sha256 for file in files(index, project, session) if file.own}
+    there = {file.filename: file.sha256 for file in files(index, project, get) if file.own}
     for filename, sha256 in digests.items():
         if there.get(filename, sha256) != sha256:
             raise PackhorseError(
@@ -83,40 +106,37 @@ def _file(entry: dict[str, Any], index: str, page: str) -> File:
     return File(entry["filename"], url, entry["hashes"].get("sha256"), own, yanked)
 
 
-def require(index: str, session: Session) -> None:
+def require(index: str, get: Get) -> None:
     """Make sure that `index` is there before long work starts. Raises PackhorseError when it is not."""
     # no_projects: devpi would list every project of the index, in time that grows with it.
-    answer = _get(f"{index}?no_projects=", index, session, accept="application/json")
-    if answer.status_code == 404:
+    answer = _ask(f"{index}?no_projects=", index, get, accept="application/json")
+    if answer.status == 404:
         raise PackhorseError(
             f"There is no index {index}.",
             "Check index in release.toml, --index and $RELEASE_INDEX; `mirror init` makes company/dev.",
         )
-    if not answer.ok:
+    if answer.status != 200:
         raise _answered(index, answer)
 
 
-def _get(url: str, index: str, session: Session, accept: str = JSON) -> "requests.Response":
-    import requests
-
+def _ask(url: str, index: str, get: Get, accept: str = JSON) -> Answer:
     try:
-        return session.get(url, headers={"Accept": accept}, timeout=TIMEOUT)
-    except requests.RequestException as error:
+        return get(url, accept)
+    except (OSError, http.client.HTTPException) as error:
         raise PackhorseError(
             f"The index {index} cannot be reached: {_reason(error)}",
             "Start it (`mirror serve` for the mirror of this machine), or correct index in release.toml.",
         ) from error
 
 
-def _answered(index: str, answer: "requests.Response") -> PackhorseError:
+def _answered(index: str, answer: Answer) -> PackhorseError:
     return PackhorseError(
-        f"The index {index} answered {answer.status_code} {answer.reason} at {answer.url}.",
+        f"The index {index} answered {answer.status} {answer.reason} at {answer.url}.",
         "Look at the log of the index; when its upstream is the trouble, try again in a moment.",
     )
 
 
 def _reason(error: BaseException) -> str:
-    """The cause at the bottom ("Connection refused"), without the layers of urllib3 around it."""
-    while error.__cause__ or error.__context__:
-        error = error.__cause__ or error.__context__ or error
-    return getattr(error, "strerror", None) or str(error)
+    """The cause in words ("Connection refused"), without the layer of urllib around it."""
+    cause = getattr(error, "reason", error)
+    return getattr(cause, "strerror", None) or str(cause) or type(cause).__name__

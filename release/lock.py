@@ -45,7 +45,7 @@ def committed(folder: Path, world: World) -> bytes:
 def renew(folder: Path, world: World, *, upgrade: bool) -> list[str]:
     """Write the lock that fits the project in `folder` now; one line per package that has changed."""
     path = folder / lockfile.NAME
-    index.require(world.index_url, world.session)
+    index.require(world.index_url, world.get)
     kept = None if upgrade or not path.exists() else path.read_bytes()
     text = resolve(project.wanted(folder, world), kept, world)
     old = lockfile.parse(path.read_bytes(), str(path)) if path.exists() else None

@@ -43,7 +43,7 @@ def upload(paths: Iterable[Path], credentials: Callable[[], Credentials], world:
     for path in sorted(paths):
         name = artifact.read(path).manifest.name
         digests[path] = hashlib.sha256(path.read_bytes()).hexdigest()
-        new |= index.missing(world.index_url, name, {path.name: digests[path]}, world.session)
+        new |= index.missing(world.index_url, name, {path.name: digests[path]}, world.get)
     waiting = [path for path in digests if path.name in new]
     if waiting:
         _check(waiting, world)

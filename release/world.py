@@ -14,7 +14,7 @@ class World:
     index_url: str
     home: Path
     run: process.Runner
-    session: index.Session
+    get: index.Get = index.get
 
     @property
     def environment(self) -> dict[str, str]:

@@ -96,12 +96,9 @@ class Host:
 
     def request(self, version: str) -> dict[str, Any]:
         """The request that a deploy sends to the agent."""
-        import requests
-
         settings = config.load(self.project)
-        with requests.Session() as session:
-            wanted = deploy.parse(f"{NAME}=={version}")
-            found = deploy.artifact(index.files(self.served.index, NAME, session), wanted, self.served.index)
+        wanted = deploy.parse(f"{NAME}=={version}")
+        found = deploy.artifact(index.files(self.served.index, NAME, index.get), wanted, self.served.index)
         return deploy.deploy_request(settings, settings.target("local"), found, self.served.index, self.home)
 
     def agent(self, request: Mapping[str, Any]) -> "subprocess.Popen[str]":

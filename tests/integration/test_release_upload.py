@@ -27,11 +27,10 @@ def project(mirror_server: Mirror, tmp_path_factory: pytest.TempPathFactory) -> 
 def test_the_index_has_the_very_bytes_that_were_built(project: Path, mirror_server: Mirror) -> None:
     """Read back from the index itself, not from what twine said."""
     url = f"{mirror_server.url}/company/dev"
-    with requests.Session() as session:
-        there = {file.filename: file for file in index.files(url, "upload-me", session)}
-        for path in project.joinpath("dist").iterdir():
-            assert session.get(there[path.name].url, timeout=10).content == path.read_bytes()
-            assert there[path.name].own
+    there = {file.filename: file for file in index.files(url, "upload-me", index.get)}
+    for path in project.joinpath("dist").iterdir():
+        assert requests.get(there[path.name].url, timeout=10).content == path.read_bytes()
+        assert there[path.name].own
 
 
 def test_a_second_upload_of_the_same_bytes_says_so_and_succeeds(project: Path, mirror_server: Mirror) -> None:
@@ -111,8 +110,7 @@ def test_a_name_that_exists_upstream_is_no_obstacle(fresh_mirror: Mirror, tmp_pa
     folder = projects.repository(tmp_path / "app", projects.src, "toposort")
     path = folder / "pyproject.toml"
     path.write_text(path.read_text().replace('"0.1.0"', '"1.7"'))  # a version that the upstream has
-    with requests.Session() as session:
-        shown = index.files(f"{fresh_mirror.url}/company/dev", "toposort", session)
+    shown = index.files(f"{fresh_mirror.url}/company/dev", "toposort", index.get)
     assert "toposort-1.7.tar.gz" in {file.filename for file in shown}
     release_json(fresh_mirror, folder, "build")
     done = release_json(fresh_mirror, folder, "upload")

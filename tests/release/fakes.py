@@ -4,22 +4,11 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import requests
-
 from packhorse.process import Finished
+from release.index import JSON, Answer
 from release.world import World
 
 INDEX = "http://pypi.example.com/company/dev"
-JSON = "application/vnd.pypi.simple.v1+json"
-
-
-def answer(url: str, status: int, body: str = "", content_type: str = JSON) -> requests.Response:
-    """What requests returns for such an answer of a server."""
-    response = requests.Response()
-    response.status_code, response.url, response.reason = status, url, "Reason"
-    response._content = body.encode()
-    response.headers["Content-Type"] = content_type
-    return response
 
 
 class FakeIndex:
@@ -28,18 +17,17 @@ class FakeIndex:
     def __init__(self, files: Mapping[str, tuple[str, str]] | None = None, *, exists: bool = True) -> None:
         self.files, self.exists = files, exists
 
-    def get(self, url: str, *, headers: Mapping[str, str], timeout: tuple[float, float]) -> requests.Response:
+    def __call__(self, url: str, accept: str) -> Answer:
         """GET of a project's page, or of the index itself."""
-        assert timeout
-        if headers["Accept"] == "application/json":
-            return answer(url, 200 if self.exists else 404)
+        if accept == "application/json":
+            return Answer(url, 200 if self.exists else 404)
         if self.files is None:
-            return answer(url, 404)
+            return Answer(url, 404)
         entries = [
             {"filename": filename, "url": where, "hashes": {"sha256": sha256}}
             for filename, (where, sha256) in self.files.items()
         ]
-        return answer(url, 200, json.dumps({"files": entries}))
+        return Answer(url, 200, "OK", JSON, json.dumps({"files": entries}).encode())
 
 
 class FakeRunner:

@@ -1,34 +1,19 @@
 """The promises of release.index."""
 
+from urllib.error import URLError
+
 import pytest
-import requests
 
 from packhorse.errors import PackhorseError
 from release import index
-from tests.release.fakes import INDEX, FakeIndex, answer
+from tests.release.fakes import INDEX, FakeIndex
 
 WHEEL = "app-1.0-py3-none-any.whl"
 
 
-class Answering:
-    """Answers everything alike."""
-
-    def __init__(self, response: requests.Response) -> None:
-        self._response = response
-
-    def get(self, url: str, **_: object) -> requests.Response:
-        """The one answer."""
-        assert url.startswith(INDEX)
-        return self._response
-
-
-class Unreachable:
-    """A host that refuses connections."""
-
-    def get(self, url: str, **_: object) -> requests.Response:
-        """Fail as requests does: the reason lies below."""
-        refused = ConnectionRefusedError(111, "Connection refused")
-        raise requests.ConnectionError(f"Max retries exceeded with url: {url}") from refused
+def unreachable(url: str, accept: str) -> index.Answer:  # noqa: ARG001 (as index.Get)
+    """Fail as urllib does: the reason lies inside."""
+    raise URLError(ConnectionRefusedError(111, "Connection refused"))
 
 
 def test_files_have_whole_urls_and_hashes() -> None:
@@ -64,22 +49,22 @@ def test_an_index_that_does_not_exist_is_not_an_empty_one() -> None:
 def test_an_index_that_cannot_be_reached_is_named_with_the_cause() -> None:
     """Not urllib3's three lines about pools: the reason, and what to do."""
     with pytest.raises(PackhorseError) as caught:
-        index.require(INDEX, Unreachable())
+        index.require(INDEX, unreachable)
     assert caught.value.message == f"The index {INDEX} cannot be reached: Connection refused"
     assert "mirror serve" in caught.value.hint
 
 
 def test_a_server_that_is_no_index_is_told_apart() -> None:
     """An HTML page with status 200 is what a login page or a wrong address answers."""
-    page = answer(f"{INDEX}/+simple/app/", 200, "<html>", "text/html")
+    page = index.Answer(f"{INDEX}/+simple/app/", 200, "OK", "text/html", b"<html>")
     with pytest.raises(PackhorseError, match="does not speak JSON"):
-        index.files(INDEX, "app", Answering(page))
+        index.files(INDEX, "app", lambda *_: page)
 
 
 def test_trouble_of_the_index_is_not_an_empty_answer() -> None:
     """502 means: nobody knows. Taking it for "no such version" would upload over something."""
     with pytest.raises(PackhorseError, match="answered 502"):
-        index.files(INDEX, "app", Answering(answer(INDEX, 502)))
+        index.files(INDEX, "app", lambda *_: index.Answer(INDEX, 502))
 
 
 def test_the_same_bytes_are_there_already_and_other_bytes_are_refused() -> None:
