@@ -191,3 +191,11 @@ def test_only_reading_is_answered_from_disk(fronted: Mirrored, upstream: Upstrea
     requests.get(f"http://127.0.0.1:{port}{path}", timeout=10).raise_for_status()
     posted = requests.post(f"http://127.0.0.1:{port}{path}", json={}, timeout=10)
     assert "nginx" not in posted.text
+
+
+def test_letting_nginx_in_lets_nobody_at_the_passwords(fronted: Mirrored) -> None:
+    """devpi's database holds their hashes, and it makes that file readable by all."""
+    folder = fronted.mirror.home / "mirror"
+    assert folder.stat().st_mode & 0o777 == 0o711
+    for secret in ("server/.sqlite", "server/.nodeinfo", "credentials.json", "secret"):
+        assert (folder / secret).stat().st_mode & 0o077 == 0, secret
