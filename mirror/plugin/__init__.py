@@ -4,13 +4,14 @@ Loaded through the entry point group `devpi_server`. devpi stays the server, its
 replication; what we touch of it beyond its hooks is listed, and checked at start, in internals.py.
 """
 
+from pathlib import Path
 from typing import Any
 
 from devpi_server import model
 from devpi_server.config import hookimpl
 from devpi_server.main import Fatal
 
-from mirror.plugin import commits, entries, files, internals, kept_pages, mirrors, yank_view
+from mirror.plugin import commits, database, entries, files, internals, kept_pages, mirrors, yank_view
 from mirror.plugin.mirrors import Mirror
 from mirror.plugin.page_store import PageStore
 from mirror.plugin.uploads import Uploads
@@ -29,9 +30,12 @@ def devpiserver_pyramid_configure(config: Any, pyramid_config: Any) -> None:
         message = f"{error.message}\n{error.hint}"
         raise Fatal(message) from error
     xom = pyramid_config.registry["xom"]
+    # devpi makes it when a first index is asked for: fifty threads would read the certificates at once.
+    _ = xom.http
     store = PageStore(config.server_path / PAGES)
     files.install(xom, pyramid_config, changed=store.drop)
     registry = pyramid_config.registry
+    registry["packhorse database"] = database.use_wal(Path(config.server_path))
     mirrors.use_fetcher(xom, registry[files.FETCHER])
     entries.use()
     model.User.MirrorStage = Mirror  # type: ignore[assignment, method-assign]  # a cached property there

@@ -78,6 +78,7 @@ TOUCHED: Mapping[str, Row] = {
     "devpi_server.httpclient.HTTPClient._ssl_context": None,
     "devpi_server.httpclient.OfflineHTTPClient": None,
     "devpi_server.config.Config.offline_mode": None,
+    "devpi_server.main.XOM.http": None,
     "devpi_server.main.XOM.new_http_client": ("component_name",),
     "devpi_server.mirror.MirrorStage.mirror_url": None,
     "devpi_server.mirror.MirrorStage.mirror_url_authorization_header": None,

@@ -1,7 +1,9 @@
 """devpi's mirror index, taught to keep all that the upstream said, and never to guess."""
 
+import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from math import inf
 from typing import Any, cast
@@ -137,15 +139,17 @@ class Mirror(MirrorStage):
             raise Trouble(503, f"offline: the page of {project} is not asked for")
         if self.keyfs.tx.write:
             # Another thread could not store the answer before this transaction ends.
-            self._fetch_and_keep(project)
+            self._fetch_and_keep(project, nullcontext())
             return
+        # SQLite lets those who want to write sleep and try again, and the lock be free meanwhile.
+        turn = self.xom.setdefault_singleton("+packhorse", "turn to write", factory=threading.Lock)
         self.asking.ask(
-            project, lambda: self._fetch_and_keep(project), may_wait=self.timeout, has_old=has_old
+            project, lambda: self._fetch_and_keep(project, turn), may_wait=self.timeout, has_old=has_old
         )
         self.keyfs.restart_read_transaction()
 
-    def _fetch_and_keep(self, project: str) -> None:
-        """Ask the upstream; afterwards it is stored what it said, or that it has no such project."""
+    def _fetch_and_keep(self, project: str, turn: AbstractContextManager[object]) -> None:
+        """Ask the upstream; afterwards it is stored (in `turn`) what it said, or that it has nothing."""
         with self.keyfs.read_transaction(allow_reuse=True):
             value = self.key_projsimplelinks(project).get()
         if self._is_gone(project) or self._is_fresh(project, value):
@@ -172,7 +176,8 @@ class Mirror(MirrorStage):
         if page is None or said is None or (same_page and said == old):
             self.cache_retrieve_times.refresh(project, page.etag if page else etag)
         else:
-            self._keep(page, said, {file.path: file.url for file in old.files})
+            with turn:
+                self._keep(page, said, {file.path: file.url for file in old.files})
 
     def _placed(self, project: ProjectFacts) -> ProjectFacts:
         """With the paths at which devpi keeps the files."""

@@ -160,7 +160,7 @@ def test_everything_that_upstream_said_is_passed_on(mirrored: Mirrored) -> None:
 
 
 def test_of_html_everything_that_html_can_say_is_passed_on(mirrored: Mirrored) -> None:
-    """Without sizes the page does not promise them; the file's own size comes when the file is here."""
+    """Without sizes the page does not promise them."""
     mirrored.upstream.style = "html"
     dist = wheel("page-html", "1.0")
     listed = Listed(dist, yanked="", requires_python=">=3.8")

@@ -1,0 +1,41 @@
+"""devpi's database in a mode in which readers and a writer do not wait for each other."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from mirror.plugin import database
+
+
+def test_a_commit_does_not_wait_for_a_reader(tmp_path: Path) -> None:
+    """Fifty clients that read the cache would keep the one page that just came from being stored."""
+    path = tmp_path / database.NAME
+    with closing(sqlite3.connect(path)) as made:
+        made.execute("CREATE TABLE pages (name)")
+    kept_open = database.use_wal(tmp_path)
+    assert kept_open is not None
+    reading = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)  # as devpi does
+    with closing(kept_open), closing(reading), closing(sqlite3.connect(path, timeout=0)) as writing:
+        reading.execute("BEGIN")
+        assert reading.execute("SELECT count(*) FROM pages").fetchone() == (0,)
+        with writing:
+            writing.execute("INSERT INTO pages VALUES ('demo')")
+        assert writing.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL: an upload must survive
+
+
+def test_nobody_else_can_read_the_database_or_its_log(tmp_path: Path) -> None:
+    """Both hold the hashes of passwords, in a folder that nginx may enter."""
+    path = tmp_path / database.NAME
+    path.touch(0o644)
+    kept_open = database.use_wal(tmp_path)
+    assert kept_open is not None
+    with closing(kept_open):
+        kept_open.execute("CREATE TABLE users (name)").close()
+        modes = {file.name: file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}
+    assert modes == dict.fromkeys([path.name, f"{path.name}-wal", f"{path.name}-shm"], 0o600)
+
+
+def test_another_storage_is_left_alone(tmp_path: Path) -> None:
+    """devpi can keep its data in PostgreSQL."""
+    assert database.use_wal(tmp_path) is None
+    assert not list(tmp_path.iterdir())
