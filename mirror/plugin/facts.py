@@ -2,14 +2,14 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 # Our key in devpi's PROJSIMPLELINKS dict. The value is one string: devpi copies and wraps
 # every container that it stores, which costs more than parsing JSON.
 STORED = "packhorse"
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,22 +67,26 @@ def with_files(project: ProjectFacts, files: Iterable[FileFacts]) -> ProjectFact
 
 
 def stored(project: ProjectFacts, **about: Any) -> dict[str, Any]:
-    """The value of devpi's PROJSIMPLELINKS: its own lists, and as one string what they have no room for.
+    """What devpi's PROJSIMPLELINKS is to hold of it: one string.
 
-    `about` is what the caller wants to remember besides. The lists stay true for devpi's own views.
+    `about` is what the caller wants to remember besides.
     """
     more = {
         "format": FORMAT,
         "about": about,
         "versions": project.versions,
         "status": project.status,
-        "files": [_beyond_lists(file) for file in project.files],
+        "files": [_said(file) for file in project.files],
     }
+    return {STORED: json.dumps(more, separators=(",", ":"))}
+
+
+def devpis_lists(project: ProjectFacts) -> dict[str, list[Any]]:
+    """The same as devpi itself would store it, for its own views."""
     return {
         "links": [(file.filename, _href(file)) for file in project.files],
         "requires_python": [file.requires_python for file in project.files],
         "yanked": [file.yanked or None for file in project.files],
-        STORED: json.dumps(more, separators=(",", ":")),
     }
 
 
@@ -103,27 +107,23 @@ def load(name: str, value: Mapping[str, Any]) -> tuple[ProjectFacts, dict[str, A
     None instead of the latter when devpi without this plugin (or another format of it) stored the
     value: then the facts are what devpi's lists say, and should be made anew.
     """
+    if not is_whole(value):
+        return ProjectFacts(name, tuple(_of_devpi(value))), None
+    said = json.loads(value[STORED])
+    files = tuple(FileFacts(**file) for file in said["files"])
+    return ProjectFacts(name, files, tuple(said["versions"]), said["status"]), said["about"]
+
+
+def _of_devpi(value: Mapping[str, Any]) -> Iterator[FileFacts]:
+    """What devpi's lists say."""
     links = list(value.get("links", ()))
     requires_python = [*value.get("requires_python", ()), *[None] * len(links)]
     yanked = [*value.get("yanked", ()), *[None] * len(links)]
-    more = json.loads(value[STORED]) if is_whole(value) else None
-    extras = more["files"] if more else [{}] * len(links)
-    files = tuple(map(of_link, links, extras, requires_python, yanked))
-    if more is None:
-        return ProjectFacts(name, files), None
-    return ProjectFacts(name, files, tuple(more["versions"]), more["status"]), more["about"]
-
-
-def of_link(
-    link: Sequence[str], extra: Mapping[str, Any], python: str | None = None, yanked: Any = None
-) -> FileFacts:
-    """What one element of each of the stored lists says together."""
-    filename, href = link
-    path, _, fragment = href.partition("#")
-    algorithm, _, digest = fragment.partition("=")
-    hashes = {algorithm: digest} if digest else {}
-    more = {**extra, "hashes": {**hashes, **extra.get("hashes", {})}}
-    return FileFacts(filename, path, requires_python=python, yanked=yanked or False, **more)
+    for (filename, href), python, withdrawn in zip(links, requires_python, yanked, strict=False):
+        path, _, fragment = href.partition("#")
+        algorithm, _, digest = fragment.partition("=")
+        hashes = {algorithm: digest} if digest else {}
+        yield FileFacts(filename, path, hashes=hashes, requires_python=python, yanked=withdrawn or False)
 
 
 def _href(file: FileFacts) -> str:
@@ -138,14 +138,18 @@ def best_hash(hashes: Mapping[str, str]) -> str:
     return f"{name}={hashes[name]}" if name else ""
 
 
-def _beyond_lists(file: FileFacts) -> dict[str, Any]:
-    """What devpi's lists do not say; most files lack most of it, and there are thousands.
+def _said(file: FileFacts) -> dict[str, Any]:
+    """What is known of it; most files lack much, and there are thousands.
 
-    `with_hash` relies on the URL to come first, and on the hashes to be complete.
+    `with_hash` relies on the URL to come first.
     """
     fields: dict[str, Any] = {
         "url": file.url,
         "hashes": dict(file.hashes),
+        "filename": file.filename,
+        "path": file.path,
+        "requires_python": file.requires_python,
+        "yanked": file.yanked,
         "size": file.size,
         "upload_time": file.upload_time,
         "core_metadata": file.core_metadata,
@@ -154,8 +158,8 @@ def _beyond_lists(file: FileFacts) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value}
 
 
-def with_hash(value: Mapping[str, Any], digits: str) -> Iterator[dict[str, Any]]:
-    """What a PROJSIMPLELINKS value says, beyond devpi's lists, of mirrored files whose hash begins so.
+def with_hash(value: Mapping[str, Any], digits: str) -> Iterator[FileFacts]:
+    """The mirrored files in a PROJSIMPLELINKS value whose hash begins so.
 
     Reads no more of it than that: it may describe ten thousand files.
     """
@@ -163,5 +167,4 @@ def with_hash(value: Mapping[str, Any], digits: str) -> Iterator[dict[str, Any]]
     for found in re.finditer(f'":"{re.escape(digits)}', text):
         begin = text.rfind('{"url":"', 0, found.start())
         if begin >= 0:
-            extra: dict[str, Any] = json.JSONDecoder().raw_decode(text, begin)[0]
-            yield extra
+            yield FileFacts(**json.JSONDecoder().raw_decode(text, begin)[0])

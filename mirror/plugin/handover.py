@@ -1,4 +1,4 @@
-"""What was just read from an upstream, for the one request that waits for it: not to be read a second time."""
+"""What was just read from an upstream, for the request that waits for it: not to be read a second time."""
 
 import threading
 

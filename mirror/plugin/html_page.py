@@ -3,6 +3,7 @@
 import html
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from html.parser import HTMLParser
 from urllib.parse import urljoin
 
@@ -72,9 +73,13 @@ def read(text: str, url: str) -> HtmlPage:
     return page
 
 
+_unescape = lru_cache(maxsize=1000)(html.unescape)  # thousands of files want one of a few Pythons
+
+
 def _attributes(text: str) -> dict[str, str]:
-    found = {name.lower(): value for name, value in _ATTRIBUTE.findall(text)}
-    return {name: html.unescape(value) for name, value in found.items()} if "&" in text else found
+    return {
+        name.lower(): _unescape(value) if "&" in value else value for name, value in _ATTRIBUTE.findall(text)
+    }
 
 
 def _resolved(base: str, anchor: dict[str, str]) -> dict[str, str]:

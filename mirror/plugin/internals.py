@@ -30,6 +30,7 @@ TOUCHED: Mapping[str, Row] = {
     "devpi_server.keyfs.Transaction.on_commit_success": ("callback",),
     "devpi_server.main.XOM.set_singleton": ("indexpath", "key", "obj"),
     "devpi_server.main.XOM.setdefault_singleton": ("indexpath", "key", "factory"),
+    "devpi_server.mirror.MirrorStage._load_cache_links": ("project",),
     "devpi_server.mirror.MirrorStage._list_projects_perstage": ("timeout",),
     "devpi_server.mirror.MirrorStage._list_projects_perstage_lock": None,
     "devpi_server.mirror.MirrorStage._stale_list_projects_perstage": ("self",),

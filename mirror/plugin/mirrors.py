@@ -4,23 +4,21 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import inf
 from typing import Any, cast
 
-from devpi_common.url import URL
-from devpi_server.filestore import key_from_link, make_splitdir
-from devpi_server.keyfs_types import RelPath
 from devpi_server.log import threadlog
 from devpi_server.markers import unknown
 from devpi_server.mirror import MirrorStage, ProjectUpdateCache
 from devpi_server.model import join_links_data
 from devpi_server.normalized import normalize_name
 
-from mirror.plugin import entries, facts, fetch, project_page, upstream
+from mirror.plugin import entries, facts, fetch, project_page
 from mirror.plugin.asking import REMEMBERED, Asking
-from mirror.plugin.facts import FileFacts, ProjectFacts
+from mirror.plugin.facts import ProjectFacts
 from mirror.plugin.fetch import Fetcher, Trouble
+from mirror.plugin.handover import Handover
 from mirror.plugin.project_page import Page, Wanted
 
 NOT_FOUND_EXPIRY = 60  # seconds; devpi keeps a 404 as long as a page, half an hour
@@ -54,6 +52,10 @@ class Mirror(MirrorStage):
     @property
     def asking(self) -> Asking:
         return cast("Asking", self._of_upstream("asking", Asking))
+
+    @property
+    def _handover(self) -> Handover:
+        return cast("Handover", self._of_upstream("handover", Handover))
 
     @property
     def gone(self) -> dict[str, float]:
@@ -101,13 +103,23 @@ class Mirror(MirrorStage):
 
     def get_simplelinks_perstage(self, project: str) -> Any:
         freshness = self.refresh(project)
+        return self.SimpleLinks(self._links(project), core_metadata=True, stale=freshness.age is not None)
+
+    def _links(self, project: str) -> Any:
+        lists = facts.devpis_lists(self.facts(project))
+        return join_links_data(lists["links"], lists["requires_python"], lists["yanked"])
+
+    def _load_cache_links(self, project: str) -> Any:
+        """As devpi does it on a replica, but from what we store instead of its lists."""
         value = self.key_projsimplelinks(project).get()
-        links = join_links_data(value["links"], value.get("requires_python", []), value.get("yanked", []))
-        return self.SimpleLinks(links, core_metadata=True, stale=freshness.age is not None)
+        links = self._links(project) if value else None
+        return self._is_expired(project), links, value.get("serial", -1), value.get("etag")
 
     def facts(self, project: str) -> ProjectFacts:
         """What is stored about `project`; `refresh` it first."""
-        return facts.load(normalize_name(project), self.key_projsimplelinks(project).get())[0]
+        value = self.key_projsimplelinks(project).get()
+        read = self._handover.take(value.get(facts.STORED, ""))
+        return read or facts.load(normalize_name(project), value)[0]
 
     def refresh(self, project: str) -> Freshness:
         """Make sure that what is stored is fresh; otherwise say how old it is.
@@ -124,9 +136,9 @@ class Mirror(MirrorStage):
             return Freshness(times.get_timestamp(project) + self.cache_expiry)
         if not self._is_gone(project):
             try:
-                self._ask(project, has_old="links" in value)
+                self._ask(project, has_old=bool(value))
             except Trouble as trouble:
-                if "links" not in value:
+                if not value:
                     raise
                 threadlog.warn("%s/%s: showing what is cached: %s", self.name, project, trouble.text)
                 return Freshness(time.time() + 1, self._age(project, value))
@@ -172,17 +184,12 @@ class Mirror(MirrorStage):
         self.gone.pop(project, None)
         if page and same_page and page.serial < value["serial"] and not self.ignore_serial_header:
             page = None  # an older one, from another server of a content delivery network
-        said = self._placed(page.project) if page else None
+        said = entries.placed(self.keyfs, self.name, page.project) if page else None
         if page is None or said is None or (same_page and said == old):
             self.cache_retrieve_times.refresh(project, page.etag if page else etag)
         else:
             with turn:
                 self._keep(page, said, {file.path: file.url for file in old.files})
-
-    def _placed(self, project: ProjectFacts) -> ProjectFacts:
-        """With the paths at which devpi keeps the files."""
-        paths = ((file, path_of(self.keyfs, self.name, file)) for file in project.files)
-        return facts.with_files(project, (replace(file, path=path) for file, path in paths))
 
     def _keep(self, page: Page, said: ProjectFacts, known: Mapping[str, str]) -> None:
         """Store what a page `said`, and devpi's entries of the files whose path and URL are not `known`."""
@@ -192,8 +199,9 @@ class Mirror(MirrorStage):
                 return  # deleted meanwhile
             for file in said.files:
                 if known.get(file.path, file.url) != file.url or not entries.can_be_found(name, file.path):
-                    self._keep_entry(name, file)
+                    entries.keep(self.keyfs, name, file)
             value = facts.stored(said, page=page.url, fetched=int(time.time()))
+            self._handover.give(value[facts.STORED], said)
             self.key_projsimplelinks(name).set({**value, "etag": page.etag, "serial": page.serial})
             self.add_project_name(name)
             self.keyfs.tx.on_commit_success(lambda: self._kept(name, page.etag))
@@ -201,13 +209,6 @@ class Mirror(MirrorStage):
     def _kept(self, project: str, etag: str | None) -> None:
         self.cache_retrieve_times.refresh(project, etag)
         self.cache_projectnames.add(project)
-
-    def _keep_entry(self, project: str, file: FileFacts) -> None:
-        """As devpi's FileStore.maplink does it, with one write instead of five, and where one is needed."""
-        kind_of_key = "STAGEFILE" if "/+f/" in file.path else "PYPIFILE_NOMD5"
-        key = self.keyfs.get_key_instance(kind_of_key, RelPath(file.path))
-        if key.exists() or not entries.can_be_found(project, file.path):
-            key.set({**key.get_mutable(), **entries.meta(project, file)})
 
     def _refresh_replica(self, project: str, value: Mapping[str, Any]) -> Freshness:
         """devpi asks the primary and waits for what that stores."""
@@ -244,13 +245,3 @@ class Mirror(MirrorStage):
         if len(self.gone) > REMEMBERED:
             self.gone.clear()
         self.gone[project] = time.time()
-
-
-def path_of(keyfs: Any, index: str, file: FileFacts) -> str:
-    """Where devpi keeps `file`: what its key_from_link says, which parses each URL several times."""
-    best = facts.best_hash(file.hashes)
-    if not best.startswith(("sha256=", "md5=")):
-        user, name = index.split("/")
-        return str(key_from_link(keyfs, URL(file.url).replace(fragment=best), user, name).relpath)
-    first, second = make_splitdir(best)
-    return f"{index}/+f/{first}/{second}/{upstream.basename(file.url)}"

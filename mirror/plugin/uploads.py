@@ -61,7 +61,8 @@ class Uploads(PrivateStage):
             version: [next(files) for _ in range(count)] for version, count in (about or {}).get("counts", ())
         }
         found, counts = self._facts_by_version(project, old)
-        self.key_projsimplelinks(project).set(facts.stored(found, counts=counts))
+        value = {**facts.devpis_lists(found), **facts.stored(found, counts=counts)}
+        self.key_projsimplelinks(project).set(value)
 
     def _facts_by_version(
         self, project: str, old: dict[str, list[FileFacts]]

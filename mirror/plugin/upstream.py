@@ -111,7 +111,7 @@ def _read_html(project: str, body: Body, charset: str) -> ProjectFacts:
     if page.is_cut_off:
         raise NotThePage("HTML that is cut off")
     linked = [(basename(anchor["href"]), anchor) for anchor in page.anchors]
-    own = [(name, anchor) for name, anchor in linked if is_archive_of_project(name, project)]
+    own = [(name, anchor) for name, anchor in linked if _is_archive(name, project)]
     if not any(_surely_of(name, project) for name, _ in own):
         _refuse_other(project, page)
     try:
@@ -129,6 +129,16 @@ def _refuse_other(project: str, page: HtmlPage) -> None:
     named = project in {normalize_name(word.strip("\"'.,:;")) for word in page.heading.split()}
     if not (page.has_version or named):
         raise NotThePage("HTML that is no page of an index")
+
+
+def _is_archive(filename: str, project: str) -> bool:
+    """What devpi says, which takes its time; there are thousands of names of the usual form."""
+    usual = filename.endswith((".whl", ".tar.gz")) and _begins_with(filename, project)
+    return usual or bool(is_archive_of_project(filename, project))
+
+
+def _begins_with(filename: str, project: str) -> bool:
+    return filename.lower().replace("_", "-").startswith(project)
 
 
 def _surely_of(filename: str, project: str) -> bool:
@@ -159,6 +169,9 @@ def _linked(filename: str, anchor: Mapping[str, str]) -> FileFacts:
 
 def _hashes(text: str) -> dict[str, str]:
     """The hashes of "sha256=…&md5=…"; other things stand in fragments too (egg=, subdirectory=)."""
+    kind, _, digest = text.partition("=")
+    if kind == "sha256" and digest.isalnum():
+        return {kind: digest}  # as nearly all are
     pairs = (part.partition("=") for part in text.split("&"))
     return {name: value for name, _, value in pairs if name in hashlib.algorithms_guaranteed and value}
 

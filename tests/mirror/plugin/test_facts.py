@@ -28,9 +28,9 @@ def test_everything_that_is_stored_is_read_again() -> None:
     assert facts.is_whole(value)
 
 
-def test_devpis_own_lists_stay_true() -> None:
-    """Its JSON views, its exports and other plugins read them."""
-    value = facts.stored(DEMO)
+def test_devpis_own_lists_can_be_had() -> None:
+    """Its own views read them."""
+    value = facts.devpis_lists(DEMO)
     assert value["links"] == [
         ("demo-1.0-py3-none-any.whl", f"{EVERYTHING.path}#sha256=abc0123456789abc"),
         ("demo-1.0.zip", PLAIN.path),

@@ -7,7 +7,7 @@ from devpi_common.url import URL
 from devpi_server.filestore import key_from_link
 from devpi_server.keyfs_types import PTypedKey
 
-from mirror.plugin import facts, mirrors
+from mirror.plugin import entries, facts
 from mirror.plugin.facts import FileFacts
 
 KEYFS = SimpleNamespace(
@@ -30,4 +30,4 @@ def test_a_file_is_kept_where_devpi_keeps_it(url: str, hashes: dict[str, str]) -
     """Files that devpi cached before us must be found, and devpi must find ours when we are gone."""
     link = URL(url).replace(fragment=facts.best_hash(hashes))
     devpis = key_from_link(KEYFS, link, "root", "pypi").relpath  # type: ignore[arg-type]
-    assert mirrors.path_of(KEYFS, "root/pypi", FileFacts("x", "", url, hashes)) == devpis
+    assert entries.path_of(KEYFS, "root/pypi", FileFacts("x", "", url, hashes)) == devpis
