@@ -4,6 +4,7 @@ Loaded through the entry point group `devpi_server`. devpi stays the server, its
 replication; what we touch of it beyond its hooks is listed, and checked at start, in internals.py.
 """
 
+import gc
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ def devpiserver_pyramid_configure(config: Any, pyramid_config: Any) -> None:
         message = f"{error.message}\n{error.hint}"
         raise Fatal(message) from error
     xom = pyramid_config.registry["xom"]
+    # A page makes ten thousands of objects and no cycles: Python would look for some at every 700 of them.
+    gc.set_threshold(20_000, 20, 20)
     # devpi makes it when a first index is asked for: fifty threads would read the certificates at once.
     _ = xom.http
     store = PageStore(config.server_path / PAGES)

@@ -5,7 +5,6 @@ is ever asked for: that is most of the time that a first request for a page take
 database.
 """
 
-from dataclasses import replace
 from typing import Any
 
 from devpi_common.metadata import splitbasename
@@ -32,7 +31,7 @@ def use() -> None:
 def placed(keyfs: Any, index: str, project: ProjectFacts) -> ProjectFacts:
     """With the paths at which devpi keeps the files of a mirror."""
     return facts.with_files(
-        project, (replace(file, path=path_of(keyfs, index, file)) for file in project.files)
+        project, (file._replace(path=path_of(keyfs, index, file)) for file in project.files)
     )
 
 

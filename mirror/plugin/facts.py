@@ -4,7 +4,8 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 # Our key in devpi's PROJSIMPLELINKS dict. The value is one string: devpi copies and wraps
 # every container that it stores, which costs more than parsing JSON.
@@ -12,17 +13,17 @@ STORED = "packhorse"
 FORMAT = 3
 
 
-@dataclass(frozen=True, slots=True)
-class FileFacts:
+class FileFacts(NamedTuple):
     """One file of a project, as upstream described it or as we know it from an upload.
 
-    None means that nobody said; pages leave such a key out.
+    None means that nobody said; pages leave such a key out. A tuple, because there are thousands
+    in a page, and each is made and changed several times.
     """
 
     filename: str
     path: str  # where devpi keeps it: "root/pypi/+f/…/name.whl", no leading slash, no fragment
     url: str = ""  # where upstream has it, without credentials; "" for uploads
-    hashes: Mapping[str, str] = field(default_factory=dict)  # {"sha256": "…hex…"}, all that were given
+    hashes: Mapping[str, str] = MappingProxyType({})  # {"sha256": "…hex…"}, all that were given
     requires_python: str | None = None
     yanked: bool | str = False  # True or the reason (PEP 592)
     size: int | None = None  # bytes (PEP 700)

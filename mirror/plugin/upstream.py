@@ -97,6 +97,11 @@ def checked(file: FileFacts) -> FileFacts:
         raise TypeError(file.filename)
     if type(file.yanked) not in {bool, str} or type(file.size) not in {int, type(None)}:
         raise TypeError(file.filename)
+    return addressed(file)
+
+
+def addressed(file: FileFacts) -> FileFacts:
+    """`file`, if its name and its URL are some. Raises ValueError."""
     if not file.filename or "/" in file.filename or not file.url.startswith(("http://", "https://")):
         raise ValueError(file.filename)
     return file
@@ -153,7 +158,7 @@ def _linked(filename: str, anchor: Mapping[str, str]) -> FileFacts:
     url, _, fragment = anchor["href"].partition("#")
     said = anchor.get("data-core-metadata", anchor.get("data-dist-info-metadata", ""))
     yanked = anchor.get("data-yanked")
-    return checked(
+    return addressed(  # whatever HTML says is text
         FileFacts(
             filename=filename,
             path="",

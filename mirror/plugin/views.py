@@ -3,7 +3,6 @@
 import gzip
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from math import inf
 from typing import Any
 
@@ -151,7 +150,7 @@ class ProjectPages:
         hardly any file, and a page that lacks one size may promise none (PEP 700).
         """
         offer = self._advertised(file)
-        return file if offer == file.core_metadata else replace(file, core_metadata=offer)
+        return file if offer == file.core_metadata else file._replace(core_metadata=offer)
 
     def _size_of(self, file: FileFacts) -> int | None:
         """The size of a file that is here."""

@@ -1,7 +1,6 @@
 """Facts in, pages out; and read again by readers that others wrote."""
 
 import json
-from dataclasses import replace
 from html.parser import HTMLParser
 
 from pypi_simple import ProjectPage
@@ -61,7 +60,7 @@ def test_the_json_page_says_everything() -> None:
 
 def test_the_api_version_promises_only_what_every_file_has() -> None:
     """PEP 700 makes `size` mandatory from 1.1 on: a client that trusts the version would stumble."""
-    unsized = with_files(DEMO, (WHEEL, replace(SDIST, size=None)))
+    unsized = with_files(DEMO, (WHEEL, SDIST._replace(size=None)))
     page = json.loads(pages.as_json(unsized, "company/dev"))
     assert page["meta"] == {"api-version": "1.0"}
     assert "size" not in page["files"][1]
@@ -71,8 +70,8 @@ def test_what_the_json_page_says_is_read_again_as_it_was() -> None:
     """A mirror of a mirror loses nothing."""
     read = read_by_us(negotiate.JSON, pages.as_json(DEMO, "company/dev"))
     assert (read.versions, read.status) == (DEMO.versions, DEMO.status)
-    assert [replace(file, url="", path="") for file in read.files] == [
-        replace(f, path="") for f in DEMO.files
+    assert [file._replace(url="", path="") for file in read.files] == [
+        f._replace(path="") for f in DEMO.files
     ]
     assert read.files[0].url == f"https://mirror.example.com/{WHEEL.path}"
 
