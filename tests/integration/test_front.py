@@ -1,6 +1,7 @@
 """nginx in front of a real mirror, with the configuration that `mirror front` writes."""
 
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -91,7 +92,7 @@ def installs(mirrored: Mirrored, port: int, project: str) -> None:
     """pip and uv, without caches of their own, each into a fresh virtualenv."""
     home = mirrored.mirror.home
     venv = home / f"venv-{project}"
-    mirrored.mirror.run(BIN / "uv", "venv", "--quiet", "--clear", "--seed", venv)
+    mirrored.mirror.run(sys.executable, "-m", "venv", "--clear", venv)
     index = ("--index-url", simple(port))
     mirrored.mirror.run(venv / "bin" / "pip", "install", "--no-cache-dir", *index, project)
     mirrored.mirror.run(venv / "bin" / "pip", "uninstall", "--yes", project)
@@ -106,8 +107,6 @@ def test_what_is_cached_is_installed_while_devpi_is_stopped(
     outer, inner = new_name("outer"), new_name("inner")
     upstream.add(outer, wheel(outer, "1.0", requires=[inner]))
     upstream.add(inner, wheel(inner, "1.0"))
-    home = fronted.mirror.home
-    fronted.mirror.run(BIN / "uv", "venv", "--quiet", "--seed", home / f"venv-{outer}")
     installs(fronted, port, outer)
     with stopped(fronted), upstream.refusing():
         installs(fronted, port, outer)

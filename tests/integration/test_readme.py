@@ -3,11 +3,12 @@
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.integration.helpers import BIN, clean_environment, free_port, run_command, short_home
+from tests.integration.helpers import clean_environment, free_port, run_command, short_home
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -30,7 +31,7 @@ def test_the_commands_of_the_readme_work() -> None:
         with (home / "sample_app" / "release.toml").open("a") as settings:
             settings.write(f'\n[targets.local]\nbind = "127.0.0.1:{app}"\n')
         environment = clean_environment(home)
-        run_command(BIN / "uv", "venv", "--quiet", "--seed", home / "venv", env=environment)
+        run_command(sys.executable, "-m", "venv", home / "venv", env=environment)
         environment["PATH"] = f"{home}/venv/bin:{environment['PATH']}"
         script = commands().replace(":3141/", f":{mirror}/")
         assert script.count("mirror ") > 5
