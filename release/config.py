@@ -4,23 +4,14 @@ import difflib
 import json
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from packaging.utils import canonicalize_name
 from pydantic import AfterValidator, Field, StringConstraints
 
 from packhorse import settings
 from packhorse.errors import PackhorseError
-
-UNIX_SOCKET = "unix"
-_BIND = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[^\s:\[\]/]+):(?P<port>[0-9]{1,5})")
-
-
-def _known_bind(text: str) -> str:
-    matched = _BIND.fullmatch(text)
-    if text != UNIX_SOCKET and not (matched and int(matched["port"]) <= 65535):
-        raise ValueError(f'"{text}" is neither "unix" nor HOST:PORT such as "127.0.0.1:8000"')
-    return text
+from release.targets import Positive, Target
 
 
 def _web_address(text: str) -> str:
@@ -32,8 +23,6 @@ def _web_address(text: str) -> str:
 
 AppName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=40)]
 Address = Annotated[str, AfterValidator(_web_address)]
-VariableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-Positive = Annotated[float, Field(gt=0)]
 
 
 class Health(settings.Settings):
@@ -45,20 +34,10 @@ class Health(settings.Settings):
     interval: Positive = 0.1
 
 
-class Target(settings.Settings):
-    """Where a release runs and how: `bind` is HOST:PORT or "unix"; `env` holds no secrets."""
-
-    bind: Annotated[str, AfterValidator(_known_bind)] = UNIX_SOCKET
-    installer: Literal["uv", "pip"] = "uv"
-    graceful_timeout: Positive = 30.0
-    keep: Annotated[int, Field(ge=1)] = 5
-    env: dict[VariableName, str] = Field(default={})
-
-    @property
-    def address(self) -> tuple[str, int] | None:
-        """Host (IPv6 without brackets) and port, None for the unix socket."""
-        matched = _BIND.fullmatch(self.bind)
-        return (matched["host"].strip("[]"), int(matched["port"])) if matched else None
+def _local_is_here(targets: dict[str, Target]) -> dict[str, Target]:
+    if "local" in targets and targets["local"].hosts:
+        raise ValueError("local is this machine: give the target with hosts another name")
+    return targets
 
 
 LOCAL = Target(bind="127.0.0.1:8000")
@@ -70,7 +49,7 @@ class ReleaseConfig(settings.Settings):
     app: AppName
     index: Address | None = None
     health: Health = Health()
-    targets: dict[AppName, Target] = Field(default={})
+    targets: Annotated[dict[AppName, Target], AfterValidator(_local_is_here)] = Field(default={})
 
     def target(self, name: str) -> Target:
         """The target `name`; `local`, and the address it listens on, need no declaration."""

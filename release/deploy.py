@@ -18,7 +18,7 @@ from packaging.utils import (
 from packaging.version import InvalidVersion, Version
 
 from packhorse.errors import PackhorseError
-from release import config, index
+from release import config, index, targets
 
 PROTOCOL = 1
 
@@ -92,7 +92,7 @@ def request(command: str, app: str, home: Path, **more: object) -> dict[str, Any
 
 
 def deploy_request(
-    settings: config.ReleaseConfig, target: config.Target, found: dict[str, Any], index_url: str, home: Path
+    settings: config.ReleaseConfig, target: targets.Target, found: dict[str, Any], index_url: str, home: Path
 ) -> dict[str, Any]:
     """The request that deploys artifact `found`. Values of the configuration travel only in here."""
     address = target.address

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from packhorse.errors import PackhorseError
-from release import config
+from release import config, targets
 
 EXAMPLE = Path(__file__).parents[2] / "release.example.toml"
 
@@ -31,7 +31,9 @@ def test_the_example_file_shows_every_key_and_is_valid(tmp_path: Path) -> None:
     loaded = config.load(project(tmp_path, text))
     assert loaded.model_fields_set == set(config.ReleaseConfig.model_fields)
     assert loaded.health.model_fields_set == set(config.Health.model_fields)
-    assert loaded.targets["local"].model_fields_set == set(config.Target.model_fields)
+    local, production = loaded.targets["local"], loaded.targets["production"]
+    assert local.model_fields_set | production.model_fields_set == set(targets.Target.model_fields)
+    assert production.processes["worker"].model_fields_set == set(targets.Process.model_fields)
 
 
 def test_pyproject_may_hold_the_table_instead(tmp_path: Path) -> None:
@@ -81,6 +83,26 @@ def test_a_socket_and_ipv6_are_addresses_too(tmp_path: Path) -> None:
         ("index = 'pypi.example.com'\n", "release.toml: index: needs an address"),
         ("index = 'https://me:pw@example.com/a/b'\n", "release.toml: index: needs an address without a user"),
         ("[targets.local.env]\n'A-B' = '1'\n", "release.toml: targets.local.env.A-B: string should match"),
+        ("[targets.local]\nhosts = ['a']\n", "release.toml: targets: local is this machine"),
+        ("[targets.a]\nhosts = []\n", "release.toml: targets.a.hosts: list should have at least 1 item"),
+        (
+            "[targets.a]\nhosts = ['-oProxyCommand=x']\n",
+            "release.toml: targets.a.hosts.0: string should match",
+        ),
+        ("[targets.a]\nhosts = ['root@web1']\n", "release.toml: targets.a.hosts.0: string should match"),
+        ("[targets.a]\nhosts = ['a', 'a']\n", "release.toml: targets.a.hosts: a stands there twice"),
+        ("[targets.a]\nhosts = ['a']\nbind = 'h:80'\n", "release.toml: targets.a: bind: on hosts, nginx"),
+        ("[targets.a]\nbatch = '0%'\n", "release.toml: targets.a.batch: '0%' is neither a number of"),
+        ("[targets.a]\nbatch = true\n", "release.toml: targets.a.batch: true is neither a number of"),
+        (
+            "[targets.a]\ntls_certificate = '/a'\n",
+            "targets.a: tls_certificate and tls_certificate_key belong",
+        ),
+        ("[targets.a]\ndomains = ['a;b']\n", "release.toml: targets.a.domains.0: string should match"),
+        (
+            "[targets.a.processes.worker]\noverlp = true\n",
+            'worker.overlp: unknown key, did you mean "overlap"',
+        ),
         ("app = 'My App'\n", "release.toml: app: string should match"),
     ],
 )
@@ -114,3 +136,16 @@ def test_without_any_index_the_error_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(PackhorseError) as caught:
         config.index_url(config.load(project(tmp_path)), tmp_path / "home")
     assert "mirror init" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("batch", "hosts", "expected"),
+    [("2", 9, 2), ('"25%"', 3, 1), ('"25%"', 8, 2), ('"25%"', 11, 2), ('"100%"', 7, 7)],
+)
+def test_a_batch_is_a_number_of_hosts_or_a_part_of_them(
+    tmp_path: Path, batch: str, hosts: int, expected: int
+) -> None:
+    """Rounded down: a batch is what may be broken at once. Never 0, or nothing would go on."""
+    names = ", ".join(f'"web{number}"' for number in range(hosts))
+    text = f"[targets.a]\nhosts = [{names}]\nbatch = {batch}\n"
+    assert config.load(project(tmp_path, text)).target("a").at_a_time == expected

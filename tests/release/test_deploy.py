@@ -7,7 +7,7 @@ import pytest
 from packaging.version import Version
 
 from packhorse.errors import PackhorseError
-from release import config, deploy
+from release import config, deploy, targets
 from release.deploy import Wanted
 from release.host import request as host_request
 from release.index import File
@@ -73,7 +73,7 @@ def test_a_version_that_is_not_there_is_an_error_that_names_what_is() -> None:
 def test_the_agent_understands_the_request() -> None:
     """Both ends are written by hand: this is where they meet."""
     settings = config.ReleaseConfig(app="shop")
-    target = config.Target(bind="127.0.0.1:8000", env={"A": "1"})
+    target = targets.Target(bind="127.0.0.1:8000", env={"A": "1"})
     found = deploy.artifact([file("a-1.0.tar.gz")], Wanted("a", None), INDEX)
     sent = json.loads(json.dumps(deploy.deploy_request(settings, target, found, INDEX, Path("/home/ann/ph"))))
     layout, read = host_request.layout(sent), host_request.deploy(sent)
