@@ -1,5 +1,10 @@
-"""What circus starts: listening sockets and a release's folder in, exec of the application."""
+"""What circus starts: listening sockets in, exec of the application of the release that this file lies in.
 
+A copy lies in every release, and imports nothing but the standard library: a release starts without the
+agent that made it, and without the time that Python takes to find installed packages.
+"""
+
+import json
 import os
 import pwd
 import re
@@ -7,11 +12,7 @@ import shlex
 import shutil
 import socket
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-
-from release.host import state, supervisor
-from release.host.layout import Layout
 
 PUBLIC, PROBE = 3, 4  # sd_listen_fds(3): inherited listeners start at 3
 # A quoted string, an escaped character, or any other character.
@@ -19,19 +20,19 @@ _PART = re.compile(r"""'[^']*'|"(?:\\.|[^"\\])*"|\\.|.""", re.DOTALL)
 _ASSIGNMENTS = re.compile(r"""(\w+=('[^']*'|"(?:\\.|[^"\\])*"|[^\s'"])*\s+)+""")
 
 
-def main(arguments: list[str]) -> None:
-    """Become the process. `arguments`: root, run, app, release, process type, the listener's descriptor."""
-    root, run, app, release, process, listener = arguments
-    layout, number = Layout(app, Path(root), Path(run)), int(release)
+def main(release: Path, arguments: list[str]) -> None:
+    """Become a process of `release`, a folder. `arguments`: probe socket, process type, public descriptor."""
+    probe, process, listener = arguments
     os.dup2(1, 2)  # one stream, one log file, one rotation
     os.umask(0o022)
-    os.chdir(layout.release(number))
+    os.chdir(release)
     if process == "web":
-        _hand_over(int(listener), layout.probe(number))
+        _hand_over(int(listener), Path(probe))
     os.closerange(PROBE + 1 if process == "web" else PUBLIC, os.sysconf("SC_OPEN_MAX"))
-    bind = supervisor.bind_of(layout.circus_ini.read_text())
-    variables = environment(layout, number, process, bind)
-    command = arguments_of(state.read_manifest(layout, number).processes[process])
+    variables = environment(release, process)
+    command = arguments_of(
+        json.loads((release / "manifest.json").read_bytes())["processes"][process], release
+    )
     program = shutil.which(command[0], path=variables["PATH"])
     if program is None:
         sys.exit(f"There is no program {command[0]} in the release, and none on this host.")
@@ -53,10 +54,9 @@ def _hand_over(listener: int, probe: Path) -> None:
     private.detach()
 
 
-def environment(layout: Layout, number: int, process: str, bind: supervisor.Bind) -> dict[str, str]:
+def environment(release: Path, process: str) -> dict[str, str]:
     """Exactly what the process sees: a base that is the same everywhere, the release's values, and ours."""
     user = pwd.getpwuid(os.getuid())
-    venv = layout.release(number) / "venv"
     given = {
         "HOME": user.pw_dir,
         "USER": user.pw_name,
@@ -64,32 +64,32 @@ def environment(layout: Layout, number: int, process: str, bind: supervisor.Bind
         "LANG": "C.UTF-8",
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "PYTHONUNBUFFERED": "1",  # what a process says before it dies must reach the log
-        **state.read_env(layout, number),
+        **json.loads((release / "env.json").read_bytes()),
     }
     ours = {
-        "PACKHORSE_APP": layout.app,
-        "PACKHORSE_RELEASE": str(number),
-        "PACKHORSE_FOLDER": str(layout.release(number)),
-        "VIRTUAL_ENV": str(venv),
-        "PATH": f"{venv / 'bin'}:{given['PATH']}",
+        "PACKHORSE_APP": release.parents[1].name,
+        "PACKHORSE_RELEASE": release.name,
+        "PACKHORSE_FOLDER": str(release),
+        "VIRTUAL_ENV": str(release / "venv"),
+        "PATH": f"{release / 'venv' / 'bin'}:{given['PATH']}",
     }
-    return {**given, **ours, **(_listeners(bind) if process == "web" else {})}
+    return {**given, **ours, **(_listeners(release) if process == "web" else {})}
 
 
-def _listeners(bind: supervisor.Bind) -> Mapping[str, str]:
-    port = {"PORT": str(bind[1])} if bind else {}
-    return {"LISTEN_FDS": "2", "LISTEN_PID": str(os.getpid()), **port}
+def _listeners(release: Path) -> dict[str, str]:
+    port = re.search(r"^port = (\d+)$", (release.parents[1] / "circus.ini").read_text(), re.MULTILINE)
+    return {"LISTEN_FDS": "2", "LISTEN_PID": str(os.getpid()), **({"PORT": port[1]} if port else {})}
 
 
-def arguments_of(command: str) -> list[str]:
+def arguments_of(command: str, release: Path) -> list[str]:
     """The argument list of a Procfile command.
 
     Without shell syntax the words themselves. With expansions only, a shell that becomes the server: the
     server compares LISTEN_PID with its own process id. With several commands, a shell below our shim.
     """
     parts = _PART.findall(command)
-    if any(part in ";|&<>()\n" for part in parts):
-        return [sys.executable, "-Im", "release.host.shim", command]
+    if is_compound(command):
+        return [sys.executable, "-IS", str(release / "shim.py"), command]
     assignments = _ASSIGNMENTS.match(command)
     if assignments or any(part in "$`*?[]{}~#" or _expands(part) for part in parts):
         end = assignments.end() if assignments else 0
@@ -97,9 +97,14 @@ def arguments_of(command: str) -> list[str]:
     return shlex.split(command)
 
 
+def is_compound(command: str) -> bool:
+    """Whether `command` is more than one program for a shell."""
+    return any(part in ";|&<>()\n" for part in _PART.findall(command))
+
+
 def _expands(part: str) -> bool:
     return part.startswith('"') and not {"$", "`"}.isdisjoint(part)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(Path(__file__).parent, sys.argv[1:])

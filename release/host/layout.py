@@ -95,6 +95,10 @@ class Layout:
         """The folder of release `number`."""
         return self.releases / str(number)
 
+    def launcher(self, number: int) -> Path:
+        """What circus starts the processes of release `number` with."""
+        return self.release(number) / "launch.py"
+
     def watcher_ini(self, name: str) -> Path:
         """The file of the watcher `name`, such as "web.43"."""
         return self.watchers / f"{name}.ini"

@@ -39,10 +39,9 @@ def _match(layout: Layout, pid: int, cmdline: list[str], mark: str) -> Process |
         return Process(pid, int(mark.removeprefix(prefix)))
     if "circus.circusd" in cmdline and str(layout.circus_ini) in cmdline:
         return Process(pid, None)
-    launched = [str(layout.root), str(layout.run), layout.app]  # launch.py, before it becomes the process
-    if "release.host.launch" in cmdline and cmdline[3:6] == launched and cmdline[6].isdecimal():
-        return Process(pid, int(cmdline[6]))
-    return None
+    script = cmdline[2] if len(cmdline) > 2 else ""  # launch.py, before it becomes the process
+    number = script.removeprefix(prefix).removesuffix("/launch.py")
+    return Process(pid, int(number)) if script.startswith(prefix) and number.isdecimal() else None
 
 
 def end(pids: Collection[int], grace: float) -> None:

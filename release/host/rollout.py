@@ -112,7 +112,7 @@ def _probe(layout: Layout, circus: supervisor.Supervisor, number: int, session: 
 
 
 def _advice(command: str, log: Path) -> str:
-    if "release.host.shim" in launch.arguments_of(command) and "exec " not in command:
+    if launch.is_compound(command) and "exec " not in command:
         return "Write `exec` before the server in the Procfile: it does not get its sockets through a shell."
     return f"Correct it, upload a new version and deploy that; the whole log is {log}"
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pkgutil
 import re
 import shutil
 from dataclasses import asdict, dataclass
@@ -117,8 +118,10 @@ def wanted(layout: Layout) -> int | None:
 
 
 def write_manifest(layout: Layout, manifest: Manifest, env: dict[str, str]) -> None:
-    """Write what `launch` reads. Values of `env` may be secrets: only this user can read them."""
+    """Write `launch` and what it reads. Values of `env` may be secrets: only this user can read them."""
     folder = layout.release(manifest.release)
+    for name in ("launch.py", "shim.py"):
+        files.write_whole(folder / name, pkgutil.get_data("release.host", name) or b"")
     files.write_whole(folder / "env.json", json.dumps(env).encode(), mode=0o600)
     files.write_whole(folder / "manifest.json", json.dumps(asdict(manifest), indent=2).encode())
 

@@ -83,13 +83,13 @@ def watcher_name(process: str, number: int) -> str:
 
 
 def watcher_text(layout: Layout, process: str, number: int, graceful_timeout: float) -> str:
-    """conf.d/<watcher>.ini: start launch.py, which reads everything else from the release's folder."""
+    """conf.d/<watcher>.ini: start the release's launch.py, which reads everything else from its folder."""
     name = watcher_name(process, number)
-    launch = [sys.executable, "-Im", "release.host.launch"]
-    where = [str(layout.root), str(layout.run), layout.app, str(number), process]
+    # -IS: without the search for installed packages, which costs more than all of launch.py.
+    launch = [sys.executable, "-IS", str(layout.launcher(number)), str(layout.probe(number)), process]
     return (
         f"[watcher:{name}]\n"
-        f"cmd = {shlex.join([*launch, *where])} $(circus.sockets.web)\n"
+        f"cmd = {shlex.join(launch)} $(circus.sockets.web)\n"
         "use_sockets = True\n"
         "numprocesses = 1\n"
         f"graceful_timeout = {graceful_timeout + 5:g}\n"  # the server's own limit ends first

@@ -1,6 +1,8 @@
 """What integration tests need: commands with a time limit, free ports, waits with a deadline, a mirror."""
 
+import contextlib
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -21,10 +23,15 @@ T = TypeVar("T")
 
 
 def free_port() -> int:
-    """A TCP port on loopback that nobody listened on a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port on loopback that nobody listened on a moment ago.
+
+    It is below those that the kernel gives to outgoing connections (ip_local_port_range), so that
+    no client of another test takes it before its server starts.
+    """
+    while True:
+        port = random.randrange(10_240, 32_768)  # noqa: S311  # no secret
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def wait_until(what: str, ready: Callable[[], T], *, deadline: float = 20) -> T:

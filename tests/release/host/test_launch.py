@@ -1,20 +1,22 @@
 """The promises of release.host.launch that need no process."""
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from release.host import launch
-from tests.release.host.places import a_layout, add_release
+from release.host import launch, state, supervisor
+from tests.release.host.places import a_layout, a_manifest, add_release
 
 
 def test_a_process_sees_its_own_values_and_nothing_of_ours(tmp_path: Path) -> None:
     """Neither the deployer's shell nor circusd's environment reaches it."""
     layout = a_layout(tmp_path)
     add_release(layout, 3, PATH="/opt/tools", PACKHORSE_APP="forged", LANG="de_AT.UTF-8")
-    seen = launch.environment(layout, 3, "web", ("127.0.0.1", 8000))
+    layout.circus_ini.write_text(supervisor.circus_text(layout, ("127.0.0.1", 8000)))
+    seen = launch.environment(layout.release(3), "web")
     venv = layout.release(3) / "venv"
     assert set(seen) == {
         *("HOME", "USER", "LOGNAME", "LANG", "PATH", "PYTHONUNBUFFERED", "VIRTUAL_ENV", "PORT"),
@@ -29,8 +31,27 @@ def test_only_web_gets_sockets(tmp_path: Path) -> None:
     """A worker that listened would be handed requests that it does not know."""
     layout = a_layout(tmp_path)
     add_release(layout, 3)
-    seen = launch.environment(layout, 3, "worker", ("127.0.0.1", 8000))
+    seen = launch.environment(layout.release(3), "worker")
     assert not {"LISTEN_FDS", "LISTEN_PID", "PORT"} & set(seen)
+
+
+def test_a_socket_without_a_port_gives_no_port(tmp_path: Path) -> None:
+    """Behind nginx on a unix socket there is none, and an application must not make one up from ours."""
+    layout = a_layout(tmp_path)
+    add_release(layout, 3)
+    layout.circus_ini.write_text(supervisor.circus_text(layout, None))
+    assert "PORT" not in launch.environment(layout.release(3), "web")
+
+
+def test_a_release_starts_without_any_installed_package(tmp_path: Path) -> None:
+    """Its launcher outlives the agent that made it: -S hides what is installed."""
+    layout = a_layout(tmp_path)
+    layout.release(3).mkdir()
+    state.write_manifest(layout, a_manifest(3, {"worker": "serve"}), {})
+    command = [sys.executable, "-IS", str(layout.launcher(3)), "", "worker", ""]
+    done = subprocess.run(command, capture_output=True, check=False, text=True)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "There is no program serve in the release" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -43,11 +64,11 @@ def test_only_web_gets_sockets(tmp_path: Path) -> None:
         ("run \"it's $A\" 'x'", ["/bin/sh", "-c", "exec run \"it's $A\" 'x'"]),
         ("A=1 B='c d' run", ["/bin/sh", "-c", "A=1 B='c d' exec run"]),
         ("run *.txt", ["/bin/sh", "-c", "exec run *.txt"]),
-        ("a && exec b", [sys.executable, "-Im", "release.host.shim", "a && exec b"]),
-        ("a | b", [sys.executable, "-Im", "release.host.shim", "a | b"]),
-        ("a > log", [sys.executable, "-Im", "release.host.shim", "a > log"]),
+        ("a && exec b", [sys.executable, "-IS", "/r/3/shim.py", "a && exec b"]),
+        ("a | b", [sys.executable, "-IS", "/r/3/shim.py", "a | b"]),
+        ("a > log", [sys.executable, "-IS", "/r/3/shim.py", "a > log"]),
     ],
 )
 def test_a_shell_is_used_only_where_it_is_needed(command: str, arguments: list[str]) -> None:
     """Servers compare LISTEN_PID with their process id; a shell in between keeps the sockets from them."""
-    assert launch.arguments_of(command) == arguments
+    assert launch.arguments_of(command, Path("/r/3")) == arguments

@@ -37,10 +37,10 @@ def test_the_unix_socket_is_open_to_owner_and_group() -> None:
 
 def test_a_watcher_knows_no_value_and_no_command_of_the_application() -> None:
     """circus expands `$` in what it reads, and shows it to everybody who lists processes."""
-    start = f"{sys.executable} -Im release.host.launch"
+    start = f"{sys.executable} -IS /srv/apps/shop/releases/43/launch.py"
     assert supervisor.watcher_text(LAYOUT, "web", 43, 30.0) == (
         "[watcher:web.43]\n"
-        f"cmd = {start} /srv/apps /run/apps shop 43 web $(circus.sockets.web)\n"
+        f"cmd = {start} /run/apps/shop/probe.43.sock web $(circus.sockets.web)\n"
         "use_sockets = True\n"
         "numprocesses = 1\n"
         "graceful_timeout = 35\n"
