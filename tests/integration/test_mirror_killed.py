@@ -1,12 +1,16 @@
-"""kill -9 of the server in the middle of downloads and uploads: nothing wrong, nothing lost."""
+"""kill -9 of the server in the middle of downloads, uploads and pages: nothing wrong, nothing lost."""
 
+import hashlib
+import itertools
 import json
 import os
 import random
+import re
 import signal
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from urllib.parse import urljoin
 
 import requests
 
@@ -15,7 +19,7 @@ from tests.integration import faults
 from tests.integration.dists import Dist, wheel
 from tests.integration.helpers import wait_until
 from tests.integration.mirrored import Mirrored, mirror_of
-from tests.integration.upstream import Upstream
+from tests.integration.upstream import HTML, JSON, Upstream
 
 ROUNDS = int(os.environ.get("KILL_ROUNDS", "6"))
 SIZE = 300_000  # bytes
@@ -25,6 +29,7 @@ def test_a_server_that_is_killed_in_the_middle_lies_about_nothing() -> None:
     """A power cut or the out-of-memory killer comes at any line."""
     chance = random.Random(9)  # noqa: S311  # the same moments at each run, more or less
     received: list[Dist] = []
+    on_page: list[str] = []
     uploaded: list[Dist] = []
     with Upstream() as upstream, mirror_of(upstream) as mirrored:
         for number in range(ROUNDS):
@@ -32,7 +37,10 @@ def test_a_server_that_is_killed_in_the_middle_lies_about_nothing() -> None:
             urls = [mirrored.publish(dist)[0] for dist in dists]
             upstream.fail("/files/*", faults.trickle(0.004))
             own = [wheel(f"own{number}-{n}", "1.0", padding=SIZE // 10) for n in range(4)]
-            with ThreadPoolExecutor(12) as pool:
+            unread = [_project(upstream, f"unread{number}-{n}") for n in range(6)]
+            with ThreadPoolExecutor(24) as pool:
+                pages = [pool.submit(_names, mirrored, name, "root/pypi") for name in unread]
+                busy = pool.submit(_upload_and_read, mirrored, number)
                 downloads = [pool.submit(_download, url) for url in urls]
                 metadata = [pool.submit(_download, f"{url}.metadata") for url in urls]
                 uploads = [pool.submit(_upload, mirrored, dist) for dist in own]
@@ -43,8 +51,12 @@ def test_a_server_that_is_killed_in_the_middle_lies_about_nothing() -> None:
                 _right(done, d.metadata) in {True, None} for d, done in zip(dists, metadata, strict=True)
             )
             uploaded += [d for d, done in zip(own, uploads, strict=True) if done.result()]
+            on_page += busy.result()
+            assert {len(done.result() or [1, 2, 3]) for done in pages} == {3}
             upstream.heal()
             mirrored.restart()
+            assert {len(mirrored.page(name)["files"]) for name in unread} == {3}
+            assert_whole(mirrored, on_page, f"busy-{number}.")
             upstream.forget()
             for dist in received:  # what a client has got whole was kept first
                 assert requests.get(mirrored.url_of(dist), timeout=30).content == dist.content
@@ -57,6 +69,58 @@ def test_a_server_that_is_killed_in_the_middle_lies_about_nothing() -> None:
             received += dists
             wait_until("no unfinished download lies around", partial(_is_empty, mirrored))
     assert uploaded
+    assert on_page
+
+
+def assert_whole(mirrored: Mirrored, acknowledged: list[str], newest: str) -> None:
+    """Nothing acknowledged is missing on either form of the page, and nothing listed cannot be had."""
+    if not acknowledged:
+        return
+    assert set(acknowledged) <= set(_names(mirrored, "busy", "company/dev") or [])
+    page = f"{mirrored.mirror.index_url('company/dev')}busy/"
+    assert set(acknowledged) <= set(re.findall(r"busy-[0-9.]+-py3-none-any\.whl(?=</a>)", _get(page, HTML)))
+    for file in mirrored.page("busy", "company/dev")["files"]:
+        if file["filename"].startswith(newest):
+            content = requests.get(urljoin(page, file["url"]), timeout=30).content
+            assert hashlib.sha256(content).hexdigest() == file["hashes"]["sha256"]
+
+
+def _upload_and_read(mirrored: Mirrored, number: int) -> list[str]:
+    """Upload until the server is gone, and look for each on the next page; what was acknowledged."""
+    names: list[str] = []
+    for minor in itertools.count():
+        dist = wheel("busy", f"{number}.{minor}")
+        if not _upload(mirrored, dist):
+            break
+        names.append(dist.filename)
+        shown = _names(mirrored, "busy", "company/dev")
+        if shown is None:
+            break
+        assert dist.filename in shown
+    return names
+
+
+def _project(upstream: Upstream, name: str) -> str:
+    """A project of three files that nobody has asked for."""
+    upstream.add(name, *(wheel(name, f"{minor}.0") for minor in range(3)))
+    return name
+
+
+def _names(mirrored: Mirrored, project: str, index: str) -> list[str] | None:
+    """The file names on a page; None when the server was gone, or said that it does not know yet."""
+    try:
+        answer = requests.get(
+            f"{mirrored.mirror.index_url(index)}{project}/", headers={"Accept": JSON}, timeout=30
+        )
+        if answer.status_code == 503:
+            return None
+        return [file["filename"] for file in answer.json()["files"]]
+    except requests.RequestException:
+        return None
+
+
+def _get(url: str, accept: str) -> str:
+    return requests.get(url, headers={"Accept": accept}, timeout=30).text
 
 
 def _download(url: str) -> bytes | None:
