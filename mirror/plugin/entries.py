@@ -5,11 +5,12 @@ is ever asked for: that is most of the time that a first request for a page take
 database.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from devpi_common.metadata import splitbasename
 from devpi_common.url import URL
-from devpi_server.filestore import FileEntry, FileStore, key_from_link, make_splitdir
+from devpi_server.filestore import FileEntry, FileStore, key_from_link
 from devpi_server.keyfs_types import RelPath
 from devpi_server.normalized import normalize_name
 
@@ -30,26 +31,23 @@ def use() -> None:
 
 def placed(keyfs: Any, index: str, project: ProjectFacts) -> ProjectFacts:
     """With the paths at which devpi keeps the files of a mirror."""
-    return facts.with_files(
-        project, (file._replace(path=path_of(keyfs, index, file)) for file in project.files)
-    )
+    files = [FileFacts(file.filename, path_of(keyfs, index, file), *file[2:]) for file in project.files]
+    return facts.with_files(project, files)
 
 
 def path_of(keyfs: Any, index: str, file: FileFacts) -> str:
     """Where devpi keeps `file`: what its key_from_link says, which parses each URL several times."""
-    best = facts.best_hash(file.hashes)
-    if not best.startswith(("sha256=", "md5=")):
-        user, name = index.split("/")
-        return str(key_from_link(keyfs, URL(file.url).replace(fragment=best), user, name).relpath)
-    first, second = make_splitdir(best)
-    return f"{index}/+f/{first}/{second}/{upstream.basename(file.url)}"
+    digest = file.hashes.get("sha256")
+    if digest:
+        return f"{index}/+f/{digest[:3]}/{digest[3:16]}/{upstream.basename(file.url)}"
+    user, name = index.split("/")
+    link = URL(file.url).replace(fragment=facts.best_hash(file.hashes))
+    return str(key_from_link(keyfs, link, user, name).relpath)
 
 
 def can_be_found(project: str, path: str) -> bool:
     """Whether the entry of a file of `project` needs not be written: its path tells the project."""
-    filename = path.rpartition("/")[2]
-    usual = filename.startswith(f"{project.replace('-', '_')}-") and filename.endswith(".whl")
-    return "/+f/" in path and (usual or _project_of(filename) == project)
+    return "/+f/" in path and upstream.begins_with(path.rpartition("/")[2], project)
 
 
 def meta(project: str, file: FileFacts) -> dict[str, Any]:
@@ -77,13 +75,13 @@ def keep(keyfs: Any, project: str, file: FileFacts) -> None:
 def find(keyfs: Any, path: str) -> tuple[str, FileFacts] | None:
     """The project of the mirrored file at `path`, and what its page says of it."""
     user, index, kind, first, second, filename = path.split("/")
-    project = _project_of(filename)
-    if kind != "+f" or not project:
+    if kind != "+f":
         return None
-    value = keyfs.PROJSIMPLELINKS(user=user, index=index, project=project).get()
-    for file in facts.with_hash(value, first + second):
-        if file.path == path:
-            return project, file
+    for project in _projects(filename):
+        value = keyfs.PROJSIMPLELINKS(user=user, index=index, project=project).get()
+        for file in facts.with_hash(value, first + second):
+            if file.path == path:
+                return project, file
     return None
 
 
@@ -95,8 +93,7 @@ def _from_page(keyfs: Any, path: str) -> Any:
     return FileEntry(key, meta=meta(*found))
 
 
-def _project_of(filename: str) -> str:
-    """The project that a file name tells, perhaps a wrong one: names of old sdists are ambiguous."""
-    if filename.endswith(".whl"):
-        return str(normalize_name(filename.partition("-")[0]))
-    return str(normalize_name(splitbasename(filename, checkarch=False)[0]))
+def _projects(filename: str) -> Iterator[str]:
+    """The projects that a file of this name may be one of: those that it begins with."""
+    words = normalize_name(filename).split("-")
+    return ("-".join(words[:count]) for count in range(1, len(words)))

@@ -1,27 +1,54 @@
-"""The HTML of an index's page in, its anchors and what it says about itself out."""
+"""The HTML of an index's page in, its links and what it says about itself out."""
 
+import hashlib
 import html
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from html.parser import HTMLParser
+from typing import NamedTuple
 from urllib.parse import urljoin
 
 # How indexes write the link to a file. Pages have up to ten thousand of them, and HTMLParser takes a
 # hundred times as long: it gets what is left, which includes every link that is written otherwise.
-_LINK = re.compile(r'<a((?:\s+[\w:-]+="[^"<>]*")+)\s*>[^<]*</a>\s*(?:<br\s*/?>)?', re.IGNORECASE)
-_ATTRIBUTE = re.compile(r'([\w:-]+)="([^"]*)"')
+# What no two files have in common is apart: the other attributes are read once for many files.
+_TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?Z"  # PEP 700
+_LINK = re.compile(
+    r'<a href="([^"]*+)"((?: (?!data-upload-time)[a-z-]+="[^"]*+")*+)'
+    rf'(?: data-upload-time="({_TIME})")?+ ?>[^<]*+</a>\s*+(?:<br ?/?>)?+'
+)
+_ATTRIBUTE = re.compile(r'([a-z-]+)="([^"]*)"')
 # Where something that looks like a link is none.
 _RAW_TEXT = re.compile(r"<(?:script|style)\b", re.IGNORECASE)
 _COMMENT = re.compile(r"<!--(.*?)(?:-->|\Z)", re.DOTALL)
 
 
+class Said(NamedTuple):
+    """What the attributes of a link say of its file, as FileFacts has it."""
+
+    requires_python: str | None
+    yanked: bool | str
+    size: int | None
+    upload_time: str | None
+    core_metadata: bool | Mapping[str, str]
+    provenance: str | None
+
+
+class Link(NamedTuple):
+    """A link to a file."""
+
+    href: str  # absolute
+    said: Said
+    upload_time: str | None
+
+
 @dataclass
 class HtmlPage(HTMLParser):
-    """Anchors (attributes by name, `href` absolute), PEP 792 metas and what shows a whole page."""
+    """Links, PEP 792 metas and what shows a whole page."""
 
     base: str
-    anchors: list[dict[str, str]] = field(default_factory=list)
+    links: list[Link] = field(default_factory=list)
     status: dict[str, str] = field(default_factory=dict)
     heading: str = ""
     has_version: bool = False
@@ -42,7 +69,8 @@ class HtmlPage(HTMLParser):
             self.open_elements.add(tag)
         self._in_heading = tag in {"title", "h1"}
         if tag == "a" and "href" in values:
-            self.anchors.append(values)
+            said = _said(values)
+            self.links.append(Link(values["href"], said, said.upload_time))
         elif tag == "base" and values.get("href"):
             self.base = urljoin(self.base, values["href"])
         elif tag == "meta":
@@ -64,24 +92,59 @@ class HtmlPage(HTMLParser):
 
 def read(text: str, url: str) -> HtmlPage:
     """What `text`, which came from `url`, says."""
-    hides = _RAW_TEXT.search(text) or any("<a" in comment.lower() for comment in _COMMENT.findall(text))
-    rest, *links = [text] if hides else _LINK.split(text)
+    parts = _LINK.split(text)
+    rest = "".join(parts[::4])
+    if _hides(rest, text):
+        parts, rest = [], text
     page = HtmlPage(url)
-    page.feed("".join((rest, *links[1::2])))
-    found = [_attributes(link) for link in links[::2]]
-    page.anchors = [_resolved(page.base, anchor) for anchor in (*found, *page.anchors) if "href" in anchor]
+    page.feed(rest)
+    usual = zip(parts[1::4], parts[2::4], parts[3::4], strict=True)
+    found = [Link(_unescaped(href), _said_in(attributes), time) for href, attributes, time in usual]
+    page.links = [_resolved(page.base, link) for link in (*found, *page.links)]
     return page
 
 
-_unescape = lru_cache(maxsize=1000)(html.unescape)  # thousands of files want one of a few Pythons
-
-
-def _attributes(text: str) -> dict[str, str]:
+def hashes(text: str) -> dict[str, str]:
+    """The hashes of "sha256=…&md5=…"; other things stand in fragments too (egg=, subdirectory=)."""
+    kind, _, digest = text.partition("=")
+    if kind == "sha256" and digest.isalnum():
+        return {kind: digest}  # as nearly all are
+    pairs = (part.partition("=") for part in text.split("&"))
     return {
-        name.lower(): _unescape(value) if "&" in value else value for name, value in _ATTRIBUTE.findall(text)
+        name: value for name, _, value in pairs if name in hashlib.algorithms_guaranteed and value.isalnum()
     }
 
 
-def _resolved(base: str, anchor: dict[str, str]) -> dict[str, str]:
-    href = anchor["href"]
-    return anchor if href.startswith(("https://", "http://")) else {**anchor, "href": urljoin(base, href)}
+def _hides(rest: str, text: str) -> bool:
+    """Whether `text`, of which `rest` is left without its links, has links where HTML has none."""
+    comments = _COMMENT.findall(text) if "<!--" in rest else ()
+    return _RAW_TEXT.search(rest) is not None or any("<a" in comment.lower() for comment in comments)
+
+
+@lru_cache(maxsize=1000)
+def _said_in(attributes: str) -> Said:
+    return _said({name: html.unescape(value) for name, value in _ATTRIBUTE.findall(attributes)})
+
+
+def _said(attributes: Mapping[str, str]) -> Said:
+    """Size and time as uv reads them; the other attributes are those of PEP 503, 592, 714 and 740."""
+    metadata = attributes.get("data-core-metadata", attributes.get("data-dist-info-metadata", ""))
+    yanked = attributes.get("data-yanked")
+    size, time = attributes.get("data-size", ""), attributes.get("data-upload-time", "")
+    return Said(
+        requires_python=attributes.get("data-requires-python") or None,
+        yanked=False if yanked is None else yanked or True,
+        size=int(size) if re.fullmatch("[0-9]{1,18}", size) else None,
+        upload_time=time if re.fullmatch(_TIME, time) else None,
+        core_metadata=hashes(metadata) or metadata.lower() == "true",
+        provenance=attributes.get("data-provenance") or None,
+    )
+
+
+def _unescaped(href: str) -> str:
+    return html.unescape(href) if "&" in href else href
+
+
+def _resolved(base: str, link: Link) -> Link:
+    absolute = link.href.startswith(("https://", "http://"))
+    return link if absolute else link._replace(href=urljoin(base, link.href))

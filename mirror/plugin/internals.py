@@ -23,7 +23,6 @@ TOUCHED: Mapping[str, Row] = {
     # mirrors.py
     "devpi_server.filestore.FileEntry": ("key", "meta"),
     "devpi_server.filestore.key_from_link": ("keyfs", "link", "user", "index"),
-    "devpi_server.filestore.make_splitdir": ("hash_spec",),
     "devpi_server.keyfs.KeyFS.get_key_instance": ("keyname", "relpath"),
     "devpi_server.keyfs.KeyFS.read_transaction": ("allow_reuse",),
     "devpi_server.keyfs.KeyFS.restart_read_transaction": ("self",),

@@ -1,29 +1,34 @@
 """Facts about a project in, the bytes of its PEP 503 and PEP 691 page out. Pure."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from html import escape
+from json.encoder import encode_basestring_ascii as quoted
 from urllib.parse import quote
 
+from mirror.plugin import facts
 from mirror.plugin.facts import FileFacts, ProjectFacts, best_hash
 
 # What each minor version adds that a page MUST have: 1.1 sizes and versions (PEP 700). 1.2 (PEP 708),
 # 1.3 (PEP 740) and 1.4 (PEP 792) add optional keys only.
 NEWEST, WITHOUT_SIZES = "1.4", "1.0"
+_PLAIN = re.compile(r"[A-Za-z0-9_./+~-]*+")  # as part of a URL it needs no quoting
 
 
 def as_json(project: ProjectFacts, index: str) -> bytes:
     """The JSON page of `project` on `index` ("user/name")."""
     whole = all(file.size is not None for file in project.files)
-    page: dict[str, object] = {
+    head: dict[str, object] = {
         "meta": {"api-version": NEWEST if whole else WITHOUT_SIZES},
         "name": project.name,
         "versions": list(project.versions),
-        "files": [_file_object(file, index) for file in project.files],
     }
     if project.status:
-        page["project-status"] = dict(project.status)
-    return json.dumps(page, separators=(",", ":")).encode()
+        head["project-status"] = dict(project.status)
+    begin = json.dumps(head, separators=(",", ":")).removesuffix("}")
+    files = ",".join([_file_object(file, index) for file in project.files])
+    return f'{begin},"files":[{files}]}}'.encode()
 
 
 def as_html(project: ProjectFacts, index: str) -> bytes:
@@ -48,35 +53,16 @@ def as_html(project: ProjectFacts, index: str) -> bytes:
 def link(path: str, index: str) -> str:
     """The URL of devpi's `path` ("root/pypi/+f/…") relative to a page below /`index`/+simple/."""
     own = f"{index}/"
+    relative = f"../../{path[len(own) :]}" if path.startswith(own) else f"../../../../{path}"
+    return relative if _PLAIN.fullmatch(relative) else quote(relative, "/+")
+
+
+def _file_object(file: FileFacts, index: str) -> str:
+    yanked = ',"yanked":false' if file.yanked is False else ""
     return (
-        "../../" + quote(path[len(own) :], "/+")
-        if path.startswith(own)
-        else "../../../../" + quote(path, "/+")
+        f'{{"filename":{quoted(file.filename)},"url":{quoted(link(file.path, index))}'
+        f',"hashes":{facts.as_json(file.hashes)}{facts.optional(file)}{yanked}}}'
     )
-
-
-def _file_object(file: FileFacts, index: str) -> dict[str, object]:
-    optional = {
-        "requires-python": file.requires_python,
-        "size": file.size,
-        "upload-time": file.upload_time,
-        "provenance": file.provenance,
-    }
-    return {
-        "filename": file.filename,
-        "url": link(file.path, index),
-        "hashes": dict(file.hashes),
-        **{key: value for key, value in optional.items() if value is not None},
-        "yanked": file.yanked,
-        **_core_metadata(file),
-    }
-
-
-def _core_metadata(file: FileFacts) -> dict[str, object]:
-    """Under its name of PEP 714 only: some versions of pip stumble over the first name in JSON."""
-    if file.core_metadata is False:
-        return {}
-    return {"core-metadata": dict(file.core_metadata) if isinstance(file.core_metadata, Mapping) else True}
 
 
 def _status_metas(status: Mapping[str, str]) -> Iterator[tuple[str, str]]:

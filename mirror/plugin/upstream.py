@@ -1,10 +1,10 @@
 """An upstream's answer in, all that it said about a project out; what is no whole page is refused."""
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
@@ -17,9 +17,11 @@ from packaging.utils import (
 
 from mirror.plugin import html_page, negotiate
 from mirror.plugin.facts import FileFacts, ProjectFacts
-from mirror.plugin.html_page import HtmlPage
+from mirror.plugin.html_page import HtmlPage, Link
 
 ACCEPT = f"{negotiate.JSON}, {negotiate.HTML};q=0.2, {negotiate.TEXT};q=0.1"
+# Versions that need not be normalised, which takes its time.
+_USUAL_SDIST = re.compile(r"[^-].*-((?:0|[1-9][0-9]*+)(?:\.(?:0|[1-9][0-9]*+))*+)\.tar\.gz")
 ARCHIVES = (".whl", ".tar.gz", ".zip", ".tar.bz2", ".tgz", ".egg", ".tar.xz")
 
 
@@ -115,12 +117,12 @@ def _read_html(project: str, body: Body, charset: str) -> ProjectFacts:
     page = html_page.read(text, body.url)
     if page.is_cut_off:
         raise NotThePage("HTML that is cut off")
-    linked = [(basename(anchor["href"]), anchor) for anchor in page.anchors]
-    own = [(name, anchor) for name, anchor in linked if _is_archive(name, project)]
+    linked = [(basename(link.href), link) for link in page.links]
+    own = [(name, link) for name, link in linked if _is_archive(name, project)]
     if not any(_surely_of(name, project) for name, _ in own):
         _refuse_other(project, page)
     try:
-        files = {name: _linked(name, anchor) for name, anchor in own}
+        files = {name: _linked(name, link) for name, link in own}
     except ValueError as error:
         raise NotThePage(f"not a PEP 503 page ({error})") from error
     files_in_order = tuple(files.values())
@@ -129,7 +131,7 @@ def _read_html(project: str, body: Body, charset: str) -> ProjectFacts:
 
 def _refuse_other(project: str, page: HtmlPage) -> None:
     """Without a link to one of its files, a page must say in another way that it is the project's."""
-    if any(basename(anchor["href"]).endswith(ARCHIVES) for anchor in page.anchors):
+    if any(basename(link.href).endswith(ARCHIVES) for link in page.links):
         raise NotThePage("HTML with the files of another project")
     named = project in {normalize_name(word.strip("\"'.,:;")) for word in page.heading.split()}
     if not (page.has_version or named):
@@ -138,12 +140,16 @@ def _refuse_other(project: str, page: HtmlPage) -> None:
 
 def _is_archive(filename: str, project: str) -> bool:
     """What devpi says, which takes its time; there are thousands of names of the usual form."""
-    usual = filename.endswith((".whl", ".tar.gz")) and _begins_with(filename, project)
+    usual = filename.endswith((".whl", ".tar.gz")) and begins_with(filename, project)
     return usual or bool(is_archive_of_project(filename, project))
 
 
-def _begins_with(filename: str, project: str) -> bool:
-    return filename.lower().replace("_", "-").startswith(project)
+def begins_with(filename: str, project: str) -> bool:
+    """Whether `filename` is that of a project whose name begins with the words of `project`."""
+    return bool(_normal(filename[: len(project) + 1]) == f"{project}-")
+
+
+_normal = lru_cache(maxsize=1000)(normalize_name)
 
 
 def _surely_of(filename: str, project: str) -> bool:
@@ -154,31 +160,23 @@ def _surely_of(filename: str, project: str) -> bool:
     return re.match(r"-v?\d", rest) is not None
 
 
-def _linked(filename: str, anchor: Mapping[str, str]) -> FileFacts:
-    url, _, fragment = anchor["href"].partition("#")
-    said = anchor.get("data-core-metadata", anchor.get("data-dist-info-metadata", ""))
-    yanked = anchor.get("data-yanked")
+def _linked(filename: str, link: Link) -> FileFacts:
+    url, _, fragment = link.href.partition("#")
+    python, yanked, size, _, metadata, provenance = link.said
     return addressed(  # whatever HTML says is text
         FileFacts(
-            filename=filename,
-            path="",
-            url=_absolute(url, url),
-            hashes=_hashes(fragment),
-            requires_python=anchor.get("data-requires-python") or None,
-            yanked=False if yanked is None else yanked or True,
-            core_metadata=_hashes(said) or said.lower() == "true",
-            provenance=anchor.get("data-provenance") or None,
+            filename,
+            "",
+            _absolute(url, url),
+            html_page.hashes(fragment),
+            python,
+            yanked,
+            size,
+            link.upload_time,
+            metadata,
+            provenance,
         )
     )
-
-
-def _hashes(text: str) -> dict[str, str]:
-    """The hashes of "sha256=…&md5=…"; other things stand in fragments too (egg=, subdirectory=)."""
-    kind, _, digest = text.partition("=")
-    if kind == "sha256" and digest.isalnum():
-        return {kind: digest}  # as nearly all are
-    pairs = (part.partition("=") for part in text.split("&"))
-    return {name: value for name, _, value in pairs if name in hashlib.algorithms_guaranteed and value}
 
 
 def versions_of(files: tuple[FileFacts, ...]) -> tuple[str, ...]:
@@ -190,6 +188,8 @@ def version_of(filename: str) -> str | None:
     """The version of a wheel, an sdist or an older kind of archive, None when its name has none."""
     if filename.endswith(".whl"):
         return filename.split("-")[1] if filename.count("-") in {4, 5} else None
+    if usual := _USUAL_SDIST.fullmatch(filename):
+        return usual[1]
     try:
         return str(parse_sdist_filename(filename)[1])
     except InvalidSdistFilename:
@@ -198,7 +198,8 @@ def version_of(filename: str) -> str | None:
 
 def basename(url: str) -> str:
     """The name of the file at `url`, as devpi understands it."""
-    return unquote(url.partition("#")[0].partition("?")[0]).rpartition("/")[2]
+    name = url.partition("#")[0].partition("?")[0]
+    return (unquote(name) if "%" in name else name).rpartition("/")[2]
 
 
 def _absolute(base: str, url: str) -> str:

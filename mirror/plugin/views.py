@@ -150,7 +150,7 @@ class ProjectPages:
         hardly any file, and a page that lacks one size may promise none (PEP 700).
         """
         offer = self._advertised(file)
-        return file if offer == file.core_metadata else file._replace(core_metadata=offer)
+        return file if offer == file.core_metadata else FileFacts(*file[:8], offer, file.provenance)
 
     def _size_of(self, file: FileFacts) -> int | None:
         """The size of a file that is here."""

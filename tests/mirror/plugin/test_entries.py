@@ -71,7 +71,8 @@ def test_only_what_the_page_lists_has_an_entry(path: str) -> None:
         ("my-demo", "my-demo-1.0.tar.gz", True),
         ("demo", "demo-1.0-py2.7.egg", True),
         ("demo", "demo-1.0.win32-py2.7.exe", True),
-        ("demo-1-0-tool", "demo-1.0-tool-2.0.zip", False),  # read as version 1.0-tool-2.0 of demo
+        ("demo-1-0-tool", "demo-1.0-tool-2.0.zip", True),  # though it may be version 1.0-tool-2.0 of demo
+        ("demo", "demo1.0.tar.gz", False),
         ("demo", "another-1.0.tar.gz", False),
     ],
 )

@@ -30,22 +30,35 @@ USUAL = (
 def test_a_link_is_the_same_however_it_is_written(link: str) -> None:
     """The usual form takes a shortcut, which must not be seen."""
     page = html_page.read(f"<!DOCTYPE html><html><body><h1>Links for demo</h1>{link}</body></html>", URL)
-    expected = {
-        "href": "https://example.com/f/demo-1.0.zip#sha256=ab",
-        "data-requires-python": ">=3.8",
-        "data-yanked": "",
-    }
-    assert page.anchors == [expected]
+    (found,) = page.links
+    assert found.href == "https://example.com/f/demo-1.0.zip#sha256=ab"
+    assert (found.said.requires_python, found.said.yanked) == (">=3.8", True)
     assert not page.is_cut_off
 
 
 def test_a_base_element_counts_for_all_links() -> None:
     """PEP 503 pages are HTML5: relative addresses depend on it."""
     page = html_page.read('<base href="/files/"><a href="a.zip">a</a><a href=\'b.zip\'>b</a>', URL)
-    assert [anchor["href"] for anchor in page.anchors] == [
+    assert [link.href for link in page.links] == [
         "https://example.com/files/a.zip",
         "https://example.com/files/b.zip",
     ]
+
+
+@pytest.mark.parametrize("quote", ['"', "'"])
+def test_a_size_and_a_time_are_read_where_an_index_states_them(quote: str) -> None:
+    """As uv reads them: what `--exclude-newer` finds at the index, it must find here."""
+    attributes = 'data-size="12" data-upload-time="2024-01-02T03:04:05.5Z"'.replace('"', quote)
+    for order in (attributes, " ".join(reversed(attributes.split()))):
+        (link,) = html_page.read(f"<a href={quote}a.zip{quote} {order}>a.zip</a>", URL).links
+        assert (link.said.size, link.upload_time) == (12, "2024-01-02T03:04:05.5Z")
+
+
+@pytest.mark.parametrize("time", ["yesterday", "2024-01-02", '2024-01-02T03:04:05Z",', ""])
+def test_what_is_no_time_is_not_passed_on(time: str) -> None:
+    """A client would refuse the whole page."""
+    (link,) = html_page.read(f"<a href='a.zip' data-upload-time='{time}' data-size='-1'>a</a>", URL).links
+    assert (link.said.size, link.upload_time) == (None, None)
 
 
 def test_a_page_that_ends_anywhere_too_early_is_cut_off() -> None:
