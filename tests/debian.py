@@ -19,6 +19,10 @@ class Package:
 
 PACKAGES = [
     Package("nginx-light", "nginx", "serves pages and files in front of the mirror, as in production"),
+    Package("debootstrap", "debootstrap", "makes the Debian of the test hosts"),
+    Package("systemd-container", "systemd-nspawn", "runs the test hosts"),
+    Package("iproute2", "ip", "connects the test hosts"),
+    Package("openssh-client", "ssh", "reaches the test hosts"),
 ]
 
 
