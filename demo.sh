@@ -11,7 +11,7 @@ mirror status >/dev/null 2>&1 || step mirror serve --background
 step release -C sample_app deploy local
 
 index=$(mirror status --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["url"])')/company/dev
-app=$(release -C sample_app status local --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["url"])')
+app=$(release -C sample_app status local --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["hosts"][0]["url"])')
 cat <<TEXT
 
 The app:    $app

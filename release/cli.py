@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from packhorse import console, files
-from release import cli_host, options
+from release import cli_deploy, cli_host, options
 
 if TYPE_CHECKING:
     from release.world import World
@@ -35,16 +35,19 @@ def cli(context: click.Context, project: Path) -> None:
       release deploy local    install, start, probe, switch; says the URL
       release logs local -f   what it writes
 
+    Servers are targets of release.toml: release deploy production. They are reached by ssh, with your
+    ~/.ssh/config or the file $RELEASE_SSH_CONFIG, your agent and your known_hosts.
+
     Everything has a default; release.toml (see release.example.toml) changes it.
 
     \b
-    Completion of commands and options, for bash (zsh and fish likewise):
+    Completion of commands, options and targets, for bash (zsh and fish likewise):
       eval "$(_RELEASE_COMPLETE=bash_source release)"
     """
     context.obj = project.absolute()
 
 
-for command in cli_host.COMMANDS:
+for command in (*cli_deploy.COMMANDS, *cli_host.COMMANDS):
     cli.add_command(command)
 
 

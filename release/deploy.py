@@ -18,7 +18,7 @@ from packaging.utils import (
 from packaging.version import InvalidVersion, Version
 
 from packhorse.errors import PackhorseError
-from release import config, index, targets
+from release import config, fleet, index, ssh, targets, transport, turns
 
 PROTOCOL = 1
 
@@ -78,17 +78,50 @@ def _version(filename: str) -> Version | None:
         return None
 
 
-def request(command: str, app: str, home: Path, **more: object) -> dict[str, Any]:
-    """What every request to the agent of this machine holds, and `more`."""
+def places(name: str, target: targets.Target, app: str, home: Path) -> dict[str, transport.Place]:
+    """Where the agents of target `name` run, in the order of its hosts."""
+    if not target.hosts:
+        return {name: transport.Local(str(home / "apps" / app / "agent"), name)}
+    user = target.user or app
+    return {host: ssh.Ssh(host, user, app) for host in target.hosts}
+
+
+def request(command: str, app: str, target: targets.Target, home: Path, **more: object) -> dict[str, Any]:
+    """What every request to an agent of `target` holds, and `more`."""
+    root, run = (ssh.ROOT, ssh.RUN) if target.hosts else (str(home / "apps"), str(home / "run"))
     return {
         "protocol": PROTOCOL,
         "command": command,
         "app": app,
-        "root": str(home / "apps"),
-        "run": str(home / "run"),
+        "root": root,
+        "run": run,
+        "supervised": bool(target.hosts),
+        "silence": fleet.SILENCE,
         "by": f"{getpass.getuser()}@{socket.gethostname()}",
         **more,
     }
+
+
+@dataclass(frozen=True)
+class How:
+    """How a deploy or a rollback is to be done: `wait` is for others to end, in seconds.
+
+    With `plan` nothing is done, and what would be is said; `retry_release` runs a release phase again that
+    ended nobody knows how.
+    """
+
+    plan: bool = False
+    wait: float = 0.0
+    retry_release: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """The part of the request that says so."""
+        return {
+            "plan": self.plan,
+            "lock_wait": self.wait,
+            "retry_release": self.retry_release,
+            "gates": [] if self.plan else turns.GATES,
+        }
 
 
 def deploy_request(
@@ -99,13 +132,35 @@ def deploy_request(
     return request(
         "deploy",
         settings.app,
+        target,
         home,
         index_url=config.simple_url(index_url),
         artifact=found,
         installer=target.installer,
         bind={"host": address[0], "port": address[1]} if address else None,
-        health=settings.health.model_dump(),
+        health=_health(settings, target),
         env=target.env,
         graceful_timeout=target.graceful_timeout,
+        processes=_processes(target),
         keep=target.keep,
     )
+
+
+def _health(settings: config.ReleaseConfig, target: targets.Target) -> dict[str, Any]:
+    """The probe, with the Host header of real requests: frameworks refuse names that they do not know."""
+    told = settings.health.model_dump()
+    if target.domains and "host" not in settings.health.model_fields_set:
+        told["host"] = target.domains[0]
+    return told
+
+
+def _processes(target: targets.Target) -> dict[str, dict[str, Any]]:
+    return {
+        name: {"overlap": process.overlap, "stop_timeout": process.stop_timeout or target.graceful_timeout}
+        for name, process in target.processes.items()
+    }
+
+
+def with_release_phase(request: dict[str, Any], hosts: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Host -> its request: the release phase (`release:` in the Procfile) runs once, on the first."""
+    return {host: {**request, "release_phase": not position} for position, host in enumerate(hosts)}

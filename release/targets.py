@@ -37,9 +37,7 @@ VariableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]
 ProcessName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,30}$")]  # as in a Procfile
 Positive = Annotated[float, Field(gt=0)]
 # A destination of ssh: a name of DNS or of ~/.ssh/config, or an address. Never an option, never with a user.
-HostName = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z0-9_\[:][A-Za-z0-9_.:\[\]%-]*$", max_length=253)
-]
+HostName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_:][A-Za-z0-9_.:%-]*$", max_length=253)]
 Domain = Annotated[str, StringConstraints(pattern=r"^(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", max_length=253)]
 UserName = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_-]*$", max_length=32)]  # useradd(8)
 AbsolutePath = Annotated[str, StringConstraints(pattern=r"^/[\w@%+=:,./~-]+$")]  # nginx reads it unquoted

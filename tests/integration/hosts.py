@@ -81,7 +81,7 @@ class Host:
 
     def status(self) -> dict[str, Any]:
         """`release status local --json`."""
-        answer: dict[str, Any] = json.loads(self.release("status", "local", "--json").stdout)
+        answer: dict[str, Any] = json.loads(self.release("status", "local", "--json").stdout)["hosts"][0]
         return answer
 
     def get(self, path: str = "/") -> str:

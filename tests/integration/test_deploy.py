@@ -87,8 +87,8 @@ def test_the_same_again_does_nothing(host: Host) -> None:
     """Deploys may be repeated by scripts; another configuration is another release."""
     host.deploy("0.1.0")
     pids = host.status()["processes"][0]["pids"]
-    again = json.loads(host.release("deploy", "local", "tiny==0.1.0", "--json").stdout)
-    assert (again["unchanged"], again["release"]) == (True, 1)
+    (again,) = json.loads(host.release("deploy", "local", "tiny==0.1.0", "--json").stdout)["hosts"]
+    assert (again["outcome"], again["release"]) == ("unchanged", 1)
     assert host.status()["processes"][0]["pids"] == pids
     host.configure(env='COLOUR = "blue"')
     host.deploy("0.1.0")

@@ -11,6 +11,8 @@ from release import config, deploy, targets
 from release.deploy import Wanted
 from release.host import request as host_request
 from release.index import File
+from release.ssh import Ssh
+from release.transport import Local
 
 INDEX = "https://pypi.example.com/company/dev"
 
@@ -85,5 +87,60 @@ def test_the_agent_understands_the_request() -> None:
 
 def test_another_protocol_is_refused() -> None:
     """An old agent on a host must not guess what a newer controller means."""
-    with pytest.raises(PackhorseError, match="speaks protocol 1, the request protocol 2"):
-        host_request.layout({**deploy.request("stop", "shop", Path("/h")), "protocol": 2})
+    with pytest.raises(PackhorseError, match=r"speaks protocol [0-9]+, the request protocol 99"):
+        host_request.layout({**deploy.request("stop", "shop", targets.Target(), Path("/h")), "protocol": 99})
+
+
+def test_hosts_are_asked_as_the_application_s_user() -> None:
+    """Its name, unless the target has another; where they keep it is the same everywhere."""
+    target = targets.Target(hosts=["web2", "web1"])
+    places = deploy.places("production", target, "shop", Path("/h"))
+    assert places == {"web2": Ssh("web2", "shop", "shop"), "web1": Ssh("web1", "shop", "shop")}
+    assert list(places) == ["web2", "web1"]
+    other = deploy.places("production", targets.Target(hosts=["web1"], user="www"), "shop", Path("/h"))
+    assert other == {"web1": Ssh("web1", "www", "shop")}
+    layout = host_request.layout(deploy.request("stop", "shop", target, Path("/h")))
+    assert (layout.folder, layout.sockets) == (Path("/srv/apps/shop"), Path("/run/shop"))
+
+
+def test_a_target_without_hosts_is_this_machine() -> None:
+    """The same agent, kept beside the releases."""
+    places = deploy.places("local", targets.Target(), "shop", Path("/h"))
+    assert places == {"local": Local("/h/apps/shop/agent", "local")}
+
+
+def test_the_release_phase_runs_on_the_first_host_only() -> None:
+    """A migration twice at the same time is none."""
+    requests = deploy.with_release_phase({"command": "deploy"}, ["web2", "web1"])
+    assert {host: request["release_phase"] for host, request in requests.items()} == {
+        "web2": True,
+        "web1": False,
+    }
+
+
+def test_a_plan_stops_at_no_gate() -> None:
+    """It takes no lock either."""
+    assert deploy.How(plan=True).as_dict()["gates"] == []
+    assert deploy.How(wait=5).as_dict()["lock_wait"] == 5
+
+
+def test_the_probe_names_the_domain_that_requests_will_name() -> None:
+    """Django answers 400 to a host that it does not know."""
+    target = targets.Target(hosts=["web1"], domains=["shop.example.com"])
+    for settings, expected in (
+        (config.ReleaseConfig(app="shop"), "shop.example.com"),
+        (config.ReleaseConfig(app="shop", health=config.Health(host="probe")), "probe"),
+    ):
+        request = deploy.deploy_request(settings, target, {"version": "1", "files": []}, INDEX, Path("/h"))
+        assert request["health"]["host"] == expected
+
+
+def test_a_process_type_stops_as_long_as_the_target_says() -> None:
+    """Unless it says so itself."""
+    processes = {"worker": targets.Process(overlap=True), "clock": targets.Process(stop_timeout=1.0)}
+    target = targets.Target(graceful_timeout=7.0, processes=processes)
+    request = deploy.deploy_request(config.ReleaseConfig(app="a"), target, {}, INDEX, Path("/h"))
+    assert request["processes"] == {
+        "worker": {"overlap": True, "stop_timeout": 7.0},
+        "clock": {"overlap": False, "stop_timeout": 1.0},
+    }

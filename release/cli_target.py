@@ -1,0 +1,108 @@
+"""What the commands on a target share: its name completed, agents on its hosts, their answers printed."""
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from packhorse import console, files
+from packhorse.errors import PackhorseError
+
+if TYPE_CHECKING:
+    from release.config import ReleaseConfig
+    from release.fleet import Outcome
+    from release.progress import Show
+    from release.targets import Target
+    from release.transport import Process
+    from release.turns import Host
+
+
+def _names(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """The targets of the project, for completion; a file that cannot be read completes nothing more."""
+    from release import config
+
+    known = {"local"}
+    with contextlib.suppress(PackhorseError):
+        known |= set(config.load(context.find_root().params["project"]).targets)
+    return sorted(name for name in known if name.startswith(incomplete))
+
+
+argument = click.argument("target", shell_complete=_names)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The target that a command is about; `home` is PACKHORSE_HOME, `began` when the command did."""
+
+    name: str
+    settings: "ReleaseConfig"
+    target: "Target"
+    home: Path
+    began: float
+
+    @contextlib.contextmanager
+    def agents(self) -> Iterator[dict[str, "Process"]]:
+        """Host -> an agent there, which gets ready while we find out what to ask."""
+        from release import deploy, transport
+
+        with contextlib.ExitStack() as stack:
+            places = deploy.places(self.name, self.target, self.settings.app, self.home)
+            yield {name: stack.enter_context(transport.Process(place)) for name, place in places.items()}
+
+    @property
+    def seconds(self) -> float:
+        """How long it has taken so far."""
+        return time.monotonic() - self.began
+
+    def emit_json(self, outcome: "Outcome") -> None:
+        """Print what every host answered, in one form for all commands."""
+        from release import outcome as outcomes
+
+        hosts = [outcomes.as_json(host) for host in outcome.hosts]
+        console.emit_json({"target": self.name, "hosts": hosts, "seconds": round(self.seconds, 2)})
+
+    def finish(self, outcome: "Outcome") -> None:
+        """Raise the error that the command ends with, if there is one."""
+        from release import outcome as outcomes
+
+        if error := outcomes.error(outcome, named=bool(self.target.hosts)):
+            raise error
+
+
+def choose(project: Path, name: str, index: str | None = None) -> Chosen:
+    """The target `name` of the project. Raises PackhorseError when there is none."""
+    from release import config
+
+    began = time.monotonic()
+    settings = config.load(project, index=index)
+    return Chosen(name, settings, settings.target(name), files.home(), began)
+
+
+def ask(chosen: Chosen, command: str, show: "Show | None" = None, **more: object) -> "Outcome":
+    """What the hosts answer to a command that needs no more than the application's name."""
+    from release import deploy, fleet, progress
+
+    request = deploy.request(command, chosen.settings.app, chosen.target, chosen.home, **more)
+    with contextlib.ExitStack() as stack:
+        agents = stack.enter_context(chosen.agents())
+        shown = show or stack.enter_context(progress.shown(list(agents)))
+        return fleet.run(agents, dict.fromkeys(agents, request), shown)
+
+
+def answers(outcome: "Outcome") -> "Iterator[tuple[Host, Mapping[str, Any]]]":
+    """The hosts that answered, each with its answer; of the others, `Chosen.finish` says why they did not."""
+    for host in outcome.hosts:
+        if host.last and host.last["event"] == "result":
+            yield host, host.last
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print columns."""
+    texts = [list(map(str, row)) for row in [head, *rows]]
+    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+    for row in texts:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -1,0 +1,87 @@
+"""Runs as `python -c`, before the agent is there: takes it from stdin if need be, and becomes it."""
+
+import hashlib
+import io
+import json
+import os
+import runpy
+import shutil
+import sys
+import zipfile
+from pathlib import Path
+
+KEPT = 4  # agents of other versions of Packhorse that stay: one of them may be at work
+
+
+def main(folder: Path, sha256: str, size: int) -> None:
+    """Run the agent `folder`/`sha256`. If it is missing, its `size` bytes come first on stdin."""
+    agent = folder / sha256
+    try:
+        present = agent.is_dir()
+        _say(event="agent", present=present)
+        if not present and not _unpack(_receive(size), agent):
+            return
+        _mark_used(agent)
+    except OSError as error:
+        hint = "Check the space there, and that this user is the application's: release provision makes it."
+        _say(event="error", message=f"The agent has no place: {error}.", hint=hint, detail="", exit_code=1)
+        return
+    sys.argv = [str(agent)]
+    runpy.run_path(str(agent), run_name="__main__")
+
+
+def _say(**event: object) -> None:
+    os.write(1, json.dumps(event).encode() + b"\n")
+
+
+def _receive(size: int) -> bytes:
+    """At most `size` bytes, and none of what follows them: that is the agent's."""
+    data = b""
+    while len(data) < size and (more := os.read(0, size - len(data))):
+        data += more
+    return data
+
+
+def _unpack(data: bytes, agent: Path) -> bool:
+    """Make the folder `agent` from the archive `data`, whole or not at all; False for another archive."""
+    if hashlib.sha256(data).hexdigest() != agent.name:
+        return False  # the other end has gone: the agent named by this hash is never anything else
+    scratch = agent.with_name(f".{agent.name}.{os.getpid()}")
+    scratch.mkdir(parents=True)
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            archive.extractall(scratch)
+        for path in [*scratch.rglob("*"), scratch]:
+            _sync(path)
+        scratch.rename(agent)
+        _sync(agent.parent)
+    except OSError:
+        shutil.rmtree(scratch)
+        if not agent.is_dir():  # else somebody else was faster
+            raise
+    return True
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _mark_used(agent: Path) -> None:
+    """Point `current.pyz`, which the host itself starts at boot, to `agent`; forget the least used."""
+    os.utime(agent)
+    link = agent.with_name("current.pyz")
+    if not link.is_symlink() or link.readlink() != Path(agent.name):
+        scratch = agent.with_name(f".current.{os.getpid()}")
+        scratch.symlink_to(agent.name)
+        scratch.rename(link)
+        others = [path for path in agent.parent.iterdir() if not path.is_symlink() and path != agent]
+        for old in sorted(others, key=lambda path: path.stat().st_mtime)[:-KEPT]:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
