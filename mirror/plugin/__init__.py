@@ -17,6 +17,7 @@ from mirror.plugin.mirrors import Mirror
 from mirror.plugin.page_store import PageStore
 from mirror.plugin.uploads import Uploads
 from mirror.plugin.views import ProjectPages
+from mirror.plugin.writes import Writes
 from packhorse.errors import PackhorseError
 
 PAGES = "+pages"  # below devpi's server folder
@@ -36,10 +37,11 @@ def devpiserver_pyramid_configure(config: Any, pyramid_config: Any) -> None:
     # devpi makes it when a first index is asked for: fifty threads would read the certificates at once.
     _ = xom.http
     store = PageStore(config.server_path / PAGES)
-    files.install(xom, pyramid_config, changed=store.drop)
+    writes = Writes(xom.keyfs)
+    files.install(xom, pyramid_config, writes, changed=store.drop)
     registry = pyramid_config.registry
     registry["packhorse database"] = database.use_wal(Path(config.server_path))
-    mirrors.use_fetcher(xom, registry[files.FETCHER])
+    mirrors.use(xom, registry[files.FETCHER], writes)
     entries.use()
     model.User.MirrorStage = Mirror  # type: ignore[assignment, method-assign]  # a cached property there
     model.PrivateStage = Uploads  # type: ignore[misc]  # User._getstage looks it up by this name
@@ -47,5 +49,5 @@ def devpiserver_pyramid_configure(config: Any, pyramid_config: Any) -> None:
         store.empty()
     commits.watch(xom.keyfs, store)
     kept_pages.install(pyramid_config, store)
-    ProjectPages(xom, store, registry[files.METADATA].advertised).install(pyramid_config)
+    ProjectPages(xom, store, registry[files.METADATA].completed).install(pyramid_config)
     yank_view.install(pyramid_config)

@@ -14,8 +14,9 @@ from devpi_server.filestore import FileEntry, FileStore, key_from_link
 from devpi_server.keyfs_types import RelPath
 from devpi_server.normalized import normalize_name
 
-from mirror.plugin import facts, upstream
-from mirror.plugin.facts import FileFacts, ProjectFacts
+from mirror.plugin import facts, file_facts, upstream
+from mirror.plugin.facts import ProjectFacts
+from mirror.plugin.file_facts import FileFacts, Rows
 
 
 def use() -> None:
@@ -31,8 +32,13 @@ def use() -> None:
 
 def placed(keyfs: Any, index: str, project: ProjectFacts) -> ProjectFacts:
     """With the paths at which devpi keeps the files of a mirror."""
-    files = [FileFacts(file.filename, path_of(keyfs, index, file), *file[2:]) for file in project.files]
-    return facts.with_files(project, files)
+    files = project.files
+    if isinstance(files, Rows):  # their hashes are in the path already
+        own = f'"url":"{file_facts.quoted_path(index)}/+f/'
+        rows = [text.replace('"url":"+f/', own, 1) for text in files.texts]
+    else:
+        rows = [file_facts.row(file._replace(path=path_of(keyfs, index, file))) for file in files]
+    return facts.with_files(project, Rows(rows))
 
 
 def path_of(keyfs: Any, index: str, file: FileFacts) -> str:
@@ -41,18 +47,26 @@ def path_of(keyfs: Any, index: str, file: FileFacts) -> str:
     if digest:
         return f"{index}/+f/{digest[:3]}/{digest[3:16]}/{upstream.basename(file.url)}"
     user, name = index.split("/")
-    link = URL(file.url).replace(fragment=facts.best_hash(file.hashes))
+    link = URL(file.url).replace(fragment=file_facts.best_hash(file.hashes))
     return str(key_from_link(keyfs, link, user, name).relpath)
 
 
-def can_be_found(project: str, path: str) -> bool:
+def to_write(said: ProjectFacts, old: ProjectFacts) -> Rows:
+    """The files whose entries devpi may need: it could not `find` them, or `old` says something else."""
+    before, now = file_facts.rows(old.files), file_facts.rows(said.files)
+    gone = {file_facts.filename_of(row) for row in set(before).difference(now)}
+    new = now if not before else set(now).difference(before)
+    return Rows(row for row in new if file_facts.filename_of(row) in gone or not can_be_found(said.name, row))
+
+
+def can_be_found(project: str, row: str) -> bool:
     """Whether the entry of a file of `project` needs not be written: its path tells the project."""
-    return "/+f/" in path and upstream.begins_with(path.rpartition("/")[2], project)
+    return "/+f/" in row and upstream.begins_with(file_facts.filename_of(row), project)
 
 
 def meta(project: str, file: FileFacts) -> dict[str, Any]:
     """The value of an entry, as devpi's FileStore.maplink makes it."""
-    best = facts.best_hash(file.hashes)
+    best = file_facts.best_hash(file.hashes)
     kind, _, digest = best.partition("=")
     value: dict[str, Any] = {"url": file.url, "hash_spec": best, "project": project}
     if digest:
@@ -68,7 +82,7 @@ def keep(keyfs: Any, project: str, file: FileFacts) -> None:
     """As devpi's FileStore.maplink does it, with one write instead of five, and where one is needed."""
     kind_of_key = "STAGEFILE" if "/+f/" in file.path else "PYPIFILE_NOMD5"
     key = keyfs.get_key_instance(kind_of_key, RelPath(file.path))
-    if key.exists() or not can_be_found(project, file.path):
+    if key.exists() or not can_be_found(project, file_facts.row(file)):
         key.set({**key.get_mutable(), **meta(project, file)})
 
 

@@ -17,19 +17,20 @@ from mirror.plugin.flights import Flight, Flights, Order
 from mirror.plugin.keeper import Keeper
 from mirror.plugin.metadata import Metadata
 from mirror.plugin.metadata_store import MetadataStore
+from mirror.plugin.writes import Writes
 
 FETCHER = "mirror.plugin.fetcher"  # keys of pyramid's registry: the objects of this process
 METADATA = "mirror.plugin.metadata"
 
 
-def install(xom: Any, pyramid_config: Any, changed: Callable[[str], None]) -> None:
+def install(xom: Any, pyramid_config: Any, writes: Writes, changed: Callable[[str], None]) -> None:
     """Answer devpi's `+f` and `+e` addresses; devpi goes on finding the entry that an address means.
 
     `changed` is told the name of a project whose pages advertise metadata that is not to be had.
     """
     folder = Path(xom.config.server_path)  # devpi keeps its own things in "+files" here
     fetcher = Fetcher(xom)
-    flights = Flights(fetcher, Keeper(xom), folder / "+downloads")
+    flights = Flights(fetcher, Keeper(xom, writes), folder / "+downloads")
     metadata = Metadata(xom, fetcher, flights, MetadataStore(folder / "+metadata"), changed)
     pyramid_config.registry[FETCHER] = fetcher
     pyramid_config.registry[METADATA] = metadata

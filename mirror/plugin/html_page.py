@@ -14,10 +14,8 @@ from urllib.parse import urljoin
 # hundred times as long: it gets what is left, which includes every link that is written otherwise.
 # What no two files have in common is apart: the other attributes are read once for many files.
 _TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?Z"  # PEP 700
-_LINK = re.compile(
-    r'<a href="([^"]*+)"((?: (?!data-upload-time)[a-z-]+="[^"]*+")*+)'
-    rf'(?: data-upload-time="({_TIME})")?+ ?>[^<]*+</a>\s*+(?:<br ?/?>)?+'
-)
+ATTRIBUTES = rf'((?: (?!data-upload-time)[a-z-]+="[^"]*+")*+)(?: data-upload-time="({_TIME})")?+ ?'
+_LINK = re.compile(rf'<a href="([^"]*+)"{ATTRIBUTES}>[^<]*+</a>\s*+(?:<br ?/?>)?+')
 _ATTRIBUTE = re.compile(r'([a-z-]+)="([^"]*)"')
 # Where something that looks like a link is none.
 _RAW_TEXT = re.compile(r"<(?:script|style)\b", re.IGNORECASE)
@@ -99,7 +97,7 @@ def read(text: str, url: str) -> HtmlPage:
     page = HtmlPage(url)
     page.feed(rest)
     usual = zip(parts[1::4], parts[2::4], parts[3::4], strict=True)
-    found = [Link(_unescaped(href), _said_in(attributes), time) for href, attributes, time in usual]
+    found = [Link(_unescaped(href), said_in(attributes), time) for href, attributes, time in usual]
     page.links = [_resolved(page.base, link) for link in (*found, *page.links)]
     return page
 
@@ -122,7 +120,7 @@ def _hides(rest: str, text: str) -> bool:
 
 
 @lru_cache(maxsize=1000)
-def _said_in(attributes: str) -> Said:
+def said_in(attributes: str) -> Said:
     return _said({name: html.unescape(value) for name, value in _ATTRIBUTE.findall(attributes)})
 
 

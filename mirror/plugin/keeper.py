@@ -1,59 +1,30 @@
-"""A finished download in, a file in devpi's storage out: all that wait in one transaction."""
+"""A finished download in, a file in devpi's storage out."""
 
-import queue
-import threading
-from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from devpi_server.filestore import Digests
 
 from mirror.plugin.flights import Flight
+from mirror.plugin.writes import Writes
 
 
 class Keeper:
-    """Puts finished downloads into devpi's storage.
+    """Puts finished downloads into devpi's storage."""
 
-    All that wait go into one transaction, because each transaction costs several fsyncs.
-    """
-
-    def __init__(self, xom: Any) -> None:
+    def __init__(self, xom: Any, writes: Writes) -> None:
         self._xom = xom
-        self._queue: queue.SimpleQueue[tuple[Flight, dict[str, str], Future[None]]] = queue.SimpleQueue()
-        threading.Thread(target=self._run, name="keep-downloads", daemon=True).start()
+        self._writes = writes
 
     def keep(self, flight: Flight, found: dict[str, str]) -> None:
         """Return when the file is kept for good."""
-        kept: Future[None] = Future()
-        self._queue.put((flight, found, kept))
-        kept.result()
-
-    def _run(self) -> None:
-        while True:
-            batch = [self._queue.get()]
-            while not self._queue.empty():
-                batch.append(self._queue.get())
-            try:
-                self._keep([(flight, found) for flight, found, _ in batch])
-            except Exception as error:  # noqa: BLE001 (each waiting download reports it)
-                for _, _, kept in batch:
-                    kept.set_exception(error)
-            else:
-                for _, _, kept in batch:
-                    kept.set_result(None)
-
-    def _keep(self, batch: list[tuple[Flight, dict[str, str]]]) -> None:
-        new = [item for item in batch if not item[0].order.entry.has_existing_metadata()]
-        again = [item for item in batch if item not in new]
-        if new:
-            with self._xom.keyfs.write_transaction():
-                for flight, found in new:
-                    self._keep_new(flight, found)
-        if again:  # devpi knows these files, only their bytes were gone: no new serial
-            with self._xom.keyfs.filestore_transaction():
-                for flight, found in again:
-                    with _content(flight.path) as content:
-                        flight.order.entry.file_set_content_no_meta(content, hashes=Digests(found))
+        entry = flight.order.entry
+        if not entry.has_existing_metadata():
+            self._writes.do(lambda: self._keep_new(flight, found))
+            return
+        # devpi knows the file, only its bytes were gone: no new serial
+        with self._xom.keyfs.filestore_transaction(), _content(flight.path) as content:
+            entry.file_set_content_no_meta(content, hashes=Digests(found))
 
     def _keep_new(self, flight: Flight, found: dict[str, str]) -> None:
         """As `iter_cache_remote_file` in devpi's views.py does it."""

@@ -1,8 +1,9 @@
 """A wheel's entry in, its metadata file (PEP 658) out: the upstream's, or what the wheel itself says."""
 
 import hashlib
+import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import Any
@@ -10,13 +11,18 @@ from urllib.parse import urlsplit
 
 from devpi_server.log import threadlog
 
-from mirror.plugin import entries, respond, wheels
-from mirror.plugin.facts import FileFacts
+from mirror.plugin import entries, file_facts, respond, wheels
 from mirror.plugin.fetch import Fetcher, Trouble, authorization
+from mirror.plugin.file_facts import FileFacts, Rows, key_of
 from mirror.plugin.flights import PATIENCE, Flights, Order
-from mirror.plugin.metadata_store import MetadataStore, key_of
+from mirror.plugin.metadata_store import MetadataStore
 from mirror.plugin.wheel_end import NotThisWay, WheelEnds, limited
 
+# The row of a wheel, its sha256 and what is said of its metadata: the usual things.
+_SETTLED = re.compile(
+    r'"hashes":\{"sha256":"([0-9a-f]{64})".*"core-metadata":(?:true|false|\{"sha256":"[0-9a-f]{64}"\})'
+)
+_NO_METADATA = ',"core-metadata":false'
 Offer = bool | Mapping[str, str]
 
 
@@ -40,6 +46,21 @@ class Metadata:
         self._going_on: dict[str, Future[bytes]] = {}
         self._lock = threading.Lock()
         self._ends = WheelEnds(fetcher)
+
+    def completed(self, files: Sequence[FileFacts]) -> Rows:
+        """`files`, each with what a page is to say of its metadata. Needs a transaction.
+
+        Most pages are of wheels of an upstream of which nothing is known here: no row is read then.
+        """
+        rows = file_facts.rows(files)
+        of_wheels = [row for row in rows if '.whl","url":' in row]
+        settled = [found[1] for row in of_wheels if (found := _SETTLED.search(row))]
+        if self._fetcher.offline or len(settled) < len(of_wheels) or self._store.known(settled):
+            return Rows(self._completed(file) for file in Rows(rows))
+        return Rows(row.replace(_NO_METADATA, ',"core-metadata":true') for row in rows)
+
+    def _completed(self, file: FileFacts) -> str:
+        return file_facts.row(file._replace(core_metadata=self.advertised(file))).replace(_NO_METADATA, "")
 
     def advertised(self, file: FileFacts) -> Offer:
         """What a page says of this file: its metadata's hashes, True when they are not known yet, or False.

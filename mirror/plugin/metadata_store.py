@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 from packhorse import files
@@ -34,6 +34,10 @@ class MetadataStore:
     def is_broken(self, key: str) -> bool:
         """Whether this wheel is known to have no usable metadata."""
         return self._known.get(key) == BROKEN
+
+    def known(self, keys: Iterable[str]) -> set[str]:
+        """Those of `keys` of which anything is known."""
+        return self._known.keys() & set(keys)
 
     def read(self, key: str) -> bytes | None:
         """The metadata file of a wheel, None when it is not here (any more)."""
@@ -75,12 +79,3 @@ class MetadataStore:
 
     def _path(self, key: str, value: str) -> Path:
         return self._folder / key[-2:] / f"{key}.{value}"
-
-
-def key_of(hashes: Mapping[str, str]) -> str | None:
-    """What a wheel is filed under: its sha256, else another hash with its kind, None without any."""
-    kind = "sha256" if "sha256" in hashes else next(iter(hashes), "")
-    value = hashes.get(kind, "").lower()
-    if not re.fullmatch(r"[0-9a-f]{32,128}", value):  # it becomes a file's name
-        return None
-    return value if kind == "sha256" else f"{kind}-{value}"

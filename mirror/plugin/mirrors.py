@@ -1,9 +1,7 @@
 """devpi's mirror index, taught to keep all that the upstream said, and never to guess."""
 
-import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import Any, cast
@@ -18,17 +16,19 @@ from mirror.plugin import entries, facts, fetch, project_page
 from mirror.plugin.asking import REMEMBERED, Asking
 from mirror.plugin.facts import ProjectFacts
 from mirror.plugin.fetch import Fetcher, Trouble
-from mirror.plugin.handover import Handover
+from mirror.plugin.file_facts import FileFacts
 from mirror.plugin.project_page import Page, Wanted
+from mirror.plugin.writes import Change, Writes
 
 NOT_FOUND_EXPIRY = 60  # seconds; devpi keeps a 404 as long as a page, half an hour
 
-_FETCHER = ("+packhorse", "fetcher")
+_FETCHER, _WRITES = ("+packhorse", "fetcher"), ("+packhorse", "writes")
 
 
-def use_fetcher(xom: Any, fetcher: Fetcher) -> None:
-    """All mirrors of this process ask through `fetcher`."""
+def use(xom: Any, fetcher: Fetcher, writes: Writes) -> None:
+    """All mirrors of this process ask through `fetcher`, and keep the answers by `writes`."""
     xom.set_singleton(*_FETCHER, fetcher)
+    xom.set_singleton(*_WRITES, writes)
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,6 @@ class Mirror(MirrorStage):
     @property
     def asking(self) -> Asking:
         return cast("Asking", self._of_upstream("asking", Asking))
-
-    @property
-    def _handover(self) -> Handover:
-        return cast("Handover", self._of_upstream("handover", Handover))
 
     @property
     def gone(self) -> dict[str, float]:
@@ -117,9 +113,7 @@ class Mirror(MirrorStage):
 
     def facts(self, project: str) -> ProjectFacts:
         """What is stored about `project`; `refresh` it first."""
-        value = self.key_projsimplelinks(project).get()
-        read = self._handover.take(value.get(facts.STORED, ""))
-        return read or facts.load(normalize_name(project), value)[0]
+        return facts.load(normalize_name(project), self.key_projsimplelinks(project).get())[0]
 
     def refresh(self, project: str) -> Freshness:
         """Make sure that what is stored is fresh; otherwise say how old it is.
@@ -151,17 +145,16 @@ class Mirror(MirrorStage):
             raise Trouble(503, f"offline: the page of {project} is not asked for")
         if self.keyfs.tx.write:
             # Another thread could not store the answer before this transaction ends.
-            self._fetch_and_keep(project, nullcontext())
+            self._fetch_and_keep(project, lambda change: change())
             return
-        # SQLite lets those who want to write sleep and try again, and the lock be free meanwhile.
-        turn = self.xom.setdefault_singleton("+packhorse", "turn to write", factory=threading.Lock)
+        writes = self.xom.setdefault_singleton(*_WRITES, factory=lambda: Writes(self.keyfs))
         self.asking.ask(
-            project, lambda: self._fetch_and_keep(project, turn), may_wait=self.timeout, has_old=has_old
+            project, lambda: self._fetch_and_keep(project, writes.do), may_wait=self.timeout, has_old=has_old
         )
         self.keyfs.restart_read_transaction()
 
-    def _fetch_and_keep(self, project: str, turn: AbstractContextManager[object]) -> None:
-        """Ask the upstream; afterwards it is stored (in `turn`) what it said, or that it has nothing."""
+    def _fetch_and_keep(self, project: str, write: Callable[[Change], None]) -> None:
+        """Ask the upstream; afterwards it is stored what it said, by `write`, or that it has nothing."""
         with self.keyfs.read_transaction(allow_reuse=True):
             value = self.key_projsimplelinks(project).get()
         if self._is_gone(project) or self._is_fresh(project, value):
@@ -188,23 +181,20 @@ class Mirror(MirrorStage):
         if page is None or said is None or (same_page and said == old):
             self.cache_retrieve_times.refresh(project, page.etag if page else etag)
         else:
-            with turn:
-                self._keep(page, said, {file.path: file.url for file in old.files})
+            files = entries.to_write(said, old)
+            write(lambda: self._keep(page, said, files))
 
-    def _keep(self, page: Page, said: ProjectFacts, known: Mapping[str, str]) -> None:
-        """Store what a page `said`, and devpi's entries of the files whose path and URL are not `known`."""
+    def _keep(self, page: Page, said: ProjectFacts, files: Sequence[FileFacts]) -> None:
+        """Store what a page `said`, and devpi's entries of `files`. Needs a write transaction."""
         name = said.name
-        with self.keyfs.write_transaction(allow_restart=True):
-            if self.model.getstage(self.username, self.index) is None:
-                return  # deleted meanwhile
-            for file in said.files:
-                if known.get(file.path, file.url) != file.url or not entries.can_be_found(name, file.path):
-                    entries.keep(self.keyfs, name, file)
-            value = facts.stored(said, page=page.url, fetched=int(time.time()))
-            self._handover.give(value[facts.STORED], said)
-            self.key_projsimplelinks(name).set({**value, "etag": page.etag, "serial": page.serial})
-            self.add_project_name(name)
-            self.keyfs.tx.on_commit_success(lambda: self._kept(name, page.etag))
+        if self.model.getstage(self.username, self.index) is None:
+            return  # deleted meanwhile
+        for file in files:
+            entries.keep(self.keyfs, name, file)
+        value = facts.stored(said, page=page.url, fetched=int(time.time()))
+        self.key_projsimplelinks(name).set({**value, "etag": page.etag, "serial": page.serial})
+        self.add_project_name(name)
+        self.keyfs.tx.on_commit_success(lambda: self._kept(name, page.etag))
 
     def _kept(self, project: str, etag: str | None) -> None:
         self.cache_retrieve_times.refresh(project, etag)

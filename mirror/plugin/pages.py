@@ -4,21 +4,22 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from html import escape
-from json.encoder import encode_basestring_ascii as quoted
-from urllib.parse import quote
 
-from mirror.plugin import facts
-from mirror.plugin.facts import FileFacts, ProjectFacts, best_hash
+from mirror.plugin import file_facts
+from mirror.plugin.facts import ProjectFacts
+from mirror.plugin.file_facts import FileFacts, best_hash
 
 # What each minor version adds that a page MUST have: 1.1 sizes and versions (PEP 700). 1.2 (PEP 708),
 # 1.3 (PEP 740) and 1.4 (PEP 792) add optional keys only.
 NEWEST, WITHOUT_SIZES = "1.4", "1.0"
-_PLAIN = re.compile(r"[A-Za-z0-9_./+~-]*+")  # as part of a URL it needs no quoting
+ROOT = "../../../../"  # of devpi, relative to a page: /user/index/+simple/project/
+_ADDRESS = re.compile(r'^(\{"filename":"[^"]*+",)"url":"([^"]*+)"(?:,"from":"[^"]*+")?+', re.MULTILINE)
 
 
-def as_json(project: ProjectFacts, index: str) -> bytes:
-    """The JSON page of `project` on `index` ("user/name")."""
-    whole = all(file.size is not None for file in project.files)
+def as_json(project: ProjectFacts) -> bytes:
+    """The JSON page of `project`, for any index."""
+    rows = file_facts.rows(project.files)
+    whole = all(',"size":' in row for row in rows)
     head: dict[str, object] = {
         "meta": {"api-version": NEWEST if whole else WITHOUT_SIZES},
         "name": project.name,
@@ -27,8 +28,8 @@ def as_json(project: ProjectFacts, index: str) -> bytes:
     if project.status:
         head["project-status"] = dict(project.status)
     begin = json.dumps(head, separators=(",", ":")).removesuffix("}")
-    files = ",".join([_file_object(file, index) for file in project.files])
-    return f'{begin},"files":[{files}]}}'.encode()
+    files = _ADDRESS.sub(rf'\1"url":"{ROOT}\2"', ",\n".join(rows))
+    return f'{begin},"files":[\n{files}\n]}}'.encode()
 
 
 def as_html(project: ProjectFacts, index: str) -> bytes:
@@ -44,25 +45,10 @@ def as_html(project: ProjectFacts, index: str) -> bytes:
         ),
         f"<title>{title}</title>",
         f"</head><body><h1>{title}</h1>",
-        *(_anchor(file, index) for file in project.files),
+        *(_anchor(file) for file in project.files),
         "</body></html>\n",
     ]
     return "\n".join(lines).encode()
-
-
-def link(path: str, index: str) -> str:
-    """The URL of devpi's `path` ("root/pypi/+f/…") relative to a page below /`index`/+simple/."""
-    own = f"{index}/"
-    relative = f"../../{path[len(own) :]}" if path.startswith(own) else f"../../../../{path}"
-    return relative if _PLAIN.fullmatch(relative) else quote(relative, "/+")
-
-
-def _file_object(file: FileFacts, index: str) -> str:
-    yanked = ',"yanked":false' if file.yanked is False else ""
-    return (
-        f'{{"filename":{quoted(file.filename)},"url":{quoted(link(file.path, index))}'
-        f',"hashes":{facts.as_json(file.hashes)}{facts.optional(file)}{yanked}}}'
-    )
 
 
 def _status_metas(status: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -73,9 +59,9 @@ def _status_metas(status: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         yield "status-reason", status["reason"]
 
 
-def _anchor(file: FileFacts, index: str) -> str:
+def _anchor(file: FileFacts) -> str:
     best = best_hash(file.hashes)
-    attributes = {"href": link(file.path, index) + (f"#{best}" if best else "")}
+    attributes = {"href": ROOT + file_facts.quoted_path(file.path) + (f"#{best}" if best else "")}
     if file.requires_python is not None:
         attributes["data-requires-python"] = file.requires_python
     if file.yanked is not False:

@@ -9,8 +9,9 @@ from typing import Any
 from devpi_server.model import PrivateStage, Rel, join_links_data
 from devpi_server.normalized import normalize_name
 
-from mirror.plugin import facts, wheels
-from mirror.plugin.facts import FileFacts, ProjectFacts
+from mirror.plugin import facts, file_facts, wheels
+from mirror.plugin.facts import ProjectFacts
+from mirror.plugin.file_facts import FileFacts, Rows
 from mirror.plugin.mirrors import Freshness
 
 YANKED = "yanked"  # a key of ours in a version's metadata: exported, pushed and replicated with it
@@ -56,30 +57,30 @@ class Uploads(PrivateStage):
         """devpi reads every version on every upload; this only those that the transaction changed."""
         project = normalize_name(project_input)
         known, about = facts.load(project, self.key_projsimplelinks(project).get())
-        files = iter(known.files)
+        rows = iter(file_facts.rows(known.files))
         old = {
-            version: [next(files) for _ in range(count)] for version, count in (about or {}).get("counts", ())
+            version: [next(rows) for _ in range(count)] for version, count in (about or {}).get("counts", ())
         }
         found, counts = self._facts_by_version(project, old)
         value = {**facts.devpis_lists(found), **facts.stored(found, counts=counts)}
         self.key_projsimplelinks(project).set(value)
 
     def _facts_by_version(
-        self, project: str, old: dict[str, list[FileFacts]]
+        self, project: str, old: dict[str, list[str]]
     ) -> tuple[ProjectFacts, list[tuple[str, int]]]:
-        """The facts, and how many files each version has: what `old` has is only read again if it changed."""
+        """The facts, and how many files each version has: those in `old` are read again if they changed."""
         versions = self.list_versions_perstage(project)
         tx = self.keyfs.tx
         ordered = [version for version in old if version in versions]
         ordered += sorted(version for version in versions if version not in old)
-        files: list[FileFacts] = []
+        rows: list[str] = []
         counts = []
         for version in ordered:
             changed = version not in old or tx.is_dirty(self.key_projversion(project, version))
-            of_version = list(self._files(project, version)) if changed else old[version]
-            files += of_version
+            of_version = file_facts.rows(list(self._files(project, version))) if changed else old[version]
+            rows += of_version
             counts.append((version, len(of_version)))
-        return ProjectFacts(project, tuple(files), tuple(ordered)), counts
+        return ProjectFacts(project, Rows(rows), tuple(ordered)), counts
 
     def _files(self, project: str, version: str) -> Iterator[FileFacts]:
         versiondata = self.get_versiondata_perstage(project, version)

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -15,8 +15,9 @@ from packaging.utils import (
     parse_sdist_filename,
 )
 
-from mirror.plugin import html_page, negotiate
-from mirror.plugin.facts import FileFacts, ProjectFacts
+from mirror.plugin import html_page, negotiate, usual_links
+from mirror.plugin.facts import ProjectFacts
+from mirror.plugin.file_facts import FileFacts, Rows
 from mirror.plugin.html_page import HtmlPage, Link
 
 ACCEPT = f"{negotiate.JSON}, {negotiate.HTML};q=0.2, {negotiate.TEXT};q=0.1"
@@ -39,7 +40,7 @@ class Body:
 
 
 def read(project: str, body: Body) -> ProjectFacts:
-    """What `body` says about `project` (normalised); files have no `path` yet. Raises NotThePage.
+    """What `body` says about `project` (normalised), for entries.placed to add paths. Raises NotThePage.
 
     The content types are those that PEP 691 names and pip takes; others come from captive portals
     and object stores.
@@ -61,7 +62,7 @@ def _read_json(project: str, body: Body) -> ProjectFacts:
             raise NotThePage(f"api-version {version}")
         name = normalize_name(page["name"])
         files = tuple(_file(entry, body.url) for entry in page["files"])
-        versions = tuple(map(str, page.get("versions") or versions_of(files)))
+        versions = tuple(map(str, page.get("versions") or versions_of(file.filename for file in files)))
         status = {key: str(value) for key, value in (page.get("project-status") or {}).items() if value}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise NotThePage(f"not a PEP 691 page ({type(error).__name__}: {error})") from error
@@ -95,6 +96,8 @@ def checked(file: FileFacts) -> FileFacts:
     texts: tuple[object, ...] = (file.filename, file.url, *file.hashes.values())
     if not all(isinstance(text, str) for text in texts):
         raise TypeError(file.filename)
+    if not all(value.isalnum() for value in file.hashes.values()):  # they become parts of a path
+        raise ValueError(file.filename)
     if any(type(text) not in {str, type(None)} for text in optional):
         raise TypeError(file.filename)
     if type(file.yanked) not in {bool, str} or type(file.size) not in {int, type(None)}:
@@ -114,9 +117,28 @@ def _read_html(project: str, body: Body, charset: str) -> ProjectFacts:
         text = body.content.decode(charset)
     except (UnicodeDecodeError, LookupError) as error:
         raise NotThePage(str(error)) from error
-    page = html_page.read(text, body.url)
+    usual = _read_usual(project, text, body.url)
+    return usual or _read_any(project, html_page.read(text, body.url))
+
+
+def _read_usual(project: str, text: str, url: str) -> ProjectFacts | None:
+    """What a page says all of whose links are of the usual form; None for another."""
+    rows, rest = usual_links.split(text) or ({}, "")
+    own = {name: row for name, row in rows.items() if _is_archive(name, project)}
+    if not any(_surely_of(name, project) for name in own):
+        return None
+    page = html_page.read(rest, url)
+    _refuse_part(page)
+    return ProjectFacts(project, Rows(own.values()), versions_of(own), page.status)
+
+
+def _refuse_part(page: HtmlPage) -> None:
     if page.is_cut_off:
         raise NotThePage("HTML that is cut off")
+
+
+def _read_any(project: str, page: HtmlPage) -> ProjectFacts:
+    _refuse_part(page)
     linked = [(basename(link.href), link) for link in page.links]
     own = [(name, link) for name, link in linked if _is_archive(name, project)]
     if not any(_surely_of(name, project) for name, _ in own):
@@ -125,8 +147,7 @@ def _read_html(project: str, body: Body, charset: str) -> ProjectFacts:
         files = {name: _linked(name, link) for name, link in own}
     except ValueError as error:
         raise NotThePage(f"not a PEP 503 page ({error})") from error
-    files_in_order = tuple(files.values())
-    return ProjectFacts(project, files_in_order, versions_of(files_in_order), page.status)
+    return ProjectFacts(project, tuple(files.values()), versions_of(files), page.status)
 
 
 def _refuse_other(project: str, page: HtmlPage) -> None:
@@ -179,9 +200,9 @@ def _linked(filename: str, link: Link) -> FileFacts:
     )
 
 
-def versions_of(files: tuple[FileFacts, ...]) -> tuple[str, ...]:
+def versions_of(filenames: Iterable[str]) -> tuple[str, ...]:
     """The versions that file names tell."""
-    return tuple(dict.fromkeys(version for file in files if (version := version_of(file.filename))))
+    return tuple(dict.fromkeys(version for name in filenames if (version := version_of(name))))
 
 
 def version_of(filename: str) -> str | None:

@@ -2,7 +2,7 @@
 
 import gzip
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from math import inf
 from typing import Any
 
@@ -17,24 +17,25 @@ from pyramid.response import Response
 
 from mirror.plugin import facts, negotiate, page_answer, pages
 from mirror.plugin.expiry import Expiry
-from mirror.plugin.facts import FileFacts, ProjectFacts
+from mirror.plugin.facts import ProjectFacts
 from mirror.plugin.fetch import Trouble
+from mirror.plugin.file_facts import FileFacts
 from mirror.plugin.mirrors import Freshness
 from mirror.plugin.page_answer import Form
 from mirror.plugin.page_store import Kept, PageStore, Place
 
 PACKING = 5  # of 1 to 9: 9 takes twice as long for a page half a percent smaller
-Advertised = Callable[[FileFacts], Any]
+Completed = Callable[[Sequence[FileFacts]], Sequence[FileFacts]]
 
 
 class ProjectPages:
     """The views. One per devpi-server process."""
 
-    def __init__(self, xom: Any, store: PageStore, advertised: Advertised) -> None:
+    def __init__(self, xom: Any, store: PageStore, completed: Completed) -> None:
         self._xom = xom
         self._store = store
         self._expiry = Expiry(store)
-        self._advertised = advertised
+        self._completed = completed
         # Offline a page lists the files that are here, and those come and go without a transaction.
         self._may_keep = not xom.config.offline_mode
 
@@ -112,8 +113,8 @@ class ProjectPages:
         stage = self._xom.model.getstage(place.index)
         if stage is None:
             raise HTTPNotFound(f"The index {place.index} does not exist.")
-        render = pages.as_json if form.kind == ".json" else pages.as_html
-        content = render(self._shown(stage, place.project), place.index)
+        shown = self._shown(stage, place.project)
+        content = pages.as_json(shown) if form.kind == ".json" else pages.as_html(shown, place.index)
         packed = gzip.compress(content, PACKING, mtime=0)
         files = {form.kind: content, f"{form.kind}.gz": packed}
         serial = self._xom.keyfs.tx.at_serial
@@ -134,7 +135,9 @@ class ProjectPages:
         shown = facts.merged(project, (_filtered(stage, said) for _, said in found))
         if self._xom.config.offline_mode:
             shown = self._deliverable(shown)
-        return facts.with_files(shown, (self._completed(file) for file in shown.files))
+        # Not with the sizes that the upstream did not tell: thousands of looks at the disk would find
+        # hardly any file, and a page that lacks one size may promise none (PEP 700).
+        return facts.with_files(shown, self._completed(shown.files))
 
     def _deliverable(self, shown: ProjectFacts) -> ProjectFacts:
         """Only the files that are here. Raises Trouble when none is: that is no project without files."""
@@ -142,15 +145,6 @@ class ProjectPages:
         if shown.files and not here:
             raise Trouble(503, f"offline: no file of {shown.name} is in the cache, and nothing is fetched")
         return facts.with_files(shown, here)
-
-    def _completed(self, file: FileFacts) -> FileFacts:
-        """With what is promised of its metadata.
-
-        Not with the size that the upstream did not tell: thousands of looks at the disk would find
-        hardly any file, and a page that lacks one size may promise none (PEP 700).
-        """
-        offer = self._advertised(file)
-        return file if offer == file.core_metadata else FileFacts(*file[:8], offer, file.provenance)
 
     def _size_of(self, file: FileFacts) -> int | None:
         """The size of a file that is here."""
@@ -190,7 +184,7 @@ def _filtered(stage: Any, said: ProjectFacts) -> ProjectFacts:
         for file in said.files
     ]
     keep = customizer.get_simple_links_filter_iter(said.name, links)
-    return said if keep is None else facts.with_files(said, apply_filter_iter(said.files, keep))
+    return said if keep is None else facts.with_files(said, tuple(apply_filter_iter(said.files, keep)))
 
 
 def _form(request: Any) -> Form | None:

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from mirror.plugin import entries, facts
-from mirror.plugin.facts import FileFacts, ProjectFacts
+from mirror.plugin import entries, facts, file_facts
+from mirror.plugin.facts import ProjectFacts
+from mirror.plugin.file_facts import FileFacts
 
 SHA = "ab" * 32
 PATH = "root/pypi/+f/aba/bababababab/my_demo-1.0-py3-none-any.whl"
@@ -82,4 +83,14 @@ def test_entries_that_the_file_name_does_not_lead_to_are_written(
     found: bool,  # noqa: FBT001 (a test's parameter)
 ) -> None:
     """The rare names that are ambiguous must not make a listed file unreachable."""
-    assert entries.can_be_found(project, f"root/pypi/+f/abc/def/{filename}") is found
+    row = file_facts.row(FileFacts(filename, f"root/pypi/+f/abc/def/{filename}", "https://x", {}))
+    assert entries.can_be_found(project, row) is found
+
+
+def test_entries_are_written_for_what_cannot_be_found_and_for_what_has_changed() -> None:
+    """A file that is here goes on with the URL that its page states now."""
+    moved, odd = FILE._replace(url="https://other.example.com/x"), FILE._replace(filename="demo.zip")
+    before, now = ProjectFacts("my-demo", (FILE,)), ProjectFacts("my-demo", (moved, odd))
+    assert list(entries.to_write(ProjectFacts("my-demo", (FILE,)), ProjectFacts("my-demo"))) == []
+    assert list(entries.to_write(before, before)) == []
+    assert set(map(str, entries.to_write(now, before))) == set(map(str, (moved, odd)))

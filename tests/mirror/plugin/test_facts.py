@@ -1,7 +1,8 @@
 """The facts about files: stored in devpi's dict, read again, merged."""
 
 from mirror.plugin import facts
-from mirror.plugin.facts import FileFacts, ProjectFacts
+from mirror.plugin.facts import ProjectFacts
+from mirror.plugin.file_facts import FileFacts
 
 EVERYTHING = FileFacts(
     filename="demo-1.0-py3-none-any.whl",

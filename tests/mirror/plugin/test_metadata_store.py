@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mirror.plugin.metadata_store import MetadataStore, key_of
+from mirror.plugin.metadata_store import MetadataStore
 
 KEY = "ab" * 32
 
@@ -37,16 +37,9 @@ def test_a_damaged_file_is_as_good_as_none(tmp_path: Path, damage: bytes) -> Non
     assert again.read(KEY) == b"Name: demo\n"
 
 
-@pytest.mark.parametrize(
-    ("hashes", "key"),
-    [
-        ({"md5": "AB" * 16, "sha256": "AB" * 32}, "ab" * 32),
-        ({"md5": "ab" * 16}, f"md5-{'ab' * 16}"),
-        ({}, None),
-        ({"sha256": "../../../etc/passwd"}, None),
-        ({"sha256": "ab"}, None),
-    ],
-)
-def test_a_wheel_is_filed_under_its_hash(hashes: dict[str, str], key: str | None) -> None:
-    """Hashes come from pages of an upstream, and become names of files."""
-    assert key_of(hashes) == key
+def test_what_is_known_of_many_wheels_is_found_at_once(tmp_path: Path) -> None:
+    """A page asks for thousands; broken ones count."""
+    store = MetadataStore(tmp_path)
+    store.keep(KEY, b"Name: demo\n")
+    store.keep_broken("cd" * 32, "no zip archive")
+    assert store.known([KEY, "cd" * 32, "ef" * 32]) == {KEY, "cd" * 32}

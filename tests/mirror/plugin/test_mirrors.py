@@ -7,8 +7,8 @@ from devpi_common.url import URL
 from devpi_server.filestore import key_from_link
 from devpi_server.keyfs_types import PTypedKey
 
-from mirror.plugin import entries, facts
-from mirror.plugin.facts import FileFacts
+from mirror.plugin import entries, file_facts
+from mirror.plugin.file_facts import FileFacts
 
 KEYFS = SimpleNamespace(
     STAGEFILE=PTypedKey(None, "{user}/{index}/+f/{hashdir_a}/{hashdir_b}/{filename}", dict, "STAGEFILE"),  # type: ignore[arg-type]
@@ -28,6 +28,6 @@ KEYFS = SimpleNamespace(
 )
 def test_a_file_is_kept_where_devpi_keeps_it(url: str, hashes: dict[str, str]) -> None:
     """Files that devpi cached before us must be found, and devpi must find ours when we are gone."""
-    link = URL(url).replace(fragment=facts.best_hash(hashes))
+    link = URL(url).replace(fragment=file_facts.best_hash(hashes))
     devpis = key_from_link(KEYFS, link, "root", "pypi").relpath  # type: ignore[arg-type]
     assert entries.path_of(KEYFS, "root/pypi", FileFacts("x", "", url, hashes)) == devpis

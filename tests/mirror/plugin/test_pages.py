@@ -6,7 +6,8 @@ from html.parser import HTMLParser
 from pypi_simple import ProjectPage
 
 from mirror.plugin import negotiate, pages, upstream
-from mirror.plugin.facts import FileFacts, ProjectFacts, with_files
+from mirror.plugin.facts import ProjectFacts, with_files
+from mirror.plugin.file_facts import FileFacts
 
 WHEEL = FileFacts(
     filename="demo-1.0-py3-none-any.whl",
@@ -31,7 +32,7 @@ def read_by_us(kind: str, page: bytes) -> ProjectFacts:
 
 def test_the_json_page_says_everything() -> None:
     """PEP 691, 700, 714, 740, 792."""
-    page = json.loads(pages.as_json(DEMO, "company/dev"))
+    page = json.loads(pages.as_json(DEMO))
     assert page["meta"] == {"api-version": "1.4"}
     assert page["name"] == "demo"
     assert page["versions"] == ["1.0", "1.0+x"]
@@ -50,7 +51,7 @@ def test_the_json_page_says_everything() -> None:
         },
         {
             "filename": "demo-1.0+x.zip",
-            "url": "../../+f/a/b/demo-1.0+x%20y.zip",
+            "url": "../../../../company/dev/+f/a/b/demo-1.0+x%20y.zip",
             "hashes": {"md5": "00"},
             "size": 3,
             "yanked": False,
@@ -61,14 +62,14 @@ def test_the_json_page_says_everything() -> None:
 def test_the_api_version_promises_only_what_every_file_has() -> None:
     """PEP 700 makes `size` mandatory from 1.1 on: a client that trusts the version would stumble."""
     unsized = with_files(DEMO, (WHEEL, SDIST._replace(size=None)))
-    page = json.loads(pages.as_json(unsized, "company/dev"))
+    page = json.loads(pages.as_json(unsized))
     assert page["meta"] == {"api-version": "1.0"}
     assert "size" not in page["files"][1]
 
 
 def test_what_the_json_page_says_is_read_again_as_it_was() -> None:
     """A mirror of a mirror loses nothing."""
-    read = read_by_us(negotiate.JSON, pages.as_json(DEMO, "company/dev"))
+    read = read_by_us(negotiate.JSON, pages.as_json(DEMO))
     assert (read.versions, read.status) == (DEMO.versions, DEMO.status)
     assert [file._replace(url="", path="") for file in read.files] == [
         f._replace(path="") for f in DEMO.files
@@ -111,7 +112,7 @@ def test_the_html_page_is_well_formed() -> None:
 
 def test_a_reader_by_others_finds_the_same_in_both_forms() -> None:
     """pypi-simple validates more than installers do."""
-    from_json = ProjectPage.from_json_data(json.loads(pages.as_json(DEMO, "company/dev")), base_url=BASE)
+    from_json = ProjectPage.from_json_data(json.loads(pages.as_json(DEMO)), base_url=BASE)
     from_html = ProjectPage.from_html("demo", pages.as_html(DEMO, "company/dev"), base_url=BASE)
     for page in (from_json, from_html):
         wheel, sdist = page.packages

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from mirror.plugin import negotiate, upstream
-from mirror.plugin.facts import FileFacts, ProjectFacts
+from mirror.plugin.facts import ProjectFacts
+from mirror.plugin.file_facts import FileFacts
 
 URL = "https://user:secret@index.example.com/simple/demo/"
 ENTRY = {

@@ -1,0 +1,93 @@
+"""Links of the usual form give the rows that reading them one by one gives; any other form is left alone."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from mirror.plugin import entries, file_facts, html_page, upstream, usual_links
+from mirror.plugin.facts import ProjectFacts
+
+URL = "https://index.example.com/simple/demo/"
+KEYFS = SimpleNamespace()
+
+
+def link(name: str, attributes: str = "") -> str:
+    """As nearly all indexes write it."""
+    sha256 = f"{abs(hash(name)):064x}"
+    return f'<a href="https://files.example.com/a~b/{name}#sha256={sha256}"{attributes}>{name}</a><br/>\n'
+
+
+USUAL = "".join(
+    [
+        link("demo-1.0.tar.gz", ' data-requires-python="&gt;=3.8,&lt;4" data-yanked=""'),
+        link("demo-1.0-py3-none-any.whl"),
+        link("Demo-1.1-py3-none-any.whl", ' data-upload-time="2024-01-02T03:04:05.678900Z"'),
+        link("demo-1.2+local.1-py3-none-any.whl", f' data-core-metadata="sha256={"ab" * 32}"'),
+        link("demo-1.3.zip", ' data-yanked="has a &quot;bug&quot; \\ &amp; more" data-size="12"'),
+        link("demo-1.0.win32-py2.7.exe", ' rel="internal" data-provenance="https://x.example.com/p"'),
+    ]
+)
+
+
+def whole(links: str, head: str = "<title>Links for demo</title>") -> str:
+    return f"<!DOCTYPE html><html><head>{head}</head><body>{links}</body></html>"
+
+
+def read(text: str) -> ProjectFacts:
+    said = upstream.read("demo", upstream.Body("text/html", URL, text.encode()))
+    return entries.placed(KEYFS, "root/pypi", said)
+
+
+def test_the_shortcut_is_taken_and_cannot_be_seen() -> None:
+    """A page with one link in apostrophes is read the long way: the same rows must come out."""
+    assert usual_links.split(whole(USUAL)) is not None
+    other = whole(USUAL + "<a href='../'>up</a>")
+    assert usual_links.split(other) is None
+    assert file_facts.rows(read(whole(USUAL)).files) == file_facts.rows(read(other).files)
+    assert read(whole(USUAL)).versions == read(other).versions
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        whole(USUAL + link("demo-2.0.zip").replace("https://", "/")),
+        whole(USUAL + link("demo-2.0.zip").replace("demo-", "demo%2D")),
+        whole(USUAL + link("demo-2.0.zip").replace("https://", "https://user:secret@")),
+        whole(USUAL + link("demo-2.0.zip").replace("demo-2.0", 'demo-2.0\\"')),
+        whole(USUAL + link("demo-2.0.zip").replace("#sha256=", "#md5=")),
+        whole(USUAL + link("demo-2.0.zip").replace("<a ", "<A ")),
+        whole(USUAL + link("demo-2.0.zip").replace("<a href", "<a rel='x' href")),
+        whole(USUAL + link("demo-2.0.zip", ' data-upload-time="yesterday"')),
+        whole(USUAL + link("demo-1.0.tar.gz")),
+        whole(USUAL, '<base href="/files/">'),
+        whole(f"<!-- {USUAL} -->"),
+        whole(f"<!--{USUAL}-->{USUAL}"),
+        whole(f"<script>{USUAL}</script>"),
+        whole(f"<STYLE>{USUAL}</STYLE>"),
+    ],
+)
+def test_what_is_written_otherwise_is_left_to_the_parser(text: str) -> None:
+    """It knows HTML; the shortcut knows one form of a link."""
+    assert usual_links.split(text) is None
+
+
+def test_links_in_a_comment_are_none() -> None:
+    """Neither way."""
+    with pytest.raises(upstream.NotThePage):
+        read(whole(f"<!-- {USUAL} -->", ""))
+
+
+def test_a_page_of_usual_links_that_is_cut_off_is_refused() -> None:
+    """Without a length, nothing but the page itself tells."""
+    text = whole(USUAL)
+    for length in range(len(text)):
+        with pytest.raises(upstream.NotThePage):
+            read(text[:length])
+
+
+def test_attributes_are_read_by_the_same_rules() -> None:
+    """One place knows what they mean."""
+    (said,) = {found.said for found in html_page.read(link("demo-1.3.zip", ' data-size="7"'), URL).links}
+    assert said.size == 7
+    rows, _ = usual_links.split(link("demo-1.3.zip", ' data-size="7"')) or ({}, "")
+    assert file_facts.file_of(rows["demo-1.3.zip"]).size == 7
