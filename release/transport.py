@@ -153,7 +153,7 @@ class Process:
             event: Event = json.loads(line)
         except ValueError:
             raise PackhorseError(
-                f"{self.place.name} says what no agent would say: {line[:80].decode(errors='replace')!r}",
+                f"something else than the agent speaks: {line[:80].decode(errors='replace')!r}",
                 "Let the login shell there print nothing on its own: look at its .bashrc and .profile.",
             ) from None
         return event

@@ -18,7 +18,8 @@ VERSION, FAULT = {version!r}, {fault!r}
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         status, body = 200, VERSION
-        if self.path == "/healthz" and (FAULT == "500" or FAULT == "public" and self.server.number == 3):
+        faulty = FAULT in ("500", os.uname().nodename) or FAULT == "public" and self.server.number == 3
+        if self.path == "/healthz" and faulty:
             status, body = 500, "the database is on fire"
         if self.path == "/slow":
             time.sleep(1.5)
@@ -79,7 +80,8 @@ def stamps(version: str, procfile: str, lock: bytes = LOCK) -> dict[str, bytes]:
 
 def code(version: str, fault: str) -> str:
     """The application; `fault` is one of "import" (it ends at once), "500" (on /healthz), "public" (the
-    same, but only on the public socket), "deaf" (it never listens), or "".
+    same, but only on the public socket), the name of a host (the same, but only there), "deaf" (it never
+    listens), or "".
     """
     text = SERVER.format(version=version, fault=fault)
     return f'raise ImportError("no module named luck")\n{text}' if fault == "import" else text

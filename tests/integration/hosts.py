@@ -24,7 +24,7 @@ class Index(Upstream):
     @property
     def index(self) -> str:
         """What release.toml calls `index`."""
-        return f"http://127.0.0.1:{self.port}/company/dev"
+        return f"http://{self.address}:{self.port}/company/dev"
 
     def answer(self, path: str, headers: Mapping[str, str]) -> Answer:
         if path == "/company/dev":

@@ -65,7 +65,8 @@ class Upstream:
     `style`: "json" and "html" answer that whatever is accepted, "negotiated" goes by the Accept header.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, address: str = "127.0.0.1") -> None:
+        self.address = address
         self.projects: dict[str, Project] = {}
         self.closing = threading.Event()
         self.reset()
@@ -99,7 +100,7 @@ class Upstream:
     def url(self) -> str:
         """The simple index, with a slash at its end; with the credentials that it needs."""
         login = f"{self.credentials[0]}:{self.credentials[1]}@" if self.credentials else ""
-        return f"http://{login}127.0.0.1:{self.port}/simple/"
+        return f"http://{login}{self.address}:{self.port}/simple/"
 
     def add(self, name: str, *dists: Dist | Listed, status: Mapping[str, str] | None = None) -> None:
         """List `dists` on the page of `name`, after what is there."""
@@ -160,7 +161,7 @@ class Upstream:
             owner = upstream
 
         ThreadingHTTPServer.allow_reuse_address = True
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self._server = ThreadingHTTPServer((self.address, port), Handler)
         self._server.daemon_threads = True
         self._server.block_on_close = False
         self.port = self._server.server_address[1]
@@ -247,7 +248,8 @@ class Upstream:
         return entry
 
     def _files_server(self, dist: Dist) -> str:
-        return f"http://127.0.0.1:{self.files_elsewhere.get(dist.filename, self).port}"
+        server = self.files_elsewhere.get(dist.filename, self)
+        return f"http://{server.address}:{server.port}"
 
     def _page_html(self, name: str, project: Project) -> str:
         links = []

@@ -74,7 +74,7 @@ def test_the_agent_of_this_machine_answers(tmp_path: Path) -> None:
         (Played("sys.stdin.readline(); os.kill(os.getpid(), 9)"), "ended with -9, greeted=True", ""),
         (Played("", "sys.exit('no such thing')"), "ended with 1, greeted=False", "no such thing"),
         (Played("", "sys.stderr.write('x' * 99999); sys.exit(1)"), "ended with 1", "x" * 8192),
-        (Played("", "print('Welcome!')"), "web1 says what no agent would say: 'Welcome!\\n'", ""),
+        (Played("", "print('Welcome!')"), "something else than the agent speaks: 'Welcome!\\n'", ""),
     ],
 )
 def test_an_agent_that_ends_without_an_answer_is_an_error(place: Played, message: str, detail: str) -> None:

@@ -1,0 +1,149 @@
+"""Deploys to real servers over ssh: all of them or none, whatever dies on the way."""
+
+import subprocess
+import time
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from release import ssh
+from tests import hosts
+from tests.integration import servers
+from tests.integration.apps import NAME, app_wheel
+from tests.integration.helpers import wait_until
+from tests.integration.servers import Servers
+
+pytestmark = hosts.MARKS
+
+
+@pytest.fixture(scope="module")
+def _three() -> Iterator[Servers]:
+    with servers.running("web1", "web2", "web3") as running:
+        for version, fault in (("0.3.0", "import"), ("0.4.0", "web3"), ("0.5.0", "deaf")):
+            running.served.add(NAME, app_wheel(version, fault))
+        yield running
+
+
+@pytest.fixture
+def fleet(_three: Servers) -> Servers:
+    """Three hosts that run 0.1.0, and on which nobody is at work."""
+    _three.configure()
+    _three.deploy("0.1.0", "--wait", "20")
+    return _three
+
+
+def test_all_hosts_are_upgraded_and_the_same_again_does_nothing(fleet: Servers) -> None:
+    """One command, however many hosts."""
+    done = fleet.deploy("0.2.0")
+    assert done.stdout.splitlines()[-1].startswith("tiny 0.2.0 runs on all 3 hosts of production.")
+    assert fleet.versions() == ["0.2.0"] * 3
+    assert "ran tiny 0.2.0" in fleet.deploy("0.2.0").stdout
+    assert [(row["host"], row["state"], row["version"]) for row in fleet.status()] == [
+        (name, "running", "0.2.0") for name in ("web1", "web2", "web3")
+    ]
+    assert "web3  hello from 0.2.0" in fleet.release("logs", "production").stdout
+
+
+def test_a_host_that_is_off_is_named_and_no_other_is_touched(fleet: Servers) -> None:
+    """Before anything is done on the others."""
+    fleet.hosts[2].power_cut()
+    try:
+        began = time.monotonic()
+        failed = fleet.deploy("0.2.0", status=1)
+        assert time.monotonic() - began < 20
+    finally:
+        fleet.hosts[2].boot()
+    assert "Error: web3: it cannot be reached: ssh: connect to host" in failed.stderr
+    assert fleet.versions()[:2] == ["0.1.0"] * 2
+
+
+def test_somebody_else_s_key_is_refused(fleet: Servers) -> None:
+    """Configuration with all its secrets goes to who has the key that we know, or to nobody."""
+    known = fleet.net.known_hosts
+    before = known.read_text()
+    lines = before.splitlines()
+    key = lines[0].split(maxsplit=1)[1]
+    try:
+        known.write_text("\n".join([*lines[:2], f"{lines[2].split()[0]} {key}", ""]))
+        changed = fleet.deploy("0.2.0", status=1).stderr
+        known.write_text("\n".join([*lines[:2], ""]))
+        unknown = fleet.deploy("0.2.0", status=1).stderr
+    finally:
+        known.write_text(before)
+    assert (
+        "Error: web3: its host key is not the one in known_hosts.\nHint: If it was installed anew" in changed
+    )
+    assert "Error: web3: its host key is not known here.\nHint: Connect once by hand and compare" in unknown
+    assert fleet.versions() == ["0.1.0"] * 3
+
+
+def test_who_may_not_log_in_is_told_as_whom_it_was_tried(fleet: Servers) -> None:
+    """The user of the target is the application's, not one's own."""
+    fleet.configure('user = "somebody"')
+    failed = fleet.deploy("0.2.0", status=1).stderr
+    assert "Error: web1: somebody may not log in: somebody@" in failed
+
+
+def test_another_user_has_no_place_there(fleet: Servers) -> None:
+    """A login that works is not enough."""
+    fleet.hosts[0].add_user("visitor")
+    fleet.configure('user = "visitor"', names=["web1"])
+    failed = fleet.deploy("0.2.0", status=1).stderr
+    assert "Error: web1: The agent has no place: [Errno 13] Permission denied" in failed
+    assert "Traceback" not in failed
+
+
+def test_a_host_that_nobody_prepared_is_named(fleet: Servers) -> None:
+    """With the command that prepares it."""
+    toolbox, away = "/opt/packhorse/toolbox", "/opt/packhorse/away"
+    fleet.hosts[1].ssh("mv", toolbox, away)
+    try:
+        failed = fleet.deploy("0.2.0", status=1).stderr
+    finally:
+        fleet.hosts[1].ssh("mv", away, toolbox)
+    assert f"Error: web2: there is no {ssh.PYTHON}.\nHint: Prepare the host: release provision" in failed
+
+
+def test_a_login_shell_that_talks_is_named(fleet: Servers) -> None:
+    """A greeting in .bashrc would otherwise look like a broken agent."""
+    bashrc = fleet.hosts[0].files / f"home/{NAME}/.bashrc"
+    before = bashrc.read_text()
+    bashrc.write_text(f"echo Welcome\n{before}")
+    try:
+        failed = fleet.deploy("0.2.0", status=1).stderr
+    finally:
+        bashrc.write_text(before)
+    assert "Error: web1: something else than the agent speaks: 'Welcome" in failed
+
+
+@pytest.mark.parametrize("step", ["fetch", "probe"])
+def test_when_the_deploying_command_is_killed_all_hosts_are_as_before(fleet: Servers, step: str) -> None:
+    """kill -9: the agents hear the end of their stdin, go back and let go of the lock within 2 s."""
+    with fleet.deploying("0.5.0" if step == "probe" else "0.2.0", until=f" {step} ") as process:
+        process.kill()
+    time.sleep(2)
+    assert all(map(fleet.lock_is_free, fleet.hosts))
+    assert fleet.versions() == ["0.1.0"] * 3
+    fleet.deploy("0.2.0")
+    assert fleet.versions() == ["0.2.0"] * 3
+
+
+def test_when_one_ssh_is_killed_all_hosts_are_as_before(fleet: Servers) -> None:
+    """A connection that dies in the middle, the rest of the deploy being alive."""
+    with fleet.deploying("0.5.0", until="web1  probe ") as process:
+        clients = psutil.Process(process.pid).children()
+        ours = [client for client in clients if "web1" in client.cmdline()]
+        ours[0].kill()
+        said = process.communicate(timeout=30)[1]
+        assert process.returncode == 1
+    assert "Error: web1: " in said
+    assert wait_until("the lock to be free", lambda: fleet.lock_is_free(fleet.hosts[0]), deadline=5)
+    assert fleet.versions() == ["0.1.0"] * 3
+
+
+def test_nothing_of_ours_is_left_behind_here(fleet: Servers) -> None:
+    """Every ssh client ends with its command."""
+    fleet.deploy("0.2.0")
+    left = subprocess.run(["pgrep", "-f", f"{fleet.net.ssh_config}.*web1"], check=False)  # noqa: S607
+    assert left.returncode == 1
