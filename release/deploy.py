@@ -20,7 +20,7 @@ from packaging.version import InvalidVersion, Version
 from packhorse.errors import PackhorseError
 from release import config, fleet, index, ssh, targets, transport, turns
 
-PROTOCOL = 1
+PROTOCOL = 2
 
 
 @dataclass(frozen=True)

@@ -6,29 +6,31 @@ import importlib
 import json
 import os
 import sys
-import threading
 from collections.abc import Callable
 from typing import Any
 
 from packhorse.errors import PackhorseError
-from release.host import lock, reconcile, report, request, rollout, state
-from release.host.layout import Layout
+from release.host import history, lock, planning, public, reconcile, report, request, rollout, state
+from release.host.inbox import Inbox
+from release.host.layout import SERVER_ROOT, SERVER_RUN, Layout
 from release.host.session import Session, StoppedError
 from release.host.supervisor import Circus
 
 
 def main() -> None:
-    """Carry out the request, and end with its one result or error."""
-    stop = threading.Event()
+    """Carry out what is asked, and end with its one result or error."""
+    if sys.argv[1:2] == ["boot"]:
+        reconcile.boot(Layout(sys.argv[2], SERVER_ROOT, SERVER_RUN))
+        return
+    inbox = Inbox(0)
     for costly in ("psutil", "zmq"):  # free here: whoever started us is still finding out what to ask
         importlib.import_module(costly)
-    first = sys.stdin.buffer.readline()
-    if not first:  # whoever started us found out that there is nothing to do
+    data = inbox.request()
+    if data is None:
         return
-    threading.Thread(target=_watch, args=(stop,), daemon=True).start()
     try:
-        data = json.loads(first)
-        result = COMMANDS[data["command"]](request.layout(data), data, Session(_emit, stop))
+        session = Session(_emit, inbox, data.get("gates", []))
+        result = COMMANDS[data["command"]](request.layout(data), data, session)
         _emit({"event": "result", **result})
     except (PackhorseError, OSError) as error:
         told = _disk_full(error) if isinstance(error, OSError) else error
@@ -41,13 +43,6 @@ def main() -> None:
                 "exit_code": told.exit_code,
             }
         )
-
-
-def _watch(stop: threading.Event) -> None:
-    """Set `stop` when the other end has gone or wants no more. Reads past the buffer: nothing else comes."""
-    while os.read(0, 4096):
-        pass
-    stop.set()
 
 
 def _emit(event: dict[str, Any]) -> None:
@@ -64,16 +59,40 @@ def _disk_full(error: OSError) -> PackhorseError:
 
 def _deploy(layout: Layout, data: dict[str, Any], session: Session) -> dict[str, Any]:
     wanted = request.deploy(data)
+    return _change(layout, data, session, f"deploy of {wanted.version}", lambda: wanted)
+
+
+def _rollback(layout: Layout, data: dict[str, Any], session: Session) -> dict[str, Any]:
+    state.deployed(layout)
+    number, keep, by = data["release"], data["keep"], data["by"]
+    return _change(layout, data, session, "rollback", lambda: history.rollback(layout, number, keep, by))
+
+
+def _change(
+    layout: Layout, data: dict[str, Any], session: Session, what: str, wanted: Callable[[], request.Deploy]
+) -> dict[str, Any]:
+    how = request.how(data)
+    if how.plan:
+        return planning.plan(layout, wanted(), how)
     state.make_folders(layout)
-    with lock.held(layout, f"deploy of {wanted.version}", wanted.by):
-        return rollout.deploy(layout, wanted, Circus(layout), session)
+    session.gate("lock")
+    with lock.held(layout, what, data["by"], how.lock_wait, session):
+        return rollout.Rollout(layout, wanted(), _circus(layout, data), session).run()
+
+
+def _circus(layout: Layout, data: dict[str, Any]) -> Circus:
+    return Circus(layout, supervised=data.get("supervised", False))
+
+
+def _releases(layout: Layout, _data: dict[str, Any], _session: Session) -> dict[str, Any]:
+    return {"app": layout.app, "releases": history.releases(layout)}
 
 
 def _status(layout: Layout, data: dict[str, Any], _session: Session) -> dict[str, Any]:
     if not layout.folder.exists():
         return report.nothing(layout)
     state.make_folders(layout)
-    return report.status(layout, Circus(layout), data["by"])
+    return report.status(layout, _circus(layout, data), data["by"])
 
 
 def _logs(layout: Layout, data: dict[str, Any], session: Session) -> dict[str, Any]:
@@ -94,7 +113,7 @@ def _stop(layout: Layout, data: dict[str, Any], session: Session) -> dict[str, A
     with lock.held(layout, "stop", data["by"]):
         session.step("drain", "Letting the processes finish")
         layout.stopped.touch()
-        reconcile.run(layout, Circus(layout))
+        reconcile.run(layout, _circus(layout, data))
     return {"app": layout.app}
 
 
@@ -104,14 +123,16 @@ def _start(layout: Layout, data: dict[str, Any], session: Session) -> dict[str, 
     with lock.held(layout, "start", data["by"]):
         session.step("start", f"Starting release {number}")
         layout.stopped.unlink(missing_ok=True)
-        reconcile.run(layout, Circus(layout))
+        reconcile.run(layout, _circus(layout, data))
         session.step("verify", "Asking through the public socket")
-        rollout.verify(layout, number)
-    return rollout.describe(layout, number)
+        public.verify(layout, number)
+    return public.describe(layout, number)
 
 
 COMMANDS: dict[str, Callable[[Layout, dict[str, Any], Session], dict[str, Any]]] = {
     "deploy": _deploy,
+    "rollback": _rollback,
+    "releases": _releases,
     "status": _status,
     "logs": _logs,
     "stop": _stop,

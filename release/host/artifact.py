@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from packaging import pylock
+
 from packhorse.errors import PackhorseError
 from release.host import lockfile, procfile
 
@@ -45,7 +47,7 @@ class Contents:
 
     manifest: Manifest
     processes: dict[str, str]
-    requirements: list[str]
+    lock: pylock.Pylock
 
 
 def read(path: Path) -> Contents:
@@ -70,7 +72,8 @@ def read(path: Path) -> Contents:
     where = f"{path.name}: {lockfile.NAME}"
     lock = lockfile.parse(found[lockfile.NAME], where)
     processes = procfile.parse(found[procfile.NAME], f"{path.name}: {procfile.NAME}")
-    return Contents(manifest, processes, lockfile.requirements(lock, where))
+    lockfile.requirements(lock, where)  # refuses what no index can deliver
+    return Contents(manifest, processes, lock)
 
 
 def _wheel(path: Path) -> Iterator[tuple[str, bytes]]:

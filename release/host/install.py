@@ -3,22 +3,17 @@
 import contextlib
 import hashlib
 import platform
-import re
-import sys
-import urllib.request
+import shutil
 from collections.abc import Sequence
-from http.client import HTTPException
 from pathlib import Path
 
-from packhorse import files, process
+from packhorse import files
 from packhorse.errors import PackhorseError
-from release.host import artifact, bytecode, journal, processes, state
+from release.host import artifact, bytecode, cache, installer, journal, lockfile, state
+from release.host.cache import File
 from release.host.layout import Layout
-from release.host.request import Deploy, File
+from release.host.request import Deploy
 from release.host.session import Session
-
-CHUNK = 256 * 1024
-NETWORK_TIMEOUT = 60.0
 
 
 def candidate(offered: Sequence[File]) -> File:
@@ -48,17 +43,13 @@ def install(layout: Layout, number: int, wanted: Deploy, file: File, session: Se
 
     Raises PackhorseError, or OSError for the disk.
     """
-    folder = layout.release(number)
     try:
-        folder.mkdir()
-        session.step("fetch", f"Fetching {file.filename}")
-        _fetch(file, folder, session)
-        contents = _read(folder / file.filename)
-        session.step("install", _what_is_installed(contents, file))
-        own = f"{wanted.project} @ {(folder / file.filename).as_uri()} --hash=sha256:{file.sha256}"
-        lines = [*contents.requirements, own, ""]
-        files.write_whole(folder / "requirements.txt", "\n".join(lines).encode())
-        _install(layout, number, wanted, session)
+        session.step("fetch", f"Fetching {file.filename} and what it needs")
+        contents, needed = _fetch(layout, wanted, file, session)
+        session.step("install", _what_is_installed(layout, needed))
+        layout.release(number).mkdir()
+        _install(layout, number, wanted, needed, session)
+        session.reach("ready")
         manifest = state.Manifest(
             release=number,
             project=wanted.project,
@@ -74,6 +65,9 @@ def install(layout: Layout, number: int, wanted: Deploy, file: File, session: Se
             python=platform.python_version(),
             by=wanted.by,
             at=journal.now(),
+            rules=wanted.rules,
+            files={file.sha256: file.filename for file in needed},
+            origin=wanted.origin or number,
         )
         state.write_manifest(layout, manifest, wanted.env)
         state.mark_ready(layout, number)
@@ -83,122 +77,82 @@ def install(layout: Layout, number: int, wanted: Deploy, file: File, session: Se
         raise
 
 
-def _read(path: Path) -> artifact.Contents:
-    contents = artifact.read(path)
+def _fetch(
+    layout: Layout, wanted: Deploy, file: File, session: Session
+) -> tuple[artifact.Contents, list[File]]:
+    """What the artifact says, and every file that it needs here, itself the last: all are on this host."""
+    cache.fetch(layout, [file], wanted.index_url, session)
+    contents = artifact.read(cache.path(layout, file))
+    _check_python(contents, file)
     if "release" in contents.processes:
         raise PackhorseError(
-            f"{path.name}: its Procfile has a process type release, which is not run yet.",
+            f"{file.filename}: its Procfile has a process type release, which is not run yet.",
             "Run these commands by hand and take the line out of the Procfile.",
         )
-    return contents
+    locked = lockfile.chosen(contents.lock, f"{file.filename}: {lockfile.NAME}")
+    needed = [*(File(*names) for names in locked), file]
+    cache.fetch(layout, needed, wanted.index_url, session)
+    return contents, needed
 
 
-def _what_is_installed(contents: artifact.Contents, file: File) -> str:
-    locked = f"Installing {len(contents.requirements)} locked packages and {file.filename}"
-    if file.filename.endswith(".whl"):
-        return locked
-    return f"{locked}, which is built here: its build requirements are resolved on the index, not locked"
+def _check_python(contents: artifact.Contents, file: File) -> None:
+    from packaging.specifiers import SpecifierSet
 
-
-def _fetch(file: File, folder: Path, session: Session) -> None:
-    """Download `file` into `folder`, and compare what came with what the index promised."""
-    if not file.url.startswith(("http://", "https://")):
-        raise PackhorseError(f"{file.url}: this is no web address.", "Check the index.")
-    digest = hashlib.sha256()
-    try:
-        with (
-            urllib.request.urlopen(file.url, timeout=NETWORK_TIMEOUT) as answer,  # noqa: S310  # checked above
-            (folder / file.filename).open("xb") as target,
-        ):
-            while chunk := answer.read(CHUNK):
-                session.safe_point()
-                digest.update(chunk)
-                target.write(chunk)
-    except (urllib.error.URLError, HTTPException, TimeoutError, ConnectionError) as error:
+    required, present = contents.manifest.requires_python, platform.python_version()
+    if required and not SpecifierSet(required).contains(present, prereleases=True):
         raise PackhorseError(
-            f"{file.url} could not be fetched: {error}",
-            "Check that the index runs and is reachable from this host.",
-        ) from error
-    if digest.hexdigest() != file.sha256:
-        raise PackhorseError(
-            f"{file.filename} has the sha256 {digest.hexdigest()}, but the index promised {file.sha256}.",
-            "Find out who changed the file; upload it again under a new version.",
+            f"{file.filename} needs Python {required}, this host has {present}.",
+            "Install such a Python on the host and provision it again, or build for this one.",
         )
 
 
-def _install(layout: Layout, number: int, wanted: Deploy, session: Session) -> None:
-    folder = layout.release(number)
-    environment = {
-        **process.installer_environment(wanted.index_url, layout.folder),
-        "UV_CACHE_DIR": str(layout.cache),
-        "PIP_CACHE_DIR": str(layout.cache),
-        processes.MARK: str(folder),  # an installer that outlives us is found by it
-    }
-    for command in installer_commands(wanted.installer, folder):
-        session.safe_point()
-        done = session.run(command, cwd=folder, env=environment)
-        if done.status:
-            raise _explained(wanted, done)
+def _what_is_installed(layout: Layout, needed: Sequence[File]) -> str:
+    *locked, own = needed
+    text = f"Installing {len(locked)} locked packages and {own.filename}"
+    built = ", ".join(file.filename for file in needed if wheel_of(layout, file) is None)
+    if not built:
+        return text
+    return f"{text}; built here is {built}: build requirements are resolved on the index, not locked"
+
+
+def _install(layout: Layout, number: int, wanted: Deploy, needed: Sequence[File], session: Session) -> None:
+    """Make the virtualenv; only what has to be built first needs the index."""
+    tool = installer.Installer(layout, layout.release(number), wanted, session)
+    tool.make()
+    wheels = [(file, _wheel(layout, file, tool)) for file in needed]
+    lines = [_requirement(file, wheel) for file, wheel in wheels]
+    files.write_whole(tool.requirements, "".join(lines).encode())
+    tool.fill()
     before = state.current(layout)
     if before is not None:
-        bytecode.share(layout.release(before) / "venv", folder / "venv")
+        bytecode.share(layout.release(before) / "venv", tool.venv)
 
 
-def installer_commands(installer: str, folder: Path) -> list[list[str]]:
-    """The programs that make `folder`/venv and fill it; the index comes through their environment."""
-    # The virtualenv must not hang on ours, so it is made from the Python below it.
-    base = getattr(sys, "_base_executable", sys.executable)
-    venv, requirements = folder / "venv", str(folder / "requirements.txt")
-    python = str(venv / "bin" / "python")
-    if installer == "pip":
-        install = [
-            python,
-            "-Im",
-            "pip",
-            "install",
-            "--quiet",
-            "--require-hashes",
-            "--requirement",
-            requirements,
-        ]
-        return [[base, "-Im", "venv", str(venv)], install]
-    import uv
-
-    program = uv.find_uv_bin()
-    make = [program, "venv", "--quiet", "--no-project", "--python", base, str(venv)]
-    install = [program, "pip", "install", "--quiet", "--python", python, "--require-hashes"]
-    return [make, [*install, "--requirement", requirements]]
+def _wheel(layout: Layout, file: File, tool: installer.Installer) -> Path:
+    present = wheel_of(layout, file)
+    if present:
+        return present
+    place = cache.path(layout, file)
+    scratch = place.with_name(".build")
+    (built,) = tool.build(place, scratch)
+    files.write_whole(place.with_name(built.name), built.read_bytes())
+    shutil.rmtree(scratch)
+    return place.with_name(built.name)
 
 
-_CAUSES = (
-    (
-        r"No space left on device|os error 28",
-        "the disk is full",
-        "Free some space and deploy again.",
-    ),
-    (
-        r"(?i)hash mismatch|do not match the hashes",
-        "a file on the index is not the one that was locked",
-        "Find out who changed it; renew the lock if that was right: release lock",
-    ),
-    (
-        r"(?i)error sending request|connection refused|failed to establish a new connection|timed out",
-        "the index {index} could not be reached",
-        "Check that the index runs and is reachable from this host.",
-    ),
-)
+def wheel_of(layout: Layout, file: File) -> Path | None:
+    """The wheel that `file` is, or that was built from it, once and for all releases; None: not yet."""
+    place = cache.path(layout, file)
+    if place.suffix == ".whl":
+        return place
+    built = [File(file.project, wheel.name, "") for wheel in place.parent.glob("*.whl")]
+    with contextlib.suppress(PackhorseError):  # it was built for another Python
+        return place.with_name(candidate(built).filename)
+    return None
 
 
-def _explained(wanted: Deploy, done: process.Finished) -> PackhorseError:
-    """The installer's failure in our words, its own as the detail."""
-    name = f"{wanted.project} {wanted.version}"
-    for pattern, cause, hint in _CAUSES:
-        if re.search(pattern, done.output):
-            return PackhorseError(
-                f"{name} was not installed: {cause.format(index=wanted.index_url)}.", hint, detail=done.output
-            )
-    return PackhorseError(
-        f"{name} was not installed: {wanted.installer} ended with status {done.status}.",
-        "Its words are above; check that the index has everything that the lock names.",
-        detail=done.output,
-    )
+def _requirement(file: File, wheel: Path) -> str:
+    digest = file.sha256
+    if wheel.name != file.filename:
+        digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    return f"{file.project} @ {wheel.as_uri()} --hash=sha256:{digest}\n"

@@ -9,11 +9,16 @@ from pathlib import Path
 
 GOOD = "good"
 FAILED = "failed"
+TRIAL = "trial"
+"""Serves, but may still be switched back. Whoever finds it as the last word: see reconcile.py."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What became of release `release`: `state` is GOOD or FAILED, `at` is in UTC (ISO 8601)."""
+    """What became of release `release`: `state` is one of the words above, `at` is in UTC (ISO 8601).
+
+    `changed` says what is different from the release before it: of the configuration, names only.
+    """
 
     release: int
     state: str
@@ -21,6 +26,7 @@ class Entry:
     by: str
     at: str
     reason: str = ""
+    changed: str = ""
 
 
 def now() -> str:
@@ -54,9 +60,20 @@ def next_number(entries: Sequence[Entry], folders: Sequence[int]) -> int:
     return max([0, *folders, *(entry.release for entry in entries)]) + 1
 
 
+def outcomes(entries: Sequence[Entry]) -> dict[int, Entry]:
+    """Release -> the last word about what became of it."""
+    return {entry.release: entry for entry in entries if entry.state in {GOOD, FAILED, TRIAL}}
+
+
 def states(entries: Sequence[Entry]) -> dict[int, str]:
     """Release -> its last recorded state."""
-    return {entry.release: entry.state for entry in entries}
+    return {number: entry.state for number, entry in outcomes(entries).items()}
+
+
+def last_good(entries: Sequence[Entry]) -> int | None:
+    """The release that was last found good: the one that serves, unless another is on trial."""
+    good = [number for number, state in states(entries).items() if state == GOOD]
+    return max(good, default=None)
 
 
 def expendable(entries: Sequence[Entry], current: int | None, keep: int, keep_failed: int = 2) -> list[int]:

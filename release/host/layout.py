@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+SERVER_ROOT, SERVER_RUN = Path("/srv/apps"), Path("/run")
+"""`root` and `run` of every application on a server."""
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -69,8 +72,13 @@ class Layout:
 
     @property
     def cache(self) -> Path:
-        """The installer's cache: on the releases' filesystem, so that it can hard-link."""
-        return self.folder / "cache"
+        """The installer's own cache: on the releases' filesystem, so that it can hard-link."""
+        return self.folder / "cache" / "installer"
+
+    @property
+    def files(self) -> Path:
+        """What was fetched from the index, a folder for each hash: see cache.py."""
+        return self.folder / "cache" / "files"
 
     @property
     def control(self) -> Path:

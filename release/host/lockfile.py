@@ -1,4 +1,4 @@
-"""The text of a pylock.toml (PEP 751) in, requirement lines with hashes out; its URLs are never used."""
+"""The text of a pylock.toml (PEP 751) in, requirement lines or files for this host out, without URLs."""
 
 import re
 import tomllib
@@ -47,6 +47,24 @@ def _requirement(package: pylock.Package, where: str) -> str:
         raise PackhorseError(f"{where}: a file of {package.name} has no sha256.", _AGAIN)
     hashes = "".join(f" --hash=sha256:{digest}" for digest in digests)
     return f"{package.name}=={package.version}{marker}{hashes}"
+
+
+def chosen(lock: pylock.Pylock, where: str) -> list[tuple[str, str, str]]:
+    """Name of the package, file name and sha256 of everything that this Python on this platform needs.
+
+    Raises PackhorseError when the lock has nothing for them.
+    """
+    try:
+        return [_chosen(package, file) for package, file in lock.select()]
+    except pylock.PylockSelectError as error:
+        raise PackhorseError(
+            f"{where}: {error}", "Lock for the hosts' platform, too: release lock"
+        ) from error
+
+
+def _chosen(package: pylock.Package, file: object) -> tuple[str, str, str]:
+    assert isinstance(file, pylock.PackageWheel | pylock.PackageSdist)  # noqa: S101  # parse refuses the rest
+    return package.name, file.filename, str(file.hashes["sha256"]).lower()
 
 
 _AGAIN = "Make it again: release lock"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from packhorse.errors import PackhorseError
-from release.host import health, lock, reconcile, rollout, state, supervisor
+from release.host import health, lock, public, reconcile, state, supervisor
 from release.host.layout import Layout
 
 FOLLOW_INTERVAL = 0.2
@@ -29,7 +29,7 @@ def status(layout: Layout, circus: supervisor.Supervisor, by: str) -> dict[str, 
     processes = _processes(layout, circus, number) if circus.running() else []
     sound = processes and all(process["health"] == "healthy" for process in processes)
     what = "stopped" if layout.stopped.exists() else "running" if sound else "broken"
-    return {**rollout.describe(layout, number), "state": what, "note": note, "processes": processes}
+    return {**public.describe(layout, number), "state": what, "note": note, "processes": processes}
 
 
 def nothing(layout: Layout, note: str = "") -> dict[str, Any]:
@@ -46,7 +46,7 @@ def _processes(layout: Layout, circus: supervisor.Supervisor, number: int) -> li
         row = {"process": process, "release": number, "version": manifest.version, "pids": pids}
         row["uptime"] = max([0, *map(_uptime, pids)])
         row["health"] = "healthy" if pids else "not running"
-        row["address"] = rollout.describe(layout, number)["url"] if process == "web" else ""
+        row["address"] = public.describe(layout, number)["url"] if process == "web" else ""
         if process == "web":
             answer = health.probe(layout.probe(number), manifest.health)
             row["health"] = "healthy" if answer.healthy else answer.text

@@ -5,14 +5,16 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from packhorse.errors import PackhorseError
 from packhorse.process import Finished
 
 POLL = 0.05
+KILL_AT = "PACKHORSE_TEST_KILL_AT"
+"""Variable with the name of a step that ends the agent as `kill -9` would: tests try every one."""
 
 
 class StoppedError(PackhorseError):
@@ -21,27 +23,61 @@ class StoppedError(PackhorseError):
     exit_code = 130
 
 
-class Session:
-    """Tells the other end what happens; `stop` is set when nobody wants the rest any more."""
+class Controller(Protocol):
+    """Whoever asked for the work: see inbox.py."""
 
-    def __init__(self, emit: Callable[[dict[str, Any]], None], stop: threading.Event) -> None:
+    @property
+    def stop(self) -> threading.Event:
+        """Set when nobody wants the rest any more."""
+
+    @property
+    def reason(self) -> str:
+        """Why not."""
+
+    def allowed(self, gate: str) -> bool:
+        """Wait until `gate` may be passed; False when it must not be."""
+
+
+class Session:
+    """Tells the other end what happens, and waits for it at `gates`."""
+
+    def __init__(
+        self, emit: Callable[[dict[str, Any]], None], controller: Controller, gates: Collection[str] = ()
+    ) -> None:
         self.emit = emit
-        self.stop = stop
+        self.controller = controller
+        self.gates = gates
 
     def step(self, name: str, text: str) -> None:
         """Say that the step `name` begins."""
         self.emit({"event": "step", "name": name, "text": text})
+        self.reach(name)
+
+    def reach(self, name: str) -> None:
+        """Begin the step `name`, which is not worth a word."""
+        if os.environ.get(KILL_AT) == name:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def warn(self, text: str) -> None:
+        """Say what went wrong without harm to the rest."""
+        self.emit({"event": "warning", "text": text})
+
+    def gate(self, name: str, **told: object) -> None:
+        """Wait until we may go on: there are other hosts. Raises StoppedError when we must not."""
+        self.reach(name)
+        if name in self.gates:
+            self.emit({"event": "gate", "name": name, **told})
+            if not self.controller.allowed(name):
+                raise StoppedError(f"Stopped: {self.controller.reason}", _AGAIN)
 
     def safe_point(self) -> None:
         """Raise StoppedError if somebody asked for it: nothing that matters is half done here."""
-        if self.stop.is_set():
-            raise StoppedError(
-                "Stopped before the switch.", "What ran before runs on; run the command again."
-            )
+        if self.controller.stop.is_set():
+            raise StoppedError(f"Stopped before the switch: {self.controller.reason}", _AGAIN)
 
     def pause(self, seconds: float) -> None:
         """Wait, and wake up at once to stop."""
-        self.stop.wait(seconds)
+        self.controller.stop.wait(seconds)
         self.safe_point()
 
     def run(
@@ -72,3 +108,6 @@ class Session:
             except BaseException:
                 os.killpg(process.pid, signal.SIGKILL)
                 raise
+
+
+_AGAIN = "What ran before runs on; run the command again."

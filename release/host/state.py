@@ -5,6 +5,7 @@ import os
 import pkgutil
 import re
 import shutil
+import subprocess
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -30,8 +31,23 @@ class Health:
 
 
 @dataclass(frozen=True)
+class Rule:
+    """How the processes of one type are replaced; `stop_timeout` is in seconds.
+
+    With `overlap` the new ones start before the old ones stop.
+    """
+
+    overlap: bool
+    stop_timeout: float
+
+
+@dataclass(frozen=True)
 class Manifest:
-    """What a release is. `processes`: process type -> command; `sha256` is the artifact's; `at` is in UTC."""
+    """What a release is. `processes`: process type -> command; `sha256` is the artifact's; `at` is in UTC.
+
+    `rules`: process type -> rule, where one was written; `files`: sha256 -> name of every file that it was
+    installed from. `origin`: the release whose content this is, itself unless somebody rolled back.
+    """
 
     release: int
     project: str
@@ -47,6 +63,22 @@ class Manifest:
     python: str
     by: str
     at: str
+    rules: dict[str, Rule]
+    files: dict[str, str]
+    origin: int
+
+    @property
+    def running(self) -> list[str]:
+        """The process types that go on running; `release` runs once, before the start."""
+        return [process for process in self.processes if process != "release"]
+
+    def stop_timeout(self, process: str) -> float:
+        """How many seconds processes of this type get to finish what they work on."""
+        return self.rules[process].stop_timeout if process in self.rules else self.graceful_timeout
+
+    def overlaps(self, process: str) -> bool:
+        """Whether a new process of this type may run beside an old one."""
+        return process == "web" or (process in self.rules and self.rules[process].overlap)
 
 
 def make_folders(layout: Layout) -> None:
@@ -63,7 +95,7 @@ def make_folders(layout: Layout) -> None:
             f"{longest}: a socket's path has at most {LONGEST_SOCKET} bytes.",
             "Set PACKHORSE_HOME to a folder with a shorter path.",
         )
-    for folder in (layout.releases, layout.watchers, layout.logs, layout.cache):
+    for folder in (layout.releases, layout.watchers, layout.logs, layout.cache, layout.files):
         folder.mkdir(parents=True, exist_ok=True)
     layout.sockets.mkdir(parents=True, exist_ok=True, mode=0o700)
     layout.sockets.chmod(0o700)
@@ -129,13 +161,28 @@ def write_manifest(layout: Layout, manifest: Manifest, env: dict[str, str]) -> N
 def read_manifest(layout: Layout, number: int) -> Manifest:
     """The manifest of release `number`, which is complete."""
     table = json.loads((layout.release(number) / "manifest.json").read_bytes())
-    return Manifest(**{**table, "health": Health(**table["health"])})
+    table["health"] = Health(**table["health"])
+    table["rules"] = {name: Rule(**rule) for name, rule in table["rules"].items()}
+    return Manifest(**table)
 
 
 def read_env(layout: Layout, number: int) -> dict[str, str]:
     """The configuration values of release `number`."""
     env: dict[str, str] = json.loads((layout.release(number) / "env.json").read_bytes())
     return env
+
+
+class Sync:
+    """Everything written so far on its way to the disk, which takes as long as the disk is busy."""
+
+    def __init__(self, layout: Layout) -> None:
+        # Of that file system only; a virtualenv has thousands of files, too many for one fsync each.
+        self.process = subprocess.Popen(["/bin/sync", "--file-system", str(layout.folder)])
+
+    def wait(self) -> None:
+        """Return when it is there, and would survive a power cut. Raises OSError."""
+        if self.process.wait():
+            raise OSError(f"sync ended with status {self.process.returncode}")
 
 
 def mark_ready(layout: Layout, number: int) -> None:

@@ -33,8 +33,11 @@ class Supervisor(Protocol):
     def running(self) -> bool:
         """Whether circusd takes commands."""
 
+    def check(self, bind: Bind) -> None:
+        """Raise PackhorseError unless circusd answers, or could be started to listen on `bind`."""
+
     def start(self) -> None:
-        """Start circusd with what lies in conf.d, and wait until it takes commands."""
+        """Make circusd run with what lies in conf.d, and wait until it takes commands."""
 
     def watchers(self) -> dict[str, str]:
         """Watcher -> its status ("active", "stopped", …)."""
@@ -45,8 +48,8 @@ class Supervisor(Protocol):
     def reload(self) -> None:
         """Make the watchers equal to conf.d: stop and drain those that went, start those that came."""
 
-    def quit(self) -> None:
-        """Stop and drain all watchers, then circusd itself."""
+    def stop(self) -> None:
+        """Stop and drain all watchers, then circusd itself unless systemd wants it up."""
 
 
 def circus_text(layout: Layout, bind: Bind) -> str:
@@ -103,8 +106,10 @@ def watcher_text(layout: Layout, process: str, number: int, graceful_timeout: fl
 class Circus:
     """The circusd of one application, spoken to directly: circusctl costs 0.3 s and exits 0 on errors."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, *, supervised: bool = False) -> None:
         self.layout = layout
+        self.supervised = supervised
+        """Whether systemd keeps circusd up: then we wait for it, and never start or end it."""
 
     def running(self) -> bool:
         return self.pid() is not None
@@ -119,7 +124,18 @@ class Circus:
             peer = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
             return int(struct.unpack("3i", peer)[0])
 
+    def check(self, bind: Bind) -> None:
+        if self.supervised:
+            self.start()
+        if self.running():
+            self.watchers()
+        else:
+            check_free(bind)
+
     def start(self) -> None:
+        if self.supervised:
+            self._await_systemd()
+            return
         check_free(bind_of(self.layout.circus_ini.read_text()))
         with self.layout.circusd_log.open("ab") as log:
             process = subprocess.Popen(
@@ -141,6 +157,18 @@ class Circus:
                 )
             time.sleep(POLL)
 
+    def _await_systemd(self) -> None:
+        deadline = time.monotonic() + START_TIMEOUT
+        while not self.running():
+            if time.monotonic() > deadline:
+                unit = f"packhorse@{self.layout.app}"
+                raise PackhorseError(
+                    f"circusd does not run, and systemd has not started it within {START_TIMEOUT:g} s.",
+                    f"Look at: systemctl status {unit}",
+                    detail=tail(self.layout.circusd_log),
+                )
+            time.sleep(POLL)
+
     def watchers(self) -> dict[str, str]:
         statuses: dict[str, str] = self._call("status", ANSWER_TIMEOUT)["statuses"]
         return statuses
@@ -153,9 +181,12 @@ class Circus:
     def reload(self) -> None:
         self._call("reloadconfig", DRAIN_TIMEOUT, waiting=True)
 
-    def quit(self) -> None:
+    def stop(self) -> None:
         pid = self.pid()
         if pid is None:
+            return
+        if self.supervised:
+            self.reload()
             return
         self._call("quit", DRAIN_TIMEOUT, waiting=True)
         import psutil

@@ -99,7 +99,9 @@ class Host:
         settings = config.load(self.project)
         wanted = deploy.parse(f"{NAME}=={version}")
         found = deploy.artifact(index.files(self.served.index, NAME, index.get), wanted, self.served.index)
-        return deploy.deploy_request(settings, settings.target("local"), found, self.served.index, self.home)
+        target = settings.target("local")
+        request = deploy.deploy_request(settings, target, found, self.served.index, self.home)
+        return {**request, "silence": None}  # tests say nothing while they look
 
     def agent(self, request: Mapping[str, Any]) -> "subprocess.Popen[str]":
         """Start an agent with `request`; its events are lines on stdout."""
@@ -115,6 +117,20 @@ class Host:
         process.stdin.write(json.dumps(request) + "\n")
         process.stdin.flush()
         return process
+
+    def ask(self, command: str, **more: object) -> dict[str, Any]:
+        """The last thing that the agent says to a request of its own making."""
+        target = config.load(self.project).target("local")
+        return last_event(self.agent(deploy.request(command, NAME, target, self.home, **more)))
+
+
+def last_event(agent: "subprocess.Popen[str]") -> dict[str, Any]:
+    """What an agent ends with; until then somebody is there."""
+    assert agent.stdout
+    with agent:
+        *_, last = agent.stdout
+    answer: dict[str, Any] = json.loads(last)
+    return answer
 
 
 @contextmanager

@@ -142,7 +142,7 @@ def test_an_artifact_that_is_not_what_the_index_promised_is_refused(host: Host) 
     """Somebody on the way, or on the index, changed it."""
     host.served.add(NAME, Listed(app_wheel("0.6.0"), hashes={"sha256": "0" * 64}))
     failed = host.deploy("0.6.0", status=1)
-    assert "but the index promised 0000" in failed.stderr
+    assert "but 0000" in failed.stderr
     assert state.numbers(host.layout) == []
 
 

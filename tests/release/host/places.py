@@ -1,9 +1,14 @@
 """Releases on disk for unit tests, and a supervisor that only notes what it is told."""
 
+import threading
+from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import Any
 
-from release.host import journal, state
+from release.host import journal, state, supervisor
 from release.host.layout import Layout
+from release.host.request import Deploy
+from release.host.session import Session
 
 HEALTH = state.Health("/healthz", "localhost", 0.2, 0.01)
 
@@ -32,6 +37,9 @@ def a_manifest(number: int, processes: dict[str, str] | None = None) -> state.Ma
         python="3.11.0",
         by="ann@example",
         at="2026-01-02T03:04:05+00:00",
+        rules={},
+        files={"0" * 64: "shop.whl"},
+        origin=number,
     )
 
 
@@ -47,6 +55,24 @@ def add_release(layout: Layout, number: int, outcome: str | None = journal.GOOD,
         )
 
 
+def a_deploy(installer: str = "uv") -> Deploy:
+    """A request to deploy version 1.0."""
+    return Deploy(
+        index_url="http://index.example.com/company/dev/+simple/",
+        project="shop",
+        version="1.0",
+        files=[],
+        installer=installer,
+        bind=None,
+        health=HEALTH,
+        env={},
+        graceful_timeout=10,
+        rules={},
+        keep=5,
+        by="ann@example",
+    )
+
+
 class FakeSupervisor:
     """circus as far as files go: runs what lies in conf.d once it is told to look."""
 
@@ -58,6 +84,9 @@ class FakeSupervisor:
 
     def running(self) -> bool:
         return self.alive
+
+    def check(self, _bind: supervisor.Bind) -> None:
+        self.calls.append("check")
 
     def start(self) -> None:
         self.alive = True
@@ -72,11 +101,32 @@ class FakeSupervisor:
     def reload(self) -> None:
         self._look("reload")
 
-    def quit(self) -> None:
+    def stop(self) -> None:
         self.alive = False
-        self.calls.append("quit")
+        self.calls.append("stop")
         self.active = set()
 
     def _look(self, call: str) -> None:
         self.calls.append(call)
         self.active = {path.stem for path in self.layout.watchers.glob("*.ini")}
+
+
+class FakeController:
+    """Somebody who lets the work pass the gates in `allows`, and `stop`s it at any other."""
+
+    def __init__(self, allows: Collection[str] = ()) -> None:
+        self.stop = threading.Event()
+        self.reason = "somebody said so"
+        self.allows = allows
+
+    def allowed(self, gate: str) -> bool:
+        return gate in self.allows
+
+
+def a_session(
+    controller: FakeController | None = None,
+    gates: Collection[str] = (),
+    emit: Callable[[dict[str, Any]], None] = lambda _: None,
+) -> Session:
+    """A command that nobody stops, unless `controller` does."""
+    return Session(emit, controller or FakeController(), gates)

@@ -71,15 +71,49 @@ def test_a_drain_that_was_not_told_to_circus_is_made_up_for(tmp_path: Path) -> N
     assert circus.active == {"web.2"}
 
 
-def test_a_switch_that_was_not_recorded_counts(tmp_path: Path) -> None:
-    """The release was healthy, and users have been served by it since."""
+def test_a_release_on_trial_whose_deploy_died_goes(tmp_path: Path) -> None:
+    """Other hosts have gone back by then: what was not for good is not anywhere."""
     layout = a_layout(tmp_path)
     add_release(layout, 1)
-    add_release(layout, 2, None)
+    add_release(layout, 2, journal.TRIAL)
     state.switch(layout, 2)
+    circus = FakeSupervisor(layout)
+    reconcile.run(layout, circus)
+    assert journal.states(journal.read(layout.journal)) == {1: "good", 2: "failed"}
+    assert (state.current(layout), circus.active) == (1, {"web.1"})
+
+
+def test_the_first_release_of_all_stays_when_its_deploy_died(tmp_path: Path) -> None:
+    """It is healthy, and to serve is better than not to."""
+    layout = a_layout(tmp_path)
+    add_release(layout, 1, journal.TRIAL)
+    state.switch(layout, 1)
+    circus = FakeSupervisor(layout)
+    reconcile.run(layout, circus)
+    assert journal.states(journal.read(layout.journal)) == {1: "good"}
+    assert circus.active == {"web.1"}
+
+
+def test_a_trial_that_was_over_is_recorded(tmp_path: Path) -> None:
+    """Killed before the switch, or after the switch back."""
+    layout = a_layout(tmp_path)
+    add_release(layout, 1)
+    add_release(layout, 2, journal.TRIAL)
+    state.switch(layout, 1)
     reconcile.run(layout, FakeSupervisor(layout))
-    assert journal.states(journal.read(layout.journal)) == {1: "good", 2: "good"}
-    assert state.numbers(layout) == [1, 2]
+    assert journal.states(journal.read(layout.journal)) == {1: "good", 2: "failed"}
+    assert state.current(layout) == 1
+
+
+def test_a_boot_starts_what_was_for_good(tmp_path: Path) -> None:
+    """The power went in the middle of a deploy; circusd starts what it finds."""
+    layout = a_layout(tmp_path)
+    add_release(layout, 1)
+    add_release(layout, 2, journal.TRIAL)
+    state.switch(layout, 2)
+    layout.watcher_ini("web.2").touch()
+    reconcile.boot(layout)
+    assert (state.current(layout), inis(layout)) == (1, {"web.1.ini"})
 
 
 def test_releases_that_nobody_recorded_are_swept(tmp_path: Path) -> None:

@@ -6,24 +6,22 @@ import time
 
 import pytest
 
-from release.host.session import Session, StoppedError
-
-
-def session() -> Session:
-    return Session(lambda _: None, threading.Event())
+from release.host.session import StoppedError
+from tests.release.host.places import FakeController, a_session
 
 
 def test_a_program_is_run_to_its_end() -> None:
     """Both streams and the status are kept for messages."""
     script = "import sys; print('out'); print('err', file=sys.stderr); sys.exit(3)"
-    done = session().run([sys.executable, "-c", script])
+    done = a_session().run([sys.executable, "-c", script])
     assert (done.status, done.stdout, done.stderr) == (3, "out\n", "err\n")
 
 
 def test_a_stop_ends_a_program_and_its_children_at_once() -> None:
     """An installer may run for minutes, and it starts compilers."""
-    here = session()
-    threading.Timer(0.2, here.stop.set).start()
+    controller = FakeController()
+    here = a_session(controller)
+    threading.Timer(0.2, controller.stop.set).start()
     started = time.monotonic()
     with pytest.raises(StoppedError):
         here.run(["/bin/sh", "-c", "sleep 30 & wait"])
@@ -32,9 +30,10 @@ def test_a_stop_ends_a_program_and_its_children_at_once() -> None:
 
 def test_a_pause_ends_at_once_when_asked_to_stop() -> None:
     """Nobody waits for a sleep."""
-    here = session()
+    controller = FakeController()
+    here = a_session(controller)
     here.pause(0)
-    here.stop.set()
+    controller.stop.set()
     started = time.monotonic()
     with pytest.raises(StoppedError):
         here.pause(30)

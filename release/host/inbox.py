@@ -1,0 +1,73 @@
+"""Lines on a descriptor in: the request, then what the controller allows; its end means that nobody waits."""
+
+import json
+import os
+import select
+import threading
+from typing import Any
+
+
+class Inbox:
+    """What the other end says, read by a thread of its own from `descriptor`.
+
+    Lines are `{"go": GATE}` and `{"revert": REASON}`; an empty one says only that somebody is there. The end
+    of the stream, or `silence` seconds without a byte (a cut cable says nothing), count as gone.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        self.silence: float | None = None
+        self.stop = threading.Event()
+        """Set when the work is not wanted any more."""
+        self.reason = "nobody waits for it any more."
+        self._request: dict[str, Any] | None = None
+        self._allowed: set[str] = set()
+        self._changed = threading.Condition()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def request(self) -> dict[str, Any] | None:
+        """The first line; None when whoever started us found out that there is nothing to do."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._request is not None or self.stop.is_set())
+            return self._request
+
+    def allowed(self, gate: str) -> bool:
+        """Wait until `gate` may be passed: True. False when it must not be."""
+        with self._changed:
+            self._changed.wait_for(lambda: gate in self._allowed or self.stop.is_set())
+            return gate in self._allowed
+
+    def _read(self) -> None:
+        rest = b""
+        while chunk := self._chunk():
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                if line.strip():
+                    self._take(json.loads(line))
+        self._end()
+
+    def _chunk(self) -> bytes:
+        # Woken up often enough to learn of `silence`, which comes with the request.
+        waited = 0.0
+        while not select.select([self.descriptor], [], [], 1)[0]:
+            waited += 1
+            if self.silence is not None and waited >= self.silence:
+                return b""
+        return os.read(self.descriptor, 65536)
+
+    def _take(self, line: dict[str, Any]) -> None:
+        with self._changed:
+            if self._request is None:
+                self._request = line
+                self.silence = line.get("silence")
+            elif "go" in line:
+                self._allowed.add(line["go"])
+            elif "revert" in line:
+                self.reason = line["revert"]
+                self.stop.set()
+            self._changed.notify_all()
+
+    def _end(self) -> None:
+        with self._changed:
+            self.stop.set()
+            self._changed.notify_all()

@@ -1,0 +1,71 @@
+"""Where users come in: its address, and the question whether a release answers there."""
+
+import time
+
+from packhorse import files
+from packhorse.errors import PackhorseError
+from release.host import health, state, supervisor
+from release.host.layout import Layout
+
+# How long the public socket may take to show what the private one has shown already.
+VERIFY_TIMEOUT = 5.0
+
+
+def configure(layout: Layout, bind: supervisor.Bind, circus: supervisor.Supervisor) -> None:
+    """Write circus.ini. Raises PackhorseError when it has to change under a running circusd."""
+    text = supervisor.circus_text(layout, bind)
+    present = layout.circus_ini.read_text() if layout.circus_ini.exists() else None
+    if text == present:
+        return
+    if present is not None and circus.running():
+        raise PackhorseError(
+            f"{layout.app} cannot move from {address_text(layout, supervisor.bind_of(present))} "
+            f"to {address_text(layout, bind)} while it runs.",
+            "Run: release stop local, then deploy again.",
+        )
+    files.write_whole(layout.circus_ini, text.encode())
+
+
+def verify(layout: Layout, number: int) -> None:
+    """Ask through the public socket. Raises PackhorseError when no good answer comes."""
+    manifest = state.read_manifest(layout, number)
+    deadline = time.monotonic() + VERIFY_TIMEOUT
+    where = address(layout)
+    while not (answer := health.probe(where, manifest.health)).healthy:
+        if time.monotonic() > deadline:
+            raise PackhorseError(
+                f"{manifest.project} {manifest.version} answers on its private socket, but in public: "
+                f"{answer.text}",
+                "Let the Procfile's server take its sockets from LISTEN_FDS, without an address of its own.",
+            )
+        time.sleep(manifest.health.interval)
+
+
+def address(layout: Layout) -> health.Address:
+    """Where users come in; a wildcard is asked over loopback."""
+    bind = supervisor.bind_of(layout.circus_ini.read_text())
+    if bind is None:
+        return layout.web
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bind[0], bind[0]), bind[1]  # noqa: S104  # compared, not bound
+
+
+def address_text(layout: Layout, bind: supervisor.Bind) -> str:
+    """`bind` as people read it: a URL, or the path of the unix socket."""
+    if bind is None:
+        return str(layout.web)
+    host = f"[{bind[0]}]" if ":" in bind[0] else bind[0]
+    return f"http://{host}:{bind[1]}"
+
+
+def describe(layout: Layout, number: int | None) -> dict[str, object]:
+    """What a result says about release `number`; None: nothing serves."""
+    if number is None:
+        return {"app": layout.app, "release": None, "project": None, "version": None, "url": None}
+    manifest = state.read_manifest(layout, number)
+    return {
+        "app": layout.app,
+        "release": number,
+        "project": manifest.project,
+        "version": manifest.version,
+        "url": address_text(layout, supervisor.bind_of(layout.circus_ini.read_text())),
+    }
