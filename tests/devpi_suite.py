@@ -1,21 +1,7 @@
-"""A pytest plugin that runs devpi-server's own test-suite with ours loaded.
-
-    pip download --no-deps --no-binary devpi-server devpi-server==6.20.3, unpack it, and in its folder,
-    with webtest, beautifulsoup4 and pytest-asyncio installed and this repository in PYTHONPATH:
-    pytest -p tests.devpi_suite test_devpi_server/test_mirror.py test_devpi_server/test_views.py
+"""A pytest plugin that runs devpi-server's own tests with our plugin loaded; see test_devpi_suite.py.
 
 The suite's upstream is a fake HTTP client, which `Fetcher` is made to ask here; its pages have no
-content type, which we refuse otherwise. What fails then, and why it may (6.20.3):
-  * the very faults: 200 with what is left of a list when an upstream fails (upstream_not_reachable: 503
-    instead of 502 and 200), 200 without files for a body that is no page (no_releases, simple_list,
-    simple_refresh, simple_page_pypi_serial, yanked_true, pypi_egg, stale_nocache), an empty list of all
-    projects (getpkglist, indexroot, delete_root), metadata only with an option (core_metadata);
-  * one address and one form for all: redirects for installers (pep_691, for_installers, with_redirect),
-    no absolute URLs (absolute_url), no buttons and warnings on pages (blocked_warning,
-    refresh_inherited), another order of links (offline);
-  * internals: the cache is expired by hand, which no request can do (removed_release, yanked_release),
-    log lines (auth_mirror_url, removed_base), fakes below our own client (download_release_error,
-    delete_mirror), and the hook devpiserver_get_mirror_auth, which we do not call (auth_mirror_plugin).
+content type, which we refuse otherwise. What is left out, and why, is LEFT_OUT.
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,13 +10,81 @@ from dataclasses import replace
 from typing import Any
 
 import httpx
-from devpi_server import config
+import pytest
+from devpi_server import config as devpi_config
 
 from mirror import plugin
 from mirror.plugin import fetch, negotiate, upstream
 from mirror.plugin.facts import ProjectFacts
 
-_get_pluginmanager = config.get_pluginmanager
+_LESS_THAN_ALL = (
+    "expects 200 with what is left of a list when an upstream fails or sends no page; ours is 503"
+)
+_ONE_FORM = "expects an address and a form of its own for each installer; ours are the same for all"
+_FOR_PEOPLE = "expects buttons and warnings on the page, which is for installers"
+_INTERNALS = "looks into devpi's own fields, which hold our form of a page, or expires them by hand"
+_LOG = "expects lines in the log"
+
+# Test function -> why it is left out (devpi-server 6.20.3).
+LEFT_OUT = {
+    **dict.fromkeys(
+        (
+            *("test_no_releases", "test_missing_package", "test_create_and_delete_mirror_index"),
+            *("test_stale_nocache", "test_stale_nocache_inherit", "test_simple_project_yanked_true"),
+            *("test_simple_project_pypi_egg", "test_simple_list", "test_simple_page_pypi_serial"),
+            *("test_root_pypi", "test_indexroot_root_pypi", "test_delete_root", "test_simple_refresh"),
+            *("test_upstream_not_reachable", "test_upstream_not_reachable_but_cache_still_returned"),
+            *("test_pkgserv_remote_failure", "test_simple_project"),
+        ),
+        _LESS_THAN_ALL,
+    ),
+    **dict.fromkeys(
+        (
+            *("test_project_pep_691", "test_project_pep_691_multiple", "test_simple_project_absolute_url"),
+            *("test_project_simple_results_for_installers", "test_simple_project_plain_info_for_installers"),
+            "test_upload_and_simple_index_with_redirect",
+        ),
+        _ONE_FORM,
+    ),
+    **dict.fromkeys(("test_simple_refresh_inherited", "test_simple_blocked_warning"), _FOR_PEOPLE),
+    **dict.fromkeys(
+        (
+            *("test_removed_release_for_version", "test_new_release_for_version", "test_yanked_release"),
+            *("test_push_from_pypi_mirror_switch_to_use_external_urls", "test_download_release_error"),
+            *("test_delete_mirror", "test_offline_requires_python", "test_offline_yanked"),
+        ),
+        _INTERNALS,
+    ),
+    **dict.fromkeys(
+        ("test_auth_mirror_url_no_hash", "test_auth_mirror_url_with_hash", "test_simple_with_removed_base"),
+        _LOG,
+    ),
+    **dict.fromkeys(
+        ("test_core_metadata", "test_project_pep_691_core_metadata"), "expects metadata only with an option"
+    ),
+    "test_simplelinks_timeout": "expects an answer within 0.1 s, which a busy machine does not give",
+    "test_auth_mirror_plugin": "expects the hook devpiserver_get_mirror_auth, which we do not call",
+    "test_upload_and_delete_index": "expects 410 for a file of a deleted index; ours is 404",
+}
+# The suite turns the offline mode off while it prepares; ours is settled when the server starts.
+LEFT_OUT_CLASS = "TestOfflineMode"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect what is left out. Fails when something is left out that the suite has not got."""
+    left = [item for item in items if _name(item) in LEFT_OUT or f"::{LEFT_OUT_CLASS}::" in item.nodeid]
+    unknown = LEFT_OUT.keys() - {_name(item) for item in left}
+    if unknown:
+        raise pytest.UsageError(f"left out, but not there: {sorted(unknown)}")
+    items[:] = [item for item in items if item not in left]
+    config.hook.pytest_deselected(items=left)
+
+
+def _name(item: pytest.Item) -> str:
+    return item.name.partition("[")[0]
+
+
+_get_pluginmanager = devpi_config.get_pluginmanager
 _read = upstream.read
 
 
@@ -81,7 +135,7 @@ def _with_ours(*, load_entrypoints: bool = True) -> Any:  # noqa: ANN401 (pluggy
     return manager
 
 
-config.get_pluginmanager = _with_ours
+devpi_config.get_pluginmanager = _with_ours
 upstream.read = _read_untyped
 for module in (plugin.files, plugin.mirrors):
     setattr(module, "Fetcher", SuiteFetcher)  # noqa: B010 (mypy: not exported)
