@@ -1,5 +1,6 @@
 """An index with 3,000 files in one project: from the upload to the next page."""
 
+import base64
 import statistics
 import time
 from collections.abc import Iterator
@@ -18,12 +19,22 @@ ROUNDS = 10
 def run() -> Iterator[Row]:
     """Fill the project, then measure upload plus page, each time of a new version."""
     with running_mirror() as mirror, requests.Session() as session:
-        session.auth = ("company", mirror.credentials["company"])
+        # Checking a password takes a quarter of a second, as it should; 3,000 uploads need it once.
+        session.headers["X-Devpi-Auth"] = login(mirror)
         for number in range(FILES):
             post(session, mirror, wheel("many", f"1.{number}"))
+        del session.headers["X-Devpi-Auth"]
+        session.auth = ("company", mirror.credentials["company"])  # as twine and uv do it
         seconds = [measured(session, mirror, wheel("many", f"2.{number}")) for number in range(ROUNDS)]
     median = statistics.median(seconds)
     yield Row(f"upload to next page, {FILES} files", "s", median, None, median, "<= 0.5")
+
+
+def login(mirror: Mirror) -> str:
+    """The value of devpi's own header of a user who has logged in (devpi-client sends it)."""
+    credentials = {"user": "company", "password": mirror.credentials["company"]}
+    token = requests.post(f"{mirror.url}/+login", json=credentials, timeout=60).json()["result"]["password"]
+    return base64.b64encode(f"company:{token}".encode()).decode()
 
 
 def post(session: requests.Session, mirror: Mirror, dist: Dist) -> None:

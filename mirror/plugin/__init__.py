@@ -12,7 +12,17 @@ from devpi_server import model
 from devpi_server.config import hookimpl
 from devpi_server.main import Fatal
 
-from mirror.plugin import commits, database, entries, files, internals, kept_pages, mirrors, yank_view
+from mirror.plugin import (
+    commits,
+    database,
+    entries,
+    files,
+    internals,
+    kept_pages,
+    listeners,
+    mirrors,
+    yank_view,
+)
 from mirror.plugin.mirrors import Mirror
 from mirror.plugin.page_store import PageStore
 from mirror.plugin.uploads import Uploads
@@ -48,6 +58,7 @@ def devpiserver_pyramid_configure(config: Any, pyramid_config: Any) -> None:
     if not config.requests_only:
         store.empty()
     commits.watch(xom.keyfs, store)
+    listeners.be_patient(xom.keyfs)
     kept_pages.install(pyramid_config, store)
     ProjectPages(xom, store, registry[files.METADATA].completed).install(pyramid_config)
     yank_view.install(pyramid_config)

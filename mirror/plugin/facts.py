@@ -30,15 +30,24 @@ def merged(name: str, projects: Iterable[ProjectFacts]) -> ProjectFacts:
 
     A status is the upstream's word about the project; the first that has one is shown.
     """
-    files: dict[str, str] = {}
+    listed: list[list[str]] = []
     versions: dict[str, None] = {}
     status: Mapping[str, str] = {}
     for project in projects:
-        for row in file_facts.rows(project.files):
-            files.setdefault(file_facts.filename_of(row), row)
+        if project.files:
+            listed.append(file_facts.rows(project.files))
         versions.update(dict.fromkeys(project.versions))
         status = status or project.status
-    return ProjectFacts(name, Rows(files.values()), tuple(versions), status)
+    return ProjectFacts(name, _first_of_each_name(listed), tuple(versions), status)
+
+
+def _first_of_each_name(listed: Sequence[list[str]]) -> Rows:
+    if len(listed) == 1:  # in which no name is twice
+        return Rows(listed[0])
+    files: dict[str, str] = {}
+    for row in (row for rows in listed for row in rows):
+        files.setdefault(file_facts.filename_of(row), row)
+    return Rows(files.values())
 
 
 def with_files(project: ProjectFacts, files: Sequence[FileFacts]) -> ProjectFacts:

@@ -60,6 +60,11 @@ TOUCHED: Mapping[str, Row] = {
     "devpi_server.keyfs.Transaction": ("keyfs", "at_serial", "write"),
     "devpi_server.keyfs.Transaction.commit": ("self",),
     "devpi_server.keyfs.Transaction.dirty": None,
+    # listeners.py
+    "devpi_server.keyfs.KeyFS.get_current_serial": ("self",),
+    "devpi_server.keyfs.TxNotificationThread.thread": None,
+    "devpi_server.keyfs.TxNotificationThread.tick": ("self",),
+    "devpi_server.mythread.MyThread.sleep": ("secs",),
     # views.py
     "devpi_server.keyfs.KeyFS.get_connection": ("closing",),
     "devpi_server.keyfs.Transaction.doom": ("self",),

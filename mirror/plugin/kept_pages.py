@@ -41,7 +41,7 @@ class KeptPages:
         ):
             return None
         form = page_answer.form(environ.get("HTTP_ACCEPT"), environ.get("HTTP_ACCEPT_ENCODING"))
-        page = form and self._store.read(Place(asked[1], asked[2]), form.suffix)
+        page = form and self._store.read(Place(asked[1], asked[2]), form.suffixes)
         return page_answer.answer(environ, form, page) if form and page else None
 
 

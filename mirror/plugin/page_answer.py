@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from mirror.plugin import negotiate
-from mirror.plugin.page_store import Kept
+from mirror.plugin.page_store import PACKED, Kept
 
 STALE = "X-Packhorse-Stale"  # seconds since the upstream last confirmed what is shown
 # Clients keep a page and ask each time whether it still is the one: a page never outlives an upload.
@@ -28,8 +28,9 @@ class Form:
         return ".json" if self.content_type == negotiate.JSON else ".html"
 
     @property
-    def suffix(self) -> str:
-        return self.kind + (".gz" if self.gzip else "")
+    def suffixes(self) -> tuple[str, ...]:
+        """Of the files that will do, the best first: a page that is new is not packed yet."""
+        return (self.kind + PACKED, self.kind) if self.gzip else (self.kind,)
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def answer(environ: Mapping[str, Any], form: Form, page: Kept, age: float | None
     charset = "" if form.content_type == negotiate.JSON else "; charset=utf-8"
     headers.append(("Content-Type", form.content_type + charset))
     headers.append(("Content-Length", str(len(page.content))))
-    if form.gzip:
+    if page.packed:
         headers.append(("Content-Encoding", "gzip"))
     return Answer("200 OK", headers, b"" if environ["REQUEST_METHOD"] == "HEAD" else page.content)
 

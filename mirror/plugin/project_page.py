@@ -1,5 +1,6 @@
 """Where a project's page should be in, the page that is there out; anything else is Trouble."""
 
+import threading
 import time
 from dataclasses import dataclass
 
@@ -9,6 +10,8 @@ from mirror.plugin import upstream
 from mirror.plugin.facts import ProjectFacts
 from mirror.plugin.fetch import Fetcher, Trouble
 
+# Reading a page of thousands takes megabytes for a moment, and no less time with fifty others at once.
+_READING = threading.Lock()
 LONGEST = 120  # seconds until a page must have arrived
 
 
@@ -59,7 +62,8 @@ def _fetch(fetcher: Fetcher, wanted: Wanted) -> Page | None:
         content = _whole_body(answer)
     try:
         body = upstream.Body(answer.headers.get("Content-Type", ""), str(answer.url), content)
-        said = upstream.read(wanted.project, body)
+        with _READING:
+            said = upstream.read(wanted.project, body)
     except upstream.NotThePage as reason:
         raise Trouble(503, f"the upstream's answer for {wanted.project} is {reason}") from reason
     serial = answer.headers.get("X-PyPI-Last-Serial", "")

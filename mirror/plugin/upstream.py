@@ -61,7 +61,8 @@ def _read_json(project: str, body: Body) -> ProjectFacts:
         if version.partition(".")[0] != "1":
             raise NotThePage(f"api-version {version}")
         name = normalize_name(page["name"])
-        files = tuple(_file(entry, body.url) for entry in page["files"])
+        listed = [_file(entry, body.url) for entry in page["files"]]
+        files = tuple({file.filename: file for file in listed}.values())
         versions = tuple(map(str, page.get("versions") or versions_of(file.filename for file in files)))
         status = {key: str(value) for key, value in (page.get("project-status") or {}).items() if value}
     except (ValueError, KeyError, TypeError, AttributeError) as error:

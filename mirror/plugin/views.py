@@ -1,6 +1,6 @@
 """The project pages of every index: from the store when they are there, else made, kept and served."""
 
-import gzip
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from math import inf
@@ -21,10 +21,11 @@ from mirror.plugin.facts import ProjectFacts
 from mirror.plugin.fetch import Trouble
 from mirror.plugin.file_facts import FileFacts
 from mirror.plugin.mirrors import Freshness
+from mirror.plugin.packing import Packing
 from mirror.plugin.page_answer import Form
-from mirror.plugin.page_store import Kept, PageStore, Place
+from mirror.plugin.page_store import PACKED, Kept, PageStore, Place, packed
 
-PACKING = 5  # of 1 to 9: 9 takes twice as long for a page half a percent smaller
+PACKED_AT_ONCE = 50_000  # bytes: a millisecond; who waits for a larger page had better not wait for that
 Completed = Callable[[Sequence[FileFacts]], Sequence[FileFacts]]
 
 
@@ -35,6 +36,8 @@ class ProjectPages:
         self._xom = xom
         self._store = store
         self._expiry = Expiry(store)
+        self._packing = Packing(store)
+        self._rendering = threading.Lock()  # fifty pages at once take no less time, and megabytes each
         self._completed = completed
         # Offline a page lists the files that are here, and those come and go without a transaction.
         self._may_keep = not xom.config.offline_mode
@@ -67,7 +70,7 @@ class ProjectPages:
             return HTTPNotAcceptable(f"Accept one of {offers}.", headers={"Vary": page_answer.VARY})
         freshness = self._refresh(context.stage, project)
         place = Place(context.stage.name, str(project))
-        kept = self._store.read(place, form.suffix, stale=True) if self._may_keep else None
+        kept = self._store.read(place, form.suffixes, stale=True) if self._may_keep else None
         page = kept or self._make(place, form)
         self._publish(place, freshness)
         return _answer(request, form, page, freshness.age)
@@ -113,10 +116,14 @@ class ProjectPages:
         stage = self._xom.model.getstage(place.index)
         if stage is None:
             raise HTTPNotFound(f"The index {place.index} does not exist.")
-        shown = self._shown(stage, place.project)
-        content = pages.as_json(shown) if form.kind == ".json" else pages.as_html(shown, place.index)
-        packed = gzip.compress(content, PACKING, mtime=0)
-        files = {form.kind: content, f"{form.kind}.gz": packed}
+        with self._rendering:
+            shown = self._shown(stage, place.project)
+            content = pages.as_json(shown) if form.kind == ".json" else pages.as_html(shown, place.index)
+        files = {form.kind: content}
+        if len(content) <= PACKED_AT_ONCE:
+            files[form.kind + PACKED] = packed(content)
+        else:
+            self._packing.expect(place)
         serial = self._xom.keyfs.tx.at_serial
         try:
             mtime = self._store.keep(
@@ -127,7 +134,8 @@ class ProjectPages:
         except OSError as error:  # a full disk is no reason to refuse what is in memory
             threadlog.error("the page of %s is not kept: %s", place, error)
             mtime = int(time.time())
-        return Kept(files[form.suffix], mtime)
+        suffix = next(suffix for suffix in form.suffixes if suffix in files)
+        return Kept(files[suffix], mtime, suffix.endswith(PACKED))
 
     def _shown(self, stage: Any, project: str) -> ProjectFacts:
         """All that `stage` shows of `project`, its bases included."""

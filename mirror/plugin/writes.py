@@ -11,6 +11,7 @@ from concurrent.futures import Future
 from typing import Any
 
 Change = Callable[[], None]
+MOST = 8  # at once: who wants one of them later, reads all that was written with it
 
 
 class Writes:
@@ -35,7 +36,7 @@ class Writes:
     def _run(self) -> None:
         while True:
             batch = [self._queue.get()]
-            while not self._queue.empty():
+            while len(batch) < MOST and not self._queue.empty():
                 batch.append(self._queue.get())
             if not self._written(batch):
                 for each in batch:  # whose fault it was shows when each is alone

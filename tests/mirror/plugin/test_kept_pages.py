@@ -1,5 +1,6 @@
 """What is answered from the page store before pyramid sees the request, and what is not."""
 
+import gzip
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ def store(tmp_path: Path) -> PageStore:
     """One JSON page is kept."""
     store = PageStore(tmp_path / "pages")
     store.empty()
-    store.keep(Place("company/dev", "flask"), {".json": b"{}", ".json.gz": b"packed"}, is_true=lambda: True)
+    store.keep(Place("company/dev", "flask"), {".json": b"{}"}, is_true=lambda: True)
     store.move(Place("company/dev", "flask"), fresh=True)
     return store
 
@@ -41,7 +42,11 @@ def test_a_kept_page_is_answered_in_the_form_that_was_asked_for(store: PageStore
     status, headers, body = asked(store)
     assert (status, headers["Content-Type"], headers["Content-Length"], body) == ("200 OK", JSON, "2", b"{}")
     _, headers, body = asked(store, HTTP_ACCEPT_ENCODING="gzip, deflate")
-    assert (headers["Content-Encoding"], body) == ("gzip", b"packed")
+    assert ("Content-Encoding" in headers, body) == (False, b"{}"), "it is new, and not packed yet"
+    store.pack(Place("company/dev", "flask"))
+    _, headers, body = asked(store, HTTP_ACCEPT_ENCODING="gzip, deflate")
+    assert (headers["Content-Encoding"], gzip.decompress(body)) == ("gzip", b"{}")
+    assert "Content-Encoding" not in asked(store)[1]
 
 
 def test_a_client_that_has_it_is_told_so(store: PageStore) -> None:
