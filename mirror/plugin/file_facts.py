@@ -6,8 +6,8 @@ shown without being read. A row is the file's JSON as PEP 691 names things, with
 
     {"filename":"demo-1.0.zip","url":"root/pypi/+f/abc/…/demo-1.0.zip","from":"https://…","hashes":{…}…}
 
-The first three have no escaped quotes and stand in this order, and a row has no line break: regular
-expressions may rely on that. A mirrored wheel of which the upstream offers no metadata has
+The first three have no escaped quotes and stand in this order, and a row has no line break: who cuts
+it up may rely on that. A mirrored wheel of which the upstream offers no metadata has
 `"core-metadata":false`.
 """
 

@@ -1,7 +1,6 @@
 """Facts about a project in, the bytes of its PEP 503 and PEP 691 page out. Pure."""
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from html import escape
 
@@ -13,7 +12,7 @@ from mirror.plugin.file_facts import FileFacts, best_hash
 # 1.3 (PEP 740) and 1.4 (PEP 792) add optional keys only.
 NEWEST, WITHOUT_SIZES = "1.4", "1.0"
 ROOT = "../../../../"  # of devpi, relative to a page: /user/index/+simple/project/
-_ADDRESS = re.compile(r'^(\{"filename":"[^"]*+",)"url":"([^"]*+)"(?:,"from":"[^"]*+")?+', re.MULTILINE)
+_FROM = ',"from":"'
 
 
 def as_json(project: ProjectFacts) -> bytes:
@@ -28,8 +27,17 @@ def as_json(project: ProjectFacts) -> bytes:
     if project.status:
         head["project-status"] = dict(project.status)
     begin = json.dumps(head, separators=(",", ":")).removesuffix("}")
-    files = _ADDRESS.sub(rf'\1"url":"{ROOT}\2"', ",\n".join(rows))
+    files = ",\n".join(map(_addressed, rows))
     return f'{begin},"files":[\n{files}\n]}}'.encode()
+
+
+def _addressed(row: str) -> str:
+    """`row` with the file's address here instead of the two that it states."""
+    begin, _, rest = row.partition(',"url":"')
+    path, _, rest = rest.partition('"')
+    if rest.startswith(_FROM):
+        rest = rest[rest.index('"', len(_FROM)) + 1 :]
+    return f'{begin},"url":"{ROOT}{path}"{rest}'
 
 
 def as_html(project: ProjectFacts, index: str) -> bytes:
