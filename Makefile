@@ -29,11 +29,12 @@ test: $(VENV)/.installed ## run the whole suite, unit and integration
 	@$(BIN)/python tests/debian.py
 	$(BIN)/pytest --numprocesses auto --dist loadfile $(TESTS)
 
-lint: $(VENV)/.installed ## format check, ruff, mypy strict, import-linter
+lint: $(VENV)/.installed ## format check, ruff, mypy strict, import-linter, ansible-lint
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy packhorse mirror release tests bench
 	$(BIN)/lint-imports --no-cache
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/ansible-lint -q release/ansible
 
 format: $(VENV)/.installed ## let ruff put the code in order
 	$(BIN)/ruff format .
@@ -42,9 +43,14 @@ format: $(VENV)/.installed ## let ruff put the code in order
 bench: $(VENV)/.installed ## measure: BENCH=name runs one, BENCH_JSON=file keeps the rows
 	@$(BIN)/python -m bench
 
-lock: $(VENV)/.installed ## renew requirements-dev.lock within the bounds of pyproject.toml
-	$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes --python-version 3.11 \
-	  --no-header --no-annotate --upgrade --quiet --output-file requirements-dev.lock
+COMPILE := $(BIN)/uv pip compile --universal --generate-hashes --python-version 3.11 --no-header --no-annotate --quiet
+ROLES := release/ansible/roles
+
+lock: $(VENV)/.installed ## renew requirements-dev.lock within the bounds of pyproject.toml, and what servers get
+	$(COMPILE) pyproject.toml --group dev --upgrade --output-file requirements-dev.lock
+	$(COMPILE) pyproject.toml --upgrade --constraints requirements-dev.lock --output-file $(ROLES)/mirror/files/requirements.txt
+	$(COMPILE) $(ROLES)/app_host/files/toolbox.in --upgrade --constraints requirements-dev.lock \
+	  --output-file $(ROLES)/app_host/files/toolbox.txt
 
 clean: ## remove what was made here (the demo's state too)
 	rm -rf $(VENV) .packhorse build *.egg-info .mypy_cache .ruff_cache .pytest_cache

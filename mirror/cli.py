@@ -172,6 +172,31 @@ def prefetch(path: Path | None, file: Path, index: str | None) -> None:
 
 
 @cli.command()
+@click.argument("target", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--keep", type=click.IntRange(1), default=7, show_default=True, help="How many backups stay.")
+def backup(target: Path, keep: int) -> None:
+    """Make a backup in the folder TARGET, also while the mirror serves.
+
+    Best on another disk: on the mirror's own, files are links, which the loss of the disk takes too.
+    """
+    from datetime import UTC, datetime
+
+    from mirror import backup as work
+
+    click.echo(work.make(_folder(), target.absolute(), keep, datetime.now(UTC)))
+
+
+@cli.command()
+@click.argument("backup", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def restore(backup: Path) -> None:
+    """Make the mirror of BACKUP, a folder that `mirror backup` made, again, where there is none."""
+    from mirror import backup as work
+
+    work.restore(_folder(), backup)
+    click.echo(f"restored {_folder().root} from {backup}")
+
+
+@cli.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def status(context: click.Context, *, as_json: bool) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from packhorse import console, files
-from release import cli_deploy, cli_host, options
+from release import cli_deploy, cli_host, cli_servers, options
 
 if TYPE_CHECKING:
     from release.world import World
@@ -47,7 +47,7 @@ def cli(context: click.Context, project: Path) -> None:
     context.obj = project.absolute()
 
 
-for command in (*cli_deploy.COMMANDS, *cli_host.COMMANDS):
+for command in (*cli_deploy.COMMANDS, *cli_host.COMMANDS, *cli_servers.COMMANDS):
     cli.add_command(command)
 
 

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from packhorse import settings
 from packhorse.errors import PackhorseError
+from release.servers import MirrorServers
 from release.targets import Positive, Target
 
 
@@ -50,6 +51,7 @@ class ReleaseConfig(settings.Settings):
     index: Address | None = None
     health: Health = Health()
     targets: Annotated[dict[AppName, Target], AfterValidator(_local_is_here)] = Field(default={})
+    mirror: MirrorServers | None = None
 
     def target(self, name: str) -> Target:
         """The target `name`; `local`, and the address it listens on, need no declaration."""

@@ -43,6 +43,33 @@ UserName = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_-]*$", max_
 AbsolutePath = Annotated[str, StringConstraints(pattern=r"^/[\w@%+=:,./~-]+$")]  # nginx reads it unquoted
 
 
+PublicKey = Annotated[str, StringConstraints(pattern=r"^(ssh|ecdsa|sk)-[\w@.-]+ [\w+/=]+( [^\n]*)?$")]
+UrlPath = Annotated[str, StringConstraints(pattern=r"^/([\w@%+=:,.~-]+/)*$")]
+Size = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*[kmgKMG]?$")]  # as nginx writes it
+Share = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*([KMGT]|%)?$")]  # systemd.resource-control(5)
+
+
+class Provision(settings.Settings):
+    """How `release provision` prepares the hosts of a target, and as whom; nothing else reads it.
+
+    `user` (through sudo, unless it is root) and `python` are for Ansible; the `authorized_keys` may deploy;
+    `memory_max`, `cpu_quota`, `tasks_max` and `open_files` bound all processes of the application together;
+    `writable` are places besides its own that they may write to; `static` maps paths of URLs to folders on
+    the host that nginx serves itself; `max_body` is the largest request that it passes on.
+    """
+
+    user: UserName | None = None
+    python: AbsolutePath = "/usr/bin/python3"
+    authorized_keys: list[PublicKey] = Field(default=[])
+    memory_max: Share | None = None
+    cpu_quota: Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*%$")] | None = None
+    tasks_max: Annotated[int, Field(gt=0)] = 4096
+    open_files: Annotated[int, Field(gt=0)] = 65536
+    writable: list[AbsolutePath] = Field(default=[])
+    static: dict[UrlPath, AbsolutePath] = Field(default={})
+    max_body: Size = "10m"
+
+
 class Process(settings.Settings):
     """How processes of one type are replaced; `stop_timeout` in seconds, None: the target's graceful_timeout.
 
@@ -72,6 +99,7 @@ class Target(settings.Settings):
     keep: Annotated[int, Field(ge=1)] = 5
     env: dict[VariableName, str] = Field(default={})
     processes: dict[ProcessName, Process] = Field(default={})
+    provision: Provision = Provision()
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

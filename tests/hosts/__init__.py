@@ -29,5 +29,5 @@ __all__ = ["MARKS", "Host", "Network", "network"]
 MARKS = [
     pytest.mark.needs_root,
     pytest.mark.needs("debootstrap", "systemd-nspawn", "ip", "ssh"),
-    pytest.mark.timeout(900),  # the first one makes the Debian
+    pytest.mark.timeout(1800),  # the first one makes the Debian, and prepares the servers
 ]

@@ -127,15 +127,15 @@ def short_home() -> Iterator[Path]:
 
 
 @contextmanager
-def running_mirror(settings: str = "") -> Iterator[Mirror]:
+def running_mirror(settings: str = "", host: str = "127.0.0.1") -> Iterator[Mirror]:
     """A mirror made by `mirror init` and `mirror serve` with `settings` in its mirror.toml."""
     with short_home() as home:
         port = free_port()
-        (home / "mirror.toml").write_text(f"port = {port}\n{settings}")
+        (home / "mirror.toml").write_text(f'host = "{host}"\nport = {port}\n{settings}')
         environment = clean_environment(home)
         run_command(BIN / "mirror", "init", env=environment, cwd=home)
         run_command(BIN / "mirror", "serve", "--background", env=environment, cwd=home)
         try:
-            yield Mirror(f"http://127.0.0.1:{port}", home)
+            yield Mirror(f"http://{host}:{port}", home)
         finally:
             run_command(BIN / "mirror", "stop", env=environment, cwd=home)

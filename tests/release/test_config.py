@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from packhorse.errors import PackhorseError
-from release import config, targets
+from release import config, servers, targets
 
 EXAMPLE = Path(__file__).parents[2] / "release.example.toml"
 
@@ -34,6 +34,9 @@ def test_the_example_file_shows_every_key_and_is_valid(tmp_path: Path) -> None:
     local, production = loaded.targets["local"], loaded.targets["production"]
     assert local.model_fields_set | production.model_fields_set == set(targets.Target.model_fields)
     assert production.processes["worker"].model_fields_set == set(targets.Process.model_fields)
+    assert production.provision.model_fields_set == set(targets.Provision.model_fields)
+    assert loaded.mirror
+    assert loaded.mirror.model_fields_set == set(servers.MirrorServers.model_fields)
 
 
 def test_pyproject_may_hold_the_table_instead(tmp_path: Path) -> None:

@@ -1,0 +1,5 @@
+"""The door for `python -m release`."""
+
+from release.cli import main
+
+main()

@@ -1,0 +1,121 @@
+"""The promises of mirror.backup."""
+
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from mirror import backup
+from mirror.state import Folder
+from packhorse.errors import PackhorseError
+
+NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
+LATER = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    """What devpi-server leaves on the disk, as far as a backup looks at it."""
+    made = Folder(tmp_path / "home")
+    wheel = made.files / "company/dev/+f/abc/a-1.0.whl"
+    for path in (
+        wheel,
+        made.pages / "fresh/a/page",
+        made.server / "+downloads/half",
+        made.server / ".serverversion",
+    ):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(path.name)
+    made.secret.write_text("secret")
+    made.credentials.write_text("{}")
+    with closing(sqlite3.connect(made.server / backup.DATABASE)) as database, database:
+        database.execute("CREATE TABLE t AS SELECT 7 AS n")
+    return made
+
+
+def number(server: Path) -> int:
+    with closing(sqlite3.connect(server / backup.DATABASE)) as database:
+        return int(database.execute("SELECT n FROM t").fetchone()[0])
+
+
+def test_a_backup_becomes_the_mirror_that_it_was_made_of(folder: Folder, tmp_path: Path) -> None:
+    """Pages are made again, and half a download is worth nothing."""
+    made = backup.make(folder, tmp_path / "backups", 7, NOW)
+    assert made.name == "2026-11-21T030000Z"
+    again = Folder(tmp_path / "again")
+    again.home.mkdir()
+    backup.restore(again, made)
+    assert number(again.server) == 7
+    assert (again.files / "company/dev/+f/abc/a-1.0.whl").read_text() == "a-1.0.whl"
+    assert again.secret.read_text() == "secret"
+    assert not again.pages.exists()
+    assert not (again.server / "+downloads").exists()
+
+
+def test_passwords_stay_readable_by_their_owner_alone(folder: Folder, tmp_path: Path) -> None:
+    """The folder of backups may be on a disk that others see."""
+    made = backup.make(folder, tmp_path / "backups", 7, NOW)
+    assert made.stat().st_mode & 0o777 == 0o700
+    assert (made / "server" / backup.DATABASE).stat().st_mode & 0o777 == 0o600
+
+
+def test_a_backup_on_the_same_disk_takes_no_room_for_files(folder: Folder, tmp_path: Path) -> None:
+    """They are never changed, so a link is as good as a copy."""
+    made = backup.make(folder, tmp_path / "backups", 7, NOW)
+    name = Path("company/dev/+f/abc/a-1.0.whl")
+    assert (made / "server/+files" / name).samefile(folder.files / name)
+
+
+def test_on_another_disk_only_new_files_take_room(
+    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mirror's cache is large and grows slowly."""
+    link = Path.hardlink_to
+
+    def other_disk(self: Path, target: Path) -> None:
+        if Path(target).is_relative_to(folder.server):
+            raise OSError(18, "Invalid cross-device link")
+        link(self, target)
+
+    monkeypatch.setattr(Path, "hardlink_to", other_disk)
+    first = backup.make(folder, tmp_path / "backups", 7, NOW)
+    second = backup.make(folder, tmp_path / "backups", 7, LATER)
+    name = "server/+files/company/dev/+f/abc/a-1.0.whl"
+    assert not (first / name).samefile(folder.server / name.removeprefix("server/"))
+    assert (second / name).samefile(first / name)
+
+
+def test_only_the_last_ones_are_kept_and_nothing_half_done(folder: Folder, tmp_path: Path) -> None:
+    """A full disk would be the end of all backups."""
+    target = tmp_path / "backups"
+    (target / f"2026-11-20T030000Z{backup._SCRATCH}").mkdir(parents=True)
+    backup.make(folder, target, 1, NOW)
+    backup.make(folder, target, 1, LATER)
+    assert [path.name for path in target.iterdir()] == ["2026-11-22T030000Z"]
+
+
+def test_a_damaged_database_makes_no_backup(folder: Folder, tmp_path: Path) -> None:
+    """It would push the last good one out."""
+    with (folder.server / backup.DATABASE).open("r+b") as database:
+        database.seek(4096)
+        database.write(b"\xff" * 4096)
+    with pytest.raises(PackhorseError, match="damaged"):
+        backup.make(folder, tmp_path / "backups", 7, NOW)
+    assert not list((tmp_path / "backups").glob("*Z"))
+
+
+def test_nothing_is_restored_over_a_mirror_or_from_something_else(folder: Folder, tmp_path: Path) -> None:
+    """The wrong folder in the hurry of a bad day."""
+    made = backup.make(folder, tmp_path / "backups", 7, NOW)
+    with pytest.raises(PackhorseError, match="exists already"):
+        backup.restore(folder, made)
+    with pytest.raises(PackhorseError, match="not a backup"):
+        backup.restore(Folder(tmp_path / "again"), tmp_path)
+
+
+def test_without_a_mirror_there_is_nothing_to_back_up(tmp_path: Path) -> None:
+    """PACKHORSE_HOME was forgotten."""
+    with pytest.raises(PackhorseError, match="no mirror"):
+        backup.make(Folder(tmp_path), tmp_path / "backups", 7, NOW)
