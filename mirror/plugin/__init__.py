@@ -21,6 +21,7 @@ from mirror.plugin import (
     kept_pages,
     listeners,
     mirrors,
+    passwords,
     yank_view,
 )
 from mirror.plugin.mirrors import Mirror
@@ -59,6 +60,7 @@ def devpiserver_pyramid_configure(config: Any, pyramid_config: Any) -> None:
         store.empty()
     commits.watch(xom.keyfs, store)
     listeners.be_patient(xom.keyfs)
+    passwords.use()
     kept_pages.install(pyramid_config, store)
     ProjectPages(xom, store, registry[files.METADATA].completed).install(pyramid_config)
     yank_view.install(pyramid_config)

@@ -65,6 +65,8 @@ TOUCHED: Mapping[str, Row] = {
     "devpi_server.keyfs.TxNotificationThread.thread": None,
     "devpi_server.keyfs.TxNotificationThread.tick": ("self",),
     "devpi_server.mythread.MyThread.sleep": ("secs",),
+    # passwords.py
+    "devpi_server.model.verify_and_update_password_hash": ("password", "pwhash", "salt"),
     # views.py
     "devpi_server.keyfs.KeyFS.get_connection": ("closing",),
     "devpi_server.keyfs.Transaction.doom": ("self",),

@@ -301,3 +301,18 @@ def _compile(mirrored: Mirrored, *command: Any, requirement: str) -> list[str]: 
     command = tuple(wanted if part == "-" else part for part in command)
     output = run_command(*command, env=mirrored.mirror.environment).stdout
     return [line for line in output.splitlines() if not line.lstrip().startswith("#")]
+
+
+def test_a_changed_password_is_the_only_one_from_then_on(team: Team) -> None:
+    """Right passwords are remembered; who changes one because it leaked must be able to rely on it."""
+    url = f"{team.mirrored.mirror.url}/+api"
+
+    def status(password: str) -> str:
+        headers = {"Accept": "application/json"}
+        answer = requests.get(url, auth=(team.name, password), headers=headers, timeout=30)
+        return str(answer.json()["result"]["authstatus"][0])
+
+    assert [status("pw"), status("pw"), status("new")] == ["ok", "ok", "noauth"]
+    with as_root(team) as session:
+        session.patch(f"{team.mirrored.mirror.url}/{team.name}", json={"password": "new"}).raise_for_status()
+    assert [status("pw"), status("new")] == ["noauth", "ok"]

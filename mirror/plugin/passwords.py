@@ -1,0 +1,47 @@
+"""Passwords that were right, remembered: installers send one with each request, and a check is slow."""
+
+import functools
+import hashlib
+import secrets
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+
+from devpi_server import model
+
+MOST = 1000  # pairs of a stored hash and its password
+Verify = Callable[..., tuple[bool, str | None]]
+
+
+def use() -> None:
+    """Let devpi ask us; a password that was changed has another stored hash, and is checked anew."""
+    name = "verify_and_update_password_hash"  # imported into model from auth
+    setattr(model, name, remembering(getattr(model, name)))
+
+
+def remembering(verify: Verify, most: int = MOST) -> Verify:
+    """`verify`, which is asked once for each password that is right, and always for one that is wrong.
+
+    What is remembered are keyed digests, whose key is in no file: they tell nothing about a password.
+    """
+    key = secrets.token_bytes(32)
+    right: OrderedDict[bytes, None] = OrderedDict()
+    lock = threading.Lock()
+
+    @functools.wraps(verify)
+    def verified(password: str, pwhash: str, salt: str | None = None) -> tuple[bool, str | None]:
+        parts = "\0".join((pwhash, salt or "", password)).encode("utf-8", "surrogatepass")
+        digest = hashlib.blake2b(parts, key=key).digest()
+        with lock:
+            if digest in right:
+                right.move_to_end(digest)
+                return True, None
+        valid, newhash = verify(password, pwhash, salt)
+        if valid and newhash is None:  # else the stored hash is about to be replaced
+            with lock:
+                right[digest] = None
+                while len(right) > most:
+                    right.popitem(last=False)
+        return valid, newhash
+
+    return verified
