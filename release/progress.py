@@ -25,16 +25,16 @@ _WAITS = {
 def words(event: "Event") -> tuple[str, str] | None:
     """The name of what begins with `event` and a sentence about it; None for what is no progress."""
     match event["event"]:
-        case "step" | "warning":
-            return event.get("name", "warning"), event["text"]
+        case "step":
+            return event["name"], event["text"]
         case "gate":
             return "wait", _WAITS[event["name"]]
         case "stop":
             return "stop", f"{event['reason']}: stopping at the next safe point …"
-        case "result":
-            return "end", "Switched back" if event.get("reverted") else "Done"
-        case "error":
-            return "end", event["message"]
+        case "line" | "warning":
+            return event.get("process", "warning"), event["text"]
+        case "result" | "error":
+            return "end", event.get("message") or ("Switched back" if event.get("reverted") else "Done")
     return None
 
 
@@ -58,9 +58,11 @@ def _steps() -> Iterator[Show]:
         if began is not None:
             click.echo(f"  {time.monotonic() - began:.2f} s", err=True)
             began = None
-        if event["event"] in {"step", "warning", "stop"}:
+        if event["event"] in {"step", "stop"}:
             click.echo(f"  {said[0]:9}{said[1]}", nl=False, err=True)
             began = time.monotonic()
+        elif event["event"] in {"line", "warning"}:
+            click.echo(f"  {said[0]:9}{said[1]}", err=True)
 
     try:
         yield show

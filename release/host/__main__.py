@@ -11,10 +11,10 @@ from typing import Any
 
 from packhorse.errors import PackhorseError
 from release.host import history, lock, planning, public, reconcile, report, request, rollout, state
+from release.host.circusd import Circus
 from release.host.inbox import Inbox
 from release.host.layout import SERVER_ROOT, SERVER_RUN, Layout
 from release.host.session import Session, StoppedError
-from release.host.supervisor import Circus
 
 
 def main() -> None:
@@ -77,7 +77,7 @@ def _change(
     state.make_folders(layout)
     session.gate("lock")
     with lock.held(layout, what, data["by"], how.lock_wait, session):
-        return rollout.Rollout(layout, wanted(), _circus(layout, data), session).run()
+        return rollout.Rollout(layout, wanted(), how, _circus(layout, data), session).run()
 
 
 def _circus(layout: Layout, data: dict[str, Any]) -> Circus:

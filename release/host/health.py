@@ -16,6 +16,9 @@ SLICE = 0.05
 # So many different processes of one watcher are a crash loop: nobody has to wait for the deadline.
 CRASH_LOOP = 3
 
+STAY_UP = 1.0
+"""How long a process that nobody can ask has to run to be taken for healthy, in seconds."""
+
 NO_ANSWER = "none: the process does not accept on the socket it was given, or thinks for too long"
 
 Address = Path | tuple[str, int]
@@ -24,10 +27,11 @@ Address = Path | tuple[str, int]
 
 @dataclass(frozen=True)
 class Answer:
-    """What a probe got: `text` is for people, such as "500: no database"."""
+    """What a probe got: `text` is for people, such as "500: no database"; `status` None is no answer."""
 
     healthy: bool
     text: str
+    status: int | None = None
 
 
 class UnhealthyError(Exception):
@@ -68,7 +72,22 @@ def probe(address: Address, health: state.Health, tick: Callable[[], None] = lam
         return Answer(healthy=False, text=f"{type(error).__name__}: {error}")
     finally:
         connection.close()
-    return Answer(200 <= response.status < 300, f"{response.status} {response.reason}: {first[:200]}")
+    text = f"{response.status} {response.reason}: {first[:200]}"
+    return Answer(200 <= response.status < 300, text, response.status)
+
+
+def stay_up(pids: Callable[[], list[list[int]]], pause: Callable[[float], None]) -> None:
+    """Watch processes that nobody can ask, a list for each watcher, for STAY_UP seconds.
+
+    Raises UnhealthyError as soon as one is gone.
+    """
+    deadline = time.monotonic() + STAY_UP
+    first = pids()
+    while time.monotonic() < deadline:
+        now = pids()
+        if now != first or not all(now):
+            raise UnhealthyError("its process ended at once")
+        pause(SLICE)
 
 
 def wait(

@@ -3,13 +3,15 @@
 import contextlib
 import hashlib
 import platform
+import random
 import shutil
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 
 from packhorse import files
 from packhorse.errors import PackhorseError
-from release.host import artifact, bytecode, cache, installer, journal, lockfile, state
+from release.host import artifact, bytecode, cache, installer, journal, launch, lockfile, state
 from release.host.cache import File
 from release.host.layout import Layout
 from release.host.request import Deploy
@@ -68,6 +70,7 @@ def install(layout: Layout, number: int, wanted: Deploy, file: File, session: Se
             rules=wanted.rules,
             files={file.sha256: file.filename for file in needed},
             origin=wanted.origin or number,
+            port=_free_port() if launch.wants_port(contents.processes["web"]) else None,
         )
         state.write_manifest(layout, manifest, wanted.env)
         state.mark_ready(layout, number)
@@ -84,11 +87,6 @@ def _fetch(
     cache.fetch(layout, [file], wanted.index_url, session)
     contents = artifact.read(cache.path(layout, file))
     _check_python(contents, file)
-    if "release" in contents.processes:
-        raise PackhorseError(
-            f"{file.filename}: its Procfile has a process type release, which is not run yet.",
-            "Run these commands by hand and take the line out of the Procfile.",
-        )
     locked = lockfile.chosen(contents.lock, f"{file.filename}: {lockfile.NAME}")
     needed = [*(File(*names) for names in locked), file]
     cache.fetch(layout, needed, wanted.index_url, session)
@@ -104,6 +102,14 @@ def _check_python(contents: artifact.Contents, file: File) -> None:
             f"{file.filename} needs Python {required}, this host has {present}.",
             "Install such a Python on the host and provision it again, or build for this one.",
         )
+
+
+def _free_port() -> int:
+    """A port that nobody has, below those of outgoing connections (ip_local_port_range)."""
+    for port in random.sample(range(20_000, 32_000), 100):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise PackhorseError("There is no free port from 20000 to 32000.", "Look at what listens: ss -lt")
 
 
 def _what_is_installed(layout: Layout, needed: Sequence[File]) -> str:

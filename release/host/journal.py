@@ -12,6 +12,10 @@ FAILED = "failed"
 TRIAL = "trial"
 """Serves, but may still be switched back. Whoever finds it as the last word: see reconcile.py."""
 
+PHASE_BEGAN = "phase began"
+PHASE_ENDED = "phase ended"
+"""Of the release phase, see phase.py: no word about what became of the release."""
+
 
 @dataclass(frozen=True)
 class Entry:

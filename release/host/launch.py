@@ -14,47 +14,45 @@ import socket
 import sys
 from pathlib import Path
 
-PUBLIC, PROBE = 3, 4  # sd_listen_fds(3): inherited listeners start at 3
+LISTENER = 3  # sd_listen_fds(3): where an inherited listener is
 # A quoted string, an escaped character, or any other character.
 _PART = re.compile(r"""'[^']*'|"(?:\\.|[^"\\])*"|\\.|.""", re.DOTALL)
 _ASSIGNMENTS = re.compile(r"""(\w+=('[^']*'|"(?:\\.|[^"\\])*"|[^\s'"])*\s+)+""")
 
+# Twisted takes every descriptor for one of TCP, and would remove the file of a socket when it ends.
+_TCP_ONLY = re.compile(r"\bdaphne\b.*\s--fd\b")
+
 
 def main(release: Path, arguments: list[str]) -> None:
-    """Become a process of `release`, a folder. `arguments`: probe socket, process type, public descriptor."""
-    probe, process, listener = arguments
+    """Become a process of `release`, a folder. `arguments`: process type, and its listener if it has one."""
+    process, *given = arguments
     os.dup2(1, 2)  # one stream, one log file, one rotation
     os.umask(0o022)
     os.chdir(release)
-    if process == "web":
-        _hand_over(int(listener), Path(probe))
-    os.closerange(PROBE + 1 if process == "web" else PUBLIC, os.sysconf("SC_OPEN_MAX"))
-    variables = environment(release, process)
-    command = arguments_of(
-        json.loads((release / "manifest.json").read_bytes())["processes"][process], release
-    )
+    manifest = json.loads((release / "manifest.json").read_bytes())
+    line = manifest["processes"][process]
+    listens = _take_listener([int(number) for number in given], process, line, manifest["port"])
+    variables = environment(release, process, manifest["port"], listens=listens)
+    command = arguments_of(line, release)
     program = shutil.which(command[0], path=variables["PATH"])
     if program is None:
         sys.exit(f"There is no program {command[0]} in the release, and none on this host.")
     os.execve(program, command, variables)  # noqa: S606  # to become the process is the purpose
 
 
-def _hand_over(listener: int, probe: Path) -> None:
-    """Put the public listener on 3 and a new private one on 4."""
-    probe.unlink(missing_ok=True)
-    private = socket.socket(socket.AF_UNIX)
-    os.umask(0o177)
-    private.bind(str(probe))
-    os.umask(0o022)
-    private.listen(16)
-    # Copies first: 3 or 4 may be one of the two.
-    public_copy, private_copy = os.dup(listener), os.dup(private.fileno())
-    os.dup2(public_copy, PUBLIC, inheritable=True)
-    os.dup2(private_copy, PROBE, inheritable=True)
-    private.detach()
+def _take_listener(given: list[int], process: str, line: str, port: int | None) -> bool:
+    """Put the listener of the process on LISTENER, and close everything above; whether there is one."""
+    if process == "web" and port and not names_port(line):
+        given = [socket.create_server(("127.0.0.1", port)).detach()]
+    if given and given[0] != LISTENER:
+        os.dup2(given[0], LISTENER)
+    os.closerange(LISTENER + len(given), os.sysconf("SC_OPEN_MAX"))
+    if given:
+        os.set_inheritable(LISTENER, True)  # noqa: FBT003  # its only argument
+    return bool(given)
 
 
-def environment(release: Path, process: str) -> dict[str, str]:
+def environment(release: Path, process: str, port: int | None, *, listens: bool) -> dict[str, str]:
     """Exactly what the process sees: a base that is the same everywhere, the release's values, and ours."""
     user = pwd.getpwuid(os.getuid())
     given = {
@@ -73,12 +71,11 @@ def environment(release: Path, process: str) -> dict[str, str]:
         "VIRTUAL_ENV": str(release / "venv"),
         "PATH": f"{release / 'venv' / 'bin'}:{given['PATH']}",
     }
-    return {**given, **ours, **(_listeners(release) if process == "web" else {})}
-
-
-def _listeners(release: Path) -> dict[str, str]:
-    port = re.search(r"^port = (\d+)$", (release.parents[1] / "circus.ini").read_text(), re.MULTILINE)
-    return {"LISTEN_FDS": "2", "LISTEN_PID": str(os.getpid()), **({"PORT": port[1]} if port else {})}
+    if listens:
+        ours |= {"LISTEN_FDS": "1", "LISTEN_FDNAMES": "web", "LISTEN_PID": str(os.getpid())}
+    if process == "web" and port:
+        ours["PORT"] = str(port)
+    return {**given, **ours}
 
 
 def arguments_of(command: str, release: Path) -> list[str]:
@@ -95,6 +92,16 @@ def arguments_of(command: str, release: Path) -> list[str]:
         end = assignments.end() if assignments else 0
         return ["/bin/sh", "-c", f"{command[:end]}exec {command[end:]}"]
     return shlex.split(command)
+
+
+def wants_port(command: str) -> bool:
+    """Whether `command` listens on a port of its own, and not on the socket that circusd holds."""
+    return names_port(command) or _TCP_ONLY.search(command) is not None
+
+
+def names_port(command: str) -> bool:
+    """Whether `command` opens its port itself."""
+    return re.search(r"\$(PORT\b|\{PORT\b)", command) is not None
 
 
 def is_compound(command: str) -> bool:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 SERVER_ROOT, SERVER_RUN = Path("/srv/apps"), Path("/run")
 """`root` and `run` of every application on a server."""
+NGINX = Path("/etc/nginx/packhorse")
 
 
 @dataclass(frozen=True)
@@ -92,12 +93,22 @@ class Layout:
 
     @property
     def web(self) -> Path:
-        """The public socket of a target without a port."""
+        """A symlink: where requests are answered now. Not there while the application is stopped."""
         return self.sockets / "web.sock"
 
-    def probe(self, number: int) -> Path:
-        """The private socket of release `number`."""
-        return self.sockets / f"probe.{number}.sock"
+    def slot(self, name: str) -> Path:
+        """One of the two sockets that releases take turns on."""
+        return self.sockets / f"web.{name}.sock"
+
+    @property
+    def upstream(self) -> Path:
+        """On a server, what tells nginx where to ask."""
+        return NGINX / f"{self.app}.upstream.conf"
+
+    @property
+    def front(self) -> Path:
+        """The program that forwards a port."""
+        return self.folder / "front.py"
 
     def release(self, number: int) -> Path:
         """The folder of release `number`."""

@@ -14,9 +14,21 @@ from release.host.request import Deploy
 def check(layout: Layout, wanted: Deploy, circus: supervisor.Supervisor) -> None:
     """Raise PackhorseError when a release could not be made or run here."""
     circus.check(wanted.bind)
+    _check_sockets(layout, circus)
     current = state.current(layout)
     if current is not None:
         _check_space(layout, *_size(layout.release(current)))
+
+
+def _check_sockets(layout: Layout, circus: supervisor.Supervisor) -> None:
+    """No server has removed the file of a socket that is circusd's: it cannot be made again under it."""
+    gone = [slot for slot in supervisor.SLOTS if not layout.slot(slot).exists()]
+    if gone and circus.running():
+        raise PackhorseError(
+            f"{layout.slot(gone[0])} was removed, probably by a server that listened there.",
+            f"Let it listen on $PORT (in the Procfile), and restart circusd: release stop and start, or on a "
+            f"server systemctl restart packhorse@{layout.app}.",
+        )
 
 
 def _check_space(layout: Layout, size: int, count: int) -> None:

@@ -1,34 +1,57 @@
 """A release that has just been started in, its processes found healthy out."""
 
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from packhorse.errors import PackhorseError
-from release.host import health, launch, state, supervisor
+from release.host import health, launch, slots, state, supervisor
 from release.host.layout import Layout
-from release.host.session import Session
+from release.host.watchers import Watcher
 
 
-def await_healthy(layout: Layout, circus: supervisor.Supervisor, number: int, session: Session) -> None:
-    """Wait until release `number` is healthy. Raises PackhorseError with the last answer and log lines."""
+def await_answer(
+    layout: Layout, circus: supervisor.Supervisor, number: int, pause: Callable[[float], None]
+) -> None:
+    """Wait until release `number` answers well. Raises PackhorseError with the last answer and log lines."""
     manifest = state.read_manifest(layout, number)
     name = supervisor.watcher_name("web", number)
     try:
-        health.wait(layout.probe(number), manifest.health, lambda: circus.pids(name), session.pause)
+        health.wait(slots.private(layout, number), manifest.health, lambda: circus.pids(name), pause)
     except health.UnhealthyError as reason:
-        log = supervisor.tail(layout.log(name)) or "(it wrote nothing)"
-        raise PackhorseError(
-            f"{manifest.project} {manifest.version} (release {number}) is not healthy: {reason}",
-            _advice(manifest.processes["web"], layout.log(name)),
-            detail=f"Last lines of its log:\n{log}",
-        ) from None
+        raise _unhealthy(layout, Watcher("web", number), reason) from None
+
+
+def await_up(
+    layout: Layout,
+    circus: supervisor.Supervisor,
+    started: Collection[Watcher],
+    pause: Callable[[float], None],
+) -> None:
+    """Wait until processes that nobody can ask have stayed up for a while. Raises PackhorseError."""
+    for watcher in started:
+        try:
+            health.stay_up(lambda name=watcher.name: [circus.pids(name)], pause)  # type: ignore[misc]
+        except health.UnhealthyError as reason:
+            raise _unhealthy(layout, watcher, reason) from None
+
+
+def _unhealthy(layout: Layout, watcher: Watcher, reason: Exception) -> PackhorseError:
+    manifest = state.read_manifest(layout, watcher.release)
+    log = supervisor.tail(layout.log(watcher.name)) or "(it wrote nothing)"
+    what = "" if watcher.process == "web" else f"{watcher.process} of "
+    return PackhorseError(
+        f"{what}{manifest.project} {manifest.version} (release {watcher.release}) is not healthy: {reason}",
+        _advice(manifest.processes[watcher.process], layout.log(watcher.name)),
+        detail=f"Last lines of its log:\n{log}",
+    )
 
 
 def _advice(command: str, log: Path) -> str:
     if launch.is_compound(command) and "exec " not in command:
-        return "Write `exec` before the server in the Procfile: it does not get its sockets through a shell."
+        return "Write `exec` before the server in the Procfile: it does not get its socket through a shell."
     return f"Correct it, upload a new version and deploy that; the whole log is {log}"
 
 
 def is_healthy(layout: Layout, number: int) -> bool:
     """Whether release `number` answers now."""
-    return health.probe(layout.probe(number), state.read_manifest(layout, number).health).healthy
+    return health.probe(slots.private(layout, number), state.read_manifest(layout, number).health).healthy

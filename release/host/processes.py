@@ -14,7 +14,7 @@ MARK = "PACKHORSE_FOLDER"
 
 @dataclass(frozen=True)
 class Process:
-    """A live process: `release` is None for circusd."""
+    """A live process: `release` is None for circusd and what forwards a port."""
 
     pid: int
     release: int | None
@@ -39,9 +39,18 @@ def _match(layout: Layout, pid: int, cmdline: list[str], mark: str) -> Process |
         return Process(pid, int(mark.removeprefix(prefix)))
     if "circus.circusd" in cmdline and str(layout.circus_ini) in cmdline:
         return Process(pid, None)
+    if cmdline[2:3] == [str(layout.front)]:
+        return Process(pid, None)
     script = cmdline[2] if len(cmdline) > 2 else ""  # launch.py, before it becomes the process
     number = script.removeprefix(prefix).removesuffix("/launch.py")
     return Process(pid, int(number)) if script.startswith(prefix) and number.isdecimal() else None
+
+
+def kill_groups(leaders: Collection[int]) -> None:
+    """Kill what is left of the process groups that `leaders`, which have ended, were given by circus."""
+    for leader in leaders:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(leader, signal.SIGKILL)
 
 
 def end(pids: Collection[int], grace: float) -> None:

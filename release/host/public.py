@@ -1,10 +1,11 @@
 """Where users come in: its address, and the question whether a release answers there."""
 
+import pkgutil
 import time
 
 from packhorse import files
 from packhorse.errors import PackhorseError
-from release.host import health, state, supervisor
+from release.host import health, slots, state, supervisor
 from release.host.layout import Layout
 
 # How long the public socket may take to show what the private one has shown already.
@@ -23,6 +24,8 @@ def configure(layout: Layout, bind: supervisor.Bind, circus: supervisor.Supervis
             f"to {address_text(layout, bind)} while it runs.",
             "Run: release stop local, then deploy again.",
         )
+    if bind:
+        files.write_whole(layout.front, pkgutil.get_data("release.host", "front.py") or b"")
     files.write_whole(layout.circus_ini, text.encode())
 
 
@@ -30,22 +33,21 @@ def verify(layout: Layout, number: int) -> None:
     """Ask through the public socket. Raises PackhorseError when no good answer comes."""
     manifest = state.read_manifest(layout, number)
     deadline = time.monotonic() + VERIFY_TIMEOUT
-    where = address(layout)
+    where = address(layout, number)
     while not (answer := health.probe(where, manifest.health)).healthy:
         if time.monotonic() > deadline:
             raise PackhorseError(
-                f"{manifest.project} {manifest.version} answers on its private socket, but in public: "
-                f"{answer.text}",
-                "Let the Procfile's server take its sockets from LISTEN_FDS, without an address of its own.",
+                f"{manifest.project} {manifest.version} answers on its own socket, in public: {answer.text}",
+                f"Look at {layout.log(supervisor.FRONT)}",
             )
         time.sleep(manifest.health.interval)
 
 
-def address(layout: Layout) -> health.Address:
-    """Where users come in; a wildcard is asked over loopback."""
+def address(layout: Layout, number: int) -> health.Address:
+    """Where users of release `number` come in; a wildcard is asked over loopback."""
     bind = supervisor.bind_of(layout.circus_ini.read_text())
     if bind is None:
-        return layout.web
+        return slots.private(layout, number)
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bind[0], bind[0]), bind[1]  # noqa: S104  # compared, not bound
 
 

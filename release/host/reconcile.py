@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 
-from release.host import journal, processes, state, supervisor, switching, watchers
+from release.host import journal, processes, slots, state, supervisor, switching, watchers
 from release.host.layout import Layout
 
 # An orphan's own grace is unknown: its release may be gone.
 ORPHAN_GRACE = 10.0
+INTERRUPTED = "its deploy was interrupted"
 
 
 def run(layout: Layout, circus: supervisor.Supervisor) -> None:
@@ -19,7 +20,13 @@ def run(layout: Layout, circus: supervisor.Supervisor) -> None:
     if not circus.running():
         processes.end([process.pid for process in processes.find(layout)], ORPHAN_GRACE)
     _end_trials(layout, circus)
-    watchers.apply(layout, circus, watchers.of(layout, state.wanted(layout)))
+    wanted = state.wanted(layout)
+    if wanted is None:
+        slots.point(layout, None)
+    watchers.apply(layout, circus, watchers.of(layout, wanted))
+    if wanted is not None:
+        slots.point(layout, wanted)
+        slots.tell_nginx(layout, wanted)
     _sweep_unfinished(layout)
 
 
@@ -29,7 +36,9 @@ def boot(layout: Layout) -> None:
     current, before = state.current(layout), journal.last_good(entries)
     if before is not None and journal.states(entries).get(current or 0) == journal.TRIAL:
         state.switch(layout, before)
-    watchers.write(layout, watchers.of(layout, state.wanted(layout)))
+    wanted = state.wanted(layout)
+    watchers.write(layout, watchers.of(layout, wanted))
+    slots.point(layout, wanted)
 
 
 def _end_trials(layout: Layout, circus: supervisor.Supervisor) -> None:
@@ -43,15 +52,24 @@ def _end_trials(layout: Layout, circus: supervisor.Supervisor) -> None:
             if current and not stays:
                 switching.back(layout, circus, before)
             outcome = journal.GOOD if stays else journal.FAILED
-            reason = "its deploy was interrupted"
-            journal.append(layout.journal, replace(entry, state=outcome, at=journal.now(), reason=reason))
+            last = replace(entry, state=outcome, at=journal.now(), reason=INTERRUPTED)
+            journal.append(layout.journal, last)
 
 
 def _sweep_unfinished(layout: Layout) -> None:
-    """Remove releases that never came to an end, good or bad; whoever still builds one is ended."""
-    unfinished = set(state.numbers(layout)) - set(journal.states(journal.read(layout.journal)))
+    """Remove releases that never came to an end, good or bad; whoever still works on one is ended.
+
+    One whose release phase has begun is no longer nothing: it has failed.
+    """
+    entries = journal.read(layout.journal)
+    unfinished = set(state.numbers(layout)) - set(journal.states(entries))
     if not unfinished:
         return
-    processes.end([p.pid for p in processes.find(layout) if p.release in unfinished], 0)
+    processes.end([p.pid for p in processes.find(layout) if p.release in unfinished], ORPHAN_GRACE)
+    begun = {entry.release: entry for entry in entries if entry.state == journal.PHASE_BEGAN}
     for number in sorted(unfinished):
-        state.remove(layout, number)
+        if number in begun:
+            failed = replace(begun[number], state=journal.FAILED, at=journal.now(), reason=INTERRUPTED)
+            journal.append(layout.journal, failed)
+        else:
+            state.remove(layout, number)

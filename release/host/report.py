@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from packhorse.errors import PackhorseError
-from release.host import health, lock, public, reconcile, state, supervisor
+from release.host import health, journal, lock, phase, public, reconcile, slots, state, supervisor
 from release.host.layout import Layout
 
 FOLLOW_INTERVAL = 0.2
@@ -21,6 +21,8 @@ def status(layout: Layout, circus: supervisor.Supervisor, by: str) -> dict[str, 
     try:
         with lock.held(layout, "status", by):
             reconcile.run(layout, circus)
+        cut = phase.interrupted(journal.read(layout.journal))
+        note = phase.told(cut) if cut else ""
     except PackhorseError as error:
         note = error.message
     number = state.current(layout)
@@ -41,14 +43,14 @@ def _processes(layout: Layout, circus: supervisor.Supervisor, number: int) -> li
     """One row per process type. Something without a socket is healthy while it runs."""
     manifest = state.read_manifest(layout, number)
     rows = []
-    for process in manifest.processes:
+    for process in manifest.running:
         pids = circus.pids(supervisor.watcher_name(process, number))
         row = {"process": process, "release": number, "version": manifest.version, "pids": pids}
         row["uptime"] = max([0, *map(_uptime, pids)])
         row["health"] = "healthy" if pids else "not running"
         row["address"] = public.describe(layout, number)["url"] if process == "web" else ""
         if process == "web":
-            answer = health.probe(layout.probe(number), manifest.health)
+            answer = health.probe(slots.private(layout, number), manifest.health)
             row["health"] = "healthy" if answer.healthy else answer.text
         rows.append(row)
     return rows
@@ -117,4 +119,5 @@ def _files(layout: Layout, number: int | None) -> dict[str, Path]:
         known = ", ".join(map(str, state.numbers(layout)))
         raise PackhorseError(f"{layout.app} has no release {wanted} here.", f"The releases here are: {known}")
     manifest = state.read_manifest(layout, wanted)
-    return {process: layout.log(supervisor.watcher_name(process, wanted)) for process in manifest.processes}
+    logs = {process: layout.log(supervisor.watcher_name(process, wanted)) for process in manifest.processes}
+    return {process: log for process, log in logs.items() if process in manifest.running or log.exists()}

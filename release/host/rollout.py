@@ -7,6 +7,7 @@ from release.host import (
     history,
     install,
     journal,
+    phase,
     preflight,
     probing,
     pruning,
@@ -18,7 +19,7 @@ from release.host import (
     watchers,
 )
 from release.host.layout import Layout
-from release.host.request import Deploy
+from release.host.request import Deploy, How
 from release.host.session import Session, StoppedError
 
 
@@ -32,6 +33,7 @@ class Rollout:
 
     layout: Layout
     wanted: Deploy
+    how: How
     circus: supervisor.Supervisor
     session: Session
 
@@ -43,6 +45,7 @@ class Rollout:
         layout, wanted, circus, session = self.layout, self.wanted, self.circus, self.session
         public.configure(layout, wanted.bind, circus)
         reconcile.run(layout, circus)
+        phase.check(layout, self.how)
         session.step("preflight", "Looking at the disk and at circus")
         preflight.check(layout, wanted, circus)
         session.safe_point()
@@ -55,10 +58,13 @@ class Rollout:
         written = state.Sync(layout)
         try:
             session.gate("start", release=number, version=wanted.version, sha256=file.sha256)
+            phase.run(layout, number, self.how, session)
             session.step("start", f"Starting release {number}" + (f" beside {before}" if before else ""))
-            watchers.apply(layout, circus, watchers.of(layout, before) | watchers.of(layout, number))
-            session.step("probe", f"Probing GET {wanted.health.path} on its private socket")
-            probing.await_healthy(layout, circus, number, session)
+            early = watchers.early(layout, number)
+            watchers.apply(layout, circus, watchers.of(layout, before) | early)
+            session.step("probe", f"Probing GET {wanted.health.path} on its own socket")
+            probing.await_answer(layout, circus, number, session.pause)
+            probing.await_up(layout, circus, early - watchers.web(layout, number), session.pause)
             written.wait()
             session.safe_point()
         except (PackhorseError, OSError) as failure:
@@ -67,10 +73,10 @@ class Rollout:
         try:
             session.step("switch", f"Switching to release {number}")
             self._record(number, journal.TRIAL)
-            state.switch(layout, number)
+            switching.forth(layout, number)
             session.step("drain", "Letting the old release finish" if before else "No old release to drain")
-            watchers.apply(layout, circus, watchers.of(layout, number))
-            session.step("verify", "Asking through the public socket")
+            switching.finish(layout, circus, before, number)
+            session.step("verify", "Asking through the public address")
             public.verify(layout, number)
             self._await_verdict(number)
         except (PackhorseError, OSError) as failure:
@@ -100,7 +106,7 @@ class Rollout:
         """Take the processes of release `number` away and remember why; a stop leaves nothing of it."""
         layout = self.layout
         watchers.apply(layout, self.circus, watchers.of(layout, state.wanted(layout)))
-        if isinstance(failure, StoppedError):
+        if isinstance(failure, StoppedError) and not phase.has_begun(layout, number):
             state.remove(layout, number)
         else:
             self._record(number, journal.FAILED, str(failure))

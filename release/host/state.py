@@ -11,7 +11,7 @@ from pathlib import Path
 
 from packhorse import files
 from packhorse.errors import PackhorseError
-from release.host.layout import Layout
+from release.host.layout import SERVER_ROOT, Layout
 
 # AF_UNIX addresses have 108 bytes, the last of which is NUL (unix(7)).
 LONGEST_SOCKET = 107
@@ -46,7 +46,8 @@ class Manifest:
     """What a release is. `processes`: process type -> command; `sha256` is the artifact's; `at` is in UTC.
 
     `rules`: process type -> rule, where one was written; `files`: sha256 -> name of every file that it was
-    installed from. `origin`: the release whose content this is, itself unless somebody rolled back.
+    installed from. `origin`: the release whose content this is, itself unless somebody rolled back. `port`:
+    what it listens on, None for the socket that it is given.
     """
 
     release: int
@@ -66,6 +67,7 @@ class Manifest:
     rules: dict[str, Rule]
     files: dict[str, str]
     origin: int
+    port: int | None = None
 
     @property
     def running(self) -> list[str]:
@@ -82,14 +84,17 @@ class Manifest:
 
 
 def make_folders(layout: Layout) -> None:
-    """Make what every command needs. Raises PackhorseError for places that circus could not use."""
+    """Make what every command needs. Raises PackhorseError for places that circus could not use.
+
+    On a server, provisioning has made the folder of the sockets, which nginx may pass through.
+    """
     for path in (layout.folder, layout.sockets):
         if not _PLAIN.fullmatch(str(path)):
             raise PackhorseError(
                 f"{path}: circus would misread a character in this path.",
                 "Set PACKHORSE_HOME to a folder named with letters, digits and ./_- only.",
             )
-    longest = layout.probe(1_000_000)
+    longest = layout.slot("a")
     if len(os.fsencode(longest)) > LONGEST_SOCKET:
         raise PackhorseError(
             f"{longest}: a socket's path has at most {LONGEST_SOCKET} bytes.",
@@ -98,7 +103,8 @@ def make_folders(layout: Layout) -> None:
     for folder in (layout.releases, layout.watchers, layout.logs, layout.cache, layout.files):
         folder.mkdir(parents=True, exist_ok=True)
     layout.sockets.mkdir(parents=True, exist_ok=True, mode=0o700)
-    layout.sockets.chmod(0o700)
+    if layout.root != SERVER_ROOT:
+        layout.sockets.chmod(0o700)
 
 
 def numbers(layout: Layout) -> list[int]:

@@ -1,27 +1,20 @@
-"""circus: the texts of its ini files (pure), its start, and its commands over the control socket."""
+"""circus: the texts of its ini files, and what the rest of the agent needs of it."""
 
 import configparser
-import errno
-import json
 import os
+import re
 import shlex
-import socket
-import struct
-import subprocess
 import sys
-import time
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-from packhorse.errors import PackhorseError
 from release.host.layout import Layout
 
-ANSWER_TIMEOUT = 30.0
-# circus itself ends a drain, by SIGKILL after the watcher's graceful_timeout. This is for one that hangs.
-DRAIN_TIMEOUT = 900.0
-START_TIMEOUT = 20.0
-POLL = 0.02
-_COMMAND_ERROR = 5  # circus/commands/errors.py: "arbiter is already running …"
+SLOTS = ("a", "b")
+"""The sockets that releases take turns on: the next one gets the one that does not serve."""
+FRONT = "front"
+"""The watcher that forwards a port to the socket that serves."""
+FRONT_TIMEOUT = 60
 
 Bind = tuple[str, int] | None
 """Host and port of the public listener; None: the unix socket of the layout."""
@@ -53,13 +46,10 @@ class Supervisor(Protocol):
 
 
 def circus_text(layout: Layout, bind: Bind) -> str:
-    """circus.ini. Its `umask` is octal and covers the control socket; that of a socket is read as decimal."""
-    if bind:
-        listener = f"host = {bind[0]}\nport = {bind[1]}\n"
-        if ":" in bind[0]:
-            listener += "family = AF_INET6\n"
-    else:
-        listener = f"path = {layout.web}\numask = 79\nreplace = True\n"  # 79 is 0117: rw-rw----
+    """circus.ini. Its `umask` is octal and covers the control socket; that of a socket is read as decimal.
+
+    Releases take turns on two sockets; `bind` is a listener of its own, forwarded to the one that serves.
+    """
     return (
         "[circus]\n"
         f"endpoint = ipc://{layout.control}\n"
@@ -68,7 +58,28 @@ def circus_text(layout: Layout, bind: Bind) -> str:
         "check_delay = 1\n"
         "umask = 077\n"
         f"include_dir = {layout.watchers}\n"
-        f"[socket:web]\n{listener}"
+        + "".join(_slot_text(layout, slot) for slot in SLOTS)
+        + (_front_text(layout, bind) if bind else "")
+    )
+
+
+def _slot_text(layout: Layout, slot: str) -> str:
+    return (
+        f"[socket:{slot}]\npath = {layout.slot(slot)}\numask = 79\nreplace = True\n"  # 79 is 0117: rw-rw----
+    )
+
+
+def _front_text(layout: Layout, bind: tuple[str, int]) -> str:
+    command = shlex.join([sys.executable, "-IS", str(layout.front), str(layout.web)])
+    return (
+        f"[socket:{FRONT}]\nhost = {bind[0]}\nport = {bind[1]}\n"
+        f"{'family = AF_INET6' if ':' in bind[0] else 'family = AF_INET'}\n"
+        f"[watcher:{FRONT}]\n"
+        f"cmd = {command} $(circus.sockets.{FRONT})\n"
+        "use_sockets = True\n"
+        f"graceful_timeout = {FRONT_TIMEOUT}\n"
+        "stdout_stream.class = FileStream\n"
+        f"stdout_stream.filename = {layout.log(FRONT)}\n"
     )
 
 
@@ -76,8 +87,10 @@ def bind_of(text: str) -> Bind:
     """The public listener that a circus.ini configures."""
     parser = configparser.RawConfigParser()
     parser.read_string(text)
-    section = parser["socket:web"]
-    return (section["host"], int(section["port"])) if "host" in section else None
+    if not parser.has_section(f"socket:{FRONT}"):
+        return None
+    section = parser[f"socket:{FRONT}"]
+    return section["host"], int(section["port"])
 
 
 def watcher_name(process: str, number: int) -> str:
@@ -85,15 +98,18 @@ def watcher_name(process: str, number: int) -> str:
     return f"{process}.{number}"
 
 
-def watcher_text(layout: Layout, process: str, number: int, graceful_timeout: float) -> str:
-    """conf.d/<watcher>.ini: start the release's launch.py, which reads everything else from its folder."""
+def watcher_text(layout: Layout, process: str, number: int, graceful_timeout: float, slot: str | None) -> str:
+    """conf.d/<watcher>.ini: start the release's launch.py, which reads everything else from its folder.
+
+    `slot` is the socket that the processes listen on, None for those that do not.
+    """
     name = watcher_name(process, number)
     # -IS: without the search for installed packages, which costs more than all of launch.py.
-    launch = [sys.executable, "-IS", str(layout.launcher(number)), str(layout.probe(number)), process]
+    launch = [sys.executable, "-IS", str(layout.launcher(number)), process]
     return (
         f"[watcher:{name}]\n"
-        f"cmd = {shlex.join(launch)} $(circus.sockets.web)\n"
-        "use_sockets = True\n"
+        f"cmd = {shlex.join(launch)}{f' $(circus.sockets.{slot})' if slot else ''}\n"
+        f"use_sockets = {bool(slot)}\n"
         "numprocesses = 1\n"
         f"graceful_timeout = {graceful_timeout + 5:g}\n"  # the server's own limit ends first
         "stdout_stream.class = FileStream\n"
@@ -103,153 +119,10 @@ def watcher_text(layout: Layout, process: str, number: int, graceful_timeout: fl
     )
 
 
-class Circus:
-    """The circusd of one application, spoken to directly: circusctl costs 0.3 s and exits 0 on errors."""
-
-    def __init__(self, layout: Layout, *, supervised: bool = False) -> None:
-        self.layout = layout
-        self.supervised = supervised
-        """Whether systemd keeps circusd up: then we wait for it, and never start or end it."""
-
-    def running(self) -> bool:
-        return self.pid() is not None
-
-    def pid(self) -> int | None:
-        """The process that listens on the control socket: the kernel knows, a pid file would only claim."""
-        with socket.socket(socket.AF_UNIX) as client:
-            try:
-                client.connect(str(self.layout.control))
-            except (FileNotFoundError, ConnectionRefusedError):
-                return None
-            peer = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-            return int(struct.unpack("3i", peer)[0])
-
-    def check(self, bind: Bind) -> None:
-        if self.supervised:
-            self.start()
-        if self.running():
-            self.watchers()
-        else:
-            check_free(bind)
-
-    def start(self) -> None:
-        if self.supervised:
-            self._await_systemd()
-            return
-        check_free(bind_of(self.layout.circus_ini.read_text()))
-        with self.layout.circusd_log.open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-Im", "circus.circusd", str(self.layout.circus_ini)],
-                cwd=self.layout.folder,
-                env={"PATH": os.defpath, "LANG": "C.UTF-8"},  # circus expands $(circus.env.…) from it
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        deadline = time.monotonic() + START_TIMEOUT
-        while not self.running():
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise PackhorseError(
-                    "circusd did not start.",
-                    f"Look at its log: {self.layout.circusd_log}",
-                    detail=tail(self.layout.circusd_log),
-                )
-            time.sleep(POLL)
-
-    def _await_systemd(self) -> None:
-        deadline = time.monotonic() + START_TIMEOUT
-        while not self.running():
-            if time.monotonic() > deadline:
-                unit = f"packhorse@{self.layout.app}"
-                raise PackhorseError(
-                    f"circusd does not run, and systemd has not started it within {START_TIMEOUT:g} s.",
-                    f"Look at: systemctl status {unit}",
-                    detail=tail(self.layout.circusd_log),
-                )
-            time.sleep(POLL)
-
-    def watchers(self) -> dict[str, str]:
-        statuses: dict[str, str] = self._call("status", ANSWER_TIMEOUT)["statuses"]
-        return statuses
-
-    def pids(self, watcher: str) -> list[int]:
-        answer = self._call("list", ANSWER_TIMEOUT, check=False, name=watcher)
-        pids: list[int] = answer.get("pids", [])
-        return pids
-
-    def reload(self) -> None:
-        self._call("reloadconfig", DRAIN_TIMEOUT, waiting=True)
-
-    def stop(self) -> None:
-        pid = self.pid()
-        if pid is None:
-            return
-        if self.supervised:
-            self.reload()
-            return
-        self._call("quit", DRAIN_TIMEOUT, waiting=True)
-        import psutil
-
-        try:  # the listener closes after the answer: the next circusd could not bind
-            psutil.Process(pid).wait(ANSWER_TIMEOUT)
-        except psutil.NoSuchProcess:
-            return
-        except psutil.TimeoutExpired:
-            psutil.Process(pid).kill()
-
-    def _call(
-        self, command: str, timeout: float, *, check: bool = True, **properties: object
-    ) -> dict[str, Any]:
-        """Send `command`, wait up to `timeout` seconds for its answer; again while circus is busy."""
-        deadline = time.monotonic() + timeout
-        pause = POLL
-        while True:
-            answer = self._send(command, deadline, properties)
-            if answer.get("status") != "error" or not check:
-                return answer
-            if answer.get("errno") != _COMMAND_ERROR or time.monotonic() > deadline:
-                raise PackhorseError(
-                    f"circusd refused {command}: {answer.get('reason')}",
-                    f"Look at its log: {self.layout.circusd_log}",
-                )
-            time.sleep(pause)
-            pause = min(2 * pause, 0.5)
-
-    def _send(self, command: str, deadline: float, properties: dict[str, object]) -> dict[str, Any]:
-        import zmq
-
-        message = {"id": "1", "command": command, "properties": properties}
-        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
-        with context.socket(zmq.DEALER) as dealer:
-            dealer.linger = 0
-            dealer.connect(f"ipc://{self.layout.control}")
-            dealer.send(json.dumps(message).encode())
-            if not dealer.poll(max(0, int((deadline - time.monotonic()) * 1000))):
-                raise PackhorseError(
-                    f"circusd did not answer {command} in time.",
-                    f"Look at its log: {self.layout.circusd_log}",
-                )
-            answer: dict[str, Any] = json.loads(dealer.recv())
-            return answer
-
-
-def check_free(bind: Bind) -> None:
-    """Raise PackhorseError when the address cannot be listened on, before circusd fails less clearly."""
-    if bind is None:
-        return
-    host, port = bind
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind(bind)
-        except OSError as error:
-            taken = error.errno == errno.EADDRINUSE
-            reason = "somebody else listens there" if taken else os.strerror(error.errno or 0).lower()
-            raise PackhorseError(
-                f"The port {port} of {host} cannot be used: {reason}.",
-                "Choose another address in release.toml: targets.local.bind",
-            ) from error
+def slot_of(text: str) -> str | None:
+    """The socket that a watcher's ini names."""
+    found = re.search(r"\$\(circus\.sockets\.(\w+)\)", text)
+    return found[1] if found else None
 
 
 def tail(path: Path, lines: int = 20) -> str:

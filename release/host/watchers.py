@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from packhorse import files
-from release.host import processes, state, supervisor
+from release.host import processes, slots, state, supervisor
 from release.host.layout import Layout
 
 
@@ -28,41 +28,54 @@ def of(layout: Layout, number: int | None) -> frozenset[Watcher]:
     return frozenset(Watcher(process, number) for process in state.read_manifest(layout, number).running)
 
 
+def early(layout: Layout, number: int | None) -> frozenset[Watcher]:
+    """Those of release `number` that may run beside another release's."""
+    overlaps = state.read_manifest(layout, number).overlaps if number else None
+    return frozenset(watcher for watcher in of(layout, number) if overlaps and overlaps(watcher.process))
+
+
+def web(layout: Layout, number: int | None) -> frozenset[Watcher]:
+    """Those of release `number` that users ask."""
+    return frozenset(watcher for watcher in of(layout, number) if watcher.process == "web")
+
+
 def write(layout: Layout, wanted: Collection[Watcher]) -> None:
     """Make conf.d hold exactly `wanted`. What is there already is not touched: circus would restart it."""
-    for watcher in wanted:
-        place = layout.watcher_ini(watcher.name)
-        if not place.exists():
-            timeout = state.read_manifest(layout, watcher.release).stop_timeout(watcher.process)
-            text = supervisor.watcher_text(layout, watcher.process, watcher.release, timeout)
-            # Its temporary name does not end in .ini, so circus never sees half of it.
-            files.write_whole(place, text.encode())
     names = {layout.watcher_ini(watcher.name).name for watcher in wanted}
     for path in layout.watchers.iterdir():  # a killed command also leaves half-written ones
         if path.name not in names:
             path.unlink()
+    for watcher in wanted:
+        place = layout.watcher_ini(watcher.name)
+        if not place.exists():
+            text = _text(layout, watcher)
+            # Its temporary name does not end in .ini, so circus never sees half of it.
+            files.write_whole(place, text.encode())
+
+
+def _text(layout: Layout, watcher: Watcher) -> str:
+    manifest = state.read_manifest(layout, watcher.release)
+    timeout = manifest.stop_timeout(watcher.process)
+    slot = slots.free(layout) if watcher.process == "web" and manifest.port is None else None
+    return supervisor.watcher_text(layout, watcher.process, watcher.release, timeout, slot)
 
 
 def apply(layout: Layout, circus: supervisor.Supervisor, wanted: Collection[Watcher]) -> None:
     """Make exactly `wanted` run, and wait until others have drained."""
     write(layout, wanted)
-    if _run_exactly(circus, {watcher.name for watcher in wanted}):
-        # circus misses children that left their parent, and those of a parent that it had to kill.
-        processes.end(list(_left(layout, {watcher.release for watcher in wanted})), 0)
-
-
-def _run_exactly(circus: supervisor.Supervisor, wanted: set[str]) -> bool:
-    """Make circus run `wanted`, which is what lies in conf.d; whether watchers may have been taken away."""
-    if not wanted:
+    names = {watcher.name for watcher in wanted}
+    before = set(circus.watchers()) if circus.running() else set()
+    groups = [pid for name in before - names for pid in circus.pids(name)]
+    if not names:
         circus.stop()
-        return True
-    if not circus.running():
+    elif not circus.running():
         circus.start()
-        return False
-    before = set(circus.watchers())
-    if before != wanted:
+    elif before != names:
         circus.reload()
-    return bool(before - wanted)
+    if before - names or not names:
+        # circus misses children that left their parent, and those of a parent that it had to kill.
+        processes.kill_groups(groups)
+        processes.end(list(_left(layout, {watcher.release for watcher in wanted})), 0)
 
 
 def _left(layout: Layout, releases: set[int]) -> Iterator[int]:

@@ -12,14 +12,16 @@ from tests.integration.dists import Dist, archive, wheel
 
 # A server that takes its two listeners as sd_listen_fds(3) says, and finishes what it works on after SIGTERM.
 SERVER = """\
-import json, os, signal, socket, sys, threading, time
+import json, os, signal, socket, subprocess, sys, threading, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 VERSION, FAULT = {version!r}, {fault!r}
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         status, body = 200, VERSION
-        faulty = FAULT in ("500", os.uname().nodename) or FAULT == "public" and self.server.number == 3
-        if self.path == "/healthz" and faulty:
+        probed = self.path == "/healthz"
+        self.server.probes += probed
+        tired = FAULT == "tired" and probed and self.server.probes > 1
+        if FAULT in ("500", os.uname().nodename) or tired:
             status, body = 500, "the database is on fire"
         if self.path == "/slow":
             time.sleep(1.5)
@@ -37,7 +39,7 @@ class Server(ThreadingHTTPServer):
         inherited = socket.socket(fileno=number)
         super().__init__(("", 0), Handler, bind_and_activate=False)
         self.socket.close()
-        self.socket, self.number = inherited, number
+        self.socket, self.probes = inherited, 0
     def get_request(self):
         connection, _ = self.socket.accept()
         return connection, ("client", 0)
@@ -46,10 +48,21 @@ def main():
     print("and this on stderr", file=sys.stderr)
     if FAULT == "deaf":
         signal.pause()
+    if FAULT == "done":
+        sys.exit(0)
+    if FAULT == "loud":
+        for _ in range(100_000):
+            print("x" * 1000)
+    if FAULT == "family":
+        subprocess.Popen(["sleep", "1003"], env={{}})
+        subprocess.Popen(["sleep", "1003"], start_new_session=True)
+    time.sleep(4 if FAULT == "slow" else 0)
     assert os.environ["LISTEN_PID"] == str(os.getpid())
     servers = [Server(3 + n) for n in range(int(os.environ["LISTEN_FDS"]))]
     threads = [threading.Thread(target=s.serve_forever, args=(0.01,)) for s in servers]
-    signal.signal(signal.SIGTERM, lambda *_: [threading.Thread(target=s.shutdown).start() for s in servers])
+    stops = signal.SIGUSR1 if FAULT == "stubborn" else signal.SIGTERM
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(stops, lambda *_: [threading.Thread(target=s.shutdown).start() for s in servers])
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -79,9 +92,12 @@ def stamps(version: str, procfile: str, lock: bytes = LOCK) -> dict[str, bytes]:
 
 
 def code(version: str, fault: str) -> str:
-    """The application; `fault` is one of "import" (it ends at once), "500" (on /healthz), "public" (the
-    same, but only on the public socket), the name of a host (the same, but only there), "deaf" (it never
-    listens), or "".
+    """The application, with a `fault` or "".
+
+    "import": it ends at once; "done": the same with status 0; "500": that is its answer to everything; the
+    name of a host: the same, but only there; "tired": the same, to every probe but the first; "deaf": it
+    never listens; "slow": it takes 4 s to begin; "loud": it begins with 100 MB of log; "stubborn": it ignores
+    SIGTERM; "family": it leaves two processes behind, in its group without an environment, and in another.
     """
     text = SERVER.format(version=version, fault=fault)
     return f'raise ImportError("no module named luck")\n{text}' if fault == "import" else text

@@ -86,13 +86,7 @@ class Host:
 
     def get(self, path: str = "/") -> str:
         """The body that the application answers with 200."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-        connection.request("GET", path)
-        response = connection.getresponse()
-        body = response.read().decode()
-        connection.close()
-        assert response.status == 200, body
-        return body
+        return get(self.port, path)
 
     def request(self, version: str) -> dict[str, Any]:
         """The request that a deploy sends to the agent."""
@@ -103,11 +97,11 @@ class Host:
         request = deploy.deploy_request(settings, target, found, self.served.index, self.home)
         return {**request, "silence": None}  # tests say nothing while they look
 
-    def agent(self, request: Mapping[str, Any]) -> "subprocess.Popen[str]":
+    def agent(self, request: Mapping[str, Any], **environment: str) -> "subprocess.Popen[str]":
         """Start an agent with `request`; its events are lines on stdout."""
         process = subprocess.Popen(
             [sys.executable, "-Im", "release.host"],
-            env=self.environment,
+            env={**self.environment, **environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
@@ -124,6 +118,17 @@ class Host:
         return last_event(self.agent(deploy.request(command, NAME, target, self.home, **more)))
 
 
+def get(port: int, path: str = "/") -> str:
+    """The body that whoever listens on `port` here answers with 200."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("GET", path)
+    response = connection.getresponse()
+    body = response.read().decode()
+    connection.close()
+    assert response.status == 200, body
+    return body
+
+
 def last_event(agent: "subprocess.Popen[str]") -> dict[str, Any]:
     """What an agent ends with; until then somebody is there."""
     assert agent.stdout
@@ -131,6 +136,16 @@ def last_event(agent: "subprocess.Popen[str]") -> dict[str, Any]:
         *_, last = agent.stdout
     answer: dict[str, Any] = json.loads(last)
     return answer
+
+
+def until_step(agent: "subprocess.Popen[str]", name: str) -> None:
+    """Read the agent's events up to the beginning of step `name`."""
+    assert agent.stdout
+    for line in agent.stdout:
+        event = json.loads(line)
+        assert event["event"] == "step", event
+        if event["name"] == name:
+            return
 
 
 @contextmanager

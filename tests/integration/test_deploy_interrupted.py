@@ -1,6 +1,5 @@
 """Deploys that are killed, stopped, raced or run out of disk: users notice nothing, the next repairs."""
 
-import json
 import os
 import signal
 import subprocess
@@ -11,29 +10,22 @@ import psutil
 import pytest
 
 from bench.load import Load
-from release.host import journal, processes, state
-from release.host.supervisor import Circus
+from release.host import journal, processes, session, state
+from release.host.circusd import Circus
 from tests.integration.apps import NAME, app_wheel
 from tests.integration.helpers import BIN, run_command, wait_until
-from tests.integration.hosts import Host, running_host
+from tests.integration.hosts import Host, running_host, until_step
 
-STEPS = ["fetch", "install", "start", "probe", "switch", "drain", "verify", "commit", "prune"]
+STEPS = [
+    *("lock", "preflight", "fetch", "install", "ready", "release", "start", "probe"),
+    *("switch", "drain", "verify", "verdict", "commit", "prune"),
+]
 
 
 @pytest.fixture
 def host(home: Path) -> Iterator[Host]:
     with running_host(home) as running:
         yield running
-
-
-def until_step(agent: "subprocess.Popen[str]", name: str) -> None:
-    """Read the agent's events up to the beginning of step `name`."""
-    assert agent.stdout
-    for line in agent.stdout:
-        event = json.loads(line)
-        assert event["event"] == "step", event
-        if event["name"] == name:
-            return
 
 
 def assert_tidy(host: Host) -> None:
@@ -44,35 +36,42 @@ def assert_tidy(host: Host) -> None:
     assert set(state.numbers(host.layout)) <= set(journal.states(journal.read(host.layout.journal)))
 
 
+def killed_at(host: Host, version: str, step: str) -> None:
+    """A deploy that ends as by kill -9 when it begins `step`."""
+    agent = host.agent(host.request(version), **{session.KILL_AT: step})
+    assert agent.stdout
+    with agent:
+        assert '"result"' not in agent.stdout.read()
+    assert agent.returncode == -signal.SIGKILL
+
+
 @pytest.mark.parametrize("step", STEPS)
 def test_a_deploy_may_be_killed_at_every_step(host: Host, step: str) -> None:
     """kill -9, the OOM killer: no request fails, and the next command puts all in order."""
+    host.served.add(NAME, app_wheel("0.3.0", procfile="web: python -m tiny\nrelease: true\n"))
     host.deploy("0.1.0")
     with Load(host.port) as load:
-        agent = host.agent(host.request("0.2.0"))
-        until_step(agent, step)
-        agent.kill()
-        agent.communicate()
+        killed_at(host, "0.3.0", step)
+        assert host.get() in {"0.1.0", "0.3.0"}
         status = host.status()
         assert (status["state"], status["note"]) == ("running", "")
-        assert host.get() == status["version"]
+        assert host.get() == status["version"] == ("0.3.0" if step == "prune" else "0.1.0")
         assert_tidy(host)
-        host.deploy("0.2.0")
-        assert host.get() == "0.2.0"
+        host.deploy("0.3.0")
+        assert host.get() == "0.3.0"
     assert load.failed == 0
     assert_tidy(host)
 
 
 @pytest.mark.parametrize("step", STEPS)
 def test_the_first_deploy_may_be_killed_at_every_step(host: Host, step: str) -> None:
-    """There is nothing to go back to, and still nothing half made may run or stay."""
-    agent = host.agent(host.request("0.1.0"))
-    until_step(agent, step)
-    agent.kill()
-    agent.communicate()
-    assert host.status()["state"] in {"none", "running"}
-    host.deploy("0.1.0")
-    assert host.get() == "0.1.0"
+    """There is nothing to go back to: what has become healthy stays, and nothing half made does."""
+    host.served.add(NAME, app_wheel("0.3.0", procfile="web: python -m tiny\nrelease: true\n"))
+    killed_at(host, "0.3.0", step)
+    serves = step in {"drain", "verify", "verdict", "commit", "prune"}
+    assert host.status()["state"] == ("running" if serves else "none")
+    host.deploy("0.3.0")
+    assert host.get() == "0.3.0"
     assert_tidy(host)
 
 

@@ -109,7 +109,7 @@ def test_the_supervisor_runs_as_the_applications_user_within_its_bounds(web1: ho
 def test_only_nginx_and_the_application_reach_its_sockets(web1: hosts.Host) -> None:
     """Whoever may write to the control socket runs code as its user."""
     folder = f"/run/{APP}"
-    modes = web1.ssh("stat", "-c", "%a %U %G", folder, f"{folder}/web.sock", f"{folder}/ctl.sock").stdout
+    modes = web1.ssh("stat", "-c", "%a %U %G", folder, f"{folder}/web.a.sock", f"{folder}/ctl.sock").stdout
     assert modes.splitlines() == ["2710 shop www-data", "660 shop www-data", "700 shop www-data"]
 
 
@@ -220,7 +220,8 @@ def test_everything_comes_back_by_itself(shop: Company, web1: hosts.Host, how: s
             host.power_cut()
             host.boot()
     wait_until(
-        "the supervisor", lambda: web1.ssh("test", "-S", f"/run/{APP}/web.sock", status=None).returncode == 0
+        "the supervisor",
+        lambda: web1.ssh("test", "-S", f"/run/{APP}/web.a.sock", status=None).returncode == 0,
     )
     wait_until("the mirror", lambda: get(shop.pypi, "/+api", "pypi")[0] == 200, deadline=60)
     for name, unit in {"web1": f"packhorse@{APP}", "pypi": "packhorse-mirror"}.items():

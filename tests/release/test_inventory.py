@@ -48,7 +48,7 @@ def test_ansible_logs_in_as_ssh_would_and_root_needs_no_sudo(tmp_path: Path) -> 
 def test_the_supervisor_gets_the_configuration_that_the_agent_expects(tmp_path: Path) -> None:
     """It is never changed afterwards: circus cannot change it while it runs."""
     text = variables(tmp_path, f"{INDEX}{TARGET}")["packhorse_circus_ini"]
-    assert "path = /run/shop/web.sock" in text
+    assert "path = /run/shop/web.a.sock" in text
     assert "include_dir = /srv/apps/shop/conf.d" in text
 
 

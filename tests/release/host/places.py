@@ -10,6 +10,7 @@ from release.host.layout import Layout
 from release.host.request import Deploy
 from release.host.session import Session
 
+NOBODY = 2**22 + 1  # above every process id
 HEALTH = state.Health("/healthz", "localhost", 0.2, 0.01)
 
 
@@ -96,7 +97,7 @@ class FakeSupervisor:
         return dict.fromkeys(self.active, "active")
 
     def pids(self, watcher: str) -> list[int]:
-        return [1000] if watcher in self.active else []
+        return [NOBODY] if watcher in self.active else []
 
     def reload(self) -> None:
         self._look("reload")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from release.host import launch, state, supervisor
+from release.host import launch, state
 from tests.release.host.places import a_layout, a_manifest, add_release
 
 
@@ -15,32 +15,43 @@ def test_a_process_sees_its_own_values_and_nothing_of_ours(tmp_path: Path) -> No
     """Neither the deployer's shell nor circusd's environment reaches it."""
     layout = a_layout(tmp_path)
     add_release(layout, 3, PATH="/opt/tools", PACKHORSE_APP="forged", LANG="de_AT.UTF-8")
-    layout.circus_ini.write_text(supervisor.circus_text(layout, ("127.0.0.1", 8000)))
-    seen = launch.environment(layout.release(3), "web")
+    seen = launch.environment(layout.release(3), "web", None, listens=True)
     venv = layout.release(3) / "venv"
     assert set(seen) == {
-        *("HOME", "USER", "LOGNAME", "LANG", "PATH", "PYTHONUNBUFFERED", "VIRTUAL_ENV", "PORT"),
-        *("PACKHORSE_APP", "PACKHORSE_RELEASE", "PACKHORSE_FOLDER", "LISTEN_FDS", "LISTEN_PID"),
+        *("HOME", "USER", "LOGNAME", "LANG", "PATH", "PYTHONUNBUFFERED", "VIRTUAL_ENV"),
+        *("PACKHORSE_APP", "PACKHORSE_RELEASE", "PACKHORSE_FOLDER"),
+        *("LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID"),
     }
     assert seen["PATH"] == f"{venv}/bin:/opt/tools"
     assert (seen["PACKHORSE_APP"], seen["PACKHORSE_RELEASE"], seen["LANG"]) == ("shop", "3", "de_AT.UTF-8")
-    assert (seen["LISTEN_FDS"], seen["LISTEN_PID"], seen["PORT"]) == ("2", str(os.getpid()), "8000")
+    assert (seen["LISTEN_FDS"], seen["LISTEN_PID"]) == ("1", str(os.getpid()))
 
 
-def test_only_web_gets_sockets(tmp_path: Path) -> None:
+def test_a_process_is_told_of_its_port_or_its_socket_and_of_no_other(tmp_path: Path) -> None:
     """A worker that listened would be handed requests that it does not know."""
     layout = a_layout(tmp_path)
     add_release(layout, 3)
-    seen = launch.environment(layout.release(3), "worker")
-    assert not {"LISTEN_FDS", "LISTEN_PID", "PORT"} & set(seen)
+    worker = launch.environment(layout.release(3), "worker", 20_001, listens=False)
+    assert not {"LISTEN_FDS", "LISTEN_PID", "PORT"} & set(worker)
+    web = launch.environment(layout.release(3), "web", 20_001, listens=False)
+    assert web["PORT"] == "20001"
+    assert "LISTEN_FDS" not in web
 
 
-def test_a_socket_without_a_port_gives_no_port(tmp_path: Path) -> None:
-    """Behind nginx on a unix socket there is none, and an application must not make one up from ours."""
-    layout = a_layout(tmp_path)
-    add_release(layout, 3)
-    layout.circus_ini.write_text(supervisor.circus_text(layout, None))
-    assert "PORT" not in launch.environment(layout.release(3), "web")
+@pytest.mark.parametrize(
+    ("command", "wants"),
+    [
+        ("waitress-serve --port=$PORT shop:app", True),
+        ('waitress-serve --listen "127.0.0.1:${PORT}" shop:app', True),
+        ("gunicorn shop:app", False),
+        ("uvicorn --fd 3 shop:app", False),
+        ("run $PORTAL", False),
+        ("daphne --fd 3 shop:app", True),
+    ],
+)
+def test_a_line_that_names_the_port_listens_there(command: str, wants: bool) -> None:  # noqa: FBT001
+    """Everything else takes the listener that it inherits."""
+    assert launch.wants_port(command) is wants
 
 
 def test_a_release_starts_without_any_installed_package(tmp_path: Path) -> None:
@@ -48,7 +59,7 @@ def test_a_release_starts_without_any_installed_package(tmp_path: Path) -> None:
     layout = a_layout(tmp_path)
     layout.release(3).mkdir()
     state.write_manifest(layout, a_manifest(3, {"worker": "serve"}), {})
-    command = [sys.executable, "-IS", str(layout.launcher(3)), "", "worker", ""]
+    command = [sys.executable, "-IS", str(layout.launcher(3)), "worker"]
     done = subprocess.run(command, capture_output=True, check=False, text=True)
     assert (done.returncode, done.stderr) == (1, "")
     assert "There is no program serve in the release" in done.stdout

@@ -26,7 +26,7 @@ def test_the_mark_in_the_environment_names_the_release() -> None:
 def test_circusd_and_a_launcher_are_known_by_their_arguments() -> None:
     """The first has no release, the second no environment yet; another application's are not ours."""
     circusd = ["python", "-Im", "circus.circusd", "/srv/apps/shop/circus.ini"]
-    launch = ["python", "-IS", "/srv/apps/shop/releases/43/launch.py", "/run/shop/probe.43.sock", "web", "9"]
+    launch = ["python", "-IS", "/srv/apps/shop/releases/43/launch.py", "web", "9"]
     assert processes._match(LAYOUT, 7, circusd, "") == Process(7, None)
     assert processes._match(LAYOUT, 7, launch, "") == Process(7, 43)
     other = Layout("other", LAYOUT.root, LAYOUT.run)

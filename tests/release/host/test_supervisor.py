@@ -29,18 +29,21 @@ def test_the_public_listener_is_read_back(bind: Bind) -> None:
     assert ("family = AF_INET6" in text) == (bind == ("::1", 8000))
 
 
-def test_the_unix_socket_is_open_to_owner_and_group() -> None:
+def test_the_sockets_of_releases_are_open_to_owner_and_group() -> None:
     """nginx is in the group. circus reads this umask as a decimal number."""
     text = supervisor.circus_text(LAYOUT, None)
-    assert f"path = /run/apps/shop/web.sock\numask = {0o117}\n" in text
+    for slot in ("a", "b"):
+        assert f"[socket:{slot}]\npath = /run/apps/shop/web.{slot}.sock\numask = {0o117}\n" in text
+    assert "front" not in text
 
 
 def test_a_watcher_knows_no_value_and_no_command_of_the_application() -> None:
     """circus expands `$` in what it reads, and shows it to everybody who lists processes."""
     start = f"{sys.executable} -IS /srv/apps/shop/releases/43/launch.py"
-    assert supervisor.watcher_text(LAYOUT, "web", 43, 30.0) == (
+    text = supervisor.watcher_text(LAYOUT, "web", 43, 30.0, "b")
+    assert text == (
         "[watcher:web.43]\n"
-        f"cmd = {start} /run/apps/shop/probe.43.sock web $(circus.sockets.web)\n"
+        f"cmd = {start} web $(circus.sockets.b)\n"
         "use_sockets = True\n"
         "numprocesses = 1\n"
         "graceful_timeout = 35\n"
@@ -49,6 +52,14 @@ def test_a_watcher_knows_no_value_and_no_command_of_the_application() -> None:
         "stdout_stream.max_bytes = 10485760\n"
         "stdout_stream.backup_count = 3\n"
     )
+    assert supervisor.slot_of(text) == "b"
+
+
+def test_a_worker_gets_no_socket() -> None:
+    """One that listened would be handed requests that it does not know."""
+    text = supervisor.watcher_text(LAYOUT, "worker", 43, 30.0, None)
+    assert "use_sockets = False" in text
+    assert supervisor.slot_of(text) is None
 
 
 def test_the_tail_of_a_log_is_its_last_lines(tmp_path: Path) -> None:
