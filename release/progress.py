@@ -25,8 +25,8 @@ _WAITS = {
 def words(event: "Event") -> tuple[str, str] | None:
     """The name of what begins with `event` and a sentence about it; None for what is no progress."""
     match event["event"]:
-        case "step":
-            return event["name"], event["text"]
+        case "step" | "warning":
+            return event.get("name", "warning"), event["text"]
         case "gate":
             return "wait", _WAITS[event["name"]]
         case "stop":
@@ -58,7 +58,7 @@ def _steps() -> Iterator[Show]:
         if began is not None:
             click.echo(f"  {time.monotonic() - began:.2f} s", err=True)
             began = None
-        if event["event"] in {"step", "stop"}:
+        if event["event"] in {"step", "warning", "stop"}:
             click.echo(f"  {said[0]:9}{said[1]}", nl=False, err=True)
             began = time.monotonic()
         elif event["event"] in {"line", "warning"}:

@@ -97,12 +97,15 @@ def _uv() -> str:
     return uv.find_uv_bin()
 
 
-def forget(layout: Layout, filenames: Sequence[str], session: Session) -> None:
-    """Take what uv unpacked from the files `filenames`, which are gone, out of its cache."""
+def forget(layout: Layout, filenames: Sequence[str]) -> None:
+    """Take what uv unpacked from the files `filenames`, which are gone, out of its cache.
+
+    Not through a session: what has been decided is not stopped any more.
+    """
     names = sorted({name.partition("-")[0] for name in filenames if name.endswith(".whl")})
     if names and (layout.cache / "uv").exists():
         environment = {**os.environ, "UV_CACHE_DIR": str(layout.cache / "uv")}
-        session.run([_uv(), "cache", "clean", "--quiet", *names], env=environment)
+        process.run([_uv(), "cache", "clean", "--quiet", *names], env=environment)
 
 
 _CAUSES = (

@@ -18,7 +18,7 @@ def prune(layout: Layout, keep: int, session: Session) -> None:
                 session.warn(f"Release {number} could not be removed: {error}")
     try:
         kept = {sha for number in _ready(layout) for sha in state.read_manifest(layout, number).files}
-        installer.forget(layout, cache.sweep(layout, kept), session)
+        installer.forget(layout, cache.sweep(layout, kept))
     except OSError as error:
         session.warn(f"Old files could not be removed: {error}")
 

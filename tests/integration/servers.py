@@ -19,7 +19,14 @@ from tests.integration.helpers import BIN, run_command, short_home
 from tests.integration.hosts import Index
 
 TOOLBOX = ("circus", "packaging", "psutil", "pyzmq", "tornado", "uv")
-LAYOUT = Layout(NAME, Path(ssh.ROOT), Path(ssh.RUN))
+
+
+def layout(app: str) -> Layout:
+    """Where `app` lives on every host."""
+    return Layout(app, Path(ssh.ROOT), Path(ssh.RUN))
+
+
+LAYOUT = layout(NAME)
 UNIT = """\
 [Service]
 User=%i
@@ -41,7 +48,7 @@ print(connection.getresponse().read().decode())
 """
 
 
-def prepare(host: Host) -> None:
+def prepare(host: Host, app: str = NAME) -> None:
     """What provisioning does, as far as `release deploy` needs it, in three seconds."""
     host.ssh("python3", "-m", "venv", "--without-pip", "/opt/packhorse/toolbox")
     site = next((host.files / "opt/packhorse/toolbox/lib").glob("python3*")) / "site-packages"
@@ -50,14 +57,15 @@ def prepare(host: Host) -> None:
             target = site / file
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(file.locate(), target)
-    host.add_user(NAME)
-    (host.files / "etc/tmpfiles.d/tiny.conf").write_text(f"d {LAYOUT.sockets} 0700 {NAME} {NAME}\n")
+    host.add_user(app)
+    place = layout(app)
+    (host.files / f"etc/tmpfiles.d/{app}.conf").write_text(f"d {place.sockets} 0700 {app} {app}\n")
     (host.files / "etc/systemd/system/packhorse@.service").write_text(UNIT)
-    host.ssh("systemd-tmpfiles", "--create", "tiny.conf")
-    host.ssh("install", "-d", "-o", NAME, *map(str, (LAYOUT.folder, LAYOUT.watchers, LAYOUT.logs)))
-    (host.files / LAYOUT.circus_ini.relative_to("/")).write_text(supervisor.circus_text(LAYOUT, None))
-    host.ssh("chown", NAME, str(LAYOUT.circus_ini))
-    host.ssh("systemctl", "enable", "--now", f"packhorse@{NAME}")
+    host.ssh("systemd-tmpfiles", "--create", f"{app}.conf")
+    host.ssh("install", "-d", "-o", app, *map(str, (place.folder, place.watchers, place.logs)))
+    (host.files / place.circus_ini.relative_to("/")).write_text(supervisor.circus_text(place, None))
+    host.ssh("chown", app, str(place.circus_ini))
+    host.ssh("systemctl", "enable", "--now", f"packhorse@{app}")
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """Deploys to real servers over ssh: all of them or none, whatever dies on the way."""
 
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from tests import hosts
 from tests.integration import servers
 from tests.integration.apps import NAME, app_wheel
 from tests.integration.helpers import wait_until
-from tests.integration.servers import Servers
+from tests.integration.servers import LAYOUT, Servers
 
 pytestmark = hosts.MARKS
 
@@ -43,6 +44,27 @@ def test_all_hosts_are_upgraded_and_the_same_again_does_nothing(fleet: Servers) 
         (name, "running", "0.2.0") for name in ("web1", "web2", "web3")
     ]
     assert "web3  hello from 0.2.0" in fleet.release("logs", "production").stdout
+
+
+def test_a_canary_that_fails_is_the_only_host_that_tried(fleet: Servers) -> None:
+    """The others have it installed, and never start it."""
+    failed = fleet.deploy("0.3.0", status=1)
+    rows = [line.split()[:2] for line in failed.stdout.splitlines()[1:]]
+    assert rows == [["web1", "failed"], ["web2", "untouched"], ["web3", "untouched"]], failed.stderr
+    assert "Error: web1: tiny 0.3.0" in failed.stderr
+    assert "no module named luck" in failed.stderr
+    assert fleet.versions() == ["0.1.0"] * 3
+
+
+def test_the_last_host_that_fails_takes_all_back(fleet: Servers) -> None:
+    """What is broken on one host only shows there; half a fleet on each version is nobody's wish."""
+    failed = fleet.deploy("0.4.0", status=1)
+    rows = [line.split()[:2] for line in failed.stdout.splitlines()[1:]]
+    assert rows == [["web1", "reverted"], ["web2", "reverted"], ["web3", "failed"]], failed.stderr
+    assert "Error: web3: tiny 0.4.0" in failed.stderr
+    assert fleet.versions() == ["0.1.0"] * 3
+    fleet.deploy("0.2.0")
+    assert fleet.versions() == ["0.2.0"] * 3
 
 
 def test_a_host_that_is_off_is_named_and_no_other_is_touched(fleet: Servers) -> None:
@@ -80,7 +102,7 @@ def test_somebody_else_s_key_is_refused(fleet: Servers) -> None:
 
 def test_who_may_not_log_in_is_told_as_whom_it_was_tried(fleet: Servers) -> None:
     """The user of the target is the application's, not one's own."""
-    fleet.configure('user = "somebody"')
+    fleet.configure('user = "somebody"', names=["web1"])
     failed = fleet.deploy("0.2.0", status=1).stderr
     assert "Error: web1: somebody may not log in: somebody@" in failed
 
@@ -117,7 +139,17 @@ def test_a_login_shell_that_talks_is_named(fleet: Servers) -> None:
     assert "Error: web1: something else than the agent speaks: 'Welcome" in failed
 
 
-@pytest.mark.parametrize("step", ["fetch", "probe"])
+def test_the_second_of_two_deployers_is_told_about_the_first_or_waits(fleet: Servers) -> None:
+    """Whoever comes second, on whichever host they meet."""
+    with fleet.deploying("0.5.0", until=" probe ") as first:
+        refused = fleet.deploy("0.2.0", status=1).stderr
+        assert "Error: web1: tiny is busy: deploy of 0.5.0 by " in refused
+        fleet.deploy("0.2.0", "--wait", "60")
+        assert first.wait(10) == 1
+    assert fleet.versions() == ["0.2.0"] * 3
+
+
+@pytest.mark.parametrize("step", ["fetch", "probe", "verify"])
 def test_when_the_deploying_command_is_killed_all_hosts_are_as_before(fleet: Servers, step: str) -> None:
     """kill -9: the agents hear the end of their stdin, go back and let go of the lock within 2 s."""
     with fleet.deploying("0.5.0" if step == "probe" else "0.2.0", until=f" {step} ") as process:
@@ -139,6 +171,88 @@ def test_when_one_ssh_is_killed_all_hosts_are_as_before(fleet: Servers) -> None:
         assert process.returncode == 1
     assert "Error: web1: " in said
     assert wait_until("the lock to be free", lambda: fleet.lock_is_free(fleet.hosts[0]), deadline=5)
+    assert fleet.versions() == ["0.1.0"] * 3
+
+
+def test_ctrl_c_takes_all_hosts_back(fleet: Servers) -> None:
+    """At any moment; nothing of the new release stays behind."""
+    with fleet.deploying("0.2.0", until="web2  probe ") as process:
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130, said
+    assert fleet.versions() == ["0.1.0"] * 3
+
+
+def test_a_cut_cable_takes_all_back_and_frees_the_lock_on_both_sides(fleet: Servers) -> None:
+    """Nobody is told: ssh notices by the silence of the host, the agent by ours."""
+    host = fleet.hosts[0]
+    fleet.configure(health="timeout = 90.0")
+    with fleet.deploying("0.5.0", until="web1  probe ") as process:
+        host.unplug()
+        try:
+            began = time.monotonic()
+            said = process.communicate(timeout=60)[1]
+            assert time.monotonic() - began < 40
+            wait_until("the lock to be free", lambda: fleet.lock_is_free(host), deadline=45)
+        finally:
+            host.plug_in()
+    assert process.returncode == 1
+    assert "Error: web1: the connection was lost" in said
+    fleet.deploy("0.2.0")
+    assert fleet.versions() == ["0.2.0"] * 3
+
+
+def test_a_host_that_dies_in_the_middle_takes_the_others_back(fleet: Servers) -> None:
+    """And comes back with a release that serves, and deploys again."""
+    with fleet.deploying("0.4.0", until="web2  probe ") as process:
+        fleet.hosts[1].power_cut()
+        process.communicate(timeout=60)
+    fleet.hosts[1].boot()
+    assert process.returncode == 1
+    wait_until("web2 to serve", lambda: fleet.status()[1]["state"] == "running")
+    assert [fleet.get(host, "/") for host in (fleet.hosts[0], fleet.hosts[2])] == ["0.1.0"] * 2
+    fleet.deploy("0.2.0")
+    assert fleet.versions() == ["0.2.0"] * 3
+
+
+def _files(host: hosts.Host) -> str:
+    """Every file of the application, with its time and size; the agent itself has to come before it plans."""
+    return host.ssh(
+        "find", str(LAYOUT.folder), "-not", "-path", "*/agent*", "-type", "f", "-printf", "%p %T@ %s\n"
+    ).stdout
+
+
+def test_a_plan_touches_nothing(fleet: Servers) -> None:
+    """And says for which hosts it holds."""
+    before = [_files(host) for host in fleet.hosts]
+    fleet.served.add(NAME, app_wheel("0.6.0"))
+    planned = fleet.deploy("0.6.0", "--plan").stdout.splitlines()
+    assert planned[0] == "web1:"
+    assert "  1. Fetch tiny-0.6.0-py3-none-any.whl, and what it needs and is not here yet" in planned
+    assert planned[-1] == "web1 is switched first, then 1 at a time; if one fails, all go back."
+    assert [_files(host) for host in fleet.hosts] == before
+
+
+def test_a_rollback_goes_to_all_hosts_without_an_index(fleet: Servers) -> None:
+    """The way out at night, when the index may be what is down."""
+    fleet.deploy("0.2.0")
+    with fleet.served.refusing():
+        fleet.release("rollback", "production")
+    assert fleet.versions() == ["0.1.0"] * 3
+    listed = fleet.release("releases", "production").stdout
+    assert listed.count("tiny on web") == 3
+
+
+def test_versions_that_differ_are_not_rolled_back_to(fleet: Servers) -> None:
+    """Release numbers are each host's own."""
+    fleet.configure(names=["web1"])
+    fleet.deploy("0.2.0")
+    number = fleet.status()[0]["release"]
+    fleet.configure()
+    fleet.deploy("0.2.0")
+    fleet.deploy("0.1.0")
+    failed = fleet.release("rollback", "production", str(number), status=1).stderr
+    assert "Error: The hosts would run" in failed or "Error: web2:" in failed
     assert fleet.versions() == ["0.1.0"] * 3
 
 

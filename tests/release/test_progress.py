@@ -34,12 +34,14 @@ def test_a_step_that_is_cut_off_ends_its_line(capsys: pytest.CaptureFixture[str]
 def test_several_hosts_in_a_file_are_lines_that_name_them(capsys: pytest.CaptureFixture[str]) -> None:
     """grep finds what one host did."""
     with progress.shown(["web1", "web10"]) as show:
-        for event in (STEP, GATE, ERROR, {"event": "result", "reverted": True}):
+        warning = {"event": "warning", "text": "Release 3 could not be removed"}
+        for event in (STEP, GATE, warning, ERROR, {"event": "result", "reverted": True}):
             show("web1", event)
     lines = [line[line.index(" s ") + 4 :] for line in capsys.readouterr().err.splitlines()]
     assert lines == [
         "web1   fetch    Fetching",
         "web1   wait     Installed, waits for its turn",
+        "web1   warning  Release 3 could not be removed",
         "web1   end      it broke",
         "web1   end      Switched back",
     ]

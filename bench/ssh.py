@@ -1,0 +1,158 @@
+"""`release deploy` to servers beside an Ansible playbook of the usual recipe, over the same ssh."""
+
+import contextlib
+import os
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+from bench import stage
+from bench.rows import Row
+from release import agent, ssh
+from tests import hosts
+from tests.integration import servers
+from tests.integration.helpers import BIN, Mirror, running_mirror
+
+APP = "sample-app"
+VERSIONS = ["0.1.1", "0.1.2", "0.1.3", "0.1.4"]
+HOSTS = 10
+
+# What people write who have no tool, in its fast form: no facts gathered, no copies of modules (pipelining).
+PLAYBOOK = """\
+- hosts: all
+  gather_facts: false
+  tasks:
+    - name: virtualenv
+      ansible.builtin.command: python3 -m venv {{ folder }}/releases/{{ version }}
+    - name: packages
+      ansible.builtin.command: >-
+        {{ folder }}/releases/{{ version }}/bin/pip install --quiet --index-url {{ index }}
+        --trusted-host {{ trusted }} sample-app=={{ version }}
+    - name: switch
+      ansible.builtin.file:
+        src: "{{ folder }}/releases/{{ version }}"
+        dest: "{{ folder }}/current"
+        state: link
+    - name: restart
+      ansible.builtin.command: >-
+        /opt/packhorse/toolbox/bin/python -Im circus.circusctl
+        --endpoint ipc://{{ folder }}/ctl.sock restart web
+"""
+CIRCUS = """\
+[circus]
+endpoint = ipc://{folder}/ctl.sock
+pubsub_endpoint = ipc://{folder}/pub.sock
+multicast_endpoint =
+check_delay = 1
+
+[watcher:web]
+cmd = {folder}/current/bin/gunicorn sample_app:create_app() -w 2 -b unix:{folder}/web.sock --no-control-socket
+working_dir = {folder}
+copy_env = True
+"""
+
+
+def run() -> Iterator[Row]:
+    """Deploy the same versions both ways in turn to one host, then to ten at once."""
+    if os.geteuid() != 0:
+        print("ssh: left out: test hosts need root", file=sys.stderr)
+        return
+    names = [f"web{number}" for number in range(1, HOSTS + 1)]
+    with hosts.network() as net, running_mirror(f'host = "{net.address}"\n') as started:
+        here = replace(started, url=started.url.replace("127.0.0.1", net.address))
+        for version in VERSIONS:
+            stage.publish(here, version)
+        fleet = net.hosts(*names)
+        for host in fleet:
+            servers.prepare(host, APP)
+        yield from _rows(Bench(net, here), fleet[0])
+
+
+def _rows(bench: "Bench", web1: hosts.Host) -> Iterator[Row]:
+    first, *others = VERSIONS
+    with bench.rival(web1, first):
+        bench.ours("one", first)
+        pairs = [(bench.ours("one", version), bench.theirs(version)) for version in others]
+    ours, theirs = (statistics.median(side) for side in zip(*pairs, strict=True))
+    ratio = statistics.median(their / our for our, their in pairs)
+    yield Row("ssh: redeploy to one host", "s", ours, theirs, ratio, ">= 8")
+    bench.ours("ten", first)
+    pairs = [(bench.ours("one", version), bench.ours("ten", version)) for version in others]
+    one, ten = (statistics.median(side) for side in zip(*pairs, strict=True))
+    ratio = statistics.median(ten / one for one, ten in pairs)
+    yield Row(f"ssh: {HOSTS} hosts beside one ({os.cpu_count()} cores)", "s", ten, one, ratio, "<= 3")
+    changed = statistics.median(bench.ours("one", VERSIONS[-1], colour=str(n)) for n in range(3))
+    yield Row("ssh: config-only release", "s", changed, None, changed, "<= 2")
+    started = statistics.median(agent_start(web1) for _ in range(5))
+    yield Row("ssh: agent start", "s", started, None, started, "<= 0.2")
+
+
+class Bench:
+    """One deployer with two ways to deploy."""
+
+    def __init__(self, net: hosts.Network, here: Mirror) -> None:
+        self.net = net
+        self.here = here
+        self.folder = f"/home/{APP}/usual"
+        self.project = here.home / "src" / VERSIONS[0]
+        self.environment = net.environment(here.home, ANSIBLE_PIPELINING="true", ANSIBLE_NOCOWS="1")
+
+    def ours(self, target: str, version: str, colour: str = "") -> float:
+        """The seconds of `release deploy`; another `colour` is another configuration."""
+        names = list(self.net.members)
+        (self.project / "release.toml").write_text(
+            f'index = "{self.here.url}/company/dev"\n'
+            f"[targets.one]\nhosts = {names[:1]}\nenv.COLOUR = '{colour}'\n"
+            f'[targets.ten]\nhosts = {names}\nbatch = "100%"\n'
+        )
+        command = [str(BIN / "release"), "deploy", target, f"{APP}=={version}"]
+        return stage.timed(command, self.project, self.environment)
+
+    def theirs(self, version: str) -> float:
+        """The seconds of `ansible-playbook`."""
+        (self.project / "usual.yml").write_text(PLAYBOOK)
+        variables = {
+            "version": version,
+            "folder": self.folder,
+            "index": self.here.index_url("company/dev"),
+            "trusted": self.net.address,
+        }
+        words = [f"{key}={value}" for key, value in variables.items()]
+        command = [
+            str(BIN / "ansible-playbook"),
+            "-i",
+            "web1,",
+            "-u",
+            APP,
+            "-e",
+            " ".join(words),
+            "usual.yml",
+        ]
+        return stage.timed(command, self.project, self.environment)
+
+    @contextlib.contextmanager
+    def rival(self, host: hosts.Host, first: str) -> Iterator[None]:
+        """circusd of the usual recipe, running version `first`; pip's cache has what it needs."""
+        host.ssh("mkdir", "-p", f"{self.folder}/releases", user=APP)
+        (host.files / f"{self.folder[1:]}/circus.ini").write_text(CIRCUS.format(folder=self.folder))
+        with contextlib.suppress(RuntimeError):  # circusd does not run yet: the last task fails
+            self.theirs(first)
+        command = [ssh.PYTHON, "-Im", "circus.circusd", f"{self.folder}/circus.ini"]
+        host.ssh("systemd-run", "--unit=usual", f"--uid={APP}", *command)
+        time.sleep(3)
+        try:
+            yield
+        finally:
+            host.ssh("systemctl", "stop", "usual")
+
+
+def agent_start(host: hosts.Host) -> float:
+    """The seconds on the host until an agent waits for its request; it gets none, and ends."""
+    command = agent.command(ssh.PYTHON, f"{ssh.ROOT}/{APP}/agent")
+    script = (
+        f"import subprocess, time; began = time.monotonic(); subprocess.run({command!r}, "
+        "stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True); print(time.monotonic() - began)"
+    )
+    return float(host.ssh("python3", "-c", script, user=APP).stdout)
