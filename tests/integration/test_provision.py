@@ -2,6 +2,8 @@
 
 import http.client
 import re
+import socket
+import ssl
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -188,16 +190,41 @@ def test_a_maintenance_file_shows_the_page_and_static_files_stay(web1: hosts.Hos
     web1.ssh("rm", f"/srv/apps/{APP}/maintenance", user=APP)
 
 
-def test_a_bad_vhost_takes_nothing_down(shop: Company, web1: hosts.Host) -> None:
+def test_a_bad_vhost_takes_nothing_down_and_serves_once_it_is_right(shop: Company, web1: hosts.Host) -> None:
     """nginx reads one configuration for all: a mistake in it would come out at the next restart."""
     before = (web1.files / VHOST).read_text()
-    shop.configure('tls_certificate = "/no.pem"\ntls_certificate_key = "/no.key"', LIMITS)
+    shop.configure('tls_certificate = "/srv/shop.pem"\ntls_certificate_key = "/srv/shop.key"', LIMITS)
     said = shop.release("provision", "production", "--limit", "web1", status=1)
-    assert "/no.pem" in said.stdout
+    assert "/srv/shop.pem" in said.stdout
     assert said.stderr.splitlines()[-2].startswith("Error: Ansible failed")
     assert (web1.files / VHOST).read_text() == before
     web1.ssh("systemctl", "restart", "nginx")
-    shop.configure(provision=LIMITS)
+    certificate = (
+        "-keyout",
+        "/srv/shop.key",
+        "-out",
+        "/srv/shop.pem",
+        "-subj",
+        "/CN=shop",
+        "-addext",
+        "subjectAltName=DNS:shop.example.com",
+    )
+    web1.ssh(
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        *certificate,
+    )
+    shop.release("provision", "production", "--limit", "web1")
+    assert get(web1)[0] == 301
+    with socket.create_connection((web1.address, 443), timeout=10) as plain:
+        context = ssl.create_default_context(cadata=(web1.files / "srv/shop.pem").read_text())
+        context.wrap_socket(plain, server_hostname="shop.example.com").close()
 
 
 def test_a_user_of_the_system_is_not_taken_over(shop: Company, web1: hosts.Host) -> None:
