@@ -31,8 +31,8 @@ def words(event: "Event") -> tuple[str, str] | None:
             return "wait", _WAITS[event["name"]]
         case "stop":
             return "stop", f"{event['reason']}: stopping at the next safe point …"
-        case "line" | "warning":
-            return event.get("process", "warning"), event["text"]
+        case "line":
+            return event["process"], event["text"]
         case "result" | "error":
             return "end", event.get("message") or ("Switched back" if event.get("reverted") else "Done")
     return None
@@ -59,10 +59,10 @@ def _steps() -> Iterator[Show]:
             click.echo(f"  {time.monotonic() - began:.2f} s", err=True)
             began = None
         if event["event"] in {"step", "warning", "stop"}:
-            click.echo(f"  {said[0]:9}{said[1]}", nl=False, err=True)
+            click.echo(f"  {said[0]:10}{said[1]}", nl=False, err=True)
             began = time.monotonic()
-        elif event["event"] in {"line", "warning"}:
-            click.echo(f"  {said[0]:9}{said[1]}", err=True)
+        elif event["event"] == "line":
+            click.echo(f"  {said[0]:10}{said[1]}", err=True)
 
     try:
         yield show
@@ -80,7 +80,7 @@ def _lines(width: int) -> Iterator[Show]:
         said = words(event)
         if said:
             seconds = time.monotonic() - began
-            click.echo(f"{seconds:6.1f} s  {host:{width}}  {said[0]:9}{said[1]}", err=True)
+            click.echo(f"{seconds:6.1f} s  {host:{width}}  {said[0]:10}{said[1]}", err=True)
 
     yield show
 

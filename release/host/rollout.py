@@ -79,17 +79,15 @@ class Rollout:
             session.step("verify", "Asking through the public address")
             public.verify(layout, number)
             self._await_verdict(number)
+            session.step("commit", "Recording")
+            layout.stopped.unlink(missing_ok=True)
+            self._record(number, journal.GOOD)
         except (PackhorseError, OSError) as failure:
-            session.step("revert", f"Switching back to release {previous}" if previous else "Taking it away")
-            switching.back(layout, circus, previous)
-            self._give_up(number, failure)
+            self._go_back(number, before, previous, failure)
             if not isinstance(failure, RevertedError):
                 raise
             told = {"unchanged": False, "reverted": True, "reason": failure.message}
             return {**told, **public.describe(layout, previous)}
-        session.step("commit", "Recording")
-        layout.stopped.unlink(missing_ok=True)
-        self._record(number, journal.GOOD)
         session.step("prune", "Removing old releases")
         pruning.prune(layout, wanted.keep, session)
         told = {"unchanged": False, "reverted": False, "previous": before}
@@ -101,6 +99,17 @@ class Rollout:
             self.session.gate("verdict", release=number, version=self.wanted.version)
         except StoppedError:
             raise RevertedError(self.session.controller.reason, "Look at the other hosts.") from None
+
+    def _go_back(
+        self, number: int, before: int | None, previous: int | None, failure: PackhorseError | OSError
+    ) -> None:
+        """Make `previous` the release that runs; `before` is None if it did not, because it was stopped."""
+        text = f"Switching back to release {previous}" if previous else "Taking it away"
+        self.session.step("revert", text)
+        if previous and not before:
+            self.layout.stopped.touch()
+        switching.back(self.layout, self.circus, previous)
+        self._give_up(number, failure)
 
     def _give_up(self, number: int, failure: PackhorseError | OSError) -> None:
         """Take the processes of release `number` away and remember why; a stop leaves nothing of it."""

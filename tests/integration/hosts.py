@@ -148,6 +148,24 @@ def until_step(agent: "subprocess.Popen[str]", name: str) -> None:
             return
 
 
+def until_gate(agent: "subprocess.Popen[str]", name: str) -> dict[str, Any]:
+    """Read the agent's events up to gate `name`, and return what it says there."""
+    assert agent.stdout
+    for line in agent.stdout:
+        event: dict[str, Any] = json.loads(line)
+        assert event["event"] in {"step", "gate"}, event
+        if event["event"] == "gate" and event["name"] == name:
+            return event
+    raise AssertionError(f"the agent ended before {name}")
+
+
+def tell(agent: "subprocess.Popen[str]", **line: str) -> None:
+    """Send a line to an agent that waits."""
+    assert agent.stdin
+    agent.stdin.write(json.dumps(line) + "\n")
+    agent.stdin.flush()
+
+
 @contextmanager
 def running_host(home: Path) -> Iterator[Host]:
     """A host, and an index with versions 0.1.0 and 0.2.0 of the application; all is stopped at the end."""

@@ -1,5 +1,7 @@
 """Deploys that are killed, stopped, raced or run out of disk: users notice nothing, the next repairs."""
 
+import contextlib
+import dataclasses
 import os
 import signal
 import subprocess
@@ -14,7 +16,7 @@ from release.host import journal, processes, session, state
 from release.host.circusd import Circus
 from tests.integration.apps import NAME, app_wheel
 from tests.integration.helpers import BIN, run_command, wait_until
-from tests.integration.hosts import Host, running_host, until_step
+from tests.integration.hosts import Host, last_event, running_host, tell, until_gate, until_step
 
 STEPS = [
     *("lock", "preflight", "fetch", "install", "ready", "release", "start", "probe"),
@@ -179,6 +181,49 @@ def test_a_full_disk_leaves_the_old_release_serving(host: Host, megabytes: int) 
         assert_tidy(host)
         host.deploy("0.2.0")
         assert host.get() == "0.2.0"
+    finally:
+        host.release("stop", "local", status=None)
+        run_command("umount", apps, env=host.environment)
+
+
+def end_a_page(path: Path) -> None:
+    """Let the journal end where a page of memory ends: on a full tmpfs the next line has no place."""
+    entry = journal.Entry(1, journal.PHASE_ENDED, "0.1.0", "ann@example", journal.now())
+    journal.append(path, entry)
+    line = path.stat().st_size - len(path.read_bytes().rstrip().rpartition(b"\n")[0]) - 1
+    padding = "x" * (4096 - (path.stat().st_size + line) % 4096)
+    journal.append(path, dataclasses.replace(entry, reason=padding))
+    assert path.stat().st_size % 4096 == 0
+
+
+@pytest.mark.needs_root
+@pytest.mark.parametrize("gate", ["lock", "start", "verdict"])
+def test_a_disk_that_fills_up_in_the_middle_leaves_a_whole_release_serving(host: Host, gate: str) -> None:
+    """What is written then: the installation, the watchers and the trial, what has become of it."""
+    apps = host.home / "apps"
+    apps.mkdir()
+    run_command("mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", apps, env=host.environment)
+    try:
+        host.deploy("0.1.0")
+        with Load(host.port) as load:
+            agent = host.agent({**host.request("0.2.0"), "gates": [gate]})
+            until_gate(agent, gate)
+            end_a_page(host.layout.journal)
+            with contextlib.suppress(OSError), (apps / "filler").open("wb", buffering=0) as filler:
+                while filler.write(bytes(4096)):
+                    pass
+            tell(agent, go=gate)
+            told = last_event(agent)
+            assert told["event"] == "error"
+            assert "isk is" in told["message"], "full, or nearly so"
+            assert host.get() in {"0.1.0", "0.2.0"}
+            (apps / "filler").unlink()
+            assert host.status()["state"] == "running"
+            assert host.get() == host.status()["version"] == "0.1.0"
+            assert_tidy(host)
+            host.deploy("0.2.0")
+            assert host.get() == "0.2.0"
+        assert load.failed == 0
     finally:
         host.release("stop", "local", status=None)
         run_command("umount", apps, env=host.environment)

@@ -3,17 +3,13 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from bench.load import Load
 from release.host import journal, state
 from tests.integration.apps import NAME, app_sdist, app_wheel
-from tests.integration.hosts import Host, last_event, running_host
-
-if TYPE_CHECKING:
-    import subprocess
+from tests.integration.hosts import Host, last_event, running_host, tell, until_gate
 
 GATES = ["lock", "start", "verdict"]
 
@@ -22,23 +18,6 @@ GATES = ["lock", "start", "verdict"]
 def host(home: Path) -> Iterator[Host]:
     with running_host(home) as running:
         yield running
-
-
-def until_gate(agent: "subprocess.Popen[str]", name: str) -> dict[str, Any]:
-    """Read the agent's events up to gate `name`, and return what it says there."""
-    assert agent.stdout
-    for line in agent.stdout:
-        event: dict[str, Any] = json.loads(line)
-        assert event["event"] in {"step", "gate"}, event
-        if event["event"] == "gate" and event["name"] == name:
-            return event
-    raise AssertionError(f"the agent ended before {name}")
-
-
-def tell(agent: "subprocess.Popen[str]", **line: str) -> None:
-    assert agent.stdin
-    agent.stdin.write(json.dumps(line) + "\n")
-    agent.stdin.flush()
 
 
 @pytest.mark.parametrize("installer", ["uv", "pip"])

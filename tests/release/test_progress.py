@@ -20,15 +20,15 @@ def test_one_host_shows_its_steps_with_their_seconds(capsys: pytest.CaptureFixtu
         for event in (GATE, STEP, STEP, STOP, ERROR, LINE):
             show("local", event)
     lines = [re.sub(r"\d+\.\d\d s", "0 s", line) for line in capsys.readouterr().err.splitlines()]
-    stopping = "  stop     Ctrl-C: stopping at the next safe point …  0 s"
-    assert lines == ["  fetch    Fetching  0 s"] * 2 + [stopping, "  release  3 tables made"]
+    stopping = "  stop      Ctrl-C: stopping at the next safe point …  0 s"
+    assert lines == ["  fetch     Fetching  0 s"] * 2 + [stopping, "  release   3 tables made"]
 
 
 def test_a_step_that_is_cut_off_ends_its_line(capsys: pytest.CaptureFixture[str]) -> None:
     """What comes next, an error, starts on a line of its own."""
     with progress.shown(["local"]) as show:
         show("local", STEP)
-    assert capsys.readouterr().err == "  fetch    Fetching\n"
+    assert capsys.readouterr().err == "  fetch     Fetching\n"
 
 
 def test_several_hosts_in_a_file_are_lines_that_name_them(capsys: pytest.CaptureFixture[str]) -> None:
@@ -39,11 +39,11 @@ def test_several_hosts_in_a_file_are_lines_that_name_them(capsys: pytest.Capture
             show("web1", event)
     lines = [line[line.index(" s ") + 4 :] for line in capsys.readouterr().err.splitlines()]
     assert lines == [
-        "web1   fetch    Fetching",
-        "web1   wait     Installed, waits for its turn",
-        "web1   warning  Release 3 could not be removed",
-        "web1   end      it broke",
-        "web1   end      Switched back",
+        "web1   fetch     Fetching",
+        "web1   wait      Installed, waits for its turn",
+        "web1   warning   Release 3 could not be removed",
+        "web1   end       it broke",
+        "web1   end       Switched back",
     ]
 
 
