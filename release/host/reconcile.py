@@ -25,8 +25,7 @@ def run(layout: Layout, circus: supervisor.Supervisor) -> None:
         slots.point(layout, None)
     watchers.apply(layout, circus, watchers.of(layout, wanted))
     if wanted is not None:
-        slots.point(layout, wanted)
-        slots.tell_nginx(layout, wanted)
+        slots.lead(layout, wanted)
     _sweep_unfinished(layout)
 
 

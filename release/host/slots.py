@@ -37,11 +37,18 @@ def free(layout: Layout) -> str:
     return next(slot for slot in supervisor.SLOTS if slot not in taken)
 
 
-def point(layout: Layout, number: int | None) -> None:
-    """Lead the public address to release `number`, in one step; None: to nobody.
+def lead(layout: Layout, number: int) -> None:
+    """Lead users to release `number`. Raises PackhorseError when nginx cannot be told about a port.
 
-    Raises PackhorseError when nginx cannot be told about a port.
+    nginx asks at the socket as long as it has not been told otherwise, and again as soon as it has.
     """
+    steps = [tell_nginx, point] if state.read_manifest(layout, number).port else [point, tell_nginx]
+    for step in steps:
+        step(layout, number)
+
+
+def point(layout: Layout, number: int | None) -> None:
+    """Lead the public socket to release `number`, in one step; None: to nobody."""
     if number is None:
         layout.web.unlink(missing_ok=True)
         return

@@ -11,8 +11,7 @@ from release.host.layout import Layout
 def forth(layout: Layout, number: int) -> None:
     """Make `number`, which is healthy, the release that users get, and that runs after a boot."""
     state.switch(layout, number)
-    slots.point(layout, number)
-    slots.tell_nginx(layout, number)
+    slots.lead(layout, number)
 
 
 def finish(layout: Layout, circus: supervisor.Supervisor, before: int | None, number: int) -> None:
