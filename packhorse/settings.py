@@ -15,7 +15,7 @@ from packhorse.errors import PackhorseError
 class Settings(pydantic.BaseModel):
     """A table of a configuration file: frozen, typed, without unknown keys."""
 
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = pydantic.ConfigDict(defer_build=True, extra="forbid", frozen=True, strict=True)
 
 
 T = TypeVar("T", bound=Settings)

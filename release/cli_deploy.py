@@ -37,12 +37,12 @@ def deploy(
     The newest version of the project is deployed when none is named. On several hosts the first one goes
     first, then a batch at a time. When one does not become healthy, all go back to what they ran before.
     """
-    from release import config
-    from release import deploy as deploys
-    from release import index as indexes
-
     chosen = cli_target.choose(project, target, index)
     with chosen.agents() as agents:
+        from release import config
+        from release import deploy as deploys
+        from release import index as indexes
+
         where = config.index_url(chosen.settings, chosen.home)
         wanted = deploys.parse(version or config.project_name(project))
         found = deploys.artifact(indexes.files(where, wanted.project, indexes.get), wanted, where)
@@ -73,9 +73,9 @@ def rollback(
 
     By default that is the last good one before the current. The hosts have it: no index is needed.
     """
+    chosen = cli_target.choose(project, target)
     from release import deploy as deploys
 
-    chosen = cli_target.choose(project, target)
     how = deploys.How(plan=plan, wait=wait, retry_release=retry_release)
     request = deploys.request(
         "rollback",

@@ -81,7 +81,7 @@ def _version(filename: str) -> Version | None:
 def places(name: str, target: targets.Target, app: str, home: Path) -> dict[str, transport.Place]:
     """Where the agents of target `name` run, in the order of its hosts."""
     if not target.hosts:
-        return {name: transport.Local(str(home / "apps" / app / "agent"), name)}
+        return {name: transport.Local.below(home, name)}
     user = target.user or app
     return {host: ssh.Ssh(host, user, app) for host in target.hosts}
 

@@ -9,6 +9,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -50,6 +51,11 @@ class Local:
 
     folder: str
     name: str = "local"
+
+    @classmethod
+    def below(cls, home: Path, name: str) -> Self:
+        """Below PACKHORSE_HOME, for the applications of all targets that name no hosts."""
+        return cls(str(home / "agent"), name)
 
     def command(self) -> list[str]:
         return agent.command(sys.executable, self.folder)

@@ -141,3 +141,4 @@ COMMANDS: dict[str, Callable[[Layout, dict[str, Any], Session], dict[str, Any]]]
 
 if __name__ == "__main__":
     main()
+    os._exit(0)  # all is said and synced; to take the interpreter apart would take as long as a probe

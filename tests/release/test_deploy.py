@@ -104,9 +104,9 @@ def test_hosts_are_asked_as_the_application_s_user() -> None:
 
 
 def test_a_target_without_hosts_is_this_machine() -> None:
-    """The same agent, kept beside the releases."""
+    """The same agent, kept for all applications."""
     places = deploy.places("local", targets.Target(), "shop", Path("/h"))
-    assert places == {"local": Local("/h/apps/shop/agent", "local")}
+    assert places == {"local": Local("/h/agent", "local")}
 
 
 def test_the_release_phase_runs_on_the_first_host_only() -> None:
