@@ -91,7 +91,7 @@ def _root_password(wishes: Wishes, folder: Folder) -> str:
                 folder, f"The mirror has data, but {folder.credentials} has no password of root."
             )
         return password
-    password = password or secrets.token_urlsafe(24)
+    password = password or secrets.token_hex(24)
     state.write_credentials(folder, Credentials(kept.url, {**kept.users, "root": password}))
     return password
 
@@ -131,7 +131,7 @@ def match(
     before = state.read_credentials(folder)
     kept = before.users if before else {}
     missing = [name for name in config.users if name not in users and name not in kept]
-    made = {name: secrets.token_urlsafe(24) for name in [*missing, *wishes.new_passwords]}
+    made = {name: secrets.token_hex(24) for name in [*missing, *wishes.new_passwords]}
     known = {**kept, **given.users, **made}
     if Credentials(given.url, known) != before:
         state.write_credentials(folder, Credentials(given.url, known))
