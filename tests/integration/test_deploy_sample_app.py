@@ -64,6 +64,6 @@ def test_the_sample_application_is_upgraded_without_a_failed_request(shop: Shop)
         said = shop.release("deploy", "local")
         assert '"0.12.0"' in shop.get("/version")[1]
     assert load.failed == 0
-    assert "which is built here" in said
+    assert "built here is sample_app" in said
     assert "main h1" in shop.get("/static/style.css")[1]
     assert "ready: version 0.12.0, release 2" in shop.release("logs", "local", "-n", "10000")
