@@ -1,5 +1,6 @@
 """The circusd of one application: its start, and commands over its control socket."""
 
+import contextlib
 import errno
 import json
 import os
@@ -11,6 +12,7 @@ import time
 from typing import Any
 
 from packhorse.errors import PackhorseError
+from release.host import processes
 from release.host.layout import Layout
 from release.host.supervisor import FRONT, Bind, bind_of, tail
 
@@ -110,12 +112,10 @@ class Circus:
         self._call("quit", DRAIN_TIMEOUT, waiting=True)
         import psutil
 
-        try:  # the listener closes after the answer: the next circusd could not bind
-            psutil.Process(pid).wait(ANSWER_TIMEOUT)
-        except psutil.NoSuchProcess:
-            return
-        except psutil.TimeoutExpired:
-            psutil.Process(pid).kill()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            # The listener closes after the answer: the next circusd could not bind.
+            for process in processes.wait([psutil.Process(pid)], ANSWER_TIMEOUT):
+                process.kill()
 
     def _call(
         self, command: str, timeout: float, *, check: bool = True, **properties: object

@@ -3,10 +3,17 @@
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from release.host.layout import Layout
+
+if TYPE_CHECKING:
+    import psutil
+
+POLL = 0.02
 
 MARK = "PACKHORSE_FOLDER"
 """Variable that holds the folder of the release which a process belongs to."""
@@ -64,6 +71,27 @@ def end(pids: Collection[int], grace: float) -> None:
     for process in alive:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.send_signal(signal.SIGTERM if grace else signal.SIGKILL)
-    _, alive = psutil.wait_procs(alive, timeout=grace or 5)
-    if alive and grace:
-        end([process.pid for process in alive], 0)
+    left = wait(alive, grace or 5)
+    if left and grace:
+        end([process.pid for process in left], 0)
+
+
+def wait(processes: "Collection[psutil.Process]", timeout: float) -> "list[psutil.Process]":
+    """Those of `processes` that still run after `timeout` seconds.
+
+    One that has ended does not, also when nobody has asked for its status yet: in a container, the first
+    process often does that late or never.
+    """
+    deadline = time.monotonic() + timeout
+    while (alive := [process for process in processes if _runs(process)]) and time.monotonic() < deadline:
+        time.sleep(POLL)
+    return alive
+
+
+def _runs(process: "psutil.Process") -> bool:
+    import psutil
+
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -1,6 +1,7 @@
 """The promises of release.host.processes."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -46,4 +47,17 @@ def test_a_process_that_ignores_the_request_to_end_is_killed(tmp_path: Path) -> 
         started = time.monotonic()
         processes.end([child.pid, 2**22 + 1], 0.3)
         assert time.monotonic() - started < 5
-        assert not psutil.pid_exists(child.pid)
+        assert child.wait(1) == -signal.SIGKILL
+
+
+def test_a_process_whose_parent_does_not_care_has_ended_all_the_same() -> None:
+    """The first process of a container may never ask how its children ended: they stay, as zombies."""
+    careless = ["sh", "-c", "sleep 60 & echo $!; exec sleep 60"]
+    with subprocess.Popen(careless, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout
+        child = psutil.Process(int(parent.stdout.readline()))
+        started = time.monotonic()
+        processes.end([child.pid], 10)
+        assert time.monotonic() - started < 5
+        assert child.status() == psutil.STATUS_ZOMBIE
+        parent.kill()
