@@ -1,4 +1,4 @@
-"""A client that sends requests without pause and counts what went wrong."""
+"""A client that sends requests at a steady pace and counts what went wrong."""
 
 import http.client
 import threading
@@ -8,18 +8,30 @@ from typing import Self
 
 
 class Load:
-    """Ask `http://127.0.0.1:port/path` again and again, a new connection each time, while the block runs.
+    """Ask `http://address:port/path` as `host`, a new connection each time, while the block runs.
 
-    A request fails when it is refused, broken, not answered within 30 s, or answered with another
-    status than 200. `slowest` is in seconds.
+    One at a time, `rate` a second: after a slow one it catches up. A request fails when it is refused,
+    broken, not answered within 30 s, or answered with another status than 200. `slowest` is in seconds.
     """
 
-    def __init__(self, port: int, path: str = "/") -> None:
+    def __init__(
+        self,
+        port: int,
+        path: str = "/",
+        *,
+        address: str = "127.0.0.1",
+        host: str = "localhost",
+        rate: float = 220,
+    ) -> None:
         self.port = port
         self.path = path
+        self.address = address
+        self.host = host
+        self.rate = rate
         self.sent = 0
         self.failed = 0
         self.slowest = 0.0
+        self.seconds = 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
@@ -34,17 +46,21 @@ class Load:
         self._thread.join()
 
     def _run(self) -> None:
+        began = time.monotonic()
         while not self._stop.is_set():
             started = time.monotonic()
             self.failed += not self._answered()
             self.slowest = max(self.slowest, time.monotonic() - started)
             self.sent += 1
-            time.sleep(0.005)  # the client must not take the processor from what it watches
+            self.seconds = time.monotonic() - began
+            time.sleep(
+                max(0.001, self.sent / self.rate - self.seconds)
+            )  # a loop without a pause starves others
 
     def _answered(self) -> bool:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection(self.address, self.port, timeout=30)
         try:
-            connection.request("GET", self.path)
+            connection.request("GET", self.path, headers={"Host": self.host})
             response = connection.getresponse()
             response.read()
         except (OSError, http.client.HTTPException):

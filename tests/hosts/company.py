@@ -1,18 +1,24 @@
 """A company's bare servers, one for the mirror and some for an application, and the project for them."""
 
+import http.client
+import re
 import shutil
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from mirror import state
 from tests.hosts.host import Host
 from tests.hosts.network import Network, network
+from tests.integration.dists import Dist
 from tests.integration.helpers import BIN, Mirror, run_command, running_mirror
 
 HERE = Path(__file__).parents[2]
 APP = "shop"
+DOMAIN = "shop.example.com"
 
 
 @dataclass(frozen=True)
@@ -41,20 +47,62 @@ class Company:
             f'app = "{APP}"\nindex = "{self.index}"\n'
             f'[mirror]\nhosts = ["{self.pypi.name}"]\nuser = "root"\nindex_url = "{index_url}"\n'
             f"[targets.production]\nhosts = {[host.name for host in self.apps]}\n"
-            f'domains = ["shop.example.com"]\n{production}\n'
+            f'domains = ["{DOMAIN}"]\n{production}\n'
             f'[targets.production.provision]\nuser = "root"\n'
             f'authorized_keys = ["{self.net.public_key.strip()}"]\n{provision}\n'
+            "[health]\ntimeout = 8.0\n"  # a broken release is broken within that, too
         )
         upstream = self.outside.index_url("root/pypi")
         (self.project / "mirror.toml").write_text(f'[upstream]\nurl = "{upstream}"\n')
 
     def release(
-        self, *arguments: str, status: int = 0, timeout: float = 900
+        self, *arguments: str, status: int = 0, timeout: float = 900, **more: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run `release` in the project."""
-        environment = self.net.environment(self.outside.home)
+        """Run `release` in the project; `more` adds to the environment."""
+        environment = self.net.environment(self.outside.home, **more)
         command = [str(BIN / "release"), "-C", str(self.project), *arguments]
         return run_command(*command, env=environment, status=status, timeout=timeout)
+
+    def provision(self, *options: str) -> dict[str, int]:
+        """Provision the mirror and the target at the same time; how much was changed on every host."""
+        with ThreadPoolExecutor() as pool:
+            runs = [
+                pool.submit(self.release, "provision", name, *options) for name in ("mirror", "production")
+            ]
+            return {host: number for run in runs for host, number in _recap(run.result().stdout).items()}
+
+    def upload(self, artifacts: Iterable[Dist]) -> None:
+        """To the mirror that was provisioned, with `release upload`."""
+        kept = state.read_credentials(state.Folder(self.pypi.files / "var/lib/packhorse-mirror"))
+        assert kept
+        paths = [self.project / artifact.filename for artifact in artifacts]
+        for path, artifact in zip(paths, artifacts, strict=True):
+            path.write_bytes(artifact.content)
+        self.release("upload", *map(str, paths), TWINE_PASSWORD=kept.users["company"])
+
+
+def get(host: Host, path: str = "/", name: str = DOMAIN) -> tuple[int, str]:
+    """What nginx on `host` answers."""
+    with closing(http.client.HTTPConnection(host.address, timeout=10)) as connection:
+        connection.request("GET", path, headers={"Host": name})
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+
+
+def changed(host: Host) -> set[Path]:
+    """What was written on `host` since it was made, without what logins and boots write."""
+    upper = host.folder / "upper"
+    own = {"tmp", "run", "root", "var/log", "var/lib/systemd", "var/cache", "var/tmp"}
+    found = {
+        path.relative_to(upper) for path in upper.rglob("*") if path.suffix != ".pyc" and not path.is_dir()
+    }
+    return {path for path in found if not any(path.is_relative_to(name) for name in own)}
+
+
+def _recap(said: str) -> dict[str, int]:
+    """Ansible's last words: how much it changed on every host."""
+    lines = re.findall(r"^(\S+) +: ok=\d+ +changed=(\d+) ", said, re.MULTILINE)
+    return {host: int(number) for host, number in lines}
 
 
 @contextmanager

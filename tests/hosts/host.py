@@ -114,11 +114,15 @@ class Host:
         groups.kill(self._unit)
         self.process.wait()
 
-    def reboot(self) -> None:
-        """Shut it down as an administrator does, and boot it."""
+    def shut_down(self) -> None:
+        """Switch it off as an administrator does."""
         self.ssh("systemctl", "poweroff", status=None)
         self.process.wait(120)
         self.power_cut()  # nothing is left to die: its control groups go
+
+    def reboot(self) -> None:
+        """Shut it down, and boot it."""
+        self.shut_down()
         self.boot()
 
     def ssh(

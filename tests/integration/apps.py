@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from release.host import artifact
 from tests.integration.dists import Dist, archive, wheel
 
-# A server that takes its two listeners as sd_listen_fds(3) says, and finishes what it works on after SIGTERM.
+# A server that takes its listeners as sd_listen_fds(3) says, or a port, and finishes what it works on after
+# SIGTERM.
 SERVER = """\
 import json, os, signal, socket, subprocess, sys, threading, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -35,14 +36,18 @@ class Handler(BaseHTTPRequestHandler):
         pass
 class Server(ThreadingHTTPServer):
     daemon_threads = False
-    def __init__(self, number):
-        inherited = socket.socket(fileno=number)
+    def __init__(self, listener):
         super().__init__(("", 0), Handler, bind_and_activate=False)
         self.socket.close()
-        self.socket, self.probes = inherited, 0
+        self.socket, self.probes = listener, 0
     def get_request(self):
         connection, _ = self.socket.accept()
         return connection, ("client", 0)
+def listeners():
+    if "PORT" in os.environ:
+        return [socket.create_server(("127.0.0.1", int(os.environ["PORT"])))]
+    assert os.environ["LISTEN_PID"] == str(os.getpid())
+    return [socket.socket(fileno=3 + n) for n in range(int(os.environ["LISTEN_FDS"]))]
 def main():
     print(f"hello from {{VERSION}}, pid {{os.getpid()}}, files {{sorted(os.listdir('/dev/fd'))}}")
     print("and this on stderr", file=sys.stderr)
@@ -57,8 +62,7 @@ def main():
         subprocess.Popen(["sleep", "1003"], env={{}})
         subprocess.Popen(["sleep", "1003"], start_new_session=True)
     time.sleep(4 if FAULT == "slow" else 0)
-    assert os.environ["LISTEN_PID"] == str(os.getpid())
-    servers = [Server(3 + n) for n in range(int(os.environ["LISTEN_FDS"]))]
+    servers = [Server(listener) for listener in listeners()]
     threads = [threading.Thread(target=s.serve_forever, args=(0.01,)) for s in servers]
     stops = signal.SIGUSR1 if FAULT == "stubborn" else signal.SIGTERM
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -102,6 +102,7 @@ def archive(members: Mapping[str, bytes]) -> bytes:
 
 def _metadata(name: str, version: str, requires: Sequence[str], requires_python: str) -> bytes:
     lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
+    lines += ["Description-Content-Type: text/plain"]  # `twine check --strict` wants one
     lines += [f"Requires-Python: {requires_python}"] if requires_python else []
     lines += [f"Requires-Dist: {requirement}" for requirement in requires]
     return "\n".join([*lines, "", "Made for a test.", ""]).encode()
