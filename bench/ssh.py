@@ -6,7 +6,6 @@ import statistics
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 
 from bench import stage
 from bench.rows import Row
@@ -60,8 +59,7 @@ def run() -> Iterator[Row]:
         print("ssh: left out: test hosts need root", file=sys.stderr)
         return
     names = [f"web{number}" for number in range(1, HOSTS + 1)]
-    with hosts.network() as net, running_mirror(f'host = "{net.address}"\n') as started:
-        here = replace(started, url=started.url.replace("127.0.0.1", net.address))
+    with hosts.network() as net, running_mirror(host=net.address) as here:
         for version in VERSIONS:
             stage.publish(here, version)
         fleet = net.hosts(*names)

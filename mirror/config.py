@@ -8,7 +8,7 @@ from typing import Annotated, Self
 
 import pydantic
 
-from packhorse import settings
+from packhorse import settings, toml
 from packhorse.errors import PackhorseError
 from packhorse.settings import Settings
 
@@ -117,7 +117,7 @@ def load(path: Path, given: Mapping[str, object] | None = None) -> MirrorConfig:
 
     Raises PackhorseError naming every wrong key.
     """
-    config = settings.parse(MirrorConfig, {**settings.read_toml(path), **(given or {})}, str(path))
+    config = settings.parse(MirrorConfig, {**toml.read(path), **(given or {})}, str(path))
     problems = list(_contradictions(config))
     if problems:
         raise PackhorseError(

@@ -1,9 +1,7 @@
-"""A TOML file in, one frozen object out; a mistake is named by its full path and the nearest known key."""
+"""Tables in, one frozen object out; a mistake is named by its full path and the nearest known key."""
 
 import difflib
-import tomllib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
 import pydantic
@@ -19,18 +17,6 @@ class Settings(pydantic.BaseModel):
 
 
 T = TypeVar("T", bound=Settings)
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """The content of `path`, {} when there is no such file. Raises PackhorseError for bad TOML."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise PackhorseError(f"{path}: {error}", "Correct the file: it is not valid TOML.") from error
-    except OSError as error:
-        raise PackhorseError(f"{path}: {error.strerror}", "Name a file that you may read.") from error
 
 
 def parse(model: type[T], data: Mapping[str, Any], where: str) -> T:

@@ -39,12 +39,12 @@ def deploy(
     """
     chosen = cli_target.choose(project, target, index)
     with chosen.agents() as agents:
-        from release import config
+        from release import config, written
         from release import deploy as deploys
         from release import index as indexes
 
         where = config.index_url(chosen.settings, chosen.home)
-        wanted = deploys.parse(version or config.project_name(project))
+        wanted = deploys.parse(version or written.project_name(project))
         found = deploys.artifact(indexes.files(where, wanted.project, indexes.get), wanted, where)
         how = deploys.How(plan=plan, wait=wait, retry_release=retry_release)
         settings = chosen.settings

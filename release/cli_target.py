@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from release.fleet import Outcome
     from release.progress import Show
     from release.targets import Target
-    from release.transport import Process
+    from release.transport import Place, Process
     from release.turns import Host
 
 
@@ -43,20 +43,20 @@ class Chosen:
     target: "Target"
     home: Path
     began: float
-    early: "Process | None"  # the agent of this machine, started before anything else
+    early: "Mapping[Place, Process]"  # agents started before anything else, closed by `stack`
+    stack: contextlib.ExitStack
 
     @contextlib.contextmanager
     def agents(self) -> Iterator[dict[str, "Process"]]:
         """Host -> an agent there, which gets ready while we find out what to ask."""
-        from release import deploy, transport
+        from release import places, transport
 
-        with contextlib.ExitStack() as stack:
-            early = stack.enter_context(self.early) if self.early else None
-            if early and not self.target.hosts:
-                yield {self.name: early}
-                return
-            places = deploy.places(self.name, self.target, self.settings.app, self.home)
-            yield {name: stack.enter_context(transport.Process(place)) for name, place in places.items()}
+        wanted = places.places(self.name, self.target.hosts, self.target.user, self.settings.app, self.home)
+        with self.stack as stack:
+            yield {
+                name: self.early.get(place) or stack.enter_context(transport.Process(place))
+                for name, place in wanted.items()
+            }
 
     @property
     def seconds(self) -> float:
@@ -80,20 +80,17 @@ class Chosen:
 
 def choose(project: Path, name: str, index: str | None = None) -> Chosen:
     """The target `name` of the project. Raises PackhorseError when there is none."""
-    from release import transport
+    from release import places, transport
 
     began, home = time.monotonic(), files.home()
-    # To read the settings takes as long as the agent's start, a fifth of a second: both at the same time.
-    early = transport.Process(transport.Local.below(home, name)) if name == "local" else None
-    try:
+    with contextlib.ExitStack() as stack:
+        # To check the settings takes as long as an agent's start, a fifth of a second: both at the same time.
+        expected = places.expected(project, name, home)
+        early = {place: stack.enter_context(transport.Process(place)) for place in expected}
         from release import config
 
         settings = config.load(project, index=index)
-        return Chosen(name, settings, settings.target(name), home, began, early)
-    except BaseException:
-        if early:
-            early.__exit__(None, None, None)
-        raise
+        return Chosen(name, settings, settings.target(name), home, began, early, stack.pop_all())
 
 
 def ask(chosen: Chosen, command: str, show: "Show | None" = None, **more: object) -> "Outcome":

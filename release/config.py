@@ -6,11 +6,11 @@ import re
 from pathlib import Path
 from typing import Annotated, Any
 
-from packaging.utils import canonicalize_name
 from pydantic import AfterValidator, Field, StringConstraints
 
 from packhorse import settings
 from packhorse.errors import PackhorseError
+from release import written
 from release.servers import MirrorServers
 from release.targets import Positive, Target
 
@@ -73,29 +73,10 @@ class ReleaseConfig(settings.Settings):
 
 def load(project: Path, *, index: str | None = None) -> ReleaseConfig:
     """What the project in folder `project` says; `index` (the option or $RELEASE_INDEX) goes first."""
-    data, where = _written(project)
+    data, where = written.read(project)
     if index:
         data = {**data, "index": index}
-    return settings.parse(ReleaseConfig, {"app": project_name(project), **data}, where)
-
-
-def _written(project: Path) -> tuple[dict[str, Any], str]:
-    own, pyproject = project / "release.toml", project / "pyproject.toml"
-    table = settings.read_toml(pyproject).get("tool", {}).get("release")
-    if table is None:
-        return settings.read_toml(own), str(own)
-    if own.exists():
-        raise PackhorseError(
-            f"{own} and [tool.release] in {pyproject} both configure this project.",
-            "Keep one of the two.",
-        )
-    return table, f"{pyproject}: tool.release"
-
-
-def project_name(project: Path) -> str:
-    """The project's own name, normalised; a folder without one lends its own (deploy needs no sources)."""
-    table = settings.read_toml(project / "pyproject.toml").get("project", {})
-    return str(canonicalize_name(str(table.get("name") or project.resolve().name)))
+    return settings.parse(ReleaseConfig, data, where)
 
 
 def index_url(config: ReleaseConfig, home: Path) -> str:

@@ -18,7 +18,7 @@ from packaging.utils import (
 from packaging.version import InvalidVersion, Version
 
 from packhorse.errors import PackhorseError
-from release import config, fleet, index, ssh, targets, transport, turns
+from release import config, fleet, index, ssh, targets, turns
 
 PROTOCOL = 2
 
@@ -76,14 +76,6 @@ def _version(filename: str) -> Version | None:
         return parse_sdist_filename(filename)[1]
     except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion):
         return None
-
-
-def places(name: str, target: targets.Target, app: str, home: Path) -> dict[str, transport.Place]:
-    """Where the agents of target `name` run, in the order of its hosts."""
-    if not target.hosts:
-        return {name: transport.Local.below(home, name)}
-    user = target.user or app
-    return {host: ssh.Ssh(host, user, app) for host in target.hosts}
 
 
 def request(command: str, app: str, target: targets.Target, home: Path, **more: object) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from packhorse import settings
+from packhorse import toml
 from packhorse.errors import PackhorseError
 from packhorse.process import Finished, Runner
 from release.host import lockfile
@@ -50,7 +50,7 @@ def pyproject(folder: Path) -> dict[str, Any]:
             f"{folder}: there is no pyproject.toml.",
             "Run this in a project's folder, or name it: release -C DIR",
         )
-    return settings.read_toml(path)
+    return toml.read(path)
 
 
 def wanted(folder: Path, world: World) -> Wanted:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from packhorse import settings
+from release import written
 
 UNIX_SOCKET = "unix"
 _BIND = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[^\s:\[\]/]+):(?P<port>[0-9]{1,5})")
@@ -36,8 +37,7 @@ def _once(names: list[str]) -> list[str]:
 VariableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 ProcessName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,30}$")]  # as in a Procfile
 Positive = Annotated[float, Field(gt=0)]
-# A destination of ssh: a name of DNS or of ~/.ssh/config, or an address. Never an option, never with a user.
-HostName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_:][A-Za-z0-9_.:%-]*$", max_length=253)]
+HostName = Annotated[str, StringConstraints(pattern=written.HOST_NAME, max_length=253)]
 Domain = Annotated[str, StringConstraints(pattern=r"^(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", max_length=253)]
 UserName = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_-]*$", max_length=32)]  # useradd(8)
 AbsolutePath = Annotated[str, StringConstraints(pattern=r"^/[\w@%+=:,./~-]+$")]  # nginx reads it unquoted

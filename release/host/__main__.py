@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import importlib
 import json
 import os
 import sys
@@ -23,8 +22,6 @@ def main() -> None:
         reconcile.boot(Layout(sys.argv[2], SERVER_ROOT, SERVER_RUN))
         return
     inbox = Inbox(0)
-    for costly in ("psutil", "zmq"):  # free here: whoever started us is still finding out what to ask
-        importlib.import_module(costly)
     data = inbox.request()
     if data is None:
         return

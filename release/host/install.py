@@ -8,14 +8,18 @@ import shutil
 import socket
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from packhorse import files
 from packhorse.errors import PackhorseError
-from release.host import artifact, bytecode, cache, installer, journal, launch, lockfile, state
+from release.host import bytecode, cache, installer, journal, launch, state
 from release.host.cache import File
 from release.host.layout import Layout
 from release.host.request import Deploy
 from release.host.session import Session
+
+if TYPE_CHECKING:
+    from release.host import artifact
 
 
 def candidate(offered: Sequence[File]) -> File:
@@ -82,8 +86,10 @@ def install(layout: Layout, number: int, wanted: Deploy, file: File, session: Se
 
 def _fetch(
     layout: Layout, wanted: Deploy, file: File, session: Session
-) -> tuple[artifact.Contents, list[File]]:
+) -> "tuple[artifact.Contents, list[File]]":
     """What the artifact says, and every file that it needs here, itself the last: all are on this host."""
+    from release.host import artifact, lockfile  # and packaging.pylock: 60 ms that no other command spends
+
     cache.fetch(layout, [file], wanted.index_url, session)
     contents = artifact.read(cache.path(layout, file))
     _check_python(contents, file)
@@ -93,7 +99,7 @@ def _fetch(
     return contents, needed
 
 
-def _check_python(contents: artifact.Contents, file: File) -> None:
+def _check_python(contents: "artifact.Contents", file: File) -> None:
     from packaging.specifiers import SpecifierSet
 
     required, present = contents.manifest.requires_python, platform.python_version()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from packhorse import files
 from packhorse.errors import PackhorseError
-from release.host import front, health, state, supervisor
+from release.host import health, state, supervisor
 from release.host.layout import Layout
 
 # A helper of provisioning's, run as root, which lets nginx ask at a port, or at the socket again.
@@ -52,14 +52,21 @@ def point(layout: Layout, number: int | None) -> None:
     if number is None:
         layout.web.unlink(missing_ok=True)
         return
-    where = private(layout, number)
-    target = where.name if isinstance(where, Path) else f"{front.PORT}{where[1]}"
+    target = _target(private(layout, number))
     if not layout.web.is_symlink() or str(layout.web.readlink()) != target:
         scratch = layout.web.with_name(".web.sock")
         scratch.unlink(missing_ok=True)
         scratch.symlink_to(target)
         scratch.replace(layout.web)
         files.sync_folder(layout.sockets)
+
+
+def _target(where: health.Address) -> str:
+    if isinstance(where, Path):
+        return where.name
+    from release.host import front  # and asyncio with it: only what listens on a port needs it
+
+    return f"{front.PORT}{where[1]}"
 
 
 def tell_nginx(layout: Layout, number: int) -> None:

@@ -1,6 +1,5 @@
 """packhorse.settings: mistakes in a configuration file are named by path and nearest key."""
 
-from pathlib import Path
 from typing import Annotated
 
 import pydantic
@@ -81,30 +80,3 @@ def test_the_result_cannot_be_changed() -> None:
     example = settings.parse(Example, {"name": "x"}, "release.toml")
     with pytest.raises(pydantic.ValidationError, match="frozen"):
         example.name = "y"
-
-
-def test_a_file_that_does_not_exist_is_empty(tmp_path: Path) -> None:
-    """Everything has a default."""
-    assert settings.read_toml(tmp_path / "mirror.toml") == {}
-
-
-def test_bad_toml_names_the_file_and_the_line(tmp_path: Path) -> None:
-    """The user has to find the place."""
-    path = tmp_path / "mirror.toml"
-    path.write_text('host = "a"\nport =\n')
-    with pytest.raises(PackhorseError, match=rf"{path}: .*line 2"):
-        settings.read_toml(path)
-
-
-def test_a_file_that_is_not_text_is_named(tmp_path: Path) -> None:
-    """A UnicodeDecodeError is not an answer."""
-    path = tmp_path / "mirror.toml"
-    path.write_bytes(b'host = "\xff"')
-    with pytest.raises(PackhorseError, match=str(path)):
-        settings.read_toml(path)
-
-
-def test_a_folder_in_place_of_the_file_is_named(tmp_path: Path) -> None:
-    """An OSError is not an answer either."""
-    with pytest.raises(PackhorseError, match=f"{tmp_path}: Is a directory"):
-        settings.read_toml(tmp_path)

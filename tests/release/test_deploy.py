@@ -11,8 +11,6 @@ from release import config, deploy, targets
 from release.deploy import Wanted
 from release.host import request as host_request
 from release.index import File
-from release.ssh import Ssh
-from release.transport import Local
 
 INDEX = "https://pypi.example.com/company/dev"
 
@@ -91,22 +89,11 @@ def test_another_protocol_is_refused() -> None:
         host_request.layout({**deploy.request("stop", "shop", targets.Target(), Path("/h")), "protocol": 99})
 
 
-def test_hosts_are_asked_as_the_application_s_user() -> None:
-    """Its name, unless the target has another; where they keep it is the same everywhere."""
-    target = targets.Target(hosts=["web2", "web1"])
-    places = deploy.places("production", target, "shop", Path("/h"))
-    assert places == {"web2": Ssh("web2", "shop", "shop"), "web1": Ssh("web1", "shop", "shop")}
-    assert list(places) == ["web2", "web1"]
-    other = deploy.places("production", targets.Target(hosts=["web1"], user="www"), "shop", Path("/h"))
-    assert other == {"web1": Ssh("web1", "www", "shop")}
-    layout = host_request.layout(deploy.request("stop", "shop", target, Path("/h")))
+def test_hosts_keep_applications_at_one_place() -> None:
+    """Provisioning makes it; nobody configures it."""
+    request = deploy.request("stop", "shop", targets.Target(hosts=["web1"]), Path("/h"))
+    layout = host_request.layout(request)
     assert (layout.folder, layout.sockets) == (Path("/srv/apps/shop"), Path("/run/shop"))
-
-
-def test_a_target_without_hosts_is_this_machine() -> None:
-    """The same agent, kept for all applications."""
-    places = deploy.places("local", targets.Target(), "shop", Path("/h"))
-    assert places == {"local": Local("/h/agent", "local")}
 
 
 def test_the_release_phase_runs_on_the_first_host_only() -> None:

@@ -1,0 +1,19 @@
+"""A TOML file in, its tables out; settings.py says what they may hold."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from packhorse.errors import PackhorseError
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The content of `path`, {} when there is no such file. Raises PackhorseError for bad TOML."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise PackhorseError(f"{path}: {error}", "Correct the file: it is not valid TOML.") from error
+    except OSError as error:
+        raise PackhorseError(f"{path}: {error.strerror}", "Name a file that you may read.") from error
