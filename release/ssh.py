@@ -21,7 +21,8 @@ OPTIONS = {
     "ClearAllForwardings": "yes",  # two sessions cannot listen on one port
     "ForwardAgent": "no",
     "ForwardX11": "no",
-    "ControlMaster": "no",  # use one that is there, but leave none behind
+    "ControlMaster": "auto",  # only who sets ControlPath has any: then the next command finds it open, and
+    "ControlPersist": "60",  # it is a process of its own, so that ours ends although others use it, too
     "RemoteCommand": "none",
     "RequestTTY": "no",
     "LogLevel": "ERROR",  # the reasons of failures, not the banners

@@ -1,7 +1,6 @@
 """The release before in, its compiled files beside the new sources out: half of a start is compiling."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -13,20 +12,22 @@ def share(before: Path, venv: Path) -> int:
     which is in it, is corrected by the import system.
     """
     shared = 0
-    for source, compiled in _compiled(before):
-        new, place = venv / source.relative_to(before), venv / compiled.relative_to(before)
-        if new.exists() and source.samefile(new):
-            place.parent.mkdir(exist_ok=True)
-            if not place.exists():
-                os.link(compiled, place)
-                shared += 1
+    for folder, _, names in os.walk(before / "lib"):
+        old = Path(folder)
+        if old.name == "__pycache__":
+            new = venv / old.relative_to(before)
+            shared += sum(_link(old, new, name) for name in names)
     return shared
 
 
-def _compiled(venv: Path) -> Iterator[tuple[Path, Path]]:
-    """Source and compiled file; a source compiled by two Pythons comes twice."""
-    for folder in venv.glob("lib/*/site-packages/**/__pycache__"):
-        for compiled in folder.glob("*.pyc"):
-            source = folder.parent / f"{compiled.name.partition('.')[0]}.py"
-            if source.exists():
-                yield source, compiled
+def _link(old: Path, new: Path, name: str) -> bool:
+    """Link the compiled file `name` of folder `old` into `new`, if both belong to the same source."""
+    source = f"{name.partition('.')[0]}.py"
+    try:
+        if not (old.parent / source).samefile(new.parent / source):
+            return False
+        new.mkdir(exist_ok=True)
+        os.link(old / name, new / name)
+    except (FileNotFoundError, FileExistsError):
+        return False
+    return True

@@ -52,7 +52,7 @@ def _check_space(layout: Layout, size: int, count: int) -> None:
 def _size(folder: Path) -> tuple[int, int]:
     """The bytes and the number of files of a release, as if none of them were shared with others."""
     size = count = 0
-    for path, folders, names in os.walk(folder):
+    for _, folders, names, here in os.fwalk(folder):
         count += len(folders) + len(names)
-        size += sum(Path(path, name).lstat().st_blocks for name in names) * 512
+        size += sum(os.stat(name, dir_fd=here, follow_symlinks=False).st_blocks for name in names) * 512
     return size, count

@@ -57,6 +57,7 @@ def prepare(host: Host, app: str = NAME) -> None:
             target = site / file
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(file.locate(), target)
+    host.ssh("python3", "-m", "compileall", "-q", "/opt/packhorse/toolbox")  # as pip does
     host.add_user(app)
     place = layout(app)
     (host.files / f"etc/tmpfiles.d/{app}.conf").write_text(f"d {place.sockets} 0700 {app} {app}\n")

@@ -12,7 +12,7 @@ from release import ssh
 from tests import hosts
 from tests.integration import servers
 from tests.integration.apps import NAME, app_wheel
-from tests.integration.helpers import wait_until
+from tests.integration.helpers import BIN, run_command, wait_until
 from tests.integration.servers import LAYOUT, Servers
 
 pytestmark = hosts.MARKS
@@ -254,6 +254,26 @@ def test_versions_that_differ_are_not_rolled_back_to(fleet: Servers) -> None:
     failed = fleet.release("rollback", "production", str(number), status=1).stderr
     assert "Error: The hosts would run" in failed or "Error: web2:" in failed
     assert fleet.versions() == ["0.1.0"] * 3
+
+
+def test_a_connection_is_kept_open_where_the_user_shares_connections(fleet: Servers) -> None:
+    """The next command is there 0.2 s earlier; and no command waits for the end of what it shares."""
+    config = fleet.home / "ssh_config"
+    config.write_text(f"ControlPath {fleet.home}/%n.mux\n{fleet.net.ssh_config.read_text()}")
+    environment = {**fleet.environment, ssh.CONFIG: str(config)}
+
+    def control(command: str) -> str:
+        return run_command("ssh", "-F", config, "-O", command, NAME + "@web1", env=environment).stderr
+
+    try:
+        run_command(BIN / "release", "status", "production", env=environment, cwd=fleet.project, timeout=20)
+        first = control("check")
+        assert "Master running" in first
+        run_command(BIN / "release", "status", "production", env=environment, cwd=fleet.project, timeout=20)
+        assert control("check") == first
+    finally:
+        for name in ("web1", "web2", "web3"):
+            run_command("ssh", "-F", config, "-O", "exit", f"{NAME}@{name}", env=environment, status=None)
 
 
 def test_nothing_of_ours_is_left_behind_here(fleet: Servers) -> None:
