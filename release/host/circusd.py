@@ -9,18 +9,25 @@ import struct
 import subprocess
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from packhorse.errors import PackhorseError
 from release.host import processes
 from release.host.layout import Layout
 from release.host.supervisor import FRONT, Bind, bind_of, tail
 
+if TYPE_CHECKING:
+    import psutil
+
 ANSWER_TIMEOUT = 30.0
 # circus itself ends a drain, by SIGKILL after the watcher's graceful_timeout. This is for one that hangs.
 DRAIN_TIMEOUT = 24 * 3600.0
 START_TIMEOUT = 20.0
 POLL = 0.02
+LOOK = 100
+"""After so many milliseconds without an answer, and again, we look whether circusd is still there."""
+# An orphan's own grace is unknown: its release may be gone.
+ORPHAN_GRACE = 10.0
 _COMMAND_ERROR = 5  # circus/commands/errors.py: "arbiter is already running …"
 
 
@@ -57,6 +64,7 @@ class Circus:
         if self.supervised:
             self._await_systemd()
             return
+        self._end_orphans()
         check_free(bind_of(self.layout.circus_ini.read_text()))
         with self.layout.circusd_log.open("ab") as log:
             process = subprocess.Popen(
@@ -77,6 +85,10 @@ class Circus:
                     detail=tail(self.layout.circusd_log),
                 )
             time.sleep(POLL)
+
+    def _end_orphans(self) -> None:
+        """End the children of a circusd that was killed: nobody would restart them; they hold the port."""
+        processes.end([process.pid for process in processes.find(self.layout)], ORPHAN_GRACE)
 
     def _await_systemd(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT
@@ -104,18 +116,27 @@ class Circus:
 
     def stop(self) -> None:
         pid = self.pid()
-        if pid is None:
-            return
         if self.supervised:
-            self.reload()
+            if pid:
+                self.reload()
             return
+        if pid is None:
+            self._end_orphans()
+            return
+        circusd = self._process()
         self._call("quit", DRAIN_TIMEOUT, waiting=True)
+        # The listener closes after the answer: the next circusd could not bind.
+        for process in processes.wait(circusd, ANSWER_TIMEOUT):
+            process.kill()
+
+    def _process(self) -> "list[psutil.Process]":
+        """circusd itself; none when it does not run."""
         import psutil
 
+        pid = self.pid()
         with contextlib.suppress(psutil.NoSuchProcess):
-            # The listener closes after the answer: the next circusd could not bind.
-            for process in processes.wait([psutil.Process(pid)], ANSWER_TIMEOUT):
-                process.kill()
+            return [psutil.Process(pid)] if pid else []
+        return []
 
     def _call(
         self, command: str, timeout: float, *, check: bool = True, **properties: object
@@ -138,17 +159,20 @@ class Circus:
     def _send(self, command: str, deadline: float, properties: dict[str, object]) -> dict[str, Any]:
         import zmq
 
+        circusd = self._process()
         message = {"id": "1", "command": command, "properties": properties}
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
         with context.socket(zmq.DEALER) as dealer:
             dealer.linger = 0
             dealer.connect(f"ipc://{self.layout.control}")
             dealer.send(json.dumps(message).encode())
-            if not dealer.poll(max(0, int((deadline - time.monotonic()) * 1000))):
-                raise PackhorseError(
-                    f"circusd did not answer {command} in time.",
-                    f"Look at its log: {self.layout.circusd_log}",
-                )
+            while not dealer.poll(LOOK):
+                killed = not processes.wait(circusd, 0)
+                if killed or time.monotonic() > deadline:
+                    raise PackhorseError(
+                        f"circusd {'was killed' if killed else 'hangs'}: it did not answer {command}.",
+                        f"Look at its log: {self.layout.circusd_log}",
+                    )
             answer: dict[str, Any] = json.loads(dealer.recv())
             return answer
 

@@ -1,12 +1,13 @@
 """What should run (`current`, unless stopped) against what runs: makes them equal, whatever happened."""
 
+import contextlib
 from dataclasses import replace
 
-from release.host import journal, processes, slots, state, supervisor, switching, watchers
+from release.host import journal, lock, processes, slots, state, supervisor, switching, watchers
 from release.host.layout import Layout
 
-# An orphan's own grace is unknown: its release may be gone.
-ORPHAN_GRACE = 10.0
+# For what a killed command has started of a release that is nothing yet.
+GRACE = 10.0
 INTERRUPTED = "its deploy was interrupted"
 
 
@@ -17,8 +18,6 @@ def run(layout: Layout, circus: supervisor.Supervisor) -> None:
     that were never finished are gone; no process lives on without a watcher.
     """
     state.sweep_trash(layout)
-    if not circus.running():
-        processes.end([process.pid for process in processes.find(layout)], ORPHAN_GRACE)
     _end_trials(layout, circus)
     wanted = state.wanted(layout)
     if wanted is None:
@@ -30,14 +29,18 @@ def run(layout: Layout, circus: supervisor.Supervisor) -> None:
 
 
 def boot(layout: Layout) -> None:
-    """The same as far as files go, before circusd starts with them."""
-    entries = journal.read(layout.journal)
-    current, before = state.current(layout), journal.last_good(entries)
-    if before is not None and journal.states(entries).get(current or 0) == journal.TRIAL:
-        state.switch(layout, before)
-    wanted = state.wanted(layout)
-    watchers.write(layout, watchers.of(layout, wanted))
-    slots.point(layout, wanted)
+    """The same as far as files go, before circusd starts with them.
+
+    A command that is at work has them in order: circusd was killed under it.
+    """
+    with contextlib.suppress(lock.BusyError), lock.held(layout, "boot", "systemd"):
+        entries = journal.read(layout.journal)
+        current, before = state.current(layout), journal.last_good(entries)
+        if before is not None and journal.states(entries).get(current or 0) == journal.TRIAL:
+            state.switch(layout, before)
+        wanted = state.wanted(layout)
+        watchers.write(layout, watchers.of(layout, wanted))
+        slots.point(layout, wanted)
 
 
 def _end_trials(layout: Layout, circus: supervisor.Supervisor) -> None:
@@ -64,7 +67,7 @@ def _sweep_unfinished(layout: Layout) -> None:
     unfinished = set(state.numbers(layout)) - set(journal.states(entries))
     if not unfinished:
         return
-    processes.end([p.pid for p in processes.find(layout) if p.release in unfinished], ORPHAN_GRACE)
+    processes.end([p.pid for p in processes.find(layout) if p.release in unfinished], GRACE)
     begun = {entry.release: entry for entry in entries if entry.state == journal.PHASE_BEGAN}
     for number in sorted(unfinished):
         if number in begun:

@@ -13,8 +13,8 @@ from packhorse.errors import PackhorseError
 from packhorse.process import Finished
 
 POLL = 0.05
-KILL_AT = "PACKHORSE_TEST_KILL_AT"
-"""Variable with the name of a step that ends the agent as `kill -9` would: tests try every one."""
+STOP_AT = "PACKHORSE_TEST_STOP_AT"
+"""Variable with the name of a step before which the agent stops as if by SIGSTOP: tests try every one."""
 
 
 class StoppedError(PackhorseError):
@@ -55,8 +55,9 @@ class Session:
 
     def reach(self, name: str) -> None:
         """Begin the step `name`, which is not worth a word."""
-        if os.environ.get(KILL_AT) == name:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if os.environ.get(STOP_AT) == name:
+            del os.environ[STOP_AT]  # a gate and a step may have one name
+            os.kill(os.getpid(), signal.SIGSTOP)
 
     def warn(self, text: str) -> None:
         """Say what went wrong without harm to the rest."""

@@ -30,10 +30,12 @@ def finish(layout: Layout, circus: supervisor.Supervisor, before: int | None, nu
 def back(layout: Layout, circus: supervisor.Supervisor, number: int | None) -> None:
     """Make `number` the release that runs again; it comes up beside the one that goes. None: nothing does."""
     failed = state.current(layout)
-    state.switch(layout, number)
+    if failed != number:
+        state.switch(layout, number)
     wanted = state.wanted(layout)
-    if wanted is None or wanted == failed:
+    if wanted is None:
         slots.point(layout, None)
+    if wanted is None or wanted == failed:  # nothing has to come up: nobody was switched
         watchers.apply(layout, circus, watchers.of(layout, wanted))
         return
     watchers.apply(layout, circus, watchers.of(layout, wanted) | watchers.web(layout, failed))

@@ -68,10 +68,11 @@ def apply(layout: Layout, circus: supervisor.Supervisor, wanted: Collection[Watc
     groups = [pid for name in before - names for pid in circus.pids(name)]
     if not names:
         circus.stop()
-    elif not circus.running():
-        circus.start()
-    elif before != names:
-        circus.reload()
+    else:
+        if not circus.running():
+            circus.start()
+        if set(circus.watchers()) != names:  # systemd may have started it before conf.d was as it is now
+            circus.reload()
     if before - names or not names:
         # circus misses children that left their parent, and those of a parent that it had to kill.
         processes.kill_groups(groups)

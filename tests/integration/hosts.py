@@ -9,12 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from release import config, deploy, index
-from release.host import processes
+from release.host import processes, session
 from release.host.layout import Layout
 from tests.integration.apps import NAME, app_wheel
 from tests.integration.faults import Answer
-from tests.integration.helpers import BIN, clean_environment, free_port, run_command
+from tests.integration.helpers import BIN, clean_environment, free_port, run_command, wait_until
 from tests.integration.upstream import Upstream
 
 
@@ -132,10 +134,23 @@ def get(port: int, path: str = "/") -> str:
 def last_event(agent: "subprocess.Popen[str]") -> dict[str, Any]:
     """What an agent ends with; until then somebody is there."""
     assert agent.stdout
-    with agent:
-        *_, last = agent.stdout
+    *_, last = agent.stdout
+    agent.communicate()
     answer: dict[str, Any] = json.loads(last)
     return answer
+
+
+@contextmanager
+def stopped_at(host: Host, version: str, step: str) -> "Iterator[subprocess.Popen[str]]":
+    """A deploy whose agent has stopped (SIGSTOP) where `step` begins; SIGCONT lets it go on."""
+    agent = host.agent(host.request(version), **{session.STOP_AT: step})
+    process = psutil.Process(agent.pid)
+    wait_until(f"the agent to reach {step}", lambda: process.status() == psutil.STATUS_STOPPED)
+    try:
+        yield agent
+    finally:
+        agent.kill()
+        agent.communicate()
 
 
 def until_step(agent: "subprocess.Popen[str]", name: str) -> None:

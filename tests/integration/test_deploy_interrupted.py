@@ -12,11 +12,11 @@ import psutil
 import pytest
 
 from bench.load import Load
-from release.host import journal, processes, session, state
+from release.host import journal, processes, state
 from release.host.circusd import Circus
 from tests.integration.apps import NAME, app_wheel
 from tests.integration.helpers import BIN, run_command, wait_until
-from tests.integration.hosts import Host, last_event, running_host, tell, until_gate, until_step
+from tests.integration.hosts import Host, last_event, running_host, stopped_at, until_step
 
 STEPS = [
     *("lock", "preflight", "fetch", "install", "ready", "release", "start", "probe"),
@@ -38,22 +38,14 @@ def assert_tidy(host: Host) -> None:
     assert set(state.numbers(host.layout)) <= set(journal.states(journal.read(host.layout.journal)))
 
 
-def killed_at(host: Host, version: str, step: str) -> None:
-    """A deploy that ends as by kill -9 when it begins `step`."""
-    agent = host.agent(host.request(version), **{session.KILL_AT: step})
-    assert agent.stdout
-    with agent:
-        assert '"result"' not in agent.stdout.read()
-    assert agent.returncode == -signal.SIGKILL
-
-
 @pytest.mark.parametrize("step", STEPS)
 def test_a_deploy_may_be_killed_at_every_step(host: Host, step: str) -> None:
     """kill -9, the OOM killer: no request fails, and the next command puts all in order."""
     host.served.add(NAME, app_wheel("0.3.0", procfile="web: python -m tiny\nrelease: true\n"))
     host.deploy("0.1.0")
     with Load(host.port) as load:
-        killed_at(host, "0.3.0", step)
+        with stopped_at(host, "0.3.0", step) as agent:
+            agent.kill()
         assert host.get() in {"0.1.0", "0.3.0"}
         status = host.status()
         assert (status["state"], status["note"]) == ("running", "")
@@ -69,7 +61,8 @@ def test_a_deploy_may_be_killed_at_every_step(host: Host, step: str) -> None:
 def test_the_first_deploy_may_be_killed_at_every_step(host: Host, step: str) -> None:
     """There is nothing to go back to: what has become healthy stays, and nothing half made does."""
     host.served.add(NAME, app_wheel("0.3.0", procfile="web: python -m tiny\nrelease: true\n"))
-    killed_at(host, "0.3.0", step)
+    with stopped_at(host, "0.3.0", step) as agent:
+        agent.kill()
     serves = step in {"drain", "verify", "verdict", "commit", "prune"}
     assert host.status()["state"] == ("running" if serves else "none")
     host.deploy("0.3.0")
@@ -196,37 +189,59 @@ def end_a_page(path: Path) -> None:
     assert path.stat().st_size % 4096 == 0
 
 
+WRITES = ["lock", "fetch", "install", "ready", "release", "start", "switch", "commit", "prune"]
+
+
 @pytest.mark.needs_root
-@pytest.mark.parametrize("gate", ["lock", "start", "verdict"])
-def test_a_disk_that_fills_up_in_the_middle_leaves_a_whole_release_serving(host: Host, gate: str) -> None:
-    """What is written then: the installation, the watchers and the trial, what has become of it."""
+@pytest.mark.parametrize("step", WRITES)
+def test_a_disk_that_fills_up_in_the_middle_leaves_a_whole_release_serving(host: Host, step: str) -> None:
+    """Whatever is written next; what was for good before it stays."""
+    host.served.add(NAME, app_wheel("0.3.0", procfile="web: python -m tiny\nrelease: true\n"))
     apps = host.home / "apps"
     apps.mkdir()
     run_command("mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", apps, env=host.environment)
     try:
         host.deploy("0.1.0")
         with Load(host.port) as load:
-            agent = host.agent({**host.request("0.2.0"), "gates": [gate]})
-            until_gate(agent, gate)
-            end_a_page(host.layout.journal)
-            with contextlib.suppress(OSError), (apps / "filler").open("wb", buffering=0) as filler:
-                while filler.write(bytes(4096)):
-                    pass
-            tell(agent, go=gate)
-            told = last_event(agent)
-            assert told["event"] == "error"
-            assert "isk is" in told["message"], "full, or nearly so"
-            assert host.get() in {"0.1.0", "0.2.0"}
+            with stopped_at(host, "0.3.0", step) as agent:
+                end_a_page(host.layout.journal)
+                fill(apps / "filler")
+                agent.send_signal(signal.SIGCONT)
+                told = last_event(agent)
+            assert told["event"] == ("result" if step == "prune" else "error")
+            assert step == "prune" or "isk is" in told["message"], "full, or nearly so"
             (apps / "filler").unlink()
             assert host.status()["state"] == "running"
-            assert host.get() == host.status()["version"] == "0.1.0"
+            assert host.get() == host.status()["version"] == ("0.3.0" if step == "prune" else "0.1.0")
             assert_tidy(host)
-            host.deploy("0.2.0")
+            host.release("deploy", "local", f"{NAME}==0.2.0", "--retry-release")
             assert host.get() == "0.2.0"
         assert load.failed == 0
     finally:
         host.release("stop", "local", status=None)
         run_command("umount", apps, env=host.environment)
+
+
+def fill(path: Path) -> None:
+    """Leave no space on the disk of `path`."""
+    with contextlib.suppress(OSError), path.open("wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
+
+
+@pytest.mark.parametrize("step", ["lock", "install", "start", "probe", "switch", "drain", "verify", "commit"])
+def test_circusd_may_be_killed_at_every_step_of_a_deploy(host: Host, step: str) -> None:
+    """Its children serve on; what the deploy says then is true, and the next command repairs the rest."""
+    host.deploy("0.1.0")
+    with stopped_at(host, "0.2.0", step) as agent:
+        os.kill(Circus(host.layout).pid() or 0, signal.SIGKILL)
+        agent.send_signal(signal.SIGCONT)
+        told = last_event(agent)
+    wait_until("the application to run", lambda: host.status()["state"] == "running")
+    assert host.get() == host.status()["version"] == ("0.2.0" if told["event"] == "result" else "0.1.0")
+    assert_tidy(host)
+    host.deploy("0.2.0")
+    assert host.get() == "0.2.0"
 
 
 def test_logs_are_followed_over_a_deploy(host: Host) -> None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from release.host import journal, reconcile, state
+from release.host import journal, lock, reconcile, state
 from release.host.layout import Layout
 from tests.release.host.places import FakeSupervisor, a_layout, add_release
 
@@ -114,6 +114,18 @@ def test_a_boot_starts_what_was_for_good(tmp_path: Path) -> None:
     layout.watcher_ini("web.2").touch()
     reconcile.boot(layout)
     assert (state.current(layout), inis(layout)) == (1, {"web.1.ini"})
+
+
+def test_a_circusd_that_was_killed_starts_with_what_the_command_at_work_has_written(tmp_path: Path) -> None:
+    """The release on trial would be switched back behind the back of who is about to record it as good."""
+    layout = a_layout(tmp_path)
+    add_release(layout, 1)
+    add_release(layout, 2, journal.TRIAL)
+    state.switch(layout, 2)
+    layout.watcher_ini("web.2").touch()
+    with lock.held(layout, "deploy of 2.0", "ann@example"):
+        reconcile.boot(layout)
+    assert (state.current(layout), inis(layout)) == (2, {"web.2.ini"})
 
 
 def test_releases_that_nobody_recorded_are_swept(tmp_path: Path) -> None:
