@@ -1,31 +1,33 @@
 """A pytest plugin that runs devpi-server's own tests with our plugin loaded; see test_devpi_suite.py.
 
 The suite's upstream is a fake HTTP client, which `Fetcher` is made to ask here; its pages have no
-content type, which we refuse otherwise. What is left out, and why, is LEFT_OUT.
+content type, which we refuse otherwise. It expects addresses of files relative to the index where ours,
+which mean the same, are relative to the server. What is left out, and why, is LEFT_OUT.
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
 from devpi_server import config as devpi_config
 
 from mirror import plugin
-from mirror.plugin import fetch, negotiate, upstream
+from mirror.plugin import fetch, file_facts, mirrors, negotiate, pages, upstream
 from mirror.plugin.facts import ProjectFacts
+from mirror.plugin.known_pages import KnownPages
+from mirror.plugin.writes import Writes
 
 _LESS_THAN_ALL = (
     "expects 200 with what is left of a list when an upstream fails or sends no page; ours is 503"
 )
 _ONE_FORM = "expects an address and a form of its own for each installer; ours are the same for all"
 _FOR_PEOPLE = "expects buttons and warnings on the page, which is for installers"
-_INTERNALS = "looks into devpi's own fields, which hold our form of a page, or expires them by hand"
+_INTERNALS = "looks into devpi's own fields of a mirror, which we leave empty, or expires them by hand"
 _LOG = "expects lines in the log"
 
-_FAULT = "a fault of ours, to be mended: a mirror's file whose entry is not stored cannot be deleted by name"
 
 # Test function -> why it is left out (devpi-server 6.20.3).
 LEFT_OUT = {
@@ -54,6 +56,9 @@ LEFT_OUT = {
             *("test_removed_release_for_version", "test_new_release_for_version", "test_yanked_release"),
             *("test_push_from_pypi_mirror_switch_to_use_external_urls", "test_download_release_error"),
             *("test_delete_mirror", "test_offline_requires_python", "test_offline_yanked"),
+            *("test_file_server_fresh_instance", "test_cleanup_after_last_entry_deletion"),
+            *("test_whitelisted_with_fetched_upstream", "test_delete_from_mirror"),
+            "test_delete_package_from_mirror",
         ),
         _INTERNALS,
     ),
@@ -63,17 +68,6 @@ LEFT_OUT = {
     ),
     **dict.fromkeys(
         ("test_core_metadata", "test_project_pep_691_core_metadata"), "expects metadata only with an option"
-    ),
-    **dict.fromkeys(
-        (
-            *(
-                "test_delete_from_mirror",
-                "test_delete_package_from_mirror",
-                "test_delete_version_from_mirror",
-            ),
-            *("test_mirror_use_external_urls", "test_simple_project_outside_url_subpath"),
-        ),
-        _FAULT,
     ),
     "test_simplelinks_timeout": "expects an answer within 0.1 s, which a busy machine does not give",
     "test_auth_mirror_plugin": "expects the hook devpiserver_get_mirror_auth, which we do not call",
@@ -99,6 +93,7 @@ def _name(item: pytest.Item) -> str:
 
 _get_pluginmanager = devpi_config.get_pluginmanager
 _read = upstream.read
+_as_html = pages.as_html
 
 
 class SuiteFetcher(fetch.Fetcher):
@@ -141,6 +136,20 @@ def _read_untyped(project: str, body: upstream.Body) -> ProjectFacts:
     return _read(project, body if body.content_type else replace(body, content_type=negotiate.TEXT))
 
 
+def _as_html_with_short_addresses(project: ProjectFacts, index: str) -> bytes:
+    return _as_html(project, index).replace(f'href="{file_facts.ROOT}{index}/'.encode(), b'href="../../')
+
+
+def _shared(stage: Any) -> mirrors.Shared:  # noqa: ANN401 (devpi's own)
+    """Some tests have no pyramid application, with which the plugin is set up."""
+
+    def made() -> mirrors.Shared:
+        pages = KnownPages(stage.xom.config.server_path / plugin.KNOWN, lambda _: nullcontext())
+        return mirrors.Shared(SuiteFetcher(stage.xom), Writes(stage.keyfs), pages)
+
+    return cast("mirrors.Shared", stage.xom.setdefault_singleton(*mirrors._SHARED, factory=made))
+
+
 def _with_ours(*, load_entrypoints: bool = True) -> Any:  # noqa: ANN401 (pluggy's)
     manager = _get_pluginmanager(load_entrypoints=load_entrypoints)
     if not manager.is_registered(plugin):
@@ -150,5 +159,6 @@ def _with_ours(*, load_entrypoints: bool = True) -> Any:  # noqa: ANN401 (pluggy
 
 devpi_config.get_pluginmanager = _with_ours
 upstream.read = _read_untyped
-for module in (plugin.files, plugin.mirrors):
-    setattr(module, "Fetcher", SuiteFetcher)  # noqa: B010 (mypy: not exported)
+pages.as_html = _as_html_with_short_addresses
+mirrors.Mirror._shared = property(_shared)  # type: ignore[assignment, method-assign]
+setattr(plugin.files, "Fetcher", SuiteFetcher)  # noqa: B010 (mypy: not exported)

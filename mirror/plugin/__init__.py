@@ -24,6 +24,7 @@ from mirror.plugin import (
     passwords,
     yank_view,
 )
+from mirror.plugin.known_pages import KnownPages
 from mirror.plugin.mirrors import Mirror
 from mirror.plugin.page_store import PageStore
 from mirror.plugin.uploads import Uploads
@@ -31,7 +32,8 @@ from mirror.plugin.views import ProjectPages
 from mirror.plugin.writes import Writes
 from packhorse.errors import PackhorseError
 
-PAGES = "+pages"  # below devpi's server folder
+# Below devpi's server folder: rendered pages, and what upstreams said.
+PAGES, KNOWN = "+pages", "+upstream"
 
 
 @hookimpl
@@ -49,11 +51,12 @@ def devpiserver_pyramid_configure(config: Any, pyramid_config: Any) -> None:
     _ = xom.http
     store = PageStore(config.server_path / PAGES)
     writes = Writes(xom.keyfs)
-    files.install(xom, pyramid_config, writes, changed=store.drop)
+    pages = KnownPages(config.server_path / KNOWN, store.changing)
+    files.install(xom, pyramid_config, writes, pages)
     registry = pyramid_config.registry
     registry["packhorse database"] = database.use_wal(Path(config.server_path))
-    mirrors.use(xom, registry[files.FETCHER], writes)
-    entries.use()
+    mirrors.use(xom, mirrors.Shared(registry[files.FETCHER], writes, pages))
+    entries.use(pages)
     model.User.MirrorStage = Mirror  # type: ignore[assignment, method-assign]  # a cached property there
     model.PrivateStage = Uploads  # type: ignore[misc]  # User._getstage looks it up by this name
     if not config.requests_only:

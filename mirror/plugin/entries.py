@@ -5,7 +5,8 @@ is ever asked for: that is most of the time that a first request for a page take
 database.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from devpi_common.metadata import splitbasename
@@ -17,15 +18,20 @@ from devpi_server.normalized import normalize_name
 from mirror.plugin import facts, file_facts, upstream
 from mirror.plugin.facts import ProjectFacts
 from mirror.plugin.file_facts import FileFacts, Rows
+from mirror.plugin.known_pages import KnownPages
+
+_HASHED = f'"url":"{file_facts.ROOT}+f/'  # of a file whose index is not known yet
+
+_URL_WITH_HASH = re.compile(r'"url":"[./]*[^/"]+/[^/"]+/\+f/')
 
 
-def use() -> None:
+def use(pages: KnownPages) -> None:
     """From now on devpi finds entries that nobody has written."""
     stock = FileStore.get_file_entry
 
     def get_file_entry(store: Any, relpath: str) -> Any:
         entry = stock(store, RelPath(relpath))
-        return entry if entry is not None and entry.meta else _from_page(store.keyfs, relpath) or entry
+        return entry if entry is not None and entry.meta else _from_page(store.keyfs, pages, relpath) or entry
 
     FileStore.get_file_entry = get_file_entry  # type: ignore[assignment, method-assign]
 
@@ -34,11 +40,10 @@ def placed(keyfs: Any, index: str, project: ProjectFacts) -> ProjectFacts:
     """With the paths at which devpi keeps the files of a mirror."""
     files = project.files
     if isinstance(files, Rows):  # their hashes are in the path already
-        own = f'"url":"{file_facts.quoted_path(index)}/+f/'
-        rows = [text.replace('"url":"+f/', own, 1) for text in files.texts]
-    else:
-        rows = [file_facts.row(file._replace(path=path_of(keyfs, index, file))) for file in files]
-    return facts.with_files(project, Rows(rows))
+        text = files.text.replace(_HASHED, f"{_HASHED[:-3]}{file_facts.quoted_path(index)}/+f/")
+        return facts.with_files(project, Rows(text, files.origins))
+    placed = [file._replace(path=path_of(keyfs, index, file)) for file in files]
+    return facts.with_files(project, file_facts.rows(placed))
 
 
 def path_of(keyfs: Any, index: str, file: FileFacts) -> str:
@@ -51,17 +56,33 @@ def path_of(keyfs: Any, index: str, file: FileFacts) -> str:
     return str(key_from_link(keyfs, link, user, name).relpath)
 
 
-def to_write(said: ProjectFacts, old: ProjectFacts) -> Rows:
+def to_write(said: ProjectFacts, old: ProjectFacts) -> Sequence[FileFacts]:
     """The files whose entries devpi may need: it could not `find` them, or `old` says something else."""
-    before, now = file_facts.rows(old.files), file_facts.rows(said.files)
-    gone = {file_facts.filename_of(row) for row in set(before).difference(now)}
-    new = now if not before else set(now).difference(before)
-    return Rows(row for row in new if file_facts.filename_of(row) in gone or not can_be_found(said.name, row))
+    now = file_facts.rows(said.files)
+    if not old.files and _all_can_be_found(said.name, now):
+        return ()
+    before = set(file_facts.rows(old.files).pairs())
+    gone = {file_facts.filename_of(row) for row, _ in before.difference(now.pairs())}
+    return [
+        file_facts.file_of(row, origin)
+        for row, origin in now.pairs()
+        if (row, origin) not in before
+        and (file_facts.filename_of(row) in gone or not can_be_found(said.name, row))
+    ]
+
+
+def _all_can_be_found(project: str, rows: Rows) -> bool:
+    """Of a usual page, without a look at each row: all files have a hash in their path."""
+    begins = {name[: len(project) + 1] for name in file_facts.filenames(rows)}
+    hashed = len(_URL_WITH_HASH.findall(rows.text)) == len(rows)
+    return hashed and all(upstream.begins_with(begin, project) for begin in begins)
 
 
 def can_be_found(project: str, row: str) -> bool:
     """Whether the entry of a file of `project` needs not be written: its path tells the project."""
-    return "/+f/" in row and upstream.begins_with(file_facts.filename_of(row), project)
+    return _URL_WITH_HASH.search(row) is not None and upstream.begins_with(
+        file_facts.filename_of(row), project
+    )
 
 
 def meta(project: str, file: FileFacts) -> dict[str, Any]:
@@ -86,21 +107,19 @@ def keep(keyfs: Any, project: str, file: FileFacts) -> None:
         key.set({**key.get_mutable(), **meta(project, file)})
 
 
-def find(keyfs: Any, path: str) -> tuple[str, FileFacts] | None:
+def find(pages: KnownPages, path: str) -> tuple[str, FileFacts] | None:
     """The project of the mirrored file at `path`, and what its page says of it."""
     user, index, kind, first, second, filename = path.split("/")
-    if kind != "+f":
-        return None
-    for project in _projects(filename):
-        value = keyfs.PROJSIMPLELINKS(user=user, index=index, project=project).get()
-        for file in facts.with_hash(value, first + second):
+    for project in _projects(filename) if kind == "+f" else ():
+        known = pages.read(f"{user}/{index}", project)
+        for file in file_facts.rows(known.facts.files).with_text(f'":"{first}{second}') if known else ():
             if file.path == path:
                 return project, file
     return None
 
 
-def _from_page(keyfs: Any, path: str) -> Any:
-    found = find(keyfs, path) if path.count("/") == 5 else None
+def _from_page(keyfs: Any, pages: KnownPages, path: str) -> Any:
+    found = find(pages, path) if path.count("/") == 5 else None
     if found is None:
         return None
     key = keyfs.get_key_instance("STAGEFILE", RelPath(path))

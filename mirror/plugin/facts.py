@@ -1,7 +1,6 @@
 """What is known about a project, in the form that all parts of the plugin share and store."""
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,7 +11,7 @@ from mirror.plugin.file_facts import FileFacts, Rows
 # Our key in devpi's PROJSIMPLELINKS dict. The value is one string: devpi copies and wraps
 # every container that it stores, which costs more than parsing JSON.
 STORED = "packhorse"
-FORMAT = 4
+FORMAT = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +29,7 @@ def merged(name: str, projects: Iterable[ProjectFacts]) -> ProjectFacts:
 
     A status is the upstream's word about the project; the first that has one is shown.
     """
-    listed: list[list[str]] = []
+    listed: list[Rows] = []
     versions: dict[str, None] = {}
     status: Mapping[str, str] = {}
     for project in projects:
@@ -41,13 +40,13 @@ def merged(name: str, projects: Iterable[ProjectFacts]) -> ProjectFacts:
     return ProjectFacts(name, _first_of_each_name(listed), tuple(versions), status)
 
 
-def _first_of_each_name(listed: Sequence[list[str]]) -> Rows:
+def _first_of_each_name(listed: Sequence[Rows]) -> Rows:
     if len(listed) == 1:  # in which no name is twice
-        return Rows(listed[0])
-    files: dict[str, str] = {}
-    for row in (row for rows in listed for row in rows):
-        files.setdefault(file_facts.filename_of(row), row)
-    return Rows(files.values())
+        return listed[0]
+    files: dict[str, tuple[str, str]] = {}
+    for row, origin in (pair for rows in listed for pair in rows.pairs()):
+        files.setdefault(file_facts.filename_of(row), (row, origin))
+    return Rows.of(files.values())
 
 
 def with_files(project: ProjectFacts, files: Sequence[FileFacts]) -> ProjectFacts:
@@ -55,19 +54,24 @@ def with_files(project: ProjectFacts, files: Sequence[FileFacts]) -> ProjectFact
     return replace(project, files=files)
 
 
-def stored(project: ProjectFacts, **about: Any) -> dict[str, Any]:
-    """What devpi's PROJSIMPLELINKS is to hold of it: one string, a line for each file.
+def as_text(project: ProjectFacts, about: Mapping[str, Any]) -> str:
+    """All of it: a line of JSON, the rows, and after an empty line their origins.
 
     `about` is what the caller wants to remember besides.
     """
-    head = {
-        "format": FORMAT,
-        "about": about,
-        "versions": project.versions,
-        "status": project.status,
-    }
-    lines = [json.dumps(head, separators=(",", ":")), *file_facts.rows(project.files)]
-    return {STORED: "\n".join(lines)}
+    head = {"format": FORMAT, "about": about, "versions": project.versions, "status": project.status}
+    rows = file_facts.rows(project.files)
+    return f"{json.dumps(head, separators=(',', ':'))}\n{rows.text}\n\n{rows.origins}"
+
+
+def of_text(name: str, text: str) -> tuple[ProjectFacts, dict[str, Any]] | None:
+    """The facts that `as_text` of this format wrote, and what was remembered; None for another text."""
+    if not text.startswith(f'{{"format":{FORMAT},'):
+        return None
+    head, _, rest = text.partition("\n")
+    rows, _, origins = rest.partition("\n\n")
+    said = json.loads(head)
+    return ProjectFacts(name, Rows(rows, origins), tuple(said["versions"]), said["status"]), said["about"]
 
 
 def devpis_lists(project: ProjectFacts) -> dict[str, list[Any]]:
@@ -79,32 +83,12 @@ def devpis_lists(project: ProjectFacts) -> dict[str, list[Any]]:
     }
 
 
-def is_about(value: Mapping[str, Any], **about: Any) -> bool:
-    """Whether `stored` made the value and was told this first (in this order); reads no more of it."""
-    begin = json.dumps({"format": FORMAT, "about": about}, separators=(",", ":")).removesuffix("}}")
-    return str(value.get(STORED, "")).startswith((f"{begin}}}", f"{begin},"))
+def of_devpi(name: str, value: Mapping[str, Any]) -> ProjectFacts:
+    """What a PROJSIMPLELINKS value says that devpi stored without this plugin."""
+    return ProjectFacts(name, tuple(_of_lists(value)))
 
 
-def is_whole(value: Mapping[str, Any]) -> bool:
-    """Whether `stored` of this format made a PROJSIMPLELINKS value."""
-    return str(value.get(STORED, "")).startswith(f'{{"format":{FORMAT},')
-
-
-def load(name: str, value: Mapping[str, Any]) -> tuple[ProjectFacts, dict[str, Any] | None]:
-    """The facts in a PROJSIMPLELINKS value, and what was remembered about them.
-
-    None instead of the latter when devpi without this plugin (or another format of it) stored the
-    value: then the facts are what devpi's lists say, and should be made anew.
-    """
-    if not is_whole(value):
-        return ProjectFacts(name, tuple(_of_devpi(value))), None
-    head, *rows = value[STORED].split("\n")
-    said = json.loads(head)
-    return ProjectFacts(name, Rows(rows), tuple(said["versions"]), said["status"]), said["about"]
-
-
-def _of_devpi(value: Mapping[str, Any]) -> Iterator[FileFacts]:
-    """What devpi's lists say."""
+def _of_lists(value: Mapping[str, Any]) -> Iterator[FileFacts]:
     links = list(value.get("links", ()))
     requires_python = [*value.get("requires_python", ()), *[None] * len(links)]
     yanked = [*value.get("yanked", ()), *[None] * len(links)]
@@ -119,12 +103,3 @@ def _href(file: FileFacts) -> str:
     """As devpi writes it: the path, and the best hash as its fragment."""
     best = file_facts.best_hash(file.hashes)
     return f"{file.path}#{best}" if best else file.path
-
-
-def with_hash(value: Mapping[str, Any], digits: str) -> Iterator[FileFacts]:
-    """The files in a PROJSIMPLELINKS value one of whose hashes begins so; reads no others."""
-    text: str = value[STORED] if is_whole(value) else ""
-    for found in re.finditer(f'":"{re.escape(digits)}', text):
-        begin, end = text.rfind("\n", 0, found.start()), text.find("\n", found.end())
-        if begin >= 0:
-            yield file_facts.file_of(text[begin + 1 : end if end >= 0 else None])

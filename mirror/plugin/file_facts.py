@@ -1,14 +1,13 @@
-"""What is known about a file: a tuple to decide by, or a row of text to keep, compare and show.
+"""What is known about a file: a tuple to decide by, or a row of text to keep and to show.
 
 A page may have ten thousand files, of which hardly any is ever asked for: rows are made, stored and
-shown without being read. A row is the file's JSON as PEP 691 names things, with devpi's path as `url`
-(percent-encoded), and the upstream's URL as `from` (uploads have none):
+shown without being read. A row is the file's object on a PEP 691 page of any index, in ASCII:
 
-    {"filename":"demo-1.0.zip","url":"root/pypi/+f/abc/…/demo-1.0.zip","from":"https://…","hashes":{…}…}
+    {"filename":"demo-1.0.zip","url":"../../../../root/pypi/+f/abc/…/demo-1.0.zip","hashes":{…}…}
 
-The first three have no escaped quotes and stand in this order, and a row has no line break: who cuts
-it up may rely on that. A mirrored wheel of which the upstream offers no metadata has
-`"core-metadata":false`.
+The first two have no escaped quotes and stand in this order, and a row has no line break: who cuts
+it up may rely on that. What a page does not show is the file's origin, a text of its own: the
+upstream's URL, after a "+" if the upstream offers the metadata of the wheel as a file.
 """
 
 import json
@@ -19,7 +18,9 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, overload
 from urllib.parse import quote, unquote
 
+ROOT = "../../../../"  # of devpi, relative to a page: /user/index/+simple/project/
 _BEGIN = '{"filename":"'
+_FILENAME = re.compile(r'\{"filename":"([^"]*+)"')
 _PLAIN = re.compile(r"[A-Za-z0-9_./+~-]*+")  # as part of a URL it needs no quoting
 
 
@@ -37,8 +38,9 @@ class FileFacts(NamedTuple):
     yanked: bool | str = False  # True or the reason (PEP 592)
     size: int | None = None  # bytes (PEP 700)
     upload_time: str | None = None  # "2024-01-31T12:00:00.000000Z" (PEP 700)
-    core_metadata: bool | Mapping[str, str] = False  # as upstream said it (PEP 658, PEP 714)
+    core_metadata: bool | Mapping[str, str] = False  # what a page says of it (PEP 658, PEP 714)
     provenance: str | None = None  # URL (PEP 740)
+    offered: bool = False  # whether the upstream has the metadata as a file of its own
 
     @property
     def is_wheel(self) -> bool:
@@ -46,52 +48,94 @@ class FileFacts(NamedTuple):
 
 
 class Rows(Sequence[FileFacts]):
-    """Files as rows; who looks at one of them gets the tuple."""
+    """Files as lines of text: their rows, and their origins; who looks at one of them gets the tuple."""
 
-    def __init__(self, texts: Iterable[str]) -> None:
-        self.texts = list(texts)
+    def __init__(self, text: str, origins: str = "") -> None:
+        """Without any origin, one line of which would be empty, `origins` may be empty as a whole."""
+        self.text = text
+        self.origins = origins
+
+    @classmethod
+    def of(cls, pairs: Iterable[tuple[str, str]]) -> "Rows":
+        """Of rows and origins."""
+        listed = list(pairs)
+        origins = "\n".join([origin for _, origin in listed])
+        return cls("\n".join([row for row, _ in listed]), origins if origins.strip("\n") else "")
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """The rows and origins of all files."""
+        if not self.text:
+            return []
+        lines = self.text.split("\n")
+        origins = self.origins.split("\n") if self.origins else [""] * len(lines)
+        return list(zip(lines, origins, strict=True))
+
+    def with_text(self, text: str) -> Iterator[FileFacts]:
+        """The files in whose rows `text` is found; reads no others."""
+        position = self.text.find(text)
+        while position >= 0:
+            end = self.text.find("\n", position)
+            stop = end if end >= 0 else len(self.text)
+            number = self.text.count("\n", 0, position)
+            origin = self.origins.split("\n", number + 1)[number] if self.origins else ""
+            yield file_of(self.text[self.text.rfind("\n", 0, position) + 1 : stop], origin)
+            position = self.text.find(text, stop)
 
     def __len__(self) -> int:
-        return len(self.texts)
+        return self.text.count("\n") + 1 if self.text else 0
 
     def __iter__(self) -> Iterator[FileFacts]:
-        return map(file_of, self.texts)
+        return (file_of(*pair) for pair in self.pairs())
 
     @overload
     def __getitem__(self, at: int) -> FileFacts: ...
     @overload
     def __getitem__(self, at: slice) -> "Rows": ...
     def __getitem__(self, at: int | slice) -> "FileFacts | Rows":
-        return Rows(self.texts[at]) if isinstance(at, slice) else file_of(self.texts[at])
+        return Rows.of(self.pairs()[at]) if isinstance(at, slice) else file_of(*self.pairs()[at])
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sequence) and self.texts == rows(other)
+        if not isinstance(other, Sequence):
+            return NotImplemented
+        same = rows(other)
+        return (self.text, self.origins) == (same.text, same.origins)
 
     def __hash__(self) -> int:
-        return hash(tuple(self.texts))
+        return hash(self.text)
 
 
-def rows(files: Sequence[FileFacts]) -> list[str]:
-    """The rows of `files`."""
-    return files.texts if isinstance(files, Rows) else [row(file) for file in files]
+def rows(files: Sequence[FileFacts]) -> Rows:
+    """`files` as rows."""
+    return files if isinstance(files, Rows) else Rows.of((row(file), origin(file)) for file in files)
+
+
+def promised(file: FileFacts) -> FileFacts:
+    """The file of an upstream, with the metadata that we promise: every wheel has some (PEP 658)."""
+    said = file.core_metadata
+    promise = file.is_wheel and key_of(file.hashes) is not None
+    return file._replace(offered=bool(said), core_metadata=said or promise)
 
 
 def row(file: FileFacts) -> str:
     """The row of one file."""
-    origin = f',"from":"{_text(file.url)}"' if file.url else ""
     return (
-        f'{_BEGIN}{_text(file.filename)}","url":"{quoted_path(file.path)}"{origin}'
+        f'{_BEGIN}{_text(file.filename)}","url":"{ROOT}{quoted_path(file.path)}"'
         f',"hashes":{as_json(file.hashes)}{optional(file)}}}'
     )
 
 
-def file_of(text: str) -> FileFacts:
-    """The file of a row."""
+def origin(file: FileFacts) -> str:
+    """The line that belongs to its row."""
+    return f"{'+' if file.offered else ''}{_text(file.url)}"
+
+
+def file_of(text: str, origin: str) -> FileFacts:
+    """The file of a row and an origin."""
     said = json.loads(text)
     return FileFacts(
         said["filename"],
-        unquote(said["url"]),
-        said.get("from", ""),
+        unquote(said["url"].removeprefix(ROOT)),
+        json.loads(f'"{origin.removeprefix("+")}"'),
         said["hashes"],
         said.get("requires-python"),
         said.get("yanked", False),
@@ -99,6 +143,7 @@ def file_of(text: str) -> FileFacts:
         said.get("upload-time"),
         said.get("core-metadata", False),
         said.get("provenance"),
+        origin.startswith("+"),
     )
 
 
@@ -107,17 +152,21 @@ def filename_of(text: str) -> str:
     return text[len(_BEGIN) : text.index('"', len(_BEGIN))]
 
 
+def filenames(rows: Rows) -> list[str]:
+    """Of all rows, as `filename_of`."""
+    return _FILENAME.findall(rows.text)
+
+
 def optional(file: FileFacts) -> str:
     """The members that not every file has, and `yanked`; each after a comma."""
-    _, _, _, _, python, yanked, size, time, metadata, provenance = file
-    promised = bool(file.url) and file.is_wheel and key_of(file.hashes) is not None
+    _, _, _, _, python, yanked, size, time, metadata, provenance, _ = file
     members: dict[str, Any] = {
         "upload-time": time,
         "requires-python": python,
         "size": size,
         "yanked": yanked,
         # Under its name of PEP 714 only: some versions of pip stumble over the first name in JSON.
-        "core-metadata": metadata or (False if promised else None),
+        "core-metadata": metadata or None,
         "provenance": provenance,
     }
     return "".join(f',"{name}":{_json(value)}' for name, value in members.items() if value is not None)

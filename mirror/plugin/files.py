@@ -15,6 +15,7 @@ from mirror.plugin import respond
 from mirror.plugin.fetch import Fetcher, Trouble, authorization
 from mirror.plugin.flights import Flight, Flights, Order
 from mirror.plugin.keeper import Keeper
+from mirror.plugin.known_pages import KnownPages
 from mirror.plugin.metadata import Metadata
 from mirror.plugin.metadata_store import MetadataStore
 from mirror.plugin.writes import Writes
@@ -23,15 +24,12 @@ FETCHER = "mirror.plugin.fetcher"  # keys of pyramid's registry: the objects of 
 METADATA = "mirror.plugin.metadata"
 
 
-def install(xom: Any, pyramid_config: Any, writes: Writes, changed: Callable[[str], None]) -> None:
-    """Answer devpi's `+f` and `+e` addresses; devpi goes on finding the entry that an address means.
-
-    `changed` is told the name of a project whose pages advertise metadata that is not to be had.
-    """
+def install(xom: Any, pyramid_config: Any, writes: Writes, pages: KnownPages) -> None:
+    """Answer devpi's `+f` and `+e` addresses; devpi goes on finding the entry that an address means."""
     folder = Path(xom.config.server_path)  # devpi keeps its own things in "+files" here
     fetcher = Fetcher(xom)
     flights = Flights(fetcher, Keeper(xom, writes), folder / "+downloads")
-    metadata = Metadata(xom, fetcher, flights, MetadataStore(folder / "+metadata"), changed)
+    metadata = Metadata(xom, fetcher, flights, MetadataStore(folder / "+metadata"), pages)
     pyramid_config.registry[FETCHER] = fetcher
     pyramid_config.registry[METADATA] = metadata
     xom.config.args.enable_core_metadata = True  # else devpi refuses `.metadata` before it asks us

@@ -27,6 +27,7 @@ TOUCHED: Mapping[str, Row] = {
     "devpi_server.keyfs.KeyFS.read_transaction": ("allow_reuse",),
     "devpi_server.keyfs.KeyFS.restart_read_transaction": ("self",),
     "devpi_server.keyfs.Transaction.on_commit_success": ("callback",),
+    "devpi_server.main.XOM.get_singleton": ("indexpath", "key"),
     "devpi_server.main.XOM.set_singleton": ("indexpath", "key", "obj"),
     "devpi_server.main.XOM.setdefault_singleton": ("indexpath", "key", "factory"),
     "devpi_server.mirror.MirrorStage._load_cache_links": ("project",),
@@ -37,6 +38,8 @@ TOUCHED: Mapping[str, Row] = {
     "devpi_server.mirror.MirrorStage.cache_expiry": None,
     "devpi_server.mirror.MirrorStage.cache_projectnames": None,
     "devpi_server.mirror.MirrorStage.cache_retrieve_times": None,
+    "devpi_server.mirror.MirrorStage.del_project": ("project",),
+    "devpi_server.mirror.MirrorStage.delete": ("self",),
     "devpi_server.mirror.MirrorStage.get_simplelinks_perstage": ("project",),
     "devpi_server.mirror.MirrorStage.has_project_perstage": ("project",),
     "devpi_server.mirror.MirrorStage.ignore_serial_header": None,
@@ -98,8 +101,7 @@ TOUCHED: Mapping[str, Row] = {
     "devpi_server.filestore.FileStore.get_file_entry_from_key": ("key", "meta"),
     "devpi_server.keyfs.KeyFS.filestore_transaction": ("self",),
     "devpi_server.keyfs.KeyFS.write_transaction": ("self",),
-    "devpi_server.mirror.MirrorStage.add_project_name": ("project",),
-    # requests for files and their metadata: files.py, metadata.py
+    # requests for files and their metadata, and a replica's for pages: files.py, metadata.py
     "devpi_server.config.Config.primary_url": None,
     "devpi_server.main.XOM.is_replica": ("self",),
     "devpi_server.replica.ReplicaHTTPClient.get_extra_headers": ("extra_headers",),

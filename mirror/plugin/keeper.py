@@ -40,8 +40,6 @@ class Keeper:
                 hash_spec=entry._hash_spec,  # noqa: SLF001 (listed in internals.py)
                 hashes=Digests(found),
             )
-        if entry.project:
-            stage.add_project_name(entry.project)
 
 
 def _content(path: Path) -> BinaryIO:

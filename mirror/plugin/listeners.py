@@ -7,7 +7,7 @@ finds that there is nobody to tell: a quarter of the time that a first install t
 import time
 from typing import Any
 
-QUIET = 0.3  # seconds without a commit
+QUIET = 1.0  # seconds without a commit
 LONGEST = 10.0  # seconds until they are told all the same
 
 

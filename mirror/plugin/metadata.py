@@ -3,7 +3,7 @@
 import hashlib
 import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import Any
@@ -15,14 +15,11 @@ from mirror.plugin import entries, file_facts, respond, wheels
 from mirror.plugin.fetch import Fetcher, Trouble, authorization
 from mirror.plugin.file_facts import FileFacts, Rows, key_of
 from mirror.plugin.flights import PATIENCE, Flights, Order
+from mirror.plugin.known_pages import KnownPages
 from mirror.plugin.metadata_store import MetadataStore
 from mirror.plugin.wheel_end import NotThisWay, WheelEnds, limited
 
-# The row of a wheel, its sha256 and what is said of its metadata: the usual things.
-_SETTLED = re.compile(
-    r'"hashes":\{"sha256":"([0-9a-f]{64})".*"core-metadata":(?:true|false|\{"sha256":"[0-9a-f]{64}"\})'
-)
-_NO_METADATA = ',"core-metadata":false'
+_SHA256 = re.compile(r'"hashes":\{"sha256":"([0-9a-f]{64})"')
 Offer = bool | Mapping[str, str]
 
 
@@ -35,14 +32,13 @@ class Metadata:
         fetcher: Fetcher,
         flights: Flights,
         store: MetadataStore,
-        changed: Callable[[str], None],
+        pages: KnownPages,
     ) -> None:
-        """`changed` is told the project of a wheel whose metadata is not what pages say of it."""
         self._xom = xom
         self._fetcher = fetcher
         self._flights = flights
         self._store = store
-        self._changed = changed
+        self._pages = pages
         self._going_on: dict[str, Future[bytes]] = {}
         self._lock = threading.Lock()
         self._ends = WheelEnds(fetcher)
@@ -50,17 +46,23 @@ class Metadata:
     def completed(self, files: Sequence[FileFacts]) -> Rows:
         """`files`, each with what a page is to say of its metadata. Needs a transaction.
 
-        Most pages are of wheels of an upstream of which nothing is known here: no row is read then.
+        Of most files nothing is known here, and their rows stay as they are, without being read.
         """
         rows = file_facts.rows(files)
-        of_wheels = [row for row in rows if '.whl","url":' in row]
-        settled = [found[1] for row in of_wheels if (found := _SETTLED.search(row))]
-        if self._fetcher.offline or len(settled) < len(of_wheels) or self._store.known(settled):
-            return Rows(self._completed(file) for file in Rows(rows))
-        return Rows(row.replace(_NO_METADATA, ',"core-metadata":true') for row in rows)
+        hashes = _SHA256.findall(rows.text)
+        if self._fetcher.offline or len(hashes) < len(rows):
+            return Rows.of(self._completed(*pair) for pair in rows.pairs())
+        known = self._store.known(hashes)
+        if not known:
+            return rows
+        return Rows.of(
+            self._completed(*pair) if key in known else pair
+            for key, pair in zip(hashes, rows.pairs(), strict=True)
+        )
 
-    def _completed(self, file: FileFacts) -> str:
-        return file_facts.row(file._replace(core_metadata=self.advertised(file))).replace(_NO_METADATA, "")
+    def _completed(self, row: str, origin: str) -> tuple[str, str]:
+        file = file_facts.file_of(row, origin)
+        return file_facts.row(file._replace(core_metadata=self.advertised(file))), origin
 
     def advertised(self, file: FileFacts) -> Offer:
         """What a page says of this file: its metadata's hashes, True when they are not known yet, or False.
@@ -77,8 +79,7 @@ class Metadata:
             return file.core_metadata  # found out when it was uploaded
         if not file.url or self._fetcher.offline:  # an upload, or nothing but what is here
             return self._look_into(file, key)
-        offered = isinstance(file.core_metadata, Mapping) and file.core_metadata.get("sha256")
-        return {"sha256": offered} if offered else True
+        return file.core_metadata
 
     def serve(self, request: Any, stage: Any, entry: Any) -> Any:
         """The answer to a request for the metadata file of `entry`. Raises Trouble."""
@@ -86,7 +87,7 @@ class Metadata:
         if key is None or not entry.basename.endswith(".whl"):
             raise Trouble(404, f"{entry.basename} has no metadata file")
         if self._store.is_broken(key):
-            self._changed(entry.project)
+            self._pages.changed(entry.project)
             raise Trouble(404, f"{entry.basename} is known to be broken")
         content = self._store.read(key) or self._once(key, stage, entry)
         tags = respond.Tags(hashlib.sha256(content).hexdigest())
@@ -120,7 +121,7 @@ class Metadata:
             going_on.set_result(content)
         except wheels.Broken as reason:
             self._store.keep_broken(key, str(reason))
-            self._changed(entry.project)
+            self._pages.changed(entry.project)
             going_on.set_exception(Trouble(404, f"{entry.basename} has no metadata: {reason}"))
         except BaseException as error:  # noqa: BLE001 (for all who wait, ourselves included)
             going_on.set_exception(error)
@@ -138,7 +139,7 @@ class Metadata:
             raise Trouble(404, f"{entry.relpath} is not here any more")
         login = authorization(stage, entry.url)
         ways = [partial(self._ends.read_metadata, entry.url, login, entry.basename)]
-        if offered := _offer(stage, entry):
+        if offered := self._offer(entry):
             ways.insert(0, partial(self._of_upstream, entry, login, offered))
         for way in ways:
             try:
@@ -148,9 +149,14 @@ class Metadata:
             except wheels.Broken as reason:  # perhaps: what is read in parts cannot be checked by its hash
                 threadlog.info("metadata of %s: %s; looking further", entry.relpath, reason)
             if offered:
-                self._changed(entry.project)
+                self._pages.changed(entry.project)
         self._flights.join(Order(entry, entry.url, login)).complete()
         return _of_file(entry)
+
+    def _offer(self, entry: Any) -> Offer:
+        """What the upstream said of a metadata file of `entry`."""
+        _, file = entries.find(self._pages, entry.relpath) or ("", None)
+        return file.core_metadata if file and file.offered else False
 
     def _of_primary(self, entry: Any) -> bytes:
         """The metadata file that the primary of this replica has, or makes."""
@@ -179,9 +185,3 @@ def _of_file(entry: Any) -> bytes:
     """What a wheel that is here says. Raises Broken."""
     with entry.file_open_read() as file:
         return wheels.read_metadata(file, entry.basename)
-
-
-def _offer(stage: Any, entry: Any) -> Offer:
-    """What the upstream said of a metadata file of `entry`."""
-    found = entries.find(stage.keyfs, entry.relpath)
-    return found[1].core_metadata if found else False

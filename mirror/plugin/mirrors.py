@@ -1,7 +1,7 @@
 """devpi's mirror index, taught to keep all that the upstream said, and never to guess."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import inf
 from typing import Any, cast
@@ -16,19 +16,28 @@ from mirror.plugin import entries, facts, fetch, project_page
 from mirror.plugin.asking import REMEMBERED, Asking
 from mirror.plugin.facts import ProjectFacts
 from mirror.plugin.fetch import Fetcher, Trouble
-from mirror.plugin.file_facts import FileFacts
-from mirror.plugin.project_page import Page, Wanted
+from mirror.plugin.known_pages import About, Known, KnownPages
+from mirror.plugin.project_page import Wanted
 from mirror.plugin.writes import Change, Writes
 
 NOT_FOUND_EXPIRY = 60  # seconds; devpi keeps a 404 as long as a page, half an hour
 
-_FETCHER, _WRITES = ("+packhorse", "fetcher"), ("+packhorse", "writes")
+REPLICA_EXPIRY = 60  # seconds: a replica's upstream is its primary, which knows more than it told
+_SHARED = ("+packhorse", "mirrors")
 
 
-def use(xom: Any, fetcher: Fetcher, writes: Writes) -> None:
-    """All mirrors of this process ask through `fetcher`, and keep the answers by `writes`."""
-    xom.set_singleton(*_FETCHER, fetcher)
-    xom.set_singleton(*_WRITES, writes)
+@dataclass(frozen=True)
+class Shared:
+    """What all mirrors of one process use."""
+
+    fetcher: Fetcher
+    writes: Writes
+    pages: KnownPages
+
+
+def use(xom: Any, shared: Shared) -> None:
+    """From now on mirrors ask and keep answers so."""
+    xom.set_singleton(*_SHARED, shared)
 
 
 @dataclass(frozen=True)
@@ -48,6 +57,12 @@ class Mirror(MirrorStage):
 
     # With a list that is never asked for, devpi asks for the project's own page.
     no_project_list = True
+
+    @property
+    def cache_expiry(self) -> float:
+        """Seconds."""
+        expiry = float(super().cache_expiry)
+        return min(expiry, REPLICA_EXPIRY) if self.xom.is_replica() else expiry
 
     @property
     def asking(self) -> Asking:
@@ -106,14 +121,50 @@ class Mirror(MirrorStage):
         return join_links_data(lists["links"], lists["requires_python"], lists["yanked"])
 
     def _load_cache_links(self, project: str) -> Any:
-        """As devpi does it on a replica, but from what we store instead of its lists."""
-        value = self.key_projsimplelinks(project).get()
-        links = self._links(project) if value else None
-        return self._is_expired(project), links, value.get("serial", -1), value.get("etag")
+        """What devpi does with its own lists."""
+        if not self.is_project_cached(project):
+            return True, None, -1, None
+        known = self._known(project)
+        serial, etag = (known.about.serial, known.about.etag) if known else (-1, None)
+        return self._is_expired(project), self._links(project), serial, etag
+
+    @property
+    def _shared(self) -> Shared:
+        return cast("Shared", self.xom.get_singleton(*_SHARED))
+
+    def _known(self, project: str) -> Known | None:
+        return self._shared.pages.read(self.name, normalize_name(project))
 
     def facts(self, project: str) -> ProjectFacts:
         """What is stored about `project`; `refresh` it first."""
-        return facts.load(normalize_name(project), self.key_projsimplelinks(project).get())[0]
+        known = self._known(project)
+        # Without a page of ours there may be what devpi stored before this plugin was there.
+        return known.facts if known else facts.of_devpi(project, self.key_projsimplelinks(project).get())
+
+    def token(self, project: str) -> Any:
+        """What is equal as long as `facts` are the same."""
+        return self._shared.pages.token(self.name, project)
+
+    def is_project_cached(self, project: str) -> bool:
+        """Whether a page of it is here."""
+        return self._known(project) is not None or bool(super().is_project_cached(project))
+
+    def _stale_list_projects_perstage(self) -> Any:
+        names = dict.fromkeys(self._shared.pages.projects(self.name))
+        return {**super()._stale_list_projects_perstage(), **{name: name for name in names}}
+
+    def del_project(self, project: str) -> None:
+        """Forget its page and its files. Raises KeyError when no page of it is here."""
+        super().del_project(project)
+        self.cache_retrieve_times.expire(normalize_name(project))
+        self._shared.pages.remove(self.name, normalize_name(project))
+
+    def delete(self) -> None:
+        """Forget everything."""
+        for project in self._shared.pages.projects(self.name):
+            self.del_project(project)
+        super().delete()
+        self._shared.pages.remove_index(self.name)
 
     def refresh(self, project: str) -> Freshness:
         """Make sure that what is stored is fresh; otherwise say how old it is.
@@ -122,20 +173,19 @@ class Mirror(MirrorStage):
         May restart the transaction.
         """
         project = normalize_name(project)
-        value = self.key_projsimplelinks(project).get()
-        if self.xom.is_replica():
-            return self._refresh_replica(project, value)
+        known = self._known(project)
         times = self.cache_retrieve_times
-        if self._is_fresh(project, value):
+        if self._is_fresh(project, known):
             return Freshness(times.get_timestamp(project) + self.cache_expiry)
         if not self._is_gone(project):
+            has_old = self.is_project_cached(project)
             try:
-                self._ask(project, has_old=bool(value))
+                self._ask(project, has_old=has_old)
             except Trouble as trouble:
-                if not value:
+                if not has_old:
                     raise
                 threadlog.warn("%s/%s: showing what is cached: %s", self.name, project, trouble.text)
-                return Freshness(time.time() + 1, self._age(project, value))
+                return Freshness(time.time() + 1, self._age(project, known))
         if self._is_gone(project):
             raise self.UpstreamNotFoundError("the upstream has no project %s", project)
         return Freshness(times.get_timestamp(project) + self.cache_expiry)
@@ -144,79 +194,74 @@ class Mirror(MirrorStage):
         if self.offline:
             raise Trouble(503, f"offline: the page of {project} is not asked for")
         if self.keyfs.tx.write:
-            # Another thread could not store the answer before this transaction ends.
+            # Another thread could not write an entry before this transaction ends.
             self._fetch_and_keep(project, lambda change: change())
             return
-        writes = self.xom.setdefault_singleton(*_WRITES, factory=lambda: Writes(self.keyfs))
+        write = self._shared.writes.do
         self.asking.ask(
-            project, lambda: self._fetch_and_keep(project, writes.do), may_wait=self.timeout, has_old=has_old
+            project, lambda: self._fetch_and_keep(project, write), may_wait=self.timeout, has_old=has_old
         )
         self.keyfs.restart_read_transaction()
 
     def _fetch_and_keep(self, project: str, write: Callable[[Change], None]) -> None:
-        """Ask the upstream; afterwards it is stored what it said, by `write`, or that it has nothing."""
-        with self.keyfs.read_transaction(allow_reuse=True):
-            value = self.key_projsimplelinks(project).get()
-        if self._is_gone(project) or self._is_fresh(project, value):
+        """Ask the upstream; afterwards it is stored what it said, or that it has nothing.
+
+        The entries that devpi could not find are written by `write`.
+        """
+        known = self._known(project)
+        if self._is_gone(project) or self._is_fresh(project, known):
             return  # another asked between the look at what is stored and this question
-        old, about = facts.load(project, value)
         page_url = self._page_url(project)
         # What another upstream said (mirror_url was changed) is no base to compare with.
-        same_page = about is not None and about["page"] == page_url
-        etag = (self.cache_retrieve_times.get_etag(project) or value.get("etag")) if same_page else None
-        fetcher = self.xom.setdefault_singleton(*_FETCHER, factory=lambda: Fetcher(self.xom))
+        same = known if known and known.about.page == page_url else None
+        etag = (self.cache_retrieve_times.get_etag(project) or same.about.etag) if same else None
+        fetcher = self._shared.fetcher
         try:
-            page = project_page.fetch(
-                fetcher, Wanted(project, page_url, fetch.authorization(self, page_url), etag)
-            )
+            page = project_page.fetch(fetcher, Wanted(project, page_url, self._headers(page_url), etag))
         except Trouble as trouble:
             if trouble.status != 404:
                 raise
             self._remember_gone(project)
             return
         self.gone.pop(project, None)
-        if page and same_page and page.serial < value["serial"] and not self.ignore_serial_header:
+        if page and same and page.serial < same.about.serial and not self.ignore_serial_header:
             page = None  # an older one, from another server of a content delivery network
         said = entries.placed(self.keyfs, self.name, page.project) if page else None
-        if page is None or said is None or (same_page and said == old):
-            self.cache_retrieve_times.refresh(project, page.etag if page else etag)
-        else:
-            files = entries.to_write(said, old)
-            write(lambda: self._keep(page, said, files))
-
-    def _keep(self, page: Page, said: ProjectFacts, files: Sequence[FileFacts]) -> None:
-        """Store what a page `said`, and devpi's entries of `files`. Needs a write transaction."""
-        name = said.name
-        if self.model.getstage(self.username, self.index) is None:
-            return  # deleted meanwhile
-        for file in files:
-            entries.keep(self.keyfs, name, file)
-        value = facts.stored(said, page=page.url, fetched=int(time.time()))
-        self.key_projsimplelinks(name).set({**value, "etag": page.etag, "serial": page.serial})
-        self.add_project_name(name)
-        self.keyfs.tx.on_commit_success(lambda: self._kept(name, page.etag))
-
-    def _kept(self, project: str, etag: str | None) -> None:
-        self.cache_retrieve_times.refresh(project, etag)
+        if page and said and not (same and said == same.facts):
+            if not self.xom.is_replica():
+                self._write_entries(said, known.facts if known else ProjectFacts(project), write)
+            about = About(page.url, int(time.time()), page.etag, page.serial)
+            self._shared.pages.write(self.name, Known(said, about))
+        self.cache_retrieve_times.refresh(project, page.etag if page else etag)
         self.cache_projectnames.add(project)
 
-    def _refresh_replica(self, project: str, value: Mapping[str, Any]) -> Freshness:
-        """devpi asks the primary and waits for what that stores."""
-        try:
-            links = super().get_simplelinks_perstage(project)
-        except self.UpstreamNotFoundError:
-            raise
-        except self.UpstreamError as error:
-            raise Trouble(503, error.msg) from error
-        age = self._age(project, value) if links.stale and self._is_expired(project) else None
-        return Freshness(time.time() + 1 if age else time.time() + self.cache_expiry, age)
+    def _write_entries(self, said: ProjectFacts, old: ProjectFacts, write: Callable[[Change], None]) -> None:
+        files = entries.to_write(said, old)
+
+        def change() -> None:
+            for file in files:
+                entries.keep(self.keyfs, said.name, file)
+
+        if files:
+            write(change)
+
+    def _headers(self, url: str) -> Mapping[str, str]:
+        """What an upstream (or, on a replica, the primary) is to know besides."""
+        if self.xom.is_replica():
+            return cast("Mapping[str, str]", self.xom.replica_thread.http.get_extra_headers(None))
+        login = fetch.authorization(self, url)
+        return {"Authorization": login} if login else {}
 
     def _page_url(self, project: str) -> str:
         return str(self.mirror_url_without_auth.joinpath(project).asdir().url)
 
-    def _is_fresh(self, project: str, value: Mapping[str, Any]) -> bool:
+    def _is_fresh(self, project: str, known: Known | None) -> bool:
         """Whether the upstream (the present one, not one that mirror_url named before) said it lately."""
-        return not self._is_expired(project) and facts.is_about(value, page=self._page_url(project))
+        return (
+            known is not None
+            and not self._is_expired(project)
+            and known.about.page == self._page_url(project)
+        )
 
     def _is_expired(self, project: str) -> bool:
         return bool(self.cache_retrieve_times.is_expired(project, self.cache_expiry))
@@ -225,10 +270,10 @@ class Mirror(MirrorStage):
         expiry = min(NOT_FOUND_EXPIRY, self.cache_expiry)
         return bool(time.time() - self.gone.get(normalize_name(project), -inf) < expiry)
 
-    def _age(self, project: str, value: Mapping[str, Any]) -> float:
-        """Since the upstream last confirmed it, as far as this process remembers or the value says."""
-        about = facts.load(project, value)[1] or {}
-        confirmed: float = max(self.cache_retrieve_times.get_timestamp(project), about.get("fetched", 0))
+    def _age(self, project: str, known: Known | None) -> float:
+        """Since the upstream last confirmed it, as far as this process remembers or the page says."""
+        fetched = known.about.fetched if known else 0
+        confirmed: float = max(self.cache_retrieve_times.get_timestamp(project), fetched)
         return max(0.0, time.time() - confirmed)
 
     def _remember_gone(self, project: str) -> None:

@@ -6,19 +6,17 @@ from html import escape
 
 from mirror.plugin import file_facts
 from mirror.plugin.facts import ProjectFacts
-from mirror.plugin.file_facts import FileFacts, best_hash
+from mirror.plugin.file_facts import ROOT, FileFacts, best_hash
 
 # What each minor version adds that a page MUST have: 1.1 sizes and versions (PEP 700). 1.2 (PEP 708),
 # 1.3 (PEP 740) and 1.4 (PEP 792) add optional keys only.
 NEWEST, WITHOUT_SIZES = "1.4", "1.0"
-ROOT = "../../../../"  # of devpi, relative to a page: /user/index/+simple/project/
-_FROM = ',"from":"'
 
 
 def as_json(project: ProjectFacts) -> bytes:
     """The JSON page of `project`, for any index."""
     rows = file_facts.rows(project.files)
-    whole = all(',"size":' in row for row in rows)
+    whole = rows.text.count(',"size":') == len(rows)
     head: dict[str, object] = {
         "meta": {"api-version": NEWEST if whole else WITHOUT_SIZES},
         "name": project.name,
@@ -27,17 +25,8 @@ def as_json(project: ProjectFacts) -> bytes:
     if project.status:
         head["project-status"] = dict(project.status)
     begin = json.dumps(head, separators=(",", ":")).removesuffix("}")
-    files = ",\n".join(map(_addressed, rows))
+    files = rows.text.replace("\n", ",\n")
     return f'{begin},"files":[\n{files}\n]}}'.encode()
-
-
-def _addressed(row: str) -> str:
-    """`row` with the file's address here instead of the two that it states."""
-    begin, _, rest = row.partition(',"url":"')
-    path, _, rest = rest.partition('"')
-    if rest.startswith(_FROM):
-        rest = rest[rest.index('"', len(_FROM)) + 1 :]
-    return f'{begin},"url":"{ROOT}{path}"{rest}'
 
 
 def as_html(project: ProjectFacts, index: str) -> bytes:

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import httpx
@@ -21,7 +22,7 @@ class Wanted:
 
     project: str  # normalised
     url: str
-    authorization: str | None
+    headers: Mapping[str, str]  # of the request
     etag: str | None  # of the page that is here
 
 
@@ -53,10 +54,10 @@ def fetch(fetcher: Fetcher, wanted: Wanted) -> Page | None:
 
 
 def _fetch(fetcher: Fetcher, wanted: Wanted) -> Page | None:
-    headers = {"Accept": upstream.ACCEPT, "Accept-Encoding": "gzip"}
+    headers = {"Accept": upstream.ACCEPT, "Accept-Encoding": "gzip", **wanted.headers}
     if wanted.etag:
         headers["If-None-Match"] = wanted.etag
-    with fetcher.stream(wanted.url, wanted.authorization, headers=headers) as answer:
+    with fetcher.stream(wanted.url, None, headers=headers) as answer:
         if answer.status_code == 304:
             return None
         content = _whole_body(answer)

@@ -26,15 +26,16 @@ class Uploads(PrivateStage):
 
     def facts(self, project: str) -> ProjectFacts:
         """What is stored about `project`; made anew when devpi without this plugin stored it."""
-        value = self.key_projsimplelinks(project).get()
-        known, about = facts.load(normalize_name(project), value)
-        return self._facts_by_version(known.name, {})[0] if about is None else known
+        stored = self._stored(normalize_name(project))
+        return stored[0] if stored else self._facts_by_version(normalize_name(project), {})[0]
+
+    def _stored(self, project: str) -> tuple[ProjectFacts, dict[str, Any]] | None:
+        text = self.key_projsimplelinks(project).get().get(facts.STORED, "")
+        return facts.of_text(project, text)
 
     def get_simplelinks_perstage(self, project: str) -> Any:
-        value = self.key_projsimplelinks(project).get()
-        links = join_links_data(
-            value.get("links", []), value.get("requires_python", []), value.get("yanked", [])
-        )
+        lists = facts.devpis_lists(self.facts(project))
+        links = join_links_data(lists["links"], lists["requires_python"], lists["yanked"])
         return self.SimpleLinks(links, core_metadata=True)
 
     def set_versiondata(self, metadata: Any) -> None:
@@ -56,31 +57,29 @@ class Uploads(PrivateStage):
     def _regen_simplelinks(self, project_input: str) -> None:
         """devpi reads every version on every upload; this only those that the transaction changed."""
         project = normalize_name(project_input)
-        known, about = facts.load(project, self.key_projsimplelinks(project).get())
-        rows = iter(file_facts.rows(known.files))
-        old = {
-            version: [next(rows) for _ in range(count)] for version, count in (about or {}).get("counts", ())
-        }
+        stored, about = self._stored(project) or (ProjectFacts(project), {})
+        rows = iter(file_facts.rows(stored.files).pairs())
+        old = {version: [next(rows) for _ in range(count)] for version, count in about.get("counts", ())}
         found, counts = self._facts_by_version(project, old)
-        value = {**facts.devpis_lists(found), **facts.stored(found, counts=counts)}
-        self.key_projsimplelinks(project).set(value)
+        self.key_projsimplelinks(project).set({facts.STORED: facts.as_text(found, {"counts": counts})})
 
     def _facts_by_version(
-        self, project: str, old: dict[str, list[str]]
+        self, project: str, old: dict[str, list[tuple[str, str]]]
     ) -> tuple[ProjectFacts, list[tuple[str, int]]]:
         """The facts, and how many files each version has: those in `old` are read again if they changed."""
         versions = self.list_versions_perstage(project)
         tx = self.keyfs.tx
         ordered = [version for version in old if version in versions]
         ordered += sorted(version for version in versions if version not in old)
-        rows: list[str] = []
+        rows: list[tuple[str, str]] = []
         counts = []
         for version in ordered:
             changed = version not in old or tx.is_dirty(self.key_projversion(project, version))
-            of_version = file_facts.rows(list(self._files(project, version))) if changed else old[version]
+            files = list(self._files(project, version)) if changed else ()
+            of_version = file_facts.rows(files).pairs() if changed else old[version]
             rows += of_version
             counts.append((version, len(of_version)))
-        return ProjectFacts(project, Rows(rows), tuple(ordered)), counts
+        return ProjectFacts(project, Rows.of(rows), tuple(ordered)), counts
 
     def _files(self, project: str, version: str) -> Iterator[FileFacts]:
         versiondata = self.get_versiondata_perstage(project, version)

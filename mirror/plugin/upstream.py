@@ -17,12 +17,13 @@ from packaging.utils import (
 
 from mirror.plugin import html_page, negotiate, usual_links
 from mirror.plugin.facts import ProjectFacts
-from mirror.plugin.file_facts import FileFacts, Rows
+from mirror.plugin.file_facts import FileFacts, Rows, promised
 from mirror.plugin.html_page import HtmlPage, Link
 
 ACCEPT = f"{negotiate.JSON}, {negotiate.HTML};q=0.2, {negotiate.TEXT};q=0.1"
 # Versions that need not be normalised, which takes its time.
 _USUAL_SDIST = re.compile(r"[^-].*-((?:0|[1-9][0-9]*+)(?:\.(?:0|[1-9][0-9]*+))*+)\.tar\.gz")
+_USUAL_KINDS = (".whl", ".tar.gz")
 ARCHIVES = (".whl", ".tar.gz", ".zip", ".tar.bz2", ".tgz", ".egg", ".tar.xz")
 
 
@@ -75,20 +76,19 @@ def _read_json(project: str, body: Body) -> ProjectFacts:
 def _file(entry: Mapping[str, Any], base: str) -> FileFacts:
     """One object of `files`; keys that are null are as good as missing."""
     said = next((entry[key] for key in ("core-metadata", "dist-info-metadata") if entry.get(key)), False)
-    return checked(
-        FileFacts(
-            filename=entry["filename"],
-            path="",
-            url=_absolute(base, entry["url"]),
-            hashes=dict(entry["hashes"]),
-            requires_python=entry.get("requires-python"),
-            yanked=True if entry.get("yanked") == "" else entry.get("yanked") or False,
-            size=entry.get("size"),
-            upload_time=entry.get("upload-time"),
-            core_metadata=dict(said) if isinstance(said, Mapping) else bool(said),
-            provenance=entry.get("provenance"),
-        )
+    file = FileFacts(
+        filename=entry["filename"],
+        path="",
+        url=_absolute(base, entry["url"]),
+        hashes=dict(entry["hashes"]),
+        requires_python=entry.get("requires-python"),
+        yanked=True if entry.get("yanked") == "" else entry.get("yanked") or False,
+        size=entry.get("size"),
+        upload_time=entry.get("upload-time"),
+        core_metadata=dict(said) if isinstance(said, Mapping) else bool(said),
+        provenance=entry.get("provenance"),
     )
+    return promised(checked(file))
 
 
 def checked(file: FileFacts) -> FileFacts:
@@ -124,13 +124,26 @@ def _read_html(project: str, body: Body, charset: str) -> ProjectFacts:
 
 def _read_usual(project: str, text: str, url: str) -> ProjectFacts | None:
     """What a page says all of whose links are of the usual form; None for another."""
-    rows, rest = usual_links.split(text) or ({}, "")
-    own = {name: row for name, row in rows.items() if _is_archive(name, project)}
-    if not any(_surely_of(name, project) for name in own):
+    names, rows, rest = usual_links.split(text) or ((), Rows(""), "")
+    if not any(_surely_of(name, project) for name in names):
         return None
     page = html_page.read(rest, url)
     _refuse_part(page)
-    return ProjectFacts(project, Rows(own.values()), versions_of(own), page.status)
+    others = _others(names, project)
+    if others:
+        pairs = zip(names, rows.pairs(), strict=True)
+        rows = Rows.of(pair for name, pair in pairs if name not in others)
+        names = [name for name in names if name not in others]
+    return ProjectFacts(project, rows, versions_of(names), page.status)
+
+
+def _others(names: Iterable[str], project: str) -> set[str]:
+    """The names that are none of `project`; of thousands, hardly any needs a look of its own."""
+    begins = {begin: begins_with(begin, project) for begin in {name[: len(project) + 1] for name in names}}
+    looked_at = (
+        name for name in names if not (name.endswith(_USUAL_KINDS) and begins[name[: len(project) + 1]])
+    )
+    return {name for name in looked_at if not is_archive_of_project(name, project)}
 
 
 def _refuse_part(page: HtmlPage) -> None:
@@ -141,7 +154,8 @@ def _refuse_part(page: HtmlPage) -> None:
 def _read_any(project: str, page: HtmlPage) -> ProjectFacts:
     _refuse_part(page)
     linked = [(basename(link.href), link) for link in page.links]
-    own = [(name, link) for name, link in linked if _is_archive(name, project)]
+    others = _others([name for name, _ in linked], project)
+    own = [(name, link) for name, link in linked if name not in others]
     if not any(_surely_of(name, project) for name, _ in own):
         _refuse_other(project, page)
     try:
@@ -158,12 +172,6 @@ def _refuse_other(project: str, page: HtmlPage) -> None:
     named = project in {normalize_name(word.strip("\"'.,:;")) for word in page.heading.split()}
     if not (page.has_version or named):
         raise NotThePage("HTML that is no page of an index")
-
-
-def _is_archive(filename: str, project: str) -> bool:
-    """What devpi says, which takes its time; there are thousands of names of the usual form."""
-    usual = filename.endswith((".whl", ".tar.gz")) and begins_with(filename, project)
-    return usual or bool(is_archive_of_project(filename, project))
 
 
 def begins_with(filename: str, project: str) -> bool:
@@ -185,20 +193,11 @@ def _surely_of(filename: str, project: str) -> bool:
 def _linked(filename: str, link: Link) -> FileFacts:
     url, _, fragment = link.href.partition("#")
     python, yanked, size, _, metadata, provenance = link.said
-    return addressed(  # whatever HTML says is text
-        FileFacts(
-            filename,
-            "",
-            _absolute(url, url),
-            html_page.hashes(fragment),
-            python,
-            yanked,
-            size,
-            link.upload_time,
-            metadata,
-            provenance,
-        )
+    hashes, time = html_page.hashes(fragment), link.upload_time
+    file = FileFacts(
+        filename, "", _absolute(url, url), hashes, python, yanked, size, time, metadata, provenance
     )
+    return promised(addressed(file))  # whatever HTML says is text
 
 
 def versions_of(filenames: Iterable[str]) -> tuple[str, ...]:

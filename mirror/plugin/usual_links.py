@@ -10,7 +10,7 @@ import re
 from functools import lru_cache
 
 from mirror.plugin import file_facts, html_page
-from mirror.plugin.file_facts import FileFacts
+from mirror.plugin.file_facts import ROOT, FileFacts, Rows
 
 _LINK = re.compile(
     r'<a href="(https?://[\w.:~+/-]*/)([\w.+!~-]++)#sha256=([0-9a-f]{3})([0-9a-f]{13})([0-9a-f]{48})"'
@@ -21,20 +21,25 @@ _LINK = re.compile(
 _UNUSUAL = re.compile(r"<(?:(?:a|base|script|style)\b|!--)", re.IGNORECASE)
 
 
-def split(text: str) -> tuple[dict[str, str], str] | None:
-    """Rows by file name, whose `url` lacks the index, and the rest of `text`; None if a link is unusual."""
+def split(text: str) -> tuple[list[str], Rows, str] | None:
+    """Names, rows whose `url` lacks the index, and the rest of `text`; None if a link is unusual."""
     parts = _LINK.split(text)
     rest = "".join(parts[::8])
     names = parts[2::8]
     if _UNUSUAL.search(rest) or len(set(names)) < len(names):
         return None
-    links = zip(parts[1::8], names, *(parts[group::8] for group in range(3, 8)), strict=True)
+    members = [_members(said, name[-4:] == ".whl") for said, name in zip(parts[6::8], names, strict=True)]
+    links = zip(names, *(parts[group::8] for group in (3, 4, 5, 7)), members, strict=True)
     rows = [
-        f'{{"filename":"{name}","url":"+f/{first}/{second}/{name}","from":"{folder}{name}"'
-        f',"hashes":{{"sha256":"{first}{second}{third}"}}{_time(time)}{_more(said, name[-4:] == ".whl")}}}'
-        for folder, name, first, second, third, said, time in links
+        f'{{"filename":"{name}","url":"{ROOT}+f/{first}/{second}/{name}"'
+        f',"hashes":{{"sha256":"{first}{second}{third}"}}{_time(time)}{more}}}'
+        for name, first, second, third, time, (_, more) in links
     ]
-    return dict(zip(names, rows, strict=True)), rest
+    origins = [
+        f"{offered}{folder}{name}"
+        for folder, name, (offered, _) in zip(parts[1::8], names, members, strict=True)
+    ]
+    return names, Rows("\n".join(rows), "\n".join(origins)), rest
 
 
 def _time(time: str | None) -> str:
@@ -42,10 +47,11 @@ def _time(time: str | None) -> str:
 
 
 @lru_cache(maxsize=1000)
-def _more(attributes: str, is_wheel: bool) -> str:  # noqa: FBT001 (the key of a cache)
-    """The members of a row that many files have in common."""
+def _members(attributes: str, is_wheel: bool) -> tuple[str, str]:  # noqa: FBT001 (the key of a cache)
+    """How the origins begin, and the members of the rows, that many files have in common."""
     name, hashes = "x.whl" if is_wheel else "x.zip", {"sha256": "0" * 64}
     python, yanked, size, _, metadata, provenance = html_page.said_in(attributes)
-    return file_facts.optional(
+    file = file_facts.promised(
         FileFacts(name, "", "x", hashes, python, yanked, size, None, metadata, provenance)
     )
+    return "+" if file.offered else "", file_facts.optional(file)

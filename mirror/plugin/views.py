@@ -20,7 +20,7 @@ from mirror.plugin.expiry import Expiry
 from mirror.plugin.facts import ProjectFacts
 from mirror.plugin.fetch import Trouble
 from mirror.plugin.file_facts import FileFacts
-from mirror.plugin.mirrors import Freshness
+from mirror.plugin.mirrors import Freshness, Mirror
 from mirror.plugin.packing import Packing
 from mirror.plugin.page_answer import Form
 from mirror.plugin.page_store import PACKED, Kept, PageStore, Place, packed
@@ -116,6 +116,7 @@ class ProjectPages:
         stage = self._xom.model.getstage(place.index)
         if stage is None:
             raise HTTPNotFound(f"The index {place.index} does not exist.")
+        tokens = _tokens(stage, place.project)
         with self._rendering:
             shown = self._shown(stage, place.project)
             content = pages.as_json(shown) if form.kind == ".json" else pages.as_html(shown, place.index)
@@ -129,7 +130,11 @@ class ProjectPages:
             mtime = self._store.keep(
                 place,
                 files,
-                is_true=lambda: self._may_keep and self._unchanged(stage, place.project, serial),
+                is_true=lambda: (
+                    self._may_keep
+                    and tokens == _tokens(stage, place.project)
+                    and self._unchanged(stage, place.project, serial)
+                ),
             )
         except OSError as error:  # a full disk is no reason to refuse what is in memory
             threadlog.error("the page of %s is not kept: %s", place, error)
@@ -164,6 +169,11 @@ class ProjectPages:
         """Whether nothing that the page was made from has been written since `serial`."""
         with self._xom.keyfs.get_connection() as connection:
             return all(_last_serial(connection, path) <= serial for path in _sources(stage, project))
+
+
+def _tokens(stage: Any, project: str) -> list[Any]:
+    """Which pages of upstreams decide about a page."""
+    return [base.token(project) for base in stage.sro() if isinstance(base, Mirror)]
 
 
 def _sources(stage: Any, project: str) -> Iterable[str]:

@@ -3,6 +3,7 @@
 import itertools
 import time
 from collections.abc import Iterator
+from urllib.parse import urljoin
 
 import pytest
 import requests
@@ -267,3 +268,33 @@ def test_a_list_of_projects_is_whole_or_not_given(expiring: Mirrored) -> None:
             assert names() == set(expiring.upstream.projects)
     finally:
         expiring.change_index("root/pypi", mirror_no_project_list="True")
+
+
+def test_a_project_that_is_deleted_from_a_mirror_is_asked_for_anew(expiring: Mirrored) -> None:
+    """Page and files: somebody wants to be rid of what is cached; so is one who deletes the index."""
+    project = new_project(expiring)
+    name, root = f"root/test{next(NUMBERS)}", ("root", expiring.mirror.credentials["root"])
+    url = f"{expiring.mirror.url}/{name}"
+    index = {"type": "mirror", "mirror_url": expiring.upstream.url, "mirror_no_project_list": True}
+    plain = {"Accept": "application/json"}
+
+    def asked() -> int:
+        """Questions for the page until now, after one more to the mirror."""
+        page = expiring.page(project, name)
+        assert page["versions"] == ["1.0", "2.0"]
+        address = urljoin(expiring.mirror.index_url(name) + "x/", page["files"][0]["url"])
+        assert requests.get(address, timeout=30).ok
+        return sum(seen.path == f"/simple/{project}/" for seen in expiring.upstream.requests)
+
+    assert requests.put(url, json=index, auth=root, timeout=30).ok
+    first = asked()
+    assert asked() == first
+    done = requests.delete(f"{url}/{project}", auth=root, headers=plain, timeout=30)
+    assert done.status_code == 200, done.text
+    files = expiring.mirror.home / "mirror" / "server" / "+files" / name
+    assert [path for path in files.rglob("*") if path.is_file()] == []
+    assert asked() == first + 1
+    assert requests.delete(url, auth=root, headers=plain, timeout=30).ok
+    assert requests.get(expiring.mirror.index_url(name) + f"{project}/", timeout=30).status_code == 404
+    assert requests.put(url, json=index, auth=root, timeout=30).ok
+    assert asked() == first + 2

@@ -1,13 +1,14 @@
 """devpi's entries of mirrored files, found without having been written."""
 
-from collections.abc import Mapping
-from typing import Any
+from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 
-from mirror.plugin import entries, facts, file_facts
+from mirror.plugin import entries, file_facts
 from mirror.plugin.facts import ProjectFacts
 from mirror.plugin.file_facts import FileFacts
+from mirror.plugin.known_pages import About, Known, KnownPages
 
 SHA = "ab" * 32
 PATH = "root/pypi/+f/aba/bababababab/my_demo-1.0-py3-none-any.whl"
@@ -20,25 +21,17 @@ FILE = FileFacts(
 )
 
 
-class _Key:
-    def __init__(self, value: Mapping[str, Any]) -> None:
-        self._value = value
-
-    def get(self) -> Mapping[str, Any]:
-        return self._value
-
-
-class _KeyFs:
-    """The page of my-demo on root/pypi, and no other."""
-
-    def PROJSIMPLELINKS(self, *, user: str, index: str, project: str) -> _Key:  # noqa: N802 (devpi's name)
-        there = (user, index, project) == ("root", "pypi", "my-demo")
-        return _Key(facts.stored(ProjectFacts("my-demo", (FILE,))) if there else {})
+@pytest.fixture
+def pages(tmp_path: Path) -> KnownPages:
+    """With the page of my-demo on root/pypi, and no other."""
+    pages = KnownPages(tmp_path / "pages", lambda _: nullcontext())
+    pages.write("root/pypi", Known(ProjectFacts("my-demo", (FILE,)), About("https://x", 0, None, -1)))
+    return pages
 
 
-def test_the_page_tells_what_the_entry_would_say() -> None:
+def test_the_page_tells_what_the_entry_would_say(pages: KnownPages) -> None:
     """URL, hash and project are what a download needs."""
-    found = entries.find(_KeyFs(), PATH)
+    found = entries.find(pages, PATH)
     assert found is not None
     assert found[1].core_metadata == {"sha256": "cd" * 32}
     assert entries.meta(*found) == {
@@ -60,9 +53,9 @@ def test_the_page_tells_what_the_entry_would_say() -> None:
         PATH.replace("my_demo-1.0-py3-none-any.whl", ""),
     ],
 )
-def test_only_what_the_page_lists_has_an_entry(path: str) -> None:
+def test_only_what_the_page_lists_has_an_entry(pages: KnownPages, path: str) -> None:
     """An address that was guessed must not fetch anything."""
-    assert entries.find(_KeyFs(), path) is None
+    assert entries.find(pages, path) is None
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
-"""The facts about files: stored in devpi's dict, read again, merged."""
+"""The facts about files: stored as text, read again, merged."""
+
+import pytest
 
 from mirror.plugin import facts
 from mirror.plugin.facts import ProjectFacts
@@ -7,6 +9,7 @@ from mirror.plugin.file_facts import FileFacts
 EVERYTHING = FileFacts(
     filename="demo-1.0-py3-none-any.whl",
     path="root/pypi/+f/abc/0123456789abc/demo-1.0-py3-none-any.whl",
+    offered=True,
     url="https://files.example.com/demo-1.0-py3-none-any.whl",
     hashes={"sha256": "abc0123456789abc", "blake2b": "ffff"},
     requires_python=">=3.8",
@@ -22,11 +25,12 @@ PLAIN = FileFacts(
 DEMO = ProjectFacts("demo", (EVERYTHING, PLAIN), ("1.0", "2.0"), {"status": "archived"})
 
 
-def test_everything_that_is_stored_is_read_again() -> None:
-    """What an upstream said must survive devpi's storage, whole."""
-    value = facts.stored(DEMO, page="https://example.com/simple/demo/")
-    assert facts.load("demo", value) == (DEMO, {"page": "https://example.com/simple/demo/"})
-    assert facts.is_whole(value)
+@pytest.mark.parametrize("files", [(EVERYTHING, PLAIN), (PLAIN,), (PLAIN, PLAIN), ()])
+def test_everything_that_is_stored_is_read_again(files: tuple[FileFacts, ...]) -> None:
+    """What an upstream said must survive on disk, whole."""
+    said = ProjectFacts("demo", files, ("1.0", "2.0"), {"status": "archived"})
+    text = facts.as_text(said, {"page": "https://example.com/simple/demo/"})
+    assert facts.of_text("demo", text) == (said, {"page": "https://example.com/simple/demo/"})
 
 
 def test_devpis_own_lists_can_be_had() -> None:
@@ -48,26 +52,14 @@ def test_what_devpi_stored_without_us_is_read_as_far_as_it_goes() -> None:
         "serial": 3,
     }
     file = FileFacts("demo-1.0.zip", "root/pypi/+f/a/b/demo-1.0.zip", hashes={"md5": "00"}, yanked="old")
-    assert facts.load("demo", value) == (ProjectFacts("demo", (file,)), None)
-    assert facts.load("demo", {}) == (ProjectFacts("demo"), None)
-    assert not facts.is_whole(value)
-
-
-def test_what_a_value_is_about_can_be_asked_without_reading_it() -> None:
-    """On every request; another page that begins alike is another page."""
-    value = facts.stored(DEMO, page="https://example.com/simple/demo/", fetched=1)
-    assert facts.is_about(value, page="https://example.com/simple/demo/")
-    assert facts.is_about(value, page="https://example.com/simple/demo/", fetched=1)
-    assert not facts.is_about(value, page="https://example.com/simple/")
-    assert not facts.is_about(value, page="https://example.com/simple/demo/", fetched=12)
-    assert not facts.is_about({"links": []}, page="https://example.com/simple/demo/")
+    assert facts.of_devpi("demo", value) == ProjectFacts("demo", (file,))
+    assert facts.of_devpi("demo", {}) == ProjectFacts("demo")
 
 
 def test_another_format_counts_as_stored_without_us() -> None:
     """A later version of the plugin must be able to change what it stores."""
-    value = facts.stored(DEMO)
-    value[facts.STORED] = value[facts.STORED].replace(f'"format":{facts.FORMAT},', '"format":0,')
-    assert facts.load("demo", value)[1] is None
+    text = facts.as_text(DEMO, {}).replace(f'"format":{facts.FORMAT},', '"format":0,')
+    assert facts.of_text("demo", text) is None
 
 
 def test_the_first_index_that_has_a_file_wins_it() -> None:

@@ -38,32 +38,46 @@ HOSTILE = '","url":"x","from":"y"}\n{"filename":"\\'
 )
 def test_every_fact_survives_its_row_and_stays_in_its_place_on_the_page(file: FileFacts) -> None:
     """No text of an upstream may end the string that it stands in, or pass for another member."""
-    text = file_facts.row(file)
-    assert file_facts.file_of(text) == file
-    assert "\n" not in text
+    text, origin = file_facts.row(file), file_facts.origin(file)
+    assert file_facts.file_of(text, origin) == file
+    assert "\n" not in text + origin
     assert json.loads(f'"{file_facts.filename_of(text)}"') == file.filename
     (shown,) = json.loads(pages.as_json(ProjectFacts("demo", (file,))))["files"]
     assert shown["filename"] == file.filename
-    assert shown["url"] == pages.ROOT + file_facts.quoted_path(file.path)
+    assert shown["url"] == file_facts.ROOT + file_facts.quoted_path(file.path)
     assert shown["hashes"] == dict(file.hashes)
-    assert "from" not in shown
+    assert "files.example.com" not in json.dumps(shown)
 
 
-def test_only_a_mirrored_wheel_with_a_hash_says_that_it_has_no_metadata() -> None:
-    """It is what pages turn into a promise."""
+def test_metadata_is_promised_for_every_wheel_with_a_hash() -> None:
+    """Whether the upstream offers it or not: then it is read out of the wheel."""
     silent = WHEEL._replace(core_metadata=False)
-    assert '"core-metadata":false' in file_facts.row(silent)
-    for other in (silent._replace(url=""), silent._replace(hashes={}), PLAIN, WHEEL):
-        assert '"core-metadata":false' not in file_facts.row(other)
+    promised = file_facts.promised(silent)
+    assert (promised.core_metadata, promised.offered) == (True, False)
+    assert file_facts.promised(WHEEL) == WHEEL._replace(offered=True)
+    for other in (silent._replace(hashes={}), PLAIN):
+        assert file_facts.promised(other) == other
 
 
 def test_rows_are_the_files_that_they_describe() -> None:
     """Whoever wants a file gets it, whoever wants text gets that."""
-    rows = Rows(map(file_facts.row, (WHEEL, PLAIN)))
+    rows = file_facts.rows((WHEEL, PLAIN))
     assert rows == (WHEEL, PLAIN)
-    assert (rows[1], list(rows[:1])) == (PLAIN, [WHEEL])
-    assert file_facts.rows((WHEEL, PLAIN)) == rows.texts
+    assert (len(rows), rows[1], list(rows[:1])) == (2, PLAIN, [WHEEL])
     assert rows != (WHEEL,)
+    assert (len(Rows("")), list(Rows(""))) == (0, [])
+
+
+def test_a_file_is_found_by_what_its_row_says() -> None:
+    """With its own origin, wherever it stands; a page of ten thousand is not read for it."""
+    files = [WHEEL._replace(filename=f"{n}.whl", url=f"https://x/{n}", offered=n == 2) for n in range(4)]
+    rows = file_facts.rows(files)
+    for file in files:
+        assert list(rows.with_text(f'"{file.filename}"')) == [file]
+    assert list(rows.with_text(SHA)) == files
+    assert list(rows.with_text("elsewhere")) == []
+    (upload,) = file_facts.rows([file._replace(url="", offered=False) for file in files]).with_text('"3.whl"')
+    assert upload == files[3]._replace(url="")
 
 
 @pytest.mark.parametrize(

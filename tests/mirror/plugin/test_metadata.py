@@ -16,7 +16,6 @@ WHEEL = FileFacts(
     "demo-1.0-py3-none-any.whl", "root/pypi/+f/a/b/demo-1.0-py3-none-any.whl", "https://x", {"sha256": SHA}
 )
 FILES = [
-    WHEEL,
     WHEEL._replace(core_metadata=OFFERED),
     WHEEL._replace(core_metadata=True),
     WHEEL._replace(filename="demo-1.0.zip"),
@@ -28,7 +27,7 @@ def metadata(folder: Path) -> Metadata:
     """With a store in `folder`, and an upstream that nobody asks."""
     fetcher: Any = SimpleNamespace(offline=False)
     nothing: Any = SimpleNamespace()
-    return Metadata(nothing, fetcher, nothing, MetadataStore(folder), lambda _: None)
+    return Metadata(nothing, fetcher, nothing, MetadataStore(folder), nothing)
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -43,7 +42,7 @@ def test_a_broken_wheel_is_not_advertised_and_what_is_here_is_stated(
     tmp_path: Path, hashes: dict[str, str]
 ) -> None:
     """Whatever kind of hash it is known by."""
-    wheel = WHEEL._replace(hashes=hashes)
+    wheel = file_facts.promised(WHEEL._replace(hashes=hashes))
     key = file_facts.key_of(hashes)
     assert key is not None
     assert [file.core_metadata for file in metadata(tmp_path).completed([wheel])] == [True]

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from mirror.plugin import entries, file_facts, html_page, upstream, usual_links
+from mirror.plugin import entries, html_page, upstream, usual_links
 from mirror.plugin.facts import ProjectFacts
 
 URL = "https://index.example.com/simple/demo/"
@@ -43,7 +43,7 @@ def test_the_shortcut_is_taken_and_cannot_be_seen() -> None:
     assert usual_links.split(whole(USUAL)) is not None
     other = whole(USUAL + "<a href='../'>up</a>")
     assert usual_links.split(other) is None
-    assert file_facts.rows(read(whole(USUAL)).files) == file_facts.rows(read(other).files)
+    assert read(whole(USUAL)).files == read(other).files
     assert read(whole(USUAL)).versions == read(other).versions
 
 
@@ -89,5 +89,6 @@ def test_attributes_are_read_by_the_same_rules() -> None:
     """One place knows what they mean."""
     (said,) = {found.said for found in html_page.read(link("demo-1.3.zip", ' data-size="7"'), URL).links}
     assert said.size == 7
-    rows, _ = usual_links.split(link("demo-1.3.zip", ' data-size="7"')) or ({}, "")
-    assert file_facts.file_of(rows["demo-1.3.zip"]).size == 7
+    found = usual_links.split(link("demo-1.3.zip", ' data-size="7"'))
+    assert found is not None
+    assert [file.size for file in found[1]] == [7]

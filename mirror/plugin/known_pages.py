@@ -1,0 +1,154 @@
+"""What upstreams said about projects, as files: what is read again is whole, or counts as not there.
+
+Not in devpi's database: a page of a popular project has thousands of files, is written again whenever
+one is added, and can be asked for again whenever it is lost. A first install through a new mirror
+spent half of its time in that database.
+
+    <user>%2F<index>/<project>    a line with the length and a checksum, and then facts.as_text
+"""
+
+import contextlib
+import os
+import secrets
+import shutil
+import threading
+import time
+import zlib
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+from mirror.plugin import facts
+from mirror.plugin.facts import ProjectFacts
+
+REMEMBERED = 48 * 1024 * 1024  # bytes of pages in memory: a client that got one comes back for its files
+LONGEST_WRITE = 3600  # seconds
+_SCRATCH = "%"  # what no quoted name begins with that a project or an index may have
+
+Changing = Callable[[Iterable[str]], AbstractContextManager[None]]
+Token = tuple[int, int]  # changes with every page that is written
+
+
+@dataclass(frozen=True)
+class About:
+    """What is remembered of a page besides its facts."""
+
+    page: str  # the URL that was asked for
+    fetched: int  # seconds since the epoch
+    etag: str | None
+    serial: int  # of the public index; -1 without
+
+
+@dataclass(frozen=True)
+class Known:
+    """A page that was read once."""
+
+    facts: ProjectFacts
+    about: About
+
+
+class KnownPages:
+    """The pages of all mirror indexes of one server folder; several processes may share it."""
+
+    def __init__(self, folder: Path, changing: Changing, remembered: int = REMEMBERED) -> None:
+        """`changing` surrounds each change of a project: what is rendered of it is taken away."""
+        self._folder = folder
+        self._changing = changing
+        self._remembered = remembered
+        self._recent: OrderedDict[Path, tuple[Token, int, Known]] = OrderedDict()
+        self._lock = threading.Lock()
+        folder.mkdir(exist_ok=True)
+        for leftover in folder.glob(f"{_SCRATCH}*"):  # of one that was killed
+            if time.time() - leftover.stat().st_mtime > LONGEST_WRITE:
+                leftover.unlink(missing_ok=True)
+
+    def token(self, index: str, project: str) -> Token | None:
+        """Which page is stored now, None without one."""
+        try:
+            found = self._path(index, project).stat()
+        except FileNotFoundError:
+            return None
+        return found.st_mtime_ns, found.st_ino
+
+    def read(self, index: str, project: str) -> Known | None:
+        """The page of a normalised project on an index "user/name"; None without one that is whole."""
+        path = self._path(index, project)
+        try:
+            with path.open("rb") as file:
+                found = os.fstat(file.fileno())
+                token = found.st_mtime_ns, found.st_ino
+                with self._lock:
+                    recent = self._recent.get(path)
+                if recent and recent[0] == token:
+                    return recent[2]
+                content = file.read()
+        except FileNotFoundError:
+            return None
+        known = _unpacked(project, content)
+        if known:
+            self._remember(path, token, len(content), known)
+        return known
+
+    def write(self, index: str, known: Known) -> None:
+        """Store a page in place of the one before. Raises OSError."""
+        path = self._path(index, known.facts.name)
+        content = _packed(known)
+        path.parent.mkdir(exist_ok=True)
+        scratch = self._folder / f"{_SCRATCH}{secrets.token_hex(8)}"
+        try:
+            scratch.write_bytes(content)
+            with self._changing([known.facts.name]):
+                scratch.replace(path)
+        finally:
+            scratch.unlink(missing_ok=True)
+        token = self.token(index, known.facts.name)
+        if token:
+            self._remember(path, token, len(content), known)
+
+    def changed(self, project: str) -> None:
+        """What is rendered of a project is not true any more, though its pages are."""
+        with self._changing([project]):
+            pass
+
+    def remove(self, index: str, project: str) -> None:
+        """Forget a page."""
+        with self._changing([project]):
+            self._path(index, project).unlink(missing_ok=True)
+
+    def remove_index(self, index: str) -> None:
+        """Forget all pages of an index."""
+        shutil.rmtree(self._folder / quote(index, ""), ignore_errors=True)
+
+    def projects(self, index: str) -> list[str]:
+        """The projects of an index that have a page."""
+        with contextlib.suppress(FileNotFoundError):
+            return sorted(unquote(path.name) for path in (self._folder / quote(index, "")).iterdir())
+        return []
+
+    def _remember(self, path: Path, token: Token, size: int, known: Known) -> None:
+        with self._lock:
+            self._recent.pop(path, None)
+            self._recent[path] = token, size, known
+            left = sum(size for _, size, _ in self._recent.values()) - self._remembered
+            while left > 0:
+                left -= self._recent.popitem(last=False)[1][1]
+
+    def _path(self, index: str, project: str) -> Path:
+        return self._folder / quote(index, "") / quote(project, "")
+
+
+def _packed(known: Known) -> bytes:
+    text = facts.as_text(known.facts, vars(known.about)).encode("ascii")
+    return b"%d %d\n%b" % (len(text), zlib.crc32(text), text)
+
+
+def _unpacked(project: str, content: bytes) -> Known | None:
+    """A power cut may have left any part of it, or none."""
+    head, _, text = content.partition(b"\n")
+    if head != b"%d %d" % (len(text), zlib.crc32(text)):
+        return None
+    found = facts.of_text(project, text.decode("ascii"))
+    return Known(found[0], About(**found[1])) if found else None
