@@ -1,5 +1,6 @@
 """The commands that look at what runs on a target, stop it and start it."""
 
+import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,14 +20,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 def status(project: Path, target: str, *, as_json: bool) -> None:
     """Show what runs on TARGET; what a killed command left half done is repaired first."""
-    chosen = cli_target.choose(project, target)
-    outcome = cli_target.ask(chosen, "status")
-    if as_json:
-        chosen.emit_json(outcome)
-    else:
-        for host, answer in cli_target.answers(outcome):
-            _status(host.name, answer)
-    chosen.finish(outcome)
+    cli_target.report(cli_target.choose(project, target), "status", _status, as_json=as_json)
 
 
 def _status(host: str, result: Mapping[str, Any]) -> None:
@@ -54,16 +48,13 @@ def _status(host: str, result: Mapping[str, Any]) -> None:
 @click.pass_obj
 def releases(project: Path, target: str, *, as_json: bool) -> None:
     """List the releases on TARGET: what changed, by whom and when, and what became of each."""
-    chosen = cli_target.choose(project, target)
-    outcome = cli_target.ask(chosen, "releases")
-    if as_json:
-        chosen.emit_json(outcome)
-    else:
-        head = ["release", "version", "state", "changed", "by", "at", "reason"]
-        for host, answer in cli_target.answers(outcome):
-            click.echo(f"{answer['app']} on {host.name}:")
-            cli_target.table(head, [[row[key] for key in head] for row in answer["releases"]])
-    chosen.finish(outcome)
+    cli_target.report(cli_target.choose(project, target), "releases", _releases, as_json=as_json)
+
+
+def _releases(host: str, result: Mapping[str, Any]) -> None:
+    click.echo(f"{result['app']} on {host}:")
+    head = ["release", "version", "state", "changed", "by", "at", "reason"]
+    cli_target.table(head, [[row[key] for key in head] for row in result["releases"]])
 
 
 @click.command()
@@ -71,15 +62,19 @@ def releases(project: Path, target: str, *, as_json: bool) -> None:
 @click.option("-n", "--lines", default=100, show_default=True, help="How many lines of each process.")
 @click.option("-f", "--follow", is_flag=True, help="Go on with what is written from now on.")
 @click.option("--release", type=int, metavar="N", help="Of release N.  [default: the current one]")
+@click.option("--json", "as_json", is_flag=True, help="Print each line as a JSON object.")
 @click.pass_obj
-def logs(project: Path, target: str, lines: int, release: int | None, *, follow: bool) -> None:
+def logs(project: Path, target: str, lines: int, release: int | None, *, follow: bool, as_json: bool) -> None:
     """Print what the processes on TARGET wrote; with several hosts, each line starts with its host."""
     chosen = cli_target.choose(project, target)
     several = len(chosen.target.hosts or []) > 1
 
     def show(host: str, event: "Event") -> None:
         if event["event"] == "line":
-            sys.stdout.write(f"{host}  {event['text']}\n" if several else f"{event['text']}\n")
+            line = f"{host}  {event['text']}" if several else event["text"]
+            if as_json:
+                line = json.dumps({"host": host, "process": event["process"], "text": event["text"]})
+            sys.stdout.write(f"{line}\n")
             sys.stdout.flush()
 
     chosen.finish(cli_target.ask(chosen, "logs", show, lines=lines, follow=follow, release=release))
@@ -87,26 +82,28 @@ def logs(project: Path, target: str, lines: int, release: int | None, *, follow:
 
 @click.command()
 @cli_target.argument
+@options.as_json
 @click.pass_obj
-def stop(project: Path, target: str) -> None:
+def stop(project: Path, target: str, *, as_json: bool) -> None:
     """Stop the application on TARGET, after the requests that it works on."""
-    chosen = cli_target.choose(project, target)
-    outcome = cli_target.ask(chosen, "stop")
-    for host, answer in cli_target.answers(outcome):
-        click.echo(f"{answer['app']} is stopped on {host.name}.")
-    chosen.finish(outcome)
+    cli_target.report(cli_target.choose(project, target), "stop", _stopped, as_json=as_json)
+
+
+def _stopped(host: str, result: Mapping[str, Any]) -> None:
+    click.echo(f"{result['app']} is stopped on {host}.")
 
 
 @click.command()
 @cli_target.argument
+@options.as_json
 @click.pass_obj
-def start(project: Path, target: str) -> None:
+def start(project: Path, target: str, *, as_json: bool) -> None:
     """Start the application on TARGET again, as it was stopped."""
-    chosen = cli_target.choose(project, target)
-    outcome = cli_target.ask(chosen, "start")
-    for host, answer in cli_target.answers(outcome):
-        click.echo(f"{answer['project']} {answer['version']} runs on {host.name}: {answer['url']}")
-    chosen.finish(outcome)
+    cli_target.report(cli_target.choose(project, target), "start", _started, as_json=as_json)
+
+
+def _started(host: str, result: Mapping[str, Any]) -> None:
+    click.echo(f"{result['project']} {result['version']} runs on {host}: {result['url']}")
 
 
 COMMANDS = (status, releases, logs, stop, start)

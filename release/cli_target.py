@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from release.progress import Show
     from release.targets import Target
     from release.transport import Place, Process
-    from release.turns import Host
 
 
 def _names(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
@@ -104,11 +103,21 @@ def ask(chosen: Chosen, command: str, show: "Show | None" = None, **more: object
         return fleet.run(agents, dict.fromkeys(agents, request), shown)
 
 
-def answers(outcome: "Outcome") -> "Iterator[tuple[Host, Mapping[str, Any]]]":
-    """The hosts that answered, each with its answer; of the others, `Chosen.finish` says why they did not."""
-    for host in outcome.hosts:
-        if host.last and host.last["event"] == "result":
-            yield host, host.last
+def report(
+    chosen: Chosen, command: str, each: Callable[[str, Mapping[str, Any]], None], *, as_json: bool
+) -> None:
+    """Ask all hosts, and print what they answer, by `each` (host, answer) or as JSON.
+
+    Raises the error of the first host that has none.
+    """
+    outcome = ask(chosen, command)
+    if as_json:
+        chosen.emit_json(outcome)
+    else:
+        for host in outcome.hosts:
+            if host.last and host.last["event"] == "result":
+                each(host.name, host.last)
+    chosen.finish(outcome)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

@@ -53,14 +53,13 @@ def fetch(layout: Layout, wanted: Sequence[File], index_url: str | None, session
         raise PackhorseError(
             f"This host does not have {names} any more.", "Deploy the version again: release deploy"
         )
-    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+    pool = concurrent.futures.ThreadPoolExecutor(AT_ONCE)
+    try:
         running = [pool.submit(_fetch, layout, file, index_url or "", session) for file in missing]
-        try:
-            for done in concurrent.futures.as_completed(running):
-                done.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        for done in concurrent.futures.as_completed(running):
+            done.result()
+    finally:
+        pool.shutdown(cancel_futures=True)  # after a failure nothing else is begun
 
 
 def _fetch(layout: Layout, file: File, index_url: str, session: Session) -> None:

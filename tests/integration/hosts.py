@@ -11,6 +11,7 @@ from typing import Any
 
 import psutil
 
+from bench.load import Load
 from release import config, deploy, index
 from release.host import processes, session
 from release.host.layout import Layout
@@ -80,6 +81,14 @@ class Host:
     def deploy(self, version: str, status: int | None = 0) -> subprocess.CompletedProcess[str]:
         """`release deploy local tiny==VERSION`."""
         return self.release("deploy", "local", f"{NAME}=={version}", status=status)
+
+    def deploy_in_vain(self, version: str, serves: str) -> str:
+        """What a deploy says that fails, while `serves` goes on serving without a failed request."""
+        with Load(self.port) as load:
+            failed = self.deploy(version, status=1).stderr
+            assert self.get() == serves
+        assert load.failed == 0
+        return failed
 
     def status(self) -> dict[str, Any]:
         """`release status local --json`."""

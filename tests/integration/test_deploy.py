@@ -63,12 +63,9 @@ def test_a_broken_release_leaves_the_old_one_serving(host: Host, fault: str, ans
     host.served.add(NAME, app_wheel("0.3.0", fault))
     host.deploy("0.2.0")
     host.configure(health="timeout = 4.0")
-    with Load(host.port) as load:
-        failed = host.deploy("0.3.0", status=1)
-        assert host.get() == "0.2.0"
-    assert load.failed == 0
-    assert answer in failed.stderr
-    assert log in failed.stderr
+    failed = host.deploy_in_vain("0.3.0", serves="0.2.0")
+    assert answer in failed
+    assert log in failed
     status = host.status()
     assert (status["state"], status["version"], status["release"]) == ("running", "0.2.0", 1)
     assert state.is_ready(host.layout, 2), "the failed release is kept to look at"
@@ -279,7 +276,7 @@ def test_stop_and_start(host: Host) -> None:
     """A stop lasts until a start or a deploy, whatever other commands run in between."""
     assert "never been deployed" in host.release("start", "local", status=1).stderr
     host.deploy("0.1.0")
-    host.release("stop", "local")
+    assert host.release("stop", "local").stdout == "tiny is stopped on local.\n"
     assert host.status()["state"] == "stopped"
     assert not processes.find(host.layout)
     assert str(host.port) in host.release("start", "local").stdout
@@ -288,6 +285,16 @@ def test_stop_and_start(host: Host) -> None:
     host.deploy("0.2.0")
     assert host.status()["state"] == "running"
     assert host.get() == "0.2.0"
+
+
+def test_a_script_can_read_what_every_command_did(host: Host) -> None:
+    """In one form for all of them; logs, which may have no end, line by line."""
+    host.deploy("0.1.0")
+    for command in ("stop", "start", "status", "releases"):
+        (answer,) = json.loads(host.release(command, "local", "--json").stdout)["hosts"]
+        assert (answer["host"], answer["outcome"], answer["app"]) == ("local", "done", NAME)
+    line = host.release("logs", "local", "-n", "1", "--json").stdout
+    assert json.loads(line) == {"host": "local", "process": "web", "text": "and this on stderr"}
 
 
 def test_a_failed_deploy_leaves_a_stopped_application_stopped(host: Host) -> None:

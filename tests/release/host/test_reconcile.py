@@ -1,14 +1,25 @@
 """The promises of release.host.reconcile."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from release.host import journal, lock, reconcile, state
 from release.host.layout import Layout
-from tests.release.host.places import FakeSupervisor, a_layout, add_release
+from tests.release.host.places import FakeSupervisor, a_layout, a_manifest, add_release
 
 
 def inis(layout: Layout) -> set[str]:
     return {path.name for path in layout.watchers.iterdir()}
+
+
+def deployed(folder: Path, *outcomes: str, current: int) -> tuple[Layout, FakeSupervisor]:
+    """Releases 1, 2, … with these outcomes in the journal; `current` should run, and nothing runs yet."""
+    layout = a_layout(folder)
+    for number, outcome in enumerate(outcomes, 1):
+        add_release(layout, number, outcome)
+        state.write_manifest(layout, replace(a_manifest(number), graceful_timeout=0.01), {})
+    state.switch(layout, current)
+    return layout, FakeSupervisor(layout)
 
 
 def test_nothing_deployed_means_nothing_runs(tmp_path: Path) -> None:
@@ -21,21 +32,14 @@ def test_nothing_deployed_means_nothing_runs(tmp_path: Path) -> None:
 
 def test_the_current_release_is_brought_back(tmp_path: Path) -> None:
     """After a reboot there is no circusd; what should run is what `current` says."""
-    layout = a_layout(tmp_path)
-    add_release(layout, 1)
-    add_release(layout, 2)
-    state.switch(layout, 2)
-    circus = FakeSupervisor(layout)
+    layout, circus = deployed(tmp_path, journal.GOOD, journal.GOOD, current=2)
     reconcile.run(layout, circus)
     assert circus.active == {"web.2"}
 
 
 def test_what_runs_already_is_left_alone(tmp_path: Path) -> None:
     """Every command reconciles: none of them may cost a restart."""
-    layout = a_layout(tmp_path)
-    add_release(layout, 1)
-    state.switch(layout, 1)
-    circus = FakeSupervisor(layout)
+    layout, circus = deployed(tmp_path, journal.GOOD, current=1)
     reconcile.run(layout, circus)
     layout.watcher_ini("web.1").write_text("changed by a newer Packhorse\n")
     reconcile.run(layout, circus)
@@ -45,10 +49,7 @@ def test_what_runs_already_is_left_alone(tmp_path: Path) -> None:
 
 def test_watchers_of_a_deploy_that_died_are_taken_away(tmp_path: Path) -> None:
     """Before the switch the new release runs beside the old one; half-written files lie around."""
-    layout = a_layout(tmp_path)
-    add_release(layout, 1)
-    state.switch(layout, 1)
-    circus = FakeSupervisor(layout)
+    layout, circus = deployed(tmp_path, journal.GOOD, current=1)
     reconcile.run(layout, circus)
     layout.watcher_ini("web.2").touch()
     layout.watchers.joinpath(".web.3.ini.a1b2").touch()
@@ -60,12 +61,8 @@ def test_watchers_of_a_deploy_that_died_are_taken_away(tmp_path: Path) -> None:
 
 def test_a_drain_that_was_not_told_to_circus_is_made_up_for(tmp_path: Path) -> None:
     """Killed between the removal of the file and the command to circus."""
-    layout = a_layout(tmp_path)
-    for number in (1, 2):
-        add_release(layout, number)
-    state.switch(layout, 2)
-    circus = FakeSupervisor(layout, alive=True)
-    circus.active = {"web.1", "web.2"}
+    layout, circus = deployed(tmp_path, journal.GOOD, journal.GOOD, current=2)
+    circus.alive, circus.active = True, {"web.1", "web.2"}
     layout.watcher_ini("web.2").touch()
     reconcile.run(layout, circus)
     assert circus.active == {"web.2"}
@@ -73,11 +70,7 @@ def test_a_drain_that_was_not_told_to_circus_is_made_up_for(tmp_path: Path) -> N
 
 def test_a_release_on_trial_whose_deploy_died_goes(tmp_path: Path) -> None:
     """Other hosts have gone back by then: what was not for good is not anywhere."""
-    layout = a_layout(tmp_path)
-    add_release(layout, 1)
-    add_release(layout, 2, journal.TRIAL)
-    state.switch(layout, 2)
-    circus = FakeSupervisor(layout)
+    layout, circus = deployed(tmp_path, journal.GOOD, journal.TRIAL, current=2)
     reconcile.run(layout, circus)
     assert journal.states(journal.read(layout.journal)) == {1: "good", 2: "failed"}
     assert (state.current(layout), circus.active) == (1, {"web.1"})
@@ -85,10 +78,7 @@ def test_a_release_on_trial_whose_deploy_died_goes(tmp_path: Path) -> None:
 
 def test_the_first_release_of_all_stays_when_its_deploy_died(tmp_path: Path) -> None:
     """It is healthy, and to serve is better than not to."""
-    layout = a_layout(tmp_path)
-    add_release(layout, 1, journal.TRIAL)
-    state.switch(layout, 1)
-    circus = FakeSupervisor(layout)
+    layout, circus = deployed(tmp_path, journal.TRIAL, current=1)
     reconcile.run(layout, circus)
     assert journal.states(journal.read(layout.journal)) == {1: "good"}
     assert circus.active == {"web.1"}
@@ -96,21 +86,15 @@ def test_the_first_release_of_all_stays_when_its_deploy_died(tmp_path: Path) -> 
 
 def test_a_trial_that_was_over_is_recorded(tmp_path: Path) -> None:
     """Killed before the switch, or after the switch back."""
-    layout = a_layout(tmp_path)
-    add_release(layout, 1)
-    add_release(layout, 2, journal.TRIAL)
-    state.switch(layout, 1)
-    reconcile.run(layout, FakeSupervisor(layout))
+    layout, circus = deployed(tmp_path, journal.GOOD, journal.TRIAL, current=1)
+    reconcile.run(layout, circus)
     assert journal.states(journal.read(layout.journal)) == {1: "good", 2: "failed"}
     assert state.current(layout) == 1
 
 
 def test_a_boot_starts_what_was_for_good(tmp_path: Path) -> None:
     """The power went in the middle of a deploy; circusd starts what it finds."""
-    layout = a_layout(tmp_path)
-    add_release(layout, 1)
-    add_release(layout, 2, journal.TRIAL)
-    state.switch(layout, 2)
+    layout, _ = deployed(tmp_path, journal.GOOD, journal.TRIAL, current=2)
     layout.watcher_ini("web.2").touch()
     reconcile.boot(layout)
     assert (state.current(layout), inis(layout)) == (1, {"web.1.ini"})
@@ -130,23 +114,17 @@ def test_a_circusd_that_was_killed_starts_with_what_the_command_at_work_has_writ
 
 def test_releases_that_nobody_recorded_are_swept(tmp_path: Path) -> None:
     """Half made or never switched to: their deploy died, and nobody may go back to them."""
-    layout = a_layout(tmp_path)
-    add_release(layout, 1)
-    add_release(layout, 2, journal.FAILED)
-    state.switch(layout, 1)
+    layout, circus = deployed(tmp_path, journal.GOOD, journal.FAILED, current=1)
     add_release(layout, 3, None)
     layout.release(4).mkdir()
     layout.releases.joinpath(".trash-0").mkdir()
-    reconcile.run(layout, FakeSupervisor(layout))
+    reconcile.run(layout, circus)
     assert {path.name for path in layout.releases.iterdir()} == {"1", "2"}
 
 
 def test_a_stopped_application_stays_stopped(tmp_path: Path) -> None:
     """Whatever other commands run."""
-    layout = a_layout(tmp_path)
-    add_release(layout, 1)
-    state.switch(layout, 1)
-    circus = FakeSupervisor(layout)
+    layout, circus = deployed(tmp_path, journal.GOOD, current=1)
     reconcile.run(layout, circus)
     layout.stopped.touch()
     reconcile.run(layout, circus)
