@@ -62,7 +62,7 @@ def devpiserver_pyramid_configure(config: Any, pyramid_config: Any) -> None:
     if not config.requests_only:
         store.empty()
     commits.watch(xom.keyfs, store)
-    listeners.be_patient(xom.keyfs)
+    listeners.be_patient(xom)
     passwords.use()
     kept_pages.install(pyramid_config, store)
     ProjectPages(xom, store, registry[files.METADATA].completed).install(pyramid_config)

@@ -8,9 +8,6 @@ from typing import Any
 from mirror.plugin import file_facts
 from mirror.plugin.file_facts import FileFacts, Rows
 
-# Our key in devpi's PROJSIMPLELINKS dict. The value is one string: devpi copies and wraps
-# every container that it stores, which costs more than parsing JSON.
-STORED = "packhorse"
 FORMAT = 5
 
 

@@ -64,6 +64,9 @@ TOUCHED: Mapping[str, Row] = {
     "devpi_server.keyfs.Transaction.commit": ("self",),
     "devpi_server.keyfs.Transaction.dirty": None,
     # listeners.py
+    "devpi_server.keyfs.TxNotificationThread._on_key_change": None,
+    "devpi_server.keyfs.TxNotificationThread.write_event_serial": ("event_serial",),
+    "devpi_server.model.EventSubscribers": ("xom",),
     "devpi_server.keyfs.KeyFS.get_current_serial": ("self",),
     "devpi_server.keyfs.TxNotificationThread.thread": None,
     "devpi_server.keyfs.TxNotificationThread.tick": ("self",),

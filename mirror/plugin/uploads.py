@@ -1,6 +1,8 @@
 """devpi's index of uploads, which now also knows size, time and metadata of a file, and yanks."""
 
+import base64
 import hashlib
+import zlib
 from collections.abc import Iterator
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -14,6 +16,9 @@ from mirror.plugin.facts import ProjectFacts
 from mirror.plugin.file_facts import FileFacts, Rows
 from mirror.plugin.mirrors import Freshness
 
+# Our key in devpi's PROJSIMPLELINKS dict. The value is one string: devpi copies and wraps every
+# container that it stores, which costs more than parsing JSON.
+STORED = "packhorse"
 YANKED = "yanked"  # a key of ours in a version's metadata: exported, pushed and replicated with it
 
 
@@ -30,8 +35,8 @@ class Uploads(PrivateStage):
         return stored[0] if stored else self._facts_by_version(normalize_name(project), {})[0]
 
     def _stored(self, project: str) -> tuple[ProjectFacts, dict[str, Any]] | None:
-        text = self.key_projsimplelinks(project).get().get(facts.STORED, "")
-        return facts.of_text(project, text)
+        packed = self.key_projsimplelinks(project).get().get(STORED)
+        return facts.of_text(project, _unpacked(packed)) if packed else None
 
     def get_simplelinks_perstage(self, project: str) -> Any:
         lists = facts.devpis_lists(self.facts(project))
@@ -61,7 +66,8 @@ class Uploads(PrivateStage):
         rows = iter(file_facts.rows(stored.files).pairs())
         old = {version: [next(rows) for _ in range(count)] for version, count in about.get("counts", ())}
         found, counts = self._facts_by_version(project, old)
-        self.key_projsimplelinks(project).set({facts.STORED: facts.as_text(found, {"counts": counts})})
+        text = facts.as_text(found, {"counts": counts})
+        self.key_projsimplelinks(project).set({STORED: _packed(text)})
 
     def _facts_by_version(
         self, project: str, old: dict[str, list[tuple[str, str]]]
@@ -95,6 +101,15 @@ class Uploads(PrivateStage):
                 upload_time=upload_time(entry.last_modified),
                 core_metadata=_metadata_hash(entry) if link.basename.endswith(".whl") else False,
             )
+
+
+def _packed(text: str) -> str:
+    """A project is stored anew at each upload, and devpi keeps every value that there ever was, as text."""
+    return base64.b64encode(zlib.compress(text.encode(), 1)).decode()
+
+
+def _unpacked(packed: str) -> str:
+    return zlib.decompress(base64.b64decode(packed)).decode()
 
 
 def _metadata_hash(entry: Any) -> dict[str, str] | bool:

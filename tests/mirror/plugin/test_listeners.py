@@ -1,10 +1,21 @@
 """devpi's listeners wait for the end of a burst of commits, and not for ever."""
 
+import threading
 from types import SimpleNamespace
 
+import pluggy
 import pytest
+from devpi_server import hookspecs
+from devpi_server.config import hookimpl
+from devpi_server.model import EventSubscribers
 
 from mirror.plugin import listeners
+
+
+class _Plugin:
+    @hookimpl
+    def devpiserver_on_upload(self, stage: object) -> None:
+        """As devpi-web has it."""
 
 
 class _Notifier:
@@ -13,11 +24,20 @@ class _Notifier:
     def __init__(self, commits: int) -> None:
         self.pauses = 0
         self.told_after: list[int] = []
+        self.handled = -1
+        self.cv_new_event_serial = threading.Condition()
+        self._on_key_change = {"USER": [EventSubscribers(None).on_userchange]}
         self.keyfs = SimpleNamespace(get_current_serial=lambda: min(self.pauses, commits), notifier=self)
+        self.plugins = pluggy.PluginManager("devpiserver")
+        self.plugins.add_hookspecs(hookspecs)
+        self.xom = SimpleNamespace(keyfs=self.keyfs, config=SimpleNamespace(hook=self.plugins.hook))
         self.thread = SimpleNamespace(sleep=self._sleep)
 
     def _sleep(self, _: float) -> None:
         self.pauses += 1
+
+    def write_event_serial(self, serial: int) -> None:
+        self.handled = serial
 
     def tick(self) -> None:
         self.told_after.append(self.pauses)
@@ -27,6 +47,23 @@ class _Notifier:
 def test_listeners_are_told_when_no_more_commits_come(commits: int, longest: float, pauses: int) -> None:
     """Or when they have waited for long enough."""
     notifier = _Notifier(commits)
-    listeners.be_patient(notifier.keyfs, quiet=0, longest=longest)
+    notifier.plugins.register(_Plugin())
+    listeners.be_patient(notifier.xom, quiet=0, longest=longest)
     notifier.tick()
-    assert notifier.told_after == [pauses]
+    assert (notifier.told_after, notifier.handled) == ([pauses], -1)
+
+
+def test_with_no_listener_nothing_is_told() -> None:
+    """Reading each commit again to find nobody costs more than the commit."""
+    notifier = _Notifier(3)
+    listeners.be_patient(notifier.xom, quiet=0)
+    notifier.tick()
+    assert notifier.handled == 3
+
+
+def test_who_listens_to_keys_is_a_listener_too() -> None:
+    """As a replica does, and as plugins may."""
+    notifier = _Notifier(0)
+    assert not listeners.has_listeners(notifier.xom)
+    notifier._on_key_change["PROJSIMPLELINKS"] = [lambda event: event]
+    assert listeners.has_listeners(notifier.xom)
