@@ -76,6 +76,8 @@ def _fetch(layout: Layout, file: File, index_url: str, session: Session) -> None
                 session.safe_point()
                 digest.update(chunk)
                 target.write(chunk)
+            if answer.length:  # http.client calls that an end like any other
+                raise http.client.IncompleteRead(b"", answer.length)
             target.flush()
             os.fsync(target.fileno())
         if digest.hexdigest() != file.sha256:

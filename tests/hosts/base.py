@@ -24,7 +24,6 @@ PACKAGES = [
     ),
     *("python3", "python3-venv", "python3-apt"),
     "nginx-light",
-    "libfaketime",  # Host.set_clock
 ]
 # Nothing of the machine's own may start or change while a test measures.
 MASKED = ["apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer"]

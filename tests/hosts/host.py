@@ -14,7 +14,16 @@ if TYPE_CHECKING:
     from tests.hosts.network import Network
 
 ENVIRONMENT = {"PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin", "LANG": "C.UTF-8"}
-_FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
+_CLOCK = """
+import datetime, time
+def late(ask):
+    return lambda: ask() + {seconds}
+class Late(datetime.datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return super().now(tz) + datetime.timedelta(seconds={seconds})
+time.time, datetime.datetime = late(time.time), Late
+"""
 
 
 def run(*command: str | Path) -> None:
@@ -171,16 +180,11 @@ class Host:
         used = (now.f_blocks - now.f_bfree) * now.f_frsize
         run("mount", "-o", f"remount,size={used + int(megabytes * 2**20)}", self._apps)
 
-    def set_clock(self, offset: str) -> None:
-        """Let services and ssh sessions (but root's) see a clock that is off by `offset`: "+1h", "-1h".
+    def set_clock(self, seconds: int) -> None:
+        """Let the Python programs that start from now on see a clock that is off; 0: one that is right.
 
-        A container has no clock of its own, so libfaketime tells them; systemd itself keeps the real time.
+        A container has no clock of its own. libfaketime breaks the sleep of Python 3.11, and systemctl.
         """
-        wrong = f"LD_PRELOAD={_FAKETIME} FAKETIME={offset} FAKETIME_DONT_FAKE_MONOTONIC=1"
-        # systemctl and its like, which root uses, wait by absolute times: libfaketime breaks that.
-        (self.files / "etc/ssh/sshd_config.d/clock.conf").write_text(f"Match User *,!root\nSetEnv {wrong}\n")
-        (self.files / "etc/systemd/system.conf.d").mkdir(exist_ok=True)
-        manager = f"[Manager]\nDefaultEnvironment={wrong}\n"
-        (self.files / "etc/systemd/system.conf.d/clock.conf").write_text(manager)
-        self.ssh("systemctl", "daemon-reexec")
-        self.ssh("systemctl", "restart", "ssh")
+        (usual,) = (self.net.base / "etc").glob("python3.*/sitecustomize.py")
+        text = f"{usual.read_text()}{_CLOCK.format(seconds=seconds)}" if seconds else usual.read_text()
+        (self.files / usual.relative_to(self.net.base)).write_text(text)

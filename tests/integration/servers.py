@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from release import ssh
-from release.host import supervisor
+from release.host import session, supervisor
 from release.host.layout import Layout
 from tests.hosts import Host, Network, network
 from tests.integration.apps import NAME, app_wheel
-from tests.integration.helpers import BIN, run_command, short_home
+from tests.integration.helpers import BIN, run_command, short_home, wait_until
 from tests.integration.hosts import Index
 
 TOOLBOX = ("circus", "packaging", "psutil", "pyzmq", "tornado", "uv")
@@ -128,6 +128,37 @@ class Servers:
                 yield process
             finally:
                 process.kill()
+
+    @contextlib.contextmanager
+    def stopped_at(self, version: str, step: str) -> Iterator[subprocess.Popen[bytes]]:
+        """The same; inside the block, the agent on the first host has stopped where `step` begins."""
+        host = self.hosts[0]
+        bashrc = host.files / f"home/{NAME}/.bashrc"
+        before = bashrc.read_text()
+        bashrc.write_text(f"export {session.STOP_AT}={step}\n{before}")
+        command = [str(BIN / "release"), "deploy", "production", f"{NAME}=={version}"]
+        with subprocess.Popen(
+            command,
+            env=self.environment,
+            cwd=self.project,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as process:
+            try:
+                stopped = ("pgrep", "--runstates", "T", "--uid", NAME)
+                wait_until(step, lambda: host.ssh(*stopped, status=None).returncode == 0)
+                yield process
+            finally:
+                bashrc.write_text(before)
+                process.kill()
+
+    def served_by_itself(self) -> str:
+        """What the first host serves as soon as it serves something, without a command of ours."""
+
+        def answer() -> str:
+            return self.hosts[0].ssh("python3", "-c", ASK, "/", status=None).stdout.strip()
+
+        return wait_until("an answer", answer)
 
     def versions(self) -> list[str]:
         """What each host serves."""

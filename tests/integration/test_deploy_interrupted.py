@@ -1,4 +1,4 @@
-"""Deploys that are killed, stopped, raced or run out of disk: users notice nothing, the next repairs."""
+"""Deploys that are killed, stopped, raced, or lose disk or index: users notice nothing, the next repairs."""
 
 import contextlib
 import dataclasses
@@ -14,6 +14,7 @@ import pytest
 from bench.load import Load
 from release.host import journal, processes, state
 from release.host.circusd import Circus
+from tests.integration import faults
 from tests.integration.apps import NAME, app_wheel
 from tests.integration.helpers import BIN, run_command, wait_until
 from tests.integration.hosts import Host, last_event, running_host, stopped_at, until_step
@@ -238,6 +239,22 @@ def test_circusd_may_be_killed_at_every_step_of_a_deploy(host: Host, step: str) 
     wait_until("the application to run", lambda: host.status()["state"] == "running")
     assert host.get() == host.status()["version"] == ("0.2.0" if told["event"] == "result" else "0.1.0")
     assert_tidy(host)
+    host.deploy("0.2.0")
+    assert host.get() == "0.2.0"
+
+
+@pytest.mark.parametrize("fault", [faults.truncated, faults.dropped, faults.status(503)])
+def test_an_index_that_goes_down_in_the_middle_leaves_the_old_release(
+    host: Host, fault: faults.Fault
+) -> None:
+    """Half a file is no file; when the index is back, so is the deploy."""
+    host.deploy("0.1.0")
+    host.served.fail("/files/*", fault)
+    failed = host.deploy("0.2.0", status=1)
+    assert "/files/tiny-0.2.0-py3-none-any.whl could not be fetched: " in failed.stderr
+    assert not [path for path in host.layout.files.rglob("*0.2.0*") if path.is_file()]
+    assert host.get() == "0.1.0"
+    host.served.heal()
     host.deploy("0.2.0")
     assert host.get() == "0.2.0"
 

@@ -58,6 +58,7 @@ def test_a_canary_that_fails_is_the_only_host_that_tried(fleet: Servers) -> None
 
 def test_the_last_host_that_fails_takes_all_back(fleet: Servers) -> None:
     """What is broken on one host only shows there; half a fleet on each version is nobody's wish."""
+    fleet.configure(health="timeout = 5.0")
     failed = fleet.deploy("0.4.0", status=1)
     rows = [line.split()[:2] for line in failed.stdout.splitlines()[1:]]
     assert rows == [["web1", "reverted"], ["web2", "reverted"], ["web3", "failed"]], failed.stderr
@@ -141,6 +142,7 @@ def test_a_login_shell_that_talks_is_named(fleet: Servers) -> None:
 
 def test_the_second_of_two_deployers_is_told_about_the_first_or_waits(fleet: Servers) -> None:
     """Whoever comes second, on whichever host they meet."""
+    fleet.configure(health="timeout = 5.0")
     with fleet.deploying("0.5.0", until=" probe ") as first:
         refused = fleet.deploy("0.2.0", status=1).stderr
         assert "Error: web1: tiny is busy: deploy of 0.5.0 by " in refused
@@ -274,6 +276,21 @@ def test_a_connection_is_kept_open_where_the_user_shares_connections(fleet: Serv
     finally:
         for name in ("web1", "web2", "web3"):
             run_command("ssh", "-F", config, "-O", "exit", f"{NAME}@{name}", env=environment, status=None)
+
+
+def test_a_release_phase_that_was_cut_off_holds_all_hosts_until_somebody_looks(fleet: Servers) -> None:
+    """Although only the first one has run it, and runs the next one."""
+    for version, command in (("0.7.0", "sleep 1000"), ("0.8.0", f"touch {LAYOUT.folder}/ran")):
+        fleet.served.add(NAME, app_wheel(version, procfile=f"web: python -m tiny\nrelease: {command}\n"))
+    with fleet.deploying("0.7.0", until=" release ") as process:
+        process.kill()
+    wait_until("the locks to be free", lambda: all(map(fleet.lock_is_free, fleet.hosts)), deadline=5)
+    refused = fleet.deploy("0.8.0", status=1).stderr
+    assert "Error: web1: The release phase of 0.7.0 (release " in refused
+    assert fleet.versions() == ["0.1.0"] * 3
+    fleet.deploy("0.8.0", "--retry-release")
+    assert fleet.versions() == ["0.8.0"] * 3
+    assert [(host.files / "srv/apps/tiny/ran").exists() for host in fleet.hosts] == [True, False, False]
 
 
 def test_nothing_of_ours_is_left_behind_here(fleet: Servers) -> None:
