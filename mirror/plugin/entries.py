@@ -72,10 +72,11 @@ def to_write(said: ProjectFacts, old: ProjectFacts) -> Sequence[FileFacts]:
 
 
 def _all_can_be_found(project: str, rows: Rows) -> bool:
-    """Of a usual page, without a look at each row: all files have a hash in their path."""
-    begins = {name[: len(project) + 1] for name in file_facts.filenames(rows)}
-    hashed = len(_URL_WITH_HASH.findall(rows.text)) == len(rows)
-    return hashed and all(upstream.begins_with(begin, project) for begin in begins)
+    """Of a usual page, without a look at each row: all names begin alike, all paths have a hash."""
+    index = _URL_WITH_HASH.search(rows.text)
+    begins = {f'{{"filename":"{name}-' for name in (project, project.replace("-", "_"))}
+    usual = sum(map(rows.text.count, begins))
+    return not rows or (index is not None and usual == rows.text.count(index[0]) == len(rows))
 
 
 def can_be_found(project: str, row: str) -> bool:

@@ -1,5 +1,6 @@
 """A URL of an upstream in, its answer as a stream out: kept connections, nothing of any client."""
 
+import queue
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 from devpi_server.httpclient import OfflineHTTPClient
 
+AT_ONCE = 100  # requests to upstreams
 RETRY_AFTER = "3"  # seconds; pip and uv wait that long before they ask again
 
 
@@ -36,15 +38,19 @@ class Fetcher:
         self.timeout = float(xom.config.request_timeout)
         # A client must not use up devpi's threads by waiting: the others answer from the cache.
         self._waiting = threading.BoundedSemaphore(max(1, xom.config.args.threads * 3 // 4))
-        if not self.offline:
-            self._client = httpx.Client(
-                # Hashes are those of the plain bytes.
-                headers={**devpi_client.headers, "Accept-Encoding": "identity"},
-                verify=devpi_client._ssl_context,  # noqa: SLF001 (listed in internals.py)
-                timeout=self.timeout,
-                follow_redirects=True,
-                limits=httpx.Limits(max_connections=100, max_keepalive_connections=64, keepalive_expiry=60),
-            )
+        # A client of httpx looks at all its connections, with its lock held, for each request: a hundred
+        # threads that share one wait for each other. Each of ours serves one request at a time.
+        self._clients: queue.LifoQueue[httpx.Client | None] = queue.LifoQueue()
+        for _ in range(AT_ONCE):
+            self._clients.put(None)  # not made yet
+        self._new_client = lambda: httpx.Client(
+            # Hashes are those of the plain bytes.
+            headers={**devpi_client.headers, "Accept-Encoding": "identity"},
+            verify=devpi_client._ssl_context,  # noqa: SLF001 (listed in internals.py)
+            timeout=self.timeout,
+            follow_redirects=True,
+            limits=httpx.Limits(keepalive_expiry=60),
+        )
 
     @contextmanager
     def stream(
@@ -63,12 +69,27 @@ class Fetcher:
             raise Trouble(503, f"offline: {urlsplit(url).path} is not in the cache, and nothing is fetched")
         login = {"Authorization": authorization} if authorization else {}
         try:
-            with self._client.stream(method, url, headers={**(headers or {}), **login}) as answer:
+            with (
+                self._client() as client,
+                client.stream(method, url, headers={**(headers or {}), **login}) as answer,
+            ):
                 _refuse_error(answer)
                 yield answer
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
             reason = str(error) or type(error).__name__
             raise Trouble(503, f"the upstream does not answer for {urlsplit(url).path}: {reason}") from error
+
+    @contextmanager
+    def _client(self) -> Iterator[httpx.Client]:
+        """The one that was used last, whose connections are alive. Raises Trouble when all are in use."""
+        try:
+            client = self._clients.get(timeout=self.timeout) or self._new_client()
+        except queue.Empty:
+            raise Trouble(503, f"{AT_ONCE} requests to upstreams go on already", "1") from None
+        try:
+            yield client
+        finally:
+            self._clients.put(client)
 
     @contextmanager
     def slot(self) -> Iterator[None]:

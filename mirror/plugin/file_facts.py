@@ -13,6 +13,7 @@ upstream's URL, after a "+" if the upstream offers the metadata of the wheel as 
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from json.encoder import encode_basestring_ascii as quoted
 from types import MappingProxyType
 from typing import Any, NamedTuple, overload
@@ -20,7 +21,6 @@ from urllib.parse import quote, unquote
 
 ROOT = "../../../../"  # of devpi, relative to a page: /user/index/+simple/project/
 _BEGIN = '{"filename":"'
-_FILENAME = re.compile(r'\{"filename":"([^"]*+)"')
 _PLAIN = re.compile(r"[A-Za-z0-9_./+~-]*+")  # as part of a URL it needs no quoting
 
 
@@ -82,6 +82,10 @@ class Rows(Sequence[FileFacts]):
             position = self.text.find(text, stop)
 
     def __len__(self) -> int:
+        return self._length
+
+    @cached_property
+    def _length(self) -> int:
         return self.text.count("\n") + 1 if self.text else 0
 
     def __iter__(self) -> Iterator[FileFacts]:
@@ -150,11 +154,6 @@ def file_of(text: str, origin: str) -> FileFacts:
 def filename_of(text: str) -> str:
     """The file name in a row, as JSON without its quotes."""
     return text[len(_BEGIN) : text.index('"', len(_BEGIN))]
-
-
-def filenames(rows: Rows) -> list[str]:
-    """Of all rows, as `filename_of`."""
-    return _FILENAME.findall(rows.text)
 
 
 def optional(file: FileFacts) -> str:

@@ -7,7 +7,7 @@ from devpi_server.log import threadlog
 
 from mirror.plugin.page_store import PageStore, Place
 
-QUIET = 2.0  # seconds without a new page: packing takes longer than all else that a page needs
+QUIET = 10.0  # seconds without a new page: packing takes longer than all else that a page needs
 MOST = 1000  # pages that wait for it
 
 
