@@ -22,18 +22,6 @@ python -m venv "releases/$1"
 ln -sfn "releases/$1" current
 circusctl --endpoint "$ENDPOINT" restart web
 """
-CIRCUS = """\
-[circus]
-endpoint = ipc://{folder}/ctl.sock
-pubsub_endpoint = ipc://{folder}/pub.sock
-multicast_endpoint =
-check_delay = 1
-
-[watcher:web]
-cmd = {folder}/current/bin/gunicorn sample_app:create_app() -w 2 -b 127.0.0.1:{port} --no-control-socket
-working_dir = {folder}
-copy_env = True
-"""
 
 
 def run() -> Iterator[Row]:
@@ -100,7 +88,7 @@ def rival(here: Mirror, first: str) -> Iterator[Side]:
     """The sample app deployed by the usual script, its dependencies in the cache."""
     port, folder = free_port(), here.home / "usual"
     folder.mkdir()
-    (folder / "circus.ini").write_text(CIRCUS.format(folder=folder, port=port))
+    (folder / "circus.ini").write_text(stage.circus(str(folder), f"127.0.0.1:{port}"))
     extra = {
         "INDEX_URL": here.index_url("company/dev"),
         "ENDPOINT": f"ipc://{folder}/ctl.sock",

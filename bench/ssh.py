@@ -42,18 +42,6 @@ PLAYBOOK = """\
         /opt/packhorse/toolbox/bin/python -Im circus.circusctl
         --endpoint ipc://{{ folder }}/ctl.sock restart web
 """
-CIRCUS = """\
-[circus]
-endpoint = ipc://{folder}/ctl.sock
-pubsub_endpoint = ipc://{folder}/pub.sock
-multicast_endpoint =
-check_delay = 1
-
-[watcher:web]
-cmd = {folder}/current/bin/gunicorn sample_app:create_app() -w 2 -b unix:{folder}/web.sock --no-control-socket
-working_dir = {folder}
-copy_env = True
-"""
 
 
 def run() -> Iterator[Row]:
@@ -146,7 +134,9 @@ class Bench:
     def rival(self, host: hosts.Host, first: str) -> Iterator[None]:
         """circusd of the usual recipe, running version `first`; pip's cache has what it needs."""
         host.ssh("mkdir", "-p", f"{self.folder}/releases", user=APP)
-        (host.files / f"{self.folder[1:]}/circus.ini").write_text(CIRCUS.format(folder=self.folder))
+        (host.files / f"{self.folder[1:]}/circus.ini").write_text(
+            stage.circus(self.folder, f"unix:{self.folder}/web.sock")
+        )
         with contextlib.suppress(RuntimeError):  # circusd does not run yet: the last task fails
             self.theirs(first)
         command = [ssh.PYTHON, "-Im", "circus.circusd", f"{self.folder}/circus.ini"]

@@ -12,6 +12,24 @@ import requests
 from tests.integration.helpers import Mirror
 
 CHECKOUT = Path(__file__).parent.parent
+# circusd of those who have no tool.
+CIRCUS = """\
+[circus]
+endpoint = ipc://{folder}/ctl.sock
+pubsub_endpoint = ipc://{folder}/pub.sock
+multicast_endpoint =
+check_delay = 1
+
+[watcher:web]
+cmd = {folder}/current/bin/gunicorn sample_app:create_app() -w 2 -b {bind} --no-control-socket
+working_dir = {folder}
+copy_env = True
+"""
+
+
+def circus(folder: str, bind: str) -> str:
+    """The configuration of the rival's circusd, which serves at `bind` what `folder`/current holds."""
+    return CIRCUS.format(folder=folder, bind=bind)
 
 
 def timed(command: Sequence[str], cwd: Path, environment: Mapping[str, str]) -> float:

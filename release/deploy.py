@@ -1,13 +1,13 @@
 """A version and a target in, the agent's request out; what a host does with it: release.host.rollout."""
 
 import getpass
+import re
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import (
     InvalidSdistFilename,
     InvalidWheelFilename,
@@ -21,6 +21,10 @@ from packhorse.errors import PackhorseError
 from release import config, fleet, index, ssh, targets, turns
 
 PROTOCOL = 2
+# Of requirements (PEP 508) the one form that names a single version.
+_WANTED = re.compile(
+    r"\s*(?P<name>[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(==\s*(?P<version>[^\s,;]+))?\s*"
+)
 
 
 @dataclass(frozen=True)
@@ -34,15 +38,14 @@ class Wanted:
 def parse(text: str) -> Wanted:
     """`NAME` or `NAME==VERSION`. Raises PackhorseError for anything else."""
     hint = "Write it as NAME==VERSION, such as sample-app==0.1.0"
-    try:
-        requirement = Requirement(text)
-        name = canonicalize_name(requirement.name)
-        exact = [Version(part.version) for part in requirement.specifier if part.operator == "=="]
-    except (InvalidRequirement, InvalidVersion) as error:
-        raise PackhorseError(f'"{text}" names no version: {error}', hint) from error
-    if len(exact) != len(requirement.specifier) or len(exact) > 1 or requirement.extras or requirement.url:
+    matched = _WANTED.fullmatch(text)
+    if not matched:
         raise PackhorseError(f'"{text}" is not one version of a project.', hint)
-    return Wanted(name, exact[0] if exact else None)
+    try:
+        version = Version(matched["version"]) if matched["version"] else None
+    except InvalidVersion as error:
+        raise PackhorseError(f'"{text}" names no version: {error}', hint) from error
+    return Wanted(canonicalize_name(matched["name"]), version)
 
 
 def artifact(files: Iterable[index.File], wanted: Wanted, where: str) -> dict[str, Any]:

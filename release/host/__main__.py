@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import importlib
 import json
 import os
 import sys
@@ -15,6 +16,9 @@ from release.host.inbox import Inbox
 from release.host.layout import SERVER_ROOT, SERVER_RUN, Layout
 from release.host.session import Session, StoppedError
 
+# What a deploy needs: loaded while whoever started us is still finding out what to ask.
+COSTLY = ("zmq", "release.host.lockfile", "psutil")
+
 
 def main() -> None:
     """Carry out what is asked, and end with its one result or error."""
@@ -22,6 +26,9 @@ def main() -> None:
         reconcile.boot(Layout(sys.argv[2], SERVER_ROOT, SERVER_RUN))
         return
     inbox = Inbox(0)
+    for costly in COSTLY:
+        if inbox.waiting():
+            importlib.import_module(costly)
     data = inbox.request()
     if data is None:
         return

@@ -25,6 +25,10 @@ class Inbox:
         self._changed = threading.Condition()
         threading.Thread(target=self._read, daemon=True).start()
 
+    def waiting(self) -> bool:
+        """Whether the request is still to come."""
+        return self._request is None and not self.stop.is_set()
+
     def request(self) -> dict[str, Any] | None:
         """The first line; None when whoever started us found out that there is nothing to do."""
         with self._changed:

@@ -25,6 +25,7 @@ def test_a_gate_is_passed_when_it_is_allowed_even_before_it_is_reached() -> None
     """Lines that came with the request must not be lost; empty ones mean nothing."""
     with conversation(b'{"command": "deploy"}\n\n{"go": "lock"}\n', b'{"go": "st') as (inbox, writing):
         assert inbox.request() == {"command": "deploy"}
+        assert not inbox.waiting()
         assert inbox.allowed("lock")
         os.write(writing, b'art"}\n')
         assert inbox.allowed("start")
@@ -39,11 +40,13 @@ def test_a_revert_opens_no_gate_and_says_why() -> None:
 
 
 def test_an_end_closes_all_gates() -> None:
-    """Whoever deployed was killed."""
+    """Whoever deployed was killed; until then there is time to get ready."""
     reading, writing = os.pipe()
     inbox = Inbox(reading)
+    assert inbox.waiting()
     os.close(writing)
     assert inbox.request() is None
+    assert not inbox.waiting()
     assert not inbox.allowed("lock")
 
 
