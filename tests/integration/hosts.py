@@ -143,8 +143,8 @@ def get(port: int, path: str = "/") -> str:
 def last_event(agent: "subprocess.Popen[str]") -> dict[str, Any]:
     """What an agent ends with; until then somebody is there."""
     assert agent.stdout
-    *_, last = agent.stdout
-    agent.communicate()
+    with agent:
+        *_, last = agent.stdout
     answer: dict[str, Any] = json.loads(last)
     return answer
 
@@ -155,11 +155,11 @@ def stopped_at(host: Host, version: str, step: str) -> "Iterator[subprocess.Pope
     agent = host.agent(host.request(version), **{session.STOP_AT: step})
     process = psutil.Process(agent.pid)
     wait_until(f"the agent to reach {step}", lambda: process.status() == psutil.STATUS_STOPPED)
-    try:
-        yield agent
-    finally:
-        agent.kill()
-        agent.communicate()
+    with agent:
+        try:
+            yield agent
+        finally:
+            agent.kill()
 
 
 def until_step(agent: "subprocess.Popen[str]", name: str) -> None:
