@@ -15,7 +15,7 @@ ROUNDS = 10
 
 def run() -> Iterator[Row]:
     """Each round: a new mirror, a new virtualenv, through it and without it in turn."""
-    ratios, ours, direct, failed = [], [], [], 0
+    ratios, ours, direct, memory, failed = [], [], [], [], 0
     for number in range(ROUNDS + 1):
         with running_mirror() as mirror:
             without = install(mirror, uv.upstream_of(mirror), "direct")
@@ -25,6 +25,7 @@ def run() -> Iterator[Row]:
                 print(error, file=sys.stderr)
                 failed += 1
                 continue
+            memory.append(stage.memory(mirror))
         if number:  # the first round warms the upstream's own caches
             ratios.append(through / without)
             ours.append(through)
@@ -32,6 +33,7 @@ def run() -> Iterator[Row]:
     yield Row(f"cold: failed of {ROUNDS + 1} tries", "count", failed, None, failed, "<= 0")
     if ratios:
         through, without = statistics.median(ours), statistics.median(direct)
+        yield Row("cold: memory of the server", "MB", max(memory), None, max(memory), "<= 300")
         yield Row("cold: 100 packages", "s", through, without, statistics.median(ratios), "<= 1.5")
 
 

@@ -1,19 +1,17 @@
 """Pages and files per second: ours behind nginx and alone, stock devpi-server, nginx with the same bytes."""
 
-import json
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
-import psutil
 import requests
 
 from bench import nginx, stage, stock, wrk
 from bench.rows import Row
 from tests.integration.dists import wheel
-from tests.integration.helpers import BIN, Mirror, free_port, running_mirror
+from tests.integration.helpers import BIN, free_port, running_mirror
 from tests.integration.upstream import JSON, Upstream
 
 AS_PIP = {"Accept": f"{JSON}, application/vnd.pypi.simple.v1+html; q=0.1, text/html; q=0.01"}
@@ -46,7 +44,8 @@ def run() -> Iterator[Row]:
                 here = [f"http://127.0.0.1:{port}" for port in (front, plain)]
                 stage.wait_for(f"{here[0]}/+api")
                 yield from compare(Servers(here[0], mirror.url, rival, here[1], folder))
-            yield memory(mirror)
+            used = stage.memory(mirror)
+            yield Row("memory of the server", "MB", used, None, used, "<= 300")
 
 
 def fill(upstream: Upstream) -> None:
@@ -86,10 +85,3 @@ def file_path(server: str) -> str:
     url = urljoin(page, file["url"])
     requests.get(url, timeout=60).raise_for_status()
     return str(urlsplit(url).path)
-
-
-def memory(mirror: Mirror) -> Row:
-    """The resident memory of the server after all of it, in MB."""
-    status = json.loads(mirror.run(BIN / "mirror", "status", "--json").stdout)
-    used = psutil.Process(status["pid"]).memory_info().rss / 1e6
-    return Row("memory of the server", "MB", used, None, used, "<= 300")

@@ -1,15 +1,17 @@
 """What several benchmarks need: timed commands, a page to wait for, the sample app in many versions."""
 
 import contextlib
+import json
 import shutil
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import psutil
 import requests
 
-from tests.integration.helpers import Mirror
+from tests.integration.helpers import BIN, Mirror
 
 CHECKOUT = Path(__file__).parent.parent
 # circusd of those who have no tool.
@@ -51,6 +53,12 @@ def wait_for(url: str, contains: str = "", seconds: float = 30) -> None:
                 return
         time.sleep(0.05)
     raise TimeoutError(f"{url} did not answer with {contains!r} within {seconds:.0f} s")
+
+
+def memory(mirror: Mirror) -> float:
+    """The resident memory of the server, in MB."""
+    status = json.loads(mirror.run(BIN / "mirror", "status", "--json").stdout)
+    return float(psutil.Process(status["pid"]).memory_info().rss / 1e6)
 
 
 def publish(mirror: Mirror, version: str) -> Path:

@@ -4,6 +4,7 @@ import heapq
 import threading
 import time
 from collections.abc import Callable
+from math import inf
 
 from devpi_server.log import threadlog
 
@@ -22,7 +23,9 @@ class Expiry:
         self._thread: threading.Thread | None = None
 
     def expect(self, place: Place, until: float) -> None:
-        """Make the page of `place` stale at `until`, unless another time is set before that."""
+        """Make the page of `place` stale at `until`, unless another time is set before that; inf: never."""
+        if until == inf:
+            return
         self.note(place, until)
         with self._changed:
             if self._thread is None:

@@ -47,6 +47,11 @@ class Freshness:
     until: float = inf  # time.time()
     age: float | None = None  # seconds since the upstream confirmed it; None: it is fresh
 
+    @property
+    def counts(self) -> bool:
+        """Whether it may be shown without a question from now on."""
+        return self.age is None and self.until > time.time() + 1
+
 
 class Mirror(MirrorStage):
     """An index that caches an upstream.
@@ -138,7 +143,6 @@ class Mirror(MirrorStage):
     def facts(self, project: str) -> ProjectFacts:
         """What is stored about `project`; `refresh` it first."""
         known = self._known(project)
-        # Without a page of ours there may be what devpi stored before this plugin was there.
         return known.facts if known else facts.of_devpi(project, self.key_projsimplelinks(project).get())
 
     def token(self, project: str) -> Any:
@@ -146,8 +150,8 @@ class Mirror(MirrorStage):
         return self._shared.pages.token(self.name, project)
 
     def is_project_cached(self, project: str) -> bool:
-        """Whether a page of it is here."""
-        return self._known(project) is not None or bool(super().is_project_cached(project))
+        """Whether a page of it is here, or what devpi stored of one before this plugin was there."""
+        return self._known(project) is not None or "links" in self.key_projsimplelinks(project).get()
 
     def _stale_list_projects_perstage(self) -> Any:
         names = dict.fromkeys(self._shared.pages.projects(self.name))

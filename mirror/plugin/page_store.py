@@ -99,8 +99,10 @@ class PageStore:
                     return Kept(file.read(), mtime, suffix.endswith(PACKED))
         return None
 
-    def keep(self, place: Place, files: Mapping[str, bytes], *, is_true: Callable[[], bool]) -> int:
-        """Keep, as stale, representations (by suffix) of a page that is true while no write can interfere.
+    def keep(
+        self, place: Place, files: Mapping[str, bytes], *, fresh: bool = False, is_true: Callable[[], bool]
+    ) -> int:
+        """Keep representations (by suffix) of a page that is true while no write can interfere.
 
         Returns the mtime that they have, or would have.
         """
@@ -108,7 +110,7 @@ class PageStore:
         with self._locked() as lock:
             mtime = self._next_mtime(lock, place)
             if place.path is not None and is_true():
-                target = self._folder / STALE / place.path
+                target = self._folder / (FRESH if fresh else STALE) / place.path
                 self._make_parents(target)
                 for suffix, path in scratch:
                     os.utime(path, (mtime, mtime))

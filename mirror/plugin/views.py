@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from math import inf
 from typing import Any
 
 from devpi_server.keyfs_types import FilePathInfo, RelPath
@@ -71,21 +70,20 @@ class ProjectPages:
         freshness = self._refresh(context.stage, project)
         place = Place(context.stage.name, str(project))
         kept = self._store.read(place, form.suffixes, stale=True) if self._may_keep else None
-        page = kept or self._make(place, form)
-        self._publish(place, freshness)
+        page = kept or self._make(place, form, freshness)
+        if kept:
+            self._publish(place, freshness)
         return _answer(request, form, page, freshness.age)
 
     def _publish(self, place: Place, freshness: Freshness) -> None:
         """From now on it is served without a question, as long as the upstream's word counts."""
-        if freshness.age is not None or freshness.until <= time.time() + 1:
+        if not freshness.counts:
             return
         try:
             self._store.move(place, fresh=True)
         except OSError as error:
             threadlog.error("the page of %s is not published: %s", place, error)
-            return
-        if freshness.until < inf:
-            self._expiry.expect(place, freshness.until)
+        self._expiry.expect(place, freshness.until)
 
     def to_page(self, context: Any, request: Any) -> Any:  # noqa: ARG002 (pyramid's signature)
         """Where the page is, for those who ask elsewhere or for an unusual spelling."""
@@ -111,7 +109,7 @@ class ProjectPages:
         ages = [fresh.age for fresh in found if fresh.age is not None]
         return Freshness(min(fresh.until for fresh in found), max(ages, default=None))
 
-    def _make(self, place: Place, form: Form) -> Kept:
+    def _make(self, place: Place, form: Form, freshness: Freshness) -> Kept:
         """Render the page and keep it, unless what it is made from has changed meanwhile."""
         stage = self._xom.model.getstage(place.index)
         if stage is None:
@@ -125,11 +123,12 @@ class ProjectPages:
             files[form.kind + PACKED] = packed(content)
         else:
             self._packing.expect(place)
-        serial = self._xom.keyfs.tx.at_serial
+        serial, fresh = self._xom.keyfs.tx.at_serial, freshness.counts
         try:
             mtime = self._store.keep(
                 place,
                 files,
+                fresh=fresh,
                 is_true=lambda: (
                     self._may_keep
                     and tokens == _tokens(stage, place.project)
@@ -139,6 +138,8 @@ class ProjectPages:
         except OSError as error:  # a full disk is no reason to refuse what is in memory
             threadlog.error("the page of %s is not kept: %s", place, error)
             mtime = int(time.time())
+        if fresh:
+            self._expiry.expect(place, freshness.until)
         suffix = next(suffix for suffix in form.suffixes if suffix in files)
         return Kept(files[suffix], mtime, suffix.endswith(PACKED))
 

@@ -21,8 +21,7 @@ def fresh_page(folder: Path) -> PageStore:
     """A store with one fresh page."""
     store = PageStore(folder / "pages")
     store.empty()
-    store.keep(DEMO, {".json": b""}, is_true=lambda: True)
-    store.move(DEMO, fresh=True)
+    store.keep(DEMO, {".json": b""}, fresh=True, is_true=lambda: True)
     return store
 
 

@@ -25,8 +25,7 @@ def store(tmp_path: Path) -> PageStore:
 def keep(store: PageStore, *places: Place) -> None:
     """Fresh pages."""
     for place in places:
-        store.keep(place, PAGE, is_true=lambda: True)
-        store.move(place, fresh=True)
+        store.keep(place, PAGE, fresh=True, is_true=lambda: True)
 
 
 def test_what_is_kept_is_read_again_packed_or_not(store: PageStore) -> None:
