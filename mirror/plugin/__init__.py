@@ -55,6 +55,7 @@ def devpiserver_pyramid_configure(config: Any, pyramid_config: Any) -> None:
     files.install(xom, pyramid_config, writes, pages)
     registry = pyramid_config.registry
     registry["packhorse database"] = database.use_wal(Path(config.server_path))
+    database.keep_readers()
     mirrors.use(xom, mirrors.Shared(registry[files.FETCHER], writes, pages))
     entries.use(pages)
     model.User.MirrorStage = Mirror  # type: ignore[assignment, method-assign]  # a cached property there

@@ -1,9 +1,16 @@
 """devpi's SQLite database, set so that those who read and the one who writes do not wait for each other."""
 
+import contextlib
 import sqlite3
+from collections import deque
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from devpi_server.keyfs_sqlite import BaseStorage
 
 NAME = ".sqlite"  # below devpi's server folder
+IDLE = 50  # connections that stay open
 
 
 def use_wal(folder: Path) -> sqlite3.Connection | None:
@@ -21,3 +28,48 @@ def use_wal(folder: Path) -> sqlite3.Connection | None:
     connection = sqlite3.connect(path, check_same_thread=False)
     connection.execute("PRAGMA journal_mode=WAL").close()
     return connection
+
+
+def keep_readers() -> None:
+    """Let devpi read through connections that stay open.
+
+    It opens one for each transaction, and each request has two: thirty system calls, after each of which
+    the thread may have to wait for its turn. Nothing is held by one that is not reading: they are in
+    autocommit mode, and devpi fetches all rows of a query at once.
+    """
+    stock = BaseStorage.get_connection
+    idle: dict[str, deque[_Reader]] = {}  # by the path of a database that exists
+
+    def get_connection(storage: Any, closing: bool = True, write: bool = False, timeout: int = 30) -> Any:  # noqa: FBT001, FBT002 (devpi's signature)
+        path = str(storage.sqlpath)
+        if write or path not in idle:
+            opened = stock(storage, closing, write, timeout)
+            idle.setdefault(path, deque())
+            return opened
+        reading = storage.Connection(_reader(path, idle[path]), storage.basedir, storage)
+        return contextlib.closing(reading) if closing else reading
+
+    BaseStorage.get_connection = get_connection  # type: ignore[method-assign]
+
+
+class _Reader(sqlite3.Connection):
+    """A connection that goes back to its place instead of being closed."""
+
+    idle: "deque[_Reader]"
+
+    def close(self) -> None:
+        if len(self.idle) < IDLE:
+            self.idle.append(self)
+        else:
+            super().close()
+
+
+def _reader(path: str, idle: "deque[_Reader]") -> _Reader:
+    with contextlib.suppress(IndexError):
+        return idle.pop()
+    uri = f"file:{quote(path)}?mode=ro"
+    opened = sqlite3.connect(
+        uri, timeout=60, isolation_level=None, uri=True, check_same_thread=False, factory=_Reader
+    )
+    opened.idle = idle
+    return opened

@@ -63,6 +63,9 @@ TOUCHED: Mapping[str, Row] = {
     "devpi_server.keyfs.Transaction": ("keyfs", "at_serial", "write"),
     "devpi_server.keyfs.Transaction.commit": ("self",),
     "devpi_server.keyfs.Transaction.dirty": None,
+    # database.py
+    "devpi_server.keyfs_sqlite.BaseStorage.get_connection": ("closing", "write", "timeout"),
+    "devpi_server.keyfs_sqlite.BaseConnection": ("sqlconn", "basedir", "storage"),
     # listeners.py
     "devpi_server.keyfs.TxNotificationThread._on_key_change": None,
     "devpi_server.keyfs.TxNotificationThread.write_event_serial": ("event_serial",),

@@ -4,6 +4,11 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import py
+import pytest
+from devpi_server.keyfs_sqlite import BaseStorage
+from devpi_server.keyfs_sqlite_fs import Storage
+
 from mirror.plugin import database
 
 
@@ -39,3 +44,22 @@ def test_another_storage_is_left_alone(tmp_path: Path) -> None:
     """devpi can keep its data in PostgreSQL."""
     assert database.use_wal(tmp_path) is None
     assert not list(tmp_path.iterdir())
+
+
+def test_readers_stay_open_and_see_each_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that has written must read it, through whichever connection."""
+    monkeypatch.setattr(BaseStorage, "get_connection", BaseStorage.get_connection)  # restored afterwards
+    database.keep_readers()
+    storage = Storage(py.path.local(tmp_path), notify_on_commit=lambda _: None, cache_size=100)  # noqa: PTH124 (devpi's kind of path)
+    opened = set()
+    for serial in range(3):
+        with storage.get_connection(write=True) as writing:
+            writing._sqlconn.execute("INSERT INTO changelog VALUES (?, x'00')", (serial,))
+            writing.commit()
+        with storage.get_connection() as first, storage.get_connection() as second:
+            assert first.db_read_last_changelog_serial() == second.db_read_last_changelog_serial() == serial
+            assert first._sqlconn is not second._sqlconn
+            opened |= {id(first._sqlconn), id(second._sqlconn)}
+    assert len(opened) == 2
+    with storage.get_connection() as reading, pytest.raises(sqlite3.OperationalError, match="readonly"):
+        reading._sqlconn.execute("DELETE FROM changelog")
