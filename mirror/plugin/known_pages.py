@@ -60,7 +60,7 @@ class KnownPages:
         self._remembered = remembered
         self._recent: OrderedDict[Path, tuple[Token, int, Known]] = OrderedDict()
         self._lock = threading.Lock()
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)  # nginx may enter what it lies in
         for leftover in folder.glob(f"{_SCRATCH}*"):  # of one that was killed
             if time.time() - leftover.stat().st_mtime > LONGEST_WRITE:
                 leftover.unlink(missing_ok=True)
@@ -68,23 +68,19 @@ class KnownPages:
     def token(self, index: str, project: str) -> Token | None:
         """Which page is stored now, None without one."""
         try:
-            found = self._path(index, project).stat()
+            return _token(self._path(index, project).stat())
         except FileNotFoundError:
             return None
-        return found.st_mtime_ns, found.st_ino
 
     def read(self, index: str, project: str) -> Known | None:
         """The page of a normalised project on an index "user/name"; None without one that is whole."""
         path = self._path(index, project)
+        recent = self._recent.get(path)
+        if recent and recent[0] == self.token(index, project):
+            return recent[2]
         try:
             with path.open("rb") as file:
-                found = os.fstat(file.fileno())
-                token = found.st_mtime_ns, found.st_ino
-                with self._lock:
-                    recent = self._recent.get(path)
-                if recent and recent[0] == token:
-                    return recent[2]
-                content = file.read()
+                token, content = _token(os.fstat(file.fileno())), file.read()
         except FileNotFoundError:
             return None
         known = _unpacked(project, content)
@@ -100,13 +96,12 @@ class KnownPages:
         scratch = self._folder / f"{_SCRATCH}{secrets.token_hex(8)}"
         try:
             scratch.write_bytes(content)
+            token = _token(scratch.stat())  # which it keeps
             with self._changing([known.facts.name]):
                 scratch.replace(path)
         finally:
             scratch.unlink(missing_ok=True)
-        token = self.token(index, known.facts.name)
-        if token:
-            self._remember(path, token, len(content), known)
+        self._remember(path, token, len(content), known)
 
     def changed(self, project: str) -> None:
         """What is rendered of a project is not true any more, though its pages are."""
@@ -138,6 +133,10 @@ class KnownPages:
 
     def _path(self, index: str, project: str) -> Path:
         return self._folder / quote(index, "") / quote(project, "")
+
+
+def _token(found: os.stat_result) -> Token:
+    return found.st_mtime_ns, found.st_ino
 
 
 def _packed(known: Known) -> bytes:

@@ -234,10 +234,16 @@ class Mirror(MirrorStage):
         if page and said and not (same and said == same.facts):
             if not self.xom.is_replica():
                 self._write_entries(said, known.facts if known else ProjectFacts(project), write)
-            about = About(page.url, int(time.time()), page.etag, page.serial)
-            self._shared.pages.write(self.name, Known(said, about))
+            self._keep(Known(said, About(page.url, int(time.time()), page.etag, page.serial)))
         self.cache_retrieve_times.refresh(project, page.etag if page else etag)
         self.cache_projectnames.add(project)
+
+    def _keep(self, known: Known) -> None:
+        try:
+            self._shared.pages.write(self.name, known)
+        except OSError as error:
+            text = f"the page of {known.facts.name} cannot be stored: {error.strerror}"
+            raise Trouble(503, text) from error
 
     def _write_entries(self, said: ProjectFacts, old: ProjectFacts, write: Callable[[Change], None]) -> None:
         files = entries.to_write(said, old)
