@@ -11,7 +11,7 @@ from bench import stage
 from bench.rows import Row
 from release import agent, ssh
 from release.host import health
-from release.host.state import Health
+from release.host.manifest import Health
 from tests import hosts
 from tests.integration import servers
 from tests.integration.helpers import BIN, Mirror, running_mirror

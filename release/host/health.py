@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from release.host import state
+from release.host.manifest import Health
 
 # One request's time limit: a first request may import half of the application.
 ANSWER_TIMEOUT = 10.0
@@ -54,7 +54,7 @@ class _Connection(http.client.HTTPConnection):
             self.sock = socket.create_connection(self.address, ANSWER_TIMEOUT)
 
 
-def probe(address: Address, health: state.Health, tick: Callable[[], None] = lambda: None) -> Answer:
+def probe(address: Address, health: Health, tick: Callable[[], None] = lambda: None) -> Answer:
     """Ask once; 2xx is healthy. `tick` runs every SLICE while the answer is awaited, and may raise."""
     connection = _Connection(address, health.host)
     # A proxy in front ends TLS: without the header, applications that insist on https answer a redirect.
@@ -92,7 +92,7 @@ def stay_up(pids: Callable[[], list[list[int]]], pause: Callable[[float], None])
 
 def wait(
     address: Address,
-    health: state.Health,
+    health: Health,
     pids: Callable[[], list[int]],
     pause: Callable[[float], None],
 ) -> Answer:

@@ -15,6 +15,7 @@ from packhorse.errors import PackhorseError
 from release.host import bytecode, cache, installer, journal, launch, state
 from release.host.cache import File
 from release.host.layout import Layout
+from release.host.manifest import Manifest
 from release.host.request import Deploy
 from release.host.session import Session
 
@@ -56,7 +57,7 @@ def install(layout: Layout, number: int, wanted: Deploy, file: File, session: Se
         layout.release(number).mkdir()
         _install(layout, number, wanted, needed, session)
         session.reach("ready")
-        manifest = state.Manifest(
+        manifest = Manifest(
             release=number,
             project=wanted.project,
             version=wanted.version,

@@ -7,7 +7,7 @@ from typing import Any
 from packhorse.errors import PackhorseError
 from release.host.cache import File
 from release.host.layout import Layout
-from release.host.state import Health, Rule
+from release.host.manifest import Health, Rule
 from release.host.supervisor import Bind
 
 PROTOCOL = 2

@@ -7,11 +7,12 @@ from typing import Any
 
 from release.host import journal, state, supervisor
 from release.host.layout import Layout
+from release.host.manifest import Health, Manifest
 from release.host.request import Deploy
 from release.host.session import Session
 
 NOBODY = 2**22 + 1  # above every process id
-HEALTH = state.Health("/healthz", "localhost", 0.2, 0.01)
+HEALTH = Health("/healthz", "localhost", 0.2, 0.01)
 
 
 def a_layout(folder: Path) -> Layout:
@@ -21,9 +22,9 @@ def a_layout(folder: Path) -> Layout:
     return layout
 
 
-def a_manifest(number: int, processes: dict[str, str] | None = None) -> state.Manifest:
+def a_manifest(number: int, processes: dict[str, str] | None = None) -> Manifest:
     """The manifest of release `number`."""
-    return state.Manifest(
+    return Manifest(
         release=number,
         project="shop",
         version=f"{number}.0",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from release.host import state, watchers
 from release.host.layout import Layout
-from release.host.state import Rule
+from release.host.manifest import Rule
 from release.host.watchers import Watcher
 from tests.release.host.places import FakeSupervisor, a_layout, a_manifest
 
