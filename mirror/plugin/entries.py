@@ -8,6 +8,7 @@ database.
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
+from urllib.parse import unquote
 
 from devpi_common.metadata import splitbasename
 from devpi_common.url import URL
@@ -43,6 +44,13 @@ def placed(keyfs: Any, index: str, project: ProjectFacts) -> ProjectFacts:
         text = files.text.replace(_HASHED, f"{_HASHED[:-3]}{file_facts.quoted_path(index)}/+f/")
         return facts.with_files(project, Rows(text, files.origins))
     placed = [file._replace(path=path_of(keyfs, index, file)) for file in files]
+    return facts.with_files(project, file_facts.rows(placed))
+
+
+def placed_by(primary: str, project: ProjectFacts) -> ProjectFacts:
+    """With the paths at which the server at the URL `primary` keeps them, which a replica keeps too."""
+    paths = (file.url.removeprefix(f"{primary.rstrip('/')}/") for file in project.files)
+    placed = [file._replace(path=unquote(path)) for file, path in zip(project.files, paths, strict=True)]
     return facts.with_files(project, file_facts.rows(placed))
 
 

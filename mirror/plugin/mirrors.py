@@ -230,13 +230,18 @@ class Mirror(MirrorStage):
         self.gone.pop(project, None)
         if page and same and page.serial < same.about.serial and not self.ignore_serial_header:
             page = None  # an older one, from another server of a content delivery network
-        said = entries.placed(self.keyfs, self.name, page.project) if page else None
+        said = self._placed(page.project) if page else None
         if page and said and not (same and said == same.facts):
             if not self.xom.is_replica():
                 self._write_entries(said, known.facts if known else ProjectFacts(project), write)
             self._keep(Known(said, About(page.url, int(time.time()), page.etag, page.serial)))
         self.cache_retrieve_times.refresh(project, page.etag if page else etag)
         self.cache_projectnames.add(project)
+
+    def _placed(self, project: ProjectFacts) -> ProjectFacts:
+        if self.xom.is_replica():
+            return entries.placed_by(self.xom.config.primary_url.url, project)
+        return entries.placed(self.keyfs, self.name, project)
 
     def _keep(self, known: Known) -> None:
         try:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import requests
 
@@ -13,7 +13,7 @@ from mirror import server
 from tests.integration.dists import wheel
 from tests.integration.helpers import BIN, free_port, run_command, wait_until
 from tests.integration.mirrored import Mirrored, mirror_of
-from tests.integration.upstream import JSON, Upstream
+from tests.integration.upstream import JSON, Listed, Upstream
 
 _MAIN = "import sys; from devpi_server.main import main; sys.exit(main())"
 _INIT = "import sys; from devpi_server.init import init; sys.exit(init())"
@@ -46,6 +46,8 @@ def test_a_replica_serves_files_and_metadata_of_its_primary() -> None:
         upstream.metadata = False
         dist = wheel("replicated", "1.0", requires=["other"], padding=400_000)
         (address,) = mirrored.publish(dist)
+        hashless = wheel("hashless", "1.0")
+        mirrored.publish(Listed(hashless, hashes={}))
         mirrored.mirror.run(BIN / "mirror", "stop")
         primary_folder = mirrored.mirror.home / "mirror" / "server"
         primary_port = urlsplit(mirrored.mirror.url).port or 0
@@ -66,6 +68,14 @@ def test_a_replica_serves_files_and_metadata_of_its_primary() -> None:
             assert requests.get(f"{url}.metadata", headers=secret, timeout=30).content == dist.metadata
             for _ in ("first", "again"):
                 assert requests.get(url, headers=secret, timeout=30).content == dist.content
-    asked = [seen for seen in upstream.requests if seen.path.startswith("/files/")]
+            # Where the primary keeps a file depends on where the upstream has it, if nothing says its hash.
+            shown = requests.get(
+                f"{replica}/root/pypi/+simple/hashless/", headers={"Accept": JSON}, timeout=30
+            )
+            url = urljoin(shown.url, shown.json()["files"][0]["url"])
+            assert requests.get(url, timeout=30).content == hashless.content
+    asked = [
+        seen for seen in upstream.requests if seen.path.startswith("/files/") and "replicated" in seen.path
+    ]
     assert [seen.headers.get("range") for seen in asked] == ["bytes=-32768", None]
     assert all("cookie" not in seen.headers and "authorization" not in seen.headers for seen in asked)
