@@ -1,6 +1,7 @@
-"""Tests that need a program which is not here: a failure for root (who could install it), else left out."""
+"""What holds for all tests; those that need a program fail without it, or are left out if not root runs them."""
 
 import os
+import signal
 
 import pytest
 
@@ -15,6 +16,8 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     config.addinivalue_line("markers", "needs_root: the test mounts a file system")
     config.stash[LEFT_OUT] = {}
+    # Who starts the suite with `&` from a script makes it, and all that it starts, ignore Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _missing(item: pytest.Item) -> list[str]:
