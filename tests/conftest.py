@@ -1,4 +1,4 @@
-"""What holds for all tests; those that need a program fail without it, or are left out if not root runs them."""
+"""What holds for all tests; and what a test does without its program: fail, or be left out."""
 
 import os
 import signal
