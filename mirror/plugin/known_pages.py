@@ -11,25 +11,23 @@ import contextlib
 import os
 import secrets
 import shutil
-import threading
 import time
 import zlib
-from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-from mirror.plugin import facts
+from mirror.plugin import facts, recent
 from mirror.plugin.facts import ProjectFacts
+from mirror.plugin.recent import Recent, Token
 
 REMEMBERED = 48 * 1024 * 1024  # bytes of pages in memory: a client that got one comes back for its files
 LONGEST_WRITE = 3600  # seconds
 _SCRATCH = "%"  # what no quoted name begins with that a project or an index may have
 
 Changing = Callable[[Iterable[str]], AbstractContextManager[None]]
-Token = tuple[int, int]  # changes with every page that is written
 
 
 @dataclass(frozen=True)
@@ -57,9 +55,7 @@ class KnownPages:
         """`changing` surrounds each change of a project: what is rendered of it is taken away."""
         self._folder = folder
         self._changing = changing
-        self._remembered = remembered
-        self._recent: OrderedDict[Path, tuple[Token, int, Known]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._recent: Recent[Known] = Recent(remembered)
         folder.mkdir(mode=0o700, exist_ok=True)  # nginx may enter what it lies in
         for leftover in folder.glob(f"{_SCRATCH}*"):  # of one that was killed
             if time.time() - leftover.stat().st_mtime > LONGEST_WRITE:
@@ -67,25 +63,24 @@ class KnownPages:
 
     def token(self, index: str, project: str) -> Token | None:
         """Which page is stored now, None without one."""
-        try:
-            return _token(self._path(index, project).stat())
-        except FileNotFoundError:
-            return None
+        return recent.token(self._path(index, project))
 
     def read(self, index: str, project: str) -> Known | None:
         """The page of a normalised project on an index "user/name"; None without one that is whole."""
         path = self._path(index, project)
-        recent = self._recent.get(path)
-        if recent and recent[0] == self.token(index, project):
-            return recent[2]
+        token = recent.token(path)
+        if token is None:
+            return None
+        if known := self._recent.get(str(path), token):
+            return known
         try:
             with path.open("rb") as file:
-                token, content = _token(os.fstat(file.fileno())), file.read()
+                token, content = recent.token_of(os.fstat(file.fileno())), file.read()
         except FileNotFoundError:
             return None
         known = _unpacked(project, content)
         if known:
-            self._remember(path, token, len(content), known)
+            self._recent.put(str(path), token, len(content), known)
         return known
 
     def write(self, index: str, known: Known) -> None:
@@ -96,12 +91,12 @@ class KnownPages:
         scratch = self._folder / f"{_SCRATCH}{secrets.token_hex(8)}"
         try:
             scratch.write_bytes(content)
-            token = _token(scratch.stat())  # which it keeps
+            token = recent.token_of(scratch.stat())  # which it keeps
             with self._changing([known.facts.name]):
                 scratch.replace(path)
         finally:
             scratch.unlink(missing_ok=True)
-        self._remember(path, token, len(content), known)
+        self._recent.put(str(path), token, len(content), known)
 
     def changed(self, project: str) -> None:
         """What is rendered of a project is not true any more, though its pages are."""
@@ -123,20 +118,8 @@ class KnownPages:
             return sorted(unquote(path.name) for path in (self._folder / quote(index, "")).iterdir())
         return []
 
-    def _remember(self, path: Path, token: Token, size: int, known: Known) -> None:
-        with self._lock:
-            self._recent.pop(path, None)
-            self._recent[path] = token, size, known
-            left = sum(size for _, size, _ in self._recent.values()) - self._remembered
-            while left > 0:
-                left -= self._recent.popitem(last=False)[1][1]
-
     def _path(self, index: str, project: str) -> Path:
         return self._folder / quote(index, "") / quote(project, "")
-
-
-def _token(found: os.stat_result) -> Token:
-    return found.st_mtime_ns, found.st_ino
 
 
 def _packed(known: Known) -> bytes:

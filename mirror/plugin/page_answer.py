@@ -52,7 +52,7 @@ def form(accept: str | None, accept_encoding: str | None, wanted: str | None = N
 def answer(environ: Mapping[str, Any], form: Form, page: Kept, age: float | None = None) -> Answer:
     """The page, or that the client's copy still is the page; `age` in seconds if it is not fresh."""
     headers = [("ETag", page.etag), ("Cache-Control", CACHE_CONTROL), ("Vary", VARY)]
-    headers.append(("Last-Modified", formatdate(page.mtime, usegmt=True)))
+    headers.append(("Last-Modified", _date(page.mtime)))
     if age is not None:
         headers.append((STALE, str(int(age))))
     if _has_it(environ, page):
@@ -70,4 +70,9 @@ def _has_it(environ: Mapping[str, Any], page: Kept) -> bool:
     stated = environ.get("HTTP_IF_NONE_MATCH")
     if stated is not None:
         return stated.strip() == "*" or page.etag in re.findall(r'"[^"]*"', stated)
-    return bool(environ.get("HTTP_IF_MODIFIED_SINCE") == formatdate(page.mtime, usegmt=True))
+    return bool(environ.get("HTTP_IF_MODIFIED_SINCE") == _date(page.mtime))
+
+
+@lru_cache(maxsize=1024)
+def _date(seconds: int) -> str:
+    return formatdate(seconds, usegmt=True)

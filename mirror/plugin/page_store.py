@@ -23,11 +23,17 @@ import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+
+from mirror.plugin import recent
+from mirror.plugin.recent import Recent
 
 FRESH, STALE, LOCK, SCRATCH = "fresh", "stale", "lock", "scratch"
 KINDS, PACKED = (".json", ".html"), ".gz"
 PACKING = 5  # of 1 to 9: 9 takes twice as long for a page half a percent smaller
+REMEMBERED = 8 * 1024 * 1024  # bytes of pages in memory, of which none is LARGE: reading takes longest then
+LARGE = 128 * 1024
 # Names that are safe as parts of a path; pages of others are rendered anew each time.
 _INDEX = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*/[A-Za-z0-9_][A-Za-z0-9._-]*")
 _PROJECT = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -49,9 +55,13 @@ class Place:
     @property
     def path(self) -> Path | None:
         """Relative to fresh/ and stale/, without the suffix."""
-        if _INDEX.fullmatch(self.index) and _PROJECT.fullmatch(self.project):
-            return Path(self.project, self.index)
-        return None
+        return _path(self.index, self.project)
+
+
+@lru_cache(maxsize=1024)
+def _path(index: str, project: str) -> Path | None:
+    safe = _INDEX.fullmatch(index) and _PROJECT.fullmatch(project)
+    return Path(project, index) if safe else None
 
 
 @dataclass(frozen=True)
@@ -75,6 +85,7 @@ class PageStore:
         self._folder = folder
         self._clock = clock
         self._lock_path = folder / LOCK
+        self._recent: Recent[Kept] = Recent(REMEMBERED)
         self._held = threading.local()  # what a commit sets off in its own thread must not wait for itself
 
     def empty(self) -> None:
@@ -91,13 +102,25 @@ class PageStore:
         path = place.path
         for state in (FRESH, STALE) if stale else (FRESH,):
             for suffix in suffixes if path else ():
-                with (
-                    contextlib.suppress(FileNotFoundError),
-                    (self._folder / state / f"{path}{suffix}").open("rb") as file,
-                ):
-                    mtime = int(os.fstat(file.fileno()).st_mtime)
-                    return Kept(file.read(), mtime, suffix.endswith(PACKED))
+                if kept := self._read(f"{self._folder}/{state}/{path}{suffix}"):
+                    return kept
         return None
+
+    def _read(self, path: str) -> Kept | None:
+        token = recent.token(path)
+        if token is None:
+            return None
+        if kept := self._recent.get(path, token):
+            return kept
+        try:
+            with open(path, "rb") as file:  # noqa: PTH123 (see recent.token)
+                found, content = os.fstat(file.fileno()), file.read()
+        except FileNotFoundError:
+            return None
+        kept = Kept(content, int(found.st_mtime), path.endswith(PACKED))
+        if len(content) <= LARGE:
+            self._recent.put(path, recent.token_of(found), len(content), kept)
+        return kept
 
     def keep(
         self, place: Place, files: Mapping[str, bytes], *, fresh: bool = False, is_true: Callable[[], bool]

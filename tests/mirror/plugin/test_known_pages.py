@@ -101,16 +101,6 @@ def test_a_page_that_is_damaged_counts_as_not_there(tmp_path: Path, rendered: Re
         assert KnownPages(tmp_path / "pages", rendered.changing).read("root/pypi", "demo") is None
 
 
-def test_memory_holds_the_latest_pages_only(tmp_path: Path, rendered: Rendered) -> None:
-    """A mirror may know a hundred thousand projects."""
-    pages = KnownPages(tmp_path / "pages", rendered.changing, remembered=1000)
-    for number in range(20):
-        pages.write("root/pypi", known("x" * 100, project=f"demo{number}"))
-    assert 0 < len(pages._recent) < 10
-    assert pages.read("root/pypi", "demo0") == known("x" * 100, project="demo0")
-    assert next(reversed(pages._recent)).name == "demo0"
-
-
 def test_what_a_killed_process_left_is_removed_and_what_is_being_written_stays(
     tmp_path: Path, rendered: Rendered
 ) -> None:
