@@ -99,3 +99,17 @@ def _restored(mirrored: Mirrored, made: str, home: Path) -> Iterator[None]:
         yield
     finally:
         run_command(BIN / "mirror", "stop", env=environment, cwd=home)
+
+
+def test_whoever_leaves_takes_all_uploads_away_with_devpis_own_export(tmp_path: Path) -> None:
+    """devpi's commands do not load our plugin: they find uploads in devpi's records, and we find theirs."""
+    dist = wheel("leaving", "1.0")
+    with Upstream() as upstream, mirror_of(upstream) as mirrored:
+        _upload(mirrored, dist)
+        mirrored.mirror.run(BIN / "mirror", "stop")
+        server = mirrored.mirror.home / "mirror" / "server"
+        mirrored.mirror.run(BIN / "devpi-export", "--serverdir", server, tmp_path / "exported")
+        server.rename(tmp_path / "left")
+        mirrored.mirror.run(BIN / "devpi-import", "--serverdir", server, "--no-events", tmp_path / "exported")
+        mirrored.mirror.run(BIN / "mirror", "serve", "--background", cwd=mirrored.mirror.home)
+        assert _download_all(mirrored.mirror.url, "leaving") == [dist.content]
