@@ -11,6 +11,7 @@ from devpi_server.keyfs_sqlite import BaseStorage
 
 NAME = ".sqlite"  # below devpi's server folder
 IDLE = 50  # connections that stay open
+_STOCK = BaseStorage.get_connection
 
 
 def use_wal(folder: Path) -> sqlite3.Connection | None:
@@ -37,13 +38,12 @@ def keep_readers() -> None:
     the thread may have to wait for its turn. Nothing is held by one that is not reading: they are in
     autocommit mode, and devpi fetches all rows of a query at once.
     """
-    stock = BaseStorage.get_connection
     idle: dict[str, deque[_Reader]] = {}  # by the path of a database that exists
 
     def get_connection(storage: Any, closing: bool = True, write: bool = False, timeout: int = 30) -> Any:  # noqa: FBT001, FBT002 (devpi's signature)
         path = str(storage.sqlpath)
         if write or path not in idle:
-            opened = stock(storage, closing, write, timeout)
+            opened = _STOCK(storage, closing, write, timeout)
             idle.setdefault(path, deque())
             return opened
         reading = storage.Connection(_reader(path, idle[path]), storage.basedir, storage)
