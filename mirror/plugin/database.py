@@ -56,8 +56,12 @@ class _Reader(sqlite3.Connection):
     """A connection that goes back to its place instead of being closed."""
 
     idle: "deque[_Reader]"
+    lent = True
 
     def close(self) -> None:
+        if not self.lent:
+            return  # closed twice, it must not be lent twice
+        self.lent = False
         if len(self.idle) < IDLE:
             self.idle.append(self)
         else:
@@ -66,7 +70,9 @@ class _Reader(sqlite3.Connection):
 
 def _reader(path: str, idle: "deque[_Reader]") -> _Reader:
     with contextlib.suppress(IndexError):
-        return idle.pop()
+        opened = idle.pop()
+        opened.lent = True
+        return opened
     uri = f"file:{quote(path)}?mode=ro"
     opened = sqlite3.connect(
         uri, timeout=60, isolation_level=None, uri=True, check_same_thread=False, factory=_Reader

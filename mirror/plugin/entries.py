@@ -47,10 +47,10 @@ def placed(keyfs: Any, index: str, project: ProjectFacts) -> ProjectFacts:
     return facts.with_files(project, file_facts.rows(placed))
 
 
-def placed_by(primary: str, project: ProjectFacts) -> ProjectFacts:
-    """With the paths at which the server at the URL `primary` keeps them, which a replica keeps too."""
-    paths = (file.url.removeprefix(f"{primary.rstrip('/')}/") for file in project.files)
-    placed = [file._replace(path=unquote(path)) for file, path in zip(project.files, paths, strict=True)]
+def placed_by_primary(index: str, project: ProjectFacts) -> ProjectFacts:
+    """With the paths at which a primary says that it keeps them: its replica keeps them there too."""
+    paths = (unquote(file.url.partition(f"/{index}/+")[2]) for file in project.files)
+    placed = [file._replace(path=f"{index}/+{path}") for file, path in zip(project.files, paths, strict=True)]
     return facts.with_files(project, file_facts.rows(placed))
 
 

@@ -58,8 +58,9 @@ class KnownPages:
         self._recent: Recent[Known] = Recent(remembered)
         folder.mkdir(mode=0o700, exist_ok=True)  # nginx may enter what it lies in
         for leftover in folder.glob(f"{_SCRATCH}*"):  # of one that was killed
-            if time.time() - leftover.stat().st_mtime > LONGEST_WRITE:
-                leftover.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # another process has just put it in its place
+                if time.time() - leftover.stat().st_mtime > LONGEST_WRITE:
+                    leftover.unlink()
 
     def token(self, index: str, project: str) -> Token | None:
         """Which page is stored now, None without one."""

@@ -21,7 +21,6 @@ from mirror.plugin.project_page import Wanted
 from mirror.plugin.writes import Change, Writes
 
 NOT_FOUND_EXPIRY = 60  # seconds; devpi keeps a 404 as long as a page, half an hour
-
 REPLICA_EXPIRY = 60  # seconds: a replica's upstream is its primary, which knows more than it told
 _SHARED = ("+packhorse", "mirrors")
 
@@ -240,7 +239,7 @@ class Mirror(MirrorStage):
 
     def _placed(self, project: ProjectFacts) -> ProjectFacts:
         if self.xom.is_replica():
-            return entries.placed_by(self.xom.config.primary_url.url, project)
+            return entries.placed_by_primary(self.name, project)
         return entries.placed(self.keyfs, self.name, project)
 
     def _keep(self, known: Known) -> None:

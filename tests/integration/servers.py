@@ -111,45 +111,41 @@ class Servers:
     @contextlib.contextmanager
     def deploying(self, version: str, until: str) -> Iterator[subprocess.Popen[str]]:
         """The same in the background, inside the block from when it says `until` on stderr."""
-        command = [str(BIN / "release"), "deploy", "production", f"{NAME}=={version}"]
-        with subprocess.Popen(
-            command,
-            env=self.environment,
-            cwd=self.project,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        ) as process:
-            assert process.stderr
-            try:
-                for line in process.stderr:
-                    if until in line:
-                        break
-                yield process
-            finally:
-                process.kill()
+        with self._in_background(version, subprocess.PIPE) as process:
+            for line in process.stderr or ():
+                if until in line:
+                    break
+            yield process
 
     @contextlib.contextmanager
-    def stopped_at(self, version: str, step: str) -> Iterator[subprocess.Popen[bytes]]:
+    def stopped_at(self, version: str, step: str) -> Iterator[subprocess.Popen[str]]:
         """The same; inside the block, the agent on the first host has stopped where `step` begins."""
         host = self.hosts[0]
         bashrc = host.files / f"home/{NAME}/.bashrc"
         before = bashrc.read_text()
         bashrc.write_text(f"export {session.STOP_AT}={step}\n{before}")
+        try:
+            with self._in_background(version, subprocess.DEVNULL) as process:
+                stopped = ("pgrep", "--runstates", "T", "--uid", NAME)
+                wait_until(step, lambda: host.ssh(*stopped, status=None).returncode == 0)
+                yield process
+        finally:
+            bashrc.write_text(before)
+
+    @contextlib.contextmanager
+    def _in_background(self, version: str, stderr: int) -> Iterator[subprocess.Popen[str]]:
         command = [str(BIN / "release"), "deploy", "production", f"{NAME}=={version}"]
         with subprocess.Popen(
             command,
             env=self.environment,
             cwd=self.project,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stderr=stderr,
+            text=True,
         ) as process:
             try:
-                stopped = ("pgrep", "--runstates", "T", "--uid", NAME)
-                wait_until(step, lambda: host.ssh(*stopped, status=None).returncode == 0)
                 yield process
             finally:
-                bashrc.write_text(before)
                 process.kill()
 
     def served_by_itself(self) -> str:

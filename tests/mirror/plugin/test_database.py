@@ -61,5 +61,8 @@ def test_readers_stay_open_and_see_each_commit(tmp_path: Path, monkeypatch: pyte
             assert first._sqlconn is not second._sqlconn
             opened |= {id(first._sqlconn), id(second._sqlconn)}
     assert len(opened) == 2
+    first.close()  # once more
+    with storage.get_connection() as third, storage.get_connection() as fourth:
+        assert third._sqlconn is not fourth._sqlconn
     with storage.get_connection() as reading, pytest.raises(sqlite3.OperationalError, match="readonly"):
         reading._sqlconn.execute("DELETE FROM changelog")

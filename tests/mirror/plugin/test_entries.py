@@ -87,3 +87,11 @@ def test_entries_are_written_for_what_cannot_be_found_and_for_what_has_changed()
     assert list(entries.to_write(ProjectFacts("my-demo", (FILE,)), ProjectFacts("my-demo"))) == []
     assert list(entries.to_write(before, before)) == []
     assert set(map(str, entries.to_write(now, before))) == set(map(str, (moved, odd)))
+
+
+@pytest.mark.parametrize("primary", ["http://primary.example.com:3141", "https://example.com/devpi"])
+def test_a_replica_keeps_files_where_its_primary_does(primary: str) -> None:
+    """Whatever URL the primary answered from in the end, and also when no hash is in the path."""
+    file = FILE._replace(path="", url=f"{primary}/root/pypi/+e/files_example_com/my%20demo-1.0.zip")
+    (placed,) = entries.placed_by_primary("root/pypi", ProjectFacts("my-demo", (file,))).files
+    assert placed.path == "root/pypi/+e/files_example_com/my demo-1.0.zip"
