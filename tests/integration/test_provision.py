@@ -96,8 +96,9 @@ def test_releases_come_and_go_on_three_servers_without_a_failed_request(shop: Co
         for version, command in WORK:
             shop.release(*command, status=int(command[-1] == f"{NAME}==0.3.0"))
             assert [get(host) for host in shop.apps] == [(200, version)] * 3
+        # On a busy machine the clients fall behind; they catch up.
+        wait_until("200 requests a second", lambda: sum(load.sent / load.seconds for load in loads) >= 200)
     assert sum(load.failed for load in loads) == 0
-    assert sum(load.sent / load.seconds for load in loads) >= 200
 
 
 def deployed(servers: Company, version: str, status: int = 0) -> str:
@@ -124,8 +125,18 @@ def test_a_server_whose_nginx_cannot_be_told_takes_all_back(shop: Company, file:
     assert load.failed == 0
 
 
+@contextlib.contextmanager
+def uploading(host: hosts.Host) -> Iterator[None]:
+    """Somebody's upload, of which nginx waits for the rest as long as the block runs."""
+    head = f"POST / HTTP/1.1\r\nHost: {DOMAIN}\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n"
+    with socket.create_connection((host.address, 80), timeout=10) as client:
+        client.sendall(head.encode())
+        assert client.recv(100).startswith(b"HTTP/1.1 100 "), "a worker of nginx has it now"
+        yield
+
+
 def test_requests_that_take_too_long_for_nginx_do_not_stop_a_deploy(shop: Company, web1: hosts.Host) -> None:
-    """Somebody's download of an hour: the old worker of nginx stays for it alone."""
+    """Somebody's upload of an hour: the old worker of nginx stays for it alone."""
     helper, kept = "/usr/local/sbin/packhorse-port", "/usr/local/sbin/packhorse-port.kept"
     web1.ssh("mv", helper, kept)
     text = (web1.files / kept[1:]).read_text().replace("DRAIN_SECONDS = 300.0", "DRAIN_SECONDS = 0.3")
@@ -133,9 +144,10 @@ def test_requests_that_take_too_long_for_nginx_do_not_stop_a_deploy(shop: Compan
     (web1.files / helper[1:]).write_text(NOTED)
     web1.ssh("chmod", "+x", helper)
     try:
-        with Load(80, "/slow", address=web1.address, host=DOMAIN) as load:
-            deployed(shop, "0.4.0")
-            deployed(shop, "0.2.0")
+        with Load(80, address=web1.address, host=DOMAIN) as load:
+            for version in ("0.4.0", "0.2.0"):
+                with uploading(web1):
+                    deployed(shop, version)
     finally:
         web1.ssh("mv", kept, helper)
     assert (web1.files / "root/statuses").read_text() == "75\n75\n"

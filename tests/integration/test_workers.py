@@ -45,7 +45,7 @@ def test_a_worker_stops_before_the_next_one_starts(host: Host) -> None:
     host.deploy("0.3.0")
     with Load(host.port) as load:
         host.deploy("0.4.0")
-        assert work(host) == ["begin 1", "end 1", "begin 2"]
+        wait_until("the next worker", lambda: work(host) == ["begin 1", "end 1", "begin 2"])
         host.deploy("0.1.0")
     assert load.failed == 0
     assert work(host)[3:] == ["end 2"]
