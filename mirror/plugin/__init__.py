@@ -20,6 +20,7 @@ from mirror.plugin import (
     internals,
     kept_pages,
     listeners,
+    lookup,
     mirrors,
     passwords,
     yank_view,
@@ -58,6 +59,7 @@ def devpiserver_pyramid_configure(config: Any, pyramid_config: Any) -> None:
     database.keep_readers()
     mirrors.use(xom, mirrors.Shared(registry[files.FETCHER], writes, pages))
     entries.use(pages)
+    lookup.use()
     model.User.MirrorStage = Mirror  # type: ignore[assignment, method-assign]  # a cached property there
     model.PrivateStage = Uploads  # type: ignore[misc]  # User._getstage looks it up by this name
     if not config.requests_only:

@@ -6,7 +6,7 @@ database.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import unquote
 
@@ -14,9 +14,8 @@ from devpi_common.metadata import splitbasename
 from devpi_common.url import URL
 from devpi_server.filestore import FileEntry, FileStore, key_from_link
 from devpi_server.keyfs_types import RelPath
-from devpi_server.normalized import normalize_name
 
-from mirror.plugin import facts, file_facts, upstream
+from mirror.plugin import facts, file_facts, naming, upstream
 from mirror.plugin.facts import ProjectFacts
 from mirror.plugin.file_facts import FileFacts, Rows
 from mirror.plugin.known_pages import KnownPages
@@ -119,7 +118,7 @@ def keep(keyfs: Any, project: str, file: FileFacts) -> None:
 def find(pages: KnownPages, path: str) -> tuple[str, FileFacts] | None:
     """The project of the mirrored file at `path`, and what its page says of it."""
     user, index, kind, first, second, filename = path.split("/")
-    for project in _projects(filename) if kind == "+f" else ():
+    for project in naming.beginnings(filename) if kind == "+f" else ():
         known = pages.read(f"{user}/{index}", project)
         for file in file_facts.rows(known.facts.files).with_text(f'":"{first}{second}') if known else ():
             if file.path == path:
@@ -133,9 +132,3 @@ def _from_page(keyfs: Any, pages: KnownPages, path: str) -> Any:
         return None
     key = keyfs.get_key_instance("STAGEFILE", RelPath(path))
     return FileEntry(key, meta=meta(*found))
-
-
-def _projects(filename: str) -> Iterator[str]:
-    """The projects that a file of this name may be one of: those that it begins with."""
-    words = normalize_name(filename).split("-")
-    return ("-".join(words[:count]) for count in range(1, len(words)))

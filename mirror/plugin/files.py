@@ -13,7 +13,7 @@ from pyramid.response import Response
 
 from mirror.plugin import respond
 from mirror.plugin.fetch import Fetcher, Trouble, authorization
-from mirror.plugin.flights import Flight, Flights, Order
+from mirror.plugin.flights import Flight, Flights, Landed, Order
 from mirror.plugin.keeper import Keeper
 from mirror.plugin.known_pages import KnownPages
 from mirror.plugin.metadata import Metadata
@@ -79,7 +79,12 @@ class Files:
         if respond.not_modified(request, _tags(entry, None)):
             return respond.respond(request, _tags(entry, None), respond.of_bytes(b""))
         order = Order(entry, entry.url, authorization(stage, entry.url))
-        return self._head(request, order) if request.method == "HEAD" else self._download(request, order)
+        if request.method == "HEAD":
+            return self._head(request, order)
+        try:
+            return self._download(request, order)
+        except Landed:
+            return self.serve(request, stage, entry)
 
     def _head(self, request: Any, order: Order) -> Any:
         """Ask the upstream, without a download."""

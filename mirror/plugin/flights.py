@@ -39,6 +39,10 @@ class Order:
         return str(self.entry.relpath)
 
 
+class Landed(Exception):  # noqa: N818 (what it is called where it is caught)
+    """The file is here: its download ended after somebody had looked for it in vain."""
+
+
 class Flight:
     """A file that is arriving. One thread writes it; any number follow."""
 
@@ -139,10 +143,15 @@ class Flights:
         _remove_leftovers(folder)
 
     def join(self, order: Order) -> Flight:
-        """The download of this file: the one that is going on, else a new one."""
+        """The download of this file: the one that is going on, else a new one.
+
+        Raises Landed when it needs none. Needs a transaction.
+        """
         relpath = order.relpath
         with self._lock:
             if relpath not in self._flights:
+                if order.entry.file_exists():
+                    raise Landed(relpath)
                 self._flights[relpath] = flight = Flight(order, self._folder / secrets.token_hex(16))
                 self._pool.submit(self._fly, flight)
             return self._flights[relpath]

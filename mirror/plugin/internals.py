@@ -107,7 +107,7 @@ TOUCHED: Mapping[str, Row] = {
     "devpi_server.filestore.FileStore.get_file_entry_from_key": ("key", "meta"),
     "devpi_server.keyfs.KeyFS.filestore_transaction": ("self",),
     "devpi_server.keyfs.KeyFS.write_transaction": ("self",),
-    # requests for files and their metadata, and a replica's for pages: files.py, metadata.py
+    # requests for files and their metadata, and a replica's for pages: files.py, lookup.py, metadata.py
     "devpi_server.config.Config.primary_url": None,
     "devpi_server.main.XOM.is_replica": ("self",),
     "devpi_server.replica.ReplicaHTTPClient.get_extra_headers": ("extra_headers",),
@@ -117,6 +117,9 @@ TOUCHED: Mapping[str, Row] = {
     "devpi_server.filestore.FileStore.get_file_entry": ("relpath",),
     "devpi_server.mirror.MirrorStage.use_external_url": None,
     "devpi_server.views.PyPIView._pkgserv": ("entry", "is_metadata"),
+    "devpi_server.views.PyPIView._relpath_from_request": ("self",),
+    "devpi_server.views.PyPIView.mirror_pkgserv": (),
+    "devpi_server.views.PyPIView.stage_pkgserv": (),
     "devpi_server.views.json_preferred": ("request",),
 }
 

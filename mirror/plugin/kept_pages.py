@@ -11,7 +11,8 @@ from mirror.plugin import page_answer
 from mirror.plugin.page_answer import Answer
 from mirror.plugin.page_store import PageStore, Place
 
-PAGE = re.compile(r"/([^/+]+/[^/+]+)/\+simple/([a-z0-9-]+)/")
+# A name of another length is no file's.
+PAGE = re.compile(r"/([^/+]{1,255}/[^/+]{1,255})/\+simple/([a-z0-9-]{1,255})/")
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
@@ -25,6 +26,9 @@ class KeptPages:
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """WSGI (PEP 3333)."""
         found = self.answer(environ)
+        if found is None and not _is_text(environ["PATH_INFO"]):
+            start_response("400 Bad Request", [("Content-Type", "text/plain")])
+            return [b"The address is not UTF-8.\n"]
         if found is None:
             return self._app(environ, start_response)
         start_response(found.status, found.headers)
@@ -43,6 +47,15 @@ class KeptPages:
         form = page_answer.form(environ.get("HTTP_ACCEPT"), environ.get("HTTP_ACCEPT_ENCODING"))
         page = form and self._store.read(Place(asked[1], asked[2]), form.suffixes)
         return page_answer.answer(environ, form, page) if form and page else None
+
+
+def _is_text(path: str) -> bool:
+    """pyramid, which assumes it, answers 500 when it is not. WSGI has bytes as Latin-1."""
+    try:
+        path.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def install(pyramid_config: Any, store: PageStore) -> None:

@@ -1,5 +1,6 @@
 """A wheel's entry in, its metadata file (PEP 658) out: the upstream's, or what the wheel itself says."""
 
+import contextlib
 import hashlib
 import re
 import threading
@@ -14,7 +15,7 @@ from devpi_server.log import threadlog
 from mirror.plugin import entries, file_facts, respond, wheels
 from mirror.plugin.fetch import Fetcher, Trouble, authorization
 from mirror.plugin.file_facts import FileFacts, Rows, key_of
-from mirror.plugin.flights import PATIENCE, Flights, Order
+from mirror.plugin.flights import PATIENCE, Flights, Landed, Order
 from mirror.plugin.known_pages import KnownPages
 from mirror.plugin.metadata_store import MetadataStore
 from mirror.plugin.wheel_end import NotThisWay, WheelEnds, limited
@@ -150,7 +151,8 @@ class Metadata:
                 threadlog.info("metadata of %s: %s; looking further", entry.relpath, reason)
             if offered:
                 self._pages.changed(entry.project)
-        self._flights.join(Order(entry, entry.url, login)).complete()
+        with contextlib.suppress(Landed):
+            self._flights.join(Order(entry, entry.url, login)).complete()
         return _of_file(entry)
 
     def _offer(self, entry: Any) -> Offer:

@@ -12,7 +12,7 @@ from devpi_server.mirror import MirrorStage, ProjectUpdateCache
 from devpi_server.model import join_links_data
 from devpi_server.normalized import normalize_name
 
-from mirror.plugin import entries, facts, fetch, project_page
+from mirror.plugin import entries, facts, fetch, naming, project_page
 from mirror.plugin.asking import REMEMBERED, Asking
 from mirror.plugin.facts import ProjectFacts
 from mirror.plugin.fetch import Fetcher, Trouble
@@ -45,6 +45,7 @@ class Freshness:
 
     until: float = inf  # time.time()
     age: float | None = None  # seconds since the upstream confirmed it; None: it is fresh
+    trouble: Trouble | None = None  # why it is not fresh
 
     @property
     def counts(self) -> bool:
@@ -137,7 +138,8 @@ class Mirror(MirrorStage):
         return cast("Shared", self.xom.get_singleton(*_SHARED))
 
     def _known(self, project: str) -> Known | None:
-        return self._shared.pages.read(self.name, normalize_name(project))
+        name = normalize_name(project)
+        return self._shared.pages.read(self.name, name) if naming.is_project(name) else None
 
     def facts(self, project: str) -> ProjectFacts:
         """What is stored about `project`; `refresh` it first."""
@@ -188,7 +190,7 @@ class Mirror(MirrorStage):
                 if not has_old:
                     raise
                 threadlog.warn("%s/%s: showing what is cached: %s", self.name, project, trouble.text)
-                return Freshness(time.time() + 1, self._age(project, known))
+                return Freshness(time.time() + 1, self._age(project, known), trouble)
         if self._is_gone(project):
             raise self.UpstreamNotFoundError("the upstream has no project %s", project)
         return Freshness(times.get_timestamp(project) + self.cache_expiry)
@@ -281,8 +283,8 @@ class Mirror(MirrorStage):
         return bool(self.cache_retrieve_times.is_expired(project, self.cache_expiry))
 
     def _is_gone(self, project: str) -> bool:
-        expiry = min(NOT_FOUND_EXPIRY, self.cache_expiry)
-        return bool(time.time() - self.gone.get(normalize_name(project), -inf) < expiry)
+        name, expiry = normalize_name(project), min(NOT_FOUND_EXPIRY, self.cache_expiry)
+        return not naming.is_project(name) or time.time() - self.gone.get(name, -inf) < expiry
 
     def _age(self, project: str, known: Known | None) -> float:
         """Since the upstream last confirmed it, as far as this process remembers or the page says."""

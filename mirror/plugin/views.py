@@ -14,7 +14,7 @@ from devpi_server.views import INSTALLER_USER_AGENT, abort_if_invalid_project
 from pyramid.httpexceptions import HTTPFound, HTTPNotAcceptable, HTTPNotFound
 from pyramid.response import Response
 
-from mirror.plugin import facts, negotiate, page_answer, pages
+from mirror.plugin import facts, naming, negotiate, page_answer, pages
 from mirror.plugin.expiry import Expiry
 from mirror.plugin.facts import ProjectFacts
 from mirror.plugin.fetch import Trouble
@@ -61,6 +61,8 @@ class ProjectPages:
         name = request.matchdict["project"]
         abort_if_invalid_project(request, name)
         project = normalize_name(name)
+        if not naming.is_project(project):
+            raise HTTPNotFound("No project can have this name.")
         if project != name or not request.path_info.endswith("/"):
             return self.to_page(context, request)
         form = _form(request)

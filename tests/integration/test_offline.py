@@ -89,9 +89,11 @@ def test_anything_else_is_503_and_says_offline(offline: Mirrored, project: str, 
         assert (answer.status_code, "offline" in answer.text) == (503, True)
 
 
-def test_a_file_that_is_not_here_is_503_and_says_offline(offline: Mirrored) -> None:
-    """Its address may stand in a lock."""
-    absent = wheel("offline-library", "1.6")
+@pytest.mark.parametrize("name", ["offline-library", "offline-never-asked"])
+@pytest.mark.parametrize("version", ["1.6", "7.0"])
+def test_a_file_that_is_not_here_is_503_and_says_offline(offline: Mirrored, name: str, version: str) -> None:
+    """Its address may stand in a lock, also one that is newer than the page that is here."""
+    absent = wheel(name, version)
     path = f"root/pypi/+f/{absent.sha256[:3]}/{absent.sha256[3:16]}/{absent.filename}"
     for suffix in ("", ".metadata"):
         answer = requests.get(f"{offline.mirror.url}/{path}{suffix}", timeout=10)

@@ -11,7 +11,8 @@ import pytest
 
 from mirror.plugin import flights
 from mirror.plugin.fetch import Trouble
-from mirror.plugin.flights import CHUNK, HELD_BACK, Flight, Flights, Order
+from mirror.plugin.flights import CHUNK, HELD_BACK, Flight, Flights, Landed, Order
+from tests.integration.helpers import wait_until
 
 CONTENT = bytes(range(256)) * 1500  # some chunks
 
@@ -20,6 +21,10 @@ class _Entry:
     """As much of devpi's entry as a download looks at."""
 
     relpath = "root/pypi/+f/abc/def/demo-1.0.tar.gz"
+    is_here = False
+
+    def file_exists(self) -> bool:
+        return self.is_here
 
     def __init__(self, content: bytes = CONTENT) -> None:
         self.hashes = {"sha256": hashlib.sha256(content).hexdigest(), "md5": hashlib.md5(content).hexdigest()}  # noqa: S324 (as pages state it)
@@ -86,6 +91,19 @@ def test_all_who_join_follow_one_download_while_it_arrives(tmp_path: Path) -> No
     assert b"".join(flight.follow()) == CONTENT
     assert b"".join(flight.follow(100, 70_000)) == CONTENT[100:70_000]
     assert (fetcher.asked, list(kept)) == (1, [CONTENT])
+
+
+def test_who_comes_when_the_download_has_just_ended_needs_none(tmp_path: Path) -> None:
+    """Between the look for a file and the question for its download, all of it may come."""
+    fetcher, entry = _Fetcher(), _Entry()
+    downloads = _flights(fetcher, _Kept(), tmp_path)
+    fetcher.gate.set()
+    downloads.join(_order(entry)).complete()
+    entry.is_here = True
+    wait_until("the download is over", lambda: not downloads._flights)
+    with pytest.raises(Landed):
+        downloads.join(_order(entry))
+    assert fetcher.asked == 1
 
 
 def test_the_last_bytes_are_shown_only_when_the_file_is_kept(tmp_path: Path) -> None:

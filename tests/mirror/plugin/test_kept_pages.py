@@ -67,10 +67,12 @@ def test_a_client_that_has_it_is_told_so(store: PageStore) -> None:
         {"HTTP_ACCEPT": "text/html"},
         {"HTTP_ACCEPT": "image/png"},
         {"HTTP_X_DEVPI_REPLICA_UUID": "1234"},
+        {"PATH_INFO": f"/company/dev/+simple/{'a' * 256}/"},
+        {"PATH_INFO": f"/company/{'a' * 256}/+simple/flask/"},
     ],
 )
 def test_everything_else_is_devpis(store: PageStore, environ: dict[str, str]) -> None:
-    """Writes, redirects, pages that are not kept, forms that we have not, replicas."""
+    """Writes, redirects, pages that are not kept, forms that we have not, replicas, no file's names."""
     assert asked(store, **environ)[2] == b"from devpi"
 
 
@@ -78,3 +80,9 @@ def test_head_has_the_headers_and_no_body(store: PageStore) -> None:
     """RFC 9110, 9.3.2."""
     _, headers, body = asked(store, REQUEST_METHOD="HEAD")
     assert (headers["Content-Length"], body) == ("2", b"")
+
+
+def test_an_address_that_is_no_text_is_refused(store: PageStore) -> None:
+    """pyramid would answer 500."""
+    assert asked(store, PATH_INFO="/company/dev/+simple/\xff/")[0] == "400 Bad Request"
+    assert asked(store, PATH_INFO="/company/dev/\xc3\xa4/")[2] == b"from devpi"
