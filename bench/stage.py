@@ -56,9 +56,10 @@ def wait_for(url: str, contains: str = "", seconds: float = 30) -> None:
 
 
 def memory(mirror: Mirror) -> float:
-    """The resident memory of the server, in MB."""
+    """The resident memory of the server and of its child that reads pages, in MB."""
     status = json.loads(mirror.run(BIN / "mirror", "status", "--json").stdout)
-    return float(psutil.Process(status["pid"]).memory_info().rss / 1e6)
+    server = psutil.Process(status["pid"])
+    return float(sum(process.memory_info().rss for process in (server, *server.children())) / 1e6)
 
 
 def publish(mirror: Mirror, version: str) -> Path:

@@ -8,6 +8,7 @@ which mean the same, are relative to the server. What is left out, and why, is L
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, cast
 
 import httpx
@@ -15,9 +16,10 @@ import pytest
 from devpi_server import config as devpi_config
 
 from mirror import plugin
-from mirror.plugin import fetch, file_facts, mirrors, negotiate, pages, upstream
+from mirror.plugin import fetch, file_facts, files, mirrors, negotiate, pages, wiring
 from mirror.plugin.facts import ProjectFacts
 from mirror.plugin.known_pages import KnownPages
+from mirror.plugin.page_reader import Answer, PageReader, Reading
 from mirror.plugin.writes import Writes
 
 _LESS_THAN_ALL = (
@@ -92,7 +94,7 @@ def _name(item: pytest.Item) -> str:
 
 
 _get_pluginmanager = devpi_config.get_pluginmanager
-_read = upstream.read
+_read = PageReader.read
 _as_html = pages.as_html
 
 
@@ -132,8 +134,9 @@ class SuiteFetcher(fetch.Fetcher):
         yield answer
 
 
-def _read_untyped(project: str, body: upstream.Body) -> ProjectFacts:
-    return _read(project, body if body.content_type else replace(body, content_type=negotiate.TEXT))
+def _read_untyped(reader: PageReader, answer: Answer) -> Reading:
+    typed = replace(answer.body, content_type=answer.body.content_type or negotiate.TEXT)
+    return _read(reader, replace(answer, body=typed))
 
 
 def _as_html_with_short_addresses(project: ProjectFacts, index: str) -> bytes:
@@ -144,10 +147,16 @@ def _shared(stage: Any) -> mirrors.Shared:  # noqa: ANN401 (devpi's own)
     """Some tests have no pyramid application, with which the plugin is set up."""
 
     def made() -> mirrors.Shared:
-        pages = KnownPages(stage.xom.config.server_path / plugin.KNOWN, lambda _: nullcontext())
-        return mirrors.Shared(SuiteFetcher(stage.xom), Writes(stage.keyfs), pages)
+        pages = KnownPages(stage.xom.config.server_path / wiring.KNOWN, lambda _: nullcontext())
+        return mirrors.Shared(SuiteFetcher(stage.xom), _reader(), Writes(stage.keyfs), pages)
 
     return cast("mirrors.Shared", stage.xom.setdefault_singleton(*mirrors._SHARED, factory=made))
+
+
+@lru_cache(maxsize=1)
+def _reader() -> PageReader:
+    """One for all tests: each is a process."""
+    return PageReader()
 
 
 def _with_ours(*, load_entrypoints: bool = True) -> Any:  # noqa: ANN401 (pluggy's)
@@ -158,7 +167,8 @@ def _with_ours(*, load_entrypoints: bool = True) -> Any:  # noqa: ANN401 (pluggy
 
 
 devpi_config.get_pluginmanager = _with_ours
-upstream.read = _read_untyped
+PageReader.read = _read_untyped  # type: ignore[assignment, method-assign]
+setattr(wiring, "PageReader", _reader)  # noqa: B010 (mypy: not exported)
 pages.as_html = _as_html_with_short_addresses
 mirrors.Mirror._shared = property(_shared)  # type: ignore[assignment, method-assign]
-setattr(plugin.files, "Fetcher", SuiteFetcher)  # noqa: B010 (mypy: not exported)
+setattr(files, "Fetcher", SuiteFetcher)  # noqa: B010 (mypy: not exported)

@@ -8,7 +8,7 @@ from typing import Any
 from mirror.plugin import file_facts
 from mirror.plugin.file_facts import FileFacts, Rows
 
-FORMAT = 5
+FORMAT = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,23 +52,46 @@ def with_files(project: ProjectFacts, files: Sequence[FileFacts]) -> ProjectFact
 
 
 def as_text(project: ProjectFacts, about: Mapping[str, Any]) -> str:
-    """All of it: a line of JSON, the rows, and after an empty line their origins.
+    """All of it: a line of JSON, the rows, and after another line break their origins.
 
     `about` is what the caller wants to remember besides.
     """
-    head = {"format": FORMAT, "about": about, "versions": project.versions, "status": project.status}
     rows = file_facts.rows(project.files)
-    return f"{json.dumps(head, separators=(',', ':'))}\n{rows.text}\n\n{rows.origins}"
+    head = {
+        "format": FORMAT,
+        "rows": len(rows.text),
+        "about": about,
+        "versions": project.versions,
+        "status": project.status,
+    }
+    return f"{json.dumps(head, separators=(',', ':'))}\n{rows.text}\n{rows.origins}"
 
 
 def of_text(name: str, text: str) -> tuple[ProjectFacts, dict[str, Any]] | None:
     """The facts that `as_text` of this format wrote, and what was remembered; None for another text."""
     if not text.startswith(f'{{"format":{FORMAT},'):
         return None
-    head, _, rest = text.partition("\n")
-    rows, _, origins = rest.partition("\n\n")
-    said = json.loads(head)
-    return ProjectFacts(name, Rows(rows, origins), tuple(said["versions"]), said["status"]), said["about"]
+    begin = text.index("\n") + 1
+    said = json.loads(text[:begin])
+    end = begin + said["rows"]
+    rows = Rows(text[begin:end], text[end + 1 :])
+    return ProjectFacts(name, rows, tuple(said["versions"]), said["status"]), said["about"]
+
+
+def files_with(text: bytes, part: bytes) -> Iterator[FileFacts]:
+    """The files in `as_text` of this format in whose rows `part` is found; no other row is looked at."""
+    if not text.startswith(b'{"format":%d,' % FORMAT):
+        return
+    begin = text.index(b"\n") + 1
+    end = begin + int(json.loads(text[:begin])["rows"])
+    position = text.find(part, begin, end)
+    while position >= 0:
+        stop = text.find(b"\n", position)
+        row = text[text.rfind(b"\n", 0, position) + 1 : stop]
+        number = text.count(b"\n", begin, position)
+        origins = text[end + 1 :].split(b"\n", number + 1)
+        yield file_facts.file_of(row.decode(), origins[number].decode() if any(origins) else "")
+        position = text.find(part, stop, end)
 
 
 def devpis_lists(project: ProjectFacts) -> dict[str, list[Any]]:

@@ -70,17 +70,6 @@ class Rows(Sequence[FileFacts]):
         origins = self.origins.split("\n") if self.origins else [""] * len(lines)
         return list(zip(lines, origins, strict=True))
 
-    def with_text(self, text: str) -> Iterator[FileFacts]:
-        """The files in whose rows `text` is found; reads no others."""
-        position = self.text.find(text)
-        while position >= 0:
-            end = self.text.find("\n", position)
-            stop = end if end >= 0 else len(self.text)
-            number = self.text.count("\n", 0, position)
-            origin = self.origins.split("\n", number + 1)[number] if self.origins else ""
-            yield file_of(self.text[self.text.rfind("\n", 0, position) + 1 : stop], origin)
-            position = self.text.find(text, stop)
-
     def __len__(self) -> int:
         return self._length
 

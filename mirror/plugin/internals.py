@@ -16,13 +16,12 @@ from packhorse.errors import PackhorseError
 Row = tuple[str, ...] | None
 
 TOUCHED: Mapping[str, Row] = {
-    # the two kinds of index, which are replaced: __init__.py
+    # the two kinds of index, which are replaced: wiring.py
     "devpi_server.model.User.MirrorStage": None,
     "devpi_server.model.User._getstage": ("indexname", "index_type", "ixconfig"),
     "devpi_server.model.PrivateStage": ("xom", "username", "index", "ixconfig", "customizer_cls"),
     # mirrors.py
     "devpi_server.filestore.FileEntry": ("key", "meta"),
-    "devpi_server.filestore.key_from_link": ("keyfs", "link", "user", "index"),
     "devpi_server.keyfs.KeyFS.get_key_instance": ("keyname", "relpath"),
     "devpi_server.keyfs.KeyFS.read_transaction": ("allow_reuse",),
     "devpi_server.keyfs.KeyFS.restart_read_transaction": ("self",),

@@ -21,9 +21,11 @@ from urllib.parse import quote, unquote
 
 from mirror.plugin import facts, recent
 from mirror.plugin.facts import ProjectFacts
+from mirror.plugin.file_facts import FileFacts
 from mirror.plugin.recent import Recent, Token
 
-REMEMBERED = 48 * 1024 * 1024  # bytes of pages in memory: a client that got one comes back for its files
+REMEMBERED = 16 * 1024 * 1024  # bytes of pages in memory: what was fetched is shown next
+FOUND = 10_000  # files in memory: who asks for one has asked for its metadata before
 LONGEST_WRITE = 3600  # seconds
 _SCRATCH = "%"  # what no quoted name begins with that a project or an index may have
 
@@ -56,6 +58,7 @@ class KnownPages:
         self._folder = folder
         self._changing = changing
         self._recent: Recent[Known] = Recent(remembered)
+        self._found: Recent[FileFacts] = Recent(FOUND)
         folder.mkdir(mode=0o700, exist_ok=True)  # nginx may enter what it lies in
         for leftover in folder.glob(f"{_SCRATCH}*"):  # of one that was killed
             with contextlib.suppress(FileNotFoundError):  # another process has just put it in its place
@@ -74,20 +77,33 @@ class KnownPages:
             return None
         if known := self._recent.get(str(path), token):
             return known
-        try:
-            with path.open("rb") as file:
-                token, content = recent.token_of(os.fstat(file.fileno())), file.read()
-        except FileNotFoundError:
-            return None
-        known = _unpacked(project, content)
-        if known:
+        token, content = _content(path)
+        known = unpacked(project, content)
+        if token and known:
             self._recent.put(str(path), token, len(content), known)
         return known
 
-    def write(self, index: str, known: Known) -> None:
-        """Store a page in place of the one before. Raises OSError."""
+    def find(self, project: str, file_path: str) -> FileFacts | None:
+        """What the page of a project says of the file at `file_path`, "user/name/+f/abc/…/demo-1.0.zip".
+
+        Reads nothing else: of a page of thousands of files, a client wants one.
+        """
+        user, name, _, first, second, _ = file_path.split("/")
+        path = self._path(f"{user}/{name}", project)
+        token = recent.token(path)
+        found = self._found.get(file_path, token) if token else None
+        if token is None or found:
+            return found
+        token, content = _content(path)
+        for file in facts.files_with(_text(content), f'":"{first}{second}'.encode()):
+            if token and file.path == file_path:
+                self._found.put(file_path, token, 1, file)
+                return file
+        return None
+
+    def write(self, index: str, known: Known, content: bytes) -> None:
+        """Store a page, which `packed` made `content` of, in place of the one before. Raises OSError."""
         path = self._path(index, known.facts.name)
-        content = _packed(known)
         path.parent.mkdir(exist_ok=True)
         scratch = self._folder / f"{_SCRATCH}{secrets.token_hex(8)}"
         try:
@@ -123,15 +139,39 @@ class KnownPages:
         return self._folder / quote(index, "") / quote(project, "")
 
 
-def _packed(known: Known) -> bytes:
+def packed(known: Known) -> bytes:
+    """A page as it is stored."""
     text = facts.as_text(known.facts, vars(known.about)).encode("ascii")
     return b"%d %d\n%b" % (len(text), zlib.crc32(text), text)
 
 
-def _unpacked(project: str, content: bytes) -> Known | None:
-    """A power cut may have left any part of it, or none."""
-    head, _, text = content.partition(b"\n")
-    if head != b"%d %d" % (len(text), zlib.crc32(text)):
-        return None
-    found = facts.of_text(project, text.decode("ascii"))
+def unpacked(project: str, content: bytes) -> Known | None:
+    """The page of which `content` was made; None when that is not all there."""
+    return _known(project, _text(content))
+
+
+def just_packed(project: str, content: bytes) -> Known:
+    """The same of what never was on a disk, a checksum faster."""
+    known = _known(project, memoryview(content)[content.index(b"\n") + 1 :])
+    if known is None:
+        raise ValueError(project)
+    return known
+
+
+def _known(project: str, text: bytes | memoryview) -> Known | None:
+    found = facts.of_text(project, str(text, "ascii"))
     return Known(found[0], About(**found[1])) if found else None
+
+
+def _content(path: Path) -> tuple[Token | None, bytes]:
+    try:
+        with path.open("rb") as file:
+            return recent.token_of(os.fstat(file.fileno())), file.read()
+    except FileNotFoundError:
+        return None, b""
+
+
+def _text(content: bytes) -> bytes:
+    """Without the first line; nothing when it is not whole: a power cut may have left any part of it."""
+    head, _, text = content.partition(b"\n")
+    return text if head == b"%d %d" % (len(text), zlib.crc32(text)) else b""

@@ -12,11 +12,12 @@ from devpi_server.mirror import MirrorStage, ProjectUpdateCache
 from devpi_server.model import join_links_data
 from devpi_server.normalized import normalize_name
 
-from mirror.plugin import entries, facts, fetch, naming, project_page
+from mirror.plugin import entries, facts, fetch, known_pages, naming, places, project_page
 from mirror.plugin.asking import REMEMBERED, Asking
 from mirror.plugin.facts import ProjectFacts
 from mirror.plugin.fetch import Fetcher, Trouble
-from mirror.plugin.known_pages import About, Known, KnownPages
+from mirror.plugin.known_pages import Known, KnownPages
+from mirror.plugin.page_reader import PageReader, Reading
 from mirror.plugin.project_page import Wanted
 from mirror.plugin.writes import Change, Writes
 
@@ -30,6 +31,7 @@ class Shared:
     """What all mirrors of one process use."""
 
     fetcher: Fetcher
+    reader: PageReader
     writes: Writes
     pages: KnownPages
 
@@ -220,43 +222,41 @@ class Mirror(MirrorStage):
         # What another upstream said (mirror_url was changed) is no base to compare with.
         same = known if known and known.about.page == page_url else None
         etag = (self.cache_retrieve_times.get_etag(project) or same.about.etag) if same else None
-        fetcher = self._shared.fetcher
+        is_replica = self.xom.is_replica()
+        wanted = Wanted(self.name, project, page_url, self._headers(page_url), etag, is_replica)
         try:
-            page = project_page.fetch(fetcher, Wanted(project, page_url, self._headers(page_url), etag))
+            page = project_page.fetch(self._shared.fetcher, self._shared.reader, wanted)
         except Trouble as trouble:
             if trouble.status != 404:
                 raise
             self._remember_gone(project)
             return
         self.gone.pop(project, None)
-        if page and same and page.serial < same.about.serial and not self.ignore_serial_header:
-            page = None  # an older one, from another server of a content delivery network
-        said = self._placed(page.project) if page else None
-        if page and said and not (same and said == same.facts):
-            if not self.xom.is_replica():
-                self._write_entries(said, known.facts if known else ProjectFacts(project), write)
-            self._keep(Known(said, About(page.url, int(time.time()), page.etag, page.serial)))
-        self.cache_retrieve_times.refresh(project, page.etag if page else etag)
+        said = known_pages.just_packed(project, page.content) if page else None
+        if said and same and said.about.serial < same.about.serial and not self.ignore_serial_header:
+            said = None  # an older one, from another server of a content delivery network
+        if page and said and not (same and said.facts == same.facts):
+            if not is_replica:
+                self._write_entries(page, said, known, write)
+            self._keep(said, page.content)
+        self.cache_retrieve_times.refresh(project, said.about.etag if said else etag)
         self.cache_projectnames.add(project)
 
-    def _placed(self, project: ProjectFacts) -> ProjectFacts:
-        if self.xom.is_replica():
-            return entries.placed_by_primary(self.name, project)
-        return entries.placed(self.keyfs, self.name, project)
-
-    def _keep(self, known: Known) -> None:
+    def _keep(self, known: Known, content: bytes) -> None:
         try:
-            self._shared.pages.write(self.name, known)
+            self._shared.pages.write(self.name, known, content)
         except OSError as error:
             text = f"the page of {known.facts.name} cannot be stored: {error.strerror}"
             raise Trouble(503, text) from error
 
-    def _write_entries(self, said: ProjectFacts, old: ProjectFacts, write: Callable[[Change], None]) -> None:
-        files = entries.to_write(said, old)
+    def _write_entries(
+        self, page: Reading, said: Known, old: Known | None, write: Callable[[Change], None]
+    ) -> None:
+        files = places.to_write(said.facts, old.facts) if old else page.entries
 
         def change() -> None:
             for file in files:
-                entries.keep(self.keyfs, said.name, file)
+                entries.keep(self.keyfs, said.facts.name, file)
 
         if files:
             write(change)

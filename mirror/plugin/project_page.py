@@ -1,18 +1,16 @@
 """Where a project's page should be in, the page that is there out; anything else is Trouble."""
 
-import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import httpx
 
-from mirror.plugin import upstream
-from mirror.plugin.facts import ProjectFacts
 from mirror.plugin.fetch import Fetcher, Trouble
+from mirror.plugin.known_pages import About
+from mirror.plugin.page_reader import Answer, PageReader, Reading
+from mirror.plugin.upstream import ACCEPT, Body, NotThePage
 
-# Reading a page of thousands takes megabytes for a moment, and no less time with fifty others at once.
-_READING = threading.Lock()
 LONGEST = 120  # seconds until a page must have arrived
 
 
@@ -20,55 +18,51 @@ LONGEST = 120  # seconds until a page must have arrived
 class Wanted:
     """A page, and what is known of it."""
 
+    index: str  # "user/name"
     project: str  # normalised
     url: str
     headers: Mapping[str, str]  # of the request
     etag: str | None  # of the page that is here
+    of_primary: bool  # of a replica
 
 
-@dataclass(frozen=True)
-class Page:
-    """A page that was read; its files have no path yet."""
-
-    project: ProjectFacts
-    url: str  # that was asked for
-    etag: str | None
-    serial: int  # of the public index; -1 without
-
-
-def fetch(fetcher: Fetcher, wanted: Wanted) -> Page | None:
-    """The page, None when it still is the one that is here.
+def fetch(fetcher: Fetcher, reader: PageReader, wanted: Wanted) -> Reading | None:
+    """What the page says, None when it still is the one that is here.
 
     Raises Trouble: 404 when the upstream has no such project, 503 for everything else: a client can
     only ask again later.
     """
     try:
-        return _fetch(fetcher, wanted)
+        return _fetch(fetcher, reader, wanted)
     except Trouble as trouble:
         # A kept connection may have been closed by the other side at this very moment.
         if isinstance(trouble.__cause__, (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)):
-            return _fetch(fetcher, wanted)
+            return _fetch(fetcher, reader, wanted)
         if trouble.status == 404:
             raise
         raise Trouble(503, trouble.text, trouble.headers["Retry-After"]) from trouble.__cause__
 
 
-def _fetch(fetcher: Fetcher, wanted: Wanted) -> Page | None:
-    headers = {"Accept": upstream.ACCEPT, "Accept-Encoding": "gzip", **wanted.headers}
+def _fetch(fetcher: Fetcher, reader: PageReader, wanted: Wanted) -> Reading | None:
+    headers = {"Accept": ACCEPT, "Accept-Encoding": "gzip", **wanted.headers}
     if wanted.etag:
         headers["If-None-Match"] = wanted.etag
     with fetcher.stream(wanted.url, None, headers=headers) as answer:
         if answer.status_code == 304:
             return None
         content = _whole_body(answer)
-    try:
-        body = upstream.Body(answer.headers.get("Content-Type", ""), str(answer.url), content)
-        with _READING:
-            said = upstream.read(wanted.project, body)
-    except upstream.NotThePage as reason:
-        raise Trouble(503, f"the upstream's answer for {wanted.project} is {reason}") from reason
     serial = answer.headers.get("X-PyPI-Last-Serial", "")
-    return Page(said, wanted.url, answer.headers.get("ETag"), int(serial) if serial.isdecimal() else -1)
+    about = About(
+        wanted.url,
+        int(time.time()),
+        answer.headers.get("ETag"),
+        int(serial) if serial.isdecimal() else -1,
+    )
+    body = Body(answer.headers.get("Content-Type", ""), str(answer.url), content)
+    try:
+        return reader.read(Answer(wanted.index, wanted.project, body, about, wanted.of_primary))
+    except NotThePage as reason:
+        raise Trouble(503, f"the upstream's answer for {wanted.project} is {reason}") from reason
 
 
 def _whole_body(answer: httpx.Response) -> bytes:

@@ -80,7 +80,7 @@ def _file(entry: Mapping[str, Any], base: str) -> FileFacts:
         filename=entry["filename"],
         path="",
         url=_absolute(base, entry["url"]),
-        hashes=dict(entry["hashes"]),
+        hashes={kind: value.lower() for kind, value in entry["hashes"].items()},
         requires_python=entry.get("requires-python"),
         yanked=True if entry.get("yanked") == "" else entry.get("yanked") or False,
         size=entry.get("size"),
@@ -139,10 +139,9 @@ def _read_usual(project: str, text: str, url: str) -> ProjectFacts | None:
 
 def _others(names: Iterable[str], project: str) -> set[str]:
     """The names that are none of `project`; of thousands, hardly any needs a look of its own."""
-    begins = {begin: begins_with(begin, project) for begin in {name[: len(project) + 1] for name in names}}
-    looked_at = (
-        name for name in names if not (name.endswith(_USUAL_KINDS) and begins[name[: len(project) + 1]])
-    )
+    length = len(project) + 1
+    usual = {begin for begin in {name[:length] for name in names} if begins_with(begin, project)}
+    looked_at = [name for name in names if name[:length] not in usual or not name.endswith(_USUAL_KINDS)]
     return {name for name in looked_at if not is_archive_of_project(name, project)}
 
 
@@ -202,13 +201,15 @@ def _linked(filename: str, link: Link) -> FileFacts:
 
 def versions_of(filenames: Iterable[str]) -> tuple[str, ...]:
     """The versions that file names tell."""
-    return tuple(dict.fromkeys(version for name in filenames if (version := version_of(name))))
+    versions = dict.fromkeys([version_of(name) for name in filenames])
+    return tuple(version for version in versions if version)
 
 
 def version_of(filename: str) -> str | None:
     """The version of a wheel, an sdist or an older kind of archive, None when its name has none."""
-    if filename.endswith(".whl"):
-        return filename.split("-")[1] if filename.count("-") in {4, 5} else None
+    if filename[-4:] == ".whl":
+        parts = filename.split("-")
+        return parts[1] if 5 <= len(parts) <= 6 else None
     if usual := _USUAL_SDIST.fullmatch(filename):
         return usual[1]
     try:

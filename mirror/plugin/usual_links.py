@@ -2,21 +2,27 @@ r"""HTML in, the rows of the files that it links to out, if all links are writte
 
     <a href="https://…/demo-1.0.zip#sha256=…" data-requires-python="&gt;=3.8" …>demo-1.0.zip</a><br/>
 
-The expression leaves nothing to unquote, to unescape or to resolve, so that rows are made of its
-groups as they are: a tenth of what reading each link takes.
+Nothing is left to unquote, to unescape or to resolve, so that rows are made of the expression's groups
+as they are: a tenth of what reading each link takes. Which characters the groups have is looked at once
+for all links: an expression with classes of them takes twice as long.
 """
 
 import re
+import string
+from collections.abc import Iterable
 from functools import lru_cache
 
 from mirror.plugin import file_facts, html_page
 from mirror.plugin.file_facts import ROOT, FileFacts, Rows
 
 _LINK = re.compile(
-    r'<a href="(https?://[\w.:~+/-]*/)([\w.+!~-]++)#sha256=([0-9a-f]{3})([0-9a-f]{13})([0-9a-f]{48})"'
+    r'<a href="(https?://[^#]*/)([^#]+)#sha256=([^"]{3})([^"]{13})([^"]{48})"'
     rf"{html_page.ATTRIBUTES}>[^<]*+</a>\s*+(?:<br ?/?>)?+",
     re.ASCII,
 )
+_HEX = b"0123456789abcdef"
+_NAME = f"{string.ascii_letters}{string.digits}_.+!~-".encode()
+_FOLDER = f"{string.ascii_letters}{string.digits}_.:~+/-".encode()
 # What makes a link mean something else, or none; and links that are written otherwise.
 _UNUSUAL = re.compile(r"<(?:(?:a|base|script|style)\b|!--)", re.IGNORECASE)
 
@@ -26,7 +32,12 @@ def split(text: str) -> tuple[list[str], Rows, str] | None:
     parts = _LINK.split(text)
     rest = "".join(parts[::8])
     names = parts[2::8]
-    if _UNUSUAL.search(rest) or len(set(names)) < len(names):
+    usual = (
+        _has_only(_HEX, (*parts[3::8], *parts[4::8], *parts[5::8]))
+        and _has_only(_NAME, names)
+        and _has_only(_FOLDER, parts[1::8])
+    )
+    if not usual or _UNUSUAL.search(rest) or len(set(names)) < len(names):
         return None
     members = [_members(said, name[-4:] == ".whl") for said, name in zip(parts[6::8], names, strict=True)]
     links = zip(names, *(parts[group::8] for group in (3, 4, 5, 7)), members, strict=True)
@@ -40,6 +51,10 @@ def split(text: str) -> tuple[list[str], Rows, str] | None:
         for folder, name, (offered, _) in zip(parts[1::8], names, members, strict=True)
     ]
     return names, Rows("\n".join(rows), "\n".join(origins)), rest
+
+
+def _has_only(allowed: bytes, texts: Iterable[str]) -> bool:
+    return not "".join(texts).encode().translate(None, allowed)
 
 
 def _time(time: str | None) -> str:

@@ -33,6 +33,21 @@ def test_everything_that_is_stored_is_read_again(files: tuple[FileFacts, ...]) -
     assert facts.of_text("demo", text) == (said, {"page": "https://example.com/simple/demo/"})
 
 
+def test_a_file_is_found_by_what_its_row_says() -> None:
+    """With its own origin, wherever it stands; a page of ten thousand is not read for it."""
+    files = [EVERYTHING._replace(filename=f"{n}.whl", url=f"https://x/{n}", offered=n == 2) for n in range(4)]
+    text = facts.as_text(ProjectFacts("demo", files, ("4.whl",)), {}).encode()
+    for file in files:
+        assert list(facts.files_with(text, f'"{file.filename}"'.encode())) == [file]
+    assert list(facts.files_with(text, b'"0000"')) == files
+    assert list(facts.files_with(text, b"https://x/1")) == []  # an origin is no row
+    assert list(facts.files_with(text, b"4.whl")) == []  # nor is a version
+    assert list(facts.files_with(b"", b"1.whl")) == []
+    uploads = [file._replace(url="", offered=False) for file in files]
+    text = facts.as_text(ProjectFacts("demo", uploads), {}).encode()
+    assert list(facts.files_with(text, b'"3.whl"')) == [uploads[3]]
+
+
 def test_devpis_own_lists_can_be_had() -> None:
     """Its own views read them."""
     value = facts.devpis_lists(DEMO)

@@ -68,18 +68,6 @@ def test_rows_are_the_files_that_they_describe() -> None:
     assert (len(Rows("")), list(Rows(""))) == (0, [])
 
 
-def test_a_file_is_found_by_what_its_row_says() -> None:
-    """With its own origin, wherever it stands; a page of ten thousand is not read for it."""
-    files = [WHEEL._replace(filename=f"{n}.whl", url=f"https://x/{n}", offered=n == 2) for n in range(4)]
-    rows = file_facts.rows(files)
-    for file in files:
-        assert list(rows.with_text(f'"{file.filename}"')) == [file]
-    assert list(rows.with_text(SHA)) == files
-    assert list(rows.with_text("elsewhere")) == []
-    (upload,) = file_facts.rows([file._replace(url="", offered=False) for file in files]).with_text('"3.whl"')
-    assert upload == files[3]._replace(url="")
-
-
 @pytest.mark.parametrize(
     ("hashes", "key"),
     [

@@ -1,14 +1,11 @@
 """Links of the usual form give the rows that reading them one by one gives; any other form is left alone."""
 
-from types import SimpleNamespace
-
 import pytest
 
-from mirror.plugin import entries, html_page, upstream, usual_links
+from mirror.plugin import html_page, places, upstream, usual_links
 from mirror.plugin.facts import ProjectFacts
 
 URL = "https://index.example.com/simple/demo/"
-KEYFS = SimpleNamespace()
 
 
 def link(name: str, attributes: str = "") -> str:
@@ -35,7 +32,7 @@ def whole(links: str, head: str = "<title>Links for demo</title>") -> str:
 
 def read(text: str) -> ProjectFacts:
     said = upstream.read("demo", upstream.Body("text/html", URL, text.encode()))
-    return entries.placed(KEYFS, "root/pypi", said)
+    return places.placed("root/pypi", said)
 
 
 def test_the_shortcut_is_taken_and_cannot_be_seen() -> None:

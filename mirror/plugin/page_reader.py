@@ -1,0 +1,121 @@
+"""An upstream's answer in, what it says out: read in a process of its own, one page at a time.
+
+A page of thousands of files takes tens of milliseconds of pure Python, in which no thread of the server
+would answer anybody. What it takes to read one that was made to take long is not the server's either.
+"""
+
+import contextlib
+import pickle
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+
+from mirror.plugin import known_pages, places, upstream
+from mirror.plugin.facts import ProjectFacts
+from mirror.plugin.file_facts import FileFacts
+from mirror.plugin.known_pages import About, Known
+from mirror.plugin.upstream import Body, NotThePage
+
+LONGEST = 60.0  # seconds for one page; ten thousand files take 0.1
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What an upstream, or the primary of a replica, answered for a project (normalised) of an index."""
+
+    index: str  # "user/name"
+    project: str
+    body: Body
+    about: About
+    of_primary: bool = False
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What an answer says: the page as known_pages.packed makes it, and entries that devpi needs."""
+
+    content: bytes
+    entries: Sequence[FileFacts]  # places.to_write, if no page was there before
+
+
+class PageReader:
+    """The process: started with the server, and again when it was lost. Thread-safe."""
+
+    def __init__(self, longest: float = LONGEST) -> None:
+        self._longest = longest
+        self._lock = threading.Lock()
+        self._process = _Process()
+
+    def read(self, answer: Answer) -> Reading:
+        """Raises NotThePage, also for a page that cannot be read in time or at all."""
+        asked = pickle.dumps(answer)
+        with self._lock:
+            try:
+                if self._process.has_ended():
+                    self._process.end()
+                    self._process = _Process()
+                said = self._process.ask(asked, self._longest)
+            except (EOFError, OSError) as error:
+                self._process.end()
+                raise NotThePage(f"one that cannot be read ({type(error).__name__}: {error})") from error
+        if isinstance(said, NotThePage):
+            raise said
+        return said
+
+    def end(self) -> None:
+        """End the process."""
+        self._process.end()
+
+
+class _Process:
+    """Ends by itself when this process does, however that ends: nobody is at the other end then."""
+
+    def __init__(self) -> None:
+        ours, its = socket.socketpair()
+        self._channel = Connection(ours.detach())
+        with its:
+            command = [sys.executable, "-Ic", f"from {__name__} import main; main()"]
+            self._child = subprocess.Popen(
+                command, stdin=its.fileno(), stdout=subprocess.DEVNULL, start_new_session=True
+            )
+
+    def ask(self, question: bytes, longest: float) -> Reading | NotThePage:
+        self._channel.send_bytes(question)
+        if not self._channel.poll(longest):
+            raise TimeoutError(f"it takes more than {longest:g} s")
+        said: Reading | NotThePage = self._channel.recv()
+        return said
+
+    def has_ended(self) -> bool:
+        return self._child.poll() is not None
+
+    def end(self) -> None:
+        self._child.kill()
+        self._child.wait()
+        self._channel.close()
+
+
+def read(answer: Answer) -> Reading:
+    """What PageReader.read does, in this process."""
+    said = upstream.read(answer.project, answer.body)
+    placed = places.placed_by_primary if answer.of_primary else places.placed
+    known = Known(placed(answer.index, said), answer.about)
+    to_write = () if answer.of_primary else places.to_write(known.facts, ProjectFacts(answer.project))
+    return Reading(known_pages.packed(known), to_write)
+
+
+def main() -> None:
+    """Answer what the parent process asks, until it is gone."""
+    with Connection(0) as channel, contextlib.suppress(EOFError, ConnectionError):
+        while True:
+            answer: Answer = channel.recv()
+            said: Reading | NotThePage
+            try:
+                said = read(answer)
+            except NotThePage as reason:
+                said = reason
+            channel.send(said)
