@@ -2,9 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from urllib.parse import unquote
-
-from devpi_common.url import URL
+from urllib.parse import unquote, urlparse
 
 from mirror.plugin import facts, file_facts, upstream
 from mirror.plugin.facts import ProjectFacts
@@ -36,8 +34,9 @@ def path_of(index: str, file: FileFacts) -> str:
     digest = file_facts.best_hash(file.hashes).partition("=")[2]
     if digest:
         return f"{index}/+f/{digest[:3]}/{digest[3:16]}/{upstream.basename(file.url)}"
-    folder = re.sub("[^a-zA-Z0-9_.-]", "_", URL(file.url).torelpath().rpartition("/")[0])
-    return f"{index}/+e/{folder}/{upstream.basename(file.url)}"
+    url = urlparse(file.url)
+    folder = f"{url.scheme}/{url.netloc}{url.path}".rpartition("/")[0]
+    return f"{index}/+e/{re.sub('[^a-zA-Z0-9_.-]', '_', folder)}/{upstream.basename(file.url)}"
 
 
 def to_write(said: ProjectFacts, old: ProjectFacts) -> Sequence[FileFacts]:
