@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -15,7 +15,7 @@ from packaging.utils import (
     parse_sdist_filename,
 )
 
-from mirror.plugin import html_page, negotiate, usual_links
+from mirror.plugin import html_page, negotiate, usual_files, usual_links
 from mirror.plugin.facts import ProjectFacts
 from mirror.plugin.file_facts import FileFacts, Rows, promised
 from mirror.plugin.html_page import HtmlPage, Link
@@ -62,15 +62,21 @@ def _read_json(project: str, body: Body) -> ProjectFacts:
         if version.partition(".")[0] != "1":
             raise NotThePage(f"api-version {version}")
         name = normalize_name(page["name"])
-        listed = [_file(entry, body.url) for entry in page["files"]]
-        files = tuple({file.filename: file for file in listed}.values())
-        versions = tuple(map(str, page.get("versions") or versions_of(file.filename for file in files)))
+        if not isinstance(page["files"], list):
+            raise NotThePage("a PEP 691 page without a list of files")
+        names, files = usual_files.rows(page["files"]) or _listed(page["files"], body.url)
+        versions = tuple(map(str, page.get("versions") or versions_of(names)))
         status = {key: str(value) for key, value in (page.get("project-status") or {}).items() if value}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise NotThePage(f"not a PEP 691 page ({type(error).__name__}: {error})") from error
     if name != project:
         raise NotThePage(f"the page of {name}")
     return ProjectFacts(project, files, versions, status)
+
+
+def _listed(entries: Iterable[Mapping[str, Any]], base: str) -> tuple[list[str], Sequence[FileFacts]]:
+    files = {file.filename: file for file in (_file(entry, base) for entry in entries)}
+    return list(files), tuple(files.values())
 
 
 def _file(entry: Mapping[str, Any], base: str) -> FileFacts:

@@ -20,9 +20,9 @@ _LINK = re.compile(
     rf"{html_page.ATTRIBUTES}>[^<]*+</a>\s*+(?:<br ?/?>)?+",
     re.ASCII,
 )
-_HEX = b"0123456789abcdef"
-_NAME = f"{string.ascii_letters}{string.digits}_.+!~-".encode()
-_FOLDER = f"{string.ascii_letters}{string.digits}_.:~+/-".encode()
+HEX = b"0123456789abcdef"
+NAME = f"{string.ascii_letters}{string.digits}_.+!~-".encode()
+FOLDER = f"{string.ascii_letters}{string.digits}_.:~+/-".encode()
 # What makes a link mean something else, or none; and links that are written otherwise.
 _UNUSUAL = re.compile(r"<(?:(?:a|base|script|style)\b|!--)", re.IGNORECASE)
 
@@ -33,9 +33,9 @@ def split(text: str) -> tuple[list[str], Rows, str] | None:
     rest = "".join(parts[::8])
     names = parts[2::8]
     usual = (
-        _has_only(_HEX, (*parts[3::8], *parts[4::8], *parts[5::8]))
-        and _has_only(_NAME, names)
-        and _has_only(_FOLDER, parts[1::8])
+        has_only(HEX, (*parts[3::8], *parts[4::8], *parts[5::8]))
+        and has_only(NAME, names)
+        and has_only(FOLDER, parts[1::8])
     )
     if not usual or _UNUSUAL.search(rest) or len(set(names)) < len(names):
         return None
@@ -53,7 +53,8 @@ def split(text: str) -> tuple[list[str], Rows, str] | None:
     return names, Rows("\n".join(rows), "\n".join(origins)), rest
 
 
-def _has_only(allowed: bytes, texts: Iterable[str]) -> bool:
+def has_only(allowed: bytes, texts: Iterable[str]) -> bool:
+    """Whether all characters of all texts are `allowed` ones. Raises TypeError for what is no text."""
     return not "".join(texts).encode().translate(None, allowed)
 
 
