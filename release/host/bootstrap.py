@@ -1,5 +1,6 @@
 """Runs as `python -c`, before the agent is there: takes it from stdin if need be, and becomes it."""
 
+import gc
 import hashlib
 import io
 import json
@@ -26,6 +27,8 @@ def main(folder: Path, sha256: str, size: int) -> None:
         hint = "Check the space there, and that this user is the application's: release provision makes it."
         _say(event="error", message=f"The agent has no place: {error}.", hint=hint, detail="", exit_code=1)
         return
+    # What it loads stays: to look for garbage in it is a tenth of its start.
+    gc.set_threshold(50_000)
     sys.argv = [str(agent)]
     runpy.run_path(str(agent), run_name="__main__")
 

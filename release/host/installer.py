@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from venv import EnvBuilder
 
 from packhorse import process
 from packhorse.errors import PackhorseError
@@ -39,12 +40,24 @@ class Installer:
         return self.folder / "requirements.txt"
 
     def make(self) -> None:
-        """Make the virtualenv, empty."""
-        self._run(make_command(self.wanted.installer, self.venv))
+        """Make the virtualenv, empty; without pip that is no work for a process of its own."""
+        if self.wanted.installer == "pip":
+            self._run(make_command(self.venv))
+        else:
+            EnvBuilder(symlinks=True).create(self.venv)
 
     def fill(self) -> None:
         """Install the requirements, without an index."""
-        self._run(fill_command(self.wanted.installer, self.venv, self.requirements))
+        if self.wanted.installer == "pip":
+            self._run(fill_command("pip", self.venv, self.requirements))
+            return
+        # A Python whose path it does not know uv asks about itself, which takes as long as all the rest: so
+        # the virtualenv of every release has the same path while it is filled.
+        alias = self.layout.cache / "venv"
+        alias.unlink(missing_ok=True)
+        alias.symlink_to(self.venv)
+        self._run(fill_command("uv", alias, self.requirements))
+        rename_python(self.venv, alias)
 
     def build(self, sdist: Path, folder: Path) -> list[Path]:
         """The wheel that is built from `sdist` into the new folder `folder`."""
@@ -65,13 +78,10 @@ class Installer:
             raise explained(self.wanted, done)
 
 
-def make_command(installer: str, venv: Path) -> list[str]:
-    """Make `venv`."""
+def make_command(venv: Path) -> list[str]:
+    """Make `venv`, with pip in it."""
     # It must not hang on ours, so it is made from the Python below it.
-    base = getattr(sys, "_base_executable", sys.executable)
-    if installer == "pip":
-        return [base, "-Im", "venv", str(venv)]
-    return [_uv(), "venv", "--quiet", "--no-project", "--python", base, str(venv)]
+    return [getattr(sys, "_base_executable", sys.executable), "-Im", "venv", str(venv)]
 
 
 def fill_command(installer: str, venv: Path, requirements: Path) -> list[str]:
@@ -81,6 +91,16 @@ def fill_command(installer: str, venv: Path, requirements: Path) -> list[str]:
     if installer == "pip":
         return [python, "-Im", "pip", "install", *only]
     return [_uv(), "pip", "install", "--offline", "--python", python, *only]
+
+
+def rename_python(venv: Path, alias: Path) -> None:
+    """Let the scripts of `venv`, which was filled as `alias`, start its own Python."""
+    for path in (venv / "bin").iterdir():
+        with path.open("rb") as file:
+            is_script = file.read(2) == b"#!"
+        # Only uv has written the alias into a file; others may be links into its cache.
+        if is_script and bytes(alias) in (text := path.read_bytes()):
+            path.write_bytes(text.replace(bytes(alias), bytes(venv)))
 
 
 def build_command(installer: str, venv: Path, sdist: Path, folder: Path) -> list[str]:

@@ -9,8 +9,6 @@ import os
 import pwd
 import re
 import shlex
-import shutil
-import socket
 import sys
 from pathlib import Path
 
@@ -34,15 +32,17 @@ def main(release: Path, arguments: list[str]) -> None:
     listens = _take_listener([int(number) for number in given], process, line, manifest["port"])
     variables = environment(release, process, manifest["port"], listens=listens)
     command = arguments_of(line, release)
-    program = shutil.which(command[0], path=variables["PATH"])
-    if program is None:
+    try:
+        os.execvpe(command[0], command, variables)  # noqa: S606  # to become the process is the purpose
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         sys.exit(f"There is no program {command[0]} in the release, and none on this host.")
-    os.execve(program, command, variables)  # noqa: S606  # to become the process is the purpose
 
 
 def _take_listener(given: list[int], process: str, line: str, port: int | None) -> bool:
     """Put the listener of the process on LISTENER, and close everything above; whether there is one."""
     if process == "web" and port and not names_port(line):
+        import socket  # hardly anybody needs it, and everybody would wait for it
+
         given = [socket.create_server(("127.0.0.1", port)).detach()]
     if given and given[0] != LISTENER:
         os.dup2(given[0], LISTENER)

@@ -14,7 +14,6 @@ VENV = Path("/r/1/venv")
 @pytest.mark.parametrize("name", ["uv", "pip"])
 def test_a_release_is_filled_with_known_files_only(name: str) -> None:
     """Everything was fetched and verified before; an index that is asked again could say something else."""
-    assert str(VENV) in installer.make_command(name, VENV)
     fill = installer.fill_command(name, VENV, Path("/r/1/requirements.txt"))
     assert {"--require-hashes", "--no-index"} < set(fill)
     assert fill[-2:] == ["--requirement", "/r/1/requirements.txt"]
@@ -43,3 +42,14 @@ def test_an_installers_failure_is_said_in_our_words(output: str, cause: str) -> 
     error = installer.explained(a_deploy(), Finished(2, "", output))
     assert cause in error.message
     assert error.detail == output
+
+
+def test_scripts_start_the_python_of_their_own_release(tmp_path: Path) -> None:
+    """Not whichever the shared name leads to later; another file may be a link into the cache of uv."""
+    alias, folder = tmp_path / "alias", tmp_path / "7" / "bin"
+    folder.mkdir(parents=True)
+    (folder / "serve").write_text(f"#!{alias}/bin/python\nimport serve\n")
+    (folder / "binary").write_bytes(b"\x7fELF" + bytes(alias))
+    installer.rename_python(tmp_path / "7", alias)
+    assert (folder / "serve").read_text() == f"#!{tmp_path}/7/bin/python\nimport serve\n"
+    assert (folder / "binary").read_bytes() == b"\x7fELF" + bytes(alias)
