@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from packhorse.errors import PackhorseError
@@ -24,7 +25,7 @@ ANSWER_TIMEOUT = 30.0
 DRAIN_TIMEOUT = 24 * 3600.0
 START_TIMEOUT = 20.0
 POLL = 0.02
-LOOK = 100
+LOOK = 10
 """After so many milliseconds without an answer, and again, we look whether circusd is still there."""
 # An orphan's own grace is unknown: its release may be gone.
 ORPHAN_GRACE = 10.0
@@ -111,8 +112,18 @@ class Circus:
         pids: list[int] = answer.get("pids", [])
         return pids
 
-    def reload(self) -> None:
-        self._call("reloadconfig", DRAIN_TIMEOUT, waiting=True)
+    def reload(self, leaving: Mapping[str, list[int]] | None = None) -> None:
+        going = processes.alive_of([pid for pids in (leaving or {}).values() for pid in pids])
+
+        def gone() -> bool:
+            """Whether they have ended, and no others were started before circus took our order."""
+            if leaving is None or processes.wait(going, 0):
+                return False
+            statuses = self.watchers()
+            return not any(statuses.get(name) == "active" or self.pids(name) for name in leaving)
+
+        # circus itself looks ten times a second whether they have ended, a tenth of a deploy.
+        self._call("reloadconfig", DRAIN_TIMEOUT, enough=gone, waiting=True)
 
     def stop(self) -> None:
         pid = self.pid()
@@ -139,13 +150,22 @@ class Circus:
         return []
 
     def _call(
-        self, command: str, timeout: float, *, check: bool = True, **properties: object
+        self,
+        command: str,
+        timeout: float,
+        *,
+        check: bool = True,
+        enough: Callable[[], bool] = lambda: False,
+        **properties: object,
     ) -> dict[str, Any]:
-        """Send `command`, wait up to `timeout` seconds for its answer; again while circus is busy."""
+        """Send `command`, wait up to `timeout` seconds for its answer; again while circus is busy.
+
+        As soon as what was asked is `enough` done, the answer is not awaited.
+        """
         deadline = time.monotonic() + timeout
         pause = POLL
         while True:
-            answer = self._send(command, deadline, properties)
+            answer = self._send(command, deadline, properties, enough)
             if answer.get("status") != "error" or not check:
                 return answer
             if answer.get("errno") != _COMMAND_ERROR or time.monotonic() > deadline:
@@ -156,7 +176,9 @@ class Circus:
             time.sleep(pause)
             pause = min(2 * pause, 0.5)
 
-    def _send(self, command: str, deadline: float, properties: dict[str, object]) -> dict[str, Any]:
+    def _send(
+        self, command: str, deadline: float, properties: dict[str, object], enough: Callable[[], bool]
+    ) -> dict[str, Any]:
         import zmq
 
         circusd = self._process()
@@ -167,6 +189,8 @@ class Circus:
             dealer.connect(f"ipc://{self.layout.control}")
             dealer.send(json.dumps(message).encode())
             while not dealer.poll(LOOK):
+                if enough():
+                    return {}
                 killed = not processes.wait(circusd, 0)
                 if killed or time.monotonic() > deadline:
                     raise PackhorseError(

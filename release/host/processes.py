@@ -60,14 +60,22 @@ def kill_groups(leaders: Collection[int]) -> None:
             os.killpg(leader, signal.SIGKILL)
 
 
-def end(pids: Collection[int], grace: float) -> None:
-    """Terminate `pids`; kill those that are still there after `grace` seconds (0: at once)."""
+def alive_of(pids: Collection[int]) -> "list[psutil.Process]":
+    """Those of `pids` that are there, as something that no later process of the same number is taken for."""
     import psutil
 
     alive = []
     for pid in pids:
         with contextlib.suppress(psutil.NoSuchProcess):
             alive.append(psutil.Process(pid))
+    return alive
+
+
+def end(pids: Collection[int], grace: float) -> None:
+    """Terminate `pids`; kill those that are still there after `grace` seconds (0: at once)."""
+    import psutil
+
+    alive = alive_of(pids)
     for process in alive:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.send_signal(signal.SIGTERM if grace else signal.SIGKILL)

@@ -1,5 +1,6 @@
 """A request in, the new release serving out: the order of a deploy on one host."""
 
+import concurrent.futures
 from dataclasses import dataclass
 
 from packhorse.errors import PackhorseError
@@ -40,7 +41,8 @@ class Rollout:
     def run(self) -> dict[str, object]:
         """Deploy. Whatever fails, a release that served before serves on.
 
-        A failure before the switch takes the new processes away, a failure after it switches back.
+        A failure before the switch takes the new processes away, a failure after it switches back: the old
+        release stops when the new one is for good, on all hosts.
         """
         layout, wanted, circus, session = self.layout, self.wanted, self.circus, self.session
         public.configure(layout, wanted.bind, circus)
@@ -74,8 +76,7 @@ class Rollout:
             session.step("switch", f"Switching to release {number}")
             self._record(number, journal.TRIAL)
             switching.forth(layout, number)
-            session.step("drain", "Letting the old release finish" if before else "No old release to drain")
-            switching.finish(layout, circus, before, number)
+            switching.complete(layout, circus, before, number)
             session.step("verify", "Asking through the public address")
             public.verify(layout, number)
             self._await_verdict(number)
@@ -88,10 +89,25 @@ class Rollout:
                 raise
             told = {"unchanged": False, "reverted": True, "reason": failure.message}
             return {**told, **public.describe(layout, previous)}
-        session.step("prune", "Removing old releases")
-        pruning.prune(layout, wanted.keep, session)
+        self._let_finish(before, number)
         told = {"unchanged": False, "reverted": False, "previous": before}
         return {**told, **public.describe(layout, number)}
+
+    def _let_finish(self, before: int | None, number: int) -> None:
+        """Stop release `before`, and remove what nobody goes back to while it works on what it has.
+
+        Both are no reason to go back any more: the next command does what could not be done.
+        """
+        layout, session = self.layout, self.session
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            session.step("prune", "Removing old releases")
+            pruned = pool.submit(pruning.prune, layout, self.wanted.keep, session)
+            session.step("drain", "Letting the old release finish" if before else "No old release to drain")
+            try:
+                switching.finish(layout, self.circus, before, number)
+            except (PackhorseError, OSError) as error:
+                session.warn(f"What ran before was not stopped: {error}")
+            pruned.result()
 
     def _await_verdict(self, number: int) -> None:
         """Whether the release may stay is decided by what became of it on the other hosts."""

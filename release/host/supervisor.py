@@ -5,6 +5,7 @@ import os
 import re
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -15,6 +16,9 @@ SLOTS = ("a", "b")
 FRONT = "front"
 """The watcher that forwards a port to the socket that serves."""
 FRONT_TIMEOUT = 60
+
+STOPPING = "stopping"
+"""The status of a watcher that circus has been told to stop, and will do away with."""
 
 Bind = tuple[str, int] | None
 """Host and port of the public listener; None: the unix socket of the layout."""
@@ -33,13 +37,16 @@ class Supervisor(Protocol):
         """Make circusd run with what lies in conf.d, and wait until it takes commands."""
 
     def watchers(self) -> dict[str, str]:
-        """Watcher -> its status ("active", "stopped", …)."""
+        """Watcher -> its status ("active", STOPPING, …)."""
 
     def pids(self, watcher: str) -> list[int]:
         """The live processes of `watcher`; none when there is no such watcher."""
 
-    def reload(self) -> None:
-        """Make the watchers equal to conf.d: stop and drain those that went, start those that came."""
+    def reload(self, leaving: Mapping[str, list[int]] | None = None) -> None:
+        """Make the watchers equal to conf.d: stop and drain those that went, start those that came.
+
+        `leaving`: if all there is to wait for is the end of these watchers, with the processes of each.
+        """
 
     def stop(self) -> None:
         """Stop and drain all watchers, then circusd itself unless systemd wants it up."""

@@ -14,8 +14,8 @@ def forth(layout: Layout, number: int) -> None:
     slots.lead(layout, number)
 
 
-def finish(layout: Layout, circus: supervisor.Supervisor, before: int | None, number: int) -> None:
-    """Let release `before` come to its end, which gets no more requests, and `number` run whole.
+def complete(layout: Layout, circus: supervisor.Supervisor, before: int | None, number: int) -> None:
+    """Let `number` run whole; the web processes of release `before` stay, for the way back.
 
     Processes that must not run beside those of before start when these have stopped. Raises PackhorseError
     when they do not stay up.
@@ -24,11 +24,13 @@ def finish(layout: Layout, circus: supervisor.Supervisor, before: int | None, nu
     if late:
         watchers.apply(layout, circus, watchers.of(layout, number) | watchers.web(layout, before))
         probing.await_up(layout, circus, late, time.sleep)
-    _let_finish(layout, circus, before, number)
 
 
 def back(layout: Layout, circus: supervisor.Supervisor, number: int | None) -> None:
-    """Make `number` the release that runs again; it comes up beside the one that goes. None: nothing does."""
+    """Make `number` the release that runs again, at once if it still does, else when it has come up.
+
+    None: nothing runs then.
+    """
     failed = state.current(layout)
     if failed != number:
         state.switch(layout, number)
@@ -42,11 +44,11 @@ def back(layout: Layout, circus: supervisor.Supervisor, number: int | None) -> N
     with contextlib.suppress(PackhorseError):  # it goes on trying: the new one is worse
         probing.await_answer(layout, circus, wanted, time.sleep)
     forth(layout, wanted)
-    _let_finish(layout, circus, failed, wanted)
+    finish(layout, circus, failed, wanted)
 
 
-def _let_finish(layout: Layout, circus: supervisor.Supervisor, old: int | None, new: int) -> None:
-    """Stop all of `old`, the web processes when all that they were sent is with them."""
+def finish(layout: Layout, circus: supervisor.Supervisor, old: int | None, new: int) -> None:
+    """Stop all of `old`, which gets no more requests: the web processes when they have all they were sent."""
     if watchers.web(layout, old) and old is not None:
         slots.flush(layout, old)
     watchers.apply(layout, circus, watchers.of(layout, new))

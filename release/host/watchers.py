@@ -65,17 +65,19 @@ def apply(layout: Layout, circus: supervisor.Supervisor, wanted: Collection[Watc
     write(layout, wanted)
     names = {watcher.name for watcher in wanted}
     before = set(circus.watchers()) if circus.running() else set()
-    groups = [pid for name in before - names for pid in circus.pids(name)]
+    leaving = {name: circus.pids(name) for name in before - names}
     if not names:
         circus.stop()
     else:
         if not circus.running():
             circus.start()
-        if set(circus.watchers()) != names:  # systemd may have started it before conf.d was as it is now
-            circus.reload()
-    if before - names or not names:
+        there = circus.watchers()
+        # systemd may have started it before conf.d was as it is now; what still stops is as good as gone.
+        if set(there) != names or supervisor.STOPPING in there.values():
+            circus.reload(leaving if names < before else None)
+    if leaving or not names:
         # circus misses children that left their parent, and those of a parent that it had to kill.
-        processes.kill_groups(groups)
+        processes.kill_groups([leader for pids in leaving.values() for leader in pids])
         processes.end(list(_left(layout, {watcher.release for watcher in wanted})), 0)
 
 

@@ -257,7 +257,7 @@ def test_every_process_type_runs_and_goes_when_its_line_goes(host: Host) -> None
     assert shown[1].split() == ["process", "release", "version", "pids", "health", "uptime", "address"]
     assert [line.split()[:3] for line in shown[2:]] == [["web", "1", "0.8.0"], ["worker", "1", "0.8.0"]]
     host.deploy("0.1.0")
-    assert not [p for p in psutil.process_iter(["pid"]) if p.pid in rows[1]["pids"]]
+    assert not processes.wait(processes.alive_of(rows[1]["pids"]), 0)
 
 
 def test_only_the_releases_to_go_back_to_are_kept(host: Host) -> None:

@@ -86,7 +86,7 @@ def test_a_worker_has_a_time_limit_of_its_own(host: Host) -> None:
     host.deploy("0.3.0")
     assert "graceful_timeout = 6\n" in host.layout.watcher_ini("worker.1").read_text()
     host.deploy("0.1.0")
-    assert not psutil.pid_exists(int(work(host)[0]))
+    assert not processes.wait(processes.alive_of([int(work(host)[0])]), 0)
 
 
 @pytest.mark.parametrize("fault", ["slow", "loud", "stubborn", "family"])

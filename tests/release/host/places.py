@@ -1,7 +1,7 @@
 """Releases on disk for unit tests, and a supervisor that only notes what it is told."""
 
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,7 @@ class FakeSupervisor:
         self.layout = layout
         self.alive = alive
         self.active: set[str] = set()
+        self.stopping: set[str] = set()
         self.calls: list[str] = []
 
     def running(self) -> bool:
@@ -95,12 +96,12 @@ class FakeSupervisor:
         self._look("start")
 
     def watchers(self) -> dict[str, str]:
-        return dict.fromkeys(self.active, "active")
+        return dict.fromkeys(self.active, "active") | dict.fromkeys(self.stopping, supervisor.STOPPING)
 
     def pids(self, watcher: str) -> list[int]:
         return [NOBODY] if watcher in self.active else []
 
-    def reload(self) -> None:
+    def reload(self, leaving: Mapping[str, list[int]] | None = None) -> None:  # noqa: ARG002  # all end at once
         self._look("reload")
 
     def stop(self) -> None:

@@ -50,6 +50,7 @@ def test_a_process_that_must_be_alone_starts_when_the_old_one_has_stopped(tmp_pa
     """While the old web processes still finish what they were sent."""
     layout, circus = both_up(tmp_path, "worker")
     switching.forth(layout, 2)
+    switching.complete(layout, circus, 1, 2)
     switching.finish(layout, circus, 1, 2)
     assert circus.ran == [{"web.1", "web.2", "worker.2"}, {"web.2", "worker.2"}]
 
@@ -61,6 +62,16 @@ def test_the_way_back_is_as_gentle(tmp_path: Path) -> None:
     switching.finish(layout, circus, 1, 2)
     switching.back(layout, circus, 1)
     assert circus.ran == [{"web.2"}, {"web.1", "web.2"}, {"web.1"}]
+    assert (state.current(layout), layout.web.readlink().name) == (1, "web.a.sock")
+
+
+def test_the_way_back_is_short_while_the_old_release_still_runs(tmp_path: Path) -> None:
+    """It runs until the new one is for good: nothing has to start when something is wrong."""
+    layout, circus = both_up(tmp_path)
+    switching.forth(layout, 2)
+    switching.complete(layout, circus, 1, 2)
+    switching.back(layout, circus, 1)
+    assert circus.ran == [{"web.1"}]
     assert (state.current(layout), layout.web.readlink().name) == (1, "web.a.sock")
 
 

@@ -58,3 +58,14 @@ def test_circus_is_told_only_when_something_changes(tmp_path: Path) -> None:
     watchers.apply(layout, circus, watchers.web(layout, 1))
     watchers.apply(layout, circus, [])
     assert circus.calls == ["start", "reload", "stop"]
+
+
+def test_what_still_stops_is_started_again_when_it_is_wanted(tmp_path: Path) -> None:
+    """circus is the last to notice the end of a process: until then the watcher looks as if it were there."""
+    layout = a_layout(tmp_path)
+    add(layout, 1)
+    circus = FakeSupervisor(layout)
+    watchers.apply(layout, circus, watchers.of(layout, 1))
+    circus.stopping = {"web.1"}
+    watchers.apply(layout, circus, watchers.of(layout, 1))
+    assert circus.calls == ["start", "reload"]
