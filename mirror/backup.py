@@ -63,6 +63,7 @@ def restore(folder: Folder, backup: Path) -> None:
     shutil.copytree(backup, scratch, symlinks=True)
     os.sync()
     scratch.rename(folder.root)
+    files.sync_folder(folder.home)
 
 
 def _make_folder(target: Path) -> None:

@@ -94,6 +94,7 @@ def initialise(folder: Folder, root_password: str) -> None:
             "See what it says above; then run `mirror init` again.",
             detail=done.output,
         )
+    os.sync()  # devpi-init does not: after a power cut, devpi-server would refuse what is left
     scratch.rename(folder.server)
     files.sync_folder(folder.root)
 

@@ -62,6 +62,8 @@ TOUCHED: Mapping[str, Row] = {
     "devpi_server.keyfs.Transaction": ("keyfs", "at_serial", "write"),
     "devpi_server.keyfs.Transaction.commit": ("self",),
     "devpi_server.keyfs.Transaction.dirty": None,
+    # durable.py
+    "devpi_server.filestore_fs.FSFactory.from_content": ("basedir", "file_path_info", "content_or_file"),
     # database.py
     "devpi_server.keyfs_sqlite.BaseStorage.get_connection": ("closing", "write", "timeout"),
     "devpi_server.keyfs_sqlite.BaseConnection": ("sqlconn", "basedir", "storage"),
@@ -159,6 +161,8 @@ def _find(name: str) -> Any:
                 return None
         elif hasattr(found, part):
             found = inspect.getattr_static(found, part)
+            if isinstance(found, classmethod | staticmethod):
+                found = found.__func__
         else:
             return _annotation(found, part)
     return found

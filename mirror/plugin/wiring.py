@@ -10,6 +10,7 @@ from devpi_server.main import Fatal
 from mirror.plugin import (
     commits,
     database,
+    durable,
     entries,
     files,
     internals,
@@ -52,6 +53,7 @@ def wire(config: Any, pyramid_config: Any) -> None:
     registry = pyramid_config.registry
     registry["packhorse database"] = database.use_wal(Path(config.server_path))
     database.keep_readers()
+    durable.use()
     mirrors.use(xom, mirrors.Shared(registry[files.FETCHER], PageReader(), writes, pages))
     entries.use(pages)
     lookup.use()

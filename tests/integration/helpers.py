@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -127,9 +127,11 @@ def short_home() -> Iterator[Path]:
 
 
 @contextmanager
-def running_mirror(settings: str = "", host: str = "127.0.0.1") -> Iterator[Mirror]:
-    """A mirror made by `mirror init` and `mirror serve` with `settings` in its mirror.toml."""
-    with short_home() as home:
+def running_mirror(
+    settings: str = "", host: str = "127.0.0.1", place: Path | None = None
+) -> Iterator[Mirror]:
+    """A mirror made by `mirror init` and `mirror serve` with `settings` in its mirror.toml; in `place`."""
+    with nullcontext(place) if place else short_home() as home:
         port = free_port()
         (home / "mirror.toml").write_text(f'host = "{host}"\nport = {port}\n{settings}')
         environment = clean_environment(home)

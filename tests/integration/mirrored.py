@@ -92,7 +92,9 @@ class Mirrored:
 
 
 @contextmanager
-def mirror_of(upstream: Upstream, settings: str = "request_timeout = 2\n") -> Iterator[Mirrored]:
+def mirror_of(
+    upstream: Upstream, settings: str = "request_timeout = 2\n", place: Path | None = None
+) -> Iterator[Mirrored]:
     """A mirror made for one upstream; `settings` are lines of mirror.toml."""
-    with running_mirror(f'{settings}[upstream]\nurl = "{upstream.url}"\n') as mirror:
+    with running_mirror(f'{settings}[upstream]\nurl = "{upstream.url}"\n', place=place) as mirror:
         yield Mirrored(upstream, mirror)
