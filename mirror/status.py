@@ -13,6 +13,7 @@ from typing import Any
 from mirror import indexes, server, state
 from mirror.api import HttpApi
 from mirror.state import Folder
+from packhorse.errors import PackhorseError
 
 UPSTREAM_SECONDS = 10.0
 
@@ -62,7 +63,7 @@ def gather(folder: Folder) -> Report:
     """Look at the folder, ask the server, ask the upstream."""
     now = state.read_serving(folder)
     serves = now is not None and server.answers(now.url)
-    users = indexes.read(HttpApi(now.url)) if now is not None and serves else {}
+    users = indexes.read(HttpApi(now.url, _password(folder))) if now is not None and serves else {}
     return Report(
         home=str(folder.root),
         url=now.url if now else None,
@@ -77,6 +78,15 @@ def gather(folder: Folder) -> Report:
         indexes=list(index_reports(users, folder.files)),
         upstream=_ask_upstream(users),
     )
+
+
+def _password(folder: Folder) -> str | None:
+    """Root's, who alone is told the login of the upstream; None for who may not have it."""
+    try:
+        credentials = state.read_credentials(folder)
+    except (PackhorseError, PermissionError):  # what can be said without it is said
+        return None
+    return credentials.users.get("root") if credentials else None
 
 
 def index_reports(users: indexes.Users, files: Path) -> Iterator[IndexReport]:

@@ -89,7 +89,7 @@ TOUCHED: Mapping[str, Row] = {
     "devpi_server.model.StageCustomizer": None,
     "devpi_server.model.apply_filter_iter": ("items", "filter_iter"),
     "devpi_server.views.INSTALLER_USER_AGENT": None,
-    "devpi_server.views.apiresult": ("code", "message"),
+    "devpi_server.views.apiresult": ("code", "message", "result"),
     "devpi_server.views.abort_if_invalid_project": ("request", "project"),
     # how devpi connects to upstreams: fetch.py
     "devpi_server.httpclient.HTTPClient._ssl_context": None,

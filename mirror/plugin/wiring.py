@@ -16,6 +16,7 @@ from mirror.plugin import (
     internals,
     kept_pages,
     listeners,
+    logins,
     lookup,
     mirrors,
     passwords,
@@ -64,6 +65,7 @@ def wire(config: Any, pyramid_config: Any) -> None:
     commits.watch(xom.keyfs, store)
     listeners.be_patient(xom)
     passwords.use()
+    logins.use()
     kept_pages.install(pyramid_config, store)
     ProjectPages(xom, store, registry[files.METADATA].completed).install(pyramid_config)
     yank_view.install(pyramid_config)

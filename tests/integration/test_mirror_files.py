@@ -14,8 +14,7 @@ import urllib3
 from tests.integration import faults
 from tests.integration.dists import wheel
 from tests.integration.helpers import wait_until
-from tests.integration.mirrored import Mirrored, mirror_of, new_name
-from tests.integration.upstream import Upstream
+from tests.integration.mirrored import Mirrored, new_name
 
 SMALL, LARGE = 5_000, 400_000  # bytes: below and above what is held back until the hash is known
 
@@ -204,22 +203,6 @@ def test_nothing_of_a_clients_headers_reaches_the_upstream(mirrored: Mirrored) -
     for seen in mirrored.upstream.requests:
         assert set(seen.headers) <= allowed
         assert "secret" not in str(seen.headers)
-
-
-def test_credentials_of_the_mirror_url_go_to_that_server_only() -> None:
-    """They are in the server's configuration for the upstream, not for a host that its pages name."""
-    with Upstream() as upstream, Upstream() as elsewhere:
-        upstream.credentials = ("packhorse", "upstream-password")
-        own, foreign = wheel("guarded", "1.0"), wheel("guarded", "2.0")
-        elsewhere.add("guarded", foreign)
-        upstream.add("guarded", own, foreign)
-        upstream.files_elsewhere[foreign.filename] = elsewhere
-        with mirror_of(upstream) as mirrored:
-            assert _get(mirrored.url_of(own)).content == own.content
-            assert _get(mirrored.url_of(foreign)).content == foreign.content
-            assert "upstream-password" not in str(mirrored.page("guarded"))
-    assert "authorization" in upstream.requests[-1].headers
-    assert all("authorization" not in seen.headers for seen in elsewhere.requests)
 
 
 def test_many_clients_that_wait_for_a_slow_upstream_leave_the_server_answering(mirrored: Mirrored) -> None:

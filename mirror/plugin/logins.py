@@ -1,0 +1,49 @@
+"""The login in an upstream's URL is the server's alone: out of its log, out of what it tells of an index."""
+
+import logging
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from devpi_server import views
+from pyramid.threadlocal import get_current_request
+
+_LOGIN = re.compile(r"(?<=://)[^\s/'\"]*@")
+_STOCK: Callable[..., Any] = views.apiresult
+
+
+def use() -> None:
+    """From now on nobody but root is told a login."""
+    views.apiresult = _apiresult
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_without_login_in_message)
+
+
+def without_login(text: str) -> str:
+    """`text`, in which URLs may be, with no user name and no password in them."""
+    return _LOGIN.sub("", text)
+
+
+def _apiresult(code: int, message: str | None = None, *, result: Any = None, **more: Any) -> Any:
+    """devpi tells anybody the settings of all indexes. Root, who can change them, needs them whole."""
+    request = get_current_request()
+    if request is None or request.authenticated_userid != "root":
+        result = shown(result)
+    return _STOCK(code, message=message, result=result, **more)
+
+
+def shown(result: Any) -> Any:
+    """The settings of an index, or of all those of one user or of all, without logins."""
+    if not isinstance(result, Mapping):
+        return result
+    return {
+        key: without_login(value) if key == "mirror_url" and isinstance(value, str) else shown(value)
+        for key, value in result.items()
+    }
+
+
+def _without_login_in_message(record: logging.LogRecord) -> bool:
+    message = record.getMessage()
+    if "@" in message:
+        record.msg, record.args = without_login(message), ()
+    return True

@@ -1,0 +1,44 @@
+"""What becomes of a login in an upstream's URL on its way to others."""
+
+import logging
+from typing import Any
+
+import pytest
+
+from mirror.plugin import logins
+
+URL, PLAIN = "https://user:pass:w@rd@example.com:8443/simple/", "https://example.com:8443/simple/"
+
+
+@pytest.mark.parametrize("around", ["{}", "index {{'mirror_url': '{}'}}", 'GET "{}" failed', "{} and {}"])
+def test_a_login_is_left_out_of_any_text(around: str) -> None:
+    """devpi writes settings and errors into its log."""
+    assert logins.without_login(around.format(URL, URL)) == around.format(PLAIN, PLAIN)
+
+
+@pytest.mark.parametrize(
+    "text", ["", PLAIN, "mail to a@example.com", f"{PLAIN} mail a@example.com", "://", f"{PLAIN}a@b/"]
+)
+def test_other_text_stays_as_it_is(text: str) -> None:
+    """Paths and mail addresses have an @ too."""
+    assert logins.without_login(text) == text
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        lambda url: {"mirror_url": url, "volatile": False, "bases": []},
+        lambda url: {"username": "a", "indexes": {"b": {"mirror_url": url}}},
+        lambda url: {"a": {"username": "a", "indexes": {"b": {"mirror_url": url, "title": "B"}, "c": {}}}},
+    ],
+)
+def test_settings_are_shown_without_logins(result: Any) -> None:  # noqa: ANN401 (a function of the URL)
+    """Of an index, of a user, of all."""
+    assert logins.shown(result(URL)) == result(PLAIN)
+
+
+def test_a_line_of_the_log_has_no_login(caplog: pytest.LogCaptureFixture) -> None:
+    """Also one whose parts are put together when it is written."""
+    caplog.handler.addFilter(logins._without_login_in_message)
+    logging.getLogger().warning("modified index %s: %s", "root/pypi", {"mirror_url": URL})
+    assert caplog.messages == [f"modified index root/pypi: {{'mirror_url': '{PLAIN}'}}"]
