@@ -9,7 +9,7 @@ from typing import Any
 
 from devpi_server.views import PyPIView
 
-from mirror.plugin import naming
+from mirror.plugin import naming, respond
 from mirror.plugin.fetch import Trouble
 from mirror.plugin.mirrors import Mirror
 
@@ -25,9 +25,9 @@ def use() -> None:
 
 def _serve_with(stock: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def serve(view: Any) -> Any:
-        request, stage = view.request, view.context.stage
-        asks = request.method in {"GET", "HEAD"} and request.has_permission("pkg_read")
-        if not (asks and isinstance(stage, Mirror)):
+        respond.refuse_writes(view.request)
+        stage = view.context.stage
+        if not (isinstance(stage, Mirror) and view.request.has_permission("pkg_read")):
             return stock(view)
         path = view._relpath_from_request()  # noqa: SLF001 (listed in internals.py)
         of_wheel = path.removesuffix(".metadata")

@@ -12,6 +12,7 @@ from mirror.plugin.page_reader import Answer, PageReader, Reading
 from mirror.plugin.upstream import ACCEPT, Body, NotThePage
 
 LONGEST = 120  # seconds until a page must have arrived
+LARGEST = 100_000_000  # bytes, ten times the largest page there is; packed, a few kB may mean gigabytes
 
 
 @dataclass(frozen=True)
@@ -66,11 +67,15 @@ def _fetch(fetcher: Fetcher, reader: PageReader, wanted: Wanted) -> Reading | No
 
 
 def _whole_body(answer: httpx.Response) -> bytes:
-    """All of it, or Trouble: a body that comes drop by drop must not hold its thread for ever."""
+    """All of it, or Trouble: a body without an end, or drop by drop, must not take memory or a thread."""
     deadline = time.monotonic() + LONGEST
     chunks = []
+    size = 0
     for chunk in answer.iter_bytes():
         chunks.append(chunk)
+        size += len(chunk)
+        if size > LARGEST:
+            raise Trouble(503, f"the upstream gives more than {LARGEST} bytes for {answer.url.path}")
         if time.monotonic() > deadline:
             raise Trouble(503, f"the upstream takes more than {LONGEST} s for {answer.url.path}")
     return b"".join(chunks)

@@ -1,5 +1,6 @@
 """The project pages of every index: from the store when they are there, else made, kept and served."""
 
+import errno
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -14,7 +15,7 @@ from devpi_server.views import INSTALLER_USER_AGENT, abort_if_invalid_project
 from pyramid.httpexceptions import HTTPFound, HTTPNotAcceptable, HTTPNotFound
 from pyramid.response import Response
 
-from mirror.plugin import facts, naming, negotiate, page_answer, pages
+from mirror.plugin import facts, naming, negotiate, page_answer, pages, respond
 from mirror.plugin.expiry import Expiry
 from mirror.plugin.facts import ProjectFacts
 from mirror.plugin.fetch import Trouble
@@ -45,7 +46,7 @@ class ProjectPages:
         """Add our routes in front of devpi's."""
         simple = "/{user:[^+/]+}/{index:[^+/]+}/+simple/{project:[^+/]+}"
         for name, pattern in (("packhorse page", f"{simple}/"), ("packhorse page without slash", simple)):
-            pyramid_config.add_route(name, pattern, request_method=("GET", "HEAD"))
+            pyramid_config.add_route(name, pattern)
             pyramid_config.add_view(self.page, route_name=name)
         pyramid_config.add_route(
             "packhorse installer",
@@ -55,9 +56,11 @@ class ProjectPages:
         )
         pyramid_config.add_view(self.to_page, route_name="packhorse installer")
         pyramid_config.add_exception_view(self.trouble, context=Trouble)
+        pyramid_config.add_exception_view(self.not_stored, context=OSError)
 
     def page(self, context: Any, request: Any) -> Any:
         """GET /user/index/+simple/project/."""
+        respond.refuse_writes(request)
         name = request.matchdict["project"]
         abort_if_invalid_project(request, name)
         project = normalize_name(name)
@@ -98,6 +101,16 @@ class ProjectPages:
         headers = {**trouble.headers, "Cache-Control": "no-store"}
         return Response(
             f"{trouble.text}\n", status=trouble.status, headers=headers, content_type="text/plain"
+        )
+
+    def not_stored(self, error: OSError, request: Any) -> Any:  # noqa: ARG002 (pyramid's signature)
+        """An upload that finds no room, or whose name is too long for a disk; nothing of it is kept."""
+        status = {errno.ENAMETOOLONG: 400, errno.ENOSPC: 507, errno.EDQUOT: 507}.get(error.errno or 0)
+        if status is None:
+            raise error
+        self._xom.keyfs.tx.doom()
+        return Response(
+            f"This cannot be stored: {error.strerror}.\n", status=status, content_type="text/plain"
         )
 
     def _refresh(self, stage: Any, project: str) -> Freshness:

@@ -20,10 +20,13 @@ def install(pyramid_config: Any) -> None:
 
 def yank(context: Any, request: Any) -> Any:
     """Yank; the body may be {"reason": "…"}."""
-    body = request.json_body if request.body else {}
-    reason = body.get("reason") if isinstance(body, dict) else None
-    if reason is not None and not isinstance(reason, str):
-        return apiresult(400, "the reason should be text")
+    try:
+        body = request.json_body if request.body else {}
+    except ValueError:
+        body = None
+    reason = body.get("reason") if isinstance(body, dict) else body
+    if not (isinstance(body, dict) and isinstance(reason, str | None)):
+        return apiresult(400, 'the body should be {"reason": "…"}')
     return _set(context, request, yanked=reason or True)
 
 
@@ -44,18 +47,19 @@ def _set(context: Any, request: Any, *, yanked: bool | str) -> Any:
             403 if request.authenticated_userid else 401, f"no permission to yank on {stage.name}"
         )
     project = normalize_name(request.matchdict["project"])
-    version = _stored(stage, project, request.matchdict["version"])
-    if version is None:
+    versions = _stored(stage, project, request.matchdict["version"])
+    if not versions:
         return apiresult(404, f"there is no {project} {request.matchdict['version']} on {stage.name}")
-    stage.yank(project, version, yanked=yanked)
-    return apiresult(200, f"{'yanked' if yanked else 'unyanked'} {project} {version} on {stage.name}")
+    for version in versions:
+        stage.yank(project, version, yanked=yanked)
+    done = "yanked" if yanked else "unyanked"
+    return apiresult(200, f"{done} {project} {', '.join(versions)} on {stage.name}")
 
 
-def _stored(stage: Any, project: str, wanted: str) -> str | None:
-    """As the version was written when it was uploaded: 1.0 finds 1.0.0."""
+def _stored(stage: Any, project: str, wanted: str) -> list[str]:
+    """As the version was written in its uploads: 1.0 finds 1.0.0, or both where both were uploaded."""
     versions = stage.list_versions_perstage(project)
-    same = (version for version in versions if version == wanted or _equal(version, wanted))
-    return next(same, None)
+    return sorted(version for version in versions if version == wanted or _equal(version, wanted))
 
 
 def _equal(one: str, other: str) -> bool:

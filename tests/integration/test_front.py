@@ -1,43 +1,22 @@
 """nginx in front of a real mirror, with the configuration that `mirror front` writes."""
 
-import subprocess
+import http.client
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import pytest
 import requests
 
-from tests import debian
 from tests.integration.dists import wheel
-from tests.integration.helpers import BIN, free_port, wait_until
-from tests.integration.mirrored import Mirrored, mirror_of, new_name
+from tests.integration.fronted import fronted as fronted_mirror
+from tests.integration.helpers import BIN, clean_environment, free_port, run_command
+from tests.integration.mirrored import Mirrored, new_name
 from tests.integration.upstream import JSON, Upstream
 
 pytestmark = pytest.mark.needs("nginx")
-
-
-@contextmanager
-def nginx(mirrored: Mirrored) -> Iterator[None]:
-    """A real nginx that includes the file which `mirror front` wrote."""
-    home = mirrored.mirror.home
-    home.chmod(0o711)  # as `mirror front` advises: tempfile made it for us alone
-    mirrored.mirror.run(BIN / "mirror", "front", cwd=home)
-    main = home / "main.conf"
-    main.write_text(
-        f"daemon off; pid {home}/nginx.pid; error_log {home}/error.log;\nevents {{ }}\n"
-        f"http {{ access_log off; include {home}/mirror/nginx.conf; }}\n"
-    )
-    program = debian.which("nginx")
-    assert program
-    running = subprocess.Popen([program, "-c", str(main)], stderr=subprocess.DEVNULL)
-    try:
-        yield
-    finally:
-        running.terminate()
-        running.wait()
 
 
 @pytest.fixture(scope="module")
@@ -54,19 +33,8 @@ def port() -> int:
 @pytest.fixture(scope="module")
 def fronted(upstream: Upstream, port: int) -> Iterator[Mirrored]:
     """A mirror, its upstream, and nginx on `port`."""
-    with (
-        mirror_of(upstream, f'request_timeout = 2\nfront.listen = "127.0.0.1:{port}"\n') as mirrored,
-        nginx(mirrored),
-    ):
-        wait_until("nginx", lambda: answers(f"http://127.0.0.1:{port}/+api"))
+    with fronted_mirror(upstream, port) as mirrored:
         yield mirrored
-
-
-def answers(url: str) -> bool:
-    try:
-        return requests.get(url, timeout=2).ok
-    except requests.ConnectionError:
-        return False
 
 
 def simple(port: int, index: str = "company/dev") -> str:
@@ -198,3 +166,81 @@ def test_letting_nginx_in_lets_nobody_at_the_passwords(fronted: Mirrored) -> Non
     assert folder.stat().st_mode & 0o777 == 0o711
     for secret in ("server/.sqlite", "server/.nodeinfo", "credentials.json", "secret"):
         assert (folder / secret).stat().st_mode & 0o077 == 0, secret
+
+
+PATHS = (
+    "{}/",
+    "{}",
+    "{}/?format=text/html",
+    "{}.X/",
+    f"{'a' * 300}/",
+    "%2E%2E/",
+    "..%2F..%2Fx/",
+    "%FF/",
+    "_/",
+)
+FORMS: list[dict[str, str]] = [
+    {"Accept": f"{JSON}, text/html; q=0.01", "Accept-Encoding": "gzip"},
+    {"Accept": f"{JSON}, text/html;q=0", "Accept-Encoding": "gzip;q=0"},
+    {"Accept": f"text/html, {JSON};q=0", "Accept-Encoding": "identity"},
+    {"Accept": f"{JSON};q=0, */*", "Accept-Encoding": "*;q=0"},
+    {"Accept": "text/html;q=0, */*;q=0.1", "Accept-Encoding": "gzip;q=0.5, identity;q=0"},
+    {"Accept": "application/json", "Accept-Encoding": ""},
+]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("path", PATHS)
+def test_nginx_answers_as_devpi_does(fronted: Mirrored, port: int, path: str, method: str) -> None:
+    """What is answered from disk follows the same rules; what is not has the address of nginx in it."""
+    name = new_name("alike")
+    fronted.upstream.add(name, wheel(name, "1.0"))
+    page(port, name)
+    for headers in FORMS:
+        answers = [
+            _said(f"{simple(at)}{path.format(name)}", method, headers)
+            for at in (port, urlsplit(fronted.mirror.url).port or 0)
+        ]
+        assert answers[0] == answers[1], headers
+
+
+def _said(url: str, method: str, headers: dict[str, str]) -> tuple[object, ...]:
+    """What an answer consists of, wherever it comes from."""
+    parts = urlsplit(url)
+    with closing(http.client.HTTPConnection(parts.netloc, timeout=10)) as connection:
+        connection.request(method, url.removeprefix(f"http://{parts.netloc}"), headers=headers)
+        answer = connection.getresponse()
+        body = answer.read()
+    if answer.status >= 400:  # an error page may be anybody's
+        return (answer.status,)
+    kept = (answer.getheader(key) for key in ("Content-Type", "Content-Encoding", "Content-Length", "ETag"))
+    where = (answer.getheader("Location") or "").replace(parts.netloc, "")
+    return (answer.status, *kept, where, b"" if where else body)
+
+
+def test_a_certificate_makes_it_https_in_every_address(tmp_path: Path) -> None:
+    """devpi-server, which is asked by plain HTTP, must not send clients there."""
+    key, certificate, port = tmp_path / "key.pem", tmp_path / "certificate.pem", free_port()
+    made = (
+        "-keyout",
+        key,
+        "-out",
+        certificate,
+        "-subj",
+        "/CN=mirror",
+        "-addext",
+        "subjectAltName=IP:127.0.0.1",
+    )
+    options = ("-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+    run_command("openssl", "req", *options, *made, env=clean_environment(tmp_path))
+    tls = f'front.tls_certificate = "{certificate}"\nfront.tls_key = "{key}"\n'
+    with Upstream() as upstream, fronted_mirror(upstream, port, tls):
+        upstream.add("secured", wheel("secured", "1.0"))
+        url = f"https://127.0.0.1:{port}/company/dev/+simple/secured"
+        moved = requests.get(url, verify=str(certificate), allow_redirects=False, timeout=10)
+        assert moved.headers["Location"] == f"{url}/"
+        assert requests.get(f"{url}/", verify=str(certificate), timeout=10).ok
+        known = requests.get(
+            f"https://127.0.0.1:{port}/company/dev/+api", verify=str(certificate), timeout=10
+        )
+        assert known.json()["result"]["pypisubmit"] == f"https://127.0.0.1:{port}/company/dev/"

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from typing import Literal
 
 import pytest
 import requests
@@ -77,6 +78,50 @@ def test_unusual_spellings_lead_to_the_one_address(mirrored: Mirrored, path: str
     assert answer.status_code == 302
     query = "?format=x" if "?" in path else ""
     assert answer.headers["Location"] == f"{mirrored.mirror.index_url('company/dev')}page-{number}/{query}"
+
+
+@pytest.mark.parametrize("style", ["json", "html"])
+def test_a_project_without_files_is_no_missing_project(
+    mirrored: Mirrored, style: Literal["json", "html"]
+) -> None:
+    """All of its releases were deleted, or none was ever made."""
+    mirrored.upstream.style = style
+    name = f"page-{next(NUMBERS)}"
+    mirrored.upstream.add(name)
+    for _ in range(2):
+        page = mirrored.page(name, "company/dev")
+        assert (page["name"], page["files"], page["versions"]) == (name, [], [])
+
+
+@pytest.mark.parametrize(
+    "name", ["a" * 300, "..", "%2E%2E", "-", "_a_", "a%00b", "%C3%A4", "@example.com", "a%2Fb"]
+)
+@pytest.mark.parametrize("index", ["root/pypi", "company/dev"])
+def test_a_name_that_no_project_can_have_is_not_asked_for(mirrored: Mirrored, index: str, name: str) -> None:
+    """Some are no file's name either, and were an error of ours."""
+    url = f"{mirrored.mirror.url}/{index}/+simple/{name}/"
+    answer = requests.Session().send(_as_written(url), timeout=30, allow_redirects=False)
+    assert answer.status_code in {302, 400, 404}
+    assert mirrored.upstream.requests == []
+
+
+def _as_written(url: str) -> requests.PreparedRequest:
+    """requests would resolve the dots."""
+    request = requests.Request("GET", url).prepare()
+    request.url = url
+    return request
+
+
+@pytest.mark.parametrize("method", ["PUT", "POST", "DELETE", "PATCH"])
+def test_a_page_and_a_file_cannot_be_written(mirrored: Mirrored, method: str) -> None:
+    """devpi answers them like GET, within a transaction for which everyone waits who writes."""
+    project = new_project(mirrored)
+    page = f"{mirrored.mirror.index_url('root/pypi')}{project}/"
+    assert requests.request(method, page, timeout=30).status_code == 405
+    if method in {"PUT", "PATCH"}:
+        file = f"{mirrored.mirror.url}/root/pypi/+f/abc/0123456789abc/{project}-1.0.tar.gz"
+        assert requests.request(method, file, timeout=30).status_code == 405
+    assert mirrored.upstream.requests == []
 
 
 def test_installers_find_the_page_without_the_part_that_says_simple(mirrored: Mirrored) -> None:

@@ -10,10 +10,10 @@ import requests
 
 from tests.integration import faults
 from tests.integration.dists import wheel
-from tests.integration.faults import Fault
 from tests.integration.helpers import wait_until
 from tests.integration.mirrored import Mirrored, mirror_of
-from tests.integration.upstream import HTML, JSON, Upstream
+from tests.integration.page_faults import CASES, FAULTS
+from tests.integration.upstream import JSON, Upstream
 
 EXPIRY = 1  # seconds, instead of devpi's 30 minutes
 INDEXES = ("root/pypi", "company/dev")  # the mirror itself, and one that inherits over another
@@ -52,53 +52,6 @@ def new_project(mirrored: Mirrored) -> str:
     return name
 
 
-def swapped_page(answer: faults.Answer) -> faults.Answer:
-    """A whole, valid page: of another project."""
-    kind = answer.headers["Content-Type"]
-    other = (
-        b'{"meta": {"api-version": "1.1"}, "name": "other", "files": []}'
-        if kind == JSON
-        else b'<!DOCTYPE html><html><body><h1>Links for other</h1><a href="other-1.0.zip">x</a></body></html>'
-    )
-    return faults.Answer(200, {"Content-Type": kind}, other)
-
-
-def login_page(_: faults.Answer) -> faults.Answer:
-    """What a hotel's network answers."""
-    return faults.Answer(200, {"Content-Type": HTML}, b"<html><body><h1>Please log in</h1></body></html>")
-
-
-def tls_against_plain_http(answer: faults.Answer) -> faults.Answer:
-    """Sent to a port that does not speak TLS."""
-    return faults.redirect("https://127.0.0.1:9/")(answer)
-
-
-FAULTS: dict[str, Fault] = {
-    "500": faults.status(500),
-    "502": faults.status(502),
-    "503": faults.status(503),
-    "429": faults.status(429, Retry_After="1"),
-    "403": faults.status(403),
-    "time limit": faults.hang(),
-    "dropped connection": faults.dropped,
-    "truncated body": faults.truncated,
-    "half a body that claims to be all": faults.short,
-    "garbage": faults.garbage,
-    "a login page": login_page,
-    "text/plain": faults.content_type("text/plain"),
-    "application/octet-stream": faults.content_type("application/octet-stream"),
-    "another project's page": swapped_page,
-    "refused connection": faults.redirect("http://127.0.0.1:1/"),
-    "TLS error": tls_against_plain_http,
-    "redirects in circles": faults.redirect("."),
-}
-
-
-# What is wrong with a body depends on how it is read.
-OF_HTML = {"truncated body", "half a body that claims to be all", "garbage", "another project's page"}
-CASES = [(name, "json") for name in FAULTS] + [(name, "html") for name in sorted(OF_HTML)]
-
-
 @pytest.mark.parametrize(("fault", "style"), CASES)
 def test_trouble_upstream_is_never_shown_as_an_answer(expiring: Mirrored, fault: str, style: str) -> None:
     """Stock devpi says 404, or shows what is left of the list, here and to every index that inherits."""
@@ -118,6 +71,19 @@ def test_trouble_upstream_is_never_shown_as_an_answer(expiring: Mirrored, fault:
         assert refusal.status_code == 503, refusal.text
         assert int(refusal.headers["Retry-After"]) > 0
         assert refusal.headers["Cache-Control"] == "no-store"
+
+
+def test_a_page_that_comes_in_drops_is_shown_when_all_of_it_is_here(expiring: Mirrored) -> None:
+    """Until then nobody is kept waiting for longer than the time limit, and it is asked for once."""
+    project = new_project(expiring)
+    expiring.upstream.add(project, *(wheel(project, f"{number}.1") for number in range(20)))
+    expiring.upstream.fail(f"/simple/{project}/", faults.trickle(0.5))
+    began = time.monotonic()
+    assert get(expiring, project).status_code == 503
+    assert time.monotonic() - began < 10
+    wait_until("it is here", lambda: get(expiring, project).status_code == 200)
+    assert len(get(expiring, project).json()["files"]) == 22
+    assert expiring.upstream.count(f"/simple/{project}/") == 1
 
 
 def test_trouble_that_ends_is_forgotten_within_seconds(expiring: Mirrored) -> None:

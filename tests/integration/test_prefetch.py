@@ -1,10 +1,12 @@
 """`mirror prefetch`: afterwards a lock's files are in the cache, or it says which are not."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.integration import faults
 from tests.integration.dists import Dist, sdist, wheel
-from tests.integration.helpers import BIN
+from tests.integration.helpers import BIN, wait_until
 from tests.integration.mirrored import Mirrored, new_name
 
 
@@ -28,6 +30,28 @@ def test_after_a_prefetch_every_file_is_served_without_the_upstream(
     assert [seen.path for seen in mirrored.upstream.requests if seen.path.startswith("/files/")] == []
     fetched = [path.name for path in (mirrored.mirror.home / "mirror/server/+files").rglob("prefetched*")]
     assert sorted(fetched) == sorted(dist.filename for dist in dists)
+
+
+def test_files_are_fetched_side_by_side(mirrored: Mirrored, tmp_path: Path) -> None:
+    """The upstream answers when it has been asked for all of them."""
+    names = [new_name("parallel") for _ in range(8)]
+    for name in names:
+        mirrored.upstream.add(name, wheel(name, "1.0"))
+    all_asked = threading.Event()
+    mirrored.upstream.fail("/files/*", faults.held(all_asked))
+    lock = tmp_path / "requirements.txt"
+    lock.write_text("".join(f"{name}==1.0\n" for name in names))
+
+    def asked() -> set[str]:
+        return {seen.path for seen in mirrored.upstream.requests if seen.path.startswith("/files/")}
+
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(mirrored.mirror.run, BIN / "mirror", "prefetch", lock)
+        try:
+            wait_until("all are asked for", lambda: len(asked()) == len(names))
+        finally:
+            all_asked.set()
+        assert done.result().stdout.startswith("8 files")
 
 
 def test_what_is_missing_is_named_and_the_exit_status_says_so(mirrored: Mirrored, tmp_path: Path) -> None:
