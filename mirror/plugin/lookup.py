@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from devpi_server.views import PyPIView
+from pyramid.httpexceptions import HTTPForbidden
 
 from mirror.plugin import naming, respond
 from mirror.plugin.fetch import Trouble
@@ -27,23 +28,25 @@ def _serve_with(stock: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def serve(view: Any) -> Any:
         respond.refuse_writes(view.request)
         stage = view.context.stage
-        if not (isinstance(stage, Mirror) and view.request.has_permission("pkg_read")):
+        if not isinstance(stage, Mirror):
             return stock(view)
         path = view._relpath_from_request()  # noqa: SLF001 (listed in internals.py)
         of_wheel = path.removesuffix(".metadata")
-        entry = find(view.xom.filestore, stage, of_wheel)
+        entry = _known(view.xom.filestore, of_wheel)
+        if entry is None:
+            if not view.request.has_permission("pkg_read"):
+                raise HTTPForbidden("package read forbidden")
+            entry = find(view.xom.filestore, stage, of_wheel)
         return view._pkgserv(entry, is_metadata=path != of_wheel)  # noqa: SLF001 (listed in internals.py)
 
     return serve
 
 
 def find(filestore: Any, stage: Mirror, path: str) -> Any:
-    """The entry of the file at `path`. May restart the transaction.
+    """The entry of the file at `path`, once its page was asked for. May restart the transaction.
 
     Raises Trouble: 404 when the upstream has no such file, 503 when nobody knows.
     """
-    if entry := _known(filestore, path):
-        return entry
     asked = _PATH.fullmatch(path)
     trouble = None
     for project in naming.projects_of(asked[1]) if asked else ():

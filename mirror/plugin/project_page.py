@@ -12,7 +12,7 @@ from mirror.plugin.page_reader import Answer, PageReader, Reading
 from mirror.plugin.upstream import ACCEPT, Body, NotThePage
 
 LONGEST = 120  # seconds until a page must have arrived
-LARGEST = 100_000_000  # bytes, ten times the largest page there is; packed, a few kB may mean gigabytes
+LARGEST = 100_000_000  # bytes of a page; packed, a few kB may mean gigabytes
 
 
 @dataclass(frozen=True)
