@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import shutil
 import subprocess
 import time
@@ -35,7 +36,11 @@ def circus(folder: str, bind: str) -> str:
 
 
 def timed(command: Sequence[str], cwd: Path, environment: Mapping[str, str]) -> float:
-    """The seconds that `command` took. Raises RuntimeError with its output when it fails."""
+    """The seconds that `command` took. Raises RuntimeError with its output when it fails.
+
+    It does not wait for the disk to take what was written before, by its rival perhaps.
+    """
+    os.sync()
     started = time.monotonic()
     done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
