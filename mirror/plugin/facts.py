@@ -1,14 +1,15 @@
 """What is known about a project, in the form that all parts of the plugin share and store."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from mirror.plugin import file_facts
 from mirror.plugin.file_facts import FileFacts, Rows
 
-FORMAT = 6
+FORMAT = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def with_files(project: ProjectFacts, files: Sequence[FileFacts]) -> ProjectFact
 
 
 def as_text(project: ProjectFacts, about: Mapping[str, Any]) -> str:
-    """All of it: a line of JSON, the rows, and after another line break their origins.
+    """All of it: a line of JSON, the rows, and after another line break their origins, with one at the end.
 
     `about` is what the caller wants to remember besides.
     """
@@ -64,7 +65,7 @@ def as_text(project: ProjectFacts, about: Mapping[str, Any]) -> str:
         "versions": project.versions,
         "status": project.status,
     }
-    return f"{json.dumps(head, separators=(',', ':'))}\n{rows.text}\n{rows.origins}"
+    return f"{json.dumps(head, separators=(',', ':'))}\n{rows.text}\n{rows.origins}\n"
 
 
 def of_text(name: str, text: str) -> tuple[ProjectFacts, dict[str, Any]] | None:
@@ -74,24 +75,39 @@ def of_text(name: str, text: str) -> tuple[ProjectFacts, dict[str, Any]] | None:
     begin = text.index("\n") + 1
     said = json.loads(text[:begin])
     end = begin + said["rows"]
-    rows = Rows(text[begin:end], text[end + 1 :])
+    rows = Rows(text[begin:end], text[end + 1 : -1])
     return ProjectFacts(name, rows, tuple(said["versions"]), said["status"]), said["about"]
 
 
-def files_with(text: bytes, part: bytes) -> Iterator[FileFacts]:
-    """The files in `as_text` of this format in whose rows `part` is found; no other row is looked at."""
+def file_at(text: bytes, path: str) -> FileFacts | None:
+    """The file in `as_text` of this format that devpi keeps at `path`, "user/name/+f/abc/…/demo-1.0.zip".
+
+    No other row is read, and hardly any looked at.
+    """
     if not text.startswith(b'{"format":%d,' % FORMAT):
-        return
+        return None
+    first, second, name = path.split("/")[3:]
+    part = f'":"{first}{second}'.encode()  # of a hash
     begin = text.index(b"\n") + 1
     end = begin + int(json.loads(text[:begin])["rows"])
     position = text.find(part, begin, end)
     while position >= 0:
         stop = text.find(b"\n", position)
-        row = text[text.rfind(b"\n", 0, position) + 1 : stop]
-        number = text.count(b"\n", begin, position)
-        origins = text[end + 1 :].split(b"\n", number + 1)
-        yield file_facts.file_of(row.decode(), origins[number].decode() if any(origins) else "")
+        row = text[text.rfind(b"\n", 0, position) + 1 : stop].decode()
+        if file_facts.file_of(row, "").path == path:
+            number = partial(text.count, b"\n", begin, position)
+            return file_facts.file_of(row, _origin(text[end:], name, number).decode())
         position = text.find(part, stop, end)
+    return None
+
+
+def _origin(origins: bytes, name: str, number: Callable[[], int]) -> bytes:
+    """The one of these lines, each after a line break, that ends with `name`; else the one with `number`."""
+    last = b"/%b\n" % name.encode()
+    found = origins.find(last)
+    if found >= 0 and origins.find(last, found + 1) < 0:
+        return origins[origins.rfind(b"\n", 0, found) + 1 : found + len(last) - 1]
+    return origins.split(b"\n", number() + 2)[number() + 1] if origins.strip() else b""
 
 
 def devpis_lists(project: ProjectFacts) -> dict[str, list[Any]]:

@@ -88,18 +88,17 @@ class KnownPages:
 
         Reads nothing else: of a page of thousands of files, a client wants one.
         """
-        user, name, _, first, second, _ = file_path.split("/")
+        user, name = file_path.split("/")[:2]
         path = self._path(f"{user}/{name}", project)
         token = recent.token(path)
         found = self._found.get(file_path, token) if token else None
         if token is None or found:
             return found
         token, content = _content(path)
-        for file in facts.files_with(_text(content), f'":"{first}{second}'.encode()):
-            if token and file.path == file_path:
-                self._found.put(file_path, token, 1, file)
-                return file
-        return None
+        file = facts.file_at(_text(content), file_path)
+        if token and file:
+            self._found.put(file_path, token, 1, file)
+        return file
 
     def write(self, index: str, known: Known, content: bytes) -> None:
         """Store a page, which `packed` made `content` of, in place of the one before. Raises OSError."""

@@ -33,19 +33,29 @@ def test_everything_that_is_stored_is_read_again(files: tuple[FileFacts, ...]) -
     assert facts.of_text("demo", text) == (said, {"page": "https://example.com/simple/demo/"})
 
 
-def test_a_file_is_found_by_what_its_row_says() -> None:
-    """With its own origin, wherever it stands; a page of ten thousand is not read for it."""
-    files = [EVERYTHING._replace(filename=f"{n}.whl", url=f"https://x/{n}", offered=n == 2) for n in range(4)]
-    text = facts.as_text(ProjectFacts("demo", files, ("4.whl",)), {}).encode()
-    for file in files:
-        assert list(facts.files_with(text, f'"{file.filename}"'.encode())) == [file]
-    assert list(facts.files_with(text, b'"0000"')) == files
-    assert list(facts.files_with(text, b"https://x/1")) == []  # an origin is no row
-    assert list(facts.files_with(text, b"4.whl")) == []  # nor is a version
-    assert list(facts.files_with(b"", b"1.whl")) == []
+def test_a_file_is_found_by_its_path() -> None:
+    """With its own origin, wherever it stands, also where another ends alike; nothing else is read."""
+    root = "root/pypi/+f/abc/0123456789abc"
+    names = ("x-1.0.zip", "y-1.0.zip", "z-1.0.zip", "x-2.0.zip", "last.zip")
+    urls = (
+        "https://x/1/x-1.0.zip",
+        "https://x/2/y-1.0.zip",
+        "https://x/3/y-1.0.zip",
+        "https://x/4",
+        "https://x/y",
+    )
+    files = [
+        EVERYTHING._replace(filename=name, path=f"{root}/{name}", url=url, offered=name < "y")
+        for name, url in zip(names, urls, strict=True)
+    ]
+    text = facts.as_text(ProjectFacts("demo", files, ("1.0",)), {}).encode()
+    assert [facts.file_at(text, file.path) for file in files] == files
+    assert facts.file_at(text, f"{root}/other.zip") is None
+    assert facts.file_at(text, files[0].path.replace("abc", "abd")) is None
+    assert facts.file_at(b"", files[0].path) is None
     uploads = [file._replace(url="", offered=False) for file in files]
     text = facts.as_text(ProjectFacts("demo", uploads), {}).encode()
-    assert list(facts.files_with(text, b'"3.whl"')) == [uploads[3]]
+    assert [facts.file_at(text, file.path) for file in uploads] == uploads
 
 
 def test_devpis_own_lists_can_be_had() -> None:
