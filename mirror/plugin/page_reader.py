@@ -5,13 +5,12 @@ would answer anybody. What it takes to read one that was made to take long is no
 """
 
 import contextlib
-import pickle
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 
 from mirror.plugin import known_pages, places, upstream
@@ -52,13 +51,12 @@ class PageReader:
 
     def read(self, answer: Answer) -> Reading:
         """Raises NotThePage, also for a page that cannot be read in time or at all."""
-        asked = pickle.dumps(answer)
         with self._lock:
             try:
                 if self._process.has_ended():
                     self._process.end()
                     self._process = _Process()
-                said = self._process.ask(asked, self._longest)
+                said = self._process.ask(answer, self._longest)
             except (EOFError, OSError) as error:
                 self._process.end()
                 raise NotThePage(f"one that cannot be read ({type(error).__name__}: {error})") from error
@@ -79,16 +77,18 @@ class _Process:
         self._channel = Connection(ours.detach())
         with its:
             command = [sys.executable, "-Ic", f"from {__name__} import main; main()"]
+            # Not in the server's folder: that may be on a disk which is unmounted when the server has ended.
             self._child = subprocess.Popen(
-                command, stdin=its.fileno(), stdout=subprocess.DEVNULL, start_new_session=True
+                command, stdin=its.fileno(), stdout=subprocess.DEVNULL, cwd="/", start_new_session=True
             )
 
-    def ask(self, question: bytes, longest: float) -> Reading | NotThePage:
-        self._channel.send_bytes(question)
+    def ask(self, answer: Answer, longest: float) -> Reading | NotThePage:
+        self._channel.send(replace(answer, body=replace(answer.body, content=b"")))
+        self._channel.send_bytes(answer.body.content)
         if not self._channel.poll(longest):
             raise TimeoutError(f"it takes more than {longest:g} s")
         said: Reading | NotThePage = self._channel.recv()
-        return said
+        return replace(said, content=self._channel.recv_bytes()) if isinstance(said, Reading) else said
 
     def has_ended(self) -> bool:
         return self._child.poll() is not None
@@ -113,9 +113,11 @@ def main() -> None:
     with Connection(0) as channel, contextlib.suppress(EOFError, ConnectionError):
         while True:
             answer: Answer = channel.recv()
-            said: Reading | NotThePage
+            content = channel.recv_bytes()  # apart: pickled, it would be copied several times
             try:
-                said = read(answer)
+                said = read(replace(answer, body=replace(answer.body, content=content)))
             except NotThePage as reason:
-                said = reason
-            channel.send(said)
+                channel.send(reason)
+            else:
+                channel.send(replace(said, content=b""))
+                channel.send_bytes(said.content)

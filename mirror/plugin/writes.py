@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from typing import Any
 
 Change = Callable[[], None]
-MOST = 8  # at once: who wants one of them later, reads all that was written with it
+MOST = 32  # at once: who wants one of them later, reads all that was written with it
 
 
 class Writes:
