@@ -1,7 +1,7 @@
 """A request for a file in, the file out: from the cache, else from the one download that all follow."""
 
 import mimetypes
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from pyramid.response import Response
 
 from mirror.plugin import respond
 from mirror.plugin.fetch import Fetcher, Trouble, authorization
-from mirror.plugin.flights import Flight, Flights, Landed, Order
+from mirror.plugin.flights import Flight, Flights, Landed, Order, Source
 from mirror.plugin.keeper import Keeper
 from mirror.plugin.known_pages import KnownPages
 from mirror.plugin.metadata import Metadata
@@ -34,7 +34,7 @@ def install(xom: Any, pyramid_config: Any, writes: Writes, pages: KnownPages) ->
     pyramid_config.registry[METADATA] = metadata
     xom.config.args.enable_core_metadata = True  # else devpi refuses `.metadata` before it asks us
     stock = PyPIView._pkgserv  # noqa: SLF001 (listed in internals.py)
-    setattr(PyPIView, "_pkgserv", _serve_with(stock, Files(fetcher, flights), metadata))  # noqa: B010 (so does mypy not mind)
+    setattr(PyPIView, "_pkgserv", _serve_with(stock, Files(xom, fetcher, flights), metadata))  # noqa: B010 (so does mypy not mind)
 
 
 def _serve_with(stock: Callable[..., Any], files: "Files", metadata: Metadata) -> Callable[..., Any]:
@@ -42,9 +42,7 @@ def _serve_with(stock: Callable[..., Any], files: "Files", metadata: Metadata) -
 
     def serve(view: Any, entry: Any, *, is_metadata: bool = False) -> Any:
         request, stage = view.request, view.context.stage
-        # A replica gets files from its primary, which is devpi's own matter.
-        from_primary = view.xom.is_replica() and not entry.file_exists()
-        devpis_own = not is_metadata and (json_preferred(request) or from_primary)
+        devpis_own = not is_metadata and json_preferred(request)
         if not entry.meta or devpis_own or not request.has_permission("pkg_read"):
             return stock(view, entry, is_metadata=is_metadata)
         try:
@@ -63,7 +61,8 @@ def _serve_with(stock: Callable[..., Any], files: "Files", metadata: Metadata) -
 class Files:
     """Serves the files of all indexes."""
 
-    def __init__(self, fetcher: Fetcher, flights: Flights) -> None:
+    def __init__(self, xom: Any, fetcher: Fetcher, flights: Flights) -> None:
+        self._xom = xom
         self._fetcher = fetcher
         self._flights = flights
 
@@ -72,13 +71,14 @@ class Files:
         if entry.file_exists():
             path = Path(entry.file_os_path())
             return respond.respond(request, _tags(entry, entry.last_modified), respond.of_file(request, path))
-        if stage.ixconfig["type"] != "mirror":
-            raise Trouble(404, f"{entry.relpath} is not here any more")
-        if stage.use_external_url:
-            return HTTPFound(location=entry.url)
+        if not self._xom.is_replica():
+            if stage.ixconfig["type"] != "mirror":
+                raise Trouble(404, f"{entry.relpath} is not here any more")
+            if stage.use_external_url:
+                return HTTPFound(location=entry.url)
         if respond.not_modified(request, _tags(entry, None)):
             return respond.respond(request, _tags(entry, None), respond.of_bytes(b""))
-        order = Order(entry, entry.url, authorization(stage, entry.url))
+        order = Order(entry, self._sources(stage, entry))
         if request.method == "HEAD":
             return self._head(request, order)
         try:
@@ -86,11 +86,23 @@ class Files:
         except Landed:
             return self.serve(request, stage, entry)
 
+    def _sources(self, stage: Any, entry: Any) -> Sequence[Source]:
+        """The upstream; of a replica its primary, and when that does not give it, the upstream."""
+        if not self._xom.is_replica():
+            return [Source(entry.url, authorization(stage, entry.url))]
+        replication = self._xom.replica_thread
+        headers = replication.http.get_extra_headers({replication.H_REPLICA_FILEREPL: "YES"})
+        primary = Source(self._xom.config.primary_url.joinpath(entry.relpath).url, headers=headers)
+        return [primary, Source(entry.url)] if entry.url else [primary]
+
     def _head(self, request: Any, order: Order) -> Any:
         """Ask the upstream, without a download."""
+        source = order.sources[0]
         with (
             self._fetcher.slot(),
-            self._fetcher.stream(order.url, order.authorization, method="HEAD") as answer,
+            self._fetcher.stream(
+                source.url, source.authorization, method="HEAD", headers=source.headers
+            ) as answer,
         ):
             length = answer.headers.get("Content-Length", "")
             if not length.isdecimal():

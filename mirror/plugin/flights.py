@@ -7,11 +7,13 @@ import secrets
 import sys
 import threading
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
 
 from devpi_server.log import threadlog
 
@@ -25,13 +27,20 @@ AT_ONCE = 32  # downloads; more wait for their turn
 PATIENCE = 300  # seconds without a single byte, until a follower is told to come back later
 
 
+class Source(NamedTuple):
+    """Where a file is to be had, and what to say there."""
+
+    url: str
+    authorization: str | None = None
+    headers: Mapping[str, str] = MappingProxyType({})
+
+
 @dataclass(frozen=True)
 class Order:
-    """What to fetch: devpi's entry of the file (its values are loaded), and where from."""
+    """What to fetch: devpi's entry of the file (its values are loaded), and where from, the best first."""
 
     entry: Any
-    url: str
-    authorization: str | None
+    sources: Sequence[Source]
 
     @property
     def relpath(self) -> str:
@@ -181,7 +190,8 @@ class Flights:
         promised: Mapping[str, str] = order.entry.hashes
         running = {kind: hashlib.new(kind) for kind in {"sha256", *promised}}
         received = 0
-        with self._fetcher.stream(order.url, order.authorization) as answer:
+        with ExitStack() as until_read:
+            answer = self._answer(order, until_read)
             length = answer.headers.get("Content-Length", "")
             flight.begin(int(length) if length.isdecimal() else None, answer.headers.get("Last-Modified"))
             for chunk in answer.iter_raw(CHUNK):
@@ -196,6 +206,19 @@ class Flights:
             raise Trouble(502, f"the upstream gave a wrong file for {order.relpath}: {what}")
         flight.flush()
         return found
+
+    def _answer(self, order: Order, until_read: ExitStack) -> Any:
+        """Of the first source that has the file. Raises what the last one raised."""
+        *others, last = order.sources
+        for source in others:
+            try:
+                return until_read.enter_context(self._ask(source))
+            except Trouble as trouble:
+                threadlog.info("%s: %s", order.relpath, trouble.text)
+        return until_read.enter_context(self._ask(last))
+
+    def _ask(self, source: Source) -> AbstractContextManager[Any]:
+        return self._fetcher.stream(source.url, source.authorization, headers=source.headers)
 
 
 def _remove_leftovers(folder: Path) -> None:

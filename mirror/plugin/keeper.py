@@ -19,10 +19,10 @@ class Keeper:
     def keep(self, flight: Flight, found: dict[str, str]) -> None:
         """Return when the file is kept for good."""
         entry = flight.order.entry
-        if not entry.has_existing_metadata():
+        if not (self._xom.is_replica() or entry.has_existing_metadata()):
             self._writes.do(lambda: self._keep_new(flight, found))
             return
-        # devpi knows the file, only its bytes were gone: no new serial
+        # devpi (or its primary) knows the file, only its bytes were not here: no new serial
         with self._xom.keyfs.filestore_transaction(), _content(flight.path) as content:
             entry.file_set_content_no_meta(content, hashes=Digests(found))
 

@@ -14,7 +14,7 @@ from devpi_server.log import threadlog
 from mirror.plugin import entries, file_facts, respond, wheels
 from mirror.plugin.fetch import Fetcher, Trouble, authorization
 from mirror.plugin.file_facts import FileFacts, Rows, key_of
-from mirror.plugin.flights import PATIENCE, Flights, Landed, Order
+from mirror.plugin.flights import PATIENCE, Flights, Landed, Order, Source
 from mirror.plugin.known_pages import KnownPages
 from mirror.plugin.metadata_store import MetadataStore
 from mirror.plugin.wheel_end import NotThisWay, WheelEnds, limited
@@ -152,7 +152,7 @@ class Metadata:
             if offered:
                 self._pages.changed(entry.project)
         with contextlib.suppress(Landed):
-            self._flights.join(Order(entry, entry.url, login)).complete()
+            self._flights.join(Order(entry, [Source(entry.url, login)])).complete()
         return _of_file(entry)
 
     def _offer(self, entry: Any) -> Offer:

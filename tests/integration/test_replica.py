@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
@@ -66,8 +67,11 @@ def test_a_replica_serves_files_and_metadata_of_its_primary() -> None:
             url = f"{replica}{urlsplit(address).path}"
             secret = {"Cookie": "auth_tkt=secret", "Authorization": "Basic c2VjcmV0OnNlY3JldA=="}
             assert requests.get(f"{url}.metadata", headers=secret, timeout=30).content == dist.metadata
-            for _ in ("first", "again"):
-                assert requests.get(url, headers=secret, timeout=30).content == dist.content
+            assert int(requests.head(url, timeout=30).headers["Content-Length"]) == len(dist.content)
+            with ThreadPoolExecutor(16) as pool:  # devpi's own way fails when it has come from elsewhere
+                got = pool.map(lambda _: requests.get(url, headers=secret, timeout=30).content, range(16))
+                assert set(got) == {dist.content}
+            assert requests.get(url, headers={"Range": "bytes=-9"}, timeout=30).content == dist.content[-9:]
             # Where the primary keeps a file depends on where the upstream has it, if nothing says its hash.
             shown = requests.get(
                 f"{replica}/root/pypi/+simple/hashless/", headers={"Accept": JSON}, timeout=30
@@ -77,5 +81,5 @@ def test_a_replica_serves_files_and_metadata_of_its_primary() -> None:
     asked = [
         seen for seen in upstream.requests if seen.path.startswith("/files/") and "replicated" in seen.path
     ]
-    assert [seen.headers.get("range") for seen in asked] == ["bytes=-32768", None]
+    assert [seen.headers.get("range") for seen in asked] == ["bytes=-32768", None, None]  # then HEAD, GET
     assert all("cookie" not in seen.headers and "authorization" not in seen.headers for seen in asked)

@@ -11,7 +11,7 @@ import pytest
 
 from mirror.plugin import flights
 from mirror.plugin.fetch import Trouble
-from mirror.plugin.flights import CHUNK, HELD_BACK, Flight, Flights, Landed, Order
+from mirror.plugin.flights import CHUNK, HELD_BACK, Flight, Flights, Landed, Order, Source
 from tests.integration.helpers import wait_until
 
 CONTENT = bytes(range(256)) * 1500  # some chunks
@@ -53,7 +53,7 @@ class _Fetcher:
         self._headers = {"Content-Length": str(len(content))} if sized else {}
 
     @contextmanager
-    def stream(self, *_: object) -> Iterator[_Answer]:
+    def stream(self, *_: object, **_headers: object) -> Iterator[_Answer]:
         self.asked += 1
         yield _Answer(self._content, self._headers, self.gate)
 
@@ -72,7 +72,7 @@ class _FullDisk:
 
 
 def _order(entry: Any = None) -> Order:  # noqa: ANN401 (devpi is untyped)
-    return Order(entry or _Entry(), "https://files.example.com/demo-1.0.tar.gz", None)
+    return Order(entry or _Entry(), [Source("https://files.example.com/demo-1.0.tar.gz")])
 
 
 def _flights(fetcher: _Fetcher, keeper: Any, folder: Path) -> Flights:  # noqa: ANN401 (see above)
