@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.disks import Disk, forgetful_disk
 from tests.integration.helpers import Mirror, running_mirror, short_home
 from tests.integration.mirrored import Mirrored, mirror_of
 from tests.integration.upstream import Upstream
@@ -43,3 +44,10 @@ def home() -> Iterator[Path]:
     """An empty PACKHORSE_HOME with a short path."""
     with short_home() as folder:
         yield folder
+
+
+@pytest.fixture
+def disk() -> Iterator[Disk]:
+    """A disk of the test's own that forgets what nobody has synced. Needs root."""
+    with forgetful_disk() as made:
+        yield made

@@ -6,19 +6,13 @@ import pytest
 
 from release.host import journal
 from tests.integration.apps import NAME, app_wheel
-from tests.integration.disks import Disk, forgetful_disk
+from tests.integration.disks import Disk
 from tests.integration.hosts import Host, running_host, stopped_at
 
 pytestmark = pytest.mark.needs_root
 
 STEPS = ["fetch", "install", "ready", "start", "switch", "verify", "verdict", "commit", "prune", "drain"]
 FOR_GOOD = {"prune", "drain"}
-
-
-@pytest.fixture
-def disk() -> Iterator[Disk]:
-    with forgetful_disk() as made:
-        yield made
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from tests.integration import faults
-from tests.integration.disks import Disk, forgetful_disk
+from tests.integration.disks import Disk
 from tests.integration.dists import wheel
 from tests.integration.helpers import BIN
 from tests.integration.mirrored import Mirrored, mirror_of
@@ -17,12 +17,6 @@ from tests.integration.upstream import Upstream
 pytestmark = pytest.mark.needs_root
 
 SIZE = 300_000  # bytes
-
-
-@pytest.fixture
-def disk() -> Iterator[Disk]:
-    with forgetful_disk() as made:
-        yield made
 
 
 @pytest.fixture
