@@ -25,6 +25,7 @@ from mirror.plugin.file_facts import FileFacts
 from mirror.plugin.recent import Recent, Token
 
 REMEMBERED = 16 * 1024 * 1024  # bytes of pages in memory: what was fetched is shown next
+SEARCHED = 8 * 1024 * 1024  # bytes of pages in memory: a resolver tries one version after another
 FOUND = 10_000  # files in memory: who asks for one has asked for its metadata before
 LONGEST_WRITE = 3600  # seconds
 _SCRATCH = "%"  # what no quoted name begins with that a project or an index may have
@@ -58,6 +59,7 @@ class KnownPages:
         self._folder = folder
         self._changing = changing
         self._recent: Recent[Known] = Recent(remembered)
+        self._searched: Recent[bytes] = Recent(SEARCHED)
         self._found: Recent[FileFacts] = Recent(FOUND)
         folder.mkdir(mode=0o700, exist_ok=True)  # nginx may enter what it lies in
         for leftover in folder.glob(f"{_SCRATCH}*"):  # of one that was killed
@@ -94,8 +96,13 @@ class KnownPages:
         found = self._found.get(file_path, token) if token else None
         if token is None or found:
             return found
-        token, content = _content(path)
-        file = facts.file_at(_text(content), file_path)
+        text = self._searched.get(str(path), token)
+        if text is None:
+            token, content = _content(path)
+            text = _text(content)
+            if token:
+                self._searched.put(str(path), token, len(text), text)
+        file = facts.file_at(text, file_path)
         if token and file:
             self._found.put(file_path, token, 1, file)
         return file
