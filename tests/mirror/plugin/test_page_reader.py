@@ -42,10 +42,14 @@ def reader() -> Iterator[PageReader]:
     reader.end()
 
 
+def _readers() -> list[psutil.Process]:
+    children = psutil.Process().children()
+    return [child for child in children if any("page_reader" in word for word in child.cmdline())]
+
+
 def process() -> psutil.Process:
     """That of the only reader."""
-    children = psutil.Process().children()
-    (child,) = [child for child in children if any("page_reader" in word for word in child.cmdline())]
+    (child,) = wait_until("the reader", _readers)
     return child
 
 
