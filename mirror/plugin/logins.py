@@ -16,7 +16,7 @@ def use() -> None:
     """From now on nobody but root is told a login."""
     views.apiresult = _apiresult
     for handler in logging.getLogger().handlers:
-        handler.addFilter(_without_login_in_message)
+        handler.addFilter(_without_login_in_record)
 
 
 def without_login(text: str) -> str:
@@ -42,8 +42,13 @@ def shown(result: Any) -> Any:
     }
 
 
-def _without_login_in_message(record: logging.LogRecord) -> bool:
-    message = record.getMessage()
+def _without_login_in_record(record: logging.LogRecord) -> bool:
+    if record.exc_info:  # errors of clients name the URL; a formatter takes the text that is there
+        record.exc_text = without_login(logging.Formatter().formatException(record.exc_info))
+    try:
+        message = record.getMessage()
+    except (TypeError, ValueError, KeyError):  # whose parts do not fit together: logging reports that
+        return True
     if "@" in message:
         record.msg, record.args = without_login(message), ()
     return True

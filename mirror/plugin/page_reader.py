@@ -6,6 +6,7 @@ would answer anybody. What it takes to read one that was made to take long is no
 
 import contextlib
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -19,7 +20,7 @@ from mirror.plugin.file_facts import FileFacts
 from mirror.plugin.known_pages import About, Known
 from mirror.plugin.upstream import Body, NotThePage
 
-LONGEST = 60.0  # seconds for one page; ten thousand files take 0.1
+LONGEST = 60  # seconds for one page; ten thousand files take 0.1
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,10 @@ class Reading:
 class PageReader:
     """The process: started with the server, and again when it was lost. Thread-safe."""
 
-    def __init__(self, longest: float = LONGEST) -> None:
+    def __init__(self, longest: int = LONGEST) -> None:
         self._longest = longest
         self._lock = threading.Lock()
-        self._process = _Process()
+        self._process = _Process(longest)
 
     def read(self, answer: Answer) -> Reading:
         """Raises NotThePage, also for a page that cannot be read in time or at all."""
@@ -55,8 +56,8 @@ class PageReader:
             try:
                 if self._process.has_ended():
                     self._process.end()
-                    self._process = _Process()
-                said = self._process.ask(answer, self._longest)
+                    self._process = _Process(self._longest)
+                said = self._process.ask(answer)
             except (EOFError, OSError) as error:
                 self._process.end()
                 raise NotThePage(f"one that cannot be read ({type(error).__name__}: {error})") from error
@@ -72,8 +73,11 @@ class PageReader:
 class _Process:
     """Ends by itself when this process does, however that ends: nobody is at the other end then."""
 
-    def __init__(self) -> None:
+    def __init__(self, longest: int) -> None:
+        self._longest = longest
         ours, its = socket.socketpair()
+        for option in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):  # a page may be more than the kernel holds
+            ours.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", longest, 0))  # struct timeval
         self._channel = Connection(ours.detach())
         with its:
             command = [sys.executable, "-Ic", f"from {__name__} import main; main()"]
@@ -82,13 +86,14 @@ class _Process:
                 command, stdin=its.fileno(), stdout=subprocess.DEVNULL, cwd="/", start_new_session=True
             )
 
-    def ask(self, answer: Answer, longest: float) -> Reading | NotThePage:
-        self._channel.send(replace(answer, body=replace(answer.body, content=b"")))
-        self._channel.send_bytes(answer.body.content)
-        if not self._channel.poll(longest):
-            raise TimeoutError(f"it takes more than {longest:g} s")
-        said: Reading | NotThePage = self._channel.recv()
-        return replace(said, content=self._channel.recv_bytes()) if isinstance(said, Reading) else said
+    def ask(self, answer: Answer) -> Reading | NotThePage:
+        try:
+            self._channel.send(replace(answer, body=replace(answer.body, content=b"")))
+            self._channel.send_bytes(answer.body.content)
+            said: Reading | NotThePage = self._channel.recv()
+            return replace(said, content=self._channel.recv_bytes()) if isinstance(said, Reading) else said
+        except BlockingIOError:
+            raise TimeoutError(f"it takes more than {self._longest} s") from None
 
     def has_ended(self) -> bool:
         return self._child.poll() is not None

@@ -53,8 +53,10 @@ class _Fetcher:
         self._headers = {"Content-Length": str(len(content))} if sized else {}
 
     @contextmanager
-    def stream(self, *_: object, **_headers: object) -> Iterator[_Answer]:
+    def stream(self, url: str, *_: object, **_headers: object) -> Iterator[_Answer]:
         self.asked += 1
+        if "down" in url:
+            raise Trouble(503, f"{url} does not answer")
         yield _Answer(self._content, self._headers, self.gate)
 
 
@@ -91,6 +93,25 @@ def test_all_who_join_follow_one_download_while_it_arrives(tmp_path: Path) -> No
     assert b"".join(flight.follow()) == CONTENT
     assert b"".join(flight.follow(100, 70_000)) == CONTENT[100:70_000]
     assert (fetcher.asked, list(kept)) == (1, [CONTENT])
+
+
+@pytest.mark.parametrize(("urls", "asked"), [(["down", "up"], 2), (["up", "down"], 1)])
+def test_another_source_is_asked_when_the_first_has_it_not(
+    tmp_path: Path, urls: list[str], asked: int
+) -> None:
+    """A replica serves on while its primary is away."""
+    fetcher, kept = _Fetcher(), _Kept()
+    fetcher.gate.set()
+    sources = [Source(f"https://{url}.example.com/demo-1.0.tar.gz") for url in urls]
+    _flights(fetcher, kept, tmp_path).join(Order(_Entry(), sources)).complete()
+    assert (fetcher.asked, list(kept)) == (asked, [CONTENT])
+
+
+def test_without_a_source_that_answers_the_last_one_says_why(tmp_path: Path) -> None:
+    """And not the one that was only tried first."""
+    sources = [Source("https://down.example.com/first"), Source("https://down.example.com/last")]
+    with pytest.raises(Trouble, match="last does not answer"):
+        _flights(_Fetcher(), _Kept(), tmp_path).join(Order(_Entry(), sources)).complete()
 
 
 def test_who_comes_when_the_download_has_just_ended_needs_none(tmp_path: Path) -> None:

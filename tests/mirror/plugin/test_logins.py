@@ -39,6 +39,23 @@ def test_settings_are_shown_without_logins(result: Any) -> None:  # noqa: ANN401
 
 def test_a_line_of_the_log_has_no_login(caplog: pytest.LogCaptureFixture) -> None:
     """Also one whose parts are put together when it is written."""
-    caplog.handler.addFilter(logins._without_login_in_message)
+    caplog.handler.addFilter(logins._without_login_in_record)
     logging.getLogger().warning("modified index %s: %s", "root/pypi", {"mirror_url": URL})
     assert caplog.messages == [f"modified index root/pypi: {{'mirror_url': '{PLAIN}'}}"]
+
+
+def test_a_traceback_in_the_log_has_no_login(caplog: pytest.LogCaptureFixture) -> None:
+    """Errors of HTTP clients name the URL."""
+    caplog.handler.addFilter(logins._without_login_in_record)
+    try:
+        int(URL)
+    except ValueError:
+        logging.getLogger().exception("failed")
+    assert PLAIN in caplog.text
+    assert "pass" not in caplog.text
+
+
+def test_a_line_that_cannot_be_put_together_is_no_error_of_who_writes_it() -> None:
+    """logging itself reports it, and the request goes on."""
+    record = logging.LogRecord("x", logging.INFO, "x.py", 1, "%d of %s", ("one",), None)
+    assert logins._without_login_in_record(record)

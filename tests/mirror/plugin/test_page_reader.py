@@ -84,11 +84,12 @@ def test_what_is_no_page_is_refused_and_the_next_one_is_read(reader: PageReader)
     assert process() == before
 
 
-def test_a_page_that_takes_too_long_is_given_up(reader: PageReader) -> None:
-    """Whoever made it so does not keep others waiting."""
+@pytest.mark.parametrize("count", [1, 20_000])
+def test_a_page_that_takes_too_long_is_given_up(reader: PageReader, count: int) -> None:
+    """Whoever made it so does not keep others waiting, nor does one that the kernel cannot hold meanwhile."""
     process().suspend()
     with pytest.raises(NotThePage, match="takes more than"):
-        reader.read(answer("demo-1.0.zip"))
+        reader.read(answer(*["demo-1.0.zip"] * count))
     assert reader.read(answer("demo-1.0.zip")).content
 
 
