@@ -26,7 +26,7 @@ demo-stop: ## stop what `make demo` started; its state stays in .packhorse/
 	@$(DEMO) mirror stop
 
 test: $(VENV)/.installed ## run the whole suite, unit and integration
-	@$(BIN)/python tests/debian.py
+	@$(BIN)/python tests/support/debian_packages.py
 	$(BIN)/pytest --numprocesses auto --dist loadfile $(TESTS)
 
 lint: $(VENV)/.installed ## format check, ruff, mypy strict, import-linter, ansible-lint
@@ -34,7 +34,7 @@ lint: $(VENV)/.installed ## format check, ruff, mypy strict, import-linter, ansi
 	$(BIN)/ruff check .
 	$(BIN)/mypy packhorse mirror release tests bench
 	$(BIN)/lint-imports --no-cache
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/ansible-lint -q release/ansible
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/ansible-lint -q ansible
 
 format: $(VENV)/.installed ## let ruff put the code in order
 	$(BIN)/ruff format .
@@ -44,7 +44,7 @@ bench: $(VENV)/.installed ## measure: BENCH=name runs one, BENCH_JSON=file keeps
 	@$(BIN)/python -m bench
 
 COMPILE := $(BIN)/uv pip compile --universal --generate-hashes --python-version 3.11 --no-header --no-annotate --quiet
-ROLES := release/ansible/roles
+ROLES := ansible/roles
 
 lock: $(VENV)/.installed ## renew requirements-dev.lock within the bounds of pyproject.toml, and what servers get
 	$(COMPILE) pyproject.toml --group dev --upgrade --output-file requirements-dev.lock

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench import stage, uv
 from bench.rows import Row
-from tests.integration.helpers import BIN, Mirror, running_mirror
+from tests.support.servers import BIN, Mirror, running_mirror
 
 PINS = str(Path(__file__).with_name("hundred.txt"))
 ROUNDS = 10

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench import stage
-from bench.load import Load
 from bench.rows import Row
-from tests.integration.helpers import BIN, Mirror, free_port, running_mirror
+from tests.support.load import Load
+from tests.support.servers import BIN, Mirror, free_port, running_mirror
 
 VERSIONS = ["0.1.1", "0.1.2", "0.1.3", "0.1.4"]
 

@@ -5,8 +5,8 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests import debian
-from tests.integration.helpers import free_port
+from tests.support import debian_packages
+from tests.support.servers import free_port
 
 
 @contextlib.contextmanager
@@ -17,9 +17,9 @@ def running(folder: Path, block: str) -> Iterator[None]:
         f"daemon off; worker_processes auto; pid {main}.pid; error_log {main}.log;\n"
         f"events {{ }}\nhttp {{ access_log off; sendfile on; tcp_nopush on;\n{block}\n}}\n"
     )
-    program = debian.which("nginx")
+    program = debian_packages.which("nginx")
     if program is None:
-        raise FileNotFoundError("nginx: install it with `python tests/debian.py`")
+        raise FileNotFoundError("nginx: install it with `python tests/support/debian_packages.py`")
     process = subprocess.Popen([program, "-c", str(main)], stderr=subprocess.DEVNULL)
     try:
         yield

@@ -10,9 +10,9 @@ import requests
 
 from bench import nginx, stage, stock, wrk
 from bench.rows import Row
-from tests.integration.dists import wheel
-from tests.integration.helpers import BIN, free_port, running_mirror
-from tests.integration.upstream import JSON, Upstream
+from tests.support.dists import wheel
+from tests.support.servers import BIN, free_port, running_mirror
+from tests.support.upstream import JSON, Upstream
 
 AS_PIP = {"Accept": f"{JSON}, application/vnd.pypi.simple.v1+html; q=0.1, text/html; q=0.01"}
 SIMPLE = "/root/pypi/+simple/"

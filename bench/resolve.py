@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench import uv
 from bench.rows import Row
-from tests.integration.helpers import Mirror, running_mirror
+from tests.support.servers import Mirror, running_mirror
 
 # awscli pins one botocore, s3fs bounds it through aiobotocore, boto3 wants a recent one. Without its bound
 # s3fs ends at a release of 2020 that bounds nothing, a minute and two hundred wheels later.

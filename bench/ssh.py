@@ -9,12 +9,11 @@ from collections.abc import Iterator
 
 from bench import stage
 from bench.rows import Row
-from release import agent, ssh
-from release.host import health
-from release.host.manifest import Health
-from tests import hosts
-from tests.integration import servers
-from tests.integration.helpers import BIN, Mirror, running_mirror
+from release.deploy import agent_archive, ssh
+from release.host.disk.manifest import Health
+from release.host.processes import health
+from tests.support import hosts, provisioned
+from tests.support.servers import BIN, Mirror, running_mirror
 
 APP = "sample-app"
 VERSIONS = ["0.1.1", "0.1.2", "0.1.3", "0.1.4"]
@@ -55,7 +54,7 @@ def run() -> Iterator[Row]:
             stage.publish(here, version)
         fleet = net.hosts(*names)
         for host in fleet:
-            servers.prepare(host, APP)
+            provisioned.prepare(host, APP)
         yield from _rows(Bench(net, here), fleet[0])
 
 
@@ -150,7 +149,7 @@ class Bench:
 
 def agent_start(host: hosts.Host) -> float:
     """The seconds on the host until an agent waits for its request; it gets none, and ends."""
-    command = agent.command(ssh.PYTHON, f"{ssh.ROOT}/{APP}/agent")
+    command = agent_archive.command(ssh.PYTHON, f"{ssh.ROOT}/{APP}/agent")
     script = (
         f"import subprocess, time; began = time.monotonic(); subprocess.run({command!r}, "
         "stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True); print(time.monotonic() - began)"

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import requests
 
-from tests.integration.helpers import BIN, Mirror
+from tests.support.servers import BIN, Mirror
 
 CHECKOUT = Path(__file__).parent.parent
 # circusd of those who have no tool.

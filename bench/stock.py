@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench import stage
 from mirror.api import HttpApi
-from tests.integration.helpers import BIN, free_port
+from tests.support.servers import BIN, free_port
 
 VERSION = "6.20.3"
 PASSWORD = "stock"  # noqa: S105 - of a server on loopback that lives for one benchmark

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import requests
 
 from bench.rows import Row
-from tests.integration.dists import Dist, wheel
-from tests.integration.helpers import Mirror, running_mirror
-from tests.integration.upstream import JSON
+from tests.support.dists import Dist, wheel
+from tests.support.servers import Mirror, running_mirror
+from tests.support.upstream import JSON
 
 FILES = 3000
 ROUNDS = 10

@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 from bench import stage
-from tests.integration.helpers import BIN, Mirror
+from tests.support.servers import BIN, Mirror
 
 
 def seconds(mirror: Mirror, index: str, *arguments: str) -> float:

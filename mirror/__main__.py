@@ -1,5 +1,5 @@
 """The door for `python -m mirror`."""
 
-from mirror.cli import main
+from mirror.cli.main import main
 
 main()

@@ -1,7 +1,7 @@
 """Settings and the mirror's folder in, nginx's configuration out: what is on disk is served from there.
 
-Pages come from the folder that the plugin fills (mirror/plugin/page_store.py), metadata from
-mirror/plugin/metadata_store.py, files from devpi's own `+files`; whatever is not there, or not
+Pages come from the folder that the plugin fills (mirror/plugin/pages/store.py), metadata from
+mirror/plugin/metadata/store.py, files from devpi's own `+files`; whatever is not there, or not
 certain, is devpi's to answer.
 """
 

@@ -35,12 +35,12 @@ class Folder:
 
     @property
     def pages(self) -> Path:
-        """Rendered pages (mirror/plugin/page_store.py)."""
+        """Rendered pages (mirror/plugin/pages/store.py)."""
         return self.server / "+pages"
 
     @property
     def metadata(self) -> Path:
-        """Metadata files of wheels under the names that URLs have (mirror/plugin/metadata_store.py)."""
+        """Metadata files of wheels under the names that URLs have (mirror/plugin/metadata/store.py)."""
         return self.server / "+metadata" / "by-url"
 
     @property

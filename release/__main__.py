@@ -1,5 +1,5 @@
 """The door for `python -m release`."""
 
-from release.cli import main
+from release.cli.main import main
 
 main()

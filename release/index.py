@@ -12,7 +12,7 @@ from urllib.parse import urljoin
 from packaging.utils import canonicalize_name
 
 from packhorse.errors import PackhorseError
-from release import config
+from release.config import release_toml
 
 JSON = "application/vnd.pypi.simple.v1+json"
 TIMEOUT = 60.0  # seconds without a byte: a cold page comes from the upstream
@@ -69,7 +69,7 @@ def files(index: str, project: str, get: Get) -> list[File]:
     devpi shows an upstream project of the same name until the first upload: such files are not
     `own`. Raises PackhorseError when the index cannot be reached, does not exist or does not speak JSON.
     """
-    page = _ask(f"{config.simple_url(index)}{canonicalize_name(project)}/", index, get)
+    page = _ask(f"{release_toml.simple_url(index)}{canonicalize_name(project)}/", index, get)
     if page.status == 404:
         require(index, get)
         return []

@@ -5,14 +5,14 @@ import signal
 
 import pytest
 
-from tests import debian
+from tests.support import debian_packages
 
 LEFT_OUT = pytest.StashKey[dict[str, int]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
-        "markers", "needs(program, …): the test runs these programs (see tests/debian.py)"
+        "markers", "needs(program, …): the test runs these programs (see tests/support/debian_packages.py)"
     )
     config.addinivalue_line("markers", "needs_root: the test mounts a file system")
     config.stash[LEFT_OUT] = {}
@@ -23,7 +23,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def _missing(item: pytest.Item) -> list[str]:
     wanted = {program for mark in item.iter_markers("needs") for program in mark.args}
     root = ["root"] if item.get_closest_marker("needs_root") and os.geteuid() != 0 else []
-    return root + sorted(program for program in wanted if debian.which(program) is None)
+    return root + sorted(program for program in wanted if debian_packages.which(program) is None)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -39,7 +39,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_runtest_setup(item: pytest.Item) -> None:
     missing = _missing(item)
     if missing:
-        pytest.fail(f"no {', '.join(missing)} on this machine: run `python tests/debian.py`", pytrace=False)
+        pytest.fail(
+            f"no {', '.join(missing)} on this machine: run `python tests/support/debian_packages.py`",
+            pytrace=False,
+        )
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

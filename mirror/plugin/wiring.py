@@ -7,28 +7,19 @@ from typing import Any
 from devpi_server import model
 from devpi_server.main import Fatal
 
-from mirror.plugin import (
-    commits,
-    database,
-    durable,
-    entries,
-    files,
-    internals,
-    kept_pages,
-    listeners,
-    logins,
-    lookup,
-    mirrors,
-    passwords,
-    yank_view,
-)
-from mirror.plugin.known_pages import KnownPages
-from mirror.plugin.mirrors import Mirror
-from mirror.plugin.page_reader import PageReader
-from mirror.plugin.page_store import PageStore
-from mirror.plugin.uploads import Uploads
-from mirror.plugin.views import ProjectPages
-from mirror.plugin.writes import Writes
+from mirror.plugin import compat
+from mirror.plugin.files import lookup, views
+from mirror.plugin.pages import invalidation, wsgi
+from mirror.plugin.pages.store import PageStore
+from mirror.plugin.pages.views import ProjectPages
+from mirror.plugin.patches import fsync, notifier, password_cache, redaction, sqlite
+from mirror.plugin.uploads import yank
+from mirror.plugin.uploads.upload_stage import Uploads
+from mirror.plugin.upstream import entries, mirror_stage
+from mirror.plugin.upstream.mirror_stage import Mirror
+from mirror.plugin.upstream.page_cache import KnownPages
+from mirror.plugin.upstream.parser_process import PageReader
+from mirror.plugin.write_queue import Writes
 from packhorse.errors import PackhorseError
 
 # Below devpi's server folder: rendered pages, and what upstreams said.
@@ -38,7 +29,7 @@ PAGES, KNOWN = "+pages", "+upstream"
 def wire(config: Any, pyramid_config: Any) -> None:
     """For the life of this process. Raises devpi's Fatal when this devpi-server is not one that we know."""
     try:
-        internals.check()
+        compat.check()
     except PackhorseError as error:
         message = f"{error.message}\n{error.hint}"
         raise Fatal(message) from error
@@ -50,22 +41,22 @@ def wire(config: Any, pyramid_config: Any) -> None:
     store = PageStore(config.server_path / PAGES)
     writes = Writes(xom.keyfs)
     pages = KnownPages(config.server_path / KNOWN, store.changing)
-    files.install(xom, pyramid_config, writes, pages)
+    views.install(xom, pyramid_config, writes, pages)
     registry = pyramid_config.registry
-    registry["packhorse database"] = database.use_wal(Path(config.server_path))
-    database.keep_readers()
-    durable.use()
-    mirrors.use(xom, mirrors.Shared(registry[files.FETCHER], PageReader(), writes, pages))
+    registry["packhorse sqlite"] = sqlite.use_wal(Path(config.server_path))
+    sqlite.keep_readers()
+    fsync.use()
+    mirror_stage.use(xom, mirror_stage.Shared(registry[views.FETCHER], PageReader(), writes, pages))
     entries.use(pages)
     lookup.use()
     model.User.MirrorStage = Mirror  # type: ignore[assignment, method-assign]  # a cached property there
     model.PrivateStage = Uploads  # type: ignore[misc]  # User._getstage looks it up by this name
     if not config.requests_only:
         store.empty()
-    commits.watch(xom.keyfs, store)
-    listeners.be_patient(xom)
-    passwords.use()
-    logins.use()
-    kept_pages.install(pyramid_config, store)
-    ProjectPages(xom, store, registry[files.METADATA].completed).install(pyramid_config)
-    yank_view.install(pyramid_config)
+    invalidation.watch(xom.keyfs, store)
+    notifier.be_patient(xom)
+    password_cache.use()
+    redaction.use()
+    wsgi.install(pyramid_config, store)
+    ProjectPages(xom, store, registry[views.METADATA].completed).install(pyramid_config)
+    yank.install(pyramid_config)

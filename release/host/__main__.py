@@ -10,14 +10,17 @@ from collections.abc import Callable
 from typing import Any
 
 from packhorse.errors import PackhorseError
-from release.host import history, lock, planning, public, reconcile, report, request, rollout, state
-from release.host.circusd import Circus
-from release.host.inbox import Inbox
-from release.host.layout import SERVER_ROOT, SERVER_RUN, Layout
-from release.host.session import Session, StoppedError
+from release.host.commands import deploy, history, plan, reconcile, status
+from release.host.control import request
+from release.host.control.channel import Inbox
+from release.host.control.session import Session, StoppedError
+from release.host.disk import lock, releases
+from release.host.disk.layout import SERVER_ROOT, SERVER_RUN, Layout
+from release.host.processes import public_address
+from release.host.processes.circusd import Circus
 
 # What a deploy needs: loaded while whoever started us is still finding out what to ask.
-COSTLY = ("zmq", "release.host.lockfile", "psutil")
+COSTLY = ("zmq", "release.host.formats.lockfile", "psutil")
 
 
 def main() -> None:
@@ -67,7 +70,7 @@ def _deploy(layout: Layout, data: dict[str, Any], session: Session) -> dict[str,
 
 
 def _rollback(layout: Layout, data: dict[str, Any], session: Session) -> dict[str, Any]:
-    state.deployed(layout)
+    releases.deployed(layout)
     number, keep, by = data["release"], data["keep"], data["by"]
     return _change(layout, data, session, "rollback", lambda: history.rollback(layout, number, keep, by))
 
@@ -77,11 +80,11 @@ def _change(
 ) -> dict[str, Any]:
     how = request.how(data)
     if how.plan:
-        return planning.plan(layout, wanted(), how)
-    state.make_folders(layout)
+        return plan.plan(layout, wanted(), how)
+    releases.make_folders(layout)
     session.gate("lock")
     with lock.held(layout, what, data["by"], how.lock_wait, session):
-        return rollout.Rollout(layout, wanted(), how, _circus(layout, data), session).run()
+        return deploy.Rollout(layout, wanted(), how, _circus(layout, data), session).run()
 
 
 def _circus(layout: Layout, data: dict[str, Any]) -> Circus:
@@ -89,31 +92,31 @@ def _circus(layout: Layout, data: dict[str, Any]) -> Circus:
 
 
 def _releases(layout: Layout, _data: dict[str, Any], _session: Session) -> dict[str, Any]:
-    return {"app": layout.app, "releases": history.releases(layout)}
+    return {"app": layout.app, "releases": history.listed(layout)}
 
 
 def _status(layout: Layout, data: dict[str, Any], _session: Session) -> dict[str, Any]:
     if not layout.folder.exists():
-        return report.nothing(layout)
-    state.make_folders(layout)
-    return report.status(layout, _circus(layout, data), data["by"])
+        return status.nothing(layout)
+    releases.make_folders(layout)
+    return status.status(layout, _circus(layout, data), data["by"])
 
 
 def _logs(layout: Layout, data: dict[str, Any], session: Session) -> dict[str, Any]:
     def line(process: str, text: str) -> None:
         session.emit({"event": "line", "process": process, "text": text})
 
-    for process, text in report.logs(layout, data["release"], data["lines"]):
+    for process, text in status.logs(layout, data["release"], data["lines"]):
         line(process, text)
     if data["follow"]:
         with contextlib.suppress(StoppedError):
-            report.follow(layout, data["release"], line, session.pause)
+            status.follow(layout, data["release"], line, session.pause)
     return {}
 
 
 def _stop(layout: Layout, data: dict[str, Any], session: Session) -> dict[str, Any]:
-    state.deployed(layout)
-    state.make_folders(layout)
+    releases.deployed(layout)
+    releases.make_folders(layout)
     with lock.held(layout, "stop", data["by"]):
         session.step("drain", "Letting the processes finish")
         layout.stopped.touch()
@@ -122,15 +125,15 @@ def _stop(layout: Layout, data: dict[str, Any], session: Session) -> dict[str, A
 
 
 def _start(layout: Layout, data: dict[str, Any], session: Session) -> dict[str, Any]:
-    number = state.deployed(layout)
-    state.make_folders(layout)
+    number = releases.deployed(layout)
+    releases.make_folders(layout)
     with lock.held(layout, "start", data["by"]):
         session.step("start", f"Starting release {number}")
         layout.stopped.unlink(missing_ok=True)
         reconcile.run(layout, _circus(layout, data))
         session.step("verify", "Asking through the public socket")
-        public.verify(layout, number)
-    return public.describe(layout, number)
+        public_address.verify(layout, number)
+    return public_address.describe(layout, number)
 
 
 COMMANDS: dict[str, Callable[[Layout, dict[str, Any], Session], dict[str, Any]]] = {

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.disks import Disk, forgetful_disk
-from tests.integration.helpers import Mirror, running_mirror, short_home
-from tests.integration.mirrored import Mirrored, mirror_of
-from tests.integration.upstream import Upstream
+from tests.support.disks import Disk, forgetful_disk
+from tests.support.mirrored import Mirrored, mirror_of
+from tests.support.servers import Mirror, running_mirror, short_home
+from tests.support.upstream import Upstream
 
 
 @pytest.fixture(scope="session")

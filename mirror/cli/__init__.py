@@ -1,0 +1,1 @@
+"""The `mirror` command: options in, one call each, results out."""

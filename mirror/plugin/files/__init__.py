@@ -1,0 +1,1 @@
+"""Serve files: from the cache, or from the one download that all who ask follow."""

@@ -1,0 +1,237 @@
+"""One download per file however many ask at once: followed while it arrives, kept if it is right."""
+
+import fcntl
+import hashlib
+import os
+import secrets
+import sys
+import threading
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
+
+from devpi_server.log import threadlog
+
+from mirror.plugin.upstream.client import Fetcher, Trouble
+
+CHUNK = 64 * 1024
+# So much of what has arrived is shown only when all of it is known to be right: a client of a wrong
+# file gets a broken transfer, and of a small wrong file a clean error.
+HELD_BACK = 64 * 1024
+AT_ONCE = 32  # downloads; more wait for their turn
+PATIENCE = 300  # seconds without a single byte, until a follower is told to come back later
+
+
+class Source(NamedTuple):
+    """Where a file is to be had, and what to say there."""
+
+    url: str
+    authorization: str | None = None
+    headers: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to fetch: devpi's entry of the file (its values are loaded), and where from, the best first."""
+
+    entry: Any
+    sources: Sequence[Source]
+
+    @property
+    def relpath(self) -> str:
+        """devpi's path of the file, "root/pypi/+f/…": what makes two orders the same."""
+        return str(self.entry.relpath)
+
+
+class Landed(Exception):  # noqa: N818 (what it is called where it is caught)
+    """The file is here: its download ended after somebody had looked for it in vain."""
+
+
+class Flight:
+    """A file that is arriving. One thread writes it; any number follow."""
+
+    def __init__(self, order: Order, path: Path) -> None:
+        self.order = order
+        self.path = path
+        self.length: int | None = None  # bytes, once the upstream has said so or all has arrived
+        self.last_modified: str | None = None
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        _lock(self._file)  # see _remove_leftovers
+        weakref.finalize(self, os.close, self._file)  # when the last follower has gone
+        self._arrived = 0
+        self._done = False
+        self._trouble: Trouble | None = None
+        self._changed = threading.Condition()
+
+    def follow(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """The bytes from `start` to `stop`, as they arrive. Raises Trouble."""
+        position = start
+        while True:
+            readable = self.wait_for(position)
+            end = readable if stop is None else min(stop, readable)
+            if position >= end:
+                return
+            while position < end:
+                chunk = os.pread(self._file, min(CHUNK, end - position), position)
+                position += len(chunk)
+                yield chunk
+
+    def wait_for(self, position: int = 0) -> int:
+        """Wait until bytes after `position` may be shown, or all; how many may be. Raises Trouble."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._ended or self._shown > position, PATIENCE):
+                raise Trouble(503, f"nothing of {self.order.relpath} has arrived for {PATIENCE} seconds")
+            if self._trouble:
+                raise self._trouble
+            return self._shown
+
+    def complete(self) -> None:
+        """Wait until all is here and kept. Raises Trouble."""
+        self.wait_for(sys.maxsize)
+
+    @property
+    def _ended(self) -> bool:
+        return self._done or self._trouble is not None
+
+    @property
+    def _shown(self) -> int:
+        # Without a length a cut answer looks like a whole one: then nothing is shown before the end.
+        early = 0 if self.length is None else self._arrived - HELD_BACK
+        return self._arrived if self._done else early
+
+    def begin(self, length: int | None, last_modified: str | None) -> None:
+        """The upstream has answered."""
+        self.last_modified = last_modified
+        self.length = length
+
+    def add(self, chunk: bytes) -> None:
+        """More has arrived."""
+        written = 0
+        while written < len(chunk):
+            written += os.pwrite(self._file, chunk[written:], self._arrived + written)
+        with self._changed:
+            self._arrived += len(chunk)
+            self._changed.notify_all()
+
+    def flush(self) -> None:
+        """Make it durable: a power cut must not take the bytes and leave devpi's record of them."""
+        os.fsync(self._file)
+
+    def end(self, trouble: Trouble | None = None) -> None:
+        """All is here, right and kept; or it never will be."""
+        with self._changed:
+            self._trouble = trouble
+            self._done = trouble is None
+            self.length = self._arrived
+            self._changed.notify_all()
+
+
+class Storage(Protocol):
+    """Where finished downloads go. Tests pass a fake of their own."""
+
+    def keep(self, flight: Flight, found: dict[str, str]) -> None:
+        """Keep the file at `flight.path`, which has the hashes `found`. Raises Trouble or OSError."""
+
+
+class Flights:
+    """The downloads that are going on in this process, by devpi's path of the file."""
+
+    def __init__(self, fetcher: Fetcher, storage: Storage, folder: Path) -> None:
+        self._fetcher = fetcher
+        self._folder = folder
+        self._storage = storage
+        self._flights: dict[str, Flight] = {}
+        self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="download")
+        folder.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(folder)
+
+    def join(self, order: Order) -> Flight:
+        """The download of this file: the one that is going on, else a new one.
+
+        Raises Landed when it needs none. Needs a transaction.
+        """
+        relpath = order.relpath
+        with self._lock:
+            if relpath not in self._flights:
+                if order.entry.file_exists():
+                    raise Landed(relpath)
+                self._flights[relpath] = flight = Flight(order, self._folder / secrets.token_hex(16))
+                self._pool.submit(self._fly, flight)
+            return self._flights[relpath]
+
+    def _fly(self, flight: Flight) -> None:
+        trouble: Trouble | None = Trouble(503, "the download ended for a reason that is in the server's log")
+        try:
+            self._storage.keep(flight, self._download(flight))
+            trouble = None
+        except Trouble as error:
+            trouble = error
+            threadlog.warn("%s: %s", flight.order.relpath, error.text)
+        except OSError as error:
+            trouble = Trouble(503, f"the file cannot be stored: {error.strerror}")
+            threadlog.error("%s: %s", flight.order.relpath, error)
+        except Exception:  # noqa: BLE001 (reported here: nobody waits for what a pool's thread raises)
+            threadlog.exception("download of %s", flight.order.relpath)
+        finally:
+            flight.end(trouble)
+            with self._lock:
+                del self._flights[flight.order.relpath]
+            flight.path.unlink(missing_ok=True)
+
+    def _download(self, flight: Flight) -> dict[str, str]:
+        """Fetch all of it; its hashes. Raises Trouble unless length and hashes are what was promised."""
+        order = flight.order
+        promised: Mapping[str, str] = order.entry.hashes
+        running = {kind: hashlib.new(kind) for kind in {"sha256", *promised}}
+        received = 0
+        with ExitStack() as until_read:
+            answer = self._answer(order, until_read)
+            length = answer.headers.get("Content-Length", "")
+            flight.begin(int(length) if length.isdecimal() else None, answer.headers.get("Last-Modified"))
+            for chunk in answer.iter_raw(CHUNK):
+                flight.add(chunk)
+                received += len(chunk)
+                for hasher in running.values():
+                    hasher.update(chunk)
+        found = {kind: hasher.hexdigest() for kind, hasher in running.items()}
+        wrong = [kind for kind, value in promised.items() if found[kind] != value]
+        if wrong or flight.length not in {None, received}:
+            what = f"another {wrong[0]}" if wrong else f"{received} bytes instead of {flight.length}"
+            raise Trouble(502, f"the upstream gave a wrong file for {order.relpath}: {what}")
+        flight.flush()
+        return found
+
+    def _answer(self, order: Order, until_read: ExitStack) -> Any:
+        """Of the first source that has the file. Raises what the last one raised."""
+        *others, last = order.sources
+        for source in others:
+            try:
+                return until_read.enter_context(self._ask(source))
+            except Trouble as trouble:
+                threadlog.info("%s: %s", order.relpath, trouble.text)
+        return until_read.enter_context(self._ask(last))
+
+    def _ask(self, source: Source) -> AbstractContextManager[Any]:
+        return self._fetcher.stream(source.url, source.authorization, headers=source.headers)
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what processes that are no more were downloading: nobody holds the lock on it."""
+    for path in folder.iterdir():
+        with path.open("rb") as file:
+            if _lock(file.fileno()):
+                path.unlink()
+
+
+def _lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

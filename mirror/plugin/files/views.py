@@ -1,0 +1,160 @@
+"""A request for a file in, the file out: from the cache, else from the one download that all follow."""
+
+import mimetypes
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from devpi_server.log import threadlog
+from devpi_server.views import PyPIView, json_preferred
+from pyramid.httpexceptions import HTTPFound
+from pyramid.response import Response
+
+from mirror.plugin import responses
+from mirror.plugin.files.downloads import Flight, Flights, Landed, Order, Source
+from mirror.plugin.files.storage import Keeper
+from mirror.plugin.metadata.store import MetadataStore
+from mirror.plugin.metadata.views import Metadata
+from mirror.plugin.upstream.client import Fetcher, Trouble, authorization
+from mirror.plugin.upstream.page_cache import KnownPages
+from mirror.plugin.write_queue import Writes
+
+FETCHER = "mirror.plugin.fetcher"  # keys of pyramid's registry: the objects of this process
+METADATA = "mirror.plugin.metadata.views"
+
+
+def install(xom: Any, pyramid_config: Any, writes: Writes, pages: KnownPages) -> None:
+    """Answer devpi's `+f` and `+e` addresses; devpi goes on finding the entry that an address means."""
+    folder = Path(xom.config.server_path)  # devpi keeps its own things in "+files" here
+    fetcher = Fetcher(xom)
+    flights = Flights(fetcher, Keeper(xom, writes), folder / "+downloads")
+    metadata = Metadata(xom, fetcher, flights, MetadataStore(folder / "+metadata"), pages)
+    pyramid_config.registry[FETCHER] = fetcher
+    pyramid_config.registry[METADATA] = metadata
+    xom.config.args.enable_core_metadata = True  # else devpi refuses `.metadata` before it asks us
+    stock = PyPIView._pkgserv  # noqa: SLF001 (listed in compat.py)
+    setattr(PyPIView, "_pkgserv", _serve_with(stock, Files(xom, fetcher, flights), metadata))  # noqa: B010 (so does mypy not mind)
+
+
+def _serve_with(stock: Callable[..., Any], files: "Files", metadata: Metadata) -> Callable[..., Any]:
+    """The replacement of `PyPIView._pkgserv`."""
+
+    def serve(view: Any, entry: Any, *, is_metadata: bool = False) -> Any:
+        request, stage = view.request, view.context.stage
+        devpis_own = not is_metadata and json_preferred(request)
+        if not entry.meta or devpis_own or not request.has_permission("pkg_read"):
+            return stock(view, entry, is_metadata=is_metadata)
+        try:
+            return (
+                metadata.serve(request, stage, entry) if is_metadata else files.serve(request, stage, entry)
+            )
+        except Trouble as trouble:
+            headers = {"Cache-Control": "no-store", **trouble.headers}
+            return Response(
+                status=trouble.status, text=f"{trouble.text}\n", content_type="text/plain", headers=headers
+            )
+
+    return serve
+
+
+class Files:
+    """Serves the files of all indexes."""
+
+    def __init__(self, xom: Any, fetcher: Fetcher, flights: Flights) -> None:
+        self._xom = xom
+        self._fetcher = fetcher
+        self._flights = flights
+
+    def serve(self, request: Any, stage: Any, entry: Any) -> Any:
+        """The file, a part of it, or that it has not changed. Raises Trouble."""
+        if entry.file_exists():
+            path = Path(entry.file_os_path())
+            return responses.respond(
+                request, _tags(entry, entry.last_modified), responses.of_file(request, path)
+            )
+        if not self._xom.is_replica():
+            if stage.ixconfig["type"] != "mirror":
+                raise Trouble(404, f"{entry.relpath} is not here any more")
+            if stage.use_external_url:
+                return HTTPFound(location=entry.url)
+        if responses.not_modified(request, _tags(entry, None)):
+            return responses.respond(request, _tags(entry, None), responses.of_bytes(b""))
+        order = Order(entry, self._sources(stage, entry))
+        if request.method == "HEAD":
+            return self._head(request, order)
+        try:
+            return self._download(request, order)
+        except Landed:
+            return self.serve(request, stage, entry)
+
+    def _sources(self, stage: Any, entry: Any) -> Sequence[Source]:
+        """The upstream; of a replica its primary, and when that does not give it, the upstream."""
+        if not self._xom.is_replica():
+            return [Source(entry.url, authorization(stage, entry.url))]
+        replication = self._xom.replica_thread
+        headers = replication.http.get_extra_headers({replication.H_REPLICA_FILEREPL: "YES"})
+        primary = Source(self._xom.config.primary_url.joinpath(entry.relpath).url, headers=headers)
+        return [primary, Source(entry.url)] if entry.url else [primary]
+
+    def _head(self, request: Any, order: Order) -> Any:
+        """Ask the upstream, without a download."""
+        source = order.sources[0]
+        with (
+            self._fetcher.slot(),
+            self._fetcher.stream(
+                source.url, source.authorization, method="HEAD", headers=source.headers
+            ) as answer,
+        ):
+            length = answer.headers.get("Content-Length", "")
+            if not length.isdecimal():
+                raise Trouble(502, f"the upstream states no length for {order.relpath}")
+            tags = _tags(order.entry, answer.headers.get("Last-Modified"))
+            return responses.respond(request, tags, responses.Body(int(length), lambda *_: ()))
+
+    def _download(self, request: Any, order: Order) -> Any:
+        with ExitStack() as until_sent:
+            until_sent.enter_context(self._fetcher.slot())
+            flight = self._flights.join(order)
+            flight.wait_for()
+            # The length is known now, see Flight._shown.
+            body = responses.Body(flight.length or 0, _Following(flight, until_sent).open)
+            answer = responses.respond(request, _tags(order.entry, flight.last_modified), body)
+            answer.headers["X-Accel-Buffering"] = "no"  # nginx is to pass on what arrives
+            return answer
+
+
+class _Following:
+    """A part of a flight as the body of an answer, which gives back its slot when it is closed."""
+
+    def __init__(self, flight: Flight, held: ExitStack) -> None:
+        self._flight = flight
+        self._held = held
+        self._range = (0, 0)
+
+    def open(self, start: int, stop: int) -> "_Following":
+        """Send from `start` to `stop`."""
+        self._range = (start, stop)
+        self._held = self._held.pop_all()
+        return self
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            yield from self._flight.follow(*self._range)
+        except Trouble as trouble:
+            # The header is out: too few bytes make the server close the connection, which the client sees.
+            threadlog.warn("broke off %s: %s", self._flight.order.relpath, trouble.text)
+
+    def close(self) -> None:
+        self._held.close()
+
+
+def _tags(entry: Any, last_modified: str | None) -> responses.Tags:
+    """`+f` paths contain a hash of the file, others may get new content."""
+    in_path = "/+f/" in entry.relpath
+    return responses.Tags(
+        etag=entry.hashes.get_default_value(None),
+        last_modified=last_modified,
+        content_type=mimetypes.guess_type(entry.basename)[0] or "application/octet-stream",
+        cache_control=responses.FOREVER if in_path else "no-cache",
+    )

@@ -1,0 +1,1 @@
+"""Serve the metadata files of wheels (PEP 658)."""

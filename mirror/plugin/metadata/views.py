@@ -1,0 +1,192 @@
+"""A wheel's entry in, its metadata file (PEP 658) out: the upstream's, or what the wheel itself says."""
+
+import contextlib
+import hashlib
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from functools import partial
+from typing import Any
+from urllib.parse import urlsplit
+
+from devpi_server.log import threadlog
+
+from mirror.plugin import responses
+from mirror.plugin.files.downloads import PATIENCE, Flights, Landed, Order, Source
+from mirror.plugin.metadata import wheel
+from mirror.plugin.metadata.remote_wheel import NotThisWay, WheelEnds, limited
+from mirror.plugin.metadata.store import MetadataStore
+from mirror.plugin.simple import file_rows
+from mirror.plugin.simple.file_rows import FileFacts, Rows, key_of
+from mirror.plugin.upstream import entries
+from mirror.plugin.upstream.client import Fetcher, Trouble, authorization
+from mirror.plugin.upstream.page_cache import KnownPages
+
+_SHA256 = '"hashes":{"sha256":"'
+Offer = bool | Mapping[str, str]
+
+
+class Metadata:
+    """The metadata files of one devpi-server process."""
+
+    def __init__(
+        self,
+        xom: Any,
+        fetcher: Fetcher,
+        flights: Flights,
+        store: MetadataStore,
+        pages: KnownPages,
+    ) -> None:
+        self._xom = xom
+        self._fetcher = fetcher
+        self._flights = flights
+        self._store = store
+        self._pages = pages
+        self._going_on: dict[str, Future[bytes]] = {}
+        self._lock = threading.Lock()
+        self._ends = WheelEnds(fetcher)
+
+    def completed(self, files: Sequence[FileFacts]) -> Rows:
+        """`files`, each with what a page is to say of its metadata. Needs a transaction.
+
+        Of most files nothing is known here, and their rows stay as they are, without being read.
+        """
+        rows = file_rows.rows(files)
+        # An expression would take as long as all else that a page needs.
+        hashes = [after[:64] for after in rows.text.split(_SHA256)[1:]]
+        if self._fetcher.offline or len(hashes) < len(rows):
+            return Rows.of(self._completed(*pair) for pair in rows.pairs())
+        known = self._store.known(hashes)
+        if not known:
+            return rows
+        return Rows.of(
+            self._completed(*pair) if key in known else pair
+            for key, pair in zip(hashes, rows.pairs(), strict=True)
+        )
+
+    def _completed(self, row: str, origin: str) -> tuple[str, str]:
+        file = file_rows.file_of(row, origin)
+        return file_rows.row(file._replace(core_metadata=self.advertised(file))), origin
+
+    def advertised(self, file: FileFacts) -> Offer:
+        """What a page says of this file: its metadata's hashes, True when they are not known yet, or False.
+
+        True and hashes are promises: `serve` keeps them as long as the upstream is there. Needs a
+        transaction.
+        """
+        key = key_of(file.hashes)
+        if not file.is_wheel or key is None or self._store.is_broken(key):
+            return False
+        if known := self._store.sha256(key):
+            return {"sha256": known}
+        if not file.url and isinstance(file.core_metadata, Mapping):
+            return file.core_metadata  # found out when it was uploaded
+        if not file.url or self._fetcher.offline:  # an upload, or nothing but what is here
+            return self._look_into(file, key)
+        return file.core_metadata
+
+    def serve(self, request: Any, stage: Any, entry: Any) -> Any:
+        """The answer to a request for the metadata file of `entry`. Raises Trouble."""
+        key = key_of(entry.hashes)
+        if key is None or not entry.basename.endswith(".whl"):
+            raise Trouble(404, f"{entry.basename} has no metadata file")
+        if self._store.is_broken(key):
+            self._pages.changed(entry.project)
+            raise Trouble(404, f"{entry.basename} is known to be broken")
+        content = self._store.read(key) or self._once(key, stage, entry)
+        tags = responses.Tags(hashlib.sha256(content).hexdigest())
+        return responses.respond(request, tags, responses.of_bytes(content))
+
+    def _look_into(self, file: FileFacts, key: str) -> Offer:
+        """What can be said of a wheel that is here."""
+        entry = self._xom.filestore.get_file_entry(file.path)
+        if entry is None or not entry.file_exists():
+            return False
+        try:
+            return {"sha256": self._store.keep(key, _of_file(entry))}
+        except wheel.Broken as reason:
+            self._store.keep_broken(key, str(reason))
+            return False
+
+    def _once(self, key: str, stage: Any, entry: Any) -> bytes:
+        """Make and keep it; others who ask meanwhile wait for that."""
+        with self._fetcher.slot():
+            with self._lock:
+                ours = key not in self._going_on
+                going_on = self._going_on.setdefault(key, Future())
+            if ours:
+                self._run(going_on, key, stage, entry)
+            return going_on.result(PATIENCE)
+
+    def _run(self, going_on: Future[bytes], key: str, stage: Any, entry: Any) -> None:
+        try:
+            content = self._store.read(key) or self._make(stage, entry)
+            self._store.keep(key, content)
+            going_on.set_result(content)
+        except wheel.Broken as reason:
+            self._store.keep_broken(key, str(reason))
+            self._pages.changed(entry.project)
+            going_on.set_exception(Trouble(404, f"{entry.basename} has no metadata: {reason}"))
+        except BaseException as error:  # noqa: BLE001 (for all who wait, ourselves included)
+            going_on.set_exception(error)
+        finally:
+            with self._lock:
+                del self._going_on[key]
+
+    def _make(self, stage: Any, entry: Any) -> bytes:
+        """By the cheapest way that works. Raises Trouble, and Broken when the whole wheel proves it."""
+        if entry.file_exists():
+            return _of_file(entry)
+        if self._xom.is_replica():
+            return self._of_primary(entry)
+        if stage.ixconfig["type"] != "mirror":
+            raise Trouble(404, f"{entry.relpath} is not here any more")
+        login = authorization(stage, entry.url)
+        ways = [partial(self._ends.read_metadata, entry.url, login, entry.basename)]
+        if offered := self._offer(entry):
+            ways.insert(0, partial(self._of_upstream, entry, login, offered))
+        for way in ways:
+            try:
+                return way()
+            except NotThisWay as reason:
+                threadlog.debug("metadata of %s: %s", entry.relpath, reason)
+            except wheel.Broken as reason:  # perhaps: what is read in parts cannot be checked by its hash
+                threadlog.info("metadata of %s: %s; looking further", entry.relpath, reason)
+            if offered:
+                self._pages.changed(entry.project)
+        with contextlib.suppress(Landed):
+            self._flights.join(Order(entry, [Source(entry.url, login)])).complete()
+        return _of_file(entry)
+
+    def _offer(self, entry: Any) -> Offer:
+        """What the upstream said of a metadata file of `entry`."""
+        _, file = entries.find(self._pages, entry.relpath) or ("", None)
+        return file.core_metadata if file and file.offered else False
+
+    def _of_primary(self, entry: Any) -> bytes:
+        """The metadata file that the primary of this replica has, or makes."""
+        url = self._xom.config.primary_url.joinpath(f"{entry.relpath}.metadata").url
+        headers = self._xom.replica_thread.http.get_extra_headers(None)
+        with self._fetcher.stream(url, None, headers=headers) as answer:
+            return limited(answer.iter_raw(), wheel.LARGEST)
+
+    def _of_upstream(self, entry: Any, login: str | None, offered: Offer) -> bytes:
+        """The metadata file that the upstream has itself."""
+        url = urlsplit(entry.url)
+        try:
+            with self._fetcher.stream(url._replace(path=f"{url.path}.metadata").geturl(), login) as answer:
+                content = limited(answer.iter_raw(), wheel.LARGEST)
+        except Trouble as trouble:
+            if trouble.status == 503:
+                raise
+            raise NotThisWay(trouble.text) from trouble
+        if isinstance(offered, Mapping) and hashlib.sha256(content).hexdigest() != offered.get("sha256"):
+            raise NotThisWay("the upstream's file is not the one that it advertises")
+        wheel.check(content, entry.basename)
+        return content
+
+
+def _of_file(entry: Any) -> bytes:
+    """What a wheel that is here says. Raises Broken."""
+    with entry.file_open_read() as file:
+        return wheel.read_metadata(file, entry.basename)

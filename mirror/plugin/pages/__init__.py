@@ -1,0 +1,1 @@
+"""Serve rendered project pages, and drop them before a write that changes them is answered."""

@@ -1,0 +1,50 @@
+"""Tells a page store, around each commit in this process, which projects the commit changes."""
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from devpi_server import keyfs
+
+from mirror.plugin.pages.store import PageStore
+
+# devpi's keys that a page is made from (model.py, add_keys), and which part of them is the project.
+OF_A_PROJECT = {"PROJSIMPLELINKS", "PROJVERSIONS", "PROJVERSION"}
+OF_ALL = {"USER", "USERLIST"}  # bases, whitelists, mirror URLs: who inherits what
+
+_stores: WeakKeyDictionary[keyfs.KeyFS, PageStore] = WeakKeyDictionary()
+
+
+class Transaction(keyfs.Transaction):
+    """devpi's transaction, whose commit takes away the pages that it makes untrue."""
+
+    def commit(self) -> int:
+        store = _stores.get(self.keyfs)
+        if store is None or not self.write or self.doomed:
+            return super().commit()
+        with _changing(store, self.dirty):
+            return super().commit()
+
+
+def watch(fs: keyfs.KeyFS, store: PageStore) -> None:
+    """From now on no commit in `fs` is answered while a page in `store` shows the state before it."""
+    _stores[fs] = store
+    keyfs.Transaction = Transaction  # type: ignore[misc]  # KeyFS and Transaction.restart use this name
+    import_changes = fs.import_changes
+
+    def import_and_drop(serial: int, changes: dict[Any, Any]) -> None:
+        """What a replica does with the changes that its primary made."""
+        keys = [fs.get_key_instance(name, path) for path, (name, _, _) in changes.items()]
+        with _changing(store, keys):
+            import_changes(serial, changes)
+
+    fs.import_changes = import_and_drop  # type: ignore[method-assign]
+
+
+def _changing(store: PageStore, keys: Iterable[Any]) -> AbstractContextManager[None]:
+    names = {key.name for key in keys}
+    if names & OF_ALL:
+        return store.changing(None)
+    projects = {key.params["project"] for key in keys if key.name in OF_A_PROJECT}
+    return store.changing(projects) if projects else nullcontext()

@@ -1,0 +1,244 @@
+"""Rendered pages as files: kept while they are true, gone before a write that changes them is answered.
+
+    fresh/<project>/<user>/<index>.json .json.gz .html .html.gz
+          what nginx may serve at any time
+    stale/<project>/…
+          true too, as far as is known here: for when the upstream, or devpi, does not answer
+    lock  held while pages appear and while writes commit
+
+Nothing here is fsynced: the folders are emptied at every start. A kill -9 at any line leaves pages
+that were true, because a writer removes them before it commits, under the same lock under which a
+page appears only if nothing that it was made from has changed since.
+"""
+
+import contextlib
+import fcntl
+import gzip
+import os
+import re
+import secrets
+import shutil
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from mirror.plugin import read_cache
+from mirror.plugin.read_cache import Recent
+
+FRESH, STALE, LOCK, SCRATCH = "fresh", "stale", "lock", "scratch"
+KINDS, PACKED = (".json", ".html"), ".gz"
+PACKING = 5  # of 1 to 9: 9 takes twice as long for a page half a percent smaller
+REMEMBERED = 8 * 1024 * 1024  # bytes of pages in memory, of which none is LARGE: reading takes longest then
+LARGE = 128 * 1024
+# Names that are safe as parts of a path; pages of others are rendered anew each time.
+_INDEX = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*/[A-Za-z0-9_][A-Za-z0-9._-]*")
+_PROJECT = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_SLOTS = 4096  # of the lock file's 8 bytes each: the last mtime of a page
+
+
+def packed(content: bytes) -> bytes:
+    """With gzip; the same bytes for the same content."""
+    return gzip.compress(content, PACKING, mtime=0)
+
+
+@dataclass(frozen=True)
+class Place:
+    """The page of a project on an index."""
+
+    index: str  # "user/name"
+    project: str  # normalised
+
+    @property
+    def path(self) -> Path | None:
+        """Relative to fresh/ and stale/, without the suffix."""
+        return _path(self.index, self.project)
+
+
+@lru_cache(maxsize=1024)
+def _path(index: str, project: str) -> Path | None:
+    safe = _INDEX.fullmatch(index) and _PROJECT.fullmatch(project)
+    return Path(project, index) if safe else None
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One representation of a page, read whole."""
+
+    content: bytes
+    mtime: int
+    packed: bool = False  # with gzip
+
+    @property
+    def etag(self) -> str:
+        """As nginx makes it from a file, so that a client may be answered by either."""
+        return f'"{self.mtime:x}-{len(self.content):x}"'
+
+
+class PageStore:
+    """The pages of one server folder; several processes may share it."""
+
+    def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
+        self._folder = folder
+        self._clock = clock
+        self._lock_path = folder / LOCK
+        self._recent: Recent[Kept] = Recent(REMEMBERED)
+        self._held = threading.local()  # what a commit sets off in its own thread must not wait for itself
+
+    def empty(self) -> None:
+        """Forget all pages: what was true when they were rendered is not known."""
+        (self._folder / SCRATCH).mkdir(parents=True, exist_ok=True)
+        self._folder.chmod(0o755)
+        with self._locked():
+            self._drop_all()
+        for path in (self._folder / SCRATCH).iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def read(self, place: Place, suffixes: Sequence[str], *, stale: bool = False) -> Kept | None:
+        """The page with the first suffix that is kept and fresh; or, if asked for, expired."""
+        path = place.path
+        for state in (FRESH, STALE) if stale else (FRESH,):
+            for suffix in suffixes if path else ():
+                if kept := self._read(f"{self._folder}/{state}/{path}{suffix}"):
+                    return kept
+        return None
+
+    def _read(self, path: str) -> Kept | None:
+        token = read_cache.token(path)
+        if token is None:
+            return None
+        if kept := self._recent.get(path, token):
+            return kept
+        try:
+            with open(path, "rb") as file:  # noqa: PTH123 (see recent.token)
+                found, content = os.fstat(file.fileno()), file.read()
+        except FileNotFoundError:
+            return None
+        kept = Kept(content, int(found.st_mtime), path.endswith(PACKED))
+        if len(content) <= LARGE:
+            self._recent.put(path, read_cache.token_of(found), len(content), kept)
+        return kept
+
+    def keep(
+        self, place: Place, files: Mapping[str, bytes], *, fresh: bool = False, is_true: Callable[[], bool]
+    ) -> int:
+        """Keep representations (by suffix) of a page that is true while no write can interfere.
+
+        Returns the mtime that they have, or would have.
+        """
+        scratch = [(suffix, self._write(content)) for suffix, content in files.items()]
+        with self._locked() as lock:
+            mtime = self._next_mtime(lock, place)
+            if place.path is not None and is_true():
+                target = self._folder / (FRESH if fresh else STALE) / place.path
+                self._make_parents(target)
+                for suffix, path in scratch:
+                    os.utime(path, (mtime, mtime))
+                    path.replace(f"{target}{suffix}")
+        for _, path in scratch:
+            path.unlink(missing_ok=True)
+        return mtime
+
+    def pack(self, place: Place) -> None:
+        """Put the .gz of what is kept beside it, for as long as that stays."""
+        for kind in KINDS:
+            page = self.read(place, [kind], stale=True)
+            if page is None:
+                continue
+            scratch = self._write(packed(page.content))
+            os.utime(scratch, (page.mtime, page.mtime))
+            with self._locked():
+                for state in (FRESH, STALE):
+                    source = self._folder / state / f"{place.path}{kind}"
+                    # No other page of this place has this mtime.
+                    if source.exists() and int(source.stat().st_mtime) == page.mtime:
+                        scratch.replace(f"{source}{PACKED}")
+                        break
+            scratch.unlink(missing_ok=True)
+
+    def move(self, place: Place, *, fresh: bool) -> None:
+        """Make a stale page fresh, or the reverse; its bytes stay the same."""
+        if place.path is None:
+            return
+        states = (STALE, FRESH) if fresh else (FRESH, STALE)
+        source, target = (self._folder / state / place.path for state in states)
+        with self._locked():
+            self._make_parents(target)
+            for suffix in (kind + packed for kind in KINDS for packed in ("", PACKED)):
+                with contextlib.suppress(FileNotFoundError):
+                    Path(f"{source}{suffix}").replace(f"{target}{suffix}")
+
+    @contextlib.contextmanager
+    def changing(self, projects: Iterable[str] | None) -> Iterator[None]:
+        """Around the commit of a write that changes `projects` on some index; None: anything on any."""
+        with self._locked():
+            if projects is None:
+                self._drop_all()
+            else:
+                for project in filter(_PROJECT.fullmatch, projects):
+                    for state in (FRESH, STALE):
+                        self._remove(self._folder / state / project)
+            yield
+
+    def drop(self, project: str) -> None:
+        """Forget the pages of `project` on all indexes."""
+        with self.changing([project]):
+            pass
+
+    def _make_parents(self, path: Path) -> None:
+        """With permissions for nginx, which runs as another user, whatever the umask."""
+        for folder in (path.parent.parent, path.parent):
+            if not folder.exists():
+                folder.mkdir()
+                folder.chmod(0o755)
+
+    def _drop_all(self) -> None:
+        for state in (FRESH, STALE):
+            self._remove(self._folder / state)
+            (self._folder / state).mkdir()
+            (self._folder / state).chmod(0o755)
+
+    def _remove(self, path: Path) -> None:
+        """At once, whatever is in it: rename first, delete then."""
+        doomed = self._folder / SCRATCH / f"{path.name}.{secrets.token_hex(8)}"
+        with contextlib.suppress(FileNotFoundError):
+            path.replace(doomed)
+            shutil.rmtree(doomed)
+
+    def _write(self, content: bytes) -> Path:
+        path = self._folder / SCRATCH / secrets.token_hex(8)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(descriptor, 0o644)
+            file.write(content)
+        return path
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[int]:
+        held: int | None = getattr(self._held, "descriptor", None)
+        if held is not None:
+            yield held
+            return
+        descriptor = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            self._held.descriptor = descriptor
+            yield descriptor
+        finally:
+            self._held.descriptor = None
+            os.close(descriptor)
+
+    def _next_mtime(self, lock: int, place: Place) -> int:
+        """A second that no earlier page of this place had: nginx's ETag is mtime and size.
+
+        Kept in the lock file, and so over restarts and for all processes; places that share a slot
+        only make each other's times jump.
+        """
+        offset = 8 * (zlib.crc32(f"{place.index}/{place.project}".encode()) % _SLOTS)
+        last = int.from_bytes(os.pread(lock, 8, offset), "big")
+        mtime = max(int(self._clock()), last + 1)
+        os.pwrite(lock, mtime.to_bytes(8, "big"), offset)
+        return mtime

@@ -1,0 +1,234 @@
+"""The project pages of every index: from the store when they are there, else made, kept and served."""
+
+import errno
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from devpi_server.keyfs_types import FilePathInfo, RelPath
+from devpi_server.log import threadlog
+from devpi_server.mirror import MirrorCustomizer
+from devpi_server.model import SimplelinkMeta, StageCustomizer, apply_filter_iter
+from devpi_server.normalized import normalize_name
+from devpi_server.views import INSTALLER_USER_AGENT, abort_if_invalid_project
+from pyramid.httpexceptions import HTTPFound, HTTPNotAcceptable, HTTPNotFound
+from pyramid.response import Response
+
+from mirror.plugin import responses
+from mirror.plugin.pages import response
+from mirror.plugin.pages.compressor import Packing
+from mirror.plugin.pages.expiry import Expiry
+from mirror.plugin.pages.response import Form
+from mirror.plugin.pages.store import PACKED, Kept, PageStore, Place, packed
+from mirror.plugin.simple import detail, filenames, negotiate, render
+from mirror.plugin.simple.detail import ProjectFacts
+from mirror.plugin.simple.file_rows import FileFacts
+from mirror.plugin.upstream.client import Trouble
+from mirror.plugin.upstream.mirror_stage import Freshness, Mirror
+
+PACKED_AT_ONCE = 50_000  # bytes: a millisecond; who waits for a larger page had better not wait for that
+Completed = Callable[[Sequence[FileFacts]], Sequence[FileFacts]]
+
+
+class ProjectPages:
+    """The views. One per devpi-server process."""
+
+    def __init__(self, xom: Any, store: PageStore, completed: Completed) -> None:
+        self._xom = xom
+        self._store = store
+        self._expiry = Expiry(store)
+        self._packing = Packing(store)
+        self._rendering = threading.Lock()  # fifty pages at once take no less time, and megabytes each
+        self._completed = completed
+        # Offline a page lists the files that are here, and those come and go without a transaction.
+        self._may_keep = not xom.config.offline_mode
+
+    def install(self, pyramid_config: Any) -> None:
+        """Add our routes in front of devpi's."""
+        simple = "/{user:[^+/]+}/{index:[^+/]+}/+simple/{project:[^+/]+}"
+        for name, pattern in (("packhorse page", f"{simple}/"), ("packhorse page without slash", simple)):
+            pyramid_config.add_route(name, pattern)
+            pyramid_config.add_view(self.page, route_name=name)
+        pyramid_config.add_route(
+            "packhorse installer",
+            "/{user:[^+/]+}/{index:[^+/]+}/{project:[^+/]+/?}",
+            header=f"User-Agent:{INSTALLER_USER_AGENT}",
+            request_method=("GET", "HEAD"),
+        )
+        pyramid_config.add_view(self.to_page, route_name="packhorse installer")
+        pyramid_config.add_exception_view(self.trouble, context=Trouble)
+        pyramid_config.add_exception_view(self.not_stored, context=OSError)
+
+    def page(self, context: Any, request: Any) -> Any:
+        """GET /user/index/+simple/project/."""
+        responses.refuse_writes(request)
+        name = request.matchdict["project"]
+        abort_if_invalid_project(request, name)
+        project = normalize_name(name)
+        if not filenames.is_project(project):
+            raise HTTPNotFound("No project can have this name.")
+        if project != name or not request.path_info.endswith("/"):
+            return self.to_page(context, request)
+        form = _form(request)
+        if form is None:
+            offers = ", ".join(negotiate.OFFERS)
+            return HTTPNotAcceptable(f"Accept one of {offers}.", headers={"Vary": response.VARY})
+        freshness = self._refresh(context.stage, project)
+        place = Place(context.stage.name, str(project))
+        kept = self._store.read(place, form.suffixes, stale=True) if self._may_keep else None
+        page = kept or self._make(place, form, freshness)
+        if kept:
+            self._publish(place, freshness)
+        return _answer(request, form, page, freshness.age)
+
+    def _publish(self, place: Place, freshness: Freshness) -> None:
+        """From now on it is served without a question, as long as the upstream's word counts."""
+        if not freshness.counts:
+            return
+        try:
+            self._store.move(place, fresh=True)
+        except OSError as error:
+            threadlog.error("the page of %s is not published: %s", place, error)
+        self._expiry.expect(place, freshness.until)
+
+    def to_page(self, context: Any, request: Any) -> Any:  # noqa: ARG002 (pyramid's signature)
+        """Where the page is, for those who ask elsewhere or for an unusual spelling."""
+        parts = {**request.matchdict, "project": normalize_name(request.matchdict["project"].rstrip("/"))}
+        return HTTPFound(request.route_url("packhorse page", **parts, _query=request.GET))
+
+    def trouble(self, trouble: Trouble, request: Any) -> Any:  # noqa: ARG002 (pyramid's signature)
+        """What an upstream could not give; nothing that the request began is kept."""
+        self._xom.keyfs.tx.doom()
+        headers = {**trouble.headers, "Cache-Control": "no-store"}
+        return Response(
+            f"{trouble.text}\n", status=trouble.status, headers=headers, content_type="text/plain"
+        )
+
+    def not_stored(self, error: OSError, request: Any) -> Any:  # noqa: ARG002 (pyramid's signature)
+        """An upload that finds no room, or whose name is too long for a disk; nothing of it is kept."""
+        status = {errno.ENAMETOOLONG: 400, errno.ENOSPC: 507, errno.EDQUOT: 507}.get(error.errno or 0)
+        if status is None:
+            raise error
+        self._xom.keyfs.tx.doom()
+        return Response(
+            f"This cannot be stored: {error.strerror}.\n", status=status, content_type="text/plain"
+        )
+
+    def _refresh(self, stage: Any, project: str) -> Freshness:
+        """Bring all that the page is made from up to date. May restart the transaction."""
+        try:
+            found = [fresh for _, fresh in stage.op_sro_check_mirror_whitelist("refresh", project=project)]
+        except stage.UpstreamNotFoundError as error:
+            raise HTTPNotFound(error.msg) from error
+        if not found:
+            raise HTTPNotFound(f"The project {project} does not exist on {stage.name}.")
+        ages = [fresh.age for fresh in found if fresh.age is not None]
+        return Freshness(min(fresh.until for fresh in found), max(ages, default=None))
+
+    def _make(self, place: Place, form: Form, freshness: Freshness) -> Kept:
+        """Render the page and keep it, unless what it is made from has changed meanwhile."""
+        stage = self._xom.model.getstage(place.index)
+        if stage is None:
+            raise HTTPNotFound(f"The index {place.index} does not exist.")
+        tokens = _tokens(stage, place.project)
+        with self._rendering:
+            shown = self._shown(stage, place.project)
+            content = render.as_json(shown) if form.kind == ".json" else render.as_html(shown, place.index)
+        files = {form.kind: content}
+        if len(content) <= PACKED_AT_ONCE:
+            files[form.kind + PACKED] = packed(content)
+        else:
+            self._packing.expect(place)
+        serial, fresh = self._xom.keyfs.tx.at_serial, freshness.counts
+        try:
+            mtime = self._store.keep(
+                place,
+                files,
+                fresh=fresh,
+                is_true=lambda: (
+                    self._may_keep
+                    and tokens == _tokens(stage, place.project)
+                    and self._unchanged(stage, place.project, serial)
+                ),
+            )
+        except OSError as error:  # a full disk is no reason to refuse what is in memory
+            threadlog.error("the page of %s is not kept: %s", place, error)
+            mtime = int(time.time())
+        if fresh:
+            self._expiry.expect(place, freshness.until)
+        suffix = next(suffix for suffix in form.suffixes if suffix in files)
+        return Kept(files[suffix], mtime, suffix.endswith(PACKED))
+
+    def _shown(self, stage: Any, project: str) -> ProjectFacts:
+        """All that `stage` shows of `project`, its bases included."""
+        found = stage.op_sro_check_mirror_whitelist("facts", project=project)
+        shown = detail.merged(project, (_filtered(stage, said) for _, said in found))
+        if self._xom.config.offline_mode:
+            shown = self._deliverable(shown)
+        # Not with the sizes that the upstream did not tell: thousands of looks at the disk would find
+        # hardly any file, and a page that lacks one size may promise none (PEP 700).
+        return detail.with_files(shown, self._completed(shown.files))
+
+    def _deliverable(self, shown: ProjectFacts) -> ProjectFacts:
+        """Only the files that are here. Raises Trouble when none is: that is no project without files."""
+        here = [file for file in shown.files if self._size_of(file) is not None]
+        if shown.files and not here:
+            raise Trouble(503, f"offline: no file of {shown.name} is in the cache, and nothing is fetched")
+        return detail.with_files(shown, here)
+
+    def _size_of(self, file: FileFacts) -> int | None:
+        """The size of a file that is here."""
+        path = FilePathInfo(RelPath(file.path), file.hashes.get("sha256"))
+        size: int | None = self._xom.keyfs.tx.io_file.size(path)
+        return size
+
+    def _unchanged(self, stage: Any, project: str, serial: int) -> bool:
+        """Whether nothing that the page was made from has been written since `serial`."""
+        with self._xom.keyfs.get_connection() as connection:
+            return all(_last_serial(connection, path) <= serial for path in _sources(stage, project))
+
+
+def _tokens(stage: Any, project: str) -> list[Any]:
+    """Which pages of upstreams decide about a page."""
+    return [base.token(project) for base in stage.sro() if isinstance(base, Mirror)]
+
+
+def _sources(stage: Any, project: str) -> Iterable[str]:
+    """devpi's keys that decide about a page."""
+    for base in stage.sro():
+        yield base.user.key.relpath
+        yield base.key_projsimplelinks(project).relpath
+        if base.ixconfig["type"] != "mirror":
+            yield base.key_projects.relpath
+
+
+def _last_serial(connection: Any, path: str) -> int:
+    try:
+        return int(connection.db_read_typedkey(path)[1])
+    except KeyError:
+        return -1  # it was never written
+
+
+def _filtered(stage: Any, said: ProjectFacts) -> ProjectFacts:
+    """Without the files that a plugin's index type hides (devpi asks the requested index only)."""
+    customizer = stage.customizer
+    if isinstance(customizer, (MirrorCustomizer, StageCustomizer)):
+        return said
+    links = [
+        SimplelinkMeta((file.filename, file.path, file.requires_python, file.yanked or None))
+        for file in said.files
+    ]
+    keep = customizer.get_simple_links_filter_iter(said.name, links)
+    return said if keep is None else detail.with_files(said, tuple(apply_filter_iter(said.files, keep)))
+
+
+def _form(request: Any) -> Form | None:
+    environ = request.environ
+    accepted = environ.get("HTTP_ACCEPT"), environ.get("HTTP_ACCEPT_ENCODING")
+    return response.form(*accepted, request.GET.get("format"))
+
+
+def _answer(request: Any, form: Form, page: Kept, age: float | None = None) -> Any:
+    answer = response.answer(request.environ, form, page, age)
+    return Response(status=answer.status, headerlist=answer.headers, app_iter=[answer.body])

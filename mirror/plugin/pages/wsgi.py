@@ -1,0 +1,64 @@
+"""The WSGI application in front of devpi's: what the page store can answer never enters pyramid.
+
+Entering it costs three times as much as the whole answer does.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from mirror.plugin.pages import response
+from mirror.plugin.pages.response import Answer
+from mirror.plugin.pages.store import PageStore, Place
+
+# A name of another length is no file's.
+PAGE = re.compile(r"/([^/+]{1,255}/[^/+]{1,255})/\+simple/([a-z0-9-]{1,255})/")
+Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+class KeptPages:
+    """Answers from `store`, or lets `app` answer."""
+
+    def __init__(self, app: Application, store: PageStore) -> None:
+        self._app = app
+        self._store = store
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """WSGI (PEP 3333)."""
+        found = self.answer(environ)
+        if found is None and not _is_text(environ["PATH_INFO"]):
+            start_response("400 Bad Request", [("Content-Type", "text/plain")])
+            return [b"The address is not UTF-8.\n"]
+        if found is None:
+            return self._app(environ, start_response)
+        start_response(found.status, found.headers)
+        return [found.body]
+
+    def answer(self, environ: dict[str, Any]) -> Answer | None:
+        """The answer from the store alone, None when it takes more."""
+        asked = PAGE.fullmatch(environ["PATH_INFO"])
+        if (
+            asked is None
+            or environ["REQUEST_METHOD"] not in {"GET", "HEAD"}
+            or environ.get("QUERY_STRING")
+            or "HTTP_X_DEVPI_REPLICA_UUID" in environ  # replicas need the serial that devpi adds
+        ):
+            return None
+        form = response.form(environ.get("HTTP_ACCEPT"), environ.get("HTTP_ACCEPT_ENCODING"))
+        page = form and self._store.read(Place(asked[1], asked[2]), form.suffixes)
+        return response.answer(environ, form, page) if form and page else None
+
+
+def _is_text(path: str) -> bool:
+    """pyramid, which assumes it, answers 500 when it is not. WSGI has bytes as Latin-1."""
+    try:
+        path.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def install(pyramid_config: Any, store: PageStore) -> None:
+    """Put it around the application that devpi is about to make of `pyramid_config`."""
+    make_wsgi_app = pyramid_config.make_wsgi_app
+    pyramid_config.make_wsgi_app = lambda: KeptPages(make_wsgi_app(), store)

@@ -1,0 +1,141 @@
+"""What is known about a project, in the form that all parts of the plugin share and store."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+from mirror.plugin.simple import file_rows
+from mirror.plugin.simple.file_rows import FileFacts, Rows
+
+FORMAT = 7
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectFacts:
+    """One project as one index knows it, or as several that are merged show it."""
+
+    name: str  # normalised (PEP 503)
+    files: Sequence[FileFacts] = ()
+    versions: tuple[str, ...] = ()  # all of them, also those without files (PEP 700)
+    status: Mapping[str, str] = field(default_factory=dict)  # {"status": …, "reason": …} (PEP 792)
+
+
+def merged(name: str, projects: Iterable[ProjectFacts]) -> ProjectFacts:
+    """What an index shows: the first of `projects` that has a file of some name wins it.
+
+    A status is the upstream's word about the project; the first that has one is shown.
+    """
+    listed: list[Rows] = []
+    versions: dict[str, None] = {}
+    status: Mapping[str, str] = {}
+    for project in projects:
+        if project.files:
+            listed.append(file_rows.rows(project.files))
+        versions.update(dict.fromkeys(project.versions))
+        status = status or project.status
+    return ProjectFacts(name, _first_of_each_name(listed), tuple(versions), status)
+
+
+def _first_of_each_name(listed: Sequence[Rows]) -> Rows:
+    if len(listed) == 1:  # in which no name is twice
+        return listed[0]
+    files: dict[str, tuple[str, str]] = {}
+    for row, origin in (pair for rows in listed for pair in rows.pairs()):
+        files.setdefault(file_rows.filename_of(row), (row, origin))
+    return Rows.of(files.values())
+
+
+def with_files(project: ProjectFacts, files: Sequence[FileFacts]) -> ProjectFacts:
+    """The same project with other files."""
+    return replace(project, files=files)
+
+
+def as_text(project: ProjectFacts, about: Mapping[str, Any]) -> str:
+    """All of it: a line of JSON, the rows, and after another line break their origins, with one at the end.
+
+    `about` is what the caller wants to remember besides.
+    """
+    rows = file_rows.rows(project.files)
+    head = {
+        "format": FORMAT,
+        "rows": len(rows.text),
+        "about": about,
+        "versions": project.versions,
+        "status": project.status,
+    }
+    return f"{json.dumps(head, separators=(',', ':'))}\n{rows.text}\n{rows.origins}\n"
+
+
+def of_text(name: str, text: str) -> tuple[ProjectFacts, dict[str, Any]] | None:
+    """The facts that `as_text` of this format wrote, and what was remembered; None for another text."""
+    if not text.startswith(f'{{"format":{FORMAT},'):
+        return None
+    begin = text.index("\n") + 1
+    said = json.loads(text[:begin])
+    end = begin + said["rows"]
+    rows = Rows(text[begin:end], text[end + 1 : -1])
+    return ProjectFacts(name, rows, tuple(said["versions"]), said["status"]), said["about"]
+
+
+def file_at(text: bytes, path: str) -> FileFacts | None:
+    """The file in `as_text` of this format that devpi keeps at `path`, "user/name/+f/abc/…/demo-1.0.zip".
+
+    No other row is read, and hardly any looked at.
+    """
+    if not text.startswith(b'{"format":%d,' % FORMAT):
+        return None
+    first, second, name = path.split("/")[3:]
+    part = f'":"{first}{second}'.encode()  # of a hash
+    begin = text.index(b"\n") + 1
+    end = begin + int(json.loads(text[:begin])["rows"])
+    position = text.find(part, begin, end)
+    while position >= 0:
+        stop = text.find(b"\n", position)
+        row = text[text.rfind(b"\n", 0, position) + 1 : stop].decode()
+        if file_rows.file_of(row, "").path == path:
+            number = partial(text.count, b"\n", begin, position)
+            return file_rows.file_of(row, _origin(text[end:], name, number).decode())
+        position = text.find(part, stop, end)
+    return None
+
+
+def _origin(origins: bytes, name: str, number: Callable[[], int]) -> bytes:
+    """The one of these lines, each after a line break, that ends with `name`; else the one with `number`."""
+    last = b"/%b\n" % name.encode()
+    found = origins.find(last)
+    if found >= 0 and origins.find(last, found + 1) < 0:
+        return origins[origins.rfind(b"\n", 0, found) + 1 : found + len(last) - 1]
+    return origins.split(b"\n", number() + 2)[number() + 1] if origins.strip() else b""
+
+
+def devpis_lists(project: ProjectFacts) -> dict[str, list[Any]]:
+    """The same as devpi itself would store it, for its own views."""
+    return {
+        "links": [(file.filename, _href(file)) for file in project.files],
+        "requires_python": [file.requires_python for file in project.files],
+        "yanked": [file.yanked or None for file in project.files],
+    }
+
+
+def of_devpi(name: str, value: Mapping[str, Any]) -> ProjectFacts:
+    """What a PROJSIMPLELINKS value says that devpi stored without this plugin."""
+    return ProjectFacts(name, tuple(_of_lists(value)))
+
+
+def _of_lists(value: Mapping[str, Any]) -> Iterator[FileFacts]:
+    links = list(value.get("links", ()))
+    requires_python = [*value.get("requires_python", ()), *[None] * len(links)]
+    yanked = [*value.get("yanked", ()), *[None] * len(links)]
+    for (filename, href), python, withdrawn in zip(links, requires_python, yanked, strict=False):
+        path, _, fragment = href.partition("#")
+        algorithm, _, digest = fragment.partition("=")
+        hashes = {algorithm: digest} if digest else {}
+        yield FileFacts(filename, path, hashes=hashes, requires_python=python, yanked=withdrawn or False)
+
+
+def _href(file: FileFacts) -> str:
+    """As devpi writes it: the path, and the best hash as its fragment."""
+    best = file_rows.best_hash(file.hashes)
+    return f"{file.path}#{best}" if best else file.path

@@ -1,0 +1,72 @@
+"""Facts about a project in, the bytes of its PEP 503 and PEP 691 page out. Pure."""
+
+import json
+from collections.abc import Iterator, Mapping
+from html import escape
+
+from mirror.plugin.simple import file_rows
+from mirror.plugin.simple.detail import ProjectFacts
+from mirror.plugin.simple.file_rows import ROOT, FileFacts, best_hash
+
+# What each minor version adds that a page MUST have: 1.1 sizes and versions (PEP 700). 1.2 (PEP 708),
+# 1.3 (PEP 740) and 1.4 (PEP 792) add optional keys only.
+NEWEST, WITHOUT_SIZES = "1.4", "1.0"
+
+
+def as_json(project: ProjectFacts) -> bytes:
+    """The JSON page of `project`, for any index."""
+    rows = file_rows.rows(project.files)
+    whole = rows.text.count(',"size":') == len(rows)
+    head: dict[str, object] = {
+        "meta": {"api-version": NEWEST if whole else WITHOUT_SIZES},
+        "name": project.name,
+        "versions": list(project.versions),
+    }
+    if project.status:
+        head["project-status"] = dict(project.status)
+    begin = json.dumps(head, separators=(",", ":")).removesuffix("}")
+    files = rows.text.replace("\n", ",\n")
+    return f'{begin},"files":[\n{files}\n]}}'.encode()
+
+
+def as_html(project: ProjectFacts, index: str) -> bytes:
+    """The HTML page: the version says how to read it, and nothing in HTML is mandatory above 1.0."""
+    title = escape(f"{index}: links for {project.name}")
+    lines = [
+        "<!DOCTYPE html>",
+        '<html lang="en"><head>',
+        f'<meta name="pypi:repository-version" content="{NEWEST}">',
+        *(
+            f'<meta name="pypi:project-{key}" content="{escape(value)}">'
+            for key, value in _status_metas(project.status)
+        ),
+        f"<title>{title}</title>",
+        f"</head><body><h1>{title}</h1>",
+        *(_anchor(file) for file in project.files),
+        "</body></html>\n",
+    ]
+    return "\n".join(lines).encode()
+
+
+def _status_metas(status: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """PEP 792: pypi:project-status and pypi:project-status-reason."""
+    if "status" in status:
+        yield "status", status["status"]
+    if "reason" in status:
+        yield "status-reason", status["reason"]
+
+
+def _anchor(file: FileFacts) -> str:
+    best = best_hash(file.hashes)
+    attributes = {"href": ROOT + file_rows.quoted_path(file.path) + (f"#{best}" if best else "")}
+    if file.requires_python is not None:
+        attributes["data-requires-python"] = file.requires_python
+    if file.yanked is not False:
+        attributes["data-yanked"] = "" if file.yanked is True else file.yanked
+    if file.core_metadata is not False:
+        said = best_hash(file.core_metadata) if isinstance(file.core_metadata, Mapping) else "true"
+        attributes |= {"data-core-metadata": said, "data-dist-info-metadata": said}
+    if file.provenance is not None:
+        attributes["data-provenance"] = file.provenance
+    written = " ".join(f'{name}="{escape(value)}"' for name, value in attributes.items())
+    return f"<a {written}>{escape(file.filename)}</a><br>"

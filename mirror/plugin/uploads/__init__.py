@@ -1,0 +1,1 @@
+"""The indexes that files are uploaded to: what they know of a file, and yanks (PEP 592)."""

@@ -1,0 +1,136 @@
+"""devpi's index of uploads, which now also knows size, time and metadata of a file, and yanks."""
+
+import base64
+import hashlib
+import zlib
+from collections.abc import Iterator
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from devpi_server.model import PrivateStage, Rel, join_links_data
+from devpi_server.normalized import normalize_name
+
+from mirror.plugin.metadata import wheel
+from mirror.plugin.simple import detail, file_rows
+from mirror.plugin.simple.detail import ProjectFacts
+from mirror.plugin.simple.file_rows import FileFacts, Rows
+from mirror.plugin.upstream.mirror_stage import Freshness
+
+# Our key in devpi's PROJSIMPLELINKS dict. The value is one string: devpi copies and wraps every
+# container that it stores, which costs more than parsing JSON.
+STORED = "packhorse"
+YANKED = "yanked"  # a key of ours in a version's metadata: exported, pushed and replicated with it
+
+
+class Uploads(PrivateStage):
+    """An index that files are uploaded to."""
+
+    def refresh(self, project: str) -> Freshness:  # noqa: ARG002 (as Mirror has it)
+        """Uploads are always up to date."""
+        return Freshness()
+
+    def facts(self, project: str) -> ProjectFacts:
+        """What is stored about `project`; made anew when devpi without this plugin stored it."""
+        stored = self._stored(normalize_name(project))
+        return stored[0] if stored else self._facts_by_version(normalize_name(project), {})[0]
+
+    def _stored(self, project: str) -> tuple[ProjectFacts, dict[str, Any]] | None:
+        packed = self.key_projsimplelinks(project).get().get(STORED)
+        return detail.of_text(project, _unpacked(packed)) if packed else None
+
+    def get_simplelinks_perstage(self, project: str) -> Any:
+        lists = detail.devpis_lists(self.facts(project))
+        links = join_links_data(lists["links"], lists["requires_python"], lists["yanked"])
+        return self.SimpleLinks(links, core_metadata=True)
+
+    def set_versiondata(self, metadata: Any) -> None:
+        """devpi shows new metadata of old files only after the next upload."""
+        super().set_versiondata(metadata)
+        self._regen_simplelinks(metadata["name"])
+
+    def yank(self, project: str, version: str, *, yanked: bool | str) -> None:
+        """Set or take back the yank of a version (PEP 592); `yanked` is False, True or the reason.
+
+        Raises KeyError when there is no such version.
+        """
+        with self.key_projversion(project, version).update() as versiondata:
+            if not versiondata:
+                raise KeyError(version)
+            versiondata[YANKED] = yanked
+        self._regen_simplelinks(project)
+
+    def _regen_simplelinks(self, project_input: str) -> None:
+        """devpi reads every version on every upload; this only those that the transaction changed."""
+        project = normalize_name(project_input)
+        stored, about = self._stored(project) or (ProjectFacts(project), {})
+        rows = iter(file_rows.rows(stored.files).pairs())
+        old = {version: [next(rows) for _ in range(count)] for version, count in about.get("counts", ())}
+        found, counts = self._facts_by_version(project, old)
+        text = detail.as_text(found, {"counts": counts})
+        self.key_projsimplelinks(project).set({STORED: _packed(text)})
+
+    def _facts_by_version(
+        self, project: str, old: dict[str, list[tuple[str, str]]]
+    ) -> tuple[ProjectFacts, list[tuple[str, int]]]:
+        """The facts, and how many files each version has: those in `old` are read again if they changed."""
+        versions = self.list_versions_perstage(project)
+        tx = self.keyfs.tx
+        ordered = [version for version in old if version in versions]
+        ordered += sorted(version for version in versions if version not in old)
+        rows: list[tuple[str, str]] = []
+        counts = []
+        for version in ordered:
+            changed = version not in old or tx.is_dirty(self.key_projversion(project, version))
+            files = list(self._files(project, version)) if changed else ()
+            of_version = file_rows.rows(files).pairs() if changed else old[version]
+            rows += of_version
+            counts.append((version, len(of_version)))
+        return ProjectFacts(project, Rows.of(rows), tuple(ordered)), counts
+
+    def _files(self, project: str, version: str) -> Iterator[FileFacts]:
+        versiondata = self.get_versiondata_perstage(project, version)
+        for link in self.get_linkstore_perstage(project, version).get_links(Rel.ReleaseFile):
+            entry = link.entry
+            yield FileFacts(
+                filename=link.basename,
+                path=str(link.relpath),
+                hashes=dict(link.hashes),
+                requires_python=versiondata.get("requires_python") or None,
+                yanked=versiondata.get(YANKED, False),
+                size=entry.file_size() if entry.file_exists() else None,
+                upload_time=upload_time(entry.last_modified),
+                core_metadata=_metadata_hash(entry) if link.basename.endswith(".whl") else False,
+            )
+
+
+def _packed(text: str) -> str:
+    """A project is stored anew at each upload, and devpi keeps every value that there ever was, as text."""
+    return base64.b64encode(zlib.compress(text.encode(), 1)).decode()
+
+
+def _unpacked(packed: str) -> str:
+    return zlib.decompress(base64.b64decode(packed)).decode()
+
+
+def _metadata_hash(entry: Any) -> dict[str, str] | bool:
+    """Found out once, when the wheel is uploaded, so that a page of thousands opens none of them."""
+    if not entry.file_exists():
+        return False
+    try:
+        with entry.file_open_read() as file:
+            return {"sha256": hashlib.sha256(wheel.read_metadata(file, entry.basename)).hexdigest()}
+    except wheel.Broken:
+        return False
+
+
+def upload_time(last_modified: str | None) -> str | None:
+    """As PEP 700 wants it. devpi keeps the time of the upload through pushes and exports.
+
+    What was pushed from a mirror has what the upstream called Last-Modified, which may be anything.
+    """
+    try:
+        moment = parsedate_to_datetime(last_modified or "")
+    except ValueError:
+        return None
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000000Z")

@@ -1,0 +1,1 @@
+"""Ask upstreams for project pages, and remember what they said."""

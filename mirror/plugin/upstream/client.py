@@ -1,0 +1,133 @@
+"""A URL of an upstream in, its answer as a stream out: kept connections, nothing of any client."""
+
+import queue
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+from devpi_server.httpclient import OfflineHTTPClient
+
+AT_ONCE = 100  # requests to upstreams
+RETRY_AFTER = "3"  # seconds; pip and uv wait that long before they ask again
+
+
+class Trouble(Exception):  # noqa: N818 (what it is called where it is caught)
+    """An upstream did not give what was asked; `status` is what a client is to be told.
+
+    404 only when the upstream said that there is nothing; 502 when it gave something wrong; 503 when
+    asking again may help.
+    """
+
+    def __init__(self, status: int, text: str, retry_after: str = RETRY_AFTER) -> None:
+        super().__init__(text)
+        self.status = status
+        self.text = text
+        self.headers = {} if status == 404 else {"Retry-After": retry_after}
+
+
+class Fetcher:
+    """Asks upstreams on behalf of one devpi-server process; may be used by many threads at once."""
+
+    def __init__(self, xom: Any) -> None:
+        """Use devpi's own choice of certificates, proxies and timeout; offline when devpi is."""
+        devpi_client = xom.new_http_client("mirror")
+        self.offline = isinstance(devpi_client, OfflineHTTPClient)
+        self.timeout = float(xom.config.request_timeout)
+        # A client must not use up devpi's threads by waiting: the others answer from the cache.
+        self._waiting = threading.BoundedSemaphore(max(1, xom.config.args.threads * 3 // 4))
+        # A client of httpx looks at all its connections, with its lock held, for each request: a hundred
+        # threads that share one wait for each other. Each of ours serves one request at a time.
+        self._clients: queue.LifoQueue[httpx.Client | None] = queue.LifoQueue()
+        for _ in range(AT_ONCE):
+            self._clients.put(None)  # not made yet
+        self._new_client = lambda: httpx.Client(
+            # Hashes are those of the plain bytes.
+            headers={**devpi_client.headers, "Accept-Encoding": "identity"},
+            verify=devpi_client._ssl_context,  # noqa: SLF001 (listed in compat.py)
+            timeout=self.timeout,
+            follow_redirects=True,
+            limits=httpx.Limits(keepalive_expiry=60),
+        )
+
+    @contextmanager
+    def stream(
+        self,
+        url: str,
+        authorization: str | None,
+        *,
+        method: str = "GET",
+        headers: Mapping[str, str] | None = None,
+    ) -> Iterator[httpx.Response]:
+        """The answer to one request: 200, 206, or 304 if `headers` have If-None-Match. Raises Trouble.
+
+        What goes wrong while the body is read comes out of the `with` block as Trouble too.
+        """
+        if self.offline:
+            raise Trouble(503, f"offline: {urlsplit(url).path} is not in the cache, and nothing is fetched")
+        login = {"Authorization": authorization} if authorization else {}
+        try:
+            with (
+                self._client() as client,
+                client.stream(method, url, headers={**(headers or {}), **login}) as answer,
+            ):
+                _refuse_error(answer)
+                yield answer
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
+            reason = str(error) or type(error).__name__
+            raise Trouble(503, f"the upstream does not answer for {urlsplit(url).path}: {reason}") from error
+
+    @contextmanager
+    def _client(self) -> Iterator[httpx.Client]:
+        """The one that was used last, whose connections are alive. Raises Trouble when all are in use."""
+        try:
+            client = self._clients.get(timeout=self.timeout) or self._new_client()
+        except queue.Empty:
+            raise Trouble(503, f"{AT_ONCE} requests to upstreams go on already", "1") from None
+        try:
+            yield client
+        finally:
+            self._clients.put(client)
+
+    @contextmanager
+    def slot(self) -> Iterator[None]:
+        """One of the threads that may wait for upstreams. Raises Trouble when all are waiting already."""
+        if not self._waiting.acquire(blocking=False):
+            raise Trouble(503, "too many requests wait for the upstream", "1")
+        try:
+            yield
+        finally:
+            self._waiting.release()
+
+
+def authorization(stage: Any, url: str) -> str | None:
+    """The Authorization header for `url` from the server's configuration, never from a client.
+
+    A password in `mirror_url` is for that server: another host that its pages name does not get it.
+    """
+    if _origin(url) != _origin(stage.mirror_url.url):
+        return None
+    header: str | None = stage.mirror_url_authorization_header
+    return header
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port
+
+
+def _refuse_error(answer: httpx.Response) -> None:
+    """Raise Trouble for every status but success."""
+    if answer.status_code in {200, 206}:
+        return
+    if answer.status_code == 304 and "If-None-Match" in answer.request.headers:
+        return
+    said = f"the upstream answered {answer.status_code} for {answer.url.path}"
+    if answer.status_code in {404, 410}:
+        raise Trouble(404, said)
+    if answer.status_code == 429 or answer.status_code >= 500:
+        retry_after = answer.headers.get("Retry-After", RETRY_AFTER)
+        raise Trouble(503, said, retry_after if retry_after.isdecimal() else RETRY_AFTER)
+    raise Trouble(502, said)

@@ -1,0 +1,299 @@
+"""devpi's mirror index, taught to keep all that the upstream said, and never to guess."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import inf
+from typing import Any, cast
+
+from devpi_server.log import threadlog
+from devpi_server.markers import unknown
+from devpi_server.mirror import MirrorStage, ProjectUpdateCache
+from devpi_server.model import join_links_data
+from devpi_server.normalized import normalize_name
+
+from mirror.plugin.simple import detail, file_paths, filenames
+from mirror.plugin.simple.detail import ProjectFacts
+from mirror.plugin.upstream import client, entries, page_cache, page_request
+from mirror.plugin.upstream.client import Fetcher, Trouble
+from mirror.plugin.upstream.page_cache import Known, KnownPages
+from mirror.plugin.upstream.page_refresh import REMEMBERED, Asking
+from mirror.plugin.upstream.page_request import Wanted
+from mirror.plugin.upstream.parser_process import PageReader, Reading
+from mirror.plugin.write_queue import Change, Writes
+
+NOT_FOUND_EXPIRY = 60  # seconds; devpi keeps a 404 as long as a page, half an hour
+REPLICA_EXPIRY = 60  # seconds: a replica's upstream is its primary, which knows more than it told
+_SHARED = ("+packhorse", "mirrors")
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What all mirrors of one process use."""
+
+    fetcher: Fetcher
+    reader: PageReader
+    writes: Writes
+    pages: KnownPages
+
+
+def use(xom: Any, shared: Shared) -> None:
+    """From now on mirrors ask and keep answers so."""
+    xom.set_singleton(*_SHARED, shared)
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """Until when what is known may be shown without a question, and how old it is if it should not be."""
+
+    until: float = inf  # time.time()
+    age: float | None = None  # seconds since the upstream confirmed it; None: it is fresh
+    trouble: Trouble | None = None  # why it is not fresh
+
+    @property
+    def counts(self) -> bool:
+        """Whether it may be shown without a question from now on."""
+        return self.age is None and self.until > time.time() + 1
+
+
+class Mirror(MirrorStage):
+    """An index that caches an upstream.
+
+    Raises Trouble where devpi raises UpstreamError: devpi's loop over the bases of an index swallows
+    the latter and shows what is left as the whole (model.py, op_sro_check_mirror_whitelist).
+    """
+
+    # With a list that is never asked for, devpi asks for the project's own page.
+    no_project_list = True
+
+    @property
+    def cache_expiry(self) -> float:
+        """Seconds."""
+        expiry = float(super().cache_expiry)
+        return min(expiry, REPLICA_EXPIRY) if self.xom.is_replica() else expiry
+
+    @property
+    def asking(self) -> Asking:
+        return cast("Asking", self._of_upstream("asking", Asking))
+
+    @property
+    def gone(self) -> dict[str, float]:
+        """Projects that the upstream said it has not, and when."""
+        return cast("dict[str, float]", self._of_upstream("gone", dict))
+
+    @property
+    def cache_retrieve_times(self) -> Any:
+        """When the upstream confirmed each project; devpi believes it after a change of mirror_url too."""
+        return self._of_upstream("retrieved", ProjectUpdateCache)
+
+    def _of_upstream(self, what: str, factory: Callable[[], object]) -> object:
+        """What this process knows about the present upstream; forgotten when the index is deleted."""
+        name = f"packhorse {what} {self.mirror_url.url}"
+        return cast("object", self.xom.setdefault_singleton(self.name, name, factory=factory))
+
+    def has_project_perstage(self, project: str) -> Any:
+        """Whether it exists as far as we know; asks nobody."""
+        if self._is_gone(project):
+            return False
+        return True if self.is_project_cached(project) else unknown
+
+    def _list_projects_perstage(self, *, timeout: float | None = None) -> Any:
+        """The names, and whether they are old; for those who list an index, no installer does.
+
+        devpi answers trouble, a slow upstream and 304 with the few names that are cached, as if
+        they were all (mirror.py, _update_projects).
+        """
+        names = self.cache_projectnames
+        if self.offline or self.ixconfig.get("mirror_no_project_list"):
+            return self._stale_list_projects_perstage(), True
+        if names.is_expired(self.cache_expiry):
+            with self._list_projects_perstage_lock:
+                if names.is_expired(self.cache_expiry):
+                    self._update_names(timeout)
+        if not (names.exists() and names.get()):
+            raise Trouble(503, f"the upstream of {self.name} does not give its list of projects")
+        return names.get(), names.is_expired(self.cache_expiry)
+
+    def _update_names(self, timeout: float | None) -> None:
+        try:
+            self._update_projects(timeout)
+        except (ValueError, KeyError, TypeError) as error:
+            raise Trouble(503, f"the upstream of {self.name} gives no list of projects: {error}") from error
+
+    def get_simplelinks_perstage(self, project: str) -> Any:
+        freshness = self.refresh(project)
+        return self.SimpleLinks(self._links(project), core_metadata=True, stale=freshness.age is not None)
+
+    def _links(self, project: str) -> Any:
+        lists = detail.devpis_lists(self.facts(project))
+        return join_links_data(lists["links"], lists["requires_python"], lists["yanked"])
+
+    def _load_cache_links(self, project: str) -> Any:
+        """What devpi does with its own lists."""
+        if not self.is_project_cached(project):
+            return True, None, -1, None
+        known = self._known(project)
+        serial, etag = (known.about.serial, known.about.etag) if known else (-1, None)
+        return self._is_expired(project), self._links(project), serial, etag
+
+    @property
+    def _shared(self) -> Shared:
+        return cast("Shared", self.xom.get_singleton(*_SHARED))
+
+    def _known(self, project: str) -> Known | None:
+        name = normalize_name(project)
+        return self._shared.pages.read(self.name, name) if filenames.is_project(name) else None
+
+    def facts(self, project: str) -> ProjectFacts:
+        """What is stored about `project`; `refresh` it first."""
+        known = self._known(project)
+        return known.detail if known else detail.of_devpi(project, self.key_projsimplelinks(project).get())
+
+    def token(self, project: str) -> Any:
+        """What is equal as long as `facts` are the same."""
+        return self._shared.pages.token(self.name, project)
+
+    def is_project_cached(self, project: str) -> bool:
+        """Whether a page of it is here, or what devpi stored of one before this plugin was there."""
+        return self._known(project) is not None or "links" in self.key_projsimplelinks(project).get()
+
+    def _stale_list_projects_perstage(self) -> Any:
+        names = dict.fromkeys(self._shared.pages.projects(self.name))
+        return {**super()._stale_list_projects_perstage(), **{name: name for name in names}}
+
+    def del_project(self, project: str) -> None:
+        """Forget its page and its files. Raises KeyError when no page of it is here."""
+        super().del_project(project)
+        self.cache_retrieve_times.expire(normalize_name(project))
+        self._shared.pages.remove(self.name, normalize_name(project))
+
+    def delete(self) -> None:
+        """Forget everything."""
+        for project in self._shared.pages.projects(self.name):
+            self.del_project(project)
+        super().delete()
+        self._shared.pages.remove_index(self.name)
+
+    def refresh(self, project: str) -> Freshness:
+        """Make sure that what is stored is fresh; otherwise say how old it is.
+
+        Raises UpstreamNotFoundError when the upstream said so, Trouble when nothing can be shown.
+        May restart the transaction.
+        """
+        project = normalize_name(project)
+        known = self._known(project)
+        times = self.cache_retrieve_times
+        if self._is_fresh(project, known):
+            return Freshness(times.get_timestamp(project) + self.cache_expiry)
+        if not self._is_gone(project):
+            has_old = self.is_project_cached(project)
+            try:
+                self._ask(project, has_old=has_old)
+            except Trouble as trouble:
+                if not has_old:
+                    raise
+                threadlog.warn("%s/%s: showing what is cached: %s", self.name, project, trouble.text)
+                return Freshness(time.time() + 1, self._age(project, known), trouble)
+        if self._is_gone(project):
+            raise self.UpstreamNotFoundError("the upstream has no project %s", project)
+        return Freshness(times.get_timestamp(project) + self.cache_expiry)
+
+    def _ask(self, project: str, *, has_old: bool) -> None:
+        if self.offline:
+            raise Trouble(503, f"offline: the page of {project} is not asked for")
+        if self.keyfs.tx.write:
+            # Another thread could not write an entry before this transaction ends.
+            self._fetch_and_keep(project, lambda change: change())
+            return
+        write = self._shared.writes.do
+        self.asking.ask(
+            project, lambda: self._fetch_and_keep(project, write), may_wait=self.timeout, has_old=has_old
+        )
+        self.keyfs.restart_read_transaction()
+
+    def _fetch_and_keep(self, project: str, write: Callable[[Change], None]) -> None:
+        """Ask the upstream; afterwards it is stored what it said, or that it has nothing.
+
+        The entries that devpi could not find are written by `write`.
+        """
+        known = self._known(project)
+        if self._is_gone(project) or self._is_fresh(project, known):
+            return  # another asked between the look at what is stored and this question
+        page_url = self._page_url(project)
+        # What another upstream said (mirror_url was changed) is no base to compare with.
+        same = known if known and known.about.page == page_url else None
+        etag = (self.cache_retrieve_times.get_etag(project) or same.about.etag) if same else None
+        is_replica = self.xom.is_replica()
+        wanted = Wanted(self.name, project, page_url, self._headers(page_url), etag, is_replica)
+        try:
+            page = page_request.fetch(self._shared.fetcher, self._shared.reader, wanted)
+        except Trouble as trouble:
+            if trouble.status != 404:
+                raise
+            self._remember_gone(project)
+            return
+        self.gone.pop(project, None)
+        said = page_cache.just_packed(project, page.content) if page else None
+        if said and same and said.about.serial < same.about.serial and not self.ignore_serial_header:
+            said = None  # an older one, from another server of a content delivery network
+        if page and said and not (same and said.detail == same.detail):
+            if not is_replica:
+                self._write_entries(page, said, known, write)
+            self._keep(said, page.content)
+        self.cache_retrieve_times.refresh(project, said.about.etag if said else etag)
+        self.cache_projectnames.add(project)
+
+    def _keep(self, known: Known, content: bytes) -> None:
+        try:
+            self._shared.pages.write(self.name, known, content)
+        except OSError as error:
+            text = f"the page of {known.detail.name} cannot be stored: {error.strerror}"
+            raise Trouble(503, text) from error
+
+    def _write_entries(
+        self, page: Reading, said: Known, old: Known | None, write: Callable[[Change], None]
+    ) -> None:
+        files = file_paths.to_write(said.detail, old.detail) if old else page.entries
+
+        def change() -> None:
+            for file in files:
+                entries.keep(self.keyfs, said.detail.name, file)
+
+        if files:
+            write(change)
+
+    def _headers(self, url: str) -> Mapping[str, str]:
+        """What an upstream (or, on a replica, the primary) is to know besides."""
+        if self.xom.is_replica():
+            return cast("Mapping[str, str]", self.xom.replica_thread.http.get_extra_headers(None))
+        login = client.authorization(self, url)
+        return {"Authorization": login} if login else {}
+
+    def _page_url(self, project: str) -> str:
+        return str(self.mirror_url_without_auth.joinpath(project).asdir().url)
+
+    def _is_fresh(self, project: str, known: Known | None) -> bool:
+        """Whether the upstream (the present one, not one that mirror_url named before) said it lately."""
+        return (
+            known is not None
+            and not self._is_expired(project)
+            and known.about.page == self._page_url(project)
+        )
+
+    def _is_expired(self, project: str) -> bool:
+        return bool(self.cache_retrieve_times.is_expired(project, self.cache_expiry))
+
+    def _is_gone(self, project: str) -> bool:
+        name, expiry = normalize_name(project), min(NOT_FOUND_EXPIRY, self.cache_expiry)
+        return not filenames.is_project(name) or time.time() - self.gone.get(name, -inf) < expiry
+
+    def _age(self, project: str, known: Known | None) -> float:
+        """Since the upstream last confirmed it, as far as this process remembers or the page says."""
+        fetched = known.about.fetched if known else 0
+        confirmed: float = max(self.cache_retrieve_times.get_timestamp(project), fetched)
+        return max(0.0, time.time() - confirmed)
+
+    def _remember_gone(self, project: str) -> None:
+        if len(self.gone) > REMEMBERED:
+            self.gone.clear()
+        self.gone[project] = time.time()

@@ -1,0 +1,184 @@
+"""What upstreams said about projects, as files: what is read again is whole, or counts as not there.
+
+Not in devpi's database: a page of a popular project has thousands of files, is written again whenever
+one is added, and can be asked for again whenever it is lost. A first install through a new mirror
+spent half of its time in that database.
+
+    <user>%2F<index>/<project>    a line with the length and a checksum, and then facts.as_text
+"""
+
+import contextlib
+import os
+import secrets
+import shutil
+import time
+import zlib
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+from mirror.plugin import read_cache
+from mirror.plugin.read_cache import Recent, Token
+from mirror.plugin.simple import detail
+from mirror.plugin.simple.detail import ProjectFacts
+from mirror.plugin.simple.file_rows import FileFacts
+
+REMEMBERED = 16 * 1024 * 1024  # bytes of pages in memory: what was fetched is shown next
+SEARCHED = 8 * 1024 * 1024  # bytes of pages in memory: a resolver tries one version after another
+FOUND = 10_000  # files in memory: who asks for one has asked for its metadata before
+LONGEST_WRITE = 3600  # seconds
+_SCRATCH = "%"  # what no quoted name begins with that a project or an index may have
+
+Changing = Callable[[Iterable[str]], AbstractContextManager[None]]
+
+
+@dataclass(frozen=True)
+class About:
+    """What is remembered of a page besides its facts."""
+
+    page: str  # the URL that was asked for
+    fetched: int  # seconds since the epoch
+    etag: str | None
+    serial: int  # of the public index; -1 without
+
+
+@dataclass(frozen=True)
+class Known:
+    """A page that was read once."""
+
+    detail: ProjectFacts
+    about: About
+
+
+class KnownPages:
+    """The pages of all mirror indexes of one server folder; several processes may share it."""
+
+    def __init__(self, folder: Path, changing: Changing, remembered: int = REMEMBERED) -> None:
+        """`changing` surrounds each change of a project: what is rendered of it is taken away."""
+        self._folder = folder
+        self._changing = changing
+        self._recent: Recent[Known] = Recent(remembered)
+        self._searched: Recent[bytes] = Recent(SEARCHED)
+        self._found: Recent[FileFacts] = Recent(FOUND)
+        folder.mkdir(mode=0o700, exist_ok=True)  # nginx may enter what it lies in
+        for leftover in folder.glob(f"{_SCRATCH}*"):  # of one that was killed
+            with contextlib.suppress(FileNotFoundError):  # another process has just put it in its place
+                if time.time() - leftover.stat().st_mtime > LONGEST_WRITE:
+                    leftover.unlink()
+
+    def token(self, index: str, project: str) -> Token | None:
+        """Which page is stored now, None without one."""
+        return read_cache.token(self._path(index, project))
+
+    def read(self, index: str, project: str) -> Known | None:
+        """The page of a normalised project on an index "user/name"; None without one that is whole."""
+        path = self._path(index, project)
+        token = read_cache.token(path)
+        if token is None:
+            return None
+        if known := self._recent.get(str(path), token):
+            return known
+        token, content = _content(path)
+        known = unpacked(project, content)
+        if token and known:
+            self._recent.put(str(path), token, len(content), known)
+        return known
+
+    def find(self, project: str, file_path: str) -> FileFacts | None:
+        """What the page of a project says of the file at `file_path`, "user/name/+f/abc/…/demo-1.0.zip".
+
+        Reads nothing else: of a page of thousands of files, a client wants one.
+        """
+        user, name = file_path.split("/")[:2]
+        path = self._path(f"{user}/{name}", project)
+        token = read_cache.token(path)
+        found = self._found.get(file_path, token) if token else None
+        if token is None or found:
+            return found
+        text = self._searched.get(str(path), token)
+        if text is None:
+            token, content = _content(path)
+            text = _text(content)
+            if token:
+                self._searched.put(str(path), token, len(text), text)
+        file = detail.file_at(text, file_path)
+        if token and file:
+            self._found.put(file_path, token, 1, file)
+        return file
+
+    def write(self, index: str, known: Known, content: bytes) -> None:
+        """Store a page, which `packed` made `content` of, in place of the one before. Raises OSError."""
+        path = self._path(index, known.detail.name)
+        path.parent.mkdir(exist_ok=True)
+        scratch = self._folder / f"{_SCRATCH}{secrets.token_hex(8)}"
+        try:
+            scratch.write_bytes(content)
+            token = read_cache.token_of(scratch.stat())  # which it keeps
+            with self._changing([known.detail.name]):
+                scratch.replace(path)
+        finally:
+            scratch.unlink(missing_ok=True)
+        self._recent.put(str(path), token, len(content), known)
+
+    def changed(self, project: str) -> None:
+        """What is rendered of a project is not true any more, though its pages are."""
+        with self._changing([project]):
+            pass
+
+    def remove(self, index: str, project: str) -> None:
+        """Forget a page."""
+        with self._changing([project]):
+            self._path(index, project).unlink(missing_ok=True)
+
+    def remove_index(self, index: str) -> None:
+        """Forget all pages of an index."""
+        shutil.rmtree(self._folder / quote(index, ""), ignore_errors=True)
+
+    def projects(self, index: str) -> list[str]:
+        """The projects of an index that have a page."""
+        with contextlib.suppress(FileNotFoundError):
+            return sorted(unquote(path.name) for path in (self._folder / quote(index, "")).iterdir())
+        return []
+
+    def _path(self, index: str, project: str) -> Path:
+        return self._folder / quote(index, "") / quote(project, "")
+
+
+def packed(known: Known) -> bytes:
+    """A page as it is stored."""
+    text = detail.as_text(known.detail, vars(known.about)).encode("ascii")
+    return b"%d %d\n%b" % (len(text), zlib.crc32(text), text)
+
+
+def unpacked(project: str, content: bytes) -> Known | None:
+    """The page of which `content` was made; None when that is not all there."""
+    return _known(project, _text(content))
+
+
+def just_packed(project: str, content: bytes) -> Known:
+    """The same of what never was on a disk, a checksum faster."""
+    known = _known(project, memoryview(content)[content.index(b"\n") + 1 :])
+    if known is None:
+        raise ValueError(project)
+    return known
+
+
+def _known(project: str, text: bytes | memoryview) -> Known | None:
+    found = detail.of_text(project, str(text, "ascii"))
+    return Known(found[0], About(**found[1])) if found else None
+
+
+def _content(path: Path) -> tuple[Token | None, bytes]:
+    try:
+        with path.open("rb") as file:
+            return read_cache.token_of(os.fstat(file.fileno())), file.read()
+    except FileNotFoundError:
+        return None, b""
+
+
+def _text(content: bytes) -> bytes:
+    """Without the first line; nothing when it is not whole: a power cut may have left any part of it."""
+    head, _, text = content.partition(b"\n")
+    return text if head == b"%d %d" % (len(text), zlib.crc32(text)) else b""

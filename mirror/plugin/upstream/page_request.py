@@ -1,0 +1,81 @@
+"""Where a project's page should be in, the page that is there out; anything else is Trouble."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import httpx
+
+from mirror.plugin.simple.parse import ACCEPT, Body, NotThePage
+from mirror.plugin.upstream.client import Fetcher, Trouble
+from mirror.plugin.upstream.page_cache import About
+from mirror.plugin.upstream.parser_process import Answer, PageReader, Reading
+
+LONGEST = 120  # seconds until a page must have arrived
+LARGEST = 100_000_000  # bytes of a page; packed, a few kB may mean gigabytes
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A page, and what is known of it."""
+
+    index: str  # "user/name"
+    project: str  # normalised
+    url: str
+    headers: Mapping[str, str]  # of the request
+    etag: str | None  # of the page that is here
+    of_primary: bool  # of a replica
+
+
+def fetch(fetcher: Fetcher, reader: PageReader, wanted: Wanted) -> Reading | None:
+    """What the page says, None when it still is the one that is here.
+
+    Raises Trouble: 404 when the upstream has no such project, 503 for everything else: a client can
+    only ask again later.
+    """
+    try:
+        return _fetch(fetcher, reader, wanted)
+    except Trouble as trouble:
+        # A kept connection may have been closed by the other side at this very moment.
+        if isinstance(trouble.__cause__, (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)):
+            return _fetch(fetcher, reader, wanted)
+        if trouble.status == 404:
+            raise
+        raise Trouble(503, trouble.text, trouble.headers["Retry-After"]) from trouble.__cause__
+
+
+def _fetch(fetcher: Fetcher, reader: PageReader, wanted: Wanted) -> Reading | None:
+    headers = {"Accept": ACCEPT, "Accept-Encoding": "gzip", **wanted.headers}
+    if wanted.etag:
+        headers["If-None-Match"] = wanted.etag
+    with fetcher.stream(wanted.url, None, headers=headers) as answer:
+        if answer.status_code == 304:
+            return None
+        content = _whole_body(answer)
+    serial = answer.headers.get("X-PyPI-Last-Serial", "")
+    about = About(
+        wanted.url,
+        int(time.time()),
+        answer.headers.get("ETag"),
+        int(serial) if serial.isdecimal() else -1,
+    )
+    body = Body(answer.headers.get("Content-Type", ""), str(answer.url), content)
+    try:
+        return reader.read(Answer(wanted.index, wanted.project, body, about, wanted.of_primary))
+    except NotThePage as reason:
+        raise Trouble(503, f"the upstream's answer for {wanted.project} is {reason}") from reason
+
+
+def _whole_body(answer: httpx.Response) -> bytes:
+    """All of it, or Trouble: a body without an end, or drop by drop, must not take memory or a thread."""
+    deadline = time.monotonic() + LONGEST
+    chunks = []
+    size = 0
+    for chunk in answer.iter_bytes():
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > LARGEST:
+            raise Trouble(503, f"the upstream gives more than {LARGEST} bytes for {answer.url.path}")
+        if time.monotonic() > deadline:
+            raise Trouble(503, f"the upstream takes more than {LONGEST} s for {answer.url.path}")
+    return b"".join(chunks)

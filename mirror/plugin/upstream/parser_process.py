@@ -1,0 +1,129 @@
+"""An upstream's answer in, what it says out: read in a process of its own, one page at a time.
+
+A page of thousands of files takes tens of milliseconds of pure Python, in which no thread of the server
+would answer anybody. What it takes to read one that was made to take long is not the server's either.
+"""
+
+import contextlib
+import socket
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
+
+from mirror.plugin.simple import file_paths, parse
+from mirror.plugin.simple.detail import ProjectFacts
+from mirror.plugin.simple.file_rows import FileFacts
+from mirror.plugin.simple.parse import Body, NotThePage
+from mirror.plugin.upstream import page_cache
+from mirror.plugin.upstream.page_cache import About, Known
+
+LONGEST = 60  # seconds for one page; ten thousand files take 0.1
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What an upstream, or the primary of a replica, answered for a project (normalised) of an index."""
+
+    index: str  # "user/name"
+    project: str
+    body: Body
+    about: About
+    of_primary: bool = False
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What an answer says: the page as page_cache.packed makes it, and entries that devpi needs."""
+
+    content: bytes
+    entries: Sequence[FileFacts]  # places.to_write, if no page was there before
+
+
+class PageReader:
+    """The process: started with the server, and again when it was lost. Thread-safe."""
+
+    def __init__(self, longest: int = LONGEST) -> None:
+        self._longest = longest
+        self._lock = threading.Lock()
+        self._process = _Process(longest)
+
+    def read(self, answer: Answer) -> Reading:
+        """Raises NotThePage, also for a page that cannot be read in time or at all."""
+        with self._lock:
+            try:
+                if self._process.has_ended():
+                    self._process.end()
+                    self._process = _Process(self._longest)
+                said = self._process.ask(answer)
+            except (EOFError, OSError) as error:
+                self._process.end()
+                raise NotThePage(f"one that cannot be read ({type(error).__name__}: {error})") from error
+        if isinstance(said, NotThePage):
+            raise said
+        return said
+
+    def end(self) -> None:
+        """End the process."""
+        self._process.end()
+
+
+class _Process:
+    """Ends by itself when this process does, however that ends: nobody is at the other end then."""
+
+    def __init__(self, longest: int) -> None:
+        self._longest = longest
+        ours, its = socket.socketpair()
+        for option in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):  # a page may be more than the kernel holds
+            ours.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", longest, 0))  # struct timeval
+        self._channel = Connection(ours.detach())
+        with its:
+            command = [sys.executable, "-Ic", f"from {__name__} import main; main()"]
+            # Not in the server's folder: that may be on a disk which is unmounted when the server has ended.
+            self._child = subprocess.Popen(
+                command, stdin=its.fileno(), stdout=subprocess.DEVNULL, cwd="/", start_new_session=True
+            )
+
+    def ask(self, answer: Answer) -> Reading | NotThePage:
+        try:
+            self._channel.send(replace(answer, body=replace(answer.body, content=b"")))
+            self._channel.send_bytes(answer.body.content)
+            said: Reading | NotThePage = self._channel.recv()
+            return replace(said, content=self._channel.recv_bytes()) if isinstance(said, Reading) else said
+        except BlockingIOError:
+            raise TimeoutError(f"it takes more than {self._longest} s") from None
+
+    def has_ended(self) -> bool:
+        return self._child.poll() is not None
+
+    def end(self) -> None:
+        self._child.kill()
+        self._child.wait()
+        self._channel.close()
+
+
+def read(answer: Answer) -> Reading:
+    """What PageReader.read does, in this process."""
+    said = parse.read(answer.project, answer.body)
+    placed = file_paths.placed_by_primary if answer.of_primary else file_paths.placed
+    known = Known(placed(answer.index, said), answer.about)
+    to_write = () if answer.of_primary else file_paths.to_write(known.detail, ProjectFacts(answer.project))
+    return Reading(page_cache.packed(known), to_write)
+
+
+def main() -> None:
+    """Answer what the parent process asks, until it is gone."""
+    with Connection(0) as channel, contextlib.suppress(EOFError, ConnectionError):
+        while True:
+            answer: Answer = channel.recv()
+            content = channel.recv_bytes()  # apart: pickled, it would be copied several times
+            try:
+                said = read(replace(answer, body=replace(answer.body, content=content)))
+            except NotThePage as reason:
+                channel.send(reason)
+            else:
+                channel.send(replace(said, content=b""))
+                channel.send_bytes(said.content)

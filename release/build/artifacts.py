@@ -1,0 +1,169 @@
+"""A project folder in, artifacts out: built by pypa/build, then stamped with Procfile, lock and manifest."""
+
+import dataclasses
+import email
+import hashlib
+import json
+import platform
+import sys
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from packhorse import files
+from packhorse.errors import PackhorseError
+from release import index
+from release.build import lock, repack, source_tree
+from release.host.formats import artifact, lockfile, procfile
+from release.context import World
+
+WHEEL, SDIST = "wheel", "sdist"
+# How each backend is told to put the two files into an sdist.
+_HOW_TO_INCLUDE = {
+    "setuptools": "Add this line to MANIFEST.in: include Procfile pylock.toml",
+    "flit_core": 'Add this to pyproject.toml: [tool.flit.sdist] include = ["Procfile", "pylock.toml"]',
+    "hatchling": "Take Procfile and pylock.toml out of .gitignore, or add them to include in "
+    "[tool.hatch.build.targets.sdist] of pyproject.toml.",
+}
+
+
+@dataclass(frozen=True)
+class Built:
+    """A finished artifact."""
+
+    kind: str
+    path: Path
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """What `release build` made; `lock_is_new`: there was none in the project before."""
+
+    manifest: artifact.Manifest
+    artifacts: list[Built]
+    lock: Path
+    lock_is_new: bool
+
+    def as_json(self) -> dict[str, Any]:
+        """The result for scripts."""
+        return {
+            **{key: getattr(self.manifest, key) for key in ("name", "version", "commit", "dirty")},
+            "artifacts": [{**dataclasses.asdict(item), "path": str(item.path)} for item in self.artifacts],
+        }
+
+
+def build(folder: Path, outdir: Path, kinds: Iterable[str], world: World) -> Result:
+    """Build `kinds` (WHEEL, SDIST) of the project in `folder`; they appear whole in `outdir`, or not at all.
+
+    The same commit gives the same bytes. Raises PackhorseError for whatever would fail later, at
+    upload or on a host: no valid Procfile, no fitting lock, a version that the index has already.
+    """
+    source_tree.pyproject(folder)
+    commands = _procfile(folder)
+    index.require(world.index_url, world.get)
+    lock_is_new = not (folder / lockfile.NAME).exists()
+    locked = lock.committed(folder, world)
+    source = source_tree.source(folder, world.run)
+    with tempfile.TemporaryDirectory(prefix="packhorse-build-") as scratch:
+        made = _run_backend(folder, Path(scratch), set(kinds), source.epoch, world)
+        manifest = _manifest(made, source, locked)
+        stamped = {procfile.NAME: commands, lockfile.NAME: locked, artifact.MANIFEST: manifest.encode()}
+        built = [_stamp(path, Path(scratch, "stamped"), stamped, source.epoch, folder) for path in made]
+        digests = {item.path.name: item.sha256 for item in built}
+        index.missing(world.index_url, manifest.name, digests, world.get)
+        published = [_publish(item, outdir) for item in built]
+    return Result(manifest, published, folder / lockfile.NAME, lock_is_new)
+
+
+def _procfile(folder: Path) -> bytes:
+    path = folder / procfile.NAME
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise PackhorseError(
+            f"{folder}: there is no Procfile.",
+            'Write one, with a line such as: web: gunicorn "myapp:create_app()"',
+        ) from None
+    procfile.parse(data, str(path))
+    return data
+
+
+def _run_backend(folder: Path, scratch: Path, kinds: set[str], epoch: int, world: World) -> list[Path]:
+    """What pypa/build makes of the project, as far as it is wanted. The wheel comes from the sdist, never
+    from the folder: setuptools would put leftovers in build/lib into it.
+    """
+    report = scratch / "report.json"
+    only_sdist = ["--sdist"] if kinds == {SDIST} else []
+    options = ["--outdir", str(scratch), "--report", str(report), "--installer", "uv", *only_sdist]
+    # Sets of strings are ordered by hash: a backend that writes one down would give other bytes each time.
+    environment = {**world.environment, "SOURCE_DATE_EPOCH": str(epoch), "PYTHONHASHSEED": "0"}
+    done = world.run([sys.executable, "-Im", "build", *options, str(folder)], env=environment)
+    if done.status != 0:
+        raise source_tree.broken_backend(folder, done)
+    made = json.loads(report.read_bytes())["artifacts"]
+    return [scratch / item["name"] for item in made if item["kind"] in kinds]
+
+
+def _manifest(made: list[Path], source: source_tree.Source, locked: bytes) -> artifact.Manifest:
+    metadata = email.message_from_bytes(_metadata(made[0]))
+    tools = {tool: version(tool) for tool in ("packhorse", "build", "uv")}
+    return artifact.Manifest(
+        name=metadata["Name"],
+        version=metadata["Version"],
+        commit=source.commit,
+        dirty=source.dirty,
+        builder={**tools, "python": platform.python_version()},
+        lock_sha256=hashlib.sha256(locked).hexdigest(),
+        requires_python=metadata["Requires-Python"],
+    )
+
+
+def _metadata(path: Path) -> bytes:
+    if path.suffix == ".whl":
+        with zipfile.ZipFile(path) as wheel:
+            return wheel.read(f"{repack.dist_info(wheel)}/METADATA")
+    with tarfile.open(path) as sdist:
+        file = sdist.extractfile(f"{repack.sdist_root(sdist)}/PKG-INFO")
+        return file.read() if file else b""
+
+
+def _stamp(path: Path, folder: Path, stamped: dict[str, bytes], epoch: int, sources: Path) -> Built:
+    folder.mkdir(exist_ok=True)
+    target = folder / path.name
+    kind = WHEEL if path.suffix == ".whl" else SDIST
+    if kind == WHEEL:
+        repack.wheel(path, target, stamped, epoch)
+    else:
+        _require_in_sdist(path, sources)
+        repack.sdist(path, target, {artifact.MANIFEST: stamped[artifact.MANIFEST]}, epoch)
+    artifact.read(target)  # what a host will read
+    with target.open("rb") as file:
+        return Built(kind, target, target.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest())
+
+
+def _require_in_sdist(path: Path, sources: Path) -> None:
+    with tarfile.open(path) as sdist:
+        names, root = set(sdist.getnames()), repack.sdist_root(sdist)
+    missing = [name for name in (procfile.NAME, lockfile.NAME) if f"{root}/{name}" not in names]
+    if missing:
+        backend = str(source_tree.pyproject(sources).get("build-system", {}).get("build-backend", "setuptools"))
+        raise PackhorseError(
+            f"The sdist {path.name} has no {' and no '.join(missing)} at its root.",
+            _HOW_TO_INCLUDE.get(
+                backend.partition(".")[0], "Tell the build backend to include them in sdists."
+            ),
+        )
+
+
+def _publish(item: Built, outdir: Path) -> Built:
+    outdir.mkdir(parents=True, exist_ok=True)
+    target = outdir / item.path.name
+    files.write_whole(target, item.path.read_bytes())
+    return Built(item.kind, target, item.size, item.sha256)

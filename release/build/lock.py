@@ -1,0 +1,162 @@
+"""A project's dependencies in, a pylock.toml out that ties nobody to the address of an index."""
+
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote
+
+from packaging.pylock import Pylock
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.version import Version
+
+from packhorse import files
+from packhorse.errors import PackhorseError
+from release import index
+from release.build import source_tree
+from release.host.formats import lockfile
+from release.context import World
+
+HEADER = "# Made by `release lock` from pyproject.toml: commit it. Newer versions: release lock --upgrade\n"
+# Packhorse's agent, which makes the virtualenvs on the hosts, needs 3.11.
+_OLDEST_MINOR = 11
+
+
+def committed(folder: Path, world: World) -> bytes:
+    """The lock in the project, which must still fit its dependencies; made and written when there is none."""
+    path = folder / lockfile.NAME
+    kept = path.read_bytes() if path.exists() else None
+    wanted = source_tree.wanted(folder, world)
+    fitting = resolve(wanted, kept, world)
+    if kept is None:
+        files.write_whole(path, fitting)
+        return fitting
+    old, new = lockfile.parse(kept, str(path)), lockfile.parse(fitting, "the new lock")
+    if pins(old) != pins(new):
+        raise PackhorseError(
+            f"{path} does not fit the dependencies any more: {_difference(old, new)}.",
+            "Renew it and commit it: release lock",
+        )
+    if b"://" in kept:
+        raise PackhorseError(f"{path} has addresses in it.", "Let Packhorse make it: release lock")
+    return kept
+
+
+def renew(folder: Path, world: World, *, upgrade: bool) -> list[str]:
+    """Write the lock that fits the project in `folder` now; one line per package that has changed."""
+    path = folder / lockfile.NAME
+    index.require(world.index_url, world.get)
+    kept = None if upgrade or not path.exists() else path.read_bytes()
+    text = resolve(source_tree.wanted(folder, world), kept, world)
+    old = lockfile.parse(path.read_bytes(), str(path)) if path.exists() else None
+    if not path.exists() or path.read_bytes() != text:
+        files.write_whole(path, text)
+    return list(changes(old, lockfile.parse(text, str(path))))
+
+
+def requirement_lines(folder: Path) -> list[str]:
+    """The committed lock of the project in `folder` as lines for `pip install --requirement`."""
+    path = folder / lockfile.NAME
+    if not path.exists():
+        raise PackhorseError(f"{folder}: there is no {lockfile.NAME}.", "Make one: release lock")
+    return lockfile.requirements(lockfile.parse(path.read_bytes(), str(path)), str(path))
+
+
+def resolve(wanted: source_tree.Wanted, kept: bytes | None, world: World) -> bytes:
+    """A lock for `wanted`: every version and hash for every Python and platform, as the index has them.
+
+    Versions of the lock `kept` stay as far as they fit. Raises PackhorseError with uv's words when
+    nothing fits.
+    """
+    oldest = oldest_python(wanted.requires_python)
+    with tempfile.TemporaryDirectory(prefix="packhorse-lock-") as scratch:
+        requirements, output = Path(scratch, "requirements.in"), Path(scratch, lockfile.NAME)
+        requirements.write_text("".join(f"{line}\n" for line in wanted.dependencies), encoding="utf-8")
+        if kept is not None:
+            output.write_bytes(kept)
+        command = _compile(requirements, output, oldest)
+        done = world.run(command, cwd=Path(scratch), env=world.environment)
+        if done.status != 0:
+            raise PackhorseError(
+                f"The dependencies cannot be locked against {world.index_url}.",
+                "Correct dependencies in pyproject.toml, or bring what is missing to the index.",
+                detail=done.output,
+            )
+        return without_addresses(output.read_text(encoding="utf-8"), wanted.requires_python)
+
+
+def _compile(requirements: Path, output: Path, oldest: Version) -> list[str]:
+    return [
+        *(sys.executable, "-Im", "uv", "pip", "compile", str(requirements)),
+        *("--format", "pylock.toml", "--output-file", str(output), "--no-header", "--quiet"),
+        *("--universal", "--python-version", str(oldest), "--python", sys.executable),
+    ]
+
+
+def oldest_python(requires_python: str | None) -> Version:
+    """The oldest Python that the project allows and that Packhorse runs on."""
+    try:
+        allowed = SpecifierSet(requires_python or "")
+    except InvalidSpecifier as error:
+        raise PackhorseError(
+            f'requires-python = "{requires_python}" is not valid (PEP 440).', "Correct it in pyproject.toml."
+        ) from error
+    for minor in range(_OLDEST_MINOR, 50):
+        for patch in ("", *(f".{number}" for number in range(1, 30))):
+            candidate = Version(f"3.{minor}{patch}")
+            if candidate in allowed:
+                return candidate
+    raise PackhorseError(
+        f'requires-python = "{requires_python}" allows no Python that Packhorse runs on.',
+        f"Allow 3.{_OLDEST_MINOR} or later in pyproject.toml.",
+    )
+
+
+def without_addresses(text: str, requires_python: str | None) -> bytes:
+    """uv's lock with file names in place of URLs, and with the project's own upper bound for Python.
+
+    A host takes the files from its index by name, version and hash. PEP 751 wants a path or a URL
+    for each, so each gets the path `wheels/<filename>`.
+    """
+    text = re.sub(r'\burl = "[^"]*/([^"/]+)"', lambda match: f'path = "wheels/{unquote(match[1])}"', text)
+    text = re.sub(r'(?m)^index = "[^"]*"\n', "", text)
+    pythons = f'requires-python = "{_pythons(requires_python)}"'
+    text = re.sub(r'(?m)^requires-python = ".*"$', pythons, text, count=1)
+    lock = lockfile.parse(text.encode(), "the new lock")
+    lockfile.requirements(lock, "the new lock")
+    return (HEADER + text).encode()
+
+
+def _pythons(requires_python: str | None) -> str:
+    oldest = oldest_python(requires_python)
+    rest = [str(part) for part in SpecifierSet(requires_python or "") if part.operator not in {">=", ">"}]
+    return ",".join([f">={oldest}", *sorted(rest)])
+
+
+def pins(lock: Pylock) -> set[str]:
+    """What a lock decides: `name==version ; marker` of every package, and the Pythons it is for."""
+    packages = (f"{package.name}=={package.version} ; {package.marker}" for package in lock.packages)
+    return {f"python {lock.requires_python}", *packages}
+
+
+def changes(old: Pylock | None, new: Pylock) -> Iterator[str]:
+    """One line per package that `new` adds, moves or drops."""
+    before, after = _versions(old), _versions(new)
+    for name in sorted({*before, *after}):
+        if before.get(name) != after.get(name):
+            yield f"{name} {before.get(name, '(new)')} -> {after.get(name, '(gone)')}"
+
+
+def _versions(lock: Pylock | None) -> dict[str, str]:
+    versions: dict[str, str] = {}
+    for package in lock.packages if lock else []:
+        known = versions.get(package.name)
+        versions[package.name] = f"{known}, {package.version}" if known else str(package.version)
+    return versions
+
+
+def _difference(old: Pylock, new: Pylock) -> str:
+    """In words, what `new` decides differently: packages, else markers or Pythons."""
+    moved = list(changes(old, new))
+    return ", ".join(moved) or f"it is for other Pythons or platforms (now {new.requires_python})"

@@ -1,0 +1,102 @@
+"""A project folder in, what a build has to know about it out."""
+
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from packhorse import toml
+from packhorse.errors import PackhorseError
+from packhorse.process import Finished, Runner
+from release.host.formats import lockfile
+from release.context import World
+
+# What builds leave in a folder that does not ignore it. The lock is not among the sources of a build:
+# its own hash is in the manifest.
+_NOT_SOURCES = (
+    f":(exclude){lockfile.NAME}",
+    ":(exclude)dist",
+    ":(exclude)build",
+    ":(exclude,glob)**/*.egg-info/**",
+    ":(exclude,glob)**/__pycache__/**",
+)
+LONG_AGO = 315532800  # 1980-01-01, the first day of the zip format: the time of files without a commit
+
+
+@dataclass(frozen=True)
+class Source:
+    """Which sources a build has: None outside a git repository. `epoch`: seconds, the time of every file."""
+
+    commit: str | None
+    dirty: bool | None
+    epoch: int
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a lock is made from: requirement lines, and the Pythons that the project allows."""
+
+    dependencies: tuple[str, ...]
+    requires_python: str | None
+
+
+def pyproject(folder: Path) -> dict[str, Any]:
+    """The content of the project's pyproject.toml. Raises PackhorseError when there is none."""
+    path = folder / "pyproject.toml"
+    if not path.is_file():
+        raise PackhorseError(
+            f"{folder}: there is no pyproject.toml.",
+            "Run this in a project's folder, or name it: release -C DIR",
+        )
+    return toml.read(path)
+
+
+def wanted(folder: Path, world: World) -> Wanted:
+    """The dependencies as pyproject.toml has them, else as the project's build backend computes them."""
+    table = pyproject(folder).get("project", {})
+    if table and not {"dependencies", "requires-python"} & set(table.get("dynamic", [])):
+        return Wanted(tuple(table.get("dependencies", [])), table.get("requires-python"))
+    command = [sys.executable, "-Im", "build", "--metadata", "--quiet", "--installer", "uv", str(folder)]
+    done = world.run(command, env=world.environment)
+    if done.status != 0:
+        raise broken_backend(folder, done)
+    metadata = json.loads(done.stdout)
+    return Wanted(tuple(metadata.get("requires_dist", [])), metadata.get("requires_python"))
+
+
+def broken_backend(folder: Path, done: Finished) -> PackhorseError:
+    """The build backend failed: `done` has its words."""
+    return PackhorseError(
+        f"The build backend of {folder} failed.",
+        "The output above names the cause; check [build-system] in pyproject.toml.",
+        detail=done.output,
+    )
+
+
+def source(folder: Path, run: Runner) -> Source:
+    """The commit that last changed `folder`, and whether anything was changed since.
+
+    The last change of the folder, not of the repository around it: a commit elsewhere does not make
+    another artifact. $SOURCE_DATE_EPOCH, if set, is the time of every file.
+    """
+    head = _git(folder, run, "log", "-1", "--format=%H %ct", "--", ".")
+    commit, _, seconds = head.partition(" ")
+    epoch = int(os.environ.get("SOURCE_DATE_EPOCH") or seconds or LONG_AGO)
+    if not commit:
+        return Source(None, None, epoch)
+    return Source(commit, bool(_git(folder, run, "status", "--porcelain", "--", ".", *_NOT_SOURCES)), epoch)
+
+
+def _git(folder: Path, run: Runner, *arguments: str) -> str:
+    """What git says, "" when there is no git, no repository or no commit."""
+    try:
+        done = run(["git", "-C", str(folder), *arguments], env={**os.environ, "LC_ALL": "C"})
+    except FileNotFoundError:
+        return ""
+    if done.status == 0:
+        return done.stdout.strip()
+    if "not a git repository" in done.stderr or "does not have any commits" in done.stderr:
+        return ""
+    raise PackhorseError(f"git does not answer in {folder}.", "See what it says above.", detail=done.output)

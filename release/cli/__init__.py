@@ -1,0 +1,1 @@
+"""The `release` command: options in, one call each, results out."""

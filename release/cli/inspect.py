@@ -1,0 +1,109 @@
+"""The commands that look at what runs on a target, stop it and start it."""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from release.cli import options, selection
+
+if TYPE_CHECKING:
+    from release.deploy.connection import Event
+
+
+@click.command()
+@selection.argument
+@options.as_json
+@click.pass_obj
+def status(project: Path, target: str, *, as_json: bool) -> None:
+    """Show what runs on TARGET; what a killed command left half done is repaired first."""
+    selection.report(selection.choose(project, target), "status", _status, as_json=as_json)
+
+
+def _status(host: str, result: Mapping[str, Any]) -> None:
+    if result["state"] == "none":
+        click.echo(f"{result['app']} has never been deployed to {host}.")
+    else:
+        click.echo(
+            f"{result['app']} on {host}: {result['state']}, {result['project']} {result['version']} "
+            f"(release {result['release']}), {result['url']}"
+        )
+    if result["note"]:
+        click.echo(result["note"])
+    if result["processes"]:
+        head = ["process", "release", "version", "pids", "health", "uptime", "address"]
+        rows = [
+            {**row, "pids": " ".join(map(str, row["pids"])) or "-", "uptime": f"{row['uptime']} s"}
+            for row in result["processes"]
+        ]
+        selection.table(head, [[row[key] for key in head] for row in rows])
+
+
+@click.command()
+@selection.argument
+@options.as_json
+@click.pass_obj
+def releases(project: Path, target: str, *, as_json: bool) -> None:
+    """List the releases on TARGET: what changed, by whom and when, and what became of each."""
+    selection.report(selection.choose(project, target), "releases", _releases, as_json=as_json)
+
+
+def _releases(host: str, result: Mapping[str, Any]) -> None:
+    click.echo(f"{result['app']} on {host}:")
+    head = ["release", "version", "state", "changed", "by", "at", "reason"]
+    selection.table(head, [[row[key] for key in head] for row in result["releases"]])
+
+
+@click.command()
+@selection.argument
+@click.option("-n", "--lines", default=100, show_default=True, help="How many lines of each process.")
+@click.option("-f", "--follow", is_flag=True, help="Go on with what is written from now on.")
+@click.option("--release", type=int, metavar="N", help="Of release N.  [default: the current one]")
+@click.option("--json", "as_json", is_flag=True, help="Print each line as a JSON object.")
+@click.pass_obj
+def logs(project: Path, target: str, lines: int, release: int | None, *, follow: bool, as_json: bool) -> None:
+    """Print what the processes on TARGET wrote; with several hosts, each line starts with its host."""
+    chosen = selection.choose(project, target)
+    several = len(chosen.target.hosts or []) > 1
+
+    def show(host: str, event: "Event") -> None:
+        if event["event"] == "line":
+            line = f"{host}  {event['text']}" if several else event["text"]
+            if as_json:
+                line = json.dumps({"host": host, "process": event["process"], "text": event["text"]})
+            sys.stdout.write(f"{line}\n")
+            sys.stdout.flush()
+
+    chosen.finish(selection.ask(chosen, "logs", show, lines=lines, follow=follow, release=release))
+
+
+@click.command()
+@selection.argument
+@options.as_json
+@click.pass_obj
+def stop(project: Path, target: str, *, as_json: bool) -> None:
+    """Stop the application on TARGET, after the requests that it works on."""
+    selection.report(selection.choose(project, target), "stop", _stopped, as_json=as_json)
+
+
+def _stopped(host: str, result: Mapping[str, Any]) -> None:
+    click.echo(f"{result['app']} is stopped on {host}.")
+
+
+@click.command()
+@selection.argument
+@options.as_json
+@click.pass_obj
+def start(project: Path, target: str, *, as_json: bool) -> None:
+    """Start the application on TARGET again, as it was stopped."""
+    selection.report(selection.choose(project, target), "start", _started, as_json=as_json)
+
+
+def _started(host: str, result: Mapping[str, Any]) -> None:
+    click.echo(f"{result['project']} {result['version']} runs on {host}: {result['url']}")
+
+
+COMMANDS = (status, releases, logs, stop, start)

@@ -1,0 +1,169 @@
+"""Command lines in, one call each, results out: the `release` command."""
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from packhorse import console, files
+from release.cli import deploy, inspect, options, provision
+
+if TYPE_CHECKING:
+    from release.context import World
+
+
+@click.group(context_settings={"auto_envvar_prefix": "RELEASE", "help_option_names": ["-h", "--help"]})
+@click.option(
+    "-C",
+    "--project",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=".",
+    show_default=True,
+    show_envvar=True,
+    help="Folder of the project, with its pyproject.toml and release.toml.",
+)
+@click.version_option(package_name="packhorse", message="packhorse %(version)s")
+@click.pass_context
+def cli(context: click.Context, project: Path) -> None:
+    """Build a Python project, upload it to the company index, and run it on your servers.
+
+    \b
+    In a folder with a pyproject.toml and a Procfile (web: gunicorn "app:create_app()"):
+      release build           wheel and sdist, with the lock of all dependencies inside
+      release upload          to the company index
+      release deploy local    install, start, probe, switch; says the URL
+      release logs local -f   what it writes
+
+    Servers are targets of release.toml: release deploy production. They are reached by ssh, with your
+    ~/.ssh/config or the file $RELEASE_SSH_CONFIG, your agent and your known_hosts.
+
+    Everything has a default; release.toml (see release.example.toml) changes it.
+
+    \b
+    Completion of commands, options and targets, for bash (zsh and fish likewise):
+      eval "$(_RELEASE_COMPLETE=bash_source release)"
+    """
+    context.obj = project.absolute()
+
+
+for command in (*deploy.COMMANDS, *inspect.COMMANDS, *provision.COMMANDS):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Run the `release` command."""
+    console.run(cli)
+
+
+@cli.command()
+@click.option("--sdist", is_flag=True, help="Build the sdist.  [default: sdist and wheel]")
+@click.option("--wheel", is_flag=True, help="Build the wheel.  [default: sdist and wheel]")
+@options.outdir
+@options.index
+@options.as_json
+@click.pass_obj
+def build(
+    project: Path, *, sdist: bool, wheel: bool, outdir: Path | None, index: str | None, as_json: bool
+) -> None:
+    """Build the project, lock its dependencies, stamp both into the artifacts.
+
+    Build requirements and dependencies come from the company index. The same commit gives the same bytes.
+    """
+    from release.build import artifacts as builder
+    from release.build import source_tree as projects
+
+    projects.pyproject(project)  # without one there is nothing to build, whatever the index
+    wanted = {builder.SDIST: sdist, builder.WHEEL: wheel}
+    kinds = [kind for kind in wanted if wanted[kind]] or list(wanted)
+    world = _world(project, index)
+    with console.working(f"Building {project.name}"):
+        result = builder.build(project, outdir or project / "dist", kinds, world)
+    if result.lock_is_new:
+        click.echo(f"{result.lock} is new: commit it.", err=True)
+    if result.manifest.dirty:
+        click.echo("The project has changes that are not committed; the manifest says so.", err=True)
+    if as_json:
+        console.emit_json(result.as_json())
+    else:
+        for item in result.artifacts:
+            click.echo(f"{_short(item.path)}  {item.size / 1000:.1f} kB  sha256 {item.sha256}")
+
+
+@cli.command()
+@click.option("--upgrade", is_flag=True, help="Take the newest versions that the dependencies allow.")
+@click.option(
+    "--requirements", is_flag=True, help="Change nothing: print the lock as requirement lines for pip and uv."
+)
+@options.index
+@click.pass_obj
+def lock(project: Path, *, upgrade: bool, requirements: bool, index: str | None) -> None:
+    """Make or renew pylock.toml: every dependency with version and hashes, for every Python and platform.
+
+    Versions stay as they are as long as they fit; --upgrade moves them.
+    """
+    from release.build import lock as locks
+    from release.build import source_tree as projects
+
+    if requirements:
+        click.echo("\n".join(locks.requirement_lines(project)))
+        return
+    projects.pyproject(project)
+    world = _world(project, index)
+    with console.working(f"Locking {project.name}"):
+        changed = locks.renew(project, world, upgrade=upgrade)
+    click.echo("\n".join(changed) or "pylock.toml fits: nothing has changed.")
+
+
+@cli.command()
+@click.argument("artifacts", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--username", metavar="NAME", help="Who uploads.  [env var: TWINE_USERNAME; default: index owner]"
+)
+@options.outdir
+@options.index
+@options.as_json
+@click.pass_obj
+def upload(
+    project: Path,
+    *,
+    artifacts: tuple[Path, ...],
+    username: str | None,
+    outdir: Path | None,
+    index: str | None,
+    as_json: bool,
+) -> None:
+    """Bring ARTIFACTS to the company index; by default the version that was built last.
+
+    The password comes from $TWINE_PASSWORD, from the keyring, or from the mirror of this machine.
+    """
+    from release.upload import credentials
+    from release.upload import twine as uploader
+
+    paths = artifacts or uploader.last_built(outdir or project / "dist")
+    world = _world(project, index)
+    with console.working(f"Uploading to {world.index_url}"):
+        done = uploader.upload(paths, lambda: credentials.of_user(world, username), world)
+    if as_json:
+        console.emit_json(
+            {"index": world.index_url, "artifacts": [dataclasses.asdict(item) for item in done]}
+        )
+    else:
+        for item in done:
+            click.echo(
+                f"{item.filename}  {'uploaded' if item.new else 'was there already, with the same bytes'}"
+            )
+
+
+def _world(project: Path, index: str | None) -> "World":
+    from packhorse import process
+    from release.config import release_toml
+    from release.context import World
+
+    home = files.home()
+    return World(release_toml.index_url(release_toml.load(project, index=index), home), home, process.run)
+
+
+def _short(path: Path) -> Path:
+    """`path` as seen from here, when it lies below."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

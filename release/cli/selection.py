@@ -1,0 +1,130 @@
+"""What the commands on a target share: its name completed, agents on its hosts, their answers printed."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from packhorse import console, files
+from packhorse.errors import PackhorseError
+
+if TYPE_CHECKING:
+    from release.config.release_toml import ReleaseConfig
+    from release.config.targets import Target
+    from release.deploy.connection import Place, Process
+    from release.deploy.controller import Outcome
+    from release.deploy.progress import Show
+
+
+def _names(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """The targets of the project, for completion; a file that cannot be read completes nothing more."""
+    from release.config import release_toml
+
+    known = {"local"}
+    with contextlib.suppress(PackhorseError):
+        known |= set(release_toml.load(context.find_root().params["project"]).targets)
+    return sorted(name for name in known if name.startswith(incomplete))
+
+
+argument = click.argument("target", shell_complete=_names)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The target that a command is about; `home` is PACKHORSE_HOME, `began` when the command did."""
+
+    name: str
+    settings: "ReleaseConfig"
+    target: "Target"
+    home: Path
+    began: float
+    early: "Mapping[Place, Process]"  # agents started before anything else, closed by `stack`
+    stack: contextlib.ExitStack
+
+    @contextlib.contextmanager
+    def agents(self) -> Iterator[dict[str, "Process"]]:
+        """Host -> an agent there, which gets ready while we find out what to ask."""
+        from release.deploy import connection, destinations
+
+        wanted = destinations.places(
+            self.name, self.target.hosts, self.target.user, self.settings.app, self.home
+        )
+        with self.stack as stack:
+            yield {
+                name: self.early.get(place) or stack.enter_context(connection.Process(place))
+                for name, place in wanted.items()
+            }
+
+    @property
+    def seconds(self) -> float:
+        """How long it has taken so far."""
+        return time.monotonic() - self.began
+
+    def emit_json(self, outcome: "Outcome") -> None:
+        """Print what every host answered, in one form for all commands."""
+        from release.deploy import outcome as outcomes
+
+        hosts = [outcomes.as_json(host) for host in outcome.hosts]
+        console.emit_json({"target": self.name, "hosts": hosts, "seconds": round(self.seconds, 2)})
+
+    def finish(self, outcome: "Outcome") -> None:
+        """Raise the error that the command ends with, if there is one."""
+        from release.deploy import outcome as outcomes
+
+        if error := outcomes.error(outcome, named=bool(self.target.hosts)):
+            raise error
+
+
+def choose(project: Path, name: str, index: str | None = None) -> Chosen:
+    """The target `name` of the project. Raises PackhorseError when there is none."""
+    from release.deploy import connection, destinations
+
+    began, home = time.monotonic(), files.home()
+    with contextlib.ExitStack() as stack:
+        # To check the settings takes as long as an agent's start, a fifth of a second: both at the same time.
+        expected = destinations.expected(project, name, home)
+        early = {place: stack.enter_context(connection.Process(place)) for place in expected}
+        from release.config import release_toml
+
+        settings = release_toml.load(project, index=index)
+        return Chosen(name, settings, settings.target(name), home, began, early, stack.pop_all())
+
+
+def ask(chosen: Chosen, command: str, show: "Show | None" = None, **more: object) -> "Outcome":
+    """What the hosts answer to a command that needs no more than the application's name."""
+    from release.deploy import controller, progress, requests
+
+    request = requests.request(command, chosen.settings.app, chosen.target, chosen.home, **more)
+    with contextlib.ExitStack() as stack:
+        agents = stack.enter_context(chosen.agents())
+        shown = show or stack.enter_context(progress.shown(list(agents)))
+        return controller.run(agents, dict.fromkeys(agents, request), shown)
+
+
+def report(
+    chosen: Chosen, command: str, each: Callable[[str, Mapping[str, Any]], None], *, as_json: bool
+) -> None:
+    """Ask all hosts, and print what they answer, by `each` (host, answer) or as JSON.
+
+    Raises the error of the first host that has none.
+    """
+    outcome = ask(chosen, command)
+    if as_json:
+        chosen.emit_json(outcome)
+    else:
+        for host in outcome.hosts:
+            if host.last and host.last["event"] == "result":
+                each(host.name, host.last)
+    chosen.finish(outcome)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print columns."""
+    texts = [list(map(str, row)) for row in [head, *rows]]
+    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+    for row in texts:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

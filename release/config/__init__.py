@@ -1,0 +1,1 @@
+"""release.toml as frozen objects."""

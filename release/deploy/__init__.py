@@ -1,0 +1,1 @@
+"""Change what runs on the hosts of a target: requests, the controller, ssh."""

@@ -1,0 +1,60 @@
+"""The agent as one archive, named by its hash, and the command that starts it on any host."""
+
+import functools
+import hashlib
+import io
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import resources
+from importlib.resources.abc import Traversable
+
+# What of the shared package the agent imports: a host's toolbox has neither click nor pydantic.
+SHARED = ("__init__.py", "errors.py", "files.py", "process.py")
+MAIN = '''"""The agent."""
+import runpy
+runpy.run_module("release.host", run_name="__main__", alter_sys=True)
+'''
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A zip file that Python can run: `data`, and the `sha256` of it."""
+
+    data: bytes
+    sha256: str
+
+
+@functools.cache
+def archive() -> Archive:
+    """The agent of this Packhorse. The same sources give the same bytes on every machine."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as file:  # zlib's bytes depend on its version
+        for name, content in sorted(_files()):
+            file.writestr(zipfile.ZipInfo(name), content)  # without a date: 1980
+    data = buffer.getvalue()
+    return Archive(data, hashlib.sha256(data).hexdigest())
+
+
+def _files() -> Iterator[tuple[str, bytes]]:
+    yield "__main__.py", MAIN.encode()
+    yield "release/__init__.py", (resources.files("release") / "__init__.py").read_bytes()
+    for name in SHARED:
+        yield f"packhorse/{name}", (resources.files("packhorse") / name).read_bytes()
+    yield from _package("release/host", resources.files("release.host"))
+
+
+def _package(name: str, folder: Traversable) -> Iterator[tuple[str, bytes]]:
+    """The modules of package `folder` and of those below it, as files of folder `name`."""
+    for path in folder.iterdir():
+        if path.is_dir():
+            yield from _package(f"{name}/{path.name}", path)
+        elif path.name.endswith(".py"):
+            yield f"{name}/{path.name}", path.read_bytes()
+
+
+def command(python: str, folder: str) -> list[str]:
+    """Start the agent with `python`; it is kept below `folder`. See bootstrap.py for what comes on stdin."""
+    bootstrap = (resources.files("release.host.control") / "bootstrap.py").read_text("utf-8")
+    agent = archive()
+    return [python, "-I", "-c", bootstrap, folder, agent.sha256, str(len(agent.data))]

@@ -1,0 +1,205 @@
+"""A place in, a conversation with the agent there out: one process per host, events as JSON lines."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from packhorse.errors import PackhorseError
+from release.deploy import agent_archive
+
+Event = dict[str, Any]
+LAST = ("result", "error")
+"""The events that end a conversation."""
+
+# Connecting has a limit of its own; this is for a host that lets us in and then does nothing.
+GREETING_TIMEOUT = 60.0
+ENDING_TIMEOUT = 10.0
+LEAVING_TIMEOUT = 1.0
+STDERR = 8192
+"""How many bytes of what a process wrote last on stderr are kept for its error."""
+
+
+class Place(Protocol):
+    """Where an agent runs, and how to get there."""
+
+    @property
+    def name(self) -> str:
+        """What release.toml calls it."""
+
+    def command(self) -> list[str]:
+        """The process that becomes the agent, with its stdin and stdout."""
+
+    def explain(self, status: int, said: str, *, greeted: bool) -> PackhorseError:
+        """Why that process ended with `status` and without an answer.
+
+        `said` is what it wrote on stderr; it was `greeted` if the agent had begun.
+        """
+
+
+@dataclass(frozen=True)
+class Local:
+    """This machine, as this user; the agent is kept in `folder`."""
+
+    folder: str
+    name: str = "local"
+
+    @classmethod
+    def below(cls, home: Path, name: str) -> Self:
+        """Below PACKHORSE_HOME, for the applications of all targets that name no hosts."""
+        return cls(str(home / "agent"), name)
+
+    def command(self) -> list[str]:
+        return agent_archive.command(sys.executable, self.folder)
+
+    def explain(self, status: int, said: str, *, greeted: bool) -> PackhorseError:
+        what = "ended without an answer" if greeted else "did not start"
+        return PackhorseError(
+            f"The agent {what} (status {status}).",
+            f"Run: release status {self.name}; it repairs what was left half done.",
+            detail=said,
+        )
+
+
+class Conversation(Protocol):
+    """One agent at work. `events` is used by one thread, the rest by another."""
+
+    def events(self, request: Mapping[str, Any]) -> Iterator[Event]:
+        """Tell it what to do; what it says, until its last event.
+
+        Raises PackhorseError when it ends without one.
+        """
+
+    def send(self, order: Mapping[str, Any]) -> None:
+        """Answer what it waits for."""
+
+    def pulse(self) -> None:
+        """Let it know that we are still here."""
+
+    def close(self) -> None:
+        """Let it stop at the next safe point; its last event comes all the same."""
+
+
+class Process:
+    """The agent at `place`, started now: it gets ready while we find out what to ask.
+
+    It has a session of its own, so that Ctrl-C in a terminal hits only us; should we die, it gets EOF.
+    Raises PackhorseError when there is no program to start.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.lock = threading.Lock()  # of stdin, once it is ready
+        self.ready = False
+        self.heard = False  # by a thread that closes stdout itself: nobody else can while it reads
+        self.errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the rest, in __exit__
+        command = place.command()
+        try:
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self.errors,
+                start_new_session=True,
+            )
+        except FileNotFoundError as error:
+            self.errors.close()
+            raise PackhorseError(
+                f"There is no program {command[0]}.", "Install it; OpenSSH, for ssh."
+            ) from error
+        assert self.process.stdin  # noqa: S101  # for mypy: it is a pipe
+        assert self.process.stdout  # noqa: S101
+        self.stdin, self.stdout = self.process.stdin, self.process.stdout
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave it: whatever it is doing ends at the next safe point, if need be without us."""
+        self.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(LEAVING_TIMEOUT)
+        for file in (self.errors, self.stdin, *(() if self.heard else (self.stdout,))):
+            with contextlib.suppress(OSError):
+                file.close()
+
+    def events(self, request: Mapping[str, Any]) -> Iterator[Event]:
+        self.heard = True
+        with self.stdout:
+            yield from self._events(request)
+
+    def _events(self, request: Mapping[str, Any]) -> Iterator[Event]:
+        watchdog = threading.Timer(GREETING_TIMEOUT, self.process.kill)
+        watchdog.start()
+        greeting = self.stdout.readline()
+        watchdog.cancel()
+        if greeting:
+            self._begin(request, present=self._understood(greeting)["present"])
+            for line in self.stdout:
+                event = self._understood(line)
+                if event["event"] in LAST:
+                    self._end()
+                yield event
+                if event["event"] in LAST:
+                    return
+        raise self.place.explain(self.process.wait(), self._said(), greeted=bool(greeting))
+
+    def _understood(self, line: bytes) -> Event:
+        try:
+            event: Event = json.loads(line)
+        except ValueError:
+            raise PackhorseError(
+                f"something else than the agent speaks: {line[:80].decode(errors='replace')!r}",
+                "Let the login shell there print nothing on its own: look at its .bashrc and .profile.",
+            ) from None
+        return event
+
+    def _begin(self, request: Mapping[str, Any], *, present: bool) -> None:
+        if not present:
+            self._write(agent_archive.archive().data)
+        with self.lock:
+            self._write(json.dumps(request).encode() + b"\n")
+            self.ready = True
+
+    def _write(self, data: bytes) -> None:
+        with contextlib.suppress(OSError, ValueError):  # it has ended, or was closed: events() says how
+            self.stdin.write(data)
+            self.stdin.flush()
+
+    def _end(self) -> None:
+        """Wait for the end of one that has said all; what hangs then is ours, not the work there."""
+        try:
+            self.process.wait(ENDING_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def _said(self) -> str:
+        size = self.errors.seek(0, os.SEEK_END)
+        return os.pread(self.errors.fileno(), STDERR, max(0, size - STDERR)).decode(errors="replace").strip()
+
+    def send(self, order: Mapping[str, Any]) -> None:
+        with self.lock:
+            self._write(json.dumps(order).encode() + b"\n")
+
+    def pulse(self) -> None:
+        if self.ready:
+            with self.lock:
+                self._write(b"\n")
+
+    def close(self) -> None:
+        if not self.ready:  # somebody may be writing the archive: there is no agent yet that would mind
+            self.process.kill()
+            return
+        with self.lock, contextlib.suppress(OSError):
+            self.stdin.close()

@@ -1,0 +1,41 @@
+"""A target's name in, where its agents run out."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from release.config import unchecked
+from release.deploy import connection, ssh
+
+
+def places(
+    name: str, hosts: Sequence[str] | None, user: str | None, app: str, home: Path
+) -> dict[str, connection.Place]:
+    """The places of target `name`, in the order of its hosts; without any it is this machine."""
+    if not hosts:
+        return {name: connection.Local.below(home, name)}
+    return {host: ssh.Ssh(host, user or app, app) for host in hosts}
+
+
+def expected(project: Path, name: str, home: Path) -> list[connection.Place]:
+    """Where agents of target `name` will be needed, if release.toml is right: release_toml.py knows later.
+
+    Nowhere if it cannot be right. Raises PackhorseError for what cannot be read.
+    """
+    if name == "local":
+        return [connection.Local.below(home, name)]
+    data, _ = unchecked.read(project)
+    app, target = data["app"], _table(_table(data, "targets"), name)
+    hosts, user = target.get("hosts"), target.get("user", app)
+    if not isinstance(hosts, list):
+        return []
+    names = all(
+        isinstance(word, str) and re.fullmatch(unchecked.HOST_NAME, word) for word in [*hosts, user, app]
+    )
+    return list(places(name, hosts, user, app, home).values()) if names else []
+
+
+def _table(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = data.get(key)
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,94 @@
+"""What became of every host in, words for people, JSON for scripts and the error to end with out."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from packhorse.errors import PackhorseError
+from release.deploy import schedule
+from release.deploy.controller import Outcome
+
+DONE, UNCHANGED, REVERTED, UNTOUCHED, FAILED = "done", "unchanged", "reverted", "untouched", "failed"
+
+
+def state(host: schedule.Host) -> str:
+    """What became of a host that has ended: one of the words above."""
+    last = host.last or {}
+    if last["event"] == "error":
+        return FAILED if host.failed else UNTOUCHED
+    if last.get("reverted"):
+        return REVERTED
+    return UNCHANGED if last.get("unchanged") else DONE
+
+
+def sentence(host: schedule.Host) -> str:
+    """What became of a host after a deploy or a rollback, without its name."""
+    last = host.last or {}
+    serves = f"{last.get('project')} {last.get('version')} (release {last.get('release')})"
+    texts = {
+        DONE: f"runs {serves}",
+        UNCHANGED: f"ran {serves} already, with this configuration",
+        REVERTED: f"was switched back to {serves}" if last.get("release") else "was switched back to nothing",
+        UNTOUCHED: "was not touched",
+        FAILED: f"failed: {last.get('message')}",
+    }
+    return texts[state(host)]
+
+
+def as_json(host: schedule.Host) -> dict[str, Any]:
+    """A host for scripts: its name, its state, and what its agent said last."""
+    last = {key: value for key, value in (host.last or {}).items() if key != "event"}
+    return {"host": host.name, "outcome": state(host), **last}
+
+
+def summary(outcome: Outcome, target: str, seconds: float) -> str:
+    """The last line of a deploy or a rollback that went well."""
+    last = outcome.hosts[0].last or {}
+    what = f"{last['project']} {last['version']}"
+    if len(outcome.hosts) > 1:
+        return f"{what} runs on all {len(outcome.hosts)} hosts of {target}.  ({seconds:.1f} s)"
+    where = f"release {last['release']} on {target}: {last['url']}"
+    if last["unchanged"]:
+        return f"{what} runs already, with this configuration, as {where}"
+    return f"{what} is {where}  ({seconds:.1f} s)"
+
+
+def plans(outcome: Outcome, batch: int) -> Iterator[str]:
+    """What would be done, as lines; hosts with the same plan are named together."""
+    plans: dict[tuple[str, ...], list[str]] = {}
+    for host in outcome.hosts:
+        if host.last and host.last["event"] == "result":
+            plans.setdefault(tuple(host.last["plan"]), []).append(host.name)
+    for plan, names in plans.items():
+        yield f"{', '.join(names)}:"
+        yield from (f"  {number}. {text}" for number, text in enumerate(plan, 1))
+    if len(outcome.hosts) > 1:
+        yield f"{outcome.hosts[0].name} is switched first, then {batch} at a time; if one fails, all go back."
+
+
+def error(outcome: Outcome, *, named: bool) -> PackhorseError | None:
+    """The error that the command ends with; None when every host did what was asked.
+
+    The first host that failed on its own says why; what happened to the others follows from it. `named`:
+    with the name of the host.
+    """
+    for host in outcome.hosts:
+        if host.failed and host.last:
+            return _of(host.last, f"{host.name}: " if named else "")
+    if outcome.stopped:
+        back = any(state(host) == REVERTED for host in outcome.hosts)
+        stopped = PackhorseError(
+            f"{outcome.stopped}: {'switched back' if back else 'stopped before the switch'}.",
+            "What ran before runs on; run the command again.",
+        )
+        stopped.exit_code = schedule.STOPPED
+        return None if all(state(host) in {DONE, UNCHANGED} for host in outcome.hosts) else stopped
+    reason = schedule.trouble(outcome.hosts)
+    if reason and any(state(host) == UNTOUCHED for host in outcome.hosts):
+        return PackhorseError(reason, "Name one version for all: release deploy TARGET NAME==VERSION")
+    return None
+
+
+def _of(last: schedule.Event, prefix: str) -> PackhorseError:
+    told = PackhorseError(f"{prefix}{last['message']}", last["hint"], detail=last["detail"])
+    told.exit_code = last["exit_code"]
+    return told

@@ -1,0 +1,118 @@
+"""What the hosts say in, lines or a table on stderr out."""
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from release.deploy.connection import Event
+
+Show = Callable[[str, "Event"], None]
+
+_WAITS = {
+    "lock": "Connected",
+    "start": "Installed, waits for its turn",
+    "verdict": "Healthy, waits for the others",
+}
+
+
+def words(event: "Event") -> tuple[str, str] | None:
+    """The name of what begins with `event` and a sentence about it; None for what is no progress."""
+    match event["event"]:
+        case "step" | "warning":
+            return event.get("name", "warning"), event["text"]
+        case "gate":
+            return "wait", _WAITS[event["name"]]
+        case "stop":
+            return "stop", f"{event['reason']}: stopping at the next safe point …"
+        case "line":
+            return event["process"], event["text"]
+        case "result" | "error":
+            return "end", event.get("message") or ("Switched back" if event.get("reverted") else "Done")
+    return None
+
+
+def shown(hosts: list[str]) -> "contextlib.AbstractContextManager[Show]":
+    """Show what is said inside the block: with times for one host; a table on a terminal, else lines."""
+    if len(hosts) == 1:
+        return _steps()
+    return _table(hosts) if sys.stderr.isatty() else _lines(max(map(len, hosts)))
+
+
+@contextlib.contextmanager
+def _steps() -> Iterator[Show]:
+    """One line for each step, ended by the seconds that it took."""
+    began: float | None = None
+
+    def show(_host: str, event: "Event") -> None:
+        nonlocal began
+        said = words(event)
+        if said is None or event["event"] == "gate":  # nobody else to wait for
+            return
+        if began is not None:
+            click.echo(f"  {time.monotonic() - began:.2f} s", err=True)
+            began = None
+        if event["event"] in {"step", "warning", "stop"}:
+            click.echo(f"  {said[0]:10}{said[1]}", nl=False, err=True)
+            began = time.monotonic()
+        elif event["event"] == "line":
+            click.echo(f"  {said[0]:10}{said[1]}", err=True)
+
+    try:
+        yield show
+    finally:
+        if began is not None:
+            click.echo(err=True)
+
+
+@contextlib.contextmanager
+def _lines(width: int) -> Iterator[Show]:
+    """One line for each step of each host, which starts with its name and the seconds since the beginning."""
+    began = time.monotonic()
+
+    def show(host: str, event: "Event") -> None:
+        said = words(event)
+        if said:
+            seconds = time.monotonic() - began
+            click.echo(f"{seconds:6.1f} s  {host:{width}}  {said[0]:10}{said[1]}", err=True)
+
+    yield show
+
+
+@contextlib.contextmanager
+def _table(hosts: list[str]) -> Iterator[Show]:
+    """A row for each host, which changes in place."""
+    from rich.console import Console
+    from rich.live import Live
+
+    rows = dict.fromkeys(hosts, ("connect", "Connecting"))
+    since = dict.fromkeys(hosts, time.monotonic())
+
+    def show(host: str, event: "Event") -> None:
+        said = words(event)
+        if said and host:
+            rows[host], since[host] = said, time.monotonic()
+        elif said:
+            live.console.print(said[1])
+
+    with Live(
+        get_renderable=lambda: _drawn(rows, since), console=Console(stderr=True), transient=True
+    ) as live:
+        yield show
+
+
+def _drawn(rows: dict[str, tuple[str, str]], since: dict[str, float]) -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("host", "step", "", "s", box=None)
+    for host, (name, text) in rows.items():
+        seconds = "" if name == "end" else f"{time.monotonic() - since[host]:.0f}"
+        table.add_row(*map(Text, (host, name, text, seconds)))
+    return table

@@ -1,0 +1,86 @@
+"""A host's name in, the OpenSSH client's command line out, and what its failures mean."""
+
+import os
+import shlex
+from dataclasses import dataclass
+
+from packhorse.errors import PackhorseError
+from release.deploy import agent_archive
+
+PYTHON = "/opt/packhorse/toolbox/bin/python"
+ROOT, RUN = "/srv/apps", "/run"
+"""What provisioning makes on every host; `ROOT`/<app>/agent is where the agent is kept."""
+
+# Everything else is the user's: ~/.ssh/config, agent, ProxyJump, known_hosts.
+OPTIONS = {
+    "BatchMode": "yes",  # a question would wait for ever
+    "ConnectTimeout": "10",
+    "ServerAliveInterval": "5",
+    "ServerAliveCountMax": "3",
+    "StrictHostKeyChecking": "yes",
+    "ClearAllForwardings": "yes",  # two sessions cannot listen on one port
+    "ForwardAgent": "no",
+    "ForwardX11": "no",
+    "ControlMaster": "auto",  # only who sets ControlPath has any: then the next command finds it open, and
+    "ControlPersist": "60",  # it is a process of its own, so that ours ends although others use it, too
+    "RemoteCommand": "none",
+    "RequestTTY": "no",
+    "LogLevel": "ERROR",  # the reasons of failures, not the banners
+}
+CONFIG = "RELEASE_SSH_CONFIG"
+"""Environment variable: a file instead of ~/.ssh/config, for tests and for CI."""
+
+
+@dataclass(frozen=True)
+class Ssh:
+    """The application's own user on a host, reached through `ssh`; `name` is the host's in release.toml."""
+
+    name: str
+    user: str
+    app: str
+
+    def command(self) -> list[str]:
+        options = [part for key, value in OPTIONS.items() for part in ("-o", f"{key}={value}")]
+        own = ["-F", os.environ[CONFIG]] if os.environ.get(CONFIG) else []
+        there = shlex.join(agent_archive.command(PYTHON, f"{ROOT}/{self.app}/agent"))
+        return ["ssh", *own, *options, "-l", self.user, "--", self.name, there]
+
+    def explain(self, status: int, said: str, *, greeted: bool) -> PackhorseError:
+        message, hint = _meaning(self, status, said, greeted=greeted)
+        return PackhorseError(message, hint, detail=said if status != 255 else "")
+
+
+# What ssh says on stderr, what that means, and what to do now; the first that fits.
+_REASONS = (
+    (
+        "IDENTIFICATION HAS CHANGED",
+        "its host key is not the one in known_hosts.",
+        "If it was installed anew: ssh-keygen -R {name}, and connect once by hand. If not: who is that?",
+    ),
+    (
+        "Host key verification failed",
+        "its host key is not known here.",
+        "Connect once by hand and compare the key: ssh {user}@{name}",
+    ),
+    (
+        "Permission denied",
+        "{user} may not log in: {last}",
+        "Let your key into the host, or set the user of the target. Try: ssh {user}@{name} true",
+    ),
+    ("", "it cannot be reached: {last}", "Try: ssh {user}@{name} true"),
+)
+
+
+def _meaning(place: Ssh, status: int, said: str, *, greeted: bool) -> tuple[str, str]:
+    """What happened and what to do now. ssh(1): 255 is ssh itself; sh(1): 126 and 127 are no such program."""
+    if greeted:
+        what = "the connection was lost" if status == 255 else f"the agent ended without an answer ({status})"
+        return f"{what}.", "What was being done there stops at the next safe point; look: release status"
+    if status in {126, 127}:
+        return f"there is no {PYTHON}.", "Prepare the host: release provision"
+    if status != 255:
+        return f"the agent did not start (status {status}).", f"Try: ssh {place.user}@{place.name} true"
+    message, hint = next(texts for sign, *texts in _REASONS if sign in said)
+    last = said.rpartition("\n")[2].strip() or "ssh gives no reason"
+    words = {"name": place.name, "user": place.user, "last": last}
+    return message.format(**words), hint.format(**words)

@@ -1,0 +1,29 @@
+"""The journal in, the disk without what nobody goes back to out."""
+
+from release.host.control.session import Session
+from release.host.disk import file_cache, journal, releases
+from release.host.disk.layout import Layout
+from release.host.install import installer
+from release.host.processes import process_table
+
+
+def prune(layout: Layout, keep: int, session: Session) -> None:
+    """Remove releases and files that nobody needs. Whatever cannot be removed is no failed deploy."""
+    expendable = journal.expendable(journal.read(layout.journal), releases.current(layout), keep)
+    there = [number for number in expendable if layout.release(number).exists()]
+    live = {process.release for process in process_table.find(layout)} if there else set()
+    for number in there:
+        if number not in live:
+            try:
+                releases.remove(layout, number)
+            except OSError as error:
+                session.warn(f"Release {number} could not be removed: {error}")
+    try:
+        kept = {sha for number in _ready(layout) for sha in releases.read_manifest(layout, number).files}
+        installer.forget(layout, file_cache.sweep(layout, kept))
+    except OSError as error:
+        session.warn(f"Old files could not be removed: {error}")
+
+
+def _ready(layout: Layout) -> list[int]:
+    return [number for number in releases.numbers(layout) if releases.is_ready(layout, number)]

@@ -1,0 +1,114 @@
+"""One command being carried out: what it says on the way, and where it may be stopped."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from packhorse.errors import PackhorseError
+from packhorse.process import Finished
+
+POLL = 0.05
+STOP_AT = "PACKHORSE_TEST_STOP_AT"
+"""Variable with the name of a step before which the agent stops as if by SIGSTOP: tests try every one."""
+
+
+class StoppedError(PackhorseError):
+    """Somebody asked to stop, and the work was at a point where it could."""
+
+    exit_code = 130
+
+
+class Controller(Protocol):
+    """Whoever asked for the work: see channel.py."""
+
+    @property
+    def stop(self) -> threading.Event:
+        """Set when nobody wants the rest any more."""
+
+    @property
+    def reason(self) -> str:
+        """Why not."""
+
+    def allowed(self, gate: str) -> bool:
+        """Wait until `gate` may be passed; False when it must not be."""
+
+
+class Session:
+    """Tells the other end what happens, and waits for it at `gates`."""
+
+    def __init__(
+        self, emit: Callable[[dict[str, Any]], None], controller: Controller, gates: Collection[str] = ()
+    ) -> None:
+        self.emit = emit
+        self.controller = controller
+        self.gates = gates
+
+    def step(self, name: str, text: str) -> None:
+        """Say that the step `name` begins."""
+        self.emit({"event": "step", "name": name, "text": text})
+        self.reach(name)
+
+    def reach(self, name: str) -> None:
+        """Begin the step `name`, which is not worth a word."""
+        if os.environ.get(STOP_AT) == name:
+            del os.environ[STOP_AT]  # a gate and a step may have one name
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+    def warn(self, text: str) -> None:
+        """Say what went wrong without harm to the rest."""
+        self.emit({"event": "warning", "text": text})
+
+    def gate(self, name: str, **told: object) -> None:
+        """Wait until we may go on: there are other hosts. Raises StoppedError when we must not."""
+        self.reach(name)
+        if name in self.gates:
+            self.emit({"event": "gate", "name": name, **told})
+            if not self.controller.allowed(name):
+                raise StoppedError(f"Stopped: {self.controller.reason}", _AGAIN)
+
+    def safe_point(self) -> None:
+        """Raise StoppedError if somebody asked for it: nothing that matters is half done here."""
+        if self.controller.stop.is_set():
+            raise StoppedError(f"Stopped before the switch: {self.controller.reason}", _AGAIN)
+
+    def pause(self, seconds: float) -> None:
+        """Wait, and wake up at once to stop."""
+        self.controller.stop.wait(seconds)
+        self.safe_point()
+
+    def run(
+        self,
+        command: Sequence[str],
+        *,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> Finished:
+        """Run `command` to its end like packhorse.process.run; ended early, with its children, by a stop."""
+        with subprocess.Popen(
+            command,
+            cwd=cwd,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,
+        ) as process:
+            try:
+                while True:
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        stdout, stderr = process.communicate(timeout=POLL)
+                        return Finished(process.returncode, stdout, stderr)
+                    self.safe_point()
+            except BaseException:
+                os.killpg(process.pid, signal.SIGKILL)
+                raise
+
+
+_AGAIN = "What ran before runs on; run the command again."

@@ -1,0 +1,144 @@
+"""Files by name and hash in, the same files on this host out: fetched once, verified, shared by releases."""
+
+import concurrent.futures
+import hashlib
+import http.client
+import json
+import os
+import secrets
+import shutil
+import urllib.error
+import urllib.request
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin
+
+from packhorse import files
+from packhorse.errors import PackhorseError
+from release.host.control.session import Session
+from release.host.disk.layout import Layout
+
+CHUNK = 256 * 1024
+NETWORK_TIMEOUT = 20.0  # seconds without a byte
+AT_ONCE = 8
+JSON = "application/vnd.pypi.simple.v1+json"
+_UNREACHABLE = (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError)
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of an index. Without a `url` the page of `project` on the index tells it."""
+
+    project: str
+    filename: str
+    sha256: str
+    url: str | None = None
+
+
+def path(layout: Layout, file: File) -> Path:
+    """Where `file` lies once it is here. What lies there was verified, and never changes."""
+    return layout.files / file.sha256 / file.filename
+
+
+def fetch(layout: Layout, wanted: Sequence[File], index_url: str | None, session: Session) -> None:
+    """Get those of `wanted` that are not here, several at once; without an index, none may be missing.
+
+    Raises PackhorseError, StoppedError, or OSError for the disk.
+    """
+    missing = [file for file in wanted if not path(layout, file).exists()]
+    if missing and index_url is None:
+        names = ", ".join(file.filename for file in missing)
+        raise PackhorseError(
+            f"This host does not have {names} any more.", "Deploy the version again: release deploy"
+        )
+    pool = concurrent.futures.ThreadPoolExecutor(AT_ONCE)
+    try:
+        running = [pool.submit(_fetch, layout, file, index_url or "", session) for file in missing]
+        for done in concurrent.futures.as_completed(running):
+            done.result()
+    finally:
+        pool.shutdown(cancel_futures=True)  # after a failure nothing else is begun
+
+
+def _fetch(layout: Layout, file: File, index_url: str, session: Session) -> None:
+    """Download `file`, and compare what came with what was promised; it appears whole."""
+    session.safe_point()
+    url = file.url or _url(file, index_url)
+    place = path(layout, file)
+    place.parent.mkdir(exist_ok=True)
+    scratch = place.with_name(f".{place.name}.{secrets.token_hex(4)}")
+    try:
+        with _open(url) as answer, scratch.open("xb") as target:
+            digest = hashlib.sha256()
+            while chunk := answer.read(CHUNK):
+                session.safe_point()
+                digest.update(chunk)
+                target.write(chunk)
+            if answer.length:  # http.client calls that an end like any other
+                raise http.client.IncompleteRead(b"", answer.length)
+            target.flush()
+            os.fsync(target.fileno())
+        if digest.hexdigest() != file.sha256:
+            raise PackhorseError(
+                f"{file.filename} has the sha256 {digest.hexdigest()}, but {file.sha256} was promised.",
+                "Find out who changed the file; upload it again under a new version.",
+            )
+        scratch.replace(place)
+    except _UNREACHABLE as error:
+        raise _unreachable(url, error) from error
+    finally:
+        scratch.unlink(missing_ok=True)
+    files.sync_folder(place.parent)
+
+
+def _url(file: File, index_url: str) -> str:
+    """Where the index has `file`, by its hash: names alone are given to other content, too."""
+    page = f"{index_url}{file.project}/"
+    try:
+        with _open(page, JSON) as answer:
+            if answer.headers.get_content_type() != JSON:
+                raise PackhorseError(f"{page} does not speak JSON (PEP 691).", "Check index in release.toml.")
+            entries: list[dict[str, Any]] = json.loads(answer.read())["files"]
+            found: list[str] = [
+                entry["url"] for entry in entries if entry["hashes"].get("sha256") == file.sha256
+            ]
+            if found:
+                return urljoin(answer.url, found[0])
+    except _UNREACHABLE as error:
+        raise _unreachable(page, error) from error
+    raise PackhorseError(
+        f"{file.filename}: a file on the index is not the one that was locked, or it is gone ({page}).",
+        "Find out who changed the file; renew the lock if that was right: release lock",
+    )
+
+
+def _open(url: str, accept: str = "*/*") -> http.client.HTTPResponse:
+    if not url.startswith(("http://", "https://")):
+        raise PackhorseError(f"{url}: this is no web address.", "Check the index.")
+    request = urllib.request.Request(url, headers={"Accept": accept})  # noqa: S310  # checked above
+    answer: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=NETWORK_TIMEOUT)  # noqa: S310
+    return answer
+
+
+def _unreachable(url: str, error: Exception) -> PackhorseError:
+    return PackhorseError(
+        f"{url} could not be fetched: {error}", "Check that the index runs and is reachable from this host."
+    )
+
+
+def sweep(layout: Layout, kept: Collection[str]) -> list[str]:
+    """Remove all files but those with a hash in `kept`, and half-written ones; the names of what went.
+
+    Raises OSError.
+    """
+    swept = []
+    for folder in layout.files.iterdir():
+        if folder.name in kept:
+            for scratch in folder.glob(".*"):
+                shutil.rmtree(scratch) if scratch.is_dir() else scratch.unlink()
+        else:
+            swept += [entry.name for entry in folder.iterdir() if not entry.name.startswith(".")]
+            shutil.rmtree(folder)
+    return swept

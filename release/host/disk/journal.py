@@ -1,0 +1,93 @@
+"""Numbered releases, append-only and fsynced: the only truth about what happened."""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+GOOD = "good"
+FAILED = "failed"
+TRIAL = "trial"
+"""Serves, but may still be switched back. Whoever finds it as the last word: see reconcile.py."""
+
+PHASE_BEGAN = "phase began"
+PHASE_ENDED = "phase ended"
+"""Of the release phase, see release_phase.py: no word about what became of the release."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What became of release `release`: `state` is one of the words above, `at` is in UTC (ISO 8601).
+
+    `changed` says what is different from the release before it: of the configuration, names only.
+    """
+
+    release: int
+    state: str
+    version: str
+    by: str
+    at: str
+    reason: str = ""
+    changed: str = ""
+
+
+def now() -> str:
+    """The present as the journal writes it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def read(path: Path) -> list[Entry]:
+    """All entries, oldest first. A last line that a power cut tore is as if never written."""
+    try:
+        lines = path.read_bytes().splitlines(keepends=True)
+    except FileNotFoundError:
+        return []
+    return [Entry(**json.loads(line)) for line in lines if line.endswith(b"\n")]
+
+
+def append(path: Path, entry: Entry) -> None:
+    """Write `entry` at the end, where it survives a power cut. Raises OSError (a full disk)."""
+    line = json.dumps(asdict(entry)).encode() + b"\n"
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644), "r+b") as file:
+        whole = file.read()
+        file.truncate(whole.rfind(b"\n") + 1)  # a torn line must not swallow this one
+        file.seek(0, os.SEEK_END)
+        file.write(line)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def next_number(entries: Sequence[Entry], folders: Sequence[int]) -> int:
+    """A number that no release ever had: pruned ones are in the journal, half-made ones are folders."""
+    return max([0, *folders, *(entry.release for entry in entries)]) + 1
+
+
+def outcomes(entries: Sequence[Entry]) -> dict[int, Entry]:
+    """Release -> the last word about what became of it."""
+    return {entry.release: entry for entry in entries if entry.state in {GOOD, FAILED, TRIAL}}
+
+
+def states(entries: Sequence[Entry]) -> dict[int, str]:
+    """Release -> its last recorded state."""
+    return {number: entry.state for number, entry in outcomes(entries).items()}
+
+
+def last_good(entries: Sequence[Entry]) -> int | None:
+    """The release that was last found good: the one that serves, unless another is on trial."""
+    good = [number for number, state in states(entries).items() if state == GOOD]
+    return max(good, default=None)
+
+
+def expendable(entries: Sequence[Entry], current: int | None, keep: int, keep_failed: int = 2) -> list[int]:
+    """The releases that may go: all but `keep` good ones, `current`, the good one before it, the last failed.
+
+    Decided by recorded state, never by time stamps or by what lies in a folder.
+    """
+    by_number = states(entries)
+    good = sorted(number for number, state in by_number.items() if state == GOOD)
+    failed = sorted(number for number, state in by_number.items() if state == FAILED)
+    before = [number for number in good if current is not None and number < current]
+    kept = {*good[-keep:], *before[-1:], *failed[-keep_failed:], current}
+    return sorted(set(by_number) - kept)

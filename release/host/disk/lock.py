@@ -1,0 +1,69 @@
+"""One command at a time per application: a kernel lock that dies with its holder, and says who that is."""
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO
+
+from packhorse.errors import PackhorseError
+from release.host.control.session import Session
+from release.host.disk import journal
+from release.host.disk.layout import Layout
+
+POLL = 0.1
+
+
+class BusyError(PackhorseError):
+    """Another command is at work on this application."""
+
+
+@contextmanager
+def held(
+    layout: Layout, command: str, by: str, wait: float = 0, session: Session | None = None
+) -> Iterator[None]:
+    """Hold the lock for the `with` block.
+
+    Raises BusyError when somebody else has it for `wait` more seconds; `session` can end the wait.
+    """
+    # The descriptor is not inherited: neither circusd nor an installer can keep the lock alive.
+    with os.fdopen(os.open(layout.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644), "r+b") as file:
+        if not _taken(file):
+            _await(file, layout, wait, session)
+        file.truncate()
+        file.write(json.dumps({"command": command, "by": by, "since": journal.now()}).encode())
+        file.flush()
+        yield
+
+
+def _taken(file: IO[bytes]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _await(file: IO[bytes], layout: Layout, wait: float, session: Session | None) -> None:
+    if wait and session:
+        session.step("lock", f"Waiting for {owner(layout)}")
+    deadline = time.monotonic() + wait
+    while time.monotonic() < deadline:
+        if session:
+            session.pause(POLL)
+        if _taken(file):
+            return
+    raise BusyError(
+        f"{layout.app} is busy: {owner(layout)}.", "Wait until that has ended, or for it: --wait SECONDS"
+    )
+
+
+def owner(layout: Layout) -> str:
+    """Who holds the lock, in words."""
+    try:
+        told = json.loads(layout.lock.read_bytes())
+        return f"{told['command']} by {told['by']} since {told['since']}"
+    except (OSError, ValueError, KeyError):  # it has just been taken, and the name is still being written
+        return "another command has just begun"

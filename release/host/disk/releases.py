@@ -1,0 +1,155 @@
+"""What lies on disk: which releases there are, what they hold, which one should run."""
+
+import json
+import os
+import pkgutil
+import re
+import shutil
+import subprocess
+from dataclasses import asdict
+from pathlib import Path
+
+from packhorse import files
+from packhorse.errors import PackhorseError
+from release.host.disk.layout import SERVER_ROOT, Layout
+from release.host.disk.manifest import Health, Manifest, Rule
+
+# AF_UNIX addresses have 108 bytes, the last of which is NUL (unix(7)).
+LONGEST_SOCKET = 107
+# What circus reads back unchanged from an ini file: no quotes, no " ;" comment, no "$(" or "((" to expand.
+_PLAIN = re.compile(r"/[\w@%+=:,./~-]*")
+_READY = "READY"
+
+
+def make_folders(layout: Layout) -> None:
+    """Make what every command needs. Raises PackhorseError for places that circus could not use.
+
+    On a server, provisioning has made the folder of the sockets, which nginx may pass through.
+    """
+    for path in (layout.folder, layout.sockets):
+        if not _PLAIN.fullmatch(str(path)):
+            raise PackhorseError(
+                f"{path}: circus would misread a character in this path.",
+                "Set PACKHORSE_HOME to a folder named with letters, digits and ./_- only.",
+            )
+    longest = layout.slot("a")
+    if len(os.fsencode(longest)) > LONGEST_SOCKET:
+        raise PackhorseError(
+            f"{longest}: a socket's path has at most {LONGEST_SOCKET} bytes.",
+            "Set PACKHORSE_HOME to a folder with a shorter path.",
+        )
+    for folder in (layout.releases, layout.watchers, layout.logs, layout.cache, layout.files):
+        folder.mkdir(parents=True, exist_ok=True)
+    layout.sockets.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if layout.root != SERVER_ROOT:
+        layout.sockets.chmod(0o700)
+
+
+def numbers(layout: Layout) -> list[int]:
+    """The numbers of all release folders, complete or not, ascending."""
+    if not layout.releases.is_dir():
+        return []
+    return sorted(int(entry.name) for entry in layout.releases.iterdir() if entry.name.isdecimal())
+
+
+def current(layout: Layout) -> int | None:
+    """The release that should run, None before the first.
+
+    Raises PackhorseError when `current` is something else than a symlink: replacing it could lose data.
+    """
+    try:
+        return int(layout.current.readlink().name)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise PackhorseError(
+            f"{layout.current} is not a symlink to a release.", "Look at what it is, and move it away."
+        ) from error
+
+
+def deployed(layout: Layout) -> int:
+    """The same, for commands that need one. Raises PackhorseError before the first."""
+    number = current(layout)
+    if number is None:
+        raise PackhorseError(f"{layout.app} has never been deployed here.", "Deploy it: release deploy")
+    return number
+
+
+def switch(layout: Layout, number: int | None) -> None:
+    """Make `number` the release that should run, in one step; None: none should."""
+    current(layout)
+    if number is None:
+        layout.current.unlink(missing_ok=True)
+    else:
+        scratch = layout.folder / ".current"
+        scratch.unlink(missing_ok=True)
+        scratch.symlink_to(Path(layout.releases.name) / str(number))
+        scratch.replace(layout.current)
+    files.sync_folder(layout.folder)
+
+
+def wanted(layout: Layout) -> int | None:
+    """The release that should run now: `current`, unless the application is stopped."""
+    return None if layout.stopped.exists() else current(layout)
+
+
+def write_manifest(layout: Layout, manifest: Manifest, env: dict[str, str]) -> None:
+    """Write `launch` and what it reads. Values of `env` may be secrets: only this user can read them."""
+    folder = layout.release(manifest.release)
+    for name in ("launch.py", "shim.py"):
+        files.write_whole(folder / name, pkgutil.get_data("release.host.runtime", name) or b"")
+    files.write_whole(folder / "env.json", json.dumps(env).encode(), mode=0o600)
+    files.write_whole(folder / "manifest.json", json.dumps(asdict(manifest), indent=2).encode())
+
+
+def read_manifest(layout: Layout, number: int) -> Manifest:
+    """The manifest of release `number`, which is complete."""
+    table = json.loads((layout.release(number) / "manifest.json").read_bytes())
+    table["health"] = Health(**table["health"])
+    table["rules"] = {name: Rule(**rule) for name, rule in table["rules"].items()}
+    return Manifest(**table)
+
+
+def read_env(layout: Layout, number: int) -> dict[str, str]:
+    """The configuration values of release `number`."""
+    env: dict[str, str] = json.loads((layout.release(number) / "env.json").read_bytes())
+    return env
+
+
+class Sync:
+    """Everything written so far on its way to the disk, which takes as long as the disk is busy."""
+
+    def __init__(self, layout: Layout) -> None:
+        # Of that file system only; a virtualenv has thousands of files, too many for one fsync each.
+        self.process = subprocess.Popen(["/bin/sync", "--file-system", str(layout.folder)])
+
+    def wait(self) -> None:
+        """Return when it is there, and would survive a power cut. Raises OSError."""
+        if self.process.wait():
+            raise OSError(f"sync ended with status {self.process.returncode}")
+
+
+def mark_ready(layout: Layout, number: int) -> None:
+    """Say that release `number` is complete: the last thing written into its folder."""
+    files.write_whole(layout.release(number) / _READY, b"")
+
+
+def is_ready(layout: Layout, number: int) -> bool:
+    """Whether release `number` may be run."""
+    return (layout.release(number) / _READY).exists()
+
+
+def remove(layout: Layout, number: int) -> None:
+    """Take release `number` and its logs away; interrupted, `sweep_trash` does the rest. Raises OSError."""
+    folder = layout.release(number)
+    if folder.exists():
+        folder.rename(layout.releases / f".trash-{number}")
+    sweep_trash(layout)
+    for log in layout.logs.glob(f"*.{number}.log*"):
+        log.unlink(missing_ok=True)
+
+
+def sweep_trash(layout: Layout) -> None:
+    """Finish removals that were begun. Raises OSError."""
+    for folder in layout.releases.glob(".trash-*"):
+        shutil.rmtree(folder)

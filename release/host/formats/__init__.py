@@ -1,0 +1,1 @@
+"""The formats that travel inside an artifact: manifest, lock, Procfile."""

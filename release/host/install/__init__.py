@@ -1,0 +1,1 @@
+"""Make a release folder with its virtualenv."""

@@ -1,0 +1,162 @@
+"""uv or pip: their argument lists, their environment, and their failures in our words."""
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from venv import EnvBuilder
+
+from packhorse import process
+from packhorse.errors import PackhorseError
+from release.host.control.request import Deploy
+from release.host.control.session import Session
+from release.host.disk.layout import Layout
+from release.host.processes import process_table
+
+# A name that no server ever has (RFC 2606): where nothing may come from the network, nothing can.
+NOWHERE = "https://index.invalid/"
+
+
+@dataclass(frozen=True)
+class Installer:
+    """The one that `wanted` names, at work for release `folder`."""
+
+    layout: Layout
+    folder: Path
+    wanted: Deploy
+    session: Session
+
+    @property
+    def venv(self) -> Path:
+        """The virtualenv of the release."""
+        return self.folder / "venv"
+
+    @property
+    def requirements(self) -> Path:
+        """What is installed into it, as a file that both installers read."""
+        return self.folder / "requirements.txt"
+
+    def make(self) -> None:
+        """Make the virtualenv, empty; without pip that is no work for a process of its own."""
+        if self.wanted.installer == "pip":
+            self._run(make_command(self.venv))
+        else:
+            EnvBuilder(symlinks=True).create(self.venv)
+
+    def fill(self) -> None:
+        """Install the requirements, without an index."""
+        if self.wanted.installer == "pip":
+            self._run(fill_command("pip", self.venv, self.requirements))
+            return
+        # A Python whose path it does not know uv asks about itself, which takes as long as all the rest: so
+        # the virtualenv of every release has the same path while it is filled.
+        alias = self.layout.cache / "venv"
+        alias.unlink(missing_ok=True)
+        alias.symlink_to(self.venv)
+        self._run(fill_command("uv", alias, self.requirements))
+        rename_python(self.venv, alias)
+
+    def build(self, sdist: Path, folder: Path) -> list[Path]:
+        """The wheel that is built from `sdist` into the new folder `folder`."""
+        shutil.rmtree(folder, ignore_errors=True)
+        self._run(build_command(self.wanted.installer, self.venv, sdist, folder))
+        return list(folder.glob("*.whl"))
+
+    def _run(self, command: Sequence[str]) -> None:
+        self.session.safe_point()
+        environment = {
+            **process.installer_environment(self.wanted.index_url or NOWHERE, self.layout.folder),
+            "UV_CACHE_DIR": str(self.layout.cache / "uv"),
+            "PIP_CACHE_DIR": str(self.layout.cache / "pip"),
+            process_table.MARK: str(self.folder),  # an installer that outlives us is found by it
+        }
+        done = self.session.run(command, cwd=self.folder, env=environment)
+        if done.status:
+            raise explained(self.wanted, done)
+
+
+def make_command(venv: Path) -> list[str]:
+    """Make `venv`, with pip in it."""
+    # It must not hang on ours, so it is made from the Python below it.
+    return [getattr(sys, "_base_executable", sys.executable), "-Im", "venv", str(venv)]
+
+
+def fill_command(installer: str, venv: Path, requirements: Path) -> list[str]:
+    """Install `requirements`, which names files of this host, into `venv`."""
+    python = str(venv / "bin" / "python")
+    only = ["--quiet", "--no-index", "--require-hashes", "--requirement", str(requirements)]
+    if installer == "pip":
+        return [python, "-Im", "pip", "install", *only]
+    return [_uv(), "pip", "install", "--offline", "--python", python, *only]
+
+
+def rename_python(venv: Path, alias: Path) -> None:
+    """Let the scripts of `venv`, which was filled as `alias`, start its own Python."""
+    for path in (venv / "bin").iterdir():
+        with path.open("rb") as file:
+            is_script = file.read(2) == b"#!"
+        # Only uv has written the alias into a file; others may be links into its cache.
+        if is_script and bytes(alias) in (text := path.read_bytes()):
+            path.write_bytes(text.replace(bytes(alias), bytes(venv)))
+
+
+def build_command(installer: str, venv: Path, sdist: Path, folder: Path) -> list[str]:
+    """Build `sdist` into a wheel in `folder`; what that needs comes from the index of the environment."""
+    python = str(venv / "bin" / "python")
+    if installer == "pip":
+        return [python, "-Im", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(sdist)]
+    return [_uv(), "build", "--quiet", "--wheel", "--python", python, "--out-dir", str(folder), str(sdist)]
+
+
+def _uv() -> str:
+    import uv
+
+    return uv.find_uv_bin()
+
+
+def forget(layout: Layout, filenames: Sequence[str]) -> None:
+    """Take what uv unpacked from the files `filenames`, which are gone, out of its cache.
+
+    Not through a session: what has been decided is not stopped any more.
+    """
+    names = sorted({name.partition("-")[0] for name in filenames if name.endswith(".whl")})
+    if names and (layout.cache / "uv").exists():
+        environment = {**os.environ, "UV_CACHE_DIR": str(layout.cache / "uv")}
+        process.run([_uv(), "cache", "clean", "--quiet", *names], env=environment)
+
+
+_CAUSES = (
+    (
+        r"No space left on device|os error 28",
+        "the disk is full",
+        "Free some space and deploy again.",
+    ),
+    (
+        r"(?i)hash mismatch|do not match the hashes",
+        "a file on this host is not the one that was locked",
+        "Find out who changed it, remove cache/files in the folder of the application, and deploy again.",
+    ),
+    (
+        r"(?i)error sending request|connection refused|failed to establish a|timed out|index\.invalid",
+        "the index {index} could not be reached",
+        "Check that the index runs and is reachable from this host.",
+    ),
+)
+
+
+def explained(wanted: Deploy, done: process.Finished) -> PackhorseError:
+    """The installer's failure in our words, its own as the detail."""
+    name = f"{wanted.project} {wanted.version}"
+    for pattern, cause, hint in _CAUSES:
+        if re.search(pattern, done.output):
+            return PackhorseError(
+                f"{name} was not installed: {cause.format(index=wanted.index_url)}.", hint, detail=done.output
+            )
+    return PackhorseError(
+        f"{name} was not installed: {wanted.installer} ended with status {done.status}.",
+        "Its words are above; check that its lock names everything that it needs.",
+        detail=done.output,
+    )

@@ -1,0 +1,176 @@
+"""An artifact on the index in, a verified and complete release folder with its own virtualenv out."""
+
+import contextlib
+import hashlib
+import platform
+import random
+import shutil
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from packhorse import files
+from packhorse.errors import PackhorseError
+from release.host.control.request import Deploy
+from release.host.control.session import Session
+from release.host.disk import file_cache, journal, releases
+from release.host.disk.file_cache import File
+from release.host.disk.layout import Layout
+from release.host.disk.manifest import Manifest
+from release.host.install import bytecode, installer
+from release.host.runtime import launch
+
+if TYPE_CHECKING:
+    from release.host.formats import artifact
+
+
+def candidate(offered: Sequence[File]) -> File:
+    """The file to install on this Python: the best compatible wheel, else the sdist."""
+    from packaging.tags import sys_tags
+    from packaging.utils import parse_wheel_filename
+
+    rank = {tag: position for position, tag in enumerate(sys_tags())}
+    ranked = []
+    for file in offered:
+        if file.filename.endswith(".whl"):
+            ranks = [rank[tag] for tag in parse_wheel_filename(file.filename)[3] if tag in rank]
+            ranked += [(min(ranks), file)] if ranks else []
+        elif file.filename.endswith(".tar.gz"):
+            ranked.append((len(rank), file))
+    if not ranked:
+        names = ", ".join(file.filename for file in offered) or "no file at all"
+        raise PackhorseError(
+            f"No uploaded file fits Python {platform.python_version()} on {platform.machine()}: {names}.",
+            "Upload an sdist or a wheel for this platform: release build, release upload",
+        )
+    return min(ranked, key=lambda pair: pair[0])[1]
+
+
+def install(layout: Layout, number: int, wanted: Deploy, file: File, session: Session) -> None:
+    """Make release `number` from `file`; nothing of it stays when that fails.
+
+    Raises PackhorseError, or OSError for the disk.
+    """
+    try:
+        session.step("fetch", f"Fetching {file.filename} and what it needs")
+        contents, needed = _fetch(layout, wanted, file, session)
+        session.step("install", _what_is_installed(layout, needed))
+        layout.release(number).mkdir()
+        _install(layout, number, wanted, needed, session)
+        session.reach("ready")
+        manifest = Manifest(
+            release=number,
+            project=wanted.project,
+            version=wanted.version,
+            filename=file.filename,
+            sha256=file.sha256,
+            lock_sha256=contents.manifest.lock_sha256,
+            commit=contents.manifest.commit,
+            processes=contents.processes,
+            health=wanted.health,
+            graceful_timeout=wanted.graceful_timeout,
+            installer=wanted.installer,
+            python=platform.python_version(),
+            by=wanted.by,
+            at=journal.now(),
+            rules=wanted.rules,
+            files={file.sha256: file.filename for file in needed},
+            origin=wanted.origin or number,
+            port=_free_port() if launch.wants_port(contents.processes["web"]) else None,
+        )
+        releases.write_manifest(layout, manifest, wanted.env)
+        releases.mark_ready(layout, number)
+    except BaseException:
+        with contextlib.suppress(OSError):  # the next command sweeps what a broken disk keeps
+            releases.remove(layout, number)
+        raise
+
+
+def _fetch(
+    layout: Layout, wanted: Deploy, file: File, session: Session
+) -> "tuple[artifact.Contents, list[File]]":
+    """What the artifact says, and every file that it needs here, itself the last: all are on this host."""
+    from release.host.formats import (  # and packaging.pylock: 60 ms that no other command spends
+        artifact,
+        lockfile,
+    )
+
+    file_cache.fetch(layout, [file], wanted.index_url, session)
+    contents = artifact.read(file_cache.path(layout, file))
+    _check_python(contents, file)
+    locked = lockfile.chosen(contents.lock, f"{file.filename}: {lockfile.NAME}")
+    needed = [*(File(*names) for names in locked), file]
+    file_cache.fetch(layout, needed, wanted.index_url, session)
+    return contents, needed
+
+
+def _check_python(contents: "artifact.Contents", file: File) -> None:
+    from packaging.specifiers import SpecifierSet
+
+    required, present = contents.manifest.requires_python, platform.python_version()
+    if required and not SpecifierSet(required).contains(present, prereleases=True):
+        raise PackhorseError(
+            f"{file.filename} needs Python {required}, this host has {present}.",
+            "Install such a Python on the host and provision it again, or build for this one.",
+        )
+
+
+def _free_port() -> int:
+    """A port that nobody has, below those of outgoing connections (ip_local_port_range)."""
+    for port in random.sample(range(20_000, 32_000), 100):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise PackhorseError("There is no free port from 20000 to 32000.", "Look at what listens: ss -lt")
+
+
+def _what_is_installed(layout: Layout, needed: Sequence[File]) -> str:
+    *locked, own = needed
+    text = f"Installing {len(locked)} locked packages and {own.filename}"
+    built = ", ".join(file.filename for file in needed if wheel_of(layout, file) is None)
+    if not built:
+        return text
+    return f"{text}; built here is {built}: build requirements are resolved on the index, not locked"
+
+
+def _install(layout: Layout, number: int, wanted: Deploy, needed: Sequence[File], session: Session) -> None:
+    """Make the virtualenv; only what has to be built first needs the index."""
+    tool = installer.Installer(layout, layout.release(number), wanted, session)
+    tool.make()
+    wheels = [(file, _wheel(layout, file, tool)) for file in needed]
+    lines = [_requirement(file, wheel) for file, wheel in wheels]
+    files.write_whole(tool.requirements, "".join(lines).encode())
+    tool.fill()
+    before = releases.current(layout)
+    if before is not None:
+        bytecode.share(layout.release(before) / "venv", tool.venv)
+
+
+def _wheel(layout: Layout, file: File, tool: installer.Installer) -> Path:
+    present = wheel_of(layout, file)
+    if present:
+        return present
+    place = file_cache.path(layout, file)
+    scratch = place.with_name(".build")
+    (built,) = tool.build(place, scratch)
+    files.write_whole(place.with_name(built.name), built.read_bytes())
+    shutil.rmtree(scratch)
+    return place.with_name(built.name)
+
+
+def wheel_of(layout: Layout, file: File) -> Path | None:
+    """The wheel that `file` is, or that was built from it, once and for all releases; None: not yet."""
+    place = file_cache.path(layout, file)
+    if place.suffix == ".whl":
+        return place
+    built = [File(file.project, wheel.name, "") for wheel in place.parent.glob("*.whl")]
+    with contextlib.suppress(PackhorseError):  # it was built for another Python
+        return place.with_name(candidate(built).filename)
+    return None
+
+
+def _requirement(file: File, wheel: Path) -> str:
+    digest = file.sha256
+    if wheel.name != file.filename:
+        digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    return f"{file.project} @ {wheel.as_uri()} --hash=sha256:{digest}\n"

@@ -1,0 +1,1 @@
+"""circus, the sockets that releases listen on, and their health."""

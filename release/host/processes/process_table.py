@@ -1,0 +1,105 @@
+"""Which processes on this host belong to an application: a mark in their environment tells, not circus."""
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from release.host.disk.layout import Layout
+
+if TYPE_CHECKING:
+    import psutil
+
+POLL = 0.02
+
+MARK = "PACKHORSE_FOLDER"
+"""Variable that holds the folder of the release which a process belongs to."""
+
+
+@dataclass(frozen=True)
+class Process:
+    """A live process: `release` is None for circusd and what forwards a port."""
+
+    pid: int
+    release: int | None
+
+
+def find(layout: Layout) -> list[Process]:
+    """All live processes of the application that belong to this user."""
+    import psutil
+
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            if process.uids().real == os.getuid():
+                matched = _match(layout, process.pid, process.cmdline(), process.environ().get(MARK, ""))
+                found += [matched] if matched else []
+    return found
+
+
+def _match(layout: Layout, pid: int, cmdline: list[str], mark: str) -> Process | None:
+    prefix = f"{layout.releases}/"
+    if mark.startswith(prefix) and mark.removeprefix(prefix).isdecimal():
+        return Process(pid, int(mark.removeprefix(prefix)))
+    if "circus.circusd" in cmdline and str(layout.circus_ini) in cmdline:
+        return Process(pid, None)
+    if cmdline[2:3] == [str(layout.front)]:
+        return Process(pid, None)
+    script = cmdline[2] if len(cmdline) > 2 else ""  # launch.py, before it becomes the process
+    number = script.removeprefix(prefix).removesuffix("/launch.py")
+    return Process(pid, int(number)) if script.startswith(prefix) and number.isdecimal() else None
+
+
+def kill_groups(leaders: Collection[int]) -> None:
+    """Kill what is left of the process groups that `leaders`, which have ended, were given by circus."""
+    for leader in leaders:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(leader, signal.SIGKILL)
+
+
+def alive_of(pids: Collection[int]) -> "list[psutil.Process]":
+    """Those of `pids` that are there, as something that no later process of the same number is taken for."""
+    import psutil
+
+    alive = []
+    for pid in pids:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            alive.append(psutil.Process(pid))
+    return alive
+
+
+def end(pids: Collection[int], grace: float) -> None:
+    """Terminate `pids`; kill those that are still there after `grace` seconds (0: at once)."""
+    import psutil
+
+    alive = alive_of(pids)
+    for process in alive:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGTERM if grace else signal.SIGKILL)
+    left = wait(alive, grace or 5)
+    if left and grace:
+        end([process.pid for process in left], 0)
+
+
+def wait(processes: "Collection[psutil.Process]", timeout: float) -> "list[psutil.Process]":
+    """Those of `processes` that still run after `timeout` seconds.
+
+    One that has ended does not, also when nobody has asked for its status yet: in a container, the first
+    process often does that late or never.
+    """
+    deadline = time.monotonic() + timeout
+    while (alive := [process for process in processes if _runs(process)]) and time.monotonic() < deadline:
+        time.sleep(POLL)
+    return alive
+
+
+def _runs(process: "psutil.Process") -> bool:
+    import psutil
+
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

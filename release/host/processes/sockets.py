@@ -1,0 +1,105 @@
+"""Which socket or port a release listens on, and the public address led there."""
+
+import contextlib
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+from packhorse import files
+from packhorse.errors import PackhorseError
+from release.host.disk import releases
+from release.host.disk.layout import Layout
+from release.host.processes import circus_ini, health
+
+# A helper of provisioning's, run as root, which lets nginx ask at a port, or at the socket again.
+HELPER = "/usr/local/sbin/packhorse-port"
+HELPER_TIMEOUT = 600.0
+STILL_DRAINING = 75
+# Between the moment a server accepts a connection and the moment it knows of the request.
+SETTLE = 0.05
+
+
+def private(layout: Layout, number: int) -> health.Address:
+    """Where release `number` is asked, whoever the public address leads to."""
+    port = releases.read_manifest(layout, number).port
+    return ("127.0.0.1", port) if port else layout.slot(_slot(layout, number) or "none")
+
+
+def _slot(layout: Layout, number: int) -> str | None:
+    with contextlib.suppress(FileNotFoundError):
+        return circus_ini.slot_of(layout.watcher_ini(circus_ini.watcher_name("web", number)).read_text())
+    return None
+
+
+def free(layout: Layout) -> str:
+    """The socket that no release in conf.d has."""
+    taken = {circus_ini.slot_of(path.read_text()) for path in layout.watchers.glob("web.*.ini")}
+    return next(slot for slot in circus_ini.SLOTS if slot not in taken)
+
+
+def lead(layout: Layout, number: int) -> None:
+    """Lead users to release `number`. Raises PackhorseError when nginx cannot be told about a port.
+
+    nginx asks at the socket as long as it has not been told otherwise, and again as soon as it has.
+    """
+    steps = [tell_nginx, point] if releases.read_manifest(layout, number).port else [point, tell_nginx]
+    for step in steps:
+        step(layout, number)
+
+
+def point(layout: Layout, number: int | None) -> None:
+    """Lead the public socket to release `number`, in one step; None: to nobody."""
+    if number is None:
+        layout.web.unlink(missing_ok=True)
+        return
+    target = _target(private(layout, number))
+    if not layout.web.is_symlink() or str(layout.web.readlink()) != target:
+        scratch = layout.web.with_name(".web.sock")
+        scratch.unlink(missing_ok=True)
+        scratch.symlink_to(target)
+        scratch.replace(layout.web)
+        files.sync_folder(layout.sockets)
+
+
+def _target(where: health.Address) -> str:
+    if isinstance(where, Path):
+        return where.name
+    from release.host.runtime import forward  # and asyncio with it: only what listens on a port needs it
+
+    return f"{forward.PORT}{where[1]}"
+
+
+def tell_nginx(layout: Layout, number: int) -> None:
+    """Let nginx ask where release `number` listens, and wait until nobody is asked at the old place.
+
+    Only a port, or the end of one, makes a difference: the link is looked at for every connection.
+    """
+    where = private(layout, number)
+    argument = "socket" if isinstance(where, Path) else str(where[1])
+    wanted = f"unix:{layout.web} " if isinstance(where, Path) else f"127.0.0.1:{where[1]} "
+    if not layout.upstream.exists() or wanted in layout.upstream.read_text().replace(";", " "):
+        return
+    command = [shutil.which("sudo") or "/usr/bin/sudo", "-n", HELPER, layout.app, argument]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HELPER_TIMEOUT, check=False)
+    if done.returncode not in {0, STILL_DRAINING}:
+        raise PackhorseError(
+            f"nginx could not be led to release {number}: {HELPER} ended with status {done.returncode}.",
+            "Its words are above; release provision puts it and its rights in order.",
+            detail=done.stderr,
+        )
+
+
+def flush(layout: Layout, number: int) -> None:
+    """Return when release `number`, which gets no more requests, has accepted all that it was sent.
+
+    Connections are accepted in their order, so an answer to one of ours says so. Without an answer within the
+    time that it has to finish anyway, nothing more can be done for those that wait.
+    """
+    manifest = releases.read_manifest(layout, number)
+    deadline = time.monotonic() + manifest.stop_timeout("web")
+    while not health.probe(private(layout, number), manifest.health).status:
+        if time.monotonic() > deadline:
+            return
+        time.sleep(SETTLE)
+    time.sleep(SETTLE)

@@ -1,0 +1,88 @@
+"""What should run as files in conf.d, and circus told to run exactly that."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from packhorse import files
+from release.host.disk import releases
+from release.host.disk.layout import Layout
+from release.host.processes import circus_ini, process_table, sockets
+
+
+@dataclass(frozen=True)
+class Watcher:
+    """The processes of one type of one release."""
+
+    process: str
+    release: int
+
+    @property
+    def name(self) -> str:
+        """What circus calls it."""
+        return circus_ini.watcher_name(self.process, self.release)
+
+
+def of(layout: Layout, number: int | None) -> frozenset[Watcher]:
+    """All watchers of release `number`; None: none."""
+    if number is None:
+        return frozenset()
+    return frozenset(Watcher(process, number) for process in releases.read_manifest(layout, number).running)
+
+
+def early(layout: Layout, number: int | None) -> frozenset[Watcher]:
+    """Those of release `number` that may run beside another release's."""
+    overlaps = releases.read_manifest(layout, number).overlaps if number else None
+    return frozenset(watcher for watcher in of(layout, number) if overlaps and overlaps(watcher.process))
+
+
+def web(layout: Layout, number: int | None) -> frozenset[Watcher]:
+    """Those of release `number` that users ask."""
+    return frozenset(watcher for watcher in of(layout, number) if watcher.process == "web")
+
+
+def write(layout: Layout, wanted: Collection[Watcher]) -> None:
+    """Make conf.d hold exactly `wanted`. What is there already is not touched: circus would restart it."""
+    names = {layout.watcher_ini(watcher.name).name for watcher in wanted}
+    for path in layout.watchers.iterdir():  # a killed command also leaves half-written ones
+        if path.name not in names:
+            path.unlink()
+    for watcher in wanted:
+        place = layout.watcher_ini(watcher.name)
+        if not place.exists():
+            text = _text(layout, watcher)
+            # Its temporary name does not end in .ini, so circus never sees half of it.
+            files.write_whole(place, text.encode())
+
+
+def _text(layout: Layout, watcher: Watcher) -> str:
+    manifest = releases.read_manifest(layout, watcher.release)
+    timeout = manifest.stop_timeout(watcher.process)
+    slot = sockets.free(layout) if watcher.process == "web" and manifest.port is None else None
+    return circus_ini.watcher_text(layout, watcher.process, watcher.release, timeout, slot)
+
+
+def apply(layout: Layout, circus: circus_ini.Supervisor, wanted: Collection[Watcher]) -> None:
+    """Make exactly `wanted` run, and wait until others have drained."""
+    write(layout, wanted)
+    names = {watcher.name for watcher in wanted}
+    before = set(circus.watchers()) if circus.running() else set()
+    leaving = {name: circus.pids(name) for name in before - names}
+    if not names:
+        circus.stop()
+    else:
+        if not circus.running():
+            circus.start()
+        there = circus.watchers()
+        # systemd may have started it before conf.d was as it is now; what still stops is as good as gone.
+        if set(there) != names or circus_ini.STOPPING in there.values():
+            circus.reload(leaving if names < before else None)
+    if leaving or not names:
+        # circus misses children that left their parent, and those of a parent that it had to kill.
+        process_table.kill_groups([leader for pids in leaving.values() for leader in pids])
+        process_table.end(list(_left(layout, {watcher.release for watcher in wanted})), 0)
+
+
+def _left(layout: Layout, kept: set[int]) -> Iterator[int]:
+    for process in process_table.find(layout):
+        if process.release is not None and process.release not in kept:
+            yield process.pid

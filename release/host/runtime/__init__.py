@@ -1,0 +1,1 @@
+"""Stand-alone programs that are copied beside releases; standard library only."""

@@ -1,0 +1,1 @@
+"""Prepare servers with Ansible."""

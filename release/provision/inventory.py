@@ -1,0 +1,109 @@
+"""release.toml in, Ansible's inventory out: hosts are written down once."""
+
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from packhorse.errors import PackhorseError
+from release.config.mirror_servers import MirrorServers
+from release.config.release_toml import ReleaseConfig, simple_url
+from release.config.targets import Provision, Target
+from release.host.disk.layout import Layout
+from release.host.processes import circus_ini
+
+MIRROR = "mirror"  # the target of `release provision` that stands for the hosts of [mirror]
+ROOT, RUN = Path("/srv/apps"), Path("/run")  # on every host
+
+Variables = dict[str, Any]
+
+
+def of(config: ReleaseConfig, project: Path) -> dict[str, Any]:
+    """What `ansible-inventory --list` expects of a program: groups, and the variables of every host.
+
+    Groups: app_hosts and below it one for each target with hosts, see `group`; mirror_hosts.
+    Raises PackhorseError when a host is in two targets, or when the hosts have no index to install from.
+    """
+    targets = {group(name): target for name, target in config.targets.items() if target.hosts}
+    variables: dict[str, Variables] = {}
+    for target in targets.values():
+        for host in target.hosts or []:
+            if host in variables:
+                raise PackhorseError(
+                    f"{host} is in two targets, and would run {config.app} twice.",
+                    "Keep it in one of them in release.toml.",
+                )
+            variables[host] = _app(config, target)
+    for host, mirror in _mirrors(config, project):
+        variables[host] = {**variables.get(host, {}), **mirror}
+    return {
+        "_meta": {"hostvars": variables},
+        "app_hosts": {"children": list(targets)},
+        "mirror_hosts": {"hosts": config.mirror.hosts if config.mirror else []},
+        **{name: {"hosts": target.hosts} for name, target in targets.items()},
+    }
+
+
+def group(target: str) -> str:
+    """The group of the hosts of `target`."""
+    return "mirror_hosts" if target == MIRROR else f"target_{target.replace('-', '_')}"
+
+
+def _login(table: Provision | MirrorServers) -> Variables:
+    """How Ansible gets in: as ssh would by itself, unless the file says who; root needs no sudo."""
+    user = {"ansible_user": table.user} if table.user else {}
+    return {**user, "ansible_become": table.user != "root", "ansible_python_interpreter": table.python}
+
+
+def _app(config: ReleaseConfig, target: Target) -> Variables:
+    if config.index is None:
+        raise PackhorseError(
+            "No company index is configured: the hosts install from it.",
+            'Write index = "https://…/company/prod" into release.toml.',
+        )
+    layout = Layout(config.app, ROOT, RUN)
+    return {
+        **_login(target.provision),
+        "packhorse_app": config.app,
+        "packhorse_user": target.user or config.app,
+        "packhorse_index_url": simple_url(config.index),
+        "packhorse_circus_ini": circus_ini.circus_text(layout, None),
+        "packhorse_domains": target.domains,
+        "packhorse_tls_certificate": target.tls_certificate,
+        "packhorse_tls_certificate_key": target.tls_certificate_key,
+        "packhorse_stop_timeout": _longest_stop(target) + 10,
+        **_prefixed(target.provision, {"user", "python"}),
+    }
+
+
+def _longest_stop(target: Target) -> float:
+    own = [process.stop_timeout for process in target.processes.values() if process.stop_timeout]
+    return max([target.graceful_timeout, *own])
+
+
+def _mirrors(config: ReleaseConfig, project: Path) -> Iterator[tuple[str, Variables]]:
+    mirror = config.mirror
+    if mirror is None:
+        return
+    index_url = mirror.index_url or (simple_url(config.index) if config.index else None)
+    if index_url is None:
+        raise PackhorseError(
+            "Nothing says where the mirror's hosts install Packhorse from.",
+            'Write index_url = "https://…" below [mirror] in release.toml.',
+        )
+    settings = project / mirror.settings
+    variables = {
+        **_login(mirror),
+        "packhorse_mirror_index_url": index_url,
+        "packhorse_mirror_version": mirror.version or version("packhorse"),
+        "packhorse_mirror_settings": settings.read_text() if settings.exists() else "",
+        "packhorse_mirror_backups": mirror.backups,
+        "packhorse_mirror_backup_at": mirror.backup_at,
+        "packhorse_mirror_keep_backups": mirror.keep_backups,
+    }
+    for host in mirror.hosts:
+        yield host, variables
+
+
+def _prefixed(table: Provision, without: set[str]) -> Variables:
+    return {f"packhorse_{key}": value for key, value in table.model_dump(exclude=without).items()}

@@ -1,0 +1,74 @@
+"""A target in, prepared hosts out: Ansible, run as a program with the playbook that lies beside this file."""
+
+import importlib.util
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+
+from packhorse.errors import PackhorseError
+from release.config.release_toml import ReleaseConfig
+from release.deploy import ssh
+from release.provision import inventory
+
+HERE = Path(str(resources.files("release") / "ansible"))
+
+
+def group(config: ReleaseConfig, target: str) -> str:
+    """The group of Ansible's hosts that `target` means. Raises PackhorseError for a target without hosts."""
+    if target == inventory.MIRROR:
+        if config.mirror is None:
+            raise PackhorseError(
+                "No host of the mirror is declared.", "Declare them in release.toml: [mirror]"
+            )
+    elif not config.target(target).hosts:
+        raise PackhorseError(
+            f"{target} has no hosts to prepare.",
+            f'Name them in release.toml: [targets.{target}] hosts = ["…"]',
+        )
+    return inventory.group(target)
+
+
+def command(group: str, options: Sequence[str]) -> list[str]:
+    """The argument list of ansible-playbook."""
+    return [
+        *[sys.executable, "-Im", "ansible", "playbook"],
+        *["--inventory", str(HERE / "inventory.sh")],
+        *["--extra-vars", f"packhorse_group={group}"],
+        *options,
+        str(HERE / "site.yml"),
+    ]
+
+
+def environment(project: Path, inherited: Mapping[str, str]) -> dict[str, str]:
+    """What ansible-playbook gets: our settings unless the user has some, and what inventory.sh needs."""
+    config = inherited.get(ssh.CONFIG)
+    return {
+        "ANSIBLE_CONFIG": str(HERE / "ansible.cfg"),
+        **({"ANSIBLE_SSH_COMMON_ARGS": shlex.join(["-F", config])} if config else {}),
+        **inherited,
+        "PACKHORSE_PYTHON": sys.executable,
+        "RELEASE_PROJECT": str(project),
+    }
+
+
+def run(config: ReleaseConfig, project: Path, target: str, options: Sequence[str]) -> None:
+    """Prepare the hosts of `target`; what Ansible prints goes to the terminal.
+
+    Raises PackhorseError when Ansible is not installed, or says that it failed.
+    """
+    hosts = group(config, target)
+    inventory.of(config, project)  # what is wrong with it is said in two lines, not by Ansible
+    if importlib.util.find_spec("ansible") is None:
+        raise PackhorseError(
+            "Ansible is not installed here.", "Install it: pip install 'packhorse[provision]'"
+        )
+    done = subprocess.run(command(hosts, options), env=environment(project, os.environ), check=False)
+    if done.returncode != 0:
+        raise PackhorseError(
+            f"Ansible failed (status {done.returncode}): not every host of {target} is prepared.",
+            "Correct what it says above, and run the command again: what is done stays done.",
+        )

@@ -1,0 +1,1 @@
+"""Bring artifacts to the company index."""

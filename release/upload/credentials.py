@@ -1,0 +1,87 @@
+"""An index in, the user and the password for uploads to it out; never printed, never in an argument list."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from packhorse.errors import PackhorseError
+from release.context import World
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Who uploads. The password is kept out of every representation."""
+
+    username: str
+    password: str = field(repr=False)
+
+    def scrub(self, text: str) -> str:
+        """`text` without the password, should a tool have printed it."""
+        return text.replace(self.password, "********")
+
+
+class Keyring(Protocol):
+    """The part of the keyring package that is used here."""
+
+    def get_password(self, service_name: str, username: str) -> str | None:
+        """The password kept for `username` at `service_name`."""
+
+
+def find(
+    index: str, *, username: str | None, environ: Mapping[str, str], keyring: Keyring, home: Path
+) -> Credentials:
+    """The credentials for `index`: $TWINE_PASSWORD, else the keyring, else the file of this machine's mirror.
+
+    `username` is the option; without it and $TWINE_USERNAME it is the index's owner, the first part of its
+    path. The keyring is asked as twine asks it: the service is the upload address. Raises PackhorseError.
+    """
+    user = username or environ.get("TWINE_USERNAME") or urlsplit(index).path.split("/")[1]
+    password = (
+        environ.get("TWINE_PASSWORD")
+        or keyring.get_password(f"{index}/", user)
+        or _of_this_machine(index, user, home)
+    )
+    if not password:
+        raise PackhorseError(
+            f"There is no password of {user} for {index}.",
+            f"Set TWINE_PASSWORD in the environment, or keep it: keyring set {index}/ {user}",
+        )
+    return Credentials(user, password)
+
+
+def _of_this_machine(index: str, username: str, home: Path) -> str | None:
+    """The password that `mirror init` made, when `index` is on the mirror of this machine."""
+    path = home / "mirror" / "credentials.json"
+    try:
+        kept = json.loads(path.read_bytes())
+        known: dict[str, str] = kept["users"] if index.startswith(f"{kept['url']}/") else {}
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise PackhorseError(f"{path} cannot be used: {error}", "Make it again: mirror init") from error
+    return known.get(username)
+
+
+class SystemKeyring:
+    """The keyring of this machine; a machine without one has no passwords in it."""
+
+    def get_password(self, service_name: str, username: str) -> str | None:
+        """The password kept for `username` at `service_name`."""
+        import keyring
+        from keyring.errors import KeyringError
+
+        try:
+            return keyring.get_password(service_name, username)
+        except KeyringError:  # no keyring, or a locked one without anybody to unlock it: twine goes on, too
+            return None
+
+
+def of_user(world: World, username: str | None) -> Credentials:
+    """The credentials for uploads to the index of `world`, from the places that this process has."""
+    return find(
+        world.index_url, username=username, environ=os.environ, keyring=SystemKeyring(), home=world.home
+    )

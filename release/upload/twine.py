@@ -1,0 +1,133 @@
+"""Artifacts in, the company index has them; twine does the upload."""
+
+import hashlib
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.utils import (
+    InvalidSdistFilename,
+    InvalidWheelFilename,
+    parse_sdist_filename,
+    parse_wheel_filename,
+)
+
+from packhorse import process
+from packhorse.errors import PackhorseError
+from release import index
+from release.context import World
+from release.host.formats import artifact
+from release.upload.credentials import Credentials
+
+
+@dataclass(frozen=True)
+class Uploaded:
+    """A file that the index has now; `new`: it did not have it before."""
+
+    filename: str
+    sha256: str
+    new: bool
+
+
+def upload(paths: Iterable[Path], credentials: Callable[[], Credentials], world: World) -> list[Uploaded]:
+    """Bring the artifacts at `paths` to the index; those that it has with the same bytes are left alone.
+
+    `credentials` is asked only when there is something to upload. Raises PackhorseError, before the
+    first upload, when an artifact is not from `release build` or the index has it with other bytes.
+    """
+    digests: dict[Path, str] = {}
+    new: set[str] = set()
+    for path in sorted(paths):
+        name = artifact.read(path).manifest.name
+        digests[path] = hashlib.sha256(path.read_bytes()).hexdigest()
+        new |= index.missing(world.index_url, name, {path.name: digests[path]}, world.get)
+    waiting = [path for path in digests if path.name in new]
+    if waiting:
+        _check(waiting, world)
+        _send(waiting, credentials(), world)
+    return [Uploaded(path.name, sha256, path.name in new) for path, sha256 in digests.items()]
+
+
+def last_built(outdir: Path) -> list[Path]:
+    """The artifacts in `outdir` of the project's version that was built last."""
+    releases = {path: _release(path) for path in outdir.glob("*") if _release(path)}
+    if not releases:
+        raise PackhorseError(f"There is no artifact in {outdir}.", "Build one first: release build")
+    newest = max(releases, key=lambda path: path.stat().st_mtime_ns)
+    return sorted(path for path, release in releases.items() if release == releases[newest])
+
+
+def _release(path: Path) -> tuple[str, str] | None:
+    """Project and version of the artifact at `path`, None when it is something else."""
+    try:
+        parsed = parse_wheel_filename(path.name) if path.suffix == ".whl" else parse_sdist_filename(path.name)
+    except (InvalidWheelFilename, InvalidSdistFilename):
+        return None
+    return parsed[0], str(parsed[1])
+
+
+def _check(paths: Iterable[Path], world: World) -> None:
+    done = world.run(_twine("check", "--strict", *map(str, paths)), env=_environment())
+    if done.status != 0:
+        raise PackhorseError(
+            "twine check refuses what the artifacts say about the project.",
+            'Correct [project] in pyproject.toml; most often readme = "README.md" is missing there.',
+            detail=done.output,
+        )
+
+
+def _send(paths: Iterable[Path], credentials: Credentials, world: World) -> None:
+    command = _twine("upload", "--non-interactive", "--disable-progress-bar", *map(str, paths))
+    environment = {
+        **_environment(),
+        "TWINE_REPOSITORY_URL": f"{world.index_url}/",
+        "TWINE_USERNAME": credentials.username,
+        "TWINE_PASSWORD": credentials.password,
+    }
+    done = world.run(command, env=environment)
+    if done.status != 0:
+        raise _refused(done, credentials, world.index_url)
+
+
+def _twine(*arguments: str) -> list[str]:
+    return [sys.executable, "-Im", "twine", *arguments]
+
+
+def _environment() -> dict[str, str]:
+    """Ours, with nothing in it that points twine elsewhere, and output that is not broken into lines."""
+    kept = {"TWINE_CERT", "TWINE_CLIENT_CERT"}
+    ours = {
+        name: value for name, value in os.environ.items() if not name.startswith("TWINE_") or name in kept
+    }
+    return {**ours, "COLUMNS": "1000", "NO_COLOR": "1", "TERM": "dumb"}
+
+
+def _refused(done: process.Finished, credentials: Credentials, url: str) -> PackhorseError:
+    """twine's failure in words: the status that the index answered with says most of it."""
+    output = credentials.scrub(done.output)
+    answered = re.search(r"HTTPError: (\d{3}) ", output)
+    status = answered[1] if answered else ""
+    if status == "401":
+        return PackhorseError(
+            f"{url} refuses the password of {credentials.username}.",
+            "Correct TWINE_PASSWORD or the keyring; for the mirror of this machine run: mirror init",
+        )
+    if status == "403":
+        return PackhorseError(
+            f"{credentials.username} may not upload to {url}.",
+            "Upload as another user (--username), or let the index's owner add this one to acl_upload.",
+        )
+    if status == "409":
+        return PackhorseError(
+            f"{url} has this version with other content by now.",
+            "Raise the version in pyproject.toml: what was uploaded never changes.",
+            detail=output,
+        )
+    return PackhorseError(
+        f"twine could not upload to {url}.",
+        "The output above names the cause. What was uploaded before counts: run the command again.",
+        detail=output,
+    )

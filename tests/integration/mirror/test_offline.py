@@ -1,0 +1,100 @@
+"""`mirror serve --offline`: nothing leaves the machine, and what is cached is enough to install."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.support.dists import sdist, wheel
+from tests.support.mirrored import Mirrored, mirror_of
+from tests.support.servers import BIN, run_command
+from tests.support.upstream import JSON, Upstream
+
+APP = wheel("offline-app", "1.0", requires=["offline-library>=1"], padding=50_000)
+LIBRARY = wheel("offline-library", "1.5", padding=50_000)
+OWN = wheel("offline-own", "1.0", requires=["offline-app"])
+SOURCE = sdist("offline-source", "1.0")
+
+
+@pytest.fixture(scope="module")
+def offline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mirrored]:
+    """A mirror that was filled by `mirror prefetch`, and got an upload, before it went offline."""
+    with Upstream() as upstream, mirror_of(upstream) as mirrored:
+        upstream.metadata = False
+        upstream.add("offline-app", APP, wheel("offline-app", "2.0"))
+        upstream.add(
+            "offline-library", LIBRARY, wheel("offline-library", "1.6"), wheel("offline-library", "0.9")
+        )
+        upstream.add("offline-source", SOURCE)
+        upstream.add("offline-never-asked", wheel("offline-never-asked", "1.0"))
+        upstream.add("offline-only-seen", wheel("offline-only-seen", "1.0"))
+        mirrored.page("offline-only-seen")
+        folder = tmp_path_factory.mktemp("offline")
+        lock = folder / "requirements.txt"
+        lock.write_text("offline-app==1.0\noffline-library==1.5\noffline-source==1.0\n")
+        mirrored.mirror.run(BIN / "mirror", "prefetch", lock)
+        (folder / OWN.filename).write_bytes(OWN.content)
+        mirrored.upload(folder / OWN.filename)
+        mirrored.restart("--offline")
+        upstream.forget()
+        yield mirrored
+        assert (upstream.connections, upstream.requests) == (0, [])
+
+
+@pytest.mark.parametrize("client", ["pip", "uv"])
+def test_what_is_cached_resolves_and_installs(offline: Mirrored, client: str, tmp_path: Path) -> None:
+    """The newest version that is here, not the newest that there was."""
+    target = tmp_path / "installed"
+    installers: dict[str, list[str | Path]] = {
+        "pip": [sys.executable, "-Im", "pip", "install", "--no-cache-dir"],
+        "uv": [BIN / "uv", "pip", "install", "--python", sys.executable],
+    }
+    options: list[str | Path] = [
+        "--index-url",
+        offline.mirror.index_url("company/dev"),
+        "--target",
+        target,
+        "offline-own",
+    ]
+    environment = {**offline.mirror.environment, "UV_CACHE_DIR": str(tmp_path / "cache")}
+    run_command(*installers[client], *options, env=environment)
+    installed = {path.name for path in target.glob("*.dist-info")}
+    assert installed == {
+        "offline_own-1.0.dist-info",
+        "offline_app-1.0.dist-info",
+        "offline_library-1.5.dist-info",
+    }
+
+
+def test_pages_list_only_what_can_be_delivered_with_its_metadata(offline: Mirrored) -> None:
+    """A resolver would choose a file that is not here, and fail."""
+    (entry,) = offline.page("offline-library", "company/dev")["files"]
+    assert (entry["filename"], entry["size"]) == (LIBRARY.filename, len(LIBRARY.content))
+    assert set(entry["core-metadata"]) == {"sha256"}
+    url = offline.url_of(LIBRARY)
+    assert requests.get(f"{url}.metadata", timeout=10).content == LIBRARY.metadata
+    assert requests.get(url, timeout=10).content == LIBRARY.content
+    assert [file["filename"] for file in offline.page("offline-source")["files"]] == [SOURCE.filename]
+
+
+@pytest.mark.parametrize("project", ["offline-never-asked", "offline-only-seen"])
+@pytest.mark.parametrize("index", ["root/pypi", "company/dev"])
+def test_anything_else_is_503_and_says_offline(offline: Mirrored, project: str, index: str) -> None:
+    """Not 404: it may well exist."""
+    url = f"{offline.mirror.index_url(index)}{project}/"
+    for accept in (JSON, "text/html"):
+        answer = requests.get(url, headers={"Accept": accept}, timeout=10)
+        assert (answer.status_code, "offline" in answer.text) == (503, True)
+
+
+@pytest.mark.parametrize("name", ["offline-library", "offline-never-asked"])
+@pytest.mark.parametrize("version", ["1.6", "7.0"])
+def test_a_file_that_is_not_here_is_503_and_says_offline(offline: Mirrored, name: str, version: str) -> None:
+    """Its address may stand in a lock, also one that is newer than the page that is here."""
+    absent = wheel(name, version)
+    path = f"root/pypi/+f/{absent.sha256[:3]}/{absent.sha256[3:16]}/{absent.filename}"
+    for suffix in ("", ".metadata"):
+        answer = requests.get(f"{offline.mirror.url}/{path}{suffix}", timeout=10)
+        assert (answer.status_code, "offline" in answer.text) == (503, True)

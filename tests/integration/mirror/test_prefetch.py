@@ -1,0 +1,88 @@
+"""`mirror prefetch`: afterwards a lock's files are in the cache, or it says which are not."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.support import faults
+from tests.support.dists import Dist, sdist, wheel
+from tests.support.mirrored import Mirrored, new_name
+from tests.support.servers import BIN, wait_until
+
+
+def test_after_a_prefetch_every_file_is_served_without_the_upstream(
+    mirrored: Mirrored, tmp_path: Path
+) -> None:
+    """What `mirror prefetch` is for."""
+    names = [new_name("prefetched") for _ in range(20)]
+    dists = [wheel(name, "1.0", padding=100_000) for name in names[:-1]] + [sdist(names[-1], "1.0")]
+    for name, dist in zip(names, dists, strict=True):
+        mirrored.upstream.add(name, dist, wheel(name, "2.0"), wheel(name, "1.0", tag="cp26-cp26m-win32"))
+    lock = tmp_path / "requirements.txt"
+    lock.write_text(
+        "".join(f"{n}==1.0 --hash=sha256:{d.sha256}\n" for n, d in zip(names, dists, strict=True))
+    )
+    done = mirrored.mirror.run(BIN / "mirror", "prefetch", lock)
+    assert done.stdout.startswith("20 files with 1.9 MB are in the cache")
+    mirrored.upstream.forget()
+    again = mirrored.mirror.run(BIN / "mirror", "prefetch", lock)
+    assert again.stdout == done.stdout
+    assert [seen.path for seen in mirrored.upstream.requests if seen.path.startswith("/files/")] == []
+    fetched = [path.name for path in (mirrored.mirror.home / "mirror/server/+files").rglob("prefetched*")]
+    assert sorted(fetched) == sorted(dist.filename for dist in dists)
+
+
+def test_files_are_fetched_side_by_side(mirrored: Mirrored, tmp_path: Path) -> None:
+    """The upstream answers when it has been asked for all of them."""
+    names = [new_name("parallel") for _ in range(8)]
+    for name in names:
+        mirrored.upstream.add(name, wheel(name, "1.0"))
+    all_asked = threading.Event()
+    mirrored.upstream.fail("/files/*", faults.held(all_asked))
+    lock = tmp_path / "requirements.txt"
+    lock.write_text("".join(f"{name}==1.0\n" for name in names))
+
+    def asked() -> set[str]:
+        return {seen.path for seen in mirrored.upstream.requests if seen.path.startswith("/files/")}
+
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(mirrored.mirror.run, BIN / "mirror", "prefetch", lock)
+        try:
+            wait_until("all are asked for", lambda: len(asked()) == len(names))
+        finally:
+            all_asked.set()
+        assert done.result().stdout.startswith("8 files")
+
+
+def test_what_is_missing_is_named_and_the_exit_status_says_so(mirrored: Mirrored, tmp_path: Path) -> None:
+    """All problems at once: who fills a mirror for a flight has one chance."""
+    good, wrong, gone = (new_name(prefix) for prefix in ("fine", "wrong", "gone"))
+    dists = {name: wheel(name, "1.0", padding=100_000) for name in (good, wrong, gone)}
+    for name, dist in dists.items():
+        mirrored.upstream.add(name, dist)
+    mirrored.upstream.fail(mirrored.upstream.file_path(dists[wrong]), faults.wrong_bytes)
+    mirrored.upstream.fail(mirrored.upstream.file_path(dists[gone]), faults.status(404))
+    lock = tmp_path / "pylock.toml"
+    lock.write_text('lock-version = "1.0"\ncreated-by = "tests"\n' + "".join(map(_package, dists.values())))
+    done = mirrored.mirror.run(BIN / "mirror", "prefetch", lock, status=1)
+    assert "Error: 2 of 3 files are not in the cache." in done.stderr
+    assert f"{dists[wrong].filename}: " in done.stderr
+    assert f"{dists[gone].filename}: " in done.stderr
+    assert dists[good].filename not in done.stderr
+
+
+def test_the_hash_in_the_lock_counts_not_the_one_on_the_page(mirrored: Mirrored, tmp_path: Path) -> None:
+    """A lock is there to notice that an upstream has changed a file."""
+    name = new_name("changed")
+    mirrored.upstream.add(name, wheel(name, "1.0"))
+    lock = tmp_path / "requirements.txt"
+    lock.write_text(f"{name}==1.0 --hash=sha256:{'0' * 64}\n")
+    done = mirrored.mirror.run(BIN / "mirror", "prefetch", lock, status=1)
+    assert f"{name}==1.0: the index has it with another hash" in done.stderr
+
+
+def _package(dist: Dist) -> str:
+    filename, sha256 = dist.filename, dist.sha256
+    name = filename.partition("-")[0].replace("_", "-")
+    entry = f'{{path = "wheels/{filename}", hashes = {{sha256 = "{sha256}"}}}}'
+    return f'[[packages]]\nname = "{name}"\nversion = "1.0"\nwheels = [{entry}]\n'

@@ -1,0 +1,85 @@
+"""A real devpi replica with our plugin: what it has not, it gets from its primary."""
+
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urljoin, urlsplit
+
+import requests
+
+from mirror import server
+from tests.support.dists import wheel
+from tests.support.mirrored import Mirrored, mirror_of
+from tests.support.servers import BIN, free_port, run_command, wait_until
+from tests.support.upstream import JSON, Listed, Upstream
+
+_MAIN = "import sys; from devpi_server.main import main; sys.exit(main())"
+_INIT = "import sys; from devpi_server.init import init; sys.exit(init())"
+
+
+@contextmanager
+def _devpi(mirrored: Mirrored, folder: Path, port: int, *options: str) -> Iterator[str]:
+    """A devpi-server of another role than `mirror serve` starts."""
+    url = f"http://127.0.0.1:{port}"
+    secret = mirrored.mirror.home / "mirror" / "secret"
+    common: Sequence[str] = ("--serverdir", str(folder), "--secretfile", str(secret), "--port", str(port))
+    with (mirrored.mirror.home / f"{port}.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-Ic", _MAIN, *common, *server._CHEAP_KEY, *options],
+            env=mirrored.mirror.environment,
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        wait_until(f"{url} answers", lambda: server.answers(url), deadline=60)
+        yield url
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_replica_serves_files_and_metadata_of_its_primary() -> None:
+    """Its own storage may not be written to, and no client's header may go further either."""
+    with Upstream() as upstream, mirror_of(upstream) as mirrored:
+        upstream.metadata = False
+        dist = wheel("replicated", "1.0", requires=["other"], padding=400_000)
+        (address,) = mirrored.publish(dist)
+        hashless = wheel("hashless", "1.0")
+        mirrored.publish(Listed(hashless, hashes={}))
+        mirrored.mirror.run(BIN / "mirror", "stop")
+        primary_folder = mirrored.mirror.home / "mirror" / "server"
+        primary_port = urlsplit(mirrored.mirror.url).port or 0
+        replica_folder = mirrored.mirror.home / "replica"
+        role = ("--role", "replica", "--primary-url", mirrored.mirror.url)
+        init = (sys.executable, "-Ic", _INIT, "--serverdir", str(replica_folder), *role)
+        run_command(*init, env=mirrored.mirror.environment)
+        with (
+            _devpi(mirrored, primary_folder, primary_port, "--role", "primary"),
+            _devpi(mirrored, replica_folder, free_port(), *role) as replica,
+        ):
+            page = f"{replica}/root/pypi/+simple/replicated/"
+            wait_until("the index is replicated", lambda: requests.get(page, timeout=30).status_code == 200)
+            (entry,) = requests.get(page, headers={"Accept": JSON}, timeout=30).json()["files"]
+            assert entry["core-metadata"]
+            url = f"{replica}{urlsplit(address).path}"
+            secret = {"Cookie": "auth_tkt=secret", "Authorization": "Basic c2VjcmV0OnNlY3JldA=="}
+            assert requests.get(f"{url}.metadata", headers=secret, timeout=30).content == dist.metadata
+            assert int(requests.head(url, timeout=30).headers["Content-Length"]) == len(dist.content)
+            with ThreadPoolExecutor(16) as pool:  # devpi's own way fails when it has come from elsewhere
+                got = pool.map(lambda _: requests.get(url, headers=secret, timeout=30).content, range(16))
+                assert set(got) == {dist.content}
+            assert requests.get(url, headers={"Range": "bytes=-9"}, timeout=30).content == dist.content[-9:]
+            # Where the primary keeps a file depends on where the upstream has it, if nothing says its hash.
+            shown = requests.get(
+                f"{replica}/root/pypi/+simple/hashless/", headers={"Accept": JSON}, timeout=30
+            )
+            url = urljoin(shown.url, shown.json()["files"][0]["url"])
+            assert requests.get(url, timeout=30).content == hashless.content
+    asked = [
+        seen for seen in upstream.requests if seen.path.startswith("/files/") and "replicated" in seen.path
+    ]
+    assert [seen.headers.get("range") for seen in asked] == ["bytes=-32768", None, None]  # then HEAD, GET
+    assert all("cookie" not in seen.headers and "authorization" not in seen.headers for seen in asked)

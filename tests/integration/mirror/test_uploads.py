@@ -1,0 +1,100 @@
+"""Uploads and yanks that are unusual: other spellings, odd reasons, names without end, a hundred at once."""
+
+import html
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import requests
+
+from tests.support.dists import sdist, wheel
+from tests.support.mirrored import Mirrored
+from tests.support.teams import Team, new_team
+
+
+@pytest.fixture
+def team(mirrored: Mirrored) -> Team:
+    """Indexes of the test's own."""
+    return new_team(mirrored)
+
+
+def test_all_spellings_of_a_name_are_one_project(team: Team) -> None:
+    """Who writes My.Odd_Pkg in pyproject.toml is found by those who write my-odd-pkg."""
+    dists = [
+        wheel(name, f"{number}.0") for number, name in enumerate(["My.Odd_Pkg", "my-odd-pkg", "MY_ODD.PKG"])
+    ]
+    for dist in dists:
+        team.upload(dist)
+    assert team.shown("my-odd-pkg") == sorted(dist.filename for dist in dists)
+    assert team.mirrored.page("my-odd-pkg", team.index("dev"))["name"] == "my-odd-pkg"
+
+
+def test_a_yank_is_of_all_spellings_of_the_version(team: Team) -> None:
+    """devpi keeps 1.0 and 1.0.0 apart, installers do not."""
+    files = [wheel("own", "1.0.0"), sdist("own", "1.0"), wheel("own", "2.0")]
+    for dist in files:
+        team.upload(dist)
+    team.call("PUT", f"{team.index('dev')}/own/1.0/+yank")
+    assert [team.file("own", dist.filename)["yanked"] for dist in files] == [True, True, False]
+    team.call("DELETE", f"{team.index('dev')}/own/1/+yank")
+    assert [team.file("own", dist.filename)["yanked"] for dist in files] == [False, False, False]
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "two\nlines",
+        "line\r\nSet-Cookie: x=1",
+        "<script>alert(1)</script> & \"both\" 'quotes'",
+        "\u2028 \U0001f600 ü",
+        "\\ \\n \t",
+        "x" * 10_000,
+    ],
+)
+def test_a_reason_may_be_any_text(team: Team, reason: str) -> None:
+    """It is shown as it was given, and as nothing else."""
+    dist = wheel("own", "1.0")
+    team.upload(dist)
+    answer = team.call("PUT", f"{team.index('dev')}/own/1.0/+yank", json={"reason": reason})
+    assert "Set-Cookie" not in answer.headers
+    assert team.file("own", dist.filename)["yanked"] == reason
+    url = f"{team.mirrored.mirror.index_url(team.index('dev'))}own/"
+    page = requests.get(url, timeout=30)
+    assert "<script>" not in page.text
+    (shown,) = re.findall(r'data-yanked="([^"]*)"', page.content.decode())
+    assert html.unescape(shown) == reason
+    assert team.shown("own") == [dist.filename]
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b"7", b"\xff", b'{"reason": 7}'])
+def test_what_is_no_reason_is_refused(team: Team, body: bytes) -> None:
+    """And yanks nothing."""
+    dist = wheel("own", "1.0")
+    team.upload(dist)
+    url = f"{team.mirrored.mirror.url}/{team.index('dev')}/own/1.0/+yank"
+    assert requests.put(url, data=body, auth=(team.name, "pw"), timeout=30).status_code == 400
+    assert team.file("own", dist.filename)["yanked"] is False
+
+
+def test_a_name_that_no_disk_takes_is_refused_and_nothing_is_kept(team: Team) -> None:
+    """As the uploader's mistake, not as a fault of the server."""
+    name, url = "a" * 250, f"{team.mirrored.mirror.url}/{team.index('dev')}/"
+    form = {":action": "file_upload", "metadata_version": "2.1", "name": name, "version": "1.0"}
+    files = {"content": (f"{name}-1.0.tar.gz", b"content")}
+    refused = requests.post(url, data=form, files=files, auth=(team.name, "pw"), timeout=30)
+    assert (refused.status_code, refused.text) == (400, "This cannot be stored: File name too long.\n")
+    assert team.shown(name) == ["404"]
+    team.upload(wheel("own", "1.0"))
+    assert team.shown("own") == [wheel("own", "1.0").filename]
+
+
+def test_a_hundred_uploads_at_once_all_arrive(team: Team) -> None:
+    """A release of many wheels, by many jobs of a build."""
+    of_one = [wheel("own", f"{number}.0") for number in range(50)]
+    of_many = [wheel(f"own{number}", "1.0") for number in range(50)]
+    with ThreadPoolExecutor(100) as pool:
+        list(pool.map(team.upload, of_one + of_many))
+    assert team.shown("own") == sorted(dist.filename for dist in of_one)
+    for number, dist in enumerate(of_many):
+        (listed,) = team.mirrored.page(f"own{number}", team.index("dev"))["files"]
+        assert listed["hashes"] == {"sha256": dist.sha256}

@@ -1,0 +1,308 @@
+"""`release provision`: a mirror and hosts for an application from nothing, which stay what they are."""
+
+import contextlib
+import json
+import socket
+import ssl
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support import hosts
+from tests.support.apps import NAME, app_wheel
+from tests.support.hosts.company import APP, DOMAIN, Company, changed, company, get
+from tests.support.load import Load
+from tests.support.servers import wait_until
+
+pytestmark = [*hosts.MARKS, pytest.mark.needs("nginx")]
+
+LIMITS = 'memory_max = "512M"\nstatic = { "/static/" = "/srv/static" }\n'
+MAKE_CERTIFICATE = (
+    "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=shop "
+    "-addext subjectAltName=DNS:shop.example.com -keyout /srv/shop.key -out /srv/shop.pem"
+)
+# From the task on that is of interest: 15 s less.
+ONLY_VHOST = ("--limit", "web1", "--start-at-task", "Make the vhost of the application")
+SOME = "pypi:web1"  # web2 and web3 are like web1
+PREFIX = "/opt/packhorse"
+VHOST = f"etc/nginx/packhorse/{APP}.conf"
+
+
+@pytest.fixture(scope="module")
+def bare() -> Iterator[Company]:
+    with company("web1", "web2", "web3") as made:
+        made.configure(provision=LIMITS)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def shop(bare: Company) -> Company:
+    """The same servers, provisioned; two of them had other versions of Packhorse before."""
+    for host, name in ((bare.apps[0], "toolbox"), (bare.pypi, "mirror")):
+        host.ssh("mkdir", "-p", f"{PREFIX}/{name}-first", f"{PREFIX}/{name}-last")
+        host.ssh("touch", "-d", "yesterday", f"{PREFIX}/{name}-first")
+    bare.release("provision", "mirror")
+    bare.release("provision", "production")
+    return bare
+
+
+@pytest.fixture
+def web1(shop: Company) -> hosts.Host:
+    return shop.apps[0]
+
+
+def test_check_mode_on_bare_servers_says_what_would_be_done_and_changes_nothing(bare: Company) -> None:
+    """The first thing that a careful administrator tries."""
+    before = {host.name: changed(host) for host in bare.net.members.values()}
+    numbers = bare.provision("--check", "--diff", "--limit", SOME)
+    assert {host.name: changed(host) for host in bare.net.members.values()} == before
+    assert {host for host, number in numbers.items() if number > 10} == {"pypi", "web1"}
+
+
+def test_the_second_run_changes_nothing(shop: Company) -> None:
+    """Provisioning may run every night."""
+    assert shop.provision("--limit", SOME) == {"pypi": 0, "web1": 0}
+
+
+NOTED = '#!/bin/sh\npython3 /root/impatient "$@"\ns=$?\necho $s >> /root/statuses\nexit $s\n'
+PORT = "web: PORT=$PORT python -m tiny\n"
+RELEASES = [
+    app_wheel("0.1.0"),
+    app_wheel("0.2.0"),
+    app_wheel("0.3.0", "web3"),  # broken, and only there
+    app_wheel("0.4.0", procfile=PORT),
+    app_wheel("0.5.0", procfile=PORT),
+]
+# What is done, and what all hosts serve after it.
+WORK = [
+    ("0.2.0", ("deploy", "production", f"{NAME}==0.2.0")),
+    ("0.2.0", ("deploy", "production", f"{NAME}==0.3.0")),
+    ("0.1.0", ("rollback", "production")),
+    ("0.4.0", ("deploy", "production", f"{NAME}==0.4.0")),
+    ("0.5.0", ("deploy", "production", f"{NAME}==0.5.0")),
+    ("0.4.0", ("rollback", "production")),
+    ("0.2.0", ("deploy", "production", f"{NAME}==0.2.0")),
+]
+
+
+def test_releases_come_and_go_on_three_servers_without_a_failed_request(shop: Company) -> None:
+    """All of it at once: from the company's own mirror, through nginx, over sockets and ports, and back."""
+    shop.upload(RELEASES)
+    shop.release("deploy", "production", f"{NAME}==0.1.0")
+    with contextlib.ExitStack() as stack:
+        loads = [
+            stack.enter_context(Load(80, address=host.address, host=DOMAIN, rate=80)) for host in shop.apps
+        ]
+        for version, command in WORK:
+            shop.release(*command, status=int(command[-1] == f"{NAME}==0.3.0"))
+            assert [get(host) for host in shop.apps] == [(200, version)] * 3
+        # On a busy machine the clients fall behind; they catch up.
+        wait_until("200 requests a second", lambda: sum(load.sent / load.seconds for load in loads) >= 200)
+    assert sum(load.failed for load in loads) == 0
+
+
+def deployed(servers: Company, version: str, status: int = 0) -> str:
+    """What `release deploy` says on stderr."""
+    return servers.release("deploy", "production", f"{NAME}=={version}", status=status).stderr
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [("etc/nginx/conf.d/wrong.conf", "nonsense;\n"), (f"etc/sudoers.d/packhorse-{APP}", "# nobody\n")],
+)
+def test_a_server_whose_nginx_cannot_be_told_takes_all_back(shop: Company, file: str, text: str) -> None:
+    """Its configuration is refused, or the user may not switch the port."""
+    place = shop.apps[2].files / file
+    before = place.read_text() if place.exists() else None
+    place.write_text(text)
+    try:
+        with Load(80, address=shop.apps[2].address, host=DOMAIN) as load:
+            said = deployed(shop, "0.4.0", status=1)
+    finally:
+        place.write_text(before) if before else place.unlink()
+    assert "Error: web3: nginx could not be led to release" in said
+    assert [get(host) for host in shop.apps] == [(200, "0.2.0")] * 3
+    assert load.failed == 0
+
+
+@contextlib.contextmanager
+def uploading(host: hosts.Host) -> Iterator[None]:
+    """Somebody's upload, of which nginx waits for the rest as long as the block runs."""
+    head = f"POST / HTTP/1.1\r\nHost: {DOMAIN}\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n"
+    with socket.create_connection((host.address, 80), timeout=10) as client:
+        client.sendall(head.encode())
+        assert client.recv(100).startswith(b"HTTP/1.1 100 "), "a worker of nginx has it now"
+        yield
+
+
+def test_requests_that_take_too_long_for_nginx_do_not_stop_a_deploy(shop: Company, web1: hosts.Host) -> None:
+    """Somebody's upload of an hour: the old worker of nginx stays for it alone."""
+    helper, kept = "/usr/local/sbin/packhorse-port", "/usr/local/sbin/packhorse-port.kept"
+    web1.ssh("mv", helper, kept)
+    text = (web1.files / kept[1:]).read_text().replace("DRAIN_SECONDS = 300.0", "DRAIN_SECONDS = 0.3")
+    (web1.files / "root/impatient").write_text(text)
+    (web1.files / helper[1:]).write_text(NOTED)
+    web1.ssh("chmod", "+x", helper)
+    try:
+        with Load(80, address=web1.address, host=DOMAIN) as load:
+            for version in ("0.4.0", "0.2.0"):
+                with uploading(web1):
+                    deployed(shop, version)
+    finally:
+        web1.ssh("mv", kept, helper)
+    assert (web1.files / "root/statuses").read_text() == "75\n75\n"
+    assert load.failed == 0
+
+
+@pytest.mark.parametrize("how", ["power cut", "reboot"])
+def test_everything_comes_back_by_itself(shop: Company, how: str) -> None:
+    """Nobody is there at four in the morning: all servers at once, and no command from outside."""
+    servers = [shop.pypi, *shop.apps]
+    for host in servers:
+        host.power_cut() if how == "power cut" else host.shut_down()
+    for host in servers:
+        host.switch_on()
+    for host in servers:
+        host.wait()
+    serving = [(200, "0.2.0")] * 3
+    wait_until("the application", lambda: [get(host) for host in shop.apps] == serving)
+    wait_until("the mirror", lambda: get(shop.pypi, "/+api", "pypi")[0] == 200, deadline=60)
+    done = shop.release("status", "production", "--json")
+    assert [row["state"] for row in json.loads(done.stdout)["hosts"]] == ["running"] * 3
+
+
+def test_the_toolbox_is_what_its_lock_says(web1: hosts.Host) -> None:
+    """From the company's own index: the hosts have no way to another one."""
+    frozen = web1.ssh(
+        f"{PREFIX}/toolbox/bin/python", "-m", "pip", "freeze", "--local", user=APP
+    ).stdout.split()
+    assert {line.partition("==")[0] for line in frozen} == {
+        *("circus", "packaging", "psutil", "pyzmq", "tornado", "uv")
+    }
+
+
+@pytest.mark.parametrize(("host", "name"), [("web1", "toolbox"), ("pypi", "mirror")])
+def test_what_was_used_before_is_removed_but_for_the_last(shop: Company, host: str, name: str) -> None:
+    """Each is 50 MB and more, and servers live for years."""
+    there = shop.net.members[host].files / PREFIX[1:]
+    kept = sorted(path.name for path in there.iterdir() if path.name.startswith(f"{name}-"))
+    assert len(kept) == 2
+    assert kept == sorted([f"{name}-last", (there / name).readlink().name])
+
+
+def test_the_supervisor_runs_as_the_applications_user_within_its_bounds(web1: hosts.Host) -> None:
+    """A hole in the application is not a hole in the host."""
+    show = ("systemctl", "show", f"packhorse@{APP}", "--property")
+    main = web1.ssh(*show, "MainPID", "--value").stdout.strip()
+    assert web1.ssh("ps", "-o", "user=", "-p", main).stdout.strip() == APP
+    shown = web1.ssh(*show, "MemoryMax,NoNewPrivileges,KillMode").stdout
+    assert set(shown.split()) == {"MemoryMax=536870912", "NoNewPrivileges=yes", "KillMode=control-group"}
+
+
+def test_only_nginx_and_the_application_reach_its_sockets(web1: hosts.Host) -> None:
+    """Whoever may write to the control socket runs code as its user."""
+    folder = f"/run/{APP}"
+    modes = web1.ssh("stat", "-c", "%a %U %G", folder, f"{folder}/web.a.sock", f"{folder}/ctl.sock").stdout
+    assert modes.splitlines() == ["2710 shop www-data", "660 shop www-data", "700 shop www-data"]
+
+
+def test_the_user_may_switch_the_port_and_nothing_else(web1: hosts.Host) -> None:
+    """Deploying needs no root."""
+    allowed = web1.ssh("sudo", "-l", "-U", APP).stdout.partition("may run the following")[2].splitlines()[1:]
+    assert [line.strip() for line in allowed] == [f"(root) NOPASSWD: /usr/local/sbin/packhorse-port {APP} *"]
+    assert "password is required" in web1.ssh("sudo", "-n", "true", user=APP, status=1).stderr
+
+
+def port(host: hosts.Host, *arguments: str, status: int = 0) -> str:
+    """What packhorse-port says, run as a deploy runs it."""
+    return host.ssh(
+        "sudo", "-n", "/usr/local/sbin/packhorse-port", *arguments, user=APP, status=status
+    ).stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("shop", "80"), ("shop", "70000"), ("shop", "8001;"), ("shop", "8001", "8002"), ("shop",)],
+)
+def test_a_port_that_is_none_is_refused(web1: hosts.Host, arguments: tuple[str, ...]) -> None:
+    """What runs as root trusts nothing that it is told."""
+    before = changed(web1)
+    assert port(web1, *arguments, status=1)
+    assert changed(web1) == before
+
+
+def test_other_applications_are_not_ones_own_to_switch(web1: hosts.Host) -> None:
+    """Nor is nginx's own configuration."""
+    assert "password is required" in port(web1, "other", "8001", status=1)
+    assert "password is required" in port(web1, "../nginx", "8001", status=1)
+
+
+def test_a_port_is_put_back_when_nginx_refuses_its_configuration(web1: hosts.Host) -> None:
+    """Also when it is somebody else's part that is wrong."""
+    upstream = web1.files / f"etc/nginx/packhorse/{APP}.upstream.conf"
+    before = upstream.read_text()
+    (web1.files / "etc/nginx/conf.d/wrong.conf").write_text("nonsense;\n")
+    assert "nonsense" in port(web1, APP, "8001", status=1)
+    assert upstream.read_text() == before
+    (web1.files / "etc/nginx/conf.d/wrong.conf").unlink()
+
+
+def test_a_maintenance_file_shows_the_page_and_static_files_stay(web1: hosts.Host) -> None:
+    """No deploy and no reload is needed for it."""
+    (web1.files / "srv/static").mkdir()
+    (web1.files / "srv/static/style.css").write_text("p { }")
+    web1.ssh("touch", f"/srv/apps/{APP}/maintenance", user=APP)
+    status, page = get(web1)
+    assert (status, "Back in a moment" in page) == (503, True)
+    assert get(web1, "/static/style.css") == (200, "p { }")
+    web1.ssh("rm", f"/srv/apps/{APP}/maintenance", user=APP)
+
+
+def test_a_bad_vhost_takes_nothing_down_and_serves_once_it_is_right(shop: Company, web1: hosts.Host) -> None:
+    """nginx reads one configuration for all: a mistake in it would come out at the next restart."""
+    before = (web1.files / VHOST).read_text()
+    shop.configure('tls_certificate = "/srv/shop.pem"\ntls_certificate_key = "/srv/shop.key"', LIMITS)
+    said = shop.release("provision", "production", *ONLY_VHOST, status=1)
+    assert "/srv/shop.pem" in said.stdout
+    assert said.stderr.splitlines()[-2].startswith("Error: Ansible failed")
+    assert (web1.files / VHOST).read_text() == before
+    web1.ssh("systemctl", "restart", "nginx")
+    web1.ssh("sh", "-c", MAKE_CERTIFICATE)
+    shop.release("provision", "production", *ONLY_VHOST)
+    assert get(web1)[0] == 301
+    with socket.create_connection((web1.address, 443), timeout=10) as plain:
+        context = ssl.create_default_context(cadata=(web1.files / "srv/shop.pem").read_text())
+        context.wrap_socket(plain, server_hostname="shop.example.com").close()
+
+
+def test_a_user_of_the_system_is_not_taken_over(shop: Company, web1: hosts.Host) -> None:
+    """Debian has users named games, mail and backup."""
+    before = web1.ssh("getent", "passwd", "games").stdout
+    shop.configure('user = "games"', LIMITS)
+    said = shop.release("provision", "production", "--limit", "web1", status=1)
+    assert "games is a user of the system" in said.stdout
+    assert web1.ssh("getent", "passwd", "games").stdout == before
+    shop.configure(provision=LIMITS)
+
+
+def test_a_supervisor_that_dies_is_started_again(web1: hosts.Host) -> None:
+    """By the kernel's out-of-memory killer, say."""
+    web1.ssh("systemctl", "kill", "--signal", "KILL", f"packhorse@{APP}")
+    asked = ("systemctl", "show", f"packhorse@{APP}", "-p", "NRestarts", "--value")
+    wait_until("another supervisor", lambda: int(web1.ssh(*asked).stdout) > 0)
+
+
+def test_the_mirror_comes_back_from_its_backup(shop: Company) -> None:
+    """A backup that nobody has restored is a hope."""
+    pypi, state = shop.pypi, "/var/lib/packhorse-mirror/mirror"
+    listed = get(pypi, "/root/pypi/+simple/circus/", "pypi")
+    pypi.ssh("systemctl", "start", "packhorse-mirror-backup")
+    (backup,) = (pypi.files / "var/backups/packhorse-mirror").iterdir()
+    pypi.ssh("systemctl", "stop", "packhorse-mirror")
+    pypi.ssh("mv", state, f"{state}.lost")
+    command = ("/opt/packhorse/mirror/bin/mirror", "restore", f"/var/backups/packhorse-mirror/{backup.name}")
+    own = ("runuser", "-u", "packhorse-mirror", "--", "env", "PACKHORSE_HOME=/var/lib/packhorse-mirror")
+    pypi.ssh(*own, *command)
+    pypi.ssh("systemctl", "start", "packhorse-mirror")
+    wait_until("the mirror", lambda: get(pypi, "/+api", "pypi")[0] == 200, deadline=60)
+    assert get(pypi, "/root/pypi/+simple/circus/", "pypi") == listed

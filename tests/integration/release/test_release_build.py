@@ -1,0 +1,226 @@
+"""`release build` and `release lock` on real projects, against a real mirror with the real upstream."""
+
+import json
+import os
+import signal
+import subprocess
+import tarfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from release.host.formats import artifact
+from tests.support import archives, projects
+from tests.support.commands import refused
+from tests.support.servers import BIN, Mirror, wait_until
+
+KINDS = [projects.flat, projects.src, projects.flit, projects.hatchling, projects.scm]
+
+
+def build(mirror: Mirror, folder: Path, *options: str, umask: int = 0o022, **more: str) -> dict[str, Any]:
+    """`release build --json` in `folder`."""
+    done = subprocess.run(
+        [BIN / "release", "build", "--json", *options],
+        env={**mirror.environment, **more},
+        cwd=folder,
+        umask=umask,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+def digests(result: dict[str, Any]) -> dict[str, str]:
+    return {Path(item["path"]).name: item["sha256"] for item in result["artifacts"]}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_project_is_built_stamped_and_reproducible(
+    kind: projects.Make, mirror_server: Mirror, tmp_path: Path
+) -> None:
+    """Any PEP 517 project; the second build meets what the first one left in the folder."""
+    folder = projects.repository(tmp_path / "app", kind, f"build-{kind.__name__}")
+    build(mirror_server, folder)  # makes the lock
+    projects.commit(folder)
+    projects.git(folder, "tag", "--force", "v0.1.0")
+    first = build(mirror_server, folder)
+    assert first["commit"] == projects.git(folder, "rev-parse", "HEAD")
+    assert first["dirty"] is False
+    assert first["version"] == "0.1.0"
+    assert digests(build(mirror_server, folder)) == digests(first)
+    for item in first["artifacts"]:
+        contents = artifact.read(Path(item["path"]))
+        assert contents.processes == {"web": "python -m http.server"}
+        assert [package.name for package in contents.lock.packages] == ["itsdangerous"]
+        assert contents.manifest.commit == first["commit"]
+    (wheel,) = folder.joinpath("dist").glob("*-0.1.0-*.whl")
+    assert archives.record_problems(wheel) == []
+
+
+def test_the_same_commit_gives_the_same_bytes_everywhere(mirror_server: Mirror, tmp_path: Path) -> None:
+    """Another folder, another umask, another address of the index, a cold cache: the same release."""
+    origin = projects.repository(tmp_path / "origin", projects.src, "build-same")
+    build(mirror_server, origin)
+    projects.commit(origin)
+    one = build(mirror_server, origin, umask=0o077)
+    for place in ("clone", "another/clone"):
+        projects.git(tmp_path, "clone", "--quiet", str(origin), str(tmp_path / place))
+    there = mirror_server.url.replace("127.0.0.1", "localhost")
+    two = build(
+        mirror_server,
+        tmp_path / "another/clone",
+        RELEASE_INDEX=f"{there}/company/dev",
+        UV_CACHE_DIR=str(tmp_path / "cache"),
+    )
+    assert digests(one) == digests(two)
+    assert len(digests(one)) == 2
+
+
+def test_artifacts_hold_no_trace_of_the_build_machine(mirror_server: Mirror, tmp_path: Path) -> None:
+    """Neither its folders nor the address under which it saw the index."""
+    folder = projects.repository(tmp_path / "app", projects.src, "build-trace")
+    build(mirror_server, folder)
+    (wheel,) = folder.joinpath("dist").glob("*.whl")
+    (sdist,) = folder.joinpath("dist").glob("*.tar.gz")
+    with zipfile.ZipFile(wheel) as archive, tarfile.open(sdist) as tar:
+        content = b"".join(archive.read(name) for name in archive.namelist())
+        files = (tar.extractfile(entry) for entry in tar if entry.isreg())
+        content += b"".join(file.read() for file in files if file)
+    for trace in ("127.0.0.1", "://", str(tmp_path), os.uname().nodename):
+        assert trace.encode() not in content, trace
+
+
+def test_a_static_file_that_git_ignores_is_in_both_artifacts(mirror_server: Mirror, tmp_path: Path) -> None:
+    """A front-end build left it in the folder: the build happens in place, not in a fresh clone."""
+    folder = projects.repository(tmp_path / "app", projects.flat, "build-static")
+    build(mirror_server, folder)
+    (wheel,) = folder.joinpath("dist").glob("*.whl")
+    (sdist,) = folder.joinpath("dist").glob("*.tar.gz")
+    with zipfile.ZipFile(wheel) as archive, tarfile.open(sdist) as tar:
+        assert "build_static/bundle.js" in archive.namelist()
+        assert "build_static-0.1.0/build_static/bundle.js" in tar.getnames()
+
+
+def test_a_stale_build_folder_does_not_reach_the_wheel(mirror_server: Mirror, tmp_path: Path) -> None:
+    """setuptools puts whatever lies in build/lib into a wheel that it builds in the folder."""
+    folder = projects.repository(tmp_path / "app", projects.src, "build-stale")
+    stale = folder / "build" / "lib" / "build_stale" / "deleted.py"
+    stale.parent.mkdir(parents=True)
+    stale.write_text("secret = 1\n")
+    result = build(mirror_server, folder, "--wheel")
+    with zipfile.ZipFile(result["artifacts"][0]["path"]) as archive:
+        assert "build_stale/deleted.py" not in archive.namelist()
+    assert [item["kind"] for item in result["artifacts"]] == ["wheel"]
+
+
+def test_the_lock_installs_with_hashes_by_pip_and_uv(mirror_server: Mirror, tmp_path: Path) -> None:
+    """What a developer gets from `release lock --requirements` is what a host installs."""
+    folder = projects.repository(tmp_path / "app", projects.src, "build-lines")
+    mirror_server.run(BIN / "release", "lock", cwd=folder)
+    lines = mirror_server.run(BIN / "release", "lock", "--requirements", cwd=folder).stdout
+    requirements = tmp_path / "requirements.txt"
+    requirements.write_text(lines)
+    index = mirror_server.index_url("company/dev")
+    mirror_server.run(BIN / "uv", "venv", "--seed", "--default-index", index, tmp_path / "venv")
+    python = tmp_path / "venv" / "bin" / "python"
+    options = ["--require-hashes", "--requirement", str(requirements), "--index-url", index]
+    mirror_server.run(python, "-m", "pip", "install", *options)
+    mirror_server.run(BIN / "uv", "pip", "install", "--reinstall", "--python", python, *options)
+    mirror_server.run(python, "-c", "import itsdangerous")
+
+
+def test_a_lock_that_does_not_fit_any_more_is_refused_until_it_is_renewed(
+    mirror_server: Mirror, tmp_path: Path
+) -> None:
+    """A dependency was added: the release would lack it."""
+    folder = projects.repository(tmp_path / "app", projects.src, "build-fit")
+    build(mirror_server, folder)
+    path = folder / "pyproject.toml"
+    path.write_text(path.read_text().replace('"itsdangerous"]', '"itsdangerous<2.2", "blinker"]'))
+    said = refused(mirror_server, folder, "build")
+    assert "does not fit the dependencies any more: blinker (new) -> 1." in said
+    assert "Hint: Renew it and commit it: release lock" in said
+    renewed = mirror_server.run(BIN / "release", "lock", cwd=folder).stdout
+    assert "itsdangerous 2.2.0 -> 2.1.2" in renewed
+    build(mirror_server, folder)
+    path.write_text(path.read_text().replace("itsdangerous<2.2", "itsdangerous"))
+    assert "nothing has changed" in mirror_server.run(BIN / "release", "lock", cwd=folder).stdout
+    upgraded = mirror_server.run(BIN / "release", "lock", "--upgrade", cwd=folder).stdout
+    assert "itsdangerous 2.1.2 -> 2.2" in upgraded
+
+
+def test_a_backend_that_is_broken_is_shown_with_its_words(mirror_server: Mirror, tmp_path: Path) -> None:
+    """The cause is in the backend's output only."""
+    folder = projects.repository(tmp_path / "app", projects.src, "build-broken")
+    folder.joinpath("setup.py").write_text("raise SystemExit('the cause is here')\n")
+    said = refused(mirror_server, folder, "build")
+    assert "the cause is here" in said
+    assert not folder.joinpath("dist").exists()
+
+
+def test_an_sdist_without_procfile_says_which_line_is_missing(mirror_server: Mirror, tmp_path: Path) -> None:
+    """The line is for copying into MANIFEST.in."""
+    folder = projects.repository(tmp_path / "app", projects.src, "build-manifest")
+    folder.joinpath("MANIFEST.in").unlink()
+    assert "MANIFEST.in: include Procfile pylock.toml" in refused(mirror_server, folder, "build")
+
+
+def test_an_unknown_dependency_is_named(mirror_server: Mirror, tmp_path: Path) -> None:
+    """uv says which requirement of whom cannot be had."""
+    folder = projects.repository(tmp_path / "app", projects.src, "build-unknown")
+    path = folder / "pyproject.toml"
+    path.write_text(path.read_text().replace('"itsdangerous"]', '"no-such-package-as-this-one"]'))
+    said = refused(mirror_server, folder, "lock")
+    assert "no-such-package-as-this-one" in said
+    assert "cannot be locked" in said
+
+
+@pytest.mark.parametrize(
+    ("index", "message"),
+    [("http://127.0.0.1:9/company/dev", "Connection refused"), ("{}/company/nope", "There is no index")],
+)
+def test_an_index_that_is_not_there_is_told_at_once(
+    index: str, message: str, mirror_server: Mirror, tmp_path: Path
+) -> None:
+    """Before the tools below retry for half a minute."""
+    folder = projects.repository(tmp_path / "app", projects.src, "build-index")
+    said = refused(mirror_server, folder, "build", RELEASE_INDEX=index.format(mirror_server.url))
+    assert message in said
+
+
+def test_ctrl_c_leaves_nothing_half_made_and_a_second_run_works(
+    mirror_server: Mirror, tmp_path: Path
+) -> None:
+    """At any moment; here while the backend runs, the longest part."""
+    folder = projects.repository(tmp_path / "app", projects.src, "build-interrupted")
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    started = tmp_path / "started"
+    folder.joinpath("setup.py").write_text(
+        f"import pathlib, time\npathlib.Path({str(started)!r}).touch()\ntime.sleep(60)\n"
+    )
+    running = subprocess.Popen(
+        [BIN / "release", "build"],
+        env={**mirror_server.environment, "TMPDIR": str(scratch)},
+        cwd=folder,
+        start_new_session=True,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_until("the backend runs", started.exists, deadline=60)
+    os.killpg(running.pid, signal.SIGINT)
+    _, said = running.communicate(timeout=20)
+    assert running.returncode == 130
+    assert said.splitlines()[-2:] == [
+        "Interrupted.",
+        "Nothing is left half done: run the command again.",
+    ]
+    assert not folder.joinpath("dist").exists()
+    assert not list(scratch.glob("packhorse-*"))
+    folder.joinpath("setup.py").unlink()
+    assert len(digests(build(mirror_server, folder))) == 2

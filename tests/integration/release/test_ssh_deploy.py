@@ -1,0 +1,298 @@
+"""Deploys to real servers over ssh: all of them or none, whatever dies on the way."""
+
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from release.deploy import ssh
+from tests.support import hosts, provisioned
+from tests.support.apps import NAME, app_wheel
+from tests.support.provisioned import LAYOUT, Servers
+from tests.support.servers import BIN, run_command, wait_until
+
+pytestmark = hosts.MARKS
+
+
+@pytest.fixture(scope="module")
+def _three() -> Iterator[Servers]:
+    with provisioned.running("web1", "web2", "web3") as running:
+        for version, fault in (("0.3.0", "import"), ("0.4.0", "web3"), ("0.5.0", "deaf")):
+            running.served.add(NAME, app_wheel(version, fault))
+        yield running
+
+
+@pytest.fixture
+def fleet(_three: Servers) -> Servers:
+    """Three hosts that run 0.1.0, and on which nobody is at work."""
+    _three.configure()
+    _three.deploy("0.1.0", "--wait", "20")
+    return _three
+
+
+def test_all_hosts_are_upgraded_and_the_same_again_does_nothing(fleet: Servers) -> None:
+    """One command, however many hosts."""
+    done = fleet.deploy("0.2.0")
+    assert done.stdout.splitlines()[-1].startswith("tiny 0.2.0 runs on all 3 hosts of production.")
+    assert fleet.versions() == ["0.2.0"] * 3
+    assert "ran tiny 0.2.0" in fleet.deploy("0.2.0").stdout
+    assert [(row["host"], row["state"], row["version"]) for row in fleet.status()] == [
+        (name, "running", "0.2.0") for name in ("web1", "web2", "web3")
+    ]
+    assert "web3  hello from 0.2.0" in fleet.release("logs", "production").stdout
+
+
+def test_a_canary_that_fails_is_the_only_host_that_tried(fleet: Servers) -> None:
+    """The others have it installed, and never start it."""
+    failed = fleet.deploy("0.3.0", status=1)
+    rows = [line.split()[:2] for line in failed.stdout.splitlines()[1:]]
+    assert rows == [["web1", "failed"], ["web2", "untouched"], ["web3", "untouched"]], failed.stderr
+    assert "Error: web1: tiny 0.3.0" in failed.stderr
+    assert "no module named luck" in failed.stderr
+    assert fleet.versions() == ["0.1.0"] * 3
+
+
+def test_the_last_host_that_fails_takes_all_back(fleet: Servers) -> None:
+    """What is broken on one host only shows there; half a fleet on each version is nobody's wish."""
+    fleet.configure(health="timeout = 5.0")
+    failed = fleet.deploy("0.4.0", status=1)
+    rows = [line.split()[:2] for line in failed.stdout.splitlines()[1:]]
+    assert rows == [["web1", "reverted"], ["web2", "reverted"], ["web3", "failed"]], failed.stderr
+    assert "Error: web3: tiny 0.4.0" in failed.stderr
+    assert fleet.versions() == ["0.1.0"] * 3
+    fleet.deploy("0.2.0")
+    assert fleet.versions() == ["0.2.0"] * 3
+
+
+def test_a_host_that_is_off_is_named_and_no_other_is_touched(fleet: Servers) -> None:
+    """Before anything is done on the others."""
+    fleet.hosts[2].power_cut()
+    try:
+        began = time.monotonic()
+        failed = fleet.deploy("0.2.0", status=1)
+        assert time.monotonic() - began < 20
+    finally:
+        fleet.hosts[2].boot()
+    assert "Error: web3: it cannot be reached: ssh: connect to host" in failed.stderr
+    assert fleet.versions()[:2] == ["0.1.0"] * 2
+
+
+def test_somebody_else_s_key_is_refused(fleet: Servers) -> None:
+    """Configuration with all its secrets goes to who has the key that we know, or to nobody."""
+    known = fleet.net.known_hosts
+    before = known.read_text()
+    lines = before.splitlines()
+    key = lines[0].split(maxsplit=1)[1]
+    try:
+        known.write_text("\n".join([*lines[:2], f"{lines[2].split()[0]} {key}", ""]))
+        changed = fleet.deploy("0.2.0", status=1).stderr
+        known.write_text("\n".join([*lines[:2], ""]))
+        unknown = fleet.deploy("0.2.0", status=1).stderr
+    finally:
+        known.write_text(before)
+    assert (
+        "Error: web3: its host key is not the one in known_hosts.\nHint: If it was installed anew" in changed
+    )
+    assert "Error: web3: its host key is not known here.\nHint: Connect once by hand and compare" in unknown
+    assert fleet.versions() == ["0.1.0"] * 3
+
+
+def test_who_may_not_log_in_is_told_as_whom_it_was_tried(fleet: Servers) -> None:
+    """The user of the target is the application's, not one's own."""
+    fleet.configure('user = "somebody"', names=["web1"])
+    failed = fleet.deploy("0.2.0", status=1).stderr
+    assert "Error: web1: somebody may not log in: somebody@" in failed
+
+
+def test_another_user_has_no_place_there(fleet: Servers) -> None:
+    """A login that works is not enough."""
+    fleet.hosts[0].add_user("visitor")
+    fleet.configure('user = "visitor"', names=["web1"])
+    failed = fleet.deploy("0.2.0", status=1).stderr
+    assert "Error: web1: The agent has no place: [Errno 13] Permission denied" in failed
+    assert "Traceback" not in failed
+
+
+def test_a_host_that_nobody_prepared_is_named(fleet: Servers) -> None:
+    """With the command that prepares it."""
+    toolbox, away = "/opt/packhorse/toolbox", "/opt/packhorse/away"
+    fleet.hosts[1].ssh("mv", toolbox, away)
+    try:
+        failed = fleet.deploy("0.2.0", status=1).stderr
+    finally:
+        fleet.hosts[1].ssh("mv", away, toolbox)
+    assert f"Error: web2: there is no {ssh.PYTHON}.\nHint: Prepare the host: release provision" in failed
+
+
+def test_a_login_shell_that_talks_is_named(fleet: Servers) -> None:
+    """A greeting in .bashrc would otherwise look like a broken agent."""
+    bashrc = fleet.hosts[0].files / f"home/{NAME}/.bashrc"
+    before = bashrc.read_text()
+    bashrc.write_text(f"echo Welcome\n{before}")
+    try:
+        failed = fleet.deploy("0.2.0", status=1).stderr
+    finally:
+        bashrc.write_text(before)
+    assert "Error: web1: something else than the agent speaks: 'Welcome" in failed
+
+
+def test_the_second_of_two_deployers_is_told_about_the_first_or_waits(fleet: Servers) -> None:
+    """Whoever comes second, on whichever host they meet."""
+    fleet.configure(health="timeout = 5.0")
+    with fleet.deploying("0.5.0", until=" probe ") as first:
+        refused = fleet.deploy("0.2.0", status=1).stderr
+        assert "Error: web1: tiny is busy: deploy of 0.5.0 by " in refused
+        fleet.deploy("0.2.0", "--wait", "60")
+        assert first.wait(10) == 1
+    assert fleet.versions() == ["0.2.0"] * 3
+
+
+@pytest.mark.parametrize("step", ["fetch", "probe", "verify"])
+def test_when_the_deploying_command_is_killed_all_hosts_are_as_before(fleet: Servers, step: str) -> None:
+    """kill -9: the agents hear the end of their stdin, go back and let go of the lock."""
+    with fleet.deploying("0.5.0" if step == "probe" else "0.2.0", until=f" {step} ") as process:
+        process.kill()
+    wait_until("the locks to be free", lambda: all(map(fleet.lock_is_free, fleet.hosts)))
+    assert fleet.versions() == ["0.1.0"] * 3
+    fleet.deploy("0.2.0")
+    assert fleet.versions() == ["0.2.0"] * 3
+
+
+def test_when_one_ssh_is_killed_all_hosts_are_as_before(fleet: Servers) -> None:
+    """A connection that dies in the middle, the rest of the deploy being alive."""
+    with fleet.deploying("0.5.0", until="web1  probe ") as process:
+        clients = psutil.Process(process.pid).children()
+        ours = [client for client in clients if "web1" in client.cmdline()]
+        ours[0].kill()
+        said = process.communicate(timeout=30)[1]
+        assert process.returncode == 1
+    assert "Error: web1: " in said
+    assert wait_until("the lock to be free", lambda: fleet.lock_is_free(fleet.hosts[0]))
+    assert fleet.versions() == ["0.1.0"] * 3
+
+
+def test_ctrl_c_takes_all_hosts_back(fleet: Servers) -> None:
+    """At any moment; nothing of the new release stays behind."""
+    with fleet.deploying("0.2.0", until="web2  probe ") as process:
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130, said
+    assert fleet.versions() == ["0.1.0"] * 3
+
+
+def test_a_cut_cable_takes_all_back_and_frees_the_lock_on_both_sides(fleet: Servers) -> None:
+    """Nobody is told: ssh notices by the silence of the host, the agent by ours."""
+    host = fleet.hosts[0]
+    fleet.configure(health="timeout = 90.0")
+    with fleet.deploying("0.5.0", until="web1  probe ") as process:
+        host.unplug()
+        try:
+            began = time.monotonic()
+            said = process.communicate(timeout=60)[1]
+            assert time.monotonic() - began < 40
+            wait_until("the lock to be free", lambda: fleet.lock_is_free(host), deadline=45)
+        finally:
+            host.plug_in()
+    assert process.returncode == 1
+    assert "Error: web1: the connection was lost" in said
+    fleet.deploy("0.2.0")
+    assert fleet.versions() == ["0.2.0"] * 3
+
+
+def test_a_host_that_dies_in_the_middle_takes_the_others_back(fleet: Servers) -> None:
+    """And comes back with a release that serves, and deploys again."""
+    with fleet.deploying("0.4.0", until="web2  probe ") as process:
+        fleet.hosts[1].power_cut()
+        process.communicate(timeout=60)
+    fleet.hosts[1].boot()
+    assert process.returncode == 1
+    wait_until("web2 to serve", lambda: fleet.status()[1]["state"] == "running")
+    assert [fleet.get(host, "/") for host in (fleet.hosts[0], fleet.hosts[2])] == ["0.1.0"] * 2
+    fleet.deploy("0.2.0")
+    assert fleet.versions() == ["0.2.0"] * 3
+
+
+def _files(host: hosts.Host) -> str:
+    """Every file of the application, with its time and size; the agent itself has to come before it plans."""
+    return host.ssh(
+        "find", str(LAYOUT.folder), "-not", "-path", "*/agent*", "-type", "f", "-printf", "%p %T@ %s\n"
+    ).stdout
+
+
+def test_a_plan_touches_nothing(fleet: Servers) -> None:
+    """And says for which hosts it holds."""
+    before = [_files(host) for host in fleet.hosts]
+    fleet.served.add(NAME, app_wheel("0.6.0"))
+    planned = fleet.deploy("0.6.0", "--plan").stdout.splitlines()
+    assert planned[0] == "web1:"
+    assert "  1. Fetch tiny-0.6.0-py3-none-any.whl, and what it needs and is not here yet" in planned
+    assert planned[-1] == "web1 is switched first, then 1 at a time; if one fails, all go back."
+    assert [_files(host) for host in fleet.hosts] == before
+
+
+def test_a_rollback_goes_to_all_hosts_without_an_index(fleet: Servers) -> None:
+    """The way out at night, when the index may be what is down."""
+    fleet.deploy("0.2.0")
+    with fleet.served.refusing():
+        fleet.release("rollback", "production")
+    assert fleet.versions() == ["0.1.0"] * 3
+    listed = fleet.release("releases", "production").stdout
+    assert listed.count("tiny on web") == 3
+
+
+def test_versions_that_differ_are_not_rolled_back_to(fleet: Servers) -> None:
+    """Release numbers are each host's own."""
+    fleet.configure(names=["web1"])
+    fleet.deploy("0.2.0")
+    number = fleet.status()[0]["release"]
+    fleet.configure()
+    fleet.deploy("0.2.0")
+    fleet.deploy("0.1.0")
+    failed = fleet.release("rollback", "production", str(number), status=1).stderr
+    assert "Error: The hosts would run" in failed or "Error: web2:" in failed
+    assert fleet.versions() == ["0.1.0"] * 3
+
+
+def test_a_connection_is_kept_open_where_the_user_shares_connections(fleet: Servers) -> None:
+    """The next command is there 0.2 s earlier; and no command waits for the end of what it shares."""
+    config = fleet.home / "ssh_config"
+    config.write_text(f"ControlPath {fleet.home}/%n.mux\n{fleet.net.ssh_config.read_text()}")
+    environment = {**fleet.environment, ssh.CONFIG: str(config)}
+
+    def control(command: str) -> str:
+        return run_command("ssh", "-F", config, "-O", command, NAME + "@web1", env=environment).stderr
+
+    try:
+        run_command(BIN / "release", "status", "production", env=environment, cwd=fleet.project, timeout=20)
+        first = control("check")
+        assert "Master running" in first
+        run_command(BIN / "release", "status", "production", env=environment, cwd=fleet.project, timeout=20)
+        assert control("check") == first
+    finally:
+        for name in ("web1", "web2", "web3"):
+            run_command("ssh", "-F", config, "-O", "exit", f"{NAME}@{name}", env=environment, status=None)
+
+
+def test_a_release_phase_that_was_cut_off_holds_all_hosts_until_somebody_looks(fleet: Servers) -> None:
+    """Although only the first one has run it, and runs the next one."""
+    for version, command in (("0.7.0", "sleep 1000"), ("0.8.0", f"touch {LAYOUT.folder}/ran")):
+        fleet.served.add(NAME, app_wheel(version, procfile=f"web: python -m tiny\nrelease: {command}\n"))
+    with fleet.deploying("0.7.0", until=" release ") as process:
+        process.kill()
+    wait_until("the locks to be free", lambda: all(map(fleet.lock_is_free, fleet.hosts)))
+    refused = fleet.deploy("0.8.0", status=1).stderr
+    assert "Error: web1: The release phase of 0.7.0 (release " in refused
+    assert fleet.versions() == ["0.1.0"] * 3
+    fleet.deploy("0.8.0", "--retry-release")
+    assert fleet.versions() == ["0.8.0"] * 3
+    assert [(host.files / "srv/apps/tiny/ran").exists() for host in fleet.hosts] == [True, False, False]
+
+
+def test_nothing_of_ours_is_left_behind_here(fleet: Servers) -> None:
+    """Every ssh client ends with its command."""
+    fleet.deploy("0.2.0")
+    left = subprocess.run(["pgrep", "-f", f"{fleet.net.ssh_config}.*web1"], check=False)  # noqa: S607
+    assert left.returncode == 1

@@ -1,0 +1,76 @@
+"""The sample application: its files in both artifacts, and its pages from a fresh virtualenv."""
+
+import json
+import shutil
+import tarfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.commands import install, release_json
+from tests.support.servers import Mirror
+
+SOURCES = Path(__file__).parents[3] / "sample_app"
+STATIC = {"static/style.css", "static/packhorse.svg", "templates/base.html", "templates/home.html"}
+FETCH = """
+import json, sys
+from sample_app import create_app
+client = create_app().test_client()
+answers = {}
+for path in sys.argv[1:]:
+    answer = client.get(path)
+    answers[path] = [answer.status_code, answer.mimetype, answer.text]
+print(json.dumps(answers))
+"""
+
+
+@pytest.fixture(scope="module")
+def artifacts(mirror_server: Mirror, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Wheel and sdist of a clean copy of the sources, uploaded to the mirror."""
+    folder = tmp_path_factory.mktemp("sample") / "sample_app"
+    left = shutil.ignore_patterns("style.css", "dist", "*.egg-info", "__pycache__")
+    shutil.copytree(SOURCES, folder, ignore=left)
+    built = release_json(mirror_server, folder, "build")
+    release_json(mirror_server, folder, "upload")
+    return {item["kind"]: Path(item["path"]) for item in built["artifacts"]}
+
+
+def test_the_static_files_are_in_the_wheel_and_in_the_sdist(artifacts: dict[str, Path]) -> None:
+    """The classic of Python packaging: works in the checkout, is missing on the server."""
+    with zipfile.ZipFile(artifacts["wheel"]) as wheel, tarfile.open(artifacts["sdist"]) as sdist:
+        in_wheel, in_sdist = set(wheel.namelist()), set(sdist.getnames())
+        css = wheel.read("sample_app/static/style.css").decode()
+    assert {f"sample_app/{name}" for name in STATIC} <= in_wheel
+    assert {f"sample_app-0.1.0/sample_app/{name}" for name in STATIC} <= in_sdist
+    assert "main h1{" in css  # nested in the SCSS: it was compiled
+
+
+def test_the_committed_lock_and_sources_name_no_host(artifacts: dict[str, Path]) -> None:
+    """Who builds the sample elsewhere has another index."""
+    assert artifacts
+    assert "://" not in SOURCES.joinpath("pylock.toml").read_text()
+
+
+@pytest.mark.parametrize("installer", ["pip", "uv"])
+def test_a_fresh_virtualenv_serves_its_pages(
+    installer: str, artifacts: dict[str, Path], mirror_server: Mirror, tmp_path: Path
+) -> None:
+    """sample-app comes from the company index, Flask through it from the upstream."""
+    assert artifacts
+    python = install(mirror_server, installer, tmp_path / "venv", "sample-app")
+    paths = ["/", "/healthz", "/version", "/static/style.css", "/static/packhorse.svg"]
+    done = mirror_server.run(python, "-c", FETCH, *paths, cwd=tmp_path)
+    log, answers = done.stdout.rstrip().splitlines()
+    assert "ready: version 0.1.0" in log
+    check(json.loads(answers))
+
+
+def check(answers: dict[str, Any]) -> None:
+    assert {status for status, _, _ in answers.values()} == {200}
+    assert "A packhorse with its load" in answers["/"][2]
+    assert json.loads(answers["/healthz"][2]) == {"status": "ok"}
+    assert json.loads(answers["/version"][2]) == {"version": "0.1.0", "release": None}
+    assert answers["/static/style.css"][1] == "text/css"
+    assert answers["/static/packhorse.svg"][1] == "image/svg+xml"

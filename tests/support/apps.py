@@ -1,0 +1,159 @@
+"""A tiny web application as a stamped wheel or sdist, whole or broken in a chosen way."""
+
+import base64
+import hashlib
+import io
+import tarfile
+import zipfile
+from collections.abc import Mapping
+
+from release.host.formats import artifact
+from tests.support.dists import Dist, archive, wheel
+
+# A server that takes its listeners as sd_listen_fds(3) says, or a port, and finishes what it works on after
+# SIGTERM.
+SERVER = """\
+import json, os, signal, socket, subprocess, sys, threading, time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+VERSION, FAULT = {version!r}, {fault!r}
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        status, body = 200, VERSION
+        probed = self.path == "/healthz"
+        self.server.probes += probed
+        tired = FAULT == "tired" and probed and self.server.probes > 1
+        if FAULT in ("500", os.uname().nodename) or tired:
+            status, body = 500, "the database is on fire"
+        if self.path == "/slow":
+            time.sleep(1.5)
+        if self.path == "/env":
+            body = json.dumps(dict(os.environ))
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body.encode())))
+        self.end_headers()
+        self.wfile.write(body.encode())
+    def log_message(self, *args):
+        pass
+class Server(ThreadingHTTPServer):
+    daemon_threads = False
+    def __init__(self, listener):
+        super().__init__(("", 0), Handler, bind_and_activate=False)
+        self.socket.close()
+        self.socket, self.probes = listener, 0
+    def get_request(self):
+        connection, _ = self.socket.accept()
+        return connection, ("client", 0)
+def listeners():
+    if "PORT" in os.environ:
+        return [socket.create_server(("127.0.0.1", int(os.environ["PORT"])))]
+    assert os.environ["LISTEN_PID"] == str(os.getpid())
+    return [socket.socket(fileno=3 + n) for n in range(int(os.environ["LISTEN_FDS"]))]
+def main():
+    print(f"hello from {{VERSION}}, pid {{os.getpid()}}, files {{sorted(os.listdir('/dev/fd'))}}")
+    print("and this on stderr", file=sys.stderr)
+    if FAULT == "deaf":
+        signal.pause()
+    if FAULT == "done":
+        sys.exit(0)
+    if FAULT == "loud":
+        for _ in range(100_000):
+            print("x" * 1000)
+    if FAULT == "family":
+        subprocess.Popen(["sleep", "1003"], env={{}})
+        subprocess.Popen(["sleep", "1003"], start_new_session=True)
+    time.sleep(4 if FAULT == "slow" else 0)
+    servers = [Server(listener) for listener in listeners()]
+    threads = [threading.Thread(target=s.serve_forever, args=(0.01,)) for s in servers]
+    stops = signal.SIGUSR1 if FAULT == "stubborn" else signal.SIGTERM
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(stops, lambda *_: [threading.Thread(target=s.shutdown).start() for s in servers])
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        while thread.is_alive():
+            thread.join(0.1)
+    for server in servers:
+        server.server_close()
+if __name__ == "__main__":
+    main()
+"""
+LOCK = b'lock-version = "1.0"\ncreated-by = "tests"\npackages = []\n'
+NAME = "tiny"
+
+
+def stamps(version: str, procfile: str, lock: bytes = LOCK) -> dict[str, bytes]:
+    """The three files that `release build` puts into an artifact."""
+    manifest = artifact.Manifest(
+        name=NAME,
+        version=version,
+        commit=None,
+        dirty=None,
+        builder={},
+        lock_sha256=hashlib.sha256(lock).hexdigest(),
+        requires_python=None,
+    )
+    return {"Procfile": procfile.encode(), "pylock.toml": lock, "packhorse.json": manifest.encode()}
+
+
+def code(version: str, fault: str) -> str:
+    """The application, with a `fault` or "".
+
+    "import": it ends at once; "done": the same with status 0; "500": that is its answer to everything; the
+    name of a host: the same, but only there; "tired": the same, to every probe but the first; "deaf": it
+    never listens; "slow": it takes 4 s to begin; "loud": it begins with 100 MB of log; "stubborn": it ignores
+    SIGTERM; "family": it leaves two processes behind, in its group without an environment, and in another.
+    """
+    text = SERVER.format(version=version, fault=fault)
+    return f'raise ImportError("no module named luck")\n{text}' if fault == "import" else text
+
+
+def app_wheel(
+    version: str,
+    fault: str = "",
+    procfile: str = "web: python -m tiny\n",
+    lock: bytes = LOCK,
+    padding: int = 0,
+) -> Dist:
+    """The application as a wheel."""
+    made = wheel(NAME, version, padding=padding)
+    info = f"{NAME}-{version}.dist-info"
+    members = {f"{info}/{name}": data for name, data in stamps(version, procfile, lock).items()}
+    members["tiny/__main__.py"] = code(version, fault).encode()
+    with io.BytesIO(made.content) as original:
+        return Dist(made.filename, _joined(original, members), made.metadata)
+
+
+def _joined(original: io.BytesIO, members: Mapping[str, bytes]) -> bytes:
+    with zipfile.ZipFile(original) as file:
+        present = {name: file.read(name) for name in file.namelist()}
+    record = next(name for name in present if name.endswith("/RECORD"))
+    lines = present.pop(record).decode()
+    lines = "".join(f"{name},,\n" for name in members) + lines
+    return archive({**present, **members, record: lines.encode()})
+
+
+def app_sdist(version: str) -> Dist:
+    """The application as an sdist whose build backend is in the sdist itself: no build requirement."""
+    made = app_wheel(version)
+    backend = (
+        "import base64, pathlib\n"
+        f"WHEEL = base64.b64decode({base64.b64encode(made.content).decode()!r})\n"
+        "def build_wheel(folder, *_, **__):\n"
+        f"    pathlib.Path(folder, {made.filename!r}).write_bytes(WHEEL)\n"
+        f"    return {made.filename!r}\n"
+    )
+    system = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+    project = f'[project]\nname = "{NAME}"\nversion = "{version}"\n'
+    files = {
+        "PKG-INFO": made.metadata,
+        "pyproject.toml": f"{system}{project}".encode(),
+        "backend.py": backend.encode(),
+        **stamps(version, "web: python -m tiny\n"),
+    }
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(f"{NAME}-{version}/{name}")
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    return Dist(f"{NAME}-{version}.tar.gz", buffer.getvalue(), made.metadata)

@@ -1,0 +1,53 @@
+"""Stand-ins for the world around a project: an index, and programs that end as told."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from packhorse.process import Finished
+from release.context import World
+from release.index import JSON, Answer
+
+INDEX = "http://pypi.example.com/company/dev"
+
+
+class FakeIndex:
+    """A company index that holds `files` (filename -> (URL as its page has it, sha256)) of every project."""
+
+    def __init__(self, files: Mapping[str, tuple[str, str]] | None = None, *, exists: bool = True) -> None:
+        self.files, self.exists = files, exists
+
+    def __call__(self, url: str, accept: str) -> Answer:
+        """GET of a project's page, or of the index itself."""
+        if accept == "application/json":
+            return Answer(url, 200 if self.exists else 404)
+        if self.files is None:
+            return Answer(url, 404)
+        entries = [
+            {"filename": filename, "url": where, "hashes": {"sha256": sha256}}
+            for filename, (where, sha256) in self.files.items()
+        ]
+        return Answer(url, 200, "OK", JSON, json.dumps({"files": entries}).encode())
+
+
+class FakeRunner:
+    """Runs nothing: remembers commands and environments, and answers each with `act`."""
+
+    def __init__(self, act: Callable[[list[str]], Finished] = lambda _: Finished(0, "", "")) -> None:
+        self.commands: list[list[str]] = []
+        self.environments: list[dict[str, str]] = []
+        self._act = act
+
+    def __call__(
+        self, command: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None
+    ) -> Finished:
+        """Do as process.run would."""
+        assert cwd is None or cwd.is_dir()
+        self.commands.append(list(command))
+        self.environments.append(dict(env or {}))
+        return self._act(list(command))
+
+
+def world(tmp_path: Path, *, index: FakeIndex | None = None, run: FakeRunner | None = None) -> World:
+    """A world with an empty PACKHORSE_HOME, in which everything works unless told otherwise."""
+    return World(INDEX, tmp_path / "home", run or FakeRunner(), index or FakeIndex())

@@ -1,0 +1,73 @@
+"""A recipe in, a folder with a bare Debian out: what every test host starts from, made once per machine."""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+from tests.support.servers import run_command
+
+SUITE = "bookworm"
+# Hosts have no way to Debian's archive: what provisioning asks apt for must be here already.
+PACKAGES = [
+    *(
+        "systemd",
+        "systemd-sysv",
+        "dbus",
+        "openssh-server",
+        "sudo",
+        "iproute2",
+        "ca-certificates",
+        "logrotate",
+    ),
+    *("python3", "python3-venv", "python3-apt"),
+    "nginx-light",
+]
+# Nothing of the machine's own may start or change while a test measures.
+MASKED = ["apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer"]
+MASKED += ["console-getty.service", "getty@.service", "cron.service", "fstrim.timer"]
+VERSION = 1  # of _finish
+
+
+def base(cache: Path = Path("/var/cache")) -> Path:
+    """The folder, made first when it is not there (two minutes); whoever comes meanwhile waits for it."""
+    recipe = json.dumps([SUITE, PACKAGES, MASKED, VERSION])
+    folder = cache / f"packhorse-test-base-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            _make(folder, folder.with_suffix(".new"))
+    return folder
+
+
+def _make(folder: Path, scratch: Path) -> None:
+    if scratch.exists():
+        remove(scratch)
+    packages = ",".join(PACKAGES)
+    options = ("--variant=minbase", f"--include={packages}")
+    run_command("debootstrap", *options, SUITE, scratch, env=os.environ, timeout=1800)
+    _finish(scratch)
+    scratch.rename(folder)
+
+
+def remove(folder: Path) -> None:
+    """Remove `folder` and what is mounted below it (debootstrap, when it was killed, leaves mounts)."""
+    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    for point in reversed([point for point in points if Path(point).is_relative_to(folder)]):
+        run_command("umount", point, env=os.environ)
+    shutil.rmtree(folder)
+
+
+def _finish(root: Path) -> None:
+    """Make it one that many hosts can start from: no keys, no identity, nothing that wakes up by itself."""
+    for key in (root / "etc/ssh").glob("ssh_host_*"):
+        key.unlink()
+    for package in (root / "var/cache/apt/archives").glob("*.deb"):
+        package.unlink()
+    for unit in MASKED:
+        (root / "etc/systemd/system" / unit).symlink_to("/dev/null")
+    (root / "etc/machine-id").write_text("")
+    (root / "etc/resolv.conf").write_text("")
+    (root / "etc/ssh/sshd_config.d/tests.conf").write_text("MaxStartups 100\n")

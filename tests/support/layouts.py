@@ -1,0 +1,136 @@
+"""Releases on disk for unit tests, and a supervisor that only notes what it is told."""
+
+import threading
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from release.host.control.request import Deploy
+from release.host.control.session import Session
+from release.host.disk import journal, releases
+from release.host.disk.layout import Layout
+from release.host.disk.manifest import Health, Manifest
+from release.host.processes import circus_ini
+
+NOBODY = 2**22 + 1  # above every process id
+HEALTH = Health("/healthz", "localhost", 0.2, 0.01)
+
+
+def a_layout(folder: Path) -> Layout:
+    """An application without a release."""
+    layout = Layout("shop", folder / "apps", folder / "run")
+    releases.make_folders(layout)
+    return layout
+
+
+def a_manifest(number: int, processes: dict[str, str] | None = None) -> Manifest:
+    """The manifest of release `number`."""
+    return Manifest(
+        release=number,
+        project="shop",
+        version=f"{number}.0",
+        filename="shop.whl",
+        sha256="0" * 64,
+        lock_sha256="1" * 64,
+        commit=None,
+        processes=processes or {"web": "serve"},
+        health=HEALTH,
+        graceful_timeout=10.0,
+        installer="uv",
+        python="3.11.0",
+        by="ann@example",
+        at="2026-01-02T03:04:05+00:00",
+        rules={},
+        files={"0" * 64: "shop.whl"},
+        origin=number,
+    )
+
+
+def add_release(layout: Layout, number: int, outcome: str | None = journal.GOOD, **env: str) -> None:
+    """Release `number`, complete, with its `outcome` in the journal (None: not recorded)."""
+    layout.release(number).mkdir()
+    releases.write_manifest(layout, a_manifest(number), env)
+    releases.mark_ready(layout, number)
+    if outcome:
+        manifest = a_manifest(number)
+        journal.append(
+            layout.journal, journal.Entry(number, outcome, manifest.version, manifest.by, manifest.at)
+        )
+
+
+def a_deploy(installer: str = "uv") -> Deploy:
+    """A request to deploy version 1.0."""
+    return Deploy(
+        index_url="http://index.example.com/company/dev/+simple/",
+        project="shop",
+        version="1.0",
+        files=[],
+        installer=installer,
+        bind=None,
+        health=HEALTH,
+        env={},
+        graceful_timeout=10,
+        rules={},
+        keep=5,
+        by="ann@example",
+    )
+
+
+class FakeSupervisor:
+    """circus as far as files go: runs what lies in conf.d once it is told to look."""
+
+    def __init__(self, layout: Layout, *, alive: bool = False) -> None:
+        self.layout = layout
+        self.alive = alive
+        self.active: set[str] = set()
+        self.stopping: set[str] = set()
+        self.calls: list[str] = []
+
+    def running(self) -> bool:
+        return self.alive
+
+    def check(self, _bind: circus_ini.Bind) -> None:
+        self.calls.append("check")
+
+    def start(self) -> None:
+        self.alive = True
+        self._look("start")
+
+    def watchers(self) -> dict[str, str]:
+        return dict.fromkeys(self.active, "active") | dict.fromkeys(self.stopping, circus_ini.STOPPING)
+
+    def pids(self, watcher: str) -> list[int]:
+        return [NOBODY] if watcher in self.active else []
+
+    def reload(self, leaving: Mapping[str, list[int]] | None = None) -> None:  # noqa: ARG002  # all end at once
+        self._look("reload")
+
+    def stop(self) -> None:
+        self.alive = False
+        self.calls.append("stop")
+        self.active = set()
+
+    def _look(self, call: str) -> None:
+        self.calls.append(call)
+        self.active = {path.stem for path in self.layout.watchers.glob("*.ini")}
+
+
+class FakeController:
+    """Somebody who lets the work pass the gates in `allows`, and `stop`s it at any other."""
+
+    def __init__(self, allows: Collection[str] = ()) -> None:
+        self.stop = threading.Event()
+        self.reason = "somebody said so"
+        self.allows = allows
+
+    def allowed(self, gate: str) -> bool:
+        return gate in self.allows
+
+
+def a_session(
+    controller: FakeController | None = None,
+    gates: Collection[str] = (),
+    emit: Callable[[dict[str, Any]], None] = lambda _: None,
+) -> Session:
+    """A command that nobody stops, unless `controller` does."""
+    return Session(emit, controller or FakeController(), gates)

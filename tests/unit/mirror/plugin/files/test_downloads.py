@@ -1,0 +1,187 @@
+"""Downloads that are followed while they arrive, with a fetcher and a storage of the test's own."""
+
+import hashlib
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mirror.plugin.files import downloads
+from mirror.plugin.files.downloads import CHUNK, HELD_BACK, Flight, Flights, Landed, Order, Source
+from mirror.plugin.upstream.client import Trouble
+from tests.support.servers import wait_until
+
+CONTENT = bytes(range(256)) * 1500  # some chunks
+
+
+class _Entry:
+    """As much of devpi's entry as a download looks at."""
+
+    relpath = "root/pypi/+f/abc/def/demo-1.0.tar.gz"
+    is_here = False
+
+    def file_exists(self) -> bool:
+        return self.is_here
+
+    def __init__(self, content: bytes = CONTENT) -> None:
+        self.hashes = {"sha256": hashlib.sha256(content).hexdigest(), "md5": hashlib.md5(content).hexdigest()}  # noqa: S324 (as pages state it)
+
+
+class _Answer:
+    def __init__(self, content: bytes, headers: Mapping[str, str], gate: threading.Event) -> None:
+        self.headers = headers
+        self._content = content
+        self._gate = gate
+
+    def iter_raw(self, size: int) -> Iterator[bytes]:
+        for position in range(0, len(self._content), size):
+            if position >= 2 * size:
+                assert self._gate.wait(5)
+            yield self._content[position : position + size]
+
+
+class _Fetcher:
+    """An upstream with one file; from the third chunk on it waits for `gate`."""
+
+    def __init__(self, content: bytes = CONTENT, *, sized: bool = True) -> None:
+        self.gate = threading.Event()
+        self.asked = 0
+        self._content = content
+        self._headers = {"Content-Length": str(len(content))} if sized else {}
+
+    @contextmanager
+    def stream(self, url: str, *_: object, **_headers: object) -> Iterator[_Answer]:
+        self.asked += 1
+        if "down" in url:
+            raise Trouble(503, f"{url} does not answer")
+        yield _Answer(self._content, self._headers, self.gate)
+
+
+class _Kept(list[bytes]):
+    """Stands in for devpi's storage."""
+
+    def keep(self, flight: Flight, found: Mapping[str, str]) -> None:
+        assert found["sha256"] == hashlib.sha256(flight.path.read_bytes()).hexdigest()
+        self.append(flight.path.read_bytes())
+
+
+class _FullDisk:
+    def keep(self, *_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+
+def _order(entry: Any = None) -> Order:  # noqa: ANN401 (devpi is untyped)
+    return Order(entry or _Entry(), [Source("https://files.example.com/demo-1.0.tar.gz")])
+
+
+def _flights(fetcher: _Fetcher, keeper: Any, folder: Path) -> Flights:  # noqa: ANN401 (see above)
+    return Flights(fetcher, keeper, folder)  # type: ignore[arg-type]  # a fake
+
+
+def test_all_who_join_follow_one_download_while_it_arrives(tmp_path: Path) -> None:
+    """One request, however many ask, and bytes before the end."""
+    fetcher, kept = _Fetcher(), _Kept()
+    arriving = _flights(fetcher, kept, tmp_path)
+    flight = arriving.join(_order())
+    assert arriving.join(_order()) is flight
+    begun = next(flight.follow())
+    assert CONTENT.startswith(begun)
+    fetcher.gate.set()
+    assert b"".join(flight.follow()) == CONTENT
+    assert b"".join(flight.follow(100, 70_000)) == CONTENT[100:70_000]
+    assert (fetcher.asked, list(kept)) == (1, [CONTENT])
+
+
+@pytest.mark.parametrize(("urls", "asked"), [(["down", "up"], 2), (["up", "down"], 1)])
+def test_another_source_is_asked_when_the_first_has_it_not(
+    tmp_path: Path, urls: list[str], asked: int
+) -> None:
+    """A replica serves on while its primary is away."""
+    fetcher, kept = _Fetcher(), _Kept()
+    fetcher.gate.set()
+    sources = [Source(f"https://{url}.example.com/demo-1.0.tar.gz") for url in urls]
+    _flights(fetcher, kept, tmp_path).join(Order(_Entry(), sources)).complete()
+    assert (fetcher.asked, list(kept)) == (asked, [CONTENT])
+
+
+def test_without_a_source_that_answers_the_last_one_says_why(tmp_path: Path) -> None:
+    """And not the one that was only tried first."""
+    sources = [Source("https://down.example.com/first"), Source("https://down.example.com/last")]
+    with pytest.raises(Trouble, match="last does not answer"):
+        _flights(_Fetcher(), _Kept(), tmp_path).join(Order(_Entry(), sources)).complete()
+
+
+def test_who_comes_when_the_download_has_just_ended_needs_none(tmp_path: Path) -> None:
+    """Between the look for a file and the question for its download, all of it may come."""
+    fetcher, entry = _Fetcher(), _Entry()
+    arriving = _flights(fetcher, _Kept(), tmp_path)
+    fetcher.gate.set()
+    arriving.join(_order(entry)).complete()
+    entry.is_here = True
+    wait_until("the download is over", lambda: not arriving._flights)
+    with pytest.raises(Landed):
+        arriving.join(_order(entry))
+    assert fetcher.asked == 1
+
+
+def test_the_last_bytes_are_shown_only_when_the_file_is_kept(tmp_path: Path) -> None:
+    """Whoever has all of it may rely on the cache having it too."""
+    fetcher = _Fetcher()
+    flight = _flights(fetcher, _Kept(), tmp_path).join(_order())
+    shown = flight.wait_for(CHUNK // 2)
+    assert shown <= len(CONTENT) - HELD_BACK
+    fetcher.gate.set()
+    flight.complete()
+    assert flight.wait_for() == len(CONTENT)
+
+
+def test_without_a_length_nothing_is_shown_before_the_end(tmp_path: Path) -> None:
+    """A cut answer would look whole."""
+    fetcher = _Fetcher(sized=False)
+    flight = _flights(fetcher, _Kept(), tmp_path).join(_order())
+    threading.Timer(0.1, fetcher.gate.set).start()
+    assert flight.wait_for() == flight.length == len(CONTENT)
+
+
+@pytest.mark.parametrize("wrong", [CONTENT[:-1], CONTENT[:-1] + b"?", b""])
+def test_a_wrong_file_is_trouble_for_all_and_nothing_is_left(tmp_path: Path, wrong: bytes) -> None:
+    """Neither in the storage nor in the folder; the next one who asks starts anew."""
+    fetcher, kept = _Fetcher(wrong), _Kept()
+    fetcher.gate.set()
+    arriving = _flights(fetcher, kept, tmp_path)
+    flight = arriving.join(_order())
+    with pytest.raises(Trouble) as caught:
+        flight.complete()
+    assert (caught.value.status, list(kept)) == (502, [])
+    while arriving.join(_order()) is flight:
+        pass  # it is taken off the list a moment after its end
+    assert fetcher.asked <= 2
+
+
+def test_a_full_disk_is_trouble_that_may_pass(tmp_path: Path) -> None:
+    """503: the administrator can do something about it."""
+    fetcher = _Fetcher()
+    fetcher.gate.set()
+    with pytest.raises(Trouble, match="No space left on device") as caught:
+        _flights(fetcher, _FullDisk(), tmp_path).join(_order()).complete()
+    assert caught.value.status == 503
+
+
+def test_leftovers_of_dead_processes_are_removed_and_live_downloads_are_not(tmp_path: Path) -> None:
+    """Several processes may share the folder."""
+    live = Flight(_order(), tmp_path / "live")
+    (tmp_path / "left").write_bytes(b"half")
+    _flights(_Fetcher(), _Kept(), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["live"]
+    del live
+
+
+def test_silence_for_too_long_is_trouble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every wait has an end."""
+    monkeypatch.setattr(downloads, "PATIENCE", 0.05)
+    flight = Flight(_order(), tmp_path / "silent")
+    with pytest.raises(Trouble, match=r"nothing of .* has arrived"):
+        flight.wait_for()

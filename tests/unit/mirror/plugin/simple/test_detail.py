@@ -1,0 +1,96 @@
+"""The facts about files: stored as text, read again, merged."""
+
+import pytest
+
+from mirror.plugin.simple import detail
+from mirror.plugin.simple.detail import ProjectFacts
+from mirror.plugin.simple.file_rows import FileFacts
+
+EVERYTHING = FileFacts(
+    filename="demo-1.0-py3-none-any.whl",
+    path="root/pypi/+f/abc/0123456789abc/demo-1.0-py3-none-any.whl",
+    offered=True,
+    url="https://files.example.com/demo-1.0-py3-none-any.whl",
+    hashes={"sha256": "abc0123456789abc", "blake2b": "ffff"},
+    requires_python=">=3.8",
+    yanked="broken",
+    size=12,
+    upload_time="2024-01-02T03:04:05.678900Z",
+    core_metadata={"sha256": "0000"},
+    provenance="https://example.com/provenance",
+)
+PLAIN = FileFacts(
+    "demo-1.0.zip", "root/pypi/+e/files_example_com/demo-1.0.zip", yanked=True, core_metadata=True
+)
+DEMO = ProjectFacts("demo", (EVERYTHING, PLAIN), ("1.0", "2.0"), {"status": "archived"})
+
+
+@pytest.mark.parametrize("files", [(EVERYTHING, PLAIN), (PLAIN,), (PLAIN, PLAIN), ()])
+def test_everything_that_is_stored_is_read_again(files: tuple[FileFacts, ...]) -> None:
+    """What an upstream said must survive on disk, whole."""
+    said = ProjectFacts("demo", files, ("1.0", "2.0"), {"status": "archived"})
+    text = detail.as_text(said, {"page": "https://example.com/simple/demo/"})
+    assert detail.of_text("demo", text) == (said, {"page": "https://example.com/simple/demo/"})
+
+
+def test_a_file_is_found_by_its_path() -> None:
+    """With its own origin, wherever it stands, also where another ends alike; nothing else is read."""
+    root = "root/pypi/+f/abc/0123456789abc"
+    names = ("x-1.0.zip", "y-1.0.zip", "z-1.0.zip", "x-2.0.zip", "last.zip")
+    urls = (
+        "https://x/1/x-1.0.zip",
+        "https://x/2/y-1.0.zip",
+        "https://x/3/y-1.0.zip",
+        "https://x/4",
+        "https://x/y",
+    )
+    files = [
+        EVERYTHING._replace(filename=name, path=f"{root}/{name}", url=url, offered=name < "y")
+        for name, url in zip(names, urls, strict=True)
+    ]
+    text = detail.as_text(ProjectFacts("demo", files, ("1.0",)), {}).encode()
+    assert [detail.file_at(text, file.path) for file in files] == files
+    assert detail.file_at(text, f"{root}/other.zip") is None
+    assert detail.file_at(text, files[0].path.replace("abc", "abd")) is None
+    assert detail.file_at(b"", files[0].path) is None
+    uploads = [file._replace(url="", offered=False) for file in files]
+    text = detail.as_text(ProjectFacts("demo", uploads), {}).encode()
+    assert [detail.file_at(text, file.path) for file in uploads] == uploads
+
+
+def test_devpis_own_lists_can_be_had() -> None:
+    """Its own views read them."""
+    value = detail.devpis_lists(DEMO)
+    assert value["links"] == [
+        ("demo-1.0-py3-none-any.whl", f"{EVERYTHING.path}#sha256=abc0123456789abc"),
+        ("demo-1.0.zip", PLAIN.path),
+    ]
+    assert value["requires_python"] == [">=3.8", None]
+    assert value["yanked"] == ["broken", True]
+
+
+def test_what_devpi_stored_without_us_is_read_as_far_as_it_goes() -> None:
+    """The day the plugin is installed, cached projects must still be shown, and be known as incomplete."""
+    value = {
+        "links": [("demo-1.0.zip", "root/pypi/+f/a/b/demo-1.0.zip#md5=00")],
+        "yanked": ["old"],
+        "serial": 3,
+    }
+    file = FileFacts("demo-1.0.zip", "root/pypi/+f/a/b/demo-1.0.zip", hashes={"md5": "00"}, yanked="old")
+    assert detail.of_devpi("demo", value) == ProjectFacts("demo", (file,))
+    assert detail.of_devpi("demo", {}) == ProjectFacts("demo")
+
+
+def test_another_format_counts_as_stored_without_us() -> None:
+    """A later version of the plugin must be able to change what it stores."""
+    text = detail.as_text(DEMO, {}).replace(f'"format":{detail.FORMAT},', '"format":0,')
+    assert detail.of_text("demo", text) is None
+
+
+def test_the_first_index_that_has_a_file_wins_it() -> None:
+    """As devpi resolves inheritance; versions are those of all, a status is the first that is stated."""
+    own = ProjectFacts("demo", (FileFacts("demo-1.0.zip", "company/dev/+f/x/y/demo-1.0.zip"),), ("1.0",))
+    shown = detail.merged("demo", [own, DEMO])
+    assert shown.files == (own.files[0], EVERYTHING)
+    assert shown.versions == ("1.0", "2.0")
+    assert shown.status == {"status": "archived"}

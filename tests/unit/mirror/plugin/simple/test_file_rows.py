@@ -1,0 +1,83 @@
+"""Rows: every fact survives them, whatever characters an upstream puts into it."""
+
+import json
+
+import pytest
+
+from mirror.plugin.simple import file_rows, render
+from mirror.plugin.simple.detail import ProjectFacts
+from mirror.plugin.simple.file_rows import FileFacts, Rows
+
+SHA = "ab" * 32
+WHEEL = FileFacts(
+    filename="demo-1.0-py3-none-any.whl",
+    path="root/pypi/+f/aba/bababababababa/demo-1.0-py3-none-any.whl",
+    url="https://files.example.com/demo-1.0-py3-none-any.whl",
+    hashes={"sha256": SHA, "blake2b": "ffff"},
+    requires_python=">=3.8",
+    yanked="broken",
+    size=0,
+    upload_time="2024-01-02T03:04:05.678900Z",
+    core_metadata={"sha256": "0000"},
+    provenance="https://example.com/provenance",
+)
+PLAIN = FileFacts("demo-1.0.zip", "root/pypi/+e/files_example_com/demo-1.0.zip", yanked=True)
+HOSTILE = '","url":"x","from":"y"}\n{"filename":"\\'
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        WHEEL,
+        PLAIN,
+        WHEEL._replace(core_metadata=True, yanked=False),
+        WHEEL._replace(core_metadata=False),
+        PLAIN._replace(filename=HOSTILE, path=f"root/pypi/+f/a/b/{HOSTILE}", url=f"https://x/{HOSTILE}"),
+        WHEEL._replace(hashes={HOSTILE: HOSTILE}, requires_python=HOSTILE, yanked=HOSTILE),
+    ],
+)
+def test_every_fact_survives_its_row_and_stays_in_its_place_on_the_page(file: FileFacts) -> None:
+    """No text of an upstream may end the string that it stands in, or pass for another member."""
+    text, origin = file_rows.row(file), file_rows.origin(file)
+    assert file_rows.file_of(text, origin) == file
+    assert "\n" not in text + origin
+    assert json.loads(f'"{file_rows.filename_of(text)}"') == file.filename
+    (shown,) = json.loads(render.as_json(ProjectFacts("demo", (file,))))["files"]
+    assert shown["filename"] == file.filename
+    assert shown["url"] == file_rows.ROOT + file_rows.quoted_path(file.path)
+    assert shown["hashes"] == dict(file.hashes)
+    assert "files.example.com" not in json.dumps(shown)
+
+
+def test_metadata_is_promised_for_every_wheel_with_a_hash() -> None:
+    """Whether the upstream offers it or not: then it is read out of the wheel."""
+    silent = WHEEL._replace(core_metadata=False)
+    promised = file_rows.promised(silent)
+    assert (promised.core_metadata, promised.offered) == (True, False)
+    assert file_rows.promised(WHEEL) == WHEEL._replace(offered=True)
+    for other in (silent._replace(hashes={}), PLAIN):
+        assert file_rows.promised(other) == other
+
+
+def test_rows_are_the_files_that_they_describe() -> None:
+    """Whoever wants a file gets it, whoever wants text gets that."""
+    rows = file_rows.rows((WHEEL, PLAIN))
+    assert rows == (WHEEL, PLAIN)
+    assert (len(rows), rows[1], list(rows[:1])) == (2, PLAIN, [WHEEL])
+    assert rows != (WHEEL,)
+    assert (len(Rows("")), list(Rows(""))) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("hashes", "key"),
+    [
+        ({"md5": "AB" * 16, "sha256": "AB" * 32}, "ab" * 32),
+        ({"md5": "ab" * 16}, f"md5-{'ab' * 16}"),
+        ({}, None),
+        ({"sha256": "../../../etc/passwd"}, None),
+        ({"sha256": "ab"}, None),
+    ],
+)
+def test_a_wheel_is_filed_under_its_hash(hashes: dict[str, str], key: str | None) -> None:
+    """Hashes come from pages of an upstream, and become names of files."""
+    assert file_rows.key_of(hashes) == key

@@ -1,0 +1,125 @@
+"""What is accepted as an upstream's page, and what is read from it."""
+
+import json
+
+import pytest
+
+from mirror.plugin.simple import negotiate, parse
+from mirror.plugin.simple.detail import ProjectFacts
+from mirror.plugin.simple.file_rows import FileFacts
+
+URL = "https://user:secret@index.example.com/simple/demo/"
+ENTRY = {
+    "filename": "demo-1.0.zip",
+    "url": "../../files/demo-1.0.zip",
+    "hashes": {"sha256": "00"},
+}
+HTML = """<!DOCTYPE html><html><head><title>Links for demo</title></head><body>
+<a href="../">up</a>
+<a href="/files/demo-1.0%2Blocal-py3-none-any.whl#sha256=00&amp;egg=demo">demo-1.0+local-py3-none-any.whl</a>
+<a href="/files/Demo-2.0.tar.gz#md5=11" data-yanked data-requires-python="&gt;=3.9">Demo-2.0.tar.gz</a>
+</body></html>
+"""
+
+
+def read(content: str, kind: str = "text/html; charset=utf-8") -> ProjectFacts:
+    """`content` as the answer for the project "demo"."""
+    return parse.read("demo", parse.Body(kind, URL, content.encode()))
+
+
+def page(**changes: object) -> str:
+    """A JSON page with one file, changed."""
+    return json.dumps({"meta": {"api-version": "1.1"}, "name": "Demo", "files": [ENTRY], **changes})
+
+
+def test_html_of_an_old_index_is_read_with_all_that_it_says() -> None:
+    """Many company indexes and mirrors answer HTML only."""
+    wheel, sdist = read(HTML).files
+    assert wheel.filename == "demo-1.0+local-py3-none-any.whl"
+    assert wheel.url == "https://index.example.com/files/demo-1.0%2Blocal-py3-none-any.whl"
+    assert wheel.hashes == {"sha256": "00"}
+    assert sdist == FileFacts(
+        filename="Demo-2.0.tar.gz",
+        path="",
+        url="https://index.example.com/files/Demo-2.0.tar.gz",
+        hashes={"md5": "11"},
+        requires_python=">=3.9",
+        yanked=True,
+    )
+    assert read(HTML).versions == ("1.0+local", "2.0")
+
+
+def test_a_base_element_is_where_links_start() -> None:
+    """PEP 503 pages are HTML, and HTML has that."""
+    based = HTML.replace("<title>", '<base href="https://cdn.example.com/x/"><title>').replace("/files/", "")
+    assert read(based).files[1].url == "https://cdn.example.com/x/Demo-2.0.tar.gz"
+
+
+def test_credentials_of_the_page_are_not_part_of_the_facts() -> None:
+    """Facts are shown to clients, stored and replicated."""
+    assert "secret" not in str(read(page(), negotiate.JSON))
+
+
+def test_versions_are_the_upstreams_own_words_when_it_says_them() -> None:
+    """PEP 700 lists versions without files too; older pages tell by their file names."""
+    assert read(page(versions=["0.1", "1.0"]), negotiate.JSON).versions == ("0.1", "1.0")
+    assert read(page(), negotiate.JSON).versions == ("1.0",)
+
+
+def test_a_project_without_files_is_a_page_in_both_forms() -> None:
+    """An upstream lists names whose files were all deleted."""
+    assert read(page(files=[]), negotiate.JSON).files == ()
+    assert read("<html><head><title>Links for demo</title></head><body></body></html>").files == ()
+    assert read('<meta name="pypi:repository-version" content="1.0">').files == ()
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        pytest.param(page(), "application/json", id="a type that PEP 691 does not know"),
+        pytest.param(HTML, "text/plain", id="text"),
+        pytest.param(HTML, "", id="no type"),
+        pytest.param("{", negotiate.JSON, id="no JSON"),
+        pytest.param("[]", negotiate.JSON, id="no object"),
+        pytest.param("null", negotiate.JSON, id="null"),
+        pytest.param("{}", negotiate.JSON, id="an empty object"),
+        pytest.param(page(meta={"api-version": "2.0"}), negotiate.JSON, id="a version that we do not know"),
+        pytest.param(page(name="other"), negotiate.JSON, id="another project"),
+        pytest.param(page(name=None), negotiate.JSON, id="no name"),
+        pytest.param(page(files=[{"filename": "demo-1.0.zip"}]), negotiate.JSON, id="a file without a URL"),
+        pytest.param(page(files=[{**ENTRY, "size": "12"}]), negotiate.JSON, id="a size that is no number"),
+        pytest.param(page(files=[{**ENTRY, "hashes": None}]), negotiate.JSON, id="no hashes"),
+        pytest.param(
+            page(files=[{**ENTRY, "hashes": {"md5": 1}}]), negotiate.JSON, id="a hash that is no text"
+        ),
+        pytest.param(page(files=[{**ENTRY, "yanked": 1}]), negotiate.JSON, id="yanked that is neither"),
+        pytest.param(page(files=[{**ENTRY, "filename": "../x.zip"}]), negotiate.JSON, id="a path as a name"),
+        pytest.param(
+            page(files=[{**ENTRY, "url": "ftp://x/y.zip"}]), negotiate.JSON, id="a URL we do not fetch"
+        ),
+        pytest.param("<html><body><h1>Please log in</h1></body></html>", "text/html", id="a captive portal"),
+        pytest.param("", "text/html", id="nothing"),
+        pytest.param(HTML.replace("emo-", "emo_x-"), "text/html", id="another project's files"),
+        pytest.param(
+            '<html><body><a href="other-1.0.zip">x</a></body></html>', "text/html", id="other files"
+        ),
+    ],
+)
+def test_what_is_not_the_page_is_refused(content: str, kind: str) -> None:
+    """Each of these would otherwise be shown as a list of files, most of them as an empty one."""
+    with pytest.raises(parse.NotThePage):
+        read(content, kind)
+
+
+@pytest.mark.parametrize(("content", "kind"), [(page(), negotiate.JSON), (HTML.strip(), "text/html")])
+def test_a_page_that_is_cut_off_anywhere_is_refused(content: str, kind: str) -> None:
+    """Without a Content-Length nothing else tells that a body is not whole: half a list is a lie."""
+    for length in range(len(content)):
+        with pytest.raises(parse.NotThePage):
+            read(content[:length], kind)
+
+
+def test_bytes_that_are_no_text_are_refused() -> None:
+    """Compressed twice, or plain garbage."""
+    with pytest.raises(parse.NotThePage):
+        parse.read("demo", parse.Body("text/html", URL, b"\xff\xfe\x00"))

@@ -1,0 +1,39 @@
+"""Memory of files: the latest, and never of another file than the one that is there."""
+
+import os
+from pathlib import Path
+
+from mirror.plugin import read_cache
+from mirror.plugin.read_cache import Recent
+
+
+def test_a_value_is_that_of_one_file(tmp_path: Path) -> None:
+    """A page that is replaced has another token, whatever its time says."""
+    path, values = tmp_path / "page", Recent[str](100)
+    assert read_cache.token(path) is None
+    path.write_bytes(b"one")
+    first = read_cache.token(path)
+    assert first is not None
+    values.put(str(path), first, 3, "one")
+    assert values.get(str(path), first) == "one"
+    scratch = tmp_path / "scratch"
+    scratch.write_bytes(b"two")
+    os.utime(scratch, ns=(first[0], first[0]))
+    scratch.replace(path)
+    second = read_cache.token(path)
+    assert second is not None
+    assert values.get(str(path), second) is None
+
+
+def test_memory_holds_the_latest_values_only() -> None:
+    """A mirror may know a hundred thousand projects."""
+    values = Recent[int](1000)
+    for number in range(20):
+        values.put(str(number), (number, 0), 100, number)
+        values.put("0", (0, 0), 100, 0)
+    here = {number for number in range(20) if values.get(str(number), (number, 0)) is not None}
+    assert here == {0, *range(11, 20)}
+    values.put("large", (0, 0), 2000, -1)
+    assert values.get("large", (0, 0)) is None
+    values.put("small", (0, 0), 1000, 1)
+    assert values.get("small", (0, 0)) == 1

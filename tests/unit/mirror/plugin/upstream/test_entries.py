@@ -1,0 +1,59 @@
+"""devpi's entries of mirrored files, found without having been written."""
+
+from contextlib import nullcontext
+from pathlib import Path
+
+import pytest
+
+from mirror.plugin.simple.detail import ProjectFacts
+from mirror.plugin.simple.file_rows import FileFacts
+from mirror.plugin.upstream import entries
+from mirror.plugin.upstream.page_cache import About, Known, KnownPages, packed
+
+SHA = "ab" * 32
+PATH = "root/pypi/+f/aba/bababababab/my_demo-1.0-py3-none-any.whl"
+FILE = FileFacts(
+    "my_demo-1.0-py3-none-any.whl",
+    PATH,
+    url="https://files.example.com/my_demo-1.0-py3-none-any.whl",
+    hashes={"sha256": SHA},
+    core_metadata={"sha256": "cd" * 32},
+)
+
+
+@pytest.fixture
+def pages(tmp_path: Path) -> KnownPages:
+    """With the page of my-demo on root/pypi, and no other."""
+    pages = KnownPages(tmp_path / "pages", lambda _: nullcontext())
+    known = Known(ProjectFacts("my-demo", (FILE,)), About("https://x", 0, None, -1))
+    pages.write("root/pypi", known, packed(known))
+    return pages
+
+
+def test_the_page_tells_what_the_entry_would_say(pages: KnownPages) -> None:
+    """URL, hash and project are what a download needs."""
+    found = entries.find(pages, PATH)
+    assert found is not None
+    assert found[1].core_metadata == {"sha256": "cd" * 32}
+    assert entries.meta(*found) == {
+        "url": FILE.url,
+        "hash_spec": f"sha256={SHA}",
+        "hashes": {"sha256": SHA},
+        "project": "my-demo",
+        "version": "1.0",
+    }
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        PATH.replace("aba/", "abb/"),  # another hash
+        PATH.replace("1.0", "2.0"),
+        PATH.replace("root/pypi", "root/other"),
+        PATH.replace("/+f/", "/+e/"),
+        PATH.replace("my_demo-1.0-py3-none-any.whl", ""),
+    ],
+)
+def test_only_what_the_page_lists_has_an_entry(pages: KnownPages, path: str) -> None:
+    """An address that was guessed must not fetch anything."""
+    assert entries.find(pages, path) is None

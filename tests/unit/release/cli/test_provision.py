@@ -1,0 +1,46 @@
+"""The promises of release.cli.provision."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from packhorse.errors import PackhorseError
+from release.cli import main
+from release.provision import playbook
+
+SETTINGS = (
+    'app = "shop"\nindex = "https://example.com/a/b"\n[targets.production]\nhosts = ["web1.example.com"]\n'
+)
+
+
+def run(folder: Path, *arguments: str) -> Result:
+    (folder / "release.toml").write_text(SETTINGS)
+    return CliRunner().invoke(main.cli, ["-C", str(folder), *arguments])
+
+
+def test_the_inventory_is_what_ansible_asks_a_program_for(tmp_path: Path) -> None:
+    """--list with all variables, so that it need not ask for every host."""
+    listed = json.loads(run(tmp_path, "inventory", "--list").stdout)
+    host = json.loads(run(tmp_path, "inventory", "--host", "web1.example.com").stdout)
+    assert listed["_meta"]["hostvars"] == {"web1.example.com": host}
+
+
+def test_an_unknown_host_is_an_error(tmp_path: Path) -> None:
+    """An empty answer would look like a host without variables."""
+    assert isinstance(run(tmp_path, "inventory", "--host", "web2.example.com").exception, PackhorseError)
+
+
+@pytest.mark.parametrize("arguments", [[], ["--list", "--host", "web1.example.com"]])
+def test_the_inventory_wants_to_hear_what_to_print(tmp_path: Path, arguments: list[str]) -> None:
+    """As Ansible's own inventory command."""
+    assert run(tmp_path, "inventory", *arguments).exit_code == 2
+
+
+def test_options_that_are_not_ours_are_ansibles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In any order, with and without a value."""
+    given: list[object] = []
+    monkeypatch.setattr(playbook, "run", lambda _config, _project, *rest: given.extend(rest))
+    run(tmp_path, "provision", "production", "--limit", "web1.example.com", "--check", "-K")
+    assert given == ["production", ["--check", "--limit", "web1.example.com", "-K"]]

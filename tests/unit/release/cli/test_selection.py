@@ -1,0 +1,38 @@
+"""The promises of release.cli.selection."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from release.cli import selection
+
+
+@pytest.mark.parametrize(
+    ("release", "word", "expected"),
+    [
+        ("[targets.production]\n[targets.preview]\n", "pr", ["preview", "production"]),
+        ("[targets.production]\n", "", ["local", "production"]),
+        ("nonsense\n", "", ["local"]),
+    ],
+)
+def test_target_names_are_completed(tmp_path: Path, release: str, word: str, expected: list[str]) -> None:
+    """From the release.toml of the project that -C names."""
+    (tmp_path / "release.toml").write_text(release)
+    environment = {
+        **os.environ,
+        "_RELEASE_COMPLETE": "bash_complete",
+        "COMP_WORDS": f"release -C {tmp_path} deploy {word}",
+        "COMP_CWORD": "4",
+    }
+    command = [sys.executable, "-c", "from release.cli.main import cli; cli(prog_name='release')"]
+    done = subprocess.check_output(command, env=environment, text=True)
+    assert [line.removeprefix("plain,") for line in done.splitlines()] == expected
+
+
+def test_columns_are_as_wide_as_their_longest_cell(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is cut off, and no line ends in blanks."""
+    selection.table(["a", "bb"], [["ccc", 1], ["d", 22]])
+    assert capsys.readouterr().out == "a    bb\nccc  1\nd    22\n"

@@ -1,0 +1,156 @@
+"""The promises of release.config.release_toml."""
+
+from pathlib import Path
+
+import pytest
+
+from packhorse.errors import PackhorseError
+from release.config import mirror_servers, release_toml, targets
+
+EXAMPLE = Path(__file__).parents[4] / "release.example.toml"
+
+
+def project(folder: Path, release: str = "", pyproject: str = '[project]\nname = "Sample_App"\n') -> Path:
+    folder.joinpath("pyproject.toml").write_text(pyproject, encoding="utf-8")
+    if release:
+        folder.joinpath("release.toml").write_text(release, encoding="utf-8")
+    return folder
+
+
+def test_a_project_without_release_toml_has_working_defaults(tmp_path: Path) -> None:
+    """Nothing has to be written to release a project: convention first."""
+    loaded = release_toml.load(project(tmp_path))
+    assert loaded.app == "sample-app"
+    assert loaded.health == release_toml.Health(path="/healthz", host="localhost", timeout=30, interval=0.1)
+    assert loaded.target("local").address == ("127.0.0.1", 8000)
+
+
+def test_the_example_file_shows_every_key_and_is_valid(tmp_path: Path) -> None:
+    """An example that is not tested rots."""
+    text = EXAMPLE.read_text(encoding="utf-8")
+    loaded = release_toml.load(project(tmp_path, text))
+    assert loaded.model_fields_set == set(release_toml.ReleaseConfig.model_fields)
+    assert loaded.health.model_fields_set == set(release_toml.Health.model_fields)
+    local, production = loaded.targets["local"], loaded.targets["production"]
+    assert local.model_fields_set | production.model_fields_set == set(targets.Target.model_fields)
+    assert production.processes["worker"].model_fields_set == set(targets.Process.model_fields)
+    assert production.provision.model_fields_set == set(targets.Provision.model_fields)
+    assert loaded.mirror
+    assert loaded.mirror.model_fields_set == set(mirror_servers.MirrorServers.model_fields)
+
+
+def test_pyproject_may_hold_the_table_instead(tmp_path: Path) -> None:
+    """One file less for those who like it."""
+    loaded = release_toml.load(project(tmp_path, "", '[project]\nname = "a"\n[tool.release]\napp = "shop"\n'))
+    assert loaded.app == "shop"
+
+
+def test_two_places_at_once_are_refused(tmp_path: Path) -> None:
+    """Two sources of truth: nobody would know which one counts."""
+    folder = project(tmp_path, 'app = "a"\n', '[tool.release]\napp = "b"\n')
+    with pytest.raises(PackhorseError, match="both configure"):
+        release_toml.load(folder)
+
+
+def test_the_option_goes_before_the_file(tmp_path: Path) -> None:
+    """Precedence: flag, environment, file, default."""
+    folder = project(tmp_path, 'index = "https://pypi.example.com/company/dev/"\n')
+    assert release_toml.load(folder).index == "https://pypi.example.com/company/dev"
+    assert (
+        release_toml.load(folder, index="http://127.0.0.1:1/a/b/+simple/").index == "http://127.0.0.1:1/a/b"
+    )
+
+
+def test_a_declared_local_target_keeps_the_address_it_does_not_mention(tmp_path: Path) -> None:
+    """Adding one variable must not move the application to another address."""
+    local = release_toml.load(project(tmp_path, '[targets.local.env]\nA = "1"\n')).target("local")
+    assert local.env == {"A": "1"}
+    assert local.bind == "127.0.0.1:8000"
+
+
+def test_a_socket_and_ipv6_are_addresses_too(tmp_path: Path) -> None:
+    """nginx in front wants a socket; IPv6 hosts carry brackets in text and none in a call."""
+    text = '[targets.a]\nbind = "unix"\n[targets.b]\nbind = "[::1]:80"\n'
+    loaded = release_toml.load(project(tmp_path, text))
+    assert loaded.target("a").address is None
+    assert loaded.target("b").address == ("::1", 80)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[heatlh]\n", 'release.toml: heatlh: unknown key, did you mean "health"?'),
+        ("[targets.local]\ninstalller = 'uv'\n", 'targets.local.installler: unknown key, did you mean "ins'),
+        ("[health]\ntimeout = '30'\n", "release.toml: health.timeout: input should be a valid number"),
+        ("[health]\ntimeout = 0\n", "release.toml: health.timeout: input should be greater than 0"),
+        ("[targets.local]\nbind = '8000'\n", 'targets.local.bind: "8000" is neither "unix" nor'),
+        ("[targets.local]\nbind = 'h:70000'\n", 'targets.local.bind: "h:70000" is neither'),
+        ("index = 'pypi.example.com'\n", "release.toml: index: needs an address"),
+        ("index = 'https://me:pw@example.com/a/b'\n", "release.toml: index: needs an address without a user"),
+        ("[targets.local.env]\n'A-B' = '1'\n", "release.toml: targets.local.env.A-B: string should match"),
+        ("[targets.local]\nhosts = ['a']\n", "release.toml: targets: local is this machine"),
+        ("[targets.a]\nhosts = []\n", "release.toml: targets.a.hosts: list should have at least 1 item"),
+        (
+            "[targets.a]\nhosts = ['-oProxyCommand=x']\n",
+            "release.toml: targets.a.hosts.0: string should match",
+        ),
+        ("[targets.a]\nhosts = ['root@web1']\n", "release.toml: targets.a.hosts.0: string should match"),
+        ("[targets.a]\nhosts = ['a', 'a']\n", "release.toml: targets.a.hosts: a stands there twice"),
+        ("[targets.a]\nhosts = ['a']\nbind = 'h:80'\n", "release.toml: targets.a: bind: on hosts, nginx"),
+        ("[targets.a]\nbatch = '0%'\n", "release.toml: targets.a.batch: '0%' is neither a number of"),
+        ("[targets.a]\nbatch = true\n", "release.toml: targets.a.batch: true is neither a number of"),
+        (
+            "[targets.a]\ntls_certificate = '/a'\n",
+            "targets.a: tls_certificate and tls_certificate_key belong",
+        ),
+        ("[targets.a]\ndomains = ['a;b']\n", "release.toml: targets.a.domains.0: string should match"),
+        (
+            "[targets.a.processes.worker]\noverlp = true\n",
+            'worker.overlp: unknown key, did you mean "overlap"',
+        ),
+        ("app = 'My App'\n", "release.toml: app: string should match"),
+    ],
+)
+def test_a_mistake_is_named_with_its_full_path(tmp_path: Path, text: str, message: str) -> None:
+    """Who reads the message must be able to go straight to the line."""
+    with pytest.raises(PackhorseError) as caught:
+        release_toml.load(project(tmp_path, text))
+    assert message in caught.value.message
+    assert "me:pw" not in caught.value.message
+
+
+def test_an_unknown_target_is_answered_with_the_nearest_name(tmp_path: Path) -> None:
+    """A typing error at deploy time should cost seconds."""
+    loaded = release_toml.load(project(tmp_path, "[targets.production]\n"))
+    with pytest.raises(PackhorseError, match='did you mean "production"'):
+        loaded.target("prodution")
+
+
+def test_the_mirror_of_this_machine_is_the_default_index(tmp_path: Path) -> None:
+    """After `mirror init` a project needs no configuration at all."""
+    mirror = tmp_path / "home" / "mirror"
+    mirror.mkdir(parents=True)
+    mirror.joinpath("credentials.json").write_text('{"url": "http://127.0.0.1:4040", "users": {}}')
+    loaded = release_toml.load(project(tmp_path))
+    assert release_toml.index_url(loaded, tmp_path / "home") == "http://127.0.0.1:4040/company/dev"
+    assert release_toml.simple_url("http://h/a/b") == "http://h/a/b/+simple/"
+
+
+def test_without_any_index_the_error_says_what_to_do(tmp_path: Path) -> None:
+    """The first run on a fresh machine meets exactly this."""
+    with pytest.raises(PackhorseError) as caught:
+        release_toml.index_url(release_toml.load(project(tmp_path)), tmp_path / "home")
+    assert "mirror init" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("batch", "hosts", "expected"),
+    [("2", 9, 2), ('"25%"', 3, 1), ('"25%"', 8, 2), ('"25%"', 11, 2), ('"100%"', 7, 7)],
+)
+def test_a_batch_is_a_number_of_hosts_or_a_part_of_them(
+    tmp_path: Path, batch: str, hosts: int, expected: int
+) -> None:
+    """Rounded down: a batch is what may be broken at once. Never 0, or nothing would go on."""
+    names = ", ".join(f'"web{number}"' for number in range(hosts))
+    text = f"[targets.a]\nhosts = [{names}]\nbatch = {batch}\n"
+    assert release_toml.load(project(tmp_path, text)).target("a").at_a_time == expected

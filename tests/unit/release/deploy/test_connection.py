@@ -1,0 +1,152 @@
+"""The promises of release.deploy.connection."""
+
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from packhorse.errors import PackhorseError
+from release.deploy import agent_archive, connection
+from release.deploy.connection import Event
+
+GREETING = 'print(json.dumps({"event": "agent", "present": True}), flush=True)'
+REQUEST = {"value": "it's $5\n"}
+
+
+@dataclass(frozen=True)
+class Played:
+    """A Python script that plays the agent, after its greeting."""
+
+    script: str
+    greeting: str = GREETING
+    name: str = "web1"
+
+    def command(self) -> list[str]:
+        return [sys.executable, "-c", f"import sys, json, os, time\n{self.greeting}\n{self.script}"]
+
+    def explain(self, status: int, said: str, *, greeted: bool) -> PackhorseError:
+        return PackhorseError(f"ended with {status}, {greeted=}", "hint", detail=said)
+
+
+def talk(place: connection.Place) -> list[Event]:
+    """All that the agent says."""
+    with connection.Process(place) as process:
+        return list(process.events(REQUEST))
+
+
+def test_a_request_arrives_whole_and_events_come_back() -> None:
+    """Values are JSON on stdin: no shell, no argument list, no quoting."""
+    events = talk(
+        Played("""
+print(json.dumps({"event": "step", "name": "fetch"}))
+print(json.dumps({"event": "result", "got": json.loads(sys.stdin.readline())}))
+""")
+    )
+    assert events == [{"event": "step", "name": "fetch"}, {"event": "result", "got": REQUEST}]
+
+
+def test_an_agent_that_is_missing_is_sent_before_the_request() -> None:
+    """Exactly its bytes."""
+    size = len(agent_archive.archive().data)
+    script = f"""
+import hashlib
+digest = hashlib.sha256(sys.stdin.buffer.read({size})).hexdigest()
+print(json.dumps({{"event": "result", "sha256": digest, "got": json.loads(sys.stdin.readline())}}))
+"""
+    (result,) = talk(Played(script, GREETING.replace("True}", "False}")))
+    assert (result["sha256"], result["got"]) == (agent_archive.archive().sha256, REQUEST)
+
+
+def test_the_agent_of_this_machine_answers(tmp_path: Path) -> None:
+    """The same bootstrap and archive as on a server."""
+    with connection.Process(connection.Local(str(tmp_path / "agent"))) as process:
+        (answer,) = process.events({"protocol": "none", "command": "status"})
+    assert "protocol" in answer["message"]
+    assert (tmp_path / "agent" / agent_archive.archive().sha256).is_dir()
+
+
+@pytest.mark.parametrize(
+    ("place", "message", "detail"),
+    [
+        (Played("sys.stdin.readline(); os.kill(os.getpid(), 9)"), "ended with -9, greeted=True", ""),
+        (Played("", "sys.exit('no such thing')"), "ended with 1, greeted=False", "no such thing"),
+        (Played("", "sys.stderr.write('x' * 99999); sys.exit(1)"), "ended with 1", "x" * 8192),
+        (Played("", "print('Welcome!')"), "something else than the agent speaks: 'Welcome!\\n'", ""),
+    ],
+)
+def test_an_agent_that_ends_without_an_answer_is_an_error(place: Played, message: str, detail: str) -> None:
+    """Silence is not success; what it said on stderr (the traceback of a bug) is shown."""
+    with pytest.raises(PackhorseError) as error:
+        talk(place)
+    assert message in error.value.message
+    assert error.value.detail == detail
+
+
+def test_a_program_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not every machine has an ssh."""
+    monkeypatch.setattr(Played, "command", lambda _: ["no-such-ssh"])
+    with pytest.raises(PackhorseError, match="There is no program no-such-ssh"):
+        connection.Process(Played(""))
+
+
+def test_who_lets_us_in_and_does_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host whose disk hangs answers ssh, and nothing else."""
+    monkeypatch.setattr(connection, "GREETING_TIMEOUT", 0.3)
+    with pytest.raises(PackhorseError, match="ended with -9, greeted=False"):
+        talk(Played("", "time.sleep(60)"))
+
+
+def test_close_is_the_end_of_stdin_and_the_last_word_is_still_heard() -> None:
+    """The agent decides where it can stop; until it has said so, nobody knows what runs."""
+    script = """
+print(json.dumps({"event": "step"}), flush=True)
+got = sys.stdin.read().splitlines()[1:]
+print(json.dumps({"event": "result", "got": got}))
+"""
+    with connection.Process(Played(script)) as process:
+        events = process.events(REQUEST)
+        next(events)
+        process.send({"go": "lock"})
+        process.pulse()
+        process.close()
+        process.pulse()
+        assert list(events) == [{"event": "result", "got": ['{"go": "lock"}', ""]}]
+
+
+def test_closed_before_it_greets_nothing_is_waited_for() -> None:
+    """A connection that is still being made has nothing to finish."""
+    with connection.Process(Played("", "time.sleep(60)")) as process:
+        process.close()
+        began = time.monotonic()
+        with pytest.raises(PackhorseError, match="greeted=False"):
+            list(process.events(REQUEST))
+    assert time.monotonic() - began < 5
+
+
+KILLED = """
+import sys, time
+sys.path.insert(0, {checkout!r})
+from release.deploy import connection
+from tests.unit.release.deploy.test_connection import Played
+script = "sys.stdin.read(); open({witness!r}, 'w')"
+one, two = (connection.Process(Played(script)) for _ in range(2))
+one.stdout.readline()
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+def test_when_we_are_killed_the_agent_gets_the_end_of_its_stdin(tmp_path: Path) -> None:
+    """kill -9 of `release deploy`: no pipe of ours may live on in another child."""
+    script = KILLED.format(checkout=str(Path(__file__).parents[4]), witness=str(tmp_path / "witness"))
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"ready\n"
+        process.kill()
+    deadline = time.monotonic() + 10
+    while not (tmp_path / "witness").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

@@ -1,0 +1,248 @@
+"""release.deploy.controller, with agents played by scripts at the other end of real pipes."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from packhorse.errors import PackhorseError
+from release.deploy import connection, controller, outcome
+from release.deploy.connection import Event
+
+# An agent that does nothing but keep the protocol, and writes into `log` when it was where.
+AGENT = """
+import json, os, sys, time
+def say(**event): print(json.dumps(event), flush=True)
+def note(what):
+    with open({log!r}, "a") as log: log.write(f"{{what}} {name}\\n")
+def stopped():
+    say(event="error", message="Stopped before the switch.", hint="h", detail="", exit_code=130); sys.exit()
+def fail(): say(event="error", message="it broke", hint="h", detail="its log", exit_code=1); sys.exit()
+def line():
+    while (text := sys.stdin.readline()) == "\\n": pass
+    return json.loads(text) if text else None
+def gate(where, **more):
+    if {fault!r} == "die at " + where: os.kill(os.getpid(), 9)
+    if {fault!r} == "fail before " + where: fail()
+    say(event="gate", name=where, **more)
+    order = line()
+    if order and "go" in order:
+        assert order["go"] == where; note(where); return True
+    if where != "verdict": stopped()
+    note("back")
+    say(event="result", reverted=True, unchanged=False, project="tiny", version="0.1.0", release=1)
+    sys.exit()
+say(event="agent", present=True)
+request = line()
+if request["gates"]:
+    gate("lock")
+    say(event="step", name="lock", text=""); time.sleep({pace} / 3); say(event="step", name="fetch", text="")
+    if {fault!r} == "unchanged":
+        say(event="result", unchanged=True, project="tiny", version="0.2.0", release=2, url="u"); sys.exit()
+    gate("start", version={version!r})
+    note("phase") if request["release_phase"] else None
+    time.sleep({pace})
+    gate("verdict", version={version!r})
+if {fault!r} == "fail": fail()
+say(event="result", unchanged=False, project="tiny", version={version!r}, release=2, url="u")
+"""
+
+
+@dataclass(frozen=True)
+class Played:
+    """A host whose agent has a `fault`: "die at GATE", "fail before GATE", "fail", "unchanged", or none."""
+
+    name: str
+    log: Path
+    fault: str = ""
+    version: str = "0.2.0"
+    pace: float = 0.05
+
+    def command(self) -> list[str]:
+        words = {**vars(self), "log": str(self.log)}
+        return [sys.executable, "-I", "-S", "-c", AGENT.format(**words)]
+
+    def explain(self, status: int, said: str, *, greeted: bool) -> PackhorseError:
+        return PackhorseError(f"the connection was lost ({status}, {greeted}) {said}", "hint")
+
+
+@dataclass(frozen=True)
+class Scripted:
+    """A host whose agent is `script`."""
+
+    script: str
+    name: str = "web1"
+
+    def command(self) -> list[str]:
+        return [sys.executable, "-I", "-S", "-c", self.script]
+
+    def explain(self, status: int, said: str, *, greeted: bool) -> PackhorseError:
+        return PackhorseError(f"{status} {said} {greeted}", "hint")
+
+
+class Fleet:
+    """Hosts web1, web2, … and what happened on them."""
+
+    def __init__(self, folder: Path, **faults: str) -> None:
+        self.log = folder / "log"
+        self.log.touch()
+        self.places = [
+            Played(f"web{number}", self.log, faults.get(f"web{number}", "")) for number in (1, 2, 3, 4)
+        ]
+        self.shown: list[tuple[str, Event]] = []
+
+    def run(self, batch: int | None = 2) -> controller.Outcome:
+        with ExitStack() as stack:
+            agents = {place.name: stack.enter_context(connection.Process(place)) for place in self.places}
+            requests = {
+                name: {"gates": batch is not None, "release_phase": name == "web1"} for name in agents
+            }
+            return controller.run(agents, requests, lambda *said: self.shown.append(said), batch)
+
+    @property
+    def happened(self) -> list[str]:
+        return self.log.read_text().splitlines()
+
+
+def states(outcome_: controller.Outcome) -> list[str]:
+    return [outcome.state(host) for host in outcome_.hosts]
+
+
+def test_all_hosts_run_the_new_release(tmp_path: Path) -> None:
+    """Locks in order, the canary alone, the release phase once, the verdict when all are healthy."""
+    fleet_ = Fleet(tmp_path)
+    done = fleet_.run()
+    assert states(done) == ["done"] * 4
+    assert outcome.error(done, named=True) is None
+    happened = fleet_.happened
+    assert happened[:4] == ["lock web1", "lock web2", "lock web3", "lock web4"]
+    assert happened[4:6] == ["start web1", "phase web1"]
+    assert {*happened[6:8]} == {"start web2", "start web3"}
+    assert happened[8] == "start web4"
+    assert {line.split()[0] for line in happened[9:]} == {"verdict"}
+
+
+@pytest.mark.parametrize("fault", ["die at", "fail before"])
+@pytest.mark.parametrize(
+    ("gate", "others"),
+    [("lock", "untouched"), ("start", "untouched"), ("verdict", "reverted")],
+)
+def test_one_host_that_fails_takes_all_back(tmp_path: Path, fault: str, gate: str, others: str) -> None:
+    """By an error or without a word, whenever it is; one not yet started has nothing to take back."""
+    fleet_ = Fleet(tmp_path, web3=f"{fault} {gate}")
+    done = fleet_.run(batch=1)
+    expected = [others, others, "failed", "untouched"]
+    assert states(done) == expected
+    error = outcome.error(done, named=True)
+    assert error
+    assert error.message.startswith(
+        "web3: the connection was lost" if fault == "die at" else "web3: it broke"
+    )
+    assert [line for line in fleet_.happened if "verdict" in line] == []
+
+
+def test_a_canary_that_fails_is_the_only_one_that_ever_started(tmp_path: Path) -> None:
+    """That is what it is for."""
+    fleet_ = Fleet(tmp_path, web1="fail before verdict")
+    assert states(fleet_.run()) == ["failed", "untouched", "untouched", "untouched"]
+    assert [line for line in fleet_.happened if line.startswith("start")] == ["start web1"]
+
+
+def test_who_runs_it_already_is_left_alone(tmp_path: Path) -> None:
+    """The same command again after half of the hosts were down."""
+    done = Fleet(tmp_path, web1="unchanged", web3="unchanged").run()
+    assert states(done) == ["unchanged", "done", "unchanged", "done"]
+    assert outcome.error(done, named=True) is None
+
+
+@contextmanager
+def signalled(fleet_: Fleet, number: int, line: str) -> Iterator[None]:
+    """Send us signal `number` as soon as `line` has happened."""
+
+    def watch() -> None:
+        while line not in fleet_.happened:
+            pass
+        os.kill(os.getpid(), number)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    yield
+    thread.join()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("line", ["lock web2", "start web1", "start web2", "start web4"])
+def test_ctrl_c_leaves_all_hosts_on_the_old_release(tmp_path: Path, number: int, line: str) -> None:
+    """At any moment before the verdict: nobody may be left on the new one."""
+    fleet_ = Fleet(tmp_path)
+    before = signal.getsignal(number)
+    with signalled(fleet_, number, line):
+        done = fleet_.run(batch=1)
+    assert set(states(done)) <= {"untouched", "reverted"}
+    error = outcome.error(done, named=True)
+    assert error
+    assert error.exit_code == 130
+    assert ("", {"event": "stop", "reason": done.stopped}) in fleet_.shown
+    assert signal.getsignal(number) is before
+
+
+def test_ctrl_c_after_the_verdict_changes_nothing(tmp_path: Path) -> None:
+    """All have been told that the new release is for good."""
+    fleet_ = Fleet(tmp_path)
+    with signalled(fleet_, signal.SIGINT, "verdict web1"):
+        done = fleet_.run(batch=4)
+    assert states(done) == ["done"] * 4
+    assert outcome.error(done, named=True) is None
+
+
+def test_without_gates_every_host_answers_for_itself(tmp_path: Path) -> None:
+    """`release status` of a target of which one host is down."""
+    assert states(Fleet(tmp_path, web2="fail").run(batch=None)) == ["done", "failed", "done", "done"]
+
+
+def test_without_gates_ctrl_c_closes_and_is_no_error_when_all_end_well() -> None:
+    """`release logs --follow` ends by Ctrl-C, and has done what was wanted."""
+    script = """
+import json, sys
+print(json.dumps({"event": "agent", "present": True}), flush=True)
+sys.stdin.readline()
+print(json.dumps({"event": "step", "name": "x"}), flush=True)
+sys.stdin.read()
+print(json.dumps({"event": "result"}))
+"""
+
+    def show(_host: str, event: Event) -> None:
+        if event["event"] == "step":
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with connection.Process(Scripted(script)) as process:
+        done = controller.run({"web1": process}, {"web1": {}}, show)
+    assert outcome.error(done, named=True) is None
+
+
+def test_a_bug_in_what_shows_ends_everything(tmp_path: Path) -> None:
+    """No thread may keep the command, or a host its lock."""
+    fleet_ = Fleet(tmp_path)
+    fleet_.shown = None  # type: ignore[assignment]
+    with pytest.raises(AttributeError):
+        fleet_.run()
+
+
+def test_agents_hear_that_we_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cut cable says nothing: an agent that hears nothing for long lets go."""
+    monkeypatch.setattr(controller, "PULSE", 0.05)
+    script = """
+import json, sys
+print(json.dumps({"event": "agent", "present": True}), flush=True)
+sys.stdin.readline()
+print(json.dumps({"event": "result", "heard": sys.stdin.readline()}))
+"""
+    with connection.Process(Scripted(script)) as process:
+        done = controller.run({"web1": process}, {"web1": {}}, lambda *_: None)
+    assert done.hosts[0].last == {"event": "result", "heard": "\n"}

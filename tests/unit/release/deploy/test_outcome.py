@@ -1,0 +1,126 @@
+"""The promises of release.deploy.outcome."""
+
+from typing import Any
+
+import pytest
+
+from release.deploy import outcome, schedule
+from release.deploy.controller import Outcome
+
+
+def host(name: str, order: schedule.Event | None = None, **last: Any) -> schedule.Host:  # noqa: ANN401  # JSON
+    told = {
+        "event": "result",
+        "unchanged": False,
+        "project": "tiny",
+        "version": "2",
+        "release": 7,
+        "url": "u",
+    }
+    return schedule.Host(name, schedule.At.ENDED, "2", order, {**told, **last})
+
+
+def error(name: str, order: schedule.Event | None = None, exit_code: int = 1) -> schedule.Host:
+    told = {
+        "event": "error",
+        "message": "it broke",
+        "hint": "mend it",
+        "detail": "log",
+        "exit_code": exit_code,
+    }
+    return schedule.Host(name, schedule.At.ENDED, "2", order, told)
+
+
+def of(*hosts: schedule.Host, stopped: str | None = None) -> Outcome:
+    return Outcome(hosts, stopped)
+
+
+@pytest.mark.parametrize(
+    ("ended", "state", "sentence"),
+    [
+        (host("a"), "done", "runs tiny 2 (release 7)"),
+        (host("a", unchanged=True), "unchanged", "ran tiny 2 (release 7) already, with this configuration"),
+        (
+            host("a", reverted=True, version="1", release=6),
+            "reverted",
+            "was switched back to tiny 1 (release 6)",
+        ),
+        (host("a", reverted=True, release=None), "reverted", "was switched back to nothing"),
+        (error("a"), "failed", "failed: it broke"),
+        (error("a", schedule.CLOSE), "untouched", "was not touched"),
+        (error("a", {"revert": "no"}, 130), "untouched", "was not touched"),
+        (error("a", {"revert": "no"}), "failed", "failed: it broke"),
+    ],
+)
+def test_the_report_says_of_every_host_what_became_of_it(
+    ended: schedule.Host, state: str, sentence: str
+) -> None:
+    """Who reads it has to decide what to do about each."""
+    assert (outcome.state(ended), outcome.sentence(ended)) == (state, sentence)
+
+
+def test_the_error_is_that_of_the_host_that_began() -> None:
+    """What happened to the others only followed from it."""
+    told = outcome.error(of(host("a", reverted=True), error("b"), error("c", schedule.CLOSE)), named=True)
+    assert told
+    assert (told.message, told.hint, told.detail, told.exit_code) == ("b: it broke", "mend it", "log", 1)
+    alone = outcome.error(of(error("local")), named=False)
+    assert alone
+    assert alone.message == "it broke"
+
+
+def test_who_stopped_it_is_told_what_became_of_it() -> None:
+    """Exit status 130, as for every program that Ctrl-C ends."""
+    leaving = error("a", schedule.CLOSE, 130)
+    told = outcome.error(of(leaving, stopped="Ctrl-C"), named=True)
+    assert told
+    assert (told.message, told.exit_code) == ("Ctrl-C: stopped before the switch.", 130)
+    back = outcome.error(of(host("b", reverted=True), leaving, stopped="SIGTERM"), named=True)
+    assert back
+    assert back.message == "SIGTERM: switched back."
+
+
+def test_all_hosts_run_it_or_it_is_an_error() -> None:
+    """Exit status 0 promises exactly that; Ctrl-C that came too late changes nothing."""
+    assert outcome.error(of(host("a"), host("b", unchanged=True)), named=True) is None
+    assert outcome.error(of(host("a"), stopped="Ctrl-C"), named=True) is None
+    differing = [schedule.Host(n, schedule.At.ENDED, n, schedule.CLOSE, error(n).last) for n in ("1", "2")]
+    told = outcome.error(of(*differing), named=True)
+    assert told
+    assert told.message == "The hosts would run 1 (1), 2 (2)."
+
+
+def test_scripts_get_what_the_agents_said() -> None:
+    """And one word for what became of each."""
+    assert outcome.as_json(error("a")) == {
+        "host": "a",
+        "outcome": "failed",
+        "message": "it broke",
+        "hint": "mend it",
+        "detail": "log",
+        "exit_code": 1,
+    }
+
+
+def test_the_last_line_names_what_runs_where() -> None:
+    """With an address where there is one."""
+    assert outcome.summary(of(host("local")), "local", 1.23) == "tiny 2 is release 7 on local: u  (1.2 s)"
+    again = outcome.summary(of(host("local", unchanged=True)), "local", 1)
+    assert again == "tiny 2 runs already, with this configuration, as release 7 on local: u"
+    assert (
+        outcome.summary(of(host("a"), host("b")), "prod", 1) == "tiny 2 runs on all 2 hosts of prod.  (1.0 s)"
+    )
+
+
+def test_hosts_with_the_same_plan_are_named_together() -> None:
+    """Ten times the same text would hide the one that differs."""
+    same, other = ["Fetch it", "Start it"], ["Do nothing"]
+    ended = of(host("a", plan=same), host("b", plan=other), host("c", plan=same), error("d"))
+    assert list(outcome.plans(ended, 2)) == [
+        "a, c:",
+        "  1. Fetch it",
+        "  2. Start it",
+        "b:",
+        "  1. Do nothing",
+        "a is switched first, then 2 at a time; if one fails, all go back.",
+    ]

@@ -1,0 +1,79 @@
+"""The promises of release.deploy.ssh."""
+
+import shlex
+
+import pytest
+
+from release.deploy import agent_archive, ssh
+
+PLACE = ssh.Ssh("web1.example.com", "shop", "shop")
+
+
+def test_the_command_is_the_agent_s_behind_ssh() -> None:
+    """One argument for the shell there, which takes it apart again exactly as it was."""
+    command = PLACE.command()
+    assert command[0] == "ssh"
+    assert command[-4:-1] == ["shop", "--", "web1.example.com"]
+    assert shlex.split(command[-1]) == agent_archive.command(ssh.PYTHON, "/srv/apps/shop/agent")
+
+
+def test_host_keys_are_checked_and_nothing_is_asked() -> None:
+    """Whatever ~/.ssh/config says: a deploy that talks to somebody else gives all configuration away."""
+    command = PLACE.command()
+    assert {"StrictHostKeyChecking=yes", "BatchMode=yes"} <= set(command)
+    assert "-F" not in command
+
+
+def test_another_configuration_file_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CI has hosts and keys of its own."""
+    monkeypatch.setenv("RELEASE_SSH_CONFIG", "/ci/ssh_config")
+    assert PLACE.command()[1:3] == ["-F", "/ci/ssh_config"]
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "message", "hint"),
+    [
+        (
+            255,
+            "x\nssh: connect to host web1 port 22: Connection refused",
+            "it cannot be reached: ssh: conn",
+            "ssh ",
+        ),
+        (255, "", "it cannot be reached: ssh gives no reason", "Try: ssh shop@web1.example.com true"),
+        (
+            255,
+            "@ REMOTE HOST IDENTIFICATION HAS CHANGED! @\nHost key verification failed.",
+            "not the one",
+            "-R",
+        ),
+        (255, "No ED25519 host key is known\nHost key verification failed.", "is not known here", "compare"),
+        (
+            255,
+            "shop@web1: Permission denied (publickey).",
+            "shop may not log in: shop@web1: Perm",
+            "your key",
+        ),
+        (
+            127,
+            "sh: 1: /opt/…: not found",
+            "there is no /opt/packhorse/toolbox/bin/python",
+            "release provision",
+        ),
+        (1, "Traceback", "the agent did not start (status 1)", "Try"),
+    ],
+)
+def test_what_kept_us_from_starting_is_explained(status: int, said: str, message: str, hint: str) -> None:
+    """Exit status 255 of ssh has many causes, each with a way out of its own."""
+    told = PLACE.explain(status, said, greeted=False)
+    assert message in told.message
+    assert hint in told.hint
+
+
+@pytest.mark.parametrize(
+    ("status", "message"), [(255, "connection was lost"), (-9, "without an answer (-9)")]
+)
+def test_what_ended_a_conversation_is_explained(status: int, message: str) -> None:
+    """The agent goes on to a safe point; a later command sees where that was."""
+    told = PLACE.explain(status, "", greeted=True)
+    assert message in told.message
+    assert "safe point" in told.hint

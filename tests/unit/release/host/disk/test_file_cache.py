@@ -1,0 +1,37 @@
+"""The promises of release.host.disk.file_cache that need no network."""
+
+from pathlib import Path
+
+import pytest
+
+from packhorse.errors import PackhorseError
+from release.host.disk import file_cache
+from release.host.disk.file_cache import File
+from tests.support.layouts import a_layout, a_session
+
+A, B = "a" * 64, "b" * 64
+
+
+def test_what_is_here_is_not_asked_for(tmp_path: Path) -> None:
+    """A rollback works while the index is down."""
+    layout = a_layout(tmp_path)
+    here = File("shop", "shop-1.0.whl", A)
+    place = file_cache.path(layout, here)
+    place.parent.mkdir()
+    place.touch()
+    file_cache.fetch(layout, [here], None, a_session())
+    with pytest.raises(PackhorseError, match=r"does not have dep-1\.0\.whl any more"):
+        file_cache.fetch(layout, [here, File("dep", "dep-1.0.whl", B)], None, a_session())
+
+
+def test_files_that_no_release_names_are_swept(tmp_path: Path) -> None:
+    """So is what a killed download left; a file is found by its hash, whatever it is called."""
+    layout = a_layout(tmp_path)
+    for digest in (A, B):
+        folder = layout.files / digest
+        folder.mkdir()
+        (folder / "dep-1.0-py3-none-any.whl").touch()
+        (folder / ".dep-1.0-py3-none-any.whl.0123").touch()
+        (folder / ".build").mkdir()
+    assert file_cache.sweep(layout, {A}) == ["dep-1.0-py3-none-any.whl"]
+    assert [path.name for path in layout.files.rglob("*")] == [A, "dep-1.0-py3-none-any.whl"]

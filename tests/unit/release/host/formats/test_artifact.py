@@ -1,0 +1,114 @@
+"""The promises of release.host.formats.artifact."""
+
+import hashlib
+import io
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from packhorse.errors import PackhorseError
+from release.host.formats import artifact
+
+LOCK = f"""lock-version = "1.0"
+created-by = "uv"
+[[packages]]
+name = "flask"
+version = "3.1"
+wheels = [{{ path = "wheels/flask-3.1-py3-none-any.whl", hashes = {{ sha256 = "{"a" * 64}" }} }}]
+""".encode()
+MANIFEST = artifact.Manifest(
+    name="sample-app",
+    version="0.1.0",
+    commit=None,
+    dirty=None,
+    builder={"packhorse": "0.1.0"},
+    lock_sha256=hashlib.sha256(LOCK).hexdigest(),
+    requires_python=">=3.11",
+)
+STAMPED = {"Procfile": b"web: run\n", "pylock.toml": LOCK, "packhorse.json": MANIFEST.encode()}
+
+
+Make = Callable[[Path, dict[str, bytes]], Path]
+
+
+def wheel(folder: Path, files: dict[str, bytes], root: str = "sample_app-0.1.0.dist-info") -> Path:
+    path = folder / "sample_app-0.1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("sample_app/Procfile", b"not this one")
+        for name, content in files.items():
+            archive.writestr(f"{root}/{name}", content)
+    return path
+
+
+def sdist(folder: Path, files: dict[str, bytes]) -> Path:
+    path = folder / "sample_app-0.1.0.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        for name, content in {"docs/Procfile": b"not this one", **files}.items():
+            entry = tarfile.TarInfo(f"sample_app-0.1.0/{name}")
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    return path
+
+
+@pytest.mark.parametrize("make", [wheel, sdist])
+def test_both_kinds_of_artifact_say_how_to_run_them(make: Make, tmp_path: Path) -> None:
+    """A host needs nothing but the artifact: processes, dependencies, origin."""
+    contents = artifact.read(make(tmp_path, STAMPED))
+    assert contents.processes == {"web": "run"}
+    assert [package.name for package in contents.lock.packages] == ["flask"]
+    assert contents.manifest == MANIFEST
+
+
+def test_an_artifact_that_was_not_stamped_is_refused(tmp_path: Path) -> None:
+    """A wheel of somebody else has no lock: installing it would resolve on the host."""
+    with pytest.raises(PackhorseError, match=r"there is no pylock\.toml and no packhorse\.json in it"):
+        artifact.read(wheel(tmp_path, {"Procfile": b"web: run\n"}))
+
+
+def test_a_lock_that_was_changed_after_the_build_is_refused(tmp_path: Path) -> None:
+    """The manifest vouches for the lock."""
+    with pytest.raises(PackhorseError, match="was changed after the build"):
+        artifact.read(sdist(tmp_path, {**STAMPED, "pylock.toml": LOCK + b"\n"}))
+
+
+def test_a_second_dist_info_is_refused(tmp_path: Path) -> None:
+    """Which of two locks counts must not be a matter of order."""
+    wheel(tmp_path, STAMPED)
+    with (
+        pytest.warns(UserWarning, match="Duplicate name"),
+        pytest.raises(PackhorseError, match="there are two files Procfile"),
+    ):
+        artifact.read(wheel(tmp_path, STAMPED, "other-1.dist-info"))
+
+
+def test_a_file_too_large_to_be_meant_is_refused(tmp_path: Path) -> None:
+    """16 MiB of zeros take 16 kB in a wheel: the size is checked while reading, not believed."""
+    big = {**STAMPED, "Procfile": bytes(artifact.LARGEST_FILE + 1)}
+    with pytest.raises(PackhorseError, match="Procfile is larger than 16 MiB"):
+        artifact.read(wheel(tmp_path, big))
+
+
+@pytest.mark.parametrize("name", ["a-1-py3-none-any.whl", "a-1.tar.gz", "missing.whl"])
+def test_what_is_no_archive_is_refused_in_words(name: str, tmp_path: Path) -> None:
+    """A cut download must not show a traceback."""
+    if name != "missing.whl":
+        tmp_path.joinpath(name).write_bytes(b"half")
+    with pytest.raises(PackhorseError, match="this is no readable artifact"):
+        artifact.read(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("manifest", "message"),
+    [
+        (b'{"format": 2}', "has format 2, this Packhorse reads 1"),
+        (b'{"format": 1, "colour": "red"}', "its packhorse.json is broken"),
+        (b"[]", "its packhorse.json is broken"),
+    ],
+)
+def test_a_manifest_of_another_format_is_refused(manifest: bytes, message: str, tmp_path: Path) -> None:
+    """A newer builder and an older host must part with words."""
+    with pytest.raises(PackhorseError, match=message):
+        artifact.read(wheel(tmp_path, {**STAMPED, "packhorse.json": manifest}))

@@ -1,0 +1,88 @@
+"""The promises of release.provision.inventory."""
+
+from pathlib import Path
+
+import pytest
+
+from packhorse.errors import PackhorseError
+from release.config import release_toml
+from release.config.release_toml import ReleaseConfig
+from release.provision import inventory
+
+INDEX = 'index = "https://pypi.example.com/company/prod"\n'
+TARGET = '[targets.staging-eu]\nhosts = ["web1.example.com"]\n'
+
+
+def settings(folder: Path, text: str) -> ReleaseConfig:
+    (folder / "release.toml").write_text(f'app = "shop"\n{text}')
+    return release_toml.load(folder)
+
+
+def variables(folder: Path, text: str, host: str = "web1.example.com") -> inventory.Variables:
+    found: inventory.Variables = inventory.of(settings(folder, text), folder)["_meta"]["hostvars"][host]
+    return found
+
+
+def test_every_target_with_hosts_is_a_group_that_ansible_accepts(tmp_path: Path) -> None:
+    """Ansible's groups have no dashes; the local target has no hosts."""
+    found = inventory.of(settings(tmp_path, f"{INDEX}{TARGET}[targets.local]\nkeep = 3\n"), tmp_path)
+    assert found["app_hosts"] == {"children": ["target_staging_eu"]}
+    assert found["target_staging_eu"] == {"hosts": ["web1.example.com"]}
+    assert found["mirror_hosts"] == {"hosts": []}
+
+
+def test_the_applications_user_is_named_like_it_unless_the_target_says_otherwise(tmp_path: Path) -> None:
+    """One name less to think about."""
+    assert variables(tmp_path, f"{INDEX}{TARGET}")["packhorse_user"] == "shop"
+    assert variables(tmp_path, f'{INDEX}{TARGET}user = "web"\n')["packhorse_user"] == "web"
+
+
+def test_ansible_logs_in_as_ssh_would_and_root_needs_no_sudo(tmp_path: Path) -> None:
+    """~/.ssh/config knows who to be; a minimal Debian has no sudo."""
+    plain = variables(tmp_path, f"{INDEX}{TARGET}")
+    assert "ansible_user" not in plain
+    assert plain["ansible_become"]
+    root = variables(tmp_path, f'{INDEX}{TARGET}[targets.staging-eu.provision]\nuser = "root"\n')
+    assert (root["ansible_user"], root["ansible_become"]) == ("root", False)
+
+
+def test_the_supervisor_gets_the_configuration_that_the_agent_expects(tmp_path: Path) -> None:
+    """It is never changed afterwards: circus cannot change it while it runs."""
+    text = variables(tmp_path, f"{INDEX}{TARGET}")["packhorse_circus_ini"]
+    assert "path = /run/shop/web.a.sock" in text
+    assert "include_dir = /srv/apps/shop/conf.d" in text
+
+
+def test_systemd_waits_longer_than_any_process_may_take_to_stop(tmp_path: Path) -> None:
+    """Otherwise a shutdown would cut the work of a worker that was promised its time."""
+    worker = "[targets.staging-eu.processes.worker]\nstop_timeout = 300.0\n"
+    assert variables(tmp_path, f"{INDEX}{TARGET}")["packhorse_stop_timeout"] == 40
+    assert variables(tmp_path, f"{INDEX}{TARGET}{worker}")["packhorse_stop_timeout"] == 310
+
+
+def test_the_mirror_gets_the_projects_mirror_toml(tmp_path: Path) -> None:
+    """The same file as for `mirror` anywhere else."""
+    (tmp_path / "mirror.toml").write_text("threads = 7\n")
+    found = variables(tmp_path, f'{INDEX}[mirror]\nhosts = ["pypi.example.com"]\n', "pypi.example.com")
+    assert found["packhorse_mirror_settings"] == "threads = 7\n"
+    assert found["packhorse_mirror_index_url"] == "https://pypi.example.com/company/prod/+simple/"
+
+
+def test_a_server_may_be_a_mirror_and_an_application_host(tmp_path: Path) -> None:
+    """A small team has one."""
+    found = variables(tmp_path, f'{INDEX}{TARGET}[mirror]\nhosts = ["web1.example.com"]\n')
+    assert {"packhorse_app", "packhorse_mirror_version"} <= set(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (TARGET, "No company index"),
+        ('[mirror]\nhosts = ["pypi.example.com"]\n', "install Packhorse from"),
+        (f'{INDEX}{TARGET}[targets.b]\nhosts = ["web1.example.com"]\n', "in two targets"),
+    ],
+)
+def test_what_hosts_could_not_work_with_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    """Here in a sentence, not there in the middle."""
+    with pytest.raises(PackhorseError, match=said):
+        inventory.of(settings(tmp_path, text), tmp_path)

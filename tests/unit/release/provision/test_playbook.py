@@ -1,0 +1,72 @@
+"""The promises of release.provision.playbook."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from packhorse.errors import PackhorseError
+from release.config import release_toml
+from release.config.release_toml import ReleaseConfig
+from release.provision import playbook
+
+SETTINGS = """
+app = "shop"
+index = "https://pypi.example.com/company/prod"
+[targets.production]
+hosts = ["web1.example.com"]
+"""
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> ReleaseConfig:
+    (tmp_path / "release.toml").write_text(SETTINGS)
+    return release_toml.load(tmp_path)
+
+
+def test_a_target_stands_for_its_group(settings: ReleaseConfig) -> None:
+    """Whoever knows `release deploy production` knows this."""
+    assert playbook.group(settings, "production") == "target_production"
+
+
+@pytest.mark.parametrize(
+    ("target", "said"), [("local", "no hosts"), ("mirror", "No host"), ("x", "no target")]
+)
+def test_a_target_without_hosts_is_refused(settings: ReleaseConfig, target: str, said: str) -> None:
+    """Before Ansible says that no hosts matched, and ends well."""
+    with pytest.raises(PackhorseError, match=said):
+        playbook.group(settings, target)
+
+
+def test_ansibles_own_options_reach_it(settings: ReleaseConfig) -> None:
+    """--limit, --ask-become-pass, --tags: it has a hundred."""
+    assert "--limit=web1" in playbook.command(playbook.group(settings, "production"), ["--limit=web1"])
+
+
+def test_the_settings_of_the_user_go_first() -> None:
+    """A company may have its own ansible.cfg."""
+    kept = playbook.environment(Path("/p"), {"ANSIBLE_CONFIG": "/own.cfg"})
+    assert kept["ANSIBLE_CONFIG"] == "/own.cfg"
+    assert kept["RELEASE_PROJECT"] == "/p"
+
+
+def test_the_ssh_config_is_the_one_of_deploys() -> None:
+    """Hosts must not mean other machines to `release provision` than to `release deploy`."""
+    given = playbook.environment(Path("/p"), {"RELEASE_SSH_CONFIG": "/a b"})
+    assert given["ANSIBLE_SSH_COMMON_ARGS"] == "-F '/a b'"
+
+
+def test_without_ansible_it_says_how_to_get_it(
+    settings: ReleaseConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is an extra: most who deploy never provision."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(PackhorseError) as raised:
+        playbook.run(settings, tmp_path, "production", [])
+    assert "packhorse[provision]" in raised.value.hint
+
+
+def test_the_playbook_and_a_program_for_the_inventory_lie_beside_the_module() -> None:
+    """They are installed with the package."""
+    assert (playbook.HERE / "site.yml").exists()
+    assert os.access(playbook.HERE / "inventory.sh", os.X_OK)
