@@ -9,7 +9,7 @@ from release.config import release_toml
 
 
 @dataclass(frozen=True)
-class World:
+class Context:
     """The company index (its URL), PACKHORSE_HOME, a way to run processes, and HTTP."""
 
     index_url: str

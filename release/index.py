@@ -33,7 +33,7 @@ class File:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """What a server said, after redirects: an HTTP status of any kind, and all of the body."""
 
     url: str
@@ -43,11 +43,11 @@ class Answer:
     body: bytes = b""
 
 
-Get = Callable[[str, str], Answer]
+Get = Callable[[str, str], Response]
 """GET the URL, asking for the content type. Raises OSError, HTTPException. Tests pass a fake."""
 
 
-def get(url: str, accept: str) -> Answer:
+def get(url: str, accept: str) -> Response:
     """Over the network, as `Get` says.
 
     urllib and not requests: it trusts the certificates that this machine trusts, a company's own
@@ -57,10 +57,10 @@ def get(url: str, accept: str) -> Answer:
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310 (as above)
             content_type = answer.headers.get_content_type()
-            return Answer(answer.url, answer.status, answer.reason, content_type, answer.read())
+            return Response(answer.url, answer.status, answer.reason, content_type, answer.read())
     except urllib.error.HTTPError as error:
         with error:
-            return Answer(error.url or url, error.code, str(error.reason))
+            return Response(error.url or url, error.code, str(error.reason))
 
 
 def files(index: str, project: str, get: Get) -> list[File]:
@@ -119,7 +119,7 @@ def require(index: str, get: Get) -> None:
         raise _answered(index, answer)
 
 
-def _ask(url: str, index: str, get: Get, accept: str = JSON) -> Answer:
+def _ask(url: str, index: str, get: Get, accept: str = JSON) -> Response:
     try:
         return get(url, accept)
     except (OSError, http.client.HTTPException) as error:
@@ -129,7 +129,7 @@ def _ask(url: str, index: str, get: Get, accept: str = JSON) -> Answer:
         ) from error
 
 
-def _answered(index: str, answer: Answer) -> PackhorseError:
+def _answered(index: str, answer: Response) -> PackhorseError:
     return PackhorseError(
         f"The index {index} answered {answer.status} {answer.reason} at {answer.url}.",
         "Look at the log of the index; when its upstream is the trouble, try again in a moment.",

@@ -15,7 +15,7 @@ from packhorse.errors import PackhorseError
 
 Row = tuple[str, ...] | None
 
-TOUCHED: Mapping[str, Row] = {
+INTERNALS: Mapping[str, Row] = {
     # the two kinds of index, which are replaced: wiring.py
     "devpi_server.model.User.MirrorStage": None,
     "devpi_server.model.User._getstage": ("indexname", "index_type", "ixconfig"),
@@ -125,7 +125,7 @@ TOUCHED: Mapping[str, Row] = {
 }
 
 
-def check(touched: Mapping[str, Row] = TOUCHED, version: str = devpi_server.__version__) -> None:
+def check(touched: Mapping[str, Row] = INTERNALS, version: str = devpi_server.__version__) -> None:
     """Raise PackhorseError that names every row that this devpi-server does not have as we know it."""
     problems = list(changed(touched))
     if problems:

@@ -16,7 +16,7 @@ FOREVER = "max-age=365000000, immutable, public"
 
 
 @dataclass(frozen=True)
-class Body:
+class ResponseBody:
     """What is to be sent: `open(start, stop)` gives the bytes between, and is called at most once."""
 
     size: int
@@ -24,7 +24,7 @@ class Body:
 
 
 @dataclass(frozen=True)
-class Tags:
+class Validators:
     """What a client can validate by, and how long it may keep what it gets."""
 
     etag: str | None  # without quotes; strong: the same tag means the same bytes
@@ -33,7 +33,7 @@ class Tags:
     cache_control: str = FOREVER
 
 
-def respond(request: Any, tags: Tags, body: Body) -> Any:
+def respond(request: Any, tags: Validators, body: ResponseBody) -> Any:
     """The answer to GET or HEAD."""
     if not_modified(request, tags):
         return Response(status=304, headerlist=_headers(tags))
@@ -75,7 +75,7 @@ def byte_range(header: str, size: int) -> tuple[int, int] | None:
     return (start, stop) if start < size else (0, 0)
 
 
-def not_modified(request: Any, tags: Tags) -> bool:
+def not_modified(request: Any, tags: Validators) -> bool:
     """Whether the client has these bytes already. If-None-Match decides alone when it is there."""
     stated = request.headers.get("If-None-Match")
     if stated is not None:
@@ -85,7 +85,7 @@ def not_modified(request: Any, tags: Tags) -> bool:
     return since is not None and changed is not None and changed <= since
 
 
-def _range_applies(request: Any, tags: Tags) -> bool:
+def _range_applies(request: Any, tags: Validators) -> bool:
     """RFC 9110 (13.1.5): a range of other bytes than the client has begun with is of no use to it."""
     condition = request.headers.get("If-Range")
     return condition is None or condition in {f'"{tags.etag}"' if tags.etag else None, tags.last_modified}
@@ -99,17 +99,17 @@ def _date(text: str | None) -> datetime | None:
     return date if date.tzinfo else date.replace(tzinfo=UTC)
 
 
-def _headers(tags: Tags) -> list[tuple[str, str]]:
+def _headers(tags: Validators) -> list[tuple[str, str]]:
     optional = {"ETag": f'"{tags.etag}"' if tags.etag else None, "Last-Modified": tags.last_modified}
     return [("Cache-Control", tags.cache_control), *((k, v) for k, v in optional.items() if v)]
 
 
-def of_bytes(content: bytes) -> Body:
+def of_bytes(content: bytes) -> ResponseBody:
     """A body that is in memory."""
-    return Body(len(content), lambda start, stop: (content[start:stop],))
+    return ResponseBody(len(content), lambda start, stop: (content[start:stop],))
 
 
-def of_file(request: Any, path: Path) -> Body:
+def of_file(request: Any, path: Path) -> ResponseBody:
     """A body on disk.
 
     Everything up to the end goes to the server's `wsgi.file_wrapper`: waitress sends it from its
@@ -126,7 +126,7 @@ def of_file(request: Any, path: Path) -> Body:
         )
         return sent
 
-    return Body(size, opened)
+    return ResponseBody(size, opened)
 
 
 def _part(file: BinaryIO, left: int) -> Iterator[bytes]:

@@ -11,15 +11,15 @@ from mirror.plugin import compat
 from mirror.plugin.files import lookup, views
 from mirror.plugin.pages import invalidation, wsgi
 from mirror.plugin.pages.store import PageStore
-from mirror.plugin.pages.views import ProjectPages
+from mirror.plugin.pages.views import PageViews
 from mirror.plugin.patches import fsync, notifier, password_cache, redaction, sqlite
 from mirror.plugin.uploads import yank
-from mirror.plugin.uploads.upload_stage import Uploads
+from mirror.plugin.uploads.upload_stage import UploadStage
 from mirror.plugin.upstream import entries, mirror_stage
-from mirror.plugin.upstream.mirror_stage import Mirror
-from mirror.plugin.upstream.page_cache import KnownPages
-from mirror.plugin.upstream.parser_process import PageReader
-from mirror.plugin.write_queue import Writes
+from mirror.plugin.upstream.mirror_stage import CachingStage
+from mirror.plugin.upstream.page_cache import PageCache
+from mirror.plugin.upstream.parser_process import ParserProcess
+from mirror.plugin.write_queue import WriteQueue
 from packhorse.errors import PackhorseError
 
 # Below devpi's server folder: rendered pages, and what upstreams said.
@@ -39,24 +39,24 @@ def wire(config: Any, pyramid_config: Any) -> None:
     # devpi makes it when a first index is asked for: fifty threads would read the certificates at once.
     _ = xom.http
     store = PageStore(config.server_path / PAGES)
-    writes = Writes(xom.keyfs)
-    pages = KnownPages(config.server_path / KNOWN, store.changing)
+    writes = WriteQueue(xom.keyfs)
+    pages = PageCache(config.server_path / KNOWN, store.changing)
     views.install(xom, pyramid_config, writes, pages)
     registry = pyramid_config.registry
     registry["packhorse sqlite"] = sqlite.use_wal(Path(config.server_path))
     sqlite.keep_readers()
     fsync.use()
-    mirror_stage.use(xom, mirror_stage.Shared(registry[views.FETCHER], PageReader(), writes, pages))
+    mirror_stage.use(xom, mirror_stage.Services(registry[views.FETCHER], ParserProcess(), writes, pages))
     entries.use(pages)
     lookup.use()
-    model.User.MirrorStage = Mirror  # type: ignore[assignment, method-assign]  # a cached property there
-    model.PrivateStage = Uploads  # type: ignore[misc]  # User._getstage looks it up by this name
+    model.User.MirrorStage = CachingStage  # type: ignore[assignment, method-assign]  # a cached property there
+    model.PrivateStage = UploadStage  # type: ignore[misc]  # User._getstage looks it up by this name
     if not config.requests_only:
         store.empty()
-    invalidation.watch(xom.keyfs, store)
+    invalidation.invalidate_on_commit(xom.keyfs, store)
     notifier.be_patient(xom)
     password_cache.use()
     redaction.use()
     wsgi.install(pyramid_config, store)
-    ProjectPages(xom, store, registry[views.METADATA].completed).install(pyramid_config)
+    PageViews(xom, store, registry[views.METADATA].completed).install(pyramid_config)
     yank.install(pyramid_config)

@@ -14,7 +14,7 @@ Change = Callable[[], None]
 MOST = 32  # at once: who wants one of them later, reads all that was written with it
 
 
-class Writes:
+class WriteQueue:
     """The write transactions of one devpi-server process that need not be its clients' own."""
 
     def __init__(self, keyfs: Any) -> None:

@@ -20,7 +20,7 @@ from packhorse.errors import PackhorseError
 from release import index
 from release.build import lock, repack, source_tree
 from release.host.formats import artifact, lockfile, procfile
-from release.context import World
+from release.context import Context
 
 WHEEL, SDIST = "wheel", "sdist"
 # How each backend is told to put the two files into an sdist.
@@ -46,7 +46,7 @@ class Built:
 class Result:
     """What `release build` made; `lock_is_new`: there was none in the project before."""
 
-    manifest: artifact.Manifest
+    manifest: artifact.BuildManifest
     artifacts: list[Built]
     lock: Path
     lock_is_new: bool
@@ -59,7 +59,7 @@ class Result:
         }
 
 
-def build(folder: Path, outdir: Path, kinds: Iterable[str], world: World) -> Result:
+def build(folder: Path, outdir: Path, kinds: Iterable[str], world: Context) -> Result:
     """Build `kinds` (WHEEL, SDIST) of the project in `folder`; they appear whole in `outdir`, or not at all.
 
     The same commit gives the same bytes. Raises PackhorseError for whatever would fail later, at
@@ -95,7 +95,7 @@ def _procfile(folder: Path) -> bytes:
     return data
 
 
-def _run_backend(folder: Path, scratch: Path, kinds: set[str], epoch: int, world: World) -> list[Path]:
+def _run_backend(folder: Path, scratch: Path, kinds: set[str], epoch: int, world: Context) -> list[Path]:
     """What pypa/build makes of the project, as far as it is wanted. The wheel comes from the sdist, never
     from the folder: setuptools would put leftovers in build/lib into it.
     """
@@ -111,10 +111,10 @@ def _run_backend(folder: Path, scratch: Path, kinds: set[str], epoch: int, world
     return [scratch / item["name"] for item in made if item["kind"] in kinds]
 
 
-def _manifest(made: list[Path], source: source_tree.Source, locked: bytes) -> artifact.Manifest:
+def _manifest(made: list[Path], source: source_tree.Source, locked: bytes) -> artifact.BuildManifest:
     metadata = email.message_from_bytes(_metadata(made[0]))
     tools = {tool: version(tool) for tool in ("packhorse", "build", "uv")}
-    return artifact.Manifest(
+    return artifact.BuildManifest(
         name=metadata["Name"],
         version=metadata["Version"],
         commit=source.commit,

@@ -16,18 +16,18 @@ from packhorse.errors import PackhorseError
 from release import index
 from release.build import source_tree
 from release.host.formats import lockfile
-from release.context import World
+from release.context import Context
 
 HEADER = "# Made by `release lock` from pyproject.toml: commit it. Newer versions: release lock --upgrade\n"
 # Packhorse's agent, which makes the virtualenvs on the hosts, needs 3.11.
 _OLDEST_MINOR = 11
 
 
-def committed(folder: Path, world: World) -> bytes:
+def committed(folder: Path, world: Context) -> bytes:
     """The lock in the project, which must still fit its dependencies; made and written when there is none."""
     path = folder / lockfile.NAME
     kept = path.read_bytes() if path.exists() else None
-    wanted = source_tree.wanted(folder, world)
+    wanted = source_tree.lock_inputs(folder, world)
     fitting = resolve(wanted, kept, world)
     if kept is None:
         files.write_whole(path, fitting)
@@ -43,12 +43,12 @@ def committed(folder: Path, world: World) -> bytes:
     return kept
 
 
-def renew(folder: Path, world: World, *, upgrade: bool) -> list[str]:
+def renew(folder: Path, world: Context, *, upgrade: bool) -> list[str]:
     """Write the lock that fits the project in `folder` now; one line per package that has changed."""
     path = folder / lockfile.NAME
     index.require(world.index_url, world.get)
     kept = None if upgrade or not path.exists() else path.read_bytes()
-    text = resolve(source_tree.wanted(folder, world), kept, world)
+    text = resolve(source_tree.lock_inputs(folder, world), kept, world)
     old = lockfile.parse(path.read_bytes(), str(path)) if path.exists() else None
     if not path.exists() or path.read_bytes() != text:
         files.write_whole(path, text)
@@ -63,7 +63,7 @@ def requirement_lines(folder: Path) -> list[str]:
     return lockfile.requirements(lockfile.parse(path.read_bytes(), str(path)), str(path))
 
 
-def resolve(wanted: source_tree.Wanted, kept: bytes | None, world: World) -> bytes:
+def resolve(wanted: source_tree.LockInputs, kept: bytes | None, world: Context) -> bytes:
     """A lock for `wanted`: every version and hash for every Python and platform, as the index has them.
 
     Versions of the lock `kept` stay as far as they fit. Raises PackhorseError with uv's words when

@@ -11,7 +11,7 @@ from packhorse import toml
 from packhorse.errors import PackhorseError
 from packhorse.process import Finished, Runner
 from release.host.formats import lockfile
-from release.context import World
+from release.context import Context
 
 # What builds leave in a folder that does not ignore it. The lock is not among the sources of a build:
 # its own hash is in the manifest.
@@ -35,7 +35,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class LockInputs:
     """What a lock is made from: requirement lines, and the Pythons that the project allows."""
 
     dependencies: tuple[str, ...]
@@ -53,17 +53,17 @@ def pyproject(folder: Path) -> dict[str, Any]:
     return toml.read(path)
 
 
-def wanted(folder: Path, world: World) -> Wanted:
+def lock_inputs(folder: Path, world: Context) -> LockInputs:
     """The dependencies as pyproject.toml has them, else as the project's build backend computes them."""
     table = pyproject(folder).get("project", {})
     if table and not {"dependencies", "requires-python"} & set(table.get("dynamic", [])):
-        return Wanted(tuple(table.get("dependencies", [])), table.get("requires-python"))
+        return LockInputs(tuple(table.get("dependencies", [])), table.get("requires-python"))
     command = [sys.executable, "-Im", "build", "--metadata", "--quiet", "--installer", "uv", str(folder)]
     done = world.run(command, env=world.environment)
     if done.status != 0:
         raise broken_backend(folder, done)
     metadata = json.loads(done.stdout)
-    return Wanted(tuple(metadata.get("requires_dist", [])), metadata.get("requires_python"))
+    return LockInputs(tuple(metadata.get("requires_dist", [])), metadata.get("requires_python"))
 
 
 def broken_backend(folder: Path, done: Finished) -> PackhorseError:

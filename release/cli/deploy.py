@@ -8,10 +8,10 @@ import click
 from release.cli import options, selection
 
 if TYPE_CHECKING:
-    from release.cli.selection import Chosen
-    from release.deploy.connection import Process
+    from release.cli.selection import Selection
+    from release.deploy.connection import AgentProcess
     from release.deploy.controller import Outcome
-    from release.deploy.requests import How
+    from release.deploy.requests import Options
 
 
 @click.command()
@@ -37,7 +37,7 @@ def deploy(
     The newest version of the project is deployed when none is named. On several hosts the first one goes
     first, then a batch at a time. When one does not become healthy, all go back to what they ran before.
     """
-    chosen = selection.choose(project, target, index)
+    chosen = selection.select(project, target, index)
     with chosen.agents() as agents:
         from release import index as indexes
         from release.config import release_toml, unchecked
@@ -46,7 +46,7 @@ def deploy(
         where = release_toml.index_url(chosen.settings, chosen.home)
         wanted = deploys.parse(version or unchecked.project_name(project))
         found = deploys.artifact(indexes.files(where, wanted.project, indexes.get), wanted, where)
-        how = deploys.How(plan=plan, wait=wait, retry_release=retry_release)
+        how = deploys.Options(plan=plan, wait=wait, retry_release=retry_release)
         settings = chosen.settings
         request = deploys.deploy_request(settings, chosen.target, found, where, chosen.home)
         outcome = _carry_out(chosen, agents, request, how)
@@ -73,10 +73,10 @@ def rollback(
 
     By default that is the last good one before the current. The hosts have it: no index is needed.
     """
-    chosen = selection.choose(project, target)
+    chosen = selection.select(project, target)
     from release.deploy import requests as deploys
 
-    how = deploys.How(plan=plan, wait=wait, retry_release=retry_release)
+    how = deploys.Options(plan=plan, wait=wait, retry_release=retry_release)
     request = deploys.request(
         "rollback",
         chosen.settings.app,
@@ -91,7 +91,7 @@ def rollback(
 
 
 def _carry_out(
-    chosen: "Chosen", agents: "dict[str, Process]", request: dict[str, Any], how: "How"
+    chosen: "Selection", agents: "dict[str, AgentProcess]", request: dict[str, Any], how: "Options"
 ) -> "Outcome":
     from release.deploy import controller, progress
     from release.deploy import requests as deploys
@@ -101,7 +101,7 @@ def _carry_out(
         return controller.run(agents, requests, show, None if how.plan else chosen.target.at_a_time)
 
 
-def _print(chosen: "Chosen", outcome: "Outcome", how: "How", *, as_json: bool) -> None:
+def _print(chosen: "Selection", outcome: "Outcome", how: "Options", *, as_json: bool) -> None:
     from release.deploy import outcome as outcomes
 
     if as_json:

@@ -10,7 +10,7 @@ from packhorse import console, files
 from release.cli import deploy, inspect, options, provision
 
 if TYPE_CHECKING:
-    from release.context import World
+    from release.context import Context
 
 
 @click.group(context_settings={"auto_envvar_prefix": "RELEASE", "help_option_names": ["-h", "--help"]})
@@ -155,13 +155,13 @@ def upload(
             )
 
 
-def _world(project: Path, index: str | None) -> "World":
+def _world(project: Path, index: str | None) -> "Context":
     from packhorse import process
     from release.config import release_toml
-    from release.context import World
+    from release.context import Context
 
     home = files.home()
-    return World(release_toml.index_url(release_toml.load(project, index=index), home), home, process.run)
+    return Context(release_toml.index_url(release_toml.load(project, index=index), home), home, process.run)
 
 
 def _short(path: Path) -> Path:

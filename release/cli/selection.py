@@ -15,7 +15,7 @@ from packhorse.errors import PackhorseError
 if TYPE_CHECKING:
     from release.config.release_toml import ReleaseConfig
     from release.config.targets import Target
-    from release.deploy.connection import Place, Process
+    from release.deploy.connection import AgentProcess, Destination
     from release.deploy.controller import Outcome
     from release.deploy.progress import Show
 
@@ -34,7 +34,7 @@ argument = click.argument("target", shell_complete=_names)
 
 
 @dataclass(frozen=True)
-class Chosen:
+class Selection:
     """The target that a command is about; `home` is PACKHORSE_HOME, `began` when the command did."""
 
     name: str
@@ -42,20 +42,20 @@ class Chosen:
     target: "Target"
     home: Path
     began: float
-    early: "Mapping[Place, Process]"  # agents started before anything else, closed by `stack`
+    early: "Mapping[Destination, AgentProcess]"  # agents started before anything else, closed by `stack`
     stack: contextlib.ExitStack
 
     @contextlib.contextmanager
-    def agents(self) -> Iterator[dict[str, "Process"]]:
+    def agents(self) -> Iterator[dict[str, "AgentProcess"]]:
         """Host -> an agent there, which gets ready while we find out what to ask."""
         from release.deploy import connection, destinations
 
-        wanted = destinations.places(
+        wanted = destinations.of_target(
             self.name, self.target.hosts, self.target.user, self.settings.app, self.home
         )
         with self.stack as stack:
             yield {
-                name: self.early.get(place) or stack.enter_context(connection.Process(place))
+                name: self.early.get(place) or stack.enter_context(connection.AgentProcess(place))
                 for name, place in wanted.items()
             }
 
@@ -79,7 +79,7 @@ class Chosen:
             raise error
 
 
-def choose(project: Path, name: str, index: str | None = None) -> Chosen:
+def select(project: Path, name: str, index: str | None = None) -> Selection:
     """The target `name` of the project. Raises PackhorseError when there is none."""
     from release.deploy import connection, destinations
 
@@ -87,14 +87,14 @@ def choose(project: Path, name: str, index: str | None = None) -> Chosen:
     with contextlib.ExitStack() as stack:
         # To check the settings takes as long as an agent's start, a fifth of a second: both at the same time.
         expected = destinations.expected(project, name, home)
-        early = {place: stack.enter_context(connection.Process(place)) for place in expected}
+        early = {place: stack.enter_context(connection.AgentProcess(place)) for place in expected}
         from release.config import release_toml
 
         settings = release_toml.load(project, index=index)
-        return Chosen(name, settings, settings.target(name), home, began, early, stack.pop_all())
+        return Selection(name, settings, settings.target(name), home, began, early, stack.pop_all())
 
 
-def ask(chosen: Chosen, command: str, show: "Show | None" = None, **more: object) -> "Outcome":
+def ask(chosen: Selection, command: str, show: "Show | None" = None, **more: object) -> "Outcome":
     """What the hosts answer to a command that needs no more than the application's name."""
     from release.deploy import controller, progress, requests
 
@@ -106,7 +106,7 @@ def ask(chosen: Chosen, command: str, show: "Show | None" = None, **more: object
 
 
 def report(
-    chosen: Chosen, command: str, each: Callable[[str, Mapping[str, Any]], None], *, as_json: bool
+    chosen: Selection, command: str, each: Callable[[str, Mapping[str, Any]], None], *, as_json: bool
 ) -> None:
     """Ask all hosts, and print what they answer, by `each` (host, answer) or as JSON.
 

@@ -70,7 +70,7 @@ class Provision(settings.Settings):
     max_body: Size = "10m"
 
 
-class Process(settings.Settings):
+class ProcessSettings(settings.Settings):
     """How processes of one type are replaced; `stop_timeout` in seconds, None: the target's graceful_timeout.
 
     With `overlap` the new one starts before the old one stops.
@@ -98,7 +98,7 @@ class Target(settings.Settings):
     graceful_timeout: Positive = 30.0
     keep: Annotated[int, Field(ge=1)] = 5
     env: dict[VariableName, str] = Field(default={})
-    processes: dict[ProcessName, Process] = Field(default={})
+    processes: dict[ProcessName, ProcessSettings] = Field(default={})
     provision: Provision = Provision()
 
     @model_validator(mode="after")

@@ -28,7 +28,7 @@ STDERR = 8192
 """How many bytes of what a process wrote last on stderr are kept for its error."""
 
 
-class Place(Protocol):
+class Destination(Protocol):
     """Where an agent runs, and how to get there."""
 
     @property
@@ -46,7 +46,7 @@ class Place(Protocol):
 
 
 @dataclass(frozen=True)
-class Local:
+class LocalDestination:
     """This machine, as this user; the agent is kept in `folder`."""
 
     folder: str
@@ -69,7 +69,7 @@ class Local:
         )
 
 
-class Conversation(Protocol):
+class Connection(Protocol):
     """One agent at work. `events` is used by one thread, the rest by another."""
 
     def events(self, request: Mapping[str, Any]) -> Iterator[Event]:
@@ -88,14 +88,14 @@ class Conversation(Protocol):
         """Let it stop at the next safe point; its last event comes all the same."""
 
 
-class Process:
+class AgentProcess:
     """The agent at `place`, started now: it gets ready while we find out what to ask.
 
     It has a session of its own, so that Ctrl-C in a terminal hits only us; should we die, it gets EOF.
     Raises PackhorseError when there is no program to start.
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Destination) -> None:
         self.place = place
         self.lock = threading.Lock()  # of stdin, once it is ready
         self.ready = False

@@ -11,7 +11,7 @@ from typing import Any
 
 from packhorse.errors import PackhorseError
 from release.deploy import schedule
-from release.deploy.connection import Conversation, Event
+from release.deploy.connection import Connection, Event
 
 PULSE = 5.0
 SILENCE = 30.0
@@ -22,12 +22,12 @@ SILENCE = 30.0
 class Outcome:
     """What became of each host, in their order; `stopped` says why they were all told to stop."""
 
-    hosts: tuple[schedule.Host, ...]
+    hosts: tuple[schedule.HostState, ...]
     stopped: str | None
 
 
 def run(
-    conversations: Mapping[str, Conversation],
+    conversations: Mapping[str, Connection],
     requests: Mapping[str, Mapping[str, Any]],
     show: Callable[[str, Event], None],
     batch: int | None = None,
@@ -39,36 +39,36 @@ def run(
     make all stop at the next safe point; a second one raises KeyboardInterrupt.
     """
     heard: queue.SimpleQueue[tuple[str, Event | BaseException]] = queue.SimpleQueue()
-    hosts = {name: schedule.Host(name) for name in conversations}
+    hosts = {name: schedule.HostState(name) for name in conversations}
     stopped: str | None = None
     for name, conversation in conversations.items():
         arguments = (name, conversation, requests[name], heard)
         threading.Thread(target=_listen, args=arguments, daemon=True).start()
     with _signals(lambda reason: heard.put(("", {"event": "stop", "reason": reason}))), _pulse(conversations):
-        while any(host.at is not schedule.At.ENDED for host in hosts.values()):
+        while any(host.at is not schedule.Stage.ENDED for host in hosts.values()):
             name, event = heard.get()
             if isinstance(event, BaseException):
                 raise event
             show(name, event)
             if name:
-                hosts[name] = schedule.heard(hosts[name], event)
+                hosts[name] = schedule.after_event(hosts[name], event)
             else:
                 stopped = event["reason"]
             for name, order in _due(tuple(hosts.values()), batch, stopped).items():
-                hosts[name] = schedule.told(hosts[name], order)
+                hosts[name] = schedule.after_order(hosts[name], order)
                 _send(conversations[name], order)
     return Outcome(tuple(hosts.values()), stopped)
 
 
 def _due(
-    hosts: tuple[schedule.Host, ...], batch: int | None, stopped: str | None
+    hosts: tuple[schedule.HostState, ...], batch: int | None, stopped: str | None
 ) -> dict[str, schedule.Event]:
     if batch is not None:
-        return schedule.due(hosts, batch, stopped)
-    return schedule.stops(hosts) if stopped else {}
+        return schedule.due_orders(hosts, batch, stopped)
+    return schedule.stop_orders(hosts) if stopped else {}
 
 
-def _send(conversation: Conversation, order: schedule.Event) -> None:
+def _send(conversation: Connection, order: schedule.Event) -> None:
     if order == schedule.CLOSE:
         conversation.close()
     else:
@@ -77,7 +77,7 @@ def _send(conversation: Conversation, order: schedule.Event) -> None:
 
 def _listen(
     name: str,
-    conversation: Conversation,
+    conversation: Connection,
     request: Mapping[str, Any],
     heard: "queue.SimpleQueue[tuple[str, Event | BaseException]]",
 ) -> None:
@@ -93,7 +93,7 @@ def _listen(
 
 
 @contextlib.contextmanager
-def _pulse(conversations: Mapping[str, Conversation]) -> Iterator[None]:
+def _pulse(conversations: Mapping[str, Connection]) -> Iterator[None]:
     """Tell every agent regularly that we are there."""
     over = threading.Event()
 

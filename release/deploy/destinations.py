@@ -9,22 +9,22 @@ from release.config import unchecked
 from release.deploy import connection, ssh
 
 
-def places(
+def of_target(
     name: str, hosts: Sequence[str] | None, user: str | None, app: str, home: Path
-) -> dict[str, connection.Place]:
+) -> dict[str, connection.Destination]:
     """The places of target `name`, in the order of its hosts; without any it is this machine."""
     if not hosts:
-        return {name: connection.Local.below(home, name)}
-    return {host: ssh.Ssh(host, user or app, app) for host in hosts}
+        return {name: connection.LocalDestination.below(home, name)}
+    return {host: ssh.SshDestination(host, user or app, app) for host in hosts}
 
 
-def expected(project: Path, name: str, home: Path) -> list[connection.Place]:
+def expected(project: Path, name: str, home: Path) -> list[connection.Destination]:
     """Where agents of target `name` will be needed, if release.toml is right: release_toml.py knows later.
 
     Nowhere if it cannot be right. Raises PackhorseError for what cannot be read.
     """
     if name == "local":
-        return [connection.Local.below(home, name)]
+        return [connection.LocalDestination.below(home, name)]
     data, _ = unchecked.read(project)
     app, target = data["app"], _table(_table(data, "targets"), name)
     hosts, user = target.get("hosts"), target.get("user", app)
@@ -33,7 +33,7 @@ def expected(project: Path, name: str, home: Path) -> list[connection.Place]:
     names = all(
         isinstance(word, str) and re.fullmatch(unchecked.HOST_NAME, word) for word in [*hosts, user, app]
     )
-    return list(places(name, hosts, user, app, home).values()) if names else []
+    return list(of_target(name, hosts, user, app, home).values()) if names else []
 
 
 def _table(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from release.deploy.controller import Outcome
 DONE, UNCHANGED, REVERTED, UNTOUCHED, FAILED = "done", "unchanged", "reverted", "untouched", "failed"
 
 
-def state(host: schedule.Host) -> str:
+def state(host: schedule.HostState) -> str:
     """What became of a host that has ended: one of the words above."""
     last = host.last or {}
     if last["event"] == "error":
@@ -20,7 +20,7 @@ def state(host: schedule.Host) -> str:
     return UNCHANGED if last.get("unchanged") else DONE
 
 
-def sentence(host: schedule.Host) -> str:
+def sentence(host: schedule.HostState) -> str:
     """What became of a host after a deploy or a rollback, without its name."""
     last = host.last or {}
     serves = f"{last.get('project')} {last.get('version')} (release {last.get('release')})"
@@ -34,7 +34,7 @@ def sentence(host: schedule.Host) -> str:
     return texts[state(host)]
 
 
-def as_json(host: schedule.Host) -> dict[str, Any]:
+def as_json(host: schedule.HostState) -> dict[str, Any]:
     """A host for scripts: its name, its state, and what its agent said last."""
     last = {key: value for key, value in (host.last or {}).items() if key != "event"}
     return {"host": host.name, "outcome": state(host), **last}
@@ -82,7 +82,7 @@ def error(outcome: Outcome, *, named: bool) -> PackhorseError | None:
         )
         stopped.exit_code = schedule.STOPPED
         return None if all(state(host) in {DONE, UNCHANGED} for host in outcome.hosts) else stopped
-    reason = schedule.trouble(outcome.hosts)
+    reason = schedule.conflict(outcome.hosts)
     if reason and any(state(host) == UNTOUCHED for host in outcome.hosts):
         return PackhorseError(reason, "Name one version for all: release deploy TARGET NAME==VERSION")
     return None

@@ -30,14 +30,14 @@ _WANTED = re.compile(
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Requirement:
     """A project and one version of it; None: the newest."""
 
     project: str
     version: Version | None
 
 
-def parse(text: str) -> Wanted:
+def parse(text: str) -> Requirement:
     """`NAME` or `NAME==VERSION`. Raises PackhorseError for anything else."""
     hint = "Write it as NAME==VERSION, such as sample-app==0.1.0"
     matched = _WANTED.fullmatch(text)
@@ -47,10 +47,10 @@ def parse(text: str) -> Wanted:
         version = Version(matched["version"]) if matched["version"] else None
     except InvalidVersion as error:
         raise PackhorseError(f'"{text}" names no version: {error}', hint) from error
-    return Wanted(canonicalize_name(matched["name"]), version)
+    return Requirement(canonicalize_name(matched["name"]), version)
 
 
-def artifact(files: Iterable[index.File], wanted: Wanted, where: str) -> dict[str, Any]:
+def artifact(files: Iterable[index.File], wanted: Requirement, where: str) -> dict[str, Any]:
     """The part of the request that names the artifact: the wanted version's files on index `where`.
 
     Without a version the newest is taken that is neither withdrawn nor a pre-release, as pip does.
@@ -100,7 +100,7 @@ def request(command: str, app: str, target: targets.Target, home: Path, **more: 
 
 
 @dataclass(frozen=True)
-class How:
+class Options:
     """How a deploy or a rollback is to be done: `wait` is for others to end, in seconds.
 
     With `plan` nothing is done, and what would be is said; `retry_release` runs a release phase again that

@@ -32,7 +32,7 @@ CONFIG = "RELEASE_SSH_CONFIG"
 
 
 @dataclass(frozen=True)
-class Ssh:
+class SshDestination:
     """The application's own user on a host, reached through `ssh`; `name` is the host's in release.toml."""
 
     name: str
@@ -71,7 +71,7 @@ _REASONS = (
 )
 
 
-def _meaning(place: Ssh, status: int, said: str, *, greeted: bool) -> tuple[str, str]:
+def _meaning(place: SshDestination, status: int, said: str, *, greeted: bool) -> tuple[str, str]:
     """What happened and what to do now. ssh(1): 255 is ssh itself; sh(1): 126 and 127 are no such program."""
     if greeted:
         what = "the connection was lost" if status == 255 else f"the agent ended without an answer ({status})"

@@ -12,7 +12,7 @@ from typing import Any
 from packhorse.errors import PackhorseError
 from release.host.commands import deploy, history, plan, reconcile, status
 from release.host.control import request
-from release.host.control.channel import Inbox
+from release.host.control.channel import Channel
 from release.host.control.session import Session, StoppedError
 from release.host.disk import lock, releases
 from release.host.disk.layout import SERVER_ROOT, SERVER_RUN, Layout
@@ -28,7 +28,7 @@ def main() -> None:
     if sys.argv[1:2] == ["boot"]:
         reconcile.boot(Layout(sys.argv[2], SERVER_ROOT, SERVER_RUN))
         return
-    inbox = Inbox(0)
+    inbox = Channel(0)
     for costly in COSTLY:
         if inbox.waiting():
             importlib.import_module(costly)
@@ -78,7 +78,7 @@ def _rollback(layout: Layout, data: dict[str, Any], session: Session) -> dict[st
 def _change(
     layout: Layout, data: dict[str, Any], session: Session, what: str, wanted: Callable[[], request.Deploy]
 ) -> dict[str, Any]:
-    how = request.how(data)
+    how = request.options(data)
     if how.plan:
         return plan.plan(layout, wanted(), how)
     releases.make_folders(layout)

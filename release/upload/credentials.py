@@ -9,7 +9,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from packhorse.errors import PackhorseError
-from release.context import World
+from release.context import Context
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class SystemKeyring:
             return None
 
 
-def of_user(world: World, username: str | None) -> Credentials:
+def of_user(world: Context, username: str | None) -> Credentials:
     """The credentials for uploads to the index of `world`, from the places that this process has."""
     return find(
         world.index_url, username=username, environ=os.environ, keyring=SystemKeyring(), home=world.home

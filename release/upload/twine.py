@@ -18,7 +18,7 @@ from packaging.utils import (
 from packhorse import process
 from packhorse.errors import PackhorseError
 from release import index
-from release.context import World
+from release.context import Context
 from release.host.formats import artifact
 from release.upload.credentials import Credentials
 
@@ -32,7 +32,7 @@ class Uploaded:
     new: bool
 
 
-def upload(paths: Iterable[Path], credentials: Callable[[], Credentials], world: World) -> list[Uploaded]:
+def upload(paths: Iterable[Path], credentials: Callable[[], Credentials], world: Context) -> list[Uploaded]:
     """Bring the artifacts at `paths` to the index; those that it has with the same bytes are left alone.
 
     `credentials` is asked only when there is something to upload. Raises PackhorseError, before the
@@ -69,7 +69,7 @@ def _release(path: Path) -> tuple[str, str] | None:
     return parsed[0], str(parsed[1])
 
 
-def _check(paths: Iterable[Path], world: World) -> None:
+def _check(paths: Iterable[Path], world: Context) -> None:
     done = world.run(_twine("check", "--strict", *map(str, paths)), env=_environment())
     if done.status != 0:
         raise PackhorseError(
@@ -79,7 +79,7 @@ def _check(paths: Iterable[Path], world: World) -> None:
         )
 
 
-def _send(paths: Iterable[Path], credentials: Credentials, world: World) -> None:
+def _send(paths: Iterable[Path], credentials: Credentials, world: Context) -> None:
     command = _twine("upload", "--non-interactive", "--disable-progress-bar", *map(str, paths))
     environment = {
         **_environment(),

@@ -83,7 +83,7 @@ NAME = "tiny"
 
 def stamps(version: str, procfile: str, lock: bytes = LOCK) -> dict[str, bytes]:
     """The three files that `release build` puts into an artifact."""
-    manifest = artifact.Manifest(
+    manifest = artifact.BuildManifest(
         name=NAME,
         version=version,
         commit=None,

@@ -19,11 +19,11 @@ from mirror import plugin
 from mirror.plugin import wiring
 from mirror.plugin.files import views
 from mirror.plugin.simple import file_rows, negotiate, render
-from mirror.plugin.simple.detail import ProjectFacts
+from mirror.plugin.simple.detail import ProjectDetail
 from mirror.plugin.upstream import client, mirror_stage
-from mirror.plugin.upstream.page_cache import KnownPages
-from mirror.plugin.upstream.parser_process import Answer, PageReader, Reading
-from mirror.plugin.write_queue import Writes
+from mirror.plugin.upstream.page_cache import PageCache
+from mirror.plugin.upstream.parser_process import ParsedPage, ParseRequest, ParserProcess
+from mirror.plugin.write_queue import WriteQueue
 
 _LESS_THAN_ALL = (
     "expects 200 with what is left of a list when an upstream fails or sends no page; ours is 503"
@@ -97,11 +97,11 @@ def _name(item: pytest.Item) -> str:
 
 
 _get_pluginmanager = devpi_config.get_pluginmanager
-_read = PageReader.read
+_read = ParserProcess.read
 _as_html = render.as_html
 
 
-class SuiteFetcher(client.Fetcher):
+class SuiteFetcher(client.UpstreamClient):
     """Asks the suite's fake HTTP client when there is one."""
 
     def __init__(self, xom: Any) -> None:  # noqa: ANN401 (devpi's own)
@@ -125,7 +125,7 @@ class SuiteFetcher(client.Fetcher):
         asked = {**(headers or {}), **({"Authorization": authorization} if authorization else {})}
         said = fake(url, allow_redirects=True, extra_headers=asked)
         if said.status_code < 0:
-            raise client.Trouble(503, "the suite's upstream is broken")
+            raise client.GatewayError(503, "the suite's upstream is broken")
         body = getattr(said, "content", None) or (getattr(said, "text", None) or "").encode()
         answer = httpx.Response(
             said.status_code,
@@ -137,29 +137,29 @@ class SuiteFetcher(client.Fetcher):
         yield answer
 
 
-def _read_untyped(reader: PageReader, answer: Answer) -> Reading:
+def _read_untyped(reader: ParserProcess, answer: ParseRequest) -> ParsedPage:
     typed = replace(answer.body, content_type=answer.body.content_type or negotiate.TEXT)
     return _read(reader, replace(answer, body=typed))
 
 
-def _as_html_with_short_addresses(project: ProjectFacts, index: str) -> bytes:
+def _as_html_with_short_addresses(project: ProjectDetail, index: str) -> bytes:
     return _as_html(project, index).replace(f'href="{file_rows.ROOT}{index}/'.encode(), b'href="../../')
 
 
-def _shared(stage: Any) -> mirror_stage.Shared:  # noqa: ANN401 (devpi's own)
+def _shared(stage: Any) -> mirror_stage.Services:  # noqa: ANN401 (devpi's own)
     """Some tests have no pyramid application, with which the plugin is set up."""
 
-    def made() -> mirror_stage.Shared:
-        pages = KnownPages(stage.xom.config.server_path / wiring.KNOWN, lambda _: nullcontext())
-        return mirror_stage.Shared(SuiteFetcher(stage.xom), _reader(), Writes(stage.keyfs), pages)
+    def made() -> mirror_stage.Services:
+        pages = PageCache(stage.xom.config.server_path / wiring.KNOWN, lambda _: nullcontext())
+        return mirror_stage.Services(SuiteFetcher(stage.xom), _reader(), WriteQueue(stage.keyfs), pages)
 
-    return cast("mirror_stage.Shared", stage.xom.setdefault_singleton(*mirror_stage._SHARED, factory=made))
+    return cast("mirror_stage.Services", stage.xom.setdefault_singleton(*mirror_stage._SHARED, factory=made))
 
 
 @lru_cache(maxsize=1)
-def _reader() -> PageReader:
+def _reader() -> ParserProcess:
     """One for all tests: each is a process."""
-    return PageReader()
+    return ParserProcess()
 
 
 def _with_ours(*, load_entrypoints: bool = True) -> Any:  # noqa: ANN401 (pluggy's)
@@ -170,8 +170,8 @@ def _with_ours(*, load_entrypoints: bool = True) -> Any:  # noqa: ANN401 (pluggy
 
 
 devpi_config.get_pluginmanager = _with_ours
-PageReader.read = _read_untyped  # type: ignore[assignment, method-assign]
+ParserProcess.read = _read_untyped  # type: ignore[assignment, method-assign]
 setattr(wiring, "PageReader", _reader)  # noqa: B010 (mypy: not exported)
 render.as_html = _as_html_with_short_addresses
-mirror_stage.Mirror._shared = property(_shared)  # type: ignore[assignment, method-assign]
+mirror_stage.CachingStage._shared = property(_shared)  # type: ignore[assignment, method-assign]
 setattr(views, "Fetcher", SuiteFetcher)  # noqa: B010 (mypy: not exported)

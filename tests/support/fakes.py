@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from packhorse.process import Finished
-from release.context import World
-from release.index import JSON, Answer
+from release.context import Context
+from release.index import JSON, Response
 
 INDEX = "http://pypi.example.com/company/dev"
 
@@ -17,17 +17,17 @@ class FakeIndex:
     def __init__(self, files: Mapping[str, tuple[str, str]] | None = None, *, exists: bool = True) -> None:
         self.files, self.exists = files, exists
 
-    def __call__(self, url: str, accept: str) -> Answer:
+    def __call__(self, url: str, accept: str) -> Response:
         """GET of a project's page, or of the index itself."""
         if accept == "application/json":
-            return Answer(url, 200 if self.exists else 404)
+            return Response(url, 200 if self.exists else 404)
         if self.files is None:
-            return Answer(url, 404)
+            return Response(url, 404)
         entries = [
             {"filename": filename, "url": where, "hashes": {"sha256": sha256}}
             for filename, (where, sha256) in self.files.items()
         ]
-        return Answer(url, 200, "OK", JSON, json.dumps({"files": entries}).encode())
+        return Response(url, 200, "OK", JSON, json.dumps({"files": entries}).encode())
 
 
 class FakeRunner:
@@ -48,6 +48,6 @@ class FakeRunner:
         return self._act(list(command))
 
 
-def world(tmp_path: Path, *, index: FakeIndex | None = None, run: FakeRunner | None = None) -> World:
+def world(tmp_path: Path, *, index: FakeIndex | None = None, run: FakeRunner | None = None) -> Context:
     """A world with an empty PACKHORSE_HOME, in which everything works unless told otherwise."""
-    return World(INDEX, tmp_path / "home", run or FakeRunner(), index or FakeIndex())
+    return Context(INDEX, tmp_path / "home", run or FakeRunner(), index or FakeIndex())

@@ -9,7 +9,7 @@ from release.host.control.request import Deploy
 from release.host.control.session import Session
 from release.host.disk import journal, releases
 from release.host.disk.layout import Layout
-from release.host.disk.manifest import Health, Manifest
+from release.host.disk.manifest import Health, ReleaseManifest
 from release.host.processes import circus_ini
 
 NOBODY = 2**22 + 1  # above every process id
@@ -23,9 +23,9 @@ def a_layout(folder: Path) -> Layout:
     return layout
 
 
-def a_manifest(number: int, processes: dict[str, str] | None = None) -> Manifest:
+def a_manifest(number: int, processes: dict[str, str] | None = None) -> ReleaseManifest:
     """The manifest of release `number`."""
-    return Manifest(
+    return ReleaseManifest(
         release=number,
         project="shop",
         version=f"{number}.0",

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol
 
 from devpi_server.log import threadlog
 
-from mirror.plugin.upstream.client import Fetcher, Trouble
+from mirror.plugin.upstream.client import GatewayError, UpstreamClient
 
 CHUNK = 64 * 1024
 # So much of what has arrived is shown only when all of it is known to be right: a client of a wrong
@@ -36,7 +36,7 @@ class Source(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Order:
+class DownloadRequest:
     """What to fetch: devpi's entry of the file (its values are loaded), and where from, the best first."""
 
     entry: Any
@@ -48,14 +48,14 @@ class Order:
         return str(self.entry.relpath)
 
 
-class Landed(Exception):  # noqa: N818 (what it is called where it is caught)
+class AlreadyStoredError(Exception):
     """The file is here: its download ended after somebody had looked for it in vain."""
 
 
-class Flight:
+class Download:
     """A file that is arriving. One thread writes it; any number follow."""
 
-    def __init__(self, order: Order, path: Path) -> None:
+    def __init__(self, order: DownloadRequest, path: Path) -> None:
         self.order = order
         self.path = path
         self.length: int | None = None  # bytes, once the upstream has said so or all has arrived
@@ -65,7 +65,7 @@ class Flight:
         weakref.finalize(self, os.close, self._file)  # when the last follower has gone
         self._arrived = 0
         self._done = False
-        self._trouble: Trouble | None = None
+        self._trouble: GatewayError | None = None
         self._changed = threading.Condition()
 
     def follow(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
@@ -85,7 +85,7 @@ class Flight:
         """Wait until bytes after `position` may be shown, or all; how many may be. Raises Trouble."""
         with self._changed:
             if not self._changed.wait_for(lambda: self._ended or self._shown > position, PATIENCE):
-                raise Trouble(503, f"nothing of {self.order.relpath} has arrived for {PATIENCE} seconds")
+                raise GatewayError(503, f"nothing of {self.order.relpath} has arrived for {PATIENCE} seconds")
             if self._trouble:
                 raise self._trouble
             return self._shown
@@ -122,7 +122,7 @@ class Flight:
         """Make it durable: a power cut must not take the bytes and leave devpi's record of them."""
         os.fsync(self._file)
 
-    def end(self, trouble: Trouble | None = None) -> None:
+    def end(self, trouble: GatewayError | None = None) -> None:
         """All is here, right and kept; or it never will be."""
         with self._changed:
             self._trouble = trouble
@@ -134,24 +134,24 @@ class Flight:
 class Storage(Protocol):
     """Where finished downloads go. Tests pass a fake of their own."""
 
-    def keep(self, flight: Flight, found: dict[str, str]) -> None:
+    def keep(self, flight: Download, found: dict[str, str]) -> None:
         """Keep the file at `flight.path`, which has the hashes `found`. Raises Trouble or OSError."""
 
 
-class Flights:
+class Downloads:
     """The downloads that are going on in this process, by devpi's path of the file."""
 
-    def __init__(self, fetcher: Fetcher, storage: Storage, folder: Path) -> None:
+    def __init__(self, fetcher: UpstreamClient, storage: Storage, folder: Path) -> None:
         self._fetcher = fetcher
         self._folder = folder
         self._storage = storage
-        self._flights: dict[str, Flight] = {}
+        self._flights: dict[str, Download] = {}
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="download")
         folder.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(folder)
 
-    def join(self, order: Order) -> Flight:
+    def join(self, order: DownloadRequest) -> Download:
         """The download of this file: the one that is going on, else a new one.
 
         Raises Landed when it needs none. Needs a transaction.
@@ -160,21 +160,23 @@ class Flights:
         with self._lock:
             if relpath not in self._flights:
                 if order.entry.file_exists():
-                    raise Landed(relpath)
-                self._flights[relpath] = flight = Flight(order, self._folder / secrets.token_hex(16))
+                    raise AlreadyStoredError(relpath)
+                self._flights[relpath] = flight = Download(order, self._folder / secrets.token_hex(16))
                 self._pool.submit(self._fly, flight)
             return self._flights[relpath]
 
-    def _fly(self, flight: Flight) -> None:
-        trouble: Trouble | None = Trouble(503, "the download ended for a reason that is in the server's log")
+    def _fly(self, flight: Download) -> None:
+        trouble: GatewayError | None = GatewayError(
+            503, "the download ended for a reason that is in the server's log"
+        )
         try:
             self._storage.keep(flight, self._download(flight))
             trouble = None
-        except Trouble as error:
+        except GatewayError as error:
             trouble = error
             threadlog.warn("%s: %s", flight.order.relpath, error.text)
         except OSError as error:
-            trouble = Trouble(503, f"the file cannot be stored: {error.strerror}")
+            trouble = GatewayError(503, f"the file cannot be stored: {error.strerror}")
             threadlog.error("%s: %s", flight.order.relpath, error)
         except Exception:  # noqa: BLE001 (reported here: nobody waits for what a pool's thread raises)
             threadlog.exception("download of %s", flight.order.relpath)
@@ -184,7 +186,7 @@ class Flights:
                 del self._flights[flight.order.relpath]
             flight.path.unlink(missing_ok=True)
 
-    def _download(self, flight: Flight) -> dict[str, str]:
+    def _download(self, flight: Download) -> dict[str, str]:
         """Fetch all of it; its hashes. Raises Trouble unless length and hashes are what was promised."""
         order = flight.order
         promised: Mapping[str, str] = order.entry.hashes
@@ -203,17 +205,17 @@ class Flights:
         wrong = [kind for kind, value in promised.items() if found[kind] != value]
         if wrong or flight.length not in {None, received}:
             what = f"another {wrong[0]}" if wrong else f"{received} bytes instead of {flight.length}"
-            raise Trouble(502, f"the upstream gave a wrong file for {order.relpath}: {what}")
+            raise GatewayError(502, f"the upstream gave a wrong file for {order.relpath}: {what}")
         flight.flush()
         return found
 
-    def _answer(self, order: Order, until_read: ExitStack) -> Any:
+    def _answer(self, order: DownloadRequest, until_read: ExitStack) -> Any:
         """Of the first source that has the file. Raises what the last one raised."""
         *others, last = order.sources
         for source in others:
             try:
                 return until_read.enter_context(self._ask(source))
-            except Trouble as trouble:
+            except GatewayError as trouble:
                 threadlog.info("%s: %s", order.relpath, trouble.text)
         return until_read.enter_context(self._ask(last))
 

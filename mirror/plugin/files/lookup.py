@@ -12,8 +12,8 @@ from pyramid.httpexceptions import HTTPForbidden
 
 from mirror.plugin import responses
 from mirror.plugin.simple import filenames
-from mirror.plugin.upstream.client import Trouble
-from mirror.plugin.upstream.mirror_stage import Mirror
+from mirror.plugin.upstream.client import GatewayError
+from mirror.plugin.upstream.mirror_stage import CachingStage
 
 # What devpi's key_from_link makes; nothing else is worth a question.
 _PATH = re.compile(r"[^/]+/[^/]+/\+(?:f/\w{1,3}/\w{1,13}|e/[^/]+)/([^/]+)")
@@ -29,7 +29,7 @@ def _serve_with(stock: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def serve(view: Any) -> Any:
         responses.refuse_writes(view.request)
         stage = view.context.stage
-        if not isinstance(stage, Mirror):
+        if not isinstance(stage, CachingStage):
             return stock(view)
         path = view._relpath_from_request()  # noqa: SLF001 (listed in compat.py)
         of_wheel = path.removesuffix(".metadata")
@@ -43,7 +43,7 @@ def _serve_with(stock: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return serve
 
 
-def find(filestore: Any, stage: Mirror, path: str) -> Any:
+def find(filestore: Any, stage: CachingStage, path: str) -> Any:
     """The entry of the file at `path`, once its page was asked for. May restart the transaction.
 
     Raises Trouble: 404 when the upstream has no such file, 503 when nobody knows.
@@ -55,12 +55,12 @@ def find(filestore: Any, stage: Mirror, path: str) -> Any:
             unsure = stage.refresh(project).trouble
         except stage.UpstreamNotFoundError:
             continue
-        except Trouble as error:
+        except GatewayError as error:
             unsure = error
         if entry := _known(filestore, path):
             return entry
         trouble = trouble or unsure
-    raise trouble or Trouble(404, f"the upstream lists no {path.rpartition('/')[2]} that is filed here")
+    raise trouble or GatewayError(404, f"the upstream lists no {path.rpartition('/')[2]} that is filed here")
 
 
 def _known(filestore: Any, path: str) -> Any:

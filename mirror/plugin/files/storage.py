@@ -5,18 +5,18 @@ from typing import Any, BinaryIO
 
 from devpi_server.filestore import Digests
 
-from mirror.plugin.files.downloads import Flight
-from mirror.plugin.write_queue import Writes
+from mirror.plugin.files.downloads import Download
+from mirror.plugin.write_queue import WriteQueue
 
 
-class Keeper:
+class DevpiStorage:
     """Puts finished downloads into devpi's storage."""
 
-    def __init__(self, xom: Any, writes: Writes) -> None:
+    def __init__(self, xom: Any, writes: WriteQueue) -> None:
         self._xom = xom
         self._writes = writes
 
-    def keep(self, flight: Flight, found: dict[str, str]) -> None:
+    def keep(self, flight: Download, found: dict[str, str]) -> None:
         """Return when the file is kept for good."""
         entry = flight.order.entry
         if not (self._xom.is_replica() or entry.has_existing_metadata()):
@@ -26,7 +26,7 @@ class Keeper:
         with self._xom.keyfs.filestore_transaction(), _content(flight.path) as content:
             entry.file_set_content_no_meta(content, hashes=Digests(found))
 
-    def _keep_new(self, flight: Flight, found: dict[str, str]) -> None:
+    def _keep_new(self, flight: Download, found: dict[str, str]) -> None:
         """As `iter_cache_remote_file` in devpi's views.py does it."""
         known = flight.order.entry
         stage = self._xom.model.getstage(known.user, known.index)

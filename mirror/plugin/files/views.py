@@ -12,32 +12,32 @@ from pyramid.httpexceptions import HTTPFound
 from pyramid.response import Response
 
 from mirror.plugin import responses
-from mirror.plugin.files.downloads import Flight, Flights, Landed, Order, Source
-from mirror.plugin.files.storage import Keeper
+from mirror.plugin.files.downloads import AlreadyStoredError, Download, DownloadRequest, Downloads, Source
+from mirror.plugin.files.storage import DevpiStorage
 from mirror.plugin.metadata.store import MetadataStore
-from mirror.plugin.metadata.views import Metadata
-from mirror.plugin.upstream.client import Fetcher, Trouble, authorization
-from mirror.plugin.upstream.page_cache import KnownPages
-from mirror.plugin.write_queue import Writes
+from mirror.plugin.metadata.views import MetadataViews
+from mirror.plugin.upstream.client import GatewayError, UpstreamClient, authorization
+from mirror.plugin.upstream.page_cache import PageCache
+from mirror.plugin.write_queue import WriteQueue
 
 FETCHER = "mirror.plugin.fetcher"  # keys of pyramid's registry: the objects of this process
 METADATA = "mirror.plugin.metadata.views"
 
 
-def install(xom: Any, pyramid_config: Any, writes: Writes, pages: KnownPages) -> None:
+def install(xom: Any, pyramid_config: Any, writes: WriteQueue, pages: PageCache) -> None:
     """Answer devpi's `+f` and `+e` addresses; devpi goes on finding the entry that an address means."""
     folder = Path(xom.config.server_path)  # devpi keeps its own things in "+files" here
-    fetcher = Fetcher(xom)
-    flights = Flights(fetcher, Keeper(xom, writes), folder / "+downloads")
-    metadata = Metadata(xom, fetcher, flights, MetadataStore(folder / "+metadata"), pages)
+    fetcher = UpstreamClient(xom)
+    flights = Downloads(fetcher, DevpiStorage(xom, writes), folder / "+downloads")
+    metadata = MetadataViews(xom, fetcher, flights, MetadataStore(folder / "+metadata"), pages)
     pyramid_config.registry[FETCHER] = fetcher
     pyramid_config.registry[METADATA] = metadata
     xom.config.args.enable_core_metadata = True  # else devpi refuses `.metadata` before it asks us
     stock = PyPIView._pkgserv  # noqa: SLF001 (listed in compat.py)
-    setattr(PyPIView, "_pkgserv", _serve_with(stock, Files(xom, fetcher, flights), metadata))  # noqa: B010 (so does mypy not mind)
+    setattr(PyPIView, "_pkgserv", _serve_with(stock, FileViews(xom, fetcher, flights), metadata))  # noqa: B010 (so does mypy not mind)
 
 
-def _serve_with(stock: Callable[..., Any], files: "Files", metadata: Metadata) -> Callable[..., Any]:
+def _serve_with(stock: Callable[..., Any], files: "FileViews", metadata: MetadataViews) -> Callable[..., Any]:
     """The replacement of `PyPIView._pkgserv`."""
 
     def serve(view: Any, entry: Any, *, is_metadata: bool = False) -> Any:
@@ -49,7 +49,7 @@ def _serve_with(stock: Callable[..., Any], files: "Files", metadata: Metadata) -
             return (
                 metadata.serve(request, stage, entry) if is_metadata else files.serve(request, stage, entry)
             )
-        except Trouble as trouble:
+        except GatewayError as trouble:
             headers = {"Cache-Control": "no-store", **trouble.headers}
             return Response(
                 status=trouble.status, text=f"{trouble.text}\n", content_type="text/plain", headers=headers
@@ -58,10 +58,10 @@ def _serve_with(stock: Callable[..., Any], files: "Files", metadata: Metadata) -
     return serve
 
 
-class Files:
+class FileViews:
     """Serves the files of all indexes."""
 
-    def __init__(self, xom: Any, fetcher: Fetcher, flights: Flights) -> None:
+    def __init__(self, xom: Any, fetcher: UpstreamClient, flights: Downloads) -> None:
         self._xom = xom
         self._fetcher = fetcher
         self._flights = flights
@@ -75,17 +75,17 @@ class Files:
             )
         if not self._xom.is_replica():
             if stage.ixconfig["type"] != "mirror":
-                raise Trouble(404, f"{entry.relpath} is not here any more")
+                raise GatewayError(404, f"{entry.relpath} is not here any more")
             if stage.use_external_url:
                 return HTTPFound(location=entry.url)
         if responses.not_modified(request, _tags(entry, None)):
             return responses.respond(request, _tags(entry, None), responses.of_bytes(b""))
-        order = Order(entry, self._sources(stage, entry))
+        order = DownloadRequest(entry, self._sources(stage, entry))
         if request.method == "HEAD":
             return self._head(request, order)
         try:
             return self._download(request, order)
-        except Landed:
+        except AlreadyStoredError:
             return self.serve(request, stage, entry)
 
     def _sources(self, stage: Any, entry: Any) -> Sequence[Source]:
@@ -97,7 +97,7 @@ class Files:
         primary = Source(self._xom.config.primary_url.joinpath(entry.relpath).url, headers=headers)
         return [primary, Source(entry.url)] if entry.url else [primary]
 
-    def _head(self, request: Any, order: Order) -> Any:
+    def _head(self, request: Any, order: DownloadRequest) -> Any:
         """Ask the upstream, without a download."""
         source = order.sources[0]
         with (
@@ -108,17 +108,17 @@ class Files:
         ):
             length = answer.headers.get("Content-Length", "")
             if not length.isdecimal():
-                raise Trouble(502, f"the upstream states no length for {order.relpath}")
+                raise GatewayError(502, f"the upstream states no length for {order.relpath}")
             tags = _tags(order.entry, answer.headers.get("Last-Modified"))
-            return responses.respond(request, tags, responses.Body(int(length), lambda *_: ()))
+            return responses.respond(request, tags, responses.ResponseBody(int(length), lambda *_: ()))
 
-    def _download(self, request: Any, order: Order) -> Any:
+    def _download(self, request: Any, order: DownloadRequest) -> Any:
         with ExitStack() as until_sent:
             until_sent.enter_context(self._fetcher.slot())
             flight = self._flights.join(order)
             flight.wait_for()
             # The length is known now, see Flight._shown.
-            body = responses.Body(flight.length or 0, _Following(flight, until_sent).open)
+            body = responses.ResponseBody(flight.length or 0, _Following(flight, until_sent).open)
             answer = responses.respond(request, _tags(order.entry, flight.last_modified), body)
             answer.headers["X-Accel-Buffering"] = "no"  # nginx is to pass on what arrives
             return answer
@@ -127,7 +127,7 @@ class Files:
 class _Following:
     """A part of a flight as the body of an answer, which gives back its slot when it is closed."""
 
-    def __init__(self, flight: Flight, held: ExitStack) -> None:
+    def __init__(self, flight: Download, held: ExitStack) -> None:
         self._flight = flight
         self._held = held
         self._range = (0, 0)
@@ -141,7 +141,7 @@ class _Following:
     def __iter__(self) -> Iterator[bytes]:
         try:
             yield from self._flight.follow(*self._range)
-        except Trouble as trouble:
+        except GatewayError as trouble:
             # The header is out: too few bytes make the server close the connection, which the client sees.
             threadlog.warn("broke off %s: %s", self._flight.order.relpath, trouble.text)
 
@@ -149,10 +149,10 @@ class _Following:
         self._held.close()
 
 
-def _tags(entry: Any, last_modified: str | None) -> responses.Tags:
+def _tags(entry: Any, last_modified: str | None) -> responses.Validators:
     """`+f` paths contain a hash of the file, others may get new content."""
     in_path = "/+f/" in entry.relpath
-    return responses.Tags(
+    return responses.Validators(
         etag=entry.hashes.get_default_value(None),
         last_modified=last_modified,
         content_type=mimetypes.guess_type(entry.basename)[0] or "application/octet-stream",

@@ -6,25 +6,25 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from mirror.plugin.metadata import wheel
-from mirror.plugin.upstream.client import Fetcher, Trouble
+from mirror.plugin.upstream.client import GatewayError, UpstreamClient
 
 TAIL = 32 * 1024  # bytes: one request brings the directory and METADATA of most wheels
 _CONTENT_RANGE = r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})"
 RANGELESS_FOR = 60  # seconds until a server that ignored a range is asked for one again
 
 
-class NotThisWay(Exception):  # noqa: N818 (not an error: there are other ways)
+class UnavailableError(Exception):
     """This way of finding metadata is not to be had here; says why."""
 
 
-class _Rangeless(NotThisWay):
+class _RangesIgnoredError(UnavailableError):
     """It answers a request for a range with everything."""
 
 
-class WheelEnds:
+class RemoteWheels:
     """Reads remote wheels of any server, and remembers which servers know no ranges."""
 
-    def __init__(self, fetcher: Fetcher) -> None:
+    def __init__(self, fetcher: UpstreamClient) -> None:
         self._fetcher = fetcher
         self._rangeless: dict[str, float] = {}
 
@@ -32,22 +32,22 @@ class WheelEnds:
         """Raises NotThisWay, Trouble, and Broken when what was read makes no sense."""
         host = urlsplit(url).netloc
         if time.monotonic() < self._rangeless.get(host, 0):
-            raise NotThisWay(f"{host} has no ranges")
+            raise UnavailableError(f"{host} has no ranges")
         try:
             return self._read(url, login, filename)
-        except _Rangeless:
+        except _RangesIgnoredError:
             self._rangeless[host] = time.monotonic() + RANGELESS_FOR
             raise
 
     def _read(self, url: str, login: str | None, filename: str) -> bytes:
         tail, start, size = self._part(url, login, f"-{TAIL}")
         if start != max(0, size - TAIL):
-            raise NotThisWay("the server sent another range")
+            raise UnavailableError("the server sent another range")
 
         def fetch(start: int, stop: int) -> bytes:
             part, *where = self._part(url, login, f"{start}-{stop - 1}")
             if where != [start, size]:
-                raise NotThisWay("the server sent another range")
+                raise UnavailableError("the server sent another range")
             return part
 
         return wheel.read_metadata(wheel.remote(size, tail, fetch), filename)
@@ -58,15 +58,15 @@ class WheelEnds:
             with self._fetcher.stream(url, login, headers={"Range": f"bytes={asked}"}) as answer:
                 sent = re.fullmatch(_CONTENT_RANGE, answer.headers.get("Content-Range", ""))
                 content = limited(answer.iter_raw(), wheel.MOST_READ) if sent else b""
-        except Trouble as trouble:
+        except GatewayError as trouble:
             if trouble.status != 502:
                 raise
-            raise NotThisWay(trouble.text) from trouble
+            raise UnavailableError(trouble.text) from trouble
         if not sent:
-            raise _Rangeless("the server ignores ranges")
+            raise _RangesIgnoredError("the server ignores ranges")
         first, last, size = (int(number) for number in sent.groups())
         if len(content) != last - first + 1 or last >= size:
-            raise NotThisWay("the server sent less or more than the range that it names")
+            raise UnavailableError("the server sent less or more than the range that it names")
         return content, first, size
 
 
@@ -76,5 +76,5 @@ def limited(chunks: Iterable[bytes], most: int) -> bytes:
     for chunk in chunks:
         content += chunk
         if len(content) > most:
-            raise Trouble(502, f"the upstream sent more than {most} bytes")
+            raise GatewayError(502, f"the upstream sent more than {most} bytes")
     return bytes(content)

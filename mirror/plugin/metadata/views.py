@@ -12,30 +12,30 @@ from urllib.parse import urlsplit
 from devpi_server.log import threadlog
 
 from mirror.plugin import responses
-from mirror.plugin.files.downloads import PATIENCE, Flights, Landed, Order, Source
+from mirror.plugin.files.downloads import PATIENCE, AlreadyStoredError, DownloadRequest, Downloads, Source
 from mirror.plugin.metadata import wheel
-from mirror.plugin.metadata.remote_wheel import NotThisWay, WheelEnds, limited
+from mirror.plugin.metadata.remote_wheel import RemoteWheels, UnavailableError, limited
 from mirror.plugin.metadata.store import MetadataStore
 from mirror.plugin.simple import file_rows
-from mirror.plugin.simple.file_rows import FileFacts, Rows, key_of
+from mirror.plugin.simple.file_rows import ProjectFile, Rows, key_of
 from mirror.plugin.upstream import entries
-from mirror.plugin.upstream.client import Fetcher, Trouble, authorization
-from mirror.plugin.upstream.page_cache import KnownPages
+from mirror.plugin.upstream.client import GatewayError, UpstreamClient, authorization
+from mirror.plugin.upstream.page_cache import PageCache
 
 _SHA256 = '"hashes":{"sha256":"'
 Offer = bool | Mapping[str, str]
 
 
-class Metadata:
+class MetadataViews:
     """The metadata files of one devpi-server process."""
 
     def __init__(
         self,
         xom: Any,
-        fetcher: Fetcher,
-        flights: Flights,
+        fetcher: UpstreamClient,
+        flights: Downloads,
         store: MetadataStore,
-        pages: KnownPages,
+        pages: PageCache,
     ) -> None:
         self._xom = xom
         self._fetcher = fetcher
@@ -44,9 +44,9 @@ class Metadata:
         self._pages = pages
         self._going_on: dict[str, Future[bytes]] = {}
         self._lock = threading.Lock()
-        self._ends = WheelEnds(fetcher)
+        self._ends = RemoteWheels(fetcher)
 
-    def completed(self, files: Sequence[FileFacts]) -> Rows:
+    def completed(self, files: Sequence[ProjectFile]) -> Rows:
         """`files`, each with what a page is to say of its metadata. Needs a transaction.
 
         Of most files nothing is known here, and their rows stay as they are, without being read.
@@ -68,7 +68,7 @@ class Metadata:
         file = file_rows.file_of(row, origin)
         return file_rows.row(file._replace(core_metadata=self.advertised(file))), origin
 
-    def advertised(self, file: FileFacts) -> Offer:
+    def advertised(self, file: ProjectFile) -> Offer:
         """What a page says of this file: its metadata's hashes, True when they are not known yet, or False.
 
         True and hashes are promises: `serve` keeps them as long as the upstream is there. Needs a
@@ -89,22 +89,22 @@ class Metadata:
         """The answer to a request for the metadata file of `entry`. Raises Trouble."""
         key = key_of(entry.hashes)
         if key is None or not entry.basename.endswith(".whl"):
-            raise Trouble(404, f"{entry.basename} has no metadata file")
+            raise GatewayError(404, f"{entry.basename} has no metadata file")
         if self._store.is_broken(key):
             self._pages.changed(entry.project)
-            raise Trouble(404, f"{entry.basename} is known to be broken")
+            raise GatewayError(404, f"{entry.basename} is known to be broken")
         content = self._store.read(key) or self._once(key, stage, entry)
-        tags = responses.Tags(hashlib.sha256(content).hexdigest())
+        tags = responses.Validators(hashlib.sha256(content).hexdigest())
         return responses.respond(request, tags, responses.of_bytes(content))
 
-    def _look_into(self, file: FileFacts, key: str) -> Offer:
+    def _look_into(self, file: ProjectFile, key: str) -> Offer:
         """What can be said of a wheel that is here."""
         entry = self._xom.filestore.get_file_entry(file.path)
         if entry is None or not entry.file_exists():
             return False
         try:
             return {"sha256": self._store.keep(key, _of_file(entry))}
-        except wheel.Broken as reason:
+        except wheel.BrokenWheelError as reason:
             self._store.keep_broken(key, str(reason))
             return False
 
@@ -123,10 +123,10 @@ class Metadata:
             content = self._store.read(key) or self._make(stage, entry)
             self._store.keep(key, content)
             going_on.set_result(content)
-        except wheel.Broken as reason:
+        except wheel.BrokenWheelError as reason:
             self._store.keep_broken(key, str(reason))
             self._pages.changed(entry.project)
-            going_on.set_exception(Trouble(404, f"{entry.basename} has no metadata: {reason}"))
+            going_on.set_exception(GatewayError(404, f"{entry.basename} has no metadata: {reason}"))
         except BaseException as error:  # noqa: BLE001 (for all who wait, ourselves included)
             going_on.set_exception(error)
         finally:
@@ -140,7 +140,7 @@ class Metadata:
         if self._xom.is_replica():
             return self._of_primary(entry)
         if stage.ixconfig["type"] != "mirror":
-            raise Trouble(404, f"{entry.relpath} is not here any more")
+            raise GatewayError(404, f"{entry.relpath} is not here any more")
         login = authorization(stage, entry.url)
         ways = [partial(self._ends.read_metadata, entry.url, login, entry.basename)]
         if offered := self._offer(entry):
@@ -148,14 +148,16 @@ class Metadata:
         for way in ways:
             try:
                 return way()
-            except NotThisWay as reason:
+            except UnavailableError as reason:
                 threadlog.debug("metadata of %s: %s", entry.relpath, reason)
-            except wheel.Broken as reason:  # perhaps: what is read in parts cannot be checked by its hash
+            except (
+                wheel.BrokenWheelError
+            ) as reason:  # perhaps: what is read in parts cannot be checked by its hash
                 threadlog.info("metadata of %s: %s; looking further", entry.relpath, reason)
             if offered:
                 self._pages.changed(entry.project)
-        with contextlib.suppress(Landed):
-            self._flights.join(Order(entry, [Source(entry.url, login)])).complete()
+        with contextlib.suppress(AlreadyStoredError):
+            self._flights.join(DownloadRequest(entry, [Source(entry.url, login)])).complete()
         return _of_file(entry)
 
     def _offer(self, entry: Any) -> Offer:
@@ -176,12 +178,12 @@ class Metadata:
         try:
             with self._fetcher.stream(url._replace(path=f"{url.path}.metadata").geturl(), login) as answer:
                 content = limited(answer.iter_raw(), wheel.LARGEST)
-        except Trouble as trouble:
+        except GatewayError as trouble:
             if trouble.status == 503:
                 raise
-            raise NotThisWay(trouble.text) from trouble
+            raise UnavailableError(trouble.text) from trouble
         if isinstance(offered, Mapping) and hashlib.sha256(content).hexdigest() != offered.get("sha256"):
-            raise NotThisWay("the upstream's file is not the one that it advertises")
+            raise UnavailableError("the upstream's file is not the one that it advertises")
         wheel.check(content, entry.basename)
         return content
 

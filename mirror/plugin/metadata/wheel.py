@@ -15,7 +15,7 @@ MOST_READ = 16 * 1024 * 1024  # bytes of one remote wheel; the directory of a wh
 AROUND = 16 * 1024  # bytes that are fetched before and after what is asked for
 
 
-class Broken(Exception):  # noqa: N818 (what it is called where it is caught)
+class BrokenWheelError(Exception):
     """The wheel has no METADATA that a client could use; says why."""
 
 
@@ -25,7 +25,7 @@ def read_metadata(file: IO[bytes], filename: str) -> bytes:
         with zipfile.ZipFile(file) as archive:
             member = archive.getinfo(_member([name.filename for name in archive.filelist], filename))
             if member.file_size > LARGEST:
-                raise Broken(f"METADATA has {member.file_size} bytes")
+                raise BrokenWheelError(f"METADATA has {member.file_size} bytes")
             with archive.open(member) as content:
                 metadata = content.read(LARGEST + 1)  # to its end, which checks its CRC
     # What zipfile and its decompressors raise for bytes that are no archive (found by feeding it garbage).
@@ -38,7 +38,7 @@ def read_metadata(file: IO[bytes], filename: str) -> bytes:
         RuntimeError,
         ValueError,
     ) as error:
-        raise Broken(f"it is not a readable zip archive: {error}") from error
+        raise BrokenWheelError(f"it is not a readable zip archive: {error}") from error
     check(metadata, filename)
     return metadata
 
@@ -49,9 +49,9 @@ def check(metadata: bytes, filename: str) -> None:
     name = re.search(r"^name:[ \t]*(\S+)", headers, re.IGNORECASE | re.MULTILINE)
     version = re.search(r"^version:[ \t]*\S", headers, re.IGNORECASE | re.MULTILINE)
     if not name or not version:
-        raise Broken("METADATA has no name or no version")
+        raise BrokenWheelError("METADATA has no name or no version")
     if canonicalize_name(name[1]) != _project(filename):
-        raise Broken(f"METADATA is about {name[1]}")
+        raise BrokenWheelError(f"METADATA is about {name[1]}")
 
 
 def _member(names: list[str], filename: str) -> str:
@@ -59,7 +59,7 @@ def _member(names: list[str], filename: str) -> str:
     found = [name for name in names if re.fullmatch(r"[^/]+\.dist-info/METADATA", name)]
     own = [name for name in found if canonicalize_name(name.partition("-")[0]) == _project(filename)]
     if len(own) != 1 or len(found) != 1:
-        raise Broken(f"{len(found)} .dist-info folders with METADATA instead of one")
+        raise BrokenWheelError(f"{len(found)} .dist-info folders with METADATA instead of one")
     return own[0]
 
 
@@ -122,7 +122,7 @@ class RemoteFile(RawIOBase):
         following = min((begin for begin in self._parts if first < begin <= last), default=last)
         self._fetched += following - first
         if self._fetched > MOST_READ:
-            raise Broken(f"more than {MOST_READ} bytes of it would have to be read")
+            raise BrokenWheelError(f"more than {MOST_READ} bytes of it would have to be read")
         self._parts[first] = self._fetch(first, following) + self._parts.pop(following, b"")
 
 

@@ -5,22 +5,22 @@ import threading
 
 from devpi_server.log import threadlog
 
-from mirror.plugin.pages.store import PageStore, Place
+from mirror.plugin.pages.store import PageKey, PageStore
 
 QUIET = 10.0  # seconds without a new page: packing takes longer than all else that a page needs
 MOST = 1000  # pages that wait for it
 
 
-class Packing:
+class Compressor:
     """Packs the pages of one devpi-server process."""
 
     def __init__(self, store: PageStore, quiet: float = QUIET) -> None:
         self._store = store
         self._quiet = quiet
-        self._queue: queue.SimpleQueue[Place] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[PageKey] = queue.SimpleQueue()
         threading.Thread(target=self._run, name="pack pages", daemon=True).start()
 
-    def expect(self, place: Place) -> None:
+    def expect(self, place: PageKey) -> None:
         """Pack the page of `place` soon."""
         self._queue.put(place)
 
@@ -32,7 +32,7 @@ class Packing:
                 except OSError as error:  # a full disk: clients get the page as it is
                     threadlog.error("the page of %s is not packed: %s", place, error)
 
-    def _calm(self) -> dict[Place, None]:
+    def _calm(self) -> dict[PageKey, None]:
         """The places that wait, once no more come."""
         places = {self._queue.get(): None}
         while len(places) < MOST:

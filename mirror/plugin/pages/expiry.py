@@ -8,7 +8,7 @@ from math import inf
 
 from devpi_server.log import threadlog
 
-from mirror.plugin.pages.store import PageStore, Place
+from mirror.plugin.pages.store import PageKey, PageStore
 
 
 class Expiry:
@@ -18,11 +18,11 @@ class Expiry:
         self._store = store
         self._clock = clock
         self._due: list[tuple[float, str, str]] = []
-        self._until: dict[Place, float] = {}
+        self._until: dict[PageKey, float] = {}
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
-    def expect(self, place: Place, until: float) -> None:
+    def expect(self, place: PageKey, until: float) -> None:
         """Make the page of `place` stale at `until`, unless another time is set before that; inf: never."""
         if until == inf:
             return
@@ -33,7 +33,7 @@ class Expiry:
                 self._thread.start()
             self._changed.notify()
 
-    def note(self, place: Place, until: float) -> None:
+    def note(self, place: PageKey, until: float) -> None:
         """The same, for one who calls `expire` himself."""
         with self._changed:
             if self._until.get(place) != until:
@@ -51,7 +51,7 @@ class Expiry:
                 if left > 0:
                     return left
                 heapq.heappop(self._due)
-                place = Place(index, project)
+                place = PageKey(index, project)
                 if self._until.get(place) != until:
                     continue  # it was confirmed meanwhile
                 del self._until[place]

@@ -27,7 +27,7 @@ class Transaction(keyfs.Transaction):
             return super().commit()
 
 
-def watch(fs: keyfs.KeyFS, store: PageStore) -> None:
+def invalidate_on_commit(fs: keyfs.KeyFS, store: PageStore) -> None:
     """From now on no commit in `fs` is answered while a page in `store` shows the state before it."""
     _stores[fs] = store
     keyfs.Transaction = Transaction  # type: ignore[misc]  # KeyFS and Transaction.restart use this name

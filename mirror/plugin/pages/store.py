@@ -27,10 +27,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from mirror.plugin import read_cache
-from mirror.plugin.read_cache import Recent
+from mirror.plugin.read_cache import ReadCache
 
 FRESH, STALE, LOCK, SCRATCH = "fresh", "stale", "lock", "scratch"
-KINDS, PACKED = (".json", ".html"), ".gz"
+KINDS, GZ = (".json", ".html"), ".gz"
 PACKING = 5  # of 1 to 9: 9 takes twice as long for a page half a percent smaller
 REMEMBERED = 8 * 1024 * 1024  # bytes of pages in memory, of which none is LARGE: reading takes longest then
 LARGE = 128 * 1024
@@ -40,13 +40,13 @@ _PROJECT = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _SLOTS = 4096  # of the lock file's 8 bytes each: the last mtime of a page
 
 
-def packed(content: bytes) -> bytes:
+def gzipped(content: bytes) -> bytes:
     """With gzip; the same bytes for the same content."""
     return gzip.compress(content, PACKING, mtime=0)
 
 
 @dataclass(frozen=True)
-class Place:
+class PageKey:
     """The page of a project on an index."""
 
     index: str  # "user/name"
@@ -65,7 +65,7 @@ def _path(index: str, project: str) -> Path | None:
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredPage:
     """One representation of a page, read whole."""
 
     content: bytes
@@ -85,7 +85,7 @@ class PageStore:
         self._folder = folder
         self._clock = clock
         self._lock_path = folder / LOCK
-        self._recent: Recent[Kept] = Recent(REMEMBERED)
+        self._recent: ReadCache[StoredPage] = ReadCache(REMEMBERED)
         self._held = threading.local()  # what a commit sets off in its own thread must not wait for itself
 
     def empty(self) -> None:
@@ -97,7 +97,7 @@ class PageStore:
         for path in (self._folder / SCRATCH).iterdir():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
-    def read(self, place: Place, suffixes: Sequence[str], *, stale: bool = False) -> Kept | None:
+    def read(self, place: PageKey, suffixes: Sequence[str], *, stale: bool = False) -> StoredPage | None:
         """The page with the first suffix that is kept and fresh; or, if asked for, expired."""
         path = place.path
         for state in (FRESH, STALE) if stale else (FRESH,):
@@ -106,8 +106,8 @@ class PageStore:
                     return kept
         return None
 
-    def _read(self, path: str) -> Kept | None:
-        token = read_cache.token(path)
+    def _read(self, path: str) -> StoredPage | None:
+        token = read_cache.file_version(path)
         if token is None:
             return None
         if kept := self._recent.get(path, token):
@@ -117,13 +117,13 @@ class PageStore:
                 found, content = os.fstat(file.fileno()), file.read()
         except FileNotFoundError:
             return None
-        kept = Kept(content, int(found.st_mtime), path.endswith(PACKED))
+        kept = StoredPage(content, int(found.st_mtime), path.endswith(GZ))
         if len(content) <= LARGE:
-            self._recent.put(path, read_cache.token_of(found), len(content), kept)
+            self._recent.put(path, read_cache.version_of_stat(found), len(content), kept)
         return kept
 
     def keep(
-        self, place: Place, files: Mapping[str, bytes], *, fresh: bool = False, is_true: Callable[[], bool]
+        self, place: PageKey, files: Mapping[str, bytes], *, fresh: bool = False, is_true: Callable[[], bool]
     ) -> int:
         """Keep representations (by suffix) of a page that is true while no write can interfere.
 
@@ -142,24 +142,24 @@ class PageStore:
             path.unlink(missing_ok=True)
         return mtime
 
-    def pack(self, place: Place) -> None:
+    def pack(self, place: PageKey) -> None:
         """Put the .gz of what is kept beside it, for as long as that stays."""
         for kind in KINDS:
             page = self.read(place, [kind], stale=True)
             if page is None:
                 continue
-            scratch = self._write(packed(page.content))
+            scratch = self._write(gzipped(page.content))
             os.utime(scratch, (page.mtime, page.mtime))
             with self._locked():
                 for state in (FRESH, STALE):
                     source = self._folder / state / f"{place.path}{kind}"
                     # No other page of this place has this mtime.
                     if source.exists() and int(source.stat().st_mtime) == page.mtime:
-                        scratch.replace(f"{source}{PACKED}")
+                        scratch.replace(f"{source}{GZ}")
                         break
             scratch.unlink(missing_ok=True)
 
-    def move(self, place: Place, *, fresh: bool) -> None:
+    def move(self, place: PageKey, *, fresh: bool) -> None:
         """Make a stale page fresh, or the reverse; its bytes stay the same."""
         if place.path is None:
             return
@@ -167,7 +167,7 @@ class PageStore:
         source, target = (self._folder / state / place.path for state in states)
         with self._locked():
             self._make_parents(target)
-            for suffix in (kind + packed for kind in KINDS for packed in ("", PACKED)):
+            for suffix in (kind + packed for kind in KINDS for packed in ("", GZ)):
                 with contextlib.suppress(FileNotFoundError):
                     Path(f"{source}{suffix}").replace(f"{target}{suffix}")
 
@@ -231,7 +231,7 @@ class PageStore:
             self._held.descriptor = None
             os.close(descriptor)
 
-    def _next_mtime(self, lock: int, place: Place) -> int:
+    def _next_mtime(self, lock: int, place: PageKey) -> int:
         """A second that no earlier page of this place had: nginx's ETag is mtime and size.
 
         Kept in the lock file, and so over restarts and for all processes; places that share a slot

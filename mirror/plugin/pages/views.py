@@ -17,28 +17,28 @@ from pyramid.response import Response
 
 from mirror.plugin import responses
 from mirror.plugin.pages import response
-from mirror.plugin.pages.compressor import Packing
+from mirror.plugin.pages.compressor import Compressor
 from mirror.plugin.pages.expiry import Expiry
-from mirror.plugin.pages.response import Form
-from mirror.plugin.pages.store import PACKED, Kept, PageStore, Place, packed
+from mirror.plugin.pages.response import Representation
+from mirror.plugin.pages.store import GZ, PageKey, PageStore, StoredPage, gzipped
 from mirror.plugin.simple import detail, filenames, negotiate, render
-from mirror.plugin.simple.detail import ProjectFacts
-from mirror.plugin.simple.file_rows import FileFacts
-from mirror.plugin.upstream.client import Trouble
-from mirror.plugin.upstream.mirror_stage import Freshness, Mirror
+from mirror.plugin.simple.detail import ProjectDetail
+from mirror.plugin.simple.file_rows import ProjectFile
+from mirror.plugin.upstream.client import GatewayError
+from mirror.plugin.upstream.mirror_stage import CachingStage, Freshness
 
 PACKED_AT_ONCE = 50_000  # bytes: a millisecond; who waits for a larger page had better not wait for that
-Completed = Callable[[Sequence[FileFacts]], Sequence[FileFacts]]
+Completed = Callable[[Sequence[ProjectFile]], Sequence[ProjectFile]]
 
 
-class ProjectPages:
+class PageViews:
     """The views. One per devpi-server process."""
 
     def __init__(self, xom: Any, store: PageStore, completed: Completed) -> None:
         self._xom = xom
         self._store = store
         self._expiry = Expiry(store)
-        self._packing = Packing(store)
+        self._packing = Compressor(store)
         self._rendering = threading.Lock()  # fifty pages at once take no less time, and megabytes each
         self._completed = completed
         # Offline a page lists the files that are here, and those come and go without a transaction.
@@ -57,7 +57,7 @@ class ProjectPages:
             request_method=("GET", "HEAD"),
         )
         pyramid_config.add_view(self.to_page, route_name="packhorse installer")
-        pyramid_config.add_exception_view(self.trouble, context=Trouble)
+        pyramid_config.add_exception_view(self.trouble, context=GatewayError)
         pyramid_config.add_exception_view(self.not_stored, context=OSError)
 
     def page(self, context: Any, request: Any) -> Any:
@@ -75,14 +75,14 @@ class ProjectPages:
             offers = ", ".join(negotiate.OFFERS)
             return HTTPNotAcceptable(f"Accept one of {offers}.", headers={"Vary": response.VARY})
         freshness = self._refresh(context.stage, project)
-        place = Place(context.stage.name, str(project))
+        place = PageKey(context.stage.name, str(project))
         kept = self._store.read(place, form.suffixes, stale=True) if self._may_keep else None
         page = kept or self._make(place, form, freshness)
         if kept:
             self._publish(place, freshness)
         return _answer(request, form, page, freshness.age)
 
-    def _publish(self, place: Place, freshness: Freshness) -> None:
+    def _publish(self, place: PageKey, freshness: Freshness) -> None:
         """From now on it is served without a question, as long as the upstream's word counts."""
         if not freshness.counts:
             return
@@ -97,7 +97,7 @@ class ProjectPages:
         parts = {**request.matchdict, "project": normalize_name(request.matchdict["project"].rstrip("/"))}
         return HTTPFound(request.route_url("packhorse page", **parts, _query=request.GET))
 
-    def trouble(self, trouble: Trouble, request: Any) -> Any:  # noqa: ARG002 (pyramid's signature)
+    def trouble(self, trouble: GatewayError, request: Any) -> Any:  # noqa: ARG002 (pyramid's signature)
         """What an upstream could not give; nothing that the request began is kept."""
         self._xom.keyfs.tx.doom()
         headers = {**trouble.headers, "Cache-Control": "no-store"}
@@ -126,7 +126,7 @@ class ProjectPages:
         ages = [fresh.age for fresh in found if fresh.age is not None]
         return Freshness(min(fresh.until for fresh in found), max(ages, default=None))
 
-    def _make(self, place: Place, form: Form, freshness: Freshness) -> Kept:
+    def _make(self, place: PageKey, form: Representation, freshness: Freshness) -> StoredPage:
         """Render the page and keep it, unless what it is made from has changed meanwhile."""
         stage = self._xom.model.getstage(place.index)
         if stage is None:
@@ -137,7 +137,7 @@ class ProjectPages:
             content = render.as_json(shown) if form.kind == ".json" else render.as_html(shown, place.index)
         files = {form.kind: content}
         if len(content) <= PACKED_AT_ONCE:
-            files[form.kind + PACKED] = packed(content)
+            files[form.kind + GZ] = gzipped(content)
         else:
             self._packing.expect(place)
         serial, fresh = self._xom.keyfs.tx.at_serial, freshness.counts
@@ -158,9 +158,9 @@ class ProjectPages:
         if fresh:
             self._expiry.expect(place, freshness.until)
         suffix = next(suffix for suffix in form.suffixes if suffix in files)
-        return Kept(files[suffix], mtime, suffix.endswith(PACKED))
+        return StoredPage(files[suffix], mtime, suffix.endswith(GZ))
 
-    def _shown(self, stage: Any, project: str) -> ProjectFacts:
+    def _shown(self, stage: Any, project: str) -> ProjectDetail:
         """All that `stage` shows of `project`, its bases included."""
         found = stage.op_sro_check_mirror_whitelist("facts", project=project)
         shown = detail.merged(project, (_filtered(stage, said) for _, said in found))
@@ -170,14 +170,16 @@ class ProjectPages:
         # hardly any file, and a page that lacks one size may promise none (PEP 700).
         return detail.with_files(shown, self._completed(shown.files))
 
-    def _deliverable(self, shown: ProjectFacts) -> ProjectFacts:
+    def _deliverable(self, shown: ProjectDetail) -> ProjectDetail:
         """Only the files that are here. Raises Trouble when none is: that is no project without files."""
         here = [file for file in shown.files if self._size_of(file) is not None]
         if shown.files and not here:
-            raise Trouble(503, f"offline: no file of {shown.name} is in the cache, and nothing is fetched")
+            raise GatewayError(
+                503, f"offline: no file of {shown.name} is in the cache, and nothing is fetched"
+            )
         return detail.with_files(shown, here)
 
-    def _size_of(self, file: FileFacts) -> int | None:
+    def _size_of(self, file: ProjectFile) -> int | None:
         """The size of a file that is here."""
         path = FilePathInfo(RelPath(file.path), file.hashes.get("sha256"))
         size: int | None = self._xom.keyfs.tx.io_file.size(path)
@@ -191,7 +193,7 @@ class ProjectPages:
 
 def _tokens(stage: Any, project: str) -> list[Any]:
     """Which pages of upstreams decide about a page."""
-    return [base.token(project) for base in stage.sro() if isinstance(base, Mirror)]
+    return [base.token(project) for base in stage.sro() if isinstance(base, CachingStage)]
 
 
 def _sources(stage: Any, project: str) -> Iterable[str]:
@@ -210,7 +212,7 @@ def _last_serial(connection: Any, path: str) -> int:
         return -1  # it was never written
 
 
-def _filtered(stage: Any, said: ProjectFacts) -> ProjectFacts:
+def _filtered(stage: Any, said: ProjectDetail) -> ProjectDetail:
     """Without the files that a plugin's index type hides (devpi asks the requested index only)."""
     customizer = stage.customizer
     if isinstance(customizer, (MirrorCustomizer, StageCustomizer)):
@@ -223,12 +225,12 @@ def _filtered(stage: Any, said: ProjectFacts) -> ProjectFacts:
     return said if keep is None else detail.with_files(said, tuple(apply_filter_iter(said.files, keep)))
 
 
-def _form(request: Any) -> Form | None:
+def _form(request: Any) -> Representation | None:
     environ = request.environ
     accepted = environ.get("HTTP_ACCEPT"), environ.get("HTTP_ACCEPT_ENCODING")
-    return response.form(*accepted, request.GET.get("format"))
+    return response.representation(*accepted, request.GET.get("format"))
 
 
-def _answer(request: Any, form: Form, page: Kept, age: float | None = None) -> Any:
-    answer = response.answer(request.environ, form, page, age)
+def _answer(request: Any, form: Representation, page: StoredPage, age: float | None = None) -> Any:
+    answer = response.respond(request.environ, form, page, age)
     return Response(status=answer.status, headerlist=answer.headers, app_iter=[answer.body])

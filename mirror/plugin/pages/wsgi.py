@@ -8,15 +8,15 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from mirror.plugin.pages import response
-from mirror.plugin.pages.response import Answer
-from mirror.plugin.pages.store import PageStore, Place
+from mirror.plugin.pages.response import PageResponse
+from mirror.plugin.pages.store import PageKey, PageStore
 
 # A name of another length is no file's.
 PAGE = re.compile(r"/([^/+]{1,255}/[^/+]{1,255})/\+simple/([a-z0-9-]{1,255})/")
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
-class KeptPages:
+class PageMiddleware:
     """Answers from `store`, or lets `app` answer."""
 
     def __init__(self, app: Application, store: PageStore) -> None:
@@ -34,7 +34,7 @@ class KeptPages:
         start_response(found.status, found.headers)
         return [found.body]
 
-    def answer(self, environ: dict[str, Any]) -> Answer | None:
+    def answer(self, environ: dict[str, Any]) -> PageResponse | None:
         """The answer from the store alone, None when it takes more."""
         asked = PAGE.fullmatch(environ["PATH_INFO"])
         if (
@@ -44,9 +44,9 @@ class KeptPages:
             or "HTTP_X_DEVPI_REPLICA_UUID" in environ  # replicas need the serial that devpi adds
         ):
             return None
-        form = response.form(environ.get("HTTP_ACCEPT"), environ.get("HTTP_ACCEPT_ENCODING"))
-        page = form and self._store.read(Place(asked[1], asked[2]), form.suffixes)
-        return response.answer(environ, form, page) if form and page else None
+        form = response.representation(environ.get("HTTP_ACCEPT"), environ.get("HTTP_ACCEPT_ENCODING"))
+        page = form and self._store.read(PageKey(asked[1], asked[2]), form.suffixes)
+        return response.respond(environ, form, page) if form and page else None
 
 
 def _is_text(path: str) -> bool:
@@ -61,4 +61,4 @@ def _is_text(path: str) -> bool:
 def install(pyramid_config: Any, store: PageStore) -> None:
     """Put it around the application that devpi is about to make of `pyramid_config`."""
     make_wsgi_app = pyramid_config.make_wsgi_app
-    pyramid_config.make_wsgi_app = lambda: KeptPages(make_wsgi_app(), store)
+    pyramid_config.make_wsgi_app = lambda: PageMiddleware(make_wsgi_app(), store)

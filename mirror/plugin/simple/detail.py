@@ -7,22 +7,22 @@ from functools import partial
 from typing import Any
 
 from mirror.plugin.simple import file_rows
-from mirror.plugin.simple.file_rows import FileFacts, Rows
+from mirror.plugin.simple.file_rows import ProjectFile, Rows
 
 FORMAT = 7
 
 
 @dataclass(frozen=True, slots=True)
-class ProjectFacts:
+class ProjectDetail:
     """One project as one index knows it, or as several that are merged show it."""
 
     name: str  # normalised (PEP 503)
-    files: Sequence[FileFacts] = ()
+    files: Sequence[ProjectFile] = ()
     versions: tuple[str, ...] = ()  # all of them, also those without files (PEP 700)
     status: Mapping[str, str] = field(default_factory=dict)  # {"status": …, "reason": …} (PEP 792)
 
 
-def merged(name: str, projects: Iterable[ProjectFacts]) -> ProjectFacts:
+def merged(name: str, projects: Iterable[ProjectDetail]) -> ProjectDetail:
     """What an index shows: the first of `projects` that has a file of some name wins it.
 
     A status is the upstream's word about the project; the first that has one is shown.
@@ -35,7 +35,7 @@ def merged(name: str, projects: Iterable[ProjectFacts]) -> ProjectFacts:
             listed.append(file_rows.rows(project.files))
         versions.update(dict.fromkeys(project.versions))
         status = status or project.status
-    return ProjectFacts(name, _first_of_each_name(listed), tuple(versions), status)
+    return ProjectDetail(name, _first_of_each_name(listed), tuple(versions), status)
 
 
 def _first_of_each_name(listed: Sequence[Rows]) -> Rows:
@@ -47,12 +47,12 @@ def _first_of_each_name(listed: Sequence[Rows]) -> Rows:
     return Rows.of(files.values())
 
 
-def with_files(project: ProjectFacts, files: Sequence[FileFacts]) -> ProjectFacts:
+def with_files(project: ProjectDetail, files: Sequence[ProjectFile]) -> ProjectDetail:
     """The same project with other files."""
     return replace(project, files=files)
 
 
-def as_text(project: ProjectFacts, about: Mapping[str, Any]) -> str:
+def as_text(project: ProjectDetail, about: Mapping[str, Any]) -> str:
     """All of it: a line of JSON, the rows, and after another line break their origins, with one at the end.
 
     `about` is what the caller wants to remember besides.
@@ -68,7 +68,7 @@ def as_text(project: ProjectFacts, about: Mapping[str, Any]) -> str:
     return f"{json.dumps(head, separators=(',', ':'))}\n{rows.text}\n{rows.origins}\n"
 
 
-def of_text(name: str, text: str) -> tuple[ProjectFacts, dict[str, Any]] | None:
+def from_text(name: str, text: str) -> tuple[ProjectDetail, dict[str, Any]] | None:
     """The facts that `as_text` of this format wrote, and what was remembered; None for another text."""
     if not text.startswith(f'{{"format":{FORMAT},'):
         return None
@@ -76,10 +76,10 @@ def of_text(name: str, text: str) -> tuple[ProjectFacts, dict[str, Any]] | None:
     said = json.loads(text[:begin])
     end = begin + said["rows"]
     rows = Rows(text[begin:end], text[end + 1 : -1])
-    return ProjectFacts(name, rows, tuple(said["versions"]), said["status"]), said["about"]
+    return ProjectDetail(name, rows, tuple(said["versions"]), said["status"]), said["about"]
 
 
-def file_at(text: bytes, path: str) -> FileFacts | None:
+def file_at(text: bytes, path: str) -> ProjectFile | None:
     """The file in `as_text` of this format that devpi keeps at `path`, "user/name/+f/abc/…/demo-1.0.zip".
 
     No other row is read, and hardly any looked at.
@@ -110,7 +110,7 @@ def _origin(origins: bytes, name: str, number: Callable[[], int]) -> bytes:
     return origins.split(b"\n", number() + 2)[number() + 1] if origins.strip() else b""
 
 
-def devpis_lists(project: ProjectFacts) -> dict[str, list[Any]]:
+def as_devpi_lists(project: ProjectDetail) -> dict[str, list[Any]]:
     """The same as devpi itself would store it, for its own views."""
     return {
         "links": [(file.filename, _href(file)) for file in project.files],
@@ -119,12 +119,12 @@ def devpis_lists(project: ProjectFacts) -> dict[str, list[Any]]:
     }
 
 
-def of_devpi(name: str, value: Mapping[str, Any]) -> ProjectFacts:
+def from_devpi_lists(name: str, value: Mapping[str, Any]) -> ProjectDetail:
     """What a PROJSIMPLELINKS value says that devpi stored without this plugin."""
-    return ProjectFacts(name, tuple(_of_lists(value)))
+    return ProjectDetail(name, tuple(_of_lists(value)))
 
 
-def _of_lists(value: Mapping[str, Any]) -> Iterator[FileFacts]:
+def _of_lists(value: Mapping[str, Any]) -> Iterator[ProjectFile]:
     links = list(value.get("links", ()))
     requires_python = [*value.get("requires_python", ()), *[None] * len(links)]
     yanked = [*value.get("yanked", ()), *[None] * len(links)]
@@ -132,10 +132,10 @@ def _of_lists(value: Mapping[str, Any]) -> Iterator[FileFacts]:
         path, _, fragment = href.partition("#")
         algorithm, _, digest = fragment.partition("=")
         hashes = {algorithm: digest} if digest else {}
-        yield FileFacts(filename, path, hashes=hashes, requires_python=python, yanked=withdrawn or False)
+        yield ProjectFile(filename, path, hashes=hashes, requires_python=python, yanked=withdrawn or False)
 
 
-def _href(file: FileFacts) -> str:
+def _href(file: ProjectFile) -> str:
     """As devpi writes it: the path, and the best hash as its fragment."""
     best = file_rows.best_hash(file.hashes)
     return f"{file.path}#{best}" if best else file.path

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from urllib.parse import unquote, urlparse
 
 from mirror.plugin.simple import detail, file_rows, parse
-from mirror.plugin.simple.detail import ProjectFacts
-from mirror.plugin.simple.file_rows import FileFacts, Rows
+from mirror.plugin.simple.detail import ProjectDetail
+from mirror.plugin.simple.file_rows import ProjectFile, Rows
 
 _HASHED = f'"url":"{file_rows.ROOT}+f/'  # of a file whose index is not known yet
 _URL_WITH_HASH = re.compile(r'"url":"[./]*[^/"]+/[^/"]+/\+f/')
 
 
-def placed(index: str, project: ProjectFacts) -> ProjectFacts:
+def placed(index: str, project: ProjectDetail) -> ProjectDetail:
     """With the paths at which devpi keeps the files of a mirror."""
     files = project.files
     if isinstance(files, Rows):  # their hashes are in the path already
@@ -22,14 +22,14 @@ def placed(index: str, project: ProjectFacts) -> ProjectFacts:
     return detail.with_files(project, file_rows.rows(placed))
 
 
-def placed_by_primary(index: str, project: ProjectFacts) -> ProjectFacts:
+def placed_by_primary(index: str, project: ProjectDetail) -> ProjectDetail:
     """With the paths at which a primary says that it keeps them: its replica keeps them there too."""
     paths = (unquote(file.url.partition(f"/{index}/+")[2]) for file in project.files)
     placed = [file._replace(path=f"{index}/+{path}") for file, path in zip(project.files, paths, strict=True)]
     return detail.with_files(project, file_rows.rows(placed))
 
 
-def path_of(index: str, file: FileFacts) -> str:
+def path_of(index: str, file: ProjectFile) -> str:
     """Where devpi keeps `file`: as its key_from_link (filestore.py), which parses each URL several times."""
     digest = file_rows.best_hash(file.hashes).partition("=")[2]
     if digest:
@@ -39,7 +39,7 @@ def path_of(index: str, file: FileFacts) -> str:
     return f"{index}/+e/{re.sub('[^a-zA-Z0-9_.-]', '_', folder)}/{parse.basename(file.url)}"
 
 
-def to_write(said: ProjectFacts, old: ProjectFacts) -> Sequence[FileFacts]:
+def to_write(said: ProjectDetail, old: ProjectDetail) -> Sequence[ProjectFile]:
     """The files whose entries devpi may need: it could not find them, or `old` says something else."""
     now = file_rows.rows(said.files)
     if not old.files and _all_can_be_found(said.name, now):

@@ -24,7 +24,7 @@ _BEGIN = '{"filename":"'
 _PLAIN = re.compile(r"[A-Za-z0-9_./+~-]*+")  # as part of a URL it needs no quoting
 
 
-class FileFacts(NamedTuple):
+class ProjectFile(NamedTuple):
     """One file of a project, as upstream described it or as we know it from an upload.
 
     None means that nobody said; pages leave such a key out.
@@ -47,7 +47,7 @@ class FileFacts(NamedTuple):
         return self.filename.endswith(".whl")
 
 
-class Rows(Sequence[FileFacts]):
+class Rows(Sequence[ProjectFile]):
     """Files as lines of text: their rows, and their origins; who looks at one of them gets the tuple."""
 
     def __init__(self, text: str, origins: str = "") -> None:
@@ -77,14 +77,14 @@ class Rows(Sequence[FileFacts]):
     def _length(self) -> int:
         return self.text.count("\n") + 1 if self.text else 0
 
-    def __iter__(self) -> Iterator[FileFacts]:
+    def __iter__(self) -> Iterator[ProjectFile]:
         return (file_of(*pair) for pair in self.pairs())
 
     @overload
-    def __getitem__(self, at: int) -> FileFacts: ...
+    def __getitem__(self, at: int) -> ProjectFile: ...
     @overload
     def __getitem__(self, at: slice) -> "Rows": ...
-    def __getitem__(self, at: int | slice) -> "FileFacts | Rows":
+    def __getitem__(self, at: int | slice) -> "ProjectFile | Rows":
         return Rows.of(self.pairs()[at]) if isinstance(at, slice) else file_of(*self.pairs()[at])
 
     def __eq__(self, other: object) -> bool:
@@ -97,19 +97,19 @@ class Rows(Sequence[FileFacts]):
         return hash(self.text)
 
 
-def rows(files: Sequence[FileFacts]) -> Rows:
+def rows(files: Sequence[ProjectFile]) -> Rows:
     """`files` as rows."""
     return files if isinstance(files, Rows) else Rows.of((row(file), origin(file)) for file in files)
 
 
-def promised(file: FileFacts) -> FileFacts:
+def promised(file: ProjectFile) -> ProjectFile:
     """The file of an upstream, with the metadata that we promise: every wheel has some (PEP 658)."""
     said = file.core_metadata
     promise = file.is_wheel and key_of(file.hashes) is not None
     return file._replace(offered=bool(said), core_metadata=said or promise)
 
 
-def row(file: FileFacts) -> str:
+def row(file: ProjectFile) -> str:
     """The row of one file."""
     return (
         f'{_BEGIN}{_text(file.filename)}","url":"{ROOT}{quoted_path(file.path)}"'
@@ -117,15 +117,15 @@ def row(file: FileFacts) -> str:
     )
 
 
-def origin(file: FileFacts) -> str:
+def origin(file: ProjectFile) -> str:
     """The line that belongs to its row."""
     return f"{'+' if file.offered else ''}{_text(file.url)}"
 
 
-def file_of(text: str, origin: str) -> FileFacts:
+def file_of(text: str, origin: str) -> ProjectFile:
     """The file of a row and an origin."""
     said = json.loads(text)
-    return FileFacts(
+    return ProjectFile(
         said["filename"],
         unquote(said["url"].removeprefix(ROOT)),
         json.loads(f'"{origin.removeprefix("+")}"'),
@@ -145,7 +145,7 @@ def filename_of(text: str) -> str:
     return text[len(_BEGIN) : text.index('"', len(_BEGIN))]
 
 
-def optional(file: FileFacts) -> str:
+def optional(file: ProjectFile) -> str:
     """The members that not every file has, and `yanked`; each after a comma."""
     _, _, _, _, python, yanked, size, time, metadata, provenance, _ = file
     members: dict[str, Any] = {

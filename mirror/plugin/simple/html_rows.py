@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from mirror.plugin.simple import file_rows, html_page
-from mirror.plugin.simple.file_rows import ROOT, FileFacts, Rows
+from mirror.plugin.simple.file_rows import ROOT, ProjectFile, Rows
 
 _LINK = re.compile(
     r'<a href="(https?://[^#]*/)([^#]+)#sha256=([^"]{3})([^"]{13})([^"]{48})"'
@@ -68,6 +68,6 @@ def _members(attributes: str, is_wheel: bool) -> tuple[str, str]:  # noqa: FBT00
     name, hashes = "x.whl" if is_wheel else "x.zip", {"sha256": "0" * 64}
     python, yanked, size, _, metadata, provenance = html_page.said_in(attributes)
     file = file_rows.promised(
-        FileFacts(name, "", "x", hashes, python, yanked, size, None, metadata, provenance)
+        ProjectFile(name, "", "x", hashes, python, yanked, size, None, metadata, provenance)
     )
     return "+" if file.offered else "", file_rows.optional(file)

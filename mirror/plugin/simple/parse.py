@@ -16,8 +16,8 @@ from packaging.utils import (
 )
 
 from mirror.plugin.simple import html_page, html_rows, json_rows, negotiate
-from mirror.plugin.simple.detail import ProjectFacts
-from mirror.plugin.simple.file_rows import FileFacts, Rows, promised
+from mirror.plugin.simple.detail import ProjectDetail
+from mirror.plugin.simple.file_rows import ProjectFile, Rows, promised
 from mirror.plugin.simple.html_page import HtmlPage, Link
 
 ACCEPT = f"{negotiate.JSON}, {negotiate.HTML};q=0.2, {negotiate.TEXT};q=0.1"
@@ -27,12 +27,12 @@ _USUAL_KINDS = (".whl", ".tar.gz")
 ARCHIVES = (".whl", ".tar.gz", ".zip", ".tar.bz2", ".tgz", ".egg", ".tar.xz")
 
 
-class NotThePage(Exception):  # noqa: N818 (what it is called where it is caught)
+class InvalidPageError(Exception):
     """A body that is not, or not all of, the page of the project that was asked for."""
 
 
 @dataclass(frozen=True)
-class Body:
+class RawPage:
     """What came with status 200."""
 
     content_type: str  # the header's value
@@ -40,7 +40,7 @@ class Body:
     content: bytes
 
 
-def read(project: str, body: Body) -> ProjectFacts:
+def parse_page(project: str, body: RawPage) -> ProjectDetail:
     """What `body` says about `project` (normalised), for entries.placed to add paths. Raises NotThePage.
 
     The content types are those that PEP 691 names and pip takes; others come from captive portals
@@ -52,37 +52,37 @@ def read(project: str, body: Body) -> ProjectFacts:
     if kind in {negotiate.HTML, negotiate.TEXT}:
         charset = re.search(r'charset="?([\w-]+)', parameters)
         return _read_html(project, body, charset[1] if charset else "utf-8")
-    raise NotThePage(f"content type {body.content_type or 'missing'!r}")
+    raise InvalidPageError(f"content type {body.content_type or 'missing'!r}")
 
 
-def _read_json(project: str, body: Body) -> ProjectFacts:
+def _read_json(project: str, body: RawPage) -> ProjectDetail:
     try:
         page = json.loads(body.content)
         version = str(page["meta"].get("api-version", "1.0"))
         if version.partition(".")[0] != "1":
-            raise NotThePage(f"api-version {version}")
+            raise InvalidPageError(f"api-version {version}")
         name = normalize_name(page["name"])
         if not isinstance(page["files"], list):
-            raise NotThePage("a PEP 691 page without a list of files")
+            raise InvalidPageError("a PEP 691 page without a list of files")
         names, files = json_rows.rows(page["files"]) or _listed(page["files"], body.url)
         versions = tuple(map(str, page.get("versions") or versions_of(names)))
         status = {key: str(value) for key, value in (page.get("project-status") or {}).items() if value}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise NotThePage(f"not a PEP 691 page ({type(error).__name__}: {error})") from error
+        raise InvalidPageError(f"not a PEP 691 page ({type(error).__name__}: {error})") from error
     if name != project:
-        raise NotThePage(f"the page of {name}")
-    return ProjectFacts(project, files, versions, status)
+        raise InvalidPageError(f"the page of {name}")
+    return ProjectDetail(project, files, versions, status)
 
 
-def _listed(entries: Iterable[Mapping[str, Any]], base: str) -> tuple[list[str], Sequence[FileFacts]]:
+def _listed(entries: Iterable[Mapping[str, Any]], base: str) -> tuple[list[str], Sequence[ProjectFile]]:
     files = {file.filename: file for file in (_file(entry, base) for entry in entries)}
     return list(files), tuple(files.values())
 
 
-def _file(entry: Mapping[str, Any], base: str) -> FileFacts:
+def _file(entry: Mapping[str, Any], base: str) -> ProjectFile:
     """One object of `files`; keys that are null are as good as missing."""
     said = next((entry[key] for key in ("core-metadata", "dist-info-metadata") if entry.get(key)), False)
-    file = FileFacts(
+    file = ProjectFile(
         filename=entry["filename"],
         path="",
         url=_absolute(base, entry["url"]),
@@ -97,7 +97,7 @@ def _file(entry: Mapping[str, Any], base: str) -> FileFacts:
     return promised(checked(file))
 
 
-def checked(file: FileFacts) -> FileFacts:
+def checked(file: ProjectFile) -> ProjectFile:
     """`file`, if every value is of its kind. Raises TypeError or ValueError."""
     optional = (file.requires_python, file.upload_time, file.provenance)
     texts: tuple[object, ...] = (file.filename, file.url, *file.hashes.values())
@@ -112,23 +112,23 @@ def checked(file: FileFacts) -> FileFacts:
     return addressed(file)
 
 
-def addressed(file: FileFacts) -> FileFacts:
+def addressed(file: ProjectFile) -> ProjectFile:
     """`file`, if its name and its URL are some. Raises ValueError."""
     if not file.filename or "/" in file.filename or not file.url.startswith(("http://", "https://")):
         raise ValueError(file.filename)
     return file
 
 
-def _read_html(project: str, body: Body, charset: str) -> ProjectFacts:
+def _read_html(project: str, body: RawPage, charset: str) -> ProjectDetail:
     try:
         text = body.content.decode(charset)
     except (UnicodeDecodeError, LookupError) as error:
-        raise NotThePage(str(error)) from error
+        raise InvalidPageError(str(error)) from error
     usual = _read_usual(project, text, body.url)
     return usual or _read_any(project, html_page.read(text, body.url))
 
 
-def _read_usual(project: str, text: str, url: str) -> ProjectFacts | None:
+def _read_usual(project: str, text: str, url: str) -> ProjectDetail | None:
     """What a page says all of whose links are of the usual form; None for another."""
     names, rows, rest = html_rows.split(text) or ((), Rows(""), "")
     if not any(_surely_of(name, project) for name in names):
@@ -140,7 +140,7 @@ def _read_usual(project: str, text: str, url: str) -> ProjectFacts | None:
         pairs = zip(names, rows.pairs(), strict=True)
         rows = Rows.of(pair for name, pair in pairs if name not in others)
         names = [name for name in names if name not in others]
-    return ProjectFacts(project, rows, versions_of(names), page.status)
+    return ProjectDetail(project, rows, versions_of(names), page.status)
 
 
 def _others(names: Iterable[str], project: str) -> set[str]:
@@ -153,10 +153,10 @@ def _others(names: Iterable[str], project: str) -> set[str]:
 
 def _refuse_part(page: HtmlPage) -> None:
     if page.is_cut_off:
-        raise NotThePage("HTML that is cut off")
+        raise InvalidPageError("HTML that is cut off")
 
 
-def _read_any(project: str, page: HtmlPage) -> ProjectFacts:
+def _read_any(project: str, page: HtmlPage) -> ProjectDetail:
     _refuse_part(page)
     linked = [(basename(link.href), link) for link in page.links]
     others = _others([name for name, _ in linked], project)
@@ -166,17 +166,17 @@ def _read_any(project: str, page: HtmlPage) -> ProjectFacts:
     try:
         files = {name: _linked(name, link) for name, link in own}
     except ValueError as error:
-        raise NotThePage(f"not a PEP 503 page ({error})") from error
-    return ProjectFacts(project, tuple(files.values()), versions_of(files), page.status)
+        raise InvalidPageError(f"not a PEP 503 page ({error})") from error
+    return ProjectDetail(project, tuple(files.values()), versions_of(files), page.status)
 
 
 def _refuse_other(project: str, page: HtmlPage) -> None:
     """Without a link to one of its files, a page must say in another way that it is the project's."""
     if any(basename(link.href).endswith(ARCHIVES) for link in page.links):
-        raise NotThePage("HTML with the files of another project")
+        raise InvalidPageError("HTML with the files of another project")
     named = project in {normalize_name(word.strip("\"'.,:;")) for word in page.heading.split()}
     if not (page.has_version or named):
-        raise NotThePage("HTML that is no page of an index")
+        raise InvalidPageError("HTML that is no page of an index")
 
 
 def begins_with(filename: str, project: str) -> bool:
@@ -195,11 +195,11 @@ def _surely_of(filename: str, project: str) -> bool:
     return re.match(r"-v?\d", rest) is not None
 
 
-def _linked(filename: str, link: Link) -> FileFacts:
+def _linked(filename: str, link: Link) -> ProjectFile:
     url, _, fragment = link.href.partition("#")
     python, yanked, size, _, metadata, provenance = link.said
     hashes, time = html_page.hashes(fragment), link.upload_time
-    file = FileFacts(
+    file = ProjectFile(
         filename, "", _absolute(url, url), hashes, python, yanked, size, time, metadata, provenance
     )
     return promised(addressed(file))  # whatever HTML says is text

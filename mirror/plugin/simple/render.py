@@ -5,15 +5,15 @@ from collections.abc import Iterator, Mapping
 from html import escape
 
 from mirror.plugin.simple import file_rows
-from mirror.plugin.simple.detail import ProjectFacts
-from mirror.plugin.simple.file_rows import ROOT, FileFacts, best_hash
+from mirror.plugin.simple.detail import ProjectDetail
+from mirror.plugin.simple.file_rows import ROOT, ProjectFile, best_hash
 
 # What each minor version adds that a page MUST have: 1.1 sizes and versions (PEP 700). 1.2 (PEP 708),
 # 1.3 (PEP 740) and 1.4 (PEP 792) add optional keys only.
 NEWEST, WITHOUT_SIZES = "1.4", "1.0"
 
 
-def as_json(project: ProjectFacts) -> bytes:
+def as_json(project: ProjectDetail) -> bytes:
     """The JSON page of `project`, for any index."""
     rows = file_rows.rows(project.files)
     whole = rows.text.count(',"size":') == len(rows)
@@ -29,7 +29,7 @@ def as_json(project: ProjectFacts) -> bytes:
     return f'{begin},"files":[\n{files}\n]}}'.encode()
 
 
-def as_html(project: ProjectFacts, index: str) -> bytes:
+def as_html(project: ProjectDetail, index: str) -> bytes:
     """The HTML page: the version says how to read it, and nothing in HTML is mandatory above 1.0."""
     title = escape(f"{index}: links for {project.name}")
     lines = [
@@ -56,7 +56,7 @@ def _status_metas(status: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         yield "status-reason", status["reason"]
 
 
-def _anchor(file: FileFacts) -> str:
+def _anchor(file: ProjectFile) -> str:
     best = best_hash(file.hashes)
     attributes = {"href": ROOT + file_rows.quoted_path(file.path) + (f"#{best}" if best else "")}
     if file.requires_python is not None:

@@ -13,8 +13,8 @@ from devpi_server.normalized import normalize_name
 
 from mirror.plugin.metadata import wheel
 from mirror.plugin.simple import detail, file_rows
-from mirror.plugin.simple.detail import ProjectFacts
-from mirror.plugin.simple.file_rows import FileFacts, Rows
+from mirror.plugin.simple.detail import ProjectDetail
+from mirror.plugin.simple.file_rows import ProjectFile, Rows
 from mirror.plugin.upstream.mirror_stage import Freshness
 
 # Our key in devpi's PROJSIMPLELINKS dict. The value is one string: devpi copies and wraps every
@@ -23,24 +23,24 @@ STORED = "packhorse"
 YANKED = "yanked"  # a key of ours in a version's metadata: exported, pushed and replicated with it
 
 
-class Uploads(PrivateStage):
+class UploadStage(PrivateStage):
     """An index that files are uploaded to."""
 
     def refresh(self, project: str) -> Freshness:  # noqa: ARG002 (as Mirror has it)
         """Uploads are always up to date."""
         return Freshness()
 
-    def facts(self, project: str) -> ProjectFacts:
+    def facts(self, project: str) -> ProjectDetail:
         """What is stored about `project`; made anew when devpi without this plugin stored it."""
         stored = self._stored(normalize_name(project))
         return stored[0] if stored else self._facts_by_version(normalize_name(project), {})[0]
 
-    def _stored(self, project: str) -> tuple[ProjectFacts, dict[str, Any]] | None:
+    def _stored(self, project: str) -> tuple[ProjectDetail, dict[str, Any]] | None:
         packed = self.key_projsimplelinks(project).get().get(STORED)
-        return detail.of_text(project, _unpacked(packed)) if packed else None
+        return detail.from_text(project, _unpacked(packed)) if packed else None
 
     def get_simplelinks_perstage(self, project: str) -> Any:
-        lists = detail.devpis_lists(self.facts(project))
+        lists = detail.as_devpi_lists(self.facts(project))
         links = join_links_data(lists["links"], lists["requires_python"], lists["yanked"])
         return self.SimpleLinks(links, core_metadata=True)
 
@@ -63,7 +63,7 @@ class Uploads(PrivateStage):
     def _regen_simplelinks(self, project_input: str) -> None:
         """devpi reads every version on every upload; this only those that the transaction changed."""
         project = normalize_name(project_input)
-        stored, about = self._stored(project) or (ProjectFacts(project), {})
+        stored, about = self._stored(project) or (ProjectDetail(project), {})
         rows = iter(file_rows.rows(stored.files).pairs())
         old = {version: [next(rows) for _ in range(count)] for version, count in about.get("counts", ())}
         found, counts = self._facts_by_version(project, old)
@@ -72,7 +72,7 @@ class Uploads(PrivateStage):
 
     def _facts_by_version(
         self, project: str, old: dict[str, list[tuple[str, str]]]
-    ) -> tuple[ProjectFacts, list[tuple[str, int]]]:
+    ) -> tuple[ProjectDetail, list[tuple[str, int]]]:
         """The facts, and how many files each version has: those in `old` are read again if they changed."""
         versions = self.list_versions_perstage(project)
         tx = self.keyfs.tx
@@ -86,13 +86,13 @@ class Uploads(PrivateStage):
             of_version = file_rows.rows(files).pairs() if changed else old[version]
             rows += of_version
             counts.append((version, len(of_version)))
-        return ProjectFacts(project, Rows.of(rows), tuple(ordered)), counts
+        return ProjectDetail(project, Rows.of(rows), tuple(ordered)), counts
 
-    def _files(self, project: str, version: str) -> Iterator[FileFacts]:
+    def _files(self, project: str, version: str) -> Iterator[ProjectFile]:
         versiondata = self.get_versiondata_perstage(project, version)
         for link in self.get_linkstore_perstage(project, version).get_links(Rel.ReleaseFile):
             entry = link.entry
-            yield FileFacts(
+            yield ProjectFile(
                 filename=link.basename,
                 path=str(link.relpath),
                 hashes=dict(link.hashes),
@@ -120,7 +120,7 @@ def _metadata_hash(entry: Any) -> dict[str, str] | bool:
     try:
         with entry.file_open_read() as file:
             return {"sha256": hashlib.sha256(wheel.read_metadata(file, entry.basename)).hexdigest()}
-    except wheel.Broken:
+    except wheel.BrokenWheelError:
         return False
 
 

@@ -6,7 +6,7 @@ from devpi_server.normalized import normalize_name
 from devpi_server.views import apiresult
 from packaging.version import InvalidVersion, Version
 
-from mirror.plugin.uploads.upload_stage import Uploads
+from mirror.plugin.uploads.upload_stage import UploadStage
 
 
 def install(pyramid_config: Any) -> None:
@@ -37,7 +37,7 @@ def unyank(context: Any, request: Any) -> Any:
 
 def _set(context: Any, request: Any, *, yanked: bool | str) -> Any:
     stage = context.stage
-    if not isinstance(stage, Uploads):
+    if not isinstance(stage, UploadStage):
         return apiresult(
             400, f"{stage.name} caches an upstream: what is yanked there is for the upstream to say"
         )

@@ -14,7 +14,7 @@ AT_ONCE = 100  # requests to upstreams
 RETRY_AFTER = "3"  # seconds; pip and uv wait that long before they ask again
 
 
-class Trouble(Exception):  # noqa: N818 (what it is called where it is caught)
+class GatewayError(Exception):
     """An upstream did not give what was asked; `status` is what a client is to be told.
 
     404 only when the upstream said that there is nothing; 502 when it gave something wrong; 503 when
@@ -28,7 +28,7 @@ class Trouble(Exception):  # noqa: N818 (what it is called where it is caught)
         self.headers = {} if status == 404 else {"Retry-After": retry_after}
 
 
-class Fetcher:
+class UpstreamClient:
     """Asks upstreams on behalf of one devpi-server process; may be used by many threads at once."""
 
     def __init__(self, xom: Any) -> None:
@@ -66,7 +66,9 @@ class Fetcher:
         What goes wrong while the body is read comes out of the `with` block as Trouble too.
         """
         if self.offline:
-            raise Trouble(503, f"offline: {urlsplit(url).path} is not in the cache, and nothing is fetched")
+            raise GatewayError(
+                503, f"offline: {urlsplit(url).path} is not in the cache, and nothing is fetched"
+            )
         login = {"Authorization": authorization} if authorization else {}
         try:
             with (
@@ -77,7 +79,9 @@ class Fetcher:
                 yield answer
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
             reason = str(error) or type(error).__name__
-            raise Trouble(503, f"the upstream does not answer for {urlsplit(url).path}: {reason}") from error
+            raise GatewayError(
+                503, f"the upstream does not answer for {urlsplit(url).path}: {reason}"
+            ) from error
 
     @contextmanager
     def _client(self) -> Iterator[httpx.Client]:
@@ -85,7 +89,7 @@ class Fetcher:
         try:
             client = self._clients.get(timeout=self.timeout) or self._new_client()
         except queue.Empty:
-            raise Trouble(503, f"{AT_ONCE} requests to upstreams go on already", "1") from None
+            raise GatewayError(503, f"{AT_ONCE} requests to upstreams go on already", "1") from None
         try:
             yield client
         finally:
@@ -95,7 +99,7 @@ class Fetcher:
     def slot(self) -> Iterator[None]:
         """One of the threads that may wait for upstreams. Raises Trouble when all are waiting already."""
         if not self._waiting.acquire(blocking=False):
-            raise Trouble(503, "too many requests wait for the upstream", "1")
+            raise GatewayError(503, "too many requests wait for the upstream", "1")
         try:
             yield
         finally:
@@ -126,8 +130,8 @@ def _refuse_error(answer: httpx.Response) -> None:
         return
     said = f"the upstream answered {answer.status_code} for {answer.url.path}"
     if answer.status_code in {404, 410}:
-        raise Trouble(404, said)
+        raise GatewayError(404, said)
     if answer.status_code == 429 or answer.status_code >= 500:
         retry_after = answer.headers.get("Retry-After", RETRY_AFTER)
-        raise Trouble(503, said, retry_after if retry_after.isdecimal() else RETRY_AFTER)
-    raise Trouble(502, said)
+        raise GatewayError(503, said, retry_after if retry_after.isdecimal() else RETRY_AFTER)
+    raise GatewayError(502, said)

@@ -12,11 +12,11 @@ from devpi_server.filestore import FileEntry, FileStore
 from devpi_server.keyfs_types import RelPath
 
 from mirror.plugin.simple import file_paths, file_rows, filenames
-from mirror.plugin.simple.file_rows import FileFacts
-from mirror.plugin.upstream.page_cache import KnownPages
+from mirror.plugin.simple.file_rows import ProjectFile
+from mirror.plugin.upstream.page_cache import PageCache
 
 
-def use(pages: KnownPages) -> None:
+def use(pages: PageCache) -> None:
     """From now on devpi finds entries that nobody has written."""
     stock = FileStore.get_file_entry
 
@@ -27,7 +27,7 @@ def use(pages: KnownPages) -> None:
     FileStore.get_file_entry = get_file_entry  # type: ignore[assignment, method-assign]
 
 
-def meta(project: str, file: FileFacts) -> dict[str, Any]:
+def meta(project: str, file: ProjectFile) -> dict[str, Any]:
     """The value of an entry, as devpi's FileStore.maplink makes it."""
     best = file_rows.best_hash(file.hashes)
     kind, _, digest = best.partition("=")
@@ -41,7 +41,7 @@ def meta(project: str, file: FileFacts) -> dict[str, Any]:
     return value
 
 
-def keep(keyfs: Any, project: str, file: FileFacts) -> None:
+def keep(keyfs: Any, project: str, file: ProjectFile) -> None:
     """As devpi's FileStore.maplink does it, with one write instead of five, and where one is needed."""
     kind_of_key = "STAGEFILE" if "/+f/" in file.path else "PYPIFILE_NOMD5"
     key = keyfs.get_key_instance(kind_of_key, RelPath(file.path))
@@ -49,7 +49,7 @@ def keep(keyfs: Any, project: str, file: FileFacts) -> None:
         key.set({**key.get_mutable(), **meta(project, file)})
 
 
-def find(pages: KnownPages, path: str) -> tuple[str, FileFacts] | None:
+def find(pages: PageCache, path: str) -> tuple[str, ProjectFile] | None:
     """The project of the mirrored file at `path`, and what its page says of it."""
     _, _, kind, _, _, filename = path.split("/")
     for project in filenames.beginnings(filename) if kind == "+f" else ():
@@ -58,7 +58,7 @@ def find(pages: KnownPages, path: str) -> tuple[str, FileFacts] | None:
     return None
 
 
-def _from_page(keyfs: Any, pages: KnownPages, path: str) -> Any:
+def _from_page(keyfs: Any, pages: PageCache, path: str) -> Any:
     found = find(pages, path) if path.count("/") == 5 else None
     if found is None:
         return None

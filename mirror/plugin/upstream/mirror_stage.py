@@ -13,14 +13,14 @@ from devpi_server.model import join_links_data
 from devpi_server.normalized import normalize_name
 
 from mirror.plugin.simple import detail, file_paths, filenames
-from mirror.plugin.simple.detail import ProjectFacts
+from mirror.plugin.simple.detail import ProjectDetail
 from mirror.plugin.upstream import client, entries, page_cache, page_request
-from mirror.plugin.upstream.client import Fetcher, Trouble
-from mirror.plugin.upstream.page_cache import Known, KnownPages
-from mirror.plugin.upstream.page_refresh import REMEMBERED, Asking
-from mirror.plugin.upstream.page_request import Wanted
-from mirror.plugin.upstream.parser_process import PageReader, Reading
-from mirror.plugin.write_queue import Change, Writes
+from mirror.plugin.upstream.client import GatewayError, UpstreamClient
+from mirror.plugin.upstream.page_cache import CachedPage, PageCache
+from mirror.plugin.upstream.page_refresh import REMEMBERED, PageRefresh
+from mirror.plugin.upstream.page_request import PageRequest
+from mirror.plugin.upstream.parser_process import ParsedPage, ParserProcess
+from mirror.plugin.write_queue import Change, WriteQueue
 
 NOT_FOUND_EXPIRY = 60  # seconds; devpi keeps a 404 as long as a page, half an hour
 REPLICA_EXPIRY = 60  # seconds: a replica's upstream is its primary, which knows more than it told
@@ -28,16 +28,16 @@ _SHARED = ("+packhorse", "mirrors")
 
 
 @dataclass(frozen=True)
-class Shared:
+class Services:
     """What all mirrors of one process use."""
 
-    fetcher: Fetcher
-    reader: PageReader
-    writes: Writes
-    pages: KnownPages
+    fetcher: UpstreamClient
+    reader: ParserProcess
+    writes: WriteQueue
+    pages: PageCache
 
 
-def use(xom: Any, shared: Shared) -> None:
+def use(xom: Any, shared: Services) -> None:
     """From now on mirrors ask and keep answers so."""
     xom.set_singleton(*_SHARED, shared)
 
@@ -48,7 +48,7 @@ class Freshness:
 
     until: float = inf  # time.time()
     age: float | None = None  # seconds since the upstream confirmed it; None: it is fresh
-    trouble: Trouble | None = None  # why it is not fresh
+    trouble: GatewayError | None = None  # why it is not fresh
 
     @property
     def counts(self) -> bool:
@@ -56,7 +56,7 @@ class Freshness:
         return self.age is None and self.until > time.time() + 1
 
 
-class Mirror(MirrorStage):
+class CachingStage(MirrorStage):
     """An index that caches an upstream.
 
     Raises Trouble where devpi raises UpstreamError: devpi's loop over the bases of an index swallows
@@ -73,8 +73,8 @@ class Mirror(MirrorStage):
         return min(expiry, REPLICA_EXPIRY) if self.xom.is_replica() else expiry
 
     @property
-    def asking(self) -> Asking:
-        return cast("Asking", self._of_upstream("asking", Asking))
+    def asking(self) -> PageRefresh:
+        return cast("PageRefresh", self._of_upstream("asking", PageRefresh))
 
     @property
     def gone(self) -> dict[str, float]:
@@ -111,21 +111,23 @@ class Mirror(MirrorStage):
                 if names.is_expired(self.cache_expiry):
                     self._update_names(timeout)
         if not (names.exists() and names.get()):
-            raise Trouble(503, f"the upstream of {self.name} does not give its list of projects")
+            raise GatewayError(503, f"the upstream of {self.name} does not give its list of projects")
         return names.get(), names.is_expired(self.cache_expiry)
 
     def _update_names(self, timeout: float | None) -> None:
         try:
             self._update_projects(timeout)
         except (ValueError, KeyError, TypeError) as error:
-            raise Trouble(503, f"the upstream of {self.name} gives no list of projects: {error}") from error
+            raise GatewayError(
+                503, f"the upstream of {self.name} gives no list of projects: {error}"
+            ) from error
 
     def get_simplelinks_perstage(self, project: str) -> Any:
         freshness = self.refresh(project)
         return self.SimpleLinks(self._links(project), core_metadata=True, stale=freshness.age is not None)
 
     def _links(self, project: str) -> Any:
-        lists = detail.devpis_lists(self.facts(project))
+        lists = detail.as_devpi_lists(self.facts(project))
         return join_links_data(lists["links"], lists["requires_python"], lists["yanked"])
 
     def _load_cache_links(self, project: str) -> Any:
@@ -137,17 +139,21 @@ class Mirror(MirrorStage):
         return self._is_expired(project), self._links(project), serial, etag
 
     @property
-    def _shared(self) -> Shared:
-        return cast("Shared", self.xom.get_singleton(*_SHARED))
+    def _shared(self) -> Services:
+        return cast("Services", self.xom.get_singleton(*_SHARED))
 
-    def _known(self, project: str) -> Known | None:
+    def _known(self, project: str) -> CachedPage | None:
         name = normalize_name(project)
         return self._shared.pages.read(self.name, name) if filenames.is_project(name) else None
 
-    def facts(self, project: str) -> ProjectFacts:
+    def facts(self, project: str) -> ProjectDetail:
         """What is stored about `project`; `refresh` it first."""
         known = self._known(project)
-        return known.detail if known else detail.of_devpi(project, self.key_projsimplelinks(project).get())
+        return (
+            known.detail
+            if known
+            else detail.from_devpi_lists(project, self.key_projsimplelinks(project).get())
+        )
 
     def token(self, project: str) -> Any:
         """What is equal as long as `facts` are the same."""
@@ -189,7 +195,7 @@ class Mirror(MirrorStage):
             has_old = self.is_project_cached(project)
             try:
                 self._ask(project, has_old=has_old)
-            except Trouble as trouble:
+            except GatewayError as trouble:
                 if not has_old:
                     raise
                 threadlog.warn("%s/%s: showing what is cached: %s", self.name, project, trouble.text)
@@ -200,7 +206,7 @@ class Mirror(MirrorStage):
 
     def _ask(self, project: str, *, has_old: bool) -> None:
         if self.offline:
-            raise Trouble(503, f"offline: the page of {project} is not asked for")
+            raise GatewayError(503, f"offline: the page of {project} is not asked for")
         if self.keyfs.tx.write:
             # Another thread could not write an entry before this transaction ends.
             self._fetch_and_keep(project, lambda change: change())
@@ -224,16 +230,16 @@ class Mirror(MirrorStage):
         same = known if known and known.about.page == page_url else None
         etag = (self.cache_retrieve_times.get_etag(project) or same.about.etag) if same else None
         is_replica = self.xom.is_replica()
-        wanted = Wanted(self.name, project, page_url, self._headers(page_url), etag, is_replica)
+        wanted = PageRequest(self.name, project, page_url, self._headers(page_url), etag, is_replica)
         try:
             page = page_request.fetch(self._shared.fetcher, self._shared.reader, wanted)
-        except Trouble as trouble:
+        except GatewayError as trouble:
             if trouble.status != 404:
                 raise
             self._remember_gone(project)
             return
         self.gone.pop(project, None)
-        said = page_cache.just_packed(project, page.content) if page else None
+        said = page_cache.decode_unchecked(project, page.content) if page else None
         if said and same and said.about.serial < same.about.serial and not self.ignore_serial_header:
             said = None  # an older one, from another server of a content delivery network
         if page and said and not (same and said.detail == same.detail):
@@ -243,15 +249,15 @@ class Mirror(MirrorStage):
         self.cache_retrieve_times.refresh(project, said.about.etag if said else etag)
         self.cache_projectnames.add(project)
 
-    def _keep(self, known: Known, content: bytes) -> None:
+    def _keep(self, known: CachedPage, content: bytes) -> None:
         try:
             self._shared.pages.write(self.name, known, content)
         except OSError as error:
             text = f"the page of {known.detail.name} cannot be stored: {error.strerror}"
-            raise Trouble(503, text) from error
+            raise GatewayError(503, text) from error
 
     def _write_entries(
-        self, page: Reading, said: Known, old: Known | None, write: Callable[[Change], None]
+        self, page: ParsedPage, said: CachedPage, old: CachedPage | None, write: Callable[[Change], None]
     ) -> None:
         files = file_paths.to_write(said.detail, old.detail) if old else page.entries
 
@@ -272,7 +278,7 @@ class Mirror(MirrorStage):
     def _page_url(self, project: str) -> str:
         return str(self.mirror_url_without_auth.joinpath(project).asdir().url)
 
-    def _is_fresh(self, project: str, known: Known | None) -> bool:
+    def _is_fresh(self, project: str, known: CachedPage | None) -> bool:
         """Whether the upstream (the present one, not one that mirror_url named before) said it lately."""
         return (
             known is not None
@@ -287,7 +293,7 @@ class Mirror(MirrorStage):
         name, expiry = normalize_name(project), min(NOT_FOUND_EXPIRY, self.cache_expiry)
         return not filenames.is_project(name) or time.time() - self.gone.get(name, -inf) < expiry
 
-    def _age(self, project: str, known: Known | None) -> float:
+    def _age(self, project: str, known: CachedPage | None) -> float:
         """Since the upstream last confirmed it, as far as this process remembers or the page says."""
         fetched = known.about.fetched if known else 0
         confirmed: float = max(self.cache_retrieve_times.get_timestamp(project), fetched)

@@ -20,10 +20,10 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from mirror.plugin import read_cache
-from mirror.plugin.read_cache import Recent, Token
+from mirror.plugin.read_cache import FileVersion, ReadCache
 from mirror.plugin.simple import detail
-from mirror.plugin.simple.detail import ProjectFacts
-from mirror.plugin.simple.file_rows import FileFacts
+from mirror.plugin.simple.detail import ProjectDetail
+from mirror.plugin.simple.file_rows import ProjectFile
 
 REMEMBERED = 16 * 1024 * 1024  # bytes of pages in memory: what was fetched is shown next
 SEARCHED = 8 * 1024 * 1024  # bytes of pages in memory: a resolver tries one version after another
@@ -35,7 +35,7 @@ Changing = Callable[[Iterable[str]], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True)
-class About:
+class PageInfo:
     """What is remembered of a page besides its facts."""
 
     page: str  # the URL that was asked for
@@ -45,55 +45,55 @@ class About:
 
 
 @dataclass(frozen=True)
-class Known:
+class CachedPage:
     """A page that was read once."""
 
-    detail: ProjectFacts
-    about: About
+    detail: ProjectDetail
+    about: PageInfo
 
 
-class KnownPages:
+class PageCache:
     """The pages of all mirror indexes of one server folder; several processes may share it."""
 
     def __init__(self, folder: Path, changing: Changing, remembered: int = REMEMBERED) -> None:
         """`changing` surrounds each change of a project: what is rendered of it is taken away."""
         self._folder = folder
         self._changing = changing
-        self._recent: Recent[Known] = Recent(remembered)
-        self._searched: Recent[bytes] = Recent(SEARCHED)
-        self._found: Recent[FileFacts] = Recent(FOUND)
+        self._recent: ReadCache[CachedPage] = ReadCache(remembered)
+        self._searched: ReadCache[bytes] = ReadCache(SEARCHED)
+        self._found: ReadCache[ProjectFile] = ReadCache(FOUND)
         folder.mkdir(mode=0o700, exist_ok=True)  # nginx may enter what it lies in
         for leftover in folder.glob(f"{_SCRATCH}*"):  # of one that was killed
             with contextlib.suppress(FileNotFoundError):  # another process has just put it in its place
                 if time.time() - leftover.stat().st_mtime > LONGEST_WRITE:
                     leftover.unlink()
 
-    def token(self, index: str, project: str) -> Token | None:
+    def token(self, index: str, project: str) -> FileVersion | None:
         """Which page is stored now, None without one."""
-        return read_cache.token(self._path(index, project))
+        return read_cache.file_version(self._path(index, project))
 
-    def read(self, index: str, project: str) -> Known | None:
+    def read(self, index: str, project: str) -> CachedPage | None:
         """The page of a normalised project on an index "user/name"; None without one that is whole."""
         path = self._path(index, project)
-        token = read_cache.token(path)
+        token = read_cache.file_version(path)
         if token is None:
             return None
         if known := self._recent.get(str(path), token):
             return known
         token, content = _content(path)
-        known = unpacked(project, content)
+        known = decode(project, content)
         if token and known:
             self._recent.put(str(path), token, len(content), known)
         return known
 
-    def find(self, project: str, file_path: str) -> FileFacts | None:
+    def find(self, project: str, file_path: str) -> ProjectFile | None:
         """What the page of a project says of the file at `file_path`, "user/name/+f/abc/…/demo-1.0.zip".
 
         Reads nothing else: of a page of thousands of files, a client wants one.
         """
         user, name = file_path.split("/")[:2]
         path = self._path(f"{user}/{name}", project)
-        token = read_cache.token(path)
+        token = read_cache.file_version(path)
         found = self._found.get(file_path, token) if token else None
         if token is None or found:
             return found
@@ -108,14 +108,14 @@ class KnownPages:
             self._found.put(file_path, token, 1, file)
         return file
 
-    def write(self, index: str, known: Known, content: bytes) -> None:
+    def write(self, index: str, known: CachedPage, content: bytes) -> None:
         """Store a page, which `packed` made `content` of, in place of the one before. Raises OSError."""
         path = self._path(index, known.detail.name)
         path.parent.mkdir(exist_ok=True)
         scratch = self._folder / f"{_SCRATCH}{secrets.token_hex(8)}"
         try:
             scratch.write_bytes(content)
-            token = read_cache.token_of(scratch.stat())  # which it keeps
+            token = read_cache.version_of_stat(scratch.stat())  # which it keeps
             with self._changing([known.detail.name]):
                 scratch.replace(path)
         finally:
@@ -146,18 +146,18 @@ class KnownPages:
         return self._folder / quote(index, "") / quote(project, "")
 
 
-def packed(known: Known) -> bytes:
+def encode(known: CachedPage) -> bytes:
     """A page as it is stored."""
     text = detail.as_text(known.detail, vars(known.about)).encode("ascii")
     return b"%d %d\n%b" % (len(text), zlib.crc32(text), text)
 
 
-def unpacked(project: str, content: bytes) -> Known | None:
+def decode(project: str, content: bytes) -> CachedPage | None:
     """The page of which `content` was made; None when that is not all there."""
     return _known(project, _text(content))
 
 
-def just_packed(project: str, content: bytes) -> Known:
+def decode_unchecked(project: str, content: bytes) -> CachedPage:
     """The same of what never was on a disk, a checksum faster."""
     known = _known(project, memoryview(content)[content.index(b"\n") + 1 :])
     if known is None:
@@ -165,15 +165,15 @@ def just_packed(project: str, content: bytes) -> Known:
     return known
 
 
-def _known(project: str, text: bytes | memoryview) -> Known | None:
-    found = detail.of_text(project, str(text, "ascii"))
-    return Known(found[0], About(**found[1])) if found else None
+def _known(project: str, text: bytes | memoryview) -> CachedPage | None:
+    found = detail.from_text(project, str(text, "ascii"))
+    return CachedPage(found[0], PageInfo(**found[1])) if found else None
 
 
-def _content(path: Path) -> tuple[Token | None, bytes]:
+def _content(path: Path) -> tuple[FileVersion | None, bytes]:
     try:
         with path.open("rb") as file:
-            return read_cache.token_of(os.fstat(file.fileno())), file.read()
+            return read_cache.version_of_stat(os.fstat(file.fileno())), file.read()
     except FileNotFoundError:
         return None, b""
 

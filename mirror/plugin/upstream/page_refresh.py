@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import httpx
 from devpi_server.log import threadlog
 
-from mirror.plugin.upstream.client import RETRY_AFTER, Trouble
+from mirror.plugin.upstream.client import RETRY_AFTER, GatewayError
 
 PATIENCE = 3.0  # seconds that a client waits for news when there is something to show
 BRIEFLY = 0.3  # the same, after the upstream failed or was slower than that
@@ -22,12 +22,12 @@ REMEMBERED = 10_000  # projects that failed or do not exist; then the outdated o
 
 @dataclass
 class _Failure:
-    trouble: Trouble
+    trouble: GatewayError
     until: float
 
-    def again(self, now: float) -> Trouble:
+    def again(self, now: float) -> GatewayError:
         """A new exception for each who asks: one that is raised many times collects tracebacks."""
-        return Trouble(self.trouble.status, self.trouble.text, str(max(1, math.ceil(self.until - now))))
+        return GatewayError(self.trouble.status, self.trouble.text, str(max(1, math.ceil(self.until - now))))
 
 
 @dataclass
@@ -36,7 +36,7 @@ class _Question:
     answer: "Future[None]"
 
 
-class Asking:
+class PageRefresh:
     """What one mirror index of one process knows about its upstream's mood. Thread-safe."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -67,7 +67,7 @@ class Asking:
         try:
             self._wait(pending.answer, left)
         except TimeoutError:
-            trouble = Trouble(503, f"the upstream has not yet answered for {project}", "1")
+            trouble = GatewayError(503, f"the upstream has not yet answered for {project}", "1")
             with self._lock:
                 self._slow = _Failure(trouble, self._clock() + RETRY)
             raise trouble from None
@@ -101,7 +101,7 @@ class Asking:
     def _run(self, project: str, question: Callable[[], None], answer: "Future[None]") -> None:
         try:
             question()
-        except Trouble as trouble:
+        except GatewayError as trouble:
             threadlog.warn("%s: %s", project, trouble.text)
             self._failed(project, trouble)
             answer.set_exception(trouble)
@@ -120,7 +120,7 @@ class Asking:
             self._down = self._slow = None
             self._failures.pop(project, None)
 
-    def _failed(self, project: str, trouble: Trouble) -> None:
+    def _failed(self, project: str, trouble: GatewayError) -> None:
         now = self._clock()
         wait = min(float(trouble.headers.get("Retry-After", RETRY)), LONGEST_RETRY)
         failure = _Failure(trouble, now + wait)

@@ -6,17 +6,17 @@ from dataclasses import dataclass
 
 import httpx
 
-from mirror.plugin.simple.parse import ACCEPT, Body, NotThePage
-from mirror.plugin.upstream.client import Fetcher, Trouble
-from mirror.plugin.upstream.page_cache import About
-from mirror.plugin.upstream.parser_process import Answer, PageReader, Reading
+from mirror.plugin.simple.parse import ACCEPT, InvalidPageError, RawPage
+from mirror.plugin.upstream.client import GatewayError, UpstreamClient
+from mirror.plugin.upstream.page_cache import PageInfo
+from mirror.plugin.upstream.parser_process import ParsedPage, ParseRequest, ParserProcess
 
 LONGEST = 120  # seconds until a page must have arrived
 LARGEST = 100_000_000  # bytes of a page; packed, a few kB may mean gigabytes
 
 
 @dataclass(frozen=True)
-class Wanted:
+class PageRequest:
     """A page, and what is known of it."""
 
     index: str  # "user/name"
@@ -27,7 +27,7 @@ class Wanted:
     of_primary: bool  # of a replica
 
 
-def fetch(fetcher: Fetcher, reader: PageReader, wanted: Wanted) -> Reading | None:
+def fetch(fetcher: UpstreamClient, reader: ParserProcess, wanted: PageRequest) -> ParsedPage | None:
     """What the page says, None when it still is the one that is here.
 
     Raises Trouble: 404 when the upstream has no such project, 503 for everything else: a client can
@@ -35,16 +35,16 @@ def fetch(fetcher: Fetcher, reader: PageReader, wanted: Wanted) -> Reading | Non
     """
     try:
         return _fetch(fetcher, reader, wanted)
-    except Trouble as trouble:
+    except GatewayError as trouble:
         # A kept connection may have been closed by the other side at this very moment.
         if isinstance(trouble.__cause__, (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)):
             return _fetch(fetcher, reader, wanted)
         if trouble.status == 404:
             raise
-        raise Trouble(503, trouble.text, trouble.headers["Retry-After"]) from trouble.__cause__
+        raise GatewayError(503, trouble.text, trouble.headers["Retry-After"]) from trouble.__cause__
 
 
-def _fetch(fetcher: Fetcher, reader: PageReader, wanted: Wanted) -> Reading | None:
+def _fetch(fetcher: UpstreamClient, reader: ParserProcess, wanted: PageRequest) -> ParsedPage | None:
     headers = {"Accept": ACCEPT, "Accept-Encoding": "gzip", **wanted.headers}
     if wanted.etag:
         headers["If-None-Match"] = wanted.etag
@@ -53,17 +53,17 @@ def _fetch(fetcher: Fetcher, reader: PageReader, wanted: Wanted) -> Reading | No
             return None
         content = _whole_body(answer)
     serial = answer.headers.get("X-PyPI-Last-Serial", "")
-    about = About(
+    about = PageInfo(
         wanted.url,
         int(time.time()),
         answer.headers.get("ETag"),
         int(serial) if serial.isdecimal() else -1,
     )
-    body = Body(answer.headers.get("Content-Type", ""), str(answer.url), content)
+    body = RawPage(answer.headers.get("Content-Type", ""), str(answer.url), content)
     try:
-        return reader.read(Answer(wanted.index, wanted.project, body, about, wanted.of_primary))
-    except NotThePage as reason:
-        raise Trouble(503, f"the upstream's answer for {wanted.project} is {reason}") from reason
+        return reader.read(ParseRequest(wanted.index, wanted.project, body, about, wanted.of_primary))
+    except InvalidPageError as reason:
+        raise GatewayError(503, f"the upstream's answer for {wanted.project} is {reason}") from reason
 
 
 def _whole_body(answer: httpx.Response) -> bytes:
@@ -75,7 +75,7 @@ def _whole_body(answer: httpx.Response) -> bytes:
         chunks.append(chunk)
         size += len(chunk)
         if size > LARGEST:
-            raise Trouble(503, f"the upstream gives more than {LARGEST} bytes for {answer.url.path}")
+            raise GatewayError(503, f"the upstream gives more than {LARGEST} bytes for {answer.url.path}")
         if time.monotonic() > deadline:
-            raise Trouble(503, f"the upstream takes more than {LONGEST} s for {answer.url.path}")
+            raise GatewayError(503, f"the upstream takes more than {LONGEST} s for {answer.url.path}")
     return b"".join(chunks)

@@ -15,54 +15,56 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 
 from mirror.plugin.simple import file_paths, parse
-from mirror.plugin.simple.detail import ProjectFacts
-from mirror.plugin.simple.file_rows import FileFacts
-from mirror.plugin.simple.parse import Body, NotThePage
+from mirror.plugin.simple.detail import ProjectDetail
+from mirror.plugin.simple.file_rows import ProjectFile
+from mirror.plugin.simple.parse import InvalidPageError, RawPage
 from mirror.plugin.upstream import page_cache
-from mirror.plugin.upstream.page_cache import About, Known
+from mirror.plugin.upstream.page_cache import CachedPage, PageInfo
 
 LONGEST = 60  # seconds for one page; ten thousand files take 0.1
 
 
 @dataclass(frozen=True)
-class Answer:
+class ParseRequest:
     """What an upstream, or the primary of a replica, answered for a project (normalised) of an index."""
 
     index: str  # "user/name"
     project: str
-    body: Body
-    about: About
+    body: RawPage
+    about: PageInfo
     of_primary: bool = False
 
 
 @dataclass(frozen=True)
-class Reading:
+class ParsedPage:
     """What an answer says: the page as page_cache.packed makes it, and entries that devpi needs."""
 
     content: bytes
-    entries: Sequence[FileFacts]  # places.to_write, if no page was there before
+    entries: Sequence[ProjectFile]  # places.to_write, if no page was there before
 
 
-class PageReader:
+class ParserProcess:
     """The process: started with the server, and again when it was lost. Thread-safe."""
 
     def __init__(self, longest: int = LONGEST) -> None:
         self._longest = longest
         self._lock = threading.Lock()
-        self._process = _Process(longest)
+        self._process = _Child(longest)
 
-    def read(self, answer: Answer) -> Reading:
+    def read(self, answer: ParseRequest) -> ParsedPage:
         """Raises NotThePage, also for a page that cannot be read in time or at all."""
         with self._lock:
             try:
                 if self._process.has_ended():
                     self._process.end()
-                    self._process = _Process(self._longest)
+                    self._process = _Child(self._longest)
                 said = self._process.ask(answer)
             except (EOFError, OSError) as error:
                 self._process.end()
-                raise NotThePage(f"one that cannot be read ({type(error).__name__}: {error})") from error
-        if isinstance(said, NotThePage):
+                raise InvalidPageError(
+                    f"one that cannot be read ({type(error).__name__}: {error})"
+                ) from error
+        if isinstance(said, InvalidPageError):
             raise said
         return said
 
@@ -71,7 +73,7 @@ class PageReader:
         self._process.end()
 
 
-class _Process:
+class _Child:
     """Ends by itself when this process does, however that ends: nobody is at the other end then."""
 
     def __init__(self, longest: int) -> None:
@@ -87,12 +89,12 @@ class _Process:
                 command, stdin=its.fileno(), stdout=subprocess.DEVNULL, cwd="/", start_new_session=True
             )
 
-    def ask(self, answer: Answer) -> Reading | NotThePage:
+    def ask(self, answer: ParseRequest) -> ParsedPage | InvalidPageError:
         try:
             self._channel.send(replace(answer, body=replace(answer.body, content=b"")))
             self._channel.send_bytes(answer.body.content)
-            said: Reading | NotThePage = self._channel.recv()
-            return replace(said, content=self._channel.recv_bytes()) if isinstance(said, Reading) else said
+            said: ParsedPage | InvalidPageError = self._channel.recv()
+            return replace(said, content=self._channel.recv_bytes()) if isinstance(said, ParsedPage) else said
         except BlockingIOError:
             raise TimeoutError(f"it takes more than {self._longest} s") from None
 
@@ -105,24 +107,24 @@ class _Process:
         self._channel.close()
 
 
-def read(answer: Answer) -> Reading:
+def read(answer: ParseRequest) -> ParsedPage:
     """What PageReader.read does, in this process."""
-    said = parse.read(answer.project, answer.body)
+    said = parse.parse_page(answer.project, answer.body)
     placed = file_paths.placed_by_primary if answer.of_primary else file_paths.placed
-    known = Known(placed(answer.index, said), answer.about)
-    to_write = () if answer.of_primary else file_paths.to_write(known.detail, ProjectFacts(answer.project))
-    return Reading(page_cache.packed(known), to_write)
+    known = CachedPage(placed(answer.index, said), answer.about)
+    to_write = () if answer.of_primary else file_paths.to_write(known.detail, ProjectDetail(answer.project))
+    return ParsedPage(page_cache.encode(known), to_write)
 
 
 def main() -> None:
     """Answer what the parent process asks, until it is gone."""
     with Connection(0) as channel, contextlib.suppress(EOFError, ConnectionError):
         while True:
-            answer: Answer = channel.recv()
+            answer: ParseRequest = channel.recv()
             content = channel.recv_bytes()  # apart: pickled, it would be copied several times
             try:
                 said = read(replace(answer, body=replace(answer.body, content=content)))
-            except NotThePage as reason:
+            except InvalidPageError as reason:
                 channel.send(reason)
             else:
                 channel.send(replace(said, content=b""))

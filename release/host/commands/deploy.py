@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from packhorse.errors import PackhorseError
 from release.host.commands import history, preflight, prune, reconcile, release_phase, switch
-from release.host.control.request import Deploy, How
+from release.host.control.request import Deploy, Options
 from release.host.control.session import Session, StoppedError
 from release.host.disk import journal, releases
 from release.host.disk.layout import Layout
@@ -23,7 +23,7 @@ class Rollout:
 
     layout: Layout
     wanted: Deploy
-    how: How
+    how: Options
     circus: circus_ini.Supervisor
     session: Session
 

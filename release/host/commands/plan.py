@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from release.host.commands import history
-from release.host.control.request import Deploy, How
+from release.host.control.request import Deploy, Options
 from release.host.disk import file_cache, journal, releases
 from release.host.disk.file_cache import File
 from release.host.disk.layout import Layout
@@ -11,7 +11,7 @@ from release.host.install import release_folder
 from release.host.processes import readiness
 
 
-def plan(layout: Layout, wanted: Deploy, how: How) -> dict[str, object]:
+def plan(layout: Layout, wanted: Deploy, how: Options) -> dict[str, object]:
     """The result of a deploy or a rollback that is only planned."""
     file = release_folder.candidate(wanted.files)
     before = releases.wanted(layout)
@@ -37,7 +37,7 @@ def _install(layout: Layout, wanted: Deploy, file: File, number: int) -> Iterato
         yield f"Give it another configuration: {', '.join(names)}"
 
 
-def _start(wanted: Deploy, how: How, before: int | None) -> Iterator[str]:
+def _start(wanted: Deploy, how: Options, before: int | None) -> Iterator[str]:
     if how.release_phase:
         yield "Run the command `release` of its Procfile, if there is one"
     beside = f" beside release {before}" if before else ""

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from packhorse.errors import PackhorseError
-from release.host.control.request import How
+from release.host.control.request import Options
 from release.host.control.session import Session
 from release.host.disk import journal, releases
 from release.host.disk.layout import Layout
@@ -22,7 +22,7 @@ from release.host.disk.layout import Layout
 PROCESS = "release"
 
 
-def check(layout: Layout, how: How) -> None:
+def check(layout: Layout, how: Options) -> None:
     """Raise PackhorseError when the last release phase was cut off, and nobody said what to do about it."""
     cut = interrupted(journal.read(layout.journal))
     if cut and not how.retry_release:
@@ -52,7 +52,7 @@ def told(entry: journal.Entry) -> str:
     )
 
 
-def run(layout: Layout, number: int, how: How, session: Session) -> None:
+def run(layout: Layout, number: int, how: Options, session: Session) -> None:
     """Run the release phase of release `number`, if it has one and this is the host for it.
 
     Raises PackhorseError when it fails or is stopped.

@@ -7,7 +7,7 @@ import threading
 from typing import Any
 
 
-class Inbox:
+class Channel:
     """What the other end says, read by a thread of its own from `descriptor`.
 
     Lines are `{"go": GATE}` and `{"revert": REASON}`; an empty one says only that somebody is there. The end

@@ -37,7 +37,7 @@ class Deploy:
 
 
 @dataclass(frozen=True)
-class How:
+class Options:
     """How a change is made: `lock_wait` in seconds; `release_phase`: this host runs the Procfile's `release`.
 
     `plan`: say what would be done, and do nothing. `retry_release`: go on although the last release phase was
@@ -82,9 +82,9 @@ def deploy(data: dict[str, Any]) -> Deploy:
     )
 
 
-def how(data: dict[str, Any]) -> How:
+def options(data: dict[str, Any]) -> Options:
     """How to carry out a deploy or a rollback."""
-    return How(
+    return Options(
         lock_wait=data.get("lock_wait", 0.0),
         release_phase=data.get("release_phase", True),
         retry_release=data.get("retry_release", False),

@@ -25,7 +25,7 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Manifest:
+class ReleaseManifest:
     """What a release is. `processes`: process type -> command; `sha256` is the artifact's; `at` is in UTC.
 
     `rules`: process type -> rule, where one was written; `files`: sha256 -> name of every file that it was

@@ -12,7 +12,7 @@ from pathlib import Path
 from packhorse import files
 from packhorse.errors import PackhorseError
 from release.host.disk.layout import SERVER_ROOT, Layout
-from release.host.disk.manifest import Health, Manifest, Rule
+from release.host.disk.manifest import Health, ReleaseManifest, Rule
 
 # AF_UNIX addresses have 108 bytes, the last of which is NUL (unix(7)).
 LONGEST_SOCKET = 107
@@ -93,7 +93,7 @@ def wanted(layout: Layout) -> int | None:
     return None if layout.stopped.exists() else current(layout)
 
 
-def write_manifest(layout: Layout, manifest: Manifest, env: dict[str, str]) -> None:
+def write_manifest(layout: Layout, manifest: ReleaseManifest, env: dict[str, str]) -> None:
     """Write `launch` and what it reads. Values of `env` may be secrets: only this user can read them."""
     folder = layout.release(manifest.release)
     for name in ("launch.py", "shim.py"):
@@ -102,12 +102,12 @@ def write_manifest(layout: Layout, manifest: Manifest, env: dict[str, str]) -> N
     files.write_whole(folder / "manifest.json", json.dumps(asdict(manifest), indent=2).encode())
 
 
-def read_manifest(layout: Layout, number: int) -> Manifest:
+def read_manifest(layout: Layout, number: int) -> ReleaseManifest:
     """The manifest of release `number`, which is complete."""
     table = json.loads((layout.release(number) / "manifest.json").read_bytes())
     table["health"] = Health(**table["health"])
     table["rules"] = {name: Rule(**rule) for name, rule in table["rules"].items()}
-    return Manifest(**table)
+    return ReleaseManifest(**table)
 
 
 def read_env(layout: Layout, number: int) -> dict[str, str]:

@@ -24,7 +24,7 @@ LARGEST_SDIST = 4 * 2**30
 
 
 @dataclasses.dataclass(frozen=True)
-class Manifest:
+class BuildManifest:
     """How an artifact came about. `commit` and `dirty` are None outside a git repository."""
 
     name: str
@@ -45,7 +45,7 @@ class Manifest:
 class Contents:
     """What an artifact says about running it. `processes`: process type -> command, `web` included."""
 
-    manifest: Manifest
+    manifest: BuildManifest
     processes: dict[str, str]
     lock: pylock.Pylock
 
@@ -108,7 +108,7 @@ def _read(file: IO[bytes], where: str) -> bytes:
     return content
 
 
-def _manifest(data: bytes, where: str) -> Manifest:
+def _manifest(data: bytes, where: str) -> BuildManifest:
     try:
         table: dict[str, Any] = json.loads(data)
         if table["format"] != FORMAT:
@@ -116,7 +116,7 @@ def _manifest(data: bytes, where: str) -> Manifest:
                 f"{where}: its {MANIFEST} has format {table['format']}, this Packhorse reads {FORMAT}.",
                 "Install a newer Packhorse on this host, or build the artifact with this one.",
             )
-        return Manifest(**table)
+        return BuildManifest(**table)
     except (ValueError, KeyError, TypeError) as error:
         raise PackhorseError(f"{where}: its {MANIFEST} is broken: {error}", _AGAIN) from error
 

@@ -17,7 +17,7 @@ from release.host.control.session import Session
 from release.host.disk import file_cache, journal, releases
 from release.host.disk.file_cache import File
 from release.host.disk.layout import Layout
-from release.host.disk.manifest import Manifest
+from release.host.disk.manifest import ReleaseManifest
 from release.host.install import bytecode, installer
 from release.host.runtime import launch
 
@@ -59,7 +59,7 @@ def install(layout: Layout, number: int, wanted: Deploy, file: File, session: Se
         layout.release(number).mkdir()
         _install(layout, number, wanted, needed, session)
         session.reach("ready")
-        manifest = Manifest(
+        manifest = ReleaseManifest(
             release=number,
             project=wanted.project,
             version=wanted.version,
@@ -91,10 +91,7 @@ def _fetch(
     layout: Layout, wanted: Deploy, file: File, session: Session
 ) -> "tuple[artifact.Contents, list[File]]":
     """What the artifact says, and every file that it needs here, itself the last: all are on this host."""
-    from release.host.formats import (  # and packaging.pylock: 60 ms that no other command spends
-        artifact,
-        lockfile,
-    )
+    from release.host.formats import artifact, lockfile
 
     file_cache.fetch(layout, [file], wanted.index_url, session)
     contents = artifact.read(file_cache.path(layout, file))

@@ -20,14 +20,14 @@ MARK = "PACKHORSE_FOLDER"
 
 
 @dataclass(frozen=True)
-class Process:
+class AppProcess:
     """A live process: `release` is None for circusd and what forwards a port."""
 
     pid: int
     release: int | None
 
 
-def find(layout: Layout) -> list[Process]:
+def find(layout: Layout) -> list[AppProcess]:
     """All live processes of the application that belong to this user."""
     import psutil
 
@@ -40,17 +40,17 @@ def find(layout: Layout) -> list[Process]:
     return found
 
 
-def _match(layout: Layout, pid: int, cmdline: list[str], mark: str) -> Process | None:
+def _match(layout: Layout, pid: int, cmdline: list[str], mark: str) -> AppProcess | None:
     prefix = f"{layout.releases}/"
     if mark.startswith(prefix) and mark.removeprefix(prefix).isdecimal():
-        return Process(pid, int(mark.removeprefix(prefix)))
+        return AppProcess(pid, int(mark.removeprefix(prefix)))
     if "circus.circusd" in cmdline and str(layout.circus_ini) in cmdline:
-        return Process(pid, None)
+        return AppProcess(pid, None)
     if cmdline[2:3] == [str(layout.front)]:
-        return Process(pid, None)
+        return AppProcess(pid, None)
     script = cmdline[2] if len(cmdline) > 2 else ""  # launch.py, before it becomes the process
     number = script.removeprefix(prefix).removesuffix("/launch.py")
-    return Process(pid, int(number)) if script.startswith(prefix) and number.isdecimal() else None
+    return AppProcess(pid, int(number)) if script.startswith(prefix) and number.isdecimal() else None
 
 
 def kill_groups(leaders: Collection[int]) -> None:

@@ -11,7 +11,7 @@ from tests.support.fakes import INDEX, FakeIndex
 WHEEL = "app-1.0-py3-none-any.whl"
 
 
-def unreachable(url: str, accept: str) -> index.Answer:  # noqa: ARG001 (as index.Get)
+def unreachable(url: str, accept: str) -> index.Response:  # noqa: ARG001 (as index.Get)
     """Fail as urllib does: the reason lies inside."""
     raise URLError(ConnectionRefusedError(111, "Connection refused"))
 
@@ -56,7 +56,7 @@ def test_an_index_that_cannot_be_reached_is_named_with_the_cause() -> None:
 
 def test_a_server_that_is_no_index_is_told_apart() -> None:
     """An HTML page with status 200 is what a login page or a wrong address answers."""
-    page = index.Answer(f"{INDEX}/+simple/app/", 200, "OK", "text/html", b"<html>")
+    page = index.Response(f"{INDEX}/+simple/app/", 200, "OK", "text/html", b"<html>")
     with pytest.raises(PackhorseError, match="does not speak JSON"):
         index.files(INDEX, "app", lambda *_: page)
 
@@ -64,7 +64,7 @@ def test_a_server_that_is_no_index_is_told_apart() -> None:
 def test_trouble_of_the_index_is_not_an_empty_answer() -> None:
     """502 means: nobody knows. Taking it for "no such version" would upload over something."""
     with pytest.raises(PackhorseError, match="answered 502"):
-        index.files(INDEX, "app", lambda *_: index.Answer(INDEX, 502))
+        index.files(INDEX, "app", lambda *_: index.Response(INDEX, 502))
 
 
 def test_the_same_bytes_are_there_already_and_other_bytes_are_refused() -> None:

@@ -4,15 +4,15 @@ import os
 from pathlib import Path
 
 from mirror.plugin import read_cache
-from mirror.plugin.read_cache import Recent
+from mirror.plugin.read_cache import ReadCache
 
 
 def test_a_value_is_that_of_one_file(tmp_path: Path) -> None:
     """A page that is replaced has another token, whatever its time says."""
-    path, values = tmp_path / "page", Recent[str](100)
-    assert read_cache.token(path) is None
+    path, values = tmp_path / "page", ReadCache[str](100)
+    assert read_cache.file_version(path) is None
     path.write_bytes(b"one")
-    first = read_cache.token(path)
+    first = read_cache.file_version(path)
     assert first is not None
     values.put(str(path), first, 3, "one")
     assert values.get(str(path), first) == "one"
@@ -20,14 +20,14 @@ def test_a_value_is_that_of_one_file(tmp_path: Path) -> None:
     scratch.write_bytes(b"two")
     os.utime(scratch, ns=(first[0], first[0]))
     scratch.replace(path)
-    second = read_cache.token(path)
+    second = read_cache.file_version(path)
     assert second is not None
     assert values.get(str(path), second) is None
 
 
 def test_memory_holds_the_latest_values_only() -> None:
     """A mirror may know a hundred thousand projects."""
-    values = Recent[int](1000)
+    values = ReadCache[int](1000)
     for number in range(20):
         values.put(str(number), (number, 0), 100, number)
         values.put("0", (0, 0), 100, 0)

@@ -6,10 +6,10 @@ import pytest
 from pyramid.request import Request
 
 from mirror.plugin import responses
-from mirror.plugin.responses import Tags
+from mirror.plugin.responses import Validators
 
 CONTENT = bytes(range(100))
-TAGS = Tags(etag="abc", last_modified="Fri, 20 Nov 2026 12:00:00 GMT")
+TAGS = Validators(etag="abc", last_modified="Fri, 20 Nov 2026 12:00:00 GMT")
 
 
 def _ask(method: str = "GET", **headers: str) -> tuple[int, bytes, dict[str, str]]:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from mirror.plugin.write_queue import Writes
+from mirror.plugin.write_queue import WriteQueue
 
 
 class _KeyFs:
@@ -31,7 +31,7 @@ class _KeyFs:
 
 def _begin(keyfs: _KeyFs, pool: ThreadPoolExecutor, *changes: Callable[[], None]) -> list[Future[None]]:
     """The first is being written while the others wait, in this order."""
-    writes = Writes(keyfs)
+    writes = WriteQueue(keyfs)
     begun = threading.Event()
 
     def first() -> None:
@@ -78,7 +78,7 @@ def test_nothing_is_called_done_before_it_is_committed() -> None:
     """What a client was told must survive a kill."""
     keyfs = _KeyFs()
     with ThreadPoolExecutor() as pool:
-        done = pool.submit(Writes(keyfs).do, keyfs.change("first"))
+        done = pool.submit(WriteQueue(keyfs).do, keyfs.change("first"))
         with pytest.raises(TimeoutError):
             done.result(0.1)
         keyfs.may_commit.set()

@@ -33,7 +33,7 @@ def test_the_example_file_shows_every_key_and_is_valid(tmp_path: Path) -> None:
     assert loaded.health.model_fields_set == set(release_toml.Health.model_fields)
     local, production = loaded.targets["local"], loaded.targets["production"]
     assert local.model_fields_set | production.model_fields_set == set(targets.Target.model_fields)
-    assert production.processes["worker"].model_fields_set == set(targets.Process.model_fields)
+    assert production.processes["worker"].model_fields_set == set(targets.ProcessSettings.model_fields)
     assert production.provision.model_fields_set == set(targets.Provision.model_fields)
     assert loaded.mirror
     assert loaded.mirror.model_fields_set == set(mirror_servers.MirrorServers.model_fields)

@@ -31,9 +31,9 @@ class Played:
         return PackhorseError(f"ended with {status}, {greeted=}", "hint", detail=said)
 
 
-def talk(place: connection.Place) -> list[Event]:
+def talk(place: connection.Destination) -> list[Event]:
     """All that the agent says."""
-    with connection.Process(place) as process:
+    with connection.AgentProcess(place) as process:
         return list(process.events(REQUEST))
 
 
@@ -62,7 +62,7 @@ print(json.dumps({{"event": "result", "sha256": digest, "got": json.loads(sys.st
 
 def test_the_agent_of_this_machine_answers(tmp_path: Path) -> None:
     """The same bootstrap and archive as on a server."""
-    with connection.Process(connection.Local(str(tmp_path / "agent"))) as process:
+    with connection.AgentProcess(connection.LocalDestination(str(tmp_path / "agent"))) as process:
         (answer,) = process.events({"protocol": "none", "command": "status"})
     assert "protocol" in answer["message"]
     assert (tmp_path / "agent" / agent_archive.archive().sha256).is_dir()
@@ -89,7 +89,7 @@ def test_a_program_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -
     """Not every machine has an ssh."""
     monkeypatch.setattr(Played, "command", lambda _: ["no-such-ssh"])
     with pytest.raises(PackhorseError, match="There is no program no-such-ssh"):
-        connection.Process(Played(""))
+        connection.AgentProcess(Played(""))
 
 
 def test_who_lets_us_in_and_does_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,7 +106,7 @@ print(json.dumps({"event": "step"}), flush=True)
 got = sys.stdin.read().splitlines()[1:]
 print(json.dumps({"event": "result", "got": got}))
 """
-    with connection.Process(Played(script)) as process:
+    with connection.AgentProcess(Played(script)) as process:
         events = process.events(REQUEST)
         next(events)
         process.send({"go": "lock"})
@@ -118,7 +118,7 @@ print(json.dumps({"event": "result", "got": got}))
 
 def test_closed_before_it_greets_nothing_is_waited_for() -> None:
     """A connection that is still being made has nothing to finish."""
-    with connection.Process(Played("", "time.sleep(60)")) as process:
+    with connection.AgentProcess(Played("", "time.sleep(60)")) as process:
         process.close()
         began = time.monotonic()
         with pytest.raises(PackhorseError, match="greeted=False"):

@@ -99,7 +99,9 @@ class Fleet:
 
     def run(self, batch: int | None = 2) -> controller.Outcome:
         with ExitStack() as stack:
-            agents = {place.name: stack.enter_context(connection.Process(place)) for place in self.places}
+            agents = {
+                place.name: stack.enter_context(connection.AgentProcess(place)) for place in self.places
+            }
             requests = {
                 name: {"gates": batch is not None, "release_phase": name == "web1"} for name in agents
             }
@@ -221,7 +223,7 @@ print(json.dumps({"event": "result"}))
         if event["event"] == "step":
             os.kill(os.getpid(), signal.SIGINT)
 
-    with connection.Process(Scripted(script)) as process:
+    with connection.AgentProcess(Scripted(script)) as process:
         done = controller.run({"web1": process}, {"web1": {}}, show)
     assert outcome.error(done, named=True) is None
 
@@ -243,6 +245,6 @@ print(json.dumps({"event": "agent", "present": True}), flush=True)
 sys.stdin.readline()
 print(json.dumps({"event": "result", "heard": sys.stdin.readline()}))
 """
-    with connection.Process(Scripted(script)) as process:
+    with connection.AgentProcess(Scripted(script)) as process:
         done = controller.run({"web1": process}, {"web1": {}}, lambda *_: None)
     assert done.hosts[0].last == {"event": "result", "heard": "\n"}

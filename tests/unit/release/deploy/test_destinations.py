@@ -7,25 +7,28 @@ import pytest
 from packhorse.errors import PackhorseError
 from release.config import release_toml
 from release.deploy import destinations
-from release.deploy.connection import Local
-from release.deploy.ssh import Ssh
+from release.deploy.connection import LocalDestination
+from release.deploy.ssh import SshDestination
 
 HERE = Path(__file__).parents[4]
 
 
 def test_hosts_are_asked_as_the_application_s_user() -> None:
     """Its name, unless the target has another; in the order in which they are written."""
-    found = destinations.places("production", ["web2", "web1"], None, "shop", Path("/h"))
-    assert found == {"web2": Ssh("web2", "shop", "shop"), "web1": Ssh("web1", "shop", "shop")}
+    found = destinations.of_target("production", ["web2", "web1"], None, "shop", Path("/h"))
+    assert found == {
+        "web2": SshDestination("web2", "shop", "shop"),
+        "web1": SshDestination("web1", "shop", "shop"),
+    }
     assert list(found) == ["web2", "web1"]
-    other = destinations.places("production", ["web1"], "www", "shop", Path("/h"))
-    assert other == {"web1": Ssh("web1", "www", "shop")}
+    other = destinations.of_target("production", ["web1"], "www", "shop", Path("/h"))
+    assert other == {"web1": SshDestination("web1", "www", "shop")}
 
 
 def test_a_target_without_hosts_is_this_machine() -> None:
     """The same agent, kept for all applications."""
-    assert destinations.places("local", None, None, "shop", Path("/h")) == {
-        "local": Local("/h/agent", "local")
+    assert destinations.of_target("local", None, None, "shop", Path("/h")) == {
+        "local": LocalDestination("/h/agent", "local")
     }
 
 
@@ -35,7 +38,7 @@ def test_where_agents_are_expected_they_are_needed(tmp_path: Path, target: str) 
     (tmp_path / "release.toml").write_text((HERE / "release.example.toml").read_text())
     settings = release_toml.load(tmp_path)
     chosen = settings.target(target)
-    needed = destinations.places(target, chosen.hosts, chosen.user, settings.app, tmp_path)
+    needed = destinations.of_target(target, chosen.hosts, chosen.user, settings.app, tmp_path)
     assert destinations.expected(tmp_path, target, tmp_path) == list(needed.values())
 
 

@@ -8,7 +8,7 @@ from release.deploy import outcome, schedule
 from release.deploy.controller import Outcome
 
 
-def host(name: str, order: schedule.Event | None = None, **last: Any) -> schedule.Host:  # noqa: ANN401  # JSON
+def host(name: str, order: schedule.Event | None = None, **last: Any) -> schedule.HostState:  # noqa: ANN401  # JSON
     told = {
         "event": "result",
         "unchanged": False,
@@ -17,10 +17,10 @@ def host(name: str, order: schedule.Event | None = None, **last: Any) -> schedul
         "release": 7,
         "url": "u",
     }
-    return schedule.Host(name, schedule.At.ENDED, "2", order, {**told, **last})
+    return schedule.HostState(name, schedule.Stage.ENDED, "2", order, {**told, **last})
 
 
-def error(name: str, order: schedule.Event | None = None, exit_code: int = 1) -> schedule.Host:
+def error(name: str, order: schedule.Event | None = None, exit_code: int = 1) -> schedule.HostState:
     told = {
         "event": "error",
         "message": "it broke",
@@ -28,10 +28,10 @@ def error(name: str, order: schedule.Event | None = None, exit_code: int = 1) ->
         "detail": "log",
         "exit_code": exit_code,
     }
-    return schedule.Host(name, schedule.At.ENDED, "2", order, told)
+    return schedule.HostState(name, schedule.Stage.ENDED, "2", order, told)
 
 
-def of(*hosts: schedule.Host, stopped: str | None = None) -> Outcome:
+def of(*hosts: schedule.HostState, stopped: str | None = None) -> Outcome:
     return Outcome(hosts, stopped)
 
 
@@ -53,7 +53,7 @@ def of(*hosts: schedule.Host, stopped: str | None = None) -> Outcome:
     ],
 )
 def test_the_report_says_of_every_host_what_became_of_it(
-    ended: schedule.Host, state: str, sentence: str
+    ended: schedule.HostState, state: str, sentence: str
 ) -> None:
     """Who reads it has to decide what to do about each."""
     assert (outcome.state(ended), outcome.sentence(ended)) == (state, sentence)
@@ -84,7 +84,9 @@ def test_all_hosts_run_it_or_it_is_an_error() -> None:
     """Exit status 0 promises exactly that; Ctrl-C that came too late changes nothing."""
     assert outcome.error(of(host("a"), host("b", unchanged=True)), named=True) is None
     assert outcome.error(of(host("a"), stopped="Ctrl-C"), named=True) is None
-    differing = [schedule.Host(n, schedule.At.ENDED, n, schedule.CLOSE, error(n).last) for n in ("1", "2")]
+    differing = [
+        schedule.HostState(n, schedule.Stage.ENDED, n, schedule.CLOSE, error(n).last) for n in ("1", "2")
+    ]
     told = outcome.error(of(*differing), named=True)
     assert told
     assert told.message == "The hosts would run 1 (1), 2 (2)."

@@ -9,7 +9,7 @@ from packaging.version import Version
 from packhorse.errors import PackhorseError
 from release.config import release_toml, targets
 from release.deploy import requests
-from release.deploy.requests import Wanted
+from release.deploy.requests import Requirement
 from release.host.control import request as host_request
 from release.index import File
 
@@ -22,9 +22,9 @@ def file(filename: str, *, sha256: str | None = "a" * 64, yanked: bool = False) 
 
 @pytest.mark.parametrize(
     ("text", "wanted"),
-    [("Sample_App", Wanted("sample-app", None)), ("a==1.0", Wanted("a", Version("1.0")))],
+    [("Sample_App", Requirement("sample-app", None)), ("a==1.0", Requirement("a", Version("1.0")))],
 )
-def test_a_version_is_named_as_pip_names_it(text: str, wanted: Wanted) -> None:
+def test_a_version_is_named_as_pip_names_it(text: str, wanted: Requirement) -> None:
     """People know the notation."""
     assert requests.parse(text) == wanted
 
@@ -50,7 +50,7 @@ def test_the_newest_version_is_neither_withdrawn_nor_a_pre_release() -> None:
         ),
         *(file("a-1.11.tar.gz", yanked=True), file("a-1.12.tar.gz", sha256=None), file("a-1.12.exe")),
     ]
-    found = requests.artifact(files, Wanted("a", None), INDEX)
+    found = requests.artifact(files, Requirement("a", None), INDEX)
     assert found["version"] == "1.10"
     assert [entry["filename"] for entry in found["files"]] == ["a-1.10.tar.gz", "a-1.10-py3-none-any.whl"]
 
@@ -59,23 +59,25 @@ def test_who_names_a_withdrawn_version_or_a_pre_release_gets_it() -> None:
     """Going back to it may be the way out of something worse."""
     files = [file("a-1.0.tar.gz"), file("a-1.1.tar.gz", yanked=True), file("a-2.0rc1.tar.gz")]
     for text in ("1.1", "2.0rc1"):
-        assert requests.artifact(files, Wanted("a", Version(text)), INDEX)["version"] == text
-    assert requests.artifact(files[2:], Wanted("a", None), INDEX)["version"] == "2.0rc1"
+        assert requests.artifact(files, Requirement("a", Version(text)), INDEX)["version"] == text
+    assert requests.artifact(files[2:], Requirement("a", None), INDEX)["version"] == "2.0rc1"
 
 
 def test_a_version_that_is_not_there_is_an_error_that_names_what_is() -> None:
     """Most often it was not uploaded yet."""
     with pytest.raises(PackhorseError, match=r"has no a==3; it has 1\.10, 1\.9"):
-        requests.artifact([file("a-1.9.tar.gz"), file("a-1.10.tar.gz")], Wanted("a", Version("3")), INDEX)
+        requests.artifact(
+            [file("a-1.9.tar.gz"), file("a-1.10.tar.gz")], Requirement("a", Version("3")), INDEX
+        )
     with pytest.raises(PackhorseError, match="has no a; it has no version at all"):
-        requests.artifact([], Wanted("a", None), INDEX)
+        requests.artifact([], Requirement("a", None), INDEX)
 
 
 def test_the_agent_understands_the_request() -> None:
     """Both ends are written by hand: this is where they meet."""
     settings = release_toml.ReleaseConfig(app="shop")
     target = targets.Target(bind="127.0.0.1:8000", env={"A": "1"})
-    found = requests.artifact([file("a-1.0.tar.gz")], Wanted("a", None), INDEX)
+    found = requests.artifact([file("a-1.0.tar.gz")], Requirement("a", None), INDEX)
     sent = json.loads(
         json.dumps(requests.deploy_request(settings, target, found, INDEX, Path("/home/ann/ph")))
     )
@@ -112,8 +114,8 @@ def test_the_release_phase_runs_on_the_first_host_only() -> None:
 
 def test_a_plan_stops_at_no_gate() -> None:
     """It takes no lock either."""
-    assert requests.How(plan=True).as_dict()["gates"] == []
-    assert requests.How(wait=5).as_dict()["lock_wait"] == 5
+    assert requests.Options(plan=True).as_dict()["gates"] == []
+    assert requests.Options(wait=5).as_dict()["lock_wait"] == 5
 
 
 def test_the_probe_names_the_domain_that_requests_will_name() -> None:
@@ -129,7 +131,10 @@ def test_the_probe_names_the_domain_that_requests_will_name() -> None:
 
 def test_a_process_type_stops_as_long_as_the_target_says() -> None:
     """Unless it says so itself."""
-    processes = {"worker": targets.Process(overlap=True), "clock": targets.Process(stop_timeout=1.0)}
+    processes = {
+        "worker": targets.ProcessSettings(overlap=True),
+        "clock": targets.ProcessSettings(stop_timeout=1.0),
+    }
     target = targets.Target(graceful_timeout=7.0, processes=processes)
     request = requests.deploy_request(release_toml.ReleaseConfig(app="a"), target, {}, INDEX, Path("/h"))
     assert request["processes"] == {

@@ -6,7 +6,7 @@ import pytest
 
 from release.deploy import agent_archive, ssh
 
-PLACE = ssh.Ssh("web1.example.com", "shop", "shop")
+PLACE = ssh.SshDestination("web1.example.com", "shop", "shop")
 
 
 def test_the_command_is_the_agent_s_behind_ssh() -> None:

@@ -10,8 +10,16 @@ from typing import Any
 import pytest
 
 from mirror.plugin.files import downloads
-from mirror.plugin.files.downloads import CHUNK, HELD_BACK, Flight, Flights, Landed, Order, Source
-from mirror.plugin.upstream.client import Trouble
+from mirror.plugin.files.downloads import (
+    CHUNK,
+    HELD_BACK,
+    AlreadyStoredError,
+    Download,
+    DownloadRequest,
+    Downloads,
+    Source,
+)
+from mirror.plugin.upstream.client import GatewayError
 from tests.support.servers import wait_until
 
 CONTENT = bytes(range(256)) * 1500  # some chunks
@@ -56,14 +64,14 @@ class _Fetcher:
     def stream(self, url: str, *_: object, **_headers: object) -> Iterator[_Answer]:
         self.asked += 1
         if "down" in url:
-            raise Trouble(503, f"{url} does not answer")
+            raise GatewayError(503, f"{url} does not answer")
         yield _Answer(self._content, self._headers, self.gate)
 
 
 class _Kept(list[bytes]):
     """Stands in for devpi's storage."""
 
-    def keep(self, flight: Flight, found: Mapping[str, str]) -> None:
+    def keep(self, flight: Download, found: Mapping[str, str]) -> None:
         assert found["sha256"] == hashlib.sha256(flight.path.read_bytes()).hexdigest()
         self.append(flight.path.read_bytes())
 
@@ -73,12 +81,12 @@ class _FullDisk:
         raise OSError(28, "No space left on device")
 
 
-def _order(entry: Any = None) -> Order:  # noqa: ANN401 (devpi is untyped)
-    return Order(entry or _Entry(), [Source("https://files.example.com/demo-1.0.tar.gz")])
+def _order(entry: Any = None) -> DownloadRequest:  # noqa: ANN401 (devpi is untyped)
+    return DownloadRequest(entry or _Entry(), [Source("https://files.example.com/demo-1.0.tar.gz")])
 
 
-def _flights(fetcher: _Fetcher, keeper: Any, folder: Path) -> Flights:  # noqa: ANN401 (see above)
-    return Flights(fetcher, keeper, folder)  # type: ignore[arg-type]  # a fake
+def _flights(fetcher: _Fetcher, keeper: Any, folder: Path) -> Downloads:  # noqa: ANN401 (see above)
+    return Downloads(fetcher, keeper, folder)  # type: ignore[arg-type]  # a fake
 
 
 def test_all_who_join_follow_one_download_while_it_arrives(tmp_path: Path) -> None:
@@ -103,15 +111,15 @@ def test_another_source_is_asked_when_the_first_has_it_not(
     fetcher, kept = _Fetcher(), _Kept()
     fetcher.gate.set()
     sources = [Source(f"https://{url}.example.com/demo-1.0.tar.gz") for url in urls]
-    _flights(fetcher, kept, tmp_path).join(Order(_Entry(), sources)).complete()
+    _flights(fetcher, kept, tmp_path).join(DownloadRequest(_Entry(), sources)).complete()
     assert (fetcher.asked, list(kept)) == (asked, [CONTENT])
 
 
 def test_without_a_source_that_answers_the_last_one_says_why(tmp_path: Path) -> None:
     """And not the one that was only tried first."""
     sources = [Source("https://down.example.com/first"), Source("https://down.example.com/last")]
-    with pytest.raises(Trouble, match="last does not answer"):
-        _flights(_Fetcher(), _Kept(), tmp_path).join(Order(_Entry(), sources)).complete()
+    with pytest.raises(GatewayError, match="last does not answer"):
+        _flights(_Fetcher(), _Kept(), tmp_path).join(DownloadRequest(_Entry(), sources)).complete()
 
 
 def test_who_comes_when_the_download_has_just_ended_needs_none(tmp_path: Path) -> None:
@@ -122,7 +130,7 @@ def test_who_comes_when_the_download_has_just_ended_needs_none(tmp_path: Path) -
     arriving.join(_order(entry)).complete()
     entry.is_here = True
     wait_until("the download is over", lambda: not arriving._flights)
-    with pytest.raises(Landed):
+    with pytest.raises(AlreadyStoredError):
         arriving.join(_order(entry))
     assert fetcher.asked == 1
 
@@ -153,7 +161,7 @@ def test_a_wrong_file_is_trouble_for_all_and_nothing_is_left(tmp_path: Path, wro
     fetcher.gate.set()
     arriving = _flights(fetcher, kept, tmp_path)
     flight = arriving.join(_order())
-    with pytest.raises(Trouble) as caught:
+    with pytest.raises(GatewayError) as caught:
         flight.complete()
     assert (caught.value.status, list(kept)) == (502, [])
     while arriving.join(_order()) is flight:
@@ -165,14 +173,14 @@ def test_a_full_disk_is_trouble_that_may_pass(tmp_path: Path) -> None:
     """503: the administrator can do something about it."""
     fetcher = _Fetcher()
     fetcher.gate.set()
-    with pytest.raises(Trouble, match="No space left on device") as caught:
+    with pytest.raises(GatewayError, match="No space left on device") as caught:
         _flights(fetcher, _FullDisk(), tmp_path).join(_order()).complete()
     assert caught.value.status == 503
 
 
 def test_leftovers_of_dead_processes_are_removed_and_live_downloads_are_not(tmp_path: Path) -> None:
     """Several processes may share the folder."""
-    live = Flight(_order(), tmp_path / "live")
+    live = Download(_order(), tmp_path / "live")
     (tmp_path / "left").write_bytes(b"half")
     _flights(_Fetcher(), _Kept(), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["live"]
@@ -182,6 +190,6 @@ def test_leftovers_of_dead_processes_are_removed_and_live_downloads_are_not(tmp_
 def test_silence_for_too_long_is_trouble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every wait has an end."""
     monkeypatch.setattr(downloads, "PATIENCE", 0.05)
-    flight = Flight(_order(), tmp_path / "silent")
-    with pytest.raises(Trouble, match=r"nothing of .* has arrived"):
+    flight = Download(_order(), tmp_path / "silent")
+    with pytest.raises(GatewayError, match=r"nothing of .* has arrived"):
         flight.wait_for()

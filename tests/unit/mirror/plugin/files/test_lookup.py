@@ -6,10 +6,10 @@ import pytest
 from pyramid.httpexceptions import HTTPForbidden
 
 from mirror.plugin.files import lookup
-from mirror.plugin.upstream.mirror_stage import Freshness, Mirror
+from mirror.plugin.upstream.mirror_stage import CachingStage, Freshness
 
 
-class _Mirror(Mirror):
+class _Mirror(CachingStage):
     """Counts what it is asked."""
 
     def __init__(self) -> None:

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from mirror.plugin.metadata.store import MetadataStore
-from mirror.plugin.metadata.views import Metadata
+from mirror.plugin.metadata.views import MetadataViews
 from mirror.plugin.simple import file_rows
-from mirror.plugin.simple.file_rows import FileFacts
+from mirror.plugin.simple.file_rows import ProjectFile
 
 SHA, OFFERED = "ab" * 32, {"sha256": "cd" * 32}
-WHEEL = FileFacts(
+WHEEL = ProjectFile(
     "demo-1.0-py3-none-any.whl", "root/pypi/+f/a/b/demo-1.0-py3-none-any.whl", "https://x", {"sha256": SHA}
 )
 FILES = [
@@ -23,15 +23,15 @@ FILES = [
 ]
 
 
-def metadata(folder: Path) -> Metadata:
+def metadata(folder: Path) -> MetadataViews:
     """With a store in `folder`, and an upstream that nobody asks."""
     fetcher: Any = SimpleNamespace(offline=False)
     nothing: Any = SimpleNamespace()
-    return Metadata(nothing, fetcher, nothing, MetadataStore(folder), nothing)
+    return MetadataViews(nothing, fetcher, nothing, MetadataStore(folder), nothing)
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_what_is_said_without_a_look_is_what_a_look_says(tmp_path: Path, file: FileFacts) -> None:
+def test_what_is_said_without_a_look_is_what_a_look_says(tmp_path: Path, file: ProjectFile) -> None:
     """The shortcut for pages of thousands must not be seen."""
     (shown,) = metadata(tmp_path).completed([file])
     assert shown.core_metadata == metadata(tmp_path).advertised(file)

@@ -76,9 +76,9 @@ def test_zip64_directories_are_read() -> None:
 def test_a_broken_wheel_is_called_broken_here_and_far_away(fault: str) -> None:
     """What is not called broken would be advertised."""
     dist = broken_wheel("demo", "1.0", fault)
-    with pytest.raises(wheel.Broken):
+    with pytest.raises(wheel.BrokenWheelError):
         wheel.read_metadata(io.BytesIO(dist.content), dist.filename)
-    with pytest.raises(wheel.Broken):
+    with pytest.raises(wheel.BrokenWheelError):
         _read_far(dist, 2048)
 
 
@@ -95,7 +95,7 @@ def test_a_broken_wheel_is_called_broken_here_and_far_away(fault: str) -> None:
 def test_metadata_that_clients_would_refuse_counts_as_broken(stated: bytes) -> None:
     """pip and uv stop with an error when the metadata is about another project."""
     dist = make_wheel("demo", "1.0", stated_metadata=stated or b"\n")
-    with pytest.raises(wheel.Broken):
+    with pytest.raises(wheel.BrokenWheelError):
         wheel.read_metadata(io.BytesIO(dist.content), dist.filename)
 
 
@@ -115,7 +115,7 @@ def test_a_server_cannot_make_us_read_without_end() -> None:
     end[12:16] = (1 << 29).to_bytes(4, "little")
     size = 1 << 30
     end[16:20] = (size - 22 - (1 << 29)).to_bytes(4, "little")
-    with pytest.raises(wheel.Broken, match="would have to be read"):
+    with pytest.raises(wheel.BrokenWheelError, match="would have to be read"):
         wheel.read_metadata(
             wheel.remote(size, bytes(end), lambda start, stop: bytes(stop - start)),
             "demo-1-py3-none-any.whl",
@@ -134,6 +134,6 @@ def test_any_garbage_is_broken_and_nothing_else() -> None:
             del content[chance.randrange(len(content)) :]
         try:
             found = wheel.read_metadata(io.BytesIO(bytes(content)), small.filename)
-        except wheel.Broken:
+        except wheel.BrokenWheelError:
             continue
         assert found == small.metadata

@@ -3,20 +3,20 @@
 import gzip
 from pathlib import Path
 
-from mirror.plugin.pages.compressor import Packing
-from mirror.plugin.pages.store import PageStore, Place
+from mirror.plugin.pages.compressor import Compressor
+from mirror.plugin.pages.store import PageKey, PageStore
 from tests.support.servers import wait_until
 
-DEMO, OTHER = Place("company/dev", "demo"), Place("company/dev", "other")
+DEMO, OTHER = PageKey("company/dev", "demo"), PageKey("company/dev", "other")
 
 
 def test_all_new_pages_are_packed(tmp_path: Path) -> None:
     """Those that are gone meanwhile do no harm."""
     store = PageStore(tmp_path / "pages")
     store.empty()
-    packing = Packing(store, quiet=0.01)
+    packing = Compressor(store, quiet=0.01)
     store.keep(DEMO, {".json": b"page"}, is_true=lambda: True)
-    for place in (Place("company/dev", "gone"), DEMO, OTHER):
+    for place in (PageKey("company/dev", "gone"), DEMO, OTHER):
         packing.expect(place)
     page = wait_until("the page is packed", lambda: store.read(DEMO, [".json.gz"], stale=True))
     assert page

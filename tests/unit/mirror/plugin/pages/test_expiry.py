@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from mirror.plugin.pages.expiry import Expiry
-from mirror.plugin.pages.store import PageStore, Place
+from mirror.plugin.pages.store import PageKey, PageStore
 
-DEMO = Place("root/pypi", "demo")
+DEMO = PageKey("root/pypi", "demo")
 
 
 class Clock:

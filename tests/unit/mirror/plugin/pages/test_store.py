@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from mirror.plugin.pages.store import Kept, PageStore, Place
+from mirror.plugin.pages.store import PageKey, PageStore, StoredPage
 
-DEV = Place("company/dev", "demo")
-PYPI = Place("root/pypi", "demo")
-OTHER = Place("root/pypi", "other")
+DEV = PageKey("company/dev", "demo")
+PYPI = PageKey("root/pypi", "demo")
+OTHER = PageKey("root/pypi", "other")
 PAGE = {".json": b"page"}
 
 
@@ -22,7 +22,7 @@ def store(tmp_path: Path) -> PageStore:
     return store
 
 
-def keep(store: PageStore, *places: Place) -> None:
+def keep(store: PageStore, *places: PageKey) -> None:
     """Fresh pages."""
     for place in places:
         store.keep(place, PAGE, fresh=True, is_true=lambda: True)
@@ -31,7 +31,7 @@ def keep(store: PageStore, *places: Place) -> None:
 def test_what_is_kept_is_read_again_packed_or_not(store: PageStore) -> None:
     """The bytes that nginx sends are those that we send."""
     mtime = store.keep(DEV, PAGE, is_true=lambda: True)
-    assert store.read(DEV, [".json.gz", ".json"], stale=True) == Kept(b"page", mtime)
+    assert store.read(DEV, [".json.gz", ".json"], stale=True) == StoredPage(b"page", mtime)
     store.pack(DEV)
     packed = store.read(DEV, [".json.gz", ".json"], stale=True)
     assert packed
@@ -157,10 +157,15 @@ def test_pages_can_be_read_by_another_user(store: PageStore, tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     "place",
-    [Place("../..", "demo"), Place("root/pypi", ".."), Place("root/.hidden", "demo"), Place("a/b", "De/mo")],
+    [
+        PageKey("../..", "demo"),
+        PageKey("root/pypi", ".."),
+        PageKey("root/.hidden", "demo"),
+        PageKey("a/b", "De/mo"),
+    ],
 )
 def test_names_that_could_leave_the_folder_are_not_kept(
-    store: PageStore, place: Place, tmp_path: Path
+    store: PageStore, place: PageKey, tmp_path: Path
 ) -> None:
     """devpi allows dots in names of users and indexes."""
     before = sorted(tmp_path.rglob("*"))

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from mirror.plugin.pages.store import PageStore, Place
-from mirror.plugin.pages.wsgi import KeptPages
+from mirror.plugin.pages.store import PageKey, PageStore
+from mirror.plugin.pages.wsgi import PageMiddleware
 from mirror.plugin.simple.negotiate import JSON
 
 PATH = "/company/dev/+simple/flask/"
@@ -24,8 +24,8 @@ def store(tmp_path: Path) -> PageStore:
     """One JSON page is kept."""
     store = PageStore(tmp_path / "pages")
     store.empty()
-    store.keep(Place("company/dev", "flask"), {".json": b"{}"}, is_true=lambda: True)
-    store.move(Place("company/dev", "flask"), fresh=True)
+    store.keep(PageKey("company/dev", "flask"), {".json": b"{}"}, is_true=lambda: True)
+    store.move(PageKey("company/dev", "flask"), fresh=True)
     return store
 
 
@@ -33,7 +33,7 @@ def asked(store: PageStore, **environ: str) -> tuple[str, dict[str, str], bytes]
     """The answer to a request for the page, in JSON unless `environ` says otherwise."""
     said: list[Any] = []
     request = {"REQUEST_METHOD": "GET", "PATH_INFO": PATH, "HTTP_ACCEPT": JSON, **environ}
-    body = KeptPages(devpi, store)(request, lambda *answer: said.extend(answer))
+    body = PageMiddleware(devpi, store)(request, lambda *answer: said.extend(answer))
     return said[0], dict(said[1]), b"".join(body)
 
 
@@ -43,7 +43,7 @@ def test_a_kept_page_is_answered_in_the_form_that_was_asked_for(store: PageStore
     assert (status, headers["Content-Type"], headers["Content-Length"], body) == ("200 OK", JSON, "2", b"{}")
     _, headers, body = asked(store, HTTP_ACCEPT_ENCODING="gzip, deflate")
     assert ("Content-Encoding" in headers, body) == (False, b"{}"), "it is new, and not packed yet"
-    store.pack(Place("company/dev", "flask"))
+    store.pack(PageKey("company/dev", "flask"))
     _, headers, body = asked(store, HTTP_ACCEPT_ENCODING="gzip, deflate")
     assert (headers["Content-Encoding"], gzip.decompress(body)) == ("gzip", b"{}")
     assert "Content-Encoding" not in asked(store)[1]

@@ -3,10 +3,10 @@
 import pytest
 
 from mirror.plugin.simple import detail
-from mirror.plugin.simple.detail import ProjectFacts
-from mirror.plugin.simple.file_rows import FileFacts
+from mirror.plugin.simple.detail import ProjectDetail
+from mirror.plugin.simple.file_rows import ProjectFile
 
-EVERYTHING = FileFacts(
+EVERYTHING = ProjectFile(
     filename="demo-1.0-py3-none-any.whl",
     path="root/pypi/+f/abc/0123456789abc/demo-1.0-py3-none-any.whl",
     offered=True,
@@ -19,18 +19,18 @@ EVERYTHING = FileFacts(
     core_metadata={"sha256": "0000"},
     provenance="https://example.com/provenance",
 )
-PLAIN = FileFacts(
+PLAIN = ProjectFile(
     "demo-1.0.zip", "root/pypi/+e/files_example_com/demo-1.0.zip", yanked=True, core_metadata=True
 )
-DEMO = ProjectFacts("demo", (EVERYTHING, PLAIN), ("1.0", "2.0"), {"status": "archived"})
+DEMO = ProjectDetail("demo", (EVERYTHING, PLAIN), ("1.0", "2.0"), {"status": "archived"})
 
 
 @pytest.mark.parametrize("files", [(EVERYTHING, PLAIN), (PLAIN,), (PLAIN, PLAIN), ()])
-def test_everything_that_is_stored_is_read_again(files: tuple[FileFacts, ...]) -> None:
+def test_everything_that_is_stored_is_read_again(files: tuple[ProjectFile, ...]) -> None:
     """What an upstream said must survive on disk, whole."""
-    said = ProjectFacts("demo", files, ("1.0", "2.0"), {"status": "archived"})
+    said = ProjectDetail("demo", files, ("1.0", "2.0"), {"status": "archived"})
     text = detail.as_text(said, {"page": "https://example.com/simple/demo/"})
-    assert detail.of_text("demo", text) == (said, {"page": "https://example.com/simple/demo/"})
+    assert detail.from_text("demo", text) == (said, {"page": "https://example.com/simple/demo/"})
 
 
 def test_a_file_is_found_by_its_path() -> None:
@@ -48,19 +48,19 @@ def test_a_file_is_found_by_its_path() -> None:
         EVERYTHING._replace(filename=name, path=f"{root}/{name}", url=url, offered=name < "y")
         for name, url in zip(names, urls, strict=True)
     ]
-    text = detail.as_text(ProjectFacts("demo", files, ("1.0",)), {}).encode()
+    text = detail.as_text(ProjectDetail("demo", files, ("1.0",)), {}).encode()
     assert [detail.file_at(text, file.path) for file in files] == files
     assert detail.file_at(text, f"{root}/other.zip") is None
     assert detail.file_at(text, files[0].path.replace("abc", "abd")) is None
     assert detail.file_at(b"", files[0].path) is None
     uploads = [file._replace(url="", offered=False) for file in files]
-    text = detail.as_text(ProjectFacts("demo", uploads), {}).encode()
+    text = detail.as_text(ProjectDetail("demo", uploads), {}).encode()
     assert [detail.file_at(text, file.path) for file in uploads] == uploads
 
 
 def test_devpis_own_lists_can_be_had() -> None:
     """Its own views read them."""
-    value = detail.devpis_lists(DEMO)
+    value = detail.as_devpi_lists(DEMO)
     assert value["links"] == [
         ("demo-1.0-py3-none-any.whl", f"{EVERYTHING.path}#sha256=abc0123456789abc"),
         ("demo-1.0.zip", PLAIN.path),
@@ -76,20 +76,20 @@ def test_what_devpi_stored_without_us_is_read_as_far_as_it_goes() -> None:
         "yanked": ["old"],
         "serial": 3,
     }
-    file = FileFacts("demo-1.0.zip", "root/pypi/+f/a/b/demo-1.0.zip", hashes={"md5": "00"}, yanked="old")
-    assert detail.of_devpi("demo", value) == ProjectFacts("demo", (file,))
-    assert detail.of_devpi("demo", {}) == ProjectFacts("demo")
+    file = ProjectFile("demo-1.0.zip", "root/pypi/+f/a/b/demo-1.0.zip", hashes={"md5": "00"}, yanked="old")
+    assert detail.from_devpi_lists("demo", value) == ProjectDetail("demo", (file,))
+    assert detail.from_devpi_lists("demo", {}) == ProjectDetail("demo")
 
 
 def test_another_format_counts_as_stored_without_us() -> None:
     """A later version of the plugin must be able to change what it stores."""
     text = detail.as_text(DEMO, {}).replace(f'"format":{detail.FORMAT},', '"format":0,')
-    assert detail.of_text("demo", text) is None
+    assert detail.from_text("demo", text) is None
 
 
 def test_the_first_index_that_has_a_file_wins_it() -> None:
     """As devpi resolves inheritance; versions are those of all, a status is the first that is stated."""
-    own = ProjectFacts("demo", (FileFacts("demo-1.0.zip", "company/dev/+f/x/y/demo-1.0.zip"),), ("1.0",))
+    own = ProjectDetail("demo", (ProjectFile("demo-1.0.zip", "company/dev/+f/x/y/demo-1.0.zip"),), ("1.0",))
     shown = detail.merged("demo", [own, DEMO])
     assert shown.files == (own.files[0], EVERYTHING)
     assert shown.versions == ("1.0", "2.0")

@@ -8,15 +8,15 @@ from devpi_server.filestore import key_from_link
 from devpi_server.keyfs_types import PTypedKey
 
 from mirror.plugin.simple import file_paths, file_rows
-from mirror.plugin.simple.detail import ProjectFacts
-from mirror.plugin.simple.file_rows import FileFacts
+from mirror.plugin.simple.detail import ProjectDetail
+from mirror.plugin.simple.file_rows import ProjectFile
 
 KEYFS = SimpleNamespace(
     STAGEFILE=PTypedKey(None, "{user}/{index}/+f/{hashdir_a}/{hashdir_b}/{filename}", dict, "STAGEFILE"),  # type: ignore[arg-type]
     PYPIFILE_NOMD5=PTypedKey(None, "{user}/{index}/+e/{dirname}/{basename}", dict, "PYPIFILE_NOMD5"),  # type: ignore[arg-type]
 )
 
-FILE = FileFacts(
+FILE = ProjectFile(
     "my_demo-1.0-py3-none-any.whl",
     "root/pypi/+f/aba/bababababab/my_demo-1.0-py3-none-any.whl",
     url="https://files.example.com/my_demo-1.0-py3-none-any.whl",
@@ -39,7 +39,7 @@ def test_a_file_is_kept_where_devpi_keeps_it(url: str, hashes: dict[str, str]) -
     """Files that devpi cached before us must be found, and devpi must find ours when we are gone."""
     link = URL(url).replace(fragment=file_rows.best_hash(hashes))
     devpis = key_from_link(KEYFS, link, "root", "pypi").relpath  # type: ignore[arg-type]
-    assert file_paths.path_of("root/pypi", FileFacts("x", "", url, hashes)) == devpis
+    assert file_paths.path_of("root/pypi", ProjectFile("x", "", url, hashes)) == devpis
 
 
 @pytest.mark.parametrize(
@@ -60,15 +60,15 @@ def test_entries_that_the_file_name_does_not_lead_to_are_written(
     found: bool,  # noqa: FBT001 (a test's parameter)
 ) -> None:
     """The rare names that are ambiguous must not make a listed file unreachable."""
-    row = file_rows.row(FileFacts(filename, f"root/pypi/+f/abc/def/{filename}", "https://x", {}))
+    row = file_rows.row(ProjectFile(filename, f"root/pypi/+f/abc/def/{filename}", "https://x", {}))
     assert file_paths.can_be_found(project, row) is found
 
 
 def test_entries_are_written_for_what_cannot_be_found_and_for_what_has_changed() -> None:
     """A file that is here goes on with the URL that its page states now."""
     moved, odd = FILE._replace(url="https://other.example.com/x"), FILE._replace(filename="demo.zip")
-    before, now = ProjectFacts("my-demo", (FILE,)), ProjectFacts("my-demo", (moved, odd))
-    assert list(file_paths.to_write(ProjectFacts("my-demo", (FILE,)), ProjectFacts("my-demo"))) == []
+    before, now = ProjectDetail("my-demo", (FILE,)), ProjectDetail("my-demo", (moved, odd))
+    assert list(file_paths.to_write(ProjectDetail("my-demo", (FILE,)), ProjectDetail("my-demo"))) == []
     assert list(file_paths.to_write(before, before)) == []
     assert set(map(str, file_paths.to_write(now, before))) == set(map(str, (moved, odd)))
 
@@ -77,5 +77,5 @@ def test_entries_are_written_for_what_cannot_be_found_and_for_what_has_changed()
 def test_a_replica_keeps_files_where_its_primary_does(primary: str) -> None:
     """Whatever URL the primary answered from in the end, and also when no hash is in the path."""
     file = FILE._replace(path="", url=f"{primary}/root/pypi/+e/files_example_com/my%20demo-1.0.zip")
-    (placed,) = file_paths.placed_by_primary("root/pypi", ProjectFacts("my-demo", (file,))).files
+    (placed,) = file_paths.placed_by_primary("root/pypi", ProjectDetail("my-demo", (file,))).files
     assert placed.path == "root/pypi/+e/files_example_com/my demo-1.0.zip"

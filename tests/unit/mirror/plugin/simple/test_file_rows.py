@@ -5,11 +5,11 @@ import json
 import pytest
 
 from mirror.plugin.simple import file_rows, render
-from mirror.plugin.simple.detail import ProjectFacts
-from mirror.plugin.simple.file_rows import FileFacts, Rows
+from mirror.plugin.simple.detail import ProjectDetail
+from mirror.plugin.simple.file_rows import ProjectFile, Rows
 
 SHA = "ab" * 32
-WHEEL = FileFacts(
+WHEEL = ProjectFile(
     filename="demo-1.0-py3-none-any.whl",
     path="root/pypi/+f/aba/bababababababa/demo-1.0-py3-none-any.whl",
     url="https://files.example.com/demo-1.0-py3-none-any.whl",
@@ -21,7 +21,7 @@ WHEEL = FileFacts(
     core_metadata={"sha256": "0000"},
     provenance="https://example.com/provenance",
 )
-PLAIN = FileFacts("demo-1.0.zip", "root/pypi/+e/files_example_com/demo-1.0.zip", yanked=True)
+PLAIN = ProjectFile("demo-1.0.zip", "root/pypi/+e/files_example_com/demo-1.0.zip", yanked=True)
 HOSTILE = '","url":"x","from":"y"}\n{"filename":"\\'
 
 
@@ -36,13 +36,13 @@ HOSTILE = '","url":"x","from":"y"}\n{"filename":"\\'
         WHEEL._replace(hashes={HOSTILE: HOSTILE}, requires_python=HOSTILE, yanked=HOSTILE),
     ],
 )
-def test_every_fact_survives_its_row_and_stays_in_its_place_on_the_page(file: FileFacts) -> None:
+def test_every_fact_survives_its_row_and_stays_in_its_place_on_the_page(file: ProjectFile) -> None:
     """No text of an upstream may end the string that it stands in, or pass for another member."""
     text, origin = file_rows.row(file), file_rows.origin(file)
     assert file_rows.file_of(text, origin) == file
     assert "\n" not in text + origin
     assert json.loads(f'"{file_rows.filename_of(text)}"') == file.filename
-    (shown,) = json.loads(render.as_json(ProjectFacts("demo", (file,))))["files"]
+    (shown,) = json.loads(render.as_json(ProjectDetail("demo", (file,))))["files"]
     assert shown["filename"] == file.filename
     assert shown["url"] == file_rows.ROOT + file_rows.quoted_path(file.path)
     assert shown["hashes"] == dict(file.hashes)

@@ -3,7 +3,7 @@
 import pytest
 
 from mirror.plugin.simple import file_paths, html_page, html_rows, parse
-from mirror.plugin.simple.detail import ProjectFacts
+from mirror.plugin.simple.detail import ProjectDetail
 
 URL = "https://index.example.com/simple/demo/"
 
@@ -30,8 +30,8 @@ def whole(links: str, head: str = "<title>Links for demo</title>") -> str:
     return f"<!DOCTYPE html><html><head>{head}</head><body>{links}</body></html>"
 
 
-def read(text: str) -> ProjectFacts:
-    said = parse.read("demo", parse.Body("text/html", URL, text.encode()))
+def read(text: str) -> ProjectDetail:
+    said = parse.parse_page("demo", parse.RawPage("text/html", URL, text.encode()))
     return file_paths.placed("root/pypi", said)
 
 
@@ -70,7 +70,7 @@ def test_what_is_written_otherwise_is_left_to_the_parser(text: str) -> None:
 
 def test_links_in_a_comment_are_none() -> None:
     """Neither way."""
-    with pytest.raises(parse.NotThePage):
+    with pytest.raises(parse.InvalidPageError):
         read(whole(f"<!-- {USUAL} -->", ""))
 
 
@@ -78,7 +78,7 @@ def test_a_page_of_usual_links_that_is_cut_off_is_refused() -> None:
     """Without a length, nothing but the page itself tells."""
     text = whole(USUAL)
     for length in range(len(text)):
-        with pytest.raises(parse.NotThePage):
+        with pytest.raises(parse.InvalidPageError):
             read(text[:length])
 
 

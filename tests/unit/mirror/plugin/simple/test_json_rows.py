@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from mirror.plugin.simple import file_paths, json_rows, negotiate, parse
-from mirror.plugin.simple.detail import ProjectFacts
+from mirror.plugin.simple.detail import ProjectDetail
 
 URL = "https://index.example.com/simple/demo/"
 WHEEL, SDIST = "demo-1.0-py3-none-any.whl", "demo-1.0.tar.gz"
@@ -29,11 +29,11 @@ def file(name: str = WHEEL, /, **more: object) -> dict[str, Any]:
     return usual | more
 
 
-def read(*files: dict[str, Any]) -> ProjectFacts:
+def read(*files: dict[str, Any]) -> ProjectDetail:
     """The page with these files, with paths."""
     page = {"meta": {"api-version": "1.4"}, "name": "demo", "files": files}
-    body = parse.Body(negotiate.JSON, URL, json.dumps(page).encode())
-    return file_paths.placed("root/pypi", parse.read("demo", body))
+    body = parse.RawPage(negotiate.JSON, URL, json.dumps(page).encode())
+    return file_paths.placed("root/pypi", parse.parse_page("demo", body))
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_two_files_of_one_name_are_left_alone() -> None:
 )
 def test_what_is_no_file_is_no_page(more: dict[str, object]) -> None:
     """A list that is partial is never served as whole."""
-    with pytest.raises(parse.NotThePage):
+    with pytest.raises(parse.InvalidPageError):
         read(file(SDIST), file(**more))
 
 
@@ -113,6 +113,6 @@ def test_what_is_no_file_is_no_page(more: dict[str, object]) -> None:
 def test_a_list_that_is_none_is_no_page(listed: object) -> None:
     """Nor may it end the process that reads it."""
     page = {"meta": {"api-version": "1.4"}, "name": "demo", "files": listed}
-    body = parse.Body(negotiate.JSON, URL, json.dumps(page).encode())
-    with pytest.raises(parse.NotThePage):
-        parse.read("demo", body)
+    body = parse.RawPage(negotiate.JSON, URL, json.dumps(page).encode())
+    with pytest.raises(parse.InvalidPageError):
+        parse.parse_page("demo", body)

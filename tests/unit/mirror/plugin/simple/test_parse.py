@@ -5,8 +5,8 @@ import json
 import pytest
 
 from mirror.plugin.simple import negotiate, parse
-from mirror.plugin.simple.detail import ProjectFacts
-from mirror.plugin.simple.file_rows import FileFacts
+from mirror.plugin.simple.detail import ProjectDetail
+from mirror.plugin.simple.file_rows import ProjectFile
 
 URL = "https://user:secret@index.example.com/simple/demo/"
 ENTRY = {
@@ -22,9 +22,9 @@ HTML = """<!DOCTYPE html><html><head><title>Links for demo</title></head><body>
 """
 
 
-def read(content: str, kind: str = "text/html; charset=utf-8") -> ProjectFacts:
+def read(content: str, kind: str = "text/html; charset=utf-8") -> ProjectDetail:
     """`content` as the answer for the project "demo"."""
-    return parse.read("demo", parse.Body(kind, URL, content.encode()))
+    return parse.parse_page("demo", parse.RawPage(kind, URL, content.encode()))
 
 
 def page(**changes: object) -> str:
@@ -38,7 +38,7 @@ def test_html_of_an_old_index_is_read_with_all_that_it_says() -> None:
     assert wheel.filename == "demo-1.0+local-py3-none-any.whl"
     assert wheel.url == "https://index.example.com/files/demo-1.0%2Blocal-py3-none-any.whl"
     assert wheel.hashes == {"sha256": "00"}
-    assert sdist == FileFacts(
+    assert sdist == ProjectFile(
         filename="Demo-2.0.tar.gz",
         path="",
         url="https://index.example.com/files/Demo-2.0.tar.gz",
@@ -107,7 +107,7 @@ def test_a_project_without_files_is_a_page_in_both_forms() -> None:
 )
 def test_what_is_not_the_page_is_refused(content: str, kind: str) -> None:
     """Each of these would otherwise be shown as a list of files, most of them as an empty one."""
-    with pytest.raises(parse.NotThePage):
+    with pytest.raises(parse.InvalidPageError):
         read(content, kind)
 
 
@@ -115,11 +115,11 @@ def test_what_is_not_the_page_is_refused(content: str, kind: str) -> None:
 def test_a_page_that_is_cut_off_anywhere_is_refused(content: str, kind: str) -> None:
     """Without a Content-Length nothing else tells that a body is not whole: half a list is a lie."""
     for length in range(len(content)):
-        with pytest.raises(parse.NotThePage):
+        with pytest.raises(parse.InvalidPageError):
             read(content[:length], kind)
 
 
 def test_bytes_that_are_no_text_are_refused() -> None:
     """Compressed twice, or plain garbage."""
-    with pytest.raises(parse.NotThePage):
-        parse.read("demo", parse.Body("text/html", URL, b"\xff\xfe\x00"))
+    with pytest.raises(parse.InvalidPageError):
+        parse.parse_page("demo", parse.RawPage("text/html", URL, b"\xff\xfe\x00"))

@@ -6,10 +6,10 @@ from html.parser import HTMLParser
 from pypi_simple import ProjectPage
 
 from mirror.plugin.simple import negotiate, parse, render
-from mirror.plugin.simple.detail import ProjectFacts, with_files
-from mirror.plugin.simple.file_rows import FileFacts
+from mirror.plugin.simple.detail import ProjectDetail, with_files
+from mirror.plugin.simple.file_rows import ProjectFile
 
-WHEEL = FileFacts(
+WHEEL = ProjectFile(
     filename="demo-1.0-py3-none-any.whl",
     path="root/pypi/+f/abc/0123456789abc/demo-1.0-py3-none-any.whl",
     hashes={"md5": "ffff", "sha256": "abc0123456789abc"},
@@ -20,14 +20,14 @@ WHEEL = FileFacts(
     core_metadata={"sha256": "0000"},
     provenance="https://example.com/provenance",
 )
-SDIST = FileFacts("demo-1.0+x.zip", "company/dev/+f/a/b/demo-1.0+x y.zip", hashes={"md5": "00"}, size=3)
-DEMO = ProjectFacts("demo", (WHEEL, SDIST), ("1.0", "1.0+x"), {"status": "archived", "reason": "old <age>"})
+SDIST = ProjectFile("demo-1.0+x.zip", "company/dev/+f/a/b/demo-1.0+x y.zip", hashes={"md5": "00"}, size=3)
+DEMO = ProjectDetail("demo", (WHEEL, SDIST), ("1.0", "1.0+x"), {"status": "archived", "reason": "old <age>"})
 BASE = "https://mirror.example.com/company/dev/+simple/demo/"
 
 
-def read_by_us(kind: str, page: bytes) -> ProjectFacts:
+def read_by_us(kind: str, page: bytes) -> ProjectDetail:
     """As another packhorse mirror reads our page."""
-    return parse.read("demo", parse.Body(kind, BASE, page))
+    return parse.parse_page("demo", parse.RawPage(kind, BASE, page))
 
 
 def test_the_json_page_says_everything() -> None:

@@ -6,14 +6,14 @@ from types import SimpleNamespace
 import pytest
 
 from mirror.plugin.upstream import client
-from mirror.plugin.upstream.client import Fetcher, Trouble
+from mirror.plugin.upstream.client import GatewayError, UpstreamClient
 
 
-def fetcher() -> Fetcher:
+def fetcher() -> UpstreamClient:
     """As devpi-server would make it; it asks nobody here."""
     stock = SimpleNamespace(headers={}, _ssl_context=ssl.create_default_context())
     config = SimpleNamespace(request_timeout=0.05, args=SimpleNamespace(threads=4))
-    return Fetcher(SimpleNamespace(new_http_client=lambda _: stock, config=config))
+    return UpstreamClient(SimpleNamespace(new_http_client=lambda _: stock, config=config))
 
 
 def test_connections_that_were_used_last_are_used_next() -> None:
@@ -29,7 +29,7 @@ def test_who_finds_all_connections_in_use_is_told_to_come_back(monkeypatch: pyte
     """A client that waits for ever keeps a thread of the server for ever."""
     monkeypatch.setattr(client, "AT_ONCE", 1)
     asks = fetcher()
-    with asks._client(), pytest.raises(Trouble) as raised, asks.stream("https://example.com/", None):
+    with asks._client(), pytest.raises(GatewayError) as raised, asks.stream("https://example.com/", None):
         pass
     assert (raised.value.status, raised.value.headers) == (503, {"Retry-After": "1"})
     with asks._client():

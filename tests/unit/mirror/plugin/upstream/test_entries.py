@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from mirror.plugin.simple.detail import ProjectFacts
-from mirror.plugin.simple.file_rows import FileFacts
+from mirror.plugin.simple.detail import ProjectDetail
+from mirror.plugin.simple.file_rows import ProjectFile
 from mirror.plugin.upstream import entries
-from mirror.plugin.upstream.page_cache import About, Known, KnownPages, packed
+from mirror.plugin.upstream.page_cache import CachedPage, PageCache, PageInfo, encode
 
 SHA = "ab" * 32
 PATH = "root/pypi/+f/aba/bababababab/my_demo-1.0-py3-none-any.whl"
-FILE = FileFacts(
+FILE = ProjectFile(
     "my_demo-1.0-py3-none-any.whl",
     PATH,
     url="https://files.example.com/my_demo-1.0-py3-none-any.whl",
@@ -22,15 +22,15 @@ FILE = FileFacts(
 
 
 @pytest.fixture
-def pages(tmp_path: Path) -> KnownPages:
+def pages(tmp_path: Path) -> PageCache:
     """With the page of my-demo on root/pypi, and no other."""
-    pages = KnownPages(tmp_path / "pages", lambda _: nullcontext())
-    known = Known(ProjectFacts("my-demo", (FILE,)), About("https://x", 0, None, -1))
-    pages.write("root/pypi", known, packed(known))
+    pages = PageCache(tmp_path / "pages", lambda _: nullcontext())
+    known = CachedPage(ProjectDetail("my-demo", (FILE,)), PageInfo("https://x", 0, None, -1))
+    pages.write("root/pypi", known, encode(known))
     return pages
 
 
-def test_the_page_tells_what_the_entry_would_say(pages: KnownPages) -> None:
+def test_the_page_tells_what_the_entry_would_say(pages: PageCache) -> None:
     """URL, hash and project are what a download needs."""
     found = entries.find(pages, PATH)
     assert found is not None
@@ -54,6 +54,6 @@ def test_the_page_tells_what_the_entry_would_say(pages: KnownPages) -> None:
         PATH.replace("my_demo-1.0-py3-none-any.whl", ""),
     ],
 )
-def test_only_what_the_page_lists_has_an_entry(pages: KnownPages, path: str) -> None:
+def test_only_what_the_page_lists_has_an_entry(pages: PageCache, path: str) -> None:
     """An address that was guessed must not fetch anything."""
     assert entries.find(pages, path) is None

@@ -8,22 +8,29 @@ from pathlib import Path
 
 import pytest
 
-from mirror.plugin.simple.detail import ProjectFacts
-from mirror.plugin.simple.file_rows import FileFacts
-from mirror.plugin.upstream.page_cache import LONGEST_WRITE, About, Known, KnownPages, just_packed, packed
+from mirror.plugin.simple.detail import ProjectDetail
+from mirror.plugin.simple.file_rows import ProjectFile
+from mirror.plugin.upstream.page_cache import (
+    LONGEST_WRITE,
+    CachedPage,
+    PageCache,
+    PageInfo,
+    decode_unchecked,
+    encode,
+)
 
-ABOUT = About("https://index.example.com/simple/demo/", 1_700_000_000, '"etag"', 7)
+ABOUT = PageInfo("https://index.example.com/simple/demo/", 1_700_000_000, '"etag"', 7)
 
 
-def known(*filenames: str, project: str = "demo") -> Known:
+def known(*filenames: str, project: str = "demo") -> CachedPage:
     """A page with files of these names."""
-    files = [FileFacts(name, f"root/pypi/+f/a/b/{name}", f"https://x/{name}") for name in filenames]
-    return Known(ProjectFacts(project, tuple(files), ("1.0",)), ABOUT)
+    files = [ProjectFile(name, f"root/pypi/+f/a/b/{name}", f"https://x/{name}") for name in filenames]
+    return CachedPage(ProjectDetail(project, tuple(files), ("1.0",)), ABOUT)
 
 
-def write(pages: KnownPages, index: str, page: Known) -> None:
+def write(pages: PageCache, index: str, page: CachedPage) -> None:
     """Store a page."""
-    pages.write(index, page, packed(page))
+    pages.write(index, page, encode(page))
 
 
 class Rendered:
@@ -46,24 +53,24 @@ def rendered() -> Rendered:
 
 
 @pytest.fixture
-def pages(tmp_path: Path, rendered: Rendered) -> KnownPages:
+def pages(tmp_path: Path, rendered: Rendered) -> PageCache:
     """An empty folder."""
-    return KnownPages(tmp_path / "pages", rendered.changing)
+    return PageCache(tmp_path / "pages", rendered.changing)
 
 
 def test_what_was_written_is_read_by_this_process_and_by_others(
-    pages: KnownPages, tmp_path: Path, rendered: Rendered
+    pages: PageCache, tmp_path: Path, rendered: Rendered
 ) -> None:
     """From memory or from the disk, nobody may see a difference."""
     write(pages, "root/pypi", known("demo-1.0.zip"))
-    another = KnownPages(tmp_path / "pages", rendered.changing)
+    another = PageCache(tmp_path / "pages", rendered.changing)
     assert pages.read("root/pypi", "demo") == another.read("root/pypi", "demo") == known("demo-1.0.zip")
     write(another, "root/pypi", known("demo-2.0.zip"))
     assert pages.read("root/pypi", "demo") == known("demo-2.0.zip")
     assert rendered.changed == [["demo"], ["demo"]]
 
 
-def test_indexes_and_projects_are_kept_apart(pages: KnownPages) -> None:
+def test_indexes_and_projects_are_kept_apart(pages: PageCache) -> None:
     """Whatever characters devpi allows in a name."""
     write(pages, "root/pypi", known("demo-1.0.zip"))
     write(pages, "root/pypi.test", known("other-1.0.zip", project="other"))
@@ -75,7 +82,7 @@ def test_indexes_and_projects_are_kept_apart(pages: KnownPages) -> None:
     assert pages.read("root/pypi.test", "other") is not None
 
 
-def test_a_page_that_is_forgotten_is_gone_from_memory_too(pages: KnownPages, rendered: Rendered) -> None:
+def test_a_page_that_is_forgotten_is_gone_from_memory_too(pages: PageCache, rendered: Rendered) -> None:
     """And what was rendered of it."""
     write(pages, "root/pypi", known("demo-1.0.zip"))
     pages.remove("root/pypi", "demo")
@@ -85,7 +92,7 @@ def test_a_page_that_is_forgotten_is_gone_from_memory_too(pages: KnownPages, ren
     assert rendered.changed == [["demo"]] * 3
 
 
-def test_a_token_is_that_of_one_page(pages: KnownPages) -> None:
+def test_a_token_is_that_of_one_page(pages: PageCache) -> None:
     """A rendered page is kept only if what it was made from is still stored."""
     write(pages, "root/pypi", known("demo-1.0.zip"))
     first = pages.token("root/pypi", "demo")
@@ -96,29 +103,29 @@ def test_a_token_is_that_of_one_page(pages: KnownPages) -> None:
 
 def test_a_page_that_is_damaged_counts_as_not_there(tmp_path: Path, rendered: Rendered) -> None:
     """A power cut may leave any part of it, or zeros: a list that is partial is never served as whole."""
-    write(KnownPages(tmp_path / "pages", rendered.changing), "root/pypi", known("demo-1.0.zip"))
+    write(PageCache(tmp_path / "pages", rendered.changing), "root/pypi", known("demo-1.0.zip"))
     (path,) = (tmp_path / "pages").glob("*/*")
     whole = path.read_bytes()
     damaged = [whole[:length] for length in range(len(whole))]
     damaged += [bytes(len(whole)), whole.replace(b"demo-1.0.zip", b"demo-1.1.zip"), whole + b"\n"]
     for content in damaged:
         path.write_bytes(content)
-        again = KnownPages(tmp_path / "pages", rendered.changing)
+        again = PageCache(tmp_path / "pages", rendered.changing)
         assert again.read("root/pypi", "demo") is None
         assert again.find("demo", "root/pypi/+f/a/b/demo-1.0.zip") is None
 
 
-def test_a_file_is_found_on_its_page_and_no_other(pages: KnownPages) -> None:
+def test_a_file_is_found_on_its_page_and_no_other(pages: PageCache) -> None:
     """Also after another page has come in its place."""
     path = "root/pypi/+f/abc/0123456789abc/demo-1.0.zip"
-    file = FileFacts("demo-1.0.zip", path, "https://x/1", {"sha256": "abc0123456789abc"})
-    page = Known(ProjectFacts("demo", (file,)), ABOUT)
+    file = ProjectFile("demo-1.0.zip", path, "https://x/1", {"sha256": "abc0123456789abc"})
+    page = CachedPage(ProjectDetail("demo", (file,)), ABOUT)
     write(pages, "root/pypi", page)
     assert pages.find("demo", path) == pages.find("demo", path) == file
     assert pages.find("other", path) is None
     assert pages.find("demo", path.replace("1.0", "2.0")) is None
     moved = file._replace(url="https://x/2")
-    write(pages, "root/pypi", Known(ProjectFacts("demo", (moved,)), ABOUT))
+    write(pages, "root/pypi", CachedPage(ProjectDetail("demo", (moved,)), ABOUT))
     assert pages.find("demo", path) == moved
     pages.remove("root/pypi", "demo")
     assert pages.find("demo", path) is None
@@ -127,7 +134,7 @@ def test_a_file_is_found_on_its_page_and_no_other(pages: KnownPages) -> None:
 def test_what_was_just_packed_is_read_as_what_is_on_the_disk() -> None:
     """But for its checksum, which a disk may need."""
     page = known("demo-1.0.zip")
-    assert just_packed("demo", packed(page)) == page
+    assert decode_unchecked("demo", encode(page)) == page
 
 
 def test_what_a_killed_process_left_is_removed_and_what_is_being_written_stays(
@@ -140,5 +147,5 @@ def test_what_a_killed_process_left_is_removed_and_what_is_being_written_stays(
         (folder / name).touch()
 
         os.utime(folder / name, (time.time() - age,) * 2)
-    KnownPages(folder, rendered.changing)
+    PageCache(folder, rendered.changing)
     assert [path.name for path in folder.iterdir()] == ["%new"]

@@ -9,14 +9,14 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from mirror.plugin.simple.parse import Body, NotThePage
+from mirror.plugin.simple.parse import InvalidPageError, RawPage
 from mirror.plugin.upstream import page_cache, parser_process
-from mirror.plugin.upstream.page_cache import About
-from mirror.plugin.upstream.parser_process import Answer, PageReader
+from mirror.plugin.upstream.page_cache import PageInfo
+from mirror.plugin.upstream.parser_process import ParseRequest, ParserProcess
 from tests.support.servers import wait_until
 
 URL = "https://index.example.com/simple/demo/"
-ABOUT = About(URL, 1_700_000_000, '"etag"', 7)
+ABOUT = PageInfo(URL, 1_700_000_000, '"etag"', 7)
 LINK = f'<a href="https://files.example.com/{{}}#sha256={"ab" * 32}">file</a>'
 PARENT = """\
 import psutil
@@ -27,17 +27,17 @@ input()
 """
 
 
-def answer(*filenames: str, index: str = "root/pypi", of_primary: bool = False) -> Answer:
+def answer(*filenames: str, index: str = "root/pypi", of_primary: bool = False) -> ParseRequest:
     """With links to these files."""
     links = "".join(LINK.format(name) for name in filenames)
     page = f"<title>demo</title>{links}".encode()
-    return Answer(index, "demo", Body("text/html", URL, page), ABOUT, of_primary)
+    return ParseRequest(index, "demo", RawPage("text/html", URL, page), ABOUT, of_primary)
 
 
 @pytest.fixture
-def reader() -> Iterator[PageReader]:
+def reader() -> Iterator[ParserProcess]:
     """A process that reads no page for longer than some seconds, in which another can also be started."""
-    reader = PageReader(longest=4)
+    reader = ParserProcess(longest=4)
     yield reader
     reader.end()
 
@@ -53,47 +53,47 @@ def process() -> psutil.Process:
     return child
 
 
-def test_the_process_says_what_is_read_here(reader: PageReader) -> None:
+def test_the_process_says_what_is_read_here(reader: ParserProcess) -> None:
     """The page as it is stored, and the entries that devpi could not find."""
     asked = answer("demo-1.0.zip", "demo1.0.zip")
     said = reader.read(asked)
     assert said == parser_process.read(asked)
     assert [file.filename for file in said.entries] == ["demo1.0.zip"]
-    known = page_cache.unpacked("demo", said.content)
+    known = page_cache.decode("demo", said.content)
     assert known
     assert known.about == ABOUT
     assert [file.path[:16] for file in known.detail.files] == ["root/pypi/+f/aba"] * 2
 
 
-def test_files_of_a_primary_stay_where_it_has_them(reader: PageReader) -> None:
+def test_files_of_a_primary_stay_where_it_has_them(reader: ParserProcess) -> None:
     """And a replica writes no entries: those are the primary's."""
     said = reader.read(answer("root/pypi/+f/aba/demo1.0.zip", "root/pypi/+e/x/demo-1.0.zip", of_primary=True))
-    known = page_cache.unpacked("demo", said.content)
+    known = page_cache.decode("demo", said.content)
     assert known
     paths = [file.path for file in known.detail.files]
     assert paths == ["root/pypi/+f/aba/demo1.0.zip", "root/pypi/+e/x/demo-1.0.zip"]
     assert said.entries == ()
 
 
-def test_what_is_no_page_is_refused_and_the_next_one_is_read(reader: PageReader) -> None:
+def test_what_is_no_page_is_refused_and_the_next_one_is_read(reader: ParserProcess) -> None:
     """By the same process."""
     before = process()
-    with pytest.raises(NotThePage, match="another project"):
+    with pytest.raises(InvalidPageError, match="another project"):
         reader.read(answer("other-1.0.zip"))
     assert reader.read(answer("demo-1.0.zip")).content
     assert process() == before
 
 
 @pytest.mark.parametrize("count", [1, 20_000])
-def test_a_page_that_takes_too_long_is_given_up(reader: PageReader, count: int) -> None:
+def test_a_page_that_takes_too_long_is_given_up(reader: ParserProcess, count: int) -> None:
     """Whoever made it so does not keep others waiting, nor does one that the kernel cannot hold meanwhile."""
     process().suspend()
-    with pytest.raises(NotThePage, match="takes more than"):
+    with pytest.raises(InvalidPageError, match="takes more than"):
         reader.read(answer(*["demo-1.0.zip"] * count))
     assert reader.read(answer("demo-1.0.zip")).content
 
 
-def test_a_process_that_was_killed_is_replaced(reader: PageReader) -> None:
+def test_a_process_that_was_killed_is_replaced(reader: ParserProcess) -> None:
     """By the kernel for lack of memory, say."""
     child = process()
     child.kill()
@@ -101,13 +101,13 @@ def test_a_process_that_was_killed_is_replaced(reader: PageReader) -> None:
     assert reader.read(answer("demo-1.0.zip")).content
 
 
-def test_a_page_that_kills_the_process_is_refused(reader: PageReader) -> None:
+def test_a_page_that_kills_the_process_is_refused(reader: ParserProcess) -> None:
     """Once: whether it is read again is for the client to say."""
     child = process()
     child.suspend()
     killing = threading.Timer(0.1, child.kill)
     killing.start()
-    with pytest.raises(NotThePage, match="cannot be read"):
+    with pytest.raises(InvalidPageError, match="cannot be read"):
         reader.read(answer("demo-1.0.zip"))
     assert reader.read(answer("demo-1.0.zip")).content
 

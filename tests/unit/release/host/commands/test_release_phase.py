@@ -6,7 +6,7 @@ import pytest
 
 from packhorse.errors import PackhorseError
 from release.host.commands import release_phase
-from release.host.control.request import How
+from release.host.control.request import Options
 from release.host.disk import journal
 from release.host.disk.journal import PHASE_BEGAN, PHASE_ENDED, Entry
 from tests.support.layouts import a_layout
@@ -16,8 +16,8 @@ def entry(release: int, state: str) -> Entry:
     return Entry(release, state, f"{release}.0", "ann@example", "2026-01-02T03:04:05+00:00")
 
 
-def how(*, retry: bool = False) -> How:
-    return How(lock_wait=0, release_phase=True, retry_release=retry, plan=False)
+def how(*, retry: bool = False) -> Options:
+    return Options(lock_wait=0, release_phase=True, retry_release=retry, plan=False)
 
 
 def test_only_a_beginning_without_an_end_was_cut_off() -> None:

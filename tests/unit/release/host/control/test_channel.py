@@ -5,16 +5,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from release.host.control.channel import Inbox
+from release.host.control.channel import Channel
 
 
 @contextmanager
-def conversation(*lines: bytes) -> Iterator[tuple[Inbox, int]]:
+def conversation(*lines: bytes) -> Iterator[tuple[Channel, int]]:
     """An inbox that gets `lines`, and the descriptor to write more to."""
     reading, writing = os.pipe()
     try:
         os.write(writing, b"".join(lines))
-        inbox = Inbox(reading)
+        inbox = Channel(reading)
         assert inbox.request() is not None
         yield inbox, writing
     finally:
@@ -42,7 +42,7 @@ def test_a_revert_opens_no_gate_and_says_why() -> None:
 def test_an_end_closes_all_gates() -> None:
     """Whoever deployed was killed; until then there is time to get ready."""
     reading, writing = os.pipe()
-    inbox = Inbox(reading)
+    inbox = Channel(reading)
     assert inbox.waiting()
     os.close(writing)
     assert inbox.request() is None

@@ -19,7 +19,7 @@ name = "flask"
 version = "3.1"
 wheels = [{{ path = "wheels/flask-3.1-py3-none-any.whl", hashes = {{ sha256 = "{"a" * 64}" }} }}]
 """.encode()
-MANIFEST = artifact.Manifest(
+MANIFEST = artifact.BuildManifest(
     name="sample-app",
     version="0.1.0",
     commit=None,

@@ -53,7 +53,7 @@ def test_a_failed_installation_leaves_nothing(tmp_path: Path) -> None:
 
 def test_a_host_with_another_python_is_named() -> None:
     """The installer would find out, too, but after minutes and in more words."""
-    manifest = artifact.Manifest("shop", "1.0", None, None, {}, "", ">=3.99")
+    manifest = artifact.BuildManifest("shop", "1.0", None, None, {}, "", ">=3.99")
     lock = lockfile.parse(b'lock-version = "1.0"\ncreated-by = "tests"\npackages = []\n', "pylock.toml")
     with pytest.raises(PackhorseError, match=r"shop\.whl needs Python >=3\.99, this host has 3\."):
         release_folder._check_python(artifact.Contents(manifest, {}, lock), file("shop.whl"))

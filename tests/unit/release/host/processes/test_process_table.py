@@ -11,7 +11,7 @@ import psutil
 
 from release.host.disk.layout import Layout
 from release.host.processes import process_table
-from release.host.processes.process_table import Process
+from release.host.processes.process_table import AppProcess
 from tests.support.layouts import a_layout
 
 LAYOUT = Layout("shop", Path("/srv/apps"), Path("/run/apps"))
@@ -19,7 +19,7 @@ LAYOUT = Layout("shop", Path("/srv/apps"), Path("/run/apps"))
 
 def test_the_mark_in_the_environment_names_the_release() -> None:
     """A process belongs to its release whoever its parent is: circusd may have been killed."""
-    assert process_table._match(LAYOUT, 7, ["x"], "/srv/apps/shop/releases/43") == Process(7, 43)
+    assert process_table._match(LAYOUT, 7, ["x"], "/srv/apps/shop/releases/43") == AppProcess(7, 43)
     assert process_table._match(LAYOUT, 7, ["x"], "/srv/apps/shop2/releases/43") is None
     assert process_table._match(LAYOUT, 7, ["x"], "") is None
 
@@ -28,8 +28,8 @@ def test_circusd_and_a_launcher_are_known_by_their_arguments() -> None:
     """The first has no release, the second no environment yet; another application's are not ours."""
     circusd = ["python", "-Im", "circus.circusd", "/srv/apps/shop/circus.ini"]
     launch = ["python", "-IS", "/srv/apps/shop/releases/43/launch.py", "web", "9"]
-    assert process_table._match(LAYOUT, 7, circusd, "") == Process(7, None)
-    assert process_table._match(LAYOUT, 7, launch, "") == Process(7, 43)
+    assert process_table._match(LAYOUT, 7, circusd, "") == AppProcess(7, None)
+    assert process_table._match(LAYOUT, 7, launch, "") == AppProcess(7, 43)
     other = Layout("other", LAYOUT.root, LAYOUT.run)
     assert process_table._match(other, 7, circusd, "") is None
     assert process_table._match(other, 7, launch, "") is None
@@ -43,7 +43,7 @@ def test_a_process_that_ignores_the_request_to_end_is_killed(tmp_path: Path) -> 
     with subprocess.Popen([sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE) as child:
         assert child.stdout
         child.stdout.readline()
-        assert process_table.find(layout) == [Process(child.pid, 3)]
+        assert process_table.find(layout) == [AppProcess(child.pid, 3)]
         started = time.monotonic()
         process_table.end([child.pid, 2**22 + 1], 0.3)
         assert time.monotonic() - started < 5
