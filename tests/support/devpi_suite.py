@@ -1,6 +1,6 @@
 """A pytest plugin that runs devpi-server's own tests with our plugin loaded; see test_devpi_suite.py.
 
-The suite's upstream is a fake HTTP client, which `Fetcher` is made to ask here; its pages have no
+The suite's upstream is a fake HTTP client, which `UpstreamClient` is made to ask here; its pages have no
 content type, which we refuse otherwise. It expects addresses of files relative to the index where ours,
 which mean the same, are relative to the server. What is left out, and why, is LEFT_OUT.
 """
@@ -171,7 +171,7 @@ def _with_ours(*, load_entrypoints: bool = True) -> Any:  # noqa: ANN401 (pluggy
 
 devpi_config.get_pluginmanager = _with_ours
 ParserProcess.read = _read_untyped  # type: ignore[assignment, method-assign]
-setattr(wiring, "PageReader", _reader)  # noqa: B010 (mypy: not exported)
+setattr(wiring, "ParserProcess", _reader)  # noqa: B010 (mypy: not exported)
 render.as_html = _as_html_with_short_addresses
 mirror_stage.CachingStage._shared = property(_shared)  # type: ignore[assignment, method-assign]
-setattr(views, "Fetcher", SuiteFetcher)  # noqa: B010 (mypy: not exported)
+setattr(views, "UpstreamClient", SuiteFetcher)  # noqa: B010 (mypy: not exported)

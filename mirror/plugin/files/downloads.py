@@ -69,7 +69,7 @@ class Download:
         self._changed = threading.Condition()
 
     def follow(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        """The bytes from `start` to `stop`, as they arrive. Raises Trouble."""
+        """The bytes from `start` to `stop`, as they arrive. Raises GatewayError."""
         position = start
         while True:
             readable = self.wait_for(position)
@@ -82,7 +82,7 @@ class Download:
                 yield chunk
 
     def wait_for(self, position: int = 0) -> int:
-        """Wait until bytes after `position` may be shown, or all; how many may be. Raises Trouble."""
+        """Wait until bytes after `position` may be shown, or all; how many may be. Raises GatewayError."""
         with self._changed:
             if not self._changed.wait_for(lambda: self._ended or self._shown > position, PATIENCE):
                 raise GatewayError(503, f"nothing of {self.order.relpath} has arrived for {PATIENCE} seconds")
@@ -91,7 +91,7 @@ class Download:
             return self._shown
 
     def complete(self) -> None:
-        """Wait until all is here and kept. Raises Trouble."""
+        """Wait until all is here and kept. Raises GatewayError."""
         self.wait_for(sys.maxsize)
 
     @property
@@ -134,8 +134,8 @@ class Download:
 class Storage(Protocol):
     """Where finished downloads go. Tests pass a fake of their own."""
 
-    def keep(self, flight: Download, found: dict[str, str]) -> None:
-        """Keep the file at `flight.path`, which has the hashes `found`. Raises Trouble or OSError."""
+    def keep(self, download: Download, found: dict[str, str]) -> None:
+        """Keep the file at `download.path`, which has the hashes `found`. Raises GatewayError or OSError."""
 
 
 class Downloads:
@@ -145,7 +145,7 @@ class Downloads:
         self._fetcher = fetcher
         self._folder = folder
         self._storage = storage
-        self._flights: dict[str, Download] = {}
+        self._downloads: dict[str, Download] = {}
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="download")
         folder.mkdir(parents=True, exist_ok=True)
@@ -154,59 +154,59 @@ class Downloads:
     def join(self, order: DownloadRequest) -> Download:
         """The download of this file: the one that is going on, else a new one.
 
-        Raises Landed when it needs none. Needs a transaction.
+        Raises AlreadyStoredError when it needs none. Needs a transaction.
         """
         relpath = order.relpath
         with self._lock:
-            if relpath not in self._flights:
+            if relpath not in self._downloads:
                 if order.entry.file_exists():
                     raise AlreadyStoredError(relpath)
-                self._flights[relpath] = flight = Download(order, self._folder / secrets.token_hex(16))
-                self._pool.submit(self._fly, flight)
-            return self._flights[relpath]
+                self._downloads[relpath] = download = Download(order, self._folder / secrets.token_hex(16))
+                self._pool.submit(self._run, download)
+            return self._downloads[relpath]
 
-    def _fly(self, flight: Download) -> None:
+    def _run(self, download: Download) -> None:
         trouble: GatewayError | None = GatewayError(
             503, "the download ended for a reason that is in the server's log"
         )
         try:
-            self._storage.keep(flight, self._download(flight))
+            self._storage.keep(download, self._download(download))
             trouble = None
         except GatewayError as error:
             trouble = error
-            threadlog.warn("%s: %s", flight.order.relpath, error.text)
+            threadlog.warn("%s: %s", download.order.relpath, error.text)
         except OSError as error:
             trouble = GatewayError(503, f"the file cannot be stored: {error.strerror}")
-            threadlog.error("%s: %s", flight.order.relpath, error)
+            threadlog.error("%s: %s", download.order.relpath, error)
         except Exception:  # noqa: BLE001 (reported here: nobody waits for what a pool's thread raises)
-            threadlog.exception("download of %s", flight.order.relpath)
+            threadlog.exception("download of %s", download.order.relpath)
         finally:
-            flight.end(trouble)
+            download.end(trouble)
             with self._lock:
-                del self._flights[flight.order.relpath]
-            flight.path.unlink(missing_ok=True)
+                del self._downloads[download.order.relpath]
+            download.path.unlink(missing_ok=True)
 
-    def _download(self, flight: Download) -> dict[str, str]:
-        """Fetch all of it; its hashes. Raises Trouble unless length and hashes are what was promised."""
-        order = flight.order
+    def _download(self, download: Download) -> dict[str, str]:
+        """Fetch all of it; its hashes. Raises GatewayError unless length and hashes are what was promised."""
+        order = download.order
         promised: Mapping[str, str] = order.entry.hashes
         running = {kind: hashlib.new(kind) for kind in {"sha256", *promised}}
         received = 0
         with ExitStack() as until_read:
             answer = self._answer(order, until_read)
             length = answer.headers.get("Content-Length", "")
-            flight.begin(int(length) if length.isdecimal() else None, answer.headers.get("Last-Modified"))
+            download.begin(int(length) if length.isdecimal() else None, answer.headers.get("Last-Modified"))
             for chunk in answer.iter_raw(CHUNK):
-                flight.add(chunk)
+                download.add(chunk)
                 received += len(chunk)
                 for hasher in running.values():
                     hasher.update(chunk)
         found = {kind: hasher.hexdigest() for kind, hasher in running.items()}
         wrong = [kind for kind, value in promised.items() if found[kind] != value]
-        if wrong or flight.length not in {None, received}:
-            what = f"another {wrong[0]}" if wrong else f"{received} bytes instead of {flight.length}"
+        if wrong or download.length not in {None, received}:
+            what = f"another {wrong[0]}" if wrong else f"{received} bytes instead of {download.length}"
             raise GatewayError(502, f"the upstream gave a wrong file for {order.relpath}: {what}")
-        flight.flush()
+        download.flush()
         return found
 
     def _answer(self, order: DownloadRequest, until_read: ExitStack) -> Any:

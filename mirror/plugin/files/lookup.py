@@ -46,7 +46,7 @@ def _serve_with(stock: Callable[[Any], Any]) -> Callable[[Any], Any]:
 def find(filestore: Any, stage: CachingStage, path: str) -> Any:
     """The entry of the file at `path`, once its page was asked for. May restart the transaction.
 
-    Raises Trouble: 404 when the upstream has no such file, 503 when nobody knows.
+    Raises GatewayError: 404 when the upstream has no such file, 503 when nobody knows.
     """
     asked = _PATH.fullmatch(path)
     trouble = None

@@ -16,27 +16,27 @@ class DevpiStorage:
         self._xom = xom
         self._writes = writes
 
-    def keep(self, flight: Download, found: dict[str, str]) -> None:
+    def keep(self, download: Download, found: dict[str, str]) -> None:
         """Return when the file is kept for good."""
-        entry = flight.order.entry
+        entry = download.order.entry
         if not (self._xom.is_replica() or entry.has_existing_metadata()):
-            self._writes.do(lambda: self._keep_new(flight, found))
+            self._writes.do(lambda: self._keep_new(download, found))
             return
         # devpi (or its primary) knows the file, only its bytes were not here: no new serial
-        with self._xom.keyfs.filestore_transaction(), _content(flight.path) as content:
+        with self._xom.keyfs.filestore_transaction(), _content(download.path) as content:
             entry.file_set_content_no_meta(content, hashes=Digests(found))
 
-    def _keep_new(self, flight: Download, found: dict[str, str]) -> None:
+    def _keep_new(self, download: Download, found: dict[str, str]) -> None:
         """As `iter_cache_remote_file` in devpi's views.py does it."""
-        known = flight.order.entry
+        known = download.order.entry
         stage = self._xom.model.getstage(known.user, known.index)
         if stage is None:
             return  # deleted while it was on its way: those who wait get it, but it is not kept
         entry = self._xom.filestore.get_file_entry_from_key(known.key, meta=known.meta)
-        with _content(flight.path) as content:
+        with _content(download.path) as content:
             entry.file_set_content(
                 content,
-                last_modified=flight.last_modified,
+                last_modified=download.last_modified,
                 hash_spec=entry._hash_spec,  # noqa: SLF001 (listed in compat.py)
                 hashes=Digests(found),
             )

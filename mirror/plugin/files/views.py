@@ -28,13 +28,13 @@ def install(xom: Any, pyramid_config: Any, writes: WriteQueue, pages: PageCache)
     """Answer devpi's `+f` and `+e` addresses; devpi goes on finding the entry that an address means."""
     folder = Path(xom.config.server_path)  # devpi keeps its own things in "+files" here
     fetcher = UpstreamClient(xom)
-    flights = Downloads(fetcher, DevpiStorage(xom, writes), folder / "+downloads")
-    metadata = MetadataViews(xom, fetcher, flights, MetadataStore(folder / "+metadata"), pages)
+    downloads = Downloads(fetcher, DevpiStorage(xom, writes), folder / "+downloads")
+    metadata = MetadataViews(xom, fetcher, downloads, MetadataStore(folder / "+metadata"), pages)
     pyramid_config.registry[FETCHER] = fetcher
     pyramid_config.registry[METADATA] = metadata
     xom.config.args.enable_core_metadata = True  # else devpi refuses `.metadata` before it asks us
     stock = PyPIView._pkgserv  # noqa: SLF001 (listed in compat.py)
-    setattr(PyPIView, "_pkgserv", _serve_with(stock, FileViews(xom, fetcher, flights), metadata))  # noqa: B010 (so does mypy not mind)
+    setattr(PyPIView, "_pkgserv", _serve_with(stock, FileViews(xom, fetcher, downloads), metadata))  # noqa: B010 (so does mypy not mind)
 
 
 def _serve_with(stock: Callable[..., Any], files: "FileViews", metadata: MetadataViews) -> Callable[..., Any]:
@@ -61,13 +61,13 @@ def _serve_with(stock: Callable[..., Any], files: "FileViews", metadata: Metadat
 class FileViews:
     """Serves the files of all indexes."""
 
-    def __init__(self, xom: Any, fetcher: UpstreamClient, flights: Downloads) -> None:
+    def __init__(self, xom: Any, fetcher: UpstreamClient, downloads: Downloads) -> None:
         self._xom = xom
         self._fetcher = fetcher
-        self._flights = flights
+        self._downloads = downloads
 
     def serve(self, request: Any, stage: Any, entry: Any) -> Any:
-        """The file, a part of it, or that it has not changed. Raises Trouble."""
+        """The file, a part of it, or that it has not changed. Raises GatewayError."""
         if entry.file_exists():
             path = Path(entry.file_os_path())
             return responses.respond(
@@ -115,20 +115,20 @@ class FileViews:
     def _download(self, request: Any, order: DownloadRequest) -> Any:
         with ExitStack() as until_sent:
             until_sent.enter_context(self._fetcher.slot())
-            flight = self._flights.join(order)
-            flight.wait_for()
+            download = self._downloads.join(order)
+            download.wait_for()
             # The length is known now, see Flight._shown.
-            body = responses.ResponseBody(flight.length or 0, _Following(flight, until_sent).open)
-            answer = responses.respond(request, _tags(order.entry, flight.last_modified), body)
+            body = responses.ResponseBody(download.length or 0, _Following(download, until_sent).open)
+            answer = responses.respond(request, _tags(order.entry, download.last_modified), body)
             answer.headers["X-Accel-Buffering"] = "no"  # nginx is to pass on what arrives
             return answer
 
 
 class _Following:
-    """A part of a flight as the body of an answer, which gives back its slot when it is closed."""
+    """A part of a download as the body of an answer, which gives back its slot when it is closed."""
 
-    def __init__(self, flight: Download, held: ExitStack) -> None:
-        self._flight = flight
+    def __init__(self, download: Download, held: ExitStack) -> None:
+        self._flight = download
         self._held = held
         self._range = (0, 0)
 

@@ -29,7 +29,7 @@ class RemoteWheels:
         self._rangeless: dict[str, float] = {}
 
     def read_metadata(self, url: str, login: str | None, filename: str) -> bytes:
-        """Raises NotThisWay, Trouble, and Broken when what was read makes no sense."""
+        """Raises UnavailableError, GatewayError, and BrokenWheelError when what was read makes no sense."""
         host = urlsplit(url).netloc
         if time.monotonic() < self._rangeless.get(host, 0):
             raise UnavailableError(f"{host} has no ranges")
@@ -71,7 +71,7 @@ class RemoteWheels:
 
 
 def limited(chunks: Iterable[bytes], most: int) -> bytes:
-    """All `chunks` as one, which may not be longer than `most`. Raises Trouble."""
+    """All `chunks` as one, which may not be longer than `most`. Raises GatewayError."""
     content = bytearray()
     for chunk in chunks:
         content += chunk

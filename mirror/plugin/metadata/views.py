@@ -33,13 +33,13 @@ class MetadataViews:
         self,
         xom: Any,
         fetcher: UpstreamClient,
-        flights: Downloads,
+        downloads: Downloads,
         store: MetadataStore,
         pages: PageCache,
     ) -> None:
         self._xom = xom
         self._fetcher = fetcher
-        self._flights = flights
+        self._downloads = downloads
         self._store = store
         self._pages = pages
         self._going_on: dict[str, Future[bytes]] = {}
@@ -86,7 +86,7 @@ class MetadataViews:
         return file.core_metadata
 
     def serve(self, request: Any, stage: Any, entry: Any) -> Any:
-        """The answer to a request for the metadata file of `entry`. Raises Trouble."""
+        """The answer to a request for the metadata file of `entry`. Raises GatewayError."""
         key = key_of(entry.hashes)
         if key is None or not entry.basename.endswith(".whl"):
             raise GatewayError(404, f"{entry.basename} has no metadata file")
@@ -134,7 +134,10 @@ class MetadataViews:
                 del self._going_on[key]
 
     def _make(self, stage: Any, entry: Any) -> bytes:
-        """By the cheapest way that works. Raises Trouble, and Broken when the whole wheel proves it."""
+        """Make it in the cheapest way that works.
+
+        Raises GatewayError, or BrokenWheelError when the whole wheel proves it.
+        """
         if entry.file_exists():
             return _of_file(entry)
         if self._xom.is_replica():
@@ -157,7 +160,7 @@ class MetadataViews:
             if offered:
                 self._pages.changed(entry.project)
         with contextlib.suppress(AlreadyStoredError):
-            self._flights.join(DownloadRequest(entry, [Source(entry.url, login)])).complete()
+            self._downloads.join(DownloadRequest(entry, [Source(entry.url, login)])).complete()
         return _of_file(entry)
 
     def _offer(self, entry: Any) -> Offer:
@@ -189,6 +192,6 @@ class MetadataViews:
 
 
 def _of_file(entry: Any) -> bytes:
-    """What a wheel that is here says. Raises Broken."""
+    """What a wheel that is here says. Raises BrokenWheelError."""
     with entry.file_open_read() as file:
         return wheel.read_metadata(file, entry.basename)

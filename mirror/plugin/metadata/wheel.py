@@ -20,7 +20,7 @@ class BrokenWheelError(Exception):
 
 
 def read_metadata(file: IO[bytes], filename: str) -> bytes:
-    """METADATA of the wheel `file` of this name. Raises Broken; errors of `file` pass through."""
+    """METADATA of the wheel `file` of this name. Raises BrokenWheelError; errors of `file` pass through."""
     try:
         with zipfile.ZipFile(file) as archive:
             member = archive.getinfo(_member([name.filename for name in archive.filelist], filename))

@@ -171,7 +171,7 @@ class PageViews:
         return detail.with_files(shown, self._completed(shown.files))
 
     def _deliverable(self, shown: ProjectDetail) -> ProjectDetail:
-        """Only the files that are here. Raises Trouble when none is: that is no project without files."""
+        """Keep only the files that are here. Raises GatewayError when none is."""
         here = [file for file in shown.files if self._size_of(file) is not None]
         if shown.files and not here:
             raise GatewayError(

@@ -23,7 +23,7 @@ _COMMENT = re.compile(r"<!--(.*?)(?:-->|\Z)", re.DOTALL)
 
 
 class Said(NamedTuple):
-    """What the attributes of a link say of its file, as FileFacts has it."""
+    """What the attributes of a link say of its file, as ProjectFile has it."""
 
     requires_python: str | None
     yanked: bool | str

@@ -41,7 +41,7 @@ class RawPage:
 
 
 def parse_page(project: str, body: RawPage) -> ProjectDetail:
-    """What `body` says about `project` (normalised), for entries.placed to add paths. Raises NotThePage.
+    """Parse the page of `project` (normalised); file_paths.placed adds paths. Raises InvalidPageError.
 
     The content types are those that PEP 691 names and pip takes; others come from captive portals
     and object stores.

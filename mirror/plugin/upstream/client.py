@@ -61,9 +61,9 @@ class UpstreamClient:
         method: str = "GET",
         headers: Mapping[str, str] | None = None,
     ) -> Iterator[httpx.Response]:
-        """The answer to one request: 200, 206, or 304 if `headers` have If-None-Match. Raises Trouble.
+        """The answer to one request: 200, 206, or 304 if `headers` have If-None-Match. Raises GatewayError.
 
-        What goes wrong while the body is read comes out of the `with` block as Trouble too.
+        What goes wrong while the body is read comes out of the `with` block as GatewayError too.
         """
         if self.offline:
             raise GatewayError(
@@ -85,7 +85,7 @@ class UpstreamClient:
 
     @contextmanager
     def _client(self) -> Iterator[httpx.Client]:
-        """The one that was used last, whose connections are alive. Raises Trouble when all are in use."""
+        """Lend the client that was used last. Raises GatewayError when all are in use."""
         try:
             client = self._clients.get(timeout=self.timeout) or self._new_client()
         except queue.Empty:
@@ -97,7 +97,7 @@ class UpstreamClient:
 
     @contextmanager
     def slot(self) -> Iterator[None]:
-        """One of the threads that may wait for upstreams. Raises Trouble when all are waiting already."""
+        """Take one of the threads that may wait for upstreams. Raises GatewayError without a free one."""
         if not self._waiting.acquire(blocking=False):
             raise GatewayError(503, "too many requests wait for the upstream", "1")
         try:
@@ -123,7 +123,7 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
 
 
 def _refuse_error(answer: httpx.Response) -> None:
-    """Raise Trouble for every status but success."""
+    """Raise GatewayError for every status but success."""
     if answer.status_code in {200, 206}:
         return
     if answer.status_code == 304 and "If-None-Match" in answer.request.headers:

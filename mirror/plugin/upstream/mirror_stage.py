@@ -59,7 +59,7 @@ class Freshness:
 class CachingStage(MirrorStage):
     """An index that caches an upstream.
 
-    Raises Trouble where devpi raises UpstreamError: devpi's loop over the bases of an index swallows
+    Raises GatewayError where devpi raises UpstreamError: devpi's loop over the bases of an index swallows
     the latter and shows what is left as the whole (model.py, op_sro_check_mirror_whitelist).
     """
 
@@ -183,7 +183,7 @@ class CachingStage(MirrorStage):
     def refresh(self, project: str) -> Freshness:
         """Make sure that what is stored is fresh; otherwise say how old it is.
 
-        Raises UpstreamNotFoundError when the upstream said so, Trouble when nothing can be shown.
+        Raises UpstreamNotFoundError when the upstream said so, GatewayError when nothing can be shown.
         May restart the transaction.
         """
         project = normalize_name(project)

@@ -51,7 +51,7 @@ class PageRefresh:
     def ask(self, project: str, question: Callable[[], None], *, may_wait: float, has_old: bool) -> None:
         """Return when `question` (that somebody asked, perhaps already) is answered. Raises what it raised.
 
-        Raises Trouble at once while the upstream or this page is known to fail, and after `may_wait`
+        Raises GatewayError at once while the upstream or this page is known to fail, and after `may_wait`
         seconds; the question goes on then. With something old to show, nobody waits for an upstream
         that failed lately: the next try goes on behind.
         """

@@ -1,4 +1,4 @@
-"""Where a project's page should be in, the page that is there out; anything else is Trouble."""
+"""Where a project's page should be in, the page that is there out; anything else is GatewayError."""
 
 import time
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ class PageRequest:
 def fetch(fetcher: UpstreamClient, reader: ParserProcess, wanted: PageRequest) -> ParsedPage | None:
     """What the page says, None when it still is the one that is here.
 
-    Raises Trouble: 404 when the upstream has no such project, 503 for everything else: a client can
+    Raises GatewayError: 404 when the upstream has no such project, 503 for everything else: a client can
     only ask again later.
     """
     try:
@@ -67,7 +67,7 @@ def _fetch(fetcher: UpstreamClient, reader: ParserProcess, wanted: PageRequest) 
 
 
 def _whole_body(answer: httpx.Response) -> bytes:
-    """All of it, or Trouble: a body without an end, or drop by drop, must not take memory or a thread."""
+    """Read the whole body, within limits of size and time. Raises GatewayError."""
     deadline = time.monotonic() + LONGEST
     chunks = []
     size = 0

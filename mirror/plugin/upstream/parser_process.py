@@ -52,7 +52,7 @@ class ParserProcess:
         self._process = _Child(longest)
 
     def read(self, answer: ParseRequest) -> ParsedPage:
-        """Raises NotThePage, also for a page that cannot be read in time or at all."""
+        """Raises InvalidPageError, also for a page that cannot be read in time or at all."""
         with self._lock:
             try:
                 if self._process.has_ended():
@@ -108,7 +108,7 @@ class _Child:
 
 
 def read(answer: ParseRequest) -> ParsedPage:
-    """What PageReader.read does, in this process."""
+    """What ParserProcess.read does, in this process."""
     said = parse.parse_page(answer.project, answer.body)
     placed = file_paths.placed_by_primary if answer.of_primary else file_paths.placed
     known = CachedPage(placed(answer.index, said), answer.about)

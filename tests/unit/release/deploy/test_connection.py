@@ -132,7 +132,7 @@ sys.path.insert(0, {checkout!r})
 from release.deploy import connection
 from tests.unit.release.deploy.test_connection import Played
 script = "sys.stdin.read(); open({witness!r}, 'w')"
-one, two = (connection.Process(Played(script)) for _ in range(2))
+one, two = (connection.AgentProcess(Played(script)) for _ in range(2))
 one.stdout.readline()
 print("ready", flush=True)
 time.sleep(60)

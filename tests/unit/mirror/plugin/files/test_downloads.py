@@ -71,9 +71,9 @@ class _Fetcher:
 class _Kept(list[bytes]):
     """Stands in for devpi's storage."""
 
-    def keep(self, flight: Download, found: Mapping[str, str]) -> None:
-        assert found["sha256"] == hashlib.sha256(flight.path.read_bytes()).hexdigest()
-        self.append(flight.path.read_bytes())
+    def keep(self, download: Download, found: Mapping[str, str]) -> None:
+        assert found["sha256"] == hashlib.sha256(download.path.read_bytes()).hexdigest()
+        self.append(download.path.read_bytes())
 
 
 class _FullDisk:
@@ -85,21 +85,21 @@ def _order(entry: Any = None) -> DownloadRequest:  # noqa: ANN401 (devpi is unty
     return DownloadRequest(entry or _Entry(), [Source("https://files.example.com/demo-1.0.tar.gz")])
 
 
-def _flights(fetcher: _Fetcher, keeper: Any, folder: Path) -> Downloads:  # noqa: ANN401 (see above)
+def _downloads(fetcher: _Fetcher, keeper: Any, folder: Path) -> Downloads:  # noqa: ANN401 (see above)
     return Downloads(fetcher, keeper, folder)  # type: ignore[arg-type]  # a fake
 
 
 def test_all_who_join_follow_one_download_while_it_arrives(tmp_path: Path) -> None:
     """One request, however many ask, and bytes before the end."""
     fetcher, kept = _Fetcher(), _Kept()
-    arriving = _flights(fetcher, kept, tmp_path)
-    flight = arriving.join(_order())
-    assert arriving.join(_order()) is flight
-    begun = next(flight.follow())
+    arriving = _downloads(fetcher, kept, tmp_path)
+    download = arriving.join(_order())
+    assert arriving.join(_order()) is download
+    begun = next(download.follow())
     assert CONTENT.startswith(begun)
     fetcher.gate.set()
-    assert b"".join(flight.follow()) == CONTENT
-    assert b"".join(flight.follow(100, 70_000)) == CONTENT[100:70_000]
+    assert b"".join(download.follow()) == CONTENT
+    assert b"".join(download.follow(100, 70_000)) == CONTENT[100:70_000]
     assert (fetcher.asked, list(kept)) == (1, [CONTENT])
 
 
@@ -111,7 +111,7 @@ def test_another_source_is_asked_when_the_first_has_it_not(
     fetcher, kept = _Fetcher(), _Kept()
     fetcher.gate.set()
     sources = [Source(f"https://{url}.example.com/demo-1.0.tar.gz") for url in urls]
-    _flights(fetcher, kept, tmp_path).join(DownloadRequest(_Entry(), sources)).complete()
+    _downloads(fetcher, kept, tmp_path).join(DownloadRequest(_Entry(), sources)).complete()
     assert (fetcher.asked, list(kept)) == (asked, [CONTENT])
 
 
@@ -119,17 +119,17 @@ def test_without_a_source_that_answers_the_last_one_says_why(tmp_path: Path) -> 
     """And not the one that was only tried first."""
     sources = [Source("https://down.example.com/first"), Source("https://down.example.com/last")]
     with pytest.raises(GatewayError, match="last does not answer"):
-        _flights(_Fetcher(), _Kept(), tmp_path).join(DownloadRequest(_Entry(), sources)).complete()
+        _downloads(_Fetcher(), _Kept(), tmp_path).join(DownloadRequest(_Entry(), sources)).complete()
 
 
 def test_who_comes_when_the_download_has_just_ended_needs_none(tmp_path: Path) -> None:
     """Between the look for a file and the question for its download, all of it may come."""
     fetcher, entry = _Fetcher(), _Entry()
-    arriving = _flights(fetcher, _Kept(), tmp_path)
+    arriving = _downloads(fetcher, _Kept(), tmp_path)
     fetcher.gate.set()
     arriving.join(_order(entry)).complete()
     entry.is_here = True
-    wait_until("the download is over", lambda: not arriving._flights)
+    wait_until("the download is over", lambda: not arriving._downloads)
     with pytest.raises(AlreadyStoredError):
         arriving.join(_order(entry))
     assert fetcher.asked == 1
@@ -138,20 +138,20 @@ def test_who_comes_when_the_download_has_just_ended_needs_none(tmp_path: Path) -
 def test_the_last_bytes_are_shown_only_when_the_file_is_kept(tmp_path: Path) -> None:
     """Whoever has all of it may rely on the cache having it too."""
     fetcher = _Fetcher()
-    flight = _flights(fetcher, _Kept(), tmp_path).join(_order())
-    shown = flight.wait_for(CHUNK // 2)
+    download = _downloads(fetcher, _Kept(), tmp_path).join(_order())
+    shown = download.wait_for(CHUNK // 2)
     assert shown <= len(CONTENT) - HELD_BACK
     fetcher.gate.set()
-    flight.complete()
-    assert flight.wait_for() == len(CONTENT)
+    download.complete()
+    assert download.wait_for() == len(CONTENT)
 
 
 def test_without_a_length_nothing_is_shown_before_the_end(tmp_path: Path) -> None:
     """A cut answer would look whole."""
     fetcher = _Fetcher(sized=False)
-    flight = _flights(fetcher, _Kept(), tmp_path).join(_order())
+    download = _downloads(fetcher, _Kept(), tmp_path).join(_order())
     threading.Timer(0.1, fetcher.gate.set).start()
-    assert flight.wait_for() == flight.length == len(CONTENT)
+    assert download.wait_for() == download.length == len(CONTENT)
 
 
 @pytest.mark.parametrize("wrong", [CONTENT[:-1], CONTENT[:-1] + b"?", b""])
@@ -159,12 +159,12 @@ def test_a_wrong_file_is_trouble_for_all_and_nothing_is_left(tmp_path: Path, wro
     """Neither in the storage nor in the folder; the next one who asks starts anew."""
     fetcher, kept = _Fetcher(wrong), _Kept()
     fetcher.gate.set()
-    arriving = _flights(fetcher, kept, tmp_path)
-    flight = arriving.join(_order())
+    arriving = _downloads(fetcher, kept, tmp_path)
+    download = arriving.join(_order())
     with pytest.raises(GatewayError) as caught:
-        flight.complete()
+        download.complete()
     assert (caught.value.status, list(kept)) == (502, [])
-    while arriving.join(_order()) is flight:
+    while arriving.join(_order()) is download:
         pass  # it is taken off the list a moment after its end
     assert fetcher.asked <= 2
 
@@ -174,7 +174,7 @@ def test_a_full_disk_is_trouble_that_may_pass(tmp_path: Path) -> None:
     fetcher = _Fetcher()
     fetcher.gate.set()
     with pytest.raises(GatewayError, match="No space left on device") as caught:
-        _flights(fetcher, _FullDisk(), tmp_path).join(_order()).complete()
+        _downloads(fetcher, _FullDisk(), tmp_path).join(_order()).complete()
     assert caught.value.status == 503
 
 
@@ -182,7 +182,7 @@ def test_leftovers_of_dead_processes_are_removed_and_live_downloads_are_not(tmp_
     """Several processes may share the folder."""
     live = Download(_order(), tmp_path / "live")
     (tmp_path / "left").write_bytes(b"half")
-    _flights(_Fetcher(), _Kept(), tmp_path)
+    _downloads(_Fetcher(), _Kept(), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["live"]
     del live
 
@@ -190,6 +190,6 @@ def test_leftovers_of_dead_processes_are_removed_and_live_downloads_are_not(tmp_
 def test_silence_for_too_long_is_trouble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every wait has an end."""
     monkeypatch.setattr(downloads, "PATIENCE", 0.05)
-    flight = Download(_order(), tmp_path / "silent")
+    download = Download(_order(), tmp_path / "silent")
     with pytest.raises(GatewayError, match=r"nothing of .* has arrived"):
-        flight.wait_for()
+        download.wait_for()

@@ -37,7 +37,7 @@ class Question:
 
 
 def unreachable() -> GatewayError:
-    """What `Fetcher` raises when nobody is there."""
+    """What `UpstreamClient` raises when nobody is there."""
     trouble = GatewayError(503, "refused")
     trouble.__cause__ = httpx.ConnectError("refused")
     return trouble

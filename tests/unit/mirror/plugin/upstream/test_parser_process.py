@@ -20,8 +20,8 @@ ABOUT = PageInfo(URL, 1_700_000_000, '"etag"', 7)
 LINK = f'<a href="https://files.example.com/{{}}#sha256={"ab" * 32}">file</a>'
 PARENT = """\
 import psutil
-from mirror.plugin.upstream.parser_process import PageReader
-reader = PageReader()
+from mirror.plugin.upstream.parser_process import ParserProcess
+reader = ParserProcess()
 print(psutil.Process().children()[0].pid, flush=True)
 input()
 """
