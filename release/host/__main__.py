@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from packhorse.errors import PackhorseError
+from release.host import request
 from release.host.commands import deploy, history, plan, reconcile, status
-from release.host.control import request
 from release.host.control.channel import Channel
 from release.host.control.session import Session, StoppedError
 from release.host.disk import lock, releases

@@ -5,12 +5,12 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from release.host.control.request import Deploy
 from release.host.control.session import Session
 from release.host.disk import journal, releases
 from release.host.disk.layout import Layout
 from release.host.disk.manifest import Health, ReleaseManifest
 from release.host.processes import circus_ini
+from release.host.request import Deploy
 
 NOBODY = 2**22 + 1  # above every process id
 HEALTH = Health("/healthz", "localhost", 0.2, 0.01)

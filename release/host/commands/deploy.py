@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from packhorse.errors import PackhorseError
 from release.host.commands import history, preflight, prune, reconcile, release_phase, switch
-from release.host.control.request import Deploy, Options
 from release.host.control.session import Session, StoppedError
 from release.host.disk import journal, releases
 from release.host.disk.layout import Layout
 from release.host.install import release_folder
 from release.host.processes import circus_ini, public_address, readiness, watchers
+from release.host.request import Deploy, Options
 
 
 class RevertedError(PackhorseError):

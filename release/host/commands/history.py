@@ -3,11 +3,11 @@
 from typing import Any
 
 from packhorse.errors import PackhorseError
-from release.host.control.request import Deploy
 from release.host.disk import journal, releases
 from release.host.disk.file_cache import File
 from release.host.disk.layout import Layout
 from release.host.processes import circus_ini
+from release.host.request import Deploy
 
 CURRENT = "current"
 

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 
 from release.host.commands import history
-from release.host.control.request import Deploy, Options
 from release.host.disk import file_cache, journal, releases
 from release.host.disk.file_cache import File
 from release.host.disk.layout import Layout
 from release.host.install import release_folder
 from release.host.processes import readiness
+from release.host.request import Deploy, Options
 
 
 def plan(layout: Layout, wanted: Deploy, how: Options) -> dict[str, object]:

@@ -4,10 +4,10 @@ import os
 from pathlib import Path
 
 from packhorse.errors import PackhorseError
-from release.host.control.request import Deploy
 from release.host.disk import releases
 from release.host.disk.layout import Layout
 from release.host.processes import circus_ini
+from release.host.request import Deploy
 
 # The clock is not looked at: numbers decide what is newer, and waits are measured by another clock.
 

@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from packhorse.errors import PackhorseError
-from release.host.control.request import Options
 from release.host.control.session import Session
 from release.host.disk import journal, releases
 from release.host.disk.layout import Layout
+from release.host.request import Options
 
 PROCESS = "release"
 

@@ -11,10 +11,10 @@ from venv import EnvBuilder
 
 from packhorse import process
 from packhorse.errors import PackhorseError
-from release.host.control.request import Deploy
 from release.host.control.session import Session
 from release.host.disk.layout import Layout
 from release.host.processes import process_table
+from release.host.request import Deploy
 
 # A name that no server ever has (RFC 2606): where nothing may come from the network, nothing can.
 NOWHERE = "https://index.invalid/"

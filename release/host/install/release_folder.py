@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 from packhorse import files
 from packhorse.errors import PackhorseError
-from release.host.control.request import Deploy
 from release.host.control.session import Session
 from release.host.disk import file_cache, journal, releases
 from release.host.disk.file_cache import File
 from release.host.disk.layout import Layout
 from release.host.disk.manifest import ReleaseManifest
 from release.host.install import bytecode, installer
+from release.host.request import Deploy
 from release.host.runtime import launch
 
 if TYPE_CHECKING:

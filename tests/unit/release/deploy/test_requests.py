@@ -10,7 +10,7 @@ from packhorse.errors import PackhorseError
 from release.config import release_toml, targets
 from release.deploy import requests
 from release.deploy.requests import Requirement
-from release.host.control import request as host_request
+from release.host import request as host_request
 from release.index import File
 
 INDEX = "https://pypi.example.com/company/dev"

@@ -4,9 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from release.host.commands import plan
-from release.host.control.request import Deploy, Options
 from release.host.disk import releases
 from release.host.disk.file_cache import File
+from release.host.request import Deploy, Options
 from tests.support.layouts import a_deploy, a_layout, add_release
 
 HOW = Options(lock_wait=0, release_phase=True, retry_release=False, plan=True)

@@ -6,9 +6,9 @@ import pytest
 
 from packhorse.errors import PackhorseError
 from release.host.commands import release_phase
-from release.host.control.request import Options
 from release.host.disk import journal
 from release.host.disk.journal import PHASE_BEGAN, PHASE_ENDED, Entry
+from release.host.request import Options
 from tests.support.layouts import a_layout
 
 
