@@ -113,7 +113,7 @@ class PageStore:
         if kept := self._recent.get(path, token):
             return kept
         try:
-            with open(path, "rb") as file:  # noqa: PTH123 (see recent.token)
+            with open(path, "rb") as file:  # noqa: PTH123 (see read_cache.file_version)
                 found, content = os.fstat(file.fileno()), file.read()
         except FileNotFoundError:
             return None

@@ -25,15 +25,23 @@ def test_a_value_is_that_of_one_file(tmp_path: Path) -> None:
     assert values.get(str(path), second) is None
 
 
-def test_memory_holds_the_latest_values_only() -> None:
-    """A mirror may know a hundred thousand projects."""
+def test_memory_holds_the_values_used_last_only() -> None:
+    """A mirror may know a hundred thousand projects, of which some are asked for all the time."""
     values = ReadCache[int](1000)
     for number in range(20):
         values.put(str(number), (number, 0), 100, number)
-        values.put("0", (0, 0), 100, 0)
+        assert values.get("0", (0, 0)) == 0
     here = {number for number in range(20) if values.get(str(number), (number, 0)) is not None}
     assert here == {0, *range(11, 20)}
     values.put("large", (0, 0), 2000, -1)
     assert values.get("large", (0, 0)) is None
     values.put("small", (0, 0), 1000, 1)
     assert values.get("small", (0, 0)) == 1
+
+
+def test_a_value_too_large_to_keep_takes_the_one_before_with_it() -> None:
+    """A page that has grown must not be shown as it was."""
+    values = ReadCache[str](10)
+    values.put("page", (0, 0), 10, "small")
+    values.put("page", (1, 0), 11, "large")
+    assert [values.get("page", version) for version in ((0, 0), (1, 0))] == [None, None]
