@@ -173,10 +173,10 @@ def check(nginx: str, config: MirrorConfig, folder: Folder) -> None:
         )
         done = process.run([nginx, "-t", "-q", "-c", str(main), "-e", "stderr"])
     if done.status:
-        raise PackhorseError(
+        raise process.failure(
+            done,
             "nginx does not accept the configuration that follows from mirror.toml.",
-            "Correct [front] in mirror.toml: nginx's own words are above.",
-            detail=done.output,
+            "Correct [front] in mirror.toml: the output above names the cause.",
         )
 
 

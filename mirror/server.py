@@ -89,10 +89,10 @@ def initialise(folder: Folder, root_password: str) -> None:
         env={**os.environ, "DEVPISERVER_ROOT_PASSWD": root_password},
     )
     if done.status != 0:
-        raise PackhorseError(
-            f"devpi-init could not make {scratch}.",
-            "See what it says above; then run `mirror init` again.",
-            detail=done.output,
+        raise process.failure(
+            done,
+            f"devpi-init could not make {scratch} (status {done.status}).",
+            "The output above names the cause; then run `mirror init` again.",
         )
     os.sync()  # devpi-init does not: after a power cut, devpi-server would refuse what is left
     scratch.rename(folder.server)
@@ -184,14 +184,14 @@ def wait_until_ready(url: str, child: subprocess.Popen[bytes], log: Path) -> Non
             raise PackhorseError(
                 f"The mirror ended with exit status {child.returncode} instead of serving.",
                 f"The whole log is in {log}.",
-                detail=tail(log),
+                detail=files.last_lines(log),
             )
         if time.monotonic() > deadline:
             child.kill()
             raise PackhorseError(
                 f"The mirror was stopped: no answer at {url}/+api for {READY_SECONDS:.0f} seconds.",
                 f"The whole log is in {log}.",
-                detail=tail(log),
+                detail=files.last_lines(log),
             )
         time.sleep(0.05)
 
@@ -206,13 +206,6 @@ def answers(url: str) -> bool:
             return session.get(f"{url}/+api", timeout=2).status_code == 200
         except requests.RequestException:
             return False
-
-
-def tail(log: Path, lines: int = 20) -> str:
-    """The last lines of `log`."""
-    with log.open("rb") as file:
-        file.seek(max(0, file.seek(0, os.SEEK_END) - 16384))
-        return "\n".join(file.read().decode("utf-8", "replace").splitlines()[-lines:])
 
 
 def stop(folder: Folder) -> Serving | None:

@@ -1,4 +1,4 @@
-"""Where state lives, and files that others see whole or not at all."""
+"""The folder of all state, files that others see whole or not at all, and the ends of logs."""
 
 import contextlib
 import os
@@ -31,6 +31,16 @@ def write_whole(path: Path, data: bytes, mode: int = 0o644) -> None:
             scratch.unlink()
         raise
     sync_folder(path.parent)
+
+
+def last_lines(path: Path, count: int = 20) -> str:
+    """The last `count` lines of the log at `path`, "" when there is no such file."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - 64 * 1024))
+            return b"\n".join(file.read().splitlines()[-count:]).decode("utf-8", "replace")
+    except FileNotFoundError:
+        return ""
 
 
 def sync_folder(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""An argument list in, a finished process out; never a shell."""
+"""Run programs from argument lists, never through a shell, and turn their failures into errors."""
 
 import os
 import subprocess
@@ -6,6 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from packhorse.errors import PackhorseError
+
+LAST_LINES = 20
+"""How many lines of each stream of a failed program its error shows."""
+TIMED_OUT = 124
+"""The exit status of a program that was killed because it took too long, as timeout(1) has it."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +25,7 @@ class Finished:
 
     @property
     def output(self) -> str:
-        """Everything it printed, for an error's detail."""
+        """Everything it printed."""
         return f"{self.stdout}{self.stderr}".strip()
 
 
@@ -40,19 +47,37 @@ def run(
     *,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
+    timeout: float | None = None,
 ) -> Finished:
-    """Run `command` to its end. Raises FileNotFoundError when there is no such program."""
-    done = subprocess.run(
-        command,
-        cwd=cwd,
-        env=None if env is None else dict(env),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        check=False,
-    )
+    """Run `command` to its end; after `timeout` seconds it is killed, with status TIMED_OUT.
+
+    Raises FileNotFoundError when there is no such program.
+    """
+    try:
+        done = subprocess.run(
+            command,
+            cwd=cwd,
+            env=None if env is None else dict(env),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+            timeout=timeout,
+        )
+    except subprocess.TimeoutExpired as late:
+        return Finished(TIMED_OUT, "", f"{late}\n")
     return Finished(done.returncode, done.stdout, done.stderr)
+
+
+def failure(done: Finished, message: str, hint: str) -> PackhorseError:
+    """The error for a program that has failed, with the last lines of both of its streams.
+
+    Of both: build backends write progress to one and the cause to the other, and not all the same way round.
+    """
+    streams = (done.stdout.rstrip().splitlines(), done.stderr.rstrip().splitlines())
+    lines = [line for stream in streams for line in stream[-LAST_LINES:]]
+    return PackhorseError(message, hint, detail="\n".join(lines))
 
 
 # What pip and uv are told about the network and the disk; everything else could add a place to install from.

@@ -11,7 +11,7 @@ from packaging.pylock import Pylock
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import Version
 
-from packhorse import files
+from packhorse import files, process
 from packhorse.errors import PackhorseError
 from release import index
 from release.build import source_tree
@@ -66,7 +66,7 @@ def requirement_lines(folder: Path) -> list[str]:
 def resolve(wanted: source_tree.LockInputs, kept: bytes | None, world: Context) -> bytes:
     """A lock for `wanted`: every version and hash for every Python and platform, as the index has them.
 
-    Versions of the lock `kept` stay as far as they fit. Raises PackhorseError with uv's words when
+    Versions of the lock `kept` stay as far as they fit. Raises PackhorseError with uv's explanation when
     nothing fits.
     """
     oldest = oldest_python(wanted.requires_python)
@@ -78,10 +78,10 @@ def resolve(wanted: source_tree.LockInputs, kept: bytes | None, world: Context) 
         command = _compile(requirements, output, oldest)
         done = world.run(command, cwd=Path(scratch), env=world.environment)
         if done.status != 0:
-            raise PackhorseError(
+            raise process.failure(
+                done,
                 f"The dependencies cannot be locked against {world.index_url}.",
                 "Correct dependencies in pyproject.toml, or bring what is missing to the index.",
-                detail=done.output,
             )
         return without_addresses(output.read_text(encoding="utf-8"), wanted.requires_python)
 

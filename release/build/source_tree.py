@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from packhorse import toml
+from packhorse import process, toml
 from packhorse.errors import PackhorseError
 from packhorse.process import Finished, Runner
 from release.host.formats import lockfile
@@ -67,11 +67,11 @@ def lock_inputs(folder: Path, world: Context) -> LockInputs:
 
 
 def broken_backend(folder: Path, done: Finished) -> PackhorseError:
-    """The build backend failed: `done` has its words."""
-    return PackhorseError(
+    """The error for `done`, a run of the build backend that failed."""
+    return process.failure(
+        done,
         f"The build backend of {folder} failed.",
         "The output above names the cause; check [build-system] in pyproject.toml.",
-        detail=done.output,
     )
 
 
@@ -99,4 +99,6 @@ def _git(folder: Path, run: Runner, *arguments: str) -> str:
         return done.stdout.strip()
     if "not a git repository" in done.stderr or "does not have any commits" in done.stderr:
         return ""
-    raise PackhorseError(f"git does not answer in {folder}.", "See what it says above.", detail=done.output)
+    raise process.failure(
+        done, f"git failed in {folder} (status {done.status}).", "The output above names the cause."
+    )

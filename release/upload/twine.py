@@ -72,10 +72,10 @@ def _release(path: Path) -> tuple[str, str] | None:
 def _check(paths: Iterable[Path], world: Context) -> None:
     done = world.run(_twine("check", "--strict", *map(str, paths)), env=_environment())
     if done.status != 0:
-        raise PackhorseError(
+        raise process.failure(
+            done,
             "twine check refuses what the artifacts say about the project.",
             'Correct [project] in pyproject.toml; most often readme = "README.md" is missing there.',
-            detail=done.output,
         )
 
 
@@ -106,9 +106,9 @@ def _environment() -> dict[str, str]:
 
 
 def _refused(done: process.Finished, credentials: Credentials, url: str) -> PackhorseError:
-    """twine's failure in words: the status that the index answered with says most of it."""
-    output = credentials.scrub(done.output)
-    answered = re.search(r"HTTPError: (\d{3}) ", output)
+    """The error for an upload that failed: the status that the index answered with says most of it."""
+    done = process.Finished(done.status, credentials.scrub(done.stdout), credentials.scrub(done.stderr))
+    answered = re.search(r"HTTPError: (\d{3}) ", done.output)
     status = answered[1] if answered else ""
     if status == "401":
         return PackhorseError(
@@ -121,13 +121,13 @@ def _refused(done: process.Finished, credentials: Credentials, url: str) -> Pack
             "Upload as another user (--username), or let the index's owner add this one to acl_upload.",
         )
     if status == "409":
-        return PackhorseError(
+        return process.failure(
+            done,
             f"{url} has this version with other content by now.",
             "Raise the version in pyproject.toml: what was uploaded never changes.",
-            detail=output,
         )
-    return PackhorseError(
-        f"twine could not upload to {url}.",
+    return process.failure(
+        done,
+        f"twine could not upload to {url} (status {done.status}).",
         "The output above names the cause. What was uploaded before counts: run the command again.",
-        detail=output,
     )

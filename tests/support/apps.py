@@ -132,13 +132,17 @@ def _joined(original: io.BytesIO, members: Mapping[str, bytes]) -> bytes:
     return archive({**present, **members, record: lines.encode()})
 
 
-def app_sdist(version: str) -> Dist:
-    """The application as an sdist whose build backend is in the sdist itself: no build requirement."""
+def app_sdist(version: str, missing: str = "") -> Dist:
+    """The application as an sdist whose build backend is in the sdist itself: no build requirement.
+
+    With `missing`, the build fails because there is no program of that name.
+    """
     made = app_wheel(version)
     backend = (
-        "import base64, pathlib\n"
+        "import base64, pathlib, subprocess\n"
         f"WHEEL = base64.b64decode({base64.b64encode(made.content).decode()!r})\n"
         "def build_wheel(folder, *_, **__):\n"
+        f"    {bool(missing)} and subprocess.run([{missing!r}])\n"
         f"    pathlib.Path(folder, {made.filename!r}).write_bytes(WHEEL)\n"
         f"    return {made.filename!r}\n"
     )

@@ -1,5 +1,6 @@
 """The journal in, the disk without what nobody goes back to out."""
 
+from packhorse.errors import PackhorseError
 from release.host.control.session import Session
 from release.host.disk import file_cache, journal, releases
 from release.host.disk.layout import Layout
@@ -21,7 +22,7 @@ def prune(layout: Layout, keep: int, session: Session) -> None:
     try:
         kept = {sha for number in _ready(layout) for sha in releases.read_manifest(layout, number).files}
         installer.forget(layout, file_cache.sweep(layout, kept))
-    except OSError as error:
+    except (PackhorseError, OSError) as error:
         session.warn(f"Old files could not be removed: {error}")
 
 

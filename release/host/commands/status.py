@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from packhorse import files
 from packhorse.errors import PackhorseError
 from release.host.commands import reconcile, release_phase
 from release.host.disk import journal, lock, releases
@@ -71,7 +72,7 @@ def logs(layout: Layout, number: int | None, lines: int) -> Iterator[tuple[str, 
     """(process type, line): the last `lines` of each log of release `number` (None: the current one)."""
     for process, path in _files(layout, number).items():
         # A log that has just been rotated is short: what came before is in its .1
-        parts = [circus_ini.tail(part, lines) for part in (path.with_name(f"{path.name}.1"), path)]
+        parts = [files.last_lines(part, lines) for part in (path.with_name(f"{path.name}.1"), path)]
         joined = "\n".join(part for part in parts if part).splitlines()
         yield from ((process, line) for line in joined[-lines:] if lines)
 

@@ -9,7 +9,7 @@ import subprocess
 from dataclasses import asdict
 from pathlib import Path
 
-from packhorse import files
+from packhorse import files, process
 from packhorse.errors import PackhorseError
 from release.host.disk.layout import SERVER_ROOT, Layout
 from release.host.disk.manifest import Health, ReleaseManifest, Rule
@@ -121,12 +121,20 @@ class Sync:
 
     def __init__(self, layout: Layout) -> None:
         # Of that file system only; a virtualenv has thousands of files, too many for one fsync each.
-        self.process = subprocess.Popen(["/bin/sync", "--file-system", str(layout.folder)])
+        self.folder = layout.folder
+        self.process = subprocess.Popen(
+            ["/bin/sync", "--file-system", str(self.folder)], stderr=subprocess.PIPE, text=True
+        )
 
     def wait(self) -> None:
-        """Return when it is there, and would survive a power cut. Raises OSError."""
-        if self.process.wait():
-            raise OSError(f"sync ended with status {self.process.returncode}")
+        """Return when it is there, and would survive a power cut. Raises PackhorseError."""
+        _, stderr = self.process.communicate()
+        if self.process.returncode:
+            raise process.failure(
+                process.Finished(self.process.returncode, "", stderr),
+                f"What was installed in {self.folder} did not reach the disk.",
+                "The output above names the cause; look at the disk, and deploy again.",
+            )
 
 
 def mark_ready(layout: Layout, number: int) -> None:

@@ -1,4 +1,4 @@
-"""uv or pip: their argument lists, their environment, and their failures in our words."""
+"""uv and pip on a host: argument lists, environment, and errors that say what to do."""
 
 import os
 import re
@@ -18,11 +18,16 @@ from release.host.request import Deploy
 
 # A name that no server ever has (RFC 2606): where nothing may come from the network, nothing can.
 NOWHERE = "https://index.invalid/"
+_INSTALL_HINT = "The output above names the cause; check that the lock names everything that is needed."
+_BUILD_HINT = (
+    "The output above names the cause; install what the build needs on the host (a compiler, headers), or "
+    "upload a wheel."
+)
 
 
 @dataclass(frozen=True)
 class Installer:
-    """The one that `wanted` names, at work for release `folder`."""
+    """The installer that `wanted` names, at work for release `folder`."""
 
     layout: Layout
     folder: Path
@@ -42,30 +47,33 @@ class Installer:
     def make(self) -> None:
         """Make the virtualenv, empty; without pip that is no work for a process of its own."""
         if self.wanted.installer == "pip":
-            self._run(make_command(self.venv))
+            self._run(make_command(self.venv), "The virtualenv was not made")
         else:
             EnvBuilder(symlinks=True).create(self.venv)
 
     def fill(self) -> None:
         """Install the requirements, without an index."""
+        problem = f"{self.wanted.project} {self.wanted.version} was not installed"
         if self.wanted.installer == "pip":
-            self._run(fill_command("pip", self.venv, self.requirements))
+            self._run(fill_command("pip", self.venv, self.requirements), problem)
             return
         # A Python whose path it does not know uv asks about itself, which takes as long as all the rest: so
         # the virtualenv of every release has the same path while it is filled.
         alias = self.layout.cache / "venv"
         alias.unlink(missing_ok=True)
         alias.symlink_to(self.venv)
-        self._run(fill_command("uv", alias, self.requirements))
+        self._run(fill_command("uv", alias, self.requirements), problem)
         rename_python(self.venv, alias)
 
     def build(self, sdist: Path, folder: Path) -> list[Path]:
         """The wheel that is built from `sdist` into the new folder `folder`."""
         shutil.rmtree(folder, ignore_errors=True)
-        self._run(build_command(self.wanted.installer, self.venv, sdist, folder))
+        command = build_command(self.wanted.installer, self.venv, sdist, folder)
+        self._run(command, f"{sdist.name} was not built", _BUILD_HINT)
         return list(folder.glob("*.whl"))
 
-    def _run(self, command: Sequence[str]) -> None:
+    def _run(self, command: Sequence[str], problem: str, hint: str = _INSTALL_HINT) -> None:
+        """Run `command`. Raises PackhorseError with `problem`, and `hint` unless we know the cause."""
         self.session.safe_point()
         environment = {
             **process.installer_environment(self.wanted.index_url or NOWHERE, self.layout.folder),
@@ -75,7 +83,7 @@ class Installer:
         }
         done = self.session.run(command, cwd=self.folder, env=environment)
         if done.status:
-            raise explained(self.wanted, done)
+            raise failure(self.wanted, done, problem, hint)
 
 
 def make_command(venv: Path) -> list[str]:
@@ -108,7 +116,8 @@ def build_command(installer: str, venv: Path, sdist: Path, folder: Path) -> list
     python = str(venv / "bin" / "python")
     if installer == "pip":
         return [python, "-Im", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(sdist)]
-    return [_uv(), "build", "--quiet", "--wheel", "--python", python, "--out-dir", str(folder), str(sdist)]
+    # Not --quiet: then uv keeps what the build backend says to itself.
+    return [_uv(), "build", "--wheel", "--python", python, "--out-dir", str(folder), str(sdist)]
 
 
 def _uv() -> str:
@@ -120,12 +129,16 @@ def _uv() -> str:
 def forget(layout: Layout, filenames: Sequence[str]) -> None:
     """Take what uv unpacked from the files `filenames`, which are gone, out of its cache.
 
-    Not through a session: what has been decided is not stopped any more.
+    Not through a session: what has been decided is not stopped any more. Raises PackhorseError.
     """
     names = sorted({name.partition("-")[0] for name in filenames if name.endswith(".whl")})
     if names and (layout.cache / "uv").exists():
         environment = {**os.environ, "UV_CACHE_DIR": str(layout.cache / "uv")}
-        process.run([_uv(), "cache", "clean", "--quiet", *names], env=environment)
+        done = process.run([_uv(), "cache", "clean", "--quiet", *names], env=environment)
+        if done.status:
+            raise process.failure(
+                done, f"uv could not clean its cache (status {done.status}).", "Look at the disk."
+            )
 
 
 _CAUSES = (
@@ -147,16 +160,11 @@ _CAUSES = (
 )
 
 
-def explained(wanted: Deploy, done: process.Finished) -> PackhorseError:
-    """The installer's failure in our words, its own as the detail."""
-    name = f"{wanted.project} {wanted.version}"
-    for pattern, cause, hint in _CAUSES:
+def failure(wanted: Deploy, done: process.Finished, problem: str, hint: str) -> PackhorseError:
+    """The error for `done`, a failed run of the installer; `hint` is for a cause that we do not know."""
+    for pattern, cause, known_hint in _CAUSES:
         if re.search(pattern, done.output):
-            return PackhorseError(
-                f"{name} was not installed: {cause.format(index=wanted.index_url)}.", hint, detail=done.output
-            )
-    return PackhorseError(
-        f"{name} was not installed: {wanted.installer} ended with status {done.status}.",
-        "Its words are above; check that its lock names everything that it needs.",
-        detail=done.output,
-    )
+            reason = cause.format(index=wanted.index_url)
+            return process.failure(done, f"{problem}: {reason}.", known_hint)
+    status = f"{wanted.installer} ended with status {done.status}"
+    return process.failure(done, f"{problem}: {status}.", hint)

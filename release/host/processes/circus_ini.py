@@ -1,12 +1,10 @@
 """circus: the texts of its ini files, and what the rest of the agent needs of it."""
 
 import configparser
-import os
 import re
 import shlex
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Protocol
 
 from release.host.disk.layout import Layout
@@ -130,13 +128,3 @@ def slot_of(text: str) -> str | None:
     """The socket that a watcher's ini names."""
     found = re.search(r"\$\(circus\.sockets\.(\w+)\)", text)
     return found[1] if found else None
-
-
-def tail(path: Path, lines: int = 20) -> str:
-    """The last lines of a log, "" when there is none."""
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - 64 * 1024))
-            return b"\n".join(file.read().splitlines()[-lines:]).decode("utf-8", "replace")
-    except FileNotFoundError:
-        return ""

@@ -12,10 +12,11 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from packhorse import files
 from packhorse.errors import PackhorseError
 from release.host.disk.layout import Layout
 from release.host.processes import process_table
-from release.host.processes.circus_ini import FRONT, Bind, bind_of, tail
+from release.host.processes.circus_ini import FRONT, Bind, bind_of
 
 if TYPE_CHECKING:
     import psutil
@@ -80,11 +81,7 @@ class Circus:
         deadline = time.monotonic() + START_TIMEOUT
         while not self.running():
             if process.poll() is not None or time.monotonic() > deadline:
-                raise PackhorseError(
-                    "circusd did not start.",
-                    f"Look at its log: {self.layout.circusd_log}",
-                    detail=tail(self.layout.circusd_log),
-                )
+                raise self._failure("circusd did not start.")
             time.sleep(POLL)
 
     def _end_orphans(self) -> None:
@@ -99,7 +96,7 @@ class Circus:
                 raise PackhorseError(
                     f"circusd does not run, and systemd has not started it within {START_TIMEOUT:g} s.",
                     f"Look at: systemctl status {unit}",
-                    detail=tail(self.layout.circusd_log),
+                    detail=files.last_lines(self.layout.circusd_log),
                 )
             time.sleep(POLL)
 
@@ -169,10 +166,7 @@ class Circus:
             if answer.get("status") != "error" or not check:
                 return answer
             if answer.get("errno") != _COMMAND_ERROR or time.monotonic() > deadline:
-                raise PackhorseError(
-                    f"circusd refused {command}: {answer.get('reason')}",
-                    f"Look at its log: {self.layout.circusd_log}",
-                )
+                raise self._failure(f"circusd refused {command}: {answer.get('reason')}")
             time.sleep(pause)
             pause = min(2 * pause, 0.5)
 
@@ -193,12 +187,15 @@ class Circus:
                     return {}
                 killed = not process_table.wait(circusd, 0)
                 if killed or time.monotonic() > deadline:
-                    raise PackhorseError(
-                        f"circusd {'was killed' if killed else 'hangs'}: it did not answer {command}.",
-                        f"Look at its log: {self.layout.circusd_log}",
-                    )
+                    what = "was killed" if killed else "hangs"
+                    raise self._failure(f"circusd {what}: it did not answer {command}.")
             answer: dict[str, Any] = json.loads(dealer.recv())
             return answer
+
+    def _failure(self, message: str) -> PackhorseError:
+        """The error for circusd, with the last lines of its log."""
+        log = self.layout.circusd_log
+        return PackhorseError(message, f"Its whole log is {log}", detail=files.last_lines(log))
 
 
 def check_free(bind: Bind) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+from packhorse import files
 from packhorse.errors import PackhorseError
 from release.host.disk import releases
 from release.host.disk.layout import Layout
@@ -39,7 +40,7 @@ def await_up(
 
 def _unhealthy(layout: Layout, watcher: Watcher, reason: Exception) -> PackhorseError:
     manifest = releases.read_manifest(layout, watcher.release)
-    log = circus_ini.tail(layout.log(watcher.name)) or "(it wrote nothing)"
+    log = files.last_lines(layout.log(watcher.name)) or "(it wrote nothing)"
     what = "" if watcher.process == "web" else f"{watcher.process} of "
     return PackhorseError(
         f"{what}{manifest.project} {manifest.version} (release {watcher.release}) is not healthy: {reason}",

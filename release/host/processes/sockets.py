@@ -2,12 +2,10 @@
 
 import contextlib
 import shutil
-import subprocess
 import time
 from pathlib import Path
 
-from packhorse import files
-from packhorse.errors import PackhorseError
+from packhorse import files, process
 from release.host.disk import releases
 from release.host.disk.layout import Layout
 from release.host.processes import circus_ini, health
@@ -81,12 +79,12 @@ def tell_nginx(layout: Layout, number: int) -> None:
     if not layout.upstream.exists() or wanted in layout.upstream.read_text().replace(";", " "):
         return
     command = [shutil.which("sudo") or "/usr/bin/sudo", "-n", HELPER, layout.app, argument]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=HELPER_TIMEOUT, check=False)
-    if done.returncode not in {0, STILL_DRAINING}:
-        raise PackhorseError(
-            f"nginx could not be led to release {number}: {HELPER} ended with status {done.returncode}.",
-            "Its words are above; release provision puts it and its rights in order.",
-            detail=done.stderr,
+    done = process.run(command, timeout=HELPER_TIMEOUT)
+    if done.status not in {0, STILL_DRAINING}:
+        raise process.failure(
+            done,
+            f"nginx could not be led to release {number}: {HELPER} ended with status {done.status}.",
+            "The output above names the cause; release provision puts the helper and its rights in order.",
         )
 
 

@@ -103,6 +103,18 @@ def test_a_version_that_is_only_an_sdist_is_built_on_the_host(host: Host) -> Non
     assert host.get() == "0.5.0"
 
 
+@pytest.mark.parametrize("installer", ["uv", "pip"])
+def test_a_build_that_fails_on_the_host_shows_why(host: Host, installer: str) -> None:
+    """A missing C compiler is the most frequent reason, and only the build backend says so."""
+    host.served.add(NAME, app_sdist("0.5.0", missing="no-such-compiler"))
+    host.configure(target=f'installer = "{installer}"')
+    failed = host.deploy("0.5.0", status=1).stderr
+    assert "No such file or directory: 'no-such-compiler'" in failed
+    assert f"tiny-0.5.0.tar.gz was not built: {installer} ended with status" in failed
+    assert "install what the build needs on the host" in failed
+    assert releases.numbers(host.layout) == []
+
+
 @pytest.mark.parametrize("kind", ["wheel", "sdist"])
 def test_pip_installs_too(host: Host, kind: str) -> None:
     """`installer = "pip"`: for those who may not use uv."""

@@ -88,10 +88,3 @@ def test_serving_without_data_says_how_to_make_it(tmp_path: Path) -> None:
 def test_nothing_to_stop_is_no_trouble(tmp_path: Path) -> None:
     """`make demo-stop` twice."""
     assert server.stop(Folder(tmp_path)) is None
-
-
-def test_the_tail_of_a_log_is_its_last_lines(tmp_path: Path) -> None:
-    """However long it is, and whatever bytes are in it."""
-    log = tmp_path / "server.log"
-    log.write_bytes(b"\xff" * 100_000 + b"\n" + b"\n".join(b"line %d" % number for number in range(100)))
-    assert server.tail(log, 2) == "line 98\nline 99"

@@ -93,3 +93,11 @@ def test_a_kill_at_any_moment_leaves_the_old_or_the_new_file(tmp_path: Path) -> 
             time.sleep(0.003 * moment)
             writer.kill()
         assert path.read_bytes() in {old, new}
+
+
+def test_the_last_lines_of_a_log_are_read_from_its_end(tmp_path: Path) -> None:
+    """Of a log of gigabytes only the end is read; one that is not there has no lines."""
+    log = tmp_path / "log"
+    assert files.last_lines(log) == ""
+    log.write_bytes(b"x" * 100_000 + b"\nlast but one\nlast \xff\n")
+    assert files.last_lines(log, 2) == "last but one\nlast \N{REPLACEMENT CHARACTER}"

@@ -52,6 +52,25 @@ def test_a_program_that_does_not_exist_is_an_error_of_its_own() -> None:
         process.run(["no-such-program-anywhere"])
 
 
+def test_a_program_that_takes_too_long_is_killed() -> None:
+    """Every wait has an end, and a status that says so."""
+    done = process.run(_python("import time; time.sleep(60)"), timeout=0.2)
+    assert done.status == process.TIMED_OUT
+    assert "timed out after 0.2 seconds" in done.stderr
+
+
+def test_a_failure_shows_the_last_lines_of_both_streams() -> None:
+    """A build backend says what it does on one and why it failed on the other; thousands of lines hide it."""
+    stdout = "".join(f"compiling {number}\n" for number in range(1000))
+    error = process.failure(process.Finished(1, stdout, "no compiler\n"), "It failed.", "Install a compiler.")
+    lines = error.detail.splitlines()
+    assert (error.message, error.hint) == ("It failed.", "Install a compiler.")
+    assert lines == [
+        *(f"compiling {number}" for number in range(1000 - process.LAST_LINES, 1000)),
+        "no compiler",
+    ]
+
+
 def test_installers_see_one_index_and_no_setting_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """A second place to install from is how dependency confusion happens."""
     for name in ("PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "UV_EXTRA_INDEX_URL", "UV_INDEX", "UV_FIND_LINKS"):

@@ -37,9 +37,10 @@ def test_no_address_is_an_argument(name: str) -> None:
         ("something new", "uv ended with status 2"),
     ],
 )
-def test_an_installers_failure_is_said_in_our_words(output: str, cause: str) -> None:
-    """What happened and what to do now; the installer's own words are the detail."""
-    error = installer.explained(a_deploy(), Finished(2, "", output))
+def test_an_installers_failure_is_explained(output: str, cause: str) -> None:
+    """What happened and what to do now; the installer's own output is the detail."""
+    error = installer.failure(a_deploy(), Finished(2, "", output), "shop 1.0 was not installed", "Look.")
+    assert error.message.startswith("shop 1.0 was not installed: ")
     assert cause in error.message
     assert error.detail == output
 

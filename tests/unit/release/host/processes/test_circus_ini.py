@@ -60,11 +60,3 @@ def test_a_worker_gets_no_socket() -> None:
     text = circus_ini.watcher_text(LAYOUT, "worker", 43, 30.0, None)
     assert "use_sockets = False" in text
     assert circus_ini.slot_of(text) is None
-
-
-def test_the_tail_of_a_log_is_its_last_lines(tmp_path: Path) -> None:
-    """Of a log of gigabytes only the end is read; one that is not there says nothing."""
-    log = tmp_path / "log"
-    assert circus_ini.tail(log) == ""
-    log.write_bytes(b"x" * 100_000 + b"\nlast but one\nlast \xff\n")
-    assert circus_ini.tail(log, 2) == "last but one\nlast \N{REPLACEMENT CHARACTER}"
