@@ -13,6 +13,7 @@ from release.host.disk.layout import Layout
 from release.host.processes import process_table
 from release.host.processes.process_table import AppProcess
 from tests.support.layouts import a_layout
+from tests.support.servers import wait_until
 
 LAYOUT = Layout("shop", Path("/srv/apps"), Path("/run/apps"))
 
@@ -56,6 +57,8 @@ def test_a_process_whose_parent_does_not_care_has_ended_all_the_same() -> None:
     with subprocess.Popen(careless, stdout=subprocess.PIPE) as parent:
         assert parent.stdout
         child = psutil.Process(int(parent.stdout.readline()))
+        # Until it is no shell any more, it does ask.
+        wait_until("the parent to become sleep", lambda: psutil.Process(parent.pid).name() == "sleep")
         started = time.monotonic()
         process_table.end([child.pid], 10)
         assert time.monotonic() - started < 5
