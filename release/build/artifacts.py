@@ -19,8 +19,8 @@ from packhorse import files
 from packhorse.errors import PackhorseError
 from release import index
 from release.build import lock, repack, source_tree
-from release.host.formats import artifact, lockfile, procfile
 from release.context import Context
+from release.host.formats import artifact, lockfile, procfile
 
 WHEEL, SDIST = "wheel", "sdist"
 # How each backend is told to put the two files into an sdist.
@@ -153,7 +153,9 @@ def _require_in_sdist(path: Path, sources: Path) -> None:
         names, root = set(sdist.getnames()), repack.sdist_root(sdist)
     missing = [name for name in (procfile.NAME, lockfile.NAME) if f"{root}/{name}" not in names]
     if missing:
-        backend = str(source_tree.pyproject(sources).get("build-system", {}).get("build-backend", "setuptools"))
+        backend = str(
+            source_tree.pyproject(sources).get("build-system", {}).get("build-backend", "setuptools")
+        )
         raise PackhorseError(
             f"The sdist {path.name} has no {' and no '.join(missing)} at its root.",
             _HOW_TO_INCLUDE.get(

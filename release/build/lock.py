@@ -15,8 +15,8 @@ from packhorse import files, process
 from packhorse.errors import PackhorseError
 from release import index
 from release.build import source_tree
-from release.host.formats import lockfile
 from release.context import Context
+from release.host.formats import lockfile
 
 HEADER = "# Made by `release lock` from pyproject.toml: commit it. Newer versions: release lock --upgrade\n"
 # Packhorse's agent, which makes the virtualenvs on the hosts, needs 3.11.

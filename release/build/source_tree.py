@@ -10,8 +10,8 @@ from typing import Any
 from packhorse import process, toml
 from packhorse.errors import PackhorseError
 from packhorse.process import Finished, Runner
-from release.host.formats import lockfile
 from release.context import Context
+from release.host.formats import lockfile
 
 # What builds leave in a folder that does not ignore it. The lock is not among the sources of a build:
 # its own hash is in the manifest.

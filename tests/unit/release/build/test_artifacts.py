@@ -1,4 +1,4 @@
-"""The promises of release.build.artifacts that need no backend: a fake one leaves artifacts as pypa/build would."""
+"""release.build.artifacts without a backend: a fake one leaves artifacts as pypa/build would."""
 
 import json
 from collections.abc import Sequence

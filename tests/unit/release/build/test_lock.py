@@ -10,7 +10,7 @@ from packhorse.errors import PackhorseError
 from packhorse.process import Finished
 from release.build import lock
 from release.host.formats import lockfile
-from tests.support.fakes import FakeRunner, INDEX, world
+from tests.support.fakes import INDEX, FakeRunner, world
 
 A = "a" * 64
 

@@ -121,7 +121,9 @@ def test_dynamic_dependencies_come_from_the_backend(text: str, repository: Path,
     """Any PEP 517 project: setup.cfg, setup.py, plugins that read a requirements file."""
     repository.joinpath("pyproject.toml").write_text(text)
     said = json.dumps({"name": "a", "requires_dist": ["flask"], "requires_python": ">=3.12"})
-    wanted = source_tree.lock_inputs(repository, world(tmp_path, run=FakeRunner(lambda _: Finished(0, said, ""))))
+    wanted = source_tree.lock_inputs(
+        repository, world(tmp_path, run=FakeRunner(lambda _: Finished(0, said, "")))
+    )
     assert wanted == source_tree.LockInputs(("flask",), ">=3.12")
 
 
