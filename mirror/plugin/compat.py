@@ -29,6 +29,7 @@ INTERNALS: Mapping[str, Row] = {
     "devpi_server.main.XOM.get_singleton": ("indexpath", "key"),
     "devpi_server.main.XOM.set_singleton": ("indexpath", "key", "obj"),
     "devpi_server.main.XOM.setdefault_singleton": ("indexpath", "key", "factory"),
+    "devpi_server.mirror.MirrorStage._get_remote_projects": ("projects_future",),
     "devpi_server.mirror.MirrorStage._load_cache_links": ("project",),
     "devpi_server.mirror.MirrorStage._list_projects_perstage": ("timeout",),
     "devpi_server.mirror.MirrorStage._list_projects_perstage_lock": None,

@@ -9,7 +9,7 @@ from typing import Any
 from mirror.plugin.simple import file_rows
 from mirror.plugin.simple.file_rows import ProjectFile, Rows
 
-FORMAT = 7
+FORMAT = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,22 +20,34 @@ class ProjectDetail:
     files: Sequence[ProjectFile] = ()
     versions: tuple[str, ...] = ()  # all of them, also those without files (PEP 700)
     status: Mapping[str, str] = field(default_factory=dict)  # {"status": …, "reason": …} (PEP 792)
+    tracks: tuple[str, ...] = ()  # URLs of the pages that it extends (PEP 708)
+    alternate_locations: tuple[str, ...] = ()  # URLs of its pages on other indexes (PEP 708)
 
 
 def merged(name: str, projects: Iterable[ProjectDetail]) -> ProjectDetail:
-    """What an index shows: the first of `projects` that has a file of some name wins it.
+    """Merge `projects` as an index and its bases have them: the first that has a file of some name wins it.
 
-    A status is the upstream's word about the project; the first that has one is shown.
+    A status is the upstream's word about the project; the first that has one is shown. `tracks` and
+    `alternate_locations` let installers take files from elsewhere (PEP 708): only the URLs are shown on
+    which all projects with files agree. One too few makes an installer ask its user; one too many would
+    vouch in the name of an index that never said so, and let the files of a stranger in.
     """
-    listed: list[Rows] = []
-    versions: dict[str, None] = {}
-    status: Mapping[str, str] = {}
-    for project in projects:
-        if project.files:
-            listed.append(file_rows.rows(project.files))
-        versions.update(dict.fromkeys(project.versions))
-        status = status or project.status
-    return ProjectDetail(name, _first_of_each_name(listed), tuple(versions), status)
+    found = list(projects)
+    giving = [project for project in found if project.files] or found
+    versions = dict.fromkeys(version for project in found for version in project.versions)
+    return ProjectDetail(
+        name,
+        _first_of_each_name([file_rows.rows(project.files) for project in giving]),
+        tuple(versions),
+        next((project.status for project in found if project.status), {}),
+        _in_all([project.tracks for project in giving]),
+        _in_all([project.alternate_locations for project in giving]),
+    )
+
+
+def _in_all(lists: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    first = lists[0] if lists else ()
+    return tuple(url for url in first if all(url in others for others in lists))
 
 
 def _first_of_each_name(listed: Sequence[Rows]) -> Rows:
@@ -64,6 +76,8 @@ def as_text(project: ProjectDetail, about: Mapping[str, Any]) -> str:
         "about": about,
         "versions": project.versions,
         "status": project.status,
+        "tracks": project.tracks,
+        "alternate_locations": project.alternate_locations,
     }
     return f"{json.dumps(head, separators=(',', ':'))}\n{rows.text}\n{rows.origins}\n"
 
@@ -76,7 +90,8 @@ def from_text(name: str, text: str) -> tuple[ProjectDetail, dict[str, Any]] | No
     said = json.loads(text[:begin])
     end = begin + said["rows"]
     rows = Rows(text[begin:end], text[end + 1 : -1])
-    return ProjectDetail(name, rows, tuple(said["versions"]), said["status"]), said["about"]
+    urls = tuple(said["tracks"]), tuple(said["alternate_locations"])
+    return ProjectDetail(name, rows, tuple(said["versions"]), said["status"], *urls), said["about"]
 
 
 def file_at(text: bytes, path: str) -> ProjectFile | None:

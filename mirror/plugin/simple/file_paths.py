@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from urllib.parse import unquote, urlparse
 
-from mirror.plugin.simple import detail, file_rows, parse
+from mirror.plugin.simple import detail, file_rows, filenames
 from mirror.plugin.simple.detail import ProjectDetail
 from mirror.plugin.simple.file_rows import ProjectFile, Rows
 
@@ -33,10 +33,10 @@ def path_of(index: str, file: ProjectFile) -> str:
     """Where devpi keeps `file`: as its key_from_link (filestore.py), which parses each URL several times."""
     digest = file_rows.best_hash(file.hashes).partition("=")[2]
     if digest:
-        return f"{index}/+f/{digest[:3]}/{digest[3:16]}/{parse.basename(file.url)}"
+        return f"{index}/+f/{digest[:3]}/{digest[3:16]}/{filenames.of_url(file.url)}"
     url = urlparse(file.url)
     folder = f"{url.scheme}/{url.netloc}{url.path}".rpartition("/")[0]
-    return f"{index}/+e/{re.sub('[^a-zA-Z0-9_.-]', '_', folder)}/{parse.basename(file.url)}"
+    return f"{index}/+e/{re.sub('[^a-zA-Z0-9_.-]', '_', folder)}/{filenames.of_url(file.url)}"
 
 
 def to_write(said: ProjectDetail, old: ProjectDetail) -> Sequence[ProjectFile]:
@@ -64,4 +64,6 @@ def _all_can_be_found(project: str, rows: Rows) -> bool:
 
 def can_be_found(project: str, row: str) -> bool:
     """Whether the entry of a file of `project` needs not be written: its path tells the project."""
-    return _URL_WITH_HASH.search(row) is not None and parse.begins_with(file_rows.filename_of(row), project)
+    return _URL_WITH_HASH.search(row) is not None and filenames.begins_with(
+        file_rows.filename_of(row), project
+    )

@@ -43,13 +43,14 @@ class Link(NamedTuple):
 
 @dataclass
 class HtmlPage(HTMLParser):
-    """Links, PEP 792 metas and what shows a whole page."""
+    """Links, metas (PEP 629, 708, 792), headings, and whether the page is whole."""
 
     base: str
     links: list[Link] = field(default_factory=list)
-    status: dict[str, str] = field(default_factory=dict)
-    heading: str = ""
-    has_version: bool = False
+    metas: dict[str, list[str]] = field(
+        default_factory=dict
+    )  # of those that begin with "pypi:", without that
+    heading: str = ""  # title and h1
     open_elements: set[str] = field(default_factory=set)
     _in_heading: bool = False
 
@@ -72,7 +73,9 @@ class HtmlPage(HTMLParser):
         elif tag == "base" and values.get("href"):
             self.base = urljoin(self.base, values["href"])
         elif tag == "meta":
-            self._meta(values.get("name", ""), values.get("content", ""))
+            _, of_index, name = values.get("name", "").rpartition("pypi:")
+            if of_index and values.get("content"):
+                self.metas.setdefault(name, []).append(values["content"])
 
     def handle_endtag(self, tag: str) -> None:
         self.open_elements -= {"html", "body", "a"} if tag == "html" else {tag}
@@ -82,10 +85,11 @@ class HtmlPage(HTMLParser):
         if self._in_heading:
             self.heading += f" {data}"
 
-    def _meta(self, name: str, content: str) -> None:
-        self.has_version |= name == "pypi:repository-version"
-        if name in {"pypi:project-status", "pypi:project-status-reason"} and content:
-            self.status["reason" if name.endswith("reason") else "status"] = content
+    @property
+    def status(self) -> dict[str, str]:
+        """What PEP 792 says of the project."""
+        names = {"status": "project-status", "reason": "project-status-reason"}
+        return {key: self.metas[name][-1] for key, name in names.items() if name in self.metas}
 
 
 def read(text: str, url: str) -> HtmlPage:

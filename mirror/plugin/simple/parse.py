@@ -1,30 +1,24 @@
-"""An upstream's answer in, all that it said about a project out; what is no whole page is refused."""
+"""Parse what an upstream answered for a project's page, and refuse what is not the whole page of it."""
 
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
-from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
+from urllib.parse import urljoin, urlsplit, urlunsplit
 
-from devpi_common.metadata import is_archive_of_project, splitbasename
-from devpi_common.validation import normalize_name
-from packaging.utils import (
-    InvalidSdistFilename,
-    parse_sdist_filename,
-)
+from packaging.utils import canonicalize_name
 
-from mirror.plugin.simple import html_page, html_rows, json_rows, negotiate
+from mirror.plugin.simple import filenames, html_page, html_rows, json_rows, negotiate
 from mirror.plugin.simple.detail import ProjectDetail
 from mirror.plugin.simple.file_rows import ProjectFile, Rows, promised
 from mirror.plugin.simple.html_page import HtmlPage, Link
 
 ACCEPT = f"{negotiate.JSON}, {negotiate.HTML};q=0.2, {negotiate.TEXT};q=0.1"
-# Versions that need not be normalised, which takes its time.
-_USUAL_SDIST = re.compile(r"[^-].*-((?:0|[1-9][0-9]*+)(?:\.(?:0|[1-9][0-9]*+))*+)\.tar\.gz")
-_USUAL_KINDS = (".whl", ".tar.gz")
-ARCHIVES = (".whl", ".tar.gz", ".zip", ".tar.bz2", ".tgz", ".egg", ".tar.xz")
+# How indexes, and file servers that are used as one, head a project's page, and the list of all projects.
+_HEADING = re.compile(r"(?:links for|index of) (\S+)", re.IGNORECASE)
+_VERSION = "repository-version"  # PEP 629
+_LIST_HEADING = re.compile(r"simple (?:index|list)|index of", re.IGNORECASE)
 
 
 class InvalidPageError(Exception):
@@ -44,15 +38,42 @@ def parse_page(project: str, body: RawPage) -> ProjectDetail:
     """Parse the page of `project` (normalised); file_paths.placed adds paths. Raises InvalidPageError.
 
     The content types are those that PEP 691 names and pip takes; others come from captive portals
-    and object stores.
+    and object stores. Without any, the body tells (RFC 9110, 8.3).
     """
-    kind, _, parameters = (part.strip() for part in body.content_type.lower().partition(";"))
-    if kind == negotiate.JSON:
-        return _read_json(project, body)
-    if kind in {negotiate.HTML, negotiate.TEXT}:
-        charset = re.search(r'charset="?([\w-]+)', parameters)
-        return _read_html(project, body, charset[1] if charset else "utf-8")
-    raise InvalidPageError(f"content type {body.content_type or 'missing'!r}")
+    kind = _kind(body)
+    return _read_json(project, body) if kind == negotiate.JSON else _read_html(project, body, kind)
+
+
+def lists_no_project(body: RawPage) -> bool:
+    """Whether `body` is surely the list of an index (its root page) that has no project."""
+    try:
+        kind = _kind(body)
+        if kind == negotiate.JSON:
+            page = json.loads(body.content)
+            return str(page["meta"]["api-version"]).startswith("1.") and page["projects"] == []
+        page = html_page.read(_text(body), body.url)
+    except (InvalidPageError, ValueError, KeyError, TypeError):
+        return False
+    said = kind == negotiate.HTML or _VERSION in page.metas or _LIST_HEADING.search(page.heading)
+    return bool(said) and not page.links and not page.is_cut_off
+
+
+def _kind(body: RawPage) -> str:
+    """The content type, one that we know. Raises InvalidPageError."""
+    kind = body.content_type.lower().partition(";")[0].strip()
+    if not kind:
+        return negotiate.JSON if body.content.lstrip().startswith(b"{") else negotiate.TEXT
+    if kind not in {negotiate.JSON, negotiate.HTML, negotiate.TEXT}:
+        raise InvalidPageError(f"content type {body.content_type!r}")
+    return kind
+
+
+def _text(body: RawPage) -> str:
+    charset = re.search(r'charset="?([\w-]+)', body.content_type.lower())
+    try:
+        return body.content.decode(charset[1] if charset else "utf-8")
+    except (UnicodeDecodeError, LookupError) as error:
+        raise InvalidPageError(str(error)) from error
 
 
 def _read_json(project: str, body: RawPage) -> ProjectDetail:
@@ -61,17 +82,19 @@ def _read_json(project: str, body: RawPage) -> ProjectDetail:
         version = str(page["meta"].get("api-version", "1.0"))
         if version.partition(".")[0] != "1":
             raise InvalidPageError(f"api-version {version}")
-        name = normalize_name(page["name"])
+        name = canonicalize_name(page["name"])
         if not isinstance(page["files"], list):
             raise InvalidPageError("a PEP 691 page without a list of files")
         names, files = json_rows.rows(page["files"]) or _listed(page["files"], body.url)
-        versions = tuple(map(str, page.get("versions") or versions_of(names)))
+        versions = tuple(map(str, page.get("versions") or filenames.versions_of(names)))
         status = {key: str(value) for key, value in (page.get("project-status") or {}).items() if value}
+        tracks = _urls(body.url, page["meta"].get("tracks") or ())
+        elsewhere = _urls(body.url, page.get("alternate-locations") or ())
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InvalidPageError(f"not a PEP 691 page ({type(error).__name__}: {error})") from error
     if name != project:
         raise InvalidPageError(f"the page of {name}")
-    return ProjectDetail(project, files, versions, status)
+    return ProjectDetail(project, files, versions, status, tracks, elsewhere)
 
 
 def _listed(entries: Iterable[Mapping[str, Any]], base: str) -> tuple[list[str], Sequence[ProjectFile]]:
@@ -119,36 +142,43 @@ def addressed(file: ProjectFile) -> ProjectFile:
     return file
 
 
-def _read_html(project: str, body: RawPage, charset: str) -> ProjectDetail:
-    try:
-        text = body.content.decode(charset)
-    except (UnicodeDecodeError, LookupError) as error:
-        raise InvalidPageError(str(error)) from error
+def _urls(base: str, urls: Sequence[str]) -> tuple[str, ...]:
+    """The absolute forms of `urls`, each once (PEP 708). Raises ValueError."""
+    found = tuple(dict.fromkeys(_absolute(base, url) for url in urls))
+    if isinstance(urls, str) or not all(url.startswith(("http://", "https://")) for url in found):
+        raise ValueError(urls)
+    return found
+
+
+def _read_html(project: str, body: RawPage, kind: str) -> ProjectDetail:
+    text = _text(body)
     usual = _read_usual(project, text, body.url)
-    return usual or _read_any(project, html_page.read(text, body.url))
+    return usual or _read_any(project, html_page.read(text, body.url), kind)
+
+
+def _detail(
+    project: str, files: Sequence[ProjectFile], names: Iterable[str], page: HtmlPage
+) -> ProjectDetail:
+    try:
+        urls = [_urls(page.base, page.metas.get(key, ())) for key in ("tracks", "alternate-locations")]
+    except ValueError as error:
+        raise InvalidPageError(f"not a PEP 708 page ({error})") from error
+    return ProjectDetail(project, files, filenames.versions_of(names), page.status, *urls)
 
 
 def _read_usual(project: str, text: str, url: str) -> ProjectDetail | None:
     """What a page says all of whose links are of the usual form; None for another."""
     names, rows, rest = html_rows.split(text) or ((), Rows(""), "")
-    if not any(_surely_of(name, project) for name in names):
+    if not any(project in filenames.projects_of(name) for name in names):
         return None
     page = html_page.read(rest, url)
     _refuse_part(page)
-    others = _others(names, project)
+    others = filenames.others(names, project)
     if others:
         pairs = zip(names, rows.pairs(), strict=True)
         rows = Rows.of(pair for name, pair in pairs if name not in others)
         names = [name for name in names if name not in others]
-    return ProjectDetail(project, rows, versions_of(names), page.status)
-
-
-def _others(names: Iterable[str], project: str) -> set[str]:
-    """The names that are none of `project`; of thousands, hardly any needs a look of its own."""
-    length = len(project) + 1
-    usual = {begin for begin in {name[:length] for name in names} if begins_with(begin, project)}
-    looked_at = [name for name in names if name[:length] not in usual or not name.endswith(_USUAL_KINDS)]
-    return {name for name in looked_at if not is_archive_of_project(name, project)}
+    return _detail(project, rows, names, page)
 
 
 def _refuse_part(page: HtmlPage) -> None:
@@ -156,43 +186,32 @@ def _refuse_part(page: HtmlPage) -> None:
         raise InvalidPageError("HTML that is cut off")
 
 
-def _read_any(project: str, page: HtmlPage) -> ProjectDetail:
+def _read_any(project: str, page: HtmlPage, kind: str) -> ProjectDetail:
     _refuse_part(page)
-    linked = [(basename(link.href), link) for link in page.links]
-    others = _others([name for name, _ in linked], project)
+    linked = [(filenames.of_url(link.href), link) for link in page.links]
+    others = filenames.others([name for name, _ in linked], project)
     own = [(name, link) for name, link in linked if name not in others]
-    if not any(_surely_of(name, project) for name, _ in own):
-        _refuse_other(project, page)
+    if not any(project in filenames.projects_of(name) for name, _ in own):
+        _refuse_other(project, page, kind)
     try:
         files = {name: _linked(name, link) for name, link in own}
     except ValueError as error:
         raise InvalidPageError(f"not a PEP 503 page ({error})") from error
-    return ProjectDetail(project, tuple(files.values()), versions_of(files), page.status)
+    return _detail(project, tuple(files.values()), files, page)
 
 
-def _refuse_other(project: str, page: HtmlPage) -> None:
-    """Without a link to one of its files, a page must say in another way that it is the project's."""
-    if any(basename(link.href).endswith(ARCHIVES) for link in page.links):
+def _refuse_other(project: str, page: HtmlPage, kind: str) -> None:
+    """Without a link to one of its files, a page must say in another way that it is the project's.
+
+    Its heading may name the project. One of an index (it says so, or its content type does) may have no
+    links at all: with some, it may as well be the list of all projects.
+    """
+    if any(filenames.is_archive(filenames.of_url(link.href)) for link in page.links):
         raise InvalidPageError("HTML with the files of another project")
-    named = project in {normalize_name(word.strip("\"'.,:;")) for word in page.heading.split()}
-    if not (page.has_version or named):
+    named = {canonicalize_name(path.strip("/").rpartition("/")[2]) for path in _HEADING.findall(page.heading)}
+    of_index = kind == negotiate.HTML or _VERSION in page.metas
+    if not (project in named or (of_index and not page.links)):
         raise InvalidPageError("HTML that is no page of an index")
-
-
-def begins_with(filename: str, project: str) -> bool:
-    """Whether `filename` is that of a project whose name begins with the words of `project`."""
-    return bool(_normal(filename[: len(project) + 1]) == f"{project}-")
-
-
-_normal = lru_cache(maxsize=1000)(normalize_name)
-
-
-def _surely_of(filename: str, project: str) -> bool:
-    """Stricter than devpi, which takes everything that begins with the name (flask-login for flask)."""
-    if filename.endswith(".whl"):
-        return bool(normalize_name(filename.partition("-")[0]) == project)
-    rest = normalize_name(filename)[len(project) :]
-    return re.match(r"-v?\d", rest) is not None
 
 
 def _linked(filename: str, link: Link) -> ProjectFile:
@@ -203,31 +222,6 @@ def _linked(filename: str, link: Link) -> ProjectFile:
         filename, "", _absolute(url, url), hashes, python, yanked, size, time, metadata, provenance
     )
     return promised(addressed(file))  # whatever HTML says is text
-
-
-def versions_of(filenames: Iterable[str]) -> tuple[str, ...]:
-    """The versions that file names tell."""
-    versions = dict.fromkeys([version_of(name) for name in filenames])
-    return tuple(version for version in versions if version)
-
-
-def version_of(filename: str) -> str | None:
-    """The version of a wheel, an sdist or an older kind of archive, None when its name has none."""
-    if filename[-4:] == ".whl":
-        parts = filename.split("-")
-        return parts[1] if 5 <= len(parts) <= 6 else None
-    if usual := _USUAL_SDIST.fullmatch(filename):
-        return usual[1]
-    try:
-        return str(parse_sdist_filename(filename)[1])
-    except InvalidSdistFilename:
-        return str(splitbasename(filename, checkarch=False)[1]) or None
-
-
-def basename(url: str) -> str:
-    """The name of the file at `url`, as devpi understands it."""
-    name = url.partition("#")[0].partition("?")[0]
-    return (unquote(name) if "%" in name else name).rpartition("/")[2]
 
 
 def _absolute(base: str, url: str) -> str:

@@ -17,11 +17,12 @@ def as_json(project: ProjectDetail) -> bytes:
     """The JSON page of `project`, for any index."""
     rows = file_rows.rows(project.files)
     whole = rows.text.count(',"size":') == len(rows)
-    head: dict[str, object] = {
-        "meta": {"api-version": NEWEST if whole else WITHOUT_SIZES},
-        "name": project.name,
-        "versions": list(project.versions),
-    }
+    meta: dict[str, object] = {"api-version": NEWEST if whole else WITHOUT_SIZES}
+    if project.tracks:
+        meta["tracks"] = project.tracks
+    head: dict[str, object] = {"meta": meta, "name": project.name, "versions": project.versions}
+    if project.alternate_locations:
+        head["alternate-locations"] = project.alternate_locations
     if project.status:
         head["project-status"] = dict(project.status)
     begin = json.dumps(head, separators=(",", ":")).removesuffix("}")
@@ -36,10 +37,7 @@ def as_html(project: ProjectDetail, index: str) -> bytes:
         "<!DOCTYPE html>",
         '<html lang="en"><head>',
         f'<meta name="pypi:repository-version" content="{NEWEST}">',
-        *(
-            f'<meta name="pypi:project-{key}" content="{escape(value)}">'
-            for key, value in _status_metas(project.status)
-        ),
+        *(f'<meta name="pypi:{key}" content="{escape(value)}">' for key, value in _metas(project)),
         f"<title>{title}</title>",
         f"</head><body><h1>{title}</h1>",
         *(_anchor(file) for file in project.files),
@@ -48,12 +46,14 @@ def as_html(project: ProjectDetail, index: str) -> bytes:
     return "\n".join(lines).encode()
 
 
-def _status_metas(status: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """PEP 792: pypi:project-status and pypi:project-status-reason."""
-    if "status" in status:
-        yield "status", status["status"]
-    if "reason" in status:
-        yield "status-reason", status["reason"]
+def _metas(project: ProjectDetail) -> Iterator[tuple[str, str]]:
+    """The names and contents of PEP 708 and PEP 792."""
+    yield from (("tracks", url) for url in project.tracks)
+    yield from (("alternate-locations", url) for url in project.alternate_locations)
+    if "status" in project.status:
+        yield "project-status", project.status["status"]
+    if "reason" in project.status:
+        yield "project-status-reason", project.status["reason"]
 
 
 def _anchor(file: ProjectFile) -> str:

@@ -35,6 +35,8 @@ def meta(project: str, file: ProjectFile) -> dict[str, Any]:
     if digest:
         value["hashes"] = {kind: digest}
     try:
+        # Not as filenames.version_of tells it: devpi compares this with what its splitbasename tells of links
+        # (mirror.py, del_versiondata).
         value["version"] = splitbasename(file.filename)[1]
     except ValueError:  # a name without a version: the entry has none either
         return value

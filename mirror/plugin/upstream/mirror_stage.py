@@ -1,8 +1,10 @@
 """devpi's mirror index, taught to keep all that the upstream said, and never to guess."""
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from math import inf
 from typing import Any, cast
 
@@ -110,9 +112,10 @@ class CachingStage(MirrorStage):
             with self._list_projects_perstage_lock:
                 if names.is_expired(self.cache_expiry):
                     self._update_names(timeout)
-        if not (names.exists() and names.get()):
+        expired = names.is_expired(self.cache_expiry)
+        if not names.exists() or (expired and not names.get()):
             raise GatewayError(503, f"the upstream of {self.name} does not give its list of projects")
-        return names.get(), names.is_expired(self.cache_expiry)
+        return names.get(), expired
 
     def _update_names(self, timeout: float | None) -> None:
         try:
@@ -121,6 +124,15 @@ class CachingStage(MirrorStage):
             raise GatewayError(
                 503, f"the upstream of {self.name} gives no list of projects: {error}"
             ) from error
+
+    async def _get_remote_projects(self, projects_future: Any) -> None:
+        """devpi finds no project on any page that has no links, and does not know an index from others."""
+        await super()._get_remote_projects(projects_future)
+        names, _ = projects_future.result()
+        url = str(self.mirror_url_without_auth.url)
+        ask = partial(page_request.lists_no_project, self._shared.fetcher, url, self._headers(url))
+        if not names and not await asyncio.to_thread(ask):
+            raise self.UpstreamError("%s is not the list of an index", url)
 
     def get_simplelinks_perstage(self, project: str) -> Any:
         freshness = self.refresh(project)

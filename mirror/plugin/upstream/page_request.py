@@ -1,4 +1,4 @@
-"""Where a project's page should be in, the page that is there out; anything else is GatewayError."""
+"""Request a project's page, or the list of all projects, from an upstream; trouble is GatewayError."""
 
 import time
 from collections.abc import Mapping
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import httpx
 
+from mirror.plugin.simple import parse
 from mirror.plugin.simple.parse import ACCEPT, InvalidPageError, RawPage
 from mirror.plugin.upstream.client import GatewayError, UpstreamClient
 from mirror.plugin.upstream.page_cache import PageInfo
@@ -28,7 +29,7 @@ class PageRequest:
 
 
 def fetch(fetcher: UpstreamClient, reader: ParserProcess, wanted: PageRequest) -> ParsedPage | None:
-    """What the page says, None when it still is the one that is here.
+    """Return what the page says, None when it still is the one that is here.
 
     Raises GatewayError: 404 when the upstream has no such project, 503 for everything else: a client can
     only ask again later.
@@ -44,6 +45,15 @@ def fetch(fetcher: UpstreamClient, reader: ParserProcess, wanted: PageRequest) -
         raise GatewayError(503, trouble.text, trouble.headers["Retry-After"]) from trouble.__cause__
 
 
+def lists_no_project(fetcher: UpstreamClient, url: str, headers: Mapping[str, str]) -> bool:
+    """Whether the upstream at `url` surely is an index that has no project."""
+    try:
+        with fetcher.stream(url, None, headers={"Accept": ACCEPT, **headers}) as answer:
+            return parse.lists_no_project(_raw_page(answer))
+    except GatewayError:
+        return False
+
+
 def _fetch(fetcher: UpstreamClient, reader: ParserProcess, wanted: PageRequest) -> ParsedPage | None:
     headers = {"Accept": ACCEPT, "Accept-Encoding": "gzip", **wanted.headers}
     if wanted.etag:
@@ -51,7 +61,7 @@ def _fetch(fetcher: UpstreamClient, reader: ParserProcess, wanted: PageRequest) 
     with fetcher.stream(wanted.url, None, headers=headers) as answer:
         if answer.status_code == 304:
             return None
-        content = _whole_body(answer)
+        page = _raw_page(answer)
     serial = answer.headers.get("X-PyPI-Last-Serial", "")
     about = PageInfo(
         wanted.url,
@@ -59,11 +69,15 @@ def _fetch(fetcher: UpstreamClient, reader: ParserProcess, wanted: PageRequest) 
         answer.headers.get("ETag"),
         int(serial) if serial.isdecimal() else -1,
     )
-    body = RawPage(answer.headers.get("Content-Type", ""), str(answer.url), content)
     try:
-        return reader.read(ParseRequest(wanted.index, wanted.project, body, about, wanted.of_primary))
+        return reader.read(ParseRequest(wanted.index, wanted.project, page, about, wanted.of_primary))
     except InvalidPageError as reason:
         raise GatewayError(503, f"the upstream's answer for {wanted.project} is {reason}") from reason
+
+
+def _raw_page(answer: httpx.Response) -> RawPage:
+    content = _whole_body(answer)
+    return RawPage(answer.headers.get("Content-Type", ""), str(answer.url), content)
 
 
 def _whole_body(answer: httpx.Response) -> bytes:

@@ -3,6 +3,7 @@
 import itertools
 import time
 from collections.abc import Iterator
+from typing import Literal
 from urllib.parse import urljoin
 
 import pytest
@@ -234,6 +235,26 @@ def test_a_list_of_projects_is_whole_or_not_given(expiring: Mirrored) -> None:
             assert names() == set(expiring.upstream.projects)
     finally:
         expiring.change_index("root/pypi", mirror_no_project_list="True")
+
+
+@pytest.mark.parametrize(("style", "status"), [("json", 200), ("html", 503)])
+def test_an_upstream_without_projects_is_told_from_one_that_gives_no_list(
+    expiring: Mirrored, style: Literal["json", "html"], status: int
+) -> None:
+    """The page about an index says so; ours has a list in HTML that might as well be of a captive portal."""
+    expiring.upstream.projects.clear()
+    expiring.upstream.style = style
+    name, root = f"root/test{next(NUMBERS)}", ("root", expiring.mirror.credentials["root"])
+    url = f"{expiring.mirror.url}/{name}"
+    index = {"type": "mirror", "mirror_url": expiring.upstream.url}
+    plain = {"Accept": "application/json"}
+    requests.put(url, json=index, auth=root, timeout=30).raise_for_status()
+    try:
+        page = requests.get(url, headers=plain, timeout=30)
+        assert page.status_code == status
+        assert page.status_code == 503 or page.json()["result"]["projects"] == []
+    finally:
+        requests.delete(url, auth=root, timeout=30).raise_for_status()
 
 
 def test_a_project_that_is_deleted_from_a_mirror_is_asked_for_anew(expiring: Mirrored) -> None:

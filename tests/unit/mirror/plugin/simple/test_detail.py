@@ -22,13 +22,14 @@ EVERYTHING = ProjectFile(
 PLAIN = ProjectFile(
     "demo-1.0.zip", "root/pypi/+e/files_example_com/demo-1.0.zip", yanked=True, core_metadata=True
 )
-DEMO = ProjectDetail("demo", (EVERYTHING, PLAIN), ("1.0", "2.0"), {"status": "archived"})
+HERE, THERE = (f"https://{host}.example.com/simple/demo/" for host in ("here", "there"))
+DEMO = ProjectDetail("demo", (EVERYTHING, PLAIN), ("1.0", "2.0"), {"status": "archived"}, (HERE,), (THERE,))
 
 
 @pytest.mark.parametrize("files", [(EVERYTHING, PLAIN), (PLAIN,), (PLAIN, PLAIN), ()])
 def test_everything_that_is_stored_is_read_again(files: tuple[ProjectFile, ...]) -> None:
     """What an upstream said must survive on disk, whole."""
-    said = ProjectDetail("demo", files, ("1.0", "2.0"), {"status": "archived"})
+    said = detail.with_files(DEMO, files)
     text = detail.as_text(said, {"page": "https://example.com/simple/demo/"})
     assert detail.from_text("demo", text) == (said, {"page": "https://example.com/simple/demo/"})
 
@@ -94,3 +95,17 @@ def test_the_first_index_that_has_a_file_wins_it() -> None:
     assert shown.files == (own.files[0], EVERYTHING)
     assert shown.versions == ("1.0", "2.0")
     assert shown.status == {"status": "archived"}
+
+
+def test_a_merged_page_claims_no_more_than_all_of_its_parts() -> None:
+    """PEP 708: a wrong claim lets installers merge it with a stranger; who has no file has no say."""
+    other = ProjectDetail("demo", (PLAIN,), (), {}, (HERE, THERE), (HERE, THERE))
+    silent, empty = (ProjectDetail("demo", files) for files in ((PLAIN,), ()))
+    for project in (DEMO, other):
+        alone = detail.merged("demo", [empty, project])
+        assert (alone.tracks, alone.alternate_locations) == (project.tracks, project.alternate_locations)
+    agreed = detail.merged("demo", [DEMO, other])
+    assert (agreed.tracks, agreed.alternate_locations) == ((HERE,), (THERE,))
+    mixed = detail.merged("demo", [silent, DEMO])
+    assert (mixed.tracks, mixed.alternate_locations) == ((), ())
+    assert detail.merged("demo", [detail.with_files(DEMO, ())]).tracks == (HERE,)

@@ -1,6 +1,7 @@
 """Which names count as a project's, and what the name of a file tells."""
 
 import pytest
+from devpi_common.metadata import splitbasename
 
 from mirror.plugin.simple import filenames
 
@@ -39,3 +40,81 @@ def test_a_file_tells_the_few_projects_it_may_be_of(filename: str, projects: lis
 def test_a_name_that_no_project_can_have_is_told(name: str, may_be: bool) -> None:  # noqa: FBT001 (parametrised)
     """It would be part of an address of the upstream, and the name of a file here."""
     assert filenames.is_project(name) == may_be
+
+
+@pytest.mark.parametrize(
+    ("filename", "version"),
+    [
+        ("a_b-1.0-py3-none-any.whl", "1.0"),
+        ("a__b-1.0-py3-none-any.whl", "1.0"),  # no name of PEP 427
+        ("a-1.0-2-py3-none-any.whl", "1.0"),
+        ("a-1.0.dev3-cp39-cp39-manylinux_2_17_x86_64.manylinux2014_x86_64.whl", "1.0.dev3"),
+        ("a-1.0+cu11-py3-none-any.whl", "1.0+cu11"),
+        ("a-2004d-py3-none-any.whl", "2004d"),
+        ("a.b-1.0.tar.gz", "1.0"),
+        ("a-1-1.0.zip", "1.0"),
+        ("a-1.0.post1.tar.gz", "1.0.post1"),
+        ("a-2010.1-py2.7.egg", "2010.1"),
+        ("a-1.0b2-py3.8-win-amd64.egg", "1.0b2"),
+        ("a-1.0-1.noarch.rpm", "1.0"),
+        ("a-1.0-1.src.rpm", "1.0"),
+        ("a-1.0.win32-py2.7.exe", "1.0"),
+        ("a-1.0.win-amd64-py2.7.msi", "1.0"),
+        ("a-1.0.linux-x86_64.tar.gz", "1.0"),
+        ("a-1.0.macosx-10.6-intel.dmg", "1.0"),
+        ("a-win32-1.0.zip", "1.0"),
+        ("a-2004d.zip", "2004d"),
+        ("a-1.0-old.zip", "1.0-old"),
+        ("a-1.0.doc.zip", "1.0"),
+        ("a-dev.tar.gz", "dev"),
+        ("a.tar.gz", None),
+    ],
+)
+def test_a_version_is_told_of_every_kind_of_file_as_devpi_tells_it(
+    filename: str, version: str | None
+) -> None:
+    """A page lists all versions, also of archives that nobody makes any more (PEP 700)."""
+    assert filenames.version_of(filename) == version
+    assert splitbasename(filename, checkarch=False)[1] == (version or "")
+
+
+@pytest.mark.parametrize(
+    ("filename", "version"),
+    [
+        ("a-v2.tar.bz2", "2"),
+        ("a-01.0.tar.gz", "1.0"),
+        ("a-1.0.0-SNAPSHOT.zip", "1.0.0-SNAPSHOT"),
+        ("a-1.0.tar.xz", "1.0"),
+        ("a-py3-1.0.zip", "1.0"),
+        ("a-.whl", None),
+    ],
+)
+def test_a_version_is_normalised_where_devpi_only_cuts(filename: str, version: str | None) -> None:
+    """PEP 700 asks for it; and what is no version is none."""
+    assert filenames.version_of(filename) == version
+
+
+def test_a_version_is_listed_once() -> None:
+    """In the order of the files, which have many wheels of each."""
+    wheels = [
+        f"a-{version}-{tag}.whl" for version in ("2.0", "1.0") for tag in ("py2-none-any", "py3-none-any")
+    ]
+    assert filenames.versions_of([*wheels, "a-2.0.tar.gz", "a.tar.gz"]) == ("2.0", "1.0")
+
+
+def test_a_page_links_to_other_things_than_files_of_its_project() -> None:
+    """Folders, signatures, other projects; archives of all kinds stay, if their names begin as usual."""
+    files = {
+        "my_demo-1.0.tar.gz",
+        "My.Demo-1.0.egg",
+        "my-demo-docs-1.0.ZIP",
+        "my_demo1.0.tar.bz2",
+        "my-demo.exe",
+    }
+    links = {"", "my_demo-1.0.tar.gz.asc", "other-1.0.zip", "demo-1.0.zip"}
+    assert filenames.others(files | links, "my-demo") == links
+
+
+def test_the_name_of_a_file_is_the_end_of_its_address() -> None:
+    """Without what servers and PEP 503 add to it."""
+    assert filenames.of_url("https://x.example.com/a%20b/c%2B1-1.0.zip?token=/x#sha256=ab") == "c+1-1.0.zip"

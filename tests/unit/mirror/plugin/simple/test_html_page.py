@@ -76,14 +76,14 @@ def _is_cut(text: str) -> bool:
 
 
 def test_what_a_page_says_of_itself_is_found_between_its_links() -> None:
-    """PEP 792 metas, the repository version, and the heading that names the project."""
+    """PEP 708 and PEP 792 metas, the repository version, and the heading that names the project."""
+    tracks = [f"https://{host}.example.com/simple/demo/" for host in ("one", "two")]
     text = (
         '<html><head><meta name="pypi:repository-version" content="1.4"><title>Links for demo</title>'
-        f'<meta name="pypi:project-status" content="archived"></head><body>{USUAL}</body></html>'
+        f'<meta name="pypi:project-status" content="archived"></head><body>{USUAL}'
+        + "".join(f'<meta name="pypi:tracks" content="{url}">' for url in tracks)
+        + '<meta name="description" content="x"></body></html>'
     )
     page = html_page.read(text, URL)
-    assert (page.has_version, page.status, page.heading.strip()) == (
-        True,
-        {"status": "archived"},
-        "Links for demo",
-    )
+    assert page.metas == {"repository-version": ["1.4"], "project-status": ["archived"], "tracks": tracks}
+    assert (page.status, page.heading.strip()) == ({"status": "archived"}, "Links for demo")

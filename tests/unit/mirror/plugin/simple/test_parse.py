@@ -66,11 +66,39 @@ def test_versions_are_the_upstreams_own_words_when_it_says_them() -> None:
     assert read(page(), negotiate.JSON).versions == ("1.0",)
 
 
-def test_a_project_without_files_is_a_page_in_both_forms() -> None:
-    """An upstream lists names whose files were all deleted."""
-    assert read(page(files=[]), negotiate.JSON).files == ()
-    assert read("<html><head><title>Links for demo</title></head><body></body></html>").files == ()
-    assert read('<meta name="pypi:repository-version" content="1.0">').files == ()
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (page(files=[]), negotiate.JSON),
+        (page(files=[]), ""),
+        ("<html><head><title>Links for demo</title></head><body></body></html>", "text/html"),
+        ("<h1>root/pypi: links for Demo</h1><a href='https://example.com/'>home</a>", ""),
+        ("<title>Index of /simple/demo/</title><a href='../'>../</a>", "text/html"),
+        ('<meta name="pypi:repository-version" content="1.0">', "text/html"),
+        ("<!DOCTYPE html><html><body></body></html>", negotiate.HTML),
+    ],
+)
+def test_a_project_without_files_is_a_page_that_says_whose_it_is(content: str, kind: str) -> None:
+    """An upstream lists names whose files were all deleted; many company indexes are file servers."""
+    assert read(content, kind).files == ()
+
+
+@pytest.mark.parametrize(("content", "kind"), [(page(), negotiate.JSON), (HTML, "text/html")])
+def test_a_page_without_a_content_type_is_read_as_what_it_is(content: str, kind: str) -> None:
+    """Plain file servers send none; by the same rules it is no other project's, and whole."""
+    assert read(content, "") == read(content, kind)
+
+
+def test_claims_about_other_indexes_are_kept() -> None:
+    """PEP 708, in JSON; what stands in an address beside it is not for clients."""
+    here, there = ("https://user:secret@one.example.com/simple/demo/", "../../elsewhere/demo/")
+    project = read(
+        page(meta={"api-version": "1.4", "tracks": [here]}, **{"alternate-locations": [here, there]}),
+        negotiate.JSON,
+    )
+    one = "https://one.example.com/simple/demo/"
+    assert project.tracks == (one,)
+    assert project.alternate_locations == (one, "https://index.example.com/elsewhere/demo/")
 
 
 @pytest.mark.parametrize(
@@ -78,7 +106,14 @@ def test_a_project_without_files_is_a_page_in_both_forms() -> None:
     [
         pytest.param(page(), "application/json", id="a type that PEP 691 does not know"),
         pytest.param(HTML, "text/plain", id="text"),
-        pytest.param(HTML, "", id="no type"),
+        pytest.param("", "", id="nothing, of no type"),
+        pytest.param('[{"name": "demo"}]', "", id="other JSON of no type"),
+        pytest.param(
+            page(**{"alternate-locations": "https://x/"}), negotiate.JSON, id="a text instead of a list"
+        ),
+        pytest.param(
+            page(meta={"api-version": "1.2", "tracks": ["ftp://x/"]}), negotiate.JSON, id="an odd address"
+        ),
         pytest.param("{", negotiate.JSON, id="no JSON"),
         pytest.param("[]", negotiate.JSON, id="no object"),
         pytest.param("null", negotiate.JSON, id="null"),
@@ -98,6 +133,15 @@ def test_a_project_without_files_is_a_page_in_both_forms() -> None:
             page(files=[{**ENTRY, "url": "ftp://x/y.zip"}]), negotiate.JSON, id="a URL we do not fetch"
         ),
         pytest.param("<html><body><h1>Please log in</h1></body></html>", "text/html", id="a captive portal"),
+        pytest.param("<title>demo</title>", "text/html", id="a word that a captive portal may use too"),
+        pytest.param(
+            '<meta name="pypi:repository-version" content="1.0"><a href="other/">other</a>',
+            "text/html",
+            id="the list of all projects",
+        ),
+        pytest.param("<title>Links for other</title>", negotiate.HTML + "x", id="an odd kind of HTML"),
+        pytest.param("<title>Index of /simple/other/</title>", "text/html", id="another folder"),
+        pytest.param("<html><body></body></html>", "text/html", id="a blank page"),
         pytest.param("", "text/html", id="nothing"),
         pytest.param(HTML.replace("emo-", "emo_x-"), "text/html", id="another project's files"),
         pytest.param(
@@ -123,3 +167,32 @@ def test_bytes_that_are_no_text_are_refused() -> None:
     """Compressed twice, or plain garbage."""
     with pytest.raises(parse.InvalidPageError):
         parse.parse_page("demo", parse.RawPage("text/html", URL, b"\xff\xfe\x00"))
+
+
+EMPTY_LIST = json.dumps({"meta": {"api-version": "1.0"}, "projects": []})
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "empty"),
+    [
+        (EMPTY_LIST, negotiate.JSON, True),
+        (EMPTY_LIST, "", True),
+        (
+            "<!DOCTYPE html><html><head><title>Simple index</title></head><body></body></html>",
+            "text/html",
+            True,
+        ),
+        ('<meta name="pypi:repository-version" content="1.0">', "text/html", True),
+        ("<html><body></body></html>", negotiate.HTML, True),
+        ('<title>Simple index</title><a href="demo/">demo</a>', "text/html", False),
+        ("<title>Simple index</title><html>", "text/html", False),
+        ("<h1>Please log in</h1>", "text/html", False),
+        ("", "", False),
+        ("{}", negotiate.JSON, False),
+        (page(), negotiate.JSON, False),
+        (EMPTY_LIST, "text/plain", False),
+    ],
+)
+def test_a_list_of_no_projects_must_be_one(content: str, kind: str, empty: bool) -> None:  # noqa: FBT001 (a test's parameter)
+    """A new company index has none; whatever else has no links is no such list."""
+    assert parse.lists_no_project(parse.RawPage(kind, URL, content.encode())) is empty

@@ -21,7 +21,9 @@ WHEEL = ProjectFile(
     provenance="https://example.com/provenance",
 )
 SDIST = ProjectFile("demo-1.0+x.zip", "company/dev/+f/a/b/demo-1.0+x y.zip", hashes={"md5": "00"}, size=3)
-DEMO = ProjectDetail("demo", (WHEEL, SDIST), ("1.0", "1.0+x"), {"status": "archived", "reason": "old <age>"})
+HERE, THERE = (f"https://{host}.example.com/simple/demo/" for host in ("here", "there"))
+STATUS = {"status": "archived", "reason": "old <age>"}
+DEMO = ProjectDetail("demo", (WHEEL, SDIST), ("1.0", "1.0+x"), STATUS, (HERE, THERE), (THERE,))
 BASE = "https://mirror.example.com/company/dev/+simple/demo/"
 
 
@@ -31,9 +33,10 @@ def read_by_us(kind: str, page: bytes) -> ProjectDetail:
 
 
 def test_the_json_page_says_everything() -> None:
-    """PEP 691, 700, 714, 740, 792."""
+    """PEP 691, 700, 708, 714, 740, 792."""
     page = json.loads(render.as_json(DEMO))
-    assert page["meta"] == {"api-version": "1.4"}
+    assert page["meta"] == {"api-version": "1.4", "tracks": [HERE, THERE]}
+    assert page["alternate-locations"] == [THERE]
     assert page["name"] == "demo"
     assert page["versions"] == ["1.0", "1.0+x"]
     assert page["project-status"] == {"status": "archived", "reason": "old <age>"}
@@ -63,14 +66,14 @@ def test_the_api_version_promises_only_what_every_file_has() -> None:
     """PEP 700 makes `size` mandatory from 1.1 on: a client that trusts the version would stumble."""
     unsized = with_files(DEMO, (WHEEL, SDIST._replace(size=None)))
     page = json.loads(render.as_json(unsized))
-    assert page["meta"] == {"api-version": "1.0"}
+    assert page["meta"]["api-version"] == "1.0"
     assert "size" not in page["files"][1]
 
 
 def test_what_the_json_page_says_is_read_again_as_it_was() -> None:
     """A mirror of a mirror loses nothing."""
     read = read_by_us(negotiate.JSON, render.as_json(DEMO))
-    assert (read.versions, read.status) == (DEMO.versions, DEMO.status)
+    assert with_files(read, DEMO.files) == DEMO
     assert [file._replace(url="", path="", offered=False) for file in read.files] == [
         f._replace(path="") for f in DEMO.files
     ]
@@ -78,13 +81,13 @@ def test_what_the_json_page_says_is_read_again_as_it_was() -> None:
 
 
 def test_what_the_html_page_says_is_read_again_as_far_as_html_goes() -> None:
-    """One hash, no size, no time (PEP 503, 592, 658, 740, 792); every text survives its quoting."""
+    """One hash, no size, no time (PEP 503, 592, 658, 708, 740, 792); every text survives its quoting."""
     read = read_by_us("text/html; charset=utf-8", render.as_html(DEMO, "company/dev"))
     wheel = read.files[0]
     assert wheel.hashes == {"sha256": "abc0123456789abc"}
     assert (wheel.requires_python, wheel.yanked) == (WHEEL.requires_python, WHEEL.yanked)
     assert (wheel.core_metadata, wheel.provenance) == (WHEEL.core_metadata, WHEEL.provenance)
-    assert read.status == DEMO.status
+    assert (read.status, read.tracks, read.alternate_locations) == (STATUS, (HERE, THERE), (THERE,))
 
 
 def test_the_html_page_states_its_version_and_both_names_of_metadata() -> None:
@@ -117,6 +120,7 @@ def test_a_reader_by_others_finds_the_same_in_both_forms() -> None:
     for page in (from_json, from_html):
         wheel, sdist = page.packages
         assert page.repository_version == "1.4"
+        assert (page.tracks, page.alternate_locations) == ([HERE, THERE], [THERE])
         assert wheel.filename == WHEEL.filename
         assert wheel.url.partition("#")[0] == f"https://mirror.example.com/{WHEEL.path}"
         assert wheel.digests["sha256"] == "abc0123456789abc"
@@ -130,3 +134,10 @@ def test_a_reader_by_others_finds_the_same_in_both_forms() -> None:
         12,
         "2024-01-02 03:04:05.678900+00:00",
     )
+
+
+def test_a_page_without_claims_makes_none() -> None:
+    """An empty list would say that a project owner set one (PEP 708)."""
+    plain = ProjectDetail("demo", (SDIST,))
+    assert b"tracks" not in render.as_json(plain) + render.as_html(plain, "company/dev")
+    assert b"alternate" not in render.as_json(plain) + render.as_html(plain, "company/dev")
