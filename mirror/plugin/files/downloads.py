@@ -8,7 +8,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, Protocol
 
 from devpi_server.log import threadlog
 
+from mirror.plugin.single_flight import SingleFlight
 from mirror.plugin.upstream.client import GatewayError, UpstreamClient
 
 CHUNK = 64 * 1024
@@ -48,14 +49,11 @@ class DownloadRequest:
         return str(self.entry.relpath)
 
 
-class AlreadyStoredError(Exception):
-    """The file is here: its download ended after somebody had looked for it in vain."""
-
-
-class Download:
-    """A file that is arriving. One thread writes it; any number follow."""
+class Download(Future[None]):
+    """A file that is arriving, done when it is stored. One thread writes it; any number follow."""
 
     def __init__(self, order: DownloadRequest, path: Path) -> None:
+        super().__init__()
         self.order = order
         self.path = path
         self.length: int | None = None  # bytes, once the upstream has said so or all has arrived
@@ -64,8 +62,6 @@ class Download:
         _lock(self._file)  # see _remove_leftovers
         weakref.finalize(self, os.close, self._file)  # when the last follower has gone
         self._arrived = 0
-        self._done = False
-        self._trouble: GatewayError | None = None
         self._changed = threading.Condition()
 
     def follow(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
@@ -84,25 +80,21 @@ class Download:
     def wait_for(self, position: int = 0) -> int:
         """Wait until bytes after `position` may be shown, or all; how many may be. Raises GatewayError."""
         with self._changed:
-            if not self._changed.wait_for(lambda: self._ended or self._shown > position, PATIENCE):
+            if not self._changed.wait_for(lambda: self.done() or self._shown > position, PATIENCE):
                 raise GatewayError(503, f"nothing of {self.order.relpath} has arrived for {PATIENCE} seconds")
-            if self._trouble:
-                raise self._trouble
-            return self._shown
+        if self.done() and (error := self.exception()):
+            raise error.again() if isinstance(error, GatewayError) else error
+        return self._shown
 
     def complete(self) -> None:
-        """Wait until all is here and kept. Raises GatewayError."""
+        """Wait until all is here and stored. Raises GatewayError."""
         self.wait_for(sys.maxsize)
-
-    @property
-    def _ended(self) -> bool:
-        return self._done or self._trouble is not None
 
     @property
     def _shown(self) -> int:
         # Without a length a cut answer looks like a whole one: then nothing is shown before the end.
         early = 0 if self.length is None else self._arrived - HELD_BACK
-        return self._arrived if self._done else early
+        return self._arrived if self.done() else early
 
     def begin(self, length: int | None, last_modified: str | None) -> None:
         """The upstream has answered."""
@@ -122,12 +114,20 @@ class Download:
         """Make it durable: a power cut must not take the bytes and leave devpi's record of them."""
         os.fsync(self._file)
 
-    def end(self, trouble: GatewayError | None = None) -> None:
-        """All is here, right and kept; or it never will be."""
+    def set_result(self, result: None) -> None:
+        """All is here, right and stored."""
+        self.length = self._arrived
+        super().set_result(result)
+        self._wake()
+
+    def set_exception(self, exception: BaseException | None) -> None:
+        """It never will be."""
+        # The frames of a traceback would hold this download, and with it the open file, for a long time.
+        super().set_exception(exception.again() if isinstance(exception, GatewayError) else exception)
+        self._wake()
+
+    def _wake(self) -> None:
         with self._changed:
-            self._trouble = trouble
-            self._done = trouble is None
-            self.length = self._arrived
             self._changed.notify_all()
 
 
@@ -145,45 +145,38 @@ class Downloads:
         self._fetcher = fetcher
         self._folder = folder
         self._storage = storage
-        self._downloads: dict[str, Download] = {}
-        self._lock = threading.Lock()
-        self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="download")
+        pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="download")
+        self._in_progress: SingleFlight[Download] = SingleFlight(pool.submit)
         folder.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(folder)
 
-    def join(self, order: DownloadRequest) -> Download:
-        """The download of this file: the one that is going on, else a new one.
+    def join(self, order: DownloadRequest) -> Download | None:
+        """The download of this file: the one in progress, else a new one.
 
-        Raises AlreadyStoredError when it needs none. Needs a transaction.
+        None when it needs none: another one ended after the client's look for the file. Needs a transaction.
         """
-        relpath = order.relpath
-        with self._lock:
-            if relpath not in self._downloads:
-                if order.entry.file_exists():
-                    raise AlreadyStoredError(relpath)
-                self._downloads[relpath] = download = Download(order, self._folder / secrets.token_hex(16))
-                self._pool.submit(self._run, download)
-            return self._downloads[relpath]
 
-    def _run(self, download: Download) -> None:
-        trouble: GatewayError | None = GatewayError(
-            503, "the download ended for a reason that is in the server's log"
-        )
+        def new() -> Download | None:
+            stored = order.entry.file_exists()
+            return None if stored else Download(order, self._folder / secrets.token_hex(16))
+
+        return self._in_progress.join(order.relpath, new, self._download_and_store)
+
+    def _download_and_store(self, download: Download) -> None:
+        """Raises GatewayError."""
+        relpath = download.order.relpath
         try:
             self._storage.keep(download, self._download(download))
-            trouble = None
         except GatewayError as error:
-            trouble = error
-            threadlog.warn("%s: %s", download.order.relpath, error.text)
+            threadlog.warn("%s: %s", relpath, error.text)
+            raise
         except OSError as error:
-            trouble = GatewayError(503, f"the file cannot be stored: {error.strerror}")
-            threadlog.error("%s: %s", download.order.relpath, error)
-        except Exception:  # noqa: BLE001 (reported here: nobody waits for what a pool's thread raises)
-            threadlog.exception("download of %s", download.order.relpath)
+            threadlog.error("%s: %s", relpath, error)
+            raise GatewayError(503, f"the file cannot be stored: {error.strerror}") from error
+        except Exception as error:
+            threadlog.exception("download of %s", relpath)
+            raise GatewayError(503, "the download ended for a reason that is in the server's log") from error
         finally:
-            download.end(trouble)
-            with self._lock:
-                del self._downloads[download.order.relpath]
             download.path.unlink(missing_ok=True)
 
     def _download(self, download: Download) -> dict[str, str]:

@@ -12,7 +12,7 @@ from pyramid.httpexceptions import HTTPFound
 from pyramid.response import Response
 
 from mirror.plugin import responses
-from mirror.plugin.files.downloads import AlreadyStoredError, Download, DownloadRequest, Downloads, Source
+from mirror.plugin.files.downloads import Download, DownloadRequest, Downloads, Source
 from mirror.plugin.files.storage import DevpiStorage
 from mirror.plugin.metadata.store import MetadataStore
 from mirror.plugin.metadata.views import MetadataViews
@@ -83,10 +83,7 @@ class FileViews:
         order = DownloadRequest(entry, self._sources(stage, entry))
         if request.method == "HEAD":
             return self._head(request, order)
-        try:
-            return self._download(request, order)
-        except AlreadyStoredError:
-            return self.serve(request, stage, entry)
+        return self._download(request, order) or self.serve(request, stage, entry)
 
     def _sources(self, stage: Any, entry: Any) -> Sequence[Source]:
         """The upstream; of a replica its primary, and when that does not give it, the upstream."""
@@ -113,11 +110,14 @@ class FileViews:
             return responses.respond(request, tags, responses.ResponseBody(int(length), lambda *_: ()))
 
     def _download(self, request: Any, order: DownloadRequest) -> Any:
+        """The answer that follows a download; None when the file is stored by now."""
         with ExitStack() as until_sent:
             until_sent.enter_context(self._fetcher.slot())
             download = self._downloads.join(order)
+            if download is None:
+                return None
             download.wait_for()
-            # The length is known now, see Flight._shown.
+            # The length is known now, see Download._shown.
             body = responses.ResponseBody(download.length or 0, _Following(download, until_sent).open)
             answer = responses.respond(request, _tags(order.entry, download.last_modified), body)
             answer.headers["X-Accel-Buffering"] = "no"  # nginx is to pass on what arrives
@@ -128,7 +128,7 @@ class _Following:
     """A part of a download as the body of an answer, which gives back its slot when it is closed."""
 
     def __init__(self, download: Download, held: ExitStack) -> None:
-        self._flight = download
+        self._download = download
         self._held = held
         self._range = (0, 0)
 
@@ -140,10 +140,10 @@ class _Following:
 
     def __iter__(self) -> Iterator[bytes]:
         try:
-            yield from self._flight.follow(*self._range)
+            yield from self._download.follow(*self._range)
         except GatewayError as trouble:
             # The header is out: too few bytes make the server close the connection, which the client sees.
-            threadlog.warn("broke off %s: %s", self._flight.order.relpath, trouble.text)
+            threadlog.warn("broke off %s: %s", self._download.order.relpath, trouble.text)
 
     def close(self) -> None:
         self._held.close()

@@ -1,8 +1,7 @@
 """A wheel's entry in, its metadata file (PEP 658) out: the upstream's, or what the wheel itself says."""
 
-import contextlib
 import hashlib
-import threading
+import operator
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
@@ -12,12 +11,13 @@ from urllib.parse import urlsplit
 from devpi_server.log import threadlog
 
 from mirror.plugin import responses
-from mirror.plugin.files.downloads import PATIENCE, AlreadyStoredError, DownloadRequest, Downloads, Source
+from mirror.plugin.files.downloads import PATIENCE, DownloadRequest, Downloads, Source
 from mirror.plugin.metadata import wheel
 from mirror.plugin.metadata.remote_wheel import RemoteWheels, UnavailableError, limited
 from mirror.plugin.metadata.store import MetadataStore
 from mirror.plugin.simple import file_rows
 from mirror.plugin.simple.file_rows import ProjectFile, Rows, key_of
+from mirror.plugin.single_flight import SingleFlight
 from mirror.plugin.upstream import entries
 from mirror.plugin.upstream.client import GatewayError, UpstreamClient, authorization
 from mirror.plugin.upstream.page_cache import PageCache
@@ -42,8 +42,7 @@ class MetadataViews:
         self._downloads = downloads
         self._store = store
         self._pages = pages
-        self._going_on: dict[str, Future[bytes]] = {}
-        self._lock = threading.Lock()
+        self._in_progress: SingleFlight[Future[bytes]] = SingleFlight(operator.call)
         self._ends = RemoteWheels(fetcher)
 
     def completed(self, files: Sequence[ProjectFile]) -> Rows:
@@ -93,7 +92,7 @@ class MetadataViews:
         if self._store.is_broken(key):
             self._pages.changed(entry.project)
             raise GatewayError(404, f"{entry.basename} is known to be broken")
-        content = self._store.read(key) or self._once(key, stage, entry)
+        content = self._store.read(key) or self._made(key, stage, entry)
         tags = responses.Validators(hashlib.sha256(content).hexdigest())
         return responses.respond(request, tags, responses.of_bytes(content))
 
@@ -108,30 +107,26 @@ class MetadataViews:
             self._store.keep_broken(key, str(reason))
             return False
 
-    def _once(self, key: str, stage: Any, entry: Any) -> bytes:
-        """Make and keep it; others who ask meanwhile wait for that."""
+    def _made(self, key: str, stage: Any, entry: Any) -> bytes:
+        """Make and store it, once for all who ask meanwhile. Raises GatewayError."""
         with self._fetcher.slot():
-            with self._lock:
-                ours = key not in self._going_on
-                going_on = self._going_on.setdefault(key, Future())
-            if ours:
-                self._run(going_on, key, stage, entry)
-            return going_on.result(PATIENCE)
+            making = self._in_progress.join(key, Future, lambda _: self._make_and_store(key, stage, entry))
+            try:
+                return making.result(PATIENCE)
+            except TimeoutError as error:
+                raise GatewayError(
+                    503, f"{entry.basename} has not been read for {PATIENCE} seconds"
+                ) from error
 
-    def _run(self, going_on: Future[bytes], key: str, stage: Any, entry: Any) -> None:
+    def _make_and_store(self, key: str, stage: Any, entry: Any) -> bytes:
         try:
             content = self._store.read(key) or self._make(stage, entry)
-            self._store.keep(key, content)
-            going_on.set_result(content)
         except wheel.BrokenWheelError as reason:
             self._store.keep_broken(key, str(reason))
             self._pages.changed(entry.project)
-            going_on.set_exception(GatewayError(404, f"{entry.basename} has no metadata: {reason}"))
-        except BaseException as error:  # noqa: BLE001 (for all who wait, ourselves included)
-            going_on.set_exception(error)
-        finally:
-            with self._lock:
-                del self._going_on[key]
+            raise GatewayError(404, f"{entry.basename} has no metadata: {reason}") from reason
+        self._store.keep(key, content)
+        return content
 
     def _make(self, stage: Any, entry: Any) -> bytes:
         """Make it in the cheapest way that works.
@@ -159,8 +154,8 @@ class MetadataViews:
                 threadlog.info("metadata of %s: %s; looking further", entry.relpath, reason)
             if offered:
                 self._pages.changed(entry.project)
-        with contextlib.suppress(AlreadyStoredError):
-            self._downloads.join(DownloadRequest(entry, [Source(entry.url, login)])).complete()
+        if download := self._downloads.join(DownloadRequest(entry, [Source(entry.url, login)])):
+            download.complete()
         return _of_file(entry)
 
     def _offer(self, entry: Any) -> Offer:

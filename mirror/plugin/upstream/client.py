@@ -27,6 +27,12 @@ class GatewayError(Exception):
         self.text = text
         self.headers = {} if status == 404 else {"Retry-After": retry_after}
 
+    def again(self, retry_after: str | None = None) -> "GatewayError":
+        """The same for one more client: an exception that is raised many times collects tracebacks."""
+        return GatewayError(
+            self.status, self.text, retry_after or self.headers.get("Retry-After", RETRY_AFTER)
+        )
+
 
 class UpstreamClient:
     """Asks upstreams on behalf of one devpi-server process; may be used by many threads at once."""

@@ -18,8 +18,9 @@ from mirror.plugin.simple import detail, file_paths, filenames
 from mirror.plugin.simple.detail import ProjectDetail
 from mirror.plugin.upstream import client, entries, page_cache, page_request
 from mirror.plugin.upstream.client import GatewayError, UpstreamClient
+from mirror.plugin.upstream.negative_cache import NegativeCache
 from mirror.plugin.upstream.page_cache import CachedPage, PageCache
-from mirror.plugin.upstream.page_refresh import REMEMBERED, PageRefresh
+from mirror.plugin.upstream.page_refresh import PageRefresh
 from mirror.plugin.upstream.page_request import PageRequest
 from mirror.plugin.upstream.parser_process import ParsedPage, ParserProcess
 from mirror.plugin.write_queue import Change, WriteQueue
@@ -79,9 +80,9 @@ class CachingStage(MirrorStage):
         return cast("PageRefresh", self._of_upstream("asking", PageRefresh))
 
     @property
-    def gone(self) -> dict[str, float]:
-        """Projects that the upstream said it has not, and when."""
-        return cast("dict[str, float]", self._of_upstream("gone", dict))
+    def gone(self) -> NegativeCache:
+        """Projects that the upstream said it has not."""
+        return cast("NegativeCache", self._of_upstream("gone", NegativeCache))
 
     @property
     def cache_retrieve_times(self) -> Any:
@@ -212,7 +213,7 @@ class CachingStage(MirrorStage):
                     raise
                 threadlog.warn("%s/%s: showing what is cached: %s", self.name, project, trouble.text)
                 return Freshness(time.time() + 1, self._age(project, known), trouble)
-        if self._is_gone(project):
+        if self._is_gone(project) or not self.is_project_cached(project):
             raise self.UpstreamNotFoundError("the upstream has no project %s", project)
         return Freshness(times.get_timestamp(project) + self.cache_expiry)
 
@@ -248,9 +249,9 @@ class CachingStage(MirrorStage):
         except GatewayError as trouble:
             if trouble.status != 404:
                 raise
-            self._remember_gone(project)
+            self.gone.add(project, max(1.0, min(NOT_FOUND_EXPIRY, self.cache_expiry)))
             return
-        self.gone.pop(project, None)
+        self.gone.discard(project)
         said = page_cache.decode_unchecked(project, page.content) if page else None
         if said and same and said.about.serial < same.about.serial and not self.ignore_serial_header:
             said = None  # an older one, from another server of a content delivery network
@@ -302,16 +303,11 @@ class CachingStage(MirrorStage):
         return bool(self.cache_retrieve_times.is_expired(project, self.cache_expiry))
 
     def _is_gone(self, project: str) -> bool:
-        name, expiry = normalize_name(project), min(NOT_FOUND_EXPIRY, self.cache_expiry)
-        return not filenames.is_project(name) or time.time() - self.gone.get(name, -inf) < expiry
+        name = normalize_name(project)
+        return not filenames.is_project(name) or name in self.gone
 
     def _age(self, project: str, known: CachedPage | None) -> float:
         """Since the upstream last confirmed it, as far as this process remembers or the page says."""
         fetched = known.about.fetched if known else 0
         confirmed: float = max(self.cache_retrieve_times.get_timestamp(project), fetched)
         return max(0.0, time.time() - confirmed)
-
-    def _remember_gone(self, project: str) -> None:
-        if len(self.gone) > REMEMBERED:
-            self.gone.clear()
-        self.gone[project] = time.time()

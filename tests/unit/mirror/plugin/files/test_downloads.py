@@ -1,7 +1,9 @@
 """Downloads that are followed while they arrive, with a fetcher and a storage of the test's own."""
 
+import gc
 import hashlib
 import threading
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +15,6 @@ from mirror.plugin.files import downloads
 from mirror.plugin.files.downloads import (
     CHUNK,
     HELD_BACK,
-    AlreadyStoredError,
     Download,
     DownloadRequest,
     Downloads,
@@ -89,12 +90,18 @@ def _downloads(fetcher: _Fetcher, keeper: Any, folder: Path) -> Downloads:  # no
     return Downloads(fetcher, keeper, folder)  # type: ignore[arg-type]  # a fake
 
 
+def _join(arriving: Downloads, order: DownloadRequest | None = None) -> Download:
+    download = arriving.join(order or _order())
+    assert download is not None, "the file is not here"
+    return download
+
+
 def test_all_who_join_follow_one_download_while_it_arrives(tmp_path: Path) -> None:
     """One request, however many ask, and bytes before the end."""
     fetcher, kept = _Fetcher(), _Kept()
     arriving = _downloads(fetcher, kept, tmp_path)
-    download = arriving.join(_order())
-    assert arriving.join(_order()) is download
+    download = _join(arriving)
+    assert _join(arriving) is download
     begun = next(download.follow())
     assert CONTENT.startswith(begun)
     fetcher.gate.set()
@@ -111,7 +118,7 @@ def test_another_source_is_asked_when_the_first_has_it_not(
     fetcher, kept = _Fetcher(), _Kept()
     fetcher.gate.set()
     sources = [Source(f"https://{url}.example.com/demo-1.0.tar.gz") for url in urls]
-    _downloads(fetcher, kept, tmp_path).join(DownloadRequest(_Entry(), sources)).complete()
+    _join(_downloads(fetcher, kept, tmp_path), DownloadRequest(_Entry(), sources)).complete()
     assert (fetcher.asked, list(kept)) == (asked, [CONTENT])
 
 
@@ -119,7 +126,7 @@ def test_without_a_source_that_answers_the_last_one_says_why(tmp_path: Path) -> 
     """And not the one that was only tried first."""
     sources = [Source("https://down.example.com/first"), Source("https://down.example.com/last")]
     with pytest.raises(GatewayError, match="last does not answer"):
-        _downloads(_Fetcher(), _Kept(), tmp_path).join(DownloadRequest(_Entry(), sources)).complete()
+        _join(_downloads(_Fetcher(), _Kept(), tmp_path), DownloadRequest(_Entry(), sources)).complete()
 
 
 def test_who_comes_when_the_download_has_just_ended_needs_none(tmp_path: Path) -> None:
@@ -127,18 +134,16 @@ def test_who_comes_when_the_download_has_just_ended_needs_none(tmp_path: Path) -
     fetcher, entry = _Fetcher(), _Entry()
     arriving = _downloads(fetcher, _Kept(), tmp_path)
     fetcher.gate.set()
-    arriving.join(_order(entry)).complete()
+    _join(arriving, _order(entry)).complete()
     entry.is_here = True
-    wait_until("the download is over", lambda: not arriving._downloads)
-    with pytest.raises(AlreadyStoredError):
-        arriving.join(_order(entry))
+    assert arriving.join(_order(entry)) is None
     assert fetcher.asked == 1
 
 
 def test_the_last_bytes_are_shown_only_when_the_file_is_kept(tmp_path: Path) -> None:
     """Whoever has all of it may rely on the cache having it too."""
     fetcher = _Fetcher()
-    download = _downloads(fetcher, _Kept(), tmp_path).join(_order())
+    download = _join(_downloads(fetcher, _Kept(), tmp_path))
     shown = download.wait_for(CHUNK // 2)
     assert shown <= len(CONTENT) - HELD_BACK
     fetcher.gate.set()
@@ -149,7 +154,7 @@ def test_the_last_bytes_are_shown_only_when_the_file_is_kept(tmp_path: Path) -> 
 def test_without_a_length_nothing_is_shown_before_the_end(tmp_path: Path) -> None:
     """A cut answer would look whole."""
     fetcher = _Fetcher(sized=False)
-    download = _downloads(fetcher, _Kept(), tmp_path).join(_order())
+    download = _join(_downloads(fetcher, _Kept(), tmp_path))
     threading.Timer(0.1, fetcher.gate.set).start()
     assert download.wait_for() == download.length == len(CONTENT)
 
@@ -160,13 +165,42 @@ def test_a_wrong_file_is_trouble_for_all_and_nothing_is_left(tmp_path: Path, wro
     fetcher, kept = _Fetcher(wrong), _Kept()
     fetcher.gate.set()
     arriving = _downloads(fetcher, kept, tmp_path)
-    download = arriving.join(_order())
+    download = _join(arriving)
     with pytest.raises(GatewayError) as caught:
         download.complete()
     assert (caught.value.status, list(kept)) == (502, [])
-    while arriving.join(_order()) is download:
-        pass  # it is taken off the list a moment after its end
-    assert fetcher.asked <= 2
+    assert _join(arriving) is not download
+
+
+def test_a_client_that_repeats_its_request_never_gets_the_failure_before(tmp_path: Path) -> None:
+    """A download that has failed cannot be joined any more, not even in the moment of its end."""
+    arriving = _downloads(fetcher := _Fetcher(CONTENT[:-1]), _Kept(), tmp_path)
+    download = _join(arriving)
+    again: list[Download] = []
+    download.add_done_callback(lambda _: again.append(_join(arriving)))
+    fetcher.gate.set()
+    with pytest.raises(GatewayError):
+        download.complete()
+    wait_until("another download has begun", lambda: again)
+    assert again[0] is not download
+    with pytest.raises(GatewayError):
+        again[0].complete()
+
+
+def test_a_failed_download_that_nobody_follows_is_closed_at_once(tmp_path: Path) -> None:
+    """Its file has no name any more, and takes its place on the disk until it is closed."""
+    arriving = _downloads(fetcher := _Fetcher(CONTENT[:-1]), _Kept(), tmp_path)
+    gc.disable()
+    try:
+        download = _join(arriving)
+        fetcher.gate.set()
+        with pytest.raises(GatewayError):
+            download.complete()
+        ended = weakref.ref(download)
+        del download
+        wait_until("nobody holds it", lambda: ended() is None)
+    finally:
+        gc.enable()
 
 
 def test_a_full_disk_is_trouble_that_may_pass(tmp_path: Path) -> None:
@@ -174,7 +208,7 @@ def test_a_full_disk_is_trouble_that_may_pass(tmp_path: Path) -> None:
     fetcher = _Fetcher()
     fetcher.gate.set()
     with pytest.raises(GatewayError, match="No space left on device") as caught:
-        _downloads(fetcher, _FullDisk(), tmp_path).join(_order()).complete()
+        _join(_downloads(fetcher, _FullDisk(), tmp_path)).complete()
     assert caught.value.status == 503
 
 

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import httpx
 import pytest
 
+from mirror.plugin.upstream.circuit_breaker import RETRY
 from mirror.plugin.upstream.client import GatewayError
-from mirror.plugin.upstream.page_refresh import PATIENCE, RETRY, PageRefresh
+from mirror.plugin.upstream.page_refresh import PATIENCE, PageRefresh
 
 
 class Clock:
