@@ -1,16 +1,18 @@
 """What a lock needs in, every file of it in the mirror's cache out: fetched through the mirror itself."""
 
 import hashlib
+import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin
 
-import requests
+import httpx
 
-from mirror import locks, state
+from mirror import api, locks, state
 from mirror.locks import Wanted
 from mirror.state import Folder
 from packhorse.errors import PackhorseError
@@ -59,12 +61,10 @@ def summary(results: Sequence[Result]) -> str:
 def fetch_all(wanted: Sequence[Wanted], index_url: str) -> Iterator[Result]:
     """Bring everything into the cache of the mirror that has this simple index; results as they come.
 
-    The mirror keeps a file before it sends the last bytes of it: who has read it all may go.
+    The mirror stores a file before it sends the last bytes of it: once we have read it all, it is cached.
     """
-    with requests.Session() as session, ThreadPoolExecutor(AT_ONCE) as pool:
-        session.trust_env = False  # no proxy between us and our own server
-        session.mount("http", requests.adapters.HTTPAdapter(pool_maxsize=AT_ONCE))
-        running = [pool.submit(_fetch, one, index_url, session) for one in wanted]
+    with api.client(timeout=SILENCE) as client, ThreadPoolExecutor(AT_ONCE) as pool:
+        running = [pool.submit(_fetch, one, index_url, client) for one in wanted]
         try:
             for done in as_completed(running):
                 yield done.result()
@@ -72,46 +72,44 @@ def fetch_all(wanted: Sequence[Wanted], index_url: str) -> Iterator[Result]:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _fetch(wanted: Wanted, index_url: str, session: requests.Session) -> Result:
+def _fetch(wanted: Wanted, index_url: str, client: httpx.Client) -> Result:
     page_url = f"{index_url}{wanted.project}/"
     try:
-        with _get(session, page_url, {"Accept": SIMPLE_JSON}) as page:
-            file = locks.choose(wanted, page.json()["files"])
-        with _get(session, urljoin(page_url, file["url"]), {}) as answer:
-            size = _read(answer, {**file["hashes"], **dict(wanted.hashes)})
-    except (Failed, locks.NotThere, requests.RequestException) as error:
-        return Result(wanted, problem=str(error))
+        with _get(client, page_url, {"Accept": SIMPLE_JSON}) as page:
+            file = locks.choose(wanted, json.loads(page.read())["files"])
+        with _get(client, urljoin(page_url, file["url"]), {}) as response:
+            size = _read(response, {**file["hashes"], **dict(wanted.hashes)})
+    except (Failed, locks.NotThere, httpx.HTTPError) as error:
+        return Result(wanted, problem=str(error) or type(error).__name__)
     return Result(wanted, size)
 
 
-def _get(session: requests.Session, url: str, headers: Mapping[str, str]) -> requests.Response:
-    """The answer 200, however often it takes to ask. Raises Failed."""
+@contextmanager
+def _get(client: httpx.Client, url: str, headers: Mapping[str, str]) -> Iterator[httpx.Response]:
+    """The response 200, its body unread; asks again while the mirror answers 503. Raises Failed."""
     for tries_left in reversed(range(TRIES)):
-        answer = session.get(url, headers=headers, timeout=SILENCE, stream=True)
-        if answer.status_code == 200:
-            return answer
-        said = answer.text.strip().splitlines()[-1:] if _is_text(answer) else []
-        answer.close()
-        if answer.status_code != 503 or "offline" in "".join(said) or not tries_left:
+        with client.stream("GET", url, headers=headers) as response:
+            if response.status_code == 200:
+                yield response
+                return
+            is_text = response.headers.get("Content-Type", "").startswith("text/plain")
+            reason = response.read().decode(errors="replace").strip().rpartition("\n")[2] if is_text else ""
+        if response.status_code != 503 or "offline" in reason or not tries_left:
             break
-        after = answer.headers.get("Retry-After", "")
+        after = response.headers.get("Retry-After", "")
         time.sleep(min(int(after) if after.isdecimal() else 1, 5))
-    raise Failed(f"{url}: {answer.status_code} {''.join(said) or answer.reason}")
+    raise Failed(f"{url}: {response.status_code} {reason or response.reason_phrase}")
 
 
-def _is_text(answer: requests.Response) -> bool:
-    return answer.headers.get("Content-Type", "").startswith("text/plain")
-
-
-def _read(answer: requests.Response, hashes: Mapping[str, Any]) -> int:
-    """Read all of it, only to count and to check. Raises Failed for another hash."""
-    known = {kind: hashlib.new(kind) for kind in hashes if kind in hashlib.algorithms_guaranteed}
+def _read(response: httpx.Response, hashes: Mapping[str, Any]) -> int:
+    """Read the whole body, to count and to check it; its size. Raises Failed for another hash."""
+    hashers = {kind: hashlib.new(kind) for kind in hashes if kind in hashlib.algorithms_guaranteed}
     size = 0
-    for chunk in answer.iter_content(CHUNK):
+    for chunk in response.iter_bytes(CHUNK):
         size += len(chunk)
-        for hasher in known.values():
+        for hasher in hashers.values():
             hasher.update(chunk)
-    for kind, hasher in known.items():
+    for kind, hasher in hashers.items():
         if hasher.hexdigest() != hashes[kind]:
             raise Failed(f"its {kind} is {hasher.hexdigest()} instead of {hashes[kind]}")
     return size

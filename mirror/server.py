@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
-from mirror import state
+from mirror import api, state
 from mirror.config import MirrorConfig
 from mirror.state import Folder, Serving
 from packhorse import files, process
@@ -198,13 +198,12 @@ def wait_until_ready(url: str, child: subprocess.Popen[bytes], log: Path) -> Non
 
 def answers(url: str) -> bool:
     """Whether a devpi-server answers at `url` within two seconds."""
-    import requests
+    import httpx
 
-    with requests.Session() as session:
-        session.trust_env = False
+    with api.client(timeout=2) as client:
         try:
-            return session.get(f"{url}/+api", timeout=2).status_code == 200
-        except requests.RequestException:
+            return client.get(f"{url}/+api").status_code == 200
+        except httpx.HTTPError:
             return False
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import platform
+import ssl
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -115,17 +116,20 @@ def _ask_upstream(users: indexes.Users) -> UpstreamReport | None:
 
 def ask(url: str, trust_store: str | None) -> UpstreamReport:
     """What the index at `url` answers to a question for one project."""
-    import requests
+    import httpx
 
     shown = indexes.without_credentials(url)
+    page = f"{url.rstrip('/')}/pip/"
     started = time.monotonic()
     try:
-        with requests.get(
-            f"{url.rstrip('/')}/pip/", timeout=UPSTREAM_SECONDS, stream=True, verify=trust_store or True
+        verify = ssl.create_default_context(cafile=trust_store) if trust_store else True
+        with httpx.stream(
+            "GET", page, timeout=UPSTREAM_SECONDS, verify=verify, follow_redirects=True
         ) as answer:
             return UpstreamReport(shown, answer.status_code, round(time.monotonic() - started, 3), None)
-    except requests.RequestException as error:
-        return UpstreamReport(shown, None, round(time.monotonic() - started, 3), type(error).__name__)
+    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+        reason = str(error) or type(error).__name__
+        return UpstreamReport(shown, None, round(time.monotonic() - started, 3), reason)
 
 
 def exit_code(report: Report) -> int:

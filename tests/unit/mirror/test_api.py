@@ -1,10 +1,7 @@
 """mirror.api: what devpi answers, and every way in which it does not, become results or words."""
 
-from typing import Any
-
+import httpx
 import pytest
-import requests
-from requests.adapters import BaseAdapter
 
 from mirror.api import HttpApi
 from packhorse.errors import PackhorseError
@@ -12,47 +9,42 @@ from packhorse.errors import PackhorseError
 URL = "http://127.0.0.1:3141"
 
 
-class FakeTransport(BaseAdapter):
-    """Answers every request with the same status and body, or fails, and keeps what it was asked."""
+class FakeServer:
+    """Answers every request with the same status and body, or not at all, and keeps what it was asked."""
 
     def __init__(self, status: int, body: bytes, kind: str = "application/json") -> None:
-        super().__init__()
         self.status, self.body, self.kind = status, body, kind
-        self.asked: list[requests.PreparedRequest] = []
+        self.asked: list[httpx.Request] = []
 
-    def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:  # noqa: ANN401 (as requests)
+    def __call__(self, request: httpx.Request) -> httpx.Response:
         self.asked.append(request)
         if self.status == 0:
-            raise requests.ConnectionError("refused")
-        answer = requests.Response()
-        answer.status_code = self.status
-        answer.reason = "Bad Gateway"
-        answer.headers["content-type"] = self.kind
-        answer._content = self.body
-        return answer
-
-    def close(self) -> None:
-        """There is nothing to close."""
+            raise httpx.ConnectError("refused")
+        return httpx.Response(self.status, content=self.body, headers={"Content-Type": self.kind})
 
 
-def _api(transport: FakeTransport, password: str | None = None) -> HttpApi:
+def _api(server: FakeServer, password: str | None = None) -> HttpApi:
     api = HttpApi(URL, password)
-    api._session.mount("http://", transport)
+    api._client._transport = httpx.MockTransport(server)
     return api
 
 
 def test_a_call_is_json_with_the_password_of_root_in_a_header_and_gives_the_result() -> None:
     """devpi takes name and password with every request."""
-    transport = FakeTransport(200, b'{"type": "userconfig", "result": {"a": 1}}')
-    assert _api(transport, "r").call("PUT", "/company", {"password": "c"}) == {"a": 1}
-    (request,) = transport.asked
-    assert (request.method, request.url, request.body) == ("PUT", f"{URL}/company", b'{"password": "c"}')
+    server = FakeServer(200, b'{"type": "userconfig", "result": {"a": 1}}')
+    assert _api(server, "r").call("PUT", "/company", {"password": "c"}) == {"a": 1}
+    (request,) = server.asked
+    assert (request.method, str(request.url), request.read()) == (
+        "PUT",
+        f"{URL}/company",
+        b'{"password":"c"}',
+    )
     assert request.headers["Authorization"] == "Basic cm9vdDpy"
 
 
 def test_a_refusal_names_the_address_and_the_reason_and_no_password() -> None:
     """devpi says why, in its message."""
-    api = _api(FakeTransport(403, b'{"message": "no permission"}'), "s3cret")
+    api = _api(FakeServer(403, b'{"message": "no permission"}'), "s3cret")
     with pytest.raises(PackhorseError) as caught:
         api.call("PUT", "/company", {"password": "s3cret"})
     assert caught.value.message == f"PUT {URL}/company: the mirror answered 403: no permission"
@@ -65,23 +57,23 @@ def test_a_refusal_names_the_address_and_the_reason_and_no_password() -> None:
 def test_an_answer_that_is_not_from_devpi_is_put_into_words_too(kind: str, body: bytes, reason: str) -> None:
     """A web server in front of it answers in HTML when devpi is gone."""
     with pytest.raises(PackhorseError, match=f"answered 502: {reason}"):
-        _api(FakeTransport(502, body, kind)).call("GET", "/")
+        _api(FakeServer(502, body, kind)).call("GET", "/")
 
 
 def test_a_server_that_does_not_answer_is_an_error_with_a_hint() -> None:
     """It may just not run."""
     with pytest.raises(PackhorseError, match=f"No answer from the mirror at {URL}") as caught:
-        _api(FakeTransport(0, b"")).call("GET", "/")
+        _api(FakeServer(0, b"")).call("GET", "/")
     assert "mirror serve" in caught.value.hint
 
 
 @pytest.mark.parametrize(("status", "accepted"), [(200, True), (401, False)])
 def test_a_login_tells_a_right_password_from_a_wrong_one(status: int, accepted: bool) -> None:  # noqa: FBT001 (a table)
     """`mirror init` compares our file with the server."""
-    assert _api(FakeTransport(status, b"{}")).accepts("company", "c") is accepted
+    assert _api(FakeServer(status, b"{}")).accepts("company", "c") is accepted
 
 
 def test_no_proxy_stands_between_us_and_our_own_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """A company's proxy answers 403 or 502 for 127.0.0.1, which looks like a broken mirror."""
     monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
-    assert _api(FakeTransport(200, b"{}"))._session.trust_env is False
+    assert _api(FakeServer(200, b"{}"))._client.trust_env is False
