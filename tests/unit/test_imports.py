@@ -1,15 +1,37 @@
-"""Which module may import what: the layers of pyproject.toml refuse whatever has no place among them."""
+"""Which module may import what: layers of our own modules, and third parties that are declared."""
 
+import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("packhorse", "mirror", "release")
+TOOLBOX = ROOT / "ansible" / "roles" / "app_host" / "files" / "toolbox.in"
+
+# What a package may import of others; the longest name that fits a module counts.
+THIRD_PARTIES = {
+    "packhorse": {"click", "pydantic", "pydantic_core", "rich"},
+    "mirror": {"click", "devpi_server", "httpx", "packaging", "pydantic"},
+    "mirror.plugin": {
+        *("cachetools", "devpi_common", "devpi_server", "httpx", "packaging", "pluggy", "pyramid"),
+    },
+    "mirror.plugin.simple": {"devpi_common", "devpi_server", "packaging"},
+    "release": {"click", "keyring", "packaging", "pydantic", "rich"},
+    "release.host": {"packaging", "psutil", "uv", "zmq"},
+    "release.host.formats": {"packaging"},
+    "release.host.runtime": set[str](),  # copied into releases: the standard library only
+}
+STARTED = {"build", "circus", "devpi-client", "setuptools", "twine"}  # as programs; never imported
 
 
 @pytest.fixture
@@ -59,3 +81,52 @@ def test_an_import_against_the_layers_fails_the_linter(copy: Path, module: str, 
     path = copy / module
     path.write_text(f"{path.read_text('utf-8')}\n{statement}\n", "utf-8")
     assert lint_imports(copy)[0] == 1
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    """Every module of ours, by its name."""
+    for package in PACKAGES:
+        for path in (ROOT / package).rglob("*.py"):
+            if "ansible" not in path.parts:
+                yield ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"), path
+
+
+def imported(path: Path) -> set[str]:
+    """The top-level names that the module at `path` imports from others, wherever in it."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            names.update(alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module.partition(".")[0])
+    return names - sys.stdlib_module_names - set(PACKAGES)
+
+
+def allowed(module: str) -> set[str]:
+    """The row of THIRD_PARTIES that counts for `module`."""
+    return THIRD_PARTIES[
+        max((name for name in THIRD_PARTIES if f"{module}.".startswith(f"{name}.")), key=len)
+    ]
+
+
+def test_each_part_imports_only_the_third_parties_that_it_is_allowed() -> None:
+    """Pure parts stay pure, the agent runs with its toolbox, and `mirror --help` loads no web framework."""
+    found = {module: imported(path) - allowed(module) for module, path in modules()}
+    assert {module: names for module, names in found.items() if names} == {}
+
+
+def test_every_dependency_is_declared_and_every_declared_one_is_used() -> None:
+    """A package that comes along with another one can go with it."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    declared = {Requirement(line).name for line in project["dependencies"]}
+    providers = packages_distributions()
+    used = {re.sub("_", "-", providers[name][0]) for _, path in modules() for name in imported(path)}
+    assert used | STARTED == declared
+
+
+def test_the_toolbox_of_a_host_names_all_that_the_agent_imports() -> None:
+    """Nothing else is installed beside the agent."""
+    toolbox = {Requirement(line).name for line in TOOLBOX.read_text("utf-8").splitlines() if line[0] != "#"}
+    providers = packages_distributions()
+    used = {providers[name][0] for name in THIRD_PARTIES["release.host"]}
+    assert used | {"circus"} == toolbox
