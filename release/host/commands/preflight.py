@@ -1,4 +1,4 @@
-"""What has to be right on this host before anything is touched."""
+"""Check that a release can be made and run on this host, before anything is changed."""
 
 import os
 from pathlib import Path
@@ -6,8 +6,12 @@ from pathlib import Path
 from packhorse.errors import PackhorseError
 from release.host.disk import releases
 from release.host.disk.layout import Layout
+from release.host.install import release_folder
 from release.host.processes import circus_ini
 from release.host.request import Deploy
+
+OVERHEAD = 2**20
+"""Bytes that a release writes beside its virtualenv: manifest, journal, the beginning of its logs."""
 
 # The clock is not looked at: numbers decide what is newer, and waits are measured by another clock.
 
@@ -16,9 +20,7 @@ def check(layout: Layout, wanted: Deploy, circus: circus_ini.Supervisor) -> None
     """Raise PackhorseError when a release could not be made or run here."""
     circus.check(wanted.bind)
     _check_sockets(layout, circus)
-    current = releases.current(layout)
-    if current is not None:
-        _check_space(layout, *_size(layout.release(current)))
+    _check_space(layout, *space_needed(layout, wanted))
 
 
 def _check_sockets(layout: Layout, circus: circus_ini.Supervisor) -> None:
@@ -32,28 +34,51 @@ def _check_sockets(layout: Layout, circus: circus_ini.Supervisor) -> None:
         )
 
 
-def _check_space(layout: Layout, size: int, count: int) -> None:
-    """There is room for twice a release of `size` bytes in `count` files."""
+def space_needed(layout: Layout, wanted: Deploy) -> tuple[int, int]:
+    """The bytes and inodes that installing `wanted` takes; of a first release nobody knows.
+
+    The content of a release that is here is linked once more where that release is linked itself. Anything
+    else is taken for twice as large as the current release: downloaded, and unpacked.
+    """
+    same, current = release_folder.same_content(layout, wanted), releases.current(layout)
+    if same is not None:
+        size, inodes = _size(layout.release(same), linked=wanted.installer == "uv")
+        return size + OVERHEAD, inodes
+    if current is None:
+        return 0, 0
+    size, inodes = _size(layout.release(current), linked=False)
+    return 2 * size, 2 * inodes
+
+
+def _check_space(layout: Layout, size: int, inodes: int) -> None:
+    """Raise PackhorseError unless there is room for `size` bytes in `inodes` files."""
     there = os.statvfs(layout.folder)
-    free, inodes = there.f_bavail * there.f_frsize, there.f_favail
-    if free < 2 * size:
+    free, free_inodes = there.f_bavail * there.f_frsize, there.f_favail
+    if free < size:
         raise PackhorseError(
-            f"The disk is nearly full: {free // 2**20} MB are free in {layout.folder}, "
-            f"and twice the last release are {2 * size // 2**20} MB.",
+            f"The disk is nearly full: {free / 2**20:.1f} MB are free in {layout.folder}, "
+            f"and this release needs about {size / 2**20:.1f} MB.",
             "Free some space and deploy again.",
         )
-    if there.f_files and inodes < 2 * count:  # file systems that make inodes as they need them say 0
+    if there.f_files and free_inodes < inodes:  # file systems that make inodes as they need them say 0
         raise PackhorseError(
-            f"The disk has hardly any inodes left: {inodes} in {layout.folder}, "
-            f"and twice the last release needs {2 * count}.",
+            f"The disk has hardly any inodes left: {free_inodes} in {layout.folder}, "
+            f"and this release needs about {inodes}.",
             "Remove files that nobody needs and deploy again.",
         )
 
 
-def _size(folder: Path) -> tuple[int, int]:
-    """The bytes and the number of files of a release, as if none of them were shared with others."""
+def _size(folder: Path, *, linked: bool) -> tuple[int, int]:
+    """The bytes and inodes of release `folder`; with `linked`, of what is a hard link nothing.
+
+    Compiled files are shared from one release to the next, where their sources are: see bytecode.py.
+    """
     size = count = 0
-    for _, folders, names, here in os.fwalk(folder):
-        count += len(folders) + len(names)
-        size += sum(os.stat(name, dir_fd=here, follow_symlinks=False).st_blocks for name in names) * 512
+    for path, _, names, here in os.fwalk(folder):
+        found = [os.stat(name, dir_fd=here, follow_symlinks=False) for name in names]
+        if linked:
+            found = [status for status in found if status.st_nlink == 1 and not path.endswith("__pycache__")]
+        found.append(os.fstat(here))
+        size += sum(status.st_blocks for status in found) * 512
+        count += len(found)
     return size, count

@@ -138,9 +138,25 @@ def _install(layout: Layout, number: int, wanted: Deploy, needed: Sequence[File]
     lines = [_requirement(file, wheel) for file, wheel in wheels]
     files.write_whole(tool.requirements, "".join(lines).encode())
     tool.fill()
-    before = releases.current(layout)
+    before = same_content(layout, wanted) or releases.current(layout)
     if before is not None:
         bytecode.share(layout.release(before) / "venv", tool.venv)
+
+
+def same_content(layout: Layout, wanted: Deploy) -> int | None:
+    """The newest release with the files that `wanted` needs, if all of them are still in the cache."""
+    digests = {file.sha256 for file in wanted.files}
+    for number in reversed(
+        [number for number in releases.numbers(layout) if releases.is_ready(layout, number)]
+    ):
+        manifest = releases.read_manifest(layout, number)
+        if (
+            manifest.sha256 in digests
+            and (manifest.installer, manifest.python) == (wanted.installer, platform.python_version())
+            and all((layout.files / sha256 / name).exists() for sha256, name in manifest.files.items())
+        ):
+            return number
+    return None
 
 
 def _wheel(layout: Layout, file: File, tool: installer.Installer) -> Path:

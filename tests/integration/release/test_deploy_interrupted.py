@@ -186,6 +186,23 @@ def test_a_full_disk_leaves_the_old_release_serving(host: Host, megabytes: int) 
         assert host.get() == "0.2.0"
 
 
+@pytest.mark.needs_root
+def test_going_back_needs_hardly_any_space(host: Host) -> None:
+    """A full disk is a reason to go back: the files of that release are here, and are linked, not copied."""
+    host.served.add(NAME, app_wheel("0.3.0", padding=3_000_000))
+    with small_disk(host) as apps:
+        host.deploy("0.3.0")
+        host.deploy("0.1.0")
+        host.deploy("0.3.0", status=0)
+        fill(apps / "filler")
+        os.truncate(apps / "filler", (apps / "filler").stat().st_size - 2_500_000)
+        assert host.ask("rollback", release=2, keep=5)["version"] == "0.1.0"
+        assert host.ask("rollback", release=1, keep=5)["version"] == "0.3.0"
+        assert host.get() == "0.3.0"
+        refused = host.deploy("0.2.0", status=1).stderr
+        assert "The disk is nearly full" in refused
+
+
 def end_a_page(path: Path) -> None:
     """Let the journal end where a page of memory ends: on a full tmpfs the next line has no place."""
     entry = journal.Entry(1, journal.PHASE_ENDED, "0.1.0", "ann@example", journal.now())

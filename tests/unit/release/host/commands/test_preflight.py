@@ -1,5 +1,7 @@
 """The promises of release.host.commands.preflight."""
 
+import platform
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,9 @@ import pytest
 from packhorse.errors import PackhorseError
 from release.host.commands import preflight
 from release.host.disk import releases
-from tests.support.layouts import FakeSupervisor, a_deploy, a_layout, add_release
+from release.host.disk.file_cache import File
+from release.host.disk.layout import Layout
+from tests.support.layouts import FakeSupervisor, a_deploy, a_layout, a_manifest, add_release
 
 
 def test_an_ordinary_host_is_found_good(tmp_path: Path) -> None:
@@ -33,10 +37,40 @@ def test_a_disk_without_room_for_another_release_is_named(
         preflight._check_space(layout, size, count)
 
 
-def test_a_release_is_measured_whole(tmp_path: Path) -> None:
-    """Hard links may not be there the next time."""
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "data").write_bytes(bytes(100_000))
-    size, count = preflight._size(tmp_path)
-    assert count == 2
-    assert 100_000 <= size < 200_000
+def test_another_version_needs_twice_what_the_current_one_has(tmp_path: Path) -> None:
+    """It is downloaded and unpacked; hard links may not be there the next time. Of the first nobody knows."""
+    layout = a_layout(tmp_path)
+    assert preflight.space_needed(layout, a_deploy()) == (0, 0)
+    add_release(layout, 1)
+    releases.switch(layout, 1)
+    _install(layout, 1)
+    size, inodes = preflight.space_needed(layout, a_deploy())
+    assert 240_000 <= size < 400_000
+    assert inodes > 2 * 3
+
+
+def test_content_that_is_here_needs_only_what_cannot_be_linked(tmp_path: Path) -> None:
+    """A full disk is a reason to go back; pip copies, so then it is all that the release has."""
+    layout = a_layout(tmp_path)
+    add_release(layout, 1)
+    releases.switch(layout, 1)
+    (layout.files / ("0" * 64)).mkdir()
+    (layout.files / ("0" * 64) / "shop.whl").touch()
+    _install(layout, 1)
+    file = File("shop", "shop.whl", "0" * 64)
+    wanted = replace(a_deploy(), files=[file])
+    releases.write_manifest(layout, replace(a_manifest(1), python=platform.python_version()), {})
+    assert preflight.space_needed(layout, wanted)[0] < 100_000 + preflight.OVERHEAD
+    manifest = replace(a_manifest(1), python=platform.python_version(), installer="pip")
+    releases.write_manifest(layout, manifest, {})
+    assert preflight.space_needed(layout, replace(wanted, installer="pip"))[0] > 100_000 + preflight.OVERHEAD
+
+
+def _install(layout: Layout, number: int) -> None:
+    """100 kB in the installer's cache, and linked into release `number`; compiled files, too."""
+    cached = layout.cache / "data"
+    cached.write_bytes(bytes(100_000))
+    venv = layout.release(number) / "venv"
+    (venv / "__pycache__").mkdir(parents=True)
+    (venv / "data").hardlink_to(cached)
+    (venv / "__pycache__" / "data.pyc").write_bytes(bytes(20_000))
