@@ -1,7 +1,7 @@
 """The plugin inside devpi-server, loaded through the entry point group `devpi_server`.
 
-devpi stays the server, its storage and its replication; what we touch of it beyond its hooks is listed,
-and checked at start, in compat.py. wiring.py says which part of devpi gets which of our parts.
+devpi stays the server, its storage and its replication. compat.py lists what we touch of it beyond its
+hooks, and is asked before anything else is imported; wiring.py puts our parts into devpi.
 """
 
 from typing import Any
@@ -11,8 +11,15 @@ from pluggy import HookimplMarker
 
 @HookimplMarker("devpiserver")
 def devpiserver_pyramid_configure(config: Any, pyramid_config: Any) -> None:
-    """Called once per process, before devpi adds its own routes and views (which so come second)."""
+    """Called once per process, before devpi adds its own routes and views (which so come second).
+
+    Raises devpi's Fatal when this devpi-server is not one that we know.
+    """
     # The process of parser_process.py imports this package, and is small without devpi-server.
+    from mirror.plugin import compat
+
+    compat.check()
+
     from mirror.plugin import wiring
 
     wiring.wire(config, pyramid_config)

@@ -17,7 +17,6 @@ from devpi_server import config as devpi_config
 
 from mirror import plugin
 from mirror.plugin import wiring
-from mirror.plugin.files import views
 from mirror.plugin.simple import file_rows, negotiate, render
 from mirror.plugin.simple.detail import ProjectDetail
 from mirror.plugin.upstream import client, mirror_stage
@@ -150,10 +149,10 @@ def _shared(stage: Any) -> mirror_stage.Services:  # noqa: ANN401 (devpi's own)
     """Some tests have no pyramid application, with which the plugin is set up."""
 
     def made() -> mirror_stage.Services:
-        pages = PageCache(stage.xom.config.server_path / wiring.KNOWN, lambda _: nullcontext())
+        pages = PageCache(stage.xom.config.server_path / wiring.UPSTREAM, lambda _: nullcontext())
         return mirror_stage.Services(SuiteFetcher(stage.xom), _reader(), WriteQueue(stage.keyfs), pages)
 
-    return cast("mirror_stage.Services", stage.xom.setdefault_singleton(*mirror_stage._SHARED, factory=made))
+    return cast("mirror_stage.Services", stage.xom.setdefault_singleton(*mirror_stage.SERVICES, factory=made))
 
 
 @lru_cache(maxsize=1)
@@ -174,4 +173,4 @@ ParserProcess.read = _read_untyped  # type: ignore[assignment, method-assign]
 setattr(wiring, "ParserProcess", _reader)  # noqa: B010 (mypy: not exported)
 render.as_html = _as_html_with_short_addresses
 mirror_stage.CachingStage._shared = property(_shared)  # type: ignore[assignment, method-assign]
-setattr(views, "UpstreamClient", SuiteFetcher)  # noqa: B010 (mypy: not exported)
+setattr(wiring, "UpstreamClient", SuiteFetcher)  # noqa: B010 (mypy: not exported)

@@ -1,61 +1,17 @@
 """A request for a file in, the file out: from the cache, else from the one download that all follow."""
 
 import mimetypes
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from devpi_server.log import threadlog
-from devpi_server.views import PyPIView, json_preferred
 from pyramid.httpexceptions import HTTPFound
-from pyramid.response import Response
 
 from mirror.plugin import responses
 from mirror.plugin.files.downloads import Download, DownloadRequest, Downloads, Source
-from mirror.plugin.files.storage import DevpiStorage
-from mirror.plugin.metadata.store import MetadataStore
-from mirror.plugin.metadata.views import MetadataViews
 from mirror.plugin.upstream.client import GatewayError, UpstreamClient, authorization
-from mirror.plugin.upstream.page_cache import PageCache
-from mirror.plugin.write_queue import WriteQueue
-
-FETCHER = "mirror.plugin.fetcher"  # keys of pyramid's registry: the objects of this process
-METADATA = "mirror.plugin.metadata.views"
-
-
-def install(xom: Any, pyramid_config: Any, writes: WriteQueue, pages: PageCache) -> None:
-    """Answer devpi's `+f` and `+e` addresses; devpi goes on finding the entry that an address means."""
-    folder = Path(xom.config.server_path)  # devpi keeps its own things in "+files" here
-    fetcher = UpstreamClient(xom)
-    downloads = Downloads(fetcher, DevpiStorage(xom, writes), folder / "+downloads")
-    metadata = MetadataViews(xom, fetcher, downloads, MetadataStore(folder / "+metadata"), pages)
-    pyramid_config.registry[FETCHER] = fetcher
-    pyramid_config.registry[METADATA] = metadata
-    xom.config.args.enable_core_metadata = True  # else devpi refuses `.metadata` before it asks us
-    stock = PyPIView._pkgserv  # noqa: SLF001 (listed in compat.py)
-    setattr(PyPIView, "_pkgserv", _serve_with(stock, FileViews(xom, fetcher, downloads), metadata))  # noqa: B010 (so does mypy not mind)
-
-
-def _serve_with(stock: Callable[..., Any], files: "FileViews", metadata: MetadataViews) -> Callable[..., Any]:
-    """The replacement of `PyPIView._pkgserv`."""
-
-    def serve(view: Any, entry: Any, *, is_metadata: bool = False) -> Any:
-        request, stage = view.request, view.context.stage
-        devpis_own = not is_metadata and json_preferred(request)
-        if not entry.meta or devpis_own or not request.has_permission("pkg_read"):
-            return stock(view, entry, is_metadata=is_metadata)
-        try:
-            return (
-                metadata.serve(request, stage, entry) if is_metadata else files.serve(request, stage, entry)
-            )
-        except GatewayError as trouble:
-            headers = {"Cache-Control": "no-store", **trouble.headers}
-            return Response(
-                status=trouble.status, text=f"{trouble.text}\n", content_type="text/plain", headers=headers
-            )
-
-    return serve
 
 
 class FileViews:

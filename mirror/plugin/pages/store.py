@@ -87,11 +87,13 @@ class PageStore:
         self._lock_path = folder / LOCK
         self._recent: ReadCache[StoredPage] = ReadCache(REMEMBERED)
         self._held = threading.local()  # what a commit sets off in its own thread must not wait for itself
+        (folder / SCRATCH).mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o755)
+        with self._locked():
+            self._make_folders()
 
     def empty(self) -> None:
         """Forget all pages: what was true when they were rendered is not known."""
-        (self._folder / SCRATCH).mkdir(parents=True, exist_ok=True)
-        self._folder.chmod(0o755)
         with self._locked():
             self._drop_all()
         for path in (self._folder / SCRATCH).iterdir():
@@ -198,8 +200,13 @@ class PageStore:
     def _drop_all(self) -> None:
         for state in (FRESH, STALE):
             self._remove(self._folder / state)
-            (self._folder / state).mkdir()
-            (self._folder / state).chmod(0o755)
+        self._make_folders()
+
+    def _make_folders(self) -> None:
+        """With permissions for nginx."""
+        for folder in (self._folder / FRESH, self._folder / STALE):
+            folder.mkdir(exist_ok=True)
+            folder.chmod(0o755)
 
     def _remove(self, path: Path) -> None:
         """At once, whatever is in it: rename first, delete then."""

@@ -1,4 +1,4 @@
-"""The bytes of a file on the disk before devpi's database says that the file is there.
+"""Flush a file to the disk before devpi's database says that the file is there.
 
 Stock devpi leaves that to the kernel: after a power cut within half a minute, an upload that was
 acknowledged is an empty file.
@@ -14,8 +14,8 @@ from devpi_server.keyfs_types import FilePathInfo
 _STOCK = FSFactory.from_content
 
 
-def use() -> None:
-    """From now on devpi writes files so."""
+def apply() -> None:
+    """Patch devpi to fsync files before it commits."""
     FSFactory.from_content = staticmethod(_from_content)  # type: ignore[method-assign]
 
 

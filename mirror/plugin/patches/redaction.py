@@ -1,4 +1,4 @@
-"""The login in an upstream's URL is the server's alone: out of its log, out of what it tells of an index."""
+"""Leave logins of upstreams out of devpi's log, and out of the settings of indexes that it shows."""
 
 import logging
 import re
@@ -12,8 +12,8 @@ _LOGIN = re.compile(r"(?<=://)[^\s/'\"]*@")
 _STOCK: Callable[..., Any] = views.apiresult
 
 
-def use() -> None:
-    """From now on nobody but root is told a login."""
+def apply() -> None:
+    """Show logins to nobody but root."""
     views.apiresult = _apiresult
     for handler in logging.getLogger().handlers:
         handler.addFilter(_without_login_in_record)

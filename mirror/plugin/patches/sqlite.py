@@ -1,4 +1,4 @@
-"""devpi's SQLite database, set so that those who read and the one who writes do not wait for each other."""
+"""Run devpi's SQLite database with a write-ahead log, and keep connections of readers open."""
 
 import contextlib
 import sqlite3
@@ -12,17 +12,26 @@ from devpi_server.keyfs_sqlite import BaseStorage
 NAME = ".sqlite"  # below devpi's server folder
 IDLE = 50  # connections that stay open
 _STOCK = BaseStorage.get_connection
+_writers: dict[Path, sqlite3.Connection] = {}  # kept open, by path
+_idle: "dict[str, deque[_Reader]]" = {}  # by the path of a database that exists
 
 
-def use_wal(folder: Path) -> sqlite3.Connection | None:
-    """Switch the database in `folder` to a write-ahead log; None when devpi keeps its data elsewhere.
+def apply(folder: Path) -> None:
+    """Set up the database in `folder`, if devpi keeps its data there."""
+    path = folder / NAME
+    if path not in _writers and (connection := use_wal(path)):
+        _writers[path] = connection
+    BaseStorage.get_connection = _get_connection  # type: ignore[method-assign]
+
+
+def use_wal(path: Path) -> sqlite3.Connection | None:
+    """Switch the database at `path` to a write-ahead log; None when there is none.
 
     With the rollback journal that SQLite has by default, a commit waits until nobody reads, by
     sleeping up to a tenth of a second at a time. What is committed is as safe as before: `synchronous`
     stays FULL. The connection is to be kept open: the last one that closes would write the log back
     each time, and devpi opens one for each transaction.
     """
-    path = folder / NAME
     if not path.exists():
         return None
     path.chmod(0o600)  # it holds the hashes of passwords, and its log gets the same permissions
@@ -31,29 +40,24 @@ def use_wal(folder: Path) -> sqlite3.Connection | None:
     return connection
 
 
-def keep_readers() -> None:
+def _get_connection(storage: Any, closing: bool = True, write: bool = False, timeout: int = 30) -> Any:  # noqa: FBT001, FBT002 (devpi's signature)
     """Let devpi read through connections that stay open.
 
     It opens one for each transaction, and each request has two: thirty system calls, after each of which
     the thread may have to wait for its turn. Nothing is held by one that is not reading: they are in
     autocommit mode, and devpi fetches all rows of a query at once.
     """
-    idle: dict[str, deque[_Reader]] = {}  # by the path of a database that exists
-
-    def get_connection(storage: Any, closing: bool = True, write: bool = False, timeout: int = 30) -> Any:  # noqa: FBT001, FBT002 (devpi's signature)
-        path = str(storage.sqlpath)
-        if write or path not in idle:
-            opened = _STOCK(storage, closing, write, timeout)
-            idle.setdefault(path, deque())
-            return opened
-        reading = storage.Connection(_reader(path, idle[path]), storage.basedir, storage)
-        return contextlib.closing(reading) if closing else reading
-
-    BaseStorage.get_connection = get_connection  # type: ignore[method-assign]
+    path = str(storage.sqlpath)
+    if write or path not in _idle:
+        opened = _STOCK(storage, closing, write, timeout)
+        _idle.setdefault(path, deque())
+        return opened
+    reading = storage.Connection(_reader(path, _idle[path]), storage.basedir, storage)
+    return contextlib.closing(reading) if closing else reading
 
 
 class _Reader(sqlite3.Connection):
-    """A connection that goes back to its place instead of being closed."""
+    """A read-only connection that goes back to the idle ones instead of being closed."""
 
     idle: "deque[_Reader]"
     lent = True

@@ -1,30 +1,14 @@
-"""The path of a mirrored file in, devpi's entry of it out, made from the project's page when it is asked for.
-
-Stock devpi writes an entry for every file of a page, thousands in a transaction, of which hardly any
-is ever asked for: that is most of the time that a first request for a page takes, and most of the
-database.
-"""
+"""Entries of mirrored files: devpi's record of a file, made from what the page of its project says."""
 
 from typing import Any
 
 from devpi_common.metadata import splitbasename
-from devpi_server.filestore import FileEntry, FileStore
+from devpi_server.filestore import FileEntry
 from devpi_server.keyfs_types import RelPath
 
 from mirror.plugin.simple import file_paths, file_rows, filenames
 from mirror.plugin.simple.file_rows import ProjectFile
 from mirror.plugin.upstream.page_cache import PageCache
-
-
-def use(pages: PageCache) -> None:
-    """From now on devpi finds entries that nobody has written."""
-    stock = FileStore.get_file_entry
-
-    def get_file_entry(store: Any, relpath: str) -> Any:
-        entry = stock(store, RelPath(relpath))
-        return entry if entry is not None and entry.meta else _from_page(store.keyfs, pages, relpath) or entry
-
-    FileStore.get_file_entry = get_file_entry  # type: ignore[assignment, method-assign]
 
 
 def meta(project: str, file: ProjectFile) -> dict[str, Any]:
@@ -60,7 +44,8 @@ def find(pages: PageCache, path: str) -> tuple[str, ProjectFile] | None:
     return None
 
 
-def _from_page(keyfs: Any, pages: PageCache, path: str) -> Any:
+def of_page(keyfs: Any, pages: PageCache, path: str) -> Any:
+    """The entry of the file at `path`, None when no page lists it."""
     found = find(pages, path) if path.count("/") == 5 else None
     if found is None:
         return None

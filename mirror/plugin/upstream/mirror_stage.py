@@ -27,7 +27,7 @@ from mirror.plugin.write_queue import Change, WriteQueue
 
 NOT_FOUND_EXPIRY = 60  # seconds; devpi keeps a 404 as long as a page, half an hour
 REPLICA_EXPIRY = 60  # seconds: a replica's upstream is its primary, which knows more than it told
-_SHARED = ("+packhorse", "mirrors")
+SERVICES = ("+packhorse", "services")  # name of the singleton in devpi's XOM
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,6 @@ class Services:
     reader: ParserProcess
     writes: WriteQueue
     pages: PageCache
-
-
-def use(xom: Any, shared: Services) -> None:
-    """From now on mirrors ask and keep answers so."""
-    xom.set_singleton(*_SHARED, shared)
 
 
 @dataclass(frozen=True)
@@ -153,7 +148,7 @@ class CachingStage(MirrorStage):
 
     @property
     def _shared(self) -> Services:
-        return cast("Services", self.xom.get_singleton(*_SHARED))
+        return cast("Services", self.xom.get_singleton(*SERVICES))
 
     def _known(self, project: str) -> CachedPage | None:
         name = normalize_name(project)

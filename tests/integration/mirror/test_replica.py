@@ -1,44 +1,15 @@
 """A real devpi replica with our plugin: what it has not, it gets from its primary."""
 
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
 import requests
 
-from mirror import server
+from tests.support.devpi_servers import init_devpi, running_devpi
 from tests.support.dists import wheel
-from tests.support.mirrored import Mirrored, mirror_of
-from tests.support.servers import BIN, free_port, run_command, wait_until
+from tests.support.mirrored import mirror_of
+from tests.support.servers import BIN, free_port, wait_until
 from tests.support.upstream import JSON, Listed, Upstream
-
-_MAIN = "import sys; from devpi_server.main import main; sys.exit(main())"
-_INIT = "import sys; from devpi_server.init import init; sys.exit(init())"
-
-
-@contextmanager
-def _devpi(mirrored: Mirrored, folder: Path, port: int, *options: str) -> Iterator[str]:
-    """A devpi-server of another role than `mirror serve` starts."""
-    url = f"http://127.0.0.1:{port}"
-    secret = mirrored.mirror.home / "mirror" / "secret"
-    common: Sequence[str] = ("--serverdir", str(folder), "--secretfile", str(secret), "--port", str(port))
-    with (mirrored.mirror.home / f"{port}.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-Ic", _MAIN, *common, *server._CHEAP_KEY, *options],
-            env=mirrored.mirror.environment,
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        wait_until(f"{url} answers", lambda: server.answers(url), deadline=60)
-        yield url
-    finally:
-        process.kill()
-        process.wait()
 
 
 def test_a_replica_serves_files_and_metadata_of_its_primary() -> None:
@@ -54,11 +25,10 @@ def test_a_replica_serves_files_and_metadata_of_its_primary() -> None:
         primary_port = urlsplit(mirrored.mirror.url).port or 0
         replica_folder = mirrored.mirror.home / "replica"
         role = ("--role", "replica", "--primary-url", mirrored.mirror.url)
-        init = (sys.executable, "-Ic", _INIT, "--serverdir", str(replica_folder), *role)
-        run_command(*init, env=mirrored.mirror.environment)
+        init_devpi(mirrored.mirror, replica_folder, *role)
         with (
-            _devpi(mirrored, primary_folder, primary_port, "--role", "primary"),
-            _devpi(mirrored, replica_folder, free_port(), *role) as replica,
+            running_devpi(mirrored.mirror, primary_folder, primary_port, "--role", "primary"),
+            running_devpi(mirrored.mirror, replica_folder, free_port(), *role) as replica,
         ):
             page = f"{replica}/root/pypi/+simple/replicated/"
             wait_until("the index is replicated", lambda: requests.get(page, timeout=30).status_code == 200)

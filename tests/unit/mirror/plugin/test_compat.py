@@ -1,9 +1,19 @@
 """The check that devpi-server is one that the plugin knows."""
 
+import ast
+import inspect
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
 import pytest
+from devpi_server.main import Fatal
 
 from mirror.plugin import compat
-from packhorse.errors import PackhorseError
+
+PLUGIN = Path(compat.__file__).parent
+SOURCES = {path: path.read_text() for path in PLUGIN.rglob("*.py") if path.name != "compat.py"}
 
 
 def test_the_installed_devpi_server_has_everything_that_the_plugin_touches() -> None:
@@ -11,26 +21,79 @@ def test_the_installed_devpi_server_has_everything_that_the_plugin_touches() -> 
     assert list(compat.changed(compat.INTERNALS)) == []
 
 
-@pytest.mark.parametrize(
-    ("name", "parameters", "words"),
-    [
-        ("devpi_server.remote.RemoteStage", None, "is missing"),
-        ("devpi_server.model.User.RemoteStage", None, "is missing"),
-        ("devpi_server.model.User.modify", ("kwargs", "forgotten"), "has other parameters"),
-    ],
-)
-def test_what_devpi_renamed_is_named(name: str, parameters: compat.Row, words: str) -> None:
-    """An AttributeError in the middle of a request would not tell anybody what to do."""
-    with pytest.raises(PackhorseError, match=f"devpi-server 7.0 .*{name} {words}"):
-        compat.check({name: parameters}, version="7.0")
+@pytest.mark.parametrize("name", compat.INTERNALS)
+def test_a_row_that_devpi_lost_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Removed from devpi itself, wherever it is defined, declared or set."""
+    _remove(name, monkeypatch)
+    with pytest.raises(Fatal, match=f"{re.escape(name)} is missing"):
+        compat.check({name: compat.INTERNALS[name]})
 
 
-def test_attributes_that_devpi_only_declares_are_found() -> None:
-    """devpi's constructors set what its classes annotate."""
-    assert list(compat.changed({"devpi_server.keyfs.Transaction.commit_serial": None})) == []
+def _remove(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    owner, _, last = name.rpartition(".")
+    holder: Any = compat.find(owner)
+    for each in inspect.getmro(holder) if inspect.isclass(holder) else (holder,):
+        if last in vars(each):
+            monkeypatch.delattr(each, last)
+        if last in inspect.get_annotations(each):
+            monkeypatch.delitem(each.__annotations__, last)
+        constructor = getattr(vars(each).get("__init__"), "__code__", None)
+        if constructor and last in constructor.co_names:
+            monkeypatch.setattr(each, "__init__", lambda *_: None)
+
+
+@pytest.mark.parametrize("name", [name for name, row in compat.INTERNALS.items() if row])
+def test_a_row_with_other_parameters_is_named(name: str) -> None:
+    """An override with the old signature would fail at the first request."""
+    row = (*(compat.INTERNALS[name] or ()), "forgotten")
+    assert list(compat.changed({name: row})) == [f"{name} has other parameters"]
+
+
+def test_a_constant_in_place_of_a_function_is_named() -> None:
+    """devpi-server 7 made properties of methods: asking for their parameters is no error of the check."""
+    assert list(compat.changed({"devpi_server.main.XOM.keyfs": ("self",)})) == [
+        "devpi_server.main.XOM.keyfs has other parameters"
+    ]
+
+
+def test_the_message_is_two_lines_however_much_is_missing() -> None:
+    """What happened and what to install; sixty names would hide it."""
+    lost = {f"devpi_server.model.Lost{number}": None for number in range(60)}
+    with pytest.raises(Fatal) as raised:
+        compat.check(lost, version="7.0")
+    happened, hint = str(raised.value).split("\n")
+    assert happened.startswith("devpi-server 7.0 is not one that the packhorse plugin knows: ")
+    assert happened.endswith("devpi_server.model.Lost2 is missing and 57 more.")
+    assert re.fullmatch(r"Install one that it knows: pip install 'devpi-server[<>=.,\d]+'", hint)
+
+
+def test_a_module_that_is_no_more_is_missing() -> None:
+    """7.0 has no devpi_server.mirror: importing it is no error of the check."""
+    row = {"devpi_server.remotes.RemoteStage.refresh": None}
+    assert list(compat.changed(row)) == ["devpi_server.remotes.RemoteStage.refresh is missing"]
 
 
 def test_the_check_can_be_made_twice_in_a_process() -> None:
     """The second application finds devpi's classes replaced by ours, which are derived from them."""
-    row = {"mirror.plugin.pages.invalidation.Transaction.dirty": None}
+    row = {"mirror.plugin.patches.page_invalidation.Transaction.dirty": None}
     assert list(compat.changed(row)) == []
+
+
+@pytest.mark.parametrize("name", compat.INTERNALS)
+def test_no_row_is_there_for_nothing(name: str) -> None:
+    """A row that nobody uses would refuse a devpi-server that works."""
+    word = re.compile(rf"\b{name.rpartition('.')[2]}\b")
+    assert any(word.search(text) for text in SOURCES.values())
+
+
+def test_all_that_is_imported_from_devpi_has_a_row() -> None:
+    """An ImportError would come before the check."""
+    imported = {name for text in SOURCES.values() for name in _imported(text)}
+    listed = [f"{row}." for row in compat.INTERNALS]
+    assert not {name for name in imported if not any(row.startswith(f"{name}.") for row in listed)}
+
+
+def _imported(text: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "devpi_server":
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)

@@ -17,7 +17,7 @@ def test_a_commit_does_not_wait_for_a_reader(tmp_path: Path) -> None:
     path = tmp_path / sqlite.NAME
     with closing(sqlite3.connect(path)) as made:
         made.execute("CREATE TABLE pages (name)")
-    kept_open = sqlite.use_wal(tmp_path)
+    kept_open = sqlite.use_wal(path)
     assert kept_open is not None
     reading = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)  # as devpi does
     with closing(kept_open), closing(reading), closing(sqlite3.connect(path, timeout=0)) as writing:
@@ -32,7 +32,7 @@ def test_nobody_else_can_read_the_database_or_its_log(tmp_path: Path) -> None:
     """Both hold the hashes of passwords, in a folder that nginx may enter."""
     path = tmp_path / sqlite.NAME
     path.touch(0o644)
-    kept_open = sqlite.use_wal(tmp_path)
+    kept_open = sqlite.use_wal(path)
     assert kept_open is not None
     with closing(kept_open):
         kept_open.execute("CREATE TABLE users (name)").close()
@@ -42,14 +42,15 @@ def test_nobody_else_can_read_the_database_or_its_log(tmp_path: Path) -> None:
 
 def test_another_storage_is_left_alone(tmp_path: Path) -> None:
     """devpi can keep its data in PostgreSQL."""
-    assert sqlite.use_wal(tmp_path) is None
+    assert sqlite.use_wal(tmp_path / sqlite.NAME) is None
     assert not list(tmp_path.iterdir())
 
 
 def test_readers_stay_open_and_see_each_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that has written must read it, through whichever connection."""
     monkeypatch.setattr(BaseStorage, "get_connection", BaseStorage.get_connection)  # restored afterwards
-    sqlite.keep_readers()
+    sqlite.apply(tmp_path)
+    sqlite.apply(tmp_path)  # harmless
     storage = Storage(py.path.local(tmp_path), notify_on_commit=lambda _: None, cache_size=100)  # noqa: PTH124 (devpi's kind of path)
     opened = set()
     for serial in range(3):

@@ -1,4 +1,4 @@
-"""Tells a page store, around each commit in this process, which projects the commit changes."""
+"""Drop rendered pages before devpi commits a change to what they were made from."""
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
@@ -27,17 +27,16 @@ class Transaction(keyfs.Transaction):
             return super().commit()
 
 
-def invalidate_on_commit(fs: keyfs.KeyFS, store: PageStore) -> None:
+def apply(fs: keyfs.KeyFS, store: PageStore) -> None:
     """From now on no commit in `fs` is answered while a page in `store` shows the state before it."""
     _stores[fs] = store
     keyfs.Transaction = Transaction  # type: ignore[misc]  # KeyFS and Transaction.restart use this name
-    import_changes = fs.import_changes
 
     def import_and_drop(serial: int, changes: dict[Any, Any]) -> None:
         """What a replica does with the changes that its primary made."""
         keys = [fs.get_key_instance(name, path) for path, (name, _, _) in changes.items()]
         with _changing(store, keys):
-            import_changes(serial, changes)
+            keyfs.KeyFS.import_changes(fs, serial, changes)
 
     fs.import_changes = import_and_drop  # type: ignore[method-assign]
 

@@ -1,11 +1,11 @@
-"""Who may make a mirror ask its upstream for the page of a file; the rest is in tests/integration."""
+"""Permission to make a mirror ask its upstream for the page of a file; the rest is in tests/integration."""
 
 from types import SimpleNamespace
 
 import pytest
 from pyramid.httpexceptions import HTTPForbidden
 
-from mirror.plugin.files import lookup
+from mirror.plugin.patches import file_views
 from mirror.plugin.upstream.mirror_stage import CachingStage, Freshness
 
 
@@ -30,5 +30,5 @@ def test_nothing_is_asked_for_who_may_not_read() -> None:
         _relpath_from_request=lambda: "root/pypi/+f/abc/0123456789abc/demo-1.0.tar.gz",
     )
     with pytest.raises(HTTPForbidden):
-        lookup._serve_with(pytest.fail)(view)
+        file_views._with_lookup(pytest.fail)(view)
     assert stage.asked == []

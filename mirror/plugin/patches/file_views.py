@@ -1,0 +1,68 @@
+"""Let devpi's views of files serve through ours, and find mirrored files that no page here lists yet."""
+
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from devpi_server.main import XOM
+from devpi_server.views import PyPIView, json_preferred
+from pyramid.httpexceptions import HTTPForbidden
+from pyramid.response import Response
+
+from mirror.plugin import responses
+from mirror.plugin.files import lookup
+from mirror.plugin.files.views import FileViews
+from mirror.plugin.metadata.views import MetadataViews
+from mirror.plugin.upstream.client import GatewayError
+from mirror.plugin.upstream.mirror_stage import CachingStage
+
+_STOCK: Callable[..., Any] = PyPIView._pkgserv  # noqa: SLF001 (listed in compat.py)
+_STOCK_VIEWS: dict[str, Callable[[Any], Any]] = {
+    name: getattr(PyPIView, name) for name in ("stage_pkgserv", "mirror_pkgserv")
+}
+_ours: WeakKeyDictionary[XOM, tuple[FileViews, MetadataViews]] = WeakKeyDictionary()
+
+
+def apply(xom: XOM, files: FileViews, metadata: MetadataViews) -> None:
+    """Serve `+f` and `+e` addresses of `xom` by `files` and `metadata`."""
+    _ours[xom] = files, metadata
+    xom.config.args.enable_core_metadata = True  # else devpi refuses `.metadata` before it asks us
+    setattr(PyPIView, "_pkgserv", _serve)  # noqa: B010 (so does mypy not mind)
+    for name, stock in _STOCK_VIEWS.items():
+        setattr(PyPIView, name, _with_lookup(stock))
+
+
+def _serve(view: Any, entry: Any, *, is_metadata: bool = False) -> Any:
+    """Serve the file of `entry`, or its metadata file."""
+    request, stage = view.request, view.context.stage
+    devpis_own = not is_metadata and json_preferred(request)
+    if not entry.meta or devpis_own or not request.has_permission("pkg_read"):
+        return _STOCK(view, entry, is_metadata=is_metadata)
+    files, metadata = _ours[view.xom]
+    try:
+        return metadata.serve(request, stage, entry) if is_metadata else files.serve(request, stage, entry)
+    except GatewayError as trouble:
+        headers = {"Cache-Control": "no-store", **trouble.headers}
+        return Response(
+            status=trouble.status, text=f"{trouble.text}\n", content_type="text/plain", headers=headers
+        )
+
+
+def _with_lookup(stock: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """`stock` finds the entry of an address; of a mirrored file, `lookup` does."""
+
+    def serve(view: Any) -> Any:
+        responses.refuse_writes(view.request)
+        stage = view.context.stage
+        if not isinstance(stage, CachingStage):
+            return stock(view)
+        path = view._relpath_from_request()  # noqa: SLF001 (listed in compat.py)
+        of_wheel = path.removesuffix(".metadata")
+        entry = lookup.known(view.xom.filestore, of_wheel)
+        if entry is None:
+            if not view.request.has_permission("pkg_read"):
+                raise HTTPForbidden("package read forbidden")
+            entry = lookup.find(view.xom.filestore, stage, of_wheel)
+        return _serve(view, entry, is_metadata=path != of_wheel)
+
+    return serve
