@@ -22,8 +22,9 @@ from mirror.plugin.patches import (
     redaction,
     sqlite,
     stages,
+    upload_view,
 )
-from mirror.plugin.uploads import yank
+from mirror.plugin.uploads import provenance, yank
 from mirror.plugin.upstream.client import UpstreamClient
 from mirror.plugin.upstream.mirror_stage import Services
 from mirror.plugin.upstream.page_cache import PageCache
@@ -43,6 +44,7 @@ def wire(config: Any, pyramid_config: Any) -> None:
     fsync.apply()
     password_cache.apply()
     redaction.apply()
+    upload_view.apply()
     notifier.apply(xom)
 
     # devpi makes it when a first index is asked for: fifty threads would read the certificates at once.
@@ -65,3 +67,4 @@ def wire(config: Any, pyramid_config: Any) -> None:
     wsgi.install(pyramid_config, store)
     PageViews(xom, store, metadata.completed).install(pyramid_config)
     yank.install(pyramid_config)
+    provenance.install(pyramid_config)

@@ -3,11 +3,13 @@
 import base64
 import hashlib
 import io
+import json
 import random
 import tarfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,20 @@ def broken_wheel(name: str, version: str, fault: str) -> Dist:
         "bomb": lambda: archive({f"{module}-{version}.dist-info/METADATA": bytes(200_000_000)}),
     }
     return Dist(good.filename, made[fault](), b"")
+
+
+def attestation(dist: Dist) -> dict[str, Any]:
+    """An attestation object of `dist` (PEP 740), in the form that publishers send; nobody signed it."""
+    subject = {"name": dist.filename, "digest": {"sha256": dist.sha256}}
+    statement = {"_type": "https://in-toto.io/Statement/v1", "subject": [subject], "predicate": None}
+    return {
+        "version": 1,
+        "verification_material": {"certificate": "bm9uZQ==", "transparency_entries": []},
+        "envelope": {
+            "statement": base64.b64encode(json.dumps(statement).encode()).decode(),
+            "signature": "bm9uZQ==",
+        },
+    }
 
 
 def archive(members: Mapping[str, bytes]) -> bytes:

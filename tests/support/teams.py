@@ -37,10 +37,11 @@ class Team:
         assert answer.status_code < 400, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer
 
-    def upload(self, dist: Dist, index: str = "dev") -> None:
-        """As twine does it."""
+    def upload(self, dist: Dist, index: str = "dev", **more: str) -> None:
+        """As twine does it, with `more` fields in the form."""
         name, version = dist.filename.removesuffix(".tar.gz").split("-")[:2]
         form = {":action": "file_upload", "metadata_version": "2.1", "name": name, "version": version}
+        form |= more
         files = {"content": (dist.filename, dist.content)}
         self.call("POST", f"{self.index(index)}/", data=form, files=files)
 

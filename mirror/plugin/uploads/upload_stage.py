@@ -1,7 +1,8 @@
-"""devpi's index of uploads, which now also knows size, time and metadata of a file, and yanks."""
+"""devpi's index of uploads, with size, time, metadata and provenance of each file, and yanks."""
 
 import base64
 import hashlib
+import json
 import zlib
 from collections.abc import Iterator
 from datetime import UTC
@@ -20,7 +21,9 @@ from mirror.plugin.upstream.mirror_stage import Freshness
 # Our key in devpi's PROJSIMPLELINKS dict. The value is one string: devpi copies and wraps every
 # container that it stores, which costs more than parsing JSON.
 STORED = "packhorse"
-YANKED = "yanked"  # a key of ours in a version's metadata: exported, pushed and replicated with it
+# Keys of ours in a version's metadata: exported, pushed and replicated with it.
+YANKED = "yanked"
+PROVENANCE = "packhorse_provenance"  # JSON of provenance objects by the sha256 of their files
 
 
 class UploadStage(PrivateStage):
@@ -45,9 +48,53 @@ class UploadStage(PrivateStage):
         return self.SimpleLinks(links, core_metadata=True)
 
     def set_versiondata(self, metadata: Any) -> None:
-        """devpi shows new metadata of old files only after the next upload."""
+        """devpi shows new metadata of old files only after the next upload.
+
+        A version that is pushed here may have files of its own here already, with their provenance.
+        """
+        here = self.get_versiondata_perstage(metadata["name"], metadata["version"])
+        if here.get(PROVENANCE) and metadata.get(PROVENANCE):
+            both = {**json.loads(here[PROVENANCE]), **json.loads(metadata[PROVENANCE])}
+            metadata = {**metadata, PROVENANCE: json.dumps(both)}
         super().set_versiondata(metadata)
         self._regen_simplelinks(metadata["name"])
+
+    def store_releasefile(  # noqa: PLR0913 (devpi's signature)
+        self,
+        project: Any,
+        version: str,
+        filename: str,
+        content_or_file: Any,
+        *,
+        hashes: Any = None,
+        last_modified: str | None = None,
+    ) -> Any:
+        """Store a file. The same bytes again change nothing: installers go by the time of the first."""
+        known = self.get_versiondata_perstage(project, version)
+        if known and hashes and self.ixconfig.get("volatile"):
+            linkstore = self.get_mutable_linkstore_perstage(project, version)
+            for link in linkstore.get_links(Rel.ReleaseFile, basename=filename):
+                if link.matches_hashes(hashes) and link.entry.file_exists():
+                    linkstore._mark_dirty()  # noqa: SLF001 (listed in compat.py; callers add to its log)
+                    return link
+        return super().store_releasefile(
+            project, version, filename, content_or_file, hashes=hashes, last_modified=last_modified
+        )
+
+    def attest(self, project: str, version: str, sha256: str, provenance: Any) -> None:
+        """Keep the provenance object (PEP 740) of a file that was just stored."""
+        links = self.get_linkstore_perstage(project, version).get_links(Rel.ReleaseFile)
+        here = {link.hashes.get("sha256") for link in links}
+        with self.key_projversion(project, version).update() as versiondata:
+            known = {**json.loads(versiondata.get(PROVENANCE, "{}")), sha256: provenance}
+            kept = {digest: each for digest, each in known.items() if digest in here}
+            versiondata[PROVENANCE] = json.dumps(kept)
+        self._regen_simplelinks(project)
+
+    def provenance(self, project: str, version: str, sha256: str | None) -> str | None:
+        """The JSON of the provenance object of a file, None without one."""
+        known = json.loads(self.get_versiondata_perstage(project, version).get(PROVENANCE, "{}"))
+        return json.dumps(known[sha256]) if sha256 in known else None
 
     def yank(self, project: str, version: str, *, yanked: bool | str) -> None:
         """Set or take back the yank of a version (PEP 592); `yanked` is False, True or the reason.
@@ -90,8 +137,11 @@ class UploadStage(PrivateStage):
 
     def _files(self, project: str, version: str) -> Iterator[ProjectFile]:
         versiondata = self.get_versiondata_perstage(project, version)
+        attested = json.loads(versiondata.get(PROVENANCE, "{}"))
         for link in self.get_linkstore_perstage(project, version).get_links(Rel.ReleaseFile):
             entry = link.entry
+            # Relative as the URLs of files are: the same page is served under all names of this server.
+            provenance = f"{file_rows.ROOT}{file_rows.quoted_path(str(link.relpath))}.provenance"
             yield ProjectFile(
                 filename=link.basename,
                 path=str(link.relpath),
@@ -101,6 +151,7 @@ class UploadStage(PrivateStage):
                 size=entry.file_size() if entry.file_exists() else None,
                 upload_time=upload_time(entry.last_modified),
                 core_metadata=_metadata_hash(entry) if link.basename.endswith(".whl") else False,
+                provenance=provenance if link.hashes.get("sha256") in attested else None,
             )
 
 

@@ -1,14 +1,22 @@
 """Uploads and yanks that are unusual: other spellings, odd reasons, names without end, a hundred at once."""
 
+import hashlib
 import html
+import json
 import re
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 import requests
 
-from tests.support.dists import sdist, wheel
+from tests.support.dists import Dist, attestation, sdist, wheel
 from tests.support.mirrored import Mirrored
+from tests.support.servers import wait_until
 from tests.support.teams import Team, new_team
 
 
@@ -98,3 +106,89 @@ def test_a_hundred_uploads_at_once_all_arrive(team: Team) -> None:
     for number, dist in enumerate(of_many):
         (listed,) = team.mirrored.page(f"own{number}", team.index("dev"))["files"]
         assert listed["hashes"] == {"sha256": dist.sha256}
+
+
+@pytest.mark.parametrize(
+    ("field", "digest"),
+    [
+        ("sha256_digest", hashlib.sha256),
+        ("md5_digest", lambda content: hashlib.md5(content, usedforsecurity=False)),
+        ("blake2_256_digest", lambda content: hashlib.blake2b(content, digest_size=32)),
+    ],
+)
+def test_a_file_that_was_cut_on_its_way_does_not_replace_the_good_one(
+    team: Team, field: str, digest: Callable[[bytes], Any]
+) -> None:
+    """The form has the digest of the whole file."""
+    good = wheel("own", "1.0", padding=1000)
+    cut = Dist(good.filename, good.content[:-500], b"")
+    stated = digest(good.content).hexdigest()
+    team.upload(good, **{field: stated})
+    with pytest.raises(AssertionError, match=f"400 .*another {field}"):
+        team.upload(cut, **{field: stated})
+    with pytest.raises(AssertionError, match=f"400 .*another {field}"):
+        team.upload(Dist("own-2.0-py3-none-any.whl", cut.content, b""), **{field: stated})
+    assert team.shown("own") == [good.filename]
+    assert team.file("own", good.filename)["hashes"] == {"sha256": good.sha256}
+
+
+def test_the_same_bytes_again_keep_the_time_of_their_upload(team: Team) -> None:
+    """`--exclude-newer` would pick an older version after a job was run again."""
+    dist = wheel("own", "1.0")
+    team.upload(dist)
+    before = team.file("own", dist.filename)
+    wait_until("the next second", lambda: time.time() > _seconds(before["upload-time"]) + 1)
+    team.upload(dist)
+    assert team.file("own", dist.filename) == before
+    other = wheel("own", "1.0", padding=1)
+    team.upload(other)
+    assert team.file("own", dist.filename)["upload-time"] > before["upload-time"]
+    assert team.file("own", dist.filename)["hashes"] == {"sha256": other.sha256}
+
+
+def _seconds(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
+
+
+def test_attestations_are_served_with_their_file_and_go_with_it(team: Team) -> None:
+    """Through an upload of another file, a yank, a push to another index, and until other bytes come."""
+    dist = wheel("own", "1.0")
+    team.upload(dist, attestations=json.dumps([attestation(dist)]))
+    team.upload(sdist("own", "1.0"))
+    assert "provenance" not in team.file("own", sdist("own", "1.0").filename)
+    team.call("PUT", f"{team.index('dev')}/own/1.0/+yank")
+    assert _provenance(team, dist, "dev") == [attestation(dist)]
+    push = {"name": "own", "version": "1.0", "targetindex": team.index("other")}
+    team.call("POST", f"{team.index('dev')}/", json=push)
+    assert _provenance(team, dist, "other") == [attestation(dist)]
+    team.upload(wheel("own", "1.0", padding=1))
+    assert "provenance" not in team.file("own", dist.filename)
+    assert _provenance(team, dist, "other") == [attestation(dist)]
+
+
+def _provenance(team: Team, dist: Dist, index: str) -> object:
+    page = f"{team.mirrored.mirror.index_url(team.index(index))}own/"
+    html_page = requests.get(page, headers={"Accept": "text/html"}, timeout=30).text
+    url = team.file("own", dist.filename, index)["provenance"]
+    assert f'data-provenance="{url}"' in html_page
+    answer = requests.get(urljoin(page, url), timeout=30)
+    assert answer.headers["Content-Type"].startswith("application/vnd.pypi.integrity.v1+json")
+    (bundle,) = answer.json()["attestation_bundles"]
+    assert bundle["publisher"] == {"kind": "devpi-server", "claims": None, "user": team.name}
+    return bundle["attestations"]
+
+
+def test_attestations_of_another_file_are_refused_with_the_upload(team: Team) -> None:
+    """And nothing is kept: who verifies would find them wrong."""
+    with pytest.raises(AssertionError, match=r"400 .*an attestation of something else"):
+        team.upload(wheel("own", "1.0"), attestations=json.dumps([attestation(wheel("own", "2.0"))]))
+    assert team.shown("own") == ["404"]
+
+
+def test_a_file_without_attestations_has_no_provenance(team: Team) -> None:
+    """Not found, as at the address of a file that is not there."""
+    dist = wheel("own", "1.0")
+    team.upload(dist)
+    url = team.mirrored.url_of(dist, team.index("dev"))
+    assert requests.get(f"{url}.provenance", timeout=30).status_code == 404
+    assert requests.get(f"{url[:-5]}x.provenance", timeout=30).status_code == 404

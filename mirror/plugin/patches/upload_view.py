@@ -1,0 +1,43 @@
+"""Check the digests and the attestations of an upload before devpi stores anything of it."""
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+from devpi_server.normalized import normalize_name
+from devpi_server.views import PyPIView, abort_submit
+
+from mirror.plugin.uploads import attestations, digests
+from mirror.plugin.uploads.upload_stage import UploadStage
+
+_STOCK: Callable[[Any], Any] = PyPIView.submit
+
+
+def apply() -> None:
+    """Answer uploads by our view, which calls devpi's."""
+    setattr(PyPIView, "submit", _submit)  # noqa: B010 (so does mypy not mind)
+
+
+def _submit(view: Any) -> Any:
+    """POST /user/index/, the legacy upload API of Warehouse."""
+    request, stage = view.request, view.context.stage
+    if not isinstance(stage, UploadStage) or not request.has_permission("upload"):
+        return _STOCK(view)  # which says so
+    form = request.POST
+    content = form.get("content")
+    if getattr(content, "file", None) is None:
+        return _STOCK(view)
+    if wrong := digests.wrong(form, content.file):
+        abort_submit(request, 400, f"{content.filename} has another {wrong[0]} than the form states")
+    if not form.get("attestations"):
+        return _STOCK(view)
+    sha256 = hashlib.file_digest(content.file, "sha256").hexdigest()
+    content.file.seek(0)
+    try:
+        attested = attestations.parse(form["attestations"], content.filename, sha256)
+    except attestations.InvalidAttestationsError as error:
+        abort_submit(request, 400, f"attestations of {content.filename}: {error}")
+    answer = _STOCK(view)
+    provenance = attestations.provenance(attested, request.authenticated_userid)
+    stage.attest(normalize_name(form["name"]), form["version"], sha256, provenance)
+    return answer

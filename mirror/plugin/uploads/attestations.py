@@ -1,0 +1,57 @@
+"""Attestations that come with an upload, and the provenance object that they are served as (PEP 740)."""
+
+import base64
+import binascii
+import json
+from typing import Any
+
+LARGEST = 256 * 1024  # bytes of the attestations of one file; one has about six thousand
+MEDIA_TYPE = "application/vnd.pypi.integrity.v1+json"
+
+
+class InvalidAttestationsError(ValueError):
+    """What an upload calls attestations is none of its file; says why."""
+
+
+def parse(text: str, filename: str, sha256: str) -> list[Any]:
+    """The attestations in the form field `text`, of the file with this name and hash.
+
+    Signatures are for those who verify: this looks at what the attestations are about, so that one of
+    another file is refused at once. Raises InvalidAttestationsError.
+    """
+    if len(text) > LARGEST:
+        raise InvalidAttestationsError(f"more than {LARGEST} bytes")
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidAttestationsError(f"no JSON: {error}") from error
+    if not isinstance(found, list) or not found:
+        raise InvalidAttestationsError("no list of attestations")
+    for attestation in found:
+        _check(attestation, {"name": filename, "digest": {"sha256": sha256}})
+    return found
+
+
+def _check(attestation: Any, subject: dict[str, Any]) -> None:
+    """One attestation object of PEP 740, whose statement (in-toto v1) is about `subject` and nothing else."""
+    try:
+        if attestation["version"] != 1:
+            raise InvalidAttestationsError(f"an attestation of version {attestation['version']}")
+        attestation["verification_material"]["certificate"]
+        attestation["envelope"]["signature"]
+        statement = json.loads(base64.b64decode(attestation["envelope"]["statement"], validate=True))
+        subjects = [
+            {"name": each["name"], "digest": {"sha256": each["digest"]["sha256"]}}
+            for each in statement["subject"]
+        ]
+    except (TypeError, KeyError, binascii.Error, UnicodeError, json.JSONDecodeError, RecursionError) as error:
+        raise InvalidAttestationsError(f"no attestation object of PEP 740: {error!r}") from error
+    if subjects != [subject]:
+        raise InvalidAttestationsError(f"an attestation of something else: {statement['subject']}")
+
+
+def provenance(attestations: list[Any], user: str) -> Any:
+    """The provenance object; its publisher is the user of this server who uploaded the file."""
+    publisher = {"kind": "devpi-server", "claims": None, "user": user}
+    bundle = {"publisher": publisher, "attestations": attestations}
+    return {"version": 1, "attestation_bundles": [bundle]}
