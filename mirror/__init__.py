@@ -1,1 +1,1 @@
-"""The index: configure it, run it, fill it, guard it."""
+"""The package index: configure, start, fill, back up and watch it."""

@@ -1,4 +1,4 @@
-"""The door for `python -m mirror`."""
+"""Entry point of `python -m mirror`."""
 
 from mirror.cli.main import main
 

@@ -12,10 +12,10 @@ TIMEOUT = 60.0  # seconds
 
 
 class Api(Protocol):
-    """The calls that we need. Tests pass a fake of their own."""
+    """The calls that we need. Tests pass a fake."""
 
     def call(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 (JSON)
-        """The `result` of devpi's answer. Raises PackhorseError."""
+        """Call devpi; the `result` of its answer. Raises PackhorseError."""
 
     def accepts(self, user: str, password: str) -> bool:
         """Whether the server lets `user` in with `password`."""
@@ -31,7 +31,7 @@ def client(timeout: float = TIMEOUT, auth: tuple[str, str] | None = None) -> "ht
 
 
 class HttpApi:
-    """A devpi at `url`, spoken to as root when a password is given."""
+    """The API of the devpi-server at `url`, as root when a password is given."""
 
     def __init__(self, url: str, password: str | None = None) -> None:
         self._url = url

@@ -1,7 +1,7 @@
-"""A mirror in, also while it serves, a folder out from which it can be made again; and the way back.
+"""Back up a mirror while it serves, and restore it.
 
-devpi-export is not for this: it leaves out what was cached from the upstream, and bringing back what it
-writes replays every upload.
+devpi-export is not for this: it leaves out what was cached from the upstream, and importing its output
+replays every upload.
 """
 
 import contextlib
@@ -18,43 +18,43 @@ from packhorse import files
 from packhorse.errors import PackhorseError
 
 DATABASE = ".sqlite"
-# Pages are made again, downloads are not finished. Files in the other folders are never changed: they are
-# made under another name, and removed.
-_LEFT_OUT = {"+pages", "+downloads"}
+# Pages are rendered again, downloads are unfinished. Files in the other folders never change: they are
+# created under another name, and deleted.
+_EXCLUDED = {"+pages", "+downloads"}
 _SCRATCH = ".new"
 
 
 def make(folder: Folder, target: Path, keep: int, now: datetime) -> Path:
-    """Make a backup named by `now` in the folder `target`, and remove all but the last `keep` of them.
+    """Make a backup named by `now` in the folder `target`, and delete all but the last `keep` of them.
 
-    Files are links where `target` is on the mirror's own file system: that protects from mistakes, not from
-    the loss of a disk. On another one, files that the backup before has are links to those.
+    On the mirror's own file system, files are hard links: that protects from mistakes, not from the loss of
+    a disk. On another one, files that have not changed are hard links into the previous backup.
     """
     if not folder.initialised():
         raise PackhorseError(
-            f"There is no mirror in {folder.root}.", "Set PACKHORSE_HOME to that of the mirror."
+            f"There is no mirror in {folder.root}.", "Set PACKHORSE_HOME to the folder of the mirror."
         )
     _make_folder(target)
     for leftover in target.glob(f"*{_SCRATCH}"):
         shutil.rmtree(leftover)
-    before = _all(target)
+    earlier = _all(target)
     done = target / now.strftime("%Y-%m-%dT%H%M%SZ")
     scratch = done.with_name(done.name + _SCRATCH)
     scratch.mkdir(mode=0o700)
-    _fill(folder, scratch, before[-1] if before else None)
+    _fill(folder, scratch, earlier[-1] if earlier else None)
     os.sync()
     scratch.rename(done)
     files.sync_folder(target)
-    for old in [*before, done][:-keep]:
+    for old in [*earlier, done][:-keep]:
         shutil.rmtree(old)
     return done
 
 
 def restore(folder: Folder, backup: Path) -> None:
-    """Make the mirror of `backup` again. Raises PackhorseError when there is one, or no such backup."""
+    """Copy `backup` to where the mirror lives. Raises PackhorseError when a mirror or no backup is there."""
     if folder.root.exists():
         raise PackhorseError(
-            f"{folder.root} exists already.", "Stop the mirror that is there, and move its folder away."
+            f"{folder.root} exists already.", "Stop the mirror in it, and move the folder away."
         )
     if not (backup / "server" / DATABASE).exists():
         raise PackhorseError(f"{backup} is not a backup.", "Name a folder that `mirror backup` has made.")
@@ -77,11 +77,11 @@ def _all(target: Path) -> list[Path]:
     return sorted(path for path in target.glob("????-??-??T??????Z") if path.is_dir())
 
 
-def _fill(folder: Folder, place: Path, before: Path | None) -> None:
-    """In an order in which whatever the database names has been copied, and no event is forgotten.
+def _fill(folder: Folder, place: Path, previous: Path | None) -> None:
+    """Copy everything in an order that keeps every file that the database names, and every event.
 
-    A file is there before the database names it, and goes after: so files come first, and then those that
-    are new. devpi's count of the events that it has handled comes before the database that has them.
+    devpi writes a file before the database names it, and deletes it afterwards: so files are copied first,
+    and new ones once more after the database. devpi's count of handled events is copied before the events.
     """
     (place / "server").mkdir()
     for name in ("secret", "credentials.json"):
@@ -89,9 +89,9 @@ def _fill(folder: Folder, place: Path, before: Path | None) -> None:
     for path in sorted(folder.server.iterdir()):
         if path.is_file() and not path.name.startswith(DATABASE):
             _copy(path, place / "server" / path.name)
-    _link_all(folder, place, before)
+    _link_all(folder, place, previous)
     _copy_database(folder.server / DATABASE, place / "server" / DATABASE)
-    _link_all(folder, place, before)
+    _link_all(folder, place, previous)
 
 
 def _copy(source: Path, place: Path) -> None:
@@ -100,7 +100,7 @@ def _copy(source: Path, place: Path) -> None:
 
 
 def _copy_database(source: Path, place: Path) -> None:
-    """As it is at one moment, while the server goes on (sqlite.org/backup.html)."""
+    """Copy the state of one moment while the server writes (sqlite.org/backup.html)."""
     os.close(os.open(place, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))  # it holds the hashes of passwords
     live, copy = sqlite3.connect(source), sqlite3.connect(place)
     with contextlib.closing(live), contextlib.closing(copy):
@@ -115,29 +115,29 @@ def _copy_database(source: Path, place: Path) -> None:
         )
 
 
-def _link_all(folder: Folder, place: Path, before: Path | None) -> None:
+def _link_all(folder: Folder, place: Path, previous: Path | None) -> None:
     for source in _immutable(folder.server):
         name = Path("server") / source.relative_to(folder.server)
         if not (place / name).exists():
             (place / name).parent.mkdir(parents=True, exist_ok=True)
-            with contextlib.suppress(FileNotFoundError):  # it was removed meanwhile
-                _link(source, place / name, before / name if before else None)
+            with contextlib.suppress(FileNotFoundError):  # devpi has deleted it meanwhile
+                _link(source, place / name, previous / name if previous else None)
 
 
 def _immutable(server: Path) -> Iterator[Path]:
     for path in sorted(server.iterdir()):
-        if path.is_dir() and path.name not in _LEFT_OUT:
+        if path.is_dir() and path.name not in _EXCLUDED:
             yield from (Path(parent, name) for parent, _, names in os.walk(path) for name in names)
 
 
-def _link(source: Path, place: Path, older: Path | None) -> None:
+def _link(source: Path, place: Path, previous: Path | None) -> None:
     try:
         place.hardlink_to(source)
     except OSError as error:
         if error.errno != errno.EXDEV:  # also between two mounts of one file system
             raise
-        if older is not None and older.exists() and _same(source, older):
-            place.hardlink_to(older)
+        if previous is not None and previous.exists() and _same(source, previous):
+            place.hardlink_to(previous)
         else:
             shutil.copy2(source, place)
 

@@ -1,4 +1,4 @@
-"""mirror.toml in, frozen MirrorConfig out: where the mirror listens, its users and its indexes."""
+"""Parse mirror.toml into a frozen MirrorConfig: address, users, indexes, upstream, nginx."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ from packhorse.settings import Settings
 
 UPSTREAM_INDEX = "root/pypi"  # devpi-init makes it: the cache of the public index
 
-# devpi blocks these characters (devpi_server/model.py, is_valid_name); a lone dot would leave the URL's path.
+# devpi refuses these characters (devpi_server/model.py, is_valid_name); "." and ".." would change a URL.
 _NAME = re.compile(r"""(?!\.{1,2}$)[^\x00-\x20!"#$%&'()*+,/:;<=>?\[\\\]^`{|}~]+""")
 
 
@@ -37,7 +37,7 @@ Names = Annotated[tuple[str, ...], pydantic.BeforeValidator(_freeze_array)]
 
 
 class Upstream(Settings):
-    """The index that `root/pypi` caches; without `url` it stays what it is (devpi-init chooses it)."""
+    """The index that `root/pypi` caches; without `url`, the one that devpi-init set stays."""
 
     url: Address | None = None
 
@@ -49,7 +49,7 @@ class User(Settings):
 
 
 class Index(Settings):
-    """An index of our own: what it inherits, whether files may be replaced or deleted, who may upload."""
+    """An index of our own: its bases, whether files may be replaced or deleted, who may upload."""
 
     bases: Names = ()
     volatile: bool = True
@@ -79,16 +79,15 @@ def _default_indexes() -> dict[str, Index]:
 
 
 class MirrorConfig(Settings):
-    """Everything in mirror.toml; a table that is given replaces the default one as a whole."""
+    """Everything in mirror.toml; a given table replaces the default one as a whole."""
 
     host: str = "127.0.0.1"
     port: Annotated[int, pydantic.Field(ge=1, le=65535)] = 3141
     outside_url: Address | None = None
     request_timeout: Annotated[int, pydantic.Field(ge=1)] = 30  # seconds that the upstream may take
-    threads: Annotated[int, pydantic.Field(ge=1)] = (
-        100  # three quarters may wait for the upstream; one uv asks for 50 files
-    )
-    offline: bool = False  # serve what is here, ask no upstream
+    # Three quarters of them may wait for the upstream; one uv asks for 50 files at once.
+    threads: Annotated[int, pydantic.Field(ge=1)] = 100
+    offline: bool = False  # serve from the cache, ask no upstream
     upstream: Upstream = Upstream()
     front: Front = Front()
     users: dict[str, User] = pydantic.Field(default_factory=lambda: {"company": User()})
@@ -96,18 +95,18 @@ class MirrorConfig(Settings):
 
     @property
     def default_index(self) -> str:
-        """What is meant when no index is named: the one that sees everything."""
+        """The index that a command uses when none is named: the one that inherits from all others."""
         return "company/dev" if "company/dev" in self.indexes else UPSTREAM_INDEX
 
     @property
     def url(self) -> str:
-        """The address under which clients on this machine reach the mirror."""
+        """The URL of the mirror for clients on this machine."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 (only compared)
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
 
 def find(home: Path) -> Path:
-    """The file that counts when none is named: `./mirror.toml`, else the one in `home`; it need not exist."""
+    """The default settings file: `./mirror.toml`, else the one in `home`; it need not exist."""
     here = Path("mirror.toml").absolute()
     return here if here.exists() else home / "mirror.toml"
 
@@ -134,7 +133,7 @@ def in_order(indexes: dict[str, Index]) -> list[str]:
 
 
 def _contradictions(config: MirrorConfig) -> Iterator[str]:
-    """What is wrong although every single value is well-formed."""
+    """Name the values that are well-formed and contradict others."""
     yield from (
         f'users.{name}: devpi allows no such name, use letters, digits and "-._@"'
         for name in config.users

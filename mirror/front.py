@@ -1,8 +1,7 @@
-"""Settings and the mirror's folder in, nginx's configuration out: what is on disk is served from there.
+"""Write the configuration of nginx, which serves from disk what is there and asks devpi-server for the rest.
 
 Pages come from the folder that the plugin fills (mirror/plugin/pages/store.py), metadata from
-mirror/plugin/metadata/store.py, files from devpi's own `+files`; whatever is not there, or not
-certain, is devpi's to answer.
+mirror/plugin/metadata/store.py, files from devpi's own `+files`. devpi-server answers every other request.
 """
 
 import shutil
@@ -16,9 +15,9 @@ from mirror.state import Folder
 from packhorse import files, process
 from packhorse.errors import PackhorseError
 
-# A page from disk answers an Accept header in which one form has the full weight and every other
-# one less (pip, uv and poetry send such); the rest of PEP 691's rules are the plugin's.
-_OTHERS = r"(, ?[^,;]+; ?q=0(\.[0-9]{1,3})?)*$"
+# nginx answers an Accept header in which one form has the full weight and every other one less (pip, uv and
+# poetry send such); the plugin applies the rest of PEP 691's rules.
+_LESSER_FORMS = r"(, ?[^,;]+; ?q=0(\.[0-9]{1,3})?)*$"
 
 _TEMPLATE = r"""# Written by `mirror front`: include it in nginx's http block (Debian: /etc/nginx/conf.d/).
 # It follows mirror.toml: write it again when that has changed.
@@ -28,14 +27,14 @@ upstream packhorse_devpi {
     keepalive 32;
 }
 
-# Which form of a page a request wants for sure; "" sends it to devpi.
+# The form of a page that a request certainly prefers; "" sends the request to devpi.
 map "$request_method $args $http_accept" $packhorse_form {
     default "";
-    "~^(GET|HEAD)  application/vnd\.pypi\.simple\.v1\+json@OTHERS@" json;
-    "~^(GET|HEAD)  text/html@OTHERS@" html;
+    "~^(GET|HEAD)  application/vnd\.pypi\.simple\.v1\+json@LESSER_FORMS@" json;
+    "~^(GET|HEAD)  text/html@LESSER_FORMS@" html;
 }
 
-# Test results and deletions go to the URL of a file too: only reading is answered from disk.
+# Clients also delete files and post test results at their URLs: nginx answers only reads.
 map $request_method $packhorse_disk {
     default /.none;
     GET "";
@@ -45,7 +44,7 @@ map $request_method $packhorse_disk {
 server {
     listen @LISTEN@;@TLS@
     server_name @SERVER_NAME@;
-    client_max_body_size 0;  # how large an upload may be is devpi's business
+    client_max_body_size 0;  # devpi limits uploads
     gzip_vary on;
 
     location ~ "^/(?<packhorse_stage>[^/+]+/[^/+]+)/\+simple/(?<packhorse_project>[a-z0-9]+(-[a-z0-9]+)*)/$" {
@@ -115,7 +114,7 @@ server {
 
 
 def text(config: MirrorConfig, folder: Folder) -> str:
-    """The configuration, a whole number of blocks for nginx's http block."""
+    """The configuration: complete blocks for nginx's http block."""
     return _fill(config, folder, config.front.listen)
 
 
@@ -124,7 +123,7 @@ def _fill(config: MirrorConfig, folder: Folder, listen: str) -> str:
     tls = f'\n    ssl_certificate "{certificate}";\n    ssl_certificate_key "{key}";' if certificate else ""
     values = {
         "DEVPI": config.url.removeprefix("http://"),
-        "OTHERS": _OTHERS,
+        "LESSER_FORMS": _LESSER_FORMS,
         "LISTEN": f"{listen} ssl" if certificate else listen,
         "TLS": tls,
         "SERVER_NAME": config.front.server_name,
@@ -140,9 +139,9 @@ def _fill(config: MirrorConfig, folder: Folder, listen: str) -> str:
 
 
 def write(config: MirrorConfig, folder: Folder, target: Path) -> Iterator[str]:
-    """Write the configuration to `target` once nginx accepts it; yields what the user should know.
+    """Write the configuration to `target` once nginx accepts it; yield sentences for the user.
 
-    Raises PackhorseError with nginx's words when it does not.
+    Raises PackhorseError with nginx's output when nginx refuses it.
     """
     if not folder.initialised():
         raise PackhorseError(f"There is no mirror in {folder.root} yet.", "Make it with `mirror init`.")
@@ -151,17 +150,17 @@ def write(config: MirrorConfig, folder: Folder, target: Path) -> Iterator[str]:
         yield "nginx is not installed here: the configuration was not tested"
     else:
         check(nginx, config, folder)
-    _let_in(folder)
+    _open_to_workers(folder)
     files.write_whole(target, text(config, folder).encode())
     yield f"wrote {target}; include it in nginx's http block and reload nginx"
     for closed in closed_to_others(folder.server):
-        yield f"nginx's workers cannot pass {closed}, devpi-server will answer instead: chmod o+x {closed}"
+        yield f"nginx's workers cannot enter {closed}, devpi-server will answer instead: chmod o+x {closed}"
 
 
 def check(nginx: str, config: MirrorConfig, folder: Folder) -> None:
-    """Let nginx test the configuration. Raises PackhorseError with its words."""
+    """Test the configuration with `nginx -t`. Raises PackhorseError with its output."""
     with tempfile.TemporaryDirectory() as scratch:
-        # A test binds the address; as root's port may be out of our reach, it gets a socket of its own.
+        # The test binds the address; we may not bind port 80, so it gets a socket in our folder.
         tested = _fill(config, folder, f"unix:{scratch}/socket")
         main = Path(scratch, "nginx.conf")
         temporary = "".join(
@@ -175,17 +174,17 @@ def check(nginx: str, config: MirrorConfig, folder: Folder) -> None:
     if done.status:
         raise process.failure(
             done,
-            "nginx does not accept the configuration that follows from mirror.toml.",
+            "nginx does not accept the configuration made from mirror.toml.",
             "Correct [front] in mirror.toml: the output above names the cause.",
         )
 
 
-def _let_in(folder: Folder) -> None:
-    """Let nginx's workers, another user, pass to what is public, and to nothing else."""
+def _open_to_workers(folder: Folder) -> None:
+    """Let nginx's workers, who run as another user, reach the public files and nothing else."""
     (folder.server / ".sqlite").chmod(0o600)  # it holds the hashes of passwords
     folder.root.chmod(0o711)
 
 
 def closed_to_others(path: Path) -> list[Path]:
-    """The folders on the way to `path` that other users cannot pass."""
+    """The folders on the way to `path` that other users cannot enter."""
     return [part for part in [*reversed(path.parents), path] if not part.stat().st_mode & stat.S_IXOTH]

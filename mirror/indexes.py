@@ -1,4 +1,4 @@
-"""Declared users and indexes and the server's own in, the few HTTP calls that make them equal out."""
+"""Compare the users and indexes of mirror.toml with the server's, and plan the calls that make them equal."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ Users = Mapping[str, Mapping[str, Any]]  # devpi's `GET /`: user name -> its dat
 
 @dataclass(frozen=True)
 class Change:
-    """One call, and the sentence that says what it did."""
+    """An HTTP call, and the sentence that reports it."""
 
     method: str
     path: str
@@ -24,13 +24,13 @@ class Change:
 
 
 def read(api: Api) -> Users:
-    """Every user and index of the server (this call does not list projects, unlike `GET /user/index`)."""
+    """All users and indexes of the server; unlike `GET /user/index`, this call lists no projects."""
     users: Users = api.call("GET", "/")
     return users
 
 
 def plan(config: MirrorConfig, users: Users, passwords: Mapping[str, str]) -> list[Change]:
-    """The calls that make the server match `config`, in an order in which every one of them is allowed."""
+    """The calls that make the server match `config`, bases before the indexes that inherit from them."""
     return [
         *_user_changes(config, users, passwords),
         *_upstream_changes(config, _index(users, UPSTREAM_INDEX)),
@@ -43,14 +43,14 @@ def plan(config: MirrorConfig, users: Users, passwords: Mapping[str, str]) -> li
 
 
 def undeclared(config: MirrorConfig, users: Users) -> list[str]:
-    """What the server has and mirror.toml has not, as "user X" and "index X/Y"; we never delete it."""
+    """Users and indexes that only the server has, as "user X" and "index X/Y"; we never delete them."""
     names = [f"user {user}" for user in users if user != "root" and user not in config.users]
     indexes = [f"{user}/{name}" for user, data in users.items() for name in data.get("indexes", {})]
     return names + [f"index {name}" for name in indexes if name not in {UPSTREAM_INDEX, *config.indexes}]
 
 
 def without_credentials(url: str) -> str:
-    """`url` as it may be shown: no user name and no password in it."""
+    """`url` without its user name and password."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
@@ -84,7 +84,7 @@ def _upstream_changes(config: MirrorConfig, existing: Mapping[str, Any] | None) 
             f"The server has no index {UPSTREAM_INDEX}, which caches the upstream.",
             f"Create it with the devpi client (`devpi index -c {UPSTREAM_INDEX} type=mirror mirror_url=…`).",
         )
-    # Without this, devpi asks for the list of all projects first, which takes longer than clients wait.
+    # Otherwise devpi asks for the list of all projects first, which takes longer than clients wait.
     wanted: dict[str, object] = {"mirror_no_project_list": True}
     if config.upstream.url is not None:
         wanted["mirror_url"] = config.upstream.url

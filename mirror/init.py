@@ -1,4 +1,4 @@
-"""mirror.toml in, a mirror that matches it out; repeatable at any time, also after a kill."""
+"""Make the mirror match mirror.toml: data, users, passwords, indexes. May be repeated, also after a kill."""
 
 import os
 import secrets
@@ -15,51 +15,51 @@ from mirror.state import Credentials, Folder, Serving
 from packhorse.errors import PackhorseError
 
 WAIT_SECONDS = 120.0
-START_SECONDS = 10.0  # between taking the lock and saying the address, a server needs a moment
+START_SECONDS = 10.0  # a server takes the lock a moment before it writes its address
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """What the mirror should be like, and what the user asked for besides."""
+class InitRequest:
+    """The settings that the mirror has to match, and the options of `mirror init`."""
 
     config: MirrorConfig
     new_passwords: tuple[str, ...] = ()  # users who get a new password
     root_password: str | None = None  # replaces a lost one in our file
 
 
-def run(wishes: Wishes, folder: Folder, note: Callable[[str], None]) -> Iterator[str]:
-    """Make the mirror in `folder` match; yields a sentence for every change, as it is made.
+def run(request: InitRequest, folder: Folder, notify: Callable[[str], None]) -> Iterator[str]:
+    """Make the mirror in `folder` match `request`; yield a sentence for every change, as it is made.
 
-    A password is on disk before the server learns it, and devpi's data appears by one rename:
-    whatever kills this function, the next call finds what is missing and goes on. `note` is told
-    what the user should know although nothing was changed.
+    A password is on disk before the server gets it, and devpi's data appears by one rename:
+    whatever kills this function, the next call finds what is missing and goes on. `notify` gets
+    sentences for the user that report no change.
     """
-    _check_names(wishes)
-    with _alone(folder, note):
-        root = _root_password(wishes, folder)
+    _check_names(request)
+    with _exclusive(folder, notify):
+        root = _root_password(request, folder)
         lock = _lock_or_server(folder)
         if isinstance(lock, Serving):
             given = Credentials(lock.url, {"root": root})
-            yield from match(wishes, HttpApi(lock.url, root), folder, given, note)
+            yield from match(request, HttpApi(lock.url, root), folder, given, notify)
             return
         try:
             folder.serving.unlink(missing_ok=True)
             if not folder.initialised():
                 server.initialise(folder, root)
                 yield f"created {folder.server}"
-            given = Credentials(wishes.config.url, {"root": root})
-            with server.temporary(wishes.config, folder, lock) as url:
-                yield from match(wishes, HttpApi(url, root), folder, given, note)
+            given = Credentials(request.config.url, {"root": root})
+            with server.temporary(request.config, folder, lock) as url:
+                yield from match(request, HttpApi(url, root), folder, given, notify)
         finally:
             os.close(lock)
 
 
 @contextmanager
-def _alone(folder: Folder, note: Callable[[str], None]) -> Iterator[None]:
-    """Hold the lock of `mirror init`, waiting for another one to end."""
+def _exclusive(folder: Folder, notify: Callable[[str], None]) -> Iterator[None]:
+    """Hold the lock of `mirror init`; wait for another one to end."""
     lock = state.try_lock(folder.init_lock)
     if lock is None:
-        note("waiting for another `mirror init` to end")
+        notify("waiting for another `mirror init` to end")
         lock = state.try_lock(folder.init_lock, seconds=WAIT_SECONDS)
     if lock is None:
         raise PackhorseError(
@@ -72,8 +72,8 @@ def _alone(folder: Folder, note: Callable[[str], None]) -> Iterator[None]:
         os.close(lock)
 
 
-def _check_names(wishes: Wishes) -> None:
-    wrong = [name for name in wishes.new_passwords if name not in wishes.config.users or name == "root"]
+def _check_names(request: InitRequest) -> None:
+    wrong = [name for name in request.new_passwords if name not in request.config.users or name == "root"]
     if wrong:
         raise PackhorseError(
             f"--new-password {wrong[0]}: mirror.toml declares no such user.",
@@ -81,10 +81,10 @@ def _check_names(wishes: Wishes) -> None:
         )
 
 
-def _root_password(wishes: Wishes, folder: Folder) -> str:
-    """The password of root: given, or kept, or (when there is no data yet) new and kept from now on."""
-    kept = state.read_credentials(folder) or Credentials(wishes.config.url, {})
-    password = wishes.root_password or kept.users.get("root")
+def _root_password(request: InitRequest, folder: Folder) -> str:
+    """The password of root: given, or stored, or (when there is no data yet) generated and stored."""
+    stored = state.read_credentials(folder) or Credentials(request.config.url, {})
+    password = request.root_password or stored.users.get("root")
     if folder.initialised():
         if password is None:
             raise _root_lost(
@@ -92,7 +92,7 @@ def _root_password(wishes: Wishes, folder: Folder) -> str:
             )
         return password
     password = password or secrets.token_hex(24)
-    state.write_credentials(folder, Credentials(kept.url, {**kept.users, "root": password}))
+    state.write_credentials(folder, Credentials(stored.url, {**stored.users, "root": password}))
     return password
 
 
@@ -119,32 +119,32 @@ def _lock_or_server(folder: Folder) -> int | Serving:
 
 
 def match(
-    wishes: Wishes, api: Api, folder: Folder, given: Credentials, note: Callable[[str], None]
+    request: InitRequest, api: Api, folder: Folder, given: Credentials, notify: Callable[[str], None]
 ) -> Iterator[str]:
-    """Make the server behind `api` match `wishes`, and our file of passwords the server.
+    """Make the server behind `api` match `request`, and credentials.json match the server.
 
     `given` is the address that clients use, and the password of root.
     """
     if not api.accepts("root", given.users["root"]):
         raise _root_lost(folder, f"The mirror does not accept the password of root in {folder.credentials}.")
-    config, users = wishes.config, indexes.read(api)
+    config, users = request.config, indexes.read(api)
     before = state.read_credentials(folder)
-    kept = before.users if before else {}
-    missing = [name for name in config.users if name not in users and name not in kept]
-    made = {name: secrets.token_hex(24) for name in [*missing, *wishes.new_passwords]}
-    known = {**kept, **given.users, **made}
+    stored = before.users if before else {}
+    missing = [name for name in config.users if name not in users and name not in stored]
+    generated = {name: secrets.token_hex(24) for name in [*missing, *request.new_passwords]}
+    known = {**stored, **given.users, **generated}
     if Credentials(given.url, known) != before:
         state.write_credentials(folder, Credentials(given.url, known))
-    for change in [*indexes.plan(config, users, known), *_renewals(users, made)]:
+    for change in [*indexes.plan(config, users, known), *_password_changes(users, generated)]:
         api.call(change.method, change.path, change.body)
         yield change.sentence
     for name in indexes.undeclared(config, users):
-        note(f"not in mirror.toml, left as it is: {name}")
+        notify(f"not in mirror.toml, left as it is: {name}")
     _check_passwords([name for name in config.users if name in users], known, api, folder)
 
 
-def _renewals(users: indexes.Users, made: Mapping[str, str]) -> Iterator[Change]:
-    for name, password in made.items():
+def _password_changes(users: indexes.Users, generated: Mapping[str, str]) -> Iterator[Change]:
+    for name, password in generated.items():
         if name in users:
             yield Change("PATCH", f"/{name}", {"password": password}, f"changed the password of {name}")
 

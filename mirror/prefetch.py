@@ -1,4 +1,4 @@
-"""What a lock needs in, every file of it in the mirror's cache out: fetched through the mirror itself."""
+"""Fill the mirror's cache with the files of a lock, by downloading each of them through the mirror."""
 
 import hashlib
 import json
@@ -12,8 +12,8 @@ from urllib.parse import urljoin
 
 import httpx
 
-from mirror import api, locks, state
-from mirror.locks import Wanted
+from mirror import api, lockfile, state
+from mirror.lockfile import Pin
 from mirror.state import Folder
 from packhorse.errors import PackhorseError
 
@@ -26,19 +26,19 @@ CHUNK = 256 * 1024
 
 @dataclass(frozen=True)
 class Result:
-    """How it went with one file; `problem` is empty when it is in the cache."""
+    """The result for one pin; `problem` is empty when its file is in the cache."""
 
-    wanted: Wanted
+    pin: Pin
     size: int = 0
     problem: str = ""
 
 
-class Failed(Exception):  # noqa: N818 (a result, reported with all others)
-    """The mirror did not give what was asked; says why."""
+class DownloadError(Exception):
+    """The mirror did not send the page or file that was asked for; the message says why."""
 
 
 def index_url(folder: Folder, index: str) -> str:
-    """The simple index `index` of the mirror that serves. Raises PackhorseError when none does."""
+    """The URL of the simple index `index` of the running mirror. Raises PackhorseError when none runs."""
     now = state.read_serving(folder)
     if now is None:
         raise PackhorseError("The mirror does not serve.", "Start it with `mirror serve --background`.")
@@ -46,47 +46,47 @@ def index_url(folder: Folder, index: str) -> str:
 
 
 def summary(results: Sequence[Result]) -> str:
-    """What was done, in a sentence. Raises PackhorseError that names every file that is missing."""
+    """A sentence that counts the files. Raises PackhorseError that names every missing one."""
     failed = [result for result in results if result.problem]
     if failed:
         raise PackhorseError(
             f"{len(failed)} of {len(results)} files are not in the cache.",
             "Correct the lock where the index has no such file; otherwise run the command again.",
-            detail="\n".join(f"{result.wanted}: {result.problem}" for result in failed),
+            detail="\n".join(f"{result.pin}: {result.problem}" for result in failed),
         )
     size = sum(result.size for result in results)
     return f"{len(results)} files with {size / 1e6:.1f} MB are in the cache"
 
 
-def fetch_all(wanted: Sequence[Wanted], index_url: str) -> Iterator[Result]:
-    """Bring everything into the cache of the mirror that has this simple index; results as they come.
+def fetch_all(pins: Sequence[Pin], index_url: str) -> Iterator[Result]:
+    """Download the files of `pins` through the mirror at `index_url`; yield results as they come.
 
     The mirror stores a file before it sends the last bytes of it: once we have read it all, it is cached.
     """
     with api.client(timeout=SILENCE) as client, ThreadPoolExecutor(AT_ONCE) as pool:
-        running = [pool.submit(_fetch, one, index_url, client) for one in wanted]
+        running = [pool.submit(_fetch, pin, index_url, client) for pin in pins]
         try:
             for done in as_completed(running):
                 yield done.result()
-        finally:  # when interrupted: do not begin what has not begun
+        finally:  # when interrupted: start no further downloads
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _fetch(wanted: Wanted, index_url: str, client: httpx.Client) -> Result:
-    page_url = f"{index_url}{wanted.project}/"
+def _fetch(pin: Pin, index_url: str, client: httpx.Client) -> Result:
+    page_url = f"{index_url}{pin.project}/"
     try:
         with _get(client, page_url, {"Accept": SIMPLE_JSON}) as page:
-            file = locks.choose(wanted, json.loads(page.read())["files"])
+            file = lockfile.choose(pin, json.loads(page.read())["files"])
         with _get(client, urljoin(page_url, file["url"]), {}) as response:
-            size = _read(response, {**file["hashes"], **dict(wanted.hashes)})
-    except (Failed, locks.NotThere, httpx.HTTPError) as error:
-        return Result(wanted, problem=str(error) or type(error).__name__)
-    return Result(wanted, size)
+            size = _read(response, {**file["hashes"], **dict(pin.hashes)})
+    except (DownloadError, lockfile.NoFileError, httpx.HTTPError) as error:
+        return Result(pin, problem=str(error) or type(error).__name__)
+    return Result(pin, size)
 
 
 @contextmanager
 def _get(client: httpx.Client, url: str, headers: Mapping[str, str]) -> Iterator[httpx.Response]:
-    """The response 200, its body unread; asks again while the mirror answers 503. Raises Failed."""
+    """The response 200, its body unread; asks again while the mirror answers 503. Raises DownloadError."""
     for tries_left in reversed(range(TRIES)):
         with client.stream("GET", url, headers=headers) as response:
             if response.status_code == 200:
@@ -98,11 +98,11 @@ def _get(client: httpx.Client, url: str, headers: Mapping[str, str]) -> Iterator
             break
         after = response.headers.get("Retry-After", "")
         time.sleep(min(int(after) if after.isdecimal() else 1, 5))
-    raise Failed(f"{url}: {response.status_code} {reason or response.reason_phrase}")
+    raise DownloadError(f"{url}: {response.status_code} {reason or response.reason_phrase}")
 
 
 def _read(response: httpx.Response, hashes: Mapping[str, Any]) -> int:
-    """Read the whole body, to count and to check it; its size. Raises Failed for another hash."""
+    """Read the whole body, to count and to check it; its size. Raises DownloadError for another hash."""
     hashers = {kind: hashlib.new(kind) for kind in hashes if kind in hashlib.algorithms_guaranteed}
     size = 0
     for chunk in response.iter_bytes(CHUNK):
@@ -111,5 +111,5 @@ def _read(response: httpx.Response, hashes: Mapping[str, Any]) -> int:
             hasher.update(chunk)
     for kind, hasher in hashers.items():
         if hasher.hexdigest() != hashes[kind]:
-            raise Failed(f"its {kind} is {hasher.hexdigest()} instead of {hashes[kind]}")
+            raise DownloadError(f"its {kind} is {hasher.hexdigest()} instead of {hashes[kind]}")
     return size

@@ -1,4 +1,4 @@
-"""devpi-init and devpi-server: their argument lists and environments, start, readiness, stop."""
+"""Start, check and stop devpi-server, and create its data with devpi-init."""
 
 import os
 import secrets
@@ -30,7 +30,7 @@ _CHEAP_KEY = ["--argon2-memory-cost", "8192", "--argon2-time-cost", "1", "--argo
 
 # `python -m devpi_server` would end with status 0 when it cannot start: a supervisor must know.
 _SERVER = ["-Ic", "import sys; from devpi_server.main import main; sys.exit(main())"]
-_TEMPORARY_SERVER = ["-Im", "mirror.until_stdin_closes"]
+_TEMPORARY_SERVER = ["-Im", "mirror.temporary_server"]
 _INIT = ["-Ic", "import sys; from devpi_server.init import init; sys.exit(init())"]
 
 # devpi keeps a twentieth of these whatever their size: with its default of 10,000, a project of some
@@ -39,7 +39,7 @@ _CACHED_VALUES = "1000"
 
 
 def command(config: MirrorConfig, folder: Folder, program: Sequence[str] = _SERVER) -> list[str]:
-    """The argument list of devpi-server; no secret is in it."""
+    """The argument list of devpi-server, without secrets."""
     outside = ["--outside-url", config.outside_url] if config.outside_url else []
     offline = ["--offline-mode"] if config.offline else []
     return [
@@ -59,10 +59,10 @@ def command(config: MirrorConfig, folder: Folder, program: Sequence[str] = _SERV
 
 
 def trust_store(environment: Mapping[str, str]) -> str | None:
-    """The file of the certificates that calls to the upstream trust; None leaves devpi its own list.
+    """The file of certificates to trust for calls to the upstream; None leaves devpi its own list.
 
-    devpi looks at REQUESTS_CA_BUNDLE, then CURL_CA_BUNDLE, then takes a list in which the authority
-    of a company is missing (devpi_server/httpclient.py). Before that list comes the machine's:
+    devpi looks at REQUESTS_CA_BUNDLE, then CURL_CA_BUNDLE, then takes a list without the authority
+    of a company (devpi_server/httpclient.py). Before that list comes the machine's:
     $SSL_CERT_FILE, else where its OpenSSL looks.
     """
     chosen = environment.get("REQUESTS_CA_BUNDLE") or environment.get("CURL_CA_BUNDLE")
@@ -70,15 +70,15 @@ def trust_store(environment: Mapping[str, str]) -> str | None:
 
 
 def environment(inherited: Mapping[str, str]) -> dict[str, str]:
-    """What devpi-server gets: `inherited`, the certificates that this machine trusts, thrift with memory."""
+    """The environment of devpi-server: `inherited`, certificates to trust, a limit for malloc's arenas."""
     bundle = trust_store(inherited)
     trusted = {"REQUESTS_CA_BUNDLE": bundle} if bundle else {}
-    # Each of a hundred threads that once rendered a large page would keep its megabytes (mallopt(3)).
+    # Otherwise each of a hundred threads keeps the megabytes of a large page it once rendered (mallopt(3)).
     return {"MALLOC_ARENA_MAX": "2", **inherited, **trusted}
 
 
 def initialise(folder: Folder, root_password: str) -> None:
-    """Make devpi's data with devpi-init, whole or not at all. The caller holds the locks."""
+    """Create devpi's data with devpi-init, whole or not at all. The caller holds the locks."""
     for leftover in folder.root.glob("server.new.*"):
         shutil.rmtree(leftover)
     if not folder.secret.exists():
@@ -94,7 +94,7 @@ def initialise(folder: Folder, root_password: str) -> None:
             f"devpi-init could not make {scratch} (status {done.status}).",
             "The output above names the cause; then run `mirror init` again.",
         )
-    os.sync()  # devpi-init does not: after a power cut, devpi-server would refuse what is left
+    os.sync()  # devpi-init does not: after a power cut, devpi-server would refuse the half-written data
     scratch.rename(folder.server)
     files.sync_folder(folder.root)
 
@@ -113,7 +113,7 @@ def serve(config: MirrorConfig, folder: Folder) -> NoReturn:
 
 
 def serve_in_background(config: MirrorConfig, folder: Folder, serve_command: list[str]) -> Serving:
-    """Start `serve_command` (it becomes the server) in a session of its own; returns when it answers."""
+    """Start `serve_command` (it becomes the server) in a session of its own; return when it answers."""
     check(config, folder)
     with folder.log.open("ab") as log:
         child = subprocess.Popen(
@@ -124,7 +124,7 @@ def serve_in_background(config: MirrorConfig, folder: Folder, serve_command: lis
 
 
 def check(config: MirrorConfig, folder: Folder) -> None:
-    """Raises PackhorseError when the server could not start: no data, already serving, port taken."""
+    """Raise PackhorseError when the server could not start: no data, already serving, port taken."""
     if not folder.initialised():
         raise PackhorseError(f"There is no mirror in {folder.root} yet.", "Make it with `mirror init`.")
     if state.read_serving(folder):
@@ -154,7 +154,7 @@ def _occupied(folder: Folder) -> PackhorseError:
 
 @contextmanager
 def temporary(config: MirrorConfig, folder: Folder, lock: int) -> Iterator[str]:
-    """A server on a free loopback port that lives as long as the block, or as long as this process."""
+    """Run a server on a free loopback port until the block or this process ends."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     private = config.model_copy(update={"host": "127.0.0.1", "port": port, "outside_url": None})
@@ -177,7 +177,7 @@ def temporary(config: MirrorConfig, folder: Folder, lock: int) -> Iterator[str]:
 
 
 def wait_until_ready(url: str, child: subprocess.Popen[bytes], log: Path) -> None:
-    """Return when `child` answers at `url`. Raises PackhorseError with its last lines when it does not."""
+    """Wait until `child` answers at `url`. Raises PackhorseError with the end of its log when it does not."""
     deadline = time.monotonic() + READY_SECONDS
     while not answers(url):
         if child.poll() is not None:
@@ -208,7 +208,7 @@ def answers(url: str) -> bool:
 
 
 def stop(folder: Folder) -> Serving | None:
-    """End the server that holds the lock and wait until it has let go; None when none runs."""
+    """Stop the server that holds the lock, and wait until the lock is free; None when none runs."""
     now = state.read_serving(folder)
     if now is None:
         return None

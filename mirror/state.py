@@ -1,4 +1,4 @@
-"""The mirror's folder: where everything lies, which process holds it, and its passwords."""
+"""The mirror's folder: its paths, the lock of the server, the running server's address, the passwords."""
 
 import fcntl
 import json
@@ -10,7 +10,7 @@ from pathlib import Path
 from packhorse import files
 from packhorse.errors import PackhorseError
 
-LOOK_SECONDS = 0.2  # longer than anybody who only looks at a lock (`held`) keeps it
+LOOK_SECONDS = 0.2  # longer than `held` keeps a lock to look at it
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Folder:
 
     @property
     def server(self) -> Path:
-        """devpi's --serverdir: it exists whole or not at all."""
+        """devpi's --serverdir; it exists completely or not at all."""
         return self.root / "server"
 
     @property
@@ -40,12 +40,12 @@ class Folder:
 
     @property
     def metadata(self) -> Path:
-        """Metadata files of wheels under the names that URLs have (mirror/plugin/metadata/store.py)."""
+        """Metadata files of wheels, named as in their URLs (mirror/plugin/metadata/store.py)."""
         return self.server / "+metadata" / "by-url"
 
     @property
     def secret(self) -> Path:
-        """32 random bytes (as text) with which devpi signs logins."""
+        """32 random bytes as text; devpi signs logins with them."""
         return self.root / "secret"
 
     @property
@@ -58,7 +58,7 @@ class Folder:
 
     @property
     def lock(self) -> Path:
-        """Held (flock) by the server process for its life."""
+        """The server process holds it (flock) for its life."""
         return self.root / "lock"
 
     @property
@@ -67,7 +67,7 @@ class Folder:
 
     @property
     def log(self) -> Path:
-        """What a server in the background prints."""
+        """The output of a server in the background."""
         return self.root / "server.log"
 
     def initialised(self) -> bool:
@@ -76,7 +76,7 @@ class Folder:
 
 @dataclass(frozen=True)
 class Serving:
-    """A server process that holds the lock: its address and its process id."""
+    """A running server: its address and its process id."""
 
     url: str
     pid: int
@@ -84,14 +84,14 @@ class Serving:
 
 @dataclass(frozen=True)
 class Credentials:
-    """The address for clients on this machine, and the password of every user that we made."""
+    """The URL for clients on this machine, and the passwords of the users that `mirror init` created."""
 
     url: str
     users: dict[str, str]
 
 
 def try_lock(path: Path, *, seconds: float = 0) -> int | None:
-    """A descriptor that holds the lock `path`; None when another process keeps it for `seconds`."""
+    """Take the lock `path`; its descriptor, or None when another process holds it for `seconds`."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -109,13 +109,13 @@ def try_lock(path: Path, *, seconds: float = 0) -> int | None:
 
 
 def held(path: Path) -> bool:
-    """Whether a process holds the lock `path`. Creates nothing."""
+    """Whether a process holds the lock `path`. Creates no file."""
     try:
         descriptor = os.open(path, os.O_RDWR)
     except FileNotFoundError:
         return False
     try:
-        # Shared, so that two who only look do not take each other for a server.
+        # Shared, so that two processes that only look do not take each other for a server.
         return not _flock(descriptor, fcntl.LOCK_SH)
     finally:
         os.close(descriptor)
@@ -130,7 +130,7 @@ def _flock(descriptor: int, kind: int) -> bool:
 
 
 def read_serving(folder: Folder) -> Serving | None:
-    """The server that holds the lock now; None without one, or while `mirror init` holds it."""
+    """The server that holds the lock; None without one, or while `mirror init` holds it."""
     if not held(folder.lock):
         return None
     try:
@@ -144,7 +144,7 @@ def write_serving(folder: Folder, now: Serving) -> None:
 
 
 def read_credentials(folder: Folder) -> Credentials | None:
-    """The passwords that we keep, None without a file. Raises PackhorseError when it is damaged."""
+    """The stored passwords, None without a file. Raises PackhorseError when the file is damaged."""
     try:
         data = json.loads(folder.credentials.read_bytes())
         return Credentials(data["url"], dict(data["users"]))
@@ -162,7 +162,7 @@ def write_credentials(folder: Folder, credentials: Credentials) -> None:
 
 
 def set_url(folder: Folder, url: str) -> None:
-    """Tell local clients that the mirror is at `url` (it may have moved to another port)."""
-    kept = read_credentials(folder)
-    if kept is not None and kept.url != url:
-        write_credentials(folder, Credentials(url, kept.users))
+    """Store `url` for local clients: the mirror may have moved to another port."""
+    stored = read_credentials(folder)
+    if stored is not None and stored.url != url:
+        write_credentials(folder, Credentials(url, stored.users))

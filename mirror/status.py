@@ -1,4 +1,4 @@
-"""The mirror's folder and its running server in, what a person or a script wants to know about it out."""
+"""Report the mirror's state, indexes and upstream, as text or JSON."""
 
 import contextlib
 import os
@@ -21,7 +21,7 @@ UPSTREAM_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class IndexReport:
-    """An index: its settings, and how many files (of how many bytes) of it lie on the disk."""
+    """An index: its settings, and the number and bytes of its files on disk."""
 
     name: str
     type: str
@@ -33,7 +33,7 @@ class IndexReport:
 
 @dataclass(frozen=True)
 class UpstreamReport:
-    """What the upstream answered: an HTTP status after some seconds, or an error."""
+    """The upstream's answer: an HTTP status after some seconds, or an error."""
 
     url: str
     status: int | None
@@ -42,13 +42,13 @@ class UpstreamReport:
 
     @property
     def answers(self) -> bool:
-        # 404: the project that was asked for does not exist there, and the index said so itself.
+        # 404: the index works, and lacks the project that we asked for.
         return self.status is not None and (self.status < 400 or self.status == 404)
 
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that `mirror status` shows."""
+    """The data of `mirror status`."""
 
     home: str
     url: str | None
@@ -61,7 +61,7 @@ class Report:
 
 
 def gather(folder: Folder) -> Report:
-    """Look at the folder, ask the server, ask the upstream."""
+    """Read the folder, ask the server, ask the upstream."""
     now = state.read_serving(folder)
     serves = now is not None and server.answers(now.url)
     users = indexes.read(HttpApi(now.url, _password(folder))) if now is not None and serves else {}
@@ -77,15 +77,15 @@ def gather(folder: Folder) -> Report:
             "python": platform.python_version(),
         },
         indexes=list(index_reports(users, folder.files)),
-        upstream=_ask_upstream(users),
+        upstream=_upstream_report(users),
     )
 
 
 def _password(folder: Folder) -> str | None:
-    """Root's, who alone is told the login of the upstream; None for who may not have it."""
+    """The password of root, whom alone devpi tells the upstream's login; None when we may not read it."""
     try:
         credentials = state.read_credentials(folder)
-    except (PackhorseError, PermissionError):  # what can be said without it is said
+    except (PackhorseError, PermissionError):  # the rest of the report needs no password
         return None
     return credentials.users.get("root") if credentials else None
 
@@ -108,14 +108,14 @@ def _sizes(folder: Path) -> Iterator[int]:
                 yield (Path(parent) / name).stat().st_size
 
 
-def _ask_upstream(users: indexes.Users) -> UpstreamReport | None:
+def _upstream_report(users: indexes.Users) -> UpstreamReport | None:
     """Ask for one small page; None when the server has no upstream index."""
     found = users.get("root", {}).get("indexes", {}).get("pypi")
-    return ask(found["mirror_url"], server.trust_store(os.environ)) if found else None
+    return ask_upstream(found["mirror_url"], server.trust_store(os.environ)) if found else None
 
 
-def ask(url: str, trust_store: str | None) -> UpstreamReport:
-    """What the index at `url` answers to a question for one project."""
+def ask_upstream(url: str, trust_store: str | None) -> UpstreamReport:
+    """Ask the index at `url` for one project page."""
     import httpx
 
     shown = indexes.without_credentials(url)
@@ -127,9 +127,11 @@ def ask(url: str, trust_store: str | None) -> UpstreamReport:
             "GET", page, timeout=UPSTREAM_SECONDS, verify=verify, follow_redirects=True
         ) as answer:
             return UpstreamReport(shown, answer.status_code, round(time.monotonic() - started, 3), None)
-    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+    except OSError as error:  # of the certificates: httpx has exceptions of its own
+        reason = f"{trust_store}: {error.strerror}"
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         reason = str(error) or type(error).__name__
-        return UpstreamReport(shown, None, round(time.monotonic() - started, 3), reason)
+    return UpstreamReport(shown, None, round(time.monotonic() - started, 3), reason)
 
 
 def exit_code(report: Report) -> int:

@@ -1,1 +1,1 @@
-"""The `mirror` command: options in, one call each, results out."""
+"""The `mirror` command line: one module per group of commands."""

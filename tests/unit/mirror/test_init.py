@@ -7,7 +7,7 @@ import pytest
 
 from mirror import init, state
 from mirror.config import Index, MirrorConfig, User
-from mirror.init import Wishes
+from mirror.init import InitRequest
 from mirror.state import Credentials, Folder
 from packhorse.errors import PackhorseError
 
@@ -57,10 +57,12 @@ def folder(tmp_path: Path) -> Folder:
     return made
 
 
-def _match(devpi: FakeDevpi, folder: Folder, wishes: Wishes | None = None) -> tuple[list[str], list[str]]:
+def _match(
+    devpi: FakeDevpi, folder: Folder, request: InitRequest | None = None
+) -> tuple[list[str], list[str]]:
     """What was changed, and what was noted."""
     notes: list[str] = []
-    return list(init.match(wishes or Wishes(MirrorConfig()), devpi, folder, GIVEN, notes.append)), notes
+    return list(init.match(request or InitRequest(MirrorConfig()), devpi, folder, GIVEN, notes.append)), notes
 
 
 def test_a_new_server_gets_everything_and_the_file_opens_it(folder: Folder) -> None:
@@ -102,7 +104,7 @@ def test_a_user_added_to_mirror_toml_gets_a_password_and_the_others_keep_theirs(
     _match(devpi, folder)
     before = dict(devpi.passwords)
     more = MirrorConfig(users={"company": User(), "alice": User()}, indexes={"alice/dev": Index()})
-    changed, notes = _match(devpi, folder, Wishes(more))
+    changed, notes = _match(devpi, folder, InitRequest(more))
     assert changed == ["created user alice", "created index alice/dev (volatile, bases: none)"]
     assert notes == [
         "not in mirror.toml, left as it is: index company/prod",
@@ -141,7 +143,7 @@ def test_a_new_password_is_made_on_demand(folder: Folder) -> None:
     devpi = FakeDevpi(folder)
     _match(devpi, folder)
     devpi.passwords["company"] = "changed"
-    changed, _ = _match(devpi, folder, Wishes(MirrorConfig(), new_passwords=("company",)))
+    changed, _ = _match(devpi, folder, InitRequest(MirrorConfig(), new_passwords=("company",)))
     assert changed == ["changed the password of company"]
     assert state.read_credentials(folder) == Credentials(URL, devpi.passwords)
 
@@ -150,7 +152,7 @@ def test_a_new_password_is_made_on_demand(folder: Folder) -> None:
 def test_a_new_password_for_nobody_is_refused_before_anything_is_done(tmp_path: Path, name: str) -> None:
     """A password on disk for a user who does not exist would mislead everybody."""
     with pytest.raises(PackhorseError, match=f"--new-password {name}"):
-        list(init.run(Wishes(MirrorConfig(), new_passwords=(name,)), Folder(tmp_path), print))
+        list(init.run(InitRequest(MirrorConfig(), new_passwords=(name,)), Folder(tmp_path), print))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -158,6 +160,6 @@ def test_data_without_the_password_of_root_says_what_to_do(folder: Folder) -> No
     """credentials.json was lost; the packages were not."""
     folder.server.mkdir()
     with pytest.raises(PackhorseError, match="has no password of root") as caught:
-        list(init.run(Wishes(MirrorConfig()), folder, print))
+        list(init.run(InitRequest(MirrorConfig()), folder, print))
     assert "Restore that file from a backup" in caught.value.hint
     assert "MIRROR_INIT_ROOT_PASSWORD" in caught.value.hint

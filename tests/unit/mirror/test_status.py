@@ -74,6 +74,15 @@ def test_an_upstream_that_cannot_be_reached_is_named_with_the_reason() -> None:
     )
 
 
+def test_certificates_that_are_missing_are_named() -> None:
+    """$REQUESTS_CA_BUNDLE may lead to nowhere."""
+    report = status.ask_upstream("https://user:secret@x.example/simple/", "/nowhere.pem")
+    assert (report.url, report.error) == (
+        "https://x.example/simple/",
+        "/nowhere.pem: No such file or directory",
+    )
+
+
 def test_json_has_everything_for_scripts() -> None:
     """Keys are only ever added."""
     data = status.as_json(SERVING)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from packaging import tags
 
-from mirror import locks
-from mirror.locks import NotThere, Wanted
+from mirror import lockfile
+from mirror.lockfile import NoFileError, Pin
 from packhorse.errors import PackhorseError
 
 NATIVE = str(next(tags.sys_tags()))
@@ -34,17 +34,17 @@ sdist = {{path = "wheels/elsewhere-3.0.tar.gz", hashes = {{sha256 = "{A}"}}}}
 """
 
 
-def _read(tmp_path: Path, text: str, name: str = "requirements.txt") -> list[Wanted]:
+def _read(tmp_path: Path, text: str, name: str = "requirements.txt") -> list[Pin]:
     path = tmp_path / name
     path.write_text(text)
-    return locks.read(path)
+    return lockfile.read(path)
 
 
 def test_a_pylock_names_the_best_file_for_this_machine(tmp_path: Path) -> None:
     """A lock has files for all platforms; a cache needs one of each package."""
     assert _read(tmp_path, LOCK, "pylock.toml") == [
-        Wanted("demo", "1.0", f"demo-1.0-{NATIVE}.whl", frozenset({("sha256", B)})),
-        Wanted("only-sdist", "2.0", "only_sdist-2.0.tar.gz", frozenset({("sha256", A)})),
+        Pin("demo", "1.0", f"demo-1.0-{NATIVE}.whl", frozenset({("sha256", B)})),
+        Pin("only-sdist", "2.0", "only_sdist-2.0.tar.gz", frozenset({("sha256", A)})),
     ]
 
 
@@ -64,10 +64,10 @@ demo-name == 1.0  # the same again, without hashes
 
 plain==3.0+local"""
     assert _read(tmp_path, text) == [
-        Wanted("other", "2.0"),
-        Wanted("demo-name", "1.0", hashes=frozenset({("sha256", A), ("sha256", B)})),
-        Wanted("demo-name", "1.0"),
-        Wanted("plain", "3.0+local"),
+        Pin("other", "2.0"),
+        Pin("demo-name", "1.0", hashes=frozenset({("sha256", A), ("sha256", B)})),
+        Pin("demo-name", "1.0"),
+        Pin("plain", "3.0+local"),
     ]
 
 
@@ -108,28 +108,28 @@ def test_the_most_specific_wheel_is_chosen_then_any_wheel_then_the_sdist() -> No
         _file(f"demo-1.0-{NATIVE}.whl"),
     )
     foreign = _file("demo-1.0-cp26-cp26m-win32.whl")
-    wanted = Wanted("demo", "1.0")
-    assert locks.choose(wanted, [sdist, foreign, pure, native]) is native
-    assert locks.choose(wanted, [sdist, foreign, pure]) is pure
-    assert locks.choose(wanted, [foreign, sdist]) is sdist
-    with pytest.raises(NotThere, match="no file of it fits"):
-        locks.choose(wanted, [foreign])
+    wanted = Pin("demo", "1.0")
+    assert lockfile.choose(wanted, [sdist, foreign, pure, native]) is native
+    assert lockfile.choose(wanted, [sdist, foreign, pure]) is pure
+    assert lockfile.choose(wanted, [foreign, sdist]) is sdist
+    with pytest.raises(NoFileError, match="no file of it fits"):
+        lockfile.choose(wanted, [foreign])
 
 
 def test_versions_are_compared_as_versions_and_other_pythons_files_are_left() -> None:
     """1.0 and 1.0.0 are one version; requires-python decides before the tags."""
     only_old = _file("demo-1.0.0-py3-none-any.whl", **{"requires-python": "<3"})
     sdist = _file("demo-1.0.tar.gz", **{"requires-python": f">={platform.python_version()}"})
-    assert locks.choose(Wanted("demo", "1"), [only_old, sdist]) is sdist
+    assert lockfile.choose(Pin("demo", "1"), [only_old, sdist]) is sdist
 
 
 def test_hashes_of_the_lock_decide() -> None:
     """A file with another hash is another file."""
     first, second = _file("demo-1.0-py3-none-any.whl", A), _file("demo-1.0.tar.gz", B)
-    assert locks.choose(Wanted("demo", "1.0", hashes=frozenset({("sha256", B)})), [first, second]) is second
-    with pytest.raises(NotThere, match="another hash"):
-        locks.choose(Wanted("demo", "1.0", "demo-1.0.tar.gz", frozenset({("sha256", A)})), [second])
-    with pytest.raises(NotThere, match="no such file"):
-        locks.choose(Wanted("demo", "1.0", "demo-1.0.zip"), [second])
-    with pytest.raises(NotThere, match="no such version"):
-        locks.choose(Wanted("demo", "1.1"), [second, _file("strange")])
+    assert lockfile.choose(Pin("demo", "1.0", hashes=frozenset({("sha256", B)})), [first, second]) is second
+    with pytest.raises(NoFileError, match="another hash"):
+        lockfile.choose(Pin("demo", "1.0", "demo-1.0.tar.gz", frozenset({("sha256", A)})), [second])
+    with pytest.raises(NoFileError, match="no such file"):
+        lockfile.choose(Pin("demo", "1.0", "demo-1.0.zip"), [second])
+    with pytest.raises(NoFileError, match="no such version"):
+        lockfile.choose(Pin("demo", "1.1"), [second, _file("strange")])

@@ -1,4 +1,4 @@
-"""A lock in (pylock.toml, or requirements.txt with pins), what it needs on this Python and platform out."""
+"""Read which files a lock (pylock.toml, or requirements.txt with pins) needs on this Python and platform."""
 
 import platform
 import re
@@ -31,8 +31,8 @@ _PYTHON = platform.python_version()
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """One file that is to be had: of a project at a version, perhaps by name, perhaps by hash."""
+class Pin:
+    """A file that a lock asks for: a version of a project, perhaps with a filename, perhaps with hashes."""
 
     project: str  # normalised
     version: str | None = None
@@ -43,38 +43,38 @@ class Wanted:
         return self.filename or f"{self.project}=={self.version}"
 
 
-class NotThere(Exception):  # noqa: N818 (a result, reported with all others)
-    """A page has no file that fits; says which and why."""
+class NoFileError(Exception):
+    """A project page has no file that fits the pin; the message says why."""
 
 
-def read(path: Path) -> list[Wanted]:
-    """What the lock needs here. Raises PackhorseError that names the line or package at fault."""
+def read(path: Path) -> list[Pin]:
+    """The pins of the lock that hold here. Raises PackhorseError that names the line or package at fault."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise PackhorseError(f"{path}: {error}", "Name a pylock.toml or a requirements.txt.") from error
-    wanted = _of_pylock(text, path) if pylock.is_valid_pylock_path(path) else _of_requirements(text, path)
-    return list(dict.fromkeys(wanted))
+    pins = _of_pylock(text, path) if pylock.is_valid_pylock_path(path) else _of_requirements(text, path)
+    return list(dict.fromkeys(pins))
 
 
-def choose(wanted: Wanted, files: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """The one of `files` (of a PEP 691 page) that fits. Raises NotThere."""
-    named = [file for file in files if _is_of(wanted, file["filename"])]
+def choose(pin: Pin, files: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The file among `files` (of a PEP 691 page) that fits `pin`. Raises NoFileError."""
+    named = [file for file in files if _is_of(pin, file["filename"])]
     if not named:
-        raise NotThere("the index has no such file" if wanted.filename else "the index has no such version")
-    allowed = [file for file in named if not wanted.hashes or wanted.hashes & set(file["hashes"].items())]
+        raise NoFileError("the index has no such file" if pin.filename else "the index has no such version")
+    allowed = [file for file in named if not pin.hashes or pin.hashes & set(file["hashes"].items())]
     if not allowed:
-        raise NotThere("the index has it with another hash")
-    if wanted.filename:
+        raise NoFileError("the index has it with another hash")
+    if pin.filename:
         return allowed[0]
     usable = [file for file in allowed if _takes_this_python(file)]
     ranked = [(rank, file) for file in usable if (rank := _rank(file["filename"])) is not None]
     if not ranked:
-        raise NotThere("no file of it fits this Python and platform")
+        raise NoFileError("no file of it fits this Python and platform")
     return min(ranked, key=itemgetter(0))[1]
 
 
-def _of_pylock(text: str, path: Path) -> Iterator[Wanted]:
+def _of_pylock(text: str, path: Path) -> Iterator[Pin]:
     try:
         lock = pylock.Pylock.from_dict(tomllib.loads(text))
         for package, file in lock.select():
@@ -85,22 +85,24 @@ def _of_pylock(text: str, path: Path) -> Iterator[Wanted]:
                 )
             hashes = frozenset((kind, value.lower()) for kind, value in file.hashes.items())
             version = str(package.version) if package.version else None
-            yield Wanted(package.name, version, file.filename, hashes)
+            yield Pin(package.name, version, file.filename, hashes)
     except (tomllib.TOMLDecodeError, pylock.PylockValidationError, pylock.PylockSelectError) as error:
         raise PackhorseError(
             f"{path}: {error}", "Make the lock again, for this Python and platform."
         ) from error
 
 
-def _of_requirements(text: str, path: Path) -> Iterator[Wanted]:
+def _of_requirements(text: str, path: Path) -> Iterator[Pin]:
     for number, line in _logical_lines(text):
         if option := re.match(r"(?:-r|--requirement)[ =]+(\S+)", line):
             yield from read(path.parent / option[1])
-        elif not re.match(r"--?[a-z]", line):  # other options say where to install from: that is the mirror
+        elif not re.match(
+            r"--?[a-z]", line
+        ):  # other options name places to install from: here it is the mirror
             yield from _of_line(line, f"{path}:{number}")
 
 
-def _of_line(line: str, where: str) -> Iterator[Wanted]:
+def _of_line(line: str, where: str) -> Iterator[Pin]:
     hashes = frozenset((kind, value.lower()) for kind, value in _HASH.findall(line))
     try:
         requirement = Requirement(_HASH.sub("", line).strip())
@@ -114,11 +116,11 @@ def _of_line(line: str, where: str) -> Iterator[Wanted]:
             "Pin every line, for example with `uv pip compile --generate-hashes requirements.in`.",
         )
     if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-        yield Wanted(canonicalize_name(requirement.name), pins[0], hashes=hashes)
+        yield Pin(canonicalize_name(requirement.name), pins[0], hashes=hashes)
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
-    """Lines joined where they end in a backslash, without comments, with the number of their first line."""
+    """Lines without comments, joined at a final backslash, each with the number of its first line."""
     joined, first = "", 0
     for number, line in enumerate(text.splitlines(), 1):
         first = first if joined else number
@@ -133,20 +135,18 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
         yield first, joined.strip()
 
 
-def _is_of(wanted: Wanted, filename: str) -> bool:
-    if wanted.filename:
-        return filename == wanted.filename
+def _is_of(pin: Pin, filename: str) -> bool:
+    if pin.filename:
+        return filename == pin.filename
     parsed = _parse(filename)
     try:
-        return (
-            parsed is not None and parsed[0] == wanted.project and parsed[1] == Version(wanted.version or "")
-        )
+        return parsed is not None and parsed[0] == pin.project and parsed[1] == Version(pin.version or "")
     except InvalidVersion:
         return False
 
 
 def _rank(filename: str) -> int | None:
-    """The lower the better; sdists come last; None for what cannot be installed here."""
+    """The preference for a file: low is better, sdists are last, None cannot be installed here."""
     parsed = _parse(filename)
     if parsed is None:
         return None
@@ -156,7 +156,7 @@ def _rank(filename: str) -> int | None:
 
 
 def _parse(filename: str) -> tuple[str, Version, frozenset[tags.Tag]] | None:
-    """Name, version and, for a wheel, tags. None for what is neither wheel nor sdist."""
+    """Name, version and, for a wheel, its tags. None for a file that is neither wheel nor sdist."""
     try:
         if filename.endswith(".whl"):
             name, version, _, found = parse_wheel_filename(filename)

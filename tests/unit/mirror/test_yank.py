@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from mirror import yanking
+from mirror import yank
 from packhorse.errors import PackhorseError
 
 
@@ -24,13 +24,11 @@ class FakeApi:
 def test_a_yank_says_which_release_and_why() -> None:
     """The reason is what installers show to those who pinned it."""
     api = FakeApi()
-    assert yanking.yank(api, "company/dev", "Demo.App==1.0", "bad data") == (
+    assert yank.yank(api, "company/dev", "Demo.App==1.0", "bad data") == (
         "yanked demo-app 1.0 on company/dev: bad data"
     )
-    assert (
-        yanking.yank(api, "company/dev", "demo == 1.0+local", None) == "yanked demo 1.0+local on company/dev"
-    )
-    assert yanking.unyank(api, "company/prod", "demo==2.0") == "unyanked demo 2.0 on company/prod"
+    assert yank.yank(api, "company/dev", "demo == 1.0+local", None) == "yanked demo 1.0+local on company/dev"
+    assert yank.unyank(api, "company/prod", "demo==2.0") == "unyanked demo 2.0 on company/prod"
     assert api.calls == [
         ("PUT", "/company/dev/demo-app/1.0/+yank", {"reason": "bad data"}),
         ("PUT", "/company/dev/demo/1.0+local/+yank", {}),
@@ -42,4 +40,4 @@ def test_a_yank_says_which_release_and_why() -> None:
 def test_what_names_no_release_is_refused(release: str) -> None:
     """A range would yank what nobody looked at."""
     with pytest.raises(PackhorseError, match="names no release"):
-        yanking.parse(release)
+        yank.parse(release)

@@ -1,4 +1,4 @@
-"""NAME==VERSION in, a yanked or unyanked release on an index of our own out (PEP 592)."""
+"""Yank and unyank releases on our own indexes (PEP 592)."""
 
 import re
 
@@ -12,7 +12,7 @@ from packhorse.errors import PackhorseError
 
 
 def connect(folder: Folder) -> Api:
-    """The mirror that serves. Raises PackhorseError when none does."""
+    """The API of the running mirror, as root. Raises PackhorseError when none runs."""
     now, credentials = state.read_serving(folder), state.read_credentials(folder)
     if now is None or credentials is None:
         raise PackhorseError("The mirror does not serve.", "Start it with `mirror serve --background`.")
@@ -20,14 +20,14 @@ def connect(folder: Folder) -> Api:
 
 
 def yank(api: Api, index: str, release: str, reason: str | None) -> str:
-    """Withdraw `release`; a sentence that says so. Raises PackhorseError."""
+    """Yank `release`; return a sentence for the user. Raises PackhorseError."""
     name, version = parse(release)
     api.call("PUT", f"/{index}/{name}/{version}/+yank", {"reason": reason} if reason else {})
     return f"yanked {name} {version} on {index}" + (f": {reason}" if reason else "")
 
 
 def unyank(api: Api, index: str, release: str) -> str:
-    """Take the yank back; a sentence that says so. Raises PackhorseError."""
+    """Unyank `release`; return a sentence for the user. Raises PackhorseError."""
     name, version = parse(release)
     api.call("DELETE", f"/{index}/{name}/{version}/+yank")
     return f"unyanked {name} {version} on {index}"

@@ -1,0 +1,30 @@
+"""What several commands need: the mirror's folder, the settings, the `--index` option."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from packhorse import files
+
+if TYPE_CHECKING:
+    from mirror.config import MirrorConfig
+    from mirror.state import Folder
+
+index = click.option(
+    "--index", metavar="USER/NAME", show_envvar=True, help="The index of uploads  [default: company/dev]"
+)
+
+
+def folder() -> "Folder":
+    """The mirror's folder in $PACKHORSE_HOME."""
+    from mirror.state import Folder
+
+    return Folder(files.home())
+
+
+def config(path: Path | None, given: dict[str, object] | None = None) -> "MirrorConfig":
+    """The settings in `path` (None: where they are by default), overridden by `given`."""
+    from mirror import config as settings
+
+    return settings.load(path or settings.find(files.home()), given)

@@ -1,0 +1,62 @@
+"""Commands that change which packages clients get: prefetch, yank, unyank."""
+
+from pathlib import Path
+
+import click
+
+from mirror.cli import options
+from packhorse import console
+
+
+@click.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--index", metavar="USER/NAME", help="Where to look  [default: company/dev, else root/pypi]")
+@click.pass_obj
+def prefetch(path: Path | None, file: Path, index: str | None) -> None:
+    """Bring every file that a lock needs on this Python and platform into the cache.
+
+    FILE is a pylock.toml or a requirements.txt in which every line is pinned. Hashes in it are
+    checked. Needs the mirror to serve.
+    """
+    from mirror import lockfile
+    from mirror import prefetch as work
+
+    pins = lockfile.read(file)
+    index_url = work.index_url(options.folder(), index or options.config(path).default_index)
+    results = []
+    with console.progress(f"{file.name}:", len(pins)) as step:
+        for result in work.fetch_all(pins, index_url):
+            results.append(result)
+            step()
+    click.echo(work.summary(results))
+
+
+@click.command()
+@click.argument("release", metavar="NAME==VERSION")
+@options.index
+@click.option("--reason", metavar="TEXT", help="Shown by installers to those who pinned it.")
+@click.pass_obj
+def yank(path: Path | None, release: str, index: str | None, reason: str | None) -> None:
+    """Withdraw a release of your own: installers no longer choose it, those who pinned it still get it.
+
+    It can be taken back with `mirror unyank`. Nothing is deleted (PEP 592).
+    """
+    from mirror import yank as work
+
+    api = work.connect(options.folder())
+    click.echo(work.yank(api, index or options.config(path).default_index, release, reason))
+
+
+@click.command()
+@click.argument("release", metavar="NAME==VERSION")
+@options.index
+@click.pass_obj
+def unyank(path: Path | None, release: str, index: str | None) -> None:
+    """Let installers choose a release again that was yanked."""
+    from mirror import yank as work
+
+    api = work.connect(options.folder())
+    click.echo(work.unyank(api, index or options.config(path).default_index, release))
+
+
+COMMANDS = (prefetch, yank, unyank)
