@@ -1,4 +1,4 @@
-"""Numbered releases, append-only and fsynced: the only truth about what happened."""
+"""The journal: an append-only, fsynced record of what became of every release."""
 
 import json
 import os
@@ -10,18 +10,18 @@ from pathlib import Path
 GOOD = "good"
 FAILED = "failed"
 TRIAL = "trial"
-"""Serves, but may still be switched back. Whoever finds it as the last word: see reconcile.py."""
+"""It serves, but may still be rolled back. reconcile.py ends trials whose deploy was killed."""
 
 PHASE_BEGAN = "phase began"
 PHASE_ENDED = "phase ended"
-"""Of the release phase, see release_phase.py: no word about what became of the release."""
+"""Of the release phase, see release_phase.py: no outcomes."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What became of release `release`: `state` is one of the words above, `at` is in UTC (ISO 8601).
+    """One line about release `release`: `state` is one of the constants above, `at` is in UTC (ISO 8601).
 
-    `changed` says what is different from the release before it: of the configuration, names only.
+    `changed`: what is different from the release before it; of the configuration, names only.
     """
 
     release: int
@@ -34,12 +34,12 @@ class Entry:
 
 
 def now() -> str:
-    """The present as the journal writes it."""
+    """The current time in the journal's format."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def read(path: Path) -> list[Entry]:
-    """All entries, oldest first. A last line that a power cut tore is as if never written."""
+    """All entries, oldest first. A last line that a power cut tore is ignored."""
     try:
         lines = path.read_bytes().splitlines(keepends=True)
     except FileNotFoundError:
@@ -48,7 +48,7 @@ def read(path: Path) -> list[Entry]:
 
 
 def append(path: Path, entry: Entry) -> None:
-    """Write `entry` at the end, where it survives a power cut. Raises OSError (a full disk)."""
+    """Append `entry` durably. Raises OSError (a full disk)."""
     line = json.dumps(asdict(entry)).encode() + b"\n"
     with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644), "r+b") as file:
         whole = file.read()
@@ -60,22 +60,22 @@ def append(path: Path, entry: Entry) -> None:
 
 
 def next_number(entries: Sequence[Entry], folders: Sequence[int]) -> int:
-    """A number that no release ever had: pruned ones are in the journal, half-made ones are folders."""
+    """The number after all in the journal (pruned releases) and all folders (unfinished ones)."""
     return max([0, *folders, *(entry.release for entry in entries)]) + 1
 
 
 def outcomes(entries: Sequence[Entry]) -> dict[int, Entry]:
-    """Release -> the last word about what became of it."""
+    """Release -> its last outcome."""
     return {entry.release: entry for entry in entries if entry.state in {GOOD, FAILED, TRIAL}}
 
 
 def states(entries: Sequence[Entry]) -> dict[int, str]:
-    """Release -> its last recorded state."""
+    """Release -> the state of its last outcome."""
     return {number: entry.state for number, entry in outcomes(entries).items()}
 
 
 def last_good(entries: Sequence[Entry]) -> int | None:
-    """The release that was last found good: the one that serves, unless another is on trial."""
+    """The newest good release: the one that serves, unless another is on trial."""
     good = [number for number, state in states(entries).items() if state == GOOD]
     return max(good, default=None)
 

@@ -1,16 +1,16 @@
-"""The name of an application in, every path that belongs to it on this host out."""
+"""Every path that belongs to an application on this host."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 SERVER_ROOT, SERVER_RUN = Path("/srv/apps"), Path("/run")
-"""`root` and `run` of every application on a server."""
+"""`root` and `run` of every layout on a server."""
 NGINX = Path("/etc/nginx/packhorse")
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where application `app` lives: below `root` what lasts, below `run` its sockets. Both are absolute."""
+    """The paths of application `app`: files below `root`, sockets below `run`. Both are absolute."""
 
     app: str
     root: Path
@@ -18,12 +18,12 @@ class Layout:
 
     @property
     def folder(self) -> Path:
-        """Everything that lasts."""
+        """The folder of everything but the sockets."""
         return self.root / self.app
 
     @property
     def sockets(self) -> Path:
-        """0700: whoever may write to the control socket runs code as this user."""
+        """The folder of the sockets; 0700, as who may write to the control socket runs code as this user."""
         return self.run / self.app
 
     @property
@@ -38,17 +38,17 @@ class Layout:
 
     @property
     def journal(self) -> Path:
-        """What happened: see journal.py."""
+        """The outcomes of all releases: see journal.py."""
         return self.folder / "journal.jsonl"
 
     @property
     def lock(self) -> Path:
-        """Held (flock) by the command that changes something; tells who it is."""
+        """Locked (flock) by the command that changes something, and names it."""
         return self.folder / "lock"
 
     @property
     def stopped(self) -> Path:
-        """There while the application is stopped on purpose."""
+        """Exists while the application is stopped on purpose."""
         return self.folder / "stopped"
 
     @property
@@ -58,70 +58,70 @@ class Layout:
 
     @property
     def watchers(self) -> Path:
-        """One ini file per watcher."""
+        """The folder with one ini file per watcher."""
         return self.folder / "conf.d"
 
     @property
     def logs(self) -> Path:
-        """One log per watcher, and circusd's own."""
+        """The folder with one log per watcher, and circusd's own."""
         return self.folder / "log"
 
     @property
     def circusd_log(self) -> Path:
-        """What circusd itself says."""
+        """circusd's own log."""
         return self.logs / "circusd.log"
 
     @property
     def cache(self) -> Path:
-        """The installer's own cache: on the releases' filesystem, so that it can hard-link."""
+        """The installer's own cache, on the same file system as the releases: uv hard-links from it."""
         return self.folder / "cache" / "installer"
 
     @property
     def files(self) -> Path:
-        """What was fetched from the index, a folder for each hash: see file_cache.py."""
+        """Downloaded files, a folder for each hash: see file_cache.py."""
         return self.folder / "cache" / "files"
 
     @property
     def control(self) -> Path:
-        """Where circusd takes commands."""
+        """circusd's command socket."""
         return self.sockets / "ctl.sock"
 
     @property
     def events(self) -> Path:
-        """Where circusd publishes events."""
+        """circusd's event socket."""
         return self.sockets / "pub.sock"
 
     @property
     def web(self) -> Path:
-        """A symlink: where requests are answered now. Not there while the application is stopped."""
+        """The public socket: a symlink to that of the release that serves; absent while nothing does."""
         return self.sockets / "web.sock"
 
     def slot(self, name: str) -> Path:
-        """One of the two sockets that releases take turns on."""
+        """One of the two sockets of releases: see circus_ini.SLOTS."""
         return self.sockets / f"web.{name}.sock"
 
     @property
     def upstream(self) -> Path:
-        """On a server, what tells nginx where to ask."""
+        """On a server, nginx's `upstream` block for the application."""
         return NGINX / f"{self.app}.upstream.conf"
 
     @property
-    def front(self) -> Path:
-        """The program that forwards a port."""
-        return self.folder / "front.py"
+    def forward(self) -> Path:
+        """The program that forwards the public port to the public socket: a copy of runtime/forward.py."""
+        return self.folder / "forward.py"
 
     def release(self, number: int) -> Path:
         """The folder of release `number`."""
         return self.releases / str(number)
 
     def launcher(self, number: int) -> Path:
-        """What circus starts the processes of release `number` with."""
+        """The program that circus starts for every process of release `number`: runtime/launch.py."""
         return self.release(number) / "launch.py"
 
     def watcher_ini(self, name: str) -> Path:
-        """The file of the watcher `name`, such as "web.43"."""
+        """The ini file of the watcher `name`, such as "web.43"."""
         return self.watchers / f"{name}.ini"
 
     def log(self, name: str) -> Path:
-        """The log of the watcher `name`; older parts end in .1, .2, …"""
+        """The log of the watcher `name`; rotated parts end in .1, .2, …"""
         return self.logs / f"{name}.log"

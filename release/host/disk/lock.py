@@ -1,4 +1,4 @@
-"""One command at a time per application: a kernel lock that dies with its holder, and says who that is."""
+"""The lock of an application: one command at a time; it dies with its holder, and names it."""
 
 import fcntl
 import json
@@ -26,11 +26,11 @@ def held(
 ) -> Iterator[None]:
     """Hold the lock for the `with` block.
 
-    Raises BusyError when somebody else has it for `wait` more seconds; `session` can end the wait.
+    Waits up to `wait` seconds for another command, then raises BusyError; `session` can end the wait.
     """
     # The descriptor is not inherited: neither circusd nor an installer can keep the lock alive.
     with os.fdopen(os.open(layout.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644), "r+b") as file:
-        if not _taken(file):
+        if not _try_lock(file):
             _await(file, layout, wait, session)
         file.truncate()
         file.write(json.dumps({"command": command, "by": by, "since": journal.now()}).encode())
@@ -38,7 +38,7 @@ def held(
         yield
 
 
-def _taken(file: IO[bytes]) -> bool:
+def _try_lock(file: IO[bytes]) -> bool:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -53,7 +53,7 @@ def _await(file: IO[bytes], layout: Layout, wait: float, session: Session | None
     while time.monotonic() < deadline:
         if session:
             session.pause(POLL)
-        if _taken(file):
+        if _try_lock(file):
             return
     raise BusyError(
         f"{layout.app} is busy: {owner(layout)}.", "Wait until that has ended, or for it: --wait SECONDS"
@@ -61,9 +61,9 @@ def _await(file: IO[bytes], layout: Layout, wait: float, session: Session | None
 
 
 def owner(layout: Layout) -> str:
-    """Who holds the lock, in words."""
+    """Who holds the lock, as text for people."""
     try:
-        told = json.loads(layout.lock.read_bytes())
-        return f"{told['command']} by {told['by']} since {told['since']}"
-    except (OSError, ValueError, KeyError):  # it has just been taken, and the name is still being written
+        holder = json.loads(layout.lock.read_bytes())
+        return f"{holder['command']} by {holder['by']} since {holder['since']}"
+    except (OSError, ValueError, KeyError):  # the holder is still writing its name
         return "another command has just begun"

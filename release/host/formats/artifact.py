@@ -1,4 +1,4 @@
-"""A wheel or an sdist in, its Procfile, lock and manifest out; nothing is unpacked to disk."""
+"""Read the Procfile, lock and build manifest inside a wheel or sdist, without unpacking it to disk."""
 
 import dataclasses
 import hashlib
@@ -18,7 +18,7 @@ from release.host.formats import lockfile, procfile
 MANIFEST = "packhorse.json"
 FORMAT = 1
 STAMPED = (procfile.NAME, lockfile.NAME, MANIFEST)
-# A file that is read whole is read by a host: the limits keep a made-up artifact from filling its memory.
+# Hosts read these files whole: the limits keep a malicious artifact from filling their memory.
 LARGEST_FILE = 16 * 2**20
 LARGEST_SDIST = 4 * 2**30
 
@@ -51,7 +51,7 @@ class Contents:
 
 
 def read(path: Path) -> Contents:
-    """What the wheel or sdist at `path` says.
+    """Read the stamped files of the wheel or sdist at `path`.
 
     Raises PackhorseError when it was not made by `release build`, or was changed afterwards.
     """
@@ -121,6 +121,6 @@ def _manifest(data: bytes, where: str) -> BuildManifest:
         raise PackhorseError(f"{where}: its {MANIFEST} is broken: {error}", _AGAIN) from error
 
 
-# RuntimeError: zipfile's word for encrypted entries and for compression methods that it lacks.
+# RuntimeError: what zipfile raises for encrypted entries and for compression methods that it lacks.
 _UNREADABLE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, RuntimeError)
 _AGAIN = "Build it with: release build"

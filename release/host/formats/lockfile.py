@@ -1,4 +1,4 @@
-"""The text of a pylock.toml (PEP 751) in, requirement lines or files for this host out, without URLs."""
+"""Parse a pylock.toml (PEP 751) into requirement lines, or into the files that this host needs."""
 
 import re
 import tomllib
@@ -12,7 +12,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def parse(data: bytes, where: str) -> pylock.Pylock:
-    """The lock in `data`; `where` (the file's path) starts every message.
+    """Parse the lock in `data`; `where` (the file's path) starts every message.
 
     Raises PackhorseError when it is not a valid lock, or when it has packages that no index can
     deliver by name, version and hash (directories, archives at a URL, repositories).

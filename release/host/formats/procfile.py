@@ -1,4 +1,4 @@
-"""The text of a Procfile in, its process types and their commands out."""
+"""Parse a Procfile into process types and their commands."""
 
 import re
 import shlex
@@ -11,7 +11,7 @@ _EXAMPLE = 'web: gunicorn "myapp:create_app()"'
 
 
 def parse(data: bytes, where: str) -> dict[str, str]:
-    """Process type -> command, in the order of the file; `web` is always there.
+    """Return process type -> command, in the order of the file; `web` is always there.
 
     `where` (the file's path) starts every message. Raises PackhorseError that names every wrong line.
     """
@@ -38,7 +38,7 @@ def parse(data: bytes, where: str) -> dict[str, str]:
 
 
 def _add(content: str, commands: dict[str, str]) -> str | None:
-    """Take one line into `commands`, or say what is wrong with it."""
+    """Add one line to `commands`; return what is wrong with it, if anything."""
     matched = _LINE.fullmatch(content)
     if not matched:
         return "expected a process type, a colon and a command"

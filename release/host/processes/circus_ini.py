@@ -1,4 +1,4 @@
-"""circus: the texts of its ini files, and what the rest of the agent needs of it."""
+"""Write and read circus's ini files, and the `Supervisor` interface that circusd.py implements."""
 
 import configparser
 import re
@@ -10,20 +10,20 @@ from typing import Protocol
 from release.host.disk.layout import Layout
 
 SLOTS = ("a", "b")
-"""The sockets that releases take turns on: the next one gets the one that does not serve."""
-FRONT = "front"
-"""The watcher that forwards a port to the socket that serves."""
-FRONT_TIMEOUT = 60
+"""The two sockets that circusd holds: a new release gets the one that does not serve."""
+FORWARD = "forward"
+"""The watcher, and the listener, of the program that forwards the public port: runtime/forward.py."""
+FORWARD_TIMEOUT = 60
 
 STOPPING = "stopping"
-"""The status of a watcher that circus has been told to stop, and will do away with."""
+"""Status of a watcher that circus is stopping and will remove."""
 
 Bind = tuple[str, int] | None
-"""Host and port of the public listener; None: the unix socket of the layout."""
+"""Host and port of the public listener; None: the public unix socket."""
 
 
 class Supervisor(Protocol):
-    """What the rest of the agent needs of circus."""
+    """The process supervisor. Tests pass a fake."""
 
     def running(self) -> bool:
         """Whether circusd takes commands."""
@@ -32,7 +32,7 @@ class Supervisor(Protocol):
         """Raise PackhorseError unless circusd answers, or could be started to listen on `bind`."""
 
     def start(self) -> None:
-        """Make circusd run with what lies in conf.d, and wait until it takes commands."""
+        """Start circusd with the watchers in conf.d, and wait until it takes commands."""
 
     def watchers(self) -> dict[str, str]:
         """Watcher -> its status ("active", STOPPING, …)."""
@@ -41,9 +41,9 @@ class Supervisor(Protocol):
         """The live processes of `watcher`; none when there is no such watcher."""
 
     def reload(self, leaving: Mapping[str, list[int]] | None = None) -> None:
-        """Make the watchers equal to conf.d: stop and drain those that went, start those that came.
+        """Make the watchers equal to conf.d: stop and drain removed ones, start new ones.
 
-        `leaving`: if all there is to wait for is the end of these watchers, with the processes of each.
+        `leaving`: watchers and their processes, when there is nothing to wait for but their end.
         """
 
     def stop(self) -> None:
@@ -51,9 +51,10 @@ class Supervisor(Protocol):
 
 
 def circus_text(layout: Layout, bind: Bind) -> str:
-    """circus.ini. Its `umask` is octal and covers the control socket; that of a socket is read as decimal.
+    """The text of circus.ini: the two sockets of releases and, for `bind`, a listener that is forwarded.
 
-    Releases take turns on two sockets; `bind` is a listener of its own, forwarded to the one that serves.
+    circus reads the `umask` of circusd, which covers the control socket, as octal, and that of a socket as
+    decimal.
     """
     return (
         "[circus]\n"
@@ -64,7 +65,7 @@ def circus_text(layout: Layout, bind: Bind) -> str:
         "umask = 077\n"
         f"include_dir = {layout.watchers}\n"
         + "".join(_slot_text(layout, slot) for slot in SLOTS)
-        + (_front_text(layout, bind) if bind else "")
+        + (_forward_text(layout, bind) if bind else "")
     )
 
 
@@ -74,42 +75,42 @@ def _slot_text(layout: Layout, slot: str) -> str:
     )
 
 
-def _front_text(layout: Layout, bind: tuple[str, int]) -> str:
-    command = shlex.join([sys.executable, "-IS", str(layout.front), str(layout.web)])
+def _forward_text(layout: Layout, bind: tuple[str, int]) -> str:
+    command = shlex.join([sys.executable, "-IS", str(layout.forward), str(layout.web)])
     return (
-        f"[socket:{FRONT}]\nhost = {bind[0]}\nport = {bind[1]}\n"
+        f"[socket:{FORWARD}]\nhost = {bind[0]}\nport = {bind[1]}\n"
         f"{'family = AF_INET6' if ':' in bind[0] else 'family = AF_INET'}\n"
-        f"[watcher:{FRONT}]\n"
-        f"cmd = {command} $(circus.sockets.{FRONT})\n"
+        f"[watcher:{FORWARD}]\n"
+        f"cmd = {command} $(circus.sockets.{FORWARD})\n"
         "use_sockets = True\n"
-        f"graceful_timeout = {FRONT_TIMEOUT}\n"
+        f"graceful_timeout = {FORWARD_TIMEOUT}\n"
         "stdout_stream.class = FileStream\n"
-        f"stdout_stream.filename = {layout.log(FRONT)}\n"
+        f"stdout_stream.filename = {layout.log(FORWARD)}\n"
     )
 
 
 def bind_of(text: str) -> Bind:
-    """The public listener that a circus.ini configures."""
+    """The public listener in the text of a circus.ini."""
     parser = configparser.RawConfigParser()
     parser.read_string(text)
-    if not parser.has_section(f"socket:{FRONT}"):
+    if not parser.has_section(f"socket:{FORWARD}"):
         return None
-    section = parser[f"socket:{FRONT}"]
+    section = parser[f"socket:{FORWARD}"]
     return section["host"], int(section["port"])
 
 
 def watcher_name(process: str, number: int) -> str:
-    """The watcher of process type `process` of release `number`."""
+    """The name of the watcher for process type `process` of release `number`."""
     return f"{process}.{number}"
 
 
 def watcher_text(layout: Layout, process: str, number: int, graceful_timeout: float, slot: str | None) -> str:
-    """conf.d/<watcher>.ini: start the release's launch.py, which reads everything else from its folder.
+    """The text of conf.d/<watcher>.ini: start the release's launch.py, which reads the rest from its folder.
 
-    `slot` is the socket that the processes listen on, None for those that do not.
+    `slot`: the socket that the processes listen on, if any.
     """
     name = watcher_name(process, number)
-    # -IS: without the search for installed packages, which costs more than all of launch.py.
+    # -IS: the search for installed packages takes longer than launch.py.
     launch = [sys.executable, "-IS", str(layout.launcher(number)), process]
     return (
         f"[watcher:{name}]\n"
@@ -125,6 +126,6 @@ def watcher_text(layout: Layout, process: str, number: int, graceful_timeout: fl
 
 
 def slot_of(text: str) -> str | None:
-    """The socket that a watcher's ini names."""
+    """The socket in the text of a watcher's ini file."""
     found = re.search(r"\$\(circus\.sockets\.(\w+)\)", text)
     return found[1] if found else None

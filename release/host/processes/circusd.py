@@ -1,4 +1,4 @@
-"""The circusd of one application: its start, and commands over its control socket."""
+"""Start, command and stop the circusd of one application, over its control socket."""
 
 import contextlib
 import errno
@@ -16,36 +16,36 @@ from packhorse import files
 from packhorse.errors import PackhorseError
 from release.host.disk.layout import Layout
 from release.host.processes import process_table
-from release.host.processes.circus_ini import FRONT, Bind, bind_of
+from release.host.processes.circus_ini import FORWARD, Bind, bind_of
 
 if TYPE_CHECKING:
     import psutil
 
 ANSWER_TIMEOUT = 30.0
-# circus itself ends a drain, by SIGKILL after the watcher's graceful_timeout. This is for one that hangs.
+# circus ends a drain itself, by SIGKILL after the watcher's graceful_timeout: this is for one that hangs.
 DRAIN_TIMEOUT = 24 * 3600.0
 START_TIMEOUT = 20.0
 POLL = 0.02
-LOOK = 10
-"""After so many milliseconds without an answer, and again, we look whether circusd is still there."""
-# An orphan's own grace is unknown: its release may be gone.
+ALIVE_INTERVAL = 10
+"""Milliseconds between checks that circusd is alive while its answer is awaited."""
+# The stop timeout of an orphan is unknown: its release may be gone.
 ORPHAN_GRACE = 10.0
 _COMMAND_ERROR = 5  # circus/commands/errors.py: "arbiter is already running …"
 
 
 class Circus:
-    """The circusd of one application, spoken to directly: circusctl costs 0.3 s and exits 0 on errors."""
+    """The circusd of one application. Not through circusctl: it takes 0.3 s and exits with 0 on errors."""
 
     def __init__(self, layout: Layout, *, supervised: bool = False) -> None:
         self.layout = layout
         self.supervised = supervised
-        """Whether systemd keeps circusd up: then we wait for it, and never start or end it."""
+        """Whether systemd runs circusd: then we wait for it, and never start or stop it."""
 
     def running(self) -> bool:
         return self.pid() is not None
 
     def pid(self) -> int | None:
-        """The process that listens on the control socket: the kernel knows, a pid file would only claim."""
+        """The process that listens on the control socket, if any: a pid file could be stale."""
         with socket.socket(socket.AF_UNIX) as client:
             try:
                 client.connect(str(self.layout.control))
@@ -85,7 +85,7 @@ class Circus:
             time.sleep(POLL)
 
     def _end_orphans(self) -> None:
-        """End the children of a circusd that was killed: nobody would restart them; they hold the port."""
+        """Stop the children of a killed circusd: they hold the port, and nobody would restart them."""
         process_table.end([process.pid for process in process_table.find(self.layout)], ORPHAN_GRACE)
 
     def _await_systemd(self) -> None:
@@ -102,7 +102,7 @@ class Circus:
 
     def watchers(self) -> dict[str, str]:
         statuses: dict[str, str] = self._call("status", ANSWER_TIMEOUT)["statuses"]
-        return {name: status for name, status in statuses.items() if name != FRONT}
+        return {name: status for name, status in statuses.items() if name != FORWARD}
 
     def pids(self, watcher: str) -> list[int]:
         answer = self._call("list", ANSWER_TIMEOUT, check=False, name=watcher)
@@ -110,17 +110,17 @@ class Circus:
         return pids
 
     def reload(self, leaving: Mapping[str, list[int]] | None = None) -> None:
-        going = process_table.alive_of([pid for pids in (leaving or {}).values() for pid in pids])
+        processes = process_table.alive_of([pid for pids in (leaving or {}).values() for pid in pids])
 
-        def gone() -> bool:
-            """Whether they have ended, and no others were started before circus took our order."""
-            if leaving is None or process_table.wait(going, 0):
+        def drained() -> bool:
+            """Whether all have ended, and circus has not restarted one before it took our command."""
+            if leaving is None or process_table.wait(processes, 0):
                 return False
             statuses = self.watchers()
             return not any(statuses.get(name) == "active" or self.pids(name) for name in leaving)
 
-        # circus itself looks ten times a second whether they have ended, a tenth of a deploy.
-        self._call("reloadconfig", DRAIN_TIMEOUT, enough=gone, waiting=True)
+        # circus looks for their end ten times a second: waiting for it makes a deploy a tenth longer.
+        self._call("reloadconfig", DRAIN_TIMEOUT, done=drained, waiting=True)
 
     def stop(self) -> None:
         pid = self.pid()
@@ -138,7 +138,7 @@ class Circus:
             process.kill()
 
     def _process(self) -> "list[psutil.Process]":
-        """circusd itself; none when it does not run."""
+        """circusd's own process, in a list; an empty list when it does not run."""
         import psutil
 
         pid = self.pid()
@@ -152,17 +152,17 @@ class Circus:
         timeout: float,
         *,
         check: bool = True,
-        enough: Callable[[], bool] = lambda: False,
+        done: Callable[[], bool] = lambda: False,
         **properties: object,
     ) -> dict[str, Any]:
-        """Send `command`, wait up to `timeout` seconds for its answer; again while circus is busy.
+        """Send `command` and wait up to `timeout` seconds for its answer; retry while circus is busy.
 
-        As soon as what was asked is `enough` done, the answer is not awaited.
+        Stop waiting, with an empty answer, as soon as `done` is true.
         """
         deadline = time.monotonic() + timeout
         pause = POLL
         while True:
-            answer = self._send(command, deadline, properties, enough)
+            answer = self._send(command, deadline, properties, done)
             if answer.get("status") != "error" or not check:
                 return answer
             if answer.get("errno") != _COMMAND_ERROR or time.monotonic() > deadline:
@@ -171,7 +171,7 @@ class Circus:
             pause = min(2 * pause, 0.5)
 
     def _send(
-        self, command: str, deadline: float, properties: dict[str, object], enough: Callable[[], bool]
+        self, command: str, deadline: float, properties: dict[str, object], done: Callable[[], bool]
     ) -> dict[str, Any]:
         import zmq
 
@@ -182,8 +182,8 @@ class Circus:
             dealer.linger = 0
             dealer.connect(f"ipc://{self.layout.control}")
             dealer.send(json.dumps(message).encode())
-            while not dealer.poll(LOOK):
-                if enough():
+            while not dealer.poll(ALIVE_INTERVAL):
+                if done():
                     return {}
                 killed = not process_table.wait(circusd, 0)
                 if killed or time.monotonic() > deadline:
@@ -199,7 +199,7 @@ class Circus:
 
 
 def check_free(bind: Bind) -> None:
-    """Raise PackhorseError when the address cannot be listened on, before circusd fails less clearly."""
+    """Raise PackhorseError when nobody can listen on `bind`: circusd's own error would be less clear."""
     if bind is None:
         return
     host, port = bind

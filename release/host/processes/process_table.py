@@ -1,4 +1,4 @@
-"""Which processes on this host belong to an application: a mark in their environment tells, not circus."""
+"""Find and end the processes of an application by a variable in their environment, whatever circus knows."""
 
 import contextlib
 import os
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 POLL = 0.02
 
 MARK = "PACKHORSE_FOLDER"
-"""Variable that holds the folder of the release which a process belongs to."""
+"""Environment variable of every process of a release: the folder of that release."""
 
 
 @dataclass(frozen=True)
 class AppProcess:
-    """A live process: `release` is None for circusd and what forwards a port."""
+    """A live process of an application; `release` is None for circusd and for forward.py."""
 
     pid: int
     release: int | None
@@ -46,7 +46,7 @@ def _match(layout: Layout, pid: int, cmdline: list[str], mark: str) -> AppProces
         return AppProcess(pid, int(mark.removeprefix(prefix)))
     if "circus.circusd" in cmdline and str(layout.circus_ini) in cmdline:
         return AppProcess(pid, None)
-    if cmdline[2:3] == [str(layout.front)]:
+    if cmdline[2:3] == [str(layout.forward)]:
         return AppProcess(pid, None)
     script = cmdline[2] if len(cmdline) > 2 else ""  # launch.py, before it becomes the process
     number = script.removeprefix(prefix).removesuffix("/launch.py")
@@ -54,14 +54,14 @@ def _match(layout: Layout, pid: int, cmdline: list[str], mark: str) -> AppProces
 
 
 def kill_groups(leaders: Collection[int]) -> None:
-    """Kill what is left of the process groups that `leaders`, which have ended, were given by circus."""
+    """Kill what is left of the process groups of `leaders`, which have ended: circus gives each a group."""
     for leader in leaders:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(leader, signal.SIGKILL)
 
 
 def alive_of(pids: Collection[int]) -> "list[psutil.Process]":
-    """Those of `pids` that are there, as something that no later process of the same number is taken for."""
+    """The live processes among `pids`, as objects that a later process with a reused number never equals."""
     import psutil
 
     alive = []
@@ -72,7 +72,7 @@ def alive_of(pids: Collection[int]) -> "list[psutil.Process]":
 
 
 def end(pids: Collection[int], grace: float) -> None:
-    """Terminate `pids`; kill those that are still there after `grace` seconds (0: at once)."""
+    """Terminate `pids`, and kill those that still run after `grace` seconds (0: kill at once)."""
     import psutil
 
     alive = alive_of(pids)
@@ -85,10 +85,9 @@ def end(pids: Collection[int], grace: float) -> None:
 
 
 def wait(processes: "Collection[psutil.Process]", timeout: float) -> "list[psutil.Process]":
-    """Those of `processes` that still run after `timeout` seconds.
+    """Wait until `processes` have ended, up to `timeout` seconds; return those that still run.
 
-    One that has ended does not, also when nobody has asked for its status yet: in a container, the first
-    process often does that late or never.
+    A zombie has ended: the first process of a container often reaps its children late or never.
     """
     deadline = time.monotonic() + timeout
     while (alive := [process for process in processes if _runs(process)]) and time.monotonic() < deadline:

@@ -1,4 +1,4 @@
-"""Where users come in: its address, and the question whether a release answers there."""
+"""The public address of an application: its listener, its URL, and a check that a release answers there."""
 
 import pkgutil
 import time
@@ -9,8 +9,8 @@ from release.host.disk import releases
 from release.host.disk.layout import Layout
 from release.host.processes import circus_ini, health, sockets
 
-# How long the public socket may take to show what the private one has shown already.
 VERIFY_TIMEOUT = 5.0
+"""Seconds for a release that is healthy on its own socket to answer at the public address."""
 
 
 def configure(layout: Layout, bind: circus_ini.Bind, circus: circus_ini.Supervisor) -> None:
@@ -26,26 +26,27 @@ def configure(layout: Layout, bind: circus_ini.Bind, circus: circus_ini.Supervis
             "Run: release stop local, then deploy again.",
         )
     if bind:
-        files.write_whole(layout.front, pkgutil.get_data("release.host.runtime", "forward.py") or b"")
+        files.write_whole(layout.forward, pkgutil.get_data("release.host.runtime", "forward.py") or b"")
     files.write_whole(layout.circus_ini, text.encode())
 
 
 def verify(layout: Layout, number: int) -> None:
-    """Ask through the public socket. Raises PackhorseError when no good answer comes."""
+    """Probe release `number` at the public address. Raises PackhorseError when it is not healthy there."""
     manifest = releases.read_manifest(layout, number)
     deadline = time.monotonic() + VERIFY_TIMEOUT
     where = address(layout, number)
     while not (answer := health.probe(where, manifest.health)).healthy:
         if time.monotonic() > deadline:
             raise PackhorseError(
-                f"{manifest.project} {manifest.version} answers on its own socket, in public: {answer.text}",
-                f"Look at {layout.log(circus_ini.FRONT)}",
+                f"{manifest.project} {manifest.version} is healthy on its own socket, but not at the "
+                f"public address: {answer.text}",
+                f"Look at {layout.log(circus_ini.FORWARD)}",
             )
         time.sleep(manifest.health.interval)
 
 
 def address(layout: Layout, number: int) -> health.Address:
-    """Where users of release `number` come in; a wildcard is asked over loopback."""
+    """The public address as a probe of release `number` reaches it: for a wildcard, over loopback."""
     bind = circus_ini.bind_of(layout.circus_ini.read_text())
     if bind is None:
         return sockets.private(layout, number)
@@ -53,7 +54,7 @@ def address(layout: Layout, number: int) -> health.Address:
 
 
 def address_text(layout: Layout, bind: circus_ini.Bind) -> str:
-    """`bind` as people read it: a URL, or the path of the unix socket."""
+    """`bind` as text for people: a URL, or the path of the unix socket."""
     if bind is None:
         return str(layout.web)
     host = f"[{bind[0]}]" if ":" in bind[0] else bind[0]
@@ -61,7 +62,7 @@ def address_text(layout: Layout, bind: circus_ini.Bind) -> str:
 
 
 def describe(layout: Layout, number: int | None) -> dict[str, object]:
-    """What a result says about release `number`; None: nothing serves."""
+    """The fields of a result event about release `number`; None: nothing serves."""
     if number is None:
         return {"app": layout.app, "release": None, "project": None, "version": None, "url": None}
     manifest = releases.read_manifest(layout, number)

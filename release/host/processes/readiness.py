@@ -1,5 +1,6 @@
-"""A release that has just been started in, its processes found healthy out."""
+"""Wait until the processes of a release are ready, or raise an error with the end of their log."""
 
+import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 
@@ -7,21 +8,75 @@ from packhorse import files
 from packhorse.errors import PackhorseError
 from release.host.disk import releases
 from release.host.disk.layout import Layout
+from release.host.disk.manifest import Health
 from release.host.processes import circus_ini, health, sockets
 from release.host.processes.watchers import Watcher
 from release.host.runtime import launch
+
+# So many different processes of one watcher are a crash loop: waiting for the deadline would be in vain.
+CRASH_LOOP = 3
+STAY_UP = 1.0
+"""How many seconds a process without a probe has to run to be taken for ready."""
+
+
+class NotReadyError(Exception):
+    """A process is not ready; the text says why, with the last answer to the probe."""
+
+
+def is_healthy(layout: Layout, number: int) -> bool:
+    """Whether release `number` answers a probe now."""
+    manifest = releases.read_manifest(layout, number)
+    return health.probe(sockets.private(layout, number), manifest.health).healthy
 
 
 def await_answer(
     layout: Layout, circus: circus_ini.Supervisor, number: int, pause: Callable[[float], None]
 ) -> None:
-    """Wait until release `number` answers well. Raises PackhorseError with the last answer and log lines."""
+    """Wait until release `number` is healthy. Raises PackhorseError with the last answer and log lines."""
     manifest = releases.read_manifest(layout, number)
-    name = circus_ini.watcher_name("web", number)
+    web = Watcher("web", number)
     try:
-        health.wait(sockets.private(layout, number), manifest.health, lambda: circus.pids(name), pause)
-    except health.UnhealthyError as reason:
-        raise _unhealthy(layout, Watcher("web", number), reason) from None
+        probe_until_healthy(
+            sockets.private(layout, number), manifest.health, lambda: circus.pids(web.name), pause
+        )
+    except NotReadyError as reason:
+        raise _failure(layout, web, reason) from None
+
+
+def probe_until_healthy(
+    address: health.Address,
+    settings: Health,
+    pids: Callable[[], list[int]],
+    pause: Callable[[float], None],
+) -> None:
+    """Probe until healthy. `pids` lists the processes there are now; `pause` waits, and may raise.
+
+    Raises NotReadyError at the deadline, or as soon as the processes turn out to be a crash loop.
+    """
+    deadline = time.monotonic() + settings.timeout
+    seen: set[int] = set()
+    last = health.NO_ANSWER
+
+    def watch() -> None:
+        seen.update(pids())
+        pause(0)
+        if time.monotonic() > deadline:
+            raise NotReadyError(f"not healthy within {settings.timeout:g} s")
+        if len(seen) >= CRASH_LOOP:
+            raise NotReadyError(f"its process keeps ending ({len(seen)} so far)")
+
+    def watch_without_answer() -> None:
+        nonlocal last
+        last = health.NO_ANSWER
+        watch()
+
+    try:
+        while not (answer := health.probe(address, settings, watch_without_answer)).healthy:
+            last = answer.text
+            watch()
+            pause(settings.interval)
+    except NotReadyError as reason:
+        raise NotReadyError(f"{reason}; the answer to GET {settings.path} was {last}") from None
 
 
 def await_up(
@@ -30,33 +85,29 @@ def await_up(
     started: Collection[Watcher],
     pause: Callable[[float], None],
 ) -> None:
-    """Wait until processes that nobody can ask have stayed up for a while. Raises PackhorseError."""
-    for watcher in started:
-        try:
-            health.stay_up(lambda name=watcher.name: [circus.pids(name)], pause)  # type: ignore[misc]
-        except health.UnhealthyError as reason:
-            raise _unhealthy(layout, watcher, reason) from None
+    """Wait until processes without a probe have run for STAY_UP seconds. Raises PackhorseError."""
+    deadline = time.monotonic() + STAY_UP
+    first = {watcher: circus.pids(watcher.name) for watcher in started}
+    while started and time.monotonic() < deadline:
+        for watcher in started:
+            pids = circus.pids(watcher.name)
+            if pids != first[watcher] or not pids:
+                raise _failure(layout, watcher, NotReadyError("its process ended at once"))
+        pause(health.TICK)
 
 
-def _unhealthy(layout: Layout, watcher: Watcher, reason: Exception) -> PackhorseError:
+def _failure(layout: Layout, watcher: Watcher, reason: NotReadyError) -> PackhorseError:
     manifest = releases.read_manifest(layout, watcher.release)
     log = files.last_lines(layout.log(watcher.name)) or "(it wrote nothing)"
     what = "" if watcher.process == "web" else f"{watcher.process} of "
     return PackhorseError(
         f"{what}{manifest.project} {manifest.version} (release {watcher.release}) is not healthy: {reason}",
-        _advice(manifest.processes[watcher.process], layout.log(watcher.name)),
+        _hint(manifest.processes[watcher.process], layout.log(watcher.name)),
         detail=f"Last lines of its log:\n{log}",
     )
 
 
-def _advice(command: str, log: Path) -> str:
+def _hint(command: str, log: Path) -> str:
     if launch.is_compound(command) and "exec " not in command:
         return "Write `exec` before the server in the Procfile: it does not get its socket through a shell."
     return f"Correct it, upload a new version and deploy that; the whole log is {log}"
-
-
-def is_healthy(layout: Layout, number: int) -> bool:
-    """Whether release `number` answers now."""
-    return health.probe(
-        sockets.private(layout, number), releases.read_manifest(layout, number).health
-    ).healthy

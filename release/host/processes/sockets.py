@@ -1,4 +1,4 @@
-"""Which socket or port a release listens on, and the public address led there."""
+"""Assign sockets to releases, and route public traffic to the socket or port of one of them."""
 
 import contextlib
 import shutil
@@ -10,16 +10,16 @@ from release.host.disk import releases
 from release.host.disk.layout import Layout
 from release.host.processes import circus_ini, health
 
-# A helper of provisioning's, run as root, which lets nginx ask at a port, or at the socket again.
+# Installed by `release provision`, run as root: makes nginx connect to a port, or to the public socket.
 HELPER = "/usr/local/sbin/packhorse-port"
 HELPER_TIMEOUT = 600.0
 STILL_DRAINING = 75
-# Between the moment a server accepts a connection and the moment it knows of the request.
+# Time for a server between accepting a connection and knowing of its request.
 SETTLE = 0.05
 
 
 def private(layout: Layout, number: int) -> health.Address:
-    """Where release `number` is asked, whoever the public address leads to."""
+    """The address on which release `number` itself listens."""
     port = releases.read_manifest(layout, number).port
     return ("127.0.0.1", port) if port else layout.slot(_slot(layout, number) or "none")
 
@@ -31,15 +31,15 @@ def _slot(layout: Layout, number: int) -> str | None:
 
 
 def free(layout: Layout) -> str:
-    """The socket that no release in conf.d has."""
+    """The socket that no watcher in conf.d uses."""
     taken = {circus_ini.slot_of(path.read_text()) for path in layout.watchers.glob("web.*.ini")}
     return next(slot for slot in circus_ini.SLOTS if slot not in taken)
 
 
 def lead(layout: Layout, number: int) -> None:
-    """Lead users to release `number`. Raises PackhorseError when nginx cannot be told about a port.
+    """Route public traffic to release `number`. Raises PackhorseError when nginx cannot be reconfigured.
 
-    nginx asks at the socket as long as it has not been told otherwise, and again as soon as it has.
+    nginx connects to the public socket, or to a port for a release that listens on one.
     """
     steps = [tell_nginx, point] if releases.read_manifest(layout, number).port else [point, tell_nginx]
     for step in steps:
@@ -47,7 +47,7 @@ def lead(layout: Layout, number: int) -> None:
 
 
 def point(layout: Layout, number: int | None) -> None:
-    """Lead the public socket to release `number`, in one step; None: to nobody."""
+    """Link the public socket to release `number`, in one step; None: remove it."""
     if number is None:
         layout.web.unlink(missing_ok=True)
         return
@@ -63,15 +63,15 @@ def point(layout: Layout, number: int | None) -> None:
 def _target(where: health.Address) -> str:
     if isinstance(where, Path):
         return where.name
-    from release.host.runtime import forward  # and asyncio with it: only what listens on a port needs it
+    from release.host.runtime import forward  # and asyncio with it: only a release on a port needs it
 
     return f"{forward.PORT}{where[1]}"
 
 
 def tell_nginx(layout: Layout, number: int) -> None:
-    """Let nginx ask where release `number` listens, and wait until nobody is asked at the old place.
+    """Make nginx connect to where release `number` listens, and wait until its old workers have ended.
 
-    Only a port, or the end of one, makes a difference: the link is looked at for every connection.
+    nginx needs that for a port only: it follows the link of the public socket for every connection.
     """
     where = private(layout, number)
     argument = "socket" if isinstance(where, Path) else str(where[1])
@@ -89,10 +89,10 @@ def tell_nginx(layout: Layout, number: int) -> None:
 
 
 def flush(layout: Layout, number: int) -> None:
-    """Return when release `number`, which gets no more requests, has accepted all that it was sent.
+    """Wait until release `number`, which gets no new connections, has accepted all that are in its queue.
 
-    Connections are accepted in their order, so an answer to one of ours says so. Without an answer within the
-    time that it has to finish anyway, nothing more can be done for those that wait.
+    Connections are accepted in their order: an answer to a probe shows that those before it were. The wait
+    ends at the stop timeout; then the processes are stopped all the same.
     """
     manifest = releases.read_manifest(layout, number)
     deadline = time.monotonic() + manifest.stop_timeout("web")

@@ -1,6 +1,6 @@
-"""What should run as files in conf.d, and circus told to run exactly that."""
+"""Compute the watchers of a release, write them to conf.d, and make circus run exactly those."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from packhorse import files
@@ -30,20 +30,20 @@ def of(layout: Layout, number: int | None) -> frozenset[Watcher]:
 
 
 def early(layout: Layout, number: int | None) -> frozenset[Watcher]:
-    """Those of release `number` that may run beside another release's."""
+    """The watchers of release `number` that may run beside another release's (`overlap`)."""
     overlaps = releases.read_manifest(layout, number).overlaps if number else None
     return frozenset(watcher for watcher in of(layout, number) if overlaps and overlaps(watcher.process))
 
 
 def web(layout: Layout, number: int | None) -> frozenset[Watcher]:
-    """Those of release `number` that users ask."""
+    """The watchers of release `number` that receive HTTP traffic."""
     return frozenset(watcher for watcher in of(layout, number) if watcher.process == "web")
 
 
 def write(layout: Layout, wanted: Collection[Watcher]) -> None:
-    """Make conf.d hold exactly `wanted`. What is there already is not touched: circus would restart it."""
+    """Make conf.d hold exactly `wanted`; a file that is there stays as it is, or circus would restart it."""
     names = {layout.watcher_ini(watcher.name).name for watcher in wanted}
-    for path in layout.watchers.iterdir():  # a killed command also leaves half-written ones
+    for path in layout.watchers.iterdir():  # half-written files of a killed command included
         if path.name not in names:
             path.unlink()
     for watcher in wanted:
@@ -62,7 +62,7 @@ def _text(layout: Layout, watcher: Watcher) -> str:
 
 
 def apply(layout: Layout, circus: circus_ini.Supervisor, wanted: Collection[Watcher]) -> None:
-    """Make exactly `wanted` run, and wait until others have drained."""
+    """Make circus run exactly `wanted`, and wait until all others have drained."""
     write(layout, wanted)
     names = {watcher.name for watcher in wanted}
     before = set(circus.watchers()) if circus.running() else set()
@@ -73,16 +73,12 @@ def apply(layout: Layout, circus: circus_ini.Supervisor, wanted: Collection[Watc
         if not circus.running():
             circus.start()
         there = circus.watchers()
-        # systemd may have started it before conf.d was as it is now; what still stops is as good as gone.
+        # systemd may have started it before conf.d was written; a watcher that stops is as good as gone.
         if set(there) != names or circus_ini.STOPPING in there.values():
             circus.reload(leaving if names < before else None)
     if leaving or not names:
         # circus misses children that left their parent, and those of a parent that it had to kill.
         process_table.kill_groups([leader for pids in leaving.values() for leader in pids])
-        process_table.end(list(_left(layout, {watcher.release for watcher in wanted})), 0)
-
-
-def _left(layout: Layout, kept: set[int]) -> Iterator[int]:
-    for process in process_table.find(layout):
-        if process.release is not None and process.release not in kept:
-            yield process.pid
+        running = {watcher.release for watcher in wanted}
+        orphans = [p.pid for p in process_table.find(layout) if p.release and p.release not in running]
+        process_table.end(orphans, 0)

@@ -1,1 +1,1 @@
-"""Stand-alone programs that are copied beside releases; standard library only."""
+"""Programs that are copied into releases and run without the agent; standard library only."""

@@ -1,6 +1,6 @@
-"""What circus starts for a port: its listener in, every connection's bytes to and from who serves out.
+"""Forward every connection of the public port to the release that serves at that moment.
 
-A copy lies beside circus.ini, and imports nothing but the standard library.
+circus starts a copy of this file beside circus.ini; it imports the standard library only.
 """
 
 import asyncio
@@ -12,11 +12,11 @@ from pathlib import Path
 
 CHUNK = 64 * 1024
 PORT = "port-"
-"""What a link starts with that leads to a port of this machine, and not to a socket beside it."""
+"""Prefix of a link to a port of this machine; other links name a socket beside them."""
 
 
 async def main(link: Path, listener: socket.socket) -> None:
-    """Forward until SIGTERM, then let the connections that there are come to their end."""
+    """Forward until SIGTERM, then wait until all connections have ended."""
     connections: set[asyncio.Task[None]] = set()
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -38,7 +38,7 @@ async def main(link: Path, listener: socket.socket) -> None:
 
 
 async def forward(link: Path, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Both ways between a client and where `link` leads at this moment; nowhere: the connection is closed."""
+    """Copy bytes both ways between a client and the target of `link`; without one, close the connection."""
     try:
         there, to = await connect(link)
     except OSError:
@@ -50,7 +50,7 @@ async def forward(link: Path, reader: asyncio.StreamReader, writer: asyncio.Stre
 
 
 async def connect(link: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A connection to where `link` leads. Raises OSError."""
+    """Connect to the target of `link`. Raises OSError."""
     target = link.readlink().name  # noqa: ASYNC240  # of a file system in memory
     if target.startswith(PORT):
         return await asyncio.open_connection("127.0.0.1", int(target.removeprefix(PORT)))
@@ -58,7 +58,7 @@ async def connect(link: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWrite
 
 
 async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """One way, until its end, which is passed on."""
+    """Copy bytes one way, up to and including the end of the stream."""
     try:
         while data := await reader.read(CHUNK):
             writer.write(data)

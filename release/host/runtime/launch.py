@@ -1,7 +1,7 @@
-"""What circus starts: listening sockets in, exec of the application of the release that this file lies in.
+"""Start a process of the release in whose folder this file lies: prepare listener and environment, then exec.
 
-A copy lies in every release, and imports nothing but the standard library: a release starts without the
-agent that made it, and without the time that Python takes to find installed packages.
+circus starts a copy of this file in every release. It imports the standard library only: a release starts
+without the agent that made it, and without the time that Python takes to find installed packages.
 """
 
 import json
@@ -22,7 +22,7 @@ _TCP_ONLY = re.compile(r"\bdaphne\b.*\s--fd\b")
 
 
 def main(release: Path, arguments: list[str]) -> None:
-    """Become a process of `release`, a folder. `arguments`: process type, and its listener if it has one."""
+    """Exec a process of the folder `release`. `arguments`: process type, and perhaps its listener."""
     process, *given = arguments
     os.dup2(1, 2)  # one stream, one log file, one rotation
     os.umask(0o022)
@@ -39,9 +39,9 @@ def main(release: Path, arguments: list[str]) -> None:
 
 
 def _take_listener(given: list[int], process: str, line: str, port: int | None) -> bool:
-    """Put the listener of the process on LISTENER, and close everything above; whether there is one."""
+    """Move the listener of the process, if any, to LISTENER; close all above. Return whether there is one."""
     if process == "web" and port and not names_port(line):
-        import socket  # hardly anybody needs it, and everybody would wait for it
+        import socket  # few releases need it, and it takes longer to load than all else here
 
         given = [socket.create_server(("127.0.0.1", port)).detach()]
     if given and given[0] != LISTENER:
@@ -53,7 +53,7 @@ def _take_listener(given: list[int], process: str, line: str, port: int | None) 
 
 
 def environment(release: Path, process: str, port: int | None, *, listens: bool) -> dict[str, str]:
-    """Exactly what the process sees: a base that is the same everywhere, the release's values, and ours."""
+    """The whole environment of the process: a fixed base, the release's configuration, and our variables."""
     user = pwd.getpwuid(os.getuid())
     given = {
         "HOME": user.pw_dir,
@@ -61,7 +61,7 @@ def environment(release: Path, process: str, port: int | None, *, listens: bool)
         "LOGNAME": user.pw_name,
         "LANG": "C.UTF-8",
         "PATH": "/usr/local/bin:/usr/bin:/bin",
-        "PYTHONUNBUFFERED": "1",  # what a process says before it dies must reach the log
+        "PYTHONUNBUFFERED": "1",  # what a process prints before it dies must reach the log
         **json.loads((release / "env.json").read_bytes()),
     }
     ours = {
@@ -81,8 +81,8 @@ def environment(release: Path, process: str, port: int | None, *, listens: bool)
 def arguments_of(command: str, release: Path) -> list[str]:
     """The argument list of a Procfile command.
 
-    Without shell syntax the words themselves. With expansions only, a shell that becomes the server: the
-    server compares LISTEN_PID with its own process id. With several commands, a shell below our shim.
+    Without shell syntax: its words. With expansions: a shell that execs the server, as the server compares
+    LISTEN_PID with its own process id. With several commands: shim.py, which runs a shell.
     """
     parts = _PART.findall(command)
     if is_compound(command):
@@ -95,7 +95,7 @@ def arguments_of(command: str, release: Path) -> list[str]:
 
 
 def wants_port(command: str) -> bool:
-    """Whether `command` listens on a port of its own, and not on the socket that circusd holds."""
+    """Whether `command` listens on a port of its own instead of the socket that circusd holds."""
     return names_port(command) or _TCP_ONLY.search(command) is not None
 
 

@@ -1,4 +1,4 @@
-"""A shell line in, its exit status out; a signal reaches every process of the line, so none is orphaned."""
+"""Run a shell line and pass signals on to all of its processes, so that none is orphaned."""
 
 import os
 import signal
@@ -9,8 +9,8 @@ from types import FrameType
 
 def main(line: str) -> int:
     """Run `line` under /bin/sh. circus made us the leader of a process group of our own."""
-    # With a trap the shell waits for the command that it runs, and ends then; without, it dies at once and
-    # its server is cut off. What the shell becomes by `exec` compares LISTEN_PID with its own process id.
+    # With a trap, the shell waits for its command and ends then; without, it dies at once and its server is
+    # cut off. A server that the shell execs compares LISTEN_PID with its own process id.
     prelude = "trap 'exit 143' TERM INT HUP QUIT; export LISTEN_PID=$$"
     shell = subprocess.Popen(["/bin/sh", "-c", f"{prelude}; {line}"], close_fds=False)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
@@ -20,7 +20,7 @@ def main(line: str) -> int:
 
 
 def _forward(number: int, _frame: FrameType | None) -> None:
-    """Signal the whole group but us: `sh -c "a; server"` alone leaves the server behind."""
+    """Signal the whole process group but ourselves: `sh -c "a; server"` alone leaves the server behind."""
     signal.signal(number, signal.SIG_IGN)
     os.killpg(0, number)
 

@@ -6,11 +6,15 @@ from pathlib import Path
 import pytest
 
 from packhorse.errors import PackhorseError
+from release.host.control.session import StoppedError
 from release.host.disk import releases
 from release.host.disk.layout import Layout
+from release.host.disk.manifest import Health
 from release.host.processes import readiness
 from release.host.processes.watchers import Watcher
 from tests.support.layouts import FakeSupervisor, a_layout, a_manifest, add_release
+
+NOWHERE = Path("/nonexistent/probe.sock")
 
 
 def started(folder: Path, **processes: str) -> Layout:
@@ -51,3 +55,49 @@ def test_a_process_that_nobody_can_ask_has_to_stay_up(tmp_path: Path) -> None:
     with pytest.raises(PackhorseError, match=r"worker of shop 1\.0 .* its process ended at once"):
         readiness.await_up(layout, FakeSupervisor(layout), [Watcher("worker", 1)], time.sleep)
     assert not readiness.is_healthy(layout, 1)
+
+
+def test_workers_have_to_stay_up_at_the_same_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A release with ten of them is ready after a second, not after ten; without any, at once."""
+    layout = started(tmp_path, worker="work", mailer="mail")
+    monkeypatch.setattr(readiness, "STAY_UP", 0.2)
+    circus = FakeSupervisor(layout, alive=True)
+    circus.active = {"worker.1", "mailer.1"}
+    waits: list[float] = []
+
+    def pause(seconds: float) -> None:
+        waits.append(seconds)
+        time.sleep(seconds)
+
+    readiness.await_up(layout, circus, [], pause)
+    assert not waits
+    readiness.await_up(layout, circus, [Watcher("worker", 1), Watcher("mailer", 1)], pause)
+    assert 0 < sum(waits) < 0.35
+
+
+def test_a_process_that_keeps_ending_is_given_up_early() -> None:
+    """Nobody should wait 30 s for an ImportError."""
+    pids = iter(range(100))
+    slow = Health("/healthz", "localhost", timeout=60, interval=0.01)
+    with pytest.raises(readiness.NotReadyError, match="keeps ending") as error:
+        readiness.probe_until_healthy(NOWHERE, slow, lambda: [next(pids)], lambda _: None)
+    assert "GET /healthz was FileNotFoundError" in str(error.value)
+
+
+def test_the_wait_ends_at_the_deadline() -> None:
+    """Every wait has one, and says what it waited for."""
+    short = Health("/up", "localhost", timeout=0.05, interval=0.01)
+    with pytest.raises(
+        readiness.NotReadyError, match=r"not healthy within 0\.05 s; the answer to GET /up was"
+    ):
+        readiness.probe_until_healthy(NOWHERE, short, lambda: [1], lambda _: None)
+
+
+def test_the_wait_can_be_stopped() -> None:
+    """Ctrl-C while a release starts."""
+
+    def pause(_seconds: float) -> None:
+        raise StoppedError("Stopped.", "Again.")
+
+    with pytest.raises(StoppedError):
+        readiness.probe_until_healthy(NOWHERE, Health("/", "localhost", 60, 0.01), list, pause)
