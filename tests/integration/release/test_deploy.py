@@ -263,7 +263,7 @@ def test_every_process_type_runs_and_goes_when_its_line_goes(host: Host) -> None
     """A worker that is gone from the Procfile must not work on."""
     host.served.add(NAME, app_wheel("0.8.0", procfile="web: python -m tiny\nworker: sleep 1000\n"))
     host.deploy("0.8.0")
-    rows = host.status()["process_table"]
+    rows = host.status()["processes"]
     assert [(row["process"], row["health"]) for row in rows] == [("web", "healthy"), ("worker", "healthy")]
     shown = host.release("status", "local").stdout.splitlines()
     assert shown[0] == f"tiny on local: running, tiny 0.8.0 (release 1), http://127.0.0.1:{host.port}"

@@ -71,7 +71,7 @@ def test_a_worker_that_ends_at_once_is_an_unhealthy_release(host: Host, overlap:
     assert "worker of tiny 0.4.0 (release 2) is not healthy: its process ended at once" in failed
     assert "no queue" in failed
     wait_until("the worker", lambda: work(host)[-1] == "begin 1")
-    rows = host.status()["process_table"]
+    rows = host.status()["processes"]
     assert [(row["process"], row["release"], row["health"]) for row in rows] == [
         ("web", 1, "healthy"),
         ("worker", 1, "healthy"),
