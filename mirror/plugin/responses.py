@@ -1,10 +1,8 @@
-"""Bytes that do not change, and a request: the answer by the rules of RFC 9110 (304, 206, 416, HEAD)."""
+"""Answers to GET and HEAD for bytes that do not change: conditional, whole or in parts (RFC 9110)."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,7 +15,7 @@ FOREVER = "max-age=365000000, immutable, public"
 
 @dataclass(frozen=True)
 class ResponseBody:
-    """What is to be sent: `open(start, stop)` gives the bytes between, and is called at most once."""
+    """A body of `size` bytes: `open(start, stop)` gives those between, and is called at most once."""
 
     size: int
     open: Callable[[int, int], Iterable[bytes]]
@@ -25,27 +23,33 @@ class ResponseBody:
 
 @dataclass(frozen=True)
 class Validators:
-    """What a client can validate by, and how long it may keep what it gets."""
+    """Headers that a client can validate its copy by, and that say how long it may keep one."""
 
-    etag: str | None  # without quotes; strong: the same tag means the same bytes
+    etag: str | None  # in quotes; strong: the same tag means the same bytes
     last_modified: str | None = None  # an HTTP date
     content_type: str = "application/octet-stream"
     cache_control: str = FOREVER
 
 
-def respond(request: Any, tags: Validators, body: ResponseBody) -> Any:
-    """The answer to GET or HEAD."""
-    if not_modified(request, tags):
-        return Response(status=304, headerlist=_headers(tags))
-    headers = [*_headers(tags), ("Content-Type", tags.content_type), ("Accept-Ranges", "bytes")]
-    asked = byte_range(request.headers.get("Range", ""), body.size)
-    if asked is None or not _range_applies(request, tags):
-        status, start, stop = 200, 0, body.size
-    elif asked[0] >= asked[1]:
-        beyond = [("Content-Range", f"bytes */{body.size}"), ("Content-Length", "0")]
-        return Response(status=416, headerlist=beyond)
-    else:
-        status, (start, stop) = 206, asked
+def respond(request: Any, validators: Validators, body: ResponseBody) -> Any:
+    """The whole body (200), a part of it (206), not what the client has (304), nor what is not there (416).
+
+    WebOb can do this too (`conditional_response`), but 1.8.11 answers 416 to the last 999 bytes of a shorter
+    file and 500 to "bytes=-" and to a year of eight digits, sends the first of several ranges as if it were
+    the only one, lets clients keep a 416 for as long as the file, and overlooks a tag after a comma
+    without a space. For a page it takes 60 microseconds instead of 9, of the 330 that a whole answer takes.
+    """
+    headers = _headers(validators)
+    if not_modified(request.environ, validators.etag, validators.last_modified):
+        return Response(status=304, headerlist=headers)
+    headers += [("Content-Type", validators.content_type), ("Accept-Ranges", "bytes")]
+    status, start, stop = 200, 0, body.size
+    part = byte_range(request.headers.get("Range", ""), body.size)
+    if part and _range_applies(request, validators):
+        status, (start, stop) = 206, part
+        if start >= stop:
+            beyond = [("Content-Range", f"bytes */{body.size}"), ("Content-Length", "0")]
+            return Response(status=416, headerlist=beyond)
         headers.append(("Content-Range", f"bytes {start}-{stop - 1}/{body.size}"))
     headers.append(("Content-Length", str(stop - start)))
     content = () if request.method == "HEAD" else body.open(start, stop)
@@ -75,33 +79,27 @@ def byte_range(header: str, size: int) -> tuple[int, int] | None:
     return (start, stop) if start < size else (0, 0)
 
 
-def not_modified(request: Any, tags: Validators) -> bool:
-    """Whether the client has these bytes already. If-None-Match decides alone when it is there."""
-    stated = request.headers.get("If-None-Match")
-    if stated is not None:
-        known = {part.strip().removeprefix("W/") for part in stated.split(",")}
-        return "*" in known or (tags.etag is not None and f'"{tags.etag}"' in known)
-    since, changed = _date(request.headers.get("If-Modified-Since")), _date(tags.last_modified)
-    return since is not None and changed is not None and changed <= since
+def not_modified(environ: Mapping[str, Any], etag: str | None, last_modified: str | None) -> bool:
+    """Whether the client's copy is the one with this tag (in quotes) and date; for files and pages.
+
+    If-None-Match decides alone when it is there (RFC 9110, 13.1.2). Dates must be equal, as nginx in front
+    of us has it: an older copy of another server may have a later date.
+    """
+    tags = environ.get("HTTP_IF_NONE_MATCH")
+    if tags is None:
+        return last_modified is not None and environ.get("HTTP_IF_MODIFIED_SINCE") == last_modified
+    return tags.strip() == "*" or etag in re.findall(r'"[^"]*"', tags)
 
 
-def _range_applies(request: Any, tags: Validators) -> bool:
+def _range_applies(request: Any, validators: Validators) -> bool:
     """RFC 9110 (13.1.5): a range of other bytes than the client has begun with is of no use to it."""
     condition = request.headers.get("If-Range")
-    return condition is None or condition in {f'"{tags.etag}"' if tags.etag else None, tags.last_modified}
+    return condition is None or condition in {validators.etag, validators.last_modified}
 
 
-def _date(text: str | None) -> datetime | None:
-    try:
-        date = parsedate_to_datetime(text or "")
-    except ValueError:
-        return None
-    return date if date.tzinfo else date.replace(tzinfo=UTC)
-
-
-def _headers(tags: Validators) -> list[tuple[str, str]]:
-    optional = {"ETag": f'"{tags.etag}"' if tags.etag else None, "Last-Modified": tags.last_modified}
-    return [("Cache-Control", tags.cache_control), *((k, v) for k, v in optional.items() if v)]
+def _headers(validators: Validators) -> list[tuple[str, str]]:
+    optional = {"ETag": validators.etag, "Last-Modified": validators.last_modified}
+    return [("Cache-Control", validators.cache_control), *((k, v) for k, v in optional.items() if v)]
 
 
 def of_bytes(content: bytes) -> ResponseBody:

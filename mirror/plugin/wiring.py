@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from mirror.plugin import error_views
 from mirror.plugin.files.downloads import Downloads
 from mirror.plugin.files.storage import DevpiStorage
 from mirror.plugin.files.views import FileViews
@@ -65,6 +66,7 @@ def wire(config: Any, pyramid_config: Any) -> None:
     file_views.apply(xom, FileViews(xom, client, downloads), metadata)
 
     wsgi.install(pyramid_config, store)
+    error_views.install(pyramid_config)
     PageViews(xom, store, metadata.completed).install(pyramid_config)
     yank.install(pyramid_config)
     provenance.install(pyramid_config)

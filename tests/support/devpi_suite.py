@@ -17,7 +17,7 @@ from devpi_server import config as devpi_config
 
 from mirror import plugin
 from mirror.plugin import wiring
-from mirror.plugin.simple import file_rows, negotiate, render
+from mirror.plugin.simple import content_types, file_rows, render
 from mirror.plugin.simple.detail import ProjectDetail
 from mirror.plugin.upstream import client, mirror_stage
 from mirror.plugin.upstream.page_cache import PageCache
@@ -137,7 +137,7 @@ class SuiteFetcher(client.UpstreamClient):
 
 
 def _read_untyped(reader: ParserProcess, answer: ParseRequest) -> ParsedPage:
-    typed = replace(answer.body, content_type=answer.body.content_type or negotiate.TEXT)
+    typed = replace(answer.body, content_type=answer.body.content_type or content_types.TEXT)
     return _read(reader, replace(answer, body=typed))
 
 

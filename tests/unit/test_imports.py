@@ -23,7 +23,7 @@ THIRD_PARTIES = {
     "packhorse": {"click", "pydantic", "pydantic_core", "rich"},
     "mirror": {"click", "devpi_server", "httpx", "packaging", "pydantic"},
     "mirror.plugin": {
-        *("cachetools", "devpi_common", "devpi_server", "httpx", "packaging", "pluggy", "pyramid"),
+        *("cachetools", "devpi_common", "devpi_server", "httpx", "packaging", "pluggy", "pyramid", "webob"),
     },
     "mirror.plugin.simple": {"devpi_common", "devpi_server", "packaging"},
     "release": {"click", "keyring", "packaging", "pydantic", "rich"},
@@ -71,7 +71,7 @@ def test_a_module_or_package_without_a_place_among_the_layers_fails_the_linter(c
         ("release/host/runtime/shim.py", "from release.host.disk import layout"),
         ("release/host/formats/procfile.py", "from packhorse import files"),
         ("release/host/commands/plan.py", "from packhorse import settings"),
-        ("mirror/plugin/simple/negotiate.py", "from mirror.plugin.upstream import client"),
+        ("mirror/plugin/simple/content_types.py", "from mirror.plugin.upstream import client"),
         ("mirror/server.py", "from mirror.plugin import compat"),
         ("mirror/api.py", "from release import index"),
     ],

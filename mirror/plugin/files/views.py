@@ -27,15 +27,16 @@ class FileViews:
         if entry.file_exists():
             path = Path(entry.file_os_path())
             return responses.respond(
-                request, _tags(entry, entry.last_modified), responses.of_file(request, path)
+                request, _validators(entry, entry.last_modified), responses.of_file(request, path)
             )
         if not self._xom.is_replica():
             if stage.ixconfig["type"] != "mirror":
                 raise GatewayError(404, f"{entry.relpath} is not here any more")
             if stage.use_external_url:
                 return HTTPFound(location=entry.url)
-        if responses.not_modified(request, _tags(entry, None)):
-            return responses.respond(request, _tags(entry, None), responses.of_bytes(b""))
+        unseen = _validators(entry, None)
+        if responses.not_modified(request.environ, unseen.etag, None):
+            return responses.respond(request, unseen, responses.of_bytes(b""))
         order = DownloadRequest(entry, self._sources(stage, entry))
         if request.method == "HEAD":
             return self._head(request, order)
@@ -62,8 +63,8 @@ class FileViews:
             length = answer.headers.get("Content-Length", "")
             if not length.isdecimal():
                 raise GatewayError(502, f"the upstream states no length for {order.relpath}")
-            tags = _tags(order.entry, answer.headers.get("Last-Modified"))
-            return responses.respond(request, tags, responses.ResponseBody(int(length), lambda *_: ()))
+            validators = _validators(order.entry, answer.headers.get("Last-Modified"))
+            return responses.respond(request, validators, responses.ResponseBody(int(length), lambda *_: ()))
 
     def _download(self, request: Any, order: DownloadRequest) -> Any:
         """The answer that follows a download; None when the file is stored by now."""
@@ -75,7 +76,7 @@ class FileViews:
             download.wait_for()
             # The length is known now, see Download._shown.
             body = responses.ResponseBody(download.length or 0, _Following(download, until_sent).open)
-            answer = responses.respond(request, _tags(order.entry, download.last_modified), body)
+            answer = responses.respond(request, _validators(order.entry, download.last_modified), body)
             answer.headers["X-Accel-Buffering"] = "no"  # nginx is to pass on what arrives
             return answer
 
@@ -105,11 +106,12 @@ class _Following:
         self._held.close()
 
 
-def _tags(entry: Any, last_modified: str | None) -> responses.Validators:
+def _validators(entry: Any, last_modified: str | None) -> responses.Validators:
     """`+f` paths contain a hash of the file, others may get new content."""
     in_path = "/+f/" in entry.relpath
+    digest = entry.hashes.get_default_value(None)
     return responses.Validators(
-        etag=entry.hashes.get_default_value(None),
+        etag=f'"{digest}"' if digest else None,
         last_modified=last_modified,
         content_type=mimetypes.guess_type(entry.basename)[0] or "application/octet-stream",
         cache_control=responses.FOREVER if in_path else "no-cache",

@@ -2,11 +2,10 @@
 
 import re
 import time
-from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from mirror.plugin.metadata import wheel
-from mirror.plugin.upstream.client import GatewayError, UpstreamClient
+from mirror.plugin.upstream.client import GatewayError, UpstreamClient, read_body
 
 TAIL = 32 * 1024  # bytes: one request brings the directory and METADATA of most wheels
 _CONTENT_RANGE = r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})"
@@ -57,7 +56,7 @@ class RemoteWheels:
         try:
             with self._fetcher.stream(url, login, headers={"Range": f"bytes={asked}"}) as answer:
                 sent = re.fullmatch(_CONTENT_RANGE, answer.headers.get("Content-Range", ""))
-                content = limited(answer.iter_raw(), wheel.MOST_READ) if sent else b""
+                content = read_body(answer, wheel.MOST_READ) if sent else b""
         except GatewayError as trouble:
             if trouble.status != 502:
                 raise
@@ -68,13 +67,3 @@ class RemoteWheels:
         if len(content) != last - first + 1 or last >= size:
             raise UnavailableError("the server sent less or more than the range that it names")
         return content, first, size
-
-
-def limited(chunks: Iterable[bytes], most: int) -> bytes:
-    """All `chunks` as one, which may not be longer than `most`. Raises GatewayError."""
-    content = bytearray()
-    for chunk in chunks:
-        content += chunk
-        if len(content) > most:
-            raise GatewayError(502, f"the upstream sent more than {most} bytes")
-    return bytes(content)

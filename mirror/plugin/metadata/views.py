@@ -13,13 +13,13 @@ from devpi_server.log import threadlog
 from mirror.plugin import responses
 from mirror.plugin.files.downloads import PATIENCE, DownloadRequest, Downloads, Source
 from mirror.plugin.metadata import wheel
-from mirror.plugin.metadata.remote_wheel import RemoteWheels, UnavailableError, limited
+from mirror.plugin.metadata.remote_wheel import RemoteWheels, UnavailableError
 from mirror.plugin.metadata.store import MetadataStore
 from mirror.plugin.simple import file_rows
 from mirror.plugin.simple.file_rows import ProjectFile, Rows, key_of
 from mirror.plugin.single_flight import SingleFlight
 from mirror.plugin.upstream import entries
-from mirror.plugin.upstream.client import GatewayError, UpstreamClient, authorization
+from mirror.plugin.upstream.client import GatewayError, UpstreamClient, authorization, read_body
 from mirror.plugin.upstream.page_cache import PageCache
 
 _SHA256 = '"hashes":{"sha256":"'
@@ -93,8 +93,8 @@ class MetadataViews:
             self._pages.changed(entry.project)
             raise GatewayError(404, f"{entry.basename} is known to be broken")
         content = self._store.read(key) or self._made(key, stage, entry)
-        tags = responses.Validators(hashlib.sha256(content).hexdigest())
-        return responses.respond(request, tags, responses.of_bytes(content))
+        validators = responses.Validators(f'"{hashlib.sha256(content).hexdigest()}"')
+        return responses.respond(request, validators, responses.of_bytes(content))
 
     def _look_into(self, file: ProjectFile, key: str) -> Offer:
         """What can be said of a wheel that is here."""
@@ -168,14 +168,14 @@ class MetadataViews:
         url = self._xom.config.primary_url.joinpath(f"{entry.relpath}.metadata").url
         headers = self._xom.replica_thread.http.get_extra_headers(None)
         with self._fetcher.stream(url, None, headers=headers) as answer:
-            return limited(answer.iter_raw(), wheel.LARGEST)
+            return read_body(answer, wheel.LARGEST)
 
     def _of_upstream(self, entry: Any, login: str | None, offered: Offer) -> bytes:
         """The metadata file that the upstream has itself."""
         url = urlsplit(entry.url)
         try:
             with self._fetcher.stream(url._replace(path=f"{url.path}.metadata").geturl(), login) as answer:
-                content = limited(answer.iter_raw(), wheel.LARGEST)
+                content = read_body(answer, wheel.LARGEST)
         except GatewayError as trouble:
             if trouble.status == 503:
                 raise

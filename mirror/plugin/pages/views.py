@@ -1,6 +1,5 @@
 """The project pages of every index: from the store when they are there, else made, kept and served."""
 
-import errno
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -16,12 +15,12 @@ from pyramid.httpexceptions import HTTPFound, HTTPNotAcceptable, HTTPNotFound
 from pyramid.response import Response
 
 from mirror.plugin import responses
-from mirror.plugin.pages import response
+from mirror.plugin.pages import negotiate, response
 from mirror.plugin.pages.compressor import Compressor
 from mirror.plugin.pages.expiry import Expiry
 from mirror.plugin.pages.response import Representation
 from mirror.plugin.pages.store import GZ, PageKey, PageStore, StoredPage, gzipped
-from mirror.plugin.simple import detail, filenames, negotiate, render
+from mirror.plugin.simple import detail, filenames, render
 from mirror.plugin.simple.detail import ProjectDetail
 from mirror.plugin.simple.file_rows import ProjectFile
 from mirror.plugin.upstream.client import GatewayError
@@ -57,8 +56,6 @@ class PageViews:
             request_method=("GET", "HEAD"),
         )
         pyramid_config.add_view(self.to_page, route_name="packhorse installer")
-        pyramid_config.add_exception_view(self.trouble, context=GatewayError)
-        pyramid_config.add_exception_view(self.not_stored, context=OSError)
 
     def page(self, context: Any, request: Any) -> Any:
         """GET /user/index/+simple/project/."""
@@ -96,24 +93,6 @@ class PageViews:
         """Where the page is, for those who ask elsewhere or for an unusual spelling."""
         parts = {**request.matchdict, "project": normalize_name(request.matchdict["project"].rstrip("/"))}
         return HTTPFound(request.route_url("packhorse page", **parts, _query=request.GET))
-
-    def trouble(self, trouble: GatewayError, request: Any) -> Any:  # noqa: ARG002 (pyramid's signature)
-        """What an upstream could not give; nothing that the request began is kept."""
-        self._xom.keyfs.tx.doom()
-        headers = {**trouble.headers, "Cache-Control": "no-store"}
-        return Response(
-            f"{trouble.text}\n", status=trouble.status, headers=headers, content_type="text/plain"
-        )
-
-    def not_stored(self, error: OSError, request: Any) -> Any:  # noqa: ARG002 (pyramid's signature)
-        """An upload that finds no room, or whose name is too long for a disk; nothing of it is kept."""
-        status = {errno.ENAMETOOLONG: 400, errno.ENOSPC: 507, errno.EDQUOT: 507}.get(error.errno or 0)
-        if status is None:
-            raise error
-        self._xom.keyfs.tx.doom()
-        return Response(
-            f"This cannot be stored: {error.strerror}.\n", status=status, content_type="text/plain"
-        )
 
     def _refresh(self, stage: Any, project: str) -> Freshness:
         """Bring all that the page is made from up to date. May restart the transaction."""

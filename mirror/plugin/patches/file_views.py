@@ -7,13 +7,11 @@ from weakref import WeakKeyDictionary
 from devpi_server.main import XOM
 from devpi_server.views import PyPIView, json_preferred
 from pyramid.httpexceptions import HTTPForbidden
-from pyramid.response import Response
 
 from mirror.plugin import responses
 from mirror.plugin.files import lookup
 from mirror.plugin.files.views import FileViews
 from mirror.plugin.metadata.views import MetadataViews
-from mirror.plugin.upstream.client import GatewayError
 from mirror.plugin.upstream.mirror_stage import CachingStage
 
 _STOCK: Callable[..., Any] = PyPIView._pkgserv  # noqa: SLF001 (listed in compat.py)
@@ -39,13 +37,8 @@ def _serve(view: Any, entry: Any, *, is_metadata: bool = False) -> Any:
     if not entry.meta or devpis_own or not request.has_permission("pkg_read"):
         return _STOCK(view, entry, is_metadata=is_metadata)
     files, metadata = _ours[view.xom]
-    try:
-        return metadata.serve(request, stage, entry) if is_metadata else files.serve(request, stage, entry)
-    except GatewayError as trouble:
-        headers = {"Cache-Control": "no-store", **trouble.headers}
-        return Response(
-            status=trouble.status, text=f"{trouble.text}\n", content_type="text/plain", headers=headers
-        )
+    views = metadata if is_metadata else files
+    return views.serve(request, stage, entry)
 
 
 def _with_lookup(stock: Callable[[Any], Any]) -> Callable[[Any], Any]:

@@ -9,12 +9,12 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from packaging.utils import canonicalize_name
 
-from mirror.plugin.simple import filenames, html_page, html_rows, json_rows, negotiate
+from mirror.plugin.simple import content_types, filenames, html_page, html_rows, json_rows
 from mirror.plugin.simple.detail import ProjectDetail
 from mirror.plugin.simple.file_rows import ProjectFile, Rows, promised
 from mirror.plugin.simple.html_page import HtmlPage, Link
 
-ACCEPT = f"{negotiate.JSON}, {negotiate.HTML};q=0.2, {negotiate.TEXT};q=0.1"
+ACCEPT = f"{content_types.JSON}, {content_types.HTML};q=0.2, {content_types.TEXT};q=0.1"
 # How indexes, and file servers that are used as one, head a project's page, and the list of all projects.
 _HEADING = re.compile(r"(?:links for|index of) (\S+)", re.IGNORECASE)
 _VERSION = "repository-version"  # PEP 629
@@ -41,20 +41,20 @@ def parse_page(project: str, body: RawPage) -> ProjectDetail:
     and object stores. Without any, the body tells (RFC 9110, 8.3).
     """
     kind = _kind(body)
-    return _read_json(project, body) if kind == negotiate.JSON else _read_html(project, body, kind)
+    return _read_json(project, body) if kind == content_types.JSON else _read_html(project, body, kind)
 
 
 def lists_no_project(body: RawPage) -> bool:
     """Whether `body` is surely the list of an index (its root page) that has no project."""
     try:
         kind = _kind(body)
-        if kind == negotiate.JSON:
+        if kind == content_types.JSON:
             page = json.loads(body.content)
             return str(page["meta"]["api-version"]).startswith("1.") and page["projects"] == []
         page = html_page.read(_text(body), body.url)
     except (InvalidPageError, ValueError, KeyError, TypeError):
         return False
-    said = kind == negotiate.HTML or _VERSION in page.metas or _LIST_HEADING.search(page.heading)
+    said = kind == content_types.HTML or _VERSION in page.metas or _LIST_HEADING.search(page.heading)
     return bool(said) and not page.links and not page.is_cut_off
 
 
@@ -62,8 +62,8 @@ def _kind(body: RawPage) -> str:
     """The content type, one that we know. Raises InvalidPageError."""
     kind = body.content_type.lower().partition(";")[0].strip()
     if not kind:
-        return negotiate.JSON if body.content.lstrip().startswith(b"{") else negotiate.TEXT
-    if kind not in {negotiate.JSON, negotiate.HTML, negotiate.TEXT}:
+        return content_types.JSON if body.content.lstrip().startswith(b"{") else content_types.TEXT
+    if kind not in {content_types.JSON, content_types.HTML, content_types.TEXT}:
         raise InvalidPageError(f"content type {body.content_type!r}")
     return kind
 
@@ -209,7 +209,7 @@ def _refuse_other(project: str, page: HtmlPage, kind: str) -> None:
     if any(filenames.is_archive(filenames.of_url(link.href)) for link in page.links):
         raise InvalidPageError("HTML with the files of another project")
     named = {canonicalize_name(path.strip("/").rpartition("/")[2]) for path in _HEADING.findall(page.heading)}
-    of_index = kind == negotiate.HTML or _VERSION in page.metas
+    of_index = kind == content_types.HTML or _VERSION in page.metas
     if not (project in named or (of_index and not page.links)):
         raise InvalidPageError("HTML that is no page of an index")
 

@@ -2,6 +2,7 @@
 
 import queue
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -11,6 +12,7 @@ import httpx
 from devpi_server.httpclient import OfflineHTTPClient
 
 AT_ONCE = 100  # requests to upstreams
+LONGEST = 120  # seconds until a body that is read whole must have arrived
 RETRY_AFTER = "3"  # seconds; pip and uv wait that long before they ask again
 
 
@@ -110,6 +112,22 @@ class UpstreamClient:
             yield
         finally:
             self._waiting.release()
+
+
+def read_body(answer: httpx.Response, largest: int, *, decoded: bool = False) -> bytes:
+    """The whole body, as sent or `decoded` from gzip.
+
+    Raises GatewayError when it has more than `largest` bytes, or takes longer than LONGEST.
+    """
+    deadline = time.monotonic() + LONGEST
+    content = bytearray()
+    for chunk in answer.iter_bytes() if decoded else answer.iter_raw():
+        content += chunk
+        if len(content) > largest:
+            raise GatewayError(502, f"the upstream gives more than {largest} bytes for {answer.url.path}")
+        if time.monotonic() > deadline:
+            raise GatewayError(502, f"the upstream takes more than {LONGEST} s for {answer.url.path}")
+    return bytes(content)
 
 
 def authorization(stage: Any, url: str) -> str | None:

@@ -8,11 +8,10 @@ import httpx
 
 from mirror.plugin.simple import parse
 from mirror.plugin.simple.parse import ACCEPT, InvalidPageError, RawPage
-from mirror.plugin.upstream.client import GatewayError, UpstreamClient
+from mirror.plugin.upstream.client import GatewayError, UpstreamClient, read_body
 from mirror.plugin.upstream.page_cache import PageInfo
 from mirror.plugin.upstream.parser_process import ParsedPage, ParseRequest, ParserProcess
 
-LONGEST = 120  # seconds until a page must have arrived
 LARGEST = 100_000_000  # bytes of a page; packed, a few kB may mean gigabytes
 
 
@@ -76,20 +75,5 @@ def _fetch(fetcher: UpstreamClient, reader: ParserProcess, wanted: PageRequest) 
 
 
 def _raw_page(answer: httpx.Response) -> RawPage:
-    content = _whole_body(answer)
+    content = read_body(answer, LARGEST, decoded=True)
     return RawPage(answer.headers.get("Content-Type", ""), str(answer.url), content)
-
-
-def _whole_body(answer: httpx.Response) -> bytes:
-    """Read the whole body, within limits of size and time. Raises GatewayError."""
-    deadline = time.monotonic() + LONGEST
-    chunks = []
-    size = 0
-    for chunk in answer.iter_bytes():
-        chunks.append(chunk)
-        size += len(chunk)
-        if size > LARGEST:
-            raise GatewayError(503, f"the upstream gives more than {LARGEST} bytes for {answer.url.path}")
-        if time.monotonic() > deadline:
-            raise GatewayError(503, f"the upstream takes more than {LONGEST} s for {answer.url.path}")
-    return b"".join(chunks)

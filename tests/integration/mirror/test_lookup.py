@@ -135,6 +135,17 @@ def test_trouble_with_the_page_is_503_and_can_be_repeated(mirrored: Mirrored, fa
     assert mirrored.upstream.count(page) == 1
 
 
+def test_trouble_is_said_in_json_to_those_who_prefer_it(mirrored: Mirrored) -> None:
+    """devpi's client shows the message to its user; everybody else gets text, which is no HTML."""
+    url, dist = unseen(mirrored)
+    mirrored.upstream.fail(f"/simple/{dist.filename.partition('-')[0]}/", faults.status(500))
+    for address in (url, f"{url}.metadata"):
+        answer = requests.get(address, headers={"Accept": "application/json"}, timeout=30)
+        assert (answer.status_code, "answered 500" in answer.json()["message"]) == (503, True)
+        answer = requests.get(address, headers={"Accept": "text/html"}, timeout=30)
+        assert answer.headers["Content-Type"] == "text/plain; charset=UTF-8"
+
+
 def test_an_old_page_that_lists_it_not_is_no_proof(mirrored: Mirrored) -> None:
     """The file may be newer than what is cached: asked for again it is found, and never denied."""
     old, new, newest = (wheel("growing", f"{number}.0") for number in range(3))

@@ -39,6 +39,7 @@ def get(mirrored: Mirrored, project: str, path: str = "", **headers: str) -> req
         (HTML, f"{HTML}; charset=utf-8"),
         (f"{JSON};q=0.1, text/html", "text/html; charset=utf-8"),
         ("application/vnd.pypi.simple.latest+json", JSON),
+        ("application/json", JSON),
     ],
 )
 def test_a_page_has_the_form_that_was_asked_for(
@@ -55,7 +56,7 @@ def test_a_page_has_the_form_that_was_asked_for(
 
 def test_a_form_that_we_have_not_is_refused(mirrored: Mirrored) -> None:
     """A client that cannot read what it gets would report nonsense."""
-    assert get(mirrored, new_project(mirrored), Accept="application/json").status_code == 406
+    assert get(mirrored, new_project(mirrored), Accept="image/png").status_code == 406
 
 
 def test_the_format_can_be_part_of_the_address(mirrored: Mirrored) -> None:

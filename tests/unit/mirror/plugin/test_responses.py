@@ -9,7 +9,7 @@ from mirror.plugin import responses
 from mirror.plugin.responses import Validators
 
 CONTENT = bytes(range(100))
-TAGS = Validators(etag="abc", last_modified="Fri, 20 Nov 2026 12:00:00 GMT")
+TAGS = Validators(etag='"abc"', last_modified="Fri, 20 Nov 2026 12:00:00 GMT")
 
 
 def _ask(method: str = "GET", **headers: str) -> tuple[int, bytes, dict[str, str]]:
@@ -69,11 +69,15 @@ def test_if_range_with_another_tag_gets_everything(condition: str, status: int) 
         ({"If_None_Match": '"abc"'}, 304),
         ({"If_None_Match": 'W/"abc"'}, 304),
         ({"If_None_Match": '"x", "abc"'}, 304),
+        ({"If_None_Match": '"x","abc"'}, 304),
         ({"If_None_Match": "*"}, 304),
+        ({"If_None_Match": "abc"}, 200),
         ({"If_None_Match": '"x"', "If_Modified_Since": TAGS.last_modified}, 200),
         ({"If_Modified_Since": TAGS.last_modified}, 304),
         ({"If_Modified_Since": "Fri, 20 Nov 2026 11:59:59 GMT"}, 200),
         ({"If_Modified_Since": "yesterday"}, 200),
+        ({"If_Modified_Since": "Fri, 20 Nov 20261120 12:00:00 GMT"}, 200),
+        ({"If_Modified_Since": "Sat, 21 Nov 2026 12:00:00 GMT"}, 200),
     ],
 )
 def test_what_a_client_has_is_not_sent_again(headers: dict[str, str], status: int) -> None:

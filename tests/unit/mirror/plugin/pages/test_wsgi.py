@@ -9,7 +9,7 @@ import pytest
 
 from mirror.plugin.pages.store import PageKey, PageStore
 from mirror.plugin.pages.wsgi import PageMiddleware
-from mirror.plugin.simple.negotiate import JSON
+from mirror.plugin.simple.content_types import JSON
 
 PATH = "/company/dev/+simple/flask/"
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from mirror.plugin.simple import file_paths, json_rows, negotiate, parse
+from mirror.plugin.simple import content_types, file_paths, json_rows, parse
 from mirror.plugin.simple.detail import ProjectDetail
 
 URL = "https://index.example.com/simple/demo/"
@@ -32,7 +32,7 @@ def file(name: str = WHEEL, /, **more: object) -> dict[str, Any]:
 def read(*files: dict[str, Any]) -> ProjectDetail:
     """The page with these files, with paths."""
     page = {"meta": {"api-version": "1.4"}, "name": "demo", "files": files}
-    body = parse.RawPage(negotiate.JSON, URL, json.dumps(page).encode())
+    body = parse.RawPage(content_types.JSON, URL, json.dumps(page).encode())
     return file_paths.placed("root/pypi", parse.parse_page("demo", body))
 
 
@@ -113,6 +113,6 @@ def test_what_is_no_file_is_no_page(more: dict[str, object]) -> None:
 def test_a_list_that_is_none_is_no_page(listed: object) -> None:
     """Nor may it end the process that reads it."""
     page = {"meta": {"api-version": "1.4"}, "name": "demo", "files": listed}
-    body = parse.RawPage(negotiate.JSON, URL, json.dumps(page).encode())
+    body = parse.RawPage(content_types.JSON, URL, json.dumps(page).encode())
     with pytest.raises(parse.InvalidPageError):
         parse.parse_page("demo", body)

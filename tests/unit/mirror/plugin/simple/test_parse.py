@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from mirror.plugin.simple import negotiate, parse
+from mirror.plugin.simple import content_types, parse
+from mirror.plugin.simple.content_types import JSON
 from mirror.plugin.simple.detail import ProjectDetail
 from mirror.plugin.simple.file_rows import ProjectFile
 
@@ -57,25 +58,25 @@ def test_a_base_element_is_where_links_start() -> None:
 
 def test_credentials_of_the_page_are_not_part_of_the_facts() -> None:
     """Facts are shown to clients, stored and replicated."""
-    assert "secret" not in str(read(page(), negotiate.JSON))
+    assert "secret" not in str(read(page(), JSON))
 
 
 def test_versions_are_the_upstreams_own_words_when_it_says_them() -> None:
     """PEP 700 lists versions without files too; older pages tell by their file names."""
-    assert read(page(versions=["0.1", "1.0"]), negotiate.JSON).versions == ("0.1", "1.0")
-    assert read(page(), negotiate.JSON).versions == ("1.0",)
+    assert read(page(versions=["0.1", "1.0"]), JSON).versions == ("0.1", "1.0")
+    assert read(page(), JSON).versions == ("1.0",)
 
 
 @pytest.mark.parametrize(
     ("content", "kind"),
     [
-        (page(files=[]), negotiate.JSON),
+        (page(files=[]), JSON),
         (page(files=[]), ""),
         ("<html><head><title>Links for demo</title></head><body></body></html>", "text/html"),
         ("<h1>root/pypi: links for Demo</h1><a href='https://example.com/'>home</a>", ""),
         ("<title>Index of /simple/demo/</title><a href='../'>../</a>", "text/html"),
         ('<meta name="pypi:repository-version" content="1.0">', "text/html"),
-        ("<!DOCTYPE html><html><body></body></html>", negotiate.HTML),
+        ("<!DOCTYPE html><html><body></body></html>", content_types.HTML),
     ],
 )
 def test_a_project_without_files_is_a_page_that_says_whose_it_is(content: str, kind: str) -> None:
@@ -83,7 +84,7 @@ def test_a_project_without_files_is_a_page_that_says_whose_it_is(content: str, k
     assert read(content, kind).files == ()
 
 
-@pytest.mark.parametrize(("content", "kind"), [(page(), negotiate.JSON), (HTML, "text/html")])
+@pytest.mark.parametrize(("content", "kind"), [(page(), JSON), (HTML, "text/html")])
 def test_a_page_without_a_content_type_is_read_as_what_it_is(content: str, kind: str) -> None:
     """Plain file servers send none; by the same rules it is no other project's, and whole."""
     assert read(content, "") == read(content, kind)
@@ -94,7 +95,7 @@ def test_claims_about_other_indexes_are_kept() -> None:
     here, there = ("https://user:secret@one.example.com/simple/demo/", "../../elsewhere/demo/")
     project = read(
         page(meta={"api-version": "1.4", "tracks": [here]}, **{"alternate-locations": [here, there]}),
-        negotiate.JSON,
+        JSON,
     )
     one = "https://one.example.com/simple/demo/"
     assert project.tracks == (one,)
@@ -108,30 +109,22 @@ def test_claims_about_other_indexes_are_kept() -> None:
         pytest.param(HTML, "text/plain", id="text"),
         pytest.param("", "", id="nothing, of no type"),
         pytest.param('[{"name": "demo"}]', "", id="other JSON of no type"),
-        pytest.param(
-            page(**{"alternate-locations": "https://x/"}), negotiate.JSON, id="a text instead of a list"
-        ),
-        pytest.param(
-            page(meta={"api-version": "1.2", "tracks": ["ftp://x/"]}), negotiate.JSON, id="an odd address"
-        ),
-        pytest.param("{", negotiate.JSON, id="no JSON"),
-        pytest.param("[]", negotiate.JSON, id="no object"),
-        pytest.param("null", negotiate.JSON, id="null"),
-        pytest.param("{}", negotiate.JSON, id="an empty object"),
-        pytest.param(page(meta={"api-version": "2.0"}), negotiate.JSON, id="a version that we do not know"),
-        pytest.param(page(name="other"), negotiate.JSON, id="another project"),
-        pytest.param(page(name=None), negotiate.JSON, id="no name"),
-        pytest.param(page(files=[{"filename": "demo-1.0.zip"}]), negotiate.JSON, id="a file without a URL"),
-        pytest.param(page(files=[{**ENTRY, "size": "12"}]), negotiate.JSON, id="a size that is no number"),
-        pytest.param(page(files=[{**ENTRY, "hashes": None}]), negotiate.JSON, id="no hashes"),
-        pytest.param(
-            page(files=[{**ENTRY, "hashes": {"md5": 1}}]), negotiate.JSON, id="a hash that is no text"
-        ),
-        pytest.param(page(files=[{**ENTRY, "yanked": 1}]), negotiate.JSON, id="yanked that is neither"),
-        pytest.param(page(files=[{**ENTRY, "filename": "../x.zip"}]), negotiate.JSON, id="a path as a name"),
-        pytest.param(
-            page(files=[{**ENTRY, "url": "ftp://x/y.zip"}]), negotiate.JSON, id="a URL we do not fetch"
-        ),
+        pytest.param(page(**{"alternate-locations": "https://x/"}), JSON, id="a text instead of a list"),
+        pytest.param(page(meta={"api-version": "1.2", "tracks": ["ftp://x/"]}), JSON, id="an odd address"),
+        pytest.param("{", JSON, id="no JSON"),
+        pytest.param("[]", JSON, id="no object"),
+        pytest.param("null", JSON, id="null"),
+        pytest.param("{}", JSON, id="an empty object"),
+        pytest.param(page(meta={"api-version": "2.0"}), JSON, id="a version that we do not know"),
+        pytest.param(page(name="other"), JSON, id="another project"),
+        pytest.param(page(name=None), JSON, id="no name"),
+        pytest.param(page(files=[{"filename": "demo-1.0.zip"}]), JSON, id="a file without a URL"),
+        pytest.param(page(files=[{**ENTRY, "size": "12"}]), JSON, id="a size that is no number"),
+        pytest.param(page(files=[{**ENTRY, "hashes": None}]), JSON, id="no hashes"),
+        pytest.param(page(files=[{**ENTRY, "hashes": {"md5": 1}}]), JSON, id="a hash that is no text"),
+        pytest.param(page(files=[{**ENTRY, "yanked": 1}]), JSON, id="yanked that is neither"),
+        pytest.param(page(files=[{**ENTRY, "filename": "../x.zip"}]), JSON, id="a path as a name"),
+        pytest.param(page(files=[{**ENTRY, "url": "ftp://x/y.zip"}]), JSON, id="a URL we do not fetch"),
         pytest.param("<html><body><h1>Please log in</h1></body></html>", "text/html", id="a captive portal"),
         pytest.param("<title>demo</title>", "text/html", id="a word that a captive portal may use too"),
         pytest.param(
@@ -139,7 +132,7 @@ def test_claims_about_other_indexes_are_kept() -> None:
             "text/html",
             id="the list of all projects",
         ),
-        pytest.param("<title>Links for other</title>", negotiate.HTML + "x", id="an odd kind of HTML"),
+        pytest.param("<title>Links for other</title>", content_types.HTML + "x", id="an odd kind of HTML"),
         pytest.param("<title>Index of /simple/other/</title>", "text/html", id="another folder"),
         pytest.param("<html><body></body></html>", "text/html", id="a blank page"),
         pytest.param("", "text/html", id="nothing"),
@@ -155,7 +148,7 @@ def test_what_is_not_the_page_is_refused(content: str, kind: str) -> None:
         read(content, kind)
 
 
-@pytest.mark.parametrize(("content", "kind"), [(page(), negotiate.JSON), (HTML.strip(), "text/html")])
+@pytest.mark.parametrize(("content", "kind"), [(page(), JSON), (HTML.strip(), "text/html")])
 def test_a_page_that_is_cut_off_anywhere_is_refused(content: str, kind: str) -> None:
     """Without a Content-Length nothing else tells that a body is not whole: half a list is a lie."""
     for length in range(len(content)):
@@ -175,7 +168,7 @@ EMPTY_LIST = json.dumps({"meta": {"api-version": "1.0"}, "projects": []})
 @pytest.mark.parametrize(
     ("content", "kind", "empty"),
     [
-        (EMPTY_LIST, negotiate.JSON, True),
+        (EMPTY_LIST, JSON, True),
         (EMPTY_LIST, "", True),
         (
             "<!DOCTYPE html><html><head><title>Simple index</title></head><body></body></html>",
@@ -183,13 +176,13 @@ EMPTY_LIST = json.dumps({"meta": {"api-version": "1.0"}, "projects": []})
             True,
         ),
         ('<meta name="pypi:repository-version" content="1.0">', "text/html", True),
-        ("<html><body></body></html>", negotiate.HTML, True),
+        ("<html><body></body></html>", content_types.HTML, True),
         ('<title>Simple index</title><a href="demo/">demo</a>', "text/html", False),
         ("<title>Simple index</title><html>", "text/html", False),
         ("<h1>Please log in</h1>", "text/html", False),
         ("", "", False),
-        ("{}", negotiate.JSON, False),
-        (page(), negotiate.JSON, False),
+        ("{}", JSON, False),
+        (page(), JSON, False),
         (EMPTY_LIST, "text/plain", False),
     ],
 )

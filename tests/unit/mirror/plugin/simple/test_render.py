@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 
 from pypi_simple import ProjectPage
 
-from mirror.plugin.simple import negotiate, parse, render
+from mirror.plugin.simple import content_types, parse, render
 from mirror.plugin.simple.detail import ProjectDetail, with_files
 from mirror.plugin.simple.file_rows import ProjectFile
 
@@ -72,7 +72,7 @@ def test_the_api_version_promises_only_what_every_file_has() -> None:
 
 def test_what_the_json_page_says_is_read_again_as_it_was() -> None:
     """A mirror of a mirror loses nothing."""
-    read = read_by_us(negotiate.JSON, render.as_json(DEMO))
+    read = read_by_us(content_types.JSON, render.as_json(DEMO))
     assert with_files(read, DEMO.files) == DEMO
     assert [file._replace(url="", path="", offered=False) for file in read.files] == [
         f._replace(path="") for f in DEMO.files

@@ -2,8 +2,8 @@
 
 import pytest
 
-from mirror.plugin.simple import negotiate
-from mirror.plugin.simple.negotiate import HTML, JSON, TEXT
+from mirror.plugin.pages import negotiate
+from mirror.plugin.simple.content_types import HTML, JSON, TEXT
 
 PIP = f"{JSON}, {HTML}; q=0.1, {TEXT}; q=0.01"
 UV = f"{JSON}, {HTML};q=0.2, {TEXT};q=0.01"
@@ -33,7 +33,13 @@ BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;
         ("application/vnd.pypi.simple.latest+html", HTML),
         (f"{JSON.upper()} ; Q=0.5", JSON),
         (f"{JSON};q=nonsense, {TEXT};q=0.1", TEXT),
-        ("application/json", None),
+        ("application/json", JSON),
+        ("application/json, text/html;q=0.9", JSON),
+        ("application/json, */*;q=0.1", JSON),
+        (f"{TEXT}; charset=utf-8", TEXT),
+        (f"{TEXT};level=1;q=0.5, {JSON};q=0.4;x=y", TEXT),
+        (";;,=", TEXT),
+        ("image/png", None),
         (f"{JSON};q=0", None),
         ("application/vnd.pypi.simple.v2+json", None),
     ],
@@ -47,7 +53,8 @@ def test_the_format_parameter_wins_over_the_header() -> None:
     """PEP 691, for people with a browser."""
     assert negotiate.content_type(BROWSER, JSON) == JSON
     assert negotiate.content_type(PIP, TEXT) == TEXT
-    assert negotiate.content_type(PIP, "application/json") is None
+    assert negotiate.content_type(PIP, "application/json") == JSON
+    assert negotiate.content_type(PIP, "image/png") is None
 
 
 @pytest.mark.parametrize(
