@@ -144,6 +144,7 @@ INTERNALS: Mapping[str, Row] = {
     "devpi_server.mirror.ProjectUpdateCache.get_timestamp": ("project",),
     "devpi_server.mirror.ProjectUpdateCache.is_expired": ("project", "expiry_time"),
     "devpi_server.mirror.ProjectUpdateCache.refresh": ("project", "etag"),
+    "devpi_server.model.BaseStage.UpstreamError": None,
     "devpi_server.model.BaseStage.UpstreamNotFoundError": None,
     # upstream/client.py
     "devpi_server.config.Config.request_timeout": None,
@@ -184,6 +185,9 @@ INTERNALS: Mapping[str, Row] = {
     "devpi_server.filestore.FileStore.get_file_entry_from_key": ("key", "meta"),
     "devpi_server.keyfs.KeyFS.filestore_transaction": ("self",),
     "devpi_server.keyfs.KeyFS.write_transaction": ("self",),
+    "devpi_server.replica.ReplicaThread.shared_data": None,
+    "devpi_server.replica.FileReplicationSharedData.errors": None,
+    "devpi_server.replica.ReplicationErrors.remove": ("entry",),
     # files/views.py, metadata/views.py, files/downloads.py
     "devpi_server.config.Config.primary_url": None,
     "devpi_server.filestore.BaseFileEntry.basename": None,

@@ -25,6 +25,8 @@ class DevpiStorage:
         # devpi (or its primary) knows the file, only its bytes were not here: no new serial
         with self._xom.keyfs.filestore_transaction(), _content(download.path) as content:
             entry.file_set_content_no_meta(content, hashes=Digests(found))
+        if self._xom.is_replica():  # its administrator is shown the files that could not be replicated
+            self._xom.replica_thread.shared_data.errors.remove(entry)
 
     def _keep_new(self, download: Download, found: dict[str, str]) -> None:
         """As `iter_cache_remote_file` in devpi's views.py does it."""

@@ -131,7 +131,13 @@ class CachingStage(MirrorStage):
             raise self.UpstreamError("%s is not the list of an index", url)
 
     def get_simplelinks_perstage(self, project: str) -> Any:
-        freshness = self.refresh(project)
+        """Raises GatewayError, and UpstreamError where devpi has made the index offline and expects that."""
+        try:
+            freshness = self.refresh(project)
+        except GatewayError as trouble:
+            if self.offline and not self.xom.config.offline_mode:
+                raise self.UpstreamError("%s", trouble.text) from trouble
+            raise
         return self.SimpleLinks(self._links(project), core_metadata=True, stale=freshness.age is not None)
 
     def _links(self, project: str) -> Any:
@@ -213,7 +219,7 @@ class CachingStage(MirrorStage):
         return Freshness(times.get_timestamp(project) + self.cache_expiry)
 
     def _ask(self, project: str, *, has_old: bool) -> None:
-        if self.offline:
+        if self.offline and not self._is_told_of_files:
             raise GatewayError(503, f"offline: the page of {project} is not asked for")
         if self.keyfs.tx.write:
             # Another thread could not write an entry before this transaction ends.
@@ -224,6 +230,15 @@ class CachingStage(MirrorStage):
             project, lambda: self._fetch_and_keep(project, write), may_wait=self.timeout, has_old=has_old
         )
         self.keyfs.restart_read_transaction()
+
+    @property
+    def _is_told_of_files(self) -> bool:
+        """Whether a plugin listens to replicated files: devpi makes the index offline to find their links.
+
+        Its own mirrors have replicated them by then; ours ask the primary for the page.
+        """
+        listeners = self.xom.config.hook.devpiserver_on_replicated_file.get_hookimpls()
+        return bool(listeners) and self.xom.is_replica() and not self.xom.config.offline_mode
 
     def _fetch_and_keep(self, project: str, write: Callable[[Change], None]) -> None:
         """Ask the upstream; afterwards it is stored what it said, or that it has nothing.

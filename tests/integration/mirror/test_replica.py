@@ -1,14 +1,16 @@
 """A real devpi replica with our plugin: what it has not, it gets from its primary."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urljoin, urlsplit
 
 import requests
 
 from tests.support.devpi_servers import init_devpi, running_devpi
-from tests.support.dists import wheel
+from tests.support.dists import attestation, wheel
 from tests.support.mirrored import mirror_of
 from tests.support.servers import BIN, free_port, wait_until
+from tests.support.teams import new_team
 from tests.support.upstream import JSON, Listed, Upstream
 
 
@@ -53,3 +55,32 @@ def test_a_replica_serves_files_and_metadata_of_its_primary() -> None:
     ]
     assert [seen.headers.get("range") for seen in asked] == ["bytes=-32768", None, None]  # then HEAD, GET
     assert all("cookie" not in seen.headers and "authorization" not in seen.headers for seen in asked)
+
+
+def test_listeners_of_a_replica_learn_of_mirrored_files_and_uploads_come_with_their_provenance() -> None:
+    """devpi looks for the links of each file that it has replicated, with the index offline."""
+    with Upstream() as upstream, mirror_of(upstream) as mirrored:
+        dist, own = wheel("replicated", "1.0"), wheel("own", "1.0")
+        (address,) = mirrored.publish(dist)
+        assert requests.get(address, timeout=30).content == dist.content
+        team = new_team(mirrored)
+        team.upload(own, attestations=json.dumps([attestation(own)]))
+        mirrored.mirror.run(BIN / "mirror", "stop")
+        primary_folder = mirrored.mirror.home / "mirror" / "server"
+        primary_port = urlsplit(mirrored.mirror.url).port or 0
+        replica_folder, port = mirrored.mirror.home / "replica", free_port()
+        role = ("--role", "replica", "--primary-url", mirrored.mirror.url)
+        init_devpi(mirrored.mirror, replica_folder, *role)
+        log = mirrored.mirror.home / f"{port}.log"
+        with (
+            running_devpi(mirrored.mirror, primary_folder, primary_port, "--role", "primary"),
+            running_devpi(mirrored.mirror, replica_folder, port, *role, listens=True) as replica,
+        ):
+            lines = {f"replicated replicated 1.0 {dist.filename}", f"replicated own 1.0 {own.filename}"}
+            wait_until(f"{lines}", lambda: lines <= set(log.read_text().splitlines()), deadline=60)
+            page = f"{replica}/{team.index('dev')}/+simple/own/"
+            (file,) = requests.get(page, headers={"Accept": JSON}, timeout=30).json()["files"]
+            provenance = requests.get(urljoin(page, file["provenance"]), timeout=30).json()
+            assert provenance["attestation_bundles"][0]["attestations"] == [attestation(own)]
+        # Two threads of devpi may get one upload at once, and one of them fails: that is not ours.
+        assert "Error during file replication for root/pypi" not in log.read_text()

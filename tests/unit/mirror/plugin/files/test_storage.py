@@ -1,0 +1,36 @@
+"""Finished downloads in devpi's storage; most is tested with real servers."""
+
+from contextlib import nullcontext
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from mirror.plugin.files.storage import DevpiStorage
+
+
+class _Entry:
+    """devpi's record of a file."""
+
+    def __init__(self) -> None:
+        self.content = b""
+
+    def file_set_content_no_meta(self, content: Any, hashes: Any) -> None:  # noqa: ANN401, ARG002 (devpi's)
+        self.content = content.read()
+
+
+def test_a_file_that_a_replica_got_for_a_client_is_no_error_of_replication_any_more(tmp_path: Path) -> None:
+    """The status page would show it as missing until the next try."""
+    errors: list[_Entry] = []
+    removed = SimpleNamespace(shared_data=SimpleNamespace(errors=SimpleNamespace(remove=errors.append)))
+    xom = SimpleNamespace(
+        is_replica=lambda: True,
+        replica_thread=removed,
+        keyfs=SimpleNamespace(filestore_transaction=nullcontext),
+    )
+    path = tmp_path / "arrived"
+    path.write_bytes(b"content")
+    entry = _Entry()
+    download: Any = SimpleNamespace(order=SimpleNamespace(entry=entry), path=path)
+    writes: Any = None  # a replica writes to its primary's database never
+    DevpiStorage(xom, writes).keep(download, {"sha256": "0" * 64})
+    assert (entry.content, errors) == (b"content", [entry])
