@@ -1,1 +1,1 @@
-"""One module per benchmark; each yields rows measured in one run, ours beside the named rival."""
+"""Benchmarks, one per module: each yields rows measured in one run, ours beside a named rival."""

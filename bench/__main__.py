@@ -7,12 +7,13 @@ import sys
 from pathlib import Path
 
 import bench
-from bench import rows
+from bench.tools import rows
 
 
 def main() -> int:
     """Exit status 0 when every goal is met, 1 when one is short, 2 for an unknown name."""
-    known = [module.name for module in pkgutil.iter_modules(bench.__path__) if module.name not in HELPERS]
+    modules = [module.name for module in pkgutil.iter_modules(bench.__path__)]
+    known = [name for name in modules if name not in {"__main__", "tools"}]
     chosen = [os.environ["BENCH"]] if os.environ.get("BENCH") else known
     if unknown := set(chosen) - set(known):
         print(f"There is no benchmark {', '.join(unknown)}.\nKnown: {', '.join(known)}", file=sys.stderr)
@@ -23,8 +24,6 @@ def main() -> int:
         rows.keep(measured, Path(os.environ["BENCH_JSON"]))
     return 0 if all(row.met for row in measured) else 1
 
-
-HELPERS = {"__main__", "load", "nginx", "rows", "stage", "stock", "uv", "wrk"}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -5,8 +5,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench import stage, uv
-from bench.rows import Row
+from bench.tools import stage, uv
+from bench.tools.rows import Row
 from tests.support.servers import BIN, Mirror, running_mirror
 
 PINS = str(Path(__file__).with_name("hundred.txt"))

@@ -7,9 +7,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench import stage
-from bench.rows import Row
-from tests.support.load import Load
+from bench.tools import stage
+from bench.tools.rows import Row
+from tests.support.load_client import Load
 from tests.support.servers import BIN, Mirror, free_port, running_mirror
 
 VERSIONS = ["0.1.1", "0.1.2", "0.1.3", "0.1.4"]

@@ -8,8 +8,8 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 
-from bench import nginx, stage, stock, wrk
-from bench.rows import Row
+from bench.tools import nginx, stage, stock, wrk
+from bench.tools.rows import Row
 from tests.support.dists import wheel
 from tests.support.servers import BIN, free_port, running_mirror
 from tests.support.upstream import JSON, Upstream

@@ -5,8 +5,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench import uv
-from bench.rows import Row
+from bench.tools import uv
+from bench.tools.rows import Row
 from tests.support.servers import Mirror, running_mirror
 
 # awscli pins one botocore, s3fs bounds it through aiobotocore, boto3 wants a recent one. Without its bound

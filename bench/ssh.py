@@ -7,12 +7,12 @@ import sys
 import time
 from collections.abc import Iterator
 
-from bench import stage
-from bench.rows import Row
+from bench.tools import stage
+from bench.tools.rows import Row
 from release.deploy import agent_archive, ssh
 from release.host.disk.manifest import Health
 from release.host.processes import health
-from tests.support import hosts, provisioned
+from tests.support import hosts, ssh_target
 from tests.support.servers import BIN, Mirror, running_mirror
 
 APP = "sample-app"
@@ -54,7 +54,7 @@ def run() -> Iterator[Row]:
             stage.publish(here, version)
         fleet = net.hosts(*names)
         for host in fleet:
-            provisioned.prepare(host, APP)
+            ssh_target.prepare(host, APP)
         yield from _rows(Bench(net, here), fleet[0])
 
 

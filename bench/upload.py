@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import requests
 
-from bench.rows import Row
+from bench.tools.rows import Row
 from tests.support.dists import Dist, wheel
 from tests.support.servers import Mirror, running_mirror
 from tests.support.upstream import JSON

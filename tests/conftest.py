@@ -1,4 +1,4 @@
-"""What holds for all tests; and what a test does without its program: fail, or be left out."""
+"""Settings of all tests; a test whose program is missing fails, or is left out where nobody is root."""
 
 import os
 import signal

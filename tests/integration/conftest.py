@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.disks import Disk, forgetful_disk
-from tests.support.mirrored import Mirrored, mirror_of
+from tests.support.mirror_and_upstream import Mirrored, mirror_of
 from tests.support.servers import Mirror, running_mirror, short_home
 from tests.support.upstream import Upstream
 

@@ -1,4 +1,4 @@
-"""Installs the Debian packages whose programs the suite needs; without root it says what is left out."""
+"""Install the Debian packages that the suite needs; without root, say which tests are left out."""
 
 import os
 import shutil

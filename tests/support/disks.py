@@ -1,4 +1,4 @@
-"""A disk that forgets what nobody has synced when its power is cut."""
+"""A disk that loses unsynced writes at a power cut."""
 
 import contextlib
 import fcntl

@@ -1,4 +1,4 @@
-"""Wheels and sdists made in memory, valid or broken in a chosen way, to be served and installed in tests."""
+"""Make wheels and sdists in memory, valid or broken in a chosen way, to serve and install in tests."""
 
 import base64
 import hashlib

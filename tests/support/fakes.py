@@ -1,4 +1,4 @@
-"""Stand-ins for the world around a project: an index, and programs that end as told."""
+"""Fakes of a company index and of a process runner, for unit tests of `release`."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The ways in which an upstream misbehaves: each turns a right answer into a wrong one."""
+"""Faults of an upstream: functions that turn a correct answer into a wrong one."""
 
 import threading
 from collections.abc import Callable, Mapping
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 @dataclass(frozen=True)
 class Answer:
-    """What the upstream is about to send, and how.
+    """The response that the upstream is about to send, and how it sends it.
 
     `body` is what is sent, cut off after `cut` bytes (the connection is closed then); `headers` may
     promise another length. Before byte number `pause_at` it waits until `gate` is set (at most

@@ -1,4 +1,4 @@
-"""What integration tests need: commands with a time limit, free ports, waits with a deadline, a mirror."""
+"""Run commands with a time limit, find free ports, wait with a deadline, and start a mirror."""
 
 import contextlib
 import os
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 def free_port() -> int:
-    """A TCP port on loopback that nobody listened on a moment ago.
+    """A TCP port on loopback that was free a moment ago.
 
     It is below those that the kernel gives to outgoing connections (ip_local_port_range), so that
     no client of another test takes it before its server starts.

@@ -1,4 +1,4 @@
-"""An index on loopback, old or new, whole or broken, that counts what it was asked."""
+"""A fake upstream index on loopback: old or new formats, faults on demand, a record of its requests."""
 
 import hashlib
 import html

@@ -115,6 +115,21 @@ def test_each_part_imports_only_the_third_parties_that_it_is_allowed() -> None:
     assert {module: names for module, names in found.items() if names} == {}
 
 
+def imported_modules(folder: str) -> set[str]:
+    """The modules that the files below `folder` import by their whole names."""
+    trees = [ast.parse(path.read_bytes()) for path in (ROOT / folder).rglob("*.py")]
+    nodes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    return {f"{node.module}." for node in nodes}
+
+
+def test_benchmarks_use_the_support_of_tests_and_never_the_reverse() -> None:
+    """A circle would make the suite depend on what is measured."""
+    from_tests = {name for name in imported_modules("bench") if name.startswith("tests.")}
+    assert from_tests
+    assert [name for name in from_tests if not name.startswith("tests.support.")] == []
+    assert [name for name in imported_modules("tests") if name.startswith("bench.")] == []
+
+
 def test_every_dependency_is_declared_and_every_declared_one_is_used() -> None:
     """A package that comes along with another one can go with it."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]

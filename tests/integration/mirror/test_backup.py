@@ -10,7 +10,7 @@ from urllib.parse import urljoin
 import requests
 
 from tests.support.dists import Dist, wheel
-from tests.support.mirrored import Mirrored, mirror_of
+from tests.support.mirror_and_upstream import Mirrored, mirror_of
 from tests.support.servers import BIN, clean_environment, run_command, short_home
 from tests.support.upstream import JSON, Upstream
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.dists import Dist, wheel
-from tests.support.mirrored import Mirrored, mirror_of
+from tests.support.mirror_and_upstream import Mirrored, mirror_of
 from tests.support.servers import BIN, run_command
 from tests.support.upstream import Listed, Upstream
 

@@ -13,7 +13,7 @@ import urllib3
 
 from tests.support import faults
 from tests.support.dists import wheel
-from tests.support.mirrored import Mirrored, new_name
+from tests.support.mirror_and_upstream import Mirrored, new_name
 from tests.support.servers import wait_until
 
 SMALL, LARGE = 5_000, 400_000  # bytes: below and above what is held back until the hash is known

@@ -11,8 +11,8 @@ import pytest
 import requests
 
 from tests.support.dists import wheel
-from tests.support.fronted import fronted as fronted_mirror
-from tests.support.mirrored import Mirrored, new_name
+from tests.support.mirror_and_upstream import Mirrored, new_name
+from tests.support.nginx_front import fronted as fronted_mirror
 from tests.support.servers import BIN, clean_environment, free_port, run_command
 from tests.support.upstream import JSON, Upstream
 

@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from tests.support.dists import wheel
-from tests.support.mirrored import Mirrored, mirror_of
+from tests.support.mirror_and_upstream import Mirrored, mirror_of
 from tests.support.servers import BIN, run_command, wait_until
 from tests.support.upstream import JSON, Upstream
 

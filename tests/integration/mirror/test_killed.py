@@ -17,7 +17,7 @@ import requests
 from mirror import state
 from tests.support import faults
 from tests.support.dists import Dist, wheel
-from tests.support.mirrored import Mirrored, mirror_of
+from tests.support.mirror_and_upstream import Mirrored, mirror_of
 from tests.support.servers import wait_until
 from tests.support.upstream import HTML, JSON, Upstream
 

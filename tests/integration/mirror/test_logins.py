@@ -7,7 +7,7 @@ import requests
 
 from tests.support import faults
 from tests.support.dists import wheel
-from tests.support.mirrored import Mirrored, mirror_of
+from tests.support.mirror_and_upstream import Mirrored, mirror_of
 from tests.support.servers import BIN
 from tests.support.upstream import Upstream
 

@@ -9,7 +9,7 @@ import requests
 
 from tests.support import faults
 from tests.support.dists import Dist, sdist, wheel
-from tests.support.mirrored import Mirrored, new_name
+from tests.support.mirror_and_upstream import Mirrored, new_name
 from tests.support.upstream import Listed
 
 LARGE = 400_000  # bytes: more than is held back until the hash is known

@@ -10,7 +10,7 @@ import requests
 
 from tests.support import faults
 from tests.support.dists import broken_wheel, wheel
-from tests.support.mirrored import Mirrored, mirror_of, new_name
+from tests.support.mirror_and_upstream import Mirrored, mirror_of, new_name
 from tests.support.upstream import Upstream
 
 LARGE = 400_000

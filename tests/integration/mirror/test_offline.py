@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from tests.support.dists import sdist, wheel
-from tests.support.mirrored import Mirrored, mirror_of
+from tests.support.mirror_and_upstream import Mirrored, mirror_of
 from tests.support.servers import BIN, run_command
 from tests.support.upstream import JSON, Upstream
 

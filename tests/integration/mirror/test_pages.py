@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from tests.support.dists import wheel
-from tests.support.mirrored import Mirrored
+from tests.support.mirror_and_upstream import Mirrored
 from tests.support.servers import BIN
 from tests.support.upstream import JSON, Listed
 

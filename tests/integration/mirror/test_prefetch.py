@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.support import faults
 from tests.support.dists import Dist, sdist, wheel
-from tests.support.mirrored import Mirrored, new_name
+from tests.support.mirror_and_upstream import Mirrored, new_name
 from tests.support.servers import BIN, wait_until
 
 

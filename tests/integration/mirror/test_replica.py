@@ -8,9 +8,9 @@ import requests
 
 from tests.support.devpi_servers import init_devpi, running_devpi
 from tests.support.dists import attestation, wheel
-from tests.support.mirrored import mirror_of
+from tests.support.mirror_and_upstream import mirror_of
 from tests.support.servers import BIN, free_port, wait_until
-from tests.support.teams import new_team
+from tests.support.team_indexes import new_team
 from tests.support.upstream import JSON, Listed, Upstream
 
 

@@ -10,9 +10,9 @@ import pytest
 import requests
 
 from tests.support import faults
+from tests.support.broken_pages import CASES, FAULTS
 from tests.support.dists import wheel
-from tests.support.mirrored import Mirrored, mirror_of
-from tests.support.page_faults import CASES, FAULTS
+from tests.support.mirror_and_upstream import Mirrored, mirror_of
 from tests.support.servers import wait_until
 from tests.support.upstream import JSON, Upstream
 

@@ -15,9 +15,9 @@ import pytest
 import requests
 
 from tests.support.dists import Dist, attestation, sdist, wheel
-from tests.support.mirrored import Mirrored
+from tests.support.mirror_and_upstream import Mirrored
 from tests.support.servers import wait_until
-from tests.support.teams import Team, new_team
+from tests.support.team_indexes import Team, new_team
 
 
 @pytest.fixture

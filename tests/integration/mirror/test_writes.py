@@ -13,10 +13,10 @@ import pytest
 import requests
 
 from tests.support.dists import sdist, wheel
-from tests.support.fronted import fronted, through
-from tests.support.mirrored import Mirrored
+from tests.support.mirror_and_upstream import Mirrored
+from tests.support.nginx_front import fronted, through
 from tests.support.servers import BIN, free_port, run_command
-from tests.support.teams import Team, new_team
+from tests.support.team_indexes import Team, new_team
 from tests.support.upstream import Upstream
 
 NUMBERS = itertools.count()

@@ -11,10 +11,10 @@ import pytest
 
 from release.host.disk import releases
 from release.host.processes import process_table
-from tests.support.app_hosts import Host, running_host
-from tests.support.apps import NAME, app_sdist, app_wheel
 from tests.support.dists import wheel
-from tests.support.load import Load
+from tests.support.load_client import Load
+from tests.support.local_target import Host, running_host
+from tests.support.tiny_app import NAME, app_sdist, app_wheel
 from tests.support.upstream import Listed
 
 

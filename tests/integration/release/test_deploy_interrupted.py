@@ -15,10 +15,10 @@ from release.host.disk import journal, releases
 from release.host.processes import process_table
 from release.host.processes.circusd import Circus
 from tests.support import faults
-from tests.support.app_hosts import Host, last_event, running_host, stopped_at, until_step
-from tests.support.apps import NAME, app_wheel
-from tests.support.load import Load
+from tests.support.load_client import Load
+from tests.support.local_target import Host, last_event, running_host, stopped_at, until_step
 from tests.support.servers import BIN, run_command, wait_until
+from tests.support.tiny_app import NAME, app_wheel
 
 STEPS = [
     *("lock", "preflight", "fetch", "install", "ready", "release", "start", "probe"),

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from release.host.disk import journal
-from tests.support.app_hosts import Host, running_host, stopped_at
-from tests.support.apps import NAME, app_wheel
 from tests.support.disks import Disk
+from tests.support.local_target import Host, running_host, stopped_at
+from tests.support.tiny_app import NAME, app_wheel
 
 pytestmark = pytest.mark.needs_root
 

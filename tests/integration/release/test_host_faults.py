@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pytest
 
 from release.host.disk import journal
-from tests.support import hosts, provisioned
-from tests.support.apps import NAME, app_wheel
-from tests.support.provisioned import LAYOUT, Servers
+from tests.support import hosts, ssh_target
 from tests.support.servers import wait_until
+from tests.support.ssh_target import LAYOUT, Servers
+from tests.support.tiny_app import NAME, app_wheel
 
 pytestmark = hosts.MARKS
 
@@ -22,7 +22,7 @@ FOR_GOOD = {"prune", "drain"}
 @pytest.fixture(scope="module")
 def web() -> Iterator[Servers]:
     """A host that runs one of two versions; the other one is what the next test deploys."""
-    with provisioned.running("web1") as running:
+    with ssh_target.running("web1") as running:
         procfile = "web: python -m tiny\nrelease: true\n"
         running.served.add(NAME, app_wheel("0.3.0", procfile=procfile), app_wheel("0.4.0", procfile=procfile))
         running.deploy("0.3.0")

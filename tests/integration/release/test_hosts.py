@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import hosts
-from tests.support.hosts import groups
+from tests.support.hosts import control_groups
 from tests.support.hosts.network import STATE
 
 pytestmark = hosts.MARKS
@@ -131,9 +131,9 @@ def test_what_a_killed_test_leaves_the_next_one_removes() -> None:
     number = int(process.stdout.readline())
     process.kill()
     process.communicate()
-    assert groups.alive(f"packhorse-test-{number}-left")
+    assert control_groups.alive(f"packhorse-test-{number}-left")
     with hosts.network():
         pass
-    assert not groups.named(f"packhorse-test-{number}-left")
+    assert not control_groups.named(f"packhorse-test-{number}-left")
     assert not (STATE / str(number) / "left").exists()
     assert f"packhorse-test-{number}-left" not in Path("/proc/self/mountinfo").read_text()

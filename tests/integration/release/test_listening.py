@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import projects
-from tests.support.app_hosts import get
-from tests.support.load import Load
+from tests.support import sample_projects
+from tests.support.load_client import Load
+from tests.support.local_target import get
 from tests.support.servers import BIN, Mirror, free_port
 
 CODE = """\
@@ -39,7 +39,7 @@ class Served:
         self.mirror, self.folder, self.port = mirror, folder, free_port()
         name = f"served-by-{server}"
         self.module = folder / "src" / name.replace("-", "_")
-        projects.src(folder, name)
+        sample_projects.src(folder, name)
         self.rewrite(
             folder / "pyproject.toml", 'dependencies = ["itsdangerous"]', f'dependencies = ["{server}"]'
         )

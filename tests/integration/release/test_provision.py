@@ -9,10 +9,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support import hosts
-from tests.support.apps import NAME, app_wheel
-from tests.support.hosts.company import APP, DOMAIN, Company, changed, company, get
-from tests.support.load import Load
+from tests.support.hosts.bare_servers import APP, DOMAIN, Company, changed, company, get
+from tests.support.load_client import Load
 from tests.support.servers import wait_until
+from tests.support.tiny_app import NAME, app_wheel
 
 pytestmark = [*hosts.MARKS, pytest.mark.needs("nginx")]
 

@@ -12,11 +12,17 @@ from typing import Any
 import pytest
 
 from release.host.formats import artifact
-from tests.support import archives, projects
-from tests.support.commands import refused
+from tests.support import built_dists, sample_projects
+from tests.support.release_command import refused
 from tests.support.servers import BIN, Mirror, wait_until
 
-KINDS = [projects.flat, projects.src, projects.flit, projects.hatchling, projects.scm]
+KINDS = [
+    sample_projects.flat,
+    sample_projects.src,
+    sample_projects.flit,
+    sample_projects.hatchling,
+    sample_projects.scm,
+]
 
 
 def build(mirror: Mirror, folder: Path, *options: str, umask: int = 0o022, **more: str) -> dict[str, Any]:
@@ -41,15 +47,15 @@ def digests(result: dict[str, Any]) -> dict[str, str]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_project_is_built_stamped_and_reproducible(
-    kind: projects.Make, mirror_server: Mirror, tmp_path: Path
+    kind: sample_projects.Make, mirror_server: Mirror, tmp_path: Path
 ) -> None:
     """Any PEP 517 project; the second build meets what the first one left in the folder."""
-    folder = projects.repository(tmp_path / "app", kind, f"build-{kind.__name__}")
+    folder = sample_projects.repository(tmp_path / "app", kind, f"build-{kind.__name__}")
     build(mirror_server, folder)  # makes the lock
-    projects.commit(folder)
-    projects.git(folder, "tag", "--force", "v0.1.0")
+    sample_projects.commit(folder)
+    sample_projects.git(folder, "tag", "--force", "v0.1.0")
     first = build(mirror_server, folder)
-    assert first["commit"] == projects.git(folder, "rev-parse", "HEAD")
+    assert first["commit"] == sample_projects.git(folder, "rev-parse", "HEAD")
     assert first["dirty"] is False
     assert first["version"] == "0.1.0"
     assert digests(build(mirror_server, folder)) == digests(first)
@@ -59,17 +65,17 @@ def test_every_kind_of_project_is_built_stamped_and_reproducible(
         assert [package.name for package in contents.lock.packages] == ["itsdangerous"]
         assert contents.manifest.commit == first["commit"]
     (wheel,) = folder.joinpath("dist").glob("*-0.1.0-*.whl")
-    assert archives.record_problems(wheel) == []
+    assert built_dists.record_problems(wheel) == []
 
 
 def test_the_same_commit_gives_the_same_bytes_everywhere(mirror_server: Mirror, tmp_path: Path) -> None:
     """Another folder, another umask, another address of the index, a cold cache: the same release."""
-    origin = projects.repository(tmp_path / "origin", projects.src, "build-same")
+    origin = sample_projects.repository(tmp_path / "origin", sample_projects.src, "build-same")
     build(mirror_server, origin)
-    projects.commit(origin)
+    sample_projects.commit(origin)
     one = build(mirror_server, origin, umask=0o077)
     for place in ("clone", "another/clone"):
-        projects.git(tmp_path, "clone", "--quiet", str(origin), str(tmp_path / place))
+        sample_projects.git(tmp_path, "clone", "--quiet", str(origin), str(tmp_path / place))
     there = mirror_server.url.replace("127.0.0.1", "localhost")
     two = build(
         mirror_server,
@@ -83,7 +89,7 @@ def test_the_same_commit_gives_the_same_bytes_everywhere(mirror_server: Mirror, 
 
 def test_artifacts_hold_no_trace_of_the_build_machine(mirror_server: Mirror, tmp_path: Path) -> None:
     """Neither its folders nor the address under which it saw the index."""
-    folder = projects.repository(tmp_path / "app", projects.src, "build-trace")
+    folder = sample_projects.repository(tmp_path / "app", sample_projects.src, "build-trace")
     build(mirror_server, folder)
     (wheel,) = folder.joinpath("dist").glob("*.whl")
     (sdist,) = folder.joinpath("dist").glob("*.tar.gz")
@@ -97,7 +103,7 @@ def test_artifacts_hold_no_trace_of_the_build_machine(mirror_server: Mirror, tmp
 
 def test_a_static_file_that_git_ignores_is_in_both_artifacts(mirror_server: Mirror, tmp_path: Path) -> None:
     """A front-end build left it in the folder: the build happens in place, not in a fresh clone."""
-    folder = projects.repository(tmp_path / "app", projects.flat, "build-static")
+    folder = sample_projects.repository(tmp_path / "app", sample_projects.flat, "build-static")
     build(mirror_server, folder)
     (wheel,) = folder.joinpath("dist").glob("*.whl")
     (sdist,) = folder.joinpath("dist").glob("*.tar.gz")
@@ -108,7 +114,7 @@ def test_a_static_file_that_git_ignores_is_in_both_artifacts(mirror_server: Mirr
 
 def test_a_stale_build_folder_does_not_reach_the_wheel(mirror_server: Mirror, tmp_path: Path) -> None:
     """setuptools puts whatever lies in build/lib into a wheel that it builds in the folder."""
-    folder = projects.repository(tmp_path / "app", projects.src, "build-stale")
+    folder = sample_projects.repository(tmp_path / "app", sample_projects.src, "build-stale")
     stale = folder / "build" / "lib" / "build_stale" / "deleted.py"
     stale.parent.mkdir(parents=True)
     stale.write_text("secret = 1\n")
@@ -120,7 +126,7 @@ def test_a_stale_build_folder_does_not_reach_the_wheel(mirror_server: Mirror, tm
 
 def test_the_lock_installs_with_hashes_by_pip_and_uv(mirror_server: Mirror, tmp_path: Path) -> None:
     """What a developer gets from `release lock --requirements` is what a host installs."""
-    folder = projects.repository(tmp_path / "app", projects.src, "build-lines")
+    folder = sample_projects.repository(tmp_path / "app", sample_projects.src, "build-lines")
     mirror_server.run(BIN / "release", "lock", cwd=folder)
     lines = mirror_server.run(BIN / "release", "lock", "--requirements", cwd=folder).stdout
     requirements = tmp_path / "requirements.txt"
@@ -138,7 +144,7 @@ def test_a_lock_that_does_not_fit_any_more_is_refused_until_it_is_renewed(
     mirror_server: Mirror, tmp_path: Path
 ) -> None:
     """A dependency was added: the release would lack it."""
-    folder = projects.repository(tmp_path / "app", projects.src, "build-fit")
+    folder = sample_projects.repository(tmp_path / "app", sample_projects.src, "build-fit")
     build(mirror_server, folder)
     path = folder / "pyproject.toml"
     path.write_text(path.read_text().replace('"itsdangerous"]', '"itsdangerous<2.2", "blinker"]'))
@@ -156,7 +162,7 @@ def test_a_lock_that_does_not_fit_any_more_is_refused_until_it_is_renewed(
 
 def test_a_backend_that_is_broken_is_shown_with_its_words(mirror_server: Mirror, tmp_path: Path) -> None:
     """The cause is in the backend's output only."""
-    folder = projects.repository(tmp_path / "app", projects.src, "build-broken")
+    folder = sample_projects.repository(tmp_path / "app", sample_projects.src, "build-broken")
     folder.joinpath("setup.py").write_text("raise SystemExit('the cause is here')\n")
     said = refused(mirror_server, folder, "build")
     assert "the cause is here" in said
@@ -165,14 +171,14 @@ def test_a_backend_that_is_broken_is_shown_with_its_words(mirror_server: Mirror,
 
 def test_an_sdist_without_procfile_says_which_line_is_missing(mirror_server: Mirror, tmp_path: Path) -> None:
     """The line is for copying into MANIFEST.in."""
-    folder = projects.repository(tmp_path / "app", projects.src, "build-manifest")
+    folder = sample_projects.repository(tmp_path / "app", sample_projects.src, "build-manifest")
     folder.joinpath("MANIFEST.in").unlink()
     assert "MANIFEST.in: include Procfile pylock.toml" in refused(mirror_server, folder, "build")
 
 
 def test_an_unknown_dependency_is_named(mirror_server: Mirror, tmp_path: Path) -> None:
     """uv says which requirement of whom cannot be had."""
-    folder = projects.repository(tmp_path / "app", projects.src, "build-unknown")
+    folder = sample_projects.repository(tmp_path / "app", sample_projects.src, "build-unknown")
     path = folder / "pyproject.toml"
     path.write_text(path.read_text().replace('"itsdangerous"]', '"no-such-package-as-this-one"]'))
     said = refused(mirror_server, folder, "lock")
@@ -188,7 +194,7 @@ def test_an_index_that_is_not_there_is_told_at_once(
     index: str, message: str, mirror_server: Mirror, tmp_path: Path
 ) -> None:
     """Before the tools below retry for half a minute."""
-    folder = projects.repository(tmp_path / "app", projects.src, "build-index")
+    folder = sample_projects.repository(tmp_path / "app", sample_projects.src, "build-index")
     said = refused(mirror_server, folder, "build", RELEASE_INDEX=index.format(mirror_server.url))
     assert message in said
 
@@ -197,7 +203,7 @@ def test_ctrl_c_leaves_nothing_half_made_and_a_second_run_works(
     mirror_server: Mirror, tmp_path: Path
 ) -> None:
     """At any moment; here while the backend runs, the longest part."""
-    folder = projects.repository(tmp_path / "app", projects.src, "build-interrupted")
+    folder = sample_projects.repository(tmp_path / "app", sample_projects.src, "build-interrupted")
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     started = tmp_path / "started"

@@ -8,9 +8,9 @@ import pytest
 
 from release.host.disk import journal
 from release.host.disk.layout import Layout
-from tests.support.app_hosts import Host, last_event, running_host, until_step
-from tests.support.apps import NAME, app_wheel
+from tests.support.local_target import Host, last_event, running_host, until_step
 from tests.support.servers import wait_until
+from tests.support.tiny_app import NAME, app_wheel
 
 
 @pytest.fixture

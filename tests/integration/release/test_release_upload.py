@@ -9,15 +9,17 @@ import pytest
 import requests
 
 from release import index
-from tests.support import projects
-from tests.support.commands import install, refused, release_json
+from tests.support import sample_projects
+from tests.support.release_command import install, refused, release_json
 from tests.support.servers import BIN, Mirror
 
 
 @pytest.fixture(scope="module")
 def project(mirror_server: Mirror, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project that was built and uploaded once, by nobody but `release`."""
-    folder = projects.repository(tmp_path_factory.mktemp("up") / "app", projects.src, "upload-me")
+    folder = sample_projects.repository(
+        tmp_path_factory.mktemp("up") / "app", sample_projects.src, "upload-me"
+    )
     release_json(mirror_server, folder, "build")
     done = release_json(mirror_server, folder, "upload")
     assert [item["new"] for item in done["artifacts"]] == [True, True]
@@ -45,7 +47,7 @@ def test_building_the_same_commit_again_is_allowed_other_bytes_are_not(
     """company/dev is volatile: devpi itself would replace the files without a word."""
     release_json(mirror_server, project, "build")
     changed = tmp_path / "changed"
-    projects.git(tmp_path, "clone", "--quiet", str(project), str(changed))
+    sample_projects.git(tmp_path, "clone", "--quiet", str(project), str(changed))
     changed.joinpath("README.md").write_text("Changed.\n")
     said = refused(mirror_server, changed, "build")
     assert "already has upload_me-0.1.0" in said
@@ -59,7 +61,7 @@ def test_a_wrong_password_is_said_in_two_lines_and_shown_in_none(
     mirror_server: Mirror, tmp_path: Path
 ) -> None:
     """The most common failure of a first upload from CI."""
-    folder = projects.repository(tmp_path / "app", projects.src, "upload-wrong-password")
+    folder = sample_projects.repository(tmp_path / "app", sample_projects.src, "upload-wrong-password")
     release_json(mirror_server, folder, "build")
     said = refused(mirror_server, folder, "upload", TWINE_PASSWORD="wr0ng")
     assert "refuses the password of company" in said
@@ -68,7 +70,7 @@ def test_a_wrong_password_is_said_in_two_lines_and_shown_in_none(
 
 def test_a_user_without_permission_is_told_so(mirror_server: Mirror, tmp_path: Path) -> None:
     """Another cause, another cure: the password is right, the index's owner must allow it."""
-    folder = projects.repository(tmp_path / "app", projects.src, "upload-as-root")
+    folder = sample_projects.repository(tmp_path / "app", sample_projects.src, "upload-as-root")
     release_json(mirror_server, folder, "build")
     said = refused(mirror_server, folder, "upload", "--username", "root")
     assert "root may not upload" in said
@@ -76,7 +78,7 @@ def test_a_user_without_permission_is_told_so(mirror_server: Mirror, tmp_path: P
 
 def test_without_a_password_the_ways_to_give_one_are_named(mirror_server: Mirror, tmp_path: Path) -> None:
     """A developer's machine without a mirror of its own: no credentials file, no keyring."""
-    folder = projects.repository(tmp_path / "app", projects.src, "upload-no-password")
+    folder = sample_projects.repository(tmp_path / "app", sample_projects.src, "upload-no-password")
     release_json(mirror_server, folder, "build")
     url = f"{mirror_server.url}/company/dev"
     empty = {"PACKHORSE_HOME": str(tmp_path / "home"), "RELEASE_INDEX": url}
@@ -88,7 +90,7 @@ def test_without_a_password_the_ways_to_give_one_are_named(mirror_server: Mirror
 
 def test_the_password_is_in_no_argument_list(mirror_server: Mirror, tmp_path: Path) -> None:
     """Every user of a machine can read every argument list: here they all are, while twine runs."""
-    folder = projects.repository(tmp_path / "app", projects.src, "upload-arguments")
+    folder = sample_projects.repository(tmp_path / "app", sample_projects.src, "upload-arguments")
     release_json(mirror_server, folder, "build")
     seen: set[bytes] = set()
     with subprocess.Popen([BIN / "release", "upload"], env=mirror_server.environment, cwd=folder) as running:
@@ -107,7 +109,7 @@ def _argument_lists() -> Iterator[bytes]:
 
 def test_a_name_that_exists_upstream_is_no_obstacle(fresh_mirror: Mirror, tmp_path: Path) -> None:
     """devpi shows the upstream's files through inheritance until the first upload of ours."""
-    folder = projects.repository(tmp_path / "app", projects.src, "toposort")
+    folder = sample_projects.repository(tmp_path / "app", sample_projects.src, "toposort")
     path = folder / "pyproject.toml"
     path.write_text(path.read_text().replace('"0.1.0"', '"1.7"'))  # a version that the upstream has
     shown = index.files(f"{fresh_mirror.url}/company/dev", "toposort", index.get)

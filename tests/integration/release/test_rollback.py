@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from release.host.disk import journal, releases
-from tests.support.app_hosts import Host, last_event, running_host, tell, until_gate
-from tests.support.apps import NAME, app_sdist, app_wheel
-from tests.support.load import Load
+from tests.support.load_client import Load
+from tests.support.local_target import Host, last_event, running_host, tell, until_gate
+from tests.support.tiny_app import NAME, app_sdist, app_wheel
 
 GATES = ["lock", "start", "verdict"]
 

@@ -9,17 +9,17 @@ import psutil
 import pytest
 
 from release.deploy import ssh
-from tests.support import hosts, provisioned
-from tests.support.apps import NAME, app_wheel
-from tests.support.provisioned import LAYOUT, Servers
+from tests.support import hosts, ssh_target
 from tests.support.servers import BIN, run_command, wait_until
+from tests.support.ssh_target import LAYOUT, Servers
+from tests.support.tiny_app import NAME, app_wheel
 
 pytestmark = hosts.MARKS
 
 
 @pytest.fixture(scope="module")
 def _three() -> Iterator[Servers]:
-    with provisioned.running("web1", "web2", "web3") as running:
+    with ssh_target.running("web1", "web2", "web3") as running:
         for version, fault in (("0.3.0", "import"), ("0.4.0", "web3"), ("0.5.0", "deaf")):
             running.served.add(NAME, app_wheel(version, fault))
         yield running

@@ -8,10 +8,10 @@ import psutil
 import pytest
 
 from release.host.processes import process_table
-from tests.support.app_hosts import Host, running_host
-from tests.support.apps import NAME, app_wheel
-from tests.support.load import Load
+from tests.support.load_client import Load
+from tests.support.local_target import Host, running_host
 from tests.support.servers import wait_until
+from tests.support.tiny_app import NAME, app_wheel
 
 WEB = "web: python -m tiny\n"
 # Says when it begins and ends, and takes half a second to finish what it works on.

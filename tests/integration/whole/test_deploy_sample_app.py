@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.load import Load
+from tests.support.load_client import Load
 from tests.support.servers import BIN, Mirror, free_port
 
 SOURCES = Path(__file__).parents[3] / "sample_app"

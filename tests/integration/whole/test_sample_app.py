@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.commands import install, release_json
+from tests.support.release_command import install, release_json
 from tests.support.servers import Mirror
 
 SOURCES = Path(__file__).parents[3] / "sample_app"

@@ -1,4 +1,4 @@
-"""Names in, servers out: real Debian systems with systemd and sshd, each at an address of its own.
+"""Test hosts: real Debian systems with systemd and sshd, each at an address of its own.
 
     pytestmark = hosts.MARKS  # left out, with the reason, where nobody is root
 
@@ -14,7 +14,7 @@
 `net.bin` has an `ssh` that knows the hosts' names and keys and the key that opens them (root's; the line
 `net.public_key` lets other users in). Hosts see each other by name, and this machine as "outside": what
 listens on `net.address` they reach, and nothing else. They run in systemd-nspawn over one Debian that is made
-once per machine (base.py). What a killed test leaves behind, the next one removes.
+once per machine (base_image.py). What a killed test leaves behind, the next one removes.
 
 A power cut loses processes, not what they wrote without fsync: the kernel lives on.
 """

@@ -1,4 +1,4 @@
-"""One server: its disk, its cable, its power."""
+"""A test host: its disk, its network cable, its power, commands on it."""
 
 import os
 import shlex
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.support.hosts import groups
+from tests.support.hosts import control_groups
 from tests.support.servers import run_command, wait_until
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Host:
 
     def switch_on(self) -> None:
         """Start it, and do not wait."""
-        entered = groups.make(self._unit)
+        entered = control_groups.make(self._unit)
         command = [
             *("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--boot"),
             *("--resolv-conf=off", "--timezone=off", "--link-journal=no"),
@@ -95,7 +95,7 @@ class Host:
         ]
         with (self.folder / "console.log").open("ab") as console:
             self.process = subprocess.Popen(
-                ["/bin/sh", "-c", groups.ENTER, *map(str, entered), *command],
+                ["/bin/sh", "-c", control_groups.ENTER, *map(str, entered), *command],
                 env=ENVIRONMENT,
                 stdin=subprocess.DEVNULL,
                 stdout=console,
@@ -120,7 +120,7 @@ class Host:
 
     def power_cut(self) -> None:
         """All its processes die at once."""
-        groups.kill(self._unit)
+        control_groups.kill(self._unit)
         self.process.wait()
 
     def shut_down(self) -> None:

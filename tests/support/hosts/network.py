@@ -1,4 +1,4 @@
-"""Test hosts at one bridge: made, named, and removed to the last mount, also those of a killed test."""
+"""Start test hosts at one network bridge and remove them completely, also those of a killed test."""
 
 import fcntl
 import json
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from tests.support.hosts import base, groups
+from tests.support.hosts import base_image, control_groups
 from tests.support.hosts.host import ENVIRONMENT, Host, run
 from tests.support.servers import clean_environment, run_command
 
@@ -125,8 +125,8 @@ class Network:
 
     def remove(self) -> None:
         """Everything of this network, as far as it is there."""
-        for name in groups.named(f"{self.unit}-"):
-            groups.kill(name)
+        for name in control_groups.named(f"{self.unit}-"):
+            control_groups.kill(name)
         for member in self.members.values():
             member.process.wait()
         for name in _names("link", "show", "ifname"):
@@ -136,7 +136,7 @@ class Network:
             if name.startswith(f"{self.unit}-"):
                 run("ip", "netns", "del", name)
         if self.folder.exists():
-            base.remove(self.folder)
+            base_image.remove(self.folder)
 
 
 def _names(kind: str, verb: str, key: str) -> list[str]:
@@ -174,7 +174,7 @@ def _take(debian: Path) -> tuple[Network, IO[str]]:
 @contextmanager
 def network() -> Iterator[Network]:
     """A network of this test's own; at the end it is gone, with all of its hosts."""
-    debian = base.base()
+    debian = base_image.base()
     STATE.mkdir(exist_ok=True)
     mine, lock = _take(debian)
     with lock:

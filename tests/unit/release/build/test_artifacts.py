@@ -10,7 +10,7 @@ from packhorse.errors import PackhorseError
 from packhorse.process import Finished
 from release.build import artifacts
 from release.host.formats import artifact
-from tests.support import archives
+from tests.support import built_dists
 from tests.support.fakes import FakeIndex, FakeRunner, world
 from tests.unit.release.build.test_lock import uv_lock
 
@@ -36,9 +36,9 @@ class Backend:
             return Finished(self.status, "running sdist", "SyntaxError: invalid syntax")
         outdir = Path(command[command.index("--outdir") + 1])
         files = {name: Path(command[-1], name).read_bytes() for name in self.sdist_names}
-        made = [("sdist", archives.sdist(outdir, files))]
+        made = [("sdist", built_dists.sdist(outdir, files))]
         if "--sdist" not in command:
-            made.append(("wheel", archives.wheel(outdir)))
+            made.append(("wheel", built_dists.wheel(outdir)))
         report = {"artifacts": [{"kind": kind, "name": path.name} for kind, path in made]}
         Path(command[command.index("--report") + 1]).write_text(json.dumps(report))
         return Finished(0, "", "")

@@ -12,7 +12,7 @@ from release.build import repack
 from release.host.formats import artifact
 from release.upload import twine
 from release.upload.credentials import Credentials
-from tests.support import archives
+from tests.support import built_dists
 from tests.support.fakes import INDEX, FakeIndex, FakeRunner, world
 from tests.unit.release.host.formats.test_artifact import STAMPED
 
@@ -24,7 +24,7 @@ def wheel(tmp_path: Path) -> Path:
     """A wheel as `release build` leaves it."""
     dist = tmp_path / "dist"
     dist.mkdir()
-    repack.wheel(archives.wheel(tmp_path), dist / "sample_app-0.1.0-py3-none-any.whl", STAMPED, 0)
+    repack.wheel(built_dists.wheel(tmp_path), dist / "sample_app-0.1.0-py3-none-any.whl", STAMPED, 0)
     return dist / "sample_app-0.1.0-py3-none-any.whl"
 
 
@@ -88,7 +88,7 @@ def test_other_bytes_are_refused_before_anything_is_uploaded(wheel: Path, tmp_pa
 def test_a_wheel_of_somebody_else_is_refused(tmp_path: Path) -> None:
     """Without lock and manifest no host could run it."""
     with pytest.raises(PackhorseError, match="there is no Procfile") as caught:
-        twine.upload([archives.wheel(tmp_path)], nobody, world(tmp_path))
+        twine.upload([built_dists.wheel(tmp_path)], nobody, world(tmp_path))
     assert caught.value.hint == "Build it with: release build"
 
 

@@ -10,7 +10,7 @@ from release.host.commands import history
 from release.host.disk import journal, releases
 from release.host.disk.layout import Layout
 from release.host.processes import circus_ini
-from tests.support.layouts import a_layout, a_manifest, add_release
+from tests.support.release_folders import a_layout, a_manifest, add_release
 
 
 def add(layout: Layout, number: int, origin: int, outcome: str = journal.GOOD, **env: str) -> None:

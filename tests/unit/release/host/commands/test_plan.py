@@ -7,7 +7,7 @@ from release.host.commands import plan
 from release.host.disk import releases
 from release.host.disk.file_cache import File
 from release.host.request import Deploy, Options
-from tests.support.layouts import a_deploy, a_layout, add_release
+from tests.support.release_folders import a_deploy, a_layout, add_release
 
 HOW = Options(lock_wait=0, release_phase=True, retry_release=False, plan=True)
 

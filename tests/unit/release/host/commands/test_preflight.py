@@ -11,7 +11,7 @@ from release.host.commands import preflight
 from release.host.disk import releases
 from release.host.disk.file_cache import File
 from release.host.disk.layout import Layout
-from tests.support.layouts import FakeSupervisor, a_deploy, a_layout, a_manifest, add_release
+from tests.support.release_folders import FakeSupervisor, a_deploy, a_layout, a_manifest, add_release
 
 
 def test_an_ordinary_host_is_found_good(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from release.host.commands import prune
 from release.host.disk import releases
 from release.host.disk.layout import Layout
 from release.host.processes import process_table
-from tests.support.layouts import a_layout, a_session, add_release
+from tests.support.release_folders import a_layout, a_session, add_release
 
 
 def four(folder: Path) -> Layout:

@@ -6,7 +6,7 @@ from pathlib import Path
 from release.host.commands import reconcile
 from release.host.disk import journal, lock, releases
 from release.host.disk.layout import Layout
-from tests.support.layouts import FakeSupervisor, a_layout, a_manifest, add_release
+from tests.support.release_folders import FakeSupervisor, a_layout, a_manifest, add_release
 
 
 def inis(layout: Layout) -> set[str]:

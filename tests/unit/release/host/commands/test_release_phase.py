@@ -9,7 +9,7 @@ from release.host.commands import release_phase
 from release.host.disk import journal
 from release.host.disk.journal import PHASE_BEGAN, PHASE_ENDED, Entry
 from release.host.request import Options
-from tests.support.layouts import a_layout
+from tests.support.release_folders import a_layout
 
 
 def entry(release: int, state: str) -> Entry:

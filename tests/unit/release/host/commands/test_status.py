@@ -9,7 +9,7 @@ from release.host.commands import status
 from release.host.control.session import StoppedError
 from release.host.disk import lock, releases
 from release.host.processes import circus_ini
-from tests.support.layouts import FakeSupervisor, a_layout, add_release
+from tests.support.release_folders import FakeSupervisor, a_layout, add_release
 
 
 def test_an_application_that_was_never_deployed_has_a_status(tmp_path: Path) -> None:

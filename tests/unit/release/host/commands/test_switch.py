@@ -7,7 +7,7 @@ from release.host.commands import switch
 from release.host.disk import releases
 from release.host.disk.layout import Layout
 from release.host.processes import circus_ini, watchers
-from tests.support.layouts import FakeSupervisor, a_layout, a_manifest, add_release
+from tests.support.release_folders import FakeSupervisor, a_layout, a_manifest, add_release
 
 
 class Watched(FakeSupervisor):

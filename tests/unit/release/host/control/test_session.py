@@ -7,7 +7,7 @@ import time
 import pytest
 
 from release.host.control.session import StoppedError
-from tests.support.layouts import FakeController, a_session
+from tests.support.release_folders import FakeController, a_session
 
 
 def test_a_program_is_run_to_its_end() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from release.host.control.session import StoppedError
 from release.host.disk import lock
-from tests.support.layouts import FakeController, a_layout, a_session
+from tests.support.release_folders import FakeController, a_layout, a_session
 
 
 def test_the_second_is_told_who_holds_it(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from packhorse.errors import PackhorseError
 from release.host.disk import releases
 from release.host.disk.layout import Layout
-from tests.support.layouts import a_layout, a_manifest, add_release
+from tests.support.release_folders import a_layout, a_manifest, add_release
 
 
 def test_the_switch_is_a_symlink_that_is_replaced(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from packhorse.process import Finished
 from release.host.install import installer
-from tests.support.layouts import a_deploy
+from tests.support.release_folders import a_deploy
 
 VENV = Path("/r/1/venv")
 

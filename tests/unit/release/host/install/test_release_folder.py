@@ -10,7 +10,7 @@ from release.host.disk import file_cache, releases
 from release.host.disk.file_cache import File
 from release.host.formats import artifact, lockfile
 from release.host.install import release_folder
-from tests.support.layouts import a_deploy, a_layout, a_session
+from tests.support.release_folders import a_deploy, a_layout, a_session
 
 
 def file(filename: str, url: str = "ftp://example.com/x") -> File:

@@ -19,7 +19,7 @@ from release.host.disk import releases
 from release.host.disk.layout import Layout
 from release.host.processes import circus_ini, circusd
 from release.host.processes.circusd import Circus
-from tests.support.layouts import NOBODY
+from tests.support.release_folders import NOBODY
 from tests.support.servers import short_home
 
 Command = dict[str, Any]

@@ -12,7 +12,7 @@ import psutil
 from release.host.disk.layout import Layout
 from release.host.processes import process_table
 from release.host.processes.process_table import AppProcess
-from tests.support.layouts import a_layout
+from tests.support.release_folders import a_layout
 from tests.support.servers import wait_until
 
 LAYOUT = Layout("shop", Path("/srv/apps"), Path("/run/apps"))

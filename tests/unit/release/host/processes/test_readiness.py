@@ -12,7 +12,7 @@ from release.host.disk.layout import Layout
 from release.host.disk.manifest import Health
 from release.host.processes import readiness
 from release.host.processes.watchers import Watcher
-from tests.support.layouts import FakeSupervisor, a_layout, a_manifest, add_release
+from tests.support.release_folders import FakeSupervisor, a_layout, a_manifest, add_release
 
 NOWHERE = Path("/nonexistent/probe.sock")
 

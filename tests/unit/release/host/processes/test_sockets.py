@@ -6,7 +6,7 @@ from pathlib import Path
 from release.host.disk import releases
 from release.host.disk.layout import Layout
 from release.host.processes import circus_ini, sockets
-from tests.support.layouts import a_layout, a_manifest, add_release
+from tests.support.release_folders import a_layout, a_manifest, add_release
 
 
 def add_watcher(layout: Layout, number: int, slot: str) -> None:

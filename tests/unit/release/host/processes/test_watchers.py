@@ -7,7 +7,7 @@ from release.host.disk.layout import Layout
 from release.host.disk.manifest import Rule
 from release.host.processes import watchers
 from release.host.processes.watchers import Watcher
-from tests.support.layouts import FakeSupervisor, a_layout, a_manifest
+from tests.support.release_folders import FakeSupervisor, a_layout, a_manifest
 
 PROCESSES = {"web": "serve", "worker": "work", "mailer": "mail", "release": "migrate"}
 

@@ -9,7 +9,7 @@ import pytest
 
 from release.host.disk import releases
 from release.host.runtime import launch
-from tests.support.layouts import a_layout, a_manifest, add_release
+from tests.support.release_folders import a_layout, a_manifest, add_release
 
 
 def test_a_process_sees_its_own_values_and_nothing_of_ours(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A real mirror whose upstream is our misbehaving one, and how tests ask it."""
+"""A real mirror together with its fake upstream, and requests to it."""
 
 import itertools
 from collections.abc import Iterator
@@ -18,13 +18,13 @@ _NUMBERS = itertools.count()
 
 
 def new_name(prefix: str) -> str:
-    """A project's name for one test case: a mirror keeps a page, so another case cannot add to it."""
+    """A new project name: a mirror caches pages, so test cases cannot share one."""
     return f"{prefix}{next(_NUMBERS)}"
 
 
 @dataclass(frozen=True)
 class Mirrored:
-    """The two servers."""
+    """A mirror and its upstream."""
 
     upstream: Upstream
     mirror: Mirror

@@ -1,4 +1,4 @@
-"""devpi-server 6.20.3 as it comes, in a virtualenv of its own: the rival of our plugin."""
+"""The rival of our plugin: devpi-server 6.20.3 without it, in a virtualenv of its own."""
 
 import contextlib
 import os
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench import stage
+from bench.tools import stage
 from mirror.api import HttpApi
 from tests.support.servers import BIN, free_port
 
@@ -37,7 +37,7 @@ def server(folder: Path, upstream: str) -> Iterator[str]:
 
 
 def install(venv: Path) -> None:
-    """Make the virtualenv; the plugin is not in it."""
+    """Make the virtualenv, without the plugin."""
     uv = str(BIN / "uv")
     stage.timed([uv, "venv", "--python", sys.executable, str(venv)], venv.parent, os.environ)
     wanted = ["devpi-server==" + VERSION, "setuptools"]
@@ -45,6 +45,6 @@ def install(venv: Path) -> None:
 
 
 def configure(url: str, upstream: str) -> None:
-    """The same upstream as ours, and no list of all projects: without that its first answers are 404."""
+    """Set the same upstream as ours, and no list of all projects, with which its first answers are 404."""
     change = {"mirror_url": upstream, "mirror_no_project_list": True}
     HttpApi(url, PASSWORD).call("PATCH", "/root/pypi", change)

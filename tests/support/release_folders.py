@@ -1,4 +1,4 @@
-"""Releases on disk for unit tests, and a supervisor that only notes what it is told."""
+"""Release folders on disk, and a fake supervisor, for unit tests of the agent."""
 
 import threading
 from collections.abc import Callable, Collection, Mapping

@@ -1,4 +1,4 @@
-"""The control groups of a test host: all of its processes, to find them and to end them at once.
+"""Control groups of a test host: find and kill all its processes at once.
 
 Every host needs one of its own: two systemds in the same group would end each other's services.
 """

@@ -1,4 +1,4 @@
-"""A tiny web application as a stamped wheel or sdist, whole or broken in a chosen way."""
+"""Wheels and sdists of a tiny web application, correct or broken in a chosen way."""
 
 import base64
 import hashlib
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from release.host.formats import artifact
 from tests.support.dists import Dist, archive, wheel
 
-# A server that takes its listeners as sd_listen_fds(3) says, or a port, and finishes what it works on after
+# A server that takes its listeners as sd_listen_fds(3) says, or a port, and finishes its requests after
 # SIGTERM.
 SERVER = """\
 import json, os, signal, socket, subprocess, sys, threading, time

@@ -1,4 +1,4 @@
-"""All that can be wrong with an upstream's page: none of it may be shown as an answer."""
+"""Upstream pages that are wrong in every known way: a mirror may serve none of them."""
 
 import gzip
 from dataclasses import replace
@@ -10,7 +10,7 @@ from tests.support.upstream import HTML, JSON
 
 
 def swapped_page(answer: faults.Answer) -> faults.Answer:
-    """A whole, valid page: of another project."""
+    """A valid page of another project."""
     kind = answer.headers["Content-Type"]
     other = (
         b'{"meta": {"api-version": "1.1"}, "name": "other", "files": []}'
@@ -21,23 +21,23 @@ def swapped_page(answer: faults.Answer) -> faults.Answer:
 
 
 def login_page(_: faults.Answer) -> faults.Answer:
-    """What a hotel's network answers."""
+    """The login page of a hotel's network."""
     return faults.Answer(200, {"Content-Type": HTML}, b"<html><body><h1>Please log in</h1></body></html>")
 
 
 def tls_against_plain_http(answer: faults.Answer) -> faults.Answer:
-    """Sent to a port that does not speak TLS."""
+    """A redirect to a port that does not speak TLS."""
     return faults.redirect("https://127.0.0.1:9/")(answer)
 
 
 def no_gzip(answer: faults.Answer) -> faults.Answer:
-    """Said to be packed."""
+    """A header that claims gzip, before a body that is none."""
     headers = {**answer.headers, "Content-Encoding": "gzip"}
     return replace(answer, headers=headers, body=b"\x1f\x8b\x08\x00 and no more")
 
 
 def endless(answer: faults.Answer) -> faults.Answer:
-    """The page, and more blanks after it than memory is for; packed they are hardly any."""
+    """The page with gigabytes of blanks after it; compressed they are small."""
     headers = {**answer.headers, "Content-Encoding": "gzip"}
     return replace(answer, headers=headers, body=gzip.compress(answer.body + b" " * LARGEST, 1))
 

@@ -1,4 +1,4 @@
-"""Small projects of every kind, each in a git repository of its own, for `release build`."""
+"""Small projects of every layout and build backend, each in its own git repository, for `release build`."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`release` run for tests: what it prints as JSON, or what it says when it refuses."""
+"""Run the `release` command: its JSON output, or its error and hint."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ from tests.support.servers import BIN, Mirror, run_command
 
 
 def release_json(mirror: Mirror, folder: Path, *arguments: str | Path, **more: str) -> dict[str, Any]:
-    """What `release … --json` prints for the project in `folder`; `more` adds to the environment."""
+    """The output of `release … --json` for the project in `folder`; `more` adds to the environment."""
     environment = {**mirror.environment, **more}
     done = run_command(BIN / "release", *arguments, "--json", env=environment, cwd=folder)
     result: dict[str, Any] = json.loads(done.stdout)
@@ -16,7 +16,7 @@ def release_json(mirror: Mirror, folder: Path, *arguments: str | Path, **more: s
 
 
 def refused(mirror: Mirror, folder: Path, *arguments: str | Path, **more: str) -> str:
-    """What `release` says when it fails; the last two lines are always the error and the hint."""
+    """The error and hint of a `release` that fails, which are always its last two lines."""
     environment = {**mirror.environment, **more}
     done = run_command(BIN / "release", *arguments, env=environment, cwd=folder, status=1)
     error, hint = done.stderr.strip().splitlines()[-2:]

@@ -4,7 +4,7 @@ import json
 import tempfile
 from pathlib import Path
 
-from bench import stage
+from bench.tools import stage
 from tests.support.servers import BIN, Mirror
 
 

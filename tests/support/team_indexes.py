@@ -1,4 +1,4 @@
-"""A user with indexes of its own on a real mirror, who uploads, and looks at the pages in every form."""
+"""A user with own indexes on a real mirror: uploads, and project pages in every form."""
 
 import gzip
 import itertools
@@ -10,7 +10,7 @@ from typing import Any
 import requests
 
 from tests.support.dists import Dist
-from tests.support.mirrored import Mirrored
+from tests.support.mirror_and_upstream import Mirrored
 from tests.support.upstream import JSON
 
 NUMBERS = itertools.count()
@@ -21,7 +21,7 @@ ENCODINGS = ("gzip", "identity")
 
 @dataclass(frozen=True)
 class Team:
-    """A user with indexes of its own: `prod` over the mirror, `dev` over prod, and `other` over nothing."""
+    """A user with own indexes: `prod` has the mirror as base, `dev` has prod, `other` has none."""
 
     mirrored: Mirrored
     name: str

@@ -1,4 +1,4 @@
-"""An index that offers the tiny application, and a host to deploy it to: the local target of one test."""
+"""Deploy the tiny application to the local target, from an index on loopback."""
 
 import http.client
 import json
@@ -17,10 +17,10 @@ from release.deploy import requests
 from release.host.control import session
 from release.host.disk.layout import Layout
 from release.host.processes import process_table
-from tests.support.apps import NAME, app_wheel
 from tests.support.faults import Answer
-from tests.support.load import Load
+from tests.support.load_client import Load
 from tests.support.servers import BIN, clean_environment, free_port, run_command, wait_until
+from tests.support.tiny_app import NAME, app_wheel
 from tests.support.upstream import Upstream
 
 

@@ -1,4 +1,4 @@
-"""Test hosts with all that `release deploy` needs on them, and an index that they reach."""
+"""Test hosts prepared for `release deploy` over ssh, and an index that they reach."""
 
 import contextlib
 import json
@@ -14,10 +14,10 @@ from release.deploy import ssh
 from release.host.control import session
 from release.host.disk.layout import Layout
 from release.host.processes import circus_ini
-from tests.support.app_hosts import Index
-from tests.support.apps import NAME, app_wheel
 from tests.support.hosts import Host, Network, network
+from tests.support.local_target import Index
 from tests.support.servers import BIN, run_command, short_home, wait_until
+from tests.support.tiny_app import NAME, app_wheel
 
 TOOLBOX = ("circus", "packaging", "psutil", "pyzmq", "tornado", "uv")
 

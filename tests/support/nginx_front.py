@@ -1,4 +1,4 @@
-"""A real nginx in front of a real mirror, with the configuration that `mirror front` writes."""
+"""A real nginx in front of a real mirror, with the configuration of `mirror front`."""
 
 import socket
 import subprocess
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from tests.support import debian_packages
-from tests.support.mirrored import Mirrored, mirror_of
+from tests.support.mirror_and_upstream import Mirrored, mirror_of
 from tests.support.servers import BIN, wait_until
 from tests.support.upstream import Upstream
 

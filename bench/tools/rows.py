@@ -1,4 +1,4 @@
-"""One measured figure as a row, rows as a table and as JSON."""
+"""Rows of measured figures, and their output as a table and as JSON."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""Wheels and sdists as a build backend makes them, and a reader of RECORD that is not ours to trust."""
+"""Wheels and sdists like those of a build backend, and an independent check of a wheel's RECORD."""
 
 import base64
 import csv

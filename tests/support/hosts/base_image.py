@@ -1,4 +1,4 @@
-"""A recipe in, a folder with a bare Debian out: what every test host starts from, made once per machine."""
+"""Make the folder with a bare Debian that every test host starts from, once per machine."""
 
 import fcntl
 import hashlib

@@ -1,4 +1,4 @@
-"""What several benchmarks need: timed commands, a page to wait for, the sample app in many versions."""
+"""Timed commands, waiting for a page, memory of the mirror, the sample app in many versions."""
 
 import contextlib
 import json
@@ -14,8 +14,8 @@ import requests
 
 from tests.support.servers import BIN, Mirror
 
-CHECKOUT = Path(__file__).parent.parent
-# circusd of those who have no tool.
+CHECKOUT = Path(__file__).parents[2]
+# The circusd of a team that deploys by hand.
 CIRCUS = """\
 [circus]
 endpoint = ipc://{folder}/ctl.sock

@@ -1,4 +1,4 @@
-"""A client that sends requests at a steady pace and counts what went wrong."""
+"""A client that sends requests at a steady rate and counts the failed ones."""
 
 import http.client
 import threading

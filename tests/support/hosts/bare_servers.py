@@ -1,4 +1,4 @@
-"""A company's bare servers, one for the mirror and some for an application, and the project for them."""
+"""Bare test hosts for `release provision`, one for the mirror and some for an application, and a project."""
 
 import http.client
 import re
