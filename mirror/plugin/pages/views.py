@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from devpi_server.keyfs_types import FilePathInfo, RelPath
@@ -17,6 +17,7 @@ from pyramid.response import Response
 from mirror.plugin import responses
 from mirror.plugin.pages import negotiate, response
 from mirror.plugin.pages.compressor import Compressor
+from mirror.plugin.pages.dependencies import Snapshot
 from mirror.plugin.pages.expiry import Expiry
 from mirror.plugin.pages.response import Representation
 from mirror.plugin.pages.store import GZ, PageKey, PageStore, StoredPage, gzipped
@@ -24,7 +25,7 @@ from mirror.plugin.simple import detail, filenames, render
 from mirror.plugin.simple.detail import ProjectDetail
 from mirror.plugin.simple.file_rows import ProjectFile
 from mirror.plugin.upstream.client import GatewayError
-from mirror.plugin.upstream.mirror_stage import CachingStage, Freshness
+from mirror.plugin.upstream.mirror_stage import Freshness
 
 PACKED_AT_ONCE = 50_000  # bytes: a millisecond; who waits for a larger page had better not wait for that
 Completed = Callable[[Sequence[ProjectFile]], Sequence[ProjectFile]]
@@ -110,7 +111,7 @@ class PageViews:
         stage = self._xom.model.getstage(place.index)
         if stage is None:
             raise HTTPNotFound(f"The index {place.index} does not exist.")
-        tokens = _tokens(stage, place.project)
+        snapshot = Snapshot(stage, place.project)
         with self._rendering:
             shown = self._shown(stage, place.project)
             content = render.as_json(shown) if form.kind == ".json" else render.as_html(shown, place.index)
@@ -119,17 +120,13 @@ class PageViews:
             files[form.kind + GZ] = gzipped(content)
         else:
             self._packing.expect(place)
-        serial, fresh = self._xom.keyfs.tx.at_serial, freshness.counts
+        fresh = freshness.counts
         try:
             mtime = self._store.keep(
                 place,
                 files,
                 fresh=fresh,
-                is_true=lambda: (
-                    self._may_keep
-                    and tokens == _tokens(stage, place.project)
-                    and self._unchanged(stage, place.project, serial)
-                ),
+                is_true=lambda: self._may_keep and snapshot.is_current(),
             )
         except OSError as error:  # a full disk is no reason to refuse what is in memory
             threadlog.error("the page of %s is not kept: %s", place, error)
@@ -163,32 +160,6 @@ class PageViews:
         path = FilePathInfo(RelPath(file.path), file.hashes.get("sha256"))
         size: int | None = self._xom.keyfs.tx.io_file.size(path)
         return size
-
-    def _unchanged(self, stage: Any, project: str, serial: int) -> bool:
-        """Whether nothing that the page was made from has been written since `serial`."""
-        with self._xom.keyfs.get_connection() as connection:
-            return all(_last_serial(connection, path) <= serial for path in _sources(stage, project))
-
-
-def _tokens(stage: Any, project: str) -> list[Any]:
-    """Which pages of upstreams decide about a page."""
-    return [base.token(project) for base in stage.sro() if isinstance(base, CachingStage)]
-
-
-def _sources(stage: Any, project: str) -> Iterable[str]:
-    """devpi's keys that decide about a page."""
-    for base in stage.sro():
-        yield base.user.key.relpath
-        yield base.key_projsimplelinks(project).relpath
-        if base.ixconfig["type"] != "mirror":
-            yield base.key_projects.relpath
-
-
-def _last_serial(connection: Any, path: str) -> int:
-    try:
-        return int(connection.db_read_typedkey(path)[1])
-    except KeyError:
-        return -1  # it was never written
 
 
 def _filtered(stage: Any, said: ProjectDetail) -> ProjectDetail:

@@ -7,11 +7,8 @@ from weakref import WeakKeyDictionary
 
 from devpi_server import keyfs
 
+from mirror.plugin.pages import dependencies
 from mirror.plugin.pages.store import PageStore
-
-# devpi's keys that a page is made from (model.py, add_keys), and which part of them is the project.
-OF_A_PROJECT = {"PROJSIMPLELINKS", "PROJVERSIONS", "PROJVERSION"}
-OF_ALL = {"USER", "USERLIST"}  # bases, whitelists, mirror URLs: who inherits what
 
 _stores: WeakKeyDictionary[keyfs.KeyFS, PageStore] = WeakKeyDictionary()
 
@@ -42,8 +39,5 @@ def apply(fs: keyfs.KeyFS, store: PageStore) -> None:
 
 
 def _changing(store: PageStore, keys: Iterable[Any]) -> AbstractContextManager[None]:
-    names = {key.name for key in keys}
-    if names & OF_ALL:
-        return store.changing(None)
-    projects = {key.params["project"] for key in keys if key.name in OF_A_PROJECT}
-    return store.changing(projects) if projects else nullcontext()
+    projects = dependencies.projects_of(keys)
+    return nullcontext() if projects == set() else store.changing(projects)
