@@ -55,6 +55,10 @@ INTERNALS: Mapping[str, Row] = {
     "devpi_server.keyfs.Transaction.write": None,
     "devpi_server.keyfs_types.TypedKey.name": None,
     "devpi_server.keyfs_types.TypedKey.params": None,
+    # patches/has_project.py
+    "devpi_server.model.BaseStage.has_project": ("project",),
+    # patches/project_list.py
+    "devpi_server.views._select_simple_content_type": ("request",),
     # patches/fsync.py
     "devpi_server.filestore_fs.FSFactory.from_content": ("basedir", "file_path_info", "content_or_file"),
     # patches/sqlite.py
@@ -154,7 +158,7 @@ INTERNALS: Mapping[str, Row] = {
     "devpi_server.main.XOM.new_http_client": ("component_name",),
     "devpi_server.mirror.MirrorStage.mirror_url": None,
     "devpi_server.mirror.MirrorStage.mirror_url_authorization_header": None,
-    # pages/views.py
+    # pages/views.py, pages/dependencies.py
     "devpi_server.config.Config.offline_mode": None,
     "devpi_server.keyfs.KeyFS.get_connection": ("closing",),
     "devpi_server.keyfs.Transaction.at_serial": None,

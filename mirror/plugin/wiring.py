@@ -17,9 +17,11 @@ from mirror.plugin.patches import (
     file_views,
     fsync,
     garbage_collection,
+    has_project,
     notifier,
     page_invalidation,
     password_cache,
+    project_list,
     redaction,
     sqlite,
     stages,
@@ -46,6 +48,8 @@ def wire(config: Any, pyramid_config: Any) -> None:
     password_cache.apply()
     redaction.apply()
     upload_view.apply()
+    project_list.apply()
+    has_project.apply()
     notifier.apply(xom)
 
     # devpi makes it when a first index is asked for: fifty threads would read the certificates at once.

@@ -46,10 +46,15 @@ class PageViews:
 
     def install(self, pyramid_config: Any) -> None:
         """Add our routes in front of devpi's."""
-        simple = "/{user:[^+/]+}/{index:[^+/]+}/+simple/{project:[^+/]+}"
-        for name, pattern in (("packhorse page", f"{simple}/"), ("packhorse page without slash", simple)):
+        simple, project = "/{user:[^+/]+}/{index:[^+/]+}/+simple", "{project:[^+/]+}"
+        for name, pattern, view in (
+            ("packhorse page", f"{simple}/{project}/", self.page),
+            ("packhorse page without slash", f"{simple}/{project}", self.page),
+            # pipenv puts a slash between the address of an index, which ends in one, and the name.
+            ("packhorse page with two slashes", f"{simple}//{project}{{slash:/?}}", self.to_page),
+        ):
             pyramid_config.add_route(name, pattern)
-            pyramid_config.add_view(self.page, route_name=name)
+            pyramid_config.add_view(view, route_name=name)
         pyramid_config.add_route(
             "packhorse installer",
             "/{user:[^+/]+}/{index:[^+/]+}/{project:[^+/]+/?}",

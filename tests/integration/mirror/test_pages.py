@@ -69,7 +69,15 @@ def test_the_format_can_be_part_of_the_address(mirrored: Mirrored) -> None:
 
 @pytest.mark.parametrize("agent", ["pip/26.3", "Mozilla/5.0"])
 @pytest.mark.parametrize(
-    "path", ["+simple/Page.{n}/", "+simple/page-{n}", "+simple/PAGE_{n}", "+simple/page-{n}?format=x"]
+    "path",
+    [
+        "+simple/Page.{n}/",
+        "+simple/page-{n}",
+        "+simple/PAGE_{n}",
+        "+simple/page-{n}?format=x",
+        "+simple//page-{n}/",
+        "+simple//Page_{n}",
+    ],
 )
 def test_unusual_spellings_lead_to_the_one_address(mirrored: Mirrored, path: str, agent: str) -> None:
     """PEP 503: a normalised name, a slash at the end."""
@@ -79,6 +87,23 @@ def test_unusual_spellings_lead_to_the_one_address(mirrored: Mirrored, path: str
     assert answer.status_code == 302
     query = "?format=x" if "?" in path else ""
     assert answer.headers["Location"] == f"{mirrored.mirror.index_url('company/dev')}page-{number}/{query}"
+
+
+@pytest.mark.parametrize(
+    ("accept", "content_type"),
+    [
+        ("image/png", "text/html; charset=UTF-8"),
+        ("*/*", "text/html; charset=UTF-8"),
+        ("application/json", JSON),
+        (JSON, JSON),
+    ],
+)
+def test_the_list_of_projects_has_a_content_type_that_exists(
+    mirrored: Mirrored, accept: str, content_type: str
+) -> None:
+    """devpi says "text_html" to those whom it cannot please, which no client can read."""
+    answer = requests.get(mirrored.mirror.index_url("company/prod"), headers={"Accept": accept}, timeout=30)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, content_type)
 
 
 @pytest.mark.parametrize("style", ["json", "html"])
