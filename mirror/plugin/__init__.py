@@ -8,14 +8,31 @@ from typing import Any
 
 from pluggy import HookimplMarker
 
+_implements = HookimplMarker("devpiserver")
 
-@HookimplMarker("devpiserver")
-def devpiserver_pyramid_configure(config: Any, pyramid_config: Any) -> None:
-    """Called once per process, before devpi adds its own routes and views (which so come second).
+
+@_implements(optionalhook=True)  # devpi-server 7 has another in its place
+def devpiserver_storage_backend() -> None:
+    """Called by each command of devpi-server before it opens the database; we bring no storage.
 
     Raises devpi's Fatal when this devpi-server is not one that we know.
     """
     # The process of parser_process.py imports this package, and is small without devpi-server.
+    from mirror.plugin import compat
+
+    compat.check()
+
+    from mirror.plugin import wiring
+
+    wiring.wire_export()
+
+
+@_implements
+def devpiserver_pyramid_configure(config: Any, pyramid_config: Any) -> None:
+    """Called once per server process, before devpi adds its own routes and views (which so come second).
+
+    Raises devpi's Fatal when this devpi-server is not one that we know.
+    """
     from mirror.plugin import compat
 
     compat.check()

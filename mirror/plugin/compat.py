@@ -17,6 +17,9 @@ Row = tuple[str, ...] | None
 MISSING, DECLARED = object(), object()
 SHOWN = 3  # rows in the message: of another devpi-server, nearly all are missing
 INTERNALS: Mapping[str, Row] = {
+    # patches/export.py
+    "devpi_server.importexport.Exporter": ("tw", "xom"),
+    "devpi_server.model.BaseStage.filestore": None,
     # patches/stages.py
     "devpi_server.main.XOM.get_singleton": ("indexpath", "key"),
     "devpi_server.main.XOM.set_singleton": ("indexpath", "key", "obj"),

@@ -13,6 +13,7 @@ from mirror.plugin.pages import wsgi
 from mirror.plugin.pages.store import PageStore
 from mirror.plugin.pages.views import PageViews
 from mirror.plugin.patches import (
+    export,
     file_entries,
     file_views,
     fsync,
@@ -36,6 +37,11 @@ from mirror.plugin.write_queue import WriteQueue
 
 # Folders of ours below devpi's server folder, which has "+files" of its own.
 PAGES, UPSTREAM, DOWNLOADS, METADATA = "+pages", "+upstream", "+downloads", "+metadata"
+
+
+def wire_export() -> None:
+    """Wire devpi-export, which makes no application."""
+    export.apply(UPSTREAM)
 
 
 def wire(config: Any, pyramid_config: Any) -> None:

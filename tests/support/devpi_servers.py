@@ -1,4 +1,4 @@
-"""devpi's own commands on a folder: servers of other roles than `mirror serve` starts, and no plugin."""
+"""devpi's own commands on a folder: servers of other roles than `mirror serve` starts, export, import."""
 
 import subprocess
 import sys
@@ -22,27 +22,54 @@ plugins = config.get_pluginmanager()
 plugins.register(Listener())
 sys.exit(main._main(plugins))
 """
-_RUN = "import sys; from devpi_server.{0} import {1}; sys.exit({1}())"
+_RUN = """
+import sys
+from devpi_server import config
+from devpi_server.{module} import {function}
+
+plugins = config.get_pluginmanager()
+if {stock}:
+    plugins.unregister(name="packhorse")
+sys.exit({function}(plugins, sys.argv))
+"""
 
 
-def _command(module: str, function: str) -> Sequence[str]:
-    return (sys.executable, "-Ic", _RUN.format(module, function))
+def _command(module: str, function: str, *, stock: bool) -> Sequence[str]:
+    return (sys.executable, "-Ic", _RUN.format(module=module, function=function, stock=stock))
 
 
 def init_devpi(mirror: Mirror, folder: Path, *options: str) -> None:
     """devpi-init in `folder`."""
-    mirror.run(*_command("init", "init"), "--serverdir", folder, *options)
+    mirror.run(*_command("init", "init", stock=False), "--serverdir", folder, *options)
+
+
+def export_devpi(mirror: Mirror, folder: Path, target: Path, *, stock: bool = False) -> None:
+    """devpi-export with the files of mirrors; without our plugin if `stock`."""
+    command = _command("importexport", "export", stock=stock)
+    mirror.run(*command, "--serverdir", folder, "--include-mirrored-files", target)
+
+
+def import_devpi(mirror: Mirror, source: Path, folder: Path, *, stock: bool = False) -> None:
+    """devpi-import into a new folder; without our plugin if `stock`."""
+    mirror.run(*_command("importexport", "import_", stock=stock), "--serverdir", folder, source)
 
 
 @contextmanager
 def running_devpi(
-    mirror: Mirror, folder: Path, port: int, *options: str, listens: bool = False
+    mirror: Mirror,
+    folder: Path,
+    port: int,
+    *options: str,
+    listens: bool = False,
+    stock: bool = False,
 ) -> Iterator[str]:
     """A devpi-server with the secret and in the environment of `mirror`; its URL.
 
     The log is `<port>.log` in the mirror's home; there a server that `listens` names replicated files.
+    A `stock` server has no plugin of ours.
     """
-    program = (sys.executable, "-Ic", _LISTEN) if listens else _command("main", "main")
+    ordinary = _command("main", "_main", stock=stock)
+    program = (sys.executable, "-Ic", _LISTEN) if listens else ordinary
     url = f"http://127.0.0.1:{port}"
     secret = mirror.home / "mirror" / "secret"
     common: Sequence[str] = ("--serverdir", str(folder), "--secretfile", str(secret), "--port", str(port))

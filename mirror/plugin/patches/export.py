@@ -1,0 +1,51 @@
+"""Let devpi-export find the mirrored files that are here, by pages that are not in devpi's database."""
+
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from devpi_server import importexport
+from devpi_server.keyfs_types import RelPath
+from devpi_server.model import User
+
+from mirror.plugin.patches import stages
+from mirror.plugin.simple import detail
+from mirror.plugin.simple.detail import ProjectDetail
+from mirror.plugin.upstream.mirror_stage import CachingStage, Services
+from mirror.plugin.upstream.page_cache import PageCache
+
+_STOCK: Any = importexport.Exporter
+
+
+def apply(folder: str) -> None:
+    """Export mirrors by the pages in this folder below devpi's server folder."""
+
+    class Exporter(_STOCK):  # type: ignore[misc]  # untyped
+        def __init__(self, tw: Any, xom: Any) -> None:
+            unused: Any = None  # who exports asks no upstream and writes nothing
+            pages = PageCache(Path(xom.config.server_path) / folder, lambda _: nullcontext())
+            stages.apply(xom, Services(unused, unused, unused, pages))
+            User.MirrorStage = ExportedMirror  # type: ignore[assignment, method-assign]
+            super().__init__(tw, xom)
+
+    setattr(importexport, "Exporter", Exporter)  # noqa: B010 (so does mypy not mind)
+
+
+class ExportedMirror(CachingStage):
+    """A mirror that shows the files that are here, and no others."""
+
+    _last: tuple[str, Any] = ("", None)
+
+    def get_simplelinks_perstage(self, project: str) -> Any:
+        """devpi calls it twice for each version of a project."""
+        if self._last[0] != project:
+            self._last = project, self.SimpleLinks(self._links(project))
+        return self._last[1]
+
+    def facts(self, project: str) -> ProjectDetail:
+        known = super().facts(project)
+        return detail.with_files(known, [file for file in known.files if self._is_here(file.path)])
+
+    def _is_here(self, path: str) -> bool:
+        entry = self.filestore.get_file_entry(RelPath(path))
+        return entry is not None and bool(entry.meta) and entry.file_exists()
