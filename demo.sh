@@ -1,13 +1,13 @@
 #!/bin/sh
-# What `make demo` runs: from a project folder to a running release, with the commands that users type.
+# Run by `make demo`: take a project folder to a running release, with the commands that users type.
 set -eu
 
 step() { printf '\n$ %s\n' "$*"; "$@"; }
 
 step mirror init
 mirror status >/dev/null 2>&1 || step mirror serve --background
-# A changed sample app under its old version is refused; then the demo shows the one that is there.
-{ step release -C sample_app build && step release -C sample_app upload; } || echo "Going on with what is on the index."
+# The index refuses a changed sample app under its old version; the demo then deploys the one on the index.
+{ step release -C sample_app build && step release -C sample_app upload; } || echo "Going on with the release that is on the index."
 step release -C sample_app deploy local
 
 index=$(mirror status --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["url"])')/company/dev
@@ -17,7 +17,7 @@ cat <<TEXT
 The app:    $app
 The index:  $index
 
-Both go on running. Try next (PACKHORSE_HOME=$PACKHORSE_HOME, commands in .venv/bin):
+Both keep running. Try next (PACKHORSE_HOME=$PACKHORSE_HOME, commands in .venv/bin):
 
   curl $app/version
   pip install --index-url $index/+simple/ sample-app

@@ -1,1 +1,1 @@
-"""What both commands share: errors with a way out, strict settings, processes, files, the terminal."""
+"""Code that both commands share: errors, settings, processes, files, the terminal."""

@@ -1,4 +1,4 @@
-"""The only place that turns an exception into words and an exit status, and draws progress."""
+"""Run a command line: show errors, set the exit status, print JSON, draw progress."""
 
 import gc
 import json
@@ -13,12 +13,12 @@ from packhorse.errors import PackhorseError
 
 
 def run(command: click.Command) -> None:
-    """Run `command` as the whole program: two lines for expected trouble, a traceback for a bug.
+    """Run `command` as the whole program: two lines for an expected error, a traceback for a bug.
 
     Exit status: 0, the error's own (1 unless it says otherwise), 2 for wrong usage, 130 for Ctrl-C.
-    A reader that has gone (`release logs local | head`) is click's affair: it ends us quietly, with 1.
+    When a reader has gone (`release logs local | head`), click ends the program quietly, with 1.
     """
-    # What is imported stays: to look for garbage in it, now and at the end, is a tenth of a second.
+    # Imported modules are never garbage: looking for some in them costs a tenth of a second.
     gc.set_threshold(50_000)
     try:
         sys.exit(command.main(standalone_mode=False) or 0)
@@ -54,7 +54,7 @@ def emit_json(value: object) -> None:
 
 @contextmanager
 def progress(text: str, total: int) -> Iterator[Callable[[], None]]:
-    """Show a bar for `total` steps of what goes on, on a terminal; call what you get after each step."""
+    """Show a progress bar for `total` steps on a terminal; yields a function to call after each step."""
     from rich.console import Console
     from rich.progress import Progress
 
@@ -65,7 +65,7 @@ def progress(text: str, total: int) -> Iterator[Callable[[], None]]:
 
 @contextmanager
 def working(text: str) -> Iterator[None]:
-    """Show that `text` is going on: a spinner on a terminal, else one line on stderr.
+    """Show `text` while the block runs: beside a spinner on a terminal, else as one line on stderr.
 
     Print nothing to the terminal inside the block: it would end up on the spinner's line.
     """

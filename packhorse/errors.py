@@ -1,8 +1,8 @@
-"""What went wrong and what to do now, as one exception."""
+"""The base class of expected errors: what happened, and what to do now."""
 
 
 class PackhorseError(Exception):
-    """Expected trouble, shown to the user in two lines and without a traceback.
+    """An expected error, shown to the user in two lines and without a traceback.
 
     `message` says what happened and names the file, key or URL at fault; `hint` says what to do
     now; `detail` holds lines that help to find the cause (a tool's output, an application's log)

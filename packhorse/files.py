@@ -1,4 +1,4 @@
-"""The folder of all state, files that others see whole or not at all, and the ends of logs."""
+"""The folder of all state, atomic and durable writes of files, the last lines of logs."""
 
 import contextlib
 import os
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def home() -> Path:
-    """The one folder of all state: `$PACKHORSE_HOME`, else `~/.packhorse`. Absolute, may not exist."""
+    """The folder of all state: `$PACKHORSE_HOME`, else `~/.packhorse`. Absolute; it may not exist."""
     return Path(os.environ.get("PACKHORSE_HOME") or Path.home() / ".packhorse").absolute()
 
 

@@ -80,8 +80,8 @@ def failure(done: Finished, message: str, hint: str) -> PackhorseError:
     return PackhorseError(message, hint, detail="\n".join(lines))
 
 
-# What pip and uv are told about the network and the disk; everything else could add a place to install from.
-_KEPT = {
+# Settings of pip and uv about network and disk; any other could add a place to install from.
+_INHERITED = {
     *("PIP_CERT", "PIP_CLIENT_CERT", "PIP_PROXY", "PIP_DEFAULT_TIMEOUT"),
     *("UV_CACHE_DIR", "UV_HTTP_TIMEOUT", "UV_NATIVE_TLS", "UV_SYSTEM_CERTS"),
 }
@@ -92,16 +92,16 @@ def installer_environment(index_url: str, home: Path) -> dict[str, str]:
 
     Settings of the user or the machine that add places to install from (`extra-index-url`,
     `find-links`) are left out: a second place is how dependency confusion happens (pip #8606).
-    What concerns the network (proxies, certificates, time limits) stays.
+    Settings of the network (proxies, certificates, time limits) stay.
     """
-    kept = {
+    inherited = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("PIP_", "UV_")) or name in _KEPT
+        if not name.startswith(("PIP_", "UV_")) or name in _INHERITED
     }
     return {
         "UV_CACHE_DIR": str(home / "cache" / "uv"),
-        **kept,
+        **inherited,
         "PIP_CONFIG_FILE": os.devnull,
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PIP_INDEX_URL": index_url,

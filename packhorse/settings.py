@@ -1,4 +1,4 @@
-"""Tables in, one frozen object out; a mistake is named by its full path and the nearest known key."""
+"""Parse tables into frozen objects; errors name the full path and the nearest known key."""
 
 import difflib
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ T = TypeVar("T", bound=Settings)
 
 
 def parse(model: type[T], data: Mapping[str, Any], where: str) -> T:
-    """`data` as a frozen `model`; `where` (a path, perhaps with a table's name) starts every message.
+    """Parse `data` as a frozen `model`; `where` (a path, perhaps with a table's name) starts every message.
 
     Raises PackhorseError that names every wrong key: `release.toml: targets.prodution: unknown
     key, did you mean "production"?`
@@ -36,8 +36,8 @@ def _sentence(model: type[Settings], problem: ErrorDetails, where: str) -> str:
     location = [str(part) for part in problem["loc"] if part != "[key]"]
     key = ".".join(location)
     if problem["type"] != "extra_forbidden":
-        said = problem["msg"].removeprefix("Value error, ")  # pydantic's mark for our own validators
-        return f"{where}: {key}: {said[:1].lower()}{said[1:]}"
+        text = problem["msg"].removeprefix("Value error, ")  # pydantic's mark for our own validators
+        return f"{where}: {key}: {text[:1].lower()}{text[1:]}"
     near = difflib.get_close_matches(location[-1], _known_keys(model, location[:-1]), 1)
     return f"{where}: {key}: unknown key" + (f', did you mean "{near[0]}"?' if near else "")
 

@@ -1,4 +1,4 @@
-"""A TOML file in, its tables out; settings.py says what they may hold."""
+"""Read a TOML file; settings.py checks its content."""
 
 import tomllib
 from pathlib import Path
@@ -8,7 +8,7 @@ from packhorse.errors import PackhorseError
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The content of `path`, {} when there is no such file. Raises PackhorseError for bad TOML."""
+    """The content of `path`, {} when there is no such file. Raises PackhorseError for invalid TOML."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The door for `python -m release`."""
+"""Entry point of `python -m release`."""
 
 from release.cli.main import main
 

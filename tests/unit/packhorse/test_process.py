@@ -75,7 +75,7 @@ def test_installers_see_one_index_and_no_setting_of_the_machine(monkeypatch: pyt
     """A second place to install from is how dependency confusion happens."""
     for name in ("PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "UV_EXTRA_INDEX_URL", "UV_INDEX", "UV_FIND_LINKS"):
         monkeypatch.setenv(name, "https://elsewhere.example/simple")
-    for name in process._KEPT:
+    for name in process._INHERITED:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PIP_CONFIG_FILE", "/etc/pip.conf")
     monkeypatch.setenv("UV_HTTP_TIMEOUT", "300")

@@ -1,5 +1,5 @@
 #!/usr/bin/python3 -I
-"""A new file for /etc/nginx in, nginx's verdict out: tested in a copy, the real folder is untouched."""
+"""Test a new file for /etc/nginx with `nginx -t` in a copy; the real folder stays as it is."""
 
 import shutil
 import subprocess
@@ -8,8 +8,8 @@ import tempfile
 from pathlib import Path
 
 LIVE = Path("/etc/nginx")
-# Paths in nginx's configuration are absolute: the copy takes the place of the real one, for this process.
-IN_ITS_PLACE = 'mount --bind "$0" /etc/nginx && exec nginx -t -q'
+# Paths in nginx's configuration are absolute: for this process, the copy is mounted over the real folder.
+TEST_IN_COPY = 'mount --bind "$0" /etc/nginx && exec nginx -t -q'
 
 
 def main(candidate: str, place: str) -> int:
@@ -18,7 +18,7 @@ def main(candidate: str, place: str) -> int:
         copy = Path(scratch, "nginx")
         shutil.copytree(LIVE, copy, symlinks=True)
         shutil.copyfile(candidate, copy / Path(place).relative_to(LIVE))
-        command = ["/usr/bin/unshare", "--mount", "/bin/sh", "-c", IN_ITS_PLACE, str(copy)]
+        command = ["/usr/bin/unshare", "--mount", "/bin/sh", "-c", TEST_IN_COPY, str(copy)]
         return subprocess.run(command, check=False).returncode
 
 

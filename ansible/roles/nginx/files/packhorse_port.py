@@ -1,8 +1,8 @@
 #!/usr/bin/python3 -I
-"""An application and its new port in, an nginx that asks there out, once its old workers are gone.
+"""Point nginx at an application's new port, and wait until its old workers are gone.
 
-Run through sudo by the application's user. Status 0: done; 1: refused, nothing is changed; 75: the new port
-serves, but requests of before keep an old worker (sysexits.h: EX_TEMPFAIL).
+Run through sudo by the application's user. Status 0: done; 1: refused, nothing changed; 75: the new port
+serves, but earlier requests keep an old worker (sysexits.h: EX_TEMPFAIL).
 """
 
 import fcntl
@@ -40,15 +40,15 @@ def known(app: str) -> Path:
 
 
 def workers() -> "set[str]":
-    """The processes that nginx's master has started."""
+    """The process ids of nginx's workers."""
     master = PID.read_text().strip()
     return set(Path(f"/proc/{master}/task/{master}/children").read_text().split())
 
 
 def reload(old: "set[str]") -> None:
-    """Let nginx test its configuration, and wait for a worker with it besides the `old` ones.
+    """Let nginx test and load its configuration, and wait for a new worker besides the `old` ones.
 
-    Raises OSError with nginx's words, or when none comes.
+    Raises OSError with nginx's output, or when no worker starts.
     """
     for command in (["nginx", "-t", "-q"], ["nginx", "-s", "reload"]):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -77,7 +77,7 @@ def write(path: Path, text: str) -> None:
 
 
 def main(app: str, where: str) -> int:
-    """Switch, or put everything back."""
+    """Switch the port, or restore the old file."""
     path, text = known(app), upstream(app, where)
     with LOCK.open("w") as lock:  # one at a time: each tests the files of all
         fcntl.flock(lock, fcntl.LOCK_EX)
