@@ -54,13 +54,15 @@ def lint_imports(folder: Path) -> tuple[int, str]:
 def test_a_module_or_package_without_a_place_among_the_layers_fails_the_linter(copy: Path) -> None:
     """A list of what is forbidden had forgotten release.options; a list of places cannot forget a module."""
     assert lint_imports(copy)[0] == 0
-    added = ["packhorse/added.py", "mirror/added.py", "mirror/plugin/added.py", "release/added.py"]
+    added = [
+        f"{folder}/added.py" for folder in ("packhorse", "mirror", "mirror/cli", "mirror/plugin", "release")
+    ]
     for path in map(Path, [*added, "release/host/added/__init__.py", "release/host/added/module.py"]):
         (copy / path).parent.mkdir(exist_ok=True)
         (copy / path).write_text('"""Added."""\n')
     status, output = lint_imports(copy)
     assert status == 1
-    for container in ("packhorse", "mirror", "mirror.plugin", "release", "release.host"):
+    for container in ("packhorse", "mirror", "mirror.cli", "mirror.plugin", "release", "release.host"):
         assert f"The following modules are not listed as layers: - {container}.added " in output
 
 
