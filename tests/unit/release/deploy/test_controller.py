@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -165,17 +166,28 @@ def test_who_runs_it_already_is_left_alone(tmp_path: Path) -> None:
 
 @contextmanager
 def signalled(fleet_: Fleet, number: int, line: str) -> Iterator[None]:
-    """Send us signal `number` as soon as `line` has happened."""
+    """Send us signal `number` as soon as `line` has happened; the handler of before has to come back.
+
+    That handler ignores the signal: on a busy machine it may come after the run, and would end pytest.
+    """
 
     def watch() -> None:
         while line not in fleet_.happened:
-            pass
+            time.sleep(0.001)
         os.kill(os.getpid(), number)
 
+    def ignore(*_: object) -> None:
+        pass
+
+    before = signal.signal(number, ignore)
     thread = threading.Thread(target=watch)
     thread.start()
-    yield
-    thread.join()
+    try:
+        yield
+        thread.join()
+        assert signal.getsignal(number) is ignore
+    finally:
+        signal.signal(number, before)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -183,7 +195,6 @@ def signalled(fleet_: Fleet, number: int, line: str) -> Iterator[None]:
 def test_ctrl_c_leaves_all_hosts_on_the_old_release(tmp_path: Path, number: int, line: str) -> None:
     """At any moment before the verdict: nobody may be left on the new one."""
     fleet_ = Fleet(tmp_path)
-    before = signal.getsignal(number)
     with signalled(fleet_, number, line):
         done = fleet_.run(batch=1)
     assert set(states(done)) <= {"untouched", "reverted"}
@@ -191,7 +202,6 @@ def test_ctrl_c_leaves_all_hosts_on_the_old_release(tmp_path: Path, number: int,
     assert error
     assert error.exit_code == 130
     assert ("", {"event": "stop", "reason": done.stopped}) in fleet_.shown
-    assert signal.getsignal(number) is before
 
 
 def test_ctrl_c_after_the_verdict_changes_nothing(tmp_path: Path) -> None:
