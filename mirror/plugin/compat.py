@@ -83,6 +83,9 @@ INTERNALS: Mapping[str, Row] = {
     "devpi_server.mythread.MyThread.sleep": ("secs",),
     # patches/password_cache.py
     "devpi_server.model.verify_and_update_password_hash": ("password", "pwhash", "salt"),
+    # patches/own_tokens.py
+    "devpi_server.view_auth.RootFactory.__acl__": None,
+    "devpi_server.view_auth.RootFactory.username": None,
     # patches/redaction.py, uploads/yank.py
     "devpi_server.views.apiresult": ("code", "message", "result"),
     # patches/upload_view.py

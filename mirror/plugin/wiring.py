@@ -20,6 +20,7 @@ from mirror.plugin.patches import (
     garbage_collection,
     has_project,
     notifier,
+    own_tokens,
     page_invalidation,
     password_cache,
     project_list,
@@ -53,6 +54,7 @@ def wire(config: Any, pyramid_config: Any) -> None:
     fsync.apply()
     password_cache.apply()
     redaction.apply()
+    own_tokens.apply()
     upload_view.apply()
     project_list.apply()
     has_project.apply()

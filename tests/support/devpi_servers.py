@@ -24,6 +24,7 @@ sys.exit(main._main(plugins))
 """
 _RUN = """
 import sys
+sys.path[:0] = {path}
 from devpi_server import config
 from devpi_server.{module} import {function}
 
@@ -34,8 +35,9 @@ sys.exit({function}(plugins, sys.argv))
 """
 
 
-def _command(module: str, function: str, *, stock: bool) -> Sequence[str]:
-    return (sys.executable, "-Ic", _RUN.format(module=module, function=function, stock=stock))
+def _command(module: str, function: str, *, stock: bool, path: Sequence[str] = ()) -> Sequence[str]:
+    script = _RUN.format(module=module, function=function, stock=stock, path=list(path))
+    return (sys.executable, "-Ic", script)
 
 
 def init_devpi(mirror: Mirror, folder: Path, *options: str) -> None:
@@ -62,13 +64,14 @@ def running_devpi(
     *options: str,
     listens: bool = False,
     stock: bool = False,
+    plugins: Path | None = None,
 ) -> Iterator[str]:
     """A devpi-server with the secret and in the environment of `mirror`; its URL.
 
     The log is `<port>.log` in the mirror's home; there a server that `listens` names replicated files.
-    A `stock` server has no plugin of ours.
+    A `stock` server has no plugin of ours; `plugins` is a folder where others are installed.
     """
-    ordinary = _command("main", "_main", stock=stock)
+    ordinary = _command("main", "_main", stock=stock, path=[str(plugins)] if plugins else [])
     program = (sys.executable, "-Ic", _LISTEN) if listens else ordinary
     url = f"http://127.0.0.1:{port}"
     secret = mirror.home / "mirror" / "secret"
