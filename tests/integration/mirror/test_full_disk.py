@@ -31,7 +31,13 @@ def mirrored() -> Iterator[Mirrored]:
             yield running
         finally:
             running.mirror.run(BIN / "mirror", "stop")
-            run_command("umount", folder, env=running.mirror.environment)
+            # The process that parses pages writes into the server's log: it ends a moment after the server.
+            unmount = ("umount", folder)
+            environment = running.mirror.environment
+            wait_until(
+                "nobody uses the disk",
+                lambda: not run_command(*unmount, env=environment, status=None).returncode,
+            )
 
 
 def fill(mirrored: Mirrored) -> Path:

@@ -118,7 +118,7 @@ def test_a_clock_can_be_off(web2: hosts.Host) -> None:
 def test_what_a_killed_test_leaves_the_next_one_removes() -> None:
     """Somebody will press Ctrl-C twice."""
     program = (
-        "from tests import hosts\n"
+        "from tests.support import hosts\n"
         "with hosts.network() as net:\n"
         "    net.host('left')\n"
         "    print(net.number, flush=True)\n"

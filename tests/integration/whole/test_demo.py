@@ -21,7 +21,7 @@ def clone() -> Iterator[Path]:
         listed = subprocess.check_output(["git", "ls-files", "-z"], cwd=CHECKOUT, text=True)  # noqa: S607
         for name in filter(None, listed.split("\0")):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(CHECKOUT / name, folder / name)
+            shutil.copy2(CHECKOUT / name, folder / name, follow_symlinks=False)
         (folder / ".packhorse").mkdir()
         (folder / ".packhorse" / "mirror.toml").write_text(f"port = {free_port()}\n")
         settings = folder / "sample_app" / "release.toml"
