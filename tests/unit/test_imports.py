@@ -25,7 +25,7 @@ THIRD_PARTIES = {
     "mirror.plugin": {
         *("cachetools", "devpi_common", "devpi_server", "httpx", "packaging", "pluggy", "pyramid", "webob"),
     },
-    "mirror.plugin.simple": {"devpi_common", "devpi_server", "packaging"},
+    "mirror.plugin.simple": {"msgspec", "packaging"},
     "release": {"click", "keyring", "packaging", "pydantic", "rich"},
     "release.host": {"packaging", "psutil", "uv", "zmq"},
     "release.host.formats": {"packaging"},

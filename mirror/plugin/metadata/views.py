@@ -22,7 +22,6 @@ from mirror.plugin.upstream import entries
 from mirror.plugin.upstream.client import GatewayError, UpstreamClient, authorization, read_body
 from mirror.plugin.upstream.page_cache import PageCache
 
-_SHA256 = '"hashes":{"sha256":"'
 Offer = bool | Mapping[str, str]
 
 
@@ -51,9 +50,8 @@ class MetadataViews:
         Of most files nothing is known here, and their rows stay as they are, without being read.
         """
         rows = file_rows.rows(files)
-        # An expression would take as long as all else that a page needs.
-        hashes = [after[:64] for after in rows.text.split(_SHA256)[1:]]
-        if self._fetcher.offline or len(hashes) < len(rows):
+        hashes = rows.sha256s()
+        if self._fetcher.offline or hashes is None:
             return Rows.of(self._completed(*pair) for pair in rows.pairs())
         known = self._store.known(hashes)
         if not known:

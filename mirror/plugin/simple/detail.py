@@ -1,9 +1,8 @@
 """What is known about a project, in the form that all parts of the plugin share and store."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
 from mirror.plugin.simple import file_rows
@@ -101,28 +100,22 @@ def file_at(text: bytes, path: str) -> ProjectFile | None:
     """
     if not text.startswith(b'{"format":%d,' % FORMAT):
         return None
-    first, second, name = path.split("/")[3:]
-    part = f'":"{first}{second}'.encode()  # of a hash
     begin = text.index(b"\n") + 1
     end = begin + int(json.loads(text[:begin])["rows"])
-    position = text.find(part, begin, end)
-    while position >= 0:
-        stop = text.find(b"\n", position)
-        row = text[text.rfind(b"\n", 0, position) + 1 : stop].decode()
-        if file_rows.file_of(row, "").path == path:
-            number = partial(text.count, b"\n", begin, position)
-            return file_rows.file_of(row, _origin(text[end:], name, number).decode())
-        position = text.find(part, stop, end)
-    return None
+    found = file_rows.find(text, path, begin, end)
+    if found is None:
+        return None
+    number, row = found
+    return file_rows.file_of(row, _origin(text[end:], path.rpartition("/")[2], number).decode())
 
 
-def _origin(origins: bytes, name: str, number: Callable[[], int]) -> bytes:
+def _origin(origins: bytes, name: str, number: int) -> bytes:
     """The one of these lines, each after a line break, that ends with `name`; else the one with `number`."""
     last = b"/%b\n" % name.encode()
     found = origins.find(last)
     if found >= 0 and origins.find(last, found + 1) < 0:
         return origins[origins.rfind(b"\n", 0, found) + 1 : found + len(last) - 1]
-    return origins.split(b"\n", number() + 2)[number() + 1] if origins.strip() else b""
+    return origins.split(b"\n", number + 2)[number + 1] if origins.strip() else b""
 
 
 def as_devpi_lists(project: ProjectDetail) -> dict[str, list[Any]]:

@@ -1,27 +1,55 @@
-"""What is known about a file: a tuple to decide by, or a row of text to keep and to show.
+"""The files of a project: a tuple to decide by, and a row of text to keep and to show.
 
 A page may have ten thousand files, of which hardly any is ever asked for: rows are made, stored and
 shown without being read. A row is the file's object on a PEP 691 page of any index, in ASCII:
 
     {"filename":"demo-1.0.zip","url":"../../../../root/pypi/+f/abc/…/demo-1.0.zip","hashes":{…}…}
 
-The first two have no escaped quotes and stand in this order, and a row has no line break: who cuts
-it up may rely on that. What a page does not show is the file's origin, a text of its own: the
-upstream's URL, after a "+" if the upstream offers the metadata of the wheel as a file.
+A row has no line break, and the first three members stand in this order: only this module relies on
+that. What a page does not show is the file's origin, a text of its own: the upstream's URL, after a "+"
+if the upstream offers the metadata of the wheel as a file.
 """
 
 import json
 import re
+import string
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from json.encoder import encode_basestring_ascii as quoted
 from types import MappingProxyType
-from typing import Any, NamedTuple, overload
+from typing import NamedTuple, overload
 from urllib.parse import quote, unquote
 
+import msgspec
+
 ROOT = "../../../../"  # of devpi, relative to a page: /user/index/+simple/project/
-_BEGIN = '{"filename":"'
-_PLAIN = re.compile(r"[A-Za-z0-9_./+~-]*+")  # as part of a URL it needs no quoting
+_FILENAME = re.compile(r'\{"filename":"([^"\\]*+(?:\\.[^"\\]*+)*+)"')
+_HASHED = re.compile(r'","url":"[./]*[^/"]+/[^/"]+/\+f/')
+_SHA256 = ',"hashes":{"sha256":"'
+# As parts of a URL these need no quoting. An expression takes three times as long for a page.
+_PLAIN = f"{string.ascii_letters}{string.digits}_./+~-".encode()
+_HEX = re.compile(r"[0-9a-f]{32,128}")
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
+
+
+class FileObject(msgspec.Struct, omit_defaults=True, rename="kebab"):
+    """A file as a PEP 691 page describes it. In a row, `url` is ROOT and where devpi keeps the file."""
+
+    filename: str
+    url: str
+    hashes: dict[str, str]
+    upload_time: str | None = None
+    requires_python: str | None = None
+    size: int | None = None
+    yanked: bool | str | None = None
+    # In rows only under its name of PEP 714: some versions of pip stumble over the first name in JSON.
+    core_metadata: bool | dict[str, str] | None = None
+    dist_info_metadata: bool | dict[str, str] | None = None
+    provenance: str | None = None
+
+
+_encode = msgspec.json.Encoder().encode_lines
+_decode = msgspec.json.Decoder(FileObject).decode
 
 
 class ProjectFile(NamedTuple):
@@ -57,10 +85,17 @@ class Rows(Sequence[ProjectFile]):
 
     @classmethod
     def of(cls, pairs: Iterable[tuple[str, str]]) -> "Rows":
-        """Of rows and origins."""
+        """Make them of rows and origins."""
         listed = list(pairs)
-        origins = "\n".join([origin for _, origin in listed])
-        return cls("\n".join([row for row, _ in listed]), origins if origins.strip("\n") else "")
+        return cls("\n".join([row for row, _ in listed]), _lines([origin for _, origin in listed]))
+
+    @classmethod
+    def of_objects(cls, files: Sequence[FileObject], origins: Sequence[str]) -> "Rows":
+        """Make them of what rows are the JSON of, and of origins."""
+        text = _encode(files).decode().removesuffix("\n")
+        if not text.isascii():
+            text = _NOT_ASCII.sub(lambda character: quoted(character[0])[1:-1], text)
+        return cls(text, _lines(origins))
 
     def pairs(self) -> list[tuple[str, str]]:
         """The rows and origins of all files."""
@@ -69,6 +104,25 @@ class Rows(Sequence[ProjectFile]):
         lines = self.text.split("\n")
         origins = self.origins.split("\n") if self.origins else [""] * len(lines)
         return list(zip(lines, origins, strict=True))
+
+    def filenames(self) -> list[str]:
+        """The names of all files, as `filename_of` has them."""
+        return _FILENAME.findall(self.text)
+
+    def sha256s(self) -> list[str] | None:
+        """The sha256 of each file; None when one has none, or another hash before it."""
+        # An expression would take as long as all else that a page needs.
+        found = [after[:64] for after in self.text.split(_SHA256)[1:]]
+        return found if len(found) == len(self) else None
+
+    def have_hashes(self) -> bool:
+        """Whether the path of each file, on one index, tells a hash of it."""
+        first = _HASHED.search(self.text)
+        return not self or (first is not None and self.text.count(first[0]) == len(self))
+
+    def have_sizes(self) -> bool:
+        """Whether each file has a size."""
+        return self.text.count(',"size":') == len(self)
 
     def __len__(self) -> int:
         return self._length
@@ -99,75 +153,76 @@ class Rows(Sequence[ProjectFile]):
 
 def rows(files: Sequence[ProjectFile]) -> Rows:
     """`files` as rows."""
-    return files if isinstance(files, Rows) else Rows.of((row(file), origin(file)) for file in files)
-
-
-def promised(file: ProjectFile) -> ProjectFile:
-    """The file of an upstream, with the metadata that we promise: every wheel has some (PEP 658)."""
-    said = file.core_metadata
-    promise = file.is_wheel and key_of(file.hashes) is not None
-    return file._replace(offered=bool(said), core_metadata=said or promise)
+    if isinstance(files, Rows):
+        return files
+    origins = [origin(file.url, offered=file.offered) for file in files]
+    return Rows.of_objects([_object(file) for file in files], origins)
 
 
 def row(file: ProjectFile) -> str:
     """The row of one file."""
-    return (
-        f'{_BEGIN}{_text(file.filename)}","url":"{ROOT}{quoted_path(file.path)}"'
-        f',"hashes":{as_json(file.hashes)}{optional(file)}}}'
-    )
+    return rows([file]).text
 
 
-def origin(file: ProjectFile) -> str:
-    """The line that belongs to its row."""
-    return f"{'+' if file.offered else ''}{_text(file.url)}"
+def origin(url: str, *, offered: bool) -> str:
+    """The line that belongs to a row."""
+    return f"{'+' if offered else ''}{quoted(url)[1:-1]}"
 
 
 def file_of(text: str, origin: str) -> ProjectFile:
     """The file of a row and an origin."""
-    said = json.loads(text)
+    said = _decode(text)
     return ProjectFile(
-        said["filename"],
-        unquote(said["url"].removeprefix(ROOT)),
+        said.filename,
+        unquote(said.url.removeprefix(ROOT)),
         json.loads(f'"{origin.removeprefix("+")}"'),
-        said["hashes"],
-        said.get("requires-python"),
-        said.get("yanked", False),
-        said.get("size"),
-        said.get("upload-time"),
-        said.get("core-metadata", False),
-        said.get("provenance"),
+        said.hashes,
+        said.requires_python,
+        said.yanked or False,
+        said.size,
+        said.upload_time,
+        said.core_metadata or False,
+        said.provenance,
         origin.startswith("+"),
     )
 
 
+def find(text: bytes, path: str, begin: int, end: int) -> tuple[int, str] | None:
+    """The first of the rows between two positions whose file has this path, and its number.
+
+    No other row is read, and hardly any looked at. `path` is "user/name/+f/abc/…/demo-1.0.zip".
+    """
+    first, second = path.split("/")[3:5]
+    part = f'":"{first}{second}'.encode()  # of a hash
+    position = text.find(part, begin, end)
+    while position >= 0:
+        stop = text.find(b"\n", position)
+        found = text[text.rfind(b"\n", 0, position) + 1 : stop].decode()
+        if file_of(found, "").path == path:
+            return text.count(b"\n", begin, position), found
+        position = text.find(part, stop, end)
+    return None
+
+
 def filename_of(text: str) -> str:
     """The file name in a row, as JSON without its quotes."""
-    return text[len(_BEGIN) : text.index('"', len(_BEGIN))]
+    found = _FILENAME.match(text)
+    return found[1] if found else ""
 
 
-def optional(file: ProjectFile) -> str:
-    """The members that not every file has, and `yanked`; each after a comma."""
-    _, _, _, _, python, yanked, size, time, metadata, provenance, _ = file
-    members: dict[str, Any] = {
-        "upload-time": time,
-        "requires-python": python,
-        "size": size,
-        "yanked": yanked,
-        # Under its name of PEP 714 only: some versions of pip stumble over the first name in JSON.
-        "core-metadata": metadata or None,
-        "provenance": provenance,
-    }
-    return "".join(f',"{name}":{_json(value)}' for name, value in members.items() if value is not None)
+def promise(filename: str, hashes: Mapping[str, str]) -> bool:
+    """Whether a file of an upstream has metadata: every wheel that has a usable hash (PEP 658)."""
+    return filename.endswith(".whl") and key_of(hashes) is not None
 
 
 def quoted_path(path: str) -> str:
     """`path` as part of a URL."""
-    return path if _PLAIN.fullmatch(path) else quote(path, "/+")
+    return path if is_plain(path) else quote(path, "/+")
 
 
-def as_json(hashes: Mapping[str, str]) -> str:
-    """The JSON of `hashes`."""
-    return f"{{{','.join([f'{quoted(name)}:{quoted(value)}' for name, value in hashes.items()])}}}"
+def is_plain(path: str) -> bool:
+    """Whether `path` is the same as a part of a URL."""
+    return not path.encode().translate(None, _PLAIN)
 
 
 def best_hash(hashes: Mapping[str, str]) -> str:
@@ -180,17 +235,27 @@ def key_of(hashes: Mapping[str, str]) -> str | None:
     """What a wheel's metadata is filed under: its sha256, else another hash with its kind, else None."""
     kind = "sha256" if "sha256" in hashes else next(iter(hashes), "")
     value = hashes.get(kind, "").lower()
-    if not re.fullmatch(r"[0-9a-f]{32,128}", value):  # it becomes a file's name
+    if not _HEX.fullmatch(value):  # it becomes a file's name
         return None
     return value if kind == "sha256" else f"{kind}-{value}"
 
 
-def _json(value: str | bool | int | Mapping[str, str]) -> str:  # noqa: FBT001 (one of many kinds)
-    if isinstance(value, str):
-        return quoted(value)
-    return as_json(value) if isinstance(value, Mapping) else json.dumps(value)
+def _lines(origins: Sequence[str]) -> str:
+    text = "\n".join(origins)
+    return text if text.strip("\n") else ""
 
 
-def _text(value: str) -> str:
-    """The inside of a JSON string, in which a quote is written as its number."""
-    return quoted(value)[1:-1].replace('\\"', "\\u0022")
+def _object(file: ProjectFile) -> FileObject:
+    said = file.core_metadata
+    return FileObject(
+        file.filename,
+        ROOT + quoted_path(file.path),
+        dict(file.hashes),
+        file.upload_time,
+        file.requires_python,
+        file.size,
+        file.yanked,
+        dict(said) if isinstance(said, Mapping) else said or None,
+        None,
+        file.provenance,
+    )

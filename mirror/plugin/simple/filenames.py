@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
 from urllib.parse import unquote
 
 from packaging.utils import (
@@ -56,12 +55,10 @@ def projects_of(filename: str) -> Sequence[str]:
     return [canonicalize_name(name) for name in before if _NAME.fullmatch(name)][:_MOST]
 
 
-def begins_with(filename: str, project: str) -> bool:
-    """Whether `filename` is that of a project whose name begins with the words of `project`."""
-    return _normal(filename[: len(project) + 1]) == f"{project}-"
-
-
-_normal = lru_cache(maxsize=1000)(canonicalize_name)
+def begin_with(filenames: Iterable[str], project: str) -> bool:
+    """Whether all these files are of a project whose name begins with the words of `project`."""
+    length = len(project) + 1
+    return {canonicalize_name(begin) for begin in {name[:length] for name in filenames}} <= {f"{project}-"}
 
 
 def is_archive(filename: str) -> bool:
@@ -75,8 +72,8 @@ def others(filenames: Iterable[str], project: str) -> set[str]:
     All archives whose names begin with its name are the project's, as for devpi: the public index shows
     x-docs-1.0.tar.gz on the page of x. Of thousands, hardly any needs a look of its own.
     """
-    length = len(project) + 1
-    usual = {begin for begin in {name[:length] for name in filenames} if begins_with(begin, project)}
+    length = len(project)
+    usual = {begin for begin in {name[:length] for name in filenames} if canonicalize_name(begin) == project}
     looked_at = [name for name in filenames if name[:length] not in usual or not name.endswith(ARCHIVES)]
     return {
         name for name in looked_at if not (is_archive(name) and canonicalize_name(name).startswith(project))
@@ -119,5 +116,6 @@ def _stem(filename: str) -> str:
 
 def of_url(url: str) -> str:
     """The name of the file at `url`, as devpi understands it."""
-    name = url.partition("#")[0].partition("?")[0]
-    return (unquote(name) if "%" in name else name).rpartition("/")[2]
+    if "#" in url or "?" in url:
+        url = url.partition("#")[0].partition("?")[0]
+    return (unquote(url) if "%" in url else url).rpartition("/")[2]

@@ -1,4 +1,4 @@
-"""The HTML of an index's page in, its links and what it says about itself out."""
+"""Read an index's page in HTML: the files that it links to, and what it says about itself."""
 
 import hashlib
 import html
@@ -7,38 +7,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from html.parser import HTMLParser
-from typing import NamedTuple
 from urllib.parse import urljoin
+
+from mirror.plugin.simple import filenames
+from mirror.plugin.simple.file_rows import FileObject
 
 # How indexes write the link to a file. Pages have up to ten thousand of them, and HTMLParser takes a
 # hundred times as long: it gets what is left, which includes every link that is written otherwise.
 # What no two files have in common is apart: the other attributes are read once for many files.
 _TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?Z"  # PEP 700
-ATTRIBUTES = rf'((?: (?!data-upload-time)[a-z-]+="[^"]*+")*+)(?: data-upload-time="({_TIME})")?+ ?'
-_LINK = re.compile(rf'<a href="([^"]*+)"{ATTRIBUTES}>[^<]*+</a>\s*+(?:<br ?/?>)?+')
+_LINK = re.compile(
+    r'<a href="([^"#]*+)(?:#sha256=([0-9a-f]++)(?="))?+(?:#([^"]*+))?+"'
+    rf'((?: (?!data-upload-time)[a-z-]+="[^"]*+")*+)(?: data-upload-time="({_TIME})")?+ ?'
+    r">[^<]*+</a>\s*+(?:<br ?/?>)?+"
+)
 _ATTRIBUTE = re.compile(r'([a-z-]+)="([^"]*)"')
 # Where something that looks like a link is none.
 _RAW_TEXT = re.compile(r"<(?:script|style)\b", re.IGNORECASE)
 _COMMENT = re.compile(r"<!--(.*?)(?:-->|\Z)", re.DOTALL)
 
 
-class Said(NamedTuple):
-    """What the attributes of a link say of its file, as ProjectFile has it."""
-
-    requires_python: str | None
-    yanked: bool | str
-    size: int | None
-    upload_time: str | None
-    core_metadata: bool | Mapping[str, str]
-    provenance: str | None
-
-
-class Link(NamedTuple):
-    """A link to a file."""
-
-    href: str  # absolute
-    said: Said
-    upload_time: str | None
+# What the attributes of a link say of its file: the members of FileObject after `upload_time`.
+_Members = tuple[str | None, int | None, bool | str, bool | dict[str, str] | None, None, str | None]
 
 
 @dataclass
@@ -46,12 +36,13 @@ class HtmlPage(HTMLParser):
     """Links, metas (PEP 629, 708, 792), headings, and whether the page is whole."""
 
     base: str
-    links: list[Link] = field(default_factory=list)
-    metas: dict[str, list[str]] = field(
-        default_factory=dict
-    )  # of those that begin with "pypi:", without that
+    links: list[FileObject] = field(default_factory=list)
+    # The contents of those metas whose names begin with "pypi:", by what follows that.
+    metas: dict[str, list[str]] = field(default_factory=dict)
     heading: str = ""  # title and h1
     open_elements: set[str] = field(default_factory=set)
+    # Links as HTMLParser finds them: what _link takes.
+    unusual: list[tuple[str, dict[str, str], str | None, _Members]] = field(default_factory=list)
     _in_heading: bool = False
 
     def __post_init__(self) -> None:
@@ -68,8 +59,10 @@ class HtmlPage(HTMLParser):
             self.open_elements.add(tag)
         self._in_heading = tag in {"title", "h1"}
         if tag == "a" and "href" in values:
-            said = _said(values)
-            self.links.append(Link(values["href"], said, said.upload_time))
+            time = values.get("data-upload-time", "")
+            shown_time = time if re.fullmatch(_TIME, time) else None
+            url, _, fragment = values["href"].partition("#")
+            self.unusual.append((url, hashes(fragment), shown_time, _members(values)))
         elif tag == "base" and values.get("href"):
             self.base = urljoin(self.base, values["href"])
         elif tag == "meta":
@@ -93,24 +86,37 @@ class HtmlPage(HTMLParser):
 
 
 def read(text: str, url: str) -> HtmlPage:
-    """What `text`, which came from `url`, says."""
+    """Read what `text`, which came from `url`, says. All URLs of its links are absolute."""
     parts = _LINK.split(text)
-    rest = "".join(parts[::4])
+    rest = "".join(parts[::6])
     if _hides(rest, text):
         parts, rest = [], text
     page = HtmlPage(url)
     page.feed(rest)
-    usual = zip(parts[1::4], parts[2::4], parts[3::4], strict=True)
-    found = [Link(_unescaped(href), said_in(attributes), time) for href, attributes, time in usual]
-    page.links = [_resolved(page.base, link) for link in (*found, *page.links)]
+    groups = (parts[group::6] for group in range(1, 6))
+    page.links = [
+        _link(page.base, _unescaped(url), found, time, _members_in(attributes))
+        for url, sha256, fragment, attributes, time in zip(*groups, strict=True)
+        for found in [{"sha256": sha256} if sha256 else hashes(_unescaped(fragment))]
+    ]
+    page.links += [_link(page.base, *found) for found in page.unusual]
     return page
+
+
+def _link(
+    base: str, url: str, found: dict[str, str], upload_time: str | None, members: _Members
+) -> FileObject:
+    if not url.startswith(("https://", "http://")):
+        url = urljoin(base, url)
+    return FileObject(filenames.of_url(url), url, found, upload_time, *members)
+
+
+def _unescaped(text: str | None) -> str:
+    return html.unescape(text) if text and "&" in text else text or ""
 
 
 def hashes(text: str) -> dict[str, str]:
     """The hashes of "sha256=…&md5=…"; other things stand in fragments too (egg=, subdirectory=)."""
-    kind, _, digest = text.partition("=")
-    if kind == "sha256" and digest.isalnum():
-        return {kind: digest}  # as nearly all are
     pairs = (part.partition("=") for part in text.split("&"))
     return {
         name: value for name, _, value in pairs if name in hashlib.algorithms_guaranteed and value.isalnum()
@@ -124,29 +130,19 @@ def _hides(rest: str, text: str) -> bool:
 
 
 @lru_cache(maxsize=1000)
-def said_in(attributes: str) -> Said:
-    return _said({name: html.unescape(value) for name, value in _ATTRIBUTE.findall(attributes)})
+def _members_in(attributes: str) -> _Members:
+    return _members({name: html.unescape(value) for name, value in _ATTRIBUTE.findall(attributes)})
 
 
-def _said(attributes: Mapping[str, str]) -> Said:
-    """Size and time as uv reads them; the other attributes are those of PEP 503, 592, 714 and 740."""
+def _members(attributes: Mapping[str, str]) -> _Members:
+    """Size as uv reads it; the other attributes are those of PEP 503, 592, 714 and 740."""
     metadata = attributes.get("data-core-metadata", attributes.get("data-dist-info-metadata", ""))
-    yanked = attributes.get("data-yanked")
-    size, time = attributes.get("data-size", ""), attributes.get("data-upload-time", "")
-    return Said(
-        requires_python=attributes.get("data-requires-python") or None,
-        yanked=False if yanked is None else yanked or True,
-        size=int(size) if re.fullmatch("[0-9]{1,18}", size) else None,
-        upload_time=time if re.fullmatch(_TIME, time) else None,
-        core_metadata=hashes(metadata) or metadata.lower() == "true",
-        provenance=attributes.get("data-provenance") or None,
+    yanked, size = attributes.get("data-yanked"), attributes.get("data-size", "")
+    return (
+        attributes.get("data-requires-python") or None,
+        int(size) if re.fullmatch("[0-9]{1,18}", size) else None,
+        False if yanked is None else yanked or True,
+        hashes(metadata) or metadata.lower() == "true" or None,
+        None,
+        attributes.get("data-provenance") or None,
     )
-
-
-def _unescaped(href: str) -> str:
-    return html.unescape(href) if "&" in href else href
-
-
-def _resolved(base: str, link: Link) -> Link:
-    absolute = link.href.startswith(("https://", "http://"))
-    return link if absolute else link._replace(href=urljoin(base, link.href))

@@ -1,24 +1,27 @@
 """Parse what an upstream answered for a project's page, and refuse what is not the whole page of it."""
 
-import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
+import msgspec
 from packaging.utils import canonicalize_name
 
-from mirror.plugin.simple import content_types, filenames, html_page, html_rows, json_rows
+from mirror.plugin.simple import content_types, file_rows, filenames, html_page
 from mirror.plugin.simple.detail import ProjectDetail
-from mirror.plugin.simple.file_rows import ProjectFile, Rows, promised
-from mirror.plugin.simple.html_page import HtmlPage, Link
+from mirror.plugin.simple.file_rows import FileObject, Rows
+from mirror.plugin.simple.html_page import HtmlPage
 
 ACCEPT = f"{content_types.JSON}, {content_types.HTML};q=0.2, {content_types.TEXT};q=0.1"
+_SCHEMES = ("https://", "http://")
 # How indexes, and file servers that are used as one, head a project's page, and the list of all projects.
 _HEADING = re.compile(r"(?:links for|index of) (\S+)", re.IGNORECASE)
 _VERSION = "repository-version"  # PEP 629
 _LIST_HEADING = re.compile(r"simple (?:index|list)|index of", re.IGNORECASE)
+
+
+PathsOf = Callable[[Sequence[FileObject]], Sequence[str]]  # quoted, without a slash at the beginning
 
 
 class InvalidPageError(Exception):
@@ -34,14 +37,47 @@ class RawPage:
     content: bytes
 
 
-def parse_page(project: str, body: RawPage) -> ProjectDetail:
-    """Parse the page of `project` (normalised); file_paths.placed adds paths. Raises InvalidPageError.
+class _Meta(msgspec.Struct, rename="kebab"):
+    api_version: str = "1.0"
+    tracks: list[str] | None = None
+
+
+class _JsonPage(msgspec.Struct, rename="kebab"):
+    """A project's page (PEP 691, 700, 708, 792); keys that are null are as good as missing."""
+
+    meta: _Meta
+    name: str
+    files: list[FileObject]
+    versions: list[str] | None = None
+    project_status: dict[str, str | None] | None = None
+    alternate_locations: list[str] | None = None
+
+
+class _JsonList(msgspec.Struct):
+    """The list of an index's projects (PEP 691)."""
+
+    meta: _Meta
+    projects: list[dict[str, object]]
+
+
+_decode = msgspec.json.Decoder(_JsonPage).decode
+
+
+def parse_page(project: str, body: RawPage, paths_of: PathsOf) -> ProjectDetail:
+    """Parse the page of `project` (normalised). Raises InvalidPageError.
+
+    `paths_of` says where devpi keeps its files.
 
     The content types are those that PEP 691 names and pip takes; others come from captive portals
     and object stores. Without any, the body tells (RFC 9110, 8.3).
     """
     kind = _kind(body)
-    return _read_json(project, body) if kind == content_types.JSON else _read_html(project, body, kind)
+    try:
+        if kind == content_types.JSON:
+            return _read_json(project, body, paths_of)
+        return _read_html(project, html_page.read(_text(body), body.url), kind, paths_of)
+    except ValueError as error:
+        raise InvalidPageError(f"no page of an index ({type(error).__name__}: {error})") from error
 
 
 def lists_no_project(body: RawPage) -> bool:
@@ -49,10 +85,9 @@ def lists_no_project(body: RawPage) -> bool:
     try:
         kind = _kind(body)
         if kind == content_types.JSON:
-            page = json.loads(body.content)
-            return str(page["meta"]["api-version"]).startswith("1.") and page["projects"] == []
+            return not msgspec.json.decode(body.content, type=_JsonList).projects
         page = html_page.read(_text(body), body.url)
-    except (InvalidPageError, ValueError, KeyError, TypeError):
+    except (InvalidPageError, ValueError):
         return False
     said = kind == content_types.HTML or _VERSION in page.metas or _LIST_HEADING.search(page.heading)
     return bool(said) and not page.links and not page.is_cut_off
@@ -72,132 +107,41 @@ def _text(body: RawPage) -> str:
     charset = re.search(r'charset="?([\w-]+)', body.content_type.lower())
     try:
         return body.content.decode(charset[1] if charset else "utf-8")
-    except (UnicodeDecodeError, LookupError) as error:
+    except LookupError as error:
         raise InvalidPageError(str(error)) from error
 
 
-def _read_json(project: str, body: RawPage) -> ProjectDetail:
-    try:
-        page = json.loads(body.content)
-        version = str(page["meta"].get("api-version", "1.0"))
-        if version.partition(".")[0] != "1":
-            raise InvalidPageError(f"api-version {version}")
-        name = canonicalize_name(page["name"])
-        if not isinstance(page["files"], list):
-            raise InvalidPageError("a PEP 691 page without a list of files")
-        names, files = json_rows.rows(page["files"]) or _listed(page["files"], body.url)
-        versions = tuple(map(str, page.get("versions") or filenames.versions_of(names)))
-        status = {key: str(value) for key, value in (page.get("project-status") or {}).items() if value}
-        tracks = _urls(body.url, page["meta"].get("tracks") or ())
-        elsewhere = _urls(body.url, page.get("alternate-locations") or ())
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InvalidPageError(f"not a PEP 691 page ({type(error).__name__}: {error})") from error
-    if name != project:
-        raise InvalidPageError(f"the page of {name}")
-    return ProjectDetail(project, files, versions, status, tracks, elsewhere)
-
-
-def _listed(entries: Iterable[Mapping[str, Any]], base: str) -> tuple[list[str], Sequence[ProjectFile]]:
-    files = {file.filename: file for file in (_file(entry, base) for entry in entries)}
-    return list(files), tuple(files.values())
-
-
-def _file(entry: Mapping[str, Any], base: str) -> ProjectFile:
-    """One object of `files`; keys that are null are as good as missing."""
-    said = next((entry[key] for key in ("core-metadata", "dist-info-metadata") if entry.get(key)), False)
-    file = ProjectFile(
-        filename=entry["filename"],
-        path="",
-        url=_absolute(base, entry["url"]),
-        hashes={kind: value.lower() for kind, value in entry["hashes"].items()},
-        requires_python=entry.get("requires-python"),
-        yanked=True if entry.get("yanked") == "" else entry.get("yanked") or False,
-        size=entry.get("size"),
-        upload_time=entry.get("upload-time"),
-        core_metadata=dict(said) if isinstance(said, Mapping) else bool(said),
-        provenance=entry.get("provenance"),
+def _read_json(project: str, body: RawPage, paths_of: PathsOf) -> ProjectDetail:
+    page = _decode(body.content)
+    if page.meta.api_version.partition(".")[0] != "1":
+        raise InvalidPageError(f"one with api-version {page.meta.api_version}")
+    if canonicalize_name(page.name) != project:
+        raise InvalidPageError(f"the page of {page.name}")
+    return ProjectDetail(
+        project,
+        _rows(page.files, body.url, paths_of),
+        tuple(page.versions or filenames.versions_of([file.filename for file in page.files])),
+        {key: value for key, value in (page.project_status or {}).items() if value},
+        _urls(body.url, page.meta.tracks or ()),
+        _urls(body.url, page.alternate_locations or ()),
     )
-    return promised(checked(file))
 
 
-def checked(file: ProjectFile) -> ProjectFile:
-    """`file`, if every value is of its kind. Raises TypeError or ValueError."""
-    optional = (file.requires_python, file.upload_time, file.provenance)
-    texts: tuple[object, ...] = (file.filename, file.url, *file.hashes.values())
-    if not all(isinstance(text, str) for text in texts):
-        raise TypeError(file.filename)
-    if not all(value.isalnum() for value in file.hashes.values()):  # they become parts of a path
-        raise ValueError(file.filename)
-    if any(type(text) not in {str, type(None)} for text in optional):
-        raise TypeError(file.filename)
-    if type(file.yanked) not in {bool, str} or type(file.size) not in {int, type(None)}:
-        raise TypeError(file.filename)
-    return addressed(file)
-
-
-def addressed(file: ProjectFile) -> ProjectFile:
-    """`file`, if its name and its URL are some. Raises ValueError."""
-    if not file.filename or "/" in file.filename or not file.url.startswith(("http://", "https://")):
-        raise ValueError(file.filename)
-    return file
-
-
-def _urls(base: str, urls: Sequence[str]) -> tuple[str, ...]:
-    """The absolute forms of `urls`, each once (PEP 708). Raises ValueError."""
-    found = tuple(dict.fromkeys(_absolute(base, url) for url in urls))
-    if isinstance(urls, str) or not all(url.startswith(("http://", "https://")) for url in found):
-        raise ValueError(urls)
-    return found
-
-
-def _read_html(project: str, body: RawPage, kind: str) -> ProjectDetail:
-    text = _text(body)
-    usual = _read_usual(project, text, body.url)
-    return usual or _read_any(project, html_page.read(text, body.url), kind)
-
-
-def _detail(
-    project: str, files: Sequence[ProjectFile], names: Iterable[str], page: HtmlPage
-) -> ProjectDetail:
-    try:
-        urls = [_urls(page.base, page.metas.get(key, ())) for key in ("tracks", "alternate-locations")]
-    except ValueError as error:
-        raise InvalidPageError(f"not a PEP 708 page ({error})") from error
-    return ProjectDetail(project, files, filenames.versions_of(names), page.status, *urls)
-
-
-def _read_usual(project: str, text: str, url: str) -> ProjectDetail | None:
-    """What a page says all of whose links are of the usual form; None for another."""
-    names, rows, rest = html_rows.split(text) or ((), Rows(""), "")
-    if not any(project in filenames.projects_of(name) for name in names):
-        return None
-    page = html_page.read(rest, url)
-    _refuse_part(page)
-    others = filenames.others(names, project)
-    if others:
-        pairs = zip(names, rows.pairs(), strict=True)
-        rows = Rows.of(pair for name, pair in pairs if name not in others)
-        names = [name for name in names if name not in others]
-    return _detail(project, rows, names, page)
-
-
-def _refuse_part(page: HtmlPage) -> None:
+def _read_html(project: str, page: HtmlPage, kind: str, paths_of: PathsOf) -> ProjectDetail:
     if page.is_cut_off:
         raise InvalidPageError("HTML that is cut off")
-
-
-def _read_any(project: str, page: HtmlPage, kind: str) -> ProjectDetail:
-    _refuse_part(page)
-    linked = [(filenames.of_url(link.href), link) for link in page.links]
-    others = filenames.others([name for name, _ in linked], project)
-    own = [(name, link) for name, link in linked if name not in others]
-    if not any(project in filenames.projects_of(name) for name, _ in own):
+    others = filenames.others([link.filename for link in page.links], project)
+    files = [link for link in page.links if link.filename not in others] if others else page.links
+    if not any(project in filenames.projects_of(file.filename) for file in files):
         _refuse_other(project, page, kind)
-    try:
-        files = {name: _linked(name, link) for name, link in own}
-    except ValueError as error:
-        raise InvalidPageError(f"not a PEP 503 page ({error})") from error
-    return _detail(project, tuple(files.values()), files, page)
+    return ProjectDetail(
+        project,
+        _rows(files, page.base, paths_of),
+        filenames.versions_of([file.filename for file in files]),
+        page.status,
+        _urls(page.base, page.metas.get("tracks", ())),
+        _urls(page.base, page.metas.get("alternate-locations", ())),
+    )
 
 
 def _refuse_other(project: str, page: HtmlPage, kind: str) -> None:
@@ -206,7 +150,7 @@ def _refuse_other(project: str, page: HtmlPage, kind: str) -> None:
     Its heading may name the project. One of an index (it says so, or its content type does) may have no
     links at all: with some, it may as well be the list of all projects.
     """
-    if any(filenames.is_archive(filenames.of_url(link.href)) for link in page.links):
+    if any(filenames.is_archive(link.filename) for link in page.links):
         raise InvalidPageError("HTML with the files of another project")
     named = {canonicalize_name(path.strip("/").rpartition("/")[2]) for path in _HEADING.findall(page.heading)}
     of_index = kind == content_types.HTML or _VERSION in page.metas
@@ -214,19 +158,55 @@ def _refuse_other(project: str, page: HtmlPage, kind: str) -> None:
         raise InvalidPageError("HTML that is no page of an index")
 
 
-def _linked(filename: str, link: Link) -> ProjectFile:
-    url, _, fragment = link.href.partition("#")
-    python, yanked, size, _, metadata, provenance = link.said
-    hashes, time = html_page.hashes(fragment), link.upload_time
-    file = ProjectFile(
-        filename, "", _absolute(url, url), hashes, python, yanked, size, time, metadata, provenance
-    )
-    return promised(addressed(file))  # whatever HTML says is text
+def _rows(files: Iterable[FileObject], base: str, paths_of: PathsOf) -> Rows:
+    """Make rows of what a page at `base` says; its objects are changed into those of rows. Raises ValueError.
+
+    Of two files of one name, the last one counts.
+    """
+    kept = list({file.filename: file for file in files}.values())
+    _check(kept, base)
+    origins = []
+    for file, path in zip(kept, paths_of(kept), strict=True):
+        offered = file.core_metadata or file.dist_info_metadata or None
+        origins.append(file_rows.origin(file.url, offered=offered is not None))
+        file.url = file_rows.ROOT + path
+        file.yanked = file.yanked or file.yanked == ""  # an empty reason is one (PEP 592)
+        file.core_metadata = offered or file_rows.promise(file.filename, file.hashes) or None
+        file.dist_info_metadata = None
+    return Rows.of_objects(kept, origins)
+
+
+def _check(files: Sequence[FileObject], base: str) -> None:
+    """Make URLs absolute and hashes lower case. Raises ValueError for a file that none can be.
+
+    Of thousands of files hardly any is unusual: they are looked at together.
+    """
+    names, text = [file.filename for file in files], "".join([file.url for file in files])
+    if "" in names or "/" in "".join(names):
+        raise ValueError("a file name that is none")
+    if "@" in text or "#" in text or not all(file.url.startswith(_SCHEMES) for file in files):
+        for file in files:
+            file.url = _absolute(base, file.url)
+            if not file.url.startswith(_SCHEMES):
+                raise ValueError(file.url)
+    digests = [digest for file in files for digest in file.hashes.values()]
+    text = "".join(digests)
+    if "" in digests or not f"0{text}".isalnum():  # they become parts of a path
+        raise ValueError("a hash that is none")
+    if text != text.lower():
+        for file in files:
+            file.hashes = {kind: value.lower() for kind, value in file.hashes.items()}
+
+
+def _urls(base: str, urls: Iterable[str]) -> tuple[str, ...]:
+    """The absolute forms of `urls`, each once (PEP 708). Raises ValueError."""
+    found = tuple(dict.fromkeys(_absolute(base, url) for url in urls))
+    if not all(url.startswith(_SCHEMES) for url in found):
+        raise ValueError(found)
+    return found
 
 
 def _absolute(base: str, url: str) -> str:
     """`url` without fragment and credentials: those are the server's business, facts travel far."""
-    if url.startswith(("https://", "http://")) and "@" not in url and "#" not in url:
-        return url
     parts = urlsplit(urljoin(base, url))
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment=""))

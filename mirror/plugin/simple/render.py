@@ -1,4 +1,4 @@
-"""Facts about a project in, the bytes of its PEP 503 and PEP 691 page out. Pure."""
+"""Render project pages in HTML (PEP 503) and JSON (PEP 691)."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -16,8 +16,7 @@ NEWEST, WITHOUT_SIZES = "1.4", "1.0"
 def as_json(project: ProjectDetail) -> bytes:
     """The JSON page of `project`, for any index."""
     rows = file_rows.rows(project.files)
-    whole = rows.text.count(',"size":') == len(rows)
-    meta: dict[str, object] = {"api-version": NEWEST if whole else WITHOUT_SIZES}
+    meta: dict[str, object] = {"api-version": NEWEST if rows.have_sizes() else WITHOUT_SIZES}
     if project.tracks:
         meta["tracks"] = project.tracks
     head: dict[str, object] = {"meta": meta, "name": project.name, "versions": project.versions}

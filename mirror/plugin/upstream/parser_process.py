@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from multiprocessing.connection import Connection
 
 from mirror.plugin.simple import file_paths, parse
@@ -37,10 +38,10 @@ class ParseRequest:
 
 @dataclass(frozen=True)
 class ParsedPage:
-    """What an answer says: the page as page_cache.packed makes it, and entries that devpi needs."""
+    """What an answer says: the page as page_cache.encode makes it, and entries that devpi needs."""
 
     content: bytes
-    entries: Sequence[ProjectFile]  # places.to_write, if no page was there before
+    entries: Sequence[ProjectFile]  # file_paths.to_write, if no page was there before
 
 
 class ParserProcess:
@@ -108,12 +109,11 @@ class _Child:
 
 
 def read(answer: ParseRequest) -> ParsedPage:
-    """What ParserProcess.read does, in this process."""
-    said = parse.parse_page(answer.project, answer.body)
-    placed = file_paths.placed_by_primary if answer.of_primary else file_paths.placed
-    known = CachedPage(placed(answer.index, said), answer.about)
-    to_write = () if answer.of_primary else file_paths.to_write(known.detail, ProjectDetail(answer.project))
-    return ParsedPage(page_cache.encode(known), to_write)
+    """Do what ParserProcess.read does, in this process."""
+    paths_of = file_paths.paths_at_primary if answer.of_primary else file_paths.paths_of
+    said = parse.parse_page(answer.project, answer.body, partial(paths_of, answer.index))
+    to_write = () if answer.of_primary else file_paths.to_write(said, ProjectDetail(answer.project))
+    return ParsedPage(page_cache.encode(CachedPage(said, answer.about)), to_write)
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from devpi_server.keyfs_types import PTypedKey
 
 from mirror.plugin.simple import file_paths, file_rows
 from mirror.plugin.simple.detail import ProjectDetail
-from mirror.plugin.simple.file_rows import ProjectFile
+from mirror.plugin.simple.file_rows import FileObject, ProjectFile
 
 KEYFS = SimpleNamespace(
     STAGEFILE=PTypedKey(None, "{user}/{index}/+f/{hashdir_a}/{hashdir_b}/{filename}", dict, "STAGEFILE"),  # type: ignore[arg-type]
@@ -39,7 +39,10 @@ def test_a_file_is_kept_where_devpi_keeps_it(url: str, hashes: dict[str, str]) -
     """Files that devpi cached before us must be found, and devpi must find ours when we are gone."""
     link = URL(url).replace(fragment=file_rows.best_hash(hashes))
     devpis = key_from_link(KEYFS, link, "root", "pypi").relpath  # type: ignore[arg-type]
-    assert file_paths.path_of("root/pypi", ProjectFile("x", "", url, hashes)) == devpis
+    assert file_paths.path_of("root/pypi", url, hashes) == devpis
+    other = FileObject("x", "https://files.example.com/b%20c-1.0.zip", {})
+    for files in ([FileObject("x", url, hashes)], [FileObject("x", url, hashes), other]):
+        assert file_paths.paths_of("root/pypi", files)[0] == file_rows.quoted_path(devpis)
 
 
 @pytest.mark.parametrize(
@@ -76,6 +79,6 @@ def test_entries_are_written_for_what_cannot_be_found_and_for_what_has_changed()
 @pytest.mark.parametrize("primary", ["http://primary.example.com:3141", "https://example.com/devpi"])
 def test_a_replica_keeps_files_where_its_primary_does(primary: str) -> None:
     """Whatever URL the primary answered from in the end, and also when no hash is in the path."""
-    file = FILE._replace(path="", url=f"{primary}/root/pypi/+e/files_example_com/my%20demo-1.0.zip")
-    (placed,) = file_paths.placed_by_primary("root/pypi", ProjectDetail("my-demo", (file,))).files
-    assert placed.path == "root/pypi/+e/files_example_com/my demo-1.0.zip"
+    url = f"{primary}/root/pypi/+e/files_example_com/my%20demo-1.0.zip"
+    (path,) = file_paths.paths_at_primary("root/pypi", [FileObject("x", url, {"sha256": "00"})])
+    assert path == "root/pypi/+e/files_example_com/my%20demo-1.0.zip"

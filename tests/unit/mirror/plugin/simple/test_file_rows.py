@@ -38,7 +38,7 @@ HOSTILE = '","url":"x","from":"y"}\n{"filename":"\\'
 )
 def test_every_fact_survives_its_row_and_stays_in_its_place_on_the_page(file: ProjectFile) -> None:
     """No text of an upstream may end the string that it stands in, or pass for another member."""
-    text, origin = file_rows.row(file), file_rows.origin(file)
+    text, origin = file_rows.row(file), file_rows.origin(file.url, offered=file.offered)
     assert file_rows.file_of(text, origin) == file
     assert "\n" not in text + origin
     assert json.loads(f'"{file_rows.filename_of(text)}"') == file.filename
@@ -50,13 +50,23 @@ def test_every_fact_survives_its_row_and_stays_in_its_place_on_the_page(file: Pr
 
 
 def test_metadata_is_promised_for_every_wheel_with_a_hash() -> None:
-    """Whether the upstream offers it or not: then it is read out of the wheel."""
-    silent = WHEEL._replace(core_metadata=False)
-    promised = file_rows.promised(silent)
-    assert (promised.core_metadata, promised.offered) == (True, False)
-    assert file_rows.promised(WHEEL) == WHEEL._replace(offered=True)
-    for other in (silent._replace(hashes={}), PLAIN):
-        assert file_rows.promised(other) == other
+    """If the upstream does not offer it, it is read out of the wheel."""
+    assert file_rows.promise(WHEEL.filename, WHEEL.hashes)
+    assert not file_rows.promise(WHEEL.filename, {})
+    assert not file_rows.promise(PLAIN.filename, WHEEL.hashes)
+
+
+def test_what_is_asked_of_all_rows_is_true_of_each() -> None:
+    """Pages of thousands of files are looked through, not read."""
+    hostile = PLAIN._replace(filename=HOSTILE, hashes={"sha256": SHA}, requires_python=',"size":1')
+    sized = WHEEL._replace(hashes={"sha256": "cd" * 32})
+    rows = file_rows.rows((sized, hostile))
+    assert rows.sha256s() == ["cd" * 32, SHA]
+    assert [json.loads(f'"{name}"') for name in rows.filenames()] == [WHEEL.filename, HOSTILE]
+    assert not rows.have_sizes()
+    assert file_rows.rows((sized, sized)).have_sizes()
+    assert file_rows.rows((sized, PLAIN)).sha256s() is None
+    assert [rows[:1].have_hashes(), rows[1:].have_hashes(), rows.have_hashes()] == [True, False, False]
 
 
 def test_rows_are_the_files_that_they_describe() -> None:

@@ -1,15 +1,18 @@
 """What is accepted as an upstream's page, and what is read from it."""
 
 import json
+from functools import partial
+from typing import Any
 
 import pytest
 
-from mirror.plugin.simple import content_types, parse
+from mirror.plugin.simple import content_types, file_paths, parse
 from mirror.plugin.simple.content_types import JSON
 from mirror.plugin.simple.detail import ProjectDetail
 from mirror.plugin.simple.file_rows import ProjectFile
 
 URL = "https://user:secret@index.example.com/simple/demo/"
+PATHS_OF = partial(file_paths.paths_of, "root/pypi")
 ENTRY = {
     "filename": "demo-1.0.zip",
     "url": "../../files/demo-1.0.zip",
@@ -25,7 +28,7 @@ HTML = """<!DOCTYPE html><html><head><title>Links for demo</title></head><body>
 
 def read(content: str, kind: str = "text/html; charset=utf-8") -> ProjectDetail:
     """`content` as the answer for the project "demo"."""
-    return parse.parse_page("demo", parse.RawPage(kind, URL, content.encode()))
+    return parse.parse_page("demo", parse.RawPage(kind, URL, content.encode()), PATHS_OF)
 
 
 def page(**changes: object) -> str:
@@ -36,12 +39,13 @@ def page(**changes: object) -> str:
 def test_html_of_an_old_index_is_read_with_all_that_it_says() -> None:
     """Many company indexes and mirrors answer HTML only."""
     wheel, sdist = read(HTML).files
+    assert wheel.path == "root/pypi/+f/00//demo-1.0+local-py3-none-any.whl"
     assert wheel.filename == "demo-1.0+local-py3-none-any.whl"
     assert wheel.url == "https://index.example.com/files/demo-1.0%2Blocal-py3-none-any.whl"
     assert wheel.hashes == {"sha256": "00"}
     assert sdist == ProjectFile(
         filename="Demo-2.0.tar.gz",
-        path="",
+        path="root/pypi/+f/11//Demo-2.0.tar.gz",
         url="https://index.example.com/files/Demo-2.0.tar.gz",
         hashes={"md5": "11"},
         requires_python=">=3.9",
@@ -159,7 +163,7 @@ def test_a_page_that_is_cut_off_anywhere_is_refused(content: str, kind: str) -> 
 def test_bytes_that_are_no_text_are_refused() -> None:
     """Compressed twice, or plain garbage."""
     with pytest.raises(parse.InvalidPageError):
-        parse.parse_page("demo", parse.RawPage("text/html", URL, b"\xff\xfe\x00"))
+        parse.parse_page("demo", parse.RawPage("text/html", URL, b"\xff\xfe\x00"), PATHS_OF)
 
 
 EMPTY_LIST = json.dumps({"meta": {"api-version": "1.0"}, "projects": []})
@@ -189,3 +193,107 @@ EMPTY_LIST = json.dumps({"meta": {"api-version": "1.0"}, "projects": []})
 def test_a_list_of_no_projects_must_be_one(content: str, kind: str, empty: bool) -> None:  # noqa: FBT001 (a test's parameter)
     """A new company index has none; whatever else has no links is no such list."""
     assert parse.lists_no_project(parse.RawPage(kind, URL, content.encode())) is empty
+
+
+WHEEL = "demo-1.0-py3-none-any.whl"
+
+
+def file(**more: object) -> dict[str, Any]:
+    """A wheel as the public index describes it."""
+    usual = {
+        "core-metadata": {"sha256": "cd" * 32},
+        "data-dist-info-metadata": {"sha256": "cd" * 32},
+        "filename": WHEEL,
+        "hashes": {"sha256": "ab" * 32},
+        "provenance": None,
+        "requires-python": ">=3.8",
+        "size": 12345,
+        "upload-time": "2024-01-02T03:04:05.678900Z",
+        "url": f"https://files.example.com/packages/a~b/{WHEEL}",
+        "yanked": False,
+    }
+    return usual | more
+
+
+READ = ProjectFile(
+    WHEEL,
+    f"root/pypi/+f/aba/{'ba' * 6}b/{WHEEL}",
+    f"https://files.example.com/packages/a~b/{WHEEL}",
+    {"sha256": "ab" * 32},
+    ">=3.8",
+    size=12345,
+    upload_time="2024-01-02T03:04:05.678900Z",
+    core_metadata={"sha256": "cd" * 32},
+    offered=True,
+)
+
+
+@pytest.mark.parametrize(
+    ("more", "changed"),
+    [
+        ({}, {}),
+        ({"requires-python": None}, {"requires_python": None}),
+        ({"requires-python": '>=3.8 "or" \\ ö'}, {"requires_python": '>=3.8 "or" \\ ö'}),
+        ({"size": 0, "upload-time": None}, {"size": 0, "upload_time": None}),
+        ({"size": None, "upload-time": ""}, {"size": None, "upload_time": ""}),
+        ({"yanked": True}, {"yanked": True}),
+        ({"yanked": ""}, {"yanked": True}),
+        ({"yanked": None}, {}),
+        ({"yanked": 'a "bug" <b>&</b>\n\u2028'}, {"yanked": 'a "bug" <b>&</b>\n\u2028'}),
+        ({"core-metadata": True}, {"core_metadata": True}),
+        ({"core-metadata": False, "dist-info-metadata": {"md5": "00"}}, {"core_metadata": {"md5": "00"}}),
+        ({"core-metadata": {}, "dist-info-metadata": None}, {"core_metadata": True, "offered": False}),
+        ({"provenance": "https://x.example.com/a?b=c&d"}, {"provenance": "https://x.example.com/a?b=c&d"}),
+        ({"gpg-sig": True}, {}),
+        (
+            {"hashes": {"md5": "00", "sha256": "AB" * 32}},
+            {"hashes": {"md5": "00", "sha256": "ab" * 32}},
+        ),
+        (
+            {"hashes": {"md5": "00"}, "core-metadata": None},
+            {
+                "hashes": {"md5": "00"},
+                "path": f"root/pypi/+f/00//{WHEEL}",
+                "core_metadata": False,
+                "offered": False,
+            },
+        ),
+        ({"url": f"../../x/{WHEEL}#sha256=00"}, {"url": f"https://index.example.com/x/{WHEEL}"}),
+        ({"url": f"https://user:secret@files.example.com/packages/a~b/{WHEEL}"}, {}),
+        ({"filename": "dömo 1.0.whl"}, {"filename": "dömo 1.0.whl"}),
+    ],
+)
+def test_every_member_of_a_file_is_read_as_it_is_meant(
+    more: dict[str, object], changed: dict[str, Any]
+) -> None:
+    """PEP 691 and its followers; a wheel of which the upstream says nothing has metadata all the same."""
+    (found,) = read(page(files=[file(**more)]), content_types.JSON).files
+    assert found == READ._replace(**changed)
+
+
+def test_of_two_files_of_one_name_the_last_one_counts() -> None:
+    """As for installers, which would find one of them."""
+    (found,) = read(page(files=[file(size=1), file()]), content_types.JSON).files
+    assert found == READ
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        *({"filename": 1}, {"url": None}, {"hashes": None}, {"hashes": {"sha256": 1}}, {"yanked": 1}),
+        *({"yanked": ["x"]}, {"requires-python": 1}, {"provenance": 1}, {"upload-time": 1}, {"size": 1.5}),
+        *({"size": True}, {"size": "12"}, {"hashes": {"sha256": "../" + "a" * 61}}, {"filename": ""}),
+        {"core-metadata": {"sha256": None}},
+    ],
+)
+def test_what_is_no_file_is_no_page(more: dict[str, object]) -> None:
+    """A list that is partial is never served as whole."""
+    with pytest.raises(parse.InvalidPageError):
+        read(page(files=[file(), file(**more)]), content_types.JSON)
+
+
+@pytest.mark.parametrize("listed", [None, 1, "files", ["file"], [None], {}])
+def test_a_list_that_is_none_is_no_page(listed: object) -> None:
+    """Nor may it end the process that reads it."""
+    with pytest.raises(parse.InvalidPageError):
+        read(page(files=listed), content_types.JSON)

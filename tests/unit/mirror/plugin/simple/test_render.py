@@ -1,11 +1,12 @@
 """Facts in, pages out; and read again by readers that others wrote."""
 
 import json
+from functools import partial
 from html.parser import HTMLParser
 
 from pypi_simple import ProjectPage
 
-from mirror.plugin.simple import content_types, parse, render
+from mirror.plugin.simple import content_types, file_paths, parse, render
 from mirror.plugin.simple.detail import ProjectDetail, with_files
 from mirror.plugin.simple.file_rows import ProjectFile
 
@@ -29,7 +30,8 @@ BASE = "https://mirror.example.com/company/dev/+simple/demo/"
 
 def read_by_us(kind: str, page: bytes) -> ProjectDetail:
     """As another packhorse mirror reads our page."""
-    return parse.parse_page("demo", parse.RawPage(kind, BASE, page))
+    paths_of = partial(file_paths.paths_of, "root/pypi")
+    return parse.parse_page("demo", parse.RawPage(kind, BASE, page), paths_of)
 
 
 def test_the_json_page_says_everything() -> None:
