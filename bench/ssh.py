@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from bench.tools import stage
 from bench.tools.rows import Row
 from release.deploy import agent_archive, ssh
+from release.host.disk.layout import SERVER_ROOT
 from release.host.disk.manifest import Health
 from release.host.processes import health
 from tests.support import hosts, ssh_target
@@ -149,7 +150,7 @@ class Bench:
 
 def agent_start(host: hosts.Host) -> float:
     """The seconds on the host until an agent waits for its request; it gets none, and ends."""
-    command = agent_archive.command(ssh.PYTHON, f"{ssh.ROOT}/{APP}/agent")
+    command = agent_archive.command(ssh.PYTHON, str(SERVER_ROOT / APP / "agent"))
     script = (
         f"import subprocess, time; began = time.monotonic(); subprocess.run({command!r}, "
         "stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True); print(time.monotonic() - began)"

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 @click.pass_obj
 def status(project: Path, target: str, *, as_json: bool) -> None:
     """Show what runs on TARGET; what a killed command left half done is repaired first."""
-    selection.report(selection.select(project, target), "status", _status, as_json=as_json)
+    chosen = selection.select(project, target)
+    from release.host.request import Status
+
+    selection.report(chosen, Status, _status, as_json=as_json)
 
 
 def _status(host: str, result: Mapping[str, Any]) -> None:
@@ -48,7 +51,10 @@ def _status(host: str, result: Mapping[str, Any]) -> None:
 @click.pass_obj
 def releases(project: Path, target: str, *, as_json: bool) -> None:
     """List the releases on TARGET: what changed, by whom and when, and what became of each."""
-    selection.report(selection.select(project, target), "releases", _releases, as_json=as_json)
+    chosen = selection.select(project, target)
+    from release.host.request import Releases
+
+    selection.report(chosen, Releases, _releases, as_json=as_json)
 
 
 def _releases(host: str, result: Mapping[str, Any]) -> None:
@@ -67,6 +73,8 @@ def _releases(host: str, result: Mapping[str, Any]) -> None:
 def logs(project: Path, target: str, lines: int, release: int | None, *, follow: bool, as_json: bool) -> None:
     """Print what the processes on TARGET wrote; with several hosts, each line starts with its host."""
     chosen = selection.select(project, target)
+    from release.host.request import Logs
+
     several = len(chosen.target.hosts or []) > 1
 
     def show(host: str, event: "Event") -> None:
@@ -77,7 +85,7 @@ def logs(project: Path, target: str, lines: int, release: int | None, *, follow:
             sys.stdout.write(f"{line}\n")
             sys.stdout.flush()
 
-    chosen.finish(selection.ask(chosen, "logs", show, lines=lines, follow=follow, release=release))
+    chosen.finish(selection.ask(chosen, Logs, show, lines=lines, follow=follow, release=release))
 
 
 @click.command()
@@ -86,7 +94,10 @@ def logs(project: Path, target: str, lines: int, release: int | None, *, follow:
 @click.pass_obj
 def stop(project: Path, target: str, *, as_json: bool) -> None:
     """Stop the application on TARGET, after the requests that it works on."""
-    selection.report(selection.select(project, target), "stop", _stopped, as_json=as_json)
+    chosen = selection.select(project, target)
+    from release.host.request import Stop
+
+    selection.report(chosen, Stop, _stopped, as_json=as_json)
 
 
 def _stopped(host: str, result: Mapping[str, Any]) -> None:
@@ -99,7 +110,10 @@ def _stopped(host: str, result: Mapping[str, Any]) -> None:
 @click.pass_obj
 def start(project: Path, target: str, *, as_json: bool) -> None:
     """Start the application on TARGET again, as it was stopped."""
-    selection.report(selection.select(project, target), "start", _started, as_json=as_json)
+    chosen = selection.select(project, target)
+    from release.host.request import Start
+
+    selection.report(chosen, Start, _started, as_json=as_json)
 
 
 def _started(host: str, result: Mapping[str, Any]) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from release.deploy.connection import AgentProcess, Destination
     from release.deploy.controller import Outcome
     from release.deploy.progress import Show
+    from release.host.request import Request
 
 
 def _names(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
@@ -94,11 +95,11 @@ def select(project: Path, name: str, index: str | None = None) -> Selection:
         return Selection(name, settings, settings.target(name), home, began, early, stack.pop_all())
 
 
-def ask(chosen: Selection, command: str, show: "Show | None" = None, **more: object) -> "Outcome":
-    """What the hosts answer to a command that needs no more than the application's name."""
+def ask(chosen: Selection, kind: "type[Request]", show: "Show | None" = None, **fields: object) -> "Outcome":
+    """What all hosts answer to a request of `kind` with `fields`, each on its own."""
     from release.deploy import controller, progress, requests
 
-    request = requests.request(command, chosen.settings.app, chosen.target, chosen.home, **more)
+    request = requests.request(kind, chosen.settings.app, chosen.target, chosen.home, **fields)
     with contextlib.ExitStack() as stack:
         agents = stack.enter_context(chosen.agents())
         shown = show or stack.enter_context(progress.shown(list(agents)))
@@ -106,13 +107,13 @@ def ask(chosen: Selection, command: str, show: "Show | None" = None, **more: obj
 
 
 def report(
-    chosen: Selection, command: str, each: Callable[[str, Mapping[str, Any]], None], *, as_json: bool
+    chosen: Selection, kind: "type[Request]", each: Callable[[str, Mapping[str, Any]], None], *, as_json: bool
 ) -> None:
     """Ask all hosts, and print what they answer, by `each` (host, answer) or as JSON.
 
     Raises the error of the first host that has none.
     """
-    outcome = ask(chosen, command)
+    outcome = ask(chosen, kind)
     if as_json:
         chosen.emit_json(outcome)
     else:

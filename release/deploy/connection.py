@@ -15,6 +15,7 @@ from typing import Any, Protocol, Self
 
 from packhorse.errors import PackhorseError
 from release.deploy import agent_archive
+from release.host.request import Request, encode
 
 Event = dict[str, Any]
 LAST = ("result", "error")
@@ -72,8 +73,8 @@ class LocalDestination:
 class Connection(Protocol):
     """One agent at work. `events` is used by one thread, the rest by another."""
 
-    def events(self, request: Mapping[str, Any]) -> Iterator[Event]:
-        """Tell it what to do; what it says, until its last event.
+    def events(self, request: Request) -> Iterator[Event]:
+        """Send it `request`, and yield its events up to the last one.
 
         Raises PackhorseError when it ends without one.
         """
@@ -133,12 +134,12 @@ class AgentProcess:
             with contextlib.suppress(OSError):
                 file.close()
 
-    def events(self, request: Mapping[str, Any]) -> Iterator[Event]:
+    def events(self, request: Request) -> Iterator[Event]:
         self.heard = True
         with self.stdout:
             yield from self._events(request)
 
-    def _events(self, request: Mapping[str, Any]) -> Iterator[Event]:
+    def _events(self, request: Request) -> Iterator[Event]:
         watchdog = threading.Timer(GREETING_TIMEOUT, self.process.kill)
         watchdog.start()
         greeting = self.stdout.readline()
@@ -164,11 +165,11 @@ class AgentProcess:
             ) from None
         return event
 
-    def _begin(self, request: Mapping[str, Any], *, present: bool) -> None:
+    def _begin(self, request: Request, *, present: bool) -> None:
         if not present:
             self._write(agent_archive.archive().data)
         with self.lock:
-            self._write(json.dumps(request).encode() + b"\n")
+            self._write(encode(request))
             self.ready = True
 
     def _write(self, data: bytes) -> None:

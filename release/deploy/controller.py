@@ -7,11 +7,11 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any
 
 from packhorse.errors import PackhorseError
 from release.deploy import schedule
 from release.deploy.connection import Connection, Event
+from release.host.request import Request
 
 PULSE = 5.0
 SILENCE = 30.0
@@ -28,7 +28,7 @@ class Outcome:
 
 def run(
     conversations: Mapping[str, Connection],
-    requests: Mapping[str, Mapping[str, Any]],
+    requests: Mapping[str, Request],
     show: Callable[[str, Event], None],
     batch: int | None = None,
 ) -> Outcome:
@@ -78,7 +78,7 @@ def _send(conversation: Connection, order: schedule.Event) -> None:
 def _listen(
     name: str,
     conversation: Connection,
-    request: Mapping[str, Any],
+    request: Request,
     heard: "queue.SimpleQueue[tuple[str, Event | BaseException]]",
 ) -> None:
     """Put what one host says into `heard`; its last event in any case, or the exception that is a bug."""

@@ -84,7 +84,9 @@ def error(outcome: Outcome, *, named: bool) -> PackhorseError | None:
         return None if all(state(host) in {DONE, UNCHANGED} for host in outcome.hosts) else stopped
     reason = schedule.conflict(outcome.hosts)
     if reason and any(state(host) == UNTOUCHED for host in outcome.hosts):
-        return PackhorseError(reason, "Name one version for all: release deploy TARGET NAME==VERSION")
+        return PackhorseError(
+            reason, "Nothing was started; deploy again: release deploy TARGET NAME==VERSION"
+        )
     return None
 
 

@@ -17,6 +17,7 @@ Show = Callable[[str, "Event"], None]
 
 _WAITS = {
     "lock": "Connected",
+    "agreement": "Waits for the others to agree on the release",
     "start": "Installed, waits for its turn",
     "verdict": "Healthy, waits for the others",
 }

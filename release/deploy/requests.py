@@ -1,12 +1,13 @@
-"""Build the requests that agents get: a version and a target in, one JSON object out."""
+"""Make the requests to agents from settings, a target and a version on the index."""
 
 import getpass
 import re
+import secrets
 import socket
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from packaging.utils import (
     InvalidSdistFilename,
@@ -20,9 +21,13 @@ from packaging.version import InvalidVersion, Version
 from packhorse.errors import PackhorseError
 from release import index
 from release.config import release_toml, targets
-from release.deploy import controller, schedule, ssh
+from release.deploy import controller, schedule
+from release.host.disk import layout
+from release.host.disk.manifest import Content, File, Health, Rule
+from release.host.request import Change, Request
 
-PROTOCOL = 2
+R = TypeVar("R", bound=Request)
+C = TypeVar("C", bound=Change)
 # Of requirements (PEP 508) the one form that names a single version.
 _WANTED = re.compile(
     r"\s*(?P<name>[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(==\s*(?P<version>[^\s,;]+))?\s*"
@@ -50,8 +55,17 @@ def parse(text: str) -> Requirement:
     return Requirement(canonicalize_name(matched["name"]), version)
 
 
-def artifact(files: Iterable[index.File], wanted: Requirement, where: str) -> dict[str, Any]:
-    """The part of the request that names the artifact: the wanted version's files on index `where`.
+@dataclass(frozen=True)
+class Artifact:
+    """One version of a project: its wheels and sdist."""
+
+    project: str
+    version: str
+    files: list[File]
+
+
+def artifact(files: Iterable[index.File], wanted: Requirement, where: str) -> Artifact:
+    """The wanted version among all `files` of the project on index `where`.
 
     Without a version the newest is taken that is neither withdrawn nor a pre-release, as pip does.
     """
@@ -69,8 +83,8 @@ def artifact(files: Iterable[index.File], wanted: Requirement, where: str) -> di
         raise PackhorseError(
             f"{where} has no {what}; it has {known}.", "Upload it: release build, then release upload"
         )
-    chosen = [{"filename": f.filename, "url": f.url, "sha256": f.sha256} for f in found[version]]
-    return {"project": wanted.project, "version": str(version), "files": chosen}
+    chosen = [File(wanted.project, f.filename, f.sha256, f.url) for f in found[version] if f.sha256]
+    return Artifact(wanted.project, str(version), chosen)
 
 
 def _version(filename: str) -> Version | None:
@@ -83,85 +97,49 @@ def _version(filename: str) -> Version | None:
         return None
 
 
-def request(command: str, app: str, target: targets.Target, home: Path, **more: object) -> dict[str, Any]:
-    """What every request to an agent of `target` holds, and `more`."""
-    root, run = (ssh.ROOT, ssh.RUN) if target.hosts else (str(home / "apps"), str(home / "run"))
-    return {
-        "protocol": PROTOCOL,
-        "command": command,
+def request(kind: type[R], app: str, target: targets.Target, home: Path, **fields: object) -> R:
+    """A request of `kind`, with its `fields`, about application `app` on `target`; `home`: PACKHORSE_HOME."""
+    on_servers = bool(target.hosts)
+    head: dict[str, Any] = {
         "app": app,
-        "root": root,
-        "run": run,
-        "supervised": bool(target.hosts),
-        "silence": controller.SILENCE,
+        "root": str(layout.SERVER_ROOT if on_servers else home / "apps"),
+        "run": str(layout.SERVER_RUN if on_servers else home / "run"),
+        "supervised": on_servers,
         "by": f"{getpass.getuser()}@{socket.gethostname()}",
-        **more,
+        "silence": controller.SILENCE,
     }
+    return kind(**{**head, **fields})
 
 
-@dataclass(frozen=True)
-class Options:
-    """How a deploy or a rollback is to be done: `wait` is for others to end, in seconds.
-
-    With `plan` nothing is done, and what would be is said; `retry_release` runs a release phase again that
-    ended nobody knows how.
-    """
-
-    plan: bool = False
-    wait: float = 0.0
-    retry_release: bool = False
-
-    def as_dict(self) -> dict[str, Any]:
-        """The part of the request that says so."""
-        return {
-            "plan": self.plan,
-            "lock_wait": self.wait,
-            "retry_release": self.retry_release,
-            "gates": [] if self.plan else schedule.GATES,
-        }
+def change(kind: type[C], app: str, target: targets.Target, home: Path, **fields: object) -> C:
+    """The request of a deploy or a rollback, with a key for the digests of this one command."""
+    gates = schedule.PLAN_GATES if fields.get("plan") else schedule.GATES
+    own = {"gates": gates, "keep": target.keep, "key": secrets.token_hex()}
+    return request(kind, app, target, home, **own, **fields)
 
 
-def deploy_request(
-    settings: release_toml.ReleaseConfig,
-    target: targets.Target,
-    found: dict[str, Any],
-    index_url: str,
-    home: Path,
-) -> dict[str, Any]:
-    """The request that deploys artifact `found`. Values of the configuration travel only in here."""
-    address = target.address
-    return request(
-        "deploy",
-        settings.app,
-        target,
-        home,
-        index_url=release_toml.simple_url(index_url),
-        artifact=found,
+def content(settings: release_toml.ReleaseConfig, target: targets.Target, artifact: Artifact) -> Content:
+    """What a deploy of `artifact` makes run. Values of the configuration travel only in here."""
+    health = settings.health.model_dump()
+    if target.domains and "host" not in settings.health.model_fields_set:
+        health["host"] = target.domains[
+            0
+        ]  # as real requests name it: frameworks refuse names that they do not know
+    return Content(
+        project=artifact.project,
+        version=artifact.version,
+        files=artifact.files,
         installer=target.installer,
-        bind={"host": address[0], "port": address[1]} if address else None,
-        health=_health(settings, target),
-        env=target.env,
+        health=Health(**health),
         graceful_timeout=target.graceful_timeout,
-        processes=_processes(target),
-        keep=target.keep,
+        rules={
+            name: Rule(process.overlap, process.stop_timeout or target.graceful_timeout)
+            for name, process in target.processes.items()
+        },
+        env=target.env,
     )
 
 
-def _health(settings: release_toml.ReleaseConfig, target: targets.Target) -> dict[str, Any]:
-    """The probe, with the Host header of real requests: frameworks refuse names that they do not know."""
-    told = settings.health.model_dump()
-    if target.domains and "host" not in settings.health.model_fields_set:
-        told["host"] = target.domains[0]
-    return told
-
-
-def _processes(target: targets.Target) -> dict[str, dict[str, Any]]:
-    return {
-        name: {"overlap": process.overlap, "stop_timeout": process.stop_timeout or target.graceful_timeout}
-        for name, process in target.processes.items()
-    }
-
-
-def with_release_phase(request: dict[str, Any], hosts: Iterable[str]) -> dict[str, dict[str, Any]]:
+def with_release_phase(change: C, hosts: Iterable[str]) -> dict[str, C]:
     """Host -> its request: the release phase (`release:` in the Procfile) runs once, on the first."""
-    return {host: {**request, "release_phase": not position} for position, host in enumerate(hosts)}
+    return {host: replace(change, release_phase=not position) for position, host in enumerate(hosts)}

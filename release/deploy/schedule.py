@@ -1,14 +1,17 @@
 """What every host of a target is at in, whose turn it is out: locks, canary, batches, verdict; no action."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import Enum, auto
 from typing import Any, Final
 
+from release.host.control.agreement import Offer, decide
+
 Event = Mapping[str, Any]
 
-GATES = ["lock", "start", "verdict"]
-"""Where an agent waits for its turn: before the lock, before anything is started, before it is for good."""
+GATES = ["lock", "agreement", "start", "verdict"]
+"""Where an agent waits for its turn: before the lock, before it makes a release, starts it, keeps it."""
+PLAN_GATES = ["agreement"]
 CLOSE: Final[Event] = {}
 """The order to close the agent's stdin: it stops at the next safe point and leaves nothing behind."""
 STOPPED = 130
@@ -21,6 +24,7 @@ class Stage(Enum):
     COMING = auto()
     LOCK = auto()
     LOCKING = auto()
+    AGREEMENT = auto()
     INSTALLING = auto()
     START = auto()
     STARTING = auto()
@@ -30,25 +34,38 @@ class Stage(Enum):
     ENDED = auto()
 
 
-_WAITS = {"lock": Stage.LOCK, "start": Stage.START, "verdict": Stage.VERDICT}
-_GOES = {"lock": Stage.LOCKING, "start": Stage.STARTING, "verdict": Stage.COMMITTING}
+_WAITS = {
+    "lock": Stage.LOCK,
+    "agreement": Stage.AGREEMENT,
+    "start": Stage.START,
+    "verdict": Stage.VERDICT,
+}
+_GOES = {
+    "lock": Stage.LOCKING,
+    "agreement": Stage.INSTALLING,
+    "start": Stage.STARTING,
+    "verdict": Stage.COMMITTING,
+}
 _LOCKLESS = {Stage.COMING, Stage.LOCK, Stage.LOCKING}
-_UNTOUCHED = {*_LOCKLESS, Stage.INSTALLING, Stage.START}
+_UNTOUCHED = {*_LOCKLESS, Stage.AGREEMENT, Stage.INSTALLING, Stage.START}
 _TOUCHED = {Stage.STARTING, Stage.VERDICT}
 
 
 @dataclass(frozen=True)
 class HostState:
-    """One host: `version` is what it is about to run, `order` the last that it was sent.
+    """One host: `digest` is that of what it is about to start, `order` the last that it was sent.
 
-    `last` is its last event, a result or an error, once it has ended.
+    `offer` and `content` are its part in the agreement; `last` is its last event, a result or an error, once
+    it has ended.
     """
 
     name: str
     at: Stage = Stage.COMING
-    version: str | None = None
     order: Event | None = None
     last: Event | None = None
+    offer: Offer | None = None
+    content: Event | None = field(default=None, repr=False)
+    digest: str | None = None
 
     @property
     def failed(self) -> bool:
@@ -60,16 +77,14 @@ class HostState:
 
 def after_event(host: HostState, event: Event) -> HostState:
     """`host` after it said `event`."""
-    version = event.get("version", host.version)
     if event["event"] in {"result", "error"}:
-        return replace(host, at=Stage.ENDED, last=event, version=version)
-    if host.at is Stage.LEAVING:
+        return replace(host, at=Stage.ENDED, last=event)
+    if event["event"] == "content":
+        return replace(host, content=event["content"])
+    if event["event"] != "gate" or host.at is Stage.LEAVING:
         return host
-    if event["event"] == "gate":
-        return replace(host, at=_WAITS[event["name"]], version=version)
-    if event["event"] == "step" and event["name"] != "lock" and host.at is Stage.LOCKING:
-        return replace(host, at=Stage.INSTALLING)
-    return host
+    offer = Offer.of_json(event["offer"]) if "offer" in event else host.offer
+    return replace(host, at=_WAITS[event["name"]], offer=offer, digest=event.get("digest", host.digest))
 
 
 def after_order(host: HostState, order: Event) -> HostState:
@@ -82,18 +97,19 @@ def conflict(hosts: Sequence[HostState]) -> str | None:
     for host in hosts:
         if host.failed and host.last:
             return f"{host.name}: {host.last['message']}"
-    versions = {host.version: host.name for host in hosts if host.version}
-    if len(versions) > 1:
-        return f"The hosts would run {', '.join(f'{v} ({name})' for v, name in sorted(versions.items()))}."
+    different = {host.digest: host.name for host in hosts if host.digest}
+    if len(different) > 1:
+        return f"{' and '.join(different.values())} would run different code or configuration."
     return None
 
 
 def due_orders(hosts: Sequence[HostState], batch: int, stopped: str | None = None) -> dict[str, Event]:
     """The orders that are due now: host -> order. `hosts` as they are written; `stopped`: why all must stop.
 
-    Locks are taken one after the other in sorted order, so that two deployers cannot wait for each other. All
-    install at the same time. When every host could start, the first one does: the canary; after it `batch` at
-    a time. When all are healthy, all commit; as soon as one fails, all go back to what they were.
+    Locks are taken one after the other in sorted order, so that two deployers cannot wait for each other.
+    Then all agree on the release to make, and install it at the same time. When every host could start, the
+    first one does: the canary; after it `batch` at a time. When all are healthy, all commit; as soon as one
+    fails, all go back to what they were.
     """
     reason = stopped or conflict(hosts)
     if reason:
@@ -103,9 +119,28 @@ def due_orders(hosts: Sequence[HostState], batch: int, stopped: str | None = Non
     if lockless:
         name, at = lockless[0]
         return {name: {"go": "lock"}} if at is Stage.LOCK else {}
+    if any(host.at is Stage.AGREEMENT for host in hosts):
+        return _agreements(hosts)
     if any(host.at is Stage.INSTALLING for host in hosts):
         return {}
     return _starts(hosts, batch)
+
+
+def _agreements(hosts: Sequence[HostState]) -> dict[str, Event]:
+    """The assignments that are due; a host without the content waits until the source has sent it.
+
+    Without anything to go back to the first host is let on, to say so.
+    """
+    waiting = [host.name for host in hosts if host.at is Stage.AGREEMENT]
+    offers = {host.name: host.offer for host in hosts if host.offer}
+    decision = decide(offers)
+    if decision is None:
+        return {name: {"go": "agreement"} for name in list(offers)[:1] if name in waiting}
+    content = next(host.content for host in hosts if host.name == decision.source)
+    due = [name for name in waiting if content or name not in decision.lacking]
+    return {
+        name: {"go": "agreement", "assignment": asdict(decision.assignment(name, content))} for name in due
+    }
 
 
 def _starts(hosts: Sequence[HostState], batch: int) -> dict[str, Event]:

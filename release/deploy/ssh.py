@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from packhorse.errors import PackhorseError
 from release.deploy import agent_archive
+from release.host.disk.layout import SERVER_ROOT
 
 PYTHON = "/opt/packhorse/toolbox/bin/python"
-ROOT, RUN = "/srv/apps", "/run"
-"""What provisioning makes on every host; `ROOT`/<app>/agent is where the agent is kept."""
+"""The toolbox that provisioning makes on every host."""
 
 # Everything else is the user's: ~/.ssh/config, agent, ProxyJump, known_hosts.
 OPTIONS = {
@@ -42,7 +42,7 @@ class SshDestination:
     def command(self) -> list[str]:
         options = [part for key, value in OPTIONS.items() for part in ("-o", f"{key}={value}")]
         own = ["-F", os.environ[CONFIG]] if os.environ.get(CONFIG) else []
-        there = shlex.join(agent_archive.command(PYTHON, f"{ROOT}/{self.app}/agent"))
+        there = shlex.join(agent_archive.command(PYTHON, str(SERVER_ROOT / self.app / "agent")))
         return ["ssh", *own, *options, "-l", self.user, "--", self.name, there]
 
     def explain(self, status: int, said: str, *, greeted: bool) -> PackhorseError:

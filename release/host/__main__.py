@@ -1,4 +1,4 @@
-"""One request on stdin, events on stdout; stdin closing means: stop at the next safe point."""
+"""The agent: carry out one request from stdin, with events on stdout; stdin closing asks it to stop."""
 
 import contextlib
 import errno
@@ -6,12 +6,12 @@ import importlib
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 from packhorse.errors import PackhorseError
 from release.host import request
-from release.host.commands import deploy, history, plan, reconcile, status
+from release.host.commands import deploy, history, reconcile, status
 from release.host.control.channel import Channel
 from release.host.control.session import Session, StoppedError
 from release.host.disk import lock, releases
@@ -36,9 +36,8 @@ def main() -> None:
     if data is None:
         return
     try:
-        session = Session(_emit, inbox, data.get("gates", []))
-        result = COMMANDS[data["command"]](request.layout(data), data, session)
-        _emit({"event": "result", **result})
+        asked = request.decode(data)
+        _emit({"event": "result", **_result(asked, Session(_emit, inbox, asked.gates))})
     except (PackhorseError, OSError) as error:
         told = _disk_full(error) if isinstance(error, OSError) else error
         _emit(
@@ -64,87 +63,66 @@ def _disk_full(error: OSError) -> PackhorseError:
     return PackhorseError(f"The disk is full: {error}", "Free some space and run the command again.")
 
 
-def _deploy(layout: Layout, data: dict[str, Any], session: Session) -> dict[str, Any]:
-    wanted = request.deploy(data)
-    return _change(layout, data, session, f"deploy of {wanted.version}", lambda: wanted)
+def _result(asked: request.Request, session: Session) -> Mapping[str, object]:
+    """Carry out `asked`; what it returns is the last event."""
+    layout = asked.layout
+    circus = Circus(layout, supervised=asked.supervised)
+    match asked:
+        case request.Deploy() | request.Rollback():
+            return deploy.run(layout, asked, circus, session)
+        case request.Releases():
+            return {"app": layout.app, "releases": history.listed(layout)}
+        case request.Status():
+            return _status(layout, asked, circus)
+        case request.Logs():
+            return _logs(layout, asked, session)
+        case request.Stop():
+            return _stop(layout, asked, circus, session)
+        case request.Start():
+            return _start(layout, asked, circus, session)
+    raise NotImplementedError(asked)
 
 
-def _rollback(layout: Layout, data: dict[str, Any], session: Session) -> dict[str, Any]:
-    releases.deployed(layout)
-    number, keep, by = data["release"], data["keep"], data["by"]
-    return _change(layout, data, session, "rollback", lambda: history.rollback(layout, number, keep, by))
-
-
-def _change(
-    layout: Layout, data: dict[str, Any], session: Session, what: str, wanted: Callable[[], request.Deploy]
-) -> dict[str, Any]:
-    how = request.options(data)
-    if how.plan:
-        return plan.plan(layout, wanted(), how)
-    releases.make_folders(layout)
-    session.gate("lock")
-    with lock.held(layout, what, data["by"], how.lock_wait, session):
-        return deploy.Rollout(layout, wanted(), how, _circus(layout, data), session).run()
-
-
-def _circus(layout: Layout, data: dict[str, Any]) -> Circus:
-    return Circus(layout, supervised=data.get("supervised", False))
-
-
-def _releases(layout: Layout, _data: dict[str, Any], _session: Session) -> dict[str, Any]:
-    return {"app": layout.app, "releases": history.listed(layout)}
-
-
-def _status(layout: Layout, data: dict[str, Any], _session: Session) -> dict[str, Any]:
+def _status(layout: Layout, asked: request.Status, circus: Circus) -> Mapping[str, object]:
     if not layout.folder.exists():
         return status.nothing(layout)
     releases.make_folders(layout)
-    return status.status(layout, _circus(layout, data), data["by"])
+    return status.status(layout, circus, asked.by)
 
 
-def _logs(layout: Layout, data: dict[str, Any], session: Session) -> dict[str, Any]:
+def _logs(layout: Layout, asked: request.Logs, session: Session) -> Mapping[str, object]:
     def line(process: str, text: str) -> None:
         session.emit({"event": "line", "process": process, "text": text})
 
-    for process, text in status.logs(layout, data["release"], data["lines"]):
+    for process, text in status.logs(layout, asked.release, asked.lines):
         line(process, text)
-    if data["follow"]:
+    if asked.follow:
         with contextlib.suppress(StoppedError):
-            status.follow(layout, data["release"], line, session.pause)
+            status.follow(layout, asked.release, line, session.pause)
     return {}
 
 
-def _stop(layout: Layout, data: dict[str, Any], session: Session) -> dict[str, Any]:
+def _stop(layout: Layout, asked: request.Stop, circus: Circus, session: Session) -> Mapping[str, object]:
     releases.deployed(layout)
     releases.make_folders(layout)
-    with lock.held(layout, "stop", data["by"]):
+    with lock.held(layout, "stop", asked.by):
         session.step("drain", "Letting the processes finish")
         layout.stopped.touch()
-        reconcile.run(layout, _circus(layout, data))
+        reconcile.run(layout, circus)
     return {"app": layout.app}
 
 
-def _start(layout: Layout, data: dict[str, Any], session: Session) -> dict[str, Any]:
+def _start(layout: Layout, asked: request.Start, circus: Circus, session: Session) -> Mapping[str, object]:
     number = releases.deployed(layout)
     releases.make_folders(layout)
-    with lock.held(layout, "start", data["by"]):
+    with lock.held(layout, "start", asked.by):
         session.step("start", f"Starting release {number}")
         layout.stopped.unlink(missing_ok=True)
-        reconcile.run(layout, _circus(layout, data))
+        reconcile.run(layout, circus)
         session.step("verify", "Asking through the public socket")
         public_address.verify(layout, number)
     return public_address.describe(layout, number)
 
-
-COMMANDS: dict[str, Callable[[Layout, dict[str, Any], Session], dict[str, Any]]] = {
-    "deploy": _deploy,
-    "rollback": _rollback,
-    "releases": _releases,
-    "status": _status,
-    "logs": _logs,
-    "stop": _stop,
-    "start": _start,
-}
 
 if __name__ == "__main__":
     main()

@@ -1,92 +1,121 @@
-"""The agent's one line of input in, a typed request out."""
+"""Requests to the agent, the same classes at both ends: one JSON line on its stdin."""
 
-from dataclasses import dataclass
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from packhorse.errors import PackhorseError
-from release.host.disk.file_cache import File
 from release.host.disk.layout import Layout
-from release.host.disk.manifest import Health, Rule
-from release.host.processes.circus_ini import Bind
+from release.host.disk.manifest import Content
 
-PROTOCOL = 2
+PROTOCOL = 3
 
 
-@dataclass(frozen=True)
-class Deploy:
-    """What to deploy; `env` may hold secrets, `keep` is the number of good releases to keep.
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """The part that all requests have: which application, where it lives, who asks.
 
-    Without an index all `files`, and those that their lock names, have to be on this host. `bind` None is the
-    unix socket. `origin`: the release that this is the content of, None for a new one.
+    `root` and `run` are those of layout.py; on a server systemd runs circusd: it is `supervised`. The agent
+    waits at the `gates`, and takes the controller for dead after `silence` seconds without a byte.
+    """
+
+    app: str
+    root: str
+    run: str
+    supervised: bool
+    by: str
+    silence: float | None = None
+    gates: list[str] = field(default_factory=list)
+
+    @property
+    def layout(self) -> Layout:
+        """Where the application lives."""
+        return Layout(self.app, Path(self.root), Path(self.run))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change(Request):
+    """What a deploy and a rollback have in common; the controller makes the random `key` of digests.
+
+    Without `index_url` every file has to be on the host. `keep`: how many good releases stay; `plan`: only
+    say what would be done; `lock_wait`: seconds to wait for another command; `release_phase`: this host runs
+    it; `retry_release`: run it although the last one was cut off.
     """
 
     index_url: str | None
-    project: str
-    version: str
-    files: list[File]
-    installer: str
-    bind: Bind
-    health: Health
-    env: dict[str, str]
-    graceful_timeout: float
-    rules: dict[str, Rule]
     keep: int
-    by: str
-    origin: int | None = None
+    key: str
+    plan: bool = False
+    lock_wait: float = 0.0
+    release_phase: bool = True
+    retry_release: bool = False
 
 
-@dataclass(frozen=True)
-class Options:
-    """How a change is made: `lock_wait` in seconds; `release_phase`: this host runs the Procfile's `release`.
+@dataclass(frozen=True, kw_only=True)
+class Deploy(Change):
+    """Make `content` serve on `bind`: host and port, None for the unix socket."""
 
-    `plan`: say what would be done, and do nothing. `retry_release`: go on although the last release phase was
-    cut off, and nobody knows what it has done.
-    """
-
-    lock_wait: float
-    release_phase: bool
-    retry_release: bool
-    plan: bool
+    content: Content
+    bind: tuple[str, int] | None
 
 
-def layout(data: dict[str, Any]) -> Layout:
-    """Where the application of request `data` lives. Raises PackhorseError for another protocol's request."""
-    if data.get("protocol") != PROTOCOL:
+@dataclass(frozen=True, kw_only=True)
+class Rollback(Change):
+    """Make the content of good release `release` serve; None: of the one before the current one."""
+
+    release: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Releases(Request):
+    """List the releases."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status(Request):
+    """Say what runs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Logs(Request):
+    """Send the last `lines` of every log of release `release` (None: the current one), and what follows."""
+
+    lines: int
+    follow: bool
+    release: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stop(Request):
+    """Stop the application."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start(Request):
+    """Start the application as it was stopped."""
+
+
+COMMANDS = {kind.__name__.lower(): kind for kind in (Deploy, Rollback, Releases, Status, Logs, Stop, Start)}
+
+
+def encode(request: Request) -> bytes:
+    """The line that `decode` reads."""
+    head = {"protocol": PROTOCOL, "command": type(request).__name__.lower()}
+    return json.dumps({**head, **dataclasses.asdict(request)}).encode() + b"\n"
+
+
+def decode(table: Mapping[str, Any]) -> Request:
+    """The request in the JSON object `table`. Raises PackhorseError for another protocol's."""
+    if table.get("protocol") != PROTOCOL:
         raise PackhorseError(
-            f"This agent speaks protocol {PROTOCOL}, the request protocol {data.get('protocol')}.",
+            f"This agent speaks protocol {PROTOCOL}, the request protocol {table.get('protocol')}.",
             "Use the same version of Packhorse at both ends.",
         )
-    return Layout(data["app"], Path(data["root"]), Path(data["run"]))
-
-
-def deploy(data: dict[str, Any]) -> Deploy:
-    """The request of a deploy."""
-    artifact, bind = data["artifact"], data["bind"]
-    return Deploy(
-        index_url=data["index_url"],
-        project=artifact["project"],
-        version=artifact["version"],
-        files=[
-            File(artifact["project"], file["filename"], file["sha256"], file["url"])
-            for file in artifact["files"]
-        ],
-        installer=data["installer"],
-        bind=(bind["host"], bind["port"]) if bind else None,
-        health=Health(**data["health"]),
-        env=data["env"],
-        graceful_timeout=data["graceful_timeout"],
-        rules={name: Rule(**rule) for name, rule in data.get("processes", {}).items()},
-        keep=data["keep"],
-        by=data["by"],
-    )
-
-
-def options(data: dict[str, Any]) -> Options:
-    """How to carry out a deploy or a rollback."""
-    return Options(
-        lock_wait=data.get("lock_wait", 0.0),
-        release_phase=data.get("release_phase", True),
-        retry_release=data.get("retry_release", False),
-        plan=data.get("plan", False),
-    )
+    fields = {key: value for key, value in table.items() if key not in {"protocol", "command"}}
+    if "content" in fields:
+        fields["content"] = Content.of_json(fields["content"])
+        fields["bind"] = tuple(fields["bind"]) if fields["bind"] else None
+    return COMMANDS[table["command"]](**fields)

@@ -9,11 +9,10 @@ from packhorse.errors import PackhorseError
 from release.config.mirror_servers import MirrorServers
 from release.config.release_toml import ReleaseConfig, simple_url
 from release.config.targets import Provision, Target
-from release.host.disk.layout import Layout
+from release.host.disk.layout import SERVER_ROOT, SERVER_RUN, Layout
 from release.host.processes import circus_ini
 
 MIRROR = "mirror"  # the target of `release provision` that stands for the hosts of [mirror]
-ROOT, RUN = Path("/srv/apps"), Path("/run")  # on every host
 
 Variables = dict[str, Any]
 
@@ -61,7 +60,7 @@ def _app(config: ReleaseConfig, target: Target) -> Variables:
             "No company index is configured: the hosts install from it.",
             'Write index = "https://…/company/prod" into release.toml.',
         )
-    layout = Layout(config.app, ROOT, RUN)
+    layout = Layout(config.app, SERVER_ROOT, SERVER_RUN)
     return {
         **_login(target.provision),
         "packhorse_app": config.app,

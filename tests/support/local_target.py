@@ -1,10 +1,11 @@
 """Deploy the tiny application to the local target, from an index on loopback."""
 
+import dataclasses
 import http.client
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from release.deploy import requests
 from release.host.control import session
 from release.host.disk.layout import Layout
 from release.host.processes import process_table
+from release.host.request import Deploy, Request, Rollback, encode
 from tests.support.faults import Answer
 from tests.support.load_client import Load
 from tests.support.servers import BIN, clean_environment, free_port, run_command, wait_until
@@ -102,16 +104,22 @@ class Host:
         """The body that the application answers with 200."""
         return get(self.port, path)
 
-    def request(self, version: str) -> dict[str, Any]:
-        """The request that a deploy sends to the agent."""
+    def request(self, version: str, gates: Sequence[str] = (), **fields: object) -> Deploy:
+        """The request that a deploy sends to the agent, with other `gates` and `fields`."""
         settings = release_toml.load(self.project)
         wanted = requests.parse(f"{NAME}=={version}")
         found = requests.artifact(index.files(self.served.index, NAME, index.get), wanted, self.served.index)
         target = settings.target("local")
-        request = requests.deploy_request(settings, target, found, self.served.index, self.home)
-        return {**request, "silence": None}  # tests say nothing while they look
+        own = {
+            "content": requests.content(settings, target, found),
+            "bind": target.address,
+            "index_url": release_toml.simple_url(self.served.index),
+            "silence": None,  # tests say nothing while they look
+        }
+        change = requests.change(Deploy, NAME, target, self.home, **{**own, **fields})
+        return dataclasses.replace(change, gates=list(gates))
 
-    def agent(self, request: Mapping[str, Any], **environment: str) -> "subprocess.Popen[str]":
+    def agent(self, request: Request, **environment: str) -> "subprocess.Popen[str]":
         """Start an agent with `request`; its events are lines on stdout."""
         process = subprocess.Popen(
             [sys.executable, "-Im", "release.host"],
@@ -122,14 +130,18 @@ class Host:
             text=True,
         )
         assert process.stdin
-        process.stdin.write(json.dumps(request) + "\n")
+        process.stdin.write(encode(request).decode())
         process.stdin.flush()
         return process
 
-    def ask(self, command: str, **more: object) -> dict[str, Any]:
-        """The last thing that the agent says to a request of its own making."""
+    def ask(self, kind: type[Request], **fields: object) -> dict[str, Any]:
+        """The last event of an agent that gets a request of `kind`."""
         target = release_toml.load(self.project).target("local")
-        return last_event(self.agent(requests.request(command, NAME, target, self.home, **more)))
+        return last_event(self.agent(requests.request(kind, NAME, target, self.home, **fields)))
+
+    def roll_back(self, release: int | None = None) -> dict[str, Any]:
+        """The last event of an agent that goes back to `release`, without an index."""
+        return self.ask(Rollback, release=release, keep=5, index_url=None, key="key")
 
 
 def get(port: int, path: str = "/") -> str:

@@ -8,9 +8,9 @@ from typing import Any
 from release.host.control.session import Session
 from release.host.disk import journal, releases
 from release.host.disk.layout import Layout
-from release.host.disk.manifest import Health, ReleaseManifest
+from release.host.disk.manifest import Content, Health, ReleaseManifest, ReleaseSpec
 from release.host.processes import circus_ini
-from release.host.request import Deploy
+from release.host.request import Deploy, Rollback
 
 NOBODY = 2**22 + 1  # above every process id
 HEALTH = Health("/healthz", "localhost", 0.2, 0.01)
@@ -58,22 +58,39 @@ def add_release(layout: Layout, number: int, outcome: str | None = journal.GOOD,
         )
 
 
-def a_deploy(installer: str = "uv") -> Deploy:
+INDEX = "http://index.example.com/company/dev/+simple/"
+
+
+def a_content(**env: str) -> Content:
+    """Version 1.0, with configuration `env`."""
+    return Content("shop", "1.0", [], "uv", HEALTH, graceful_timeout=10.0, rules={}, env=env)
+
+
+def a_spec(number: int = 1) -> ReleaseSpec:
+    """Release `number` of version 1.0."""
+    return ReleaseSpec(number, a_content(), None, INDEX, "ann@example")
+
+
+def a_deploy(layout: Layout, content: Content | None = None) -> Deploy:
     """A request to deploy version 1.0."""
     return Deploy(
-        index_url="http://index.example.com/company/dev/+simple/",
-        project="shop",
-        version="1.0",
-        files=[],
-        installer=installer,
-        bind=None,
-        health=HEALTH,
-        env={},
-        graceful_timeout=10,
-        rules={},
-        keep=5,
+        app=layout.app,
+        root=str(layout.root),
+        run=str(layout.run),
+        supervised=False,
         by="ann@example",
+        index_url=INDEX,
+        keep=5,
+        key="key",
+        content=content or a_content(),
+        bind=None,
     )
+
+
+def a_rollback(layout: Layout, release: int | None) -> Rollback:
+    """A request to go back to `release`."""
+    fields = {key: value for key, value in vars(a_deploy(layout)).items() if key not in {"content", "bind"}}
+    return Rollback(**fields, release=release)
 
 
 class FakeSupervisor:
@@ -123,8 +140,8 @@ class FakeController:
         self.reason = "somebody said so"
         self.allows = allows
 
-    def allowed(self, gate: str) -> bool:
-        return gate in self.allows
+    def order(self, gate: str) -> dict[str, Any] | None:
+        return {"go": gate} if gate in self.allows else None
 
 
 def a_session(

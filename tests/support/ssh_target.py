@@ -10,9 +10,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from release.deploy import ssh
 from release.host.control import session
-from release.host.disk.layout import Layout
+from release.host.disk.layout import SERVER_ROOT, SERVER_RUN, Layout
 from release.host.processes import circus_ini
 from tests.support.hosts import Host, Network, network
 from tests.support.local_target import Index
@@ -24,7 +23,7 @@ TOOLBOX = ("circus", "packaging", "psutil", "pyzmq", "tornado", "uv")
 
 def layout(app: str) -> Layout:
     """Where `app` lives on every host."""
-    return Layout(app, Path(ssh.ROOT), Path(ssh.RUN))
+    return Layout(app, SERVER_ROOT, SERVER_RUN)
 
 
 LAYOUT = layout(NAME)
@@ -156,6 +155,14 @@ class Servers:
             return self.hosts[0].ssh("python3", "-c", ASK, "/", status=None).stdout.strip()
 
         return wait_until("an answer", answer)
+
+    def install_anew(self, host: Host, app: str = NAME) -> None:
+        """Let `host` be as `prepare` left it: without a release, a file or a journal of `app`."""
+        host.ssh("systemctl", "stop", f"packhorse@{app}")
+        folder = layout(app).folder
+        host.ssh("find", str(folder), "-mindepth", "1", "-not", "-name", "circus.ini", "-delete")
+        host.ssh("install", "-d", "-o", app, str(layout(app).watchers), str(layout(app).logs))
+        host.ssh("systemctl", "start", f"packhorse@{app}")
 
     def versions(self) -> list[str]:
         """What each host serves."""

@@ -1,13 +1,10 @@
-"""The journal and the releases that are still here in; what changed, and what to go back to, out."""
+"""What the releases of this host were: list them, compare them, find the one to go back to."""
 
 from typing import Any
 
 from packhorse.errors import PackhorseError
 from release.host.disk import journal, releases
-from release.host.disk.file_cache import File
 from release.host.disk.layout import Layout
-from release.host.processes import circus_ini
-from release.host.request import Deploy
 
 CURRENT = "current"
 
@@ -48,55 +45,25 @@ def changed_names(old: dict[str, str], new: dict[str, str]) -> list[str]:
     return sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
 
 
-def is_same(layout: Layout, number: int, wanted: Deploy, file: File) -> bool:
-    """Whether release `number` has the same code and the same configuration as `wanted`."""
-    present = releases.read_manifest(layout, number)
-    return (
-        (present.sha256, present.installer, present.health, present.graceful_timeout, present.rules)
-        == (file.sha256, wanted.installer, wanted.health, wanted.graceful_timeout, wanted.rules)
-    ) and releases.read_env(layout, number) == wanted.env
+def to_go_back_to(layout: Layout, number: int | None) -> int:
+    """Release `number`; None: the last good one before that whose content is current, with another content.
 
-
-def rollback(layout: Layout, number: int | None, keep: int, by: str) -> Deploy:
-    """The content of release `number` as something to deploy; None: what ran before the current one.
-
-    Raises PackhorseError when there is no such release.
-    """
-    origin = _to_go_back_to(layout) if number is None else number
-    good = _good(layout)
-    if origin not in good:
-        known = ", ".join(map(str, good)) or "none"
-        raise PackhorseError(
-            f"{layout.app} has no good release {origin} to go back to.", f"Those that are here: {known}"
-        )
-    manifest = releases.read_manifest(layout, origin)
-    return Deploy(
-        index_url=None,
-        project=manifest.project,
-        version=manifest.version,
-        files=[File(manifest.project, manifest.filename, manifest.sha256)],
-        installer=manifest.installer,
-        bind=circus_ini.bind_of(layout.circus_ini.read_text()),
-        health=manifest.health,
-        env=releases.read_env(layout, origin),
-        graceful_timeout=manifest.graceful_timeout,
-        rules=manifest.rules,
-        keep=keep,
-        by=by,
-        origin=manifest.origin,
-    )
-
-
-def _to_go_back_to(layout: Layout) -> int:
-    """The last good release before the one whose content is current, and with another content.
-
-    After a rollback that is one further back, not the one that was left.
+    After a rollback that is one further back, not the one that was left. Raises PackhorseError when there is
+    no such release.
     """
     current = releases.deployed(layout)
-    origin = releases.read_manifest(layout, current).origin
-    for number in reversed(_good(layout)):
-        if number < origin and changed(layout, current, number):
+    good = _good(layout)
+    if number is not None:
+        if number in good:
             return number
+        known = ", ".join(map(str, good)) or "none"
+        raise PackhorseError(
+            f"{layout.app} has no good release {number} to go back to.", f"The good releases here: {known}"
+        )
+    origin = releases.read_manifest(layout, current).origin
+    for before in reversed(good):
+        if before < origin and changed(layout, current, before):
+            return before
     raise PackhorseError(
         f"{layout.app} has no good release before release {origin} here.", "Deploy a version: release deploy"
     )

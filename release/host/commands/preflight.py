@@ -6,9 +6,9 @@ from pathlib import Path
 from packhorse.errors import PackhorseError
 from release.host.disk import releases
 from release.host.disk.layout import Layout
+from release.host.disk.manifest import Content
 from release.host.install import release_folder
 from release.host.processes import circus_ini
-from release.host.request import Deploy
 
 OVERHEAD = 2**20
 """Bytes that a release writes beside its virtualenv: manifest, journal, the beginning of its logs."""
@@ -16,11 +16,11 @@ OVERHEAD = 2**20
 # The clock is not looked at: numbers decide what is newer, and waits are measured by another clock.
 
 
-def check(layout: Layout, wanted: Deploy, circus: circus_ini.Supervisor) -> None:
+def check(layout: Layout, content: Content, bind: circus_ini.Bind, circus: circus_ini.Supervisor) -> None:
     """Raise PackhorseError when a release could not be made or run here."""
-    circus.check(wanted.bind)
+    circus.check(bind)
     _check_sockets(layout, circus)
-    _check_space(layout, *space_needed(layout, wanted))
+    _check_space(layout, *space_needed(layout, content))
 
 
 def _check_sockets(layout: Layout, circus: circus_ini.Supervisor) -> None:
@@ -34,15 +34,15 @@ def _check_sockets(layout: Layout, circus: circus_ini.Supervisor) -> None:
         )
 
 
-def space_needed(layout: Layout, wanted: Deploy) -> tuple[int, int]:
-    """The bytes and inodes that installing `wanted` takes; of a first release nobody knows.
+def space_needed(layout: Layout, content: Content) -> tuple[int, int]:
+    """The bytes and inodes that installing `content` takes; of a first release nobody knows.
 
     The content of a release that is here is linked once more where that release is linked itself. Anything
     else is taken for twice as large as the current release: downloaded, and unpacked.
     """
-    same, current = release_folder.same_content(layout, wanted), releases.current(layout)
+    same, current = release_folder.same_content(layout, content), releases.current(layout)
     if same is not None:
-        size, inodes = _size(layout.release(same), linked=wanted.installer == "uv")
+        size, inodes = _size(layout.release(same), linked=content.installer == "uv")
         return size + OVERHEAD, inodes
     if current is None:
         return 0, 0

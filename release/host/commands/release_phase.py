@@ -17,15 +17,15 @@ from packhorse.errors import PackhorseError
 from release.host.control.session import Session
 from release.host.disk import journal, releases
 from release.host.disk.layout import Layout
-from release.host.request import Options
+from release.host.request import Change
 
 PROCESS = "release"
 
 
-def check(layout: Layout, how: Options) -> None:
+def check(layout: Layout, change: Change) -> None:
     """Raise PackhorseError when the last release phase was cut off, and nobody said what to do about it."""
     cut = interrupted(journal.read(layout.journal))
-    if cut and not how.retry_release:
+    if cut and not change.retry_release:
         raise PackhorseError(
             told(cut),
             f"Look at what it did ({layout.log(_name(cut.release))}); then add --retry-release.",
@@ -52,7 +52,7 @@ def told(entry: journal.Entry) -> str:
     )
 
 
-def run(layout: Layout, number: int, how: Options, session: Session) -> None:
+def run(layout: Layout, number: int, change: Change, session: Session) -> None:
     """Run the release phase of release `number`, if it has one and this is the host for it.
 
     Raises PackhorseError when it fails or is stopped.
@@ -62,7 +62,7 @@ def run(layout: Layout, number: int, how: Options, session: Session) -> None:
     cut = interrupted(journal.read(layout.journal))
     if cut:  # somebody has looked at it: see check
         _end(layout, cut, f"set aside by {manifest.by}")
-    if not how.release_phase or PROCESS not in manifest.processes:
+    if not change.release_phase or PROCESS not in manifest.processes:
         return
     session.step(PROCESS, f"Running {manifest.processes[PROCESS]}")
     journal.append(layout.journal, began)

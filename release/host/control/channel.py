@@ -1,4 +1,4 @@
-"""Lines on a descriptor in: the request, then what the controller allows; its end means that nobody waits."""
+"""The agent's stdin: the request, then the controller's orders; its end means that nobody waits any more."""
 
 import json
 import os
@@ -10,8 +10,8 @@ from typing import Any
 class Channel:
     """What the other end says, read by a thread of its own from `descriptor`.
 
-    Lines are `{"go": GATE}` and `{"revert": REASON}`; an empty one says only that somebody is there. The end
-    of the stream, or `silence` seconds without a byte (a cut cable says nothing), count as gone.
+    Orders are `{"go": GATE, …}` and `{"revert": REASON}`; an empty line says only that somebody is there. The
+    end of the stream, or `silence` seconds without a byte (a cut cable says nothing), count as gone.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -21,7 +21,7 @@ class Channel:
         """Set when the work is not wanted any more."""
         self.reason = "nobody waits for it any more."
         self._request: dict[str, Any] | None = None
-        self._allowed: set[str] = set()
+        self._orders: dict[str, dict[str, Any]] = {}
         self._changed = threading.Condition()
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -35,11 +35,11 @@ class Channel:
             self._changed.wait_for(lambda: self._request is not None or self.stop.is_set())
             return self._request
 
-    def allowed(self, gate: str) -> bool:
-        """Wait until `gate` may be passed: True. False when it must not be."""
+    def order(self, gate: str) -> dict[str, Any] | None:
+        """Wait for the order that opens `gate`; None when it stays closed."""
         with self._changed:
-            self._changed.wait_for(lambda: gate in self._allowed or self.stop.is_set())
-            return gate in self._allowed
+            self._changed.wait_for(lambda: gate in self._orders or self.stop.is_set())
+            return self._orders.get(gate)
 
     def _read(self) -> None:
         rest = b""
@@ -65,7 +65,7 @@ class Channel:
                 self._request = line
                 self.silence = line.get("silence")
             elif "go" in line:
-                self._allowed.add(line["go"])
+                self._orders[line["go"]] = line
             elif "revert" in line:
                 self.reason = line["revert"]
                 self.stop.set()

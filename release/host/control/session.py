@@ -34,8 +34,8 @@ class Controller(Protocol):
     def reason(self) -> str:
         """Why not."""
 
-    def allowed(self, gate: str) -> bool:
-        """Wait until `gate` may be passed; False when it must not be."""
+    def order(self, gate: str) -> Mapping[str, Any] | None:
+        """Wait for the order that opens `gate`; None when it stays closed."""
 
 
 class Session:
@@ -63,13 +63,19 @@ class Session:
         """Say what went wrong without harm to the rest."""
         self.emit({"event": "warning", "text": text})
 
-    def gate(self, name: str, **told: object) -> None:
-        """Wait until we may go on: there are other hosts. Raises StoppedError when we must not."""
+    def gate(self, name: str, **told: object) -> Mapping[str, Any]:
+        """Wait for the controller's order to go on, and return it; {} without a controller.
+
+        Raises StoppedError when the gate stays closed.
+        """
         self.reach(name)
-        if name in self.gates:
-            self.emit({"event": "gate", "name": name, **told})
-            if not self.controller.allowed(name):
-                raise StoppedError(f"Stopped: {self.controller.reason}", _AGAIN)
+        if name not in self.gates:
+            return {}
+        self.emit({"event": "gate", "name": name, **told})
+        order = self.controller.order(name)
+        if order is None:
+            raise StoppedError(f"Stopped: {self.controller.reason}", _AGAIN)
+        return order
 
     def safe_point(self) -> None:
         """Raise StoppedError if somebody asked for it: nothing that matters is half done here."""

@@ -10,7 +10,6 @@ import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
@@ -19,22 +18,13 @@ from packhorse import files
 from packhorse.errors import PackhorseError
 from release.host.control.session import Session
 from release.host.disk.layout import Layout
+from release.host.disk.manifest import File
 
 CHUNK = 256 * 1024
 NETWORK_TIMEOUT = 20.0  # seconds without a byte
 AT_ONCE = 8
 JSON = "application/vnd.pypi.simple.v1+json"
 _UNREACHABLE = (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError)
-
-
-@dataclass(frozen=True)
-class File:
-    """A file of an index. Without a `url` the page of `project` on the index tells it."""
-
-    project: str
-    filename: str
-    sha256: str
-    url: str | None = None
 
 
 def path(layout: Layout, file: File) -> Path:

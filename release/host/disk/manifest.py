@@ -1,6 +1,20 @@
-"""What a release is: what it holds, how its processes start and stop, how its health is found out."""
+"""What a release is: its code, its configuration, how its processes start and stop, how it is probed."""
 
-from dataclasses import dataclass
+import hmac
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of an index. Without a `url` the page of `project` on the index tells it."""
+
+    project: str
+    filename: str
+    sha256: str
+    url: str | None = None
 
 
 @dataclass(frozen=True)
@@ -25,12 +39,63 @@ class Rule:
 
 
 @dataclass(frozen=True)
+class Content:
+    """Code and configuration of a release: what is deployed, gone back to, and the same on all hosts.
+
+    `files`: all of the version, of which each host takes the one that fits; `env` may hold secrets.
+    """
+
+    project: str
+    version: str
+    files: list[File]
+    installer: str
+    health: Health
+    graceful_timeout: float
+    rules: dict[str, Rule]
+    env: dict[str, str] = field(repr=False)
+
+    @classmethod
+    def of_json(cls, table: Mapping[str, Any]) -> Self:
+        """The content that `dataclasses.asdict` made `table` of, after a way as JSON."""
+        nested = {
+            "files": [File(**file) for file in table["files"]],
+            "health": Health(**table["health"]),
+            "rules": {name: Rule(**rule) for name, rule in table["rules"].items()},
+        }
+        return cls(**{**table, **nested})
+
+    def digest(self, key: str) -> str:
+        """HMAC-SHA256 of the content: equal for equal content and `key`, wherever the files lie.
+
+        Values of `env` can be guessed from a plain hash, one after the other: so the key is random, made for
+        one command, and kept nowhere.
+        """
+        table = {**asdict(self), "files": sorted(file.sha256 for file in self.files)}
+        return hmac.digest(key.encode(), json.dumps(table, sort_keys=True).encode(), "sha256").hex()
+
+
+@dataclass(frozen=True)
+class ReleaseSpec:
+    """A release to make: its number and content, `by` whom; `origin` as in its manifest, itself if None.
+
+    Without `index_url` every file has to be on this host already.
+    """
+
+    number: int
+    content: Content
+    origin: int | None
+    index_url: str | None
+    by: str
+
+
+@dataclass(frozen=True)
 class ReleaseManifest:
     """What a release is. `processes`: process type -> command; `sha256` is the artifact's; `at` is in UTC.
 
     `rules`: process type -> rule, where one was written; `files`: sha256 -> name of every file that it was
     installed from. `origin`: the release whose content this is, itself unless somebody rolled back. `port`:
-    what it listens on, None for the socket that it is given.
+    what it listens on, None for the socket that it is given. `offered`: sha256 -> name of all files of the
+    version when it was deployed; without any it was the artifact alone.
     """
 
     release: int
@@ -51,6 +116,7 @@ class ReleaseManifest:
     files: dict[str, str]
     origin: int
     port: int | None = None
+    offered: dict[str, str] = field(default_factory=dict)
 
     @property
     def running(self) -> list[str]:

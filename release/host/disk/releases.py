@@ -12,7 +12,7 @@ from pathlib import Path
 from packhorse import files, process
 from packhorse.errors import PackhorseError
 from release.host.disk.layout import SERVER_ROOT, Layout
-from release.host.disk.manifest import Health, ReleaseManifest, Rule
+from release.host.disk.manifest import Content, File, Health, ReleaseManifest, Rule
 
 # AF_UNIX addresses have 108 bytes, the last of which is NUL (unix(7)).
 LONGEST_SOCKET = 107
@@ -114,6 +114,22 @@ def read_env(layout: Layout, number: int) -> dict[str, str]:
     """The configuration values of release `number`."""
     env: dict[str, str] = json.loads((layout.release(number) / "env.json").read_bytes())
     return env
+
+
+def content(layout: Layout, number: int) -> Content:
+    """Code and configuration of release `number`, which is complete."""
+    manifest = read_manifest(layout, number)
+    offered = manifest.offered or {manifest.sha256: manifest.filename}
+    return Content(
+        project=manifest.project,
+        version=manifest.version,
+        files=[File(manifest.project, filename, sha256) for sha256, filename in offered.items()],
+        installer=manifest.installer,
+        health=manifest.health,
+        graceful_timeout=manifest.graceful_timeout,
+        rules=manifest.rules,
+        env=read_env(layout, number),
+    )
 
 
 class Sync:

@@ -13,8 +13,8 @@ from packhorse import process
 from packhorse.errors import PackhorseError
 from release.host.control.session import Session
 from release.host.disk.layout import Layout
+from release.host.disk.manifest import ReleaseSpec
 from release.host.processes import process_table
-from release.host.request import Deploy
 
 # A name that no server ever has (RFC 2606): where nothing may come from the network, nothing can.
 NOWHERE = "https://index.invalid/"
@@ -31,7 +31,7 @@ class Installer:
 
     layout: Layout
     folder: Path
-    wanted: Deploy
+    wanted: ReleaseSpec
     session: Session
 
     @property
@@ -46,15 +46,15 @@ class Installer:
 
     def make(self) -> None:
         """Make the virtualenv, empty; without pip that is no work for a process of its own."""
-        if self.wanted.installer == "pip":
+        if self.wanted.content.installer == "pip":
             self._run(make_command(self.venv), "The virtualenv was not made")
         else:
             EnvBuilder(symlinks=True).create(self.venv)
 
     def fill(self) -> None:
         """Install the requirements, without an index."""
-        problem = f"{self.wanted.project} {self.wanted.version} was not installed"
-        if self.wanted.installer == "pip":
+        problem = f"{self.wanted.content.project} {self.wanted.content.version} was not installed"
+        if self.wanted.content.installer == "pip":
             self._run(fill_command("pip", self.venv, self.requirements), problem)
             return
         # A Python whose path it does not know uv asks about itself, which takes as long as all the rest: so
@@ -68,7 +68,7 @@ class Installer:
     def build(self, sdist: Path, folder: Path) -> list[Path]:
         """The wheel that is built from `sdist` into the new folder `folder`."""
         shutil.rmtree(folder, ignore_errors=True)
-        command = build_command(self.wanted.installer, self.venv, sdist, folder)
+        command = build_command(self.wanted.content.installer, self.venv, sdist, folder)
         self._run(command, f"{sdist.name} was not built", _BUILD_HINT)
         return list(folder.glob("*.whl"))
 
@@ -160,11 +160,11 @@ _CAUSES = (
 )
 
 
-def failure(wanted: Deploy, done: process.Finished, problem: str, hint: str) -> PackhorseError:
+def failure(wanted: ReleaseSpec, done: process.Finished, problem: str, hint: str) -> PackhorseError:
     """The error for `done`, a failed run of the installer; `hint` is for a cause that we do not know."""
     for pattern, cause, known_hint in _CAUSES:
         if re.search(pattern, done.output):
             reason = cause.format(index=wanted.index_url)
             return process.failure(done, f"{problem}: {reason}.", known_hint)
-    status = f"{wanted.installer} ended with status {done.status}"
+    status = f"{wanted.content.installer} ended with status {done.status}"
     return process.failure(done, f"{problem}: {status}.", hint)

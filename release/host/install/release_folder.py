@@ -14,11 +14,9 @@ from packhorse import files
 from packhorse.errors import PackhorseError
 from release.host.control.session import Session
 from release.host.disk import file_cache, journal, releases
-from release.host.disk.file_cache import File
 from release.host.disk.layout import Layout
-from release.host.disk.manifest import ReleaseManifest
+from release.host.disk.manifest import Content, File, ReleaseManifest, ReleaseSpec
 from release.host.install import bytecode, installer
-from release.host.request import Deploy
 from release.host.runtime import launch
 
 if TYPE_CHECKING:
@@ -47,39 +45,41 @@ def candidate(offered: Sequence[File]) -> File:
     return min(ranked, key=lambda pair: pair[0])[1]
 
 
-def install(layout: Layout, number: int, wanted: Deploy, file: File, session: Session) -> None:
-    """Make release `number` from `file`; nothing of it stays when that fails.
+def install(layout: Layout, wanted: ReleaseSpec, file: File, session: Session) -> None:
+    """Make the release `wanted` from `file`; nothing of it stays when that fails.
 
     Raises PackhorseError, or OSError for the disk.
     """
+    number, content = wanted.number, wanted.content
     try:
         session.step("fetch", f"Fetching {file.filename} and what it needs")
         contents, needed = _fetch(layout, wanted, file, session)
         session.step("install", _what_is_installed(layout, needed))
         layout.release(number).mkdir()
-        _install(layout, number, wanted, needed, session)
+        _install(layout, wanted, needed, session)
         session.reach("ready")
         manifest = ReleaseManifest(
             release=number,
-            project=wanted.project,
-            version=wanted.version,
+            project=content.project,
+            version=content.version,
             filename=file.filename,
             sha256=file.sha256,
             lock_sha256=contents.manifest.lock_sha256,
             commit=contents.manifest.commit,
             processes=contents.processes,
-            health=wanted.health,
-            graceful_timeout=wanted.graceful_timeout,
-            installer=wanted.installer,
+            health=content.health,
+            graceful_timeout=content.graceful_timeout,
+            installer=content.installer,
             python=platform.python_version(),
             by=wanted.by,
             at=journal.now(),
-            rules=wanted.rules,
+            rules=content.rules,
             files={file.sha256: file.filename for file in needed},
             origin=wanted.origin or number,
             port=_free_port() if launch.wants_port(contents.processes["web"]) else None,
+            offered={file.sha256: file.filename for file in content.files},
         )
-        releases.write_manifest(layout, manifest, wanted.env)
+        releases.write_manifest(layout, manifest, content.env)
         releases.mark_ready(layout, number)
     except BaseException:
         with contextlib.suppress(OSError):  # the next command sweeps what a broken disk keeps
@@ -88,7 +88,7 @@ def install(layout: Layout, number: int, wanted: Deploy, file: File, session: Se
 
 
 def _fetch(
-    layout: Layout, wanted: Deploy, file: File, session: Session
+    layout: Layout, wanted: ReleaseSpec, file: File, session: Session
 ) -> "tuple[artifact.Contents, list[File]]":
     """What the artifact says, and every file that it needs here, itself the last: all are on this host."""
     from release.host.formats import artifact, lockfile
@@ -130,29 +130,29 @@ def _what_is_installed(layout: Layout, needed: Sequence[File]) -> str:
     return f"{text}; built here is {built}: build requirements are resolved on the index, not locked"
 
 
-def _install(layout: Layout, number: int, wanted: Deploy, needed: Sequence[File], session: Session) -> None:
+def _install(layout: Layout, wanted: ReleaseSpec, needed: Sequence[File], session: Session) -> None:
     """Make the virtualenv; only what has to be built first needs the index."""
-    tool = installer.Installer(layout, layout.release(number), wanted, session)
+    tool = installer.Installer(layout, layout.release(wanted.number), wanted, session)
     tool.make()
     wheels = [(file, _wheel(layout, file, tool)) for file in needed]
     lines = [_requirement(file, wheel) for file, wheel in wheels]
     files.write_whole(tool.requirements, "".join(lines).encode())
     tool.fill()
-    before = same_content(layout, wanted) or releases.current(layout)
+    before = same_content(layout, wanted.content) or releases.current(layout)
     if before is not None:
         bytecode.share(layout.release(before) / "venv", tool.venv)
 
 
-def same_content(layout: Layout, wanted: Deploy) -> int | None:
-    """The newest release with the files that `wanted` needs, if all of them are still in the cache."""
-    digests = {file.sha256 for file in wanted.files}
+def same_content(layout: Layout, content: Content) -> int | None:
+    """The newest release with the files that `content` needs, if all of them are still in the cache."""
+    digests = {file.sha256 for file in content.files}
     for number in reversed(
         [number for number in releases.numbers(layout) if releases.is_ready(layout, number)]
     ):
         manifest = releases.read_manifest(layout, number)
         if (
             manifest.sha256 in digests
-            and (manifest.installer, manifest.python) == (wanted.installer, platform.python_version())
+            and (manifest.installer, manifest.python) == (content.installer, platform.python_version())
             and all((layout.files / sha256 / name).exists() for sha256, name in manifest.files.items())
         ):
             return number

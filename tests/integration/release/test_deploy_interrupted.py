@@ -147,7 +147,7 @@ def test_the_second_of_two_deploys_is_told_about_the_first(host: Host) -> None:
     """Two at once would mix two releases; the second is told who is at work, and since when."""
     host.deploy("0.1.0")
     host.served.add(NAME, app_wheel("0.3.0", "deaf"))
-    agent = host.agent({**host.request("0.3.0"), "by": "somebody@example"})
+    agent = host.agent(host.request("0.3.0", by="somebody@example"))
     until_step(agent, "probe")
     refused = host.deploy("0.2.0", status=1)
     assert "tiny is busy: deploy of 0.3.0 by somebody@example since 20" in refused.stderr
@@ -196,8 +196,8 @@ def test_going_back_needs_hardly_any_space(host: Host) -> None:
         host.deploy("0.3.0", status=0)
         fill(apps / "filler")
         os.truncate(apps / "filler", (apps / "filler").stat().st_size - 2_500_000)
-        assert host.ask("rollback", release=2, keep=5)["version"] == "0.1.0"
-        assert host.ask("rollback", release=1, keep=5)["version"] == "0.3.0"
+        assert host.roll_back(2)["version"] == "0.1.0"
+        assert host.roll_back(1)["version"] == "0.3.0"
         assert host.get() == "0.3.0"
         refused = host.deploy("0.2.0", status=1).stderr
         assert "The disk is nearly full" in refused

@@ -48,7 +48,7 @@ def test_it_runs_once_with_the_new_code_and_configuration_before_the_start(host:
 def test_only_the_host_that_is_told_to_runs_it(host: Host) -> None:
     """The database is one, the hosts are many."""
     add(host, "0.3.0", "false")
-    assert last_event(host.agent({**host.request("0.3.0"), "release_phase": False}))["release"] == 1
+    assert last_event(host.agent(host.request("0.3.0", release_phase=False)))["release"] == 1
     assert phases(host.layout) == []
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from release.host.disk import journal, releases
+from release.host.request import Releases
 from tests.support.load_client import Load
 from tests.support.local_target import Host, last_event, running_host, tell, until_gate
 from tests.support.tiny_app import NAME, app_sdist, app_wheel
@@ -29,27 +30,28 @@ def test_a_rollback_needs_no_index(host: Host, installer: str) -> None:
     host.configure(target=f'installer = "{installer}"', env='COLOUR = "blue"')
     host.deploy("0.2.0")
     with host.served.refusing(), Load(host.port) as load:
-        told = host.ask("rollback", release=None, keep=5)
+        told = host.roll_back()
         assert host.get() == "0.5.0"
     assert load.failed == 0
     assert (told["release"], told["version"], told["unchanged"]) == (3, "0.5.0", False)
     assert json.loads(host.get("/env"))["COLOUR"] == "red"
-    listed = host.ask("releases")["releases"]
+    listed = host.ask(Releases)["releases"]
     assert [(row["release"], row["state"], row["changed"], row["reason"]) for row in listed] == [
         (3, "current", "code, config COLOUR", "back to the content of release 1"),
         (2, "good", "code, config COLOUR", ""),
         (1, "good", "everything", ""),
     ]
     assert "red" not in host.layout.journal.read_text()
-    assert host.ask("rollback", release=3, keep=5)["unchanged"]
+    assert host.roll_back(3)["unchanged"]
 
 
 def test_another_configuration_needs_no_file_from_the_index(host: Host) -> None:
     """Changed settings must not wait for an index, nor hang on what lies there by now."""
     host.deploy("0.1.0")
+    host.configure(env='COLOUR = "green"')
     request = host.request("0.1.0")
     with host.served.refusing():
-        assert last_event(host.agent({**request, "env": {"COLOUR": "green"}}))["release"] == 2
+        assert last_event(host.agent(request))["release"] == 2
     assert json.loads(host.get("/env"))["COLOUR"] == "green"
 
 
@@ -65,11 +67,11 @@ def test_files_that_no_release_needs_any_more_are_removed(host: Host) -> None:
 
 def test_gates_are_waited_at(host: Host) -> None:
     """Somebody who deploys to many hosts decides when this one goes on; it says what it is about to run."""
-    agent = host.agent({**host.request("0.1.0"), "gates": GATES})
+    agent = host.agent(host.request("0.1.0", GATES))
     until_gate(agent, "lock")
     tell(agent, go="lock")
     told = until_gate(agent, "start")
-    assert (told["release"], told["version"], len(told["sha256"])) == (1, "0.1.0", 64)
+    assert (told["release"], told["version"], len(told["digest"])) == (1, "0.1.0", 64)
     assert releases.is_ready(host.layout, 1)
     tell(agent, go="start")
     until_gate(agent, "verdict")
@@ -85,7 +87,7 @@ def test_a_healthy_release_goes_back_when_it_must_not_stay(host: Host, end: str)
     host.deploy("0.1.0")
     silence = 2.0 if end == "silence" else None
     with Load(host.port) as load:
-        agent = host.agent({**host.request("0.2.0"), "gates": ["verdict"], "silence": silence})
+        agent = host.agent(host.request("0.2.0", ["verdict"], silence=silence))
         until_gate(agent, "verdict")
         assert host.get() == "0.2.0"
         if end == "revert":
@@ -106,7 +108,7 @@ def test_a_healthy_release_goes_back_when_it_must_not_stay(host: Host, end: str)
 def test_a_gate_that_stays_closed_leaves_everything_as_it_was(host: Host, gate: str) -> None:
     """Another host could not be reached."""
     host.deploy("0.1.0")
-    agent = host.agent({**host.request("0.2.0"), "gates": [gate]})
+    agent = host.agent(host.request("0.2.0", [gate]))
     until_gate(agent, gate)
     assert agent.stdin
     agent.stdin.close()
@@ -118,15 +120,15 @@ def test_a_gate_that_stays_closed_leaves_everything_as_it_was(host: Host, gate: 
 
 def test_a_plan_touches_nothing(host: Host) -> None:
     """Before the first deploy, before another, and when there is nothing to do."""
-    planned = last_event(host.agent({**host.request("0.1.0"), "plan": True}))
+    planned = last_event(host.agent(host.request("0.1.0", plan=True)))
     assert not host.layout.folder.exists()
     assert planned["plan"][0] == "Fetch tiny-0.1.0-py3-none-any.whl, and what it needs and is not here yet"
     host.configure(env='COLOUR = "red"')
     host.deploy("0.1.0")
     before = sorted(host.layout.folder.rglob("*"))
-    assert last_event(host.agent({**host.request("0.1.0"), "plan": True}))["unchanged"]
+    assert last_event(host.agent(host.request("0.1.0", plan=True)))["unchanged"]
     host.configure(env='COLOUR = "blue"')
-    planned = last_event(host.agent({**host.request("0.2.0"), "plan": True}))
+    planned = last_event(host.agent(host.request("0.2.0", plan=True)))
     assert (planned["unchanged"], planned["version"], planned["release"]) == (False, "0.2.0", 2)
     assert "Give it another configuration: COLOUR" in planned["plan"]
     assert sorted(host.layout.folder.rglob("*")) == before

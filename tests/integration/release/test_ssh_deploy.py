@@ -1,5 +1,6 @@
 """Deploys to real servers over ssh: all of them or none, whatever dies on the way."""
 
+import json
 import signal
 import subprocess
 import time
@@ -243,16 +244,84 @@ def test_a_rollback_goes_to_all_hosts_without_an_index(fleet: Servers) -> None:
     assert listed.count("tiny on web") == 3
 
 
-def test_versions_that_differ_are_not_rolled_back_to(fleet: Servers) -> None:
-    """Release numbers are each host's own."""
-    fleet.configure(names=["web1"])
-    fleet.deploy("0.2.0")
-    number = fleet.status()[0]["release"]
+def _deploy_with(fleet: Servers, version: str, x: str, names: list[str] | None = None) -> int:
+    """Deploy `version` with variable X, to all hosts or to `names`; the number of the release on the last."""
+    fleet.configure(f'env.X = "{x}"', names=names)
+    fleet.deploy(version)
+    number: int = fleet.status()[-1]["release"]
     fleet.configure()
-    fleet.deploy("0.2.0")
+    return number
+
+
+def _numbers(fleet: Servers) -> set[int]:
+    return {row["release"] for row in fleet.status()}
+
+
+def _configurations(fleet: Servers) -> list[str]:
+    """Version and X of what each host serves."""
+    variables = [json.loads(fleet.get(host, "/env")) for host in fleet.hosts]
+    return [f"{version} X={env.get('X')}" for version, env in zip(fleet.versions(), variables, strict=True)]
+
+
+def test_after_a_failed_deploy_a_number_is_one_release_on_all_hosts(fleet: Servers) -> None:
+    """The failure has used up a number on the canary alone; a rollback to a number gave each host its own."""
+    fleet.deploy("0.3.0", status=1)
+    number = _deploy_with(fleet, "0.2.0", "1")
+    _deploy_with(fleet, "0.2.0", "2")
+    assert len(_numbers(fleet)) == 1
+    with fleet.served.refusing():
+        fleet.release("rollback", "production", str(number))
+    assert _configurations(fleet) == ["0.2.0 X=1"] * 3
+    assert len(_numbers(fleet)) == 1
+
+
+def test_a_host_that_was_down_for_some_deploys_goes_back_with_the_others(fleet: Servers) -> None:
+    """To what it never had: the configuration comes from another host, the code from the index."""
+    _deploy_with(fleet, "0.2.0", "1", ["web1", "web2"])
+    _deploy_with(fleet, "0.2.0", "2", ["web1", "web2"])
     fleet.deploy("0.1.0")
-    failed = fleet.release("rollback", "production", str(number), status=1).stderr
-    assert "Error: The hosts would run" in failed or "Error: web2:" in failed
+    assert len(_numbers(fleet)) == 1
+    planned = fleet.release("rollback", "production", "--plan").stdout.splitlines()
+    assert {line.split(": ")[-1] for line in planned if "another configuration" in line} == {"X"}
+    assert {line.split(": ")[-1] for line in planned if "Go back" in line} == {
+        "tiny 0.2.0, as configured then"
+    }
+    fleet.release("rollback", "production")
+    assert _configurations(fleet) == ["0.2.0 X=2"] * 3
+    assert len(_numbers(fleet)) == 1
+
+
+@pytest.mark.parametrize("position", [0, 2])
+def test_a_host_that_was_installed_anew_goes_back_with_the_others(fleet: Servers, position: int) -> None:
+    """It has no release but the last one; although it is the canary."""
+    number = _deploy_with(fleet, "0.2.0", "1")
+    _deploy_with(fleet, "0.2.0", "2")
+    fleet.install_anew(fleet.hosts[position])
+    fleet.configure('env.X = "2"')
+    fleet.deploy("0.2.0")
+    assert _configurations(fleet) == ["0.2.0 X=2"] * 3
+    assert len(_numbers(fleet)) == 1
+    fleet.release("rollback", "production", str(number))
+    assert _configurations(fleet) == ["0.2.0 X=1"] * 3
+    assert len(_numbers(fleet)) == 1
+
+
+def test_hosts_that_have_diverged_are_brought_together(fleet: Servers) -> None:
+    """As rollbacks left them once: what a number means on the first host counts, and the secret stays one."""
+    first = _deploy_with(fleet, "0.2.0", "s3cret-one", ["web1"])
+    assert _deploy_with(fleet, "0.2.0", "s3cret-two", ["web2", "web3"]) == first
+    fleet.deploy("0.1.0")
+    done = fleet.release("rollback", "production", str(first), "--json")
+    assert _configurations(fleet) == ["0.2.0 X=s3cret-one"] * 3
+    journals = [(host.files / LAYOUT.journal.relative_to("/")).read_text() for host in fleet.hosts]
+    assert "s3cret" not in "".join([done.stdout, done.stderr, *journals])
+
+
+def test_a_rollback_to_what_no_host_has_says_what_there_is(fleet: Servers) -> None:
+    """And touches nothing."""
+    failed = fleet.release("rollback", "production", "9999", status=1).stderr
+    assert "Error: web1: tiny has no good release 9999 to go back to." in failed
+    assert "Hint: The good releases here: " in failed
     assert fleet.versions() == ["0.1.0"] * 3
 
 

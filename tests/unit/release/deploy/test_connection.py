@@ -1,5 +1,6 @@
 """The promises of release.deploy.connection."""
 
+import json
 import subprocess
 import sys
 import time
@@ -11,9 +12,11 @@ import pytest
 from packhorse.errors import PackhorseError
 from release.deploy import agent_archive, connection
 from release.deploy.connection import Event
+from release.host.request import Start, encode
 
 GREETING = 'print(json.dumps({"event": "agent", "present": True}), flush=True)'
-REQUEST = {"value": "it's $5\n"}
+REQUEST = Start(app="it's $5\n", root="/srv/apps", run="/run", supervised=True, by="ann@example")
+SENT = json.loads(encode(REQUEST))
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ print(json.dumps({"event": "step", "name": "fetch"}))
 print(json.dumps({"event": "result", "got": json.loads(sys.stdin.readline())}))
 """)
     )
-    assert events == [{"event": "step", "name": "fetch"}, {"event": "result", "got": REQUEST}]
+    assert events == [{"event": "step", "name": "fetch"}, {"event": "result", "got": SENT}]
 
 
 def test_an_agent_that_is_missing_is_sent_before_the_request() -> None:
@@ -57,14 +60,15 @@ digest = hashlib.sha256(sys.stdin.buffer.read({size})).hexdigest()
 print(json.dumps({{"event": "result", "sha256": digest, "got": json.loads(sys.stdin.readline())}}))
 """
     (result,) = talk(Played(script, GREETING.replace("True}", "False}")))
-    assert (result["sha256"], result["got"]) == (agent_archive.archive().sha256, REQUEST)
+    assert (result["sha256"], result["got"]) == (agent_archive.archive().sha256, SENT)
 
 
 def test_the_agent_of_this_machine_answers(tmp_path: Path) -> None:
     """The same bootstrap and archive as on a server."""
     with connection.AgentProcess(connection.LocalDestination(str(tmp_path / "agent"))) as process:
-        (answer,) = process.events({"protocol": "none", "command": "status"})
-    assert "protocol" in answer["message"]
+        request = Start(app="shop", root=str(tmp_path), run=str(tmp_path), supervised=False, by="ann@example")
+        (answer,) = process.events(request)
+    assert answer["message"] == "shop has never been deployed here."
     assert (tmp_path / "agent" / agent_archive.archive().sha256).is_dir()
 
 

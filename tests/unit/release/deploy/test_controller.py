@@ -15,6 +15,7 @@ import pytest
 from packhorse.errors import PackhorseError
 from release.deploy import connection, controller, outcome
 from release.deploy.connection import Event
+from release.host.request import Rollback
 
 # An agent that does nothing but keep the protocol, and writes into `log` when it was where.
 AGENT = """
@@ -43,13 +44,15 @@ say(event="agent", present=True)
 request = line()
 if request["gates"]:
     gate("lock")
-    say(event="step", name="lock", text=""); time.sleep({pace} / 3); say(event="step", name="fetch", text="")
+    say(event="step", name="lock", text=""); time.sleep({pace} / 3)
+    gate("agreement", offer=dict(next=2, candidate=dict(digest="d"), current=None, running=None))
+    say(event="step", name="fetch", text="")
     if {fault!r} == "unchanged":
         say(event="result", unchanged=True, project="tiny", version="0.2.0", release=2, url="u"); sys.exit()
-    gate("start", version={version!r})
+    gate("start", digest="d")
     note("phase") if request["release_phase"] else None
     time.sleep({pace})
-    gate("verdict", version={version!r})
+    gate("verdict")
 if {fault!r} == "fail": fail()
 say(event="result", unchanged=False, project="tiny", version={version!r}, release=2, url="u")
 """
@@ -87,6 +90,23 @@ class Scripted:
         return PackhorseError(f"{status} {said} {greeted}", "hint")
 
 
+def a_rollback(name: str = "web1", *, gated: bool = False) -> Rollback:
+    """A request; hosts played by scripts look at two of its fields."""
+    return Rollback(
+        app="tiny",
+        root="/srv/apps",
+        run="/run",
+        supervised=True,
+        by="ann@example",
+        index_url=None,
+        keep=5,
+        key="key",
+        release=None,
+        release_phase=name == "web1",
+        gates=["lock"] if gated else [],
+    )
+
+
 class Fleet:
     """Hosts web1, web2, … and what happened on them."""
 
@@ -103,9 +123,7 @@ class Fleet:
             agents = {
                 place.name: stack.enter_context(connection.AgentProcess(place)) for place in self.places
             }
-            requests = {
-                name: {"gates": batch is not None, "release_phase": name == "web1"} for name in agents
-            }
+            requests = {name: a_rollback(name, gated=batch is not None) for name in agents}
             return controller.run(agents, requests, lambda *said: self.shown.append(said), batch)
 
     @property
@@ -123,7 +141,7 @@ def test_all_hosts_run_the_new_release(tmp_path: Path) -> None:
     done = fleet_.run()
     assert states(done) == ["done"] * 4
     assert outcome.error(done, named=True) is None
-    happened = fleet_.happened
+    happened = [line for line in fleet_.happened if not line.startswith("agreement")]
     assert happened[:4] == ["lock web1", "lock web2", "lock web3", "lock web4"]
     assert happened[4:6] == ["start web1", "phase web1"]
     assert {*happened[6:8]} == {"start web2", "start web3"}
@@ -234,7 +252,7 @@ print(json.dumps({"event": "result"}))
             os.kill(os.getpid(), signal.SIGINT)
 
     with connection.AgentProcess(Scripted(script)) as process:
-        done = controller.run({"web1": process}, {"web1": {}}, show)
+        done = controller.run({"web1": process}, {"web1": a_rollback()}, show)
     assert outcome.error(done, named=True) is None
 
 
@@ -256,5 +274,5 @@ sys.stdin.readline()
 print(json.dumps({"event": "result", "heard": sys.stdin.readline()}))
 """
     with connection.AgentProcess(Scripted(script)) as process:
-        done = controller.run({"web1": process}, {"web1": {}}, lambda *_: None)
+        done = controller.run({"web1": process}, {"web1": a_rollback()}, lambda *_: None)
     assert done.hosts[0].last == {"event": "result", "heard": "\n"}

@@ -17,7 +17,7 @@ def host(name: str, order: schedule.Event | None = None, **last: Any) -> schedul
         "release": 7,
         "url": "u",
     }
-    return schedule.HostState(name, schedule.Stage.ENDED, "2", order, {**told, **last})
+    return schedule.HostState(name, schedule.Stage.ENDED, order, {**told, **last})
 
 
 def error(name: str, order: schedule.Event | None = None, exit_code: int = 1) -> schedule.HostState:
@@ -28,7 +28,7 @@ def error(name: str, order: schedule.Event | None = None, exit_code: int = 1) ->
         "detail": "log",
         "exit_code": exit_code,
     }
-    return schedule.HostState(name, schedule.Stage.ENDED, "2", order, told)
+    return schedule.HostState(name, schedule.Stage.ENDED, order, told)
 
 
 def of(*hosts: schedule.HostState, stopped: str | None = None) -> Outcome:
@@ -85,11 +85,12 @@ def test_all_hosts_run_it_or_it_is_an_error() -> None:
     assert outcome.error(of(host("a"), host("b", unchanged=True)), named=True) is None
     assert outcome.error(of(host("a"), stopped="Ctrl-C"), named=True) is None
     differing = [
-        schedule.HostState(n, schedule.Stage.ENDED, n, schedule.CLOSE, error(n).last) for n in ("1", "2")
+        schedule.HostState(n, schedule.Stage.ENDED, schedule.CLOSE, error(n).last, digest=n)
+        for n in ("1", "2")
     ]
     told = outcome.error(of(*differing), named=True)
     assert told
-    assert told.message == "The hosts would run 1 (1), 2 (2)."
+    assert told.message == "1 and 2 would run different code or configuration."
 
 
 def test_scripts_get_what_the_agents_said() -> None:

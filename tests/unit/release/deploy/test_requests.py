@@ -1,6 +1,6 @@
 """The promises of release.deploy.requests: the controller's half of a deploy."""
 
-import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,8 @@ from packhorse.errors import PackhorseError
 from release.config import release_toml, targets
 from release.deploy import requests
 from release.deploy.requests import Requirement
-from release.host import request as host_request
+from release.host.disk.manifest import Content, Rule
+from release.host.request import Rollback, Stop
 from release.index import File
 
 INDEX = "https://pypi.example.com/company/dev"
@@ -51,16 +52,16 @@ def test_the_newest_version_is_neither_withdrawn_nor_a_pre_release() -> None:
         *(file("a-1.11.tar.gz", yanked=True), file("a-1.12.tar.gz", sha256=None), file("a-1.12.exe")),
     ]
     found = requests.artifact(files, Requirement("a", None), INDEX)
-    assert found["version"] == "1.10"
-    assert [entry["filename"] for entry in found["files"]] == ["a-1.10.tar.gz", "a-1.10-py3-none-any.whl"]
+    assert found.version == "1.10"
+    assert [entry.filename for entry in found.files] == ["a-1.10.tar.gz", "a-1.10-py3-none-any.whl"]
 
 
 def test_who_names_a_withdrawn_version_or_a_pre_release_gets_it() -> None:
     """Going back to it may be the way out of something worse."""
     files = [file("a-1.0.tar.gz"), file("a-1.1.tar.gz", yanked=True), file("a-2.0rc1.tar.gz")]
     for text in ("1.1", "2.0rc1"):
-        assert requests.artifact(files, Requirement("a", Version(text)), INDEX)["version"] == text
-    assert requests.artifact(files[2:], Requirement("a", None), INDEX)["version"] == "2.0rc1"
+        assert requests.artifact(files, Requirement("a", Version(text)), INDEX).version == text
+    assert requests.artifact(files[2:], Requirement("a", None), INDEX).version == "2.0rc1"
 
 
 def test_a_version_that_is_not_there_is_an_error_that_names_what_is() -> None:
@@ -73,49 +74,54 @@ def test_a_version_that_is_not_there_is_an_error_that_names_what_is() -> None:
         requests.artifact([], Requirement("a", None), INDEX)
 
 
-def test_the_agent_understands_the_request() -> None:
-    """Both ends are written by hand: this is where they meet."""
-    settings = release_toml.ReleaseConfig(app="shop")
-    target = targets.Target(bind="127.0.0.1:8000", env={"A": "1"})
+def content(settings: release_toml.ReleaseConfig, target: targets.Target) -> Content:
+    return requests.content(settings, target, requests.Artifact("a", "1.0", []))
+
+
+def test_a_deploy_is_made_of_what_release_toml_says() -> None:
+    """And of the files of the version."""
+    target = targets.Target(env={"A": "1"}, graceful_timeout=7.0)
     found = requests.artifact([file("a-1.0.tar.gz")], Requirement("a", None), INDEX)
-    sent = json.loads(
-        json.dumps(requests.deploy_request(settings, target, found, INDEX, Path("/home/ann/ph")))
-    )
-    layout, read = host_request.layout(sent), host_request.deploy(sent)
-    assert (layout.folder, layout.sockets) == (Path("/home/ann/ph/apps/shop"), Path("/home/ann/ph/run/shop"))
-    assert (read.project, read.version, read.bind, read.env) == ("a", "1.0", ("127.0.0.1", 8000), {"A": "1"})
-    assert read.index_url == f"{INDEX}/+simple/"
-    assert (read.health.path, read.installer, read.keep) == ("/healthz", "uv", 5)
+    made = requests.content(release_toml.ReleaseConfig(app="shop"), target, found)
+    assert (made.project, made.version, made.env, made.installer) == ("a", "1.0", {"A": "1"}, "uv")
+    assert (made.health.path, made.graceful_timeout) == ("/healthz", 7.0)
+    assert made.files[0].url == f"{INDEX}/+f/a-1.0.tar.gz"
 
 
-def test_another_protocol_is_refused() -> None:
-    """An old agent on a host must not guess what a newer controller means."""
-    with pytest.raises(PackhorseError, match=r"speaks protocol [0-9]+, the request protocol 99"):
-        host_request.layout(
-            {**requests.request("stop", "shop", targets.Target(), Path("/h")), "protocol": 99}
-        )
-
-
-def test_hosts_keep_applications_at_one_place() -> None:
+@pytest.mark.parametrize(
+    ("target", "folder", "sockets"),
+    [
+        (targets.Target(hosts=["web1"]), "/srv/apps/shop", "/run/shop"),
+        (targets.Target(), "/home/ann/ph/apps/shop", "/home/ann/ph/run/shop"),
+    ],
+)
+def test_hosts_keep_applications_at_one_place(target: targets.Target, folder: str, sockets: str) -> None:
     """Provisioning makes it; nobody configures it."""
-    request = requests.request("stop", "shop", targets.Target(hosts=["web1"]), Path("/h"))
-    layout = host_request.layout(request)
-    assert (layout.folder, layout.sockets) == (Path("/srv/apps/shop"), Path("/run/shop"))
+    layout = requests.request(Stop, "shop", target, Path("/home/ann/ph")).layout
+    assert (str(layout.folder), str(layout.sockets)) == (folder, sockets)
 
 
 def test_the_release_phase_runs_on_the_first_host_only() -> None:
     """A migration twice at the same time is none."""
-    by_host = requests.with_release_phase({"command": "deploy"}, ["web2", "web1"])
-    assert {host: request["release_phase"] for host, request in by_host.items()} == {
-        "web2": True,
-        "web1": False,
-    }
+    change = rollback()
+    by_host = requests.with_release_phase(change, ["web2", "web1"])
+    assert by_host == {"web2": change, "web1": replace(change, release_phase=False)}
 
 
-def test_a_plan_stops_at_no_gate() -> None:
-    """It takes no lock either."""
-    assert requests.Options(plan=True).as_dict()["gates"] == []
-    assert requests.Options(wait=5).as_dict()["lock_wait"] == 5
+def rollback(**fields: object) -> Rollback:
+    target = targets.Target(hosts=["web1"])
+    return requests.change(Rollback, "shop", target, Path("/h"), release=None, index_url=None, **fields)
+
+
+def test_a_plan_takes_no_lock_and_starts_nothing() -> None:
+    """It only has to agree on what would be done."""
+    assert rollback(plan=True).gates == ["agreement"]
+    assert rollback(lock_wait=5.0).gates == ["lock", "agreement", "start", "verdict"]
+
+
+def test_every_command_has_a_key_of_its_own() -> None:
+    """Digests that were made with it say nothing to anybody later."""
+    assert rollback().key != rollback().key
 
 
 def test_the_probe_names_the_domain_that_requests_will_name() -> None:
@@ -125,8 +131,7 @@ def test_the_probe_names_the_domain_that_requests_will_name() -> None:
         (release_toml.ReleaseConfig(app="shop"), "shop.example.com"),
         (release_toml.ReleaseConfig(app="shop", health=release_toml.Health(host="probe")), "probe"),
     ):
-        request = requests.deploy_request(settings, target, {"version": "1", "files": []}, INDEX, Path("/h"))
-        assert request["health"]["host"] == expected
+        assert content(settings, target).health.host == expected
 
 
 def test_a_process_type_stops_as_long_as_the_target_says() -> None:
@@ -136,8 +141,7 @@ def test_a_process_type_stops_as_long_as_the_target_says() -> None:
         "clock": targets.ProcessSettings(stop_timeout=1.0),
     }
     target = targets.Target(graceful_timeout=7.0, processes=processes)
-    request = requests.deploy_request(release_toml.ReleaseConfig(app="a"), target, {}, INDEX, Path("/h"))
-    assert request["processes"] == {
-        "worker": {"overlap": True, "stop_timeout": 7.0},
-        "clock": {"overlap": False, "stop_timeout": 1.0},
+    assert content(release_toml.ReleaseConfig(app="a"), target).rules == {
+        "worker": Rule(overlap=True, stop_timeout=7.0),
+        "clock": Rule(overlap=False, stop_timeout=1.0),
     }

@@ -6,8 +6,10 @@ import pytest
 
 from release.deploy import schedule
 from release.deploy.schedule import CLOSE, HostState, Stage
+from release.host.control.agreement import Candidate, Offer
 
 RESULT = {"event": "result", "unchanged": False, "version": "2"}
+OFFER = {"next": 2, "candidate": {"digest": "2"}, "current": None, "running": None}
 ERROR = {"event": "error", "message": "it broke", "exit_code": 1}
 
 
@@ -79,16 +81,54 @@ def test_one_that_fails_takes_all_back(stopped: str | None) -> None:
     reason = stopped or "web99: it broke"
     told = schedule.due_orders(every, 2, stopped)
     assert {host.at: told[host.name] for host in every if host.name in told} == {
-        **dict.fromkeys([Stage.COMING, Stage.LOCK, Stage.LOCKING, Stage.INSTALLING, Stage.START], CLOSE),
+        **dict.fromkeys([Stage.COMING, Stage.LOCK, Stage.LOCKING, Stage.AGREEMENT], CLOSE),
+        **dict.fromkeys([Stage.INSTALLING, Stage.START], CLOSE),
         **{at: {"revert": reason} for at in (Stage.STARTING, Stage.VERDICT)},
     }
 
 
-def test_hosts_that_would_run_different_versions_start_none() -> None:
-    """`release rollback production 7`: the release 7 of a host that came later is something else."""
-    ready = [replace(host, version=host.name[3:]) for host in hosts(Stage.START, Stage.START)]
+def test_hosts_that_would_run_different_releases_start_none() -> None:
+    """Whatever went wrong on the way: nothing starts unless it is the same on all hosts."""
+    ready = [replace(host, digest=host.name) for host in hosts(Stage.START, Stage.START)]
     assert schedule.due_orders(ready, 1) == {"web1": CLOSE, "web2": CLOSE}
-    assert schedule.conflict(ready) == "The hosts would run 1 (web1), 2 (web2)."
+    assert schedule.conflict(ready) == "web1 and web2 would run different code or configuration."
+
+
+def agreeing(*offers: Offer, at: Stage = Stage.AGREEMENT) -> list[HostState]:
+    return [
+        replace(host, offer=offer) for host, offer in zip(hosts(*[at] * len(offers)), offers, strict=True)
+    ]
+
+
+def test_all_agree_on_one_number_when_all_have_their_locks() -> None:
+    """A host whose number is behind takes that of the others."""
+    both = agreeing(Offer(9, Candidate("same")), Offer(8, Candidate("same")))
+    told = schedule.due_orders(both, 1)
+    assert {name: order["assignment"]["number"] for name, order in told.items()} == {"web1": 9, "web2": 9}
+    assert not any(order["assignment"]["send"] for order in told.values())
+    assert schedule.due_orders([both[0], replace(both[1], at=Stage.LOCKING, offer=None)], 1) == {}
+
+
+def test_a_host_without_the_content_waits_until_another_has_sent_it() -> None:
+    """It was down, or installed anew."""
+    has, lacks = agreeing(Offer(9, Candidate("seven", 7, 7)), Offer(3, None))
+    told = schedule.due_orders([has, lacks], 1)
+    assert list(told) == ["web1"]
+    assert told["web1"]["assignment"]["send"]
+    has = schedule.after_order(has, told["web1"])
+    assert (has.at, schedule.due_orders([has, lacks], 1)) == (Stage.INSTALLING, {})
+    has = schedule.after_event(has, {"event": "content", "content": {"version": "1.0"}})
+    (order,) = schedule.due_orders([has, lacks], 1).values()
+    assert (order["assignment"]["number"], order["assignment"]["content"]) == (9, {"version": "1.0"})
+    assert "1.0" not in repr(has)
+
+
+def test_when_there_is_nothing_to_go_back_to_the_first_host_says_so() -> None:
+    """With the releases that it has; the others follow as after any failure."""
+    first, second = agreeing(Offer(2, None), Offer(1, None))
+    told = schedule.due_orders([first, second], 1)
+    assert told == {"web1": {"go": "agreement"}}
+    assert schedule.due_orders([schedule.after_order(first, told["web1"]), second], 1) == {}
 
 
 def test_what_a_host_says_moves_it() -> None:
@@ -99,8 +139,10 @@ def test_what_a_host_says_moves_it() -> None:
         {"event": "gate", "name": "lock"},
         {"go": "lock"},
         {"event": "step", "name": "lock"},
+        {"event": "gate", "name": "agreement", "offer": OFFER},
+        {"go": "agreement"},
         {"event": "step", "name": "preflight"},
-        {"event": "gate", "name": "start", "version": "2"},
+        {"event": "gate", "name": "start", "digest": "2"},
         {"go": "start"},
         {"event": "step", "name": "probe"},
         {"event": "gate", "name": "verdict"},
@@ -110,13 +152,14 @@ def test_what_a_host_says_moves_it() -> None:
     ):
         host = schedule.after_order(host, event) if "go" in event else schedule.after_event(host, event)
         way.append(host.at)
-    locking, installing = [Stage.LOCK, Stage.LOCKING, Stage.LOCKING], [Stage.INSTALLING, Stage.START]
+    locking = [Stage.LOCK, Stage.LOCKING, Stage.LOCKING, Stage.AGREEMENT]
+    installing = [Stage.INSTALLING, Stage.INSTALLING, Stage.START]
     starting, end = (
         [Stage.STARTING, Stage.STARTING, Stage.VERDICT],
         [Stage.COMMITTING, Stage.COMMITTING, Stage.ENDED],
     )
     assert way == [*locking, *installing, *starting, *end]
-    assert (host.version, host.failed) == ("2", False)
+    assert (host.digest, host.failed) == ("2", False)
 
 
 def test_one_that_was_told_to_leave_waits_for_nothing_more() -> None:

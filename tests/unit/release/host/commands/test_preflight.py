@@ -9,9 +9,9 @@ import pytest
 from packhorse.errors import PackhorseError
 from release.host.commands import preflight
 from release.host.disk import releases
-from release.host.disk.file_cache import File
 from release.host.disk.layout import Layout
-from tests.support.release_folders import FakeSupervisor, a_deploy, a_layout, a_manifest, add_release
+from release.host.disk.manifest import File
+from tests.support.release_folders import FakeSupervisor, a_content, a_layout, a_manifest, add_release
 
 
 def test_an_ordinary_host_is_found_good(tmp_path: Path) -> None:
@@ -20,7 +20,7 @@ def test_an_ordinary_host_is_found_good(tmp_path: Path) -> None:
     add_release(layout, 1)
     releases.switch(layout, 1)
     circus = FakeSupervisor(layout)
-    preflight.check(layout, a_deploy(), circus)
+    preflight.check(layout, a_content(), None, circus)
     assert circus.calls == ["check"]
 
 
@@ -40,11 +40,11 @@ def test_a_disk_without_room_for_another_release_is_named(
 def test_another_version_needs_twice_what_the_current_one_has(tmp_path: Path) -> None:
     """It is downloaded and unpacked; hard links may not be there the next time. Of the first nobody knows."""
     layout = a_layout(tmp_path)
-    assert preflight.space_needed(layout, a_deploy()) == (0, 0)
+    assert preflight.space_needed(layout, a_content()) == (0, 0)
     add_release(layout, 1)
     releases.switch(layout, 1)
     _install(layout, 1)
-    size, inodes = preflight.space_needed(layout, a_deploy())
+    size, inodes = preflight.space_needed(layout, a_content())
     assert 240_000 <= size < 400_000
     assert inodes > 2 * 3
 
@@ -58,7 +58,7 @@ def test_content_that_is_here_needs_only_what_cannot_be_linked(tmp_path: Path) -
     (layout.files / ("0" * 64) / "shop.whl").touch()
     _install(layout, 1)
     file = File("shop", "shop.whl", "0" * 64)
-    wanted = replace(a_deploy(), files=[file])
+    wanted = replace(a_content(), files=[file])
     releases.write_manifest(layout, replace(a_manifest(1), python=platform.python_version()), {})
     assert preflight.space_needed(layout, wanted)[0] < 100_000 + preflight.OVERHEAD
     manifest = replace(a_manifest(1), python=platform.python_version(), installer="pip")

@@ -1,5 +1,6 @@
 """The promises of release.host.commands.release_phase that need no process."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,16 +9,11 @@ from packhorse.errors import PackhorseError
 from release.host.commands import release_phase
 from release.host.disk import journal
 from release.host.disk.journal import PHASE_BEGAN, PHASE_ENDED, Entry
-from release.host.request import Options
-from tests.support.release_folders import a_layout
+from tests.support.release_folders import a_deploy, a_layout
 
 
 def entry(release: int, state: str) -> Entry:
     return Entry(release, state, f"{release}.0", "ann@example", "2026-01-02T03:04:05+00:00")
-
-
-def how(*, retry: bool = False) -> Options:
-    return Options(lock_wait=0, release_phase=True, retry_release=retry, plan=False)
 
 
 def test_only_a_beginning_without_an_end_was_cut_off() -> None:
@@ -32,10 +28,11 @@ def test_only_a_beginning_without_an_end_was_cut_off() -> None:
 def test_nothing_goes_on_after_one_unless_somebody_says_so(tmp_path: Path) -> None:
     """What it has done to the database is for a human to find out."""
     layout = a_layout(tmp_path)
-    release_phase.check(layout, how())
+    change = a_deploy(layout)
+    release_phase.check(layout, change)
     journal.append(layout.journal, entry(2, PHASE_BEGAN))
     with pytest.raises(PackhorseError) as caught:
-        release_phase.check(layout, how())
+        release_phase.check(layout, change)
     assert "The release phase of 2.0 (release 2) began at 2026-01-02" in caught.value.message
     assert caught.value.hint.endswith("--retry-release.")
-    release_phase.check(layout, how(retry=True))
+    release_phase.check(layout, replace(change, retry_release=True))

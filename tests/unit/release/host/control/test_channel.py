@@ -26,16 +26,16 @@ def test_a_gate_is_passed_when_it_is_allowed_even_before_it_is_reached() -> None
     with conversation(b'{"command": "deploy"}\n\n{"go": "lock"}\n', b'{"go": "st') as (inbox, writing):
         assert inbox.request() == {"command": "deploy"}
         assert not inbox.waiting()
-        assert inbox.allowed("lock")
-        os.write(writing, b'art"}\n')
-        assert inbox.allowed("start")
+        assert inbox.order("lock") == {"go": "lock"}
+        os.write(writing, b'art", "number": 7}\n')
+        assert inbox.order("start") == {"go": "start", "number": 7}
         assert not inbox.stop.is_set()
 
 
 def test_a_revert_opens_no_gate_and_says_why() -> None:
     """What failed on another host is what people want to read."""
     with conversation(b"{}\n", b'{"revert": "web2: no answer"}\n') as (inbox, _):
-        assert not inbox.allowed("verdict")
+        assert not inbox.order("verdict")
         assert (inbox.stop.is_set(), inbox.reason) == (True, "web2: no answer")
 
 
@@ -47,7 +47,7 @@ def test_an_end_closes_all_gates() -> None:
     os.close(writing)
     assert inbox.request() is None
     assert not inbox.waiting()
-    assert not inbox.allowed("lock")
+    assert not inbox.order("lock")
 
 
 def test_silence_is_an_end_unless_somebody_says_that_he_is_there() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from packhorse.errors import PackhorseError
 from release.host.disk import file_cache
-from release.host.disk.file_cache import File
+from release.host.disk.manifest import File
 from tests.support.release_folders import a_layout, a_session
 
 A, B = "a" * 64, "b" * 64

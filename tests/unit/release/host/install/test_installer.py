@@ -6,7 +6,7 @@ import pytest
 
 from packhorse.process import Finished
 from release.host.install import installer
-from tests.support.release_folders import a_deploy
+from tests.support.release_folders import a_spec
 
 VENV = Path("/r/1/venv")
 
@@ -39,7 +39,7 @@ def test_no_address_is_an_argument(name: str) -> None:
 )
 def test_an_installers_failure_is_explained(output: str, cause: str) -> None:
     """What happened and what to do now; the installer's own output is the detail."""
-    error = installer.failure(a_deploy(), Finished(2, "", output), "shop 1.0 was not installed", "Look.")
+    error = installer.failure(a_spec(), Finished(2, "", output), "shop 1.0 was not installed", "Look.")
     assert error.message.startswith("shop 1.0 was not installed: ")
     assert cause in error.message
     assert error.detail == output

@@ -7,10 +7,10 @@ import pytest
 
 from packhorse.errors import PackhorseError
 from release.host.disk import file_cache, releases
-from release.host.disk.file_cache import File
+from release.host.disk.manifest import File
 from release.host.formats import artifact, lockfile
 from release.host.install import release_folder
-from tests.support.release_folders import a_deploy, a_layout, a_session
+from tests.support.release_folders import a_layout, a_session, a_spec
 
 
 def file(filename: str, url: str = "ftp://example.com/x") -> File:
@@ -46,7 +46,7 @@ def test_a_failed_installation_leaves_nothing(tmp_path: Path) -> None:
     """A half-made release must never be taken for one; only the web is asked for files."""
     layout = a_layout(tmp_path)
     with pytest.raises(PackhorseError, match="this is no web address"):
-        release_folder.install(layout, 1, a_deploy(), file("shop-1.0-py3-none-any.whl"), a_session())
+        release_folder.install(layout, a_spec(), file("shop-1.0-py3-none-any.whl"), a_session())
     assert releases.numbers(layout) == []
     assert list(layout.releases.iterdir()) == []
 

@@ -1,0 +1,103 @@
+"""The agreement of all hosts of a target: under which number they make which release.
+
+A release has one number and one content on all hosts. Hosts know different things: one was down for some
+deploys, one was installed anew, on one alone a deploy has failed and used up a number. So each makes an offer
+when it has the lock, and the controller decides for all.
+"""
+
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """The content that a host would deploy: `digest` tells it from others', and tells nothing about it.
+
+    `release`: the one that a rollback goes back to, which has the content of release `origin`.
+    """
+
+    digest: str
+    release: int | None = None
+    origin: int | None = None
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What a host says: the `next` number that it never used, and its `candidate`, None if it has none.
+
+    `current` and `running`: the number, and the digest, of the release that serves and is healthy.
+    """
+
+    next: int
+    candidate: Candidate | None
+    current: int | None = None
+    running: str | None = None
+
+    @classmethod
+    def of_json(cls, table: Mapping[str, Any]) -> Self:
+        """The offer that `dataclasses.asdict` made `table` of."""
+        candidate = Candidate(**table["candidate"]) if table["candidate"] else None
+        return cls(table["next"], candidate, table["current"], table["running"])
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What one host is to do: make release `number`, with the content of release `origin` (None: a new one).
+
+    `unchanged`: it runs that already, and does nothing. `send`: it sends its content to the controller, for
+    hosts without it, which find it in `content` as JSON.
+    """
+
+    number: int
+    origin: int | None = None
+    unchanged: bool = False
+    send: bool = False
+    content: Mapping[str, Any] | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """The decision: `number`, and the `candidate` of host `source`; those who run it are `unchanged`.
+
+    Hosts that are `lacking` have other content, or none: they get that of the source.
+    """
+
+    number: int
+    source: str
+    candidate: Candidate
+    unchanged: AbstractSet[str]
+    lacking: AbstractSet[str]
+
+    def assignment(self, name: str, content: Mapping[str, Any] | None = None) -> Assignment:
+        """The part of host `name`; `content` is the source's, if it has sent it."""
+        return Assignment(
+            number=self.number,
+            origin=self.candidate.origin,
+            unchanged=name in self.unchanged,
+            send=name == self.source and bool(self.lacking),
+            content=content if name in self.lacking else None,
+        )
+
+
+def decide(offers: Mapping[str, Offer]) -> Agreement | None:
+    """What all hosts do, by their `offers` in the order of the target; None: no host has a candidate.
+
+    A rollback goes to the newest release that any host would go back to: who was down knows older ones only.
+    Who runs the content already is left alone when all others can take its number.
+    """
+    candidates = {name: offer.candidate for name, offer in offers.items() if offer.candidate}
+    if not candidates:
+        return None
+    source = max(candidates, key=lambda name: candidates[name].release or 0)
+    digest = candidates[source].digest
+    running = {name for name, offer in offers.items() if offer.running == digest}
+    numbers = {offers[name].current for name in running}
+    free = max((offer.next for name, offer in offers.items() if name not in running), default=0)
+    if len(numbers) == 1 and (number := numbers.pop()) and number >= free:
+        unchanged = running
+    else:
+        number, unchanged = max(offer.next for offer in offers.values()), set()
+    lacking = {name for name in offers if name not in candidates or candidates[name].digest != digest}
+    return Agreement(number, source, candidates[source], unchanged, lacking - unchanged)

@@ -1,0 +1,75 @@
+"""The promises of release.host.control.agreement: all hosts make one release, with one number."""
+
+import pytest
+
+from release.host.control.agreement import Candidate, Offer, decide
+
+
+def deploying(next_number: int, current: int | None = None, running: str | None = None) -> Offer:
+    """A host that is asked to deploy content "new"."""
+    return Offer(next_number, Candidate("new"), current, running)
+
+
+def going_back(next_number: int, release: int | None, content: str = "") -> Offer:
+    """A host that would go back to `release`, which is `content` there."""
+    candidate = Candidate(content or f"content {release}", release, release) if release else None
+    return Offer(next_number, candidate, next_number - 1, f"content {next_number - 1}")
+
+
+def test_a_host_that_lags_takes_the_number_of_the_target() -> None:
+    """A deploy that failed has used up a number on the canary only."""
+    decision = decide({"web1": deploying(9), "web2": deploying(8)})
+    assert decision
+    assert (decision.number, decision.unchanged, decision.lacking) == (9, frozenset(), frozenset())
+
+
+@pytest.mark.parametrize(
+    ("offers", "number", "unchanged"),
+    [
+        ([deploying(10, 9, "new"), deploying(1)], 9, {"web1"}),  # a host that is new
+        ([deploying(12, 9, "new"), deploying(10, 9, "new")], 9, {"web1", "web2"}),
+        ([deploying(10, 9, "new"), deploying(11)], 11, set()),  # its 9 and 10 were something else
+        ([deploying(10, 9, "new"), deploying(9, 8, "new")], 10, set()),  # the same under two numbers
+        ([deploying(10, 9, "old"), deploying(10, 9, "new")], 10, set()),
+    ],
+)
+def test_who_runs_it_already_is_left_alone_if_all_have_one_number_then(
+    offers: list[Offer], number: int, unchanged: set[str]
+) -> None:
+    """The same command again after a host was down must not restart the others; numbers stay together."""
+    decision = decide({f"web{position}": offer for position, offer in enumerate(offers, 1)})
+    assert decision
+    assert (decision.number, decision.unchanged) == (number, unchanged)
+
+
+def test_a_rollback_goes_to_the_newest_release_that_any_host_would_go_back_to() -> None:
+    """A host that was down for some deploys knows older ones only, one installed anew knows none."""
+    decision = decide({"web1": going_back(2, None), "web2": going_back(13, 11), "web3": going_back(9, 7)})
+    assert decision
+    assert (decision.source, decision.candidate.release, decision.number) == ("web2", 11, 13)
+    assert decision.lacking == {"web1", "web3"}
+    assert decision.assignment("web2").send
+    assert decision.assignment("web2").content is None
+    told = decision.assignment("web3", {"version": "1"})
+    assert (told.number, told.origin, told.content, told.send) == (13, 11, {"version": "1"}, False)
+
+
+def test_hosts_on_which_a_number_means_different_things_get_what_the_first_one_has() -> None:
+    """Before targets had one number, `rollback production 9` gave each host another configuration."""
+    decision = decide({"web1": going_back(10, 9, "X=1"), "web2": going_back(11, 9, "X=2")})
+    assert decision
+    assert (decision.source, decision.lacking, decision.number) == ("web1", {"web2"}, 11)
+
+
+def test_a_host_that_runs_what_others_go_back_to_is_left_alone_with_its_number_only() -> None:
+    """It died when the others committed: its release 12 goes on under number 14, as theirs."""
+    last = Offer(14, Candidate("content 11", 11, 11), 12, "content 12")
+    others = Offer(14, Candidate("content 12", 12, 12), 13, "content 13")
+    decision = decide({"web1": last, "web2": others})
+    assert decision
+    assert (decision.number, decision.unchanged, decision.lacking) == (14, frozenset(), {"web1"})
+
+
+def test_without_anything_to_go_back_to_there_is_no_decision() -> None:
+    """Each host says why."""
+    assert decide({"web1": going_back(2, None), "web2": going_back(1, None)}) is None

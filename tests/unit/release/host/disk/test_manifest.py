@@ -1,0 +1,36 @@
+"""The promises of release.host.disk.manifest."""
+
+import json
+from dataclasses import asdict, replace
+
+import pytest
+
+from release.host.disk.manifest import Content, File
+from tests.support.release_folders import a_content
+
+FILES = [File("shop", "shop-1.0.tar.gz", "a" * 64), File("shop", "shop-1.0-py3-none-any.whl", "b" * 64)]
+CONTENT = replace(a_content(TOKEN="hunter2", COLOUR="red"), files=FILES)
+
+
+def test_the_same_content_has_the_same_digest_on_every_host() -> None:
+    """Wherever the files lie, and in whatever order they and the variables were written."""
+    other = replace(
+        CONTENT,
+        files=[replace(file, url="https://example.com/x") for file in reversed(FILES)],
+        env={"COLOUR": "red", "TOKEN": "hunter2"},
+    )
+    assert Content.of_json(json.loads(json.dumps(asdict(other)))).digest("key") == CONTENT.digest("key")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"version": "2.0"}, {"files": FILES[:1]}, {"env": {"COLOUR": "red"}}, {"graceful_timeout": 1.0}],
+)
+def test_other_code_or_another_configuration_has_another_digest(change: dict[str, object]) -> None:
+    """A version alone says nothing about the configuration."""
+    assert replace(CONTENT, **change).digest("key") != CONTENT.digest("key")  # type: ignore[arg-type]
+
+
+def test_a_digest_cannot_be_compared_across_commands() -> None:
+    """Whoever finds one in a log cannot try passwords against it without the key, which nobody kept."""
+    assert CONTENT.digest("one") != CONTENT.digest("other")
