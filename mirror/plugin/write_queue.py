@@ -1,4 +1,4 @@
-"""Changes in, each done when it is called done: all that wait are written in one transaction.
+"""Queue of changes to devpi's database: all that wait are written in one transaction.
 
 Each transaction costs several fsyncs, a serial, and a round of devpi's own listeners; a client that
 comes with a hundred questions would pay that a hundred times.
@@ -11,11 +11,11 @@ from concurrent.futures import Future
 from typing import Any
 
 Change = Callable[[], None]
-MOST = 32  # at once: who wants one of them later, reads all that was written with it
+MOST = 32  # changes at once: reading one of them later loads all that was written with it
 
 
 class WriteQueue:
-    """The write transactions of one devpi-server process that need not be its clients' own."""
+    """The queue and its thread of one devpi-server process."""
 
     def __init__(self, keyfs: Any) -> None:
         self._keyfs = keyfs
@@ -38,12 +38,12 @@ class WriteQueue:
             batch = [self._queue.get()]
             while len(batch) < MOST and not self._queue.empty():
                 batch.append(self._queue.get())
-            if not self._written(batch):
-                for each in batch:  # whose fault it was shows when each is alone
-                    self._written([each])
+            if not self._write(batch):
+                for each in batch:  # only the one at fault shall fail
+                    self._write([each])
 
-    def _written(self, batch: list[tuple[Change, Future[None]]]) -> bool:
-        """Whether all is done, or what is done about the only one is told."""
+    def _write(self, batch: list[tuple[Change, Future[None]]]) -> bool:
+        """Write a batch in one transaction; False when a batch of several failed."""
         try:
             with self._keyfs.write_transaction():
                 for change, _ in batch:

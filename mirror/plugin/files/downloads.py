@@ -1,4 +1,4 @@
-"""One download per file however many ask at once: followed while it arrives, kept if it is right."""
+"""Download files from upstreams: once for all clients that ask, readable meanwhile, verified by hash."""
 
 import fcntl
 import hashlib
@@ -29,7 +29,7 @@ PATIENCE = 300  # seconds without a single byte, until a follower is told to com
 
 
 class Source(NamedTuple):
-    """Where a file is to be had, and what to say there."""
+    """URL of a file, with the headers to ask for it."""
 
     url: str
     authorization: str | None = None
@@ -38,23 +38,23 @@ class Source(NamedTuple):
 
 @dataclass(frozen=True)
 class DownloadRequest:
-    """What to fetch: devpi's entry of the file (its values are loaded), and where from, the best first."""
+    """devpi's entry of a file (its values are loaded), and sources of it, the best first."""
 
     entry: Any
     sources: Sequence[Source]
 
     @property
     def relpath(self) -> str:
-        """devpi's path of the file, "root/pypi/+f/…": what makes two orders the same."""
+        """devpi's path of the file, "root/pypi/+f/…": requests with the same one share a download."""
         return str(self.entry.relpath)
 
 
 class Download(Future[None]):
-    """A file that is arriving, done when it is stored. One thread writes it; any number follow."""
+    """A download in progress, done when the file is stored. One thread writes; any number read."""
 
-    def __init__(self, order: DownloadRequest, path: Path) -> None:
+    def __init__(self, request: DownloadRequest, path: Path) -> None:
         super().__init__()
-        self.order = order
+        self.request = request
         self.path = path
         self.length: int | None = None  # bytes, once the upstream has said so or all has arrived
         self.last_modified: str | None = None
@@ -78,16 +78,18 @@ class Download(Future[None]):
                 yield chunk
 
     def wait_for(self, position: int = 0) -> int:
-        """Wait until bytes after `position` may be shown, or all; how many may be. Raises GatewayError."""
+        """Wait until bytes after `position`, or all, may be sent; how many may. Raises GatewayError."""
         with self._changed:
             if not self._changed.wait_for(lambda: self.done() or self._shown > position, PATIENCE):
-                raise GatewayError(503, f"nothing of {self.order.relpath} has arrived for {PATIENCE} seconds")
+                raise GatewayError(
+                    503, f"nothing of {self.request.relpath} has arrived for {PATIENCE} seconds"
+                )
         if self.done() and (error := self.exception()):
             raise error.again() if isinstance(error, GatewayError) else error
         return self._shown
 
     def complete(self) -> None:
-        """Wait until all is here and stored. Raises GatewayError."""
+        """Wait until the file is stored. Raises GatewayError."""
         self.wait_for(sys.maxsize)
 
     @property
@@ -97,12 +99,12 @@ class Download(Future[None]):
         return self._arrived if self.done() else early
 
     def begin(self, length: int | None, last_modified: str | None) -> None:
-        """The upstream has answered."""
+        """Note the headers of the upstream's answer."""
         self.last_modified = last_modified
         self.length = length
 
     def add(self, chunk: bytes) -> None:
-        """More has arrived."""
+        """Append bytes that have arrived."""
         written = 0
         while written < len(chunk):
             written += os.pwrite(self._file, chunk[written:], self._arrived + written)
@@ -115,13 +117,13 @@ class Download(Future[None]):
         os.fsync(self._file)
 
     def set_result(self, result: None) -> None:
-        """All is here, right and stored."""
+        """Finish: the file is verified and stored."""
         self.length = self._arrived
         super().set_result(result)
         self._wake()
 
     def set_exception(self, exception: BaseException | None) -> None:
-        """It never will be."""
+        """Finish: the file cannot be had now."""
         # The frames of a traceback would hold this download, and with it the open file, for a long time.
         super().set_exception(exception.again() if isinstance(exception, GatewayError) else exception)
         self._wake()
@@ -132,14 +134,14 @@ class Download(Future[None]):
 
 
 class Storage(Protocol):
-    """Where finished downloads go. Tests pass a fake of their own."""
+    """Storage of verified files. Tests pass a fake."""
 
     def keep(self, download: Download, found: dict[str, str]) -> None:
-        """Keep the file at `download.path`, which has the hashes `found`. Raises GatewayError or OSError."""
+        """Store the file at `download.path`, which has the hashes `found`. Raises GatewayError or OSError."""
 
 
 class Downloads:
-    """The downloads that are going on in this process, by devpi's path of the file."""
+    """The downloads in progress in this process, by devpi's path of the file."""
 
     def __init__(self, fetcher: UpstreamClient, storage: Storage, folder: Path) -> None:
         self._fetcher = fetcher
@@ -150,21 +152,21 @@ class Downloads:
         folder.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(folder)
 
-    def join(self, order: DownloadRequest) -> Download | None:
+    def join(self, request: DownloadRequest) -> Download | None:
         """The download of this file: the one in progress, else a new one.
 
         None when it needs none: another one ended after the client's look for the file. Needs a transaction.
         """
 
         def new() -> Download | None:
-            stored = order.entry.file_exists()
-            return None if stored else Download(order, self._folder / secrets.token_hex(16))
+            stored = request.entry.file_exists()
+            return None if stored else Download(request, self._folder / secrets.token_hex(16))
 
-        return self._in_progress.join(order.relpath, new, self._download_and_store)
+        return self._in_progress.join(request.relpath, new, self._download_and_store)
 
     def _download_and_store(self, download: Download) -> None:
-        """Raises GatewayError."""
-        relpath = download.order.relpath
+        """Download, verify and store a file. Raises GatewayError."""
+        relpath = download.request.relpath
         try:
             self._storage.keep(download, self._download(download))
         except GatewayError as error:
@@ -180,13 +182,13 @@ class Downloads:
             download.path.unlink(missing_ok=True)
 
     def _download(self, download: Download) -> dict[str, str]:
-        """Fetch all of it; its hashes. Raises GatewayError unless length and hashes are what was promised."""
-        order = download.order
-        promised: Mapping[str, str] = order.entry.hashes
+        """Fetch the file; return its hashes. Raises GatewayError unless length and hashes are as stated."""
+        request = download.request
+        promised: Mapping[str, str] = request.entry.hashes
         running = {kind: hashlib.new(kind) for kind in {"sha256", *promised}}
         received = 0
         with ExitStack() as until_read:
-            answer = self._answer(order, until_read)
+            answer = self._answer(request, until_read)
             length = answer.headers.get("Content-Length", "")
             download.begin(int(length) if length.isdecimal() else None, answer.headers.get("Last-Modified"))
             for chunk in answer.iter_raw(CHUNK):
@@ -198,18 +200,18 @@ class Downloads:
         wrong = [kind for kind, value in promised.items() if found[kind] != value]
         if wrong or download.length not in {None, received}:
             what = f"another {wrong[0]}" if wrong else f"{received} bytes instead of {download.length}"
-            raise GatewayError(502, f"the upstream gave a wrong file for {order.relpath}: {what}")
+            raise GatewayError(502, f"the upstream gave a wrong file for {request.relpath}: {what}")
         download.flush()
         return found
 
-    def _answer(self, order: DownloadRequest, until_read: ExitStack) -> Any:
-        """Of the first source that has the file. Raises what the last one raised."""
-        *others, last = order.sources
+    def _answer(self, request: DownloadRequest, until_read: ExitStack) -> Any:
+        """Answer of the first source that has the file. Raises what the last one raised."""
+        *others, last = request.sources
         for source in others:
             try:
                 return until_read.enter_context(self._ask(source))
-            except GatewayError as trouble:
-                threadlog.info("%s: %s", order.relpath, trouble.text)
+            except GatewayError as error:
+                threadlog.info("%s: %s", request.relpath, error.text)
         return until_read.enter_context(self._ask(last))
 
     def _ask(self, source: Source) -> AbstractContextManager[Any]:
@@ -217,7 +219,7 @@ class Downloads:
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Remove what processes that are no more were downloading: nobody holds the lock on it."""
+    """Remove unfinished files of processes that have ended: nobody holds the lock on them."""
     for path in folder.iterdir():
         with path.open("rb") as file:
             if _lock(file.fileno()):

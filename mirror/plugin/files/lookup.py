@@ -20,18 +20,20 @@ def find(filestore: Any, stage: CachingStage, path: str) -> Any:
     Raises GatewayError: 404 when the upstream has no such file, 503 when nobody knows.
     """
     asked = _PATH.fullmatch(path)
-    trouble = None
+    first_error = None
     for project in filenames.projects_of(asked[1]) if asked else ():
         try:
-            unsure = stage.refresh(project).trouble
+            unsure = stage.refresh(project).error
         except stage.UpstreamNotFoundError:
             continue
         except GatewayError as error:
             unsure = error
         if entry := known(filestore, path):
             return entry
-        trouble = trouble or unsure
-    raise trouble or GatewayError(404, f"the upstream lists no {path.rpartition('/')[2]} that is filed here")
+        first_error = first_error or unsure
+    raise first_error or GatewayError(
+        404, f"the upstream lists no {path.rpartition('/')[2]} that is filed here"
+    )
 
 
 def known(filestore: Any, path: str) -> Any:

@@ -1,4 +1,4 @@
-"""A finished download in, a file in devpi's storage out."""
+"""Store downloaded files in devpi's file storage."""
 
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -10,15 +10,15 @@ from mirror.plugin.write_queue import WriteQueue
 
 
 class DevpiStorage:
-    """Puts finished downloads into devpi's storage."""
+    """devpi's storage of files, written by the write queue."""
 
     def __init__(self, xom: Any, writes: WriteQueue) -> None:
         self._xom = xom
         self._writes = writes
 
     def keep(self, download: Download, found: dict[str, str]) -> None:
-        """Return when the file is kept for good."""
-        entry = download.order.entry
+        """Return when the file is stored for good."""
+        entry = download.request.entry
         if not (self._xom.is_replica() or entry.has_existing_metadata()):
             self._writes.do(lambda: self._keep_new(download, found))
             return
@@ -29,11 +29,11 @@ class DevpiStorage:
             self._xom.replica_thread.shared_data.errors.remove(entry)
 
     def _keep_new(self, download: Download, found: dict[str, str]) -> None:
-        """As `iter_cache_remote_file` in devpi's views.py does it."""
-        known = download.order.entry
+        """Store the file and its entry, as `iter_cache_remote_file` in devpi's views.py does."""
+        known = download.request.entry
         stage = self._xom.model.getstage(known.user, known.index)
         if stage is None:
-            return  # deleted while it was on its way: those who wait get it, but it is not kept
+            return  # deleted meanwhile: clients that wait get the file, but it is not stored
         entry = self._xom.filestore.get_file_entry_from_key(known.key, meta=known.meta)
         with _content(download.path) as content:
             entry.file_set_content(
@@ -45,7 +45,7 @@ class DevpiStorage:
 
 
 def _content(path: Path) -> BinaryIO:
-    """`path` opened in the form that devpi takes over by a hard link instead of a copy."""
+    """Open `path` so that devpi makes a hard link to it instead of a copy."""
     content = path.open("rb")
     content.devpi_srcpath = path  # type: ignore[attr-defined]  # devpi_server.filestore_fs looks for it
     return content

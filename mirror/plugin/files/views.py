@@ -1,4 +1,4 @@
-"""A request for a file in, the file out: from the cache, else from the one download that all follow."""
+"""Serve files: from the cache, or from a download while it arrives."""
 
 import mimetypes
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ class FileViews:
         self._downloads = downloads
 
     def serve(self, request: Any, stage: Any, entry: Any) -> Any:
-        """The file, a part of it, or that it has not changed. Raises GatewayError."""
+        """The file, a part of it, or 304. Raises GatewayError."""
         if entry.file_exists():
             path = Path(entry.file_os_path())
             return responses.respond(
@@ -37,13 +37,13 @@ class FileViews:
         unseen = _validators(entry, None)
         if responses.not_modified(request.environ, unseen.etag, None):
             return responses.respond(request, unseen, responses.of_bytes(b""))
-        order = DownloadRequest(entry, self._sources(stage, entry))
+        download_request = DownloadRequest(entry, self._sources(stage, entry))
         if request.method == "HEAD":
-            return self._head(request, order)
-        return self._download(request, order) or self.serve(request, stage, entry)
+            return self._head(request, download_request)
+        return self._download(request, download_request) or self.serve(request, stage, entry)
 
     def _sources(self, stage: Any, entry: Any) -> Sequence[Source]:
-        """The upstream; of a replica its primary, and when that does not give it, the upstream."""
+        """The upstream; on a replica its primary first."""
         if not self._xom.is_replica():
             return [Source(entry.url, authorization(stage, entry.url))]
         replication = self._xom.replica_thread
@@ -51,9 +51,9 @@ class FileViews:
         primary = Source(self._xom.config.primary_url.joinpath(entry.relpath).url, headers=headers)
         return [primary, Source(entry.url)] if entry.url else [primary]
 
-    def _head(self, request: Any, order: DownloadRequest) -> Any:
-        """Ask the upstream, without a download."""
-        source = order.sources[0]
+    def _head(self, request: Any, download_request: DownloadRequest) -> Any:
+        """The answer to HEAD for a file that is not here, by HEAD to the upstream."""
+        source = download_request.sources[0]
         with (
             self._fetcher.slot(),
             self._fetcher.stream(
@@ -62,34 +62,36 @@ class FileViews:
         ):
             length = answer.headers.get("Content-Length", "")
             if not length.isdecimal():
-                raise GatewayError(502, f"the upstream states no length for {order.relpath}")
-            validators = _validators(order.entry, answer.headers.get("Last-Modified"))
+                raise GatewayError(502, f"the upstream states no length for {download_request.relpath}")
+            validators = _validators(download_request.entry, answer.headers.get("Last-Modified"))
             return responses.respond(request, validators, responses.ResponseBody(int(length), lambda *_: ()))
 
-    def _download(self, request: Any, order: DownloadRequest) -> Any:
-        """The answer that follows a download; None when the file is stored by now."""
+    def _download(self, request: Any, download_request: DownloadRequest) -> Any:
+        """The answer from a download in progress; None when the file is stored by now."""
         with ExitStack() as until_sent:
             until_sent.enter_context(self._fetcher.slot())
-            download = self._downloads.join(order)
+            download = self._downloads.join(download_request)
             if download is None:
                 return None
             download.wait_for()
             # The length is known now, see Download._shown.
-            body = responses.ResponseBody(download.length or 0, _Following(download, until_sent).open)
-            answer = responses.respond(request, _validators(order.entry, download.last_modified), body)
+            body = responses.ResponseBody(download.length or 0, _DownloadBody(download, until_sent).open)
+            answer = responses.respond(
+                request, _validators(download_request.entry, download.last_modified), body
+            )
             answer.headers["X-Accel-Buffering"] = "no"  # nginx is to pass on what arrives
             return answer
 
 
-class _Following:
-    """A part of a download as the body of an answer, which gives back its slot when it is closed."""
+class _DownloadBody:
+    """Body of an answer: part of a download. Gives back the slot of its request when it is closed."""
 
     def __init__(self, download: Download, held: ExitStack) -> None:
         self._download = download
         self._held = held
         self._range = (0, 0)
 
-    def open(self, start: int, stop: int) -> "_Following":
+    def open(self, start: int, stop: int) -> "_DownloadBody":
         """Send from `start` to `stop`."""
         self._range = (start, stop)
         self._held = self._held.pop_all()
@@ -98,16 +100,16 @@ class _Following:
     def __iter__(self) -> Iterator[bytes]:
         try:
             yield from self._download.follow(*self._range)
-        except GatewayError as trouble:
+        except GatewayError as error:
             # The header is out: too few bytes make the server close the connection, which the client sees.
-            threadlog.warn("broke off %s: %s", self._download.order.relpath, trouble.text)
+            threadlog.warn("broke off %s: %s", self._download.request.relpath, error.text)
 
     def close(self) -> None:
         self._held.close()
 
 
 def _validators(entry: Any, last_modified: str | None) -> responses.Validators:
-    """`+f` paths contain a hash of the file, others may get new content."""
+    """Validators of a file: `+f` paths contain its hash, others may get new content."""
     in_path = "/+f/" in entry.relpath
     digest = entry.hashes.get_default_value(None)
     return responses.Validators(

@@ -1,4 +1,4 @@
-"""A wheel's URL in, its METADATA out, by reading only the end of the wheel with HTTP ranges."""
+"""Read METADATA of remote wheels by HTTP ranges, mostly only their end."""
 
 import re
 import time
@@ -13,15 +13,15 @@ RANGELESS_FOR = 60  # seconds until a server that ignored a range is asked for o
 
 
 class UnavailableError(Exception):
-    """This way of finding metadata is not to be had here; says why."""
+    """Metadata cannot be had in this way; the text says why."""
 
 
 class _RangesIgnoredError(UnavailableError):
-    """It answers a request for a range with everything."""
+    """The server answers a request for a range with everything."""
 
 
 class RemoteWheels:
-    """Reads remote wheels of any server, and remembers which servers know no ranges."""
+    """Reader of remote wheels, which remembers servers without ranges."""
 
     def __init__(self, fetcher: UpstreamClient) -> None:
         self._fetcher = fetcher
@@ -57,10 +57,10 @@ class RemoteWheels:
             with self._fetcher.stream(url, login, headers={"Range": f"bytes={asked}"}) as answer:
                 sent = re.fullmatch(_CONTENT_RANGE, answer.headers.get("Content-Range", ""))
                 content = read_body(answer, wheel.MOST_READ) if sent else b""
-        except GatewayError as trouble:
-            if trouble.status != 502:
+        except GatewayError as error:
+            if error.status != 502:
                 raise
-            raise UnavailableError(trouble.text) from trouble
+            raise UnavailableError(error.text) from error
         if not sent:
             raise _RangesIgnoredError("the server ignores ranges")
         first, last, size = (int(number) for number in sent.groups())

@@ -1,4 +1,4 @@
-"""Metadata files on disk, named by their wheel's hash and their own; which wheels have none."""
+"""Store metadata files of wheels, and which wheels have none, as files named by hashes."""
 
 import contextlib
 import hashlib
@@ -36,7 +36,7 @@ class MetadataStore:
         return self._known.get(key) == BROKEN
 
     def known(self, keys: Iterable[str]) -> set[str]:
-        """Those of `keys` of which anything is known."""
+        """The `keys` that are stored, broken ones included."""
         return self._known.keys() & set(keys)
 
     def read(self, key: str) -> bytes | None:
@@ -54,7 +54,7 @@ class MetadataStore:
         return None
 
     def keep(self, key: str, content: bytes) -> str:
-        """Store the metadata file of a wheel; its hash."""
+        """Store the metadata file of a wheel; return its sha256."""
         sha256 = hashlib.sha256(content).hexdigest()
         self._write(key, sha256, content)
         return sha256

@@ -1,4 +1,4 @@
-"""A wheel's entry in, its metadata file (PEP 658) out: the upstream's, or what the wheel itself says."""
+"""Serve metadata files of wheels (PEP 658): from the store, the upstream, or the wheel itself."""
 
 import hashlib
 import operator
@@ -45,7 +45,7 @@ class MetadataViews:
         self._ends = RemoteWheels(fetcher)
 
     def completed(self, files: Sequence[ProjectFile]) -> Rows:
-        """`files`, each with what a page is to say of its metadata. Needs a transaction.
+        """Complete `files` with the metadata that a page advertises for them. Needs a transaction.
 
         Of most files nothing is known here, and their rows stay as they are, without being read.
         """
@@ -66,7 +66,7 @@ class MetadataViews:
         return file_rows.row(file._replace(core_metadata=self.advertised(file))), origin
 
     def advertised(self, file: ProjectFile) -> Offer:
-        """What a page says of this file: its metadata's hashes, True when they are not known yet, or False.
+        """Value of core-metadata for this file: hashes, True when they are not known yet, or False.
 
         True and hashes are promises: `serve` keeps them as long as the upstream is there. Needs a
         transaction.
@@ -95,7 +95,7 @@ class MetadataViews:
         return responses.respond(request, validators, responses.of_bytes(content))
 
     def _look_into(self, file: ProjectFile, key: str) -> Offer:
-        """What can be said of a wheel that is here."""
+        """Value of core-metadata for a wheel that is here."""
         entry = self._xom.filestore.get_file_entry(file.path)
         if entry is None or not entry.file_exists():
             return False
@@ -127,7 +127,7 @@ class MetadataViews:
         return content
 
     def _make(self, stage: Any, entry: Any) -> bytes:
-        """Make it in the cheapest way that works.
+        """Get metadata in the cheapest way that works.
 
         Raises GatewayError, or BrokenWheelError when the whole wheel proves it.
         """
@@ -157,27 +157,27 @@ class MetadataViews:
         return _of_file(entry)
 
     def _offer(self, entry: Any) -> Offer:
-        """What the upstream said of a metadata file of `entry`."""
+        """Value of core-metadata on the upstream's page."""
         _, file = entries.find(self._pages, entry.relpath) or ("", None)
         return file.core_metadata if file and file.offered else False
 
     def _of_primary(self, entry: Any) -> bytes:
-        """The metadata file that the primary of this replica has, or makes."""
+        """Metadata file from the primary of this replica."""
         url = self._xom.config.primary_url.joinpath(f"{entry.relpath}.metadata").url
         headers = self._xom.replica_thread.http.get_extra_headers(None)
         with self._fetcher.stream(url, None, headers=headers) as answer:
             return read_body(answer, wheel.LARGEST)
 
     def _of_upstream(self, entry: Any, login: str | None, offered: Offer) -> bytes:
-        """The metadata file that the upstream has itself."""
+        """Metadata file from the upstream."""
         url = urlsplit(entry.url)
         try:
             with self._fetcher.stream(url._replace(path=f"{url.path}.metadata").geturl(), login) as answer:
                 content = read_body(answer, wheel.LARGEST)
-        except GatewayError as trouble:
-            if trouble.status == 503:
+        except GatewayError as error:
+            if error.status == 503:
                 raise
-            raise UnavailableError(trouble.text) from trouble
+            raise UnavailableError(error.text) from error
         if isinstance(offered, Mapping) and hashlib.sha256(content).hexdigest() != offered.get("sha256"):
             raise UnavailableError("the upstream's file is not the one that it advertises")
         wheel.check(content, entry.basename)
@@ -185,6 +185,6 @@ class MetadataViews:
 
 
 def _of_file(entry: Any) -> bytes:
-    """What a wheel that is here says. Raises BrokenWheelError."""
+    """Metadata from a wheel that is here. Raises BrokenWheelError."""
     with entry.file_open_read() as file:
         return wheel.read_metadata(file, entry.basename)

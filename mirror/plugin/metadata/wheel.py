@@ -1,4 +1,4 @@
-"""A wheel in, here or far away, its METADATA out; nothing that the wheel says about itself is trusted."""
+"""Read METADATA from wheels, local or remote, and refuse what clients could not use."""
 
 import re
 import struct
@@ -44,7 +44,7 @@ def read_metadata(file: IO[bytes], filename: str) -> bytes:
 
 
 def check(metadata: bytes, filename: str) -> None:
-    """Raise Broken unless `metadata` is about the project that `filename` names: clients refuse others."""
+    """Raise BrokenWheelError unless `metadata` is of the project that `filename` names, as clients do."""
     headers = re.split(rb"\r?\n\r?\n", metadata, maxsplit=1)[0].decode(errors="replace")
     name = re.search(r"^name:[ \t]*(\S+)", headers, re.IGNORECASE | re.MULTILINE)
     version = re.search(r"^version:[ \t]*\S", headers, re.IGNORECASE | re.MULTILINE)
@@ -55,7 +55,7 @@ def check(metadata: bytes, filename: str) -> None:
 
 
 def _member(names: list[str], filename: str) -> str:
-    """The METADATA that is this wheel's own: `{name}-{version}.dist-info/METADATA`."""
+    """Path of the METADATA that is this wheel's own: `{name}-{version}.dist-info/METADATA`."""
     found = [name for name in names if re.fullmatch(r"[^/]+\.dist-info/METADATA", name)]
     own = [name for name in found if canonicalize_name(name.partition("-")[0]) == _project(filename)]
     if len(own) != 1 or len(found) != 1:
@@ -108,7 +108,7 @@ class RemoteFile(RawIOBase):
         return part[start - part_start : stop - part_start]
 
     def _here(self, start: int, stop: int) -> tuple[int, bytes] | None:
-        """The part that has all of this."""
+        """The fetched part that has all of these bytes, with its start."""
         for part_start, part in self._parts.items():
             if part_start <= start and stop <= part_start + len(part):
                 return part_start, part

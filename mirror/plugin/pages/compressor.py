@@ -1,4 +1,4 @@
-"""New pages in, their .gz beside them out: made when the clients that wait have been answered."""
+"""Compress stored pages in a background thread, once no more are rendered."""
 
 import queue
 import threading
@@ -7,37 +7,37 @@ from devpi_server.log import threadlog
 
 from mirror.plugin.pages.store import PageKey, PageStore
 
-QUIET = 10.0  # seconds without a new page: packing takes longer than all else that a page needs
-MOST = 1000  # pages that wait for it
+QUIET = 10.0  # seconds without a new page: compressing takes longer than all else that a page needs
+MOST = 1000  # pages that wait for that
 
 
 class Compressor:
-    """Packs the pages of one devpi-server process."""
+    """The queue and the thread of one devpi-server process."""
 
     def __init__(self, store: PageStore, quiet: float = QUIET) -> None:
         self._store = store
         self._quiet = quiet
         self._queue: queue.SimpleQueue[PageKey] = queue.SimpleQueue()
-        threading.Thread(target=self._run, name="pack pages", daemon=True).start()
+        threading.Thread(target=self._run, name="compress pages", daemon=True).start()
 
-    def expect(self, place: PageKey) -> None:
-        """Pack the page of `place` soon."""
-        self._queue.put(place)
+    def enqueue(self, key: PageKey) -> None:
+        """Compress the page of `key` soon."""
+        self._queue.put(key)
 
     def _run(self) -> None:
         while True:
-            for place in self._calm():
+            for key in self._batch():
                 try:
-                    self._store.pack(place)
+                    self._store.compress(key)
                 except OSError as error:  # a full disk: clients get the page as it is
-                    threadlog.error("the page of %s is not packed: %s", place, error)
+                    threadlog.error("the page of %s cannot be compressed: %s", key, error)
 
-    def _calm(self) -> dict[PageKey, None]:
-        """The places that wait, once no more come."""
-        places = {self._queue.get(): None}
-        while len(places) < MOST:
+    def _batch(self) -> dict[PageKey, None]:
+        """The keys that wait, once no more come."""
+        keys = {self._queue.get(): None}
+        while len(keys) < MOST:
             try:
-                places[self._queue.get(timeout=self._quiet)] = None
+                keys[self._queue.get(timeout=self._quiet)] = None
             except queue.Empty:
                 break
-        return places
+        return keys

@@ -1,4 +1,4 @@
-"""Fresh pages of mirrors, each with its time; a thread makes them stale when it has come."""
+"""Expire fresh pages of mirrors: a background thread makes each stale at its time."""
 
 import heapq
 import threading
@@ -12,7 +12,7 @@ from mirror.plugin.pages.store import PageKey, PageStore
 
 
 class Expiry:
-    """nginx serves what is fresh without asking anybody: so nothing may be there after its time."""
+    """Times of fresh pages. nginx serves these without asking: none may be there after its time."""
 
     def __init__(self, store: PageStore, clock: Callable[[], float] = time.time) -> None:
         self._store = store
@@ -22,26 +22,26 @@ class Expiry:
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
-    def expect(self, place: PageKey, until: float) -> None:
-        """Make the page of `place` stale at `until`, unless another time is set before that; inf: never."""
+    def schedule(self, key: PageKey, until: float) -> None:
+        """Make the page of `key` stale at `until`, unless another time is set before that; inf: never."""
         if until == inf:
             return
-        self.note(place, until)
+        self.note(key, until)
         with self._changed:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="expire pages", daemon=True)
                 self._thread.start()
             self._changed.notify()
 
-    def note(self, place: PageKey, until: float) -> None:
-        """The same, for one who calls `expire` himself."""
+    def note(self, key: PageKey, until: float) -> None:
+        """Do the same for a caller of `expire`, without the thread."""
         with self._changed:
-            if self._until.get(place) != until:
-                self._until[place] = until
-                heapq.heappush(self._due, (until, place.index, place.project))
+            if self._until.get(key) != until:
+                self._until[key] = until
+                heapq.heappush(self._due, (until, key.index, key.project))
 
     def expire(self) -> float | None:
-        """Make stale what is due; seconds until the next one."""
+        """Make stale what is due; return the seconds until the next page is, None without one."""
         while True:
             with self._changed:
                 if not self._due:
@@ -51,11 +51,11 @@ class Expiry:
                 if left > 0:
                     return left
                 heapq.heappop(self._due)
-                place = PageKey(index, project)
-                if self._until.get(place) != until:
+                key = PageKey(index, project)
+                if self._until.get(key) != until:
                     continue  # it was confirmed meanwhile
-                del self._until[place]
-            self._store.move(place, fresh=False)
+                del self._until[key]
+            self._store.move(key, fresh=False)
 
     def _run(self) -> None:
         while True:

@@ -66,7 +66,7 @@ def respond(
     charset = "" if form.content_type == content_types.JSON else "; charset=utf-8"
     headers.append(("Content-Type", form.content_type + charset))
     headers.append(("Content-Length", str(len(page.content))))
-    if page.packed:
+    if page.compressed:
         headers.append(("Content-Encoding", "gzip"))
     return PageResponse("200 OK", headers, b"" if environ["REQUEST_METHOD"] == "HEAD" else page.content)
 

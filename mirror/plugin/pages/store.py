@@ -1,4 +1,4 @@
-"""Rendered pages as files: kept while they are true, gone before a write that changes them is answered.
+"""Store rendered pages as files, and remove them before a write that changes them is answered.
 
     fresh/<project>/<user>/<index>.json .json.gz .html .html.gz
           what nginx may serve at any time
@@ -31,7 +31,7 @@ from mirror.plugin.read_cache import ReadCache
 
 FRESH, STALE, LOCK, SCRATCH = "fresh", "stale", "lock", "scratch"
 KINDS, GZ = (".json", ".html"), ".gz"
-PACKING = 5  # of 1 to 9: 9 takes twice as long for a page half a percent smaller
+COMPRESSION = 5  # of 1 to 9: 9 takes twice as long for a page half a percent smaller
 REMEMBERED = 8 * 1024 * 1024  # bytes of pages in memory, of which none is LARGE: reading takes longest then
 LARGE = 128 * 1024
 # Names that are safe as parts of a path; pages of others are rendered anew each time.
@@ -41,8 +41,8 @@ _SLOTS = 4096  # of the lock file's 8 bytes each: the last mtime of a page
 
 
 def gzipped(content: bytes) -> bytes:
-    """With gzip; the same bytes for the same content."""
-    return gzip.compress(content, PACKING, mtime=0)
+    """Compress with gzip; the same bytes for the same content."""
+    return gzip.compress(content, COMPRESSION, mtime=0)
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class PageKey:
 
     @property
     def path(self) -> Path | None:
-        """Relative to fresh/ and stale/, without the suffix."""
+        """Path relative to fresh/ and stale/, without the suffix."""
         return _path(self.index, self.project)
 
 
@@ -70,11 +70,11 @@ class StoredPage:
 
     content: bytes
     mtime: int
-    packed: bool = False  # with gzip
+    compressed: bool = False
 
     @property
     def etag(self) -> str:
-        """As nginx makes it from a file, so that a client may be answered by either."""
+        """ETag as nginx makes it from a file, so that a client may be answered by either."""
         return f'"{self.mtime:x}-{len(self.content):x}"'
 
 
@@ -99,9 +99,9 @@ class PageStore:
         for path in (self._folder / SCRATCH).iterdir():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
-    def read(self, place: PageKey, suffixes: Sequence[str], *, stale: bool = False) -> StoredPage | None:
+    def read(self, key: PageKey, suffixes: Sequence[str], *, stale: bool = False) -> StoredPage | None:
         """The page with the first suffix that is kept and fresh; or, if asked for, expired."""
-        path = place.path
+        path = key.path
         for state in (FRESH, STALE) if stale else (FRESH,):
             for suffix in suffixes if path else ():
                 if kept := self._read(f"{self._folder}/{state}/{path}{suffix}"):
@@ -125,7 +125,7 @@ class PageStore:
         return kept
 
     def keep(
-        self, place: PageKey, files: Mapping[str, bytes], *, fresh: bool = False, is_true: Callable[[], bool]
+        self, key: PageKey, files: Mapping[str, bytes], *, fresh: bool = False, is_true: Callable[[], bool]
     ) -> int:
         """Keep representations (by suffix) of a page that is true while no write can interfere.
 
@@ -133,9 +133,9 @@ class PageStore:
         """
         scratch = [(suffix, self._write(content)) for suffix, content in files.items()]
         with self._locked() as lock:
-            mtime = self._next_mtime(lock, place)
-            if place.path is not None and is_true():
-                target = self._folder / (FRESH if fresh else STALE) / place.path
+            mtime = self._next_mtime(lock, key)
+            if key.path is not None and is_true():
+                target = self._folder / (FRESH if fresh else STALE) / key.path
                 self._make_parents(target)
                 for suffix, path in scratch:
                     os.utime(path, (mtime, mtime))
@@ -144,29 +144,29 @@ class PageStore:
             path.unlink(missing_ok=True)
         return mtime
 
-    def pack(self, place: PageKey) -> None:
-        """Put the .gz of what is kept beside it, for as long as that stays."""
+    def compress(self, key: PageKey) -> None:
+        """Write the .gz files of a page beside it."""
         for kind in KINDS:
-            page = self.read(place, [kind], stale=True)
+            page = self.read(key, [kind], stale=True)
             if page is None:
                 continue
             scratch = self._write(gzipped(page.content))
             os.utime(scratch, (page.mtime, page.mtime))
             with self._locked():
                 for state in (FRESH, STALE):
-                    source = self._folder / state / f"{place.path}{kind}"
-                    # No other page of this place has this mtime.
+                    source = self._folder / state / f"{key.path}{kind}"
+                    # No other page with this key has this mtime.
                     if source.exists() and int(source.stat().st_mtime) == page.mtime:
                         scratch.replace(f"{source}{GZ}")
                         break
             scratch.unlink(missing_ok=True)
 
-    def move(self, place: PageKey, *, fresh: bool) -> None:
+    def move(self, key: PageKey, *, fresh: bool) -> None:
         """Make a stale page fresh, or the reverse; its bytes stay the same."""
-        if place.path is None:
+        if key.path is None:
             return
         states = (STALE, FRESH) if fresh else (FRESH, STALE)
-        source, target = (self._folder / state / place.path for state in states)
+        source, target = (self._folder / state / key.path for state in states)
         with self._locked():
             self._make_parents(target)
             for suffix in (kind + packed for kind in KINDS for packed in ("", GZ)):
@@ -175,7 +175,7 @@ class PageStore:
 
     @contextlib.contextmanager
     def changing(self, projects: Iterable[str] | None) -> Iterator[None]:
-        """Around the commit of a write that changes `projects` on some index; None: anything on any."""
+        """Surround a commit that changes `projects` on some index (None: all): first drop their pages."""
         with self._locked():
             if projects is None:
                 self._drop_all()
@@ -209,7 +209,7 @@ class PageStore:
             folder.chmod(0o755)
 
     def _remove(self, path: Path) -> None:
-        """At once, whatever is in it: rename first, delete then."""
+        """Remove a folder in one step: rename first, delete then."""
         doomed = self._folder / SCRATCH / f"{path.name}.{secrets.token_hex(8)}"
         with contextlib.suppress(FileNotFoundError):
             path.replace(doomed)
@@ -238,13 +238,13 @@ class PageStore:
             self._held.descriptor = None
             os.close(descriptor)
 
-    def _next_mtime(self, lock: int, place: PageKey) -> int:
-        """A second that no earlier page of this place had: nginx's ETag is mtime and size.
+    def _next_mtime(self, lock: int, key: PageKey) -> int:
+        """A second that no earlier page with this key had: nginx's ETag is mtime and size.
 
-        Kept in the lock file, and so over restarts and for all processes; places that share a slot
+        Kept in the lock file, and so over restarts and for all processes; keys that share a slot
         only make each other's times jump.
         """
-        offset = 8 * (zlib.crc32(f"{place.index}/{place.project}".encode()) % _SLOTS)
+        offset = 8 * (zlib.crc32(f"{key.index}/{key.project}".encode()) % _SLOTS)
         last = int.from_bytes(os.pread(lock, 8, offset), "big")
         mtime = max(int(self._clock()), last + 1)
         os.pwrite(lock, mtime.to_bytes(8, "big"), offset)

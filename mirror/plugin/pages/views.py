@@ -1,4 +1,4 @@
-"""The project pages of every index: from the store when they are there, else made, kept and served."""
+"""Serve project pages: stored ones after asking whether they are fresh, others after rendering them."""
 
 import threading
 import time
@@ -27,22 +27,22 @@ from mirror.plugin.simple.file_rows import ProjectFile
 from mirror.plugin.upstream.client import GatewayError
 from mirror.plugin.upstream.mirror_stage import Freshness
 
-PACKED_AT_ONCE = 50_000  # bytes: a millisecond; who waits for a larger page had better not wait for that
+COMPRESSED_AT_ONCE = 50_000  # bytes: a millisecond; who waits for a larger page had better not wait for that
 Completed = Callable[[Sequence[ProjectFile]], Sequence[ProjectFile]]
 
 
 class PageViews:
-    """The views. One per devpi-server process."""
+    """The views of project pages of one devpi-server process."""
 
     def __init__(self, xom: Any, store: PageStore, completed: Completed) -> None:
         self._xom = xom
         self._store = store
         self._expiry = Expiry(store)
-        self._packing = Compressor(store)
+        self._compressor = Compressor(store)
         self._rendering = threading.Lock()  # fifty pages at once take no less time, and megabytes each
         self._completed = completed
         # Offline a page lists the files that are here, and those come and go without a transaction.
-        self._may_keep = not xom.config.offline_mode
+        self._may_store = not xom.config.offline_mode
 
     def install(self, pyramid_config: Any) -> None:
         """Add our routes in front of devpi's."""
@@ -78,30 +78,30 @@ class PageViews:
             offers = ", ".join(negotiate.OFFERS)
             return HTTPNotAcceptable(f"Accept one of {offers}.", headers={"Vary": response.VARY})
         freshness = self._refresh(context.stage, project)
-        place = PageKey(context.stage.name, str(project))
-        kept = self._store.read(place, form.suffixes, stale=True) if self._may_keep else None
-        page = kept or self._make(place, form, freshness)
-        if kept:
-            self._publish(place, freshness)
+        key = PageKey(context.stage.name, str(project))
+        stored = self._store.read(key, form.suffixes, stale=True) if self._may_store else None
+        page = stored or self._render(key, form, freshness)
+        if stored:
+            self._publish(key, freshness)
         return _answer(request, form, page, freshness.age)
 
-    def _publish(self, place: PageKey, freshness: Freshness) -> None:
-        """From now on it is served without a question, as long as the upstream's word counts."""
+    def _publish(self, key: PageKey, freshness: Freshness) -> None:
+        """Let the page be served without a question as long as it is fresh."""
         if not freshness.counts:
             return
         try:
-            self._store.move(place, fresh=True)
+            self._store.move(key, fresh=True)
         except OSError as error:
-            threadlog.error("the page of %s is not published: %s", place, error)
-        self._expiry.expect(place, freshness.until)
+            threadlog.error("the page of %s cannot be made fresh: %s", key, error)
+        self._expiry.schedule(key, freshness.until)
 
     def to_page(self, context: Any, request: Any) -> Any:  # noqa: ARG002 (pyramid's signature)
-        """Where the page is, for those who ask elsewhere or for an unusual spelling."""
+        """Redirect to the address of the page from other spellings of it."""
         parts = {**request.matchdict, "project": normalize_name(request.matchdict["project"].rstrip("/"))}
         return HTTPFound(request.route_url("packhorse page", **parts, _query=request.GET))
 
     def _refresh(self, stage: Any, project: str) -> Freshness:
-        """Bring all that the page is made from up to date. May restart the transaction."""
+        """Refresh the project on the index and its bases. May restart the transaction."""
         try:
             found = [fresh for _, fresh in stage.op_sro_check_mirror_whitelist("refresh", project=project)]
         except stage.UpstreamNotFoundError as error:
@@ -111,40 +111,40 @@ class PageViews:
         ages = [fresh.age for fresh in found if fresh.age is not None]
         return Freshness(min(fresh.until for fresh in found), max(ages, default=None))
 
-    def _make(self, place: PageKey, form: Representation, freshness: Freshness) -> StoredPage:
-        """Render the page and keep it, unless what it is made from has changed meanwhile."""
-        stage = self._xom.model.getstage(place.index)
+    def _render(self, key: PageKey, form: Representation, freshness: Freshness) -> StoredPage:
+        """Render the page, and store it unless something that it is made from has changed meanwhile."""
+        stage = self._xom.model.getstage(key.index)
         if stage is None:
-            raise HTTPNotFound(f"The index {place.index} does not exist.")
-        snapshot = Snapshot(stage, place.project)
+            raise HTTPNotFound(f"The index {key.index} does not exist.")
+        snapshot = Snapshot(stage, key.project)
         with self._rendering:
-            shown = self._shown(stage, place.project)
-            content = render.as_json(shown) if form.kind == ".json" else render.as_html(shown, place.index)
+            shown = self._detail(stage, key.project)
+            content = render.as_json(shown) if form.kind == ".json" else render.as_html(shown, key.index)
         files = {form.kind: content}
-        if len(content) <= PACKED_AT_ONCE:
+        if len(content) <= COMPRESSED_AT_ONCE:
             files[form.kind + GZ] = gzipped(content)
         else:
-            self._packing.expect(place)
+            self._compressor.enqueue(key)
         fresh = freshness.counts
         try:
             mtime = self._store.keep(
-                place,
+                key,
                 files,
                 fresh=fresh,
-                is_true=lambda: self._may_keep and snapshot.is_current(),
+                is_true=lambda: self._may_store and snapshot.is_current(),
             )
         except OSError as error:  # a full disk is no reason to refuse what is in memory
-            threadlog.error("the page of %s is not kept: %s", place, error)
+            threadlog.error("the page of %s cannot be stored: %s", key, error)
             mtime = int(time.time())
         if fresh:
-            self._expiry.expect(place, freshness.until)
+            self._expiry.schedule(key, freshness.until)
         suffix = next(suffix for suffix in form.suffixes if suffix in files)
         return StoredPage(files[suffix], mtime, suffix.endswith(GZ))
 
-    def _shown(self, stage: Any, project: str) -> ProjectDetail:
-        """All that `stage` shows of `project`, its bases included."""
+    def _detail(self, stage: Any, project: str) -> ProjectDetail:
+        """Details of `project` on `stage` and its bases."""
         found = stage.op_sro_check_mirror_whitelist("facts", project=project)
-        shown = detail.merged(project, (_filtered(stage, said) for _, said in found))
+        shown = detail.merged(project, (_filtered(stage, each) for _, each in found))
         if self._xom.config.offline_mode:
             shown = self._deliverable(shown)
         # Not with the sizes that the upstream did not tell: thousands of looks at the disk would find
@@ -161,23 +161,25 @@ class PageViews:
         return detail.with_files(shown, here)
 
     def _size_of(self, file: ProjectFile) -> int | None:
-        """The size of a file that is here."""
+        """Size of a file that is here, else None."""
         path = FilePathInfo(RelPath(file.path), file.hashes.get("sha256"))
         size: int | None = self._xom.keyfs.tx.io_file.size(path)
         return size
 
 
-def _filtered(stage: Any, said: ProjectDetail) -> ProjectDetail:
-    """Without the files that a plugin's index type hides (devpi asks the requested index only)."""
+def _filtered(stage: Any, project: ProjectDetail) -> ProjectDetail:
+    """Leave out files that a plugin's index type hides (devpi asks the requested index only)."""
     customizer = stage.customizer
     if isinstance(customizer, (MirrorCustomizer, StageCustomizer)):
-        return said
+        return project
     links = [
         SimplelinkMeta((file.filename, file.path, file.requires_python, file.yanked or None))
-        for file in said.files
+        for file in project.files
     ]
-    keep = customizer.get_simple_links_filter_iter(said.name, links)
-    return said if keep is None else detail.with_files(said, tuple(apply_filter_iter(said.files, keep)))
+    keep = customizer.get_simple_links_filter_iter(project.name, links)
+    return (
+        project if keep is None else detail.with_files(project, tuple(apply_filter_iter(project.files, keep)))
+    )
 
 
 def _form(request: Any) -> Representation | None:

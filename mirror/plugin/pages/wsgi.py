@@ -1,4 +1,4 @@
-"""The WSGI application in front of devpi's: what the page store can answer never enters pyramid.
+"""WSGI middleware: answer from the page store without entering pyramid.
 
 Entering it costs three times as much as the whole answer does.
 """
@@ -11,13 +11,13 @@ from mirror.plugin.pages import response
 from mirror.plugin.pages.response import PageResponse
 from mirror.plugin.pages.store import PageKey, PageStore
 
-# A name of another length is no file's.
+# NAME_MAX is 255 bytes.
 PAGE = re.compile(r"/([^/+]{1,255}/[^/+]{1,255})/\+simple/([a-z0-9-]{1,255})/")
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 class PageMiddleware:
-    """Answers from `store`, or lets `app` answer."""
+    """Answer from `store`, or let `app` answer."""
 
     def __init__(self, app: Application, store: PageStore) -> None:
         self._app = app
@@ -50,7 +50,7 @@ class PageMiddleware:
 
 
 def _is_text(path: str) -> bool:
-    """pyramid, which assumes it, answers 500 when it is not. WSGI has bytes as Latin-1."""
+    """Whether a path is UTF-8: pyramid answers 500 when it is not. WSGI has bytes as Latin-1."""
     try:
         path.encode("latin-1").decode()
     except UnicodeDecodeError:
@@ -59,6 +59,6 @@ def _is_text(path: str) -> bool:
 
 
 def install(pyramid_config: Any, store: PageStore) -> None:
-    """Put it around the application that devpi is about to make of `pyramid_config`."""
+    """Wrap the application that devpi is about to make of `pyramid_config`."""
     make_wsgi_app = pyramid_config.make_wsgi_app
     pyramid_config.make_wsgi_app = lambda: PageMiddleware(make_wsgi_app(), store)

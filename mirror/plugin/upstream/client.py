@@ -1,4 +1,4 @@
-"""A URL of an upstream in, its answer as a stream out: kept connections, nothing of any client."""
+"""HTTP client for upstreams: kept connections, limits, and nothing of any client's request."""
 
 import queue
 import threading
@@ -17,7 +17,7 @@ RETRY_AFTER = "3"  # seconds; pip and uv wait that long before they ask again
 
 
 class GatewayError(Exception):
-    """An upstream did not give what was asked; `status` is what a client is to be told.
+    """An upstream did not give what was asked; `status` is for the client.
 
     404 only when the upstream said that there is nothing; 502 when it gave something wrong; 503 when
     asking again may help.
@@ -30,7 +30,7 @@ class GatewayError(Exception):
         self.headers = {} if status == 404 else {"Retry-After": retry_after}
 
     def again(self, retry_after: str | None = None) -> "GatewayError":
-        """The same for one more client: an exception that is raised many times collects tracebacks."""
+        """A copy for one more client: an exception that is raised many times collects tracebacks."""
         return GatewayError(
             self.status, self.text, retry_after or self.headers.get("Retry-After", RETRY_AFTER)
         )
@@ -152,10 +152,10 @@ def _refuse_error(answer: httpx.Response) -> None:
         return
     if answer.status_code == 304 and "If-None-Match" in answer.request.headers:
         return
-    said = f"the upstream answered {answer.status_code} for {answer.url.path}"
+    text = f"the upstream answered {answer.status_code} for {answer.url.path}"
     if answer.status_code in {404, 410}:
-        raise GatewayError(404, said)
+        raise GatewayError(404, text)
     if answer.status_code == 429 or answer.status_code >= 500:
         retry_after = answer.headers.get("Retry-After", RETRY_AFTER)
-        raise GatewayError(503, said, retry_after if retry_after.isdecimal() else RETRY_AFTER)
-    raise GatewayError(502, said)
+        raise GatewayError(503, text, retry_after if retry_after.isdecimal() else RETRY_AFTER)
+    raise GatewayError(502, text)

@@ -1,4 +1,4 @@
-"""devpi's mirror index, taught to keep all that the upstream said, and never to guess."""
+"""Mirror index on devpi's: refreshes pages from the upstream, keeps all that they say, never guesses."""
 
 import asyncio
 import time
@@ -32,7 +32,7 @@ SERVICES = ("+packhorse", "services")  # name of the singleton in devpi's XOM
 
 @dataclass(frozen=True)
 class Services:
-    """What all mirrors of one process use."""
+    """Services that all mirrors of one process share."""
 
     fetcher: UpstreamClient
     reader: ParserProcess
@@ -42,11 +42,11 @@ class Services:
 
 @dataclass(frozen=True)
 class Freshness:
-    """Until when what is known may be shown without a question, and how old it is if it should not be."""
+    """Until when a page may be shown without asking the upstream, or how old it is when it is stale."""
 
     until: float = inf  # time.time()
     age: float | None = None  # seconds since the upstream confirmed it; None: it is fresh
-    trouble: GatewayError | None = None  # why it is not fresh
+    error: GatewayError | None = None  # why it is not fresh
 
     @property
     def counts(self) -> bool:
@@ -76,7 +76,7 @@ class CachingStage(MirrorStage):
 
     @property
     def gone(self) -> NegativeCache:
-        """Projects that the upstream said it has not."""
+        """Projects that the upstream does not have."""
         return cast("NegativeCache", self._of_upstream("gone", NegativeCache))
 
     @property
@@ -85,12 +85,12 @@ class CachingStage(MirrorStage):
         return self._of_upstream("retrieved", ProjectUpdateCache)
 
     def _of_upstream(self, what: str, factory: Callable[[], object]) -> object:
-        """What this process knows about the present upstream; forgotten when the index is deleted."""
+        """State of this process about the present upstream; forgotten when the index is deleted."""
         name = f"packhorse {what} {self.mirror_url.url}"
         return cast("object", self.xom.setdefault_singleton(self.name, name, factory=factory))
 
     def has_project_perstage(self, project: str) -> Any:
-        """Whether it exists as far as we know; asks nobody."""
+        """Whether the project exists: True, False or unknown; asks nobody."""
         if self._is_gone(project):
             return False
         return True if self.is_project_cached(project) else unknown
@@ -134,9 +134,9 @@ class CachingStage(MirrorStage):
         """Raises GatewayError, and UpstreamError where devpi has made the index offline and expects that."""
         try:
             freshness = self.refresh(project)
-        except GatewayError as trouble:
+        except GatewayError as error:
             if self.offline and not self.xom.config.offline_mode:
-                raise self.UpstreamError("%s", trouble.text) from trouble
+                raise self.UpstreamError("%s", error.text) from error
             raise
         return self.SimpleLinks(self._links(project), core_metadata=True, stale=freshness.age is not None)
 
@@ -145,7 +145,7 @@ class CachingStage(MirrorStage):
         return join_links_data(lists["links"], lists["requires_python"], lists["yanked"])
 
     def _load_cache_links(self, project: str) -> Any:
-        """What devpi does with its own lists."""
+        """The cached links, as devpi loads them from lists of its own."""
         if not self.is_project_cached(project):
             return True, None, -1, None
         known = self._known(project)
@@ -161,7 +161,7 @@ class CachingStage(MirrorStage):
         return self._shared.pages.read(self.name, name) if filenames.is_project(name) else None
 
     def facts(self, project: str) -> ProjectDetail:
-        """What is stored about `project`; `refresh` it first."""
+        """The details that are stored of `project`; `refresh` it first."""
         known = self._known(project)
         return (
             known.detail
@@ -170,7 +170,7 @@ class CachingStage(MirrorStage):
         )
 
     def token(self, project: str) -> Any:
-        """What is equal as long as `facts` are the same."""
+        """A version of `facts`: equal as long as they are the same."""
         return self._shared.pages.token(self.name, project)
 
     def is_project_cached(self, project: str) -> bool:
@@ -209,11 +209,11 @@ class CachingStage(MirrorStage):
             has_old = self.is_project_cached(project)
             try:
                 self._ask(project, has_old=has_old)
-            except GatewayError as trouble:
+            except GatewayError as error:
                 if not has_old:
                     raise
-                threadlog.warn("%s/%s: showing what is cached: %s", self.name, project, trouble.text)
-                return Freshness(time.time() + 1, self._age(project, known), trouble)
+                threadlog.warn("%s/%s: showing what is cached: %s", self.name, project, error.text)
+                return Freshness(time.time() + 1, self._age(project, known), error)
         if self._is_gone(project) or not self.is_project_cached(project):
             raise self.UpstreamNotFoundError("the upstream has no project %s", project)
         return Freshness(times.get_timestamp(project) + self.cache_expiry)
@@ -241,7 +241,7 @@ class CachingStage(MirrorStage):
         return bool(listeners) and self.xom.is_replica() and not self.xom.config.offline_mode
 
     def _fetch_and_keep(self, project: str, write: Callable[[Change], None]) -> None:
-        """Ask the upstream; afterwards it is stored what it said, or that it has nothing.
+        """Ask the upstream, and store its page, or that it has none.
 
         The entries that devpi could not find are written by `write`.
         """
@@ -253,23 +253,23 @@ class CachingStage(MirrorStage):
         same = known if known and known.about.page == page_url else None
         etag = (self.cache_retrieve_times.get_etag(project) or same.about.etag) if same else None
         is_replica = self.xom.is_replica()
-        wanted = PageRequest(self.name, project, page_url, self._headers(page_url), etag, is_replica)
+        request = PageRequest(self.name, project, page_url, self._headers(page_url), etag, is_replica)
         try:
-            page = page_request.fetch(self._shared.fetcher, self._shared.reader, wanted)
-        except GatewayError as trouble:
-            if trouble.status != 404:
+            page = page_request.fetch(self._shared.fetcher, self._shared.reader, request)
+        except GatewayError as error:
+            if error.status != 404:
                 raise
             self.gone.add(project, max(1.0, min(NOT_FOUND_EXPIRY, self.cache_expiry)))
             return
         self.gone.discard(project)
-        said = page_cache.decode_unchecked(project, page.content) if page else None
-        if said and same and said.about.serial < same.about.serial and not self.ignore_serial_header:
-            said = None  # an older one, from another server of a content delivery network
-        if page and said and not (same and said.detail == same.detail):
+        new = page_cache.decode_unchecked(project, page.content) if page else None
+        if new and same and new.about.serial < same.about.serial and not self.ignore_serial_header:
+            new = None  # an older one, from another server of a content delivery network
+        if page and new and not (same and new.detail == same.detail):
             if not is_replica:
-                self._write_entries(page, said, known, write)
-            self._keep(said, page.content)
-        self.cache_retrieve_times.refresh(project, said.about.etag if said else etag)
+                self._write_entries(page, new, known, write)
+            self._keep(new, page.content)
+        self.cache_retrieve_times.refresh(project, new.about.etag if new else etag)
         self.cache_projectnames.add(project)
 
     def _keep(self, known: CachedPage, content: bytes) -> None:
@@ -280,19 +280,19 @@ class CachingStage(MirrorStage):
             raise GatewayError(503, text) from error
 
     def _write_entries(
-        self, page: ParsedPage, said: CachedPage, old: CachedPage | None, write: Callable[[Change], None]
+        self, page: ParsedPage, new: CachedPage, old: CachedPage | None, write: Callable[[Change], None]
     ) -> None:
-        files = file_paths.to_write(said.detail, old.detail) if old else page.entries
+        files = file_paths.to_write(new.detail, old.detail) if old else page.entries
 
         def change() -> None:
             for file in files:
-                entries.keep(self.keyfs, said.detail.name, file)
+                entries.keep(self.keyfs, new.detail.name, file)
 
         if files:
             write(change)
 
     def _headers(self, url: str) -> Mapping[str, str]:
-        """What an upstream (or, on a replica, the primary) is to know besides."""
+        """More headers for the upstream, or on a replica for the primary."""
         if self.xom.is_replica():
             return cast("Mapping[str, str]", self.xom.replica_thread.http.get_extra_headers(None))
         login = client.authorization(self, url)
@@ -302,7 +302,7 @@ class CachingStage(MirrorStage):
         return str(self.mirror_url_without_auth.joinpath(project).asdir().url)
 
     def _is_fresh(self, project: str, known: CachedPage | None) -> bool:
-        """Whether the upstream (the present one, not one that mirror_url named before) said it lately."""
+        """Whether the page is fresh, and of the present upstream, not of a mirror_url before."""
         return (
             known is not None
             and not self._is_expired(project)
@@ -317,7 +317,7 @@ class CachingStage(MirrorStage):
         return not filenames.is_project(name) or name in self.gone
 
     def _age(self, project: str, known: CachedPage | None) -> float:
-        """Since the upstream last confirmed it, as far as this process remembers or the page says."""
+        """Seconds since the upstream confirmed it, as far as this process or the page knows."""
         fetched = known.about.fetched if known else 0
         confirmed: float = max(self.cache_retrieve_times.get_timestamp(project), fetched)
         return max(0.0, time.time() - confirmed)

@@ -82,7 +82,7 @@ class _FullDisk:
         raise OSError(28, "No space left on device")
 
 
-def _order(entry: Any = None) -> DownloadRequest:  # noqa: ANN401 (devpi is untyped)
+def _request(entry: Any = None) -> DownloadRequest:  # noqa: ANN401 (devpi is untyped)
     return DownloadRequest(entry or _Entry(), [Source("https://files.example.com/demo-1.0.tar.gz")])
 
 
@@ -90,8 +90,8 @@ def _downloads(fetcher: _Fetcher, keeper: Any, folder: Path) -> Downloads:  # no
     return Downloads(fetcher, keeper, folder)  # type: ignore[arg-type]  # a fake
 
 
-def _join(arriving: Downloads, order: DownloadRequest | None = None) -> Download:
-    download = arriving.join(order or _order())
+def _join(arriving: Downloads, request: DownloadRequest | None = None) -> Download:
+    download = arriving.join(request or _request())
     assert download is not None, "the file is not here"
     return download
 
@@ -134,9 +134,9 @@ def test_who_comes_when_the_download_has_just_ended_needs_none(tmp_path: Path) -
     fetcher, entry = _Fetcher(), _Entry()
     arriving = _downloads(fetcher, _Kept(), tmp_path)
     fetcher.gate.set()
-    _join(arriving, _order(entry)).complete()
+    _join(arriving, _request(entry)).complete()
     entry.is_here = True
-    assert arriving.join(_order(entry)) is None
+    assert arriving.join(_request(entry)) is None
     assert fetcher.asked == 1
 
 
@@ -214,7 +214,7 @@ def test_a_full_disk_is_trouble_that_may_pass(tmp_path: Path) -> None:
 
 def test_leftovers_of_dead_processes_are_removed_and_live_downloads_are_not(tmp_path: Path) -> None:
     """Several processes may share the folder."""
-    live = Download(_order(), tmp_path / "live")
+    live = Download(_request(), tmp_path / "live")
     (tmp_path / "left").write_bytes(b"half")
     _downloads(_Fetcher(), _Kept(), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["live"]
@@ -224,6 +224,6 @@ def test_leftovers_of_dead_processes_are_removed_and_live_downloads_are_not(tmp_
 def test_silence_for_too_long_is_trouble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every wait has an end."""
     monkeypatch.setattr(downloads, "PATIENCE", 0.05)
-    download = Download(_order(), tmp_path / "silent")
+    download = Download(_request(), tmp_path / "silent")
     with pytest.raises(GatewayError, match=r"nothing of .* has arrived"):
         download.wait_for()

@@ -30,7 +30,7 @@ def test_a_file_that_a_replica_got_for_a_client_is_no_error_of_replication_any_m
     path = tmp_path / "arrived"
     path.write_bytes(b"content")
     entry = _Entry()
-    download: Any = SimpleNamespace(order=SimpleNamespace(entry=entry), path=path)
+    download: Any = SimpleNamespace(request=SimpleNamespace(entry=entry), path=path)
     writes: Any = None  # a replica writes to its primary's database never
     DevpiStorage(xom, writes).keep(download, {"sha256": "0" * 64})
     assert (entry.content, errors) == (b"content", [entry])

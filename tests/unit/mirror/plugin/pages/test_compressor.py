@@ -17,10 +17,10 @@ def test_all_new_pages_are_packed(tmp_path: Path) -> None:
     packing = Compressor(store, quiet=0.01)
     store.keep(DEMO, {".json": b"page"}, is_true=lambda: True)
     for place in (PageKey("company/dev", "gone"), DEMO, OTHER):
-        packing.expect(place)
+        packing.enqueue(place)
     page = wait_until("the page is packed", lambda: store.read(DEMO, [".json.gz"], stale=True))
     assert page
     assert gzip.decompress(page.content) == b"page"
     store.keep(OTHER, {".html": b"other"}, is_true=lambda: True)
-    packing.expect(OTHER)
+    packing.enqueue(OTHER)
     assert wait_until("the next is packed", lambda: store.read(OTHER, [".html.gz"], stale=True))

@@ -54,7 +54,7 @@ def test_the_thread_does_it_on_its_own(tmp_path: Path) -> None:
     import time
 
     store = fresh_page(tmp_path)
-    Expiry(store).expect(DEMO, time.time() + 0.2)
+    Expiry(store).schedule(DEMO, time.time() + 0.2)
     assert store.read(DEMO, [".json"])
     end = time.monotonic() + 5
     while store.read(DEMO, [".json"]) and time.monotonic() < end:

@@ -32,10 +32,10 @@ def test_what_is_kept_is_read_again_packed_or_not(store: PageStore) -> None:
     """The bytes that nginx sends are those that we send."""
     mtime = store.keep(DEV, PAGE, is_true=lambda: True)
     assert store.read(DEV, [".json.gz", ".json"], stale=True) == StoredPage(b"page", mtime)
-    store.pack(DEV)
+    store.compress(DEV)
     packed = store.read(DEV, [".json.gz", ".json"], stale=True)
     assert packed
-    assert (gzip.decompress(packed.content), packed.mtime, packed.packed) == (b"page", mtime, True)
+    assert (gzip.decompress(packed.content), packed.mtime, packed.compressed) == (b"page", mtime, True)
     assert store.read(DEV, [".html"], stale=True) is None
 
 
@@ -51,7 +51,7 @@ def test_a_page_that_goes_while_it_is_packed_is_gone(
         return content
 
     monkeypatch.setattr(gzip, "compress", compress)
-    store.pack(DEV)
+    store.compress(DEV)
     assert store.read(DEV, [".json.gz"], stale=True) is None
 
 

@@ -43,7 +43,7 @@ def test_a_kept_page_is_answered_in_the_form_that_was_asked_for(store: PageStore
     assert (status, headers["Content-Type"], headers["Content-Length"], body) == ("200 OK", JSON, "2", b"{}")
     _, headers, body = asked(store, HTTP_ACCEPT_ENCODING="gzip, deflate")
     assert ("Content-Encoding" in headers, body) == (False, b"{}"), "it is new, and not packed yet"
-    store.pack(PageKey("company/dev", "flask"))
+    store.compress(PageKey("company/dev", "flask"))
     _, headers, body = asked(store, HTTP_ACCEPT_ENCODING="gzip, deflate")
     assert (headers["Content-Encoding"], gzip.decompress(body)) == ("gzip", b"{}")
     assert "Content-Encoding" not in asked(store)[1]
