@@ -1,8 +1,10 @@
-"""How many requests go to upstreams at once, and through which connections."""
+"""Requests to upstreams: through which connections, how many at once, and what their answers mean."""
 
+import gzip
 import ssl
 from types import SimpleNamespace
 
+import httpx
 import pytest
 
 from mirror.plugin.upstream import client
@@ -34,3 +36,108 @@ def test_who_finds_all_connections_in_use_is_told_to_come_back(monkeypatch: pyte
     assert (raised.value.status, raised.value.headers) == (503, {"Retry-After": "1"})
     with asks._client():
         pass
+
+
+def answering(status: int, content: bytes = b"", **headers: str) -> UpstreamClient:
+    """A client whose upstream gives this answer."""
+    asks = fetcher()
+
+    def handle(_: httpx.Request) -> httpx.Response:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return httpx.Response(status, headers=named, stream=httpx.ByteStream(content))
+
+    asks._new_client = lambda: httpx.Client(transport=httpx.MockTransport(handle))
+    return asks
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "retry_after"),
+    [
+        (404, 404, None),
+        (410, 404, None),
+        (403, 502, "3"),
+        (304, 502, "3"),
+        (500, 503, "3"),
+        (503, 503, "3"),
+    ],
+)
+def test_only_an_upstreams_404_is_one(answer: int, status: int, retry_after: str | None) -> None:
+    """Everything else may pass, or is the upstream's mistake."""
+    with pytest.raises(GatewayError) as raised, answering(answer).stream("https://example.com/x", None):
+        pass
+    assert (raised.value.status, raised.value.headers.get("Retry-After")) == (status, retry_after)
+
+
+@pytest.mark.parametrize(("stated", "given"), [("9", "9"), ("Fri, 20 Nov 2026 12:00:00 GMT", "3")])
+def test_an_upstream_says_when_to_come_back(stated: str, given: str) -> None:
+    """In seconds; a date would be one of another clock."""
+    asks = answering(429, Retry_After=stated)
+    with pytest.raises(GatewayError) as raised, asks.stream("https://example.com/x", None):
+        pass
+    assert raised.value.headers == {"Retry-After": given}
+
+
+def test_a_page_that_has_not_changed_is_an_answer_to_who_asked_so() -> None:
+    """Others would take it for an empty page."""
+    headers = {"If-None-Match": '"x"'}
+    with answering(304).stream("https://example.com/x", None, headers=headers) as answer:
+        assert answer.status_code == 304
+
+
+def test_a_body_is_read_to_its_end_or_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few bytes on the wire may be gigabytes when they are unpacked, or come for ever."""
+    packed = gzip.compress(b"x" * 1000)
+    asks = answering(200, packed, Content_Encoding="gzip")
+    with asks.stream("https://example.com/x", None) as answer:
+        assert client.read_body(answer, 1000, decoded=True) == b"x" * 1000
+    with asks.stream("https://example.com/x", None) as answer:
+        assert client.read_body(answer, 1000) == packed
+    with (
+        pytest.raises(GatewayError, match="more than 999 bytes"),
+        asks.stream("https://example.com/", None) as answer,
+    ):
+        client.read_body(answer, 999, decoded=True)
+    monkeypatch.setattr(client, "LONGEST", -1)
+    with (
+        pytest.raises(GatewayError, match="takes more than"),
+        asks.stream("https://example.com/", None) as answer,
+    ):
+        client.read_body(answer, 1000)
+
+
+@pytest.mark.parametrize(
+    ("url", "login"),
+    [
+        ("https://example.com/files/demo.whl", "Basic eA=="),
+        ("https://files.example.com/demo.whl", None),
+        ("http://example.com/demo.whl", None),
+        ("https://example.com:8443/demo.whl", None),
+    ],
+)
+def test_a_login_is_for_the_server_that_it_was_given_for(url: str, login: str | None) -> None:
+    """A page may name any host."""
+    stage = SimpleNamespace(
+        mirror_url=SimpleNamespace(url="https://user:pw@example.com/simple/"),
+        mirror_url_authorization_header="Basic eA==",
+    )
+    assert client.authorization(stage, url) == login
+
+
+def test_threads_that_wait_for_upstreams_are_limited() -> None:
+    """The rest answers from the cache."""
+    asks = fetcher()  # of a server with four threads
+    with asks.slot(), asks.slot(), asks.slot(), pytest.raises(GatewayError, match="too many"), asks.slot():
+        pass
+    with asks.slot():
+        pass
+
+
+def test_an_error_can_be_raised_for_each_client() -> None:
+    """With the same words, and a time of its own."""
+    error = GatewayError(503, "down", "9")
+    assert (error.again().text, error.again().headers, error.again("1").headers) == (
+        "down",
+        {"Retry-After": "9"},
+        {"Retry-After": "1"},
+    )
+    assert GatewayError(404, "none").again().headers == {}
