@@ -89,7 +89,7 @@ INTERNALS: Mapping[str, Row] = {
     # patches/redaction.py, uploads/yank.py
     "devpi_server.views.apiresult": ("code", "message", "result"),
     # patches/upload_view.py
-    "devpi_server.views.PyPIView.submit": ("self",),
+    "devpi_server.views.PyPIView.submit": (),
     "devpi_server.views.abort_submit": ("request", "code", "msg"),
     # uploads/upload_stage.py
     "devpi_server.filestore.BaseFileEntry.file_size": ("self",),

@@ -3,6 +3,8 @@
 import ast
 import inspect
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,21 @@ SOURCES = {path: path.read_text() for path in PLUGIN.rglob("*.py") if path.name 
 def test_the_installed_devpi_server_has_everything_that_the_plugin_touches() -> None:
     """The lock and the table agree; the day devpi changes, this names what to look at."""
     assert list(compat.changed(compat.INTERNALS)) == []
+
+
+APPLY = """
+from mirror.plugin import compat
+from mirror.plugin.patches import fsync, has_project, own_tokens, password_cache
+from mirror.plugin.patches import project_list, redaction, upload_view
+for patch in (fsync, has_project, own_tokens, password_cache, project_list, redaction, upload_view):
+    patch.apply()
+compat.check()
+"""
+
+
+def test_a_devpi_that_was_patched_is_still_one_that_we_know() -> None:
+    """devpi's own suite makes many servers in one process, and each asks before it is patched again."""
+    subprocess.run([sys.executable, "-W", "ignore", "-c", APPLY], check=True, timeout=60)
 
 
 @pytest.mark.parametrize("name", compat.INTERNALS)
