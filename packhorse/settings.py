@@ -1,6 +1,7 @@
 """Parse tables into frozen objects; errors name the full path and the nearest known key."""
 
 import difflib
+import re
 from collections.abc import Mapping
 from typing import Any, TypeVar, get_args, get_origin
 
@@ -14,6 +15,20 @@ class Settings(pydantic.BaseModel):
     """A table of a configuration file: frozen, typed, without unknown keys."""
 
     model_config = pydantic.ConfigDict(defer_build=True, extra="forbid", frozen=True, strict=True)
+
+
+def matching(pattern: str, description: str, longest: int = 1000) -> pydantic.AfterValidator:
+    """Let text through that matches `pattern` as a whole, and is not longer than `longest`.
+
+    The error reads: "the text" is not `description`, which should name an example.
+    """
+
+    def check(text: str) -> str:
+        if len(text) > longest or not re.fullmatch(pattern, text):
+            raise ValueError(f'"{text}" is not {description}')
+        return text
+
+    return pydantic.AfterValidator(check)
 
 
 T = TypeVar("T", bound=Settings)

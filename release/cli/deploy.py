@@ -42,12 +42,12 @@ def deploy(
     chosen = selection.select(project, target, index)
     with chosen.agents() as agents:
         from release import index as indexes
-        from release.config import release_toml, unchecked
+        from release.config import release_toml
         from release.deploy import requests
         from release.host.request import Deploy
 
         where = release_toml.index_url(chosen.settings, chosen.home)
-        wanted = requests.parse(version or unchecked.project_name(project))
+        wanted = requests.parse(version or chosen.project)
         artifact = requests.artifact(indexes.files(where, wanted.project, indexes.get), wanted, where)
         change = requests.change(
             Deploy,
@@ -113,7 +113,7 @@ def _carry_out(chosen: "Selection", agents: "dict[str, AgentProcess]", change: "
 
     by_host = requests.with_release_phase(change, agents)
     with progress.shown(list(agents)) as show:
-        return controller.run(agents, by_host, show, chosen.target.at_a_time)
+        return controller.run(agents, by_host, show, chosen.target.batch_size)
 
 
 def _print(chosen: "Selection", outcome: "Outcome", *, plan: bool, as_json: bool) -> None:
@@ -122,7 +122,7 @@ def _print(chosen: "Selection", outcome: "Outcome", *, plan: bool, as_json: bool
     if as_json:
         chosen.emit_json(outcome)
     elif plan:
-        for text in outcomes.plans(outcome, chosen.target.at_a_time):
+        for text in outcomes.plans(outcome, chosen.target.batch_size):
             click.echo(text)
     elif chosen.target.hosts:
         selection.table(

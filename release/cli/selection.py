@@ -13,8 +13,7 @@ from packhorse import console, files
 from packhorse.errors import PackhorseError
 
 if TYPE_CHECKING:
-    from release.config.release_toml import ReleaseConfig
-    from release.config.targets import Target
+    from release.config.release_toml import ReleaseConfig, Target
     from release.deploy.connection import AgentProcess, Destination
     from release.deploy.controller import Outcome
     from release.deploy.progress import Show
@@ -36,9 +35,13 @@ argument = click.argument("target", shell_complete=_names)
 
 @dataclass(frozen=True)
 class Selection:
-    """The target that a command is about; `home` is PACKHORSE_HOME, `began` when the command did."""
+    """The target that a command is about, and the `project` of the folder, normalised.
+
+    `home` is PACKHORSE_HOME, `began` when the command did.
+    """
 
     name: str
+    project: str
     settings: "ReleaseConfig"
     target: "Target"
     home: Path
@@ -82,17 +85,20 @@ class Selection:
 
 def select(project: Path, name: str, index: str | None = None) -> Selection:
     """The target `name` of the project. Raises PackhorseError when there is none."""
+    from release.config import unchecked
     from release.deploy import connection, destinations
 
     began, home = time.monotonic(), files.home()
     with contextlib.ExitStack() as stack:
         # To check the settings takes as long as an agent's start, a fifth of a second: both at the same time.
-        expected = destinations.expected(project, name, home)
+        found = unchecked.read(project)
+        expected = destinations.expected(found.tables, name, home)
         early = {place: stack.enter_context(connection.AgentProcess(place)) for place in expected}
         from release.config import release_toml
 
-        settings = release_toml.load(project, index=index)
-        return Selection(name, settings, settings.target(name), home, began, early, stack.pop_all())
+        settings = release_toml.check(found, index)
+        target = settings.target(name)
+        return Selection(name, found.name, settings, target, home, began, early, stack.pop_all())
 
 
 def ask(chosen: Selection, kind: "type[Request]", show: "Show | None" = None, **fields: object) -> "Outcome":

@@ -1,41 +1,218 @@
-"""release.toml (or [tool.release] of pyproject.toml) in, a frozen ReleaseConfig out."""
+"""Read and check release.toml (or [tool.release] of pyproject.toml): frozen settings of all commands."""
 
 import difflib
 import json
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from packhorse import settings
 from packhorse.errors import PackhorseError
+from packhorse.settings import matching
 from release.config import unchecked
-from release.config.mirror_servers import MirrorServers
-from release.config.targets import Positive, Target
+from release.config.unchecked import ProjectFiles
+
+UNIX_SOCKET = "unix"
+_BIND = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[^\s:\[\]/]+):(?P<port>[0-9]{1,5})")
 
 
-def _web_address(text: str) -> str:
-    if not re.match(r"https?://[^/@\s]+(/\S*)?$", text):
+def _url(text: str) -> str:
+    if not re.fullmatch(r"https?://[^/@\s]+(/\S*)?", text):
         # The text stays out of the message: it may hold a password, which does not belong there at all.
         raise ValueError('needs an address without a user, such as "https://pypi.example.com/company/dev"')
-    return text.rstrip("/").removesuffix("/+simple")
+    return text
 
 
-AppName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=40)]
-Address = Annotated[str, AfterValidator(_web_address)]
+def _index(text: str) -> str:
+    return _url(text).rstrip("/").removesuffix("/+simple")
+
+
+def _bind(text: str) -> str:
+    matched = _BIND.fullmatch(text)
+    if text != UNIX_SOCKET and not (matched and int(matched["port"]) <= 65535):
+        raise ValueError(f'"{text}" is neither "unix" nor HOST:PORT such as "127.0.0.1:8000"')
+    return text
+
+
+def _batch(value: object) -> object:
+    if type(value) is int and value > 0:
+        return value
+    if isinstance(value, str) and re.fullmatch(r"(100|[1-9][0-9]?)%", value):
+        return value
+    raise ValueError(f'{value!r} is neither a number of hosts such as 2 nor a part of them such as "25%"')
+
+
+def _unique(names: list[str]) -> list[str]:
+    duplicates = sorted({name for name in names if names.count(name) > 1})
+    if duplicates:
+        raise ValueError(f"{', '.join(duplicates)} is listed twice")
+    return names
+
+
+def _inside_project(text: str) -> str:
+    if text.startswith("/") or ".." in text.split("/"):
+        raise ValueError(f'"{text}" is not a path inside the project')
+    return text
+
+
+Positive = Annotated[float, Field(gt=0)]
+Url = Annotated[str, AfterValidator(_url)]
+IndexUrl = Annotated[str, AfterValidator(_index)]
+AppName = Annotated[
+    str,
+    matching(
+        r"[a-z0-9]([a-z0-9-]*[a-z0-9])?",
+        'a name of lower-case letters, digits and "-", such as "my-shop"',
+        40,
+    ),
+]
+HostName = Annotated[
+    str, matching(unchecked.HOST_NAME, 'the name of a host without a user, such as "web1.example.com"', 253)
+]
+Domain = Annotated[
+    str, matching(r"(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?", 'a domain, such as "shop.example.com"', 253)
+]
+UserName = Annotated[str, matching(r"[a-z_][a-z0-9_-]*", 'a user, such as "shop"', 32)]  # useradd(8)
+VariableName = Annotated[str, matching(r"[A-Za-z_][A-Za-z0-9_]*", 'a variable, such as "DATABASE_URL"')]
+ProcessName = Annotated[  # as in a Procfile
+    str, matching(r"[A-Za-z][A-Za-z0-9_-]{0,30}", 'a process type of the Procfile, such as "worker"')
+]
+AbsolutePath = Annotated[  # nginx reads it unquoted
+    str, matching(r"/[\w@%+=:,./~-]+", 'an absolute path without spaces, such as "/srv/uploads"')
+]
+PublicKey = Annotated[
+    str,
+    matching(
+        r"(ssh|ecdsa|sk)-[\w@.-]+ [\w+/=]+( [^\n]*)?",
+        'a line of a .pub file, such as "ssh-ed25519 AAAA… ann"',
+    ),
+]
+UrlPath = Annotated[
+    str, matching(r"/([\w@%+=:,.~-]+/)*", 'a path that begins and ends with "/", such as "/media/"')
+]
+ProbePath = Annotated[
+    str, matching(r"/\S*", 'a path that begins with "/" and has no spaces, such as "/healthz"')
+]
+Size = Annotated[str, matching(r"[1-9][0-9]*[kmgKMG]?", 'a size as nginx writes it, such as "10m"')]
+Memory = Annotated[  # systemd.resource-control(5)
+    str, matching(r"[1-9][0-9]*([KMGT]|%)?", 'a size or a share as systemd writes it, such as "2G" or "50%"')
+]
+Percentage = Annotated[str, matching(r"[1-9][0-9]*%", 'a percentage of one processor, such as "150%"')]
+Version = Annotated[str, matching(r"[0-9][\w.+!-]*", 'a version, such as "0.1.0"')]
+Calendar = Annotated[  # systemd.time(7)
+    str, matching(r"[\w*:/,. ~-]+", 'a time as systemd writes it, such as "daily" or "*-*-* 03:00"')
+]
 
 
 class Health(settings.Settings):
-    """What a new release must answer before it gets traffic: GET `path` with 2xx. Seconds."""
+    """The probe of a new release: GET `path` must answer 2xx before it receives traffic. Seconds."""
 
-    path: Annotated[str, StringConstraints(pattern=r"^/\S*$")] = "/healthz"
+    path: ProbePath = "/healthz"
     host: str = "localhost"
     timeout: Positive = 30.0
     interval: Positive = 0.1
 
 
-def _local_is_here(targets: dict[str, Target]) -> dict[str, Target]:
+class Provision(settings.Settings):
+    """How `release provision` prepares the hosts of a target, and as whom; nothing else reads it.
+
+    `user` (through sudo, unless it is root) and `python` are for Ansible; the `authorized_keys` may deploy;
+    `memory_max`, `cpu_quota`, `tasks_max` and `open_files` limit all processes of the application together;
+    it may write to the places `writable` besides its own; nginx serves the folders of `static` (path of the
+    URL -> folder on the host) itself, and passes on requests of up to `max_body`.
+    """
+
+    user: UserName | None = None
+    python: AbsolutePath = "/usr/bin/python3"
+    authorized_keys: list[PublicKey] = Field(default=[])
+    memory_max: Memory | None = None
+    cpu_quota: Percentage | None = None
+    tasks_max: Annotated[int, Field(gt=0)] = 4096
+    open_files: Annotated[int, Field(gt=0)] = 65536
+    writable: list[AbsolutePath] = Field(default=[])
+    static: dict[UrlPath, AbsolutePath] = Field(default={})
+    max_body: Size = "10m"
+
+
+class ProcessSettings(settings.Settings):
+    """How processes of one type are replaced; `stop_timeout` in seconds, None: the target's graceful_timeout.
+
+    With `overlap` the new one starts before the old one stops.
+    """
+
+    overlap: bool = False
+    stop_timeout: Positive | None = None
+
+
+class Target(settings.Settings):
+    """Where a release runs and how: on `hosts`, through ssh as `user`, or without any on this machine.
+
+    `bind` is HOST:PORT or "unix"; `env` holds no secrets; `batch` is how many hosts are switched at a time
+    once the first one, the canary, is; `domains` and `tls_*` are for the nginx on the hosts.
+    """
+
+    hosts: Annotated[list[HostName], Field(min_length=1), AfterValidator(_unique)] | None = None
+    user: UserName | None = None
+    domains: list[Domain] = Field(default=[])
+    tls_certificate: AbsolutePath | None = None
+    tls_certificate_key: AbsolutePath | None = None
+    batch: Annotated[int | str, BeforeValidator(_batch)] = "25%"
+    bind: Annotated[str, AfterValidator(_bind)] = UNIX_SOCKET
+    installer: Literal["uv", "pip"] = "uv"
+    graceful_timeout: Positive = 30.0
+    keep: Annotated[int, Field(ge=1)] = 5
+    env: dict[VariableName, str] = Field(default={})
+    processes: dict[ProcessName, ProcessSettings] = Field(default={})
+    provision: Provision = Provision()
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.hosts and self.bind != UNIX_SOCKET:
+            raise ValueError("bind: on hosts, nginx listens and asks a socket: leave it out")
+        if bool(self.tls_certificate) != bool(self.tls_certificate_key):
+            raise ValueError("tls_certificate and tls_certificate_key belong together")
+        return self
+
+    @property
+    def batch_size(self) -> int:
+        """How many hosts are switched at a time after the canary: a part is rounded down, to 1 at least."""
+        if isinstance(self.batch, int):
+            return self.batch
+        return max(1, len(self.hosts or []) * int(self.batch.removesuffix("%")) // 100)
+
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """Host (IPv6 without brackets) and port, None for the unix socket."""
+        matched = _BIND.fullmatch(self.bind)
+        return (matched["host"].strip("[]"), int(matched["port"])) if matched else None
+
+    def stop_timeout(self, process: ProcessSettings) -> float:
+        """How many seconds processes of a type get to finish what they work on."""
+        return process.stop_timeout or self.graceful_timeout
+
+
+class MirrorServers(settings.Settings):
+    """The servers of the company index, which run the mirror of `settings`, a mirror.toml.
+
+    pip installs Packhorse `version` (None: ours) there from `index_url`; the first mirror of a company
+    installs from somewhere else than itself. `user` and `python` are for Ansible. Backups go to the folder
+    `backups` at the times of `backup_at`, the last `keep_backups` stay.
+    """
+
+    hosts: Annotated[list[HostName], Field(min_length=1)]
+    settings: Annotated[str, AfterValidator(_inside_project)] = "mirror.toml"
+    index_url: Url | None = None
+    version: Version | None = None
+    user: UserName | None = None
+    python: AbsolutePath = "/usr/bin/python3"
+    backups: AbsolutePath = "/var/backups/packhorse-mirror"
+    backup_at: Calendar = "daily"
+    keep_backups: Annotated[int, Field(ge=1)] = 7
+
+
+def _local_without_hosts(targets: dict[str, Target]) -> dict[str, Target]:
     if "local" in targets and targets["local"].hosts:
         raise ValueError("local is this machine: give the target with hosts another name")
     return targets
@@ -48,15 +225,16 @@ class ReleaseConfig(settings.Settings):
     """Everything that a project says about its releases; all of it is optional in the file."""
 
     app: AppName
-    index: Address | None = None
+    index: IndexUrl | None = None
     health: Health = Health()
-    targets: Annotated[dict[AppName, Target], AfterValidator(_local_is_here)] = Field(default={})
+    targets: Annotated[dict[AppName, Target], AfterValidator(_local_without_hosts)] = Field(default={})
     mirror: MirrorServers | None = None
 
     def target(self, name: str) -> Target:
         """The target `name`; `local`, and the address it listens on, need no declaration."""
         if name == "local":
-            return LOCAL.model_copy(update=self._declared("local"))
+            declared = self.targets.get(name, Target())
+            return LOCAL.model_copy(update={key: getattr(declared, key) for key in declared.model_fields_set})
         if name in self.targets:
             return self.targets[name]
         known = sorted({"local", *self.targets})
@@ -66,17 +244,19 @@ class ReleaseConfig(settings.Settings):
             f"Use one of {', '.join(known)}, or declare [targets.{name}] in release.toml.",
         )
 
-    def _declared(self, name: str) -> dict[str, Any]:
-        declared = self.targets.get(name, Target())
-        return {key: getattr(declared, key) for key in declared.model_fields_set}
-
 
 def load(project: Path, *, index: str | None = None) -> ReleaseConfig:
-    """What the project in folder `project` says; `index` (the option or $RELEASE_INDEX) goes first."""
-    data, where = unchecked.read(project)
-    if index:
-        data = {**data, "index": index}
-    return settings.parse(ReleaseConfig, data, where)
+    """The settings of the project in folder `project`; see `check`."""
+    return check(unchecked.read(project), index)
+
+
+def check(found: ProjectFiles, index: str | None = None) -> ReleaseConfig:
+    """The settings in files that were read; `index` (the option or $RELEASE_INDEX) goes first.
+
+    Raises PackhorseError.
+    """
+    tables: dict[str, Any] = {**found.tables, "index": index} if index else found.tables
+    return settings.parse(ReleaseConfig, tables, found.where)
 
 
 def index_url(config: ReleaseConfig, home: Path) -> str:

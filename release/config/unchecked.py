@@ -1,9 +1,10 @@
-"""release.toml (or [tool.release] in pyproject.toml) in, its tables as they stand there out, unchecked.
+"""Read release.toml and pyproject.toml without checking them, to start agents before pydantic is loaded.
 
-release_toml.py checks them; to import what it does that with takes longer than everything here.
+To import pydantic and to check the settings takes as long as an agent's start: both happen at the same time.
 """
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,30 +12,33 @@ from packhorse import toml
 from packhorse.errors import PackhorseError
 
 # A destination of ssh: a name of DNS or of ~/.ssh/config, or an address. Never an option, never with a user.
-HOST_NAME = r"^[A-Za-z0-9_:][A-Za-z0-9_.:%-]*$"
+HOST_NAME = r"[A-Za-z0-9_:][A-Za-z0-9_.:%-]*"
 
 
-def read(project: Path) -> tuple[dict[str, Any], str]:
-    """What the project in folder `project` says, with its name, and where it says so.
+@dataclass(frozen=True)
+class ProjectFiles:
+    """What the files of a project say: its `name`, and the `tables` of release.toml, read from `where`.
 
-    Raises PackhorseError.
+    `name` is normalised; a folder without a project lends its own name (deploy needs no sources).
     """
+
+    name: str
+    tables: dict[str, Any]
+    where: str
+
+
+def read(project: Path) -> ProjectFiles:
+    """Read the files of the project in folder `project`. Raises PackhorseError."""
     own, pyproject = project / "release.toml", project / "pyproject.toml"
-    table = toml.read(pyproject).get("tool", {}).get("release")
+    content = toml.read(pyproject)
+    name = str(content.get("project", {}).get("name") or project.resolve().name)
+    name = re.sub(r"[-_.]+", "-", name).lower()  # as PEP 503 has it; packaging takes 15 ms to import
+    table = content.get("tool", {}).get("release")
     if table is None:
-        table, where = toml.read(own), str(own)
-    elif own.exists():
+        return ProjectFiles(name, {"app": name, **toml.read(own)}, str(own))
+    if own.exists():
         raise PackhorseError(
             f"{own} and [tool.release] in {pyproject} both configure this project.",
             "Keep one of the two.",
         )
-    else:
-        where = f"{pyproject}: tool.release"
-    return {"app": project_name(project), **table}, where
-
-
-def project_name(project: Path) -> str:
-    """The project's own name, normalised; a folder without one lends its own (deploy needs no sources)."""
-    table = toml.read(project / "pyproject.toml").get("project", {})
-    name = str(table.get("name") or project.resolve().name)
-    return re.sub(r"[-_.]+", "-", name).lower()  # as PEP 503 has it; packaging takes 15 ms to import
+    return ProjectFiles(name, {"app": name, **table}, f"{pyproject}: tool.release")

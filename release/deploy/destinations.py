@@ -18,15 +18,14 @@ def of_target(
     return {host: ssh.SshDestination(host, user or app, app) for host in hosts}
 
 
-def expected(project: Path, name: str, home: Path) -> list[connection.Destination]:
-    """Where agents of target `name` will be needed, if release.toml is right: release_toml.py knows later.
+def expected(tables: Mapping[str, Any], name: str, home: Path) -> list[connection.Destination]:
+    """Where agents of target `name` will be needed, by the unchecked `tables` of release.toml.
 
-    Nowhere if it cannot be right. Raises PackhorseError for what cannot be read.
+    Nowhere if they cannot be right; release_toml.py says later what is wrong.
     """
     if name == "local":
         return [connection.LocalDestination.below(home, name)]
-    data, _ = unchecked.read(project)
-    app, target = data["app"], _table(_table(data, "targets"), name)
+    app, target = tables["app"], _table(_table(tables, "targets"), name)
     hosts, user = target.get("hosts"), target.get("user", app)
     if not isinstance(hosts, list):
         return []

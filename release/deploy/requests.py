@@ -20,7 +20,7 @@ from packaging.version import InvalidVersion, Version
 
 from packhorse.errors import PackhorseError
 from release import index
-from release.config import release_toml, targets
+from release.config.release_toml import ReleaseConfig, Target
 from release.deploy import controller, schedule
 from release.host.disk import layout
 from release.host.disk.manifest import Content, File, Health, Rule
@@ -97,7 +97,7 @@ def _version(filename: str) -> Version | None:
         return None
 
 
-def request(kind: type[R], app: str, target: targets.Target, home: Path, **fields: object) -> R:
+def request(kind: type[R], app: str, target: Target, home: Path, **fields: object) -> R:
     """A request of `kind`, with its `fields`, about application `app` on `target`; `home`: PACKHORSE_HOME."""
     on_servers = bool(target.hosts)
     head: dict[str, Any] = {
@@ -111,14 +111,14 @@ def request(kind: type[R], app: str, target: targets.Target, home: Path, **field
     return kind(**{**head, **fields})
 
 
-def change(kind: type[C], app: str, target: targets.Target, home: Path, **fields: object) -> C:
+def change(kind: type[C], app: str, target: Target, home: Path, **fields: object) -> C:
     """The request of a deploy or a rollback, with a key for the digests of this one command."""
     gates = schedule.PLAN_GATES if fields.get("plan") else schedule.GATES
     own = {"gates": gates, "keep": target.keep, "key": secrets.token_hex()}
     return request(kind, app, target, home, **own, **fields)
 
 
-def content(settings: release_toml.ReleaseConfig, target: targets.Target, artifact: Artifact) -> Content:
+def content(settings: ReleaseConfig, target: Target, artifact: Artifact) -> Content:
     """What a deploy of `artifact` makes run. Values of the configuration travel only in here."""
     health = settings.health.model_dump()
     if target.domains and "host" not in settings.health.model_fields_set:
@@ -133,7 +133,7 @@ def content(settings: release_toml.ReleaseConfig, target: targets.Target, artifa
         health=Health(**health),
         graceful_timeout=target.graceful_timeout,
         rules={
-            name: Rule(process.overlap, process.stop_timeout or target.graceful_timeout)
+            name: Rule(process.overlap, target.stop_timeout(process))
             for name, process in target.processes.items()
         },
         env=target.env,

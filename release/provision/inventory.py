@@ -6,9 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from packhorse.errors import PackhorseError
-from release.config.mirror_servers import MirrorServers
-from release.config.release_toml import ReleaseConfig, simple_url
-from release.config.targets import Provision, Target
+from release.config.release_toml import MirrorServers, Provision, ReleaseConfig, Target, simple_url
 from release.host.disk.layout import SERVER_ROOT, SERVER_RUN, Layout
 from release.host.processes import circus_ini
 
@@ -76,8 +74,7 @@ def _app(config: ReleaseConfig, target: Target) -> Variables:
 
 
 def _longest_stop(target: Target) -> float:
-    own = [process.stop_timeout for process in target.processes.values() if process.stop_timeout]
-    return max([target.graceful_timeout, *own])
+    return max([target.graceful_timeout, *map(target.stop_timeout, target.processes.values())])
 
 
 def _mirrors(config: ReleaseConfig, project: Path) -> Iterator[tuple[str, Variables]]:

@@ -26,7 +26,7 @@ class Target(Settings):
 class Example(Settings):
     """A small configuration with every shape that ours use."""
 
-    name: str = "app"
+    name: Annotated[str, settings.matching("[a-z-]+", 'a name such as "my-shop"', 40)] = "app"
     health: Target | None = None
     targets: dict[str, Target] = pydantic.Field(default_factory=dict)
     steps: list[Target] = pydantic.Field(default_factory=list)
@@ -80,3 +80,9 @@ def test_the_result_cannot_be_changed() -> None:
     example = settings.parse(Example, {"name": "x"}, "release.toml")
     with pytest.raises(pydantic.ValidationError, match="frozen"):
         example.name = "y"
+
+
+@pytest.mark.parametrize("name", ["My Shop", "shop\n", "s" * 41])
+def test_text_of_another_form_is_answered_with_an_example(name: str) -> None:
+    """A regular expression in an error is a riddle."""
+    assert _message({"name": name}) == f'release.toml: name: "{name}" is not a name such as "my-shop"'

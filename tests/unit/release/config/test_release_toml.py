@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from packhorse.errors import PackhorseError
-from release.config import mirror_servers, release_toml, targets
+from release.config import release_toml
+from release.config.release_toml import MirrorServers, Provision
 
 EXAMPLE = Path(__file__).parents[4] / "release.example.toml"
 
@@ -32,11 +34,11 @@ def test_the_example_file_shows_every_key_and_is_valid(tmp_path: Path) -> None:
     assert loaded.model_fields_set == set(release_toml.ReleaseConfig.model_fields)
     assert loaded.health.model_fields_set == set(release_toml.Health.model_fields)
     local, production = loaded.targets["local"], loaded.targets["production"]
-    assert local.model_fields_set | production.model_fields_set == set(targets.Target.model_fields)
-    assert production.processes["worker"].model_fields_set == set(targets.ProcessSettings.model_fields)
-    assert production.provision.model_fields_set == set(targets.Provision.model_fields)
+    assert local.model_fields_set | production.model_fields_set == set(release_toml.Target.model_fields)
+    assert production.processes["worker"].model_fields_set == set(release_toml.ProcessSettings.model_fields)
+    assert production.provision.model_fields_set == set(Provision.model_fields)
     assert loaded.mirror
-    assert loaded.mirror.model_fields_set == set(mirror_servers.MirrorServers.model_fields)
+    assert loaded.mirror.model_fields_set == set(MirrorServers.model_fields)
 
 
 def test_pyproject_may_hold_the_table_instead(tmp_path: Path) -> None:
@@ -85,17 +87,27 @@ def test_a_socket_and_ipv6_are_addresses_too(tmp_path: Path) -> None:
         ("[health]\ntimeout = 0\n", "release.toml: health.timeout: input should be greater than 0"),
         ("[targets.local]\nbind = '8000'\n", 'targets.local.bind: "8000" is neither "unix" nor'),
         ("[targets.local]\nbind = 'h:70000'\n", 'targets.local.bind: "h:70000" is neither'),
+        (
+            "[health]\npath = 'healthz'\n",
+            'health.path: "healthz" is not a path that begins with "/" and has no spaces, such as "/healthz"',
+        ),
         ("index = 'pypi.example.com'\n", "release.toml: index: needs an address"),
         ("index = 'https://me:pw@example.com/a/b'\n", "release.toml: index: needs an address without a user"),
-        ("[targets.local.env]\n'A-B' = '1'\n", "release.toml: targets.local.env.A-B: string should match"),
+        (
+            "[targets.local.env]\n'A-B' = '1'\n",
+            'release.toml: targets.local.env.A-B: "A-B" is not a variable',
+        ),
         ("[targets.local]\nhosts = ['a']\n", "release.toml: targets: local is this machine"),
         ("[targets.a]\nhosts = []\n", "release.toml: targets.a.hosts: list should have at least 1 item"),
         (
             "[targets.a]\nhosts = ['-oProxyCommand=x']\n",
-            "release.toml: targets.a.hosts.0: string should match",
+            'targets.a.hosts.0: "-oProxyCommand=x" is not the name of a host without a user, such as "web1',
         ),
-        ("[targets.a]\nhosts = ['root@web1']\n", "release.toml: targets.a.hosts.0: string should match"),
-        ("[targets.a]\nhosts = ['a', 'a']\n", "release.toml: targets.a.hosts: a stands there twice"),
+        (
+            "[targets.a]\nhosts = ['root@web1']\n",
+            'release.toml: targets.a.hosts.0: "root@web1" is not the name',
+        ),
+        ("[targets.a]\nhosts = ['a', 'a']\n", "release.toml: targets.a.hosts: a is listed twice"),
         ("[targets.a]\nhosts = ['a']\nbind = 'h:80'\n", "release.toml: targets.a: bind: on hosts, nginx"),
         ("[targets.a]\nbatch = '0%'\n", "release.toml: targets.a.batch: '0%' is neither a number of"),
         ("[targets.a]\nbatch = true\n", "release.toml: targets.a.batch: true is neither a number of"),
@@ -103,12 +115,15 @@ def test_a_socket_and_ipv6_are_addresses_too(tmp_path: Path) -> None:
             "[targets.a]\ntls_certificate = '/a'\n",
             "targets.a: tls_certificate and tls_certificate_key belong",
         ),
-        ("[targets.a]\ndomains = ['a;b']\n", "release.toml: targets.a.domains.0: string should match"),
+        ("[targets.a]\ndomains = ['a;b']\n", 'release.toml: targets.a.domains.0: "a;b" is not a domain'),
         (
             "[targets.a.processes.worker]\noverlp = true\n",
             'worker.overlp: unknown key, did you mean "overlap"',
         ),
-        ("app = 'My App'\n", "release.toml: app: string should match"),
+        (
+            "app = 'My App'\n",
+            'release.toml: app: "My App" is not a name of lower-case letters, digits and "-", such as "my',
+        ),
     ],
 )
 def test_a_mistake_is_named_with_its_full_path(tmp_path: Path, text: str, message: str) -> None:
@@ -153,4 +168,44 @@ def test_a_batch_is_a_number_of_hosts_or_a_part_of_them(
     """Rounded down: a batch is what may be broken at once. Never 0, or nothing would go on."""
     names = ", ".join(f'"web{number}"' for number in range(hosts))
     text = f"[targets.a]\nhosts = [{names}]\nbatch = {batch}\n"
-    assert release_toml.load(project(tmp_path, text)).target("a").at_a_time == expected
+    assert release_toml.load(project(tmp_path, text)).target("a").batch_size == expected
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"static": {"media": "/srv"}},
+        {"static": {"/media/": "srv"}},
+        {"static": {"/media/ { }": "/srv"}},
+        {"static": {"/media/": "/srv; }"}},
+        {"max_body": "10m; }"},
+        {"memory_max": "1G\nUser=root"},
+        {"cpu_quota": "all"},
+        {"authorized_keys": ["command=/bin/sh"]},
+        {"authorized_keys": ["ssh-ed25519 AAAA a\nssh-ed25519 AAAA b"]},
+        {"writable": ["/srv/a b"]},
+    ],
+)
+def test_what_would_end_up_as_something_else_in_a_servers_files_is_refused(wrong: dict[str, object]) -> None:
+    """Values become lines of nginx's and systemd's configuration."""
+    with pytest.raises(ValidationError):
+        Provision(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"hosts": []},
+        {"hosts": ["-oProxyCommand=x"]},
+        {"settings": "/etc/passwd"},
+        {"settings": "../mirror.toml"},
+        {"index_url": "https://user:secret@example.com/"},
+        {"version": "1 --index-url=http://example.com"},
+        {"backup_at": "daily\nUser=root"},
+        {"keep_backups": 0},
+    ],
+)
+def test_the_same_for_the_mirror(wrong: dict[str, object]) -> None:
+    """A password in release.toml would be in the repository besides."""
+    with pytest.raises(ValidationError):
+        MirrorServers(**{"hosts": ["pypi.example.com"], **wrong})  # type: ignore[arg-type]

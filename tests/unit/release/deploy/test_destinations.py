@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from packhorse.errors import PackhorseError
-from release.config import release_toml
+from release.config import release_toml, unchecked
 from release.deploy import destinations
 from release.deploy.connection import LocalDestination
 from release.deploy.ssh import SshDestination
@@ -39,7 +39,7 @@ def test_where_agents_are_expected_they_are_needed(tmp_path: Path, target: str) 
     settings = release_toml.load(tmp_path)
     chosen = settings.target(target)
     needed = destinations.of_target(target, chosen.hosts, chosen.user, settings.app, tmp_path)
-    assert destinations.expected(tmp_path, target, tmp_path) == list(needed.values())
+    assert destinations.expected(unchecked.read(tmp_path).tables, target, tmp_path) == list(needed.values())
 
 
 @pytest.mark.parametrize(
@@ -58,6 +58,6 @@ def test_where_agents_are_expected_they_are_needed(tmp_path: Path, target: str) 
 def test_nothing_is_started_for_what_cannot_be_right(tmp_path: Path, text: str) -> None:
     """release_toml.py says what is wrong; until then nobody is spoken to."""
     (tmp_path / "release.toml").write_text(text)
-    assert destinations.expected(tmp_path, "production", tmp_path) == []
+    assert destinations.expected(unchecked.read(tmp_path).tables, "production", tmp_path) == []
     with pytest.raises(PackhorseError):
         release_toml.load(tmp_path).target("production")

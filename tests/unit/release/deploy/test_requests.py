@@ -7,7 +7,7 @@ import pytest
 from packaging.version import Version
 
 from packhorse.errors import PackhorseError
-from release.config import release_toml, targets
+from release.config import release_toml
 from release.deploy import requests
 from release.deploy.requests import Requirement
 from release.host.disk.manifest import Content, Rule
@@ -74,13 +74,13 @@ def test_a_version_that_is_not_there_is_an_error_that_names_what_is() -> None:
         requests.artifact([], Requirement("a", None), INDEX)
 
 
-def content(settings: release_toml.ReleaseConfig, target: targets.Target) -> Content:
+def content(settings: release_toml.ReleaseConfig, target: release_toml.Target) -> Content:
     return requests.content(settings, target, requests.Artifact("a", "1.0", []))
 
 
 def test_a_deploy_is_made_of_what_release_toml_says() -> None:
     """And of the files of the version."""
-    target = targets.Target(env={"A": "1"}, graceful_timeout=7.0)
+    target = release_toml.Target(env={"A": "1"}, graceful_timeout=7.0)
     found = requests.artifact([file("a-1.0.tar.gz")], Requirement("a", None), INDEX)
     made = requests.content(release_toml.ReleaseConfig(app="shop"), target, found)
     assert (made.project, made.version, made.env, made.installer) == ("a", "1.0", {"A": "1"}, "uv")
@@ -91,11 +91,11 @@ def test_a_deploy_is_made_of_what_release_toml_says() -> None:
 @pytest.mark.parametrize(
     ("target", "folder", "sockets"),
     [
-        (targets.Target(hosts=["web1"]), "/srv/apps/shop", "/run/shop"),
-        (targets.Target(), "/home/ann/ph/apps/shop", "/home/ann/ph/run/shop"),
+        (release_toml.Target(hosts=["web1"]), "/srv/apps/shop", "/run/shop"),
+        (release_toml.Target(), "/home/ann/ph/apps/shop", "/home/ann/ph/run/shop"),
     ],
 )
-def test_hosts_keep_applications_at_one_place(target: targets.Target, folder: str, sockets: str) -> None:
+def test_hosts_keep_applications_at_one_place(target: release_toml.Target, folder: str, sockets: str) -> None:
     """Provisioning makes it; nobody configures it."""
     layout = requests.request(Stop, "shop", target, Path("/home/ann/ph")).layout
     assert (str(layout.folder), str(layout.sockets)) == (folder, sockets)
@@ -109,7 +109,7 @@ def test_the_release_phase_runs_on_the_first_host_only() -> None:
 
 
 def rollback(**fields: object) -> Rollback:
-    target = targets.Target(hosts=["web1"])
+    target = release_toml.Target(hosts=["web1"])
     return requests.change(Rollback, "shop", target, Path("/h"), release=None, index_url=None, **fields)
 
 
@@ -126,7 +126,7 @@ def test_every_command_has_a_key_of_its_own() -> None:
 
 def test_the_probe_names_the_domain_that_requests_will_name() -> None:
     """Django answers 400 to a host that it does not know."""
-    target = targets.Target(hosts=["web1"], domains=["shop.example.com"])
+    target = release_toml.Target(hosts=["web1"], domains=["shop.example.com"])
     for settings, expected in (
         (release_toml.ReleaseConfig(app="shop"), "shop.example.com"),
         (release_toml.ReleaseConfig(app="shop", health=release_toml.Health(host="probe")), "probe"),
@@ -137,10 +137,10 @@ def test_the_probe_names_the_domain_that_requests_will_name() -> None:
 def test_a_process_type_stops_as_long_as_the_target_says() -> None:
     """Unless it says so itself."""
     processes = {
-        "worker": targets.ProcessSettings(overlap=True),
-        "clock": targets.ProcessSettings(stop_timeout=1.0),
+        "worker": release_toml.ProcessSettings(overlap=True),
+        "clock": release_toml.ProcessSettings(stop_timeout=1.0),
     }
-    target = targets.Target(graceful_timeout=7.0, processes=processes)
+    target = release_toml.Target(graceful_timeout=7.0, processes=processes)
     assert content(release_toml.ReleaseConfig(app="a"), target).rules == {
         "worker": Rule(overlap=True, stop_timeout=7.0),
         "clock": Rule(overlap=False, stop_timeout=1.0),
