@@ -96,6 +96,37 @@ def test_the_check_can_be_made_twice_in_a_process() -> None:
     assert list(compat.changed(row)) == []
 
 
+APPLY = """
+from pathlib import Path
+from types import SimpleNamespace as Fake
+from mirror.plugin import compat
+from mirror.plugin.patches import (
+    export, file_views, fsync, garbage_collection, own_tokens, page_invalidation, password_cache, redaction,
+    sqlite, stages, upload_view,
+)
+
+class Xom:
+    config = Fake(args=Fake())
+    def set_singleton(self, *_): pass
+
+for _ in range(2):
+    for patch in (fsync, garbage_collection, own_tokens, password_cache, redaction, upload_view):
+        patch.apply()
+    export.apply("+upstream")
+    sqlite.apply(Path("/nowhere"))
+    file_views.apply(Xom(), None, None)
+    stages.apply(Xom(), None)
+    page_invalidation.apply(type("KeyFS", (), {})(), None)
+    compat.check()
+"""
+
+
+def test_devpi_is_still_known_after_all_patches_were_applied_twice() -> None:
+    """Each of devpi's commands makes the check several times, and a process may hold several servers."""
+    ended = subprocess.run([sys.executable, "-c", APPLY], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+
+
 @pytest.mark.parametrize("name", compat.INTERNALS)
 def test_no_row_is_there_for_nothing(name: str) -> None:
     """A row that nobody uses would refuse a devpi-server that works."""
