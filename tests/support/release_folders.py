@@ -3,14 +3,16 @@
 import threading
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from release.host.control.session import Session
 from release.host.disk import journal, releases
 from release.host.disk.layout import Layout
 from release.host.disk.manifest import Content, Health, ReleaseManifest, ReleaseSpec
 from release.host.processes import circus_ini
-from release.host.request import Deploy, Rollback
+from release.host.request import Deploy, Request, Rollback
+
+R = TypeVar("R", bound=Request)
 
 NOBODY = 2**22 + 1  # above every process id
 HEALTH = Health("/healthz", "localhost", 0.2, 0.01)
@@ -19,7 +21,7 @@ HEALTH = Health("/healthz", "localhost", 0.2, 0.01)
 def a_layout(folder: Path) -> Layout:
     """An application without a release."""
     layout = Layout("shop", folder / "apps", folder / "run")
-    releases.make_folders(layout)
+    releases.create_folders(layout)
     return layout
 
 
@@ -91,6 +93,12 @@ def a_rollback(layout: Layout, release: int | None) -> Rollback:
     """A request to go back to `release`."""
     fields = {key: value for key, value in vars(a_deploy(layout)).items() if key not in {"content", "bind"}}
     return Rollback(**fields, release=release)
+
+
+def a_request(kind: type[R], layout: Layout, **fields: Any) -> R:  # noqa: ANN401  # whatever the kind has
+    """A request of `kind` for the application of `layout`."""
+    common: dict[str, Any] = {"app": layout.app, "root": str(layout.root), "run": str(layout.run)}
+    return kind(**common, supervised=False, by="ann@example", **fields)
 
 
 class FakeSupervisor:

@@ -50,7 +50,7 @@ def _candidate(layout: Layout, change: Deploy | Rollback) -> tuple[Content, agre
 
 def _offer(layout: Layout, change: Change, candidate: agreement.Candidate | None) -> agreement.Offer:
     number = journal.next_number(journal.read(layout.journal), releases.numbers(layout))
-    current = releases.wanted(layout)
+    current = releases.active(layout)
     if current is None or not readiness.is_healthy(layout, current):
         return agreement.Offer(number, candidate)
     return agreement.Offer(number, candidate, current, releases.content(layout, current).digest(change.key))

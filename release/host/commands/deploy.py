@@ -37,7 +37,7 @@ def run(
     """
     if change.plan:
         return plan.plan(layout, change, session)
-    releases.make_folders(layout)
+    releases.create_folders(layout)
     session.gate("lock")
     version = f" of {change.content.version}" if isinstance(change, Deploy) else ""
     command = f"{type(change).__name__.lower()}{version}"
@@ -47,9 +47,9 @@ def run(
         reconcile.run(layout, circus)
         release_phase.check(layout, change)
         spec, unchanged = agree.agree(layout, change, session)
-        before = releases.wanted(layout)
+        before = releases.active(layout)
         if unchanged:
-            return {"unchanged": True, "reverted": False, **public_address.describe(layout, before)}
+            return {"unchanged": True, "reverted": False, **public_address.as_result(layout, before)}
         session.step("preflight", "Looking at the disk and at circus")
         preflight.check(layout, spec.content, bind, circus)
         session.safe_point()
@@ -61,7 +61,7 @@ def _bind(layout: Layout, change: Deploy | Rollback) -> circus_ini.Bind:
     if isinstance(change, Deploy):
         return change.bind
     if not layout.circus_ini.exists():
-        releases.deployed(layout)
+        releases.require_current(layout)
     return circus_ini.bind_of(layout.circus_ini.read_text())
 
 
@@ -81,7 +81,7 @@ class _Rollout:
         layout, circus, session, before = self.layout, self.circus, self.session, self.before
         number, content = self.spec.number, self.spec.content
         previous = releases.current(layout)
-        file = release_folder.candidate(content.files)
+        file = release_folder.select_file(content.files)
         release_folder.install(layout, self.spec, file, session)
         written = releases.Sync(layout)
         try:
@@ -89,7 +89,7 @@ class _Rollout:
             session.gate("start", release=number, version=content.version, digest=digest)
             release_phase.run(layout, number, self.change, session)
             session.step("start", f"Starting release {number}" + (f" beside {before}" if before else ""))
-            early = watchers.early(layout, number)
+            early = watchers.overlapping(layout, number)
             watchers.apply(layout, circus, watchers.of(layout, before) | early)
             session.step("probe", f"Probing GET {content.health.path} on its own socket")
             readiness.await_answer(layout, circus, number, session.pause)
@@ -102,8 +102,8 @@ class _Rollout:
         try:
             session.step("switch", f"Switching to release {number}")
             self._record(journal.TRIAL)
-            switch.forth(layout, number)
-            switch.complete(layout, circus, before, number)
+            switch.activate(layout, number)
+            switch.start_remaining(layout, circus, before, number)
             session.step("verify", "Asking through the public address")
             public_address.verify(layout, number)
             self._await_verdict()
@@ -115,10 +115,10 @@ class _Rollout:
             if not isinstance(failure, RevertedError):
                 raise
             told = {"unchanged": False, "reverted": True, "reason": failure.message}
-            return {**told, **public_address.describe(layout, previous)}
+            return {**told, **public_address.as_result(layout, previous)}
         self._drain()
         told = {"unchanged": False, "reverted": False, "previous": before}
-        return {**told, **public_address.describe(layout, number)}
+        return {**told, **public_address.as_result(layout, number)}
 
     def _await_verdict(self) -> None:
         """Whether the release may stay is decided by what became of it on the other hosts."""
@@ -138,7 +138,7 @@ class _Rollout:
             pruned = pool.submit(prune.prune, layout, self.change.keep, session)
             session.step("drain", "Letting the old release finish" if before else "No old release to drain")
             try:
-                switch.finish(layout, self.circus, before, self.spec.number)
+                switch.drain(layout, self.circus, before, self.spec.number)
             except (PackhorseError, OSError) as error:
                 session.warn(f"What ran before was not stopped: {error}")
             pruned.result()
@@ -149,13 +149,13 @@ class _Rollout:
         self.session.step("revert", text)
         if previous and not self.before:
             self.layout.stopped.touch()
-        switch.back(self.layout, self.circus, previous)
+        switch.roll_back(self.layout, self.circus, previous)
         self._give_up(failure)
 
     def _give_up(self, failure: PackhorseError | OSError) -> None:
         """Take the processes of the release away and remember why; a stop leaves nothing of it."""
         layout, number = self.layout, self.spec.number
-        watchers.apply(layout, self.circus, watchers.of(layout, releases.wanted(layout)))
+        watchers.apply(layout, self.circus, watchers.of(layout, releases.active(layout)))
         if isinstance(failure, StoppedError) and not release_phase.has_begun(layout, number):
             releases.remove(layout, number)
         else:

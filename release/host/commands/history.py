@@ -3,10 +3,18 @@
 from typing import Any
 
 from packhorse.errors import PackhorseError
+from release.host.control.session import Session
 from release.host.disk import journal, releases
 from release.host.disk.layout import Layout
+from release.host.processes.circus_ini import Supervisor
+from release.host.request import Releases
 
 CURRENT = "current"
+
+
+def run(layout: Layout, _request: Releases, _circus: Supervisor, _session: Session) -> dict[str, object]:
+    """List the releases: the command `release releases`."""
+    return {"app": layout.app, "releases": listed(layout)}
 
 
 def listed(layout: Layout) -> list[dict[str, Any]]:
@@ -51,7 +59,7 @@ def to_go_back_to(layout: Layout, number: int | None) -> int:
     After a rollback that is one further back, not the one that was left. Raises PackhorseError when there is
     no such release.
     """
-    current = releases.deployed(layout)
+    current = releases.require_current(layout)
     good = _good(layout)
     if number is not None:
         if number in good:

@@ -18,7 +18,7 @@ def plan(layout: Layout, change: Deploy | Rollback, session: Session) -> dict[st
     if unchanged:
         lines = [f"Nothing: {content.project} {content.version} runs already, with this configuration"]
     else:
-        file = release_folder.candidate(content.files)
+        file = release_folder.select_file(content.files)
         lines = [
             *_install(layout, spec, file),
             *_start(layout, spec, runs_release_phase=change.release_phase),
@@ -43,7 +43,7 @@ def _install(layout: Layout, spec: ReleaseSpec, file: File) -> Iterator[str]:
 def _start(layout: Layout, spec: ReleaseSpec, *, runs_release_phase: bool) -> Iterator[str]:
     if runs_release_phase:
         yield "Run the command `release` of its Procfile, if there is one"
-    before = releases.wanted(layout)
+    before = releases.active(layout)
     beside = f" beside release {before}" if before else ""
     yield f"Start it{beside}, and wait for a good answer to GET {spec.content.health.path}"
     yield f"Switch to it{f', and let release {before} finish' if before else ''}"
@@ -51,6 +51,6 @@ def _start(layout: Layout, spec: ReleaseSpec, *, runs_release_phase: bool) -> It
 
 def _prune(layout: Layout, spec: ReleaseSpec, keep: int) -> Iterator[str]:
     entries = [*journal.read(layout.journal), journal.Entry(spec.number, journal.GOOD, "", "", "")]
-    gone = set(journal.expendable(entries, spec.number, keep)) & set(releases.numbers(layout))
+    gone = set(journal.prunable(entries, spec.number, keep)) & set(releases.numbers(layout))
     if gone:
         yield f"Remove release {', '.join(map(str, sorted(gone)))}"

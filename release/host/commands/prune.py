@@ -1,4 +1,4 @@
-"""The journal in, the disk without what nobody goes back to out."""
+"""Remove releases that nobody goes back to, and files that no release needs."""
 
 from packhorse.errors import PackhorseError
 from release.host.control.session import Session
@@ -9,9 +9,9 @@ from release.host.processes import process_table
 
 
 def prune(layout: Layout, keep: int, session: Session) -> None:
-    """Remove releases and files that nobody needs. Whatever cannot be removed is no failed deploy."""
-    expendable = journal.expendable(journal.read(layout.journal), releases.current(layout), keep)
-    there = [number for number in expendable if layout.release(number).exists()]
+    """Remove them; what cannot be removed is a warning, and no failed deploy."""
+    prunable = journal.prunable(journal.read(layout.journal), releases.current(layout), keep)
+    there = [number for number in prunable if layout.release(number).exists()]
     live = {process.release for process in process_table.find(layout)} if there else set()
     for number in there:
         if number not in live:
@@ -21,7 +21,7 @@ def prune(layout: Layout, keep: int, session: Session) -> None:
                 session.warn(f"Release {number} could not be removed: {error}")
     try:
         kept = {sha for number in _ready(layout) for sha in releases.read_manifest(layout, number).files}
-        installer.forget(layout, file_cache.sweep(layout, kept))
+        installer.prune_cache(layout, file_cache.prune(layout, kept))
     except (PackhorseError, OSError) as error:
         session.warn(f"Old files could not be removed: {error}")
 

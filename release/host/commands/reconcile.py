@@ -1,4 +1,4 @@
-"""What should run (`current`, unless stopped) against what runs: makes them equal, whatever happened."""
+"""Make what runs equal to what should run, whatever killed a command, circusd or the host."""
 
 import contextlib
 from dataclasses import replace
@@ -8,45 +8,45 @@ from release.host.disk import journal, lock, releases
 from release.host.disk.layout import Layout
 from release.host.processes import circus_ini, process_table, sockets, watchers
 
-# For what a killed command has started of a release that is nothing yet.
 GRACE = 10.0
+"""Seconds for the installers and processes of an unfinished release to end."""
 INTERRUPTED = "its deploy was interrupted"
 
 
 def run(layout: Layout, circus: circus_ini.Supervisor) -> None:
-    """Repair what a killed command, a killed circusd or a power cut left behind; the lock is held.
+    """Repair the state that a killed command, a killed circusd or a power cut left; the lock is held.
 
-    Afterwards: conf.d holds the watchers of the wanted release and circus runs exactly these; releases
-    that were never finished are gone; no process lives on without a watcher.
+    Afterwards conf.d holds the watchers of the active release, and circus runs exactly these; unfinished
+    releases are gone, and so are processes without a watcher.
     """
-    releases.sweep_trash(layout)
+    releases.empty_trash(layout)
     _end_trials(layout, circus)
-    wanted = releases.wanted(layout)
-    if wanted is None:
-        sockets.point(layout, None)
-    watchers.apply(layout, circus, watchers.of(layout, wanted))
-    if wanted is not None:
-        sockets.lead(layout, wanted)
-    _sweep_unfinished(layout)
+    active = releases.active(layout)
+    if active is None:
+        sockets.link(layout, None)
+    watchers.apply(layout, circus, watchers.of(layout, active))
+    if active is not None:
+        sockets.route(layout, active)
+    _remove_unfinished(layout)
 
 
 def boot(layout: Layout) -> None:
-    """The same as far as files go, before circusd starts with them.
+    """Repair the files that circusd reads, before systemd starts it.
 
-    A command that is at work has them in order: circusd was killed under it.
+    Not while a command is at work: it has them in order, and circusd was killed under it.
     """
     with contextlib.suppress(lock.BusyError), lock.held(layout, "boot", "systemd"):
         entries = journal.read(layout.journal)
         current, before = releases.current(layout), journal.last_good(entries)
         if before is not None and journal.states(entries).get(current or 0) == journal.TRIAL:
             releases.switch(layout, before)
-        wanted = releases.wanted(layout)
-        watchers.write(layout, watchers.of(layout, wanted))
-        sockets.point(layout, wanted)
+        active = releases.active(layout)
+        watchers.write(layout, watchers.of(layout, active))
+        sockets.link(layout, active)
 
 
 def _end_trials(layout: Layout, circus: circus_ini.Supervisor) -> None:
-    """A release whose deploy died before it was for good goes; the first of all stays: it is healthy."""
+    """Fail releases whose deploy died before its commit; the very first stays: it is healthy."""
     entries = journal.read(layout.journal)
     before = journal.last_good(entries)
     for number, entry in journal.outcomes(entries).items():
@@ -54,16 +54,16 @@ def _end_trials(layout: Layout, circus: circus_ini.Supervisor) -> None:
             current = releases.current(layout) == number
             stays = current and before is None
             if current and not stays:
-                switch.back(layout, circus, before)
+                switch.roll_back(layout, circus, before)
             outcome = journal.GOOD if stays else journal.FAILED
             last = replace(entry, state=outcome, at=journal.now(), reason=INTERRUPTED)
             journal.append(layout.journal, last)
 
 
-def _sweep_unfinished(layout: Layout) -> None:
-    """Remove releases that never came to an end, good or bad; whoever still works on one is ended.
+def _remove_unfinished(layout: Layout) -> None:
+    """Remove releases without an outcome, and end the processes that still work on one.
 
-    One whose release phase has begun is no longer nothing: it has failed.
+    A release whose release phase has begun has failed, and stays in the journal.
     """
     entries = journal.read(layout.journal)
     unfinished = set(releases.numbers(layout)) - set(journal.states(entries))

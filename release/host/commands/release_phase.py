@@ -1,7 +1,7 @@
-"""The release phase: the command `release` of a Procfile, run once, before anything of the release starts.
+"""Run the release phase: the command `release` of a Procfile, once, before the release starts.
 
-It changes what all releases share, a database most of the time. So the journal knows when it began and ended:
-one that was cut off is reported, and never repeated unless somebody says so.
+It changes what all releases share, mostly a database. So the journal records its beginning and its end: an
+interrupted one is reported, and not repeated without --retry-release.
 """
 
 import contextlib
@@ -23,29 +23,29 @@ PROCESS = "release"
 
 
 def check(layout: Layout, change: Change) -> None:
-    """Raise PackhorseError when the last release phase was cut off, and nobody said what to do about it."""
+    """Raise PackhorseError when the last release phase was interrupted, unless it is to be retried."""
     cut = interrupted(journal.read(layout.journal))
     if cut and not change.retry_release:
         raise PackhorseError(
-            told(cut),
+            interruption(cut),
             f"Look at what it did ({layout.log(_name(cut.release))}); then add --retry-release.",
         )
 
 
 def interrupted(entries: Sequence[journal.Entry]) -> journal.Entry | None:
-    """The beginning of the last release phase, if it has no end."""
+    """The beginning of the last release phase, if it has no recorded end."""
     phases = [entry for entry in entries if entry.state in {journal.PHASE_BEGAN, journal.PHASE_ENDED}]
     return phases[-1] if phases and phases[-1].state == journal.PHASE_BEGAN else None
 
 
 def has_begun(layout: Layout, number: int) -> bool:
-    """Whether release `number` has changed something already."""
+    """Whether the release phase of release `number` has begun."""
     entries = journal.read(layout.journal)
     return any(entry.release == number and entry.state == journal.PHASE_BEGAN for entry in entries)
 
 
-def told(entry: journal.Entry) -> str:
-    """What is known about a release phase that was cut off."""
+def interruption(entry: journal.Entry) -> str:
+    """The message about an interrupted release phase."""
     return (
         f"The release phase of {entry.version} (release {entry.release}) began at {entry.at} and "
         "was cut off: nobody knows what it has done."
@@ -53,14 +53,14 @@ def told(entry: journal.Entry) -> str:
 
 
 def run(layout: Layout, number: int, change: Change, session: Session) -> None:
-    """Run the release phase of release `number`, if it has one and this is the host for it.
+    """Run the release phase of release `number`, if it has one and runs on this host.
 
     Raises PackhorseError when it fails or is stopped.
     """
     manifest = releases.read_manifest(layout, number)
     began = journal.Entry(number, journal.PHASE_BEGAN, manifest.version, manifest.by, journal.now())
     cut = interrupted(journal.read(layout.journal))
-    if cut:  # somebody has looked at it: see check
+    if cut:  # with --retry-release: see check
         _end(layout, cut, f"set aside by {manifest.by}")
     if not change.release_phase or PROCESS not in manifest.processes:
         return
@@ -71,7 +71,7 @@ def run(layout: Layout, number: int, change: Change, session: Session) -> None:
     if status:
         raise PackhorseError(
             f"The release phase of {manifest.project} {manifest.version} ended with status {status}.",
-            f"Its words are in {layout.log(_name(number))}; correct it, and deploy a new version.",
+            f"Its output is in {layout.log(_name(number))}; correct it, and deploy a new version.",
         )
 
 
@@ -86,7 +86,7 @@ def _name(number: int) -> str:
 
 @dataclass(frozen=True)
 class _Run:
-    """The command at work."""
+    """A running release phase; `grace`: seconds for it to end after SIGTERM."""
 
     layout: Layout
     number: int
@@ -94,7 +94,7 @@ class _Run:
     session: Session
 
     def status(self) -> int:
-        """Its exit status, when it has ended. Raises PackhorseError when it was ended by a stop."""
+        """Run it and return its exit status. Raises PackhorseError when it is stopped."""
         with subprocess.Popen(
             [sys.executable, "-IS", str(self.layout.launcher(self.number)), PROCESS],
             env={},
@@ -121,7 +121,7 @@ class _Run:
         return process.returncode
 
     def _show(self, process: "subprocess.Popen[bytes]") -> None:
-        """Pass its output on, and keep it."""
+        """Write its output to the log, and send it as events."""
         assert process.stdout  # noqa: S101  # for mypy: it is a pipe
         with self.layout.log(_name(self.number)).open("wb") as log:
             for line in process.stdout:
@@ -131,7 +131,7 @@ class _Run:
                 self.session.emit({"event": "line", "process": PROCESS, "text": text})
 
     def _stop(self, process: "subprocess.Popen[bytes]") -> None:
-        """Let it come to its end, with its children; kill what is left of it after the grace."""
+        """Terminate it and its children, and wait for its end, `grace` seconds at most."""
         os.killpg(process.pid, signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(self.grace)

@@ -1,4 +1,4 @@
-"""From one release to another and back, while both are up: nobody who asks in between is turned away."""
+"""Activate a release, roll back to the one before, and drain the old one, without a refused request."""
 
 import contextlib
 import time
@@ -9,47 +9,43 @@ from release.host.disk.layout import Layout
 from release.host.processes import circus_ini, readiness, sockets, watchers
 
 
-def forth(layout: Layout, number: int) -> None:
-    """Make `number`, which is healthy, the release that users get, and that runs after a boot."""
+def activate(layout: Layout, number: int) -> None:
+    """Route public traffic to release `number`, which is healthy; from now on it runs after a boot."""
     releases.switch(layout, number)
-    sockets.lead(layout, number)
+    sockets.route(layout, number)
 
 
-def complete(layout: Layout, circus: circus_ini.Supervisor, before: int | None, number: int) -> None:
-    """Let `number` run whole; the web processes of release `before` stay, for the way back.
+def start_remaining(layout: Layout, circus: circus_ini.Supervisor, before: int | None, number: int) -> None:
+    """Replace the processes that may not overlap; web processes of release `before` stay for a rollback.
 
-    Processes that must not run beside those of before start when these have stopped. Raises PackhorseError
-    when they do not stay up.
+    Each starts when its predecessor has stopped. Raises PackhorseError when one does not stay up.
     """
-    late = watchers.of(layout, number) - watchers.early(layout, number)
+    late = watchers.of(layout, number) - watchers.overlapping(layout, number)
     if late:
         watchers.apply(layout, circus, watchers.of(layout, number) | watchers.web(layout, before))
         readiness.await_up(layout, circus, late, time.sleep)
 
 
-def back(layout: Layout, circus: circus_ini.Supervisor, number: int | None) -> None:
-    """Make `number` the release that runs again, at once if it still does, else when it has come up.
-
-    None: nothing runs then.
-    """
+def roll_back(layout: Layout, circus: circus_ini.Supervisor, number: int | None) -> None:
+    """Activate release `number` again: at once if it still runs, else when it is healthy; None: none."""
     failed = releases.current(layout)
     if failed != number:
         releases.switch(layout, number)
-    wanted = releases.wanted(layout)
-    if wanted is None:
-        sockets.point(layout, None)
-    if wanted is None or wanted == failed:  # nothing has to come up: nobody was switched
-        watchers.apply(layout, circus, watchers.of(layout, wanted))
+    active = releases.active(layout)
+    if active is None:
+        sockets.link(layout, None)
+    if active is None or active == failed:  # the failed release was never activated
+        watchers.apply(layout, circus, watchers.of(layout, active))
         return
-    watchers.apply(layout, circus, watchers.of(layout, wanted) | watchers.web(layout, failed))
-    with contextlib.suppress(PackhorseError):  # it goes on trying: the new one is worse
-        readiness.await_answer(layout, circus, wanted, time.sleep)
-    forth(layout, wanted)
-    finish(layout, circus, failed, wanted)
+    watchers.apply(layout, circus, watchers.of(layout, active) | watchers.web(layout, failed))
+    with contextlib.suppress(PackhorseError):  # circus goes on restarting it; the failed one is no better
+        readiness.await_answer(layout, circus, active, time.sleep)
+    activate(layout, active)
+    drain(layout, circus, failed, active)
 
 
-def finish(layout: Layout, circus: circus_ini.Supervisor, old: int | None, new: int) -> None:
-    """Stop all of `old`, which gets no more requests: the web processes when they have all they were sent."""
+def drain(layout: Layout, circus: circus_ini.Supervisor, old: int | None, new: int) -> None:
+    """Stop release `old`, which gets no new connections, when it has accepted all that it got."""
     if watchers.web(layout, old) and old is not None:
-        sockets.flush(layout, old)
+        sockets.drain_backlog(layout, old)
     watchers.apply(layout, circus, watchers.of(layout, new))

@@ -1,4 +1,4 @@
-"""Runs as `python -c`, before the agent is there: takes it from stdin if need be, and becomes it."""
+"""Start the agent on a host: runs as `python -c`, and receives the agent on stdin if it is missing."""
 
 import gc
 import hashlib
@@ -11,7 +11,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-KEPT = 4  # agents of other versions of Packhorse that stay: one of them may be at work
+KEPT = 4  # agents of other versions of Packhorse that stay: one of them may be running
 
 
 def main(folder: Path, sha256: str, size: int) -> None:
@@ -27,7 +27,7 @@ def main(folder: Path, sha256: str, size: int) -> None:
         hint = "Check the space there, and that this user is the application's: release provision makes it."
         _say(event="error", message=f"The agent has no place: {error}.", hint=hint, detail="", exit_code=1)
         return
-    # What it loads stays: to look for garbage in it is a tenth of its start.
+    # Garbage collection is a tenth of the agent's start, and finds nothing: modules stay.
     gc.set_threshold(50_000)
     sys.argv = [str(agent)]
     runpy.run_path(str(agent), run_name="__main__")
@@ -38,7 +38,7 @@ def _say(**event: object) -> None:
 
 
 def _receive(size: int) -> bytes:
-    """At most `size` bytes, and none of what follows them: that is the agent's."""
+    """Read at most `size` bytes, and none of those that follow: the request is for the agent."""
     data = b""
     while len(data) < size and (more := os.read(0, size - len(data))):
         data += more
@@ -48,7 +48,7 @@ def _receive(size: int) -> bytes:
 def _unpack(data: bytes, agent: Path) -> bool:
     """Make the folder `agent` from the archive `data`, whole or not at all; False for another archive."""
     if hashlib.sha256(data).hexdigest() != agent.name:
-        return False  # the other end has gone: the agent named by this hash is never anything else
+        return False  # the connection was cut: an agent has the name of its own hash
     scratch = agent.with_name(f".{agent.name}.{os.getpid()}")
     scratch.mkdir(parents=True)
     try:
@@ -60,7 +60,7 @@ def _unpack(data: bytes, agent: Path) -> bool:
         _sync(agent.parent)
     except OSError:
         shutil.rmtree(scratch)
-        if not agent.is_dir():  # else somebody else was faster
+        if not agent.is_dir():  # else another bootstrap was faster
             raise
     return True
 
@@ -74,7 +74,7 @@ def _sync(path: Path) -> None:
 
 
 def _mark_used(agent: Path) -> None:
-    """Point `current.pyz`, which the host itself starts at boot, to `agent`; forget the least used."""
+    """Point `current.pyz`, which systemd starts at boot, to `agent`; remove the least used agents."""
     os.utime(agent)
     link = agent.with_name("current.pyz")
     if not link.is_symlink() or link.readlink() != Path(agent.name):

@@ -51,9 +51,9 @@ class Session:
     def step(self, name: str, text: str) -> None:
         """Say that the step `name` begins."""
         self.emit({"event": "step", "name": name, "text": text})
-        self.reach(name)
+        self.checkpoint(name)
 
-    def reach(self, name: str) -> None:
+    def checkpoint(self, name: str) -> None:
         """Begin the step `name`, which is not worth a word."""
         if os.environ.get(STOP_AT) == name:
             del os.environ[STOP_AT]  # a gate and a step may have one name
@@ -68,7 +68,7 @@ class Session:
 
         Raises StoppedError when the gate stays closed.
         """
-        self.reach(name)
+        self.checkpoint(name)
         if name not in self.gates:
             return {}
         self.emit({"event": "gate", "name": name, **told})

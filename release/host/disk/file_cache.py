@@ -1,4 +1,4 @@
-"""Files by name and hash in, the same files on this host out: fetched once, verified, shared by releases."""
+"""Download files from the index once, verify their hashes, and keep them for all releases."""
 
 import concurrent.futures
 import hashlib
@@ -28,12 +28,12 @@ _UNREACHABLE = (urllib.error.URLError, http.client.HTTPException, TimeoutError, 
 
 
 def path(layout: Layout, file: File) -> Path:
-    """Where `file` lies once it is here. What lies there was verified, and never changes."""
+    """The path of `file` in the cache. A file there was verified, and never changes."""
     return layout.files / file.sha256 / file.filename
 
 
 def fetch(layout: Layout, wanted: Sequence[File], index_url: str | None, session: Session) -> None:
-    """Get those of `wanted` that are not here, several at once; without an index, none may be missing.
+    """Download the missing ones of `wanted`, several at once; without an index, none may be missing.
 
     Raises PackhorseError, StoppedError, or OSError for the disk.
     """
@@ -53,7 +53,7 @@ def fetch(layout: Layout, wanted: Sequence[File], index_url: str | None, session
 
 
 def _fetch(layout: Layout, file: File, index_url: str, session: Session) -> None:
-    """Download `file`, and compare what came with what was promised; it appears whole."""
+    """Download `file` and verify its hash; it appears whole."""
     session.safe_point()
     url = file.url or _url(file, index_url)
     place = path(layout, file)
@@ -66,7 +66,7 @@ def _fetch(layout: Layout, file: File, index_url: str, session: Session) -> None
                 session.safe_point()
                 digest.update(chunk)
                 target.write(chunk)
-            if answer.length:  # http.client calls that an end like any other
+            if answer.length:  # http.client takes a broken connection for the end
                 raise http.client.IncompleteRead(b"", answer.length)
             target.flush()
             os.fsync(target.fileno())
@@ -84,7 +84,7 @@ def _fetch(layout: Layout, file: File, index_url: str, session: Session) -> None
 
 
 def _url(file: File, index_url: str) -> str:
-    """Where the index has `file`, by its hash: names alone are given to other content, too."""
+    """The URL of `file` on the index, found by its hash: another file may have its name."""
     page = f"{index_url}{file.project}/"
     try:
         with _open(page, JSON) as answer:
@@ -118,17 +118,17 @@ def _unreachable(url: str, error: Exception) -> PackhorseError:
     )
 
 
-def sweep(layout: Layout, kept: Collection[str]) -> list[str]:
-    """Remove all files but those with a hash in `kept`, and half-written ones; the names of what went.
+def prune(layout: Layout, kept: Collection[str]) -> list[str]:
+    """Remove all files but those with a hash in `kept`, and half-written ones. Return the removed names.
 
     Raises OSError.
     """
-    swept = []
+    removed = []
     for folder in layout.files.iterdir():
         if folder.name in kept:
             for scratch in folder.glob(".*"):
                 shutil.rmtree(scratch) if scratch.is_dir() else scratch.unlink()
         else:
-            swept += [entry.name for entry in folder.iterdir() if not entry.name.startswith(".")]
+            removed += [entry.name for entry in folder.iterdir() if not entry.name.startswith(".")]
             shutil.rmtree(folder)
-    return swept
+    return removed

@@ -80,8 +80,8 @@ def last_good(entries: Sequence[Entry]) -> int | None:
     return max(good, default=None)
 
 
-def expendable(entries: Sequence[Entry], current: int | None, keep: int, keep_failed: int = 2) -> list[int]:
-    """The releases that may go: all but `keep` good ones, `current`, the good one before it, the last failed.
+def prunable(entries: Sequence[Entry], current: int | None, keep: int, keep_failed: int = 2) -> list[int]:
+    """The releases to remove: all but `keep` good ones, `current`, the good one before it, the last failed.
 
     Decided by recorded state, never by time stamps or by what lies in a folder.
     """

@@ -1,4 +1,4 @@
-"""What lies on disk: which releases there are, what they hold, which one should run."""
+"""The releases on disk: their folders and manifests, the `current` link, their removal."""
 
 import json
 import os
@@ -16,13 +16,13 @@ from release.host.disk.manifest import Content, File, Health, ReleaseManifest, R
 
 # AF_UNIX addresses have 108 bytes, the last of which is NUL (unix(7)).
 LONGEST_SOCKET = 107
-# What circus reads back unchanged from an ini file: no quotes, no " ;" comment, no "$(" or "((" to expand.
+# Paths that circus reads unchanged from an ini file: no quotes, no " ;" comment, no "$(" or "((" to expand.
 _PLAIN = re.compile(r"/[\w@%+=:,./~-]*")
 _READY = "READY"
 
 
-def make_folders(layout: Layout) -> None:
-    """Make what every command needs. Raises PackhorseError for places that circus could not use.
+def create_folders(layout: Layout) -> None:
+    """Create the folders of the application. Raises PackhorseError for paths that circus could not use.
 
     On a server, provisioning has made the folder of the sockets, which nginx may pass through.
     """
@@ -67,8 +67,8 @@ def current(layout: Layout) -> int | None:
         ) from error
 
 
-def deployed(layout: Layout) -> int:
-    """The same, for commands that need one. Raises PackhorseError before the first."""
+def require_current(layout: Layout) -> int:
+    """The current release. Raises PackhorseError before the first."""
     number = current(layout)
     if number is None:
         raise PackhorseError(f"{layout.app} has never been deployed here.", "Deploy it: release deploy")
@@ -76,7 +76,7 @@ def deployed(layout: Layout) -> int:
 
 
 def switch(layout: Layout, number: int | None) -> None:
-    """Make `number` the release that should run, in one step; None: none should."""
+    """Point `current` to release `number`, in one step; None: remove it."""
     current(layout)
     if number is None:
         layout.current.unlink(missing_ok=True)
@@ -88,13 +88,13 @@ def switch(layout: Layout, number: int | None) -> None:
     files.sync_folder(layout.folder)
 
 
-def wanted(layout: Layout) -> int | None:
-    """The release that should run now: `current`, unless the application is stopped."""
+def active(layout: Layout) -> int | None:
+    """The release that should run now: the current one, None while the application is stopped."""
     return None if layout.stopped.exists() else current(layout)
 
 
 def write_manifest(layout: Layout, manifest: ReleaseManifest, env: dict[str, str]) -> None:
-    """Write `launch` and what it reads. Values of `env` may be secrets: only this user can read them."""
+    """Write the manifest, launch.py, and `env`, which only this user can read: it may hold secrets."""
     folder = layout.release(manifest.release)
     for name in ("launch.py", "shim.py"):
         files.write_whole(folder / name, pkgutil.get_data("release.host.runtime", name) or b"")
@@ -103,7 +103,7 @@ def write_manifest(layout: Layout, manifest: ReleaseManifest, env: dict[str, str
 
 
 def read_manifest(layout: Layout, number: int) -> ReleaseManifest:
-    """The manifest of release `number`, which is complete."""
+    """The manifest of the complete release `number`."""
     table = json.loads((layout.release(number) / "manifest.json").read_bytes())
     table["health"] = Health(**table["health"])
     table["rules"] = {name: Rule(**rule) for name, rule in table["rules"].items()}
@@ -133,7 +133,7 @@ def content(layout: Layout, number: int) -> Content:
 
 
 class Sync:
-    """Everything written so far on its way to the disk, which takes as long as the disk is busy."""
+    """A sync of all that was written so far, in the background: it takes as long as the disk is busy."""
 
     def __init__(self, layout: Layout) -> None:
         # Of that file system only; a virtualenv has thousands of files, too many for one fsync each.
@@ -143,7 +143,7 @@ class Sync:
         )
 
     def wait(self) -> None:
-        """Return when it is there, and would survive a power cut. Raises PackhorseError."""
+        """Wait until all of it would survive a power cut. Raises PackhorseError."""
         _, stderr = self.process.communicate()
         if self.process.returncode:
             raise process.failure(
@@ -154,7 +154,7 @@ class Sync:
 
 
 def mark_ready(layout: Layout, number: int) -> None:
-    """Say that release `number` is complete: the last thing written into its folder."""
+    """Mark release `number` as complete: the last file written into its folder."""
     files.write_whole(layout.release(number) / _READY, b"")
 
 
@@ -164,16 +164,16 @@ def is_ready(layout: Layout, number: int) -> bool:
 
 
 def remove(layout: Layout, number: int) -> None:
-    """Take release `number` and its logs away; interrupted, `sweep_trash` does the rest. Raises OSError."""
+    """Remove release `number` and its logs; `empty_trash` finishes an interrupted removal. Raises OSError."""
     folder = layout.release(number)
     if folder.exists():
         folder.rename(layout.releases / f".trash-{number}")
-    sweep_trash(layout)
+    empty_trash(layout)
     for log in layout.logs.glob(f"*.{number}.log*"):
         log.unlink(missing_ok=True)
 
 
-def sweep_trash(layout: Layout) -> None:
-    """Finish removals that were begun. Raises OSError."""
+def empty_trash(layout: Layout) -> None:
+    """Finish interrupted removals. Raises OSError."""
     for folder in layout.releases.glob(".trash-*"):
         shutil.rmtree(folder)

@@ -49,20 +49,20 @@ def _requirement(package: pylock.Package, where: str) -> str:
     return f"{package.name}=={package.version}{marker}{hashes}"
 
 
-def chosen(lock: pylock.Pylock, where: str) -> list[tuple[str, str, str]]:
+def select(lock: pylock.Pylock, where: str) -> list[tuple[str, str, str]]:
     """Name of the package, file name and sha256 of everything that this Python on this platform needs.
 
     Raises PackhorseError when the lock has nothing for them.
     """
     try:
-        return [_chosen(package, file) for package, file in lock.select()]
+        return [_file(package, file) for package, file in lock.select()]
     except pylock.PylockSelectError as error:
         raise PackhorseError(
             f"{where}: {error}", "Lock for the hosts' platform, too: release lock"
         ) from error
 
 
-def _chosen(package: pylock.Package, file: object) -> tuple[str, str, str]:
+def _file(package: pylock.Package, file: object) -> tuple[str, str, str]:
     assert isinstance(file, pylock.PackageWheel | pylock.PackageSdist)  # noqa: S101  # parse refuses the rest
     return package.name, file.filename, str(file.hashes["sha256"]).lower()
 

@@ -1,1 +1,1 @@
-"""Make a release folder with its virtualenv."""
+"""Install a release: its folder and its virtualenv."""

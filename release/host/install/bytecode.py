@@ -1,15 +1,15 @@
-"""The release before in, its compiled files beside the new sources out: half of a start is compiling."""
+"""Reuse the compiled files of another release: compiling is half of a start."""
 
 import os
 from pathlib import Path
 
 
 def share(before: Path, venv: Path) -> int:
-    """Hard-link from virtualenv `before` what was compiled for files that are the same in `venv`; how many.
+    """Hard-link compiled files of virtualenv `before` into `venv` where both have the same source; how many.
 
-    The same file (uv links both from its cache) has the same time stamp, by which Python knows that compiled
-    code is valid. Python replaces such a file and never writes into it, so a link is safe; the source's path,
-    which is in it, is corrected by the import system.
+    uv links both sources from its cache, so they have the same time stamp, by which Python validates compiled
+    code. Python replaces such a file and never writes into it, so a link is safe; the import system corrects
+    the path of the source in it.
     """
     shared = 0
     for folder, _, names in os.walk(before / "lib"):

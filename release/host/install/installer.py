@@ -16,7 +16,7 @@ from release.host.disk.layout import Layout
 from release.host.disk.manifest import ReleaseSpec
 from release.host.processes import process_table
 
-# A name that no server ever has (RFC 2606): where nothing may come from the network, nothing can.
+# A name that no server ever has (RFC 2606), for installs that may use nothing from the network.
 NOWHERE = "https://index.invalid/"
 _INSTALL_HINT = "The output above names the cause; check that the lock names everything that is needed."
 _BUILD_HINT = (
@@ -27,7 +27,7 @@ _BUILD_HINT = (
 
 @dataclass(frozen=True)
 class Installer:
-    """The installer that `wanted` names, at work for release `folder`."""
+    """The installer of the release in `folder`."""
 
     layout: Layout
     folder: Path
@@ -41,11 +41,11 @@ class Installer:
 
     @property
     def requirements(self) -> Path:
-        """What is installed into it, as a file that both installers read."""
+        """The requirements file that the installer reads."""
         return self.folder / "requirements.txt"
 
     def make(self) -> None:
-        """Make the virtualenv, empty; without pip that is no work for a process of its own."""
+        """Make the empty virtualenv; for uv in this process, as it needs no pip inside."""
         if self.wanted.content.installer == "pip":
             self._run(make_command(self.venv), "The virtualenv was not made")
         else:
@@ -57,8 +57,8 @@ class Installer:
         if self.wanted.content.installer == "pip":
             self._run(fill_command("pip", self.venv, self.requirements), problem)
             return
-        # A Python whose path it does not know uv asks about itself, which takes as long as all the rest: so
-        # the virtualenv of every release has the same path while it is filled.
+        # uv queries every Python at a new path, which takes as long as all the rest: so every virtualenv has
+        # the same path while it is filled.
         alias = self.layout.cache / "venv"
         alias.unlink(missing_ok=True)
         alias.symlink_to(self.venv)
@@ -66,7 +66,7 @@ class Installer:
         rename_python(self.venv, alias)
 
     def build(self, sdist: Path, folder: Path) -> list[Path]:
-        """The wheel that is built from `sdist` into the new folder `folder`."""
+        """Build wheels from `sdist` into the new folder `folder`."""
         shutil.rmtree(folder, ignore_errors=True)
         command = build_command(self.wanted.content.installer, self.venv, sdist, folder)
         self._run(command, f"{sdist.name} was not built", _BUILD_HINT)
@@ -88,12 +88,12 @@ class Installer:
 
 def make_command(venv: Path) -> list[str]:
     """Make `venv`, with pip in it."""
-    # It must not hang on ours, so it is made from the Python below it.
+    # From the Python below the toolbox's virtualenv: it must not depend on that.
     return [getattr(sys, "_base_executable", sys.executable), "-Im", "venv", str(venv)]
 
 
 def fill_command(installer: str, venv: Path, requirements: Path) -> list[str]:
-    """Install `requirements`, which names files of this host, into `venv`."""
+    """Install `requirements`, which lists files of this host, into `venv`."""
     python = str(venv / "bin" / "python")
     only = ["--quiet", "--no-index", "--require-hashes", "--requirement", str(requirements)]
     if installer == "pip":
@@ -102,17 +102,17 @@ def fill_command(installer: str, venv: Path, requirements: Path) -> list[str]:
 
 
 def rename_python(venv: Path, alias: Path) -> None:
-    """Let the scripts of `venv`, which was filled as `alias`, start its own Python."""
+    """Replace `alias` by `venv` in its scripts: it was filled under that path."""
     for path in (venv / "bin").iterdir():
         with path.open("rb") as file:
             is_script = file.read(2) == b"#!"
-        # Only uv has written the alias into a file; others may be links into its cache.
+        # Files without the alias may be hard links into the cache: they must not be written to.
         if is_script and bytes(alias) in (text := path.read_bytes()):
             path.write_bytes(text.replace(bytes(alias), bytes(venv)))
 
 
 def build_command(installer: str, venv: Path, sdist: Path, folder: Path) -> list[str]:
-    """Build `sdist` into a wheel in `folder`; what that needs comes from the index of the environment."""
+    """Build `sdist` into a wheel in `folder`, with build requirements from the index of the environment."""
     python = str(venv / "bin" / "python")
     if installer == "pip":
         return [python, "-Im", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(sdist)]
@@ -126,10 +126,10 @@ def _uv() -> str:
     return uv.find_uv_bin()
 
 
-def forget(layout: Layout, filenames: Sequence[str]) -> None:
-    """Take what uv unpacked from the files `filenames`, which are gone, out of its cache.
+def prune_cache(layout: Layout, filenames: Sequence[str]) -> None:
+    """Remove the unpacked contents of the removed files `filenames` from uv's cache. Raises PackhorseError.
 
-    Not through a session: what has been decided is not stopped any more. Raises PackhorseError.
+    Not through a session: the release is committed, and nothing stops any more.
     """
     names = sorted({name.partition("-")[0] for name in filenames if name.endswith(".whl")})
     if names and (layout.cache / "uv").exists():

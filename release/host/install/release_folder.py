@@ -1,4 +1,4 @@
-"""An artifact on the index in, a verified and complete release folder with its own virtualenv out."""
+"""Install a release: download and verify its files, make its virtualenv, write its manifest."""
 
 import contextlib
 import hashlib
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from release.host.formats import artifact
 
 
-def candidate(offered: Sequence[File]) -> File:
-    """The file to install on this Python: the best compatible wheel, else the sdist."""
+def select_file(offered: Sequence[File]) -> File:
+    """Select the file to install on this Python: the best compatible wheel, else the sdist."""
     from packaging.tags import sys_tags
     from packaging.utils import parse_wheel_filename
 
@@ -46,7 +46,7 @@ def candidate(offered: Sequence[File]) -> File:
 
 
 def install(layout: Layout, wanted: ReleaseSpec, file: File, session: Session) -> None:
-    """Make the release `wanted` from `file`; nothing of it stays when that fails.
+    """Install the release `wanted` from `file`; nothing of it stays when that fails.
 
     Raises PackhorseError, or OSError for the disk.
     """
@@ -57,7 +57,7 @@ def install(layout: Layout, wanted: ReleaseSpec, file: File, session: Session) -
         session.step("install", _what_is_installed(layout, needed))
         layout.release(number).mkdir()
         _install(layout, wanted, needed, session)
-        session.reach("ready")
+        session.checkpoint("ready")
         manifest = ReleaseManifest(
             release=number,
             project=content.project,
@@ -82,7 +82,7 @@ def install(layout: Layout, wanted: ReleaseSpec, file: File, session: Session) -
         releases.write_manifest(layout, manifest, content.env)
         releases.mark_ready(layout, number)
     except BaseException:
-        with contextlib.suppress(OSError):  # the next command sweeps what a broken disk keeps
+        with contextlib.suppress(OSError):  # the next command removes what a broken disk keeps
             releases.remove(layout, number)
         raise
 
@@ -90,13 +90,13 @@ def install(layout: Layout, wanted: ReleaseSpec, file: File, session: Session) -
 def _fetch(
     layout: Layout, wanted: ReleaseSpec, file: File, session: Session
 ) -> "tuple[artifact.Contents, list[File]]":
-    """What the artifact says, and every file that it needs here, itself the last: all are on this host."""
+    """Download the artifact and the files that it needs here; return its contents, and all files, it last."""
     from release.host.formats import artifact, lockfile
 
     file_cache.fetch(layout, [file], wanted.index_url, session)
     contents = artifact.read(file_cache.path(layout, file))
     _check_python(contents, file)
-    locked = lockfile.chosen(contents.lock, f"{file.filename}: {lockfile.NAME}")
+    locked = lockfile.select(contents.lock, f"{file.filename}: {lockfile.NAME}")
     needed = [*(File(*names) for names in locked), file]
     file_cache.fetch(layout, needed, wanted.index_url, session)
     return contents, needed
@@ -114,7 +114,7 @@ def _check_python(contents: "artifact.Contents", file: File) -> None:
 
 
 def _free_port() -> int:
-    """A port that nobody has, below those of outgoing connections (ip_local_port_range)."""
+    """A free port, below those of outgoing connections (ip_local_port_range)."""
     for port in random.sample(range(20_000, 32_000), 100):
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
@@ -131,7 +131,7 @@ def _what_is_installed(layout: Layout, needed: Sequence[File]) -> str:
 
 
 def _install(layout: Layout, wanted: ReleaseSpec, needed: Sequence[File], session: Session) -> None:
-    """Make the virtualenv; only what has to be built first needs the index."""
+    """Make the virtualenv; only builds of sdists need the index."""
     tool = installer.Installer(layout, layout.release(wanted.number), wanted, session)
     tool.make()
     wheels = [(file, _wheel(layout, file, tool)) for file in needed]
@@ -172,13 +172,13 @@ def _wheel(layout: Layout, file: File, tool: installer.Installer) -> Path:
 
 
 def wheel_of(layout: Layout, file: File) -> Path | None:
-    """The wheel that `file` is, or that was built from it, once and for all releases; None: not yet."""
+    """The wheel that `file` is, or that was built from it before, for all releases; None: not yet."""
     place = file_cache.path(layout, file)
     if place.suffix == ".whl":
         return place
     built = [File(file.project, wheel.name, "") for wheel in place.parent.glob("*.whl")]
     with contextlib.suppress(PackhorseError):  # it was built for another Python
-        return place.with_name(candidate(built).filename)
+        return place.with_name(select_file(built).filename)
     return None
 
 

@@ -61,7 +61,7 @@ def address_text(layout: Layout, bind: circus_ini.Bind) -> str:
     return f"http://{host}:{bind[1]}"
 
 
-def describe(layout: Layout, number: int | None) -> dict[str, object]:
+def as_result(layout: Layout, number: int | None) -> dict[str, object]:
     """The fields of a result event about release `number`; None: nothing serves."""
     if number is None:
         return {"app": layout.app, "release": None, "project": None, "version": None, "url": None}

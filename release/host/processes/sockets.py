@@ -30,23 +30,23 @@ def _slot(layout: Layout, number: int) -> str | None:
     return None
 
 
-def free(layout: Layout) -> str:
+def free_slot(layout: Layout) -> str:
     """The socket that no watcher in conf.d uses."""
     taken = {circus_ini.slot_of(path.read_text()) for path in layout.watchers.glob("web.*.ini")}
     return next(slot for slot in circus_ini.SLOTS if slot not in taken)
 
 
-def lead(layout: Layout, number: int) -> None:
+def route(layout: Layout, number: int) -> None:
     """Route public traffic to release `number`. Raises PackhorseError when nginx cannot be reconfigured.
 
     nginx connects to the public socket, or to a port for a release that listens on one.
     """
-    steps = [tell_nginx, point] if releases.read_manifest(layout, number).port else [point, tell_nginx]
+    steps = [route_nginx, link] if releases.read_manifest(layout, number).port else [link, route_nginx]
     for step in steps:
         step(layout, number)
 
 
-def point(layout: Layout, number: int | None) -> None:
+def link(layout: Layout, number: int | None) -> None:
     """Link the public socket to release `number`, in one step; None: remove it."""
     if number is None:
         layout.web.unlink(missing_ok=True)
@@ -68,7 +68,7 @@ def _target(where: health.Address) -> str:
     return f"{forward.PORT}{where[1]}"
 
 
-def tell_nginx(layout: Layout, number: int) -> None:
+def route_nginx(layout: Layout, number: int) -> None:
     """Make nginx connect to where release `number` listens, and wait until its old workers have ended.
 
     nginx needs that for a port only: it follows the link of the public socket for every connection.
@@ -88,7 +88,7 @@ def tell_nginx(layout: Layout, number: int) -> None:
         )
 
 
-def flush(layout: Layout, number: int) -> None:
+def drain_backlog(layout: Layout, number: int) -> None:
     """Wait until release `number`, which gets no new connections, has accepted all that are in its queue.
 
     Connections are accepted in their order: an answer to a probe shows that those before it were. The wait

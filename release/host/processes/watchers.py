@@ -29,7 +29,7 @@ def of(layout: Layout, number: int | None) -> frozenset[Watcher]:
     return frozenset(Watcher(process, number) for process in releases.read_manifest(layout, number).running)
 
 
-def early(layout: Layout, number: int | None) -> frozenset[Watcher]:
+def overlapping(layout: Layout, number: int | None) -> frozenset[Watcher]:
     """The watchers of release `number` that may run beside another release's (`overlap`)."""
     overlaps = releases.read_manifest(layout, number).overlaps if number else None
     return frozenset(watcher for watcher in of(layout, number) if overlaps and overlaps(watcher.process))
@@ -57,7 +57,7 @@ def write(layout: Layout, wanted: Collection[Watcher]) -> None:
 def _text(layout: Layout, watcher: Watcher) -> str:
     manifest = releases.read_manifest(layout, watcher.release)
     timeout = manifest.stop_timeout(watcher.process)
-    slot = sockets.free(layout) if watcher.process == "web" and manifest.port is None else None
+    slot = sockets.free_slot(layout) if watcher.process == "web" and manifest.port is None else None
     return circus_ini.watcher_text(layout, watcher.process, watcher.release, timeout, slot)
 
 

@@ -32,8 +32,8 @@ def both_up(folder: Path, *processes: str) -> tuple[Layout, Watched]:
         releases.write_manifest(layout, replace(a_manifest(number, commands), graceful_timeout=0.01), {})
     circus = Watched(layout)
     watchers.apply(layout, circus, watchers.of(layout, 1))
-    switch.forth(layout, 1)
-    watchers.apply(layout, circus, watchers.of(layout, 1) | watchers.early(layout, 2))
+    switch.activate(layout, 1)
+    watchers.apply(layout, circus, watchers.of(layout, 1) | watchers.overlapping(layout, 2))
     circus.ran.clear()
     return layout, circus
 
@@ -41,28 +41,28 @@ def both_up(folder: Path, *processes: str) -> tuple[Layout, Watched]:
 def test_users_get_the_new_release_before_the_old_one_stops(tmp_path: Path) -> None:
     """In between both run, so that nobody is turned away."""
     layout, circus = both_up(tmp_path)
-    switch.forth(layout, 2)
+    switch.activate(layout, 2)
     assert (releases.current(layout), layout.web.readlink().name) == (2, "web.b.sock")
     assert circus.ran == []
-    switch.finish(layout, circus, 1, 2)
+    switch.drain(layout, circus, 1, 2)
     assert circus.ran == [{"web.2"}]
 
 
 def test_a_process_that_must_be_alone_starts_when_the_old_one_has_stopped(tmp_path: Path) -> None:
     """While the old web processes still finish what they were sent."""
     layout, circus = both_up(tmp_path, "worker")
-    switch.forth(layout, 2)
-    switch.complete(layout, circus, 1, 2)
-    switch.finish(layout, circus, 1, 2)
+    switch.activate(layout, 2)
+    switch.start_remaining(layout, circus, 1, 2)
+    switch.drain(layout, circus, 1, 2)
     assert circus.ran == [{"web.1", "web.2", "worker.2"}, {"web.2", "worker.2"}]
 
 
 def test_the_way_back_is_as_gentle(tmp_path: Path) -> None:
     """The old release comes up beside the one that goes, and gets the users even if it is slow to answer."""
     layout, circus = both_up(tmp_path)
-    switch.forth(layout, 2)
-    switch.finish(layout, circus, 1, 2)
-    switch.back(layout, circus, 1)
+    switch.activate(layout, 2)
+    switch.drain(layout, circus, 1, 2)
+    switch.roll_back(layout, circus, 1)
     assert circus.ran == [{"web.2"}, {"web.1", "web.2"}, {"web.1"}]
     assert (releases.current(layout), layout.web.readlink().name) == (1, "web.a.sock")
 
@@ -70,9 +70,9 @@ def test_the_way_back_is_as_gentle(tmp_path: Path) -> None:
 def test_the_way_back_is_short_while_the_old_release_still_runs(tmp_path: Path) -> None:
     """It runs until the new one is for good: nothing has to start when something is wrong."""
     layout, circus = both_up(tmp_path)
-    switch.forth(layout, 2)
-    switch.complete(layout, circus, 1, 2)
-    switch.back(layout, circus, 1)
+    switch.activate(layout, 2)
+    switch.start_remaining(layout, circus, 1, 2)
+    switch.roll_back(layout, circus, 1)
     assert circus.ran == [{"web.1"}]
     assert (releases.current(layout), layout.web.readlink().name) == (1, "web.a.sock")
 
@@ -80,6 +80,6 @@ def test_the_way_back_is_short_while_the_old_release_still_runs(tmp_path: Path) 
 def test_without_a_release_to_go_back_to_nobody_serves(tmp_path: Path) -> None:
     """The first deploy of all: a link to what is gone would look like a service that hangs."""
     layout, circus = both_up(tmp_path)
-    switch.forth(layout, 2)
-    switch.back(layout, circus, None)
+    switch.activate(layout, 2)
+    switch.roll_back(layout, circus, None)
     assert (releases.current(layout), layout.web.is_symlink(), circus.active) == (None, False, set())

@@ -33,5 +33,5 @@ def test_files_that_no_release_names_are_swept(tmp_path: Path) -> None:
         (folder / "dep-1.0-py3-none-any.whl").touch()
         (folder / ".dep-1.0-py3-none-any.whl.0123").touch()
         (folder / ".build").mkdir()
-    assert file_cache.sweep(layout, {A}) == ["dep-1.0-py3-none-any.whl"]
+    assert file_cache.prune(layout, {A}) == ["dep-1.0-py3-none-any.whl"]
     assert [path.name for path in layout.files.rglob("*")] == [A, "dep-1.0-py3-none-any.whl"]

@@ -59,4 +59,4 @@ def test_releases_go_by_recorded_state(
     entries: list[Entry], current: int, keep: int, gone: list[int]
 ) -> None:
     """By time stamps, failed releases push out good ones: people have lost their way back like that."""
-    assert journal.expendable(entries, current, keep) == gone
+    assert journal.prunable(entries, current, keep) == gone

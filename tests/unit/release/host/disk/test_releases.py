@@ -36,9 +36,9 @@ def test_commands_that_need_a_release_say_that_there_is_none(tmp_path: Path) -> 
     """`release stop` of something that was never deployed must not claim success."""
     layout = a_layout(tmp_path)
     with pytest.raises(PackhorseError, match="never been deployed here"):
-        releases.deployed(layout)
+        releases.require_current(layout)
     releases.switch(layout, 3)
-    assert releases.deployed(layout) == 3
+    assert releases.require_current(layout) == 3
 
 
 def test_values_are_readable_by_their_owner_only(tmp_path: Path) -> None:
@@ -81,4 +81,4 @@ def test_the_sockets_are_private(tmp_path: Path) -> None:
 def test_a_folder_that_circus_cannot_use_is_refused(tmp_path: Path, folder: str, message: str) -> None:
     """Later it would fail in circus, without a word about the cause."""
     with pytest.raises(PackhorseError, match=message):
-        releases.make_folders(Layout("shop", tmp_path, tmp_path / folder))
+        releases.create_folders(Layout("shop", tmp_path, tmp_path / folder))

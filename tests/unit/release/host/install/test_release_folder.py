@@ -33,13 +33,13 @@ def test_the_best_file_for_this_host_is_chosen(offered: Sequence[str], chosen: s
     from platform import machine
 
     files = [file(name.format(arch=machine())) for name in offered]
-    assert release_folder.candidate(files).filename == chosen.format(arch=machine())
+    assert release_folder.select_file(files).filename == chosen.format(arch=machine())
 
 
 def test_a_version_without_a_usable_file_says_what_there_is() -> None:
     """Built on another platform, deployed here."""
     with pytest.raises(PackhorseError, match=r"No uploaded file fits .*: shop-1\.0-cp27-cp27m-win32\.whl"):
-        release_folder.candidate([file("shop-1.0-cp27-cp27m-win32.whl")])
+        release_folder.select_file([file("shop-1.0-cp27-cp27m-win32.whl")])
 
 
 def test_a_failed_installation_leaves_nothing(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ class FakeCircusd:
 def layout() -> Iterator[Layout]:
     with short_home() as folder:
         made = Layout("shop", folder / "apps", folder / "run")
-        releases.make_folders(made)
+        releases.create_folders(made)
         made.circus_ini.write_text(circus_ini.circus_text(made, None))
         yield made
 

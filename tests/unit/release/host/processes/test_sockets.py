@@ -19,13 +19,13 @@ def test_releases_take_turns(tmp_path: Path) -> None:
     layout = a_layout(tmp_path)
     for number in (1, 2):
         add_release(layout, number)
-    assert sockets.free(layout) == "a"
+    assert sockets.free_slot(layout) == "a"
     add_watcher(layout, 1, "a")
-    assert sockets.free(layout) == "b"
+    assert sockets.free_slot(layout) == "b"
     add_watcher(layout, 2, "b")
     assert sockets.private(layout, 2) == layout.sockets / "web.b.sock"
     layout.watcher_ini("web.1").unlink()
-    assert sockets.free(layout) == "a"
+    assert sockets.free_slot(layout) == "a"
 
 
 def test_the_public_address_is_a_link_that_is_replaced(tmp_path: Path) -> None:
@@ -34,12 +34,12 @@ def test_the_public_address_is_a_link_that_is_replaced(tmp_path: Path) -> None:
     for number, slot in ((1, "a"), (2, "b")):
         add_release(layout, number)
         add_watcher(layout, number, slot)
-    sockets.point(layout, 1)
+    sockets.link(layout, 1)
     assert str(layout.web.readlink()) == "web.a.sock"
     layout.web.with_name(".web.sock").symlink_to("left by a kill")
-    sockets.point(layout, 2)
+    sockets.link(layout, 2)
     assert str(layout.web.readlink()) == "web.b.sock"
-    sockets.point(layout, None)
+    sockets.link(layout, None)
     assert not layout.web.is_symlink()
 
 
@@ -49,7 +49,7 @@ def test_a_release_on_a_port_is_asked_there(tmp_path: Path) -> None:
     add_release(layout, 1)
     releases.write_manifest(layout, replace(a_manifest(1), port=20_001), {})
     assert sockets.private(layout, 1) == ("127.0.0.1", 20_001)
-    sockets.point(layout, 1)
+    sockets.link(layout, 1)
     assert str(layout.web.readlink()) == "port-20001"
 
 
@@ -58,4 +58,4 @@ def test_nginx_is_told_only_where_there_is_one(tmp_path: Path) -> None:
     layout = a_layout(tmp_path)
     add_release(layout, 1)
     assert not layout.upstream.exists()
-    sockets.tell_nginx(layout, 1)
+    sockets.route_nginx(layout, 1)

@@ -32,7 +32,7 @@ def test_only_what_may_runs_beside_the_old_release(tmp_path: Path) -> None:
     """The web always, others when the target says so."""
     layout = a_layout(tmp_path)
     add(layout, 1)
-    assert watchers.early(layout, 1) == {Watcher("web", 1), Watcher("mailer", 1)}
+    assert watchers.overlapping(layout, 1) == {Watcher("web", 1), Watcher("mailer", 1)}
     assert watchers.web(layout, 1) == {Watcher("web", 1)}
 
 

@@ -1,0 +1,89 @@
+"""Send the last lines of an application's logs, and follow them."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from packhorse import files
+from packhorse.errors import PackhorseError
+from release.host.control.session import Session, StoppedError
+from release.host.disk import releases
+from release.host.disk.layout import Layout
+from release.host.processes import circus_ini
+from release.host.request import Logs
+
+FOLLOW_INTERVAL = 0.2
+
+
+def run(layout: Layout, request: Logs, _circus: circus_ini.Supervisor, session: Session) -> dict[str, object]:
+    """Send an event for every line. Raises PackhorseError when there is no such release."""
+
+    def emit(process: str, text: str) -> None:
+        session.emit({"event": "line", "process": process, "text": text})
+
+    for process, text in last_lines(layout, request.release, request.lines):
+        emit(process, text)
+    if request.follow:
+        with contextlib.suppress(StoppedError):
+            follow(layout, request.release, emit, session.pause)
+    return {}
+
+
+def last_lines(layout: Layout, number: int | None, lines: int) -> Iterator[tuple[str, str]]:
+    """Yield process type and line: the last `lines` of each log of release `number`, else the current."""
+    for process, path in _files(layout, number).items():
+        # A log that has just been rotated is short: the lines before are in its .1
+        parts = [files.last_lines(part, lines) for part in (path.with_name(f"{path.name}.1"), path)]
+        joined = "\n".join(part for part in parts if part).splitlines()
+        yield from ((process, line) for line in joined[-lines:] if lines)
+
+
+def follow(
+    layout: Layout, number: int | None, emit: Callable[[str, str], None], pause: Callable[[float], None]
+) -> None:
+    """Call `emit` for every new line, also of a newer release, until `pause` raises."""
+    readers = {path: _Reader(path, at_end=True) for path in _files(layout, number).values()}
+    while True:
+        for process, path in _files(layout, number).items():
+            reader = readers.setdefault(path, _Reader(path, at_end=False))
+            for text in reader.lines():
+                emit(process, text)
+        pause(FOLLOW_INTERVAL)
+
+
+class _Reader:
+    """Reads whole lines as they are appended to a file that may be rotated."""
+
+    def __init__(self, path: Path, *, at_end: bool) -> None:
+        self.path = path
+        self.inode, self.offset = 0, 0
+        if at_end and path.exists():
+            found = path.stat()
+            self.inode, self.offset = found.st_ino, found.st_size
+
+    def lines(self) -> Iterator[str]:
+        try:
+            with self.path.open("rb") as file:
+                inode = self.path.stat().st_ino
+                if inode != self.inode:
+                    self.inode, self.offset = inode, 0
+                file.seek(self.offset)
+                whole, newline, _ = file.read().rpartition(b"\n")
+        except FileNotFoundError:
+            return
+        self.offset += len(whole) + len(newline)
+        if newline:
+            yield from whole.decode("utf-8", "replace").split("\n")
+
+
+def _files(layout: Layout, number: int | None) -> dict[str, Path]:
+    """Process type -> its log."""
+    release = releases.require_current(layout) if number is None else number
+    if not releases.is_ready(layout, release):
+        known = ", ".join(map(str, releases.numbers(layout)))
+        raise PackhorseError(
+            f"{layout.app} has no release {release} here.", f"The releases here are: {known}"
+        )
+    manifest = releases.read_manifest(layout, release)
+    logs = {process: layout.log(circus_ini.watcher_name(process, release)) for process in manifest.processes}
+    return {process: log for process, log in logs.items() if process in manifest.running or log.exists()}
