@@ -1,1 +1,1 @@
-"""What an agent is asked to do, one module per command or step of a deploy."""
+"""The commands of the agent, and the steps of a deploy: a module each."""

@@ -18,17 +18,17 @@ STOP_AT = "PACKHORSE_TEST_STOP_AT"
 
 
 class StoppedError(PackhorseError):
-    """Somebody asked to stop, and the work was at a point where it could."""
+    """The work was stopped on request, at a safe point."""
 
     exit_code = 130
 
 
 class Controller(Protocol):
-    """Whoever asked for the work: see channel.py."""
+    """The other end of the connection: see channel.py."""
 
     @property
     def stop(self) -> threading.Event:
-        """Set when nobody wants the rest any more."""
+        """Set when the work has to stop."""
 
     @property
     def reason(self) -> str:
@@ -63,7 +63,7 @@ class Session:
         """Say what went wrong without harm to the rest."""
         self.emit({"event": "warning", "text": text})
 
-    def gate(self, name: str, **told: object) -> Mapping[str, Any]:
+    def gate(self, name: str, **fields: object) -> Mapping[str, Any]:
         """Wait for the controller's order to go on, and return it; {} without a controller.
 
         Raises StoppedError when the gate stays closed.
@@ -71,14 +71,14 @@ class Session:
         self.checkpoint(name)
         if name not in self.gates:
             return {}
-        self.emit({"event": "gate", "name": name, **told})
+        self.emit({"event": "gate", "name": name, **fields})
         order = self.controller.order(name)
         if order is None:
             raise StoppedError(f"Stopped: {self.controller.reason}", _AGAIN)
         return order
 
     def safe_point(self) -> None:
-        """Raise StoppedError if somebody asked for it: nothing that matters is half done here."""
+        """Raise StoppedError if the work has to stop: nothing is half done here."""
         if self.controller.stop.is_set():
             raise StoppedError(f"Stopped before the switch: {self.controller.reason}", _AGAIN)
 
@@ -94,7 +94,7 @@ class Session:
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
     ) -> Finished:
-        """Run `command` to its end like packhorse.process.run; ended early, with its children, by a stop."""
+        """Run `command` to its end like packhorse.process.run; a stop kills it and its children."""
         with subprocess.Popen(
             command,
             cwd=cwd,
