@@ -1,4 +1,4 @@
-"""A project's name in, the files that the company index shows for it out (PEP 503, PEP 691)."""
+"""Client of the company index: the files that it lists for a project (PEP 503, PEP 691)."""
 
 import http.client
 import json
@@ -34,7 +34,7 @@ class File:
 
 @dataclass(frozen=True)
 class Response:
-    """What a server said, after redirects: an HTTP status of any kind, and all of the body."""
+    """Answer of a server, after redirects: an HTTP status of any kind, and the whole body."""
 
     url: str
     status: int
@@ -84,7 +84,7 @@ def files(index: str, project: str, get: Get) -> list[File]:
 
 
 def missing(index: str, project: str, digests: Mapping[str, str], get: Get) -> set[str]:
-    """Which of the files `digests` (filename -> sha256) do not lie on `index` itself yet.
+    """Names of the files `digests` (filename -> sha256) that do not lie on `index` itself yet.
 
     Raises PackhorseError when one lies there with other content.
     """

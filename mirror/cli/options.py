@@ -1,4 +1,4 @@
-"""What several commands need: the mirror's folder, the settings, the `--index` option."""
+"""Shared by several commands: the mirror's folder, the settings, the `--index` option."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

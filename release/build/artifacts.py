@@ -1,4 +1,4 @@
-"""A project folder in, artifacts out: built by pypa/build, then stamped with Procfile, lock and manifest."""
+"""Build a project's wheel and sdist with pypa/build, with its lock, Procfile and manifest inside."""
 
 import dataclasses
 import email
@@ -44,7 +44,7 @@ class Built:
 
 @dataclass(frozen=True)
 class Result:
-    """What `release build` made; `lock_is_new`: there was none in the project before."""
+    """Result of `release build`; `lock_is_new`: there was none in the project before."""
 
     manifest: artifact.BuildManifest
     artifacts: list[Built]
@@ -96,7 +96,7 @@ def _procfile(folder: Path) -> bytes:
 
 
 def _run_backend(folder: Path, scratch: Path, kinds: set[str], epoch: int, world: Context) -> list[Path]:
-    """What pypa/build makes of the project, as far as it is wanted. The wheel comes from the sdist, never
+    """Run pypa/build and return the artifacts of `kinds`. The wheel comes from the sdist, never
     from the folder: setuptools would put leftovers in build/lib into it.
     """
     report = scratch / "report.json"

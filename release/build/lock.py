@@ -1,4 +1,4 @@
-"""A project's dependencies in, a pylock.toml out that ties nobody to the address of an index."""
+"""Lock a project's dependencies into pylock.toml (PEP 751), with hashes and without addresses."""
 
 import re
 import sys
@@ -135,7 +135,7 @@ def _pythons(requires_python: str | None) -> str:
 
 
 def pins(lock: Pylock) -> set[str]:
-    """What a lock decides: `name==version ; marker` of every package, and the Pythons it is for."""
+    """Decisions of a lock: `name==version ; marker` of every package, and the Pythons it is for."""
     packages = (f"{package.name}=={package.version} ; {package.marker}" for package in lock.packages)
     return {f"python {lock.requires_python}", *packages}
 

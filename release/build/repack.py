@@ -1,4 +1,4 @@
-"""A wheel or sdist in, the same with Procfile, lock and manifest in it out, byte for byte reproducible."""
+"""Repack a wheel or sdist reproducibly, with Procfile, lock and manifest inside."""
 
 import base64
 import csv

@@ -1,4 +1,4 @@
-"""A project folder in, what a build has to know about it out."""
+"""Read a project folder: pyproject.toml, dependencies, git commit."""
 
 import json
 import os
@@ -27,7 +27,7 @@ LONG_AGO = 315532800  # 1980-01-01, the first day of the zip format: the time of
 
 @dataclass(frozen=True)
 class Source:
-    """Which sources a build has: None outside a git repository. `epoch`: seconds, the time of every file."""
+    """Commit of a build, None outside a git repository. `epoch`: seconds, the time of every file."""
 
     commit: str | None
     dirty: bool | None
@@ -36,7 +36,7 @@ class Source:
 
 @dataclass(frozen=True)
 class LockInputs:
-    """What a lock is made from: requirement lines, and the Pythons that the project allows."""
+    """Input of a lock: requirement lines, and the Pythons that the project allows."""
 
     dependencies: tuple[str, ...]
     requires_python: str | None
@@ -90,7 +90,7 @@ def source(folder: Path, run: Runner) -> Source:
 
 
 def _git(folder: Path, run: Runner, *arguments: str) -> str:
-    """What git says, "" when there is no git, no repository or no commit."""
+    """Run git; "" when there is no git, no repository or no commit."""
     try:
         done = run(["git", "-C", str(folder), *arguments], env={**os.environ, "LC_ALL": "C"})
     except FileNotFoundError:

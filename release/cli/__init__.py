@@ -1,1 +1,1 @@
-"""The `release` command: options in, one call each, results out."""
+"""The `release` command: one module per group of commands."""

@@ -1,4 +1,4 @@
-"""Command lines in, one call each, results out: the `release` command."""
+"""The `release` command: the group, and build, lock and upload."""
 
 import dataclasses
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the commands on a target share: its name completed, agents on its hosts, their answers printed."""
+"""Shared by the commands on a target: complete its name, start agents on its hosts, print their answers."""
 
 import contextlib
 import time
@@ -65,7 +65,7 @@ class Selection:
 
     @property
     def seconds(self) -> float:
-        """How long it has taken so far."""
+        """Seconds since the command began."""
         return time.monotonic() - self.began
 
     def emit_json(self, outcome: "Outcome") -> None:
@@ -102,7 +102,7 @@ def select(project: Path, name: str, index: str | None = None) -> Selection:
 
 
 def ask(chosen: Selection, kind: "type[Request]", show: "Show | None" = None, **fields: object) -> "Outcome":
-    """What all hosts answer to a request of `kind` with `fields`, each on its own."""
+    """Ask all hosts a request of `kind` with `fields`, each on its own."""
     from release.deploy import controller, progress, requests
 
     request = requests.request(kind, chosen.settings.app, chosen.target, chosen.home, **fields)

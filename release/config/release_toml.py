@@ -116,7 +116,7 @@ class Health(settings.Settings):
 
 
 class Provision(settings.Settings):
-    """How `release provision` prepares the hosts of a target, and as whom; nothing else reads it.
+    """Settings for `release provision`: how it prepares the hosts of a target, and as which user.
 
     `user` (through sudo, unless it is root) and `python` are for Ansible; the `authorized_keys` may deploy;
     `memory_max`, `cpu_quota`, `tasks_max` and `open_files` limit all processes of the application together;
@@ -137,7 +137,7 @@ class Provision(settings.Settings):
 
 
 class ProcessSettings(settings.Settings):
-    """How processes of one type are replaced; `stop_timeout` in seconds, None: the target's graceful_timeout.
+    """Settings of one process type; `stop_timeout` in seconds, None: the target's graceful_timeout.
 
     With `overlap` the new one starts before the old one stops.
     """
@@ -147,7 +147,7 @@ class ProcessSettings(settings.Settings):
 
 
 class Target(settings.Settings):
-    """Where a release runs and how: on `hosts`, through ssh as `user`, or without any on this machine.
+    """A place to run releases: `hosts` reached through ssh as `user`, or without any this machine.
 
     `bind` is HOST:PORT or "unix"; `env` holds no secrets; `batch` is how many hosts are switched at a time
     once the first one, the canary, is; `domains` and `tls_*` are for the nginx on the hosts.
@@ -177,7 +177,7 @@ class Target(settings.Settings):
 
     @property
     def batch_size(self) -> int:
-        """How many hosts are switched at a time after the canary: a part is rounded down, to 1 at least."""
+        """Number of hosts to switch at a time after the canary; a percentage is rounded down, at least 1."""
         if isinstance(self.batch, int):
             return self.batch
         return max(1, len(self.hosts or []) * int(self.batch.removesuffix("%")) // 100)
@@ -189,7 +189,7 @@ class Target(settings.Settings):
         return (matched["host"].strip("[]"), int(matched["port"])) if matched else None
 
     def stop_timeout(self, process: ProcessSettings) -> float:
-        """How many seconds processes of a type get to finish what they work on."""
+        """Seconds that processes of a type get to finish what they work on."""
         return process.stop_timeout or self.graceful_timeout
 
 

@@ -17,7 +17,7 @@ HOST_NAME = r"[A-Za-z0-9_:][A-Za-z0-9_.:%-]*"
 
 @dataclass(frozen=True)
 class ProjectFiles:
-    """What the files of a project say: its `name`, and the `tables` of release.toml, read from `where`.
+    """Unchecked settings of a project: its `name`, and the `tables` of release.toml, read from `where`.
 
     `name` is normalised; a folder without a project lends its own name (deploy needs no sources).
     """

@@ -1,4 +1,4 @@
-"""A place in, a conversation with the agent there out: one process per host, events as JSON lines."""
+"""Connections to agents: one process per host, events and orders as JSON lines."""
 
 import contextlib
 import json
@@ -26,15 +26,15 @@ GREETING_TIMEOUT = 60.0
 ENDING_TIMEOUT = 10.0
 LEAVING_TIMEOUT = 1.0
 STDERR = 8192
-"""How many bytes of what a process wrote last on stderr are kept for its error."""
+"""Bytes of a process's last words on stderr that its error shows."""
 
 
 class Destination(Protocol):
-    """Where an agent runs, and how to get there."""
+    """A place to run an agent, and the way there."""
 
     @property
     def name(self) -> str:
-        """What release.toml calls it."""
+        """Name in release.toml."""
 
     def command(self) -> list[str]:
         """The process that becomes the agent, with its stdin and stdout."""

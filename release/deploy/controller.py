@@ -1,4 +1,4 @@
-"""Agents on all hosts of a target in, what became of each out: the controller of deploys and rollbacks."""
+"""Control deploys and rollbacks on all hosts of a target: pass events to the scheduler, send its orders."""
 
 import contextlib
 import queue
@@ -20,7 +20,7 @@ SILENCE = 30.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of each host, in their order; `stopped` says why they were all told to stop."""
+    """Final states of all hosts, in their order; `stopped` is the reason if all had to stop."""
 
     hosts: tuple[schedule.HostState, ...]
     stopped: str | None

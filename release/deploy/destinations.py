@@ -1,4 +1,4 @@
-"""A target's name in, where its agents run out."""
+"""Destinations of a target: this machine, or its hosts through ssh."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ def of_target(
 
 
 def expected(tables: Mapping[str, Any], name: str, home: Path) -> list[connection.Destination]:
-    """Where agents of target `name` will be needed, by the unchecked `tables` of release.toml.
+    """Destinations that target `name` will need, by the unchecked `tables` of release.toml.
 
     Nowhere if they cannot be right; release_toml.py says later what is wrong.
     """

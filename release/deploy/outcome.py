@@ -1,4 +1,4 @@
-"""What became of every host in, words for people, JSON for scripts and the error to end with out."""
+"""Report the outcome of a command: sentences for people, JSON for scripts, the error to end with."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +11,7 @@ DONE, UNCHANGED, REVERTED, UNTOUCHED, FAILED = "done", "unchanged", "reverted", 
 
 
 def state(host: schedule.HostState) -> str:
-    """What became of a host that has ended: one of the words above."""
+    """State of a host that has ended: one of the words above."""
     last = host.last or {}
     if last["event"] == "error":
         return FAILED if host.failed else UNTOUCHED
@@ -21,7 +21,7 @@ def state(host: schedule.HostState) -> str:
 
 
 def sentence(host: schedule.HostState) -> str:
-    """What became of a host after a deploy or a rollback, without its name."""
+    """Sentence about a host after a deploy or a rollback, without its name."""
     last = host.last or {}
     serves = f"{last.get('project')} {last.get('version')} (release {last.get('release')})"
     texts = {
@@ -53,7 +53,7 @@ def summary(outcome: Outcome, target: str, seconds: float) -> str:
 
 
 def plans(outcome: Outcome, batch: int) -> Iterator[str]:
-    """What would be done, as lines; hosts with the same plan are named together."""
+    """Lines of a plan; hosts with equal plans are named together."""
     plans: dict[tuple[str, ...], list[str]] = {}
     for host in outcome.hosts:
         if host.last and host.last["event"] == "result":

@@ -1,4 +1,4 @@
-"""What the hosts say in, lines or a table on stderr out."""
+"""Show the progress of all hosts on stderr: a table on a terminal, else lines."""
 
 import contextlib
 import sys

@@ -119,7 +119,7 @@ def change(kind: type[C], app: str, target: Target, home: Path, **fields: object
 
 
 def content(settings: ReleaseConfig, target: Target, artifact: Artifact) -> Content:
-    """What a deploy of `artifact` makes run. Values of the configuration travel only in here."""
+    """Content of a deploy of `artifact`. Values of the configuration travel only in here."""
     health = settings.health.model_dump()
     if target.domains and "host" not in settings.health.model_fields_set:
         health["host"] = target.domains[

@@ -1,4 +1,4 @@
-"""What every host of a target is at in, whose turn it is out: locks, canary, batches, verdict; no action."""
+"""Pure rollout scheduler: host states in, due orders out."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -10,7 +10,7 @@ from release.host.control.agreement import Offer, decide
 Event = Mapping[str, Any]
 
 GATES = ["lock", "agreement", "start", "verdict"]
-"""Where an agent waits for its turn: before the lock, before it makes a release, starts it, keeps it."""
+"""Gates at which an agent waits: before the lock, before it makes a release, starts it, keeps it."""
 PLAN_GATES = ["agreement"]
 CLOSE: Final[Event] = {}
 """The order to close the agent's stdin: it stops at the next safe point and leaves nothing behind."""
@@ -19,7 +19,7 @@ STOPPED = 130
 
 
 class Stage(Enum):
-    """Where a host is: what it waits for, or what it was told to do."""
+    """Stage of a host: the gate at which it waits, or the order that it carries out."""
 
     COMING = auto()
     LOCK = auto()
@@ -144,7 +144,7 @@ def _agreements(hosts: Sequence[HostState]) -> dict[str, Event]:
 
 
 def _starts(hosts: Sequence[HostState], batch: int) -> dict[str, Event]:
-    """Who starts now that all are installed; when all have, everybody's release is for good."""
+    """Orders to start, once all are installed; when all are healthy, orders to commit."""
     waiting = [host.name for host in hosts if host.at is Stage.START]
     healthy = [host.name for host in hosts if host.at is Stage.VERDICT]
     starting = sum(host.at is Stage.STARTING for host in hosts)

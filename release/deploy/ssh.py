@@ -1,4 +1,4 @@
-"""A host's name in, the OpenSSH client's command line out, and what its failures mean."""
+"""Reach hosts with the OpenSSH client: its command line, and the meaning of its failures."""
 
 import os
 import shlex
@@ -72,7 +72,7 @@ _REASONS = (
 
 
 def _meaning(place: SshDestination, status: int, said: str, *, greeted: bool) -> tuple[str, str]:
-    """What happened and what to do now. ssh(1): 255 is ssh itself; sh(1): 126 and 127 are no such program."""
+    """Message and hint for a status. ssh(1): 255 is ssh itself; sh(1): 126 and 127 are no such program."""
     if greeted:
         what = "the connection was lost" if status == 255 else f"the agent ended without an answer ({status})"
         return f"{what}.", "What was being done there stops at the next safe point; look: release status"

@@ -32,13 +32,13 @@ class Request:
 
     @property
     def layout(self) -> Layout:
-        """Where the application lives."""
+        """Paths of the application."""
         return Layout(self.app, Path(self.root), Path(self.run))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Change(Request):
-    """What a deploy and a rollback have in common; the controller makes the random `key` of digests.
+    """Fields that a deploy and a rollback share; the controller makes the random `key` of digests.
 
     Without `index_url` every file has to be on the host. `keep`: how many good releases stay; `plan`: only
     say what would be done; `lock_wait`: seconds to wait for another command; `release_phase`: this host runs

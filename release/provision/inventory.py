@@ -1,4 +1,4 @@
-"""release.toml in, Ansible's inventory out: hosts are written down once."""
+"""Ansible's inventory, made from the hosts of release.toml."""
 
 from collections.abc import Iterator
 from importlib.metadata import version

@@ -1,4 +1,4 @@
-"""A target in, prepared hosts out: Ansible, run as a program with the playbook that lies beside this file."""
+"""Prepare the hosts of a target with Ansible, run as a program with our playbook."""
 
 import importlib.util
 import os

@@ -1,4 +1,4 @@
-"""An index in, the user and the password for uploads to it out; never printed, never in an argument list."""
+"""Find the user and password for uploads to an index; never printed, never in an argument list."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from release.context import Context
 
 @dataclass(frozen=True)
 class Credentials:
-    """Who uploads. The password is kept out of every representation."""
+    """A user and a password, which is kept out of every representation."""
 
     username: str
     password: str = field(repr=False)

@@ -1,4 +1,4 @@
-"""Artifacts in, the company index has them; twine does the upload."""
+"""Upload artifacts to the company index with twine, and check them first."""
 
 import hashlib
 import os

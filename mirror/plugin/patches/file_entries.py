@@ -15,7 +15,7 @@ from mirror.plugin.upstream.page_cache import PageCache
 
 
 def apply(filestore: FileStore, pages: PageCache) -> None:
-    """Where `filestore` has no entry, look into `pages`."""
+    """Look into `pages` for entries that `filestore` has not."""
 
     def get_file_entry(relpath: str) -> Any:
         entry = FileStore.get_file_entry(filestore, RelPath(relpath))

@@ -30,7 +30,7 @@ def apply(fs: keyfs.KeyFS, store: PageStore) -> None:
     keyfs.Transaction = Transaction  # type: ignore[misc]  # KeyFS and Transaction.restart use this name
 
     def import_and_drop(serial: int, changes: dict[Any, Any]) -> None:
-        """What a replica does with the changes that its primary made."""
+        """Apply the changes of a primary to this replica."""
         keys = [fs.get_key_instance(name, path) for path, (name, _, _) in changes.items()]
         with _changing(store, keys):
             keyfs.KeyFS.import_changes(fs, serial, changes)

@@ -1,1 +1,1 @@
-"""What a project page says: parsed, kept as rows, rendered. Pure; knows nothing of devpi's state."""
+"""Project pages: parsed, kept as rows, rendered. Pure; knows nothing of devpi's state."""

@@ -1,4 +1,4 @@
-"""What is known about a project, in the form that all parts of the plugin share and store."""
+"""A project's files, versions and status, in the form that all parts of the plugin share and store."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -59,7 +59,7 @@ def _first_of_each_name(listed: Sequence[Rows]) -> Rows:
 
 
 def with_files(project: ProjectDetail, files: Sequence[ProjectFile]) -> ProjectDetail:
-    """The same project with other files."""
+    """Copy of a project with other files."""
     return replace(project, files=files)
 
 
@@ -119,7 +119,7 @@ def _origin(origins: bytes, name: str, number: int) -> bytes:
 
 
 def as_devpi_lists(project: ProjectDetail) -> dict[str, list[Any]]:
-    """The same as devpi itself would store it, for its own views."""
+    """Lists as devpi itself would store them, for its own views."""
     return {
         "links": [(file.filename, _href(file)) for file in project.files],
         "requires_python": [file.requires_python for file in project.files],
@@ -128,7 +128,7 @@ def as_devpi_lists(project: ProjectDetail) -> dict[str, list[Any]]:
 
 
 def from_devpi_lists(name: str, value: Mapping[str, Any]) -> ProjectDetail:
-    """What a PROJSIMPLELINKS value says that devpi stored without this plugin."""
+    """Read a PROJSIMPLELINKS value that devpi stored without this plugin."""
     return ProjectDetail(name, tuple(_of_lists(value)))
 
 

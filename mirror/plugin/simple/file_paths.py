@@ -1,4 +1,4 @@
-"""Where devpi keeps the files of a mirror, and which entries of them it needs to be told."""
+"""Paths of mirrored files in devpi's storage, and the entries that devpi cannot derive from a page."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from mirror.plugin.simple.file_rows import FileObject, ProjectFile, Rows
 
 
 def paths_of(index: str, files: Sequence[FileObject]) -> Sequence[str]:
-    """Where devpi keeps the files of a mirror, as parts of a URL; those of thousands by one look at all."""
+    """Add the paths at which devpi keeps the files of a mirror; thousands in one pass."""
     digests = [file.hashes.get("sha256", "") for file in files]
     if "" not in digests and file_rows.is_plain("".join([file.url for file in files]).replace("://", "")):
         names = [file.url.rpartition("/")[2] for file in files]
@@ -21,7 +21,7 @@ def paths_of(index: str, files: Sequence[FileObject]) -> Sequence[str]:
 
 
 def path_of(index: str, url: str, hashes: Mapping[str, str]) -> str:
-    """Where devpi keeps a file: as its key_from_link (filestore.py), which parses each URL several times."""
+    """Path of a file, as devpi's key_from_link (filestore.py) makes it, without parsing URLs again."""
     if digest := file_rows.best_hash(hashes).partition("=")[2]:
         return f"{index}/+f/{digest[:3]}/{digest[3:16]}/{filenames.of_url(url)}"
     parts = urlparse(url)
@@ -30,7 +30,7 @@ def path_of(index: str, url: str, hashes: Mapping[str, str]) -> str:
 
 
 def paths_at_primary(index: str, files: Sequence[FileObject]) -> Sequence[str]:
-    """Where a primary keeps files, as its page says by their URLs: its replica keeps them there too."""
+    """Add the paths that a primary's page states by its URLs: its replica keeps files there too."""
     return [f"{file_rows.quoted_path(index)}/+{file.url.partition(f'/{index}/+')[2]}" for file in files]
 
 

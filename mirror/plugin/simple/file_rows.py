@@ -232,7 +232,7 @@ def best_hash(hashes: Mapping[str, str]) -> str:
 
 
 def key_of(hashes: Mapping[str, str]) -> str | None:
-    """What a wheel's metadata is filed under: its sha256, else another hash with its kind, else None."""
+    """Key of a wheel's metadata: its sha256, else another hash with its kind, else None."""
     kind = "sha256" if "sha256" in hashes else next(iter(hashes), "")
     value = hashes.get(kind, "").lower()
     if not _HEX.fullmatch(value):  # it becomes a file's name

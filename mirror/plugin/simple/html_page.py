@@ -80,7 +80,7 @@ class HtmlPage(HTMLParser):
 
     @property
     def status(self) -> dict[str, str]:
-        """What PEP 792 says of the project."""
+        """The project's status (PEP 792)."""
         names = {"status": "project-status", "reason": "project-status-reason"}
         return {key: self.metas[name][-1] for key, name in names.items() if name in self.metas}
 

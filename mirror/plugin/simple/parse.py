@@ -30,7 +30,7 @@ class InvalidPageError(Exception):
 
 @dataclass(frozen=True)
 class RawPage:
-    """What came with status 200."""
+    """The body of an answer with status 200."""
 
     content_type: str  # the header's value
     url: str  # after redirects

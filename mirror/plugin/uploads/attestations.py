@@ -10,7 +10,7 @@ MEDIA_TYPE = "application/vnd.pypi.integrity.v1+json"
 
 
 class InvalidAttestationsError(ValueError):
-    """What an upload calls attestations is none of its file; says why."""
+    """The attestations of an upload are not those of its file; says why."""
 
 
 def parse(text: str, filename: str, sha256: str) -> list[Any]:

@@ -34,7 +34,7 @@ class UploadStage(PrivateStage):
         return Freshness()
 
     def facts(self, project: str) -> ProjectDetail:
-        """What is stored about `project`; made anew when devpi without this plugin stored it."""
+        """Return the stored detail of `project`; make it anew when devpi without this plugin stored it."""
         stored = self._stored(normalize_name(project))
         return stored[0] if stored else self._facts_by_version(normalize_name(project), {})[0]
 

@@ -21,7 +21,7 @@ class _Failure:
 
 
 class CircuitBreaker:
-    """What one mirror index remembers of its upstream's failures. Not thread-safe."""
+    """Recent failures of the upstream of one mirror index. Not thread-safe."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock

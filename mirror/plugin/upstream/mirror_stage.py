@@ -81,7 +81,7 @@ class CachingStage(MirrorStage):
 
     @property
     def cache_retrieve_times(self) -> Any:
-        """When the upstream confirmed each project; devpi believes it after a change of mirror_url too."""
+        """Times at which the upstream confirmed each project; devpi keeps them when mirror_url changes."""
         return self._of_upstream("retrieved", ProjectUpdateCache)
 
     def _of_upstream(self, what: str, factory: Callable[[], object]) -> object:

@@ -1,4 +1,4 @@
-"""What upstreams said about projects, as files: what is read again is whole, or counts as not there.
+"""Cache of upstream project pages, as files with a checksum; a damaged one counts as missing.
 
 Not in devpi's database: a page of a popular project has thousands of files, is written again whenever
 one is added, and can be asked for again whenever it is lost. A first install through a new mirror
@@ -36,7 +36,7 @@ Changing = Callable[[Iterable[str]], AbstractContextManager[None]]
 
 @dataclass(frozen=True)
 class PageInfo:
-    """What is remembered of a page besides its facts."""
+    """Facts about a page itself: where it came from, and when."""
 
     page: str  # the URL that was asked for
     fetched: int  # seconds since the epoch
@@ -69,7 +69,7 @@ class PageCache:
                     leftover.unlink()
 
     def token(self, index: str, project: str) -> FileVersion | None:
-        """Which page is stored now, None without one."""
+        """Return the version of the stored page, None without one."""
         return read_cache.file_version(self._path(index, project))
 
     def read(self, index: str, project: str) -> CachedPage | None:
@@ -87,7 +87,7 @@ class PageCache:
         return known
 
     def find(self, project: str, file_path: str) -> ProjectFile | None:
-        """What the page of a project says of the file at `file_path`, "user/name/+f/abc/…/demo-1.0.zip".
+        """Find the file at `file_path`, "user/name/+f/abc/…/demo-1.0.zip", on the page of a project.
 
         Reads nothing else: of a page of thousands of files, a client wants one.
         """
@@ -123,7 +123,7 @@ class PageCache:
         self._recent.put(str(path), token, len(content), known)
 
     def changed(self, project: str) -> None:
-        """What is rendered of a project is not true any more, though its pages are."""
+        """Drop the rendered pages of a project; its upstream pages stay."""
         with self._changing([project]):
             pass
 
@@ -158,7 +158,7 @@ def decode(project: str, content: bytes) -> CachedPage | None:
 
 
 def decode_unchecked(project: str, content: bytes) -> CachedPage:
-    """The same of what never was on a disk, a checksum faster."""
+    """Decode bytes made in this process; skip the checksum."""
     known = _known(project, memoryview(content)[content.index(b"\n") + 1 :])
     if known is None:
         raise ValueError(project)

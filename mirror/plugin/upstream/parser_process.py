@@ -27,7 +27,7 @@ LONGEST = 60  # seconds for one page; ten thousand files take 0.1
 
 @dataclass(frozen=True)
 class ParseRequest:
-    """What an upstream, or the primary of a replica, answered for a project (normalised) of an index."""
+    """An answer to parse, from an upstream or from the primary of a replica, for a normalised project."""
 
     index: str  # "user/name"
     project: str
@@ -38,7 +38,7 @@ class ParseRequest:
 
 @dataclass(frozen=True)
 class ParsedPage:
-    """What an answer says: the page as page_cache.encode makes it, and entries that devpi needs."""
+    """A parsed page: its bytes as page_cache.encode makes them, and the entries that devpi needs."""
 
     content: bytes
     entries: Sequence[ProjectFile]  # file_paths.to_write, if no page was there before

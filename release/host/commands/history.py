@@ -1,4 +1,4 @@
-"""What the releases of this host were: list them, compare them, find the one to go back to."""
+"""Releases of this host: list them, compare them, find the one to go back to."""
 
 from typing import Any
 

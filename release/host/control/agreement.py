@@ -25,7 +25,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Offer:
-    """What a host says: the `next` number that it never used, and its `candidate`, None if it has none.
+    """Offer of a host: the `next` number that it never used, and its `candidate`, None if it has none.
 
     `current` and `running`: the number, and the digest, of the release that serves and is healthy.
     """
@@ -44,7 +44,7 @@ class Offer:
 
 @dataclass(frozen=True)
 class Assignment:
-    """What one host is to do: make release `number`, with the content of release `origin` (None: a new one).
+    """Order to one host: make release `number`, with the content of release `origin` (None: a new one).
 
     `unchanged`: it runs that already, and does nothing. `send`: it sends its content to the controller, for
     hosts without it, which find it in `content` as JSON.
@@ -82,7 +82,7 @@ class Agreement:
 
 
 def decide(offers: Mapping[str, Offer]) -> Agreement | None:
-    """What all hosts do, by their `offers` in the order of the target; None: no host has a candidate.
+    """Decide for all hosts by their `offers`, in the order of the target; None: no host has a candidate.
 
     A rollback goes to the newest release that any host would go back to: who was down knows older ones only.
     Who runs the content already is left alone when all others can take its number.

@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Channel:
-    """What the other end says, read by a thread of its own from `descriptor`.
+    """Lines of the controller, read by a thread of its own from `descriptor`.
 
     Orders are `{"go": GATE, …}` and `{"revert": REASON}`; an empty line says only that somebody is there. The
     end of the stream, or `silence` seconds without a byte (a cut cable says nothing), count as gone.

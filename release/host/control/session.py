@@ -1,4 +1,4 @@
-"""One command being carried out: what it says on the way, and where it may be stopped."""
+"""Session of one command: its events, and the points at which it may be stopped."""
 
 import contextlib
 import os

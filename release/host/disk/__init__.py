@@ -1,1 +1,1 @@
-"""What lasts on a host: releases, journal, lock, file cache."""
+"""Everything that lasts on a host: releases, journal, lock, file cache."""

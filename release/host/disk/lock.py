@@ -61,7 +61,7 @@ def _await(file: IO[bytes], layout: Layout, wait: float, session: Session | None
 
 
 def owner(layout: Layout) -> str:
-    """Who holds the lock, as text for people."""
+    """Holder of the lock, as text for people."""
     try:
         holder = json.loads(layout.lock.read_bytes())
         return f"{holder['command']} by {holder['by']} since {holder['since']}"

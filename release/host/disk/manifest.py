@@ -1,4 +1,4 @@
-"""What a release is: its code, its configuration, how its processes start and stop, how it is probed."""
+"""The manifest of a release: its code, its configuration, how its processes start, stop and are probed."""
 
 import hmac
 import json
@@ -29,7 +29,7 @@ class Health:
 
 @dataclass(frozen=True)
 class Rule:
-    """How the processes of one type are replaced; `stop_timeout` is in seconds.
+    """Rule for replacing the processes of one type; `stop_timeout` is in seconds.
 
     With `overlap` the new ones start before the old ones stop.
     """
@@ -90,7 +90,7 @@ class ReleaseSpec:
 
 @dataclass(frozen=True)
 class ReleaseManifest:
-    """What a release is. `processes`: process type -> command; `sha256` is the artifact's; `at` is in UTC.
+    """A release. `processes`: process type -> command; `sha256` is the artifact's; `at` is in UTC.
 
     `rules`: process type -> rule, where one was written; `files`: sha256 -> name of every file that it was
     installed from. `origin`: the release whose content this is, itself unless somebody rolled back. `port`:
@@ -124,7 +124,7 @@ class ReleaseManifest:
         return [process for process in self.processes if process != "release"]
 
     def stop_timeout(self, process: str) -> float:
-        """How many seconds processes of this type get to finish what they work on."""
+        """Seconds that processes of this type get to finish what they work on."""
         return self.rules[process].stop_timeout if process in self.rules else self.graceful_timeout
 
     def overlaps(self, process: str) -> bool:

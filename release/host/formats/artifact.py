@@ -25,7 +25,7 @@ LARGEST_SDIST = 4 * 2**30
 
 @dataclasses.dataclass(frozen=True)
 class BuildManifest:
-    """How an artifact came about. `commit` and `dirty` are None outside a git repository."""
+    """Origin of an artifact. `commit` and `dirty` are None outside a git repository."""
 
     name: str
     version: str
@@ -43,7 +43,7 @@ class BuildManifest:
 
 @dataclasses.dataclass(frozen=True)
 class Contents:
-    """What an artifact says about running it. `processes`: process type -> command, `web` included."""
+    """Content of an artifact that a host needs. `processes`: process type -> command, `web` included."""
 
     manifest: BuildManifest
     processes: dict[str, str]

@@ -22,7 +22,7 @@ Address = Path | tuple[str, int]
 
 @dataclass(frozen=True)
 class Answer:
-    """What a probe got: `text` is for people, such as "500: no database"; `status` is None without one."""
+    """Result of a probe: `text` is for people, such as "500: no database"; `status` is None without one."""
 
     healthy: bool
     text: str

@@ -16,7 +16,7 @@ from release.host.runtime import launch
 # So many different processes of one watcher are a crash loop: waiting for the deadline would be in vain.
 CRASH_LOOP = 3
 STAY_UP = 1.0
-"""How many seconds a process without a probe has to run to be taken for ready."""
+"""Seconds that a process without a probe has to run to be taken for ready."""
 
 
 class NotReadyError(Exception):

@@ -18,7 +18,7 @@ class Watcher:
 
     @property
     def name(self) -> str:
-        """What circus calls it."""
+        """Name in circus."""
         return circus_ini.watcher_name(self.process, self.release)
 
 
