@@ -25,25 +25,24 @@ LAST = ("result", "error")
 GREETING_TIMEOUT = 60.0
 ENDING_TIMEOUT = 10.0
 LEAVING_TIMEOUT = 1.0
-STDERR = 8192
-"""Bytes of a process's last words on stderr that its error shows."""
+STOPPED = 130
+"""The exit code of a command, and of an agent, that stopped because it was told to."""
+STDERR_KEPT = 8192
+"""Bytes of the end of a process's stderr that its error shows."""
 
 
 class Destination(Protocol):
-    """A place to run an agent, and the way there."""
+    """A place where an agent runs, and the way there."""
 
     @property
     def name(self) -> str:
-        """Name in release.toml."""
+        """Its name in release.toml."""
 
     def command(self) -> list[str]:
-        """The process that becomes the agent, with its stdin and stdout."""
+        """The argument list of the process that becomes the agent, with its stdin and stdout."""
 
-    def explain(self, status: int, said: str, *, greeted: bool) -> PackhorseError:
-        """Why that process ended with `status` and without an answer.
-
-        `said` is what it wrote on stderr; it was `greeted` if the agent had begun.
-        """
+    def explain(self, status: int, stderr: str, *, greeted: bool) -> PackhorseError:
+        """Explain the end of that process with `status`, without an answer; `greeted`: after its greeting."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +60,12 @@ class LocalDestination:
     def command(self) -> list[str]:
         return agent_archive.command(sys.executable, self.folder)
 
-    def explain(self, status: int, said: str, *, greeted: bool) -> PackhorseError:
+    def explain(self, status: int, stderr: str, *, greeted: bool) -> PackhorseError:
         what = "ended without an answer" if greeted else "did not start"
         return PackhorseError(
             f"The agent {what} (status {status}).",
             f"Run: release status {self.name}; it repairs what was left half done.",
-            detail=said,
+            detail=stderr,
         )
 
 
@@ -80,29 +79,30 @@ class Connection(Protocol):
         """
 
     def send(self, order: Mapping[str, Any]) -> None:
-        """Answer what it waits for."""
+        """Send the order that it waits for."""
 
     def pulse(self) -> None:
-        """Let it know that we are still here."""
+        """Send a sign of life."""
 
     def close(self) -> None:
-        """Let it stop at the next safe point; its last event comes all the same."""
+        """Ask it to stop at the next safe point; its last event comes all the same."""
 
 
 class AgentProcess:
-    """The agent at `place`, started now: it gets ready while we find out what to ask.
+    """The agent at `destination`, started now: it loads its modules while the request is being made.
 
     It has a session of its own, so that Ctrl-C in a terminal hits only us; should we die, it gets EOF.
     Raises PackhorseError when there is no program to start.
     """
 
-    def __init__(self, place: Destination) -> None:
-        self.place = place
+    def __init__(self, destination: Destination) -> None:
+        self.destination = destination
         self.lock = threading.Lock()  # of stdin, once it is ready
         self.ready = False
-        self.heard = False  # by a thread that closes stdout itself: nobody else can while it reads
+        self.has_reader = False  # a thread that closes stdout itself: nobody else can while it reads
+        self.killed: PackhorseError | None = None  # why, if it was by us
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the rest, in __exit__
-        command = place.command()
+        command = destination.command()
         try:
             self.process = subprocess.Popen(
                 command,
@@ -126,36 +126,45 @@ class AgentProcess:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Leave it: whatever it is doing ends at the next safe point, if need be without us."""
+        """Close it, and wait a moment: its work ends at the next safe point, if need be without us."""
         self.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(LEAVING_TIMEOUT)
-        for file in (self.errors, self.stdin, *(() if self.heard else (self.stdout,))):
+        for file in (self.errors, self.stdin, *(() if self.has_reader else (self.stdout,))):
             with contextlib.suppress(OSError):
                 file.close()
 
     def events(self, request: Request) -> Iterator[Event]:
-        self.heard = True
+        self.has_reader = True
         with self.stdout:
             yield from self._events(request)
 
     def _events(self, request: Request) -> Iterator[Event]:
-        watchdog = threading.Timer(GREETING_TIMEOUT, self.process.kill)
+        silent = PackhorseError(
+            f"The agent was silent for {GREETING_TIMEOUT:g} s after its start.",
+            "Look at that machine: a full memory or a hanging disk would do that.",
+        )
+        watchdog = threading.Timer(GREETING_TIMEOUT, self._kill, [silent])
         watchdog.start()
         greeting = self.stdout.readline()
         watchdog.cancel()
         if greeting:
-            self._begin(request, present=self._understood(greeting)["present"])
+            self._begin(request, present=self._event(greeting)["present"])
             for line in self.stdout:
-                event = self._understood(line)
+                event = self._event(line)
                 if event["event"] in LAST:
                     self._end()
                 yield event
                 if event["event"] in LAST:
                     return
-        raise self.place.explain(self.process.wait(), self._said(), greeted=bool(greeting))
+        status = self.process.wait()
+        raise self.killed or self.destination.explain(status, self._stderr(), greeted=bool(greeting))
 
-    def _understood(self, line: bytes) -> Event:
+    def _kill(self, reason: PackhorseError) -> None:
+        self.killed = reason
+        self.process.kill()
+
+    def _event(self, line: bytes) -> Event:
         try:
             event: Event = json.loads(line)
         except ValueError:
@@ -178,16 +187,20 @@ class AgentProcess:
             self.stdin.flush()
 
     def _end(self) -> None:
-        """Wait for the end of one that has said all; what hangs then is ours, not the work there."""
+        """Wait for the end after the last event; what hangs then is ours, not the work there."""
         try:
             self.process.wait(ENDING_TIMEOUT)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
 
-    def _said(self) -> str:
+    def _stderr(self) -> str:
         size = self.errors.seek(0, os.SEEK_END)
-        return os.pread(self.errors.fileno(), STDERR, max(0, size - STDERR)).decode(errors="replace").strip()
+        return (
+            os.pread(self.errors.fileno(), STDERR_KEPT, max(0, size - STDERR_KEPT))
+            .decode(errors="replace")
+            .strip()
+        )
 
     def send(self, order: Mapping[str, Any]) -> None:
         with self.lock:
@@ -200,7 +213,9 @@ class AgentProcess:
 
     def close(self) -> None:
         if not self.ready:  # somebody may be writing the archive: there is no agent yet that would mind
-            self.process.kill()
+            stopped = PackhorseError("Stopped before it began.", "Run the command again.")
+            stopped.exit_code = STOPPED
+            self._kill(stopped)
             return
         with self.lock, contextlib.suppress(OSError):
             self.stdin.close()

@@ -5,6 +5,7 @@ from typing import Any
 
 from packhorse.errors import PackhorseError
 from release.deploy import schedule
+from release.deploy.connection import STOPPED
 from release.deploy.controller import Outcome
 
 DONE, UNCHANGED, REVERTED, UNTOUCHED, FAILED = "done", "unchanged", "reverted", "untouched", "failed"
@@ -80,7 +81,7 @@ def error(outcome: Outcome, *, named: bool) -> PackhorseError | None:
             f"{outcome.stopped}: {'switched back' if back else 'stopped before the switch'}.",
             "What ran before runs on; run the command again.",
         )
-        stopped.exit_code = schedule.STOPPED
+        stopped.exit_code = STOPPED
         return None if all(state(host) in {DONE, UNCHANGED} for host in outcome.hosts) else stopped
     reason = schedule.conflict(outcome.hosts)
     if reason and any(state(host) == UNTOUCHED for host in outcome.hosts):

@@ -24,7 +24,7 @@ _WAITS = {
 
 
 def words(event: "Event") -> tuple[str, str] | None:
-    """The name of what begins with `event` and a sentence about it; None for what is no progress."""
+    """The name of the step that begins with `event`, and a sentence about it; None if it is no progress."""
     match event["event"]:
         case "step" | "warning":
             return event.get("name", "warning"), event["text"]
@@ -39,8 +39,13 @@ def words(event: "Event") -> tuple[str, str] | None:
     return None
 
 
+def is_answer(event: "Event") -> bool:
+    """Whether `event` is the result of a command other than deploy and rollback, which prints it itself."""
+    return event["event"] == "result" and "reverted" not in event
+
+
 def shown(hosts: list[str]) -> "contextlib.AbstractContextManager[Show]":
-    """Show what is said inside the block: with times for one host; a table on a terminal, else lines."""
+    """Show events inside the block: steps of one host with their times; several as a table, or lines."""
     if len(hosts) == 1:
         return _steps()
     return _table(hosts) if sys.stderr.isatty() else _lines(max(map(len, hosts)))
@@ -53,17 +58,17 @@ def _steps() -> Iterator[Show]:
 
     def show(_host: str, event: "Event") -> None:
         nonlocal began
-        said = words(event)
-        if said is None or event["event"] == "gate":  # nobody else to wait for
+        step = words(event)
+        if step is None or event["event"] == "gate":  # nobody else to wait for
             return
         if began is not None:
             click.echo(f"  {time.monotonic() - began:.2f} s", err=True)
             began = None
         if event["event"] in {"step", "warning", "stop"}:
-            click.echo(f"  {said[0]:10}{said[1]}", nl=False, err=True)
+            click.echo(f"  {step[0]:10}{step[1]}", nl=False, err=True)
             began = time.monotonic()
         elif event["event"] == "line":
-            click.echo(f"  {said[0]:10}{said[1]}", err=True)
+            click.echo(f"  {step[0]:10}{step[1]}", err=True)
 
     try:
         yield show
@@ -78,10 +83,10 @@ def _lines(width: int) -> Iterator[Show]:
     began = time.monotonic()
 
     def show(host: str, event: "Event") -> None:
-        said = words(event)
-        if said:
+        step = None if is_answer(event) else words(event)
+        if step:
             seconds = time.monotonic() - began
-            click.echo(f"{seconds:6.1f} s  {host:{width}}  {said[0]:10}{said[1]}", err=True)
+            click.echo(f"{seconds:6.1f} s  {host:{width}}  {step[0]:10}{step[1]}", err=True)
 
     yield show
 
@@ -96,11 +101,11 @@ def _table(hosts: list[str]) -> Iterator[Show]:
     since = dict.fromkeys(hosts, time.monotonic())
 
     def show(host: str, event: "Event") -> None:
-        said = words(event)
-        if said and host:
-            rows[host], since[host] = said, time.monotonic()
-        elif said:
-            live.console.print(said[1])
+        step = words(event)
+        if step and host:
+            rows[host], since[host] = step, time.monotonic()
+        elif step:
+            live.console.print(step[1])
 
     with Live(
         get_renderable=lambda: _drawn(rows, since), console=Console(stderr=True), transient=True

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import Enum, auto
 from typing import Any, Final
 
+from release.deploy.connection import STOPPED
 from release.host.control.agreement import Offer, decide
 
 Event = Mapping[str, Any]
@@ -14,8 +15,6 @@ GATES = ["lock", "agreement", "start", "verdict"]
 PLAN_GATES = ["agreement"]
 CLOSE: Final[Event] = {}
 """The order to close the agent's stdin: it stops at the next safe point and leaves nothing behind."""
-STOPPED = 130
-"""The exit code with which an agent says that it stopped because it was told to."""
 
 
 class Stage(Enum):

@@ -41,16 +41,19 @@ class SshDestination:
 
     def command(self) -> list[str]:
         options = [part for key, value in OPTIONS.items() for part in ("-o", f"{key}={value}")]
-        own = ["-F", os.environ[CONFIG]] if os.environ.get(CONFIG) else []
         there = shlex.join(agent_archive.command(PYTHON, str(SERVER_ROOT / self.app / "agent")))
-        return ["ssh", *own, *options, "-l", self.user, "--", self.name, there]
+        return ["ssh", *_config(), *options, "-l", self.user, "--", self.name, there]
 
-    def explain(self, status: int, said: str, *, greeted: bool) -> PackhorseError:
-        message, hint = _meaning(self, status, said, greeted=greeted)
-        return PackhorseError(message, hint, detail=said if status != 255 else "")
+    def explain(self, status: int, stderr: str, *, greeted: bool) -> PackhorseError:
+        message, hint = _meaning(self, status, stderr, greeted=greeted)
+        return PackhorseError(message, hint, detail=stderr if status != 255 else "")
 
 
-# What ssh says on stderr, what that means, and what to do now; the first that fits.
+def _config() -> list[str]:
+    return ["-F", os.environ[CONFIG]] if os.environ.get(CONFIG) else []
+
+
+# Text on ssh's stderr, its meaning, and what to do now; the first that fits.
 _REASONS = (
     (
         "IDENTIFICATION HAS CHANGED",
@@ -60,27 +63,28 @@ _REASONS = (
     (
         "Host key verification failed",
         "its host key is not known here.",
-        "Connect once by hand and compare the key: ssh {user}@{name}",
+        "Connect once by hand and compare the key: {ssh}",
     ),
     (
         "Permission denied",
         "{user} may not log in: {last}",
-        "Let your key into the host, or set the user of the target. Try: ssh {user}@{name} true",
+        "Let your key into the host, or set the user of the target. Try: {ssh} true",
     ),
-    ("", "it cannot be reached: {last}", "Try: ssh {user}@{name} true"),
+    ("", "it cannot be reached: {last}", "Try: {ssh} true"),
 )
 
 
-def _meaning(place: SshDestination, status: int, said: str, *, greeted: bool) -> tuple[str, str]:
-    """Message and hint for a status. ssh(1): 255 is ssh itself; sh(1): 126 and 127 are no such program."""
+def _meaning(place: SshDestination, status: int, stderr: str, *, greeted: bool) -> tuple[str, str]:
+    """Message and hint. ssh(1): 255 is ssh itself; sh(1): 126 and 127 are no such program."""
+    ssh = shlex.join(["ssh", *_config(), f"{place.user}@{place.name}"])
     if greeted:
         what = "the connection was lost" if status == 255 else f"the agent ended without an answer ({status})"
         return f"{what}.", "What was being done there stops at the next safe point; look: release status"
     if status in {126, 127}:
         return f"there is no {PYTHON}.", "Prepare the host: release provision"
     if status != 255:
-        return f"the agent did not start (status {status}).", f"Try: ssh {place.user}@{place.name} true"
-    message, hint = next(texts for sign, *texts in _REASONS if sign in said)
-    last = said.rpartition("\n")[2].strip() or "ssh gives no reason"
-    words = {"name": place.name, "user": place.user, "last": last}
+        return f"the agent did not start (status {status}).", f"Try: {ssh} true"
+    message, hint = next(texts for sign, *texts in _REASONS if sign in stderr)
+    last = stderr.rpartition("\n")[2].strip() or "ssh gives no reason"
+    words = {"name": place.name, "user": place.user, "ssh": ssh, "last": last}
     return message.format(**words), hint.format(**words)

@@ -60,8 +60,13 @@ def probe(address: Address, health: Health, tick: Callable[[], None] = lambda: N
         response = connection.getresponse()
         first = response.read(4096).decode("utf-8", "replace").strip().partition("\n")[0]
     except (OSError, http.client.HTTPException) as error:
-        return Answer(healthy=False, text=f"{type(error).__name__}: {error}")
+        return Answer(healthy=False, text=f"none: {_reason(error)}")
     finally:
         connection.close()
     text = f"{response.status} {response.reason}: {first[:200]}"
     return Answer(200 <= response.status < 300, text, response.status)
+
+
+def _reason(error: Exception) -> str:
+    """The error in words, "Connection refused" without class and number where the system has some."""
+    return getattr(error, "strerror", None) or f"{type(error).__name__}: {error}".strip()

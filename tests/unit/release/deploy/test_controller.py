@@ -72,8 +72,8 @@ class Played:
         words = {**vars(self), "log": str(self.log)}
         return [sys.executable, "-I", "-S", "-c", AGENT.format(**words)]
 
-    def explain(self, status: int, said: str, *, greeted: bool) -> PackhorseError:
-        return PackhorseError(f"the connection was lost ({status}, {greeted}) {said}", "hint")
+    def explain(self, status: int, stderr: str, *, greeted: bool) -> PackhorseError:
+        return PackhorseError(f"the connection was lost ({status}, {greeted}) {stderr}", "hint")
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,8 @@ class Scripted:
     def command(self) -> list[str]:
         return [sys.executable, "-I", "-S", "-c", self.script]
 
-    def explain(self, status: int, said: str, *, greeted: bool) -> PackhorseError:
-        return PackhorseError(f"{status} {said} {greeted}", "hint")
+    def explain(self, status: int, stderr: str, *, greeted: bool) -> PackhorseError:
+        return PackhorseError(f"{status} {stderr} {greeted}", "hint")
 
 
 def a_rollback(name: str = "web1", *, gated: bool = False) -> Rollback:

@@ -47,6 +47,14 @@ def test_several_hosts_in_a_file_are_lines_that_name_them(capsys: pytest.Capture
     ]
 
 
+def test_a_command_that_only_asks_shows_no_end_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    """What the hosts answered to `release status` follows at once."""
+    with progress.shown(["web1", "web2"]) as show:
+        show("web1", {"event": "result", "state": "running"})
+        show("web2", ERROR)
+    assert [line.split()[2:4] for line in capsys.readouterr().err.splitlines()] == [["web2", "end"]]
+
+
 def test_several_hosts_on_a_terminal_are_rows(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

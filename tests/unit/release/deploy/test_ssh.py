@@ -77,3 +77,10 @@ def test_what_ended_a_conversation_is_explained(status: int, message: str) -> No
     told = PLACE.explain(status, "", greeted=True)
     assert message in told.message
     assert "safe point" in told.hint
+
+
+def test_what_to_try_is_what_was_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the configuration file, another host would answer, or none."""
+    monkeypatch.setenv("RELEASE_SSH_CONFIG", "/ci/our config")
+    told = PLACE.explain(255, "", greeted=False)
+    assert told.hint == "Try: ssh -F '/ci/our config' shop@web1.example.com true"

@@ -37,6 +37,13 @@ def test_a_status_during_a_deploy_says_so_and_repairs_nothing(tmp_path: Path) ->
     assert circus.calls == []
 
 
+class StillRunning(FakeSupervisor):
+    """circusd below systemd, which keeps it up."""
+
+    def stop(self) -> None:
+        self.active = set()
+
+
 def test_a_release_whose_probe_fails_is_broken(tmp_path: Path) -> None:
     """A process that is there is not yet a service."""
     layout = a_layout(tmp_path)
@@ -45,4 +52,15 @@ def test_a_release_whose_probe_fails_is_broken(tmp_path: Path) -> None:
     layout.circus_ini.write_text(circus_ini.circus_text(layout, ("127.0.0.1", 8000)))
     result = run(layout, FakeSupervisor(layout))
     assert (result["state"], result["url"]) == ("broken", "http://127.0.0.1:8000")
-    assert result["processes"][0]["health"].startswith("FileNotFoundError")
+    assert result["processes"][0]["health"] == "none: No such file or directory"
+
+
+def test_an_application_that_was_stopped_is_not_probed(tmp_path: Path) -> None:
+    """On a server, circusd runs on; an error of the probe would look like a fault."""
+    layout = a_layout(tmp_path)
+    add_release(layout, 1)
+    releases.switch(layout, 1)
+    layout.stopped.touch()
+    layout.circus_ini.write_text(circus_ini.circus_text(layout, None))
+    result = run(layout, StillRunning(layout, alive=True))
+    assert (result["state"], result["processes"][0]["health"]) == ("stopped", "stopped")

@@ -41,7 +41,7 @@ def test_a_start_runs_what_ran_and_says_when_nobody_answers(
     monkeypatch.setattr(public_address, "VERIFY_TIMEOUT", 0)
     circus = FakeSupervisor(layout)
     layout.stopped.touch()
-    with pytest.raises(PackhorseError, match="not at the public address: FileNotFoundError"):
+    with pytest.raises(PackhorseError, match="not at the public address: none: No such file"):
         start.run(layout, a_request(Start, layout), circus, a_session())
     assert circus.active == {"web.1"}
     assert releases.active(layout) == 1

@@ -62,7 +62,7 @@ def test_something_else_than_http_is_no_answer() -> None:
     with server(b"SSH-2.0-x\r\n") as (address, _):
         answered = health.probe(address, SETTINGS)
     assert (answered.healthy, answered.status) == (False, None)
-    assert answered.text.startswith("BadStatusLine")
+    assert answered.text.startswith("none: BadStatusLine: SSH-2.0-x")
 
 
 def test_a_server_that_accepts_nothing_is_given_up_at_the_time_limit() -> None:
@@ -79,4 +79,4 @@ def test_nobody_there_is_no_answer() -> None:
     """The application is just starting."""
     answered = health.probe(Path("/nonexistent/probe.sock"), SETTINGS)
     assert (answered.healthy, answered.status) == (False, None)
-    assert answered.text.startswith("FileNotFoundError")
+    assert answered.text.startswith("none: No such file or directory")
