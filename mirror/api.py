@@ -44,7 +44,9 @@ class HttpApi:
             reason = answer.get("message", "no reason given")
             raise PackhorseError(
                 f"{method} {self._url}{path}: the mirror answered {status}: {reason}",
-                "Run `mirror status`; the server's log tells more.",
+                "`mirror status` lists the indexes; an index's page of a project lists its releases."
+                if status == 404
+                else "Run `mirror status`; the server's log tells more.",
             )
         return answer.get("result")
 

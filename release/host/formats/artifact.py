@@ -63,6 +63,11 @@ def read(path: Path) -> Contents:
             found[name] = content
     except _UNREADABLE as error:
         raise PackhorseError(f"{path.name}: this is no readable artifact: {error}", _AGAIN) from error
+    if not found:
+        raise PackhorseError(
+            f"{path.name} was not made by release build.",
+            f"{_AGAIN}, then upload it: until then an index may show a public project of its name.",
+        )
     missing = [name for name in STAMPED if name not in found]
     if missing:
         raise PackhorseError(f"{path.name}: there is no {' and no '.join(missing)} in it.", _AGAIN)

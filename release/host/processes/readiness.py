@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Collection
+from http import HTTPStatus
 from pathlib import Path
 
 from packhorse import files
@@ -20,7 +21,12 @@ STAY_UP = 1.0
 
 
 class NotReadyError(Exception):
-    """A process is not ready; the text says why, with the last answer to the probe."""
+    """A process is not ready; the text says why, with the last answer to the probe.
+
+    `no_such_path`: the path of the probe when the application answered that it has none.
+    """
+
+    no_such_path: str | None = None
 
 
 def is_healthy(layout: Layout, number: int) -> bool:
@@ -55,28 +61,31 @@ def probe_until_healthy(
     """
     deadline = time.monotonic() + settings.timeout
     seen: set[int] = set()
-    last = health.NO_ANSWER
+    last, status = health.NO_ANSWER, None
 
     def watch() -> None:
         seen.update(pids())
         pause(0)
         if time.monotonic() > deadline:
-            raise NotReadyError(f"not healthy within {settings.timeout:g} s")
+            raise NotReadyError(f"no good answer within {settings.timeout:g} s")
         if len(seen) >= CRASH_LOOP:
             raise NotReadyError(f"its process keeps ending ({len(seen)} so far)")
 
     def watch_without_answer() -> None:
-        nonlocal last
-        last = health.NO_ANSWER
+        nonlocal last, status
+        last, status = health.NO_ANSWER, None
         watch()
 
     try:
         while not (answer := health.probe(address, settings, watch_without_answer)).healthy:
-            last = answer.text
+            last, status = answer.text, answer.status
             watch()
             pause(settings.interval)
     except NotReadyError as reason:
-        raise NotReadyError(f"{reason}; the answer to GET {settings.path} was {last}") from None
+        error = NotReadyError(f"{reason}; the answer to GET {settings.path} was {last}")
+        if status == HTTPStatus.NOT_FOUND:
+            error.no_such_path = settings.path
+        raise error from None
 
 
 def await_up(
@@ -102,12 +111,16 @@ def _failure(layout: Layout, watcher: Watcher, reason: NotReadyError) -> Packhor
     what = "" if watcher.process == "web" else f"{watcher.process} of "
     return PackhorseError(
         f"{what}{manifest.project} {manifest.version} (release {watcher.release}) is not healthy: {reason}",
-        _hint(manifest.processes[watcher.process], layout.log(watcher.name)),
+        _hint(manifest.processes[watcher.process], layout.log(watcher.name), reason.no_such_path),
         detail=f"Last lines of its log:\n{log}",
     )
 
 
-def _hint(command: str, log: Path) -> str:
+def _hint(command: str, log: Path, no_such_path: str | None) -> str:
+    if no_such_path:
+        return (
+            f"Let the application answer GET {no_such_path}, or set another path: [health] in release.toml."
+        )
     if launch.is_compound(command) and "exec " not in command:
         return "Write `exec` before the server in the Procfile: it does not get its socket through a shell."
     return f"Correct it, upload a new version and deploy that; the whole log is {log}"

@@ -50,6 +50,14 @@ def test_a_refusal_names_the_address_and_the_reason_and_no_password() -> None:
     assert caught.value.message == f"PUT {URL}/company: the mirror answered 403: no permission"
 
 
+def test_who_names_what_is_not_there_is_not_sent_to_the_servers_log() -> None:
+    """A typo in `mirror yank`: the server is well, and its log says nothing more."""
+    with pytest.raises(PackhorseError, match="no demo 8") as caught:
+        _api(FakeServer(404, b'{"message": "there is no demo 8 on company/dev"}')).call("PUT", "/x")
+    assert "lists its releases" in caught.value.hint
+    assert "log" not in caught.value.hint
+
+
 @pytest.mark.parametrize(
     ("kind", "body", "reason"),
     [("text/html", b"<html>", "Bad Gateway"), ("application/json", b"[]", "no reason given")],

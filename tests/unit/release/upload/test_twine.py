@@ -87,9 +87,9 @@ def test_other_bytes_are_refused_before_anything_is_uploaded(wheel: Path, tmp_pa
 
 def test_a_wheel_of_somebody_else_is_refused(tmp_path: Path) -> None:
     """Without lock and manifest no host could run it."""
-    with pytest.raises(PackhorseError, match="there is no Procfile") as caught:
+    with pytest.raises(PackhorseError, match="was not made by release build") as caught:
         twine.upload([built_dists.wheel(tmp_path)], nobody, world(tmp_path))
-    assert caught.value.hint == "Build it with: release build"
+    assert caught.value.hint.startswith("Build it with: release build")
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,13 @@ def test_an_artifact_that_was_not_stamped_is_refused(tmp_path: Path) -> None:
         artifact.read(wheel(tmp_path, {"Procfile": b"web: run\n"}))
 
 
+def test_a_public_project_of_the_same_name_is_refused_with_the_reason_why_it_came(tmp_path: Path) -> None:
+    """Who deploys before the first upload gets the file of a stranger, and has just built their own."""
+    with pytest.raises(PackhorseError, match="was not made by release build") as caught:
+        artifact.read(wheel(tmp_path, {}))
+    assert "public project of its name" in caught.value.hint
+
+
 def test_a_lock_that_was_changed_after_the_build_is_refused(tmp_path: Path) -> None:
     """The manifest vouches for the lock."""
     with pytest.raises(PackhorseError, match="was changed after the build"):

@@ -10,7 +10,7 @@ from release.host.control.session import StoppedError
 from release.host.disk import releases
 from release.host.disk.layout import Layout
 from release.host.disk.manifest import Health
-from release.host.processes import readiness
+from release.host.processes import health, readiness
 from release.host.processes.watchers import Watcher
 from tests.support.release_folders import FakeSupervisor, a_layout, a_manifest, add_release
 
@@ -36,7 +36,7 @@ def test_a_release_that_does_not_answer_is_shown_with_the_end_of_its_log(tmp_pat
     layout = started(tmp_path)
     layout.log("web.1").write_text("starting\nKeyError: 'DATABASE_URL'\n")
     error = await_answer(layout)
-    assert error.message.startswith("shop 1.0 (release 1) is not healthy: not healthy within 0.2 s")
+    assert error.message.startswith("shop 1.0 (release 1) is not healthy: no good answer within 0.2 s")
     assert error.detail == "Last lines of its log:\nstarting\nKeyError: 'DATABASE_URL'"
     assert str(layout.log("web.1")) in error.hint
 
@@ -47,6 +47,19 @@ def test_a_server_behind_a_shell_is_given_the_likely_reason(tmp_path: Path) -> N
     assert "Write `exec` before the server" in error.hint
     assert error.detail == "Last lines of its log:\n(it wrote nothing)"
     assert "exec" not in await_answer(started(tmp_path / "other", web="prepare && exec serve")).hint
+
+
+def test_who_has_no_health_page_is_told_where_its_path_is_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first deploy of an application made elsewhere: its code is right, a new version would not help."""
+    missing = health.Answer(healthy=False, text="404 Not Found", status=404)
+    monkeypatch.setattr(health, "probe", lambda *_: missing)
+    error = await_answer(started(tmp_path))
+    assert "GET /healthz was 404 Not Found" in error.message
+    assert error.hint == (
+        "Let the application answer GET /healthz, or set another path: [health] in release.toml."
+    )
 
 
 def test_a_process_that_nobody_can_ask_has_to_stay_up(tmp_path: Path) -> None:
@@ -88,7 +101,7 @@ def test_the_wait_ends_at_the_deadline() -> None:
     """Every wait has one, and says what it waited for."""
     short = Health("/up", "localhost", timeout=0.05, interval=0.01)
     with pytest.raises(
-        readiness.NotReadyError, match=r"not healthy within 0\.05 s; the answer to GET /up was"
+        readiness.NotReadyError, match=r"no good answer within 0\.05 s; the answer to GET /up was"
     ):
         readiness.probe_until_healthy(NOWHERE, short, lambda: [1], lambda _: None)
 
