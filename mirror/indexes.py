@@ -63,12 +63,12 @@ def _index(users: Users, name: str) -> Mapping[str, Any] | None:
 
 def _user_changes(config: MirrorConfig, users: Users, passwords: Mapping[str, str]) -> Iterator[Change]:
     for name, user in config.users.items():
-        wanted = {"email": user.email} if user.email is not None else {}
+        declared = {"email": user.email} if user.email is not None else {}
         if name not in users:
-            body = {"password": passwords[name], **wanted}
+            body = {"password": passwords[name], **declared}
             yield Change("PUT", f"/{name}", body, f"created user {name}")
             continue
-        different = {key: value for key, value in wanted.items() if users[name].get(key) != value}
+        different = {key: value for key, value in declared.items() if users[name].get(key) != value}
         if different:
             yield Change(
                 "PATCH",
@@ -85,20 +85,20 @@ def _upstream_changes(config: MirrorConfig, existing: Mapping[str, Any] | None) 
             f"Create it with the devpi client (`devpi index -c {UPSTREAM_INDEX} type=mirror mirror_url=…`).",
         )
     # Otherwise devpi asks for the list of all projects first, which takes longer than clients wait.
-    wanted: dict[str, object] = {"mirror_no_project_list": True}
+    declared: dict[str, object] = {"mirror_no_project_list": True}
     if config.upstream.url is not None:
-        wanted["mirror_url"] = config.upstream.url
-    yield from _modify(UPSTREAM_INDEX, existing, wanted)
+        declared["mirror_url"] = config.upstream.url
+    yield from _modify(UPSTREAM_INDEX, existing, declared)
 
 
 def _index_changes(name: str, index: Index, existing: Mapping[str, Any] | None) -> Iterator[Change]:
     uploaders = index.acl_upload if index.acl_upload is not None else (name.partition("/")[0],)
-    wanted = {"bases": list(index.bases), "volatile": index.volatile, "acl_upload": list(uploaders)}
+    declared = {"bases": list(index.bases), "volatile": index.volatile, "acl_upload": list(uploaders)}
     if existing is None:
         bases = ", ".join(index.bases) or "none"
         kind = "volatile" if index.volatile else "not volatile"
         yield Change(
-            "PUT", f"/{name}", {"type": "stage", **wanted}, f"created index {name} ({kind}, bases: {bases})"
+            "PUT", f"/{name}", {"type": "stage", **declared}, f"created index {name} ({kind}, bases: {bases})"
         )
     elif existing["type"] != "stage":
         raise PackhorseError(
@@ -106,11 +106,11 @@ def _index_changes(name: str, index: Index, existing: Mapping[str, Any] | None) 
             f"Give the index another name in mirror.toml, or delete {name} with the devpi client.",
         )
     else:
-        yield from _modify(name, existing, wanted)
+        yield from _modify(name, existing, declared)
 
 
-def _modify(name: str, existing: Mapping[str, Any], wanted: Mapping[str, object]) -> Iterator[Change]:
-    different = {key: value for key, value in wanted.items() if existing.get(key) != value}
+def _modify(name: str, existing: Mapping[str, Any], declared: Mapping[str, object]) -> Iterator[Change]:
+    different = {key: value for key, value in declared.items() if existing.get(key) != value}
     if different:
         yield Change(
             "PATCH", f"/{name}", different, f"changed index {name}: {_list_changes(existing, different)}"

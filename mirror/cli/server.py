@@ -84,7 +84,8 @@ def stop() -> None:
 def status(context: click.Context, *, as_json: bool) -> None:
     """Show the mirror's address, what it holds, and whether its upstream answers.
 
-    Exit status: 0 when it serves, 3 when it does not run (as `systemctl status`), 1 for trouble.
+    Exit status: 0 when it serves, 3 when it does not run (as `systemctl status`), 1 when it runs and does
+    not answer.
     """
     from mirror import status as work
 

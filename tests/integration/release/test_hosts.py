@@ -1,4 +1,4 @@
-"""tests/hosts: the servers that other tests rely on, and that nothing is left of them."""
+"""tests.support.hosts: the servers that other tests rely on, and that nothing is left of them."""
 
 import subprocess
 import sys
