@@ -19,7 +19,11 @@ def apply() -> None:
 
 
 def _submit(view: Any) -> Any:
-    """POST /user/index/, the legacy upload API of Warehouse."""
+    """POST /user/index/, the legacy upload API of Warehouse.
+
+    What is refused becomes the status line, and part of a page of HTML that pyramid does not escape: nothing
+    of the upload is in it.
+    """
     request, stage = view.request, view.context.stage
     if not isinstance(stage, UploadStage) or not request.has_permission("upload"):
         return _STOCK(view)  # which says so
@@ -27,16 +31,17 @@ def _submit(view: Any) -> Any:
     content = form.get("content")
     if getattr(content, "file", None) is None:
         return _STOCK(view)
-    if wrong := digests.wrong(form, content.file):
-        abort_submit(request, 400, f"{content.filename} has another {wrong[0]} than the form states")
-    if not form.get("attestations"):
+    texts = {name: value for name, value in form.items() if isinstance(value, str)}
+    if wrong := digests.wrong(texts, content.file):
+        abort_submit(request, 400, f"the file has another {wrong[0]} than the form states")
+    if texts.get(":action") != "file_upload" or form.get("attestations", "") == "":
         return _STOCK(view)
     sha256 = hashlib.file_digest(content.file, "sha256").hexdigest()
     content.file.seek(0)
     try:
-        attested = attestations.parse(form["attestations"], content.filename, sha256)
+        attested = attestations.parse(texts.get("attestations", ""), content.filename, sha256)
     except attestations.InvalidAttestationsError as error:
-        abort_submit(request, 400, f"attestations of {content.filename}: {error}")
+        abort_submit(request, 400, f"attestations: {error}")
     answer = _STOCK(view)
     provenance = attestations.provenance(attested, request.authenticated_userid)
     stage.attest(normalize_name(form["name"]), form["version"], sha256, provenance)

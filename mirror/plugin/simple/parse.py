@@ -76,7 +76,7 @@ def parse_page(project: str, body: RawPage, paths_of: PathsOf) -> ProjectDetail:
         if kind == content_types.JSON:
             return _read_json(project, body, paths_of)
         return _read_html(project, html_page.read(_text(body), body.url), kind, paths_of)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidPageError(f"no page of an index ({type(error).__name__}: {error})") from error
 
 
@@ -87,7 +87,7 @@ def lists_no_project(body: RawPage) -> bool:
         if kind == content_types.JSON:
             return not msgspec.json.decode(body.content, type=_JsonList).projects
         page = html_page.read(_text(body), body.url)
-    except (InvalidPageError, ValueError):
+    except (InvalidPageError, ValueError, RecursionError):
         return False
     said = kind == content_types.HTML or _VERSION in page.metas or _LIST_HEADING.search(page.heading)
     return bool(said) and not page.links and not page.is_cut_off

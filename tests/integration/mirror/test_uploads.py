@@ -185,6 +185,26 @@ def test_attestations_of_another_file_are_refused_with_the_upload(team: Team) ->
     assert team.shown("own") == ["404"]
 
 
+def test_a_form_with_files_in_place_of_texts_is_refused_or_read_without_them(team: Team) -> None:
+    """The form's parser has other objects for them, which are neither true nor false."""
+    dist = wheel("own", "1.0")
+    form = {":action": "file_upload", "name": "own", "version": "1.0"}
+    content = ("content", (dist.filename, dist.content))
+    url = f"{team.mirrored.mirror.url}/{team.index('dev')}/"
+    for field, status in (("attestations", 400), ("sha256_digest", 200)):
+        files = [content, (field, ("a.json", b"[]"))]
+        answer = requests.post(url, data=form, files=files, auth=(team.name, "pw"), timeout=30)
+        assert answer.status_code == status, answer.text
+
+
+def test_attestations_with_the_documentation_of_a_project_are_ignored(team: Team) -> None:
+    """It may come without a version, and has no provenance."""
+    dist = wheel("own", "1.0")
+    team.upload(dist)
+    form = {":action": "doc_upload", "name": "own", "attestations": json.dumps([attestation(dist)])}
+    team.call("POST", f"{team.index('dev')}/", data=form, files={"content": ("own.zip", dist.content)})
+
+
 def test_a_file_without_attestations_has_no_provenance(team: Team) -> None:
     """Not found, as at the address of a file that is not there."""
     dist = wheel("own", "1.0")

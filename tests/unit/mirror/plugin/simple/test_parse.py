@@ -18,6 +18,7 @@ ENTRY = {
     "url": "../../files/demo-1.0.zip",
     "hashes": {"sha256": "00"},
 }
+DEEP = "[" * 100_000 + "]" * 100_000
 HTML = """<!DOCTYPE html><html><head><title>Links for demo</title></head><body>
 <a href="../">up</a>
 <a href="/files/demo-1.0%2Blocal-py3-none-any.whl#sha256=00&amp;egg=demo">demo-1.0+local-py3-none-any.whl</a>
@@ -117,6 +118,7 @@ def test_claims_about_other_indexes_are_kept() -> None:
         pytest.param(page(meta={"api-version": "1.2", "tracks": ["ftp://x/"]}), JSON, id="an odd address"),
         pytest.param("{", JSON, id="no JSON"),
         pytest.param("[]", JSON, id="no object"),
+        pytest.param(page(more=0)[:-2] + DEEP + "}", JSON, id="a member too deep to be read"),
         pytest.param("null", JSON, id="null"),
         pytest.param("{}", JSON, id="an empty object"),
         pytest.param(page(meta={"api-version": "2.0"}), JSON, id="a version that we do not know"),
@@ -186,6 +188,7 @@ EMPTY_LIST = json.dumps({"meta": {"api-version": "1.0"}, "projects": []})
         ("<h1>Please log in</h1>", "text/html", False),
         ("", "", False),
         ("{}", JSON, False),
+        (EMPTY_LIST[:-1] + f', "more": {DEEP}}}', JSON, False),
         (page(), JSON, False),
         (EMPTY_LIST, "text/plain", False),
     ],
