@@ -5,8 +5,9 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import Enum, auto
 from typing import Any, Final
 
+from packhorse.errors import PackhorseError
 from release.deploy.connection import STOPPED
-from release.host.control.agreement import Offer, decide
+from release.host.control.agreement import Candidate, Offer, decide
 
 Event = Mapping[str, Any]
 
@@ -60,7 +61,7 @@ class HostState:
 
     name: str
     at: Stage = Stage.COMING
-    order: Event | None = None
+    order: Event | None = field(default=None, repr=False)  # may hold content, too
     last: Event | None = None
     offer: Offer | None = None
     content: Event | None = field(default=None, repr=False)
@@ -75,14 +76,20 @@ class HostState:
 
 
 def after_event(host: HostState, event: Event) -> HostState:
-    """`host` after it said `event`."""
+    """`host` after it said `event`. Raises PackhorseError for an offer that is none."""
     if event["event"] in {"result", "error"}:
         return replace(host, at=Stage.ENDED, last=event)
     if event["event"] == "content":
         return replace(host, content=event["content"])
     if event["event"] != "gate" or host.at is Stage.LEAVING:
         return host
-    offer = Offer.of_json(event["offer"]) if "offer" in event else host.offer
+    try:
+        offer = Offer.of_json(event["offer"]) if "offer" in event else host.offer
+    except (KeyError, TypeError, ValueError) as error:
+        raise PackhorseError(
+            f"{host.name}: its agent offers what no agent of ours does: {error!r}.",
+            "Look at what runs there.",
+        ) from error
     return replace(host, at=_WAITS[event["name"]], offer=offer, digest=event.get("digest", host.digest))
 
 
@@ -96,10 +103,20 @@ def conflict(hosts: Sequence[HostState]) -> str | None:
     for host in hosts:
         if host.failed and host.last:
             return f"{host.name}: {host.last['message']}"
-    different = {host.digest: host.name for host in hosts if host.digest}
-    if len(different) > 1:
-        return f"{' and '.join(different.values())} would run different code or configuration."
+    started = {host.digest: host.name for host in hosts if host.digest}
+    for different in (started, _deployed(hosts)):
+        if len(different) > 1:
+            return f"{' and '.join(different.values())} would run different code or configuration."
     return None
+
+
+def _deployed(hosts: Sequence[HostState]) -> Mapping[Candidate, str]:
+    """The candidates of a deploy, each with a host; all hosts were sent the same one, without a release.
+
+    A host that lies about it could make others take its content, or leave them at what they run.
+    """
+    found = {host.offer.candidate: host.name for host in hosts if host.offer and host.offer.candidate}
+    return found if any(candidate.release is None for candidate in found) else {}
 
 
 def due_orders(hosts: Sequence[HostState], batch: int, stopped: str | None = None) -> dict[str, Event]:

@@ -1,7 +1,8 @@
 """Agree with the other hosts of the target on the release to make: this host's offer, and its assignment."""
 
+import re
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from packhorse.errors import PackhorseError
@@ -29,8 +30,8 @@ def agree(layout: Layout, change: Deploy | Rollback, session: Session) -> tuple[
     offer = _offer(layout, change, candidate)
     order = session.gate("agreement", offer=asdict(offer))
     assigned = _assigned(order, offer)
-    if assigned and assigned.content:
-        content = Content.of_json(assigned.content)
+    if assigned and assigned.content and isinstance(change, Rollback):
+        content = _of_other_host(assigned.content)
     if assigned is None or content is None:
         raise refusal or RuntimeError("the controller sent no content")
     if assigned.send:
@@ -46,6 +47,21 @@ def _candidate(layout: Layout, change: Deploy | Rollback) -> tuple[Content, agre
     number = history.to_go_back_to(layout, change.release)
     content, origin = releases.content(layout, number), releases.read_manifest(layout, number).origin
     return content, agreement.Candidate(content.digest(change.key), number, origin)
+
+
+def _of_other_host(table: Mapping[str, Any]) -> Content:
+    """The content that another host of the target has sent: its code comes from the index, whatever it says.
+
+    Raises PackhorseError for files that could have no place in the cache.
+    """
+    content = Content.of_json(table)
+    for file in content.files:
+        if not re.fullmatch(r"[0-9a-f]{64}", file.sha256) or not re.fullmatch(r"[^/\0]+", file.filename):
+            raise PackhorseError(
+                f"Another host sent a file that is none: {file.filename!r}.",
+                "Look at the hosts of the target.",
+            )
+    return replace(content, files=[replace(file, url=None) for file in content.files])
 
 
 def _offer(layout: Layout, change: Change, candidate: agreement.Candidate | None) -> agreement.Offer:

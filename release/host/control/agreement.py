@@ -10,6 +10,9 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+NUMBERS = 1_000_000_000
+"""Release numbers are below this: a host that says more is broken, and numbers never go down again."""
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -37,8 +40,17 @@ class Offer:
 
     @classmethod
     def of_json(cls, table: Mapping[str, Any]) -> Self:
-        """The offer that `dataclasses.asdict` made `table` of."""
+        """The offer that `dataclasses.asdict` made `table` of.
+
+        Raises KeyError, TypeError or ValueError for another: all hosts take the number that one of them says.
+        """
         candidate = Candidate(**table["candidate"]) if table["candidate"] else None
+        numbers = [table["next"], table["current"]]
+        if candidate:
+            numbers += [candidate.release, candidate.origin]
+        for number in numbers:
+            if number is not None and not (type(number) is int and 0 < number < NUMBERS):
+                raise ValueError(f"the number {number!r}")
         return cls(table["next"], candidate, table["current"], table["running"])
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from packhorse.errors import PackhorseError
 from release.deploy import schedule
 from release.deploy.schedule import CLOSE, HostState, Stage
 from release.host.control.agreement import Candidate, Offer
@@ -190,3 +191,25 @@ def test_an_error_after_an_order_to_leave_is_no_failure_of_the_host(
 def test_without_gates_every_host_is_on_its_own() -> None:
     """`release status`: Ctrl-C closes, a failure elsewhere does not."""
     assert schedule.stop_orders(hosts(Stage.COMING, Stage.ENDED)) == {"web1": CLOSE}
+
+
+@pytest.mark.parametrize("lie", [Candidate("old", 99, 98), Candidate("old"), Candidate("new", 99)])
+def test_a_host_that_would_deploy_something_else_stops_the_deploy(lie: Candidate) -> None:
+    """One that is broken into could give the others its content, or make them believe that they run it."""
+    honest = Offer(3, Candidate("new"), 2, "old")
+    all_hosts = agreeing(honest, Offer(3, lie, 2, "old"), honest)
+    assert schedule.due_orders(all_hosts, 1) == dict.fromkeys(["web1", "web2", "web3"], CLOSE)
+
+
+def test_an_offer_that_is_none_is_an_error_with_the_name_of_the_host() -> None:
+    """Not a traceback."""
+    for offer in ({}, {**OFFER, "next": "2"}, {**OFFER, "candidate": {"what": 1}}, None):
+        with pytest.raises(PackhorseError, match="web1: its agent offers"):
+            schedule.after_event(HostState("web1"), {"event": "gate", "name": "agreement", "offer": offer})
+
+
+def test_the_state_of_a_host_can_be_shown_without_its_secrets() -> None:
+    """It stands in tracebacks of tests, and in what a debugger shows."""
+    host = HostState("web1", content={"env": {"TOKEN": "hunter2"}})
+    order = {"go": "agreement", "assignment": {"content": host.content}}
+    assert "hunter2" not in repr(schedule.after_order(host, order))

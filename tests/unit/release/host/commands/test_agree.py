@@ -11,7 +11,7 @@ from release.host.commands import agree
 from release.host.control.session import Session
 from release.host.disk import releases
 from release.host.disk.layout import Layout
-from release.host.disk.manifest import ReleaseSpec
+from release.host.disk.manifest import File, ReleaseSpec
 from release.host.request import Deploy, Rollback
 from tests.support.release_folders import (
     FakeController,
@@ -80,6 +80,35 @@ def test_a_host_takes_the_number_and_the_content_of_the_target(tmp_path: Path) -
     given = {"number": 9, "origin": 7, "content": asdict(content)}
     spec, unchanged, _ = agreed(layout, a_rollback(layout, 1), Answering(assignment=given))
     assert (spec.number, spec.origin, spec.content, unchanged) == (9, 7, content, False)
+
+
+def test_a_deploy_takes_nothing_from_other_hosts(tmp_path: Path) -> None:
+    """A host that is broken into may say what it likes: what is deployed comes from the controller."""
+    layout = a_layout(tmp_path)
+    given = {"number": 9, "content": asdict(a_content(COLOUR="evil"))}
+    spec, _, _ = agreed(layout, a_deploy(layout, a_content(COLOUR="blue")), Answering(assignment=given))
+    assert spec.content == a_content(COLOUR="blue")
+
+
+def test_code_comes_from_the_index_whatever_another_host_says(tmp_path: Path) -> None:
+    """The promise of `release rollback`: hosts share configuration, never code."""
+    layout = a_layout(tmp_path)
+    file = File("shop", "shop-1.0-py3-none-any.whl", "a" * 64, "http://evil.example.com/shop.whl")
+    given = {"number": 9, "origin": 7, "content": asdict(replace(a_content(), files=[file]))}
+    spec, _, _ = agreed(layout, a_rollback(layout, 1), Answering(assignment=given))
+    assert spec.content.files == [replace(file, url=None)]
+
+
+@pytest.mark.parametrize(
+    ("filename", "sha256"), [("../../shop-1.0.tar.gz", "a" * 64), ("", "a" * 64), ("a.tar.gz", "../..")]
+)
+def test_a_file_of_another_host_has_a_place_in_the_cache(tmp_path: Path, filename: str, sha256: str) -> None:
+    """Its name and its hash become a path."""
+    layout = a_layout(tmp_path)
+    content = replace(a_content(), files=[File("shop", filename, sha256)])
+    given = {"number": 9, "origin": 7, "content": asdict(content)}
+    with pytest.raises(PackhorseError, match="Another host sent a file"):
+        agreed(layout, a_rollback(layout, 1), Answering(assignment=given))
 
 
 def test_a_host_sends_its_content_when_it_is_told_to(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """The promises of release.host.control.agreement: all hosts make one release, with one number."""
 
+from dataclasses import asdict
+
 import pytest
 
 from release.host.control.agreement import Candidate, Offer, decide
@@ -73,3 +75,15 @@ def test_a_host_that_runs_what_others_go_back_to_is_left_alone_with_its_number_o
 def test_without_anything_to_go_back_to_there_is_no_decision() -> None:
     """Each host says why."""
     assert decide({"web1": going_back(2, None), "web2": going_back(1, None)}) is None
+
+
+@pytest.mark.parametrize("number", [0, -1, 2**63, 1.5, "7", "../../x", True, [7]])
+@pytest.mark.parametrize("where", ["next", "current", "release", "origin"])
+def test_an_offer_with_a_number_that_is_none_is_refused(where: str, number: object) -> None:
+    """All hosts would take it: it becomes the name of a folder, and the next one is higher."""
+    table = asdict(Offer(3, Candidate("d", 2, 1), 2, "d"))
+    assert Offer.of_json(table) == Offer(3, Candidate("d", 2, 1), 2, "d")
+    part = table if where in table else table["candidate"]
+    part[where] = number
+    with pytest.raises(ValueError, match="the number"):
+        Offer.of_json(table)
