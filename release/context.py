@@ -1,4 +1,4 @@
-"""What a command needs of the world around a project, as one value that tests make for themselves."""
+"""The context of a command on a project: the company index, PACKHORSE_HOME, processes and HTTP."""
 
 from dataclasses import dataclass
 from pathlib import Path

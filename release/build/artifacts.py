@@ -59,7 +59,7 @@ class Result:
         }
 
 
-def build(folder: Path, outdir: Path, kinds: Iterable[str], world: Context) -> Result:
+def build(folder: Path, outdir: Path, kinds: Iterable[str], context: Context) -> Result:
     """Build `kinds` (WHEEL, SDIST) of the project in `folder`; they appear whole in `outdir`, or not at all.
 
     The same commit gives the same bytes. Raises PackhorseError for whatever would fail later, at
@@ -67,17 +67,17 @@ def build(folder: Path, outdir: Path, kinds: Iterable[str], world: Context) -> R
     """
     source_tree.pyproject(folder)
     commands = _procfile(folder)
-    index.require(world.index_url, world.get)
+    index.require(context.index_url, context.get)
     lock_is_new = not (folder / lockfile.NAME).exists()
-    locked = lock.committed(folder, world)
-    source = source_tree.source(folder, world.run)
+    locked = lock.committed(folder, context)
+    source = source_tree.source(folder, context.run)
     with tempfile.TemporaryDirectory(prefix="packhorse-build-") as scratch:
-        made = _run_backend(folder, Path(scratch), set(kinds), source.epoch, world)
+        made = _run_backend(folder, Path(scratch), set(kinds), source.epoch, context)
         manifest = _manifest(made, source, locked)
         stamped = {procfile.NAME: commands, lockfile.NAME: locked, artifact.MANIFEST: manifest.encode()}
         built = [_stamp(path, Path(scratch, "stamped"), stamped, source.epoch, folder) for path in made]
         digests = {item.path.name: item.sha256 for item in built}
-        index.missing(world.index_url, manifest.name, digests, world.get)
+        index.missing(context.index_url, manifest.name, digests, context.get)
         published = [_publish(item, outdir) for item in built]
     return Result(manifest, published, folder / lockfile.NAME, lock_is_new)
 
@@ -95,7 +95,7 @@ def _procfile(folder: Path) -> bytes:
     return data
 
 
-def _run_backend(folder: Path, scratch: Path, kinds: set[str], epoch: int, world: Context) -> list[Path]:
+def _run_backend(folder: Path, scratch: Path, kinds: set[str], epoch: int, context: Context) -> list[Path]:
     """Run pypa/build and return the artifacts of `kinds`. The wheel comes from the sdist, never
     from the folder: setuptools would put leftovers in build/lib into it.
     """
@@ -103,8 +103,8 @@ def _run_backend(folder: Path, scratch: Path, kinds: set[str], epoch: int, world
     only_sdist = ["--sdist"] if kinds == {SDIST} else []
     options = ["--outdir", str(scratch), "--report", str(report), "--installer", "uv", *only_sdist]
     # Sets of strings are ordered by hash: a backend that writes one down would give other bytes each time.
-    environment = {**world.environment, "SOURCE_DATE_EPOCH": str(epoch), "PYTHONHASHSEED": "0"}
-    done = world.run([sys.executable, "-Im", "build", *options, str(folder)], env=environment)
+    environment = {**context.environment, "SOURCE_DATE_EPOCH": str(epoch), "PYTHONHASHSEED": "0"}
+    done = context.run([sys.executable, "-Im", "build", *options, str(folder)], env=environment)
     if done.status != 0:
         raise source_tree.broken_backend(folder, done)
     made = json.loads(report.read_bytes())["artifacts"]

@@ -23,12 +23,12 @@ HEADER = "# Made by `release lock` from pyproject.toml: commit it. Newer version
 _OLDEST_MINOR = 11
 
 
-def committed(folder: Path, world: Context) -> bytes:
+def committed(folder: Path, context: Context) -> bytes:
     """The lock in the project, which must still fit its dependencies; made and written when there is none."""
     path = folder / lockfile.NAME
     kept = path.read_bytes() if path.exists() else None
-    wanted = source_tree.lock_inputs(folder, world)
-    fitting = resolve(wanted, kept, world)
+    wanted = source_tree.lock_inputs(folder, context)
+    fitting = resolve(wanted, kept, context)
     if kept is None:
         files.write_whole(path, fitting)
         return fitting
@@ -43,12 +43,12 @@ def committed(folder: Path, world: Context) -> bytes:
     return kept
 
 
-def renew(folder: Path, world: Context, *, upgrade: bool) -> list[str]:
+def renew(folder: Path, context: Context, *, upgrade: bool) -> list[str]:
     """Write the lock that fits the project in `folder` now; one line per package that has changed."""
     path = folder / lockfile.NAME
-    index.require(world.index_url, world.get)
+    index.require(context.index_url, context.get)
     kept = None if upgrade or not path.exists() else path.read_bytes()
-    text = resolve(source_tree.lock_inputs(folder, world), kept, world)
+    text = resolve(source_tree.lock_inputs(folder, context), kept, context)
     old = lockfile.parse(path.read_bytes(), str(path)) if path.exists() else None
     if not path.exists() or path.read_bytes() != text:
         files.write_whole(path, text)
@@ -63,7 +63,7 @@ def requirement_lines(folder: Path) -> list[str]:
     return lockfile.requirements(lockfile.parse(path.read_bytes(), str(path)), str(path))
 
 
-def resolve(wanted: source_tree.LockInputs, kept: bytes | None, world: Context) -> bytes:
+def resolve(wanted: source_tree.LockInputs, kept: bytes | None, context: Context) -> bytes:
     """A lock for `wanted`: every version and hash for every Python and platform, as the index has them.
 
     Versions of the lock `kept` stay as far as they fit. Raises PackhorseError with uv's explanation when
@@ -76,11 +76,11 @@ def resolve(wanted: source_tree.LockInputs, kept: bytes | None, world: Context) 
         if kept is not None:
             output.write_bytes(kept)
         command = _compile(requirements, output, oldest)
-        done = world.run(command, cwd=Path(scratch), env=world.environment)
+        done = context.run(command, cwd=Path(scratch), env=context.environment)
         if done.status != 0:
             raise process.failure(
                 done,
-                f"The dependencies cannot be locked against {world.index_url}.",
+                f"The dependencies cannot be locked against {context.index_url}.",
                 "Correct dependencies in pyproject.toml, or bring what is missing to the index.",
             )
         return without_addresses(output.read_text(encoding="utf-8"), wanted.requires_python)

@@ -53,13 +53,13 @@ def pyproject(folder: Path) -> dict[str, Any]:
     return toml.read(path)
 
 
-def lock_inputs(folder: Path, world: Context) -> LockInputs:
+def lock_inputs(folder: Path, context: Context) -> LockInputs:
     """The dependencies as pyproject.toml has them, else as the project's build backend computes them."""
     table = pyproject(folder).get("project", {})
     if table and not {"dependencies", "requires-python"} & set(table.get("dynamic", [])):
         return LockInputs(tuple(table.get("dependencies", [])), table.get("requires-python"))
     command = [sys.executable, "-Im", "build", "--metadata", "--quiet", "--installer", "uv", str(folder)]
-    done = world.run(command, env=world.environment)
+    done = context.run(command, env=context.environment)
     if done.status != 0:
         raise broken_backend(folder, done)
     metadata = json.loads(done.stdout)

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 import click
 
 from packhorse.errors import PackhorseError
-from release.cli import options, selection
+from release.cli import options, target_command
 
 if TYPE_CHECKING:
-    from release.cli.selection import Selection
+    from release.cli.target_command import TargetCommand
     from release.deploy.connection import AgentProcess
     from release.deploy.controller import Outcome
     from release.host.request import Change
 
 
 @click.command()
-@selection.argument
+@target_command.argument
 @click.argument("version", required=False, metavar="[NAME==VERSION]")
 @options.how
 @options.index
@@ -39,32 +39,32 @@ def deploy(
     The newest version of the project is deployed when none is named. On several hosts the first one goes
     first, then a batch at a time. When one does not become healthy, all go back to what they ran before.
     """
-    chosen = selection.select(project, target, index)
-    with chosen.agents() as agents:
+    command = target_command.begin(project, target, index)
+    with command.agents() as agents:
         from release import index as indexes
         from release.config import release_toml
         from release.deploy import requests
         from release.host.request import Deploy
 
-        where = release_toml.index_url(chosen.settings, chosen.home)
-        wanted = requests.parse(version or chosen.project)
+        where = release_toml.index_url(command.settings, command.home)
+        wanted = requests.parse(version or command.project)
         artifact = requests.artifact(indexes.files(where, wanted.project, indexes.get), wanted, where)
         change = requests.change(
             Deploy,
-            *(chosen.settings.app, chosen.target, chosen.home),
-            content=requests.content(chosen.settings, chosen.target, artifact),
-            bind=chosen.target.address,
+            *(command.settings.app, command.target, command.home),
+            content=requests.content(command.settings, command.target, artifact),
+            bind=command.target.address,
             index_url=release_toml.simple_url(where),
             plan=plan,
             lock_wait=wait,
             retry_release=retry_release,
         )
-        outcome = _carry_out(chosen, agents, change)
-    _print(chosen, outcome, plan=plan, as_json=as_json)
+        outcome = _carry_out(command, agents, change)
+    _print(command, outcome, plan=plan, as_json=as_json)
 
 
 @click.command()
-@selection.argument
+@target_command.argument
 @click.argument("release", required=False, type=int, metavar="[N]")
 @options.how
 @options.index
@@ -86,52 +86,52 @@ def rollback(
     By default that is the last good one before the current. Hosts that have it need no index. A host that was
     down, or was installed anew, gets the configuration from another one, and the code from the index.
     """
-    chosen = selection.select(project, target, index)
-    with chosen.agents() as agents:
+    command = target_command.begin(project, target, index)
+    with command.agents() as agents:
         from release.config import release_toml
         from release.deploy import requests
         from release.host.request import Rollback
 
         index_url = None
         with contextlib.suppress(PackhorseError):  # without any, the hosts have what they need, or say so
-            index_url = release_toml.simple_url(release_toml.index_url(chosen.settings, chosen.home))
+            index_url = release_toml.simple_url(release_toml.index_url(command.settings, command.home))
         change = requests.change(
             Rollback,
-            *(chosen.settings.app, chosen.target, chosen.home),
+            *(command.settings.app, command.target, command.home),
             release=release,
             index_url=index_url,
             plan=plan,
             lock_wait=wait,
             retry_release=retry_release,
         )
-        outcome = _carry_out(chosen, agents, change)
-    _print(chosen, outcome, plan=plan, as_json=as_json)
+        outcome = _carry_out(command, agents, change)
+    _print(command, outcome, plan=plan, as_json=as_json)
 
 
-def _carry_out(chosen: "Selection", agents: "dict[str, AgentProcess]", change: "Change") -> "Outcome":
+def _carry_out(command: "TargetCommand", agents: "dict[str, AgentProcess]", change: "Change") -> "Outcome":
     from release.deploy import controller, progress, requests
 
     by_host = requests.with_release_phase(change, agents)
     with progress.shown(list(agents)) as show:
-        return controller.run(agents, by_host, show, chosen.target.batch_size)
+        return controller.run(agents, by_host, show, command.target.batch_size)
 
 
-def _print(chosen: "Selection", outcome: "Outcome", *, plan: bool, as_json: bool) -> None:
+def _print(command: "TargetCommand", outcome: "Outcome", *, plan: bool, as_json: bool) -> None:
     from release.deploy import outcome as outcomes
 
     if as_json:
-        chosen.emit_json(outcome)
+        command.emit_json(outcome)
     elif plan:
-        for text in outcomes.plans(outcome, chosen.target.batch_size):
+        for text in outcomes.plans(outcome, command.target.batch_size):
             click.echo(text)
-    elif chosen.target.hosts:
-        selection.table(
+    elif command.target.hosts:
+        target_command.table(
             ("host", "outcome", ""),
             [(host.name, outcomes.state(host), outcomes.sentence(host)) for host in outcome.hosts],
         )
-    chosen.finish(outcome)
+    command.finish(outcome)
     if not as_json and not plan:
-        click.echo(outcomes.summary(outcome, chosen.name, chosen.seconds))
+        click.echo(outcomes.summary(outcome, command.name, command.seconds))
 
 
 COMMANDS = (deploy, rollback)

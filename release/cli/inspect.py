@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from release.cli import options, selection
+from release.cli import options, target_command
 
 if TYPE_CHECKING:
     from release.deploy.connection import Event
 
 
 @click.command()
-@selection.argument
+@target_command.argument
 @options.as_json
 @click.pass_obj
 def status(project: Path, target: str, *, as_json: bool) -> None:
     """Show what runs on TARGET; what a killed command left half done is repaired first."""
-    chosen = selection.select(project, target)
+    command = target_command.begin(project, target)
     from release.host.request import Status
 
-    selection.report(chosen, Status, _status, as_json=as_json)
+    target_command.report(command, Status, _status, as_json=as_json)
 
 
 def _status(host: str, result: Mapping[str, Any]) -> None:
@@ -42,29 +42,29 @@ def _status(host: str, result: Mapping[str, Any]) -> None:
             {**row, "pids": " ".join(map(str, row["pids"])) or "-", "uptime": f"{row['uptime']} s"}
             for row in result["processes"]
         ]
-        selection.table(head, [[row[key] for key in head] for row in rows])
+        target_command.table(head, [[row[key] for key in head] for row in rows])
 
 
 @click.command()
-@selection.argument
+@target_command.argument
 @options.as_json
 @click.pass_obj
 def releases(project: Path, target: str, *, as_json: bool) -> None:
     """List the releases on TARGET: what changed, by whom and when, and what became of each."""
-    chosen = selection.select(project, target)
+    command = target_command.begin(project, target)
     from release.host.request import Releases
 
-    selection.report(chosen, Releases, _releases, as_json=as_json)
+    target_command.report(command, Releases, _releases, as_json=as_json)
 
 
 def _releases(host: str, result: Mapping[str, Any]) -> None:
     click.echo(f"{result['app']} on {host}:")
     head = ["release", "version", "state", "changed", "by", "at", "reason"]
-    selection.table(head, [[row[key] for key in head] for row in result["releases"]])
+    target_command.table(head, [[row[key] for key in head] for row in result["releases"]])
 
 
 @click.command()
-@selection.argument
+@target_command.argument
 @click.option("-n", "--lines", default=100, show_default=True, help="How many lines of each process.")
 @click.option("-f", "--follow", is_flag=True, help="Go on with what is written from now on.")
 @click.option("--release", type=int, metavar="N", help="Of release N.  [default: the current one]")
@@ -72,10 +72,10 @@ def _releases(host: str, result: Mapping[str, Any]) -> None:
 @click.pass_obj
 def logs(project: Path, target: str, lines: int, release: int | None, *, follow: bool, as_json: bool) -> None:
     """Print what the processes on TARGET wrote; with several hosts, each line starts with its host."""
-    chosen = selection.select(project, target)
+    command = target_command.begin(project, target)
     from release.host.request import Logs
 
-    several = len(chosen.target.hosts or []) > 1
+    several = len(command.target.hosts or []) > 1
 
     def show(host: str, event: "Event") -> None:
         if event["event"] == "line":
@@ -85,19 +85,19 @@ def logs(project: Path, target: str, lines: int, release: int | None, *, follow:
             sys.stdout.write(f"{line}\n")
             sys.stdout.flush()
 
-    chosen.finish(selection.ask(chosen, Logs, show, lines=lines, follow=follow, release=release))
+    command.finish(target_command.ask(command, Logs, show, lines=lines, follow=follow, release=release))
 
 
 @click.command()
-@selection.argument
+@target_command.argument
 @options.as_json
 @click.pass_obj
 def stop(project: Path, target: str, *, as_json: bool) -> None:
     """Stop the application on TARGET, after the requests that it works on."""
-    chosen = selection.select(project, target)
+    command = target_command.begin(project, target)
     from release.host.request import Stop
 
-    selection.report(chosen, Stop, _stopped, as_json=as_json)
+    target_command.report(command, Stop, _stopped, as_json=as_json)
 
 
 def _stopped(host: str, result: Mapping[str, Any]) -> None:
@@ -105,15 +105,15 @@ def _stopped(host: str, result: Mapping[str, Any]) -> None:
 
 
 @click.command()
-@selection.argument
+@target_command.argument
 @options.as_json
 @click.pass_obj
 def start(project: Path, target: str, *, as_json: bool) -> None:
     """Start the application on TARGET again, as it was stopped."""
-    chosen = selection.select(project, target)
+    command = target_command.begin(project, target)
     from release.host.request import Start
 
-    selection.report(chosen, Start, _started, as_json=as_json)
+    target_command.report(command, Start, _started, as_json=as_json)
 
 
 def _started(host: str, result: Mapping[str, Any]) -> None:

@@ -76,9 +76,9 @@ def build(
     projects.pyproject(project)  # without one there is nothing to build, whatever the index
     wanted = {builder.SDIST: sdist, builder.WHEEL: wheel}
     kinds = [kind for kind in wanted if wanted[kind]] or list(wanted)
-    world = _world(project, index)
+    context = _context(project, index)
     with console.working(f"Building {project.name}"):
-        result = builder.build(project, outdir or project / "dist", kinds, world)
+        result = builder.build(project, outdir or project / "dist", kinds, context)
     if result.lock_is_new:
         click.echo(f"{result.lock} is new: commit it.", err=True)
     if result.manifest.dirty:
@@ -109,9 +109,9 @@ def lock(project: Path, *, upgrade: bool, requirements: bool, index: str | None)
         click.echo("\n".join(locks.requirement_lines(project)))
         return
     projects.pyproject(project)
-    world = _world(project, index)
+    context = _context(project, index)
     with console.working(f"Locking {project.name}"):
-        changed = locks.renew(project, world, upgrade=upgrade)
+        changed = locks.renew(project, context, upgrade=upgrade)
     click.echo("\n".join(changed) or "pylock.toml fits: nothing has changed.")
 
 
@@ -141,12 +141,12 @@ def upload(
     from release.upload import twine as uploader
 
     paths = artifacts or uploader.last_built(outdir or project / "dist")
-    world = _world(project, index)
-    with console.working(f"Uploading to {world.index_url}"):
-        done = uploader.upload(paths, lambda: credentials.of_user(world, username), world)
+    context = _context(project, index)
+    with console.working(f"Uploading to {context.index_url}"):
+        done = uploader.upload(paths, lambda: credentials.of_user(context, username), context)
     if as_json:
         console.emit_json(
-            {"index": world.index_url, "artifacts": [dataclasses.asdict(item) for item in done]}
+            {"index": context.index_url, "artifacts": [dataclasses.asdict(item) for item in done]}
         )
     else:
         for item in done:
@@ -155,7 +155,7 @@ def upload(
             )
 
 
-def _world(project: Path, index: str | None) -> "Context":
+def _context(project: Path, index: str | None) -> "Context":
     from packhorse import process
     from release.config import release_toml
     from release.context import Context

@@ -6,11 +6,11 @@ import click
 
 from packhorse import console
 from packhorse.errors import PackhorseError
-from release.cli import selection
+from release.cli import target_command
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
-@selection.argument
+@target_command.argument
 @click.option("--check", is_flag=True, help="Change nothing: say what would be changed.")
 @click.option("--diff", is_flag=True, help="Show what is changed inside of files.")
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[ANSIBLE'S OPTIONS]...")

@@ -27,26 +27,26 @@ class Outcome:
 
 
 def run(
-    conversations: Mapping[str, Connection],
+    connections: Mapping[str, Connection],
     requests: Mapping[str, Request],
     show: Callable[[str, Event], None],
     batch: int | None = None,
 ) -> Outcome:
     """Let every host carry out its request, all at the same time, and wait until each has ended.
 
-    `show` gets what they say, with the host's name ("" for our own stop). With `batch`, agents wait at gates,
-    and what becomes of one becomes of all (see turns.due); without, each is on its own. Ctrl-C and SIGTERM
-    make all stop at the next safe point; a second one raises KeyboardInterrupt.
+    `show` gets their events, with the host's name ("" for our own stop). With `batch`, agents wait at gates,
+    and what becomes of one becomes of all (see schedule.due_orders); without, each is on its own. Ctrl-C and
+    SIGTERM make all stop at the next safe point; a second one raises KeyboardInterrupt.
     """
-    heard: queue.SimpleQueue[tuple[str, Event | BaseException]] = queue.SimpleQueue()
-    hosts = {name: schedule.HostState(name) for name in conversations}
+    events: queue.SimpleQueue[tuple[str, Event | BaseException]] = queue.SimpleQueue()
+    hosts = {name: schedule.HostState(name) for name in connections}
     stopped: str | None = None
-    for name, conversation in conversations.items():
-        arguments = (name, conversation, requests[name], heard)
+    for name, connection in connections.items():
+        arguments = (name, connection, requests[name], events)
         threading.Thread(target=_listen, args=arguments, daemon=True).start()
-    with _signals(lambda reason: heard.put(("", {"event": "stop", "reason": reason}))), _pulse(conversations):
-        while any(host.at is not schedule.Stage.ENDED for host in hosts.values()):
-            name, event = heard.get()
+    with _signals(lambda reason: events.put(("", {"event": "stop", "reason": reason}))), _pulse(connections):
+        while any(host.stage is not schedule.Stage.ENDED for host in hosts.values()):
+            name, event = events.get()
             if isinstance(event, BaseException):
                 raise event
             show(name, event)
@@ -54,53 +54,45 @@ def run(
                 hosts[name] = schedule.after_event(hosts[name], event)
             else:
                 stopped = event["reason"]
-            for name, order in _due(tuple(hosts.values()), batch, stopped).items():
+            for name, order in schedule.due_orders(tuple(hosts.values()), batch, stopped).items():
                 hosts[name] = schedule.after_order(hosts[name], order)
-                _send(conversations[name], order)
+                _send(connections[name], order)
     return Outcome(tuple(hosts.values()), stopped)
 
 
-def _due(
-    hosts: tuple[schedule.HostState, ...], batch: int | None, stopped: str | None
-) -> dict[str, schedule.Event]:
-    if batch is not None:
-        return schedule.due_orders(hosts, batch, stopped)
-    return schedule.stop_orders(hosts) if stopped else {}
-
-
-def _send(conversation: Connection, order: schedule.Event) -> None:
+def _send(connection: Connection, order: schedule.Event) -> None:
     if order == schedule.CLOSE:
-        conversation.close()
+        connection.close()
     else:
-        conversation.send(order)
+        connection.send(order)
 
 
 def _listen(
     name: str,
-    conversation: Connection,
+    connection: Connection,
     request: Request,
-    heard: "queue.SimpleQueue[tuple[str, Event | BaseException]]",
+    events: "queue.SimpleQueue[tuple[str, Event | BaseException]]",
 ) -> None:
-    """Put what one host says into `heard`; its last event in any case, or the exception that is a bug."""
+    """Put the events of one host into `events`; its last one in any case, or the exception that is a bug."""
     try:
-        for event in conversation.events(request):
-            heard.put((name, event))
+        for event in connection.events(request):
+            events.put((name, event))
     except PackhorseError as error:
-        told = {key: getattr(error, key) for key in ("message", "hint", "detail", "exit_code")}
-        heard.put((name, {"event": "error", **told}))
+        fields = {key: getattr(error, key) for key in ("message", "hint", "detail", "exit_code")}
+        events.put((name, {"event": "error", **fields}))
     except BaseException as bug:  # noqa: BLE001  # raised again, where somebody waits
-        heard.put((name, bug))
+        events.put((name, bug))
 
 
 @contextlib.contextmanager
-def _pulse(conversations: Mapping[str, Connection]) -> Iterator[None]:
-    """Tell every agent regularly that we are there."""
+def _pulse(connections: Mapping[str, Connection]) -> Iterator[None]:
+    """Send every agent a sign of life regularly."""
     over = threading.Event()
 
     def beat() -> None:
         while not over.wait(PULSE):
-            for conversation in conversations.values():
-                conversation.pulse()
+            for connection in connections.values():
+                connection.pulse()
 
     threading.Thread(target=beat, daemon=True).start()
     try:
@@ -112,13 +104,13 @@ def _pulse(conversations: Mapping[str, Connection]) -> Iterator[None]:
 @contextlib.contextmanager
 def _signals(stop: Callable[[str], object]) -> Iterator[None]:
     """Call `stop` with a reason on the first Ctrl-C or SIGTERM; raise KeyboardInterrupt on the second."""
-    asked = False
+    stopping = False
 
     def handle(number: int, _frame: FrameType | None) -> None:
-        nonlocal asked
-        if asked:
+        nonlocal stopping
+        if stopping:
             raise KeyboardInterrupt
-        asked = True
+        stopping = True
         stop("Ctrl-C" if number == signal.SIGINT else "SIGTERM")
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}

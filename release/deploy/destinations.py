@@ -12,7 +12,7 @@ from release.deploy import connection, ssh
 def of_target(
     name: str, hosts: Sequence[str] | None, user: str | None, app: str, home: Path
 ) -> dict[str, connection.Destination]:
-    """The places of target `name`, in the order of its hosts; without any it is this machine."""
+    """The destinations of target `name`, in the order of its hosts; without any it is this machine."""
     if not hosts:
         return {name: connection.LocalDestination.below(home, name)}
     return {host: ssh.SshDestination(host, user or app, app) for host in hosts}

@@ -92,6 +92,6 @@ def error(outcome: Outcome, *, named: bool) -> PackhorseError | None:
 
 
 def _of(last: schedule.Event, prefix: str) -> PackhorseError:
-    told = PackhorseError(f"{prefix}{last['message']}", last["hint"], detail=last["detail"])
-    told.exit_code = last["exit_code"]
-    return told
+    failure = PackhorseError(f"{prefix}{last['message']}", last["hint"], detail=last["detail"])
+    failure.exit_code = last["exit_code"]
+    return failure

@@ -60,7 +60,7 @@ class HostState:
     """
 
     name: str
-    at: Stage = Stage.COMING
+    stage: Stage = Stage.COMING
     order: Event | None = field(default=None, repr=False)  # may hold content, too
     last: Event | None = None
     offer: Offer | None = None
@@ -78,10 +78,10 @@ class HostState:
 def after_event(host: HostState, event: Event) -> HostState:
     """`host` after it said `event`. Raises PackhorseError for an offer that is none."""
     if event["event"] in {"result", "error"}:
-        return replace(host, at=Stage.ENDED, last=event)
+        return replace(host, stage=Stage.ENDED, last=event)
     if event["event"] == "content":
         return replace(host, content=event["content"])
-    if event["event"] != "gate" or host.at is Stage.LEAVING:
+    if event["event"] != "gate" or host.stage is Stage.LEAVING:
         return host
     try:
         offer = Offer.of_json(event["offer"]) if "offer" in event else host.offer
@@ -90,12 +90,12 @@ def after_event(host: HostState, event: Event) -> HostState:
             f"{host.name}: its agent offers what no agent of ours does: {error!r}.",
             "Look at what runs there.",
         ) from error
-    return replace(host, at=_WAITS[event["name"]], offer=offer, digest=event.get("digest", host.digest))
+    return replace(host, stage=_WAITS[event["name"]], offer=offer, digest=event.get("digest", host.digest))
 
 
 def after_order(host: HostState, order: Event) -> HostState:
     """`host` after it was sent `order`."""
-    return replace(host, at=_GOES[order["go"]] if "go" in order else Stage.LEAVING, order=order)
+    return replace(host, stage=_GOES[order["go"]] if "go" in order else Stage.LEAVING, order=order)
 
 
 def conflict(hosts: Sequence[HostState]) -> str | None:
@@ -119,7 +119,7 @@ def _deployed(hosts: Sequence[HostState]) -> Mapping[Candidate, str]:
     return found if any(candidate.release is None for candidate in found) else {}
 
 
-def due_orders(hosts: Sequence[HostState], batch: int, stopped: str | None = None) -> dict[str, Event]:
+def due_orders(hosts: Sequence[HostState], batch: int | None, stopped: str | None = None) -> dict[str, Event]:
     """The orders that are due now: host -> order. `hosts` as they are written; `stopped`: why all must stop.
 
     Locks are taken one after the other in sorted order, so that two deployers cannot wait for each other.
@@ -127,17 +127,19 @@ def due_orders(hosts: Sequence[HostState], batch: int, stopped: str | None = Non
     first one does: the canary; after it `batch` at a time. When all are healthy, all commit; as soon as one
     fails, all go back to what they were.
     """
+    if batch is None:  # hosts without gates, each on its own
+        return {host.name: CLOSE for host in hosts if stopped and host.stage is Stage.COMING}
     reason = stopped or conflict(hosts)
     if reason:
-        closed = {host.name: CLOSE for host in hosts if host.at in _UNTOUCHED}
-        return closed | {host.name: {"revert": reason} for host in hosts if host.at in _TOUCHED}
-    lockless = sorted((host.name, host.at) for host in hosts if host.at in _LOCKLESS)
+        closed = {host.name: CLOSE for host in hosts if host.stage in _UNTOUCHED}
+        return closed | {host.name: {"revert": reason} for host in hosts if host.stage in _TOUCHED}
+    lockless = sorted((host.name, host.stage) for host in hosts if host.stage in _LOCKLESS)
     if lockless:
-        name, at = lockless[0]
-        return {name: {"go": "lock"}} if at is Stage.LOCK else {}
-    if any(host.at is Stage.AGREEMENT for host in hosts):
+        name, stage = lockless[0]
+        return {name: {"go": "lock"}} if stage is Stage.LOCK else {}
+    if any(host.stage is Stage.AGREEMENT for host in hosts):
         return _agreements(hosts)
-    if any(host.at is Stage.INSTALLING for host in hosts):
+    if any(host.stage is Stage.INSTALLING for host in hosts):
         return {}
     return _starts(hosts, batch)
 
@@ -147,7 +149,7 @@ def _agreements(hosts: Sequence[HostState]) -> dict[str, Event]:
 
     Without anything to go back to the first host is let on, to say so.
     """
-    waiting = [host.name for host in hosts if host.at is Stage.AGREEMENT]
+    waiting = [host.name for host in hosts if host.stage is Stage.AGREEMENT]
     offers = {host.name: host.offer for host in hosts if host.offer}
     decision = decide(offers)
     if decision is None:
@@ -161,15 +163,10 @@ def _agreements(hosts: Sequence[HostState]) -> dict[str, Event]:
 
 def _starts(hosts: Sequence[HostState], batch: int) -> dict[str, Event]:
     """Orders to start, once all are installed; when all are healthy, orders to commit."""
-    waiting = [host.name for host in hosts if host.at is Stage.START]
-    healthy = [host.name for host in hosts if host.at is Stage.VERDICT]
-    starting = sum(host.at is Stage.STARTING for host in hosts)
+    waiting = [host.name for host in hosts if host.stage is Stage.START]
+    healthy = [host.name for host in hosts if host.stage is Stage.VERDICT]
+    starting = sum(host.stage is Stage.STARTING for host in hosts)
     if not waiting and not starting:
         return {name: {"go": "verdict"} for name in healthy}
     room = (batch if healthy else 1) - starting
     return {name: {"go": "start"} for name in waiting[: max(0, room)]}
-
-
-def stop_orders(hosts: Sequence[HostState]) -> dict[str, Event]:
-    """The orders that make hosts stop which do not wait at gates."""
-    return {host.name: CLOSE for host in hosts if host.at is Stage.COMING}

@@ -74,9 +74,9 @@ _REASONS = (
 )
 
 
-def _meaning(place: SshDestination, status: int, stderr: str, *, greeted: bool) -> tuple[str, str]:
+def _meaning(host: SshDestination, status: int, stderr: str, *, greeted: bool) -> tuple[str, str]:
     """Message and hint. ssh(1): 255 is ssh itself; sh(1): 126 and 127 are no such program."""
-    ssh = shlex.join(["ssh", *_config(), f"{place.user}@{place.name}"])
+    ssh = shlex.join(["ssh", *_config(), f"{host.user}@{host.name}"])
     if greeted:
         what = "the connection was lost" if status == 255 else f"the agent ended without an answer ({status})"
         return f"{what}.", "What was being done there stops at the next safe point; look: release status"
@@ -86,5 +86,5 @@ def _meaning(place: SshDestination, status: int, stderr: str, *, greeted: bool) 
         return f"the agent did not start (status {status}).", f"Try: {ssh} true"
     message, hint = next(texts for sign, *texts in _REASONS if sign in stderr)
     last = stderr.rpartition("\n")[2].strip() or "ssh gives no reason"
-    words = {"name": place.name, "user": place.user, "ssh": ssh, "last": last}
+    words = {"name": host.name, "user": host.user, "ssh": ssh, "last": last}
     return message.format(**words), hint.format(**words)

@@ -80,8 +80,8 @@ class SystemKeyring:
             return None
 
 
-def of_user(world: Context, username: str | None) -> Credentials:
-    """The credentials for uploads to the index of `world`, from the places that this process has."""
+def of_user(context: Context, username: str | None) -> Credentials:
+    """The credentials for uploads to the index of `context`, from the places that this process has."""
     return find(
-        world.index_url, username=username, environ=os.environ, keyring=SystemKeyring(), home=world.home
+        context.index_url, username=username, environ=os.environ, keyring=SystemKeyring(), home=context.home
     )

@@ -32,7 +32,7 @@ class Uploaded:
     new: bool
 
 
-def upload(paths: Iterable[Path], credentials: Callable[[], Credentials], world: Context) -> list[Uploaded]:
+def upload(paths: Iterable[Path], credentials: Callable[[], Credentials], context: Context) -> list[Uploaded]:
     """Bring the artifacts at `paths` to the index; those that it has with the same bytes are left alone.
 
     `credentials` is asked only when there is something to upload. Raises PackhorseError, before the
@@ -43,11 +43,11 @@ def upload(paths: Iterable[Path], credentials: Callable[[], Credentials], world:
     for path in sorted(paths):
         name = artifact.read(path).manifest.name
         digests[path] = hashlib.sha256(path.read_bytes()).hexdigest()
-        new |= index.missing(world.index_url, name, {path.name: digests[path]}, world.get)
+        new |= index.missing(context.index_url, name, {path.name: digests[path]}, context.get)
     waiting = [path for path in digests if path.name in new]
     if waiting:
-        _check(waiting, world)
-        _send(waiting, credentials(), world)
+        _check(waiting, context)
+        _send(waiting, credentials(), context)
     return [Uploaded(path.name, sha256, path.name in new) for path, sha256 in digests.items()]
 
 
@@ -69,8 +69,8 @@ def _release(path: Path) -> tuple[str, str] | None:
     return parsed[0], str(parsed[1])
 
 
-def _check(paths: Iterable[Path], world: Context) -> None:
-    done = world.run(_twine("check", "--strict", *map(str, paths)), env=_environment())
+def _check(paths: Iterable[Path], context: Context) -> None:
+    done = context.run(_twine("check", "--strict", *map(str, paths)), env=_environment())
     if done.status != 0:
         raise process.failure(
             done,
@@ -79,17 +79,17 @@ def _check(paths: Iterable[Path], world: Context) -> None:
         )
 
 
-def _send(paths: Iterable[Path], credentials: Credentials, world: Context) -> None:
+def _send(paths: Iterable[Path], credentials: Credentials, context: Context) -> None:
     command = _twine("upload", "--non-interactive", "--disable-progress-bar", *map(str, paths))
     environment = {
         **_environment(),
-        "TWINE_REPOSITORY_URL": f"{world.index_url}/",
+        "TWINE_REPOSITORY_URL": f"{context.index_url}/",
         "TWINE_USERNAME": credentials.username,
         "TWINE_PASSWORD": credentials.password,
     }
-    done = world.run(command, env=environment)
+    done = context.run(command, env=environment)
     if done.status != 0:
-        raise _refused(done, credentials, world.index_url)
+        raise _refused(done, credentials, context.index_url)
 
 
 def _twine(*arguments: str) -> list[str]:

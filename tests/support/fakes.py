@@ -48,6 +48,6 @@ class FakeRunner:
         return self._act(list(command))
 
 
-def world(tmp_path: Path, *, index: FakeIndex | None = None, run: FakeRunner | None = None) -> Context:
-    """A world with an empty PACKHORSE_HOME, in which everything works unless told otherwise."""
+def a_context(tmp_path: Path, *, index: FakeIndex | None = None, run: FakeRunner | None = None) -> Context:
+    """A context with an empty PACKHORSE_HOME, in which everything works unless told otherwise."""
     return Context(INDEX, tmp_path / "home", run or FakeRunner(), index or FakeIndex())

@@ -11,7 +11,7 @@ from packhorse.process import Finished
 from release.build import artifacts
 from release.host.formats import artifact
 from tests.support import built_dists
-from tests.support.fakes import FakeIndex, FakeRunner, world
+from tests.support.fakes import FakeIndex, FakeRunner, a_context
 from tests.unit.release.build.test_lock import uv_lock
 
 BOTH = (artifacts.SDIST, artifacts.WHEEL)
@@ -56,7 +56,7 @@ def project(tmp_path: Path) -> Path:
 def run(
     project: Path, backend: Backend, kinds: Sequence[str] = BOTH, index: FakeIndex | None = None
 ) -> artifacts.Result:
-    there = world(project.parent, run=FakeRunner(backend), index=index)
+    there = a_context(project.parent, run=FakeRunner(backend), index=index)
     return artifacts.build(project, project / "dist", kinds, there)
 
 
@@ -154,7 +154,7 @@ def test_a_version_that_the_index_has_with_the_same_bytes_is_built_again(project
 def test_the_backend_gets_the_time_of_the_sources_and_the_company_index(project: Path) -> None:
     """SOURCE_DATE_EPOCH is what backends agree on for reproducible builds."""
     runner = FakeRunner(Backend())
-    artifacts.build(project, project / "dist", BOTH, world(project.parent, run=runner))
+    artifacts.build(project, project / "dist", BOTH, a_context(project.parent, run=runner))
     environment = runner.environments[-1]
     assert environment["SOURCE_DATE_EPOCH"] == "315532800"
     assert environment["UV_DEFAULT_INDEX"] == "http://pypi.example.com/company/dev/+simple/"

@@ -10,7 +10,7 @@ from packhorse.errors import PackhorseError
 from packhorse.process import Finished
 from release.build import lock
 from release.host.formats import lockfile
-from tests.support.fakes import INDEX, FakeRunner, world
+from tests.support.fakes import INDEX, FakeRunner, a_context
 
 A = "a" * 64
 
@@ -90,14 +90,14 @@ def test_a_project_for_no_python_of_ours_is_refused(allowed: str, message: str) 
 def test_uv_sees_the_company_index_and_nothing_else(project: Path, tmp_path: Path) -> None:
     """A second place to look is how dependency confusion happens."""
     run = fake_uv(uv_lock("flask==3.1"))
-    lock.committed(project, world(tmp_path, run=run))
+    lock.committed(project, a_context(tmp_path, run=run))
     assert run.environments[0]["UV_DEFAULT_INDEX"] == f"{INDEX}/+simple/"
     assert not [word for word in run.commands[0] if "http" in word]
 
 
 def test_a_project_without_a_lock_gets_one(project: Path, tmp_path: Path) -> None:
     """The first build needs no preparation."""
-    text = lock.committed(project, world(tmp_path, run=fake_uv(uv_lock("flask==3.1"))))
+    text = lock.committed(project, a_context(tmp_path, run=fake_uv(uv_lock("flask==3.1"))))
     assert project.joinpath("pylock.toml").read_bytes() == text
     assert lock.requirement_lines(project) == [f"flask==3.1 --hash=sha256:{A}"]
 
@@ -106,7 +106,7 @@ def test_a_committed_lock_that_fits_is_used_byte_for_byte(project: Path, tmp_pat
     """New files for a known version (a wheel for a new Python) do not change what was decided."""
     kept = lock.without_addresses(uv_lock("flask==3.1"), ">=3.11").replace(b"aaaa", b"bbbb")
     project.joinpath("pylock.toml").write_bytes(kept)
-    assert lock.committed(project, world(tmp_path, run=fake_uv(uv_lock("flask==3.1")))) == kept
+    assert lock.committed(project, a_context(tmp_path, run=fake_uv(uv_lock("flask==3.1")))) == kept
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_a_committed_lock_that_does_not_fit_is_refused(
     """Renewing it silently would release what nobody committed."""
     project.joinpath("pylock.toml").write_bytes(lock.without_addresses(uv_lock("flask==3.1"), ">=3.11"))
     with pytest.raises(PackhorseError, match=said) as caught:
-        lock.committed(project, world(tmp_path, run=fake_uv(now)))
+        lock.committed(project, a_context(tmp_path, run=fake_uv(now)))
     assert caught.value.hint == "Renew it and commit it: release lock"
 
 
@@ -131,14 +131,14 @@ def test_a_lock_for_other_pythons_does_not_fit(project: Path, tmp_path: Path) ->
     """requires-python was lowered: the lock says nothing about the new ones."""
     project.joinpath("pylock.toml").write_bytes(lock.without_addresses(uv_lock("flask==3.1"), ">=3.12"))
     with pytest.raises(PackhorseError, match="other Pythons or platforms"):
-        lock.committed(project, world(tmp_path, run=fake_uv(uv_lock("flask==3.1"))))
+        lock.committed(project, a_context(tmp_path, run=fake_uv(uv_lock("flask==3.1"))))
 
 
 def test_a_committed_lock_with_addresses_is_refused(project: Path, tmp_path: Path) -> None:
     """uv's own locks have them; they would put the build machine's index into every artifact."""
     project.joinpath("pylock.toml").write_text(uv_lock("flask==3.1"))
     with pytest.raises(PackhorseError, match="has addresses in it"):
-        lock.committed(project, world(tmp_path, run=fake_uv(uv_lock("flask==3.1"))))
+        lock.committed(project, a_context(tmp_path, run=fake_uv(uv_lock("flask==3.1"))))
 
 
 def test_renewing_says_what_has_changed_and_upgrading_forgets_the_old_versions(
@@ -155,7 +155,7 @@ def test_renewing_says_what_has_changed_and_upgrading_forgets_the_old_versions(
         output.write_text(uv_lock("flask==3.2"))
         return Finished(0, "", "")
 
-    there = world(tmp_path, run=FakeRunner(upgrade), index=None)
+    there = a_context(tmp_path, run=FakeRunner(upgrade), index=None)
     assert lock.renew(project, there, upgrade=False) == ["flask 3.1 -> 3.2"]
     assert lock.renew(project, there, upgrade=True) == []
     assert seen == [True, False]
@@ -168,7 +168,7 @@ def test_what_uv_says_is_shown_and_the_old_lock_stays(project: Path, tmp_path: P
     project.joinpath("pylock.toml").write_bytes(kept)
     failing = FakeRunner(lambda _: Finished(1, "", "Because flask==9 was not found"))
     with pytest.raises(PackhorseError, match="cannot be locked") as caught:
-        lock.renew(project, world(tmp_path, run=failing), upgrade=True)
+        lock.renew(project, a_context(tmp_path, run=failing), upgrade=True)
     assert "Because flask==9 was not found" in caught.value.detail
     assert project.joinpath("pylock.toml").read_bytes() == kept
 

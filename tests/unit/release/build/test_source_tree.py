@@ -10,7 +10,7 @@ from packhorse import process
 from packhorse.errors import PackhorseError
 from packhorse.process import Finished
 from release.build import source_tree
-from tests.support.fakes import FakeRunner, world
+from tests.support.fakes import FakeRunner, a_context
 
 GIT = ["git", "-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "init.defaultBranch=main"]
 
@@ -111,7 +111,7 @@ def test_static_dependencies_are_read_and_nothing_is_run(repository: Path, tmp_p
         '[project]\nname = "app"\ndependencies = ["flask"]\nrequires-python = ">=3.11"\n'
     )
     run = FakeRunner()
-    wanted = source_tree.lock_inputs(repository, world(tmp_path, run=run))
+    wanted = source_tree.lock_inputs(repository, a_context(tmp_path, run=run))
     assert wanted == source_tree.LockInputs(("flask",), ">=3.11")
     assert run.commands == []
 
@@ -122,7 +122,7 @@ def test_dynamic_dependencies_come_from_the_backend(text: str, repository: Path,
     repository.joinpath("pyproject.toml").write_text(text)
     said = json.dumps({"name": "a", "requires_dist": ["flask"], "requires_python": ">=3.12"})
     wanted = source_tree.lock_inputs(
-        repository, world(tmp_path, run=FakeRunner(lambda _: Finished(0, said, "")))
+        repository, a_context(tmp_path, run=FakeRunner(lambda _: Finished(0, said, "")))
     )
     assert wanted == source_tree.LockInputs(("flask",), ">=3.12")
 
@@ -132,5 +132,5 @@ def test_a_backend_that_fails_is_shown_with_its_words(repository: Path, tmp_path
     repository.joinpath("pyproject.toml").write_text("[build-system]\n")
     broken = FakeRunner(lambda _: Finished(1, "", "ModuleNotFoundError: nope"))
     with pytest.raises(PackhorseError, match="build backend") as caught:
-        source_tree.lock_inputs(repository, world(tmp_path, run=broken))
+        source_tree.lock_inputs(repository, a_context(tmp_path, run=broken))
     assert "ModuleNotFoundError: nope" in caught.value.detail

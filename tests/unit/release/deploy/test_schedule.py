@@ -81,7 +81,7 @@ def test_one_that_fails_takes_all_back(stopped: str | None) -> None:
         every.append(HostState("web99", Stage.ENDED, last=ERROR))
     reason = stopped or "web99: it broke"
     told = schedule.due_orders(every, 2, stopped)
-    assert {host.at: told[host.name] for host in every if host.name in told} == {
+    assert {host.stage: told[host.name] for host in every if host.name in told} == {
         **dict.fromkeys([Stage.COMING, Stage.LOCK, Stage.LOCKING, Stage.AGREEMENT], CLOSE),
         **dict.fromkeys([Stage.INSTALLING, Stage.START], CLOSE),
         **{at: {"revert": reason} for at in (Stage.STARTING, Stage.VERDICT)},
@@ -107,7 +107,7 @@ def test_all_agree_on_one_number_when_all_have_their_locks() -> None:
     told = schedule.due_orders(both, 1)
     assert {name: order["assignment"]["number"] for name, order in told.items()} == {"web1": 9, "web2": 9}
     assert not any(order["assignment"]["send"] for order in told.values())
-    assert schedule.due_orders([both[0], replace(both[1], at=Stage.LOCKING, offer=None)], 1) == {}
+    assert schedule.due_orders([both[0], replace(both[1], stage=Stage.LOCKING, offer=None)], 1) == {}
 
 
 def test_a_host_without_the_content_waits_until_another_has_sent_it() -> None:
@@ -117,7 +117,7 @@ def test_a_host_without_the_content_waits_until_another_has_sent_it() -> None:
     assert list(told) == ["web1"]
     assert told["web1"]["assignment"]["send"]
     has = schedule.after_order(has, told["web1"])
-    assert (has.at, schedule.due_orders([has, lacks], 1)) == (Stage.INSTALLING, {})
+    assert (has.stage, schedule.due_orders([has, lacks], 1)) == (Stage.INSTALLING, {})
     has = schedule.after_event(has, {"event": "content", "content": {"version": "1.0"}})
     (order,) = schedule.due_orders([has, lacks], 1).values()
     assert (order["assignment"]["number"], order["assignment"]["content"]) == (9, {"version": "1.0"})
@@ -152,7 +152,7 @@ def test_what_a_host_says_moves_it() -> None:
         RESULT,
     ):
         host = schedule.after_order(host, event) if "go" in event else schedule.after_event(host, event)
-        way.append(host.at)
+        way.append(host.stage)
     locking = [Stage.LOCK, Stage.LOCKING, Stage.LOCKING, Stage.AGREEMENT]
     installing = [Stage.INSTALLING, Stage.INSTALLING, Stage.START]
     starting, end = (
@@ -190,7 +190,9 @@ def test_an_error_after_an_order_to_leave_is_no_failure_of_the_host(
 
 def test_without_gates_every_host_is_on_its_own() -> None:
     """`release status`: Ctrl-C closes, a failure elsewhere does not."""
-    assert schedule.stop_orders(hosts(Stage.COMING, Stage.ENDED)) == {"web1": CLOSE}
+    assert schedule.due_orders(hosts(Stage.COMING, Stage.ENDED), None, "Ctrl-C") == {"web1": CLOSE}
+    failed = HostState("web2", Stage.ENDED, last=ERROR)
+    assert schedule.due_orders([*hosts(Stage.COMING), failed], None) == {}
 
 
 @pytest.mark.parametrize("lie", [Candidate("old", 99, 98), Candidate("old"), Candidate("new", 99)])

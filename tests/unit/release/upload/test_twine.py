@@ -13,7 +13,7 @@ from release.host.formats import artifact
 from release.upload import twine
 from release.upload.credentials import Credentials
 from tests.support import built_dists
-from tests.support.fakes import INDEX, FakeIndex, FakeRunner, world
+from tests.support.fakes import INDEX, FakeIndex, FakeRunner, a_context
 from tests.unit.release.host.formats.test_artifact import STAMPED
 
 WHO = Credentials("company", "s3cret")
@@ -41,7 +41,7 @@ def nobody() -> Credentials:
 def test_a_new_file_is_checked_and_uploaded(wheel: Path, tmp_path: Path) -> None:
     """check --strict first: a description that cannot be shown is found before the upload."""
     fake = FakeRunner()
-    done = twine.upload([wheel], lambda: WHO, world(tmp_path, run=fake))
+    done = twine.upload([wheel], lambda: WHO, a_context(tmp_path, run=fake))
     assert [item.new for item in done] == [True]
     assert [command[3:5] for command in fake.commands] == [
         ["check", "--strict"],
@@ -53,7 +53,7 @@ def test_a_new_file_is_checked_and_uploaded(wheel: Path, tmp_path: Path) -> None
 def test_the_password_travels_in_the_environment_of_the_upload_only(wheel: Path, tmp_path: Path) -> None:
     """Argument lists are readable for every user of the machine."""
     fake = FakeRunner()
-    twine.upload([wheel], lambda: WHO, world(tmp_path, run=fake))
+    twine.upload([wheel], lambda: WHO, a_context(tmp_path, run=fake))
     assert "s3cret" not in str(fake.commands)
     assert ["TWINE_PASSWORD" in environment for environment in fake.environments] == [False, True]
 
@@ -64,14 +64,14 @@ def test_settings_that_point_twine_elsewhere_do_not_reach_it(
     """TWINE_REPOSITORY of somebody's shell must not decide where a release goes."""
     monkeypatch.setitem(os.environ, "TWINE_REPOSITORY", "elsewhere")
     fake = FakeRunner()
-    twine.upload([wheel], lambda: WHO, world(tmp_path, run=fake))
+    twine.upload([wheel], lambda: WHO, a_context(tmp_path, run=fake))
     assert [environment.get("TWINE_REPOSITORY") for environment in fake.environments] == [None, None]
 
 
 def test_the_same_bytes_are_left_alone_and_need_no_password(wheel: Path, tmp_path: Path) -> None:
     """A pipeline that runs twice succeeds twice."""
     fake = FakeRunner()
-    done = twine.upload([wheel], nobody, world(tmp_path, run=fake, index=holding(wheel)))
+    done = twine.upload([wheel], nobody, a_context(tmp_path, run=fake, index=holding(wheel)))
     assert [item.new for item in done] == [False]
     assert fake.commands == []
 
@@ -80,7 +80,7 @@ def test_other_bytes_are_refused_before_anything_is_uploaded(wheel: Path, tmp_pa
     """A volatile index of devpi would take them and replace the old ones."""
     fake = FakeRunner()
     with pytest.raises(PackhorseError, match="with other content") as caught:
-        twine.upload([wheel], nobody, world(tmp_path, run=fake, index=holding(wheel, "ab")))
+        twine.upload([wheel], nobody, a_context(tmp_path, run=fake, index=holding(wheel, "ab")))
     assert "Raise the version" in caught.value.hint
     assert fake.commands == []
 
@@ -88,7 +88,7 @@ def test_other_bytes_are_refused_before_anything_is_uploaded(wheel: Path, tmp_pa
 def test_a_wheel_of_somebody_else_is_refused(tmp_path: Path) -> None:
     """Without lock and manifest no host could run it."""
     with pytest.raises(PackhorseError, match="was not made by release build") as caught:
-        twine.upload([built_dists.wheel(tmp_path)], nobody, world(tmp_path))
+        twine.upload([built_dists.wheel(tmp_path)], nobody, a_context(tmp_path))
     assert caught.value.hint.startswith("Build it with: release build")
 
 
@@ -107,7 +107,7 @@ def test_twines_failures_become_two_lines(
     """And the password is in none of them."""
     fake = FakeRunner(lambda command: Finished(int("upload" in command), "", said))
     with pytest.raises(PackhorseError, match=message) as caught:
-        twine.upload([wheel], lambda: WHO, world(tmp_path, run=fake))
+        twine.upload([wheel], lambda: WHO, a_context(tmp_path, run=fake))
     assert detail in caught.value.detail
     assert "s3cret" not in caught.value.detail
 
@@ -116,7 +116,7 @@ def test_a_description_that_twine_refuses_is_shown(wheel: Path, tmp_path: Path) 
     """Mostly the readme is missing; twine says what exactly."""
     fake = FakeRunner(lambda _: Finished(1, "long_description missing", ""))
     with pytest.raises(PackhorseError, match="twine check") as caught:
-        twine.upload([wheel], nobody, world(tmp_path, run=fake))
+        twine.upload([wheel], nobody, a_context(tmp_path, run=fake))
     assert "long_description missing" in caught.value.detail
     assert "readme" in caught.value.hint
 

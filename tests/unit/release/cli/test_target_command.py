@@ -1,4 +1,4 @@
-"""The promises of release.cli.selection."""
+"""The promises of release.cli.target_command."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from release.cli import selection
+from release.cli import target_command
 
 
 @pytest.mark.parametrize(
@@ -34,5 +34,5 @@ def test_target_names_are_completed(tmp_path: Path, release: str, word: str, exp
 
 def test_columns_are_as_wide_as_their_longest_cell(capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing is cut off, and no line ends in blanks."""
-    selection.table(["a", "bb"], [["ccc", 1], ["d", 22]])
+    target_command.table(["a", "bb"], [["ccc", 1], ["d", 22]])
     assert capsys.readouterr().out == "a    bb\nccc  1\nd    22\n"

@@ -34,10 +34,10 @@ argument = click.argument("target", shell_complete=_names)
 
 
 @dataclass(frozen=True)
-class Selection:
-    """The target that a command is about, and the `project` of the folder, normalised.
+class TargetCommand:
+    """A command on the target `name`; `project` is the folder's, normalised.
 
-    `home` is PACKHORSE_HOME, `began` when the command did.
+    `home` is PACKHORSE_HOME; `began`: the start of the command, by time.monotonic().
     """
 
     name: str
@@ -51,16 +51,16 @@ class Selection:
 
     @contextlib.contextmanager
     def agents(self) -> Iterator[dict[str, "AgentProcess"]]:
-        """Host -> an agent there, which gets ready while we find out what to ask."""
+        """Host -> an agent there, which loads its modules while the request is being made."""
         from release.deploy import connection, destinations
 
-        wanted = destinations.of_target(
+        needed = destinations.of_target(
             self.name, self.target.hosts, self.target.user, self.settings.app, self.home
         )
         with self.stack as stack:
             yield {
-                name: self.early.get(place) or stack.enter_context(connection.AgentProcess(place))
-                for name, place in wanted.items()
+                name: self.early.get(destination) or stack.enter_context(connection.AgentProcess(destination))
+                for name, destination in needed.items()
             }
 
     @property
@@ -83,8 +83,8 @@ class Selection:
             raise error
 
 
-def select(project: Path, name: str, index: str | None = None) -> Selection:
-    """The target `name` of the project. Raises PackhorseError when there is none."""
+def begin(project: Path, name: str, index: str | None = None) -> TargetCommand:
+    """Begin a command on the target `name` of the project. Raises PackhorseError when there is none."""
     from release.config import unchecked
     from release.deploy import connection, destinations
 
@@ -93,40 +93,46 @@ def select(project: Path, name: str, index: str | None = None) -> Selection:
         # To check the settings takes as long as an agent's start, a fifth of a second: both at the same time.
         found = unchecked.read(project)
         expected = destinations.expected(found.tables, name, home)
-        early = {place: stack.enter_context(connection.AgentProcess(place)) for place in expected}
+        early = {there: stack.enter_context(connection.AgentProcess(there)) for there in expected}
         from release.config import release_toml
 
         settings = release_toml.check(found, index)
         target = settings.target(name)
-        return Selection(name, found.name, settings, target, home, began, early, stack.pop_all())
+        return TargetCommand(name, found.name, settings, target, home, began, early, stack.pop_all())
 
 
-def ask(chosen: Selection, kind: "type[Request]", show: "Show | None" = None, **fields: object) -> "Outcome":
+def ask(
+    command: TargetCommand, kind: "type[Request]", show: "Show | None" = None, **fields: object
+) -> "Outcome":
     """Ask all hosts a request of `kind` with `fields`, each on its own."""
     from release.deploy import controller, progress, requests
 
-    request = requests.request(kind, chosen.settings.app, chosen.target, chosen.home, **fields)
+    request = requests.request(kind, command.settings.app, command.target, command.home, **fields)
     with contextlib.ExitStack() as stack:
-        agents = stack.enter_context(chosen.agents())
+        agents = stack.enter_context(command.agents())
         shown = show or stack.enter_context(progress.shown(list(agents)))
         return controller.run(agents, dict.fromkeys(agents, request), shown)
 
 
 def report(
-    chosen: Selection, kind: "type[Request]", each: Callable[[str, Mapping[str, Any]], None], *, as_json: bool
+    command: TargetCommand,
+    kind: "type[Request]",
+    each: Callable[[str, Mapping[str, Any]], None],
+    *,
+    as_json: bool,
 ) -> None:
     """Ask all hosts, and print what they answer, by `each` (host, answer) or as JSON.
 
     Raises the error of the first host that has none.
     """
-    outcome = ask(chosen, kind)
+    outcome = ask(command, kind)
     if as_json:
-        chosen.emit_json(outcome)
+        command.emit_json(outcome)
     else:
         for host in outcome.hosts:
             if host.last and host.last["event"] == "result":
                 each(host.name, host.last)
-    chosen.finish(outcome)
+    command.finish(outcome)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
