@@ -93,31 +93,6 @@ def from_text(name: str, text: str) -> tuple[ProjectDetail, dict[str, Any]] | No
     return ProjectDetail(name, rows, tuple(said["versions"]), said["status"], *urls), said["about"]
 
 
-def file_at(text: bytes, path: str) -> ProjectFile | None:
-    """The file in `as_text` of this format that devpi keeps at `path`, "user/name/+f/abc/…/demo-1.0.zip".
-
-    No other row is read, and hardly any looked at.
-    """
-    if not text.startswith(b'{"format":%d,' % FORMAT):
-        return None
-    begin = text.index(b"\n") + 1
-    end = begin + int(json.loads(text[:begin])["rows"])
-    found = file_rows.find(text, path, begin, end)
-    if found is None:
-        return None
-    number, row = found
-    return file_rows.file_of(row, _origin(text[end:], path.rpartition("/")[2], number).decode())
-
-
-def _origin(origins: bytes, name: str, number: int) -> bytes:
-    """The one of these lines, each after a line break, that ends with `name`; else the one with `number`."""
-    last = b"/%b\n" % name.encode()
-    found = origins.find(last)
-    if found >= 0 and origins.find(last, found + 1) < 0:
-        return origins[origins.rfind(b"\n", 0, found) + 1 : found + len(last) - 1]
-    return origins.split(b"\n", number + 2)[number + 1] if origins.strip() else b""
-
-
 def as_devpi_lists(project: ProjectDetail) -> dict[str, list[Any]]:
     """Lists as devpi itself would store them, for its own views."""
     return {

@@ -25,6 +25,7 @@ import msgspec
 ROOT = "../../../../"  # of devpi, relative to a page: /user/index/+simple/project/
 _FILENAME = re.compile(r'\{"filename":"([^"\\]*+(?:\\.[^"\\]*+)*+)"')
 _HASHED = re.compile(r'","url":"[./]*[^/"]+/[^/"]+/\+f/')
+_SIZE = ',"size":'
 _SHA256 = ',"hashes":{"sha256":"'
 # As parts of a URL these need no quoting. An expression takes three times as long for a page.
 _PLAIN = f"{string.ascii_letters}{string.digits}_./+~-".encode()
@@ -115,6 +116,28 @@ class Rows(Sequence[ProjectFile]):
         found = [after[:64] for after in self.text.split(_SHA256)[1:]]
         return found if len(found) == len(self) else None
 
+    def find(self, path: str) -> ProjectFile | None:
+        """The file that devpi keeps at `path`, "user/name/+f/abc/…/demo-1.0.zip"."""
+        first, second, name = path.split("/")[3:]
+        part = f'":"{first}{second}'  # of a hash
+        position = self.text.find(part)
+        while position >= 0:
+            begin, end = self.text.rfind("\n", 0, position) + 1, self.text.find("\n", position)
+            found = self.text[begin : end if end >= 0 else None]
+            if file_of(found, "").path == path:
+                return file_of(found, self._origin(name, begin))
+            position = self.text.find(part, begin + len(found))
+        return None
+
+    def _origin(self, name: str, begin: int) -> str:
+        """The only one of the origins that ends with `name`, else that of the row which begins there."""
+        lines, ending = f"{self.origins}\n", f"/{name}\n"
+        found = lines.find(ending)
+        if found >= 0 and lines.find(ending, found + 1) < 0:
+            return lines[lines.rfind("\n", 0, found) + 1 : found + len(ending) - 1]
+        number = self.text.count("\n", 0, begin)
+        return lines.split("\n", number + 1)[number] if self.origins else ""
+
     def have_hashes(self) -> bool:
         """Whether the path of each file, on one index, tells a hash of it."""
         first = _HASHED.search(self.text)
@@ -122,7 +145,11 @@ class Rows(Sequence[ProjectFile]):
 
     def have_sizes(self) -> bool:
         """Whether each file has a size."""
-        return self.text.count(',"size":') == len(self)
+        first = self.text[: self.text.find("\n")]  # many indexes tell no size at all
+        return not self or (_SIZE in first and self.text.count(_SIZE) == len(self))
+
+    def __bool__(self) -> bool:
+        return bool(self.text)  # without counting lines
 
     def __len__(self) -> int:
         return self._length
@@ -185,23 +212,6 @@ def file_of(text: str, origin: str) -> ProjectFile:
         said.provenance,
         origin.startswith("+"),
     )
-
-
-def find(text: bytes, path: str, begin: int, end: int) -> tuple[int, str] | None:
-    """The first of the rows between two positions whose file has this path, and its number.
-
-    No other row is read, and hardly any looked at. `path` is "user/name/+f/abc/…/demo-1.0.zip".
-    """
-    first, second = path.split("/")[3:5]
-    part = f'":"{first}{second}'.encode()  # of a hash
-    position = text.find(part, begin, end)
-    while position >= 0:
-        stop = text.find(b"\n", position)
-        found = text[text.rfind(b"\n", 0, position) + 1 : stop].decode()
-        if file_of(found, "").path == path:
-            return text.count(b"\n", begin, position), found
-        position = text.find(part, stop, end)
-    return None
 
 
 def filename_of(text: str) -> str:

@@ -4,7 +4,7 @@ Not in devpi's database: a page of a popular project has thousands of files, is 
 one is added, and can be asked for again whenever it is lost. A first install through a new mirror
 spent half of its time in that database.
 
-    <user>%2F<index>/<project>    a line with the length and a checksum, and then facts.as_text
+    <user>%2F<index>/<project>    a line with the length and a checksum, and then detail.as_text
 """
 
 import contextlib
@@ -21,12 +21,12 @@ from urllib.parse import quote, unquote
 
 from mirror.plugin import read_cache
 from mirror.plugin.read_cache import FileVersion, ReadCache
-from mirror.plugin.simple import detail
+from mirror.plugin.simple import detail, file_rows
 from mirror.plugin.simple.detail import ProjectDetail
 from mirror.plugin.simple.file_rows import ProjectFile
 
-REMEMBERED = 16 * 1024 * 1024  # bytes of pages in memory: what was fetched is shown next
-SEARCHED = 8 * 1024 * 1024  # bytes of pages in memory: a resolver tries one version after another
+# Bytes of pages in memory: what was fetched is shown next, and a resolver tries one version after another.
+REMEMBERED = 24 * 1024 * 1024
 FOUND = 10_000  # files in memory: who asks for one has asked for its metadata before
 LONGEST_WRITE = 3600  # seconds
 _SCRATCH = "%"  # what no quoted name begins with that a project or an index may have
@@ -60,7 +60,6 @@ class PageCache:
         self._folder = folder
         self._changing = changing
         self._recent: ReadCache[CachedPage] = ReadCache(remembered)
-        self._searched: ReadCache[bytes] = ReadCache(SEARCHED)
         self._found: ReadCache[ProjectFile] = ReadCache(FOUND)
         folder.mkdir(mode=0o700, exist_ok=True)  # nginx may enter what it lies in
         for leftover in folder.glob(f"{_SCRATCH}*"):  # of one that was killed
@@ -87,29 +86,20 @@ class PageCache:
         return known
 
     def find(self, project: str, file_path: str) -> ProjectFile | None:
-        """Find the file at `file_path`, "user/name/+f/abc/…/demo-1.0.zip", on the page of a project.
-
-        Reads nothing else: of a page of thousands of files, a client wants one.
-        """
+        """Find the file at `file_path`, "user/name/+f/abc/…/demo-1.0.zip", on the page of a project."""
         user, name = file_path.split("/")[:2]
-        path = self._path(f"{user}/{name}", project)
-        token = read_cache.file_version(path)
+        token = self.token(f"{user}/{name}", project)
         found = self._found.get(file_path, token) if token else None
         if token is None or found:
             return found
-        text = self._searched.get(str(path), token)
-        if text is None:
-            token, content = _content(path)
-            text = _text(content)
-            if token:
-                self._searched.put(str(path), token, len(text), text)
-        file = detail.file_at(text, file_path)
-        if token and file:
+        known = self.read(f"{user}/{name}", project)
+        file = file_rows.rows(known.detail.files).find(file_path) if known else None
+        if file:
             self._found.put(file_path, token, 1, file)
         return file
 
     def write(self, index: str, known: CachedPage, content: bytes) -> None:
-        """Store a page, which `packed` made `content` of, in place of the one before. Raises OSError."""
+        """Store a page, which `encode` made `content` of, in place of the one before. Raises OSError."""
         path = self._path(index, known.detail.name)
         path.parent.mkdir(exist_ok=True)
         scratch = self._folder / f"{_SCRATCH}{secrets.token_hex(8)}"

@@ -34,31 +34,6 @@ def test_everything_that_is_stored_is_read_again(files: tuple[ProjectFile, ...])
     assert detail.from_text("demo", text) == (said, {"page": "https://example.com/simple/demo/"})
 
 
-def test_a_file_is_found_by_its_path() -> None:
-    """With its own origin, wherever it stands, also where another ends alike; nothing else is read."""
-    root = "root/pypi/+f/abc/0123456789abc"
-    names = ("x-1.0.zip", "y-1.0.zip", "z-1.0.zip", "x-2.0.zip", "last.zip")
-    urls = (
-        "https://x/1/x-1.0.zip",
-        "https://x/2/y-1.0.zip",
-        "https://x/3/y-1.0.zip",
-        "https://x/4",
-        "https://x/y",
-    )
-    files = [
-        EVERYTHING._replace(filename=name, path=f"{root}/{name}", url=url, offered=name < "y")
-        for name, url in zip(names, urls, strict=True)
-    ]
-    text = detail.as_text(ProjectDetail("demo", files, ("1.0",)), {}).encode()
-    assert [detail.file_at(text, file.path) for file in files] == files
-    assert detail.file_at(text, f"{root}/other.zip") is None
-    assert detail.file_at(text, files[0].path.replace("abc", "abd")) is None
-    assert detail.file_at(b"", files[0].path) is None
-    uploads = [file._replace(url="", offered=False) for file in files]
-    text = detail.as_text(ProjectDetail("demo", uploads), {}).encode()
-    assert [detail.file_at(text, file.path) for file in uploads] == uploads
-
-
 def test_devpis_own_lists_can_be_had() -> None:
     """Its own views read them."""
     value = detail.as_devpi_lists(DEMO)

@@ -91,3 +91,34 @@ def test_rows_are_the_files_that_they_describe() -> None:
 def test_a_wheel_is_filed_under_its_hash(hashes: dict[str, str], key: str | None) -> None:
     """Hashes come from pages of an upstream, and become names of files."""
     assert file_rows.key_of(hashes) == key
+
+
+def test_a_file_is_found_by_its_path() -> None:
+    """With its own origin, wherever it stands, also where another ends alike; nothing else is read."""
+    root = "root/pypi/+f/abc/0123456789abc"
+    names = ("x-1.0.zip", "y-1.0.zip", "z-1.0.zip", "x-2.0.zip", "last.zip")
+    urls = (
+        "https://x/1/x-1.0.zip",
+        "https://x/2/y-1.0.zip",
+        "https://x/3/y-1.0.zip",
+        "https://x/4",
+        "https://x/y",
+    )
+    files = [
+        WHEEL._replace(
+            hashes={"sha256": "abc0123456789abc"},
+            filename=name,
+            path=f"{root}/{name}",
+            url=url,
+            offered=name < "y",
+        )
+        for name, url in zip(names, urls, strict=True)
+    ]
+    rows = file_rows.rows(files)
+    assert [rows.find(file.path) for file in files] == files
+    assert rows.find(f"{root}/other.zip") is None
+    assert rows.find(files[0].path.replace("abc", "abd")) is None
+    assert Rows("").find(files[0].path) is None
+    uploads = [file._replace(url="", offered=False) for file in files]
+    rows = file_rows.rows(uploads)
+    assert [rows.find(file.path) for file in uploads] == uploads
