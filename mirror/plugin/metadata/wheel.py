@@ -101,7 +101,7 @@ class RemoteFile(RawIOBase):
     def read(self, count: int | None = -1, /) -> bytes:
         start = min(self._position, self._size)
         stop = self._size if count is None or count < 0 else min(start + count, self._size)
-        if not self._here(start, stop):
+        while start < stop and not self._here(start, stop):
             self._bring(start, stop)
         part_start, part = self._here(start, stop) or (start, b"")
         self._position = stop
@@ -115,15 +115,20 @@ class RemoteFile(RawIOBase):
         return None
 
     def _bring(self, start: int, stop: int) -> None:
-        """Fetch what is missing, joined with a part that begins within it."""
+        """Fetch what is missing, or the first part of it, joined with the parts before and after it."""
         # Before a large directory lies a large RECORD, about half as long, and METADATA before that.
         first = max(0, start - AROUND - (stop - start) * 3 // 4)
+        before = self._here(start, start + 1)
+        if before:
+            first = before[0] + len(before[1])
         last = min(self._size, stop + AROUND)
-        following = min((begin for begin in self._parts if first < begin <= last), default=last)
+        following = min((begin for begin in self._parts if first <= begin <= last), default=last)
         self._fetched += following - first
         if self._fetched > MOST_READ:
             raise BrokenWheelError(f"more than {MOST_READ} bytes of it would have to be read")
-        self._parts[first] = self._fetch(first, following) + self._parts.pop(following, b"")
+        content = self._fetch(first, following) if first < following else b""
+        begin, part = before or (first, b"")
+        self._parts[begin] = part + content + self._parts.pop(following, b"")
 
 
 def remote(size: int, tail: bytes, fetch: Callable[[int, int], bytes]) -> IO[bytes]:

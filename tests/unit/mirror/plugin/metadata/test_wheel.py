@@ -61,6 +61,18 @@ def test_metadata_at_the_beginning_of_a_large_wheel_is_found() -> None:
     assert sum(stop - start for start, stop in asked) < 100_000
 
 
+def test_a_large_metadata_far_before_the_directory_is_read_to_its_end() -> None:
+    """A part that was fetched for its beginning must not hide that the rest is missing (fonttools 4.68)."""
+    metadata = b"Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n\n" + random.Random(1).randbytes(60_000)  # noqa: S311
+    large = random.Random(2).randbytes(200_000)  # noqa: S311
+    info = "demo-1.0.dist-info/METADATA"
+    content = archive({"demo/before": large, info: metadata, "demo/after": large})
+    dist = Dist("demo-1.0-py3-none-any.whl", content, metadata)
+    found, asked = _read_far(dist, 10_000)
+    assert found == metadata
+    assert len(asked) == 2
+
+
 def test_zip64_directories_are_read() -> None:
     """Wheels over 4 GB have them; writers may use them for any size."""
     buffer = io.BytesIO()
