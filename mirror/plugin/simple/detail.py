@@ -86,11 +86,11 @@ def from_text(name: str, text: str) -> tuple[ProjectDetail, dict[str, Any]] | No
     if not text.startswith(f'{{"format":{FORMAT},'):
         return None
     begin = text.index("\n") + 1
-    said = json.loads(text[:begin])
-    end = begin + said["rows"]
+    head = json.loads(text[:begin])
+    end = begin + head["rows"]
     rows = Rows(text[begin:end], text[end + 1 : -1])
-    urls = tuple(said["tracks"]), tuple(said["alternate_locations"])
-    return ProjectDetail(name, rows, tuple(said["versions"]), said["status"], *urls), said["about"]
+    urls = tuple(head["tracks"]), tuple(head["alternate_locations"])
+    return ProjectDetail(name, rows, tuple(head["versions"]), head["status"], *urls), head["about"]
 
 
 def as_devpi_lists(project: ProjectDetail) -> dict[str, list[Any]]:

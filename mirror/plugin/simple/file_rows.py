@@ -56,7 +56,7 @@ _decode = msgspec.json.Decoder(FileObject).decode
 class ProjectFile(NamedTuple):
     """One file of a project, as upstream described it or as we know it from an upload.
 
-    None means that nobody said; pages leave such a key out.
+    None means unknown; pages leave such a key out.
     """
 
     filename: str
@@ -198,18 +198,18 @@ def origin(url: str, *, offered: bool) -> str:
 
 def file_of(text: str, origin: str) -> ProjectFile:
     """The file of a row and an origin."""
-    said = _decode(text)
+    found = _decode(text)
     return ProjectFile(
-        said.filename,
-        unquote(said.url.removeprefix(ROOT)),
+        found.filename,
+        unquote(found.url.removeprefix(ROOT)),
         json.loads(f'"{origin.removeprefix("+")}"'),
-        said.hashes,
-        said.requires_python,
-        said.yanked or False,
-        said.size,
-        said.upload_time,
-        said.core_metadata or False,
-        said.provenance,
+        found.hashes,
+        found.requires_python,
+        found.yanked or False,
+        found.size,
+        found.upload_time,
+        found.core_metadata or False,
+        found.provenance,
         origin.startswith("+"),
     )
 
@@ -256,7 +256,7 @@ def _lines(origins: Sequence[str]) -> str:
 
 
 def _object(file: ProjectFile) -> FileObject:
-    said = file.core_metadata
+    found = file.core_metadata
     return FileObject(
         file.filename,
         ROOT + quoted_path(file.path),
@@ -265,7 +265,7 @@ def _object(file: ProjectFile) -> FileObject:
         file.requires_python,
         file.size,
         file.yanked,
-        dict(said) if isinstance(said, Mapping) else said or None,
+        dict(found) if isinstance(found, Mapping) else found or None,
         None,
         file.provenance,
     )

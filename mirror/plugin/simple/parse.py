@@ -89,8 +89,8 @@ def lists_no_project(body: RawPage) -> bool:
         page = html_page.read(_text(body), body.url)
     except (InvalidPageError, ValueError, RecursionError):
         return False
-    said = kind == content_types.HTML or _VERSION in page.metas or _LIST_HEADING.search(page.heading)
-    return bool(said) and not page.links and not page.is_cut_off
+    of_index = kind == content_types.HTML or _VERSION in page.metas or _LIST_HEADING.search(page.heading)
+    return bool(of_index) and not page.links and not page.is_cut_off
 
 
 def _kind(body: RawPage) -> str:

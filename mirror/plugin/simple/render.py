@@ -63,8 +63,8 @@ def _anchor(file: ProjectFile) -> str:
     if file.yanked is not False:
         attributes["data-yanked"] = "" if file.yanked is True else file.yanked
     if file.core_metadata is not False:
-        said = best_hash(file.core_metadata) if isinstance(file.core_metadata, Mapping) else "true"
-        attributes |= {"data-core-metadata": said, "data-dist-info-metadata": said}
+        stated = best_hash(file.core_metadata) if isinstance(file.core_metadata, Mapping) else "true"
+        attributes |= {"data-core-metadata": stated, "data-dist-info-metadata": stated}
     if file.provenance is not None:
         attributes["data-provenance"] = file.provenance
     written = " ".join(f'{name}="{escape(value)}"' for name, value in attributes.items())

@@ -1,4 +1,4 @@
-"""Request a project's page, or the list of all projects, from an upstream; trouble is GatewayError."""
+"""Request a project's page, or the list of all projects, from an upstream, or raise GatewayError."""
 
 import time
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ LARGEST = 100_000_000  # bytes of a page; packed, a few kB may mean gigabytes
 
 @dataclass(frozen=True)
 class PageRequest:
-    """A page, and what is known of it."""
+    """A page to ask for, and the ETag of the one that is here."""
 
     index: str  # "user/name"
     project: str  # normalised
@@ -27,21 +27,21 @@ class PageRequest:
     of_primary: bool  # of a replica
 
 
-def fetch(fetcher: UpstreamClient, reader: ParserProcess, wanted: PageRequest) -> ParsedPage | None:
+def fetch(fetcher: UpstreamClient, reader: ParserProcess, request: PageRequest) -> ParsedPage | None:
     """Return what the page says, None when it still is the one that is here.
 
     Raises GatewayError: 404 when the upstream has no such project, 503 for everything else: a client can
     only ask again later.
     """
     try:
-        return _fetch(fetcher, reader, wanted)
-    except GatewayError as trouble:
+        return _fetch(fetcher, reader, request)
+    except GatewayError as error:
         # A kept connection may have been closed by the other side at this very moment.
-        if isinstance(trouble.__cause__, (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)):
-            return _fetch(fetcher, reader, wanted)
-        if trouble.status == 404:
+        if isinstance(error.__cause__, (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)):
+            return _fetch(fetcher, reader, request)
+        if error.status == 404:
             raise
-        raise GatewayError(503, trouble.text, trouble.headers["Retry-After"]) from trouble.__cause__
+        raise GatewayError(503, error.text, error.headers["Retry-After"]) from error.__cause__
 
 
 def lists_no_project(fetcher: UpstreamClient, url: str, headers: Mapping[str, str]) -> bool:
@@ -53,25 +53,25 @@ def lists_no_project(fetcher: UpstreamClient, url: str, headers: Mapping[str, st
         return False
 
 
-def _fetch(fetcher: UpstreamClient, reader: ParserProcess, wanted: PageRequest) -> ParsedPage | None:
-    headers = {"Accept": ACCEPT, "Accept-Encoding": "gzip", **wanted.headers}
-    if wanted.etag:
-        headers["If-None-Match"] = wanted.etag
-    with fetcher.stream(wanted.url, None, headers=headers) as answer:
+def _fetch(fetcher: UpstreamClient, reader: ParserProcess, request: PageRequest) -> ParsedPage | None:
+    headers = {"Accept": ACCEPT, "Accept-Encoding": "gzip", **request.headers}
+    if request.etag:
+        headers["If-None-Match"] = request.etag
+    with fetcher.stream(request.url, None, headers=headers) as answer:
         if answer.status_code == 304:
             return None
         page = _raw_page(answer)
     serial = answer.headers.get("X-PyPI-Last-Serial", "")
     about = PageInfo(
-        wanted.url,
+        request.url,
         int(time.time()),
         answer.headers.get("ETag"),
         int(serial) if serial.isdecimal() else -1,
     )
     try:
-        return reader.read(ParseRequest(wanted.index, wanted.project, page, about, wanted.of_primary))
+        return reader.read(ParseRequest(request.index, request.project, page, about, request.of_primary))
     except InvalidPageError as reason:
-        raise GatewayError(503, f"the upstream's answer for {wanted.project} is {reason}") from reason
+        raise GatewayError(503, f"the upstream's answer for {request.project} is {reason}") from reason
 
 
 def _raw_page(answer: httpx.Response) -> RawPage:

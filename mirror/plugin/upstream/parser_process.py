@@ -1,4 +1,4 @@
-"""An upstream's answer in, what it says out: read in a process of its own, one page at a time.
+"""Parse upstream pages in a process of their own, one at a time, within a time limit.
 
 A page of thousands of files takes tens of milliseconds of pure Python, in which no thread of the server
 would answer anybody. What it takes to read one that was made to take long is not the server's either.
@@ -59,15 +59,15 @@ class ParserProcess:
                 if self._process.has_ended():
                     self._process.end()
                     self._process = _Child(self._longest)
-                said = self._process.ask(answer)
+                result = self._process.ask(answer)
             except (EOFError, OSError) as error:
                 self._process.end()
                 raise InvalidPageError(
                     f"one that cannot be read ({type(error).__name__}: {error})"
                 ) from error
-        if isinstance(said, InvalidPageError):
-            raise said
-        return said
+        if isinstance(result, InvalidPageError):
+            raise result
+        return result
 
     def end(self) -> None:
         """End the process."""
@@ -94,8 +94,12 @@ class _Child:
         try:
             self._channel.send(replace(answer, body=replace(answer.body, content=b"")))
             self._channel.send_bytes(answer.body.content)
-            said: ParsedPage | InvalidPageError = self._channel.recv()
-            return replace(said, content=self._channel.recv_bytes()) if isinstance(said, ParsedPage) else said
+            result: ParsedPage | InvalidPageError = self._channel.recv()
+            return (
+                replace(result, content=self._channel.recv_bytes())
+                if isinstance(result, ParsedPage)
+                else result
+            )
         except BlockingIOError:
             raise TimeoutError(f"it takes more than {self._longest} s") from None
 
@@ -111,9 +115,9 @@ class _Child:
 def read(answer: ParseRequest) -> ParsedPage:
     """Do what ParserProcess.read does, in this process."""
     paths_of = file_paths.paths_at_primary if answer.of_primary else file_paths.paths_of
-    said = parse.parse_page(answer.project, answer.body, partial(paths_of, answer.index))
-    to_write = () if answer.of_primary else file_paths.to_write(said, ProjectDetail(answer.project))
-    return ParsedPage(page_cache.encode(CachedPage(said, answer.about)), to_write)
+    result = parse.parse_page(answer.project, answer.body, partial(paths_of, answer.index))
+    to_write = () if answer.of_primary else file_paths.to_write(result, ProjectDetail(answer.project))
+    return ParsedPage(page_cache.encode(CachedPage(result, answer.about)), to_write)
 
 
 def main() -> None:
@@ -123,9 +127,9 @@ def main() -> None:
             answer: ParseRequest = channel.recv()
             content = channel.recv_bytes()  # apart: pickled, it would be copied several times
             try:
-                said = read(replace(answer, body=replace(answer.body, content=content)))
+                result = read(replace(answer, body=replace(answer.body, content=content)))
             except InvalidPageError as reason:
                 channel.send(reason)
             else:
-                channel.send(replace(said, content=b""))
-                channel.send_bytes(said.content)
+                channel.send(replace(result, content=b""))
+                channel.send_bytes(result.content)
