@@ -100,29 +100,29 @@ class PageStore:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def read(self, key: PageKey, suffixes: Sequence[str], *, stale: bool = False) -> StoredPage | None:
-        """The page with the first suffix that is kept and fresh; or, if asked for, expired."""
+        """The page with the first suffix that is stored and fresh; or, if asked for, expired."""
         path = key.path
         for state in (FRESH, STALE) if stale else (FRESH,):
             for suffix in suffixes if path else ():
-                if kept := self._read(f"{self._folder}/{state}/{path}{suffix}"):
-                    return kept
+                if page := self._read(f"{self._folder}/{state}/{path}{suffix}"):
+                    return page
         return None
 
     def _read(self, path: str) -> StoredPage | None:
         token = read_cache.file_version(path)
         if token is None:
             return None
-        if kept := self._recent.get(path, token):
-            return kept
+        if page := self._recent.get(path, token):
+            return page
         try:
             with open(path, "rb") as file:  # noqa: PTH123 (see read_cache.file_version)
                 found, content = os.fstat(file.fileno()), file.read()
         except FileNotFoundError:
             return None
-        kept = StoredPage(content, int(found.st_mtime), path.endswith(GZ))
+        page = StoredPage(content, int(found.st_mtime), path.endswith(GZ))
         if len(content) <= LARGE:
-            self._recent.put(path, read_cache.version_of_stat(found), len(content), kept)
-        return kept
+            self._recent.put(path, read_cache.version_of_stat(found), len(content), page)
+        return page
 
     def keep(
         self, key: PageKey, files: Mapping[str, bytes], *, fresh: bool = False, is_true: Callable[[], bool]
@@ -184,11 +184,6 @@ class PageStore:
                     for state in (FRESH, STALE):
                         self._remove(self._folder / state / project)
             yield
-
-    def drop(self, project: str) -> None:
-        """Forget the pages of `project` on all indexes."""
-        with self.changing([project]):
-            pass
 
     def _make_parents(self, path: Path) -> None:
         """With permissions for nginx, which runs as another user, whatever the umask."""

@@ -46,7 +46,8 @@ def test_a_page_that_goes_while_it_is_packed_is_gone(
     keep(store, DEV)
 
     def compress(content: bytes, *_: int, **__: int) -> bytes:
-        store.drop("demo")
+        with store.changing(["demo"]):
+            pass
         store.keep(DEV, {".json": b"new!"}, is_true=lambda: True)
         return content
 
@@ -109,8 +110,8 @@ def test_no_page_appears_while_a_write_commits(store: PageStore) -> None:
 def test_what_a_commit_sets_off_does_not_wait_for_the_commit(store: PageStore) -> None:
     """A listener that drops a page would otherwise stop the server for good."""
     keep(store, OTHER)
-    with store.changing(["demo"]):
-        store.drop("other")
+    with store.changing(["demo"]), store.changing(["other"]):
+        pass
     assert store.read(OTHER, [".json"], stale=True) is None
 
 
