@@ -77,32 +77,33 @@ def _all(target: Path) -> list[Path]:
     return sorted(path for path in target.glob("????-??-??T??????Z") if path.is_dir())
 
 
-def _fill(folder: Folder, place: Path, previous: Path | None) -> None:
+def _fill(folder: Folder, destination: Path, previous: Path | None) -> None:
     """Copy everything in an order that keeps every file that the database names, and every event.
 
     devpi writes a file before the database names it, and deletes it afterwards: so files are copied first,
     and new ones once more after the database. devpi's count of handled events is copied before the events.
     """
-    (place / "server").mkdir()
+    (destination / "server").mkdir()
     for name in ("secret", "credentials.json"):
-        _copy(folder.root / name, place / name)
+        _copy(folder.root / name, destination / name)
     for path in sorted(folder.server.iterdir()):
         if path.is_file() and not path.name.startswith(DATABASE):
-            _copy(path, place / "server" / path.name)
-    _link_all(folder, place, previous)
-    _copy_database(folder.server / DATABASE, place / "server" / DATABASE)
-    _link_all(folder, place, previous)
+            _copy(path, destination / "server" / path.name)
+    _link_all(folder, destination, previous)
+    _copy_database(folder.server / DATABASE, destination / "server" / DATABASE)
+    _link_all(folder, destination, previous)
 
 
-def _copy(source: Path, place: Path) -> None:
+def _copy(source: Path, destination: Path) -> None:
     with contextlib.suppress(FileNotFoundError):
-        shutil.copy2(source, place)
+        shutil.copy2(source, destination)
 
 
-def _copy_database(source: Path, place: Path) -> None:
+def _copy_database(source: Path, destination: Path) -> None:
     """Copy the state of one moment while the server writes (sqlite.org/backup.html)."""
-    os.close(os.open(place, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))  # it holds the hashes of passwords
-    live, copy = sqlite3.connect(source), sqlite3.connect(place)
+    # Only for this user: it holds the hashes of passwords.
+    os.close(os.open(destination, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    live, copy = sqlite3.connect(source), sqlite3.connect(destination)
     with contextlib.closing(live), contextlib.closing(copy):
         try:
             live.backup(copy)
@@ -115,13 +116,13 @@ def _copy_database(source: Path, place: Path) -> None:
         )
 
 
-def _link_all(folder: Folder, place: Path, previous: Path | None) -> None:
+def _link_all(folder: Folder, destination: Path, previous: Path | None) -> None:
     for source in _immutable(folder.server):
         name = Path("server") / source.relative_to(folder.server)
-        if not (place / name).exists():
-            (place / name).parent.mkdir(parents=True, exist_ok=True)
+        if not (destination / name).exists():
+            (destination / name).parent.mkdir(parents=True, exist_ok=True)
             with contextlib.suppress(FileNotFoundError):  # devpi has deleted it meanwhile
-                _link(source, place / name, previous / name if previous else None)
+                _link(source, destination / name, previous / name if previous else None)
 
 
 def _immutable(server: Path) -> Iterator[Path]:
@@ -130,16 +131,16 @@ def _immutable(server: Path) -> Iterator[Path]:
             yield from (Path(parent, name) for parent, _, names in os.walk(path) for name in names)
 
 
-def _link(source: Path, place: Path, previous: Path | None) -> None:
+def _link(source: Path, destination: Path, previous: Path | None) -> None:
     try:
-        place.hardlink_to(source)
+        destination.hardlink_to(source)
     except OSError as error:
         if error.errno != errno.EXDEV:  # also between two mounts of one file system
             raise
         if previous is not None and previous.exists() and _same(source, previous):
-            place.hardlink_to(previous)
+            destination.hardlink_to(previous)
         else:
-            shutil.copy2(source, place)
+            shutil.copy2(source, destination)
 
 
 def _same(one: Path, other: Path) -> bool:

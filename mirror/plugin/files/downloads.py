@@ -25,7 +25,7 @@ CHUNK = 64 * 1024
 # file gets a broken transfer, and of a small wrong file a clean error.
 HELD_BACK = 64 * 1024
 AT_ONCE = 32  # downloads; more wait for their turn
-PATIENCE = 300  # seconds without a single byte, until a follower is told to come back later
+PATIENCE = 300  # seconds without a single byte, until a follower has to come back later
 
 
 class Source(NamedTuple):
@@ -143,8 +143,8 @@ class Storage(Protocol):
 class Downloads:
     """The downloads in progress in this process, by devpi's path of the file."""
 
-    def __init__(self, fetcher: UpstreamClient, storage: Storage, folder: Path) -> None:
-        self._fetcher = fetcher
+    def __init__(self, client: UpstreamClient, storage: Storage, folder: Path) -> None:
+        self._client = client
         self._folder = folder
         self._storage = storage
         pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="download")
@@ -215,7 +215,7 @@ class Downloads:
         return until_read.enter_context(self._ask(last))
 
     def _ask(self, source: Source) -> AbstractContextManager[Any]:
-        return self._fetcher.stream(source.url, source.authorization, headers=source.headers)
+        return self._client.stream(source.url, source.authorization, headers=source.headers)
 
 
 def _remove_leftovers(folder: Path) -> None:

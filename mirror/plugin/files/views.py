@@ -17,9 +17,9 @@ from mirror.plugin.upstream.client import GatewayError, UpstreamClient, authoriz
 class FileViews:
     """Serves the files of all indexes."""
 
-    def __init__(self, xom: Any, fetcher: UpstreamClient, downloads: Downloads) -> None:
+    def __init__(self, xom: Any, client: UpstreamClient, downloads: Downloads) -> None:
         self._xom = xom
-        self._fetcher = fetcher
+        self._client = client
         self._downloads = downloads
 
     def serve(self, request: Any, stage: Any, entry: Any) -> Any:
@@ -55,8 +55,8 @@ class FileViews:
         """The answer to HEAD for a file that is not here, by HEAD to the upstream."""
         source = download_request.sources[0]
         with (
-            self._fetcher.slot(),
-            self._fetcher.stream(
+            self._client.slot(),
+            self._client.stream(
                 source.url, source.authorization, method="HEAD", headers=source.headers
             ) as answer,
         ):
@@ -69,7 +69,7 @@ class FileViews:
     def _download(self, request: Any, download_request: DownloadRequest) -> Any:
         """The answer from a download in progress; None when the file is stored by now."""
         with ExitStack() as until_sent:
-            until_sent.enter_context(self._fetcher.slot())
+            until_sent.enter_context(self._client.slot())
             download = self._downloads.join(download_request)
             if download is None:
                 return None

@@ -23,8 +23,8 @@ class _RangesIgnoredError(UnavailableError):
 class RemoteWheels:
     """Reader of remote wheels, which remembers servers without ranges."""
 
-    def __init__(self, fetcher: UpstreamClient) -> None:
-        self._fetcher = fetcher
+    def __init__(self, client: UpstreamClient) -> None:
+        self._client = client
         self._rangeless: dict[str, float] = {}
 
     def read_metadata(self, url: str, login: str | None, filename: str) -> bytes:
@@ -54,7 +54,7 @@ class RemoteWheels:
     def _part(self, url: str, login: str | None, asked: str) -> tuple[bytes, int, int]:
         """The bytes of a range, where they begin, and the size of the whole file."""
         try:
-            with self._fetcher.stream(url, login, headers={"Range": f"bytes={asked}"}) as answer:
+            with self._client.stream(url, login, headers={"Range": f"bytes={asked}"}) as answer:
                 sent = re.fullmatch(_CONTENT_RANGE, answer.headers.get("Content-Range", ""))
                 content = read_body(answer, wheel.MOST_READ) if sent else b""
         except GatewayError as error:

@@ -31,18 +31,18 @@ class MetadataViews:
     def __init__(
         self,
         xom: Any,
-        fetcher: UpstreamClient,
+        client: UpstreamClient,
         downloads: Downloads,
         store: MetadataStore,
         pages: PageCache,
     ) -> None:
         self._xom = xom
-        self._fetcher = fetcher
+        self._client = client
         self._downloads = downloads
         self._store = store
         self._pages = pages
         self._in_progress: SingleFlight[Future[bytes]] = SingleFlight(operator.call)
-        self._ends = RemoteWheels(fetcher)
+        self._ends = RemoteWheels(client)
 
     def completed(self, files: Sequence[ProjectFile]) -> Rows:
         """Complete `files` with the metadata that a page advertises for them. Needs a transaction.
@@ -51,7 +51,7 @@ class MetadataViews:
         """
         rows = file_rows.rows(files)
         hashes = rows.sha256s()
-        if self._fetcher.offline or hashes is None:
+        if self._client.offline or hashes is None:
             return Rows.of(self._completed(*pair) for pair in rows.pairs())
         known = self._store.known(hashes)
         if not known:
@@ -78,7 +78,7 @@ class MetadataViews:
             return {"sha256": known}
         if not file.url and isinstance(file.core_metadata, Mapping):
             return file.core_metadata  # found out when it was uploaded
-        if not file.url or self._fetcher.offline:  # an upload, or nothing but what is here
+        if not file.url or self._client.offline:  # an upload, or nothing but what is here
             return self._look_into(file, key)
         return file.core_metadata
 
@@ -107,7 +107,7 @@ class MetadataViews:
 
     def _made(self, key: str, stage: Any, entry: Any) -> bytes:
         """Make and store it, once for all who ask meanwhile. Raises GatewayError."""
-        with self._fetcher.slot():
+        with self._client.slot():
             making = self._in_progress.join(key, Future, lambda _: self._make_and_store(key, stage, entry))
             try:
                 return making.result(PATIENCE)
@@ -165,14 +165,14 @@ class MetadataViews:
         """Metadata file from the primary of this replica."""
         url = self._xom.config.primary_url.joinpath(f"{entry.relpath}.metadata").url
         headers = self._xom.replica_thread.http.get_extra_headers(None)
-        with self._fetcher.stream(url, None, headers=headers) as answer:
+        with self._client.stream(url, None, headers=headers) as answer:
             return read_body(answer, wheel.LARGEST)
 
     def _of_upstream(self, entry: Any, login: str | None, offered: Offer) -> bytes:
         """Metadata file from the upstream."""
         url = urlsplit(entry.url)
         try:
-            with self._fetcher.stream(url._replace(path=f"{url.path}.metadata").geturl(), login) as answer:
+            with self._client.stream(url._replace(path=f"{url.path}.metadata").geturl(), login) as answer:
                 content = read_body(answer, wheel.LARGEST)
         except GatewayError as error:
             if error.status == 503:

@@ -94,7 +94,7 @@ class RemoteFile(RawIOBase):
     def seek(self, offset: int, whence: int = 0, /) -> int:
         base = {SEEK_CUR: self._position, SEEK_END: self._size}.get(whence, 0)
         if base + offset < 0:
-            raise ValueError("a place before the beginning of the file")
+            raise ValueError("a position before the beginning of the file")
         self._position = base + offset
         return self._position
 

@@ -163,17 +163,17 @@ def _rows(files: Iterable[FileObject], base: str, paths_of: PathsOf) -> Rows:
 
     Of two files of one name, the last one counts.
     """
-    kept = list({file.filename: file for file in files}.values())
-    _check(kept, base)
+    unique = list({file.filename: file for file in files}.values())
+    _check(unique, base)
     origins = []
-    for file, path in zip(kept, paths_of(kept), strict=True):
+    for file, path in zip(unique, paths_of(unique), strict=True):
         offered = file.core_metadata or file.dist_info_metadata or None
         origins.append(file_rows.origin(file.url, offered=offered is not None))
         file.url = file_rows.ROOT + path
         file.yanked = file.yanked or file.yanked == ""  # an empty reason is one (PEP 592)
         file.core_metadata = offered or file_rows.promise(file.filename, file.hashes) or None
         file.dist_info_metadata = None
-    return Rows.of_objects(kept, origins)
+    return Rows.of_objects(unique, origins)
 
 
 def _check(files: Sequence[FileObject], base: str) -> None:

@@ -87,8 +87,8 @@ class UploadStage(PrivateStage):
         here = {link.hashes.get("sha256") for link in links}
         with self.key_projversion(project, version).update() as versiondata:
             known = {**json.loads(versiondata.get(PROVENANCE, "{}")), sha256: provenance}
-            kept = {digest: each for digest, each in known.items() if digest in here}
-            versiondata[PROVENANCE] = json.dumps(kept)
+            current = {digest: each for digest, each in known.items() if digest in here}
+            versiondata[PROVENANCE] = json.dumps(current)
         self._regen_simplelinks(project)
 
     def provenance(self, project: str, version: str, sha256: str | None) -> str | None:

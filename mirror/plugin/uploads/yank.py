@@ -56,10 +56,10 @@ def _set(context: Any, request: Any, *, yanked: bool | str) -> Any:
     return apiresult(200, f"{done} {project} {', '.join(versions)} on {stage.name}")
 
 
-def _stored(stage: Any, project: str, wanted: str) -> list[str]:
+def _stored(stage: Any, project: str, asked: str) -> list[str]:
     """As the version was written in its uploads: 1.0 finds 1.0.0, or both where both were uploaded."""
     versions = stage.list_versions_perstage(project)
-    return sorted(version for version in versions if version == wanted or _equal(version, wanted))
+    return sorted(version for version in versions if version == asked or _equal(version, asked))
 
 
 def _equal(one: str, other: str) -> bool:

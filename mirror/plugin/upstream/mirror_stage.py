@@ -26,7 +26,7 @@ from mirror.plugin.upstream.parser_process import ParsedPage, ParserProcess
 from mirror.plugin.write_queue import Change, WriteQueue
 
 NOT_FOUND_EXPIRY = 60  # seconds; devpi keeps a 404 as long as a page, half an hour
-REPLICA_EXPIRY = 60  # seconds: a replica's upstream is its primary, which knows more than it told
+REPLICA_EXPIRY = 60  # seconds: a replica's upstream is its primary, which knows more than it says
 SERVICES = ("+packhorse", "services")  # name of the singleton in devpi's XOM
 
 
@@ -34,8 +34,8 @@ SERVICES = ("+packhorse", "services")  # name of the singleton in devpi's XOM
 class Services:
     """Services that all mirrors of one process share."""
 
-    fetcher: UpstreamClient
-    reader: ParserProcess
+    client: UpstreamClient
+    parser: ParserProcess
     writes: WriteQueue
     pages: PageCache
 
@@ -71,8 +71,8 @@ class CachingStage(MirrorStage):
         return min(expiry, REPLICA_EXPIRY) if self.xom.is_replica() else expiry
 
     @property
-    def asking(self) -> PageRefresh:
-        return cast("PageRefresh", self._of_upstream("asking", PageRefresh))
+    def page_refresh(self) -> PageRefresh:
+        return cast("PageRefresh", self._of_upstream("page refresh", PageRefresh))
 
     @property
     def gone(self) -> NegativeCache:
@@ -98,7 +98,7 @@ class CachingStage(MirrorStage):
     def _list_projects_perstage(self, *, timeout: float | None = None) -> Any:
         """The names, and whether they are old; for those who list an index, no installer does.
 
-        devpi answers trouble, a slow upstream and 304 with the few names that are cached, as if
+        devpi answers an error, a slow upstream and 304 with the few names that are cached, as if
         they were all (mirror.py, _update_projects).
         """
         names = self.cache_projectnames
@@ -126,7 +126,7 @@ class CachingStage(MirrorStage):
         await super()._get_remote_projects(projects_future)
         names, _ = projects_future.result()
         url = str(self.mirror_url_without_auth.url)
-        ask = partial(page_request.lists_no_project, self._shared.fetcher, url, self._headers(url))
+        ask = partial(page_request.lists_no_project, self._shared.client, url, self._headers(url))
         if not names and not await asyncio.to_thread(ask):
             raise self.UpstreamError("%s is not the list of an index", url)
 
@@ -219,20 +219,20 @@ class CachingStage(MirrorStage):
         return Freshness(times.get_timestamp(project) + self.cache_expiry)
 
     def _ask(self, project: str, *, has_old: bool) -> None:
-        if self.offline and not self._is_told_of_files:
+        if self.offline and not self._listens_to_files:
             raise GatewayError(503, f"offline: the page of {project} is not asked for")
         if self.keyfs.tx.write:
             # Another thread could not write an entry before this transaction ends.
             self._fetch_and_keep(project, lambda change: change())
             return
         write = self._shared.writes.do
-        self.asking.ask(
+        self.page_refresh.ask(
             project, lambda: self._fetch_and_keep(project, write), may_wait=self.timeout, has_old=has_old
         )
         self.keyfs.restart_read_transaction()
 
     @property
-    def _is_told_of_files(self) -> bool:
+    def _listens_to_files(self) -> bool:
         """Whether a plugin listens to replicated files: devpi makes the index offline to find their links.
 
         Its own mirrors have replicated them by then; ours ask the primary for the page.
@@ -249,13 +249,13 @@ class CachingStage(MirrorStage):
         if self._is_gone(project) or self._is_fresh(project, known):
             return  # another asked between the look at what is stored and this question
         page_url = self._page_url(project)
-        # What another upstream said (mirror_url was changed) is no base to compare with.
+        # The page of another upstream (mirror_url was changed) is no base to compare with.
         same = known if known and known.about.page == page_url else None
         etag = (self.cache_retrieve_times.get_etag(project) or same.about.etag) if same else None
         is_replica = self.xom.is_replica()
         request = PageRequest(self.name, project, page_url, self._headers(page_url), etag, is_replica)
         try:
-            page = page_request.fetch(self._shared.fetcher, self._shared.reader, request)
+            page = page_request.fetch(self._shared.client, self._shared.parser, request)
         except GatewayError as error:
             if error.status != 404:
                 raise

@@ -27,37 +27,37 @@ class PageRequest:
     of_primary: bool  # of a replica
 
 
-def fetch(fetcher: UpstreamClient, reader: ParserProcess, request: PageRequest) -> ParsedPage | None:
+def fetch(client: UpstreamClient, parser: ParserProcess, request: PageRequest) -> ParsedPage | None:
     """Return what the page says, None when it still is the one that is here.
 
     Raises GatewayError: 404 when the upstream has no such project, 503 for everything else: a client can
     only ask again later.
     """
     try:
-        return _fetch(fetcher, reader, request)
+        return _fetch(client, parser, request)
     except GatewayError as error:
         # A kept connection may have been closed by the other side at this very moment.
         if isinstance(error.__cause__, (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)):
-            return _fetch(fetcher, reader, request)
+            return _fetch(client, parser, request)
         if error.status == 404:
             raise
         raise GatewayError(503, error.text, error.headers["Retry-After"]) from error.__cause__
 
 
-def lists_no_project(fetcher: UpstreamClient, url: str, headers: Mapping[str, str]) -> bool:
+def lists_no_project(client: UpstreamClient, url: str, headers: Mapping[str, str]) -> bool:
     """Whether the upstream at `url` surely is an index that has no project."""
     try:
-        with fetcher.stream(url, None, headers={"Accept": ACCEPT, **headers}) as answer:
+        with client.stream(url, None, headers={"Accept": ACCEPT, **headers}) as answer:
             return parse.lists_no_project(_raw_page(answer))
     except GatewayError:
         return False
 
 
-def _fetch(fetcher: UpstreamClient, reader: ParserProcess, request: PageRequest) -> ParsedPage | None:
+def _fetch(client: UpstreamClient, parser: ParserProcess, request: PageRequest) -> ParsedPage | None:
     headers = {"Accept": ACCEPT, "Accept-Encoding": "gzip", **request.headers}
     if request.etag:
         headers["If-None-Match"] = request.etag
-    with fetcher.stream(request.url, None, headers=headers) as answer:
+    with client.stream(request.url, None, headers=headers) as answer:
         if answer.status_code == 304:
             return None
         page = _raw_page(answer)
@@ -69,7 +69,7 @@ def _fetch(fetcher: UpstreamClient, reader: ParserProcess, request: PageRequest)
         int(serial) if serial.isdecimal() else -1,
     )
     try:
-        return reader.read(ParseRequest(request.index, request.project, page, about, request.of_primary))
+        return parser.read(ParseRequest(request.index, request.project, page, about, request.of_primary))
     except InvalidPageError as reason:
         raise GatewayError(503, f"the upstream's answer for {request.project} is {reason}") from reason
 
