@@ -132,7 +132,7 @@ def _ask(url: str, index: str, get: Get, accept: str = JSON) -> Response:
 def _answered(index: str, answer: Response) -> PackhorseError:
     return PackhorseError(
         f"The index {index} answered {answer.status} {answer.reason} at {answer.url}.",
-        "Look at the log of the index; when its upstream is the trouble, try again in a moment.",
+        "Look at the log of the index; when its upstream is at fault, try again in a moment.",
     )
 
 

@@ -26,29 +26,29 @@ _OLDEST_MINOR = 11
 def committed(folder: Path, context: Context) -> bytes:
     """The lock in the project, which must still fit its dependencies; made and written when there is none."""
     path = folder / lockfile.NAME
-    kept = path.read_bytes() if path.exists() else None
-    wanted = source_tree.lock_inputs(folder, context)
-    fitting = resolve(wanted, kept, context)
-    if kept is None:
+    existing = path.read_bytes() if path.exists() else None
+    inputs = source_tree.lock_inputs(folder, context)
+    fitting = resolve(inputs, existing, context)
+    if existing is None:
         files.write_whole(path, fitting)
         return fitting
-    old, new = lockfile.parse(kept, str(path)), lockfile.parse(fitting, "the new lock")
+    old, new = lockfile.parse(existing, str(path)), lockfile.parse(fitting, "the new lock")
     if pins(old) != pins(new):
         raise PackhorseError(
             f"{path} does not fit the dependencies any more: {_difference(old, new)}.",
             "Renew it and commit it: release lock",
         )
-    if b"://" in kept:
+    if b"://" in existing:
         raise PackhorseError(f"{path} has addresses in it.", "Let Packhorse make it: release lock")
-    return kept
+    return existing
 
 
 def renew(folder: Path, context: Context, *, upgrade: bool) -> list[str]:
     """Write the lock that fits the project in `folder` now; one line per package that has changed."""
     path = folder / lockfile.NAME
     index.require(context.index_url, context.get)
-    kept = None if upgrade or not path.exists() else path.read_bytes()
-    text = resolve(source_tree.lock_inputs(folder, context), kept, context)
+    existing = None if upgrade or not path.exists() else path.read_bytes()
+    text = resolve(source_tree.lock_inputs(folder, context), existing, context)
     old = lockfile.parse(path.read_bytes(), str(path)) if path.exists() else None
     if not path.exists() or path.read_bytes() != text:
         files.write_whole(path, text)
@@ -63,18 +63,18 @@ def requirement_lines(folder: Path) -> list[str]:
     return lockfile.requirements(lockfile.parse(path.read_bytes(), str(path)), str(path))
 
 
-def resolve(wanted: source_tree.LockInputs, kept: bytes | None, context: Context) -> bytes:
-    """A lock for `wanted`: every version and hash for every Python and platform, as the index has them.
+def resolve(inputs: source_tree.LockInputs, existing: bytes | None, context: Context) -> bytes:
+    """A lock for `inputs`: every version and hash for every Python and platform, as the index has them.
 
-    Versions of the lock `kept` stay as far as they fit. Raises PackhorseError with uv's explanation when
+    Versions of the lock `existing` stay as far as they fit. Raises PackhorseError with uv's explanation when
     nothing fits.
     """
-    oldest = oldest_python(wanted.requires_python)
+    oldest = oldest_python(inputs.requires_python)
     with tempfile.TemporaryDirectory(prefix="packhorse-lock-") as scratch:
         requirements, output = Path(scratch, "requirements.in"), Path(scratch, lockfile.NAME)
-        requirements.write_text("".join(f"{line}\n" for line in wanted.dependencies), encoding="utf-8")
-        if kept is not None:
-            output.write_bytes(kept)
+        requirements.write_text("".join(f"{line}\n" for line in inputs.dependencies), encoding="utf-8")
+        if existing is not None:
+            output.write_bytes(existing)
         command = _compile(requirements, output, oldest)
         done = context.run(command, cwd=Path(scratch), env=context.environment)
         if done.status != 0:
@@ -83,7 +83,7 @@ def resolve(wanted: source_tree.LockInputs, kept: bytes | None, context: Context
                 f"The dependencies cannot be locked against {context.index_url}.",
                 "Correct dependencies in pyproject.toml, or bring what is missing to the index.",
             )
-        return without_addresses(output.read_text(encoding="utf-8"), wanted.requires_python)
+        return without_addresses(output.read_text(encoding="utf-8"), inputs.requires_python)
 
 
 def _compile(requirements: Path, output: Path, oldest: Version) -> list[str]:

@@ -26,11 +26,13 @@ def wheel(source: Path, target: Path, stamped: Mapping[str, bytes], epoch: int) 
         info = dist_info(old)
         record = f"{info}/RECORD"
         added = {f"{info}/{name}": content for name, content in stamped.items()}
-        kept = {entry.filename: entry for entry in old.infolist() if not entry.is_dir()}
+        members = {entry.filename: entry for entry in old.infolist() if not entry.is_dir()}
         rows = []
-        for name in sorted({*kept, *added} - {record}, key=lambda name: (name.startswith(f"{info}/"), name)):
-            executable = name in kept and bool(kept[name].external_attr >> 16 & 0o100)
-            content = io.BytesIO(added[name]) if name in added else old.open(kept[name])
+        for name in sorted(
+            {*members, *added} - {record}, key=lambda name: (name.startswith(f"{info}/"), name)
+        ):
+            executable = name in members and bool(members[name].external_attr >> 16 & 0o100)
+            content = io.BytesIO(added[name]) if name in added else old.open(members[name])
             with content, new.open(_zip_entry(name, epoch, executable=executable), "w") as out:
                 row = (name, *_copy(content, out))
             if PurePosixPath(name).name not in _SIGNATURES:
@@ -80,16 +82,16 @@ def sdist(source: Path, target: Path, stamped: Mapping[str, bytes], epoch: int) 
         gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as new,
     ):
-        kept = {entry.name: entry for entry in old.getmembers()}
+        members = {entry.name: entry for entry in old.getmembers()}
         root = sdist_root(old)
         added = {f"{root}/{name}": content for name, content in stamped.items()}
-        for name in sorted({*kept, *added}):
+        for name in sorted({*members, *added}):
             if name in added:
                 entry = tarfile.TarInfo(name)
                 entry.size = len(added[name])
                 content: IO[bytes] | None = io.BytesIO(added[name])
             else:
-                entry, content = kept[name], _content(old, kept[name])
+                entry, content = members[name], _content(old, members[name])
             new.addfile(_tar_entry(entry, epoch), content)
 
 

@@ -47,8 +47,10 @@ def deploy(
         from release.host.request import Deploy
 
         where = release_toml.index_url(command.settings, command.home)
-        wanted = requests.parse(version or command.project)
-        artifact = requests.artifact(indexes.files(where, wanted.project, indexes.get), wanted, where)
+        requirement = requests.parse(version or command.project)
+        artifact = requests.artifact(
+            indexes.files(where, requirement.project, indexes.get), requirement, where
+        )
         change = requests.change(
             Deploy,
             *(command.settings.app, command.target, command.home),

@@ -74,8 +74,8 @@ def build(
     from release.build import source_tree as projects
 
     projects.pyproject(project)  # without one there is nothing to build, whatever the index
-    wanted = {builder.SDIST: sdist, builder.WHEEL: wheel}
-    kinds = [kind for kind in wanted if wanted[kind]] or list(wanted)
+    selected = {builder.SDIST: sdist, builder.WHEEL: wheel}
+    kinds = [kind for kind in selected if selected[kind]] or list(selected)
     context = _context(project, index)
     with console.working(f"Building {project.name}"):
         result = builder.build(project, outdir or project / "dist", kinds, context)

@@ -26,7 +26,7 @@ GREETING_TIMEOUT = 60.0
 ENDING_TIMEOUT = 10.0
 LEAVING_TIMEOUT = 1.0
 STOPPED = 130
-"""The exit code of a command, and of an agent, that stopped because it was told to."""
+"""The exit code of a command, and of an agent, that stopped because it was ordered to."""
 STDERR_KEPT = 8192
 """Bytes of the end of a process's stderr that its error shows."""
 

@@ -36,7 +36,7 @@ def sentence(host: schedule.HostState) -> str:
 
 
 def as_json(host: schedule.HostState) -> dict[str, Any]:
-    """A host for scripts: its name, its state, and what its agent said last."""
+    """A host for scripts: its name, its state, and the last event of its agent."""
     last = {key: value for key, value in (host.last or {}).items() if key != "event"}
     return {"host": host.name, "outcome": state(host), **last}
 

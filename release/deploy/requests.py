@@ -64,8 +64,8 @@ class Artifact:
     files: list[File]
 
 
-def artifact(files: Iterable[index.File], wanted: Requirement, where: str) -> Artifact:
-    """The wanted version among all `files` of the project on index `where`.
+def artifact(files: Iterable[index.File], requirement: Requirement, where: str) -> Artifact:
+    """The version of `requirement` among all `files` of the project on index `where`.
 
     Without a version the newest is taken that is neither withdrawn nor a pre-release, as pip does.
     """
@@ -74,17 +74,17 @@ def artifact(files: Iterable[index.File], wanted: Requirement, where: str) -> Ar
         version = _version(file.filename)
         if version and file.sha256:  # a host installs nothing that it cannot verify
             found.setdefault(version, []).append(file)
-    kept = [version for version, versions in found.items() if not all(file.yanked for file in versions)]
-    newest = max([version for version in kept if not version.is_prerelease] or kept, default=None)
-    version = wanted.version or newest
+    unyanked = [version for version, versions in found.items() if not all(file.yanked for file in versions)]
+    newest = max([version for version in unyanked if not version.is_prerelease] or unyanked, default=None)
+    version = requirement.version or newest
     if version not in found:
         known = ", ".join(map(str, sorted(found, reverse=True)[:5])) or "no version at all"
-        what = f"{wanted.project}=={version}" if version else wanted.project
+        what = f"{requirement.project}=={version}" if version else requirement.project
         raise PackhorseError(
             f"{where} has no {what}; it has {known}.", "Upload it: release build, then release upload"
         )
-    chosen = [File(wanted.project, f.filename, f.sha256, f.url) for f in found[version] if f.sha256]
-    return Artifact(wanted.project, str(version), chosen)
+    chosen = [File(requirement.project, f.filename, f.sha256, f.url) for f in found[version] if f.sha256]
+    return Artifact(requirement.project, str(version), chosen)
 
 
 def _version(filename: str) -> Version | None:

@@ -30,7 +30,7 @@ class Stage(Enum):
     STARTING = auto()
     VERDICT = auto()
     COMMITTING = auto()
-    LEAVING = auto()  # told to stop or to go back
+    LEAVING = auto()  # ordered to stop or to go back
     ENDED = auto()
 
 
@@ -69,14 +69,14 @@ class HostState:
 
     @property
     def failed(self) -> bool:
-        """Whether it ended with an error of its own, not because it was told to stop."""
+        """Whether it ended with an error of its own, not because it was ordered to stop."""
         if self.last is None or self.last["event"] != "error" or self.order == CLOSE:
             return False
         return not (self.order and "revert" in self.order and self.last["exit_code"] == STOPPED)
 
 
 def after_event(host: HostState, event: Event) -> HostState:
-    """`host` after it said `event`. Raises PackhorseError for an offer that is none."""
+    """`host` after it sent `event`. Raises PackhorseError for an offer that is none."""
     if event["event"] in {"result", "error"}:
         return replace(host, stage=Stage.ENDED, last=event)
     if event["event"] == "content":

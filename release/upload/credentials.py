@@ -14,7 +14,7 @@ from release.context import Context
 
 @dataclass(frozen=True)
 class Credentials:
-    """A user and a password, which is kept out of every representation."""
+    """A user and a password, which is left out of every representation."""
 
     username: str
     password: str = field(repr=False)
@@ -28,7 +28,7 @@ class Keyring(Protocol):
     """The part of the keyring package that is used here."""
 
     def get_password(self, service_name: str, username: str) -> str | None:
-        """The password kept for `username` at `service_name`."""
+        """The password stored for `username` at `service_name`."""
 
 
 def find(
@@ -57,8 +57,8 @@ def _of_this_machine(index: str, username: str, home: Path) -> str | None:
     """The password that `mirror init` made, when `index` is on the mirror of this machine."""
     path = home / "mirror" / "credentials.json"
     try:
-        kept = json.loads(path.read_bytes())
-        known: dict[str, str] = kept["users"] if index.startswith(f"{kept['url']}/") else {}
+        stored = json.loads(path.read_bytes())
+        known: dict[str, str] = stored["users"] if index.startswith(f"{stored['url']}/") else {}
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -70,7 +70,7 @@ class SystemKeyring:
     """The keyring of this machine; a machine without one has no passwords in it."""
 
     def get_password(self, service_name: str, username: str) -> str | None:
-        """The password kept for `username` at `service_name`."""
+        """The password stored for `username` at `service_name`."""
         import keyring
         from keyring.errors import KeyringError
 

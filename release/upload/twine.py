@@ -98,9 +98,11 @@ def _twine(*arguments: str) -> list[str]:
 
 def _environment() -> dict[str, str]:
     """Ours, with nothing in it that points twine elsewhere, and output that is not broken into lines."""
-    kept = {"TWINE_CERT", "TWINE_CLIENT_CERT"}
+    inherited = {"TWINE_CERT", "TWINE_CLIENT_CERT"}
     ours = {
-        name: value for name, value in os.environ.items() if not name.startswith("TWINE_") or name in kept
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("TWINE_") or name in inherited
     }
     return {**ours, "COLUMNS": "1000", "NO_COLOR": "1", "TERM": "dumb"}
 

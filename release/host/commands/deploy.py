@@ -114,11 +114,11 @@ class _Rollout:
             self._go_back(previous, failure)
             if not isinstance(failure, RevertedError):
                 raise
-            told = {"unchanged": False, "reverted": True, "reason": failure.message}
-            return {**told, **public_address.as_result(layout, previous)}
+            outcome = {"unchanged": False, "reverted": True, "reason": failure.message}
+            return {**outcome, **public_address.as_result(layout, previous)}
         self._drain()
-        told = {"unchanged": False, "reverted": False, "previous": before}
-        return {**told, **public_address.as_result(layout, number)}
+        outcome = {"unchanged": False, "reverted": False, "previous": before}
+        return {**outcome, **public_address.as_result(layout, number)}
 
     def _await_verdict(self) -> None:
         """Whether the release may stay is decided by what became of it on the other hosts."""

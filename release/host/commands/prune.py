@@ -20,8 +20,8 @@ def prune(layout: Layout, keep: int, session: Session) -> None:
             except OSError as error:
                 session.warn(f"Release {number} could not be removed: {error}")
     try:
-        kept = {sha for number in _ready(layout) for sha in releases.read_manifest(layout, number).files}
-        installer.prune_cache(layout, file_cache.prune(layout, kept))
+        needed = {sha for number in _ready(layout) for sha in releases.read_manifest(layout, number).files}
+        installer.prune_cache(layout, file_cache.prune(layout, needed))
     except (PackhorseError, OSError) as error:
         session.warn(f"Old files could not be removed: {error}")
 

@@ -18,7 +18,7 @@ class Channel:
         self.descriptor = descriptor
         self.silence: float | None = None
         self.stop = threading.Event()
-        """Set when the work is not wanted any more."""
+        """Set when the work has to stop."""
         self.reason = "nobody waits for it any more."
         self._request: dict[str, Any] | None = None
         self._orders: dict[str, dict[str, Any]] = {}
@@ -30,7 +30,7 @@ class Channel:
         return self._request is None and not self.stop.is_set()
 
     def request(self) -> dict[str, Any] | None:
-        """The first line; None when whoever started us found out that there is nothing to do."""
+        """The first line; None when stdin closed first: the controller has nothing to ask."""
         with self._changed:
             self._changed.wait_for(lambda: self._request is not None or self.stop.is_set())
             return self._request

@@ -32,12 +32,12 @@ def path(layout: Layout, file: File) -> Path:
     return layout.files / file.sha256 / file.filename
 
 
-def fetch(layout: Layout, wanted: Sequence[File], index_url: str | None, session: Session) -> None:
-    """Download the missing ones of `wanted`, several at once; without an index, none may be missing.
+def fetch(layout: Layout, needed: Sequence[File], index_url: str | None, session: Session) -> None:
+    """Download the missing ones of `needed`, several at once; without an index, none may be missing.
 
     Raises PackhorseError, StoppedError, or OSError for the disk.
     """
-    missing = [file for file in wanted if not path(layout, file).exists()]
+    missing = [file for file in needed if not path(layout, file).exists()]
     if missing and index_url is None:
         names = ", ".join(file.filename for file in missing)
         raise PackhorseError(
@@ -118,14 +118,14 @@ def _unreachable(url: str, error: Exception) -> PackhorseError:
     )
 
 
-def prune(layout: Layout, kept: Collection[str]) -> list[str]:
-    """Remove all files but those with a hash in `kept`, and half-written ones. Return the removed names.
+def prune(layout: Layout, needed: Collection[str]) -> list[str]:
+    """Remove all files but those with a hash in `needed`, and half-written ones. Return the removed names.
 
     Raises OSError.
     """
     removed = []
     for folder in layout.files.iterdir():
-        if folder.name in kept:
+        if folder.name in needed:
             for scratch in folder.glob(".*"):
                 shutil.rmtree(scratch) if scratch.is_dir() else scratch.unlink()
         else:

@@ -89,5 +89,5 @@ def prunable(entries: Sequence[Entry], current: int | None, keep: int, keep_fail
     good = sorted(number for number, state in by_number.items() if state == GOOD)
     failed = sorted(number for number, state in by_number.items() if state == FAILED)
     before = [number for number in good if current is not None and number < current]
-    kept = {*good[-keep:], *before[-1:], *failed[-keep_failed:], current}
-    return sorted(set(by_number) - kept)
+    retained = {*good[-keep:], *before[-1:], *failed[-keep_failed:], current}
+    return sorted(set(by_number) - retained)

@@ -31,7 +31,7 @@ class Installer:
 
     layout: Layout
     folder: Path
-    wanted: ReleaseSpec
+    spec: ReleaseSpec
     session: Session
 
     @property
@@ -46,15 +46,15 @@ class Installer:
 
     def make(self) -> None:
         """Make the empty virtualenv; for uv in this process, as it needs no pip inside."""
-        if self.wanted.content.installer == "pip":
+        if self.spec.content.installer == "pip":
             self._run(make_command(self.venv), "The virtualenv was not made")
         else:
             EnvBuilder(symlinks=True).create(self.venv)
 
     def fill(self) -> None:
         """Install the requirements, without an index."""
-        problem = f"{self.wanted.content.project} {self.wanted.content.version} was not installed"
-        if self.wanted.content.installer == "pip":
+        problem = f"{self.spec.content.project} {self.spec.content.version} was not installed"
+        if self.spec.content.installer == "pip":
             self._run(fill_command("pip", self.venv, self.requirements), problem)
             return
         # uv queries every Python at a new path, which takes as long as all the rest: so every virtualenv has
@@ -68,7 +68,7 @@ class Installer:
     def build(self, sdist: Path, folder: Path) -> list[Path]:
         """Build wheels from `sdist` into the new folder `folder`."""
         shutil.rmtree(folder, ignore_errors=True)
-        command = build_command(self.wanted.content.installer, self.venv, sdist, folder)
+        command = build_command(self.spec.content.installer, self.venv, sdist, folder)
         self._run(command, f"{sdist.name} was not built", _BUILD_HINT)
         return list(folder.glob("*.whl"))
 
@@ -76,14 +76,14 @@ class Installer:
         """Run `command`. Raises PackhorseError with `problem`, and `hint` unless we know the cause."""
         self.session.safe_point()
         environment = {
-            **process.installer_environment(self.wanted.index_url or NOWHERE, self.layout.folder),
+            **process.installer_environment(self.spec.index_url or NOWHERE, self.layout.folder),
             "UV_CACHE_DIR": str(self.layout.cache / "uv"),
             "PIP_CACHE_DIR": str(self.layout.cache / "pip"),
             process_table.MARK: str(self.folder),  # an installer that outlives us is found by it
         }
         done = self.session.run(command, cwd=self.folder, env=environment)
         if done.status:
-            raise failure(self.wanted, done, problem, hint)
+            raise failure(self.spec, done, problem, hint)
 
 
 def make_command(venv: Path) -> list[str]:
@@ -160,11 +160,11 @@ _CAUSES = (
 )
 
 
-def failure(wanted: ReleaseSpec, done: process.Finished, problem: str, hint: str) -> PackhorseError:
+def failure(spec: ReleaseSpec, done: process.Finished, problem: str, hint: str) -> PackhorseError:
     """The error for `done`, a failed run of the installer; `hint` is for a cause that we do not know."""
     for pattern, cause, known_hint in _CAUSES:
         if re.search(pattern, done.output):
-            reason = cause.format(index=wanted.index_url)
+            reason = cause.format(index=spec.index_url)
             return process.failure(done, f"{problem}: {reason}.", known_hint)
-    status = f"{wanted.content.installer} ended with status {done.status}"
+    status = f"{spec.content.installer} ended with status {done.status}"
     return process.failure(done, f"{problem}: {status}.", hint)

@@ -45,18 +45,18 @@ def select_file(offered: Sequence[File]) -> File:
     return min(ranked, key=lambda pair: pair[0])[1]
 
 
-def install(layout: Layout, wanted: ReleaseSpec, file: File, session: Session) -> None:
-    """Install the release `wanted` from `file`; nothing of it stays when that fails.
+def install(layout: Layout, spec: ReleaseSpec, file: File, session: Session) -> None:
+    """Install the release `spec` from `file`; nothing of it stays when that fails.
 
     Raises PackhorseError, or OSError for the disk.
     """
-    number, content = wanted.number, wanted.content
+    number, content = spec.number, spec.content
     try:
         session.step("fetch", f"Fetching {file.filename} and what it needs")
-        contents, needed = _fetch(layout, wanted, file, session)
+        contents, needed = _fetch(layout, spec, file, session)
         session.step("install", _what_is_installed(layout, needed))
         layout.release(number).mkdir()
-        _install(layout, wanted, needed, session)
+        _install(layout, spec, needed, session)
         session.checkpoint("ready")
         manifest = ReleaseManifest(
             release=number,
@@ -71,11 +71,11 @@ def install(layout: Layout, wanted: ReleaseSpec, file: File, session: Session) -
             graceful_timeout=content.graceful_timeout,
             installer=content.installer,
             python=platform.python_version(),
-            by=wanted.by,
+            by=spec.by,
             at=journal.now(),
             rules=content.rules,
             files={file.sha256: file.filename for file in needed},
-            origin=wanted.origin or number,
+            origin=spec.origin or number,
             port=_free_port() if launch.wants_port(contents.processes["web"]) else None,
             offered={file.sha256: file.filename for file in content.files},
         )
@@ -88,17 +88,17 @@ def install(layout: Layout, wanted: ReleaseSpec, file: File, session: Session) -
 
 
 def _fetch(
-    layout: Layout, wanted: ReleaseSpec, file: File, session: Session
+    layout: Layout, spec: ReleaseSpec, file: File, session: Session
 ) -> "tuple[artifact.Contents, list[File]]":
     """Download the artifact and the files that it needs here; return its contents, and all files, it last."""
     from release.host.formats import artifact, lockfile
 
-    file_cache.fetch(layout, [file], wanted.index_url, session)
+    file_cache.fetch(layout, [file], spec.index_url, session)
     contents = artifact.read(file_cache.path(layout, file))
     _check_python(contents, file)
     locked = lockfile.select(contents.lock, f"{file.filename}: {lockfile.NAME}")
     needed = [*(File(*names) for names in locked), file]
-    file_cache.fetch(layout, needed, wanted.index_url, session)
+    file_cache.fetch(layout, needed, spec.index_url, session)
     return contents, needed
 
 
@@ -130,15 +130,15 @@ def _what_is_installed(layout: Layout, needed: Sequence[File]) -> str:
     return f"{text}; built here is {built}: build requirements are resolved on the index, not locked"
 
 
-def _install(layout: Layout, wanted: ReleaseSpec, needed: Sequence[File], session: Session) -> None:
+def _install(layout: Layout, spec: ReleaseSpec, needed: Sequence[File], session: Session) -> None:
     """Make the virtualenv; only builds of sdists need the index."""
-    tool = installer.Installer(layout, layout.release(wanted.number), wanted, session)
+    tool = installer.Installer(layout, layout.release(spec.number), spec, session)
     tool.make()
     wheels = [(file, _wheel(layout, file, tool)) for file in needed]
     lines = [_requirement(file, wheel) for file, wheel in wheels]
     files.write_whole(tool.requirements, "".join(lines).encode())
     tool.fill()
-    before = same_content(layout, wanted.content) or releases.current(layout)
+    before = same_content(layout, spec.content) or releases.current(layout)
     if before is not None:
         bytecode.share(layout.release(before) / "venv", tool.venv)
 
@@ -163,22 +163,22 @@ def _wheel(layout: Layout, file: File, tool: installer.Installer) -> Path:
     present = wheel_of(layout, file)
     if present:
         return present
-    place = file_cache.path(layout, file)
-    scratch = place.with_name(".build")
-    (built,) = tool.build(place, scratch)
-    files.write_whole(place.with_name(built.name), built.read_bytes())
+    cached = file_cache.path(layout, file)
+    scratch = cached.with_name(".build")
+    (built,) = tool.build(cached, scratch)
+    files.write_whole(cached.with_name(built.name), built.read_bytes())
     shutil.rmtree(scratch)
-    return place.with_name(built.name)
+    return cached.with_name(built.name)
 
 
 def wheel_of(layout: Layout, file: File) -> Path | None:
     """The wheel that `file` is, or that was built from it before, for all releases; None: not yet."""
-    place = file_cache.path(layout, file)
-    if place.suffix == ".whl":
-        return place
-    built = [File(file.project, wheel.name, "") for wheel in place.parent.glob("*.whl")]
+    cached = file_cache.path(layout, file)
+    if cached.suffix == ".whl":
+        return cached
+    built = [File(file.project, wheel.name, "") for wheel in cached.parent.glob("*.whl")]
     with contextlib.suppress(PackhorseError):  # it was built for another Python
-        return place.with_name(select_file(built).filename)
+        return cached.with_name(select_file(built).filename)
     return None
 
 

@@ -75,8 +75,8 @@ def route_nginx(layout: Layout, number: int) -> None:
     """
     where = private(layout, number)
     argument = "socket" if isinstance(where, Path) else str(where[1])
-    wanted = f"unix:{layout.web} " if isinstance(where, Path) else f"127.0.0.1:{where[1]} "
-    if not layout.upstream.exists() or wanted in layout.upstream.read_text().replace(";", " "):
+    server = f"unix:{layout.web} " if isinstance(where, Path) else f"127.0.0.1:{where[1]} "
+    if not layout.upstream.exists() or server in layout.upstream.read_text().replace(";", " "):
         return
     command = [shutil.which("sudo") or "/usr/bin/sudo", "-n", HELPER, layout.app, argument]
     done = process.run(command, timeout=HELPER_TIMEOUT)

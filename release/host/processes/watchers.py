@@ -40,18 +40,18 @@ def web(layout: Layout, number: int | None) -> frozenset[Watcher]:
     return frozenset(watcher for watcher in of(layout, number) if watcher.process == "web")
 
 
-def write(layout: Layout, wanted: Collection[Watcher]) -> None:
-    """Make conf.d hold exactly `wanted`; a file that is there stays as it is, or circus would restart it."""
-    names = {layout.watcher_ini(watcher.name).name for watcher in wanted}
+def write(layout: Layout, desired: Collection[Watcher]) -> None:
+    """Make conf.d hold exactly `desired`; a file that is there stays as it is, or circus would restart it."""
+    names = {layout.watcher_ini(watcher.name).name for watcher in desired}
     for path in layout.watchers.iterdir():  # half-written files of a killed command included
         if path.name not in names:
             path.unlink()
-    for watcher in wanted:
-        place = layout.watcher_ini(watcher.name)
-        if not place.exists():
+    for watcher in desired:
+        ini = layout.watcher_ini(watcher.name)
+        if not ini.exists():
             text = _text(layout, watcher)
             # Its temporary name does not end in .ini, so circus never sees half of it.
-            files.write_whole(place, text.encode())
+            files.write_whole(ini, text.encode())
 
 
 def _text(layout: Layout, watcher: Watcher) -> str:
@@ -61,10 +61,10 @@ def _text(layout: Layout, watcher: Watcher) -> str:
     return circus_ini.watcher_text(layout, watcher.process, watcher.release, timeout, slot)
 
 
-def apply(layout: Layout, circus: circus_ini.Supervisor, wanted: Collection[Watcher]) -> None:
-    """Make circus run exactly `wanted`, and wait until all others have drained."""
-    write(layout, wanted)
-    names = {watcher.name for watcher in wanted}
+def apply(layout: Layout, circus: circus_ini.Supervisor, desired: Collection[Watcher]) -> None:
+    """Make circus run exactly `desired`, and wait until all others have drained."""
+    write(layout, desired)
+    names = {watcher.name for watcher in desired}
     before = set(circus.watchers()) if circus.running() else set()
     leaving = {name: circus.pids(name) for name in before - names}
     if not names:
@@ -79,6 +79,6 @@ def apply(layout: Layout, circus: circus_ini.Supervisor, wanted: Collection[Watc
     if leaving or not names:
         # circus misses children that left their parent, and those of a parent that it had to kill.
         process_table.kill_groups([leader for pids in leaving.values() for leader in pids])
-        running = {watcher.release for watcher in wanted}
+        running = {watcher.release for watcher in desired}
         orphans = [p.pid for p in process_table.find(layout) if p.release and p.release not in running]
         process_table.end(orphans, 0)
