@@ -100,7 +100,7 @@ def try_lock(path: Path, *, seconds: float = 0) -> int | None:
             f"{error.filename}: {error.strerror}", "Set PACKHORSE_HOME to a folder that you may write to."
         ) from error
     deadline = time.monotonic() + seconds
-    while not _flock(descriptor, fcntl.LOCK_EX):
+    while not files.try_flock(descriptor):
         if time.monotonic() >= deadline:
             os.close(descriptor)
             return None
@@ -116,17 +116,9 @@ def held(path: Path) -> bool:
         return False
     try:
         # Shared, so that two processes that only look do not take each other for a server.
-        return not _flock(descriptor, fcntl.LOCK_SH)
+        return not files.try_flock(descriptor, fcntl.LOCK_SH)
     finally:
         os.close(descriptor)
-
-
-def _flock(descriptor: int, kind: int) -> bool:
-    try:
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def read_serving(folder: Folder) -> Serving | None:

@@ -1,6 +1,7 @@
 """The folder of all state, atomic and durable writes of files, the last lines of logs."""
 
 import contextlib
+import fcntl
 import os
 import secrets
 from pathlib import Path
@@ -41,6 +42,15 @@ def last_lines(path: Path, count: int = 20) -> str:
             return b"\n".join(file.read().splitlines()[-count:]).decode("utf-8", "replace")
     except FileNotFoundError:
         return ""
+
+
+def try_flock(descriptor: int, kind: int = fcntl.LOCK_EX) -> bool:
+    """Lock an open file without waiting; False when another opening of it, in any process, holds the lock."""
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def sync_folder(folder: Path) -> None:

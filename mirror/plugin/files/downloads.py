@@ -1,6 +1,5 @@
 """Download files from upstreams: once for all clients that ask, readable meanwhile, verified by hash."""
 
-import fcntl
 import hashlib
 import os
 import secrets
@@ -19,6 +18,7 @@ from devpi_server.log import threadlog
 
 from mirror.plugin.single_flight import SingleFlight
 from mirror.plugin.upstream.client import GatewayError, UpstreamClient
+from packhorse import files
 
 CHUNK = 64 * 1024
 # So much of what has arrived is shown only when all of it is known to be right: a client of a wrong
@@ -59,7 +59,7 @@ class Download(Future[None]):
         self.length: int | None = None  # bytes, once the upstream has said so or all has arrived
         self.last_modified: str | None = None
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-        _lock(self._file)  # see _remove_leftovers
+        files.try_flock(self._file)  # see _remove_leftovers
         weakref.finalize(self, os.close, self._file)  # when the last follower has gone
         self._arrived = 0
         self._changed = threading.Condition()
@@ -222,13 +222,5 @@ def _remove_leftovers(folder: Path) -> None:
     """Remove unfinished files of processes that have ended: nobody holds the lock on them."""
     for path in folder.iterdir():
         with path.open("rb") as file:
-            if _lock(file.fileno()):
+            if files.try_flock(file.fileno()):
                 path.unlink()
-
-
-def _lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

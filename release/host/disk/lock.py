@@ -1,6 +1,5 @@
 """The lock of an application: one command at a time; it dies with its holder, and names it."""
 
-import fcntl
 import json
 import os
 import time
@@ -8,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
 
+from packhorse import files
 from packhorse.errors import PackhorseError
 from release.host.control.session import Session
 from release.host.disk import journal
@@ -30,20 +30,12 @@ def held(
     """
     # The descriptor is not inherited: neither circusd nor an installer can keep the lock alive.
     with os.fdopen(os.open(layout.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644), "r+b") as file:
-        if not _try_lock(file):
+        if not files.try_flock(file.fileno()):
             _await(file, layout, wait, session)
         file.truncate()
         file.write(json.dumps({"command": command, "by": by, "since": journal.now()}).encode())
         file.flush()
         yield
-
-
-def _try_lock(file: IO[bytes]) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _await(file: IO[bytes], layout: Layout, wait: float, session: Session | None) -> None:
@@ -53,7 +45,7 @@ def _await(file: IO[bytes], layout: Layout, wait: float, session: Session | None
     while time.monotonic() < deadline:
         if session:
             session.pause(POLL)
-        if _try_lock(file):
+        if files.try_flock(file.fileno()):
             return
     raise BusyError(
         f"{layout.app} is busy: {owner(layout)}.", "Wait until that has ended, or for it: --wait SECONDS"

@@ -1,5 +1,6 @@
 """packhorse.files: a file is there whole or not at all, and a secret is never readable by others."""
 
+import fcntl
 import os
 import resource
 import signal
@@ -101,3 +102,15 @@ def test_the_last_lines_of_a_log_are_read_from_its_end(tmp_path: Path) -> None:
     assert files.last_lines(log) == ""
     log.write_bytes(b"x" * 100_000 + b"\nlast but one\nlast \xff\n")
     assert files.last_lines(log, 2) == "last but one\nlast \N{REPLACEMENT CHARACTER}"
+
+
+def test_a_lock_is_refused_while_another_opening_of_the_file_holds_it(tmp_path: Path) -> None:
+    """A command, a server and a download tell by it whether the one before them is still at work."""
+    path = tmp_path / "lock"
+    with path.open("w") as one, path.open() as other, path.open() as third:
+        assert files.try_flock(one.fileno())
+        assert not files.try_flock(other.fileno())
+        assert not files.try_flock(other.fileno(), fcntl.LOCK_SH)
+        one.close()
+        assert files.try_flock(other.fileno(), fcntl.LOCK_SH)
+        assert files.try_flock(third.fileno(), fcntl.LOCK_SH)
