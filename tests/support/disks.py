@@ -26,8 +26,16 @@ class Disk:
         self.folder = folder
 
     def mount(self) -> None:
-        """What a boot does, the journal's replay included."""
-        _run("mount", "-o", "loop", str(self._image), str(self.folder))
+        """What a boot does, the journal's replay included.
+
+        On a new loop device each time: a mount namespace that a neighbour made meanwhile may still hold the dead
+        file system, and `mount -o loop` would find its device by the image and give us that one again.
+        """
+        device = _run("losetup", "--find", "--show", str(self._image))
+        try:
+            _run("mount", device, str(self.folder))
+        finally:
+            _run("losetup", "--detach", device)  # as soon as nobody uses it
 
     def cut(self) -> None:
         """The power goes, and with it all processes that use this disk; then it comes back."""
@@ -70,6 +78,8 @@ def forgetful_disk() -> Iterator[Disk]:
             disk.unmount()
 
 
-def _run(*command: str) -> None:
+def _run(*command: str) -> str:
     path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
-    subprocess.run(command, env={"PATH": path}, check=True, capture_output=True)
+    return subprocess.run(
+        command, env={"PATH": path}, check=True, capture_output=True, text=True
+    ).stdout.strip()
