@@ -28,8 +28,8 @@ class Disk:
     def mount(self) -> None:
         """What a boot does, the journal's replay included.
 
-        On a new loop device each time: a mount namespace that a neighbour made meanwhile may still hold the dead
-        file system, and `mount -o loop` would find its device by the image and give us that one again.
+        On a new loop device each time: a mount namespace that a neighbour made meanwhile may still hold the
+        dead file system, and `mount -o loop` would find its device by the image and give us that one again.
         """
         device = _run("losetup", "--find", "--show", str(self._image))
         try:
