@@ -56,7 +56,7 @@ class Company:
         (self.project / "mirror.toml").write_text(f'[upstream]\nurl = "{upstream}"\n')
 
     def release(
-        self, *arguments: str, status: int = 0, timeout: float = 900, **more: str
+        self, *arguments: str, status: int | None = 0, timeout: float = 900, **more: str
     ) -> subprocess.CompletedProcess[str]:
         """Run `release` in the project; `more` adds to the environment."""
         environment = self.net.environment(self.outside.home, **more)
