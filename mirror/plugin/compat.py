@@ -97,6 +97,8 @@ INTERNALS: Mapping[str, Row] = {
     "devpi_server.keyfs.KeyFS.tx": None,
     "devpi_server.keyfs.Transaction.is_dirty": ("typedkey",),
     "devpi_server.model.BaseStage.SimpleLinks": None,
+    "devpi_server.model.BaseStage.filter_projects": ("projects",),
+    "devpi_server.model.BaseStage.get_mirror_whitelist_info": ("project",),
     "devpi_server.model.BaseStage.get_linkstore_perstage": ("name", "version"),
     "devpi_server.model.BaseStage.get_mutable_linkstore_perstage": ("name", "version"),
     "devpi_server.model.BaseStage.key_projsimplelinks": ("project",),

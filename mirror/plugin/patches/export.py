@@ -22,10 +22,12 @@ def apply(folder: str) -> None:
 
     class Exporter(_STOCK):  # type: ignore[misc]  # untyped
         def __init__(self, tw: Any, xom: Any) -> None:
-            unused: Any = None  # who exports asks no upstream and writes nothing
-            pages = PageCache(Path(xom.config.server_path) / folder, lambda _: nullcontext())
-            stages.apply(xom, Services(unused, unused, unused, pages))
-            User.MirrorStage = ExportedMirror  # type: ignore[assignment, method-assign]
+            path = Path(xom.config.server_path) / folder
+            if path.exists():  # else our plugin has never served here
+                unused: Any = None  # who exports asks no upstream and writes nothing
+                pages = PageCache(path, lambda _: nullcontext())
+                stages.apply(xom, Services(unused, unused, unused, pages))
+                User.MirrorStage = ExportedMirror  # type: ignore[assignment, method-assign]
             super().__init__(tw, xom)
 
     setattr(importexport, "Exporter", Exporter)  # noqa: B010 (so does mypy not mind)

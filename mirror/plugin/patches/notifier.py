@@ -25,14 +25,14 @@ HOOKS = (
 def apply(xom: Any, quiet: float = QUIET, longest: float = LONGEST) -> None:
     """Make the notifier's thread wait for the end of a burst, or without listeners note what it has seen."""
     notifier = xom.keyfs.notifier
-    nobody = not has_listeners(xom)
 
     def patient_tick() -> None:
         deadline = time.monotonic() + longest
         serial = None
         while serial != (serial := xom.keyfs.get_current_serial()) and time.monotonic() < deadline:
             notifier.thread.sleep(quiet)  # ends with the server
-        if nobody:
+        # Plugins may add listeners until the thread starts.
+        if not has_listeners(xom):
             with notifier.cv_new_event_serial:
                 notifier.write_event_serial(serial)
                 notifier.cv_new_event_serial.notify_all()

@@ -1,6 +1,7 @@
 """devpi's index of uploads, with size, time, metadata and provenance of each file, and yanks."""
 
 import base64
+import contextlib
 import hashlib
 import json
 import zlib
@@ -9,6 +10,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from devpi_server.markers import unknown
 from devpi_server.model import PrivateStage, Rel, join_links_data
 from devpi_server.normalized import normalize_name
 
@@ -16,7 +18,7 @@ from mirror.plugin.metadata import wheel
 from mirror.plugin.simple import detail, file_rows
 from mirror.plugin.simple.detail import ProjectDetail
 from mirror.plugin.simple.file_rows import ProjectFile, Rows
-from mirror.plugin.upstream.mirror_stage import Freshness
+from mirror.plugin.upstream.mirror_stage import CachingStage, Freshness
 
 # Our key in devpi's PROJSIMPLELINKS dict. The value is one string: devpi copies and wraps every
 # container that it stores, which costs more than parsing JSON.
@@ -41,6 +43,21 @@ class UploadStage(PrivateStage):
     def _stored(self, project: str) -> tuple[ProjectDetail, dict[str, Any]] | None:
         packed = self.key_projsimplelinks(project).get().get(STORED)
         return detail.from_text(project, _unpacked(packed)) if packed else None
+
+    def op_sro_check_mirror_whitelist(self, opname: str, **kw: Any) -> Any:
+        """Call `opname` on this index and its bases, on mirrors unless their whitelist blocks the project.
+
+        devpi leaves out a mirror that may show a project which is here too, as long as nobody knows whether
+        the upstream has it: so it is asked. Raises GatewayError when the upstream does not say.
+        """
+        project = normalize_name(kw["project"])
+        info = self.get_mirror_whitelist_info(project) if self.filter_projects([project]) else None
+        if info and info["blocked_by_mirror_whitelist"] is None:
+            for base in self.sro():
+                if isinstance(base, CachingStage) and base.has_project_perstage(project) is unknown:
+                    with contextlib.suppress(self.UpstreamNotFoundError):
+                        base.refresh(project)
+        return super().op_sro_check_mirror_whitelist(opname, **kw)
 
     def get_simplelinks_perstage(self, project: str) -> Any:
         lists = detail.as_devpi_lists(self.facts(project))

@@ -1,4 +1,4 @@
-"""devpi-server's own tests of the views and the mirror that we replace, with our plugin loaded."""
+"""devpi-server's own tests with our plugin loaded, and those of devpi-client that talk to a server."""
 
 import os
 import sys
@@ -10,52 +10,54 @@ from urllib.parse import urljoin
 import pytest
 import requests
 
-from tests.support.servers import BIN, Mirror, running_mirror
+from tests.support.servers import BIN, Mirror
 from tests.support.upstream import JSON
 
 CHECKOUT = Path(__file__).parents[3]
-# What the suite imports that we do not.
-NEEDED = ("beautifulsoup4", "pytest-asyncio", "soupsieve", "webtest")
-# Views of devpi's own: users, permissions, settings of indexes. Hashing passwords takes minutes.
-NOT_OURS = "not RestrictModify and not UserThings and not IndexThings and not Permissions"
-MODULES = ("test_mirror.py", "test_mirror_no_project_list.py", "test_views.py")
+# What the suites import that we do not.
+NEEDED = ("beautifulsoup4", "mock", "pytest-asyncio", "soupsieve", "webtest")
+# Modules of devpi-client that talk to a server without building packages or running tox.
+CLIENT_MODULES = ("functional", "index", "list_remove", "login", "user")
+# The same tests of `functional` are left out of devpi-server's suite: devpi_suite.py has the reasons.
+CLIENT_LEFT_OUT = (
+    *("test_create_and_delete_mirror_index", "test_deleted_package", "test_download_release_error"),
+    *("test_missing_package", "test_no_releases"),
+)
+
+
+@pytest.mark.needs("nginx")
+@pytest.mark.timeout(1500)
+def test_devpi_servers_own_suite_passes_but_for_what_is_named(mirror_server: Mirror, tmp_path: Path) -> None:
+    """All of its modules, without the tests in tests.support.devpi_suite.LEFT_OUT."""
+    suite = unpacked(mirror_server, "devpi-server", tmp_path)
+    _run(mirror_server, suite, tmp_path, "-p", "tests.support.devpi_suite", "-n", "2", "test_devpi_server")
 
 
 @pytest.mark.timeout(900)
-def test_devpis_own_suite_passes_but_for_what_is_named(tmp_path: Path) -> None:
-    """Run devpi-server's own tests, without those in tests.support.devpi_suite.LEFT_OUT."""
-    with running_mirror() as mirror:
-        suite = unpacked(mirror, tmp_path)
-        extra = tmp_path / "extra"
-        install = ("install", "--quiet", "--no-deps", "--target", extra)
-        index = ("--index-url", mirror.index_url("root/pypi"))
-        mirror.run(BIN / "python", "-m", "pip", *install, *index, *NEEDED)
-        path = os.pathsep.join(map(str, (extra, CHECKOUT)))
-        done = mirror.run(
-            *(
-                "env",
-                f"PYTHONPATH={path}",
-                sys.executable,
-                "-m",
-                "pytest",
-                "-q",
-                "-p",
-                "tests.support.devpi_suite",
-            ),
-            *("-p", "no:cacheprovider", "--timeout", "120", "-rfE", "-k", NOT_OURS, "--tb", "short"),
-            *(f"test_devpi_server/{module}" for module in MODULES),
-            cwd=suite,
-            timeout=850,
-            status=None,
-        )
+def test_devpi_clients_own_suite_passes_but_for_what_is_named(mirror_server: Mirror, tmp_path: Path) -> None:
+    """Against the devpi-server that it finds, which has our plugin."""
+    suite = unpacked(mirror_server, "devpi-client", tmp_path)
+    modules = [f"testing/test_{name}.py" for name in CLIENT_MODULES]
+    _run(mirror_server, suite, tmp_path, "-k", f"not ({' or '.join(CLIENT_LEFT_OUT)})", *modules)
+
+
+def _run(mirror: Mirror, suite: Path, folder: Path, *options: str) -> None:
+    extra = folder / "extra"
+    install = ("install", "--quiet", "--no-deps", "--target", extra)
+    index = ("--index-url", mirror.index_url("root/pypi"))
+    mirror.run(BIN / "python", "-m", "pip", *install, *index, *NEEDED)
+    path = os.pathsep.join(map(str, (extra, CHECKOUT)))
+    python = ("env", f"PYTHONPATH={path}", sys.executable)
+    quiet = ("-q", "-p", "no:cacheprovider", "--timeout", "120", "-rfE", "--tb", "short")
+    done = mirror.run(*python, "-m", "pytest", *quiet, *options, cwd=suite, timeout=1450, status=None)
     assert done.returncode == 0, done.stdout[-20_000:]
     assert " passed, " in done.stdout
 
 
-def unpacked(mirror: Mirror, folder: Path) -> Path:
-    """The sdist of the devpi-server that is installed, which brings its tests."""
-    page = f"{mirror.index_url('root/pypi')}devpi-server/"
-    name = f"devpi_server-{metadata.version('devpi-server')}.tar.gz"
+def unpacked(mirror: Mirror, project: str, folder: Path) -> Path:
+    """The sdist of the version of `project` that is installed, which brings its tests."""
+    page = f"{mirror.index_url('root/pypi')}{project}/"
+    name = f"{project.replace('-', '_')}-{metadata.version(project)}.tar.gz"
     files = requests.get(page, headers={"Accept": JSON}, timeout=60).json()["files"]
     (url,) = (file["url"] for file in files if file["filename"] == name)
     sdist = folder / name

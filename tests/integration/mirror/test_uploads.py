@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from tests.support.dists import Dist, attestation, sdist, wheel
-from tests.support.mirror_and_upstream import Mirrored
+from tests.support.mirror_and_upstream import Mirrored, new_name
 from tests.support.servers import wait_until
 from tests.support.team_indexes import Team, new_team
 
@@ -212,3 +212,15 @@ def test_a_file_without_attestations_has_no_provenance(team: Team) -> None:
     url = team.mirrored.url_of(dist, team.index("dev"))
     assert requests.get(f"{url}.provenance", timeout=30).status_code == 404
     assert requests.get(f"{url[:-5]}x.provenance", timeout=30).status_code == 404
+
+
+def test_a_whitelisted_project_shows_what_the_upstream_has_at_the_first_request(team: Team) -> None:
+    """devpi left the mirror out until somebody had asked it for the page."""
+    name = new_name("both")
+    mine, theirs = wheel(name, "1.0"), wheel(name, "2.0")
+    team.mirrored.upstream.add(name, theirs)
+    team.upload(mine)
+    assert team.shown(name) == [mine.filename]
+    for index in ("dev", "prod"):
+        team.mirrored.change_index(team.index(index), mirror_whitelist=name)
+    assert team.shown(name) == [mine.filename, theirs.filename]

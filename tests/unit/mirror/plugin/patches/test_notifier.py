@@ -62,6 +62,15 @@ def test_with_no_listener_nothing_is_told() -> None:
     assert thread.handled == 3
 
 
+def test_a_listener_that_comes_after_ours_is_told() -> None:
+    """Plugins are set up one after the other."""
+    thread = _Notifier(3)
+    notifier.apply(thread.xom, quiet=0)
+    thread.plugins.register(_Plugin())
+    thread.tick()
+    assert (thread.told_after, thread.handled) == ([4], -1)
+
+
 def test_who_listens_to_keys_is_a_listener_too() -> None:
     """As a replica does, and as plugins may."""
     thread = _Notifier(0)
