@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from packhorse import console, files
-from release.cli import deploy, inspect, options, provision
+from release.cli import deploy, inspect, new, options, provision
 
 if TYPE_CHECKING:
     from release.context import Context
@@ -29,7 +29,8 @@ def cli(context: click.Context, project: Path) -> None:
     """Build a Python project, upload it to the company index, and run it on your servers.
 
     \b
-    In a folder with a pyproject.toml and a Procfile (web: gunicorn "app:create_app()"):
+    In the folder of a web application:
+      release new             Procfile, release.toml and what else it lacks
       release build           wheel and sdist, with the lock of all dependencies inside
       release upload          to the company index
       release deploy local    install, start, probe, switch; says the URL
@@ -47,8 +48,9 @@ def cli(context: click.Context, project: Path) -> None:
     context.obj = project.absolute()
 
 
-for command in (*deploy.COMMANDS, *inspect.COMMANDS, *provision.COMMANDS):
+for command in (new.new, *deploy.COMMANDS, *inspect.COMMANDS, *provision.COMMANDS):
     cli.add_command(command)
+cli.add_command(new.new, "init")  # what other tools call it
 
 
 def main() -> None:

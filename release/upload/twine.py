@@ -70,12 +70,12 @@ def _release(path: Path) -> tuple[str, str] | None:
 
 
 def _check(paths: Iterable[Path], context: Context) -> None:
-    done = context.run(_twine("check", "--strict", *map(str, paths)), env=_environment())
+    done = context.run(_twine("check", *map(str, paths)), env=_environment())
     if done.status != 0:
         raise process.failure(
             done,
             "twine check refuses what the artifacts say about the project.",
-            'Correct [project] in pyproject.toml; most often readme = "README.md" is missing there.',
+            "Correct [project] in pyproject.toml; most often the readme is not valid reStructuredText.",
         )
 
 

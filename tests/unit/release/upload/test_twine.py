@@ -39,14 +39,11 @@ def nobody() -> Credentials:
 
 
 def test_a_new_file_is_checked_and_uploaded(wheel: Path, tmp_path: Path) -> None:
-    """check --strict first: a description that cannot be shown is found before the upload."""
+    """check first: a description that cannot be shown is found before the upload."""
     fake = FakeRunner()
     done = twine.upload([wheel], lambda: WHO, a_context(tmp_path, run=fake))
     assert [item.new for item in done] == [True]
-    assert [command[3:5] for command in fake.commands] == [
-        ["check", "--strict"],
-        ["upload", "--non-interactive"],
-    ]
+    assert [command[3] for command in fake.commands] == ["check", "upload"]
     assert fake.environments[1]["TWINE_REPOSITORY_URL"] == f"{INDEX}/"
 
 
@@ -113,7 +110,7 @@ def test_twines_failures_become_two_lines(
 
 
 def test_a_description_that_twine_refuses_is_shown(wheel: Path, tmp_path: Path) -> None:
-    """Mostly the readme is missing; twine says what exactly."""
+    """A readme that no page can show; twine says what exactly."""
     fake = FakeRunner(lambda _: Finished(1, "long_description missing", ""))
     with pytest.raises(PackhorseError, match="twine check") as caught:
         twine.upload([wheel], nobody, a_context(tmp_path, run=fake))

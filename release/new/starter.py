@@ -1,0 +1,217 @@
+"""Write the files that a project needs to be released, as far as it has none; those that are there stay."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from packhorse import toml
+from packhorse.errors import PackhorseError
+from release.host.formats import procfile
+from release.new import application, dependencies
+from release.new.application import ASGI, Application, Sources
+
+PYPROJECT, MANIFEST_IN, SETTINGS = "pyproject.toml", "MANIFEST.in", "release.toml"
+# Folders beside a module that it reads files from.
+_DATA = ("static", "templates", "migrations", "locale", "translations")
+
+_PYPROJECT = """\
+[build-system]
+requires = ["setuptools>=77"]
+build-backend = "setuptools.build_meta"
+
+[project]
+name = {name}
+version = "0.1.0"  # raise it for each release: a version is uploaded once
+requires-python = ">=3.11"
+dependencies = [  # {origin}; `release build` locks their versions
+{dependencies}
+]
+
+# What goes into the wheel. All that the application reads has to lie inside.
+[tool.setuptools]
+py-modules = {modules}
+
+[tool.setuptools.packages.find]
+where = {where}
+include = {packages}
+"""
+_WEB = """\
+# How to run the application: a process type, a colon, a command. Programs of the release are found first.
+
+# web serves requests on the socket that it inherits: {reference}, which speaks {interface}.
+web: {command}
+"""
+_RELEASE = """
+# release runs once, on the first host, before a new version starts.
+release: python -m django migrate --noinput --settings {settings}
+"""
+_WORKER = """
+# worker runs beside web. The old one ends before the new one starts.
+worker: celery -A {celery} worker
+"""
+_MANIFEST_IN = """\
+# Files of the sdist besides Python modules. The wheel is made of it, and has those that lie in packages.
+include Procfile pylock.toml
+{folders}global-exclude __pycache__ *.py[co]
+"""
+_SETTINGS = """\
+# Settings of `release`; release.example.toml of Packhorse shows all of them with their defaults.
+
+app = {app}  # its name on the hosts
+# The company index, which has its own packages and the public ones; default: the mirror on this machine.
+{index}
+
+[health]
+path = {health_path}  # must answer 2xx before a new release gets traffic
+
+[targets.local]  # this machine: release deploy local
+bind = "127.0.0.1:8000"
+
+# Servers, reached by ssh: release provision production, then release deploy production
+# [targets.production]
+# hosts = ["web1.example.com", "web2.example.com"]
+# domains = ["www.example.com"]
+"""
+
+
+@dataclass(frozen=True)
+class Starter:
+    """The files of a first release: name -> content. `kept` are there already; `advice` is for the user."""
+
+    app: str
+    application: Application | None
+    files: dict[str, str]
+    kept: list[str]
+    advice: list[str]
+
+
+def plan(project: Path, index: str | None = None) -> Starter:
+    """What the project in folder `project` lacks; `index` is the URL of the company index, if one is given.
+
+    Raises PackhorseError when there is no application, and no Procfile that says how to run one.
+    """
+    sources = application.find(project)
+    chosen = next(iter(sources.applications), None)
+    if not chosen and not (project / procfile.NAME).exists():
+        raise PackhorseError(
+            f"{project}: its Python files define no WSGI or ASGI application.",
+            "Run this in the folder of a web application, or write a Procfile with a line such as: "
+            "web: python -m myapp --port $PORT",
+        )
+    table = toml.read(project / PYPROJECT)
+    name = str(table.get("project", {}).get("name") or _name(project))
+    contents: dict[str, Callable[[], str]] = {
+        PYPROJECT: lambda: _pyproject(project, name, sources, chosen),
+        procfile.NAME: lambda: _procfile(sources),
+        MANIFEST_IN: lambda: _manifest_in(project, sources),
+        SETTINGS: lambda: _settings(name, sources, index),
+    }
+    kept = [file for file in contents if (project / file).exists()]
+    needless = [
+        *([MANIFEST_IN] if not _uses_setuptools(table) else []),
+        *([SETTINGS] if "release" in table.get("tool", {}) else []),
+    ]
+    files = {file: make() for file, make in contents.items() if file not in (*kept, *needless)}
+    return Starter(name, chosen, files, kept, list(_advice(table, sources, kept)))
+
+
+def write(project: Path, starter: Starter) -> None:
+    """Create the files. Raises PackhorseError, and leaves none behind, when one of them cannot be made."""
+    made: list[Path] = []
+    try:
+        for name, content in starter.files.items():
+            with (project / name).open("x", encoding="utf-8") as file:
+                made.append(project / name)
+                file.write(content)
+    except OSError as error:
+        for path in made:
+            path.unlink()
+        raise PackhorseError(
+            f"{error.filename}: {error.strerror}.", "Nothing was written. Mend it and run this again."
+        ) from error
+
+
+def _name(project: Path) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", project.resolve().name.lower()).strip("-") or "app"
+
+
+def _uses_setuptools(table: dict[str, Any]) -> bool:
+    return str(table.get("build-system", {}).get("build-backend", "setuptools")).startswith("setuptools")
+
+
+def _pyproject(project: Path, name: str, sources: Sources, chosen: Application | None) -> str:
+    requirements = dependencies.of_project(project, sources, chosen)
+    packages, modules = _packages(sources)
+    return _PYPROJECT.format(
+        name=json.dumps(name),
+        origin="as in requirements.txt"
+        if (project / "requirements.txt").exists()
+        else "what the files import",
+        dependencies="\n".join(f"    {json.dumps(line)}," for line in requirements),
+        modules=json.dumps(modules),
+        where=json.dumps([sources.root.relative_to(project).as_posix()]),
+        packages=json.dumps([pattern for package in packages for pattern in (package, f"{package}.*")]),
+    )
+
+
+def _packages(sources: Sources) -> tuple[list[str], list[str]]:
+    """Packages and modules at the root; folders of data count as packages, so that a wheel holds them."""
+    modules = sorted(name for name in sources.own if (sources.root / f"{name}.py").is_file())
+    data = {name for name in _DATA if modules and (sources.root / name).is_dir()}
+    packages = {name for name in sources.own if (sources.root / name).is_dir()}
+    return sorted(packages | data), [name for name in modules if name != "manage"]
+
+
+def _procfile(sources: Sources) -> str:
+    chosen = sources.applications[0]
+    text = _WEB.format(interface=chosen.interface, reference=chosen.reference, command=_web(chosen))
+    if sources.settings:
+        text += _RELEASE.format(settings=sources.settings)
+    if sources.celery:
+        text += _WORKER.format(celery=sources.celery)
+    return text
+
+
+def _web(chosen: Application) -> str:
+    if chosen.interface == ASGI:
+        factory = " --factory" if chosen.reference.endswith("()") else ""
+        return f"uvicorn {chosen.reference.removesuffix('()')}{factory} --fd 3"
+    reference = f'"{chosen.reference}"' if chosen.reference.endswith("()") else chosen.reference
+    return f"gunicorn {reference} --workers 2 --no-control-socket"
+
+
+def _manifest_in(project: Path, sources: Sources) -> str:
+    packages, _ = _packages(sources)
+    folders = [(sources.root / package).relative_to(project).as_posix() for package in packages]
+    return _MANIFEST_IN.format(folders="".join(f"graft {folder}\n" for folder in folders))
+
+
+def _settings(name: str, sources: Sources, index: str | None) -> str:
+    app = re.sub(r"[-_.]+", "-", name).lower()[:40].strip("-")
+    index_line = f"index = {json.dumps(index or 'https://pypi.example.com/company/dev')}"
+    return _SETTINGS.format(
+        app=json.dumps(app),
+        index=index_line if index else f"# {index_line}",
+        health_path=json.dumps(sources.health_path),
+    )
+
+
+def _advice(table: dict[str, Any], sources: Sources, kept: list[str]) -> Iterator[str]:
+    """What only the user can do."""
+    chosen, *others = sources.applications or (None,)
+    declared = table.get("project", {})
+    if PYPROJECT in kept and "dependencies" not in declared.get("dynamic", []):
+        server = dependencies.server_missing(declared.get("dependencies", []), chosen)
+        if server and procfile.NAME not in kept:
+            yield f"Add {server} to the dependencies in pyproject.toml: the Procfile starts it."
+    if others and procfile.NAME not in kept:
+        found = ", ".join(one.reference for one in others)
+        yield f"There is {found} too: change web in the Procfile to serve it."
+    if sources.settings:
+        yield (
+            f"In {sources.settings}, ALLOWED_HOSTS must have your domain and localhost. A SQLite database "
+            "must lie outside of the release: what lies inside goes with it."
+        )

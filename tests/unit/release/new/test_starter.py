@@ -1,0 +1,98 @@
+"""The first files of a project are valid, explained, and never in the place of others."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from packhorse.errors import PackhorseError
+from release.config import release_toml
+from release.host.formats import procfile
+from release.new import starter
+
+FLASK = "import yaml\nfrom flask import Flask\napp = Flask(__name__)\n"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """An app.py with templates, as tutorials have it."""
+    folder = tmp_path / "My Shop"
+    (folder / "templates").mkdir(parents=True)
+    (folder / "app.py").write_text(FLASK)
+    return folder
+
+
+def test_a_folder_with_an_app_gets_all_that_it_needs(project: Path) -> None:
+    starter.write(project, starter.plan(project))
+    package = tomllib.loads((project / "pyproject.toml").read_text())
+    assert package["project"]["name"] == "my-shop"
+    assert package["project"]["dependencies"] == ["flask", "gunicorn", "PyYAML"]
+    assert package["tool"]["setuptools"]["py-modules"] == ["app"]
+    assert package["tool"]["setuptools"]["packages"]["find"]["include"] == ["templates", "templates.*"]
+    commands = procfile.parse((project / "Procfile").read_bytes(), "Procfile")
+    assert commands == {"web": "gunicorn app:app --workers 2 --no-control-socket"}
+    settings = release_toml.load(project)
+    assert (settings.app, settings.index, settings.health.path) == ("my-shop", None, "/")
+    assert "graft templates" in (project / "MANIFEST.in").read_text()
+
+
+def test_files_that_are_there_stay(project: Path) -> None:
+    """A second run writes nothing."""
+    (project / "Procfile").write_text("web: mine\n")
+    first = starter.plan(project)
+    assert first.kept == ["Procfile"]
+    starter.write(project, first)
+    again = starter.plan(project)
+    assert again.files == {}
+    assert (project / "Procfile").read_text() == "web: mine\n"
+
+
+def test_a_file_that_appears_meanwhile_is_not_overwritten(project: Path) -> None:
+    planned = starter.plan(project)
+    (project / "release.toml").write_text("mine")
+    with pytest.raises(PackhorseError, match=r"release.toml: File exists"):
+        starter.write(project, planned)
+    assert (project / "release.toml").read_text() == "mine"
+    assert not (project / "Procfile").exists()
+
+
+def test_what_another_backend_or_pyproject_has_already_is_not_written(project: Path) -> None:
+    (project / "pyproject.toml").write_text(
+        '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
+        '[project]\nname = "shop"\nversion = "1"\ndependencies = ["flask"]\n[tool.release]\napp = "shop"\n'
+    )
+    planned = starter.plan(project)
+    assert list(planned.files) == ["Procfile"]
+    assert planned.advice == ["Add gunicorn to the dependencies in pyproject.toml: the Procfile starts it."]
+
+
+def test_requirements_are_taken_from_their_file(project: Path) -> None:
+    """Options and addresses are no requirements of a package; hashes belong into the lock."""
+    (project / "requirements.txt").write_text(
+        "-r other.txt\n# a comment\nFlask==3.1 --hash=sha256:aa \\\n  --hash=sha256:bb\n"
+        "gunicorn>=23 ; python_version > '3'  # why\nhttps://example.com/a.whl\n\n"
+    )
+    text = starter.plan(project).files["pyproject.toml"]
+    assert tomllib.loads(text)["project"]["dependencies"] == [
+        "Flask==3.1",
+        "gunicorn>=23 ; python_version > '3'",
+    ]
+
+
+def test_a_given_index_is_written(project: Path) -> None:
+    starter.write(project, starter.plan(project, "https://pypi.example.com/team/dev"))
+    assert release_toml.load(project).index == "https://pypi.example.com/team/dev"
+
+
+def test_other_applications_are_named(project: Path) -> None:
+    (project / "admin.py").write_text(FLASK)
+    assert starter.plan(project).advice == ["There is admin:app too: change web in the Procfile to serve it."]
+
+
+def test_a_folder_without_an_application_is_told_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "tool.py").write_text("print(1)\n")
+    with pytest.raises(PackhorseError, match="define no WSGI or ASGI application") as caught:
+        starter.plan(tmp_path)
+    assert "Procfile" in caught.value.hint
+    (tmp_path / "Procfile").write_text("web: python -m tool\n")
+    assert starter.plan(tmp_path).files.keys() == {"pyproject.toml", "MANIFEST.in", "release.toml"}
