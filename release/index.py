@@ -2,10 +2,11 @@
 
 import http.client
 import json
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urljoin
 
@@ -20,16 +21,20 @@ TIMEOUT = 60.0  # seconds without a byte: a cold page comes from the upstream
 
 @dataclass(frozen=True)
 class File:
-    """A file on an index; `own`: it lies on the index itself, not on one that it inherits from.
+    """A file that an index lists; `index` is the URL of the one on which it lies, None: nobody knows.
 
-    `yanked`: its owner took it back (PEP 592); only who names its version still gets it.
+    `own`: that is the index that was asked, not one that it inherits from. `company`: that is an index of the
+    company's uploads, see `company_files`. `yanked`: its owner took it back (PEP 592); only who names its
+    version still gets it.
     """
 
     filename: str
     url: str
     sha256: str | None
+    index: str | None
     own: bool
     yanked: bool = False
+    company: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,8 +71,8 @@ def get(url: str, accept: str) -> Response:
 def files(index: str, project: str, get: Get) -> list[File]:
     """Every file that `index` (https://host/user/name) shows for `project`, [] when it knows no such project.
 
-    devpi shows an upstream project of the same name until the first upload: such files are not
-    `own`. Raises PackhorseError when the index cannot be reached, does not exist or does not speak JSON.
+    devpi shows an upstream project of the same name until the first upload: such files are not `own`. Raises
+    PackhorseError when the index cannot be reached, does not exist or does not speak JSON.
     """
     page = _ask(f"{release_toml.simple_url(index)}{canonicalize_name(project)}/", index, get)
     if page.status == 404:
@@ -98,12 +103,84 @@ def missing(index: str, project: str, digests: Mapping[str, str], get: Get) -> s
     return digests.keys() - there.keys()
 
 
+def company_files(index: str, project: str, get: Get, *, private: bool = False) -> list[File]:
+    """`files`, with those marked as `company` that lie on an index of the company's uploads.
+
+    devpi says what each index is: a "stage" for uploads, or a "mirror" of an upstream, where a stranger may
+    have registered any name. The stages are `index` and what it inherits from. With `private` an index that
+    does not say it counts as the company's, with all that it lists. Raises PackhorseError, also when a file
+    of the project is another one on a base: who may upload here would replace what was promoted there.
+    """
+    shown = files(index, project, get)
+    stages = _stages(index, get)
+    if not stages and private:
+        return [replace(file, index=index, company=True) for file in shown]
+    if not stages:
+        raise PackhorseError(
+            f"{index} does not say which files are the company's own, and which an upstream's.",
+            "Use an index of devpi; if only you can bring files there: index_is_private in release.toml.",
+        )
+    marked = [replace(file, company=file.index in stages) for file in shown]
+    digests = {file.filename: file.sha256 for file in marked if file.company}
+    for base in stages[1:] if digests else ():
+        for file in files(base, project, get):
+            if file.own and digests.get(file.filename, file.sha256) != file.sha256:
+                raise PackhorseError(
+                    f"{file.filename} is not the same file on {index} and on {base}.",
+                    f"Find out who uploaded it; deploy the one that is right with --index {base}",
+                )
+    return marked
+
+
+def _stages(index: str, get: Get) -> list[str]:
+    """URLs of the indexes for uploads: `index`, then those that it inherits from; none when it says nothing.
+
+    Raises PackhorseError when `index` itself is something else.
+    """
+    found: dict[str, bool] = {}
+    waiting = [index]
+    while waiting:
+        url = waiting.pop(0)
+        if url in found:
+            continue
+        config = _config(url, get)
+        found[url] = config.get("type") == "stage"
+        if found[url]:
+            root = url.rsplit("/", 2)[0]
+            waiting += [f"{root}/{base}" for base in config.get("bases", ())]
+        elif url == index and config:
+            raise PackhorseError(
+                f"{index} is an index of type {config['type']}: anybody may have made what it shows.",
+                "Deploy from the index that you upload to: index in release.toml, --index or $RELEASE_INDEX.",
+            )
+    return [url for url, is_stage in found.items() if is_stage]
+
+
+def _config(index: str, get: Get) -> dict[str, Any]:
+    """devpi's configuration of `index`; {} from a server that is no devpi."""
+    answer = _ask(f"{index}?no_projects=", index, get, accept="application/json")
+    try:
+        config = json.loads(answer.body)["result"]
+        return {"type": str(config["type"]), "bases": [str(base) for base in config.get("bases", ())]}
+    except (ValueError, KeyError, TypeError):
+        return {}
+
+
 def _file(entry: dict[str, Any], index: str, page: str) -> File:
     url = urljoin(page, entry["url"])
-    # devpi keeps the files of an index below its own path, in +f (with hash) or +e (without).
-    own = url.startswith((f"{index}/+f/", f"{index}/+e/"))
+    where = _index_of(url, index, page)
     yanked = entry.get("yanked", False) is not False  # a reason instead of true, even an empty one
-    return File(entry["filename"], url, entry["hashes"].get("sha256"), own, yanked)
+    return File(entry["filename"], url, entry["hashes"].get("sha256"), where, where == index, yanked)
+
+
+def _index_of(url: str, index: str, page: str) -> str | None:
+    """The index on which the file at `url` lies: below the index's path, in devpi's +f (with hash) or +e.
+
+    `page` is the URL of the page of `index` that lists it, after redirects: https instead of http, perhaps.
+    """
+    root = page.partition("/+simple/")[0].rsplit("/", 2)[0]
+    where = re.fullmatch(rf"{re.escape(root)}/([^/]+/[^/]+)/\+[fe]/.+", url)
+    return f"{index.rsplit('/', 2)[0]}/{where[1]}" if where else None
 
 
 def require(index: str, get: Get) -> None:

@@ -119,6 +119,7 @@ def _manifest(made: list[Path], source: source_tree.Source, locked: bytes) -> ar
         version=metadata["Version"],
         commit=source.commit,
         dirty=source.dirty,
+        committer=source.committer,
         builder={**tools, "python": platform.python_version()},
         lock_sha256=hashlib.sha256(locked).hexdigest(),
         requires_python=metadata["Requires-Python"],

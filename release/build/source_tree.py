@@ -27,11 +27,15 @@ LONG_AGO = 315532800  # 1980-01-01, the first day of the zip format: the time of
 
 @dataclass(frozen=True)
 class Source:
-    """Commit of a build, None outside a git repository. `epoch`: seconds, the time of every file."""
+    """Commit of a build and its committer, None outside a git repository.
+
+    `epoch`: seconds, the time of every file.
+    """
 
     commit: str | None
     dirty: bool | None
     epoch: int
+    committer: str | None = None
 
 
 @dataclass(frozen=True)
@@ -81,12 +85,13 @@ def source(folder: Path, run: Runner) -> Source:
     The last change of the folder, not of the repository around it: a commit elsewhere does not make
     another artifact. $SOURCE_DATE_EPOCH, if set, is the time of every file.
     """
-    head = _git(folder, run, "log", "-1", "--format=%H %ct", "--", ".")
-    commit, _, seconds = head.partition(" ")
+    head = _git(folder, run, "log", "-1", "--format=%H %ct %cn <%ce>", "--", ".")
+    commit, seconds, committer = [*head.split(" ", 2), "", "", ""][:3]
     epoch = int(os.environ.get("SOURCE_DATE_EPOCH") or seconds or LONG_AGO)
     if not commit:
         return Source(None, None, epoch)
-    return Source(commit, bool(_git(folder, run, "status", "--porcelain", "--", ".", *_NOT_SOURCES)), epoch)
+    dirty = bool(_git(folder, run, "status", "--porcelain", "--", ".", *_NOT_SOURCES))
+    return Source(commit, dirty, epoch, committer)
 
 
 def _git(folder: Path, run: Runner, *arguments: str) -> str:

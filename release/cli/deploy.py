@@ -1,8 +1,9 @@
 """The commands that change which release runs: deploy and rollback."""
 
 import contextlib
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,7 +12,7 @@ from release.cli import options, target_command
 
 if TYPE_CHECKING:
     from release.cli.target_command import TargetCommand
-    from release.deploy.connection import AgentProcess
+    from release.deploy.connection import AgentProcess, Event
     from release.deploy.controller import Outcome
     from release.host.request import Change
 
@@ -36,21 +37,24 @@ def deploy(
 ) -> None:
     """Bring a version to TARGET and let it serve, without a failed request on the way.
 
-    The newest version of the project is deployed when none is named. On several hosts the first one goes
-    first, then a batch at a time. When one does not become healthy, all go back to what they ran before.
+    The newest version of the project on a company index is deployed when none is named; never one that only
+    an upstream has. On several hosts the first one goes first, then a batch at a time. When one does not
+    become healthy, all go back to what they ran before.
     """
     command = target_command.begin(project, target, index)
     with command.agents() as agents:
         from release import index as indexes
         from release.config import release_toml
-        from release.deploy import requests
+        from release.deploy import identity, requests
         from release.host.request import Deploy
 
         where = release_toml.index_url(command.settings, command.home)
         requirement = requests.parse(version or command.project)
-        artifact = requests.artifact(
-            indexes.files(where, requirement.project, indexes.get), requirement, where
+        listed = indexes.company_files(
+            where, requirement.project, indexes.get, private=command.settings.index_is_private
         )
+        artifact = requests.artifact(listed, requirement, where)
+        planned = asdict(identity.read(artifact, indexes.get)) if plan else None
         change = requests.change(
             Deploy,
             *(command.settings.app, command.target, command.home),
@@ -62,7 +66,7 @@ def deploy(
             retry_release=retry_release,
         )
         outcome = _carry_out(command, agents, change)
-    _print(command, outcome, plan=plan, as_json=as_json)
+    _print(command, outcome, plan=plan, as_json=as_json, planned=planned)
 
 
 @click.command()
@@ -94,36 +98,65 @@ def rollback(
         from release.deploy import requests
         from release.host.request import Rollback
 
-        index_url = None
+        where = None
         with contextlib.suppress(PackhorseError):  # without any, the hosts have what they need, or say so
-            index_url = release_toml.simple_url(release_toml.index_url(command.settings, command.home))
+            where = release_toml.index_url(command.settings, command.home)
         change = requests.change(
             Rollback,
             *(command.settings.app, command.target, command.home),
             release=release,
-            index_url=index_url,
+            index_url=where and release_toml.simple_url(where),
             plan=plan,
             lock_wait=wait,
             retry_release=retry_release,
         )
-        outcome = _carry_out(command, agents, change)
+        outcome = _carry_out(command, agents, change, where)
     _print(command, outcome, plan=plan, as_json=as_json)
 
 
-def _carry_out(command: "TargetCommand", agents: "dict[str, AgentProcess]", change: "Change") -> "Outcome":
+def _carry_out(
+    command: "TargetCommand", agents: "dict[str, AgentProcess]", change: "Change", where: str | None = None
+) -> "Outcome":
+    """Let all hosts make `change`; code that one sends to others has to be on the company index `where`."""
     from release.deploy import controller, progress, requests
 
     by_host = requests.with_release_phase(change, agents)
     with progress.shown(list(agents)) as show:
-        return controller.run(agents, by_host, show, command.target.batch_size)
+
+        def check(host: str, event: "Event") -> None:
+            if event["event"] == "content" and where:
+                _check_content(command, host, event["content"], where)
+            show(host, event)
+
+        return controller.run(agents, by_host, check, command.target.batch_size)
 
 
-def _print(command: "TargetCommand", outcome: "Outcome", *, plan: bool, as_json: bool) -> None:
+def _check_content(command: "TargetCommand", host: str, content: "Event", where: str) -> None:
+    from release import index as indexes
+    from release.deploy import identity
+
+    private = command.settings.index_is_private
+    listed = indexes.company_files(where, content["project"], indexes.get, private=private)
+    identity.require_company_content(content, host, listed)
+
+
+def _print(
+    command: "TargetCommand",
+    outcome: "Outcome",
+    *,
+    plan: bool,
+    as_json: bool,
+    planned: "dict[str, Any] | None" = None,
+) -> None:
+    """Print the outcome; `planned` is the identity of what a deploy would install."""
+    from release.deploy import identity
     from release.deploy import outcome as outcomes
 
     if as_json:
-        command.emit_json(outcome)
+        command.emit_json(outcome, **({"artifact": planned} if planned else {}))
     elif plan:
+        for artifact in [planned] if planned else outcomes.artifacts(outcome):
+            click.echo(f"Artifact: {identity.sentence(artifact)}.")
         for text in outcomes.plans(outcome, command.target.batch_size):
             click.echo(text)
     elif command.target.hosts:

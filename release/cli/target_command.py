@@ -68,12 +68,12 @@ class TargetCommand:
         """Seconds since the command began."""
         return time.monotonic() - self.began
 
-    def emit_json(self, outcome: "Outcome") -> None:
-        """Print what every host answered, in one form for all commands."""
+    def emit_json(self, outcome: "Outcome", **more: object) -> None:
+        """Print what every host answered, in one form for all commands, and `more`."""
         from release.deploy import outcome as outcomes
 
         hosts = [outcomes.as_json(host) for host in outcome.hosts]
-        console.emit_json({"target": self.name, "hosts": hosts, "seconds": round(self.seconds, 2)})
+        console.emit_json({"target": self.name, **more, "hosts": hosts, "seconds": round(self.seconds, 2)})
 
     def finish(self, outcome: "Outcome") -> None:
         """Raise the error that the command ends with, if there is one."""

@@ -222,10 +222,14 @@ LOCAL = Target(bind="127.0.0.1:8000")
 
 
 class ReleaseConfig(settings.Settings):
-    """Everything that a project says about its releases; all of it is optional in the file."""
+    """Everything that a project says about its releases; all of it is optional in the file.
+
+    `index_is_private`: an index that does not say where its files come from shows the company's own only.
+    """
 
     app: AppName
     index: IndexUrl | None = None
+    index_is_private: bool = False
     health: Health = Health()
     targets: Annotated[dict[AppName, Target], AfterValidator(_local_without_hosts)] = Field(default={})
     mirror: MirrorServers | None = None

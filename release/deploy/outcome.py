@@ -53,6 +53,12 @@ def summary(outcome: Outcome, target: str, seconds: float) -> str:
     return f"{what} is {where}  ({seconds:.1f} s)"
 
 
+def artifacts(outcome: Outcome) -> list[dict[str, Any]]:
+    """Identities of the artifacts that a planned rollback installs, as far as hosts have them; each once."""
+    found = [(host.last or {}).get("artifact") for host in outcome.hosts]
+    return [each for position, each in enumerate(found) if each and each not in found[:position]]
+
+
 def plans(outcome: Outcome, batch: int) -> Iterator[str]:
     """Lines of a plan; hosts with equal plans are named together."""
     plans: dict[tuple[str, ...], list[str]] = {}

@@ -4,7 +4,7 @@ import getpass
 import re
 import secrets
 import socket
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -57,44 +57,67 @@ def parse(text: str) -> Requirement:
 
 @dataclass(frozen=True)
 class Artifact:
-    """One version of a project: its wheels and sdist."""
+    """One version of a project: its wheels and sdist, and the company index on which they lie."""
 
     project: str
     version: str
     files: list[File]
+    index: str | None = None
 
 
 def artifact(files: Iterable[index.File], requirement: Requirement, where: str) -> Artifact:
-    """The version of `requirement` among all `files` of the project on index `where`.
+    """The version of `requirement` among all `files` of the project that index `where` shows.
 
-    Without a version the newest is taken that is neither withdrawn nor a pre-release, as pip does.
+    Only the company's own count: under a name that is free on an upstream, anybody may upload there. Without
+    a version the newest is taken that is neither withdrawn nor a pre-release, as pip does.
     """
     found: dict[Version, list[index.File]] = {}
+    foreign: dict[Version, list[index.File]] = {}
     for file in files:
-        version = _version(file.filename)
+        version = _version(file.filename, requirement.project)
         if version and file.sha256:  # a host installs nothing that it cannot verify
-            found.setdefault(version, []).append(file)
+            (found if file.company else foreign).setdefault(version, []).append(file)
     unyanked = [version for version, versions in found.items() if not all(file.yanked for file in versions)]
     newest = max([version for version in unyanked if not version.is_prerelease] or unyanked, default=None)
     version = requirement.version or newest
     if version not in found:
-        known = ", ".join(map(str, sorted(found, reverse=True)[:5])) or "no version at all"
-        what = f"{requirement.project}=={version}" if version else requirement.project
+        raise _missing(requirement, where, found, foreign)
+    indexes = sorted({str(file.index) for file in found[version]})
+    if len(indexes) > 1:
         raise PackhorseError(
-            f"{where} has no {what}; it has {known}.", "Upload it: release build, then release upload"
+            f"Some files of {requirement.project} {version} lie on {indexes[0]}, others on {indexes[1]}.",
+            "Who may upload to one could change what the other has: deploy from one of them, by --index",
         )
     chosen = [File(requirement.project, f.filename, f.sha256, f.url) for f in found[version] if f.sha256]
-    return Artifact(requirement.project, str(version), chosen)
+    return Artifact(requirement.project, str(version), chosen, indexes[0])
 
 
-def _version(filename: str) -> Version | None:
-    """The version in a file name; None for what is neither a wheel nor an sdist."""
-    try:
-        if filename.endswith(".whl"):
-            return parse_wheel_filename(filename)[1]
-        return parse_sdist_filename(filename)[1]
-    except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion):
+def _missing(
+    requirement: Requirement, where: str, found: Collection[Version], foreign: Collection[Version]
+) -> PackhorseError:
+    """The error for a version that is not among the company's, `found`; `foreign`: those of an upstream."""
+    wanted = f"{requirement.project}=={requirement.version}" if requirement.version else requirement.project
+    if foreign and (requirement.version in foreign or not (found or requirement.version)):
+        return PackhorseError(
+            f"{where} shows {wanted} of an upstream only: anybody may have made it, so it is not deployed.",
+            "Upload yours: release build, then release upload; or name the index that has it: --index URL",
+        )
+    known = ", ".join(map(str, sorted(found, reverse=True)[:5])) or "no version at all"
+    return PackhorseError(
+        f"{where} has no {wanted}; it has {known}.", "Upload it: release build, then release upload"
+    )
+
+
+def _version(filename: str, project: str) -> Version | None:
+    """The version in a file name; None for what is neither a wheel nor an sdist of `project`."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+!-]*", filename):  # it becomes a path on the hosts
         return None
+    try:
+        parse = parse_wheel_filename if filename.endswith(".whl") else parse_sdist_filename
+        name, version = parse(filename)[:2]
+    except (InvalidSdistFilename, InvalidWheelFilename, InvalidVersion):
+        return None
+    return version if name == project else None
 
 
 def request(kind: type[R], app: str, target: Target, home: Path, **fields: object) -> R:
@@ -137,6 +160,7 @@ def content(settings: ReleaseConfig, target: Target, artifact: Artifact) -> Cont
             for name, process in target.processes.items()
         },
         env=target.env,
+        index=artifact.index,
     )
 
 

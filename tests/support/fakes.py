@@ -12,15 +12,26 @@ INDEX = "http://pypi.example.com/company/dev"
 
 
 class FakeIndex:
-    """A company index that holds `files` (filename -> (URL as its page has it, sha256)) of every project."""
+    """A company index that holds `files` (filename -> (URL as its page has it, sha256)) of every project.
 
-    def __init__(self, files: Mapping[str, tuple[str, str]] | None = None, *, exists: bool = True) -> None:
-        self.files, self.exists = files, exists
+    `configs`: name of an index -> its configuration as devpi has it; without any the server is no devpi.
+    """
+
+    def __init__(
+        self,
+        files: Mapping[str, tuple[str, str]] | None = None,
+        *,
+        exists: bool = True,
+        configs: Mapping[str, Mapping[str, object]] | None = None,
+    ) -> None:
+        self.files, self.exists, self.configs = files, exists, configs or {}
 
     def __call__(self, url: str, accept: str) -> Response:
         """GET of a project's page, or of the index itself."""
         if accept == "application/json":
-            return Response(url, 200 if self.exists else 404)
+            name = "/".join(url.partition("?")[0].split("/")[-2:])
+            body = json.dumps({"type": "indexconfig", "result": self.configs[name]}) if self.configs else ""
+            return Response(url, 200 if self.exists else 404, body=body.encode())
         if self.files is None:
             return Response(url, 404)
         entries = [

@@ -19,6 +19,7 @@ from release.host.control import session
 from release.host.disk.layout import Layout
 from release.host.processes import process_table
 from release.host.request import Deploy, Request, Rollback, encode
+from tests.support.dists import Dist
 from tests.support.faults import Answer
 from tests.support.load_client import Load
 from tests.support.servers import BIN, clean_environment, free_port, run_command, wait_until
@@ -34,9 +35,13 @@ class Index(Upstream):
         """What release.toml calls `index`."""
         return f"http://{self.address}:{self.port}/company/dev"
 
+    def file_path(self, dist: Dist) -> str:
+        return f"/company/dev/+f/{dist.filename}"
+
     def answer(self, path: str, headers: Mapping[str, str]) -> Answer:
         if path == "/company/dev":
-            return Answer(200)
+            config = {"type": "indexconfig", "result": {"type": "stage", "bases": []}}
+            return Answer(200, {"Content-Type": "application/json"}, json.dumps(config).encode())
         return super().answer(path.replace("/company/dev/+simple/", "/simple/"), headers)
 
 
@@ -108,7 +113,8 @@ class Host:
         """The request that a deploy sends to the agent, with other `gates` and `fields`."""
         settings = release_toml.load(self.project)
         wanted = requests.parse(f"{NAME}=={version}")
-        found = requests.artifact(index.files(self.served.index, NAME, index.get), wanted, self.served.index)
+        listed = index.company_files(self.served.index, NAME, index.get)
+        found = requests.artifact(listed, wanted, self.served.index)
         target = settings.target("local")
         own = {
             "content": requests.content(settings, target, found),

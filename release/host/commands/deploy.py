@@ -1,7 +1,7 @@
 """Deploy or roll back on one host: the order of the work, from the lock to the last drained request."""
 
 import concurrent.futures
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from packhorse.errors import PackhorseError
 from release.host.commands import (
@@ -85,7 +85,7 @@ class _Rollout:
         release_folder.install(layout, self.spec, file, session)
         written = releases.Sync(layout)
         try:
-            digest = content.digest(self.change.key)
+            digest = content.digest(self.change.key, releases.read_manifest(layout, number).artifact)
             session.gate("start", release=number, version=content.version, digest=digest)
             release_phase.run(layout, number, self.change, session)
             session.step("start", f"Starting release {number}" + (f" beside {before}" if before else ""))
@@ -169,5 +169,8 @@ class _Rollout:
         before = journal.last_good(journal.read(self.layout.journal))
         changed = history.changed(self.layout, before, spec.number)
         version = spec.content.version
-        entry = journal.Entry(spec.number, outcome, version, spec.by, journal.now(), reason, changed)
+        artifact = asdict(releases.read_manifest(self.layout, spec.number).artifact)
+        entry = journal.Entry(
+            spec.number, outcome, version, spec.by, journal.now(), reason, changed, artifact
+        )
         journal.append(self.layout.journal, entry)

@@ -30,6 +30,7 @@ def listed(layout: Layout) -> list[dict[str, Any]]:
             "by": entry.by,
             "at": entry.at,
             "reason": entry.reason,
+            "artifact": entry.artifact,
         }
         for _, entry in sorted(entries.items(), reverse=True)
     ]

@@ -1,6 +1,7 @@
 """Say what a deploy or a rollback would do on this host; nothing is touched."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
 
 from release.host.commands import agree, history
 from release.host.control.session import Session
@@ -24,7 +25,10 @@ def plan(layout: Layout, change: Deploy | Rollback, session: Session) -> dict[st
             *_start(layout, spec, runs_release_phase=change.release_phase),
             *_prune(layout, spec, change.keep),
         ]
-    return {"unchanged": unchanged, "version": content.version, "release": spec.number, "plan": lines}
+    same = release_folder.same_content(layout, content)
+    artifact = asdict(releases.read_manifest(layout, same).artifact) if same else None
+    result = {"unchanged": unchanged, "version": content.version, "release": spec.number}
+    return {**result, "artifact": artifact, "plan": lines}
 
 
 def _install(layout: Layout, spec: ReleaseSpec, file: File) -> Iterator[str]:

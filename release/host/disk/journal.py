@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 GOOD = "good"
 FAILED = "failed"
@@ -21,7 +22,8 @@ PHASE_ENDED = "phase ended"
 class Entry:
     """One line about release `release`: `state` is one of the constants above, `at` is in UTC (ISO 8601).
 
-    `changed`: what is different from the release before it; of the configuration, names only.
+    `changed`: what is different from the release before it; of the configuration, names only. `artifact`: the
+    `Identity` of what was installed, of manifest.py; entries of older versions have none.
     """
 
     release: int
@@ -31,6 +33,7 @@ class Entry:
     at: str
     reason: str = ""
     changed: str = ""
+    artifact: dict[str, Any] | None = None
 
 
 def now() -> str:

@@ -2,19 +2,35 @@
 
 import hmac
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
+from packhorse.errors import PackhorseError
+
 
 @dataclass(frozen=True)
 class File:
-    """A file of an index. Without a `url` the page of `project` on the index tells it."""
+    """A file of an index. Without a `url` the page of `project` on the index tells it.
+
+    Raises PackhorseError for a name or a hash that is none: they become a path in the cache.
+    """
 
     project: str
     filename: str
     sha256: str
     url: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse names of no file."""
+        if not re.fullmatch(r"[^./\0][^/\0]*", self.filename) or not re.fullmatch(
+            r"[0-9a-f]{64}", self.sha256
+        ):
+            raise PackhorseError(
+                f"This is no file of a package: {self.filename!r} with sha256 {self.sha256!r}.",
+                "Find out where that comes from: the index, the lock, or another host of the target.",
+            )
 
 
 @dataclass(frozen=True)
@@ -42,7 +58,8 @@ class Rule:
 class Content:
     """Code and configuration of a release: what is deployed, gone back to, and the same on all hosts.
 
-    `files`: all of the version, of which each host takes the one that fits; `env` may hold secrets.
+    `files`: all of the version, of which each host takes the one that fits; `index`: the URL of the company
+    index on which they lie; `env` may hold secrets.
     """
 
     project: str
@@ -53,6 +70,7 @@ class Content:
     graceful_timeout: float
     rules: dict[str, Rule]
     env: dict[str, str] = field(repr=False)
+    index: str | None = None
 
     @classmethod
     def of_json(cls, table: Mapping[str, Any]) -> Self:
@@ -64,14 +82,35 @@ class Content:
         }
         return cls(**{**table, **nested})
 
-    def digest(self, key: str) -> str:
+    def digest(self, key: str, artifact: "Identity | None" = None) -> str:
         """HMAC-SHA256 of the content: equal for equal content and `key`, wherever the files lie.
 
+        With `artifact` it covers what that says about its origin, which a host knows when it has the file.
         Values of `env` can be guessed from a plain hash, one after the other: so the key is random, made for
         one command, and kept nowhere.
         """
-        table = {**asdict(self), "files": sorted(file.sha256 for file in self.files)}
+        files = sorted(file.sha256 for file in self.files)
+        origin = [artifact.commit, artifact.dirty, artifact.committer] if artifact else []
+        table = {**asdict(self), "files": files, "index": None, "origin": origin}
         return hmac.digest(key.encode(), json.dumps(table, sort_keys=True).encode(), "sha256").hex()
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Identity of the artifact that a host installs; None: unknown (a build or deploy of an older Packhorse).
+
+    `index`: the company index on which it lay. `committer` made `commit`, the last one in the project's
+    folder; `dirty`: there were changes since.
+    """
+
+    name: str
+    version: str
+    filename: str
+    sha256: str
+    index: str | None
+    commit: str | None
+    dirty: bool | None
+    committer: str | None
 
 
 @dataclass(frozen=True)
@@ -95,7 +134,7 @@ class ReleaseManifest:
     `rules`: process type -> rule, where one was written; `files`: sha256 -> name of every file that it was
     installed from. `origin`: the release whose content this is, itself unless somebody rolled back. `port`:
     what it listens on, None for the socket that it is given. `offered`: sha256 -> name of all files of the
-    version when it was deployed; without any it was the artifact alone.
+    version when it was deployed; without any it was the artifact alone. The rest is as in `Identity`.
     """
 
     release: int
@@ -117,6 +156,15 @@ class ReleaseManifest:
     origin: int
     port: int | None = None
     offered: dict[str, str] = field(default_factory=dict)
+    index: str | None = None
+    dirty: bool | None = None
+    committer: str | None = None
+
+    @property
+    def artifact(self) -> Identity:
+        """Identity of what was installed."""
+        known = (self.index, self.commit, self.dirty, self.committer)
+        return Identity(self.project, self.version, self.filename, self.sha256, *known)
 
     @property
     def running(self) -> list[str]:

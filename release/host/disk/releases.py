@@ -129,6 +129,7 @@ def content(layout: Layout, number: int) -> Content:
         graceful_timeout=manifest.graceful_timeout,
         rules=manifest.rules,
         env=read_env(layout, number),
+        index=manifest.index,
     )
 
 

@@ -1,6 +1,7 @@
 """Read the Procfile, lock and build manifest inside a wheel or sdist, without unpacking it to disk."""
 
 import dataclasses
+import email
 import hashlib
 import json
 import tarfile
@@ -11,12 +12,15 @@ from pathlib import Path
 from typing import IO, Any
 
 from packaging import pylock
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
 
 from packhorse.errors import PackhorseError
 from release.host.formats import lockfile, procfile
 
 MANIFEST = "packhorse.json"
-FORMAT = 1
+FORMAT = 2
+KNOWN = (1, FORMAT)  # 1 has no committer
 STAMPED = (procfile.NAME, lockfile.NAME, MANIFEST)
 # Hosts read these files whole: the limits keep a malicious artifact from filling their memory.
 LARGEST_FILE = 16 * 2**20
@@ -25,7 +29,10 @@ LARGEST_SDIST = 4 * 2**30
 
 @dataclasses.dataclass(frozen=True)
 class BuildManifest:
-    """Origin of an artifact. `commit` and `dirty` are None outside a git repository."""
+    """Origin of an artifact. `commit`, `dirty` and `committer` are None outside a git repository.
+
+    `committer` made that commit. Who built it is not in here: the same commit gives everybody the same bytes.
+    """
 
     name: str
     version: str
@@ -34,6 +41,7 @@ class BuildManifest:
     builder: dict[str, str]
     lock_sha256: str
     requires_python: str | None
+    committer: str | None = None
     format: int = FORMAT
 
     def encode(self) -> bytes:
@@ -43,11 +51,16 @@ class BuildManifest:
 
 @dataclasses.dataclass(frozen=True)
 class Contents:
-    """Content of an artifact that a host needs. `processes`: process type -> command, `web` included."""
+    """Content of an artifact that a host needs. `processes`: process type -> command, `web` included.
+
+    `name` and `version` are those of its metadata, by which installers and indexes know it.
+    """
 
     manifest: BuildManifest
     processes: dict[str, str]
     lock: pylock.Pylock
+    name: str
+    version: str
 
 
 def read(path: Path) -> Contents:
@@ -56,6 +69,7 @@ def read(path: Path) -> Contents:
     Raises PackhorseError when it was not made by `release build`, or was changed afterwards.
     """
     found: dict[str, bytes] = {}
+    metadata = "METADATA" if path.suffix == ".whl" else "PKG-INFO"
     try:
         for name, content in _wheel(path) if path.suffix == ".whl" else _sdist(path):
             if name in found:
@@ -63,12 +77,12 @@ def read(path: Path) -> Contents:
             found[name] = content
     except _UNREADABLE as error:
         raise PackhorseError(f"{path.name}: this is no readable artifact: {error}", _AGAIN) from error
-    if not found:
+    if not found.keys() & {*STAMPED}:
         raise PackhorseError(
             f"{path.name} was not made by release build.",
             f"{_AGAIN}, then upload it: until then an index may show a public project of its name.",
         )
-    missing = [name for name in STAMPED if name not in found]
+    missing = [name for name in (*STAMPED, metadata) if name not in found]
     if missing:
         raise PackhorseError(f"{path.name}: there is no {' and no '.join(missing)} in it.", _AGAIN)
     manifest = _manifest(found[MANIFEST], path.name)
@@ -78,21 +92,46 @@ def read(path: Path) -> Contents:
     lock = lockfile.parse(found[lockfile.NAME], where)
     processes = procfile.parse(found[procfile.NAME], f"{path.name}: {procfile.NAME}")
     lockfile.requirements(lock, where)  # refuses what no index can deliver
-    return Contents(manifest, processes, lock)
+    core = email.message_from_bytes(found[metadata])
+    return Contents(manifest, processes, lock, str(core["Name"]), str(core["Version"]))
+
+
+def require(contents: Contents, project: str, version: str, filename: str) -> None:
+    """Raise PackhorseError unless `filename`, its metadata and its manifest are of `version` of `project`.
+
+    A file name is what somebody called it: the page of an index may list any content under any name.
+    """
+    expected = (canonicalize_name(project), Version(version))
+    for where, name, number in (
+        ("metadata", contents.name, contents.version),
+        ("manifest", contents.manifest.name, contents.manifest.version),
+    ):
+        if (canonicalize_name(name), _version(number)) != expected:
+            raise PackhorseError(
+                f"{filename} is not {project} {version}: its {where} says {name!r} {number!r}.",
+                "Find out who uploaded it; build and upload the version anew, under another number.",
+            )
+
+
+def _version(text: str) -> Version | None:
+    try:
+        return Version(text)
+    except InvalidVersion:
+        return None
 
 
 def _wheel(path: Path) -> Iterator[tuple[str, bytes]]:
-    """The stamped files, which lie in `*.dist-info/` (the wheel's own: it has exactly one)."""
+    """METADATA and the stamped files, which lie in `*.dist-info/` (the wheel's own: it has exactly one)."""
     with zipfile.ZipFile(path) as wheel:
         for entry in wheel.infolist():
             folder, _, name = entry.filename.partition("/")
-            if folder.endswith(".dist-info") and name in STAMPED:
+            if folder.endswith(".dist-info") and name in {*STAMPED, "METADATA"}:
                 with wheel.open(entry) as file:
                     yield name, _read(file, f"{path.name}: {entry.filename}")
 
 
 def _sdist(path: Path) -> Iterator[tuple[str, bytes]]:
-    """The stamped files, which lie in the sdist's one root folder."""
+    """PKG-INFO and the stamped files, which lie in the sdist's one root folder."""
     unpacked = 0
     with tarfile.open(path, "r|gz") as sdist:
         for entry in sdist:
@@ -100,7 +139,7 @@ def _sdist(path: Path) -> Iterator[tuple[str, bytes]]:
             if unpacked > LARGEST_SDIST:
                 raise PackhorseError(f"{path.name}: unpacked it has more than 4 GiB.", _AGAIN)
             _, _, name = entry.name.partition("/")
-            if name in STAMPED and entry.isreg():
+            if name in {*STAMPED, "PKG-INFO"} and entry.isreg():
                 file = sdist.extractfile(entry)
                 if file:
                     yield name, _read(file, f"{path.name}: {entry.name}")
@@ -116,9 +155,9 @@ def _read(file: IO[bytes], where: str) -> bytes:
 def _manifest(data: bytes, where: str) -> BuildManifest:
     try:
         table: dict[str, Any] = json.loads(data)
-        if table["format"] != FORMAT:
+        if table["format"] not in KNOWN:
             raise PackhorseError(
-                f"{where}: its {MANIFEST} has format {table['format']}, this Packhorse reads {FORMAT}.",
+                f"{where}: its {MANIFEST} has format {table['format']}, this Packhorse reads 1 and 2.",
                 "Install a newer Packhorse on this host, or build the artifact with this one.",
             )
         return BuildManifest(**table)

@@ -7,6 +7,7 @@ import random
 import shutil
 import socket
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,6 +67,9 @@ def install(layout: Layout, spec: ReleaseSpec, file: File, session: Session) -> 
             sha256=file.sha256,
             lock_sha256=contents.manifest.lock_sha256,
             commit=contents.manifest.commit,
+            index=content.index,
+            dirty=contents.manifest.dirty,
+            committer=contents.manifest.committer,
             processes=contents.processes,
             health=content.health,
             graceful_timeout=content.graceful_timeout,
@@ -95,6 +99,7 @@ def _fetch(
 
     file_cache.fetch(layout, [file], spec.index_url, session)
     contents = artifact.read(file_cache.path(layout, file))
+    artifact.require(contents, spec.content.project, spec.content.version, file.filename)
     _check_python(contents, file)
     locked = lockfile.select(contents.lock, f"{file.filename}: {lockfile.NAME}")
     needed = [*(File(*names) for names in locked), file]
@@ -176,7 +181,7 @@ def wheel_of(layout: Layout, file: File) -> Path | None:
     cached = file_cache.path(layout, file)
     if cached.suffix == ".whl":
         return cached
-    built = [File(file.project, wheel.name, "") for wheel in cached.parent.glob("*.whl")]
+    built = [replace(file, filename=wheel.name) for wheel in cached.parent.glob("*.whl")]
     with contextlib.suppress(PackhorseError):  # it was built for another Python
         return cached.with_name(select_file(built).filename)
     return None

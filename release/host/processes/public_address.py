@@ -2,6 +2,7 @@
 
 import pkgutil
 import time
+from dataclasses import asdict
 
 from packhorse import files
 from packhorse.errors import PackhorseError
@@ -72,4 +73,5 @@ def as_result(layout: Layout, number: int | None) -> dict[str, object]:
         "project": manifest.project,
         "version": manifest.version,
         "url": address_text(layout, circus_ini.bind_of(layout.circus_ini.read_text())),
+        "artifact": asdict(manifest.artifact),
     }

@@ -268,9 +268,9 @@ def test_an_index_that_goes_down_in_the_middle_leaves_the_old_release(
 ) -> None:
     """Half a file is no file; when the index is back, so is the deploy."""
     host.deploy("0.1.0")
-    host.served.fail("/files/*", fault)
+    host.served.fail("/company/dev/+f/*", fault)
     failed = host.deploy("0.2.0", status=1)
-    assert "/files/tiny-0.2.0-py3-none-any.whl could not be fetched: " in failed.stderr
+    assert "/+f/tiny-0.2.0-py3-none-any.whl could not be fetched: " in failed.stderr
     assert not [path for path in host.layout.files.rglob("*0.2.0*") if path.is_file()]
     assert host.get() == "0.1.0"
     host.served.heal()

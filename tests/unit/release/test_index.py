@@ -1,5 +1,6 @@
 """The promises of release.index."""
 
+from dataclasses import replace
 from urllib.error import URLError
 
 import pytest
@@ -19,7 +20,9 @@ def unreachable(url: str, accept: str) -> index.Response:  # noqa: ARG001 (as in
 def test_files_have_whole_urls_and_hashes() -> None:
     """devpi's pages have relative URLs; a host downloads by absolute ones."""
     there = FakeIndex({WHEEL: ("../../+f/ab/app-1.0-py3-none-any.whl", "ab")})
-    assert index.files(INDEX, "App", there) == [index.File(WHEEL, f"{INDEX}/+f/ab/{WHEEL}", "ab", own=True)]
+    assert index.files(INDEX, "App", there) == [
+        index.File(WHEEL, f"{INDEX}/+f/ab/{WHEEL}", "ab", INDEX, own=True)
+    ]
 
 
 def test_an_upstream_project_of_the_same_name_is_not_ours() -> None:
@@ -73,3 +76,69 @@ def test_the_same_bytes_are_there_already_and_other_bytes_are_refused() -> None:
     assert index.missing(INDEX, "app", {WHEEL: "ab", "app-1.0.tar.gz": "cd"}, there) == {"app-1.0.tar.gz"}
     with pytest.raises(PackhorseError, match=f"already has {WHEEL} with other content"):
         index.missing(INDEX, "app", {WHEEL: "cd"}, there)
+
+
+ROOT = INDEX.removesuffix("/company/dev")
+TEAM: dict[str, dict[str, object]] = {
+    "company/dev": {"type": "stage", "bases": ["company/prod"]},
+    "company/prod": {"type": "stage", "bases": ["root/pypi", "company/dev"]},
+    "root/pypi": {"type": "mirror"},
+}
+
+
+def test_files_of_the_company_are_those_on_indexes_for_uploads() -> None:
+    """A promoted file lies on a base; so does a stranger's, which an upstream has under that name."""
+    there = FakeIndex(
+        {
+            "app-1.0.tar.gz": ("../../+f/ab/app-1.0.tar.gz", "a"),
+            "app-0.9.tar.gz": ("../../../prod/+f/ab/app-0.9.tar.gz", "b"),
+            "app-99.0.tar.gz": ("../../../../root/pypi/+f/ab/app-99.0.tar.gz", "c"),
+            "app-98.0.tar.gz": ("https://files.example.com/company/dev/+f/ab/app-98.0.tar.gz", "d"),
+            "app-97.0.tar.gz": ("../../../../mallory/dev/+f/ab/app-97.0.tar.gz", "e"),
+        },
+        configs=TEAM,
+    )
+    found = index.company_files(INDEX, "app", there)
+    assert [file.company for file in found] == [True, True, False, False, False]
+    assert found[1].index == f"{ROOT}/company/prod"
+
+
+def test_an_index_behind_a_redirect_is_the_same_index() -> None:
+    """A server that sends clients from http to https: file addresses follow the page's."""
+    there = FakeIndex({WHEEL: (f"../../+f/ab/{WHEEL}", "ab")}, configs=TEAM)
+
+    def redirected(url: str, accept: str) -> index.Response:
+        return replace(there(url, accept), url=url.replace("http://", "https://"))
+
+    (found,) = index.company_files(INDEX, "app", redirected)
+    assert (found.index, found.own, found.company) == (INDEX, True, True)
+    assert found.url.startswith("https://")
+
+
+def test_a_caching_index_is_no_place_to_deploy_from() -> None:
+    """Everything on it is a stranger's, own or not."""
+    there = FakeIndex({WHEEL: (f"../../+f/ab/{WHEEL}", "ab")}, configs=TEAM)
+    with pytest.raises(PackhorseError, match="root/pypi is an index of type mirror"):
+        index.company_files(f"{ROOT}/root/pypi", "app", there, private=True)
+
+
+def test_an_index_that_does_not_say_what_is_the_companys_is_refused_unless_the_user_vouches() -> None:
+    """Another server than devpi: nobody can tell its uploads from an upstream's files."""
+    there = FakeIndex({WHEEL: (f"../../+f/ab/{WHEEL}", "ab")})
+    with pytest.raises(PackhorseError, match="does not say which files are the company's own") as caught:
+        index.company_files(INDEX, "app", there)
+    assert "index_is_private" in caught.value.hint
+    assert [file.company for file in index.company_files(INDEX, "app", there, private=True)] == [True]
+
+
+def test_a_file_that_shadows_the_promoted_one_is_refused() -> None:
+    """Who may upload to company/dev could else replace what everybody tested on company/prod."""
+    dev = FakeIndex({WHEEL: (f"/company/dev/+f/ab/{WHEEL}", "ab")}, configs=TEAM)
+    prod = FakeIndex({WHEEL: (f"/company/prod/+f/cd/{WHEEL}", "cd")}, configs=TEAM)
+
+    def both(url: str, accept: str) -> index.Response:
+        return (prod if "/company/prod/" in url else dev)(url, accept)
+
+    with pytest.raises(PackhorseError, match=r"is not the same file on .*company/dev and on .*company/prod"):
+        index.company_files(INDEX, "app", both)
+    assert index.company_files(f"{ROOT}/company/prod", "app", prod)[0].company

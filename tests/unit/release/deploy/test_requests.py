@@ -17,8 +17,17 @@ from release.index import File
 INDEX = "https://pypi.example.com/company/dev"
 
 
-def file(filename: str, *, sha256: str | None = "a" * 64, yanked: bool = False) -> File:
-    return File(filename, f"{INDEX}/+f/{filename}", sha256, own=True, yanked=yanked)
+def file(
+    filename: str,
+    *,
+    sha256: str | None = "a" * 64,
+    yanked: bool = False,
+    index: str = INDEX,
+    company: bool = True,
+) -> File:
+    """A file of `index`, which is by default the one that was asked."""
+    own = index == INDEX
+    return File(filename, f"{index}/+f/{filename}", sha256, index, own, yanked, company)
 
 
 @pytest.mark.parametrize(
@@ -72,6 +81,43 @@ def test_a_version_that_is_not_there_is_an_error_that_names_what_is() -> None:
         )
     with pytest.raises(PackhorseError, match="has no a; it has no version at all"):
         requests.artifact([], Requirement("a", None), INDEX)
+
+
+PROD, UPSTREAM = "https://pypi.example.com/company/prod", "https://pypi.example.com/root/pypi"
+
+
+@pytest.mark.parametrize("text", ["a", "a==99.0"])
+def test_a_version_that_only_an_upstream_has_is_not_deployed(text: str) -> None:
+    """Anybody may register the name of a company's project on a public index."""
+    strangers = [file("a-99.0-py3-none-any.whl", index=UPSTREAM, company=False)]
+    with pytest.raises(PackhorseError, match=r"shows a(==99\.0)? of an upstream only") as caught:
+        requests.artifact(strangers, requests.parse(text), INDEX)
+    assert "release upload" in caught.value.hint
+
+
+def test_a_higher_version_of_an_upstream_changes_nothing() -> None:
+    """An index may merge both, by devpi's mirror_whitelist."""
+    both = [file("a-99.0.tar.gz", index=UPSTREAM, company=False), file("a-1.0.tar.gz", index=PROD)]
+    found = requests.artifact(both, Requirement("a", None), INDEX)
+    assert (found.version, found.index) == ("1.0", PROD)
+    with pytest.raises(PackhorseError, match=r"has no a==2\.0; it has 1\.0"):
+        requests.artifact(both, Requirement("a", Version("2.0")), INDEX)
+
+
+def test_a_version_that_was_promoted_takes_no_file_of_another_index() -> None:
+    """Who may upload to company/dev adds a wheel to the sdist on company/prod, and hosts prefer it."""
+    files = [file("a-1.0.tar.gz", index=PROD), file("a-1.0.0-py3-none-any.whl")]
+    with pytest.raises(PackhorseError, match=r"lie on .*/company/dev, others on .*/company/prod"):
+        requests.artifact(files, Requirement("a", None), INDEX)
+
+
+@pytest.mark.parametrize(
+    "filename", ["../../a-1.0.tar.gz", "a-1.0-py3-none-any/../x.whl", "a-1.0-py3-none-\n.whl", "b-1.0.tar.gz"]
+)
+def test_a_file_name_that_is_none_of_the_project_is_not_deployed(filename: str) -> None:
+    """It comes from the index's page, and becomes a path on the hosts."""
+    with pytest.raises(PackhorseError, match="has no a; it has no version at all"):
+        requests.artifact([file(filename)], Requirement("a", None), INDEX)
 
 
 def content(settings: release_toml.ReleaseConfig, target: release_toml.Target) -> Content:

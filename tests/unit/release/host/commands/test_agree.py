@@ -105,9 +105,9 @@ def test_code_comes_from_the_index_whatever_another_host_says(tmp_path: Path) ->
 def test_a_file_of_another_host_has_a_place_in_the_cache(tmp_path: Path, filename: str, sha256: str) -> None:
     """Its name and its hash become a path."""
     layout = a_layout(tmp_path)
-    content = replace(a_content(), files=[File("shop", filename, sha256)])
-    given = {"number": 9, "origin": 7, "content": asdict(content)}
-    with pytest.raises(PackhorseError, match="Another host sent a file"):
+    file = {"project": "shop", "filename": filename, "sha256": sha256}
+    given = {"number": 9, "origin": 7, "content": {**asdict(a_content()), "files": [file]}}
+    with pytest.raises(PackhorseError, match="This is no file of a package"):
         agreed(layout, a_rollback(layout, 1), Answering(assignment=given))
 
 

@@ -2,9 +2,11 @@
 
 import hashlib
 import io
+import json
 import tarfile
 import zipfile
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,7 @@ MANIFEST = artifact.BuildManifest(
     lock_sha256=hashlib.sha256(LOCK).hexdigest(),
     requires_python=">=3.11",
 )
+METADATA = b"Metadata-Version: 2.1\nName: Sample_App\nVersion: 0.1\n"
 STAMPED = {"Procfile": b"web: run\n", "pylock.toml": LOCK, "packhorse.json": MANIFEST.encode()}
 
 
@@ -38,7 +41,7 @@ def wheel(folder: Path, files: dict[str, bytes], root: str = "sample_app-0.1.0.d
     path = folder / "sample_app-0.1.0-py3-none-any.whl"
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("sample_app/Procfile", b"not this one")
-        for name, content in files.items():
+        for name, content in {"METADATA": METADATA, **files}.items():
             archive.writestr(f"{root}/{name}", content)
     return path
 
@@ -46,7 +49,7 @@ def wheel(folder: Path, files: dict[str, bytes], root: str = "sample_app-0.1.0.d
 def sdist(folder: Path, files: dict[str, bytes]) -> Path:
     path = folder / "sample_app-0.1.0.tar.gz"
     with tarfile.open(path, "w:gz") as archive:
-        for name, content in {"docs/Procfile": b"not this one", **files}.items():
+        for name, content in {"docs/Procfile": b"not this one", "PKG-INFO": METADATA, **files}.items():
             entry = tarfile.TarInfo(f"sample_app-0.1.0/{name}")
             entry.size = len(content)
             archive.addfile(entry, io.BytesIO(content))
@@ -60,6 +63,35 @@ def test_both_kinds_of_artifact_say_how_to_run_them(make: Make, tmp_path: Path) 
     assert contents.processes == {"web": "run"}
     assert [package.name for package in contents.lock.packages] == ["flask"]
     assert contents.manifest == MANIFEST
+    artifact.require(contents, "sample-app", "0.1.0", "sample_app-0.1.0.tar.gz")  # as installers compare them
+
+
+@pytest.mark.parametrize("make", [wheel, sdist])
+@pytest.mark.parametrize(
+    ("part", "content"),
+    [
+        ("METADATA", METADATA.replace(b"Sample_App", b"other")),
+        ("METADATA", METADATA.replace(b"0.1", b"0.2")),
+        ("METADATA", b"no metadata"),
+        ("packhorse.json", replace(MANIFEST, name="other").encode()),
+        ("packhorse.json", replace(MANIFEST, version="9.9").encode()),
+    ],
+)
+def test_content_of_another_version_under_the_name_that_was_asked_for_is_refused(
+    make: Make, part: str, content: bytes, tmp_path: Path
+) -> None:
+    """An index lists any content under any name: what is inside has to agree with what was asked."""
+    name = "PKG-INFO" if make is sdist and part == "METADATA" else part
+    contents = artifact.read(make(tmp_path, {**STAMPED, name: content}))
+    with pytest.raises(PackhorseError, match=r"is not sample-app 0\.1\.0: its (metadata|manifest) says"):
+        artifact.require(contents, "sample-app", "0.1.0", "sample_app-0.1.0.tar.gz")
+
+
+def test_a_manifest_of_an_older_packhorse_is_read(tmp_path: Path) -> None:
+    """Artifacts that are on the index stay deployable."""
+    table = {key: value for key, value in asdict(MANIFEST).items() if key != "committer"}
+    old = json.dumps({**table, "format": 1}).encode()
+    assert artifact.read(wheel(tmp_path, {**STAMPED, "packhorse.json": old})).manifest.committer is None
 
 
 def test_an_artifact_that_was_not_stamped_is_refused(tmp_path: Path) -> None:
@@ -86,7 +118,7 @@ def test_a_second_dist_info_is_refused(tmp_path: Path) -> None:
     wheel(tmp_path, STAMPED)
     with (
         pytest.warns(UserWarning, match="Duplicate name"),
-        pytest.raises(PackhorseError, match="there are two files Procfile"),
+        pytest.raises(PackhorseError, match="there are two files METADATA"),
     ):
         artifact.read(wheel(tmp_path, STAMPED, "other-1.dist-info"))
 
@@ -110,7 +142,7 @@ def test_what_is_no_archive_is_refused_in_words(name: str, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("manifest", "message"),
     [
-        (b'{"format": 2}', "has format 2, this Packhorse reads 1"),
+        (b'{"format": 3}', "has format 3, this Packhorse reads 1 and 2"),
         (b'{"format": 1, "colour": "red"}', "its packhorse.json is broken"),
         (b"[]", "its packhorse.json is broken"),
     ],

@@ -56,7 +56,7 @@ def test_a_host_with_another_python_is_named() -> None:
     manifest = artifact.BuildManifest("shop", "1.0", None, None, {}, "", ">=3.99")
     lock = lockfile.parse(b'lock-version = "1.0"\ncreated-by = "tests"\npackages = []\n', "pylock.toml")
     with pytest.raises(PackhorseError, match=r"shop\.whl needs Python >=3\.99, this host has 3\."):
-        release_folder._check_python(artifact.Contents(manifest, {}, lock), file("shop.whl"))
+        release_folder._check_python(artifact.Contents(manifest, {}, lock, "shop", "1.0"), file("shop.whl"))
 
 
 def test_a_wheel_that_was_built_here_is_used_again(tmp_path: Path) -> None:

@@ -1,0 +1,71 @@
+"""Identity of what is deployed: read from an artifact on the company index, checked, put into words."""
+
+import hashlib
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from packhorse.errors import PackhorseError
+from release import index
+from release.deploy.requests import Artifact
+from release.host.disk.manifest import Content, Identity
+from release.host.formats import artifact
+
+
+def read(found: Artifact, get: index.Get) -> Identity:
+    """The identity of version `found`, read from its wheel, or else its sdist, on the index.
+
+    Raises PackhorseError for a file that is not the one that the index lists, or is not of that version.
+    """
+    file = max(found.files, key=lambda file: file.filename.endswith(".whl"))
+    answer = get(str(file.url), "*/*")
+    if answer.status != 200 or hashlib.sha256(answer.body).hexdigest() != file.sha256:
+        raise PackhorseError(
+            f"{file.url} answered {answer.status}, and not with the file that the index lists.",
+            "Look at the log of the index; deploy when the file is right.",
+        )
+    with tempfile.TemporaryDirectory(prefix="packhorse-plan-") as folder:
+        path = Path(folder, file.filename)
+        path.write_bytes(answer.body)
+        contents = artifact.read(path)
+    artifact.require(contents, found.project, found.version, file.filename)
+    built = contents.manifest
+    return Identity(
+        name=found.project,
+        version=found.version,
+        filename=file.filename,
+        sha256=file.sha256,
+        index=found.index,
+        commit=built.commit,
+        dirty=built.dirty,
+        committer=built.committer,
+    )
+
+
+def sentence(table: Mapping[str, Any]) -> str:
+    """Sentence about the identity that `dataclasses.asdict` made `table` of."""
+    text = (
+        f"{table['name']} {table['version']} from {table['index'] or 'an index that nobody wrote down'}: "
+        f"{table['filename']}, sha256 {table['sha256']}, "
+    )
+    text += f"built from commit {table['commit']}" if table["commit"] else "built from an unknown commit"
+    text += f" of {table['committer']}" if table["committer"] else ""
+    text += " and changes that were not committed" if table["dirty"] else ""
+    return text if text.isprintable() else ascii(text)  # it comes from the artifact: no terminal escapes
+
+
+def require_company_content(table: Mapping[str, Any], host: str, listed: list[index.File]) -> None:
+    """Raise PackhorseError unless all files of content `table`, sent by `host`, are `listed` company files.
+
+    In a rollback a host without the release installs what another host names, which may be compromised.
+    """
+    content = Content.of_json(table)
+    company = {(file.filename, file.sha256) for file in listed if file.company}
+    unknown = [file.filename for file in content.files if (file.filename, file.sha256) not in company]
+    if unknown or not content.files:
+        files = ", ".join(unknown) or "no file"
+        raise PackhorseError(
+            f"{host} goes back to {files}, which no company index has with that sha256.",
+            "Look at that host; deploy a version that is there: release deploy TARGET NAME==VERSION",
+        )

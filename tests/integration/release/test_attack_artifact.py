@@ -1,0 +1,142 @@
+"""Attacks on what `release deploy` installs: another artifact than the company's."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from release.host.disk import journal
+from release.host.disk.layout import Layout
+from tests.support.dists import Dist
+from tests.support.local_target import running_host
+from tests.support.mirror_and_upstream import Mirrored, mirror_of
+from tests.support.servers import BIN, clean_environment, free_port, run_command
+from tests.support.tiny_app import NAME, app_wheel
+from tests.support.upstream import Upstream
+
+STRANGER = app_wheel("99.0")
+OWN = app_wheel("1.0")
+
+
+@dataclass(frozen=True)
+class Team:
+    """A mirror whose upstream has a stranger's package under the application's name, and a deployer."""
+
+    mirrored: Mirrored
+    home: Path
+
+    def configure(self, more: str = "") -> None:
+        """Write release.toml, with `more` at its top."""
+        (self.home / NAME).mkdir(exist_ok=True)
+        (self.home / NAME / "release.toml").write_text(
+            f'app = "{NAME}"\nindex = "{self.mirrored.mirror.url}/company/dev"\n{more}\n'
+            f'[targets.local]\nbind = "127.0.0.1:{free_port()}"\n'
+        )
+
+    def release(self, *arguments: str, status: int = 0) -> str:
+        """What `release` prints."""
+        environment = clean_environment(self.home)
+        done = run_command(BIN / "release", *arguments, env=environment, cwd=self.home / NAME, status=status)
+        return done.stdout if status == 0 else done.stderr
+
+    def refused(self, *arguments: str) -> str:
+        """The error of a `release deploy local` that fails: two lines, and nothing was installed."""
+        lines = self.release("deploy", "local", *arguments, status=1).splitlines()
+        assert [line.split()[0] for line in lines[-2:]] == ["Error:", "Hint:"]
+        assert "Traceback" not in "".join(lines)
+        assert not (self.layout.files.exists() and list(self.layout.files.iterdir()))
+        return lines[-2]
+
+    def upload(self, dist: Dist, index: str) -> None:
+        """Upload `dist` as the owner of `index`."""
+        path = self.home / dist.filename
+        path.write_bytes(dist.content)
+        self.mirrored.upload(path, index)
+
+    def delete(self, version: str) -> None:
+        """Delete `version` from company/dev, with the devpi client's own call."""
+        import requests
+
+        mirror = self.mirrored.mirror
+        url, login = f"{mirror.url}/company/dev/{NAME}/{version}", ("company", mirror.credentials["company"])
+        assert requests.delete(url, auth=login, timeout=30).status_code == 200
+
+    @property
+    def layout(self) -> Layout:
+        """Where the application lies."""
+        return Layout(NAME, self.home / "apps", self.home / "run")
+
+
+@pytest.fixture(scope="module")
+def _mirrored() -> Iterator[Mirrored]:
+    with Upstream() as upstream, mirror_of(upstream) as mirrored:
+        upstream.add(NAME, STRANGER)
+        yield mirrored
+
+
+@pytest.fixture
+def team(_mirrored: Mirrored, home: Path) -> Iterator[Team]:
+    made = Team(_mirrored, home)
+    made.configure()
+    yield made
+    made.release("stop", "local", status=0 if made.layout.current.exists() else 1)
+
+
+def index_of(team: Team, name: str) -> str:
+    return f"{team.mirrored.mirror.url}/{name}"
+
+
+def test_a_strangers_package_is_not_deployed_before_the_first_upload(team: Team) -> None:
+    """It is a valid artifact of `release build`: only where it comes from tells it apart."""
+    for arguments in ([], [f"{NAME}==99.0"], ["--plan"], ["--index", index_of(team, "company/prod")]):
+        assert "of an upstream only" in team.refused(*arguments)
+    assert "is an index of type mirror" in team.refused("--index", index_of(team, "root/pypi"))
+
+
+def test_the_users_word_for_an_index_does_not_count_where_devpi_says_more(team: Team) -> None:
+    """`index_is_private` is for servers that say nothing."""
+    team.configure("index_is_private = true")
+    assert "of an upstream only" in team.refused()
+
+
+def test_what_is_deployed_is_the_companys_and_everybody_can_see_which(team: Team) -> None:
+    """From the first upload to the deletion of the last version; the journal keeps what was installed."""
+    team.upload(OWN, "company/dev")
+    prod = ("--index", index_of(team, "company/prod"))
+    assert "of an upstream only" in team.refused(*prod, "--plan")
+    assert "of an upstream only" in team.refused(f"{NAME}==99.0", *prod)
+    assert "has no tiny==99.0; it has 1.0" in team.refused(f"{NAME}==99.0")
+    planned = team.release("deploy", "local", "--plan")
+    assert f"tiny 1.0 from {index_of(team, 'company/dev')}: {OWN.filename}, sha256 {OWN.sha256}" in planned
+    as_json = json.loads(team.release("deploy", "local", "--plan", "--json"))
+    assert as_json["artifact"]["sha256"] == OWN.sha256
+    done = json.loads(team.release("deploy", "local", "--json"))["hosts"][0]
+    assert done["artifact"] == as_json["artifact"]
+    assert journal.read(team.layout.journal)[-1].artifact == done["artifact"]
+    team.delete("1.0")
+    for arguments in ([], [f"{NAME}==99.0"]):
+        assert "of an upstream only" in team.release("deploy", "local", *arguments, status=1)
+
+
+def test_a_file_on_dev_does_not_replace_the_promoted_one(team: Team) -> None:
+    """Uploads to company/dev are for everybody, those to company/prod for few."""
+    promoted, shadow = app_wheel("3.0"), app_wheel("3.0", "slow")
+    team.upload(promoted, "company/prod")
+    team.upload(shadow, "company/dev")
+    assert "is not the same file on" in team.refused(f"{NAME}==3.0")
+    planned = team.release(
+        "deploy", "local", f"{NAME}==3.0", "--plan", "--index", index_of(team, "company/prod")
+    )
+    assert promoted.sha256 in planned
+
+
+def test_other_content_under_the_name_of_a_version_is_not_deployed(home: Path) -> None:
+    """An index lists anything under any name: what is inside says what it is."""
+    other = app_wheel("2.5")
+    with running_host(home) as host:
+        host.served.add(NAME, Dist(app_wheel("4.0").filename, other.content, other.metadata))
+        for more in ([], ["--plan"]):
+            said = host.release("deploy", "local", f"{NAME}==4.0", *more, status=1).stderr
+            assert "is not tiny 4.0: its metadata says 'tiny' '2.5'" in said
