@@ -30,6 +30,8 @@ def _freeze_array(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
+# Scheme, host and port, without a login or a path.
+Host = Annotated[str, pydantic.StringConstraints(pattern=r"^https?://[^/\s?#@\\]+$")]
 Address = Annotated[str, pydantic.AfterValidator(_check_address)]
 # Part of nginx's configuration, between double quotes.
 ConfiguredPath = Annotated[str, pydantic.StringConstraints(pattern=r"^/[^\"\\$\n;{}]+$")]
@@ -37,9 +39,13 @@ Names = Annotated[tuple[str, ...], pydantic.BeforeValidator(_freeze_array)]
 
 
 class Upstream(Settings):
-    """The index that `root/pypi` caches; without `url`, the one that devpi-init set stays."""
+    """The index that `root/pypi` caches; without `url`, the one that devpi-init set stays.
+
+    `hosts` are those that upstreams may lead to although they have no public address or no https.
+    """
 
     url: Address | None = None
+    hosts: Annotated[tuple[Host, ...], pydantic.BeforeValidator(_freeze_array)] = ()
 
 
 class User(Settings):

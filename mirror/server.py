@@ -42,6 +42,7 @@ def command(config: MirrorConfig, folder: Folder, program: Sequence[str] = _SERV
     """The argument list of devpi-server, without secrets."""
     outside = ["--outside-url", config.outside_url] if config.outside_url else []
     offline = ["--offline-mode"] if config.offline else []
+    hosts = [argument for url in config.upstream.hosts for argument in ("--upstream-host", url)]
     return [
         *[sys.executable, *program],
         *["--serverdir", str(folder.server)],
@@ -55,6 +56,7 @@ def command(config: MirrorConfig, folder: Folder, program: Sequence[str] = _SERV
         *["--restrict-modify", "root"],
         *outside,
         *offline,
+        *hosts,
     ]
 
 

@@ -44,6 +44,11 @@ class Folder:
         return self.server / "+metadata" / "by-url"
 
     @property
+    def refused_hosts(self) -> Path:
+        """Hosts that upstreams led to in vain (mirror/plugin/upstream/allowed_hosts.py)."""
+        return self.server / "+refused-hosts"
+
+    @property
     def secret(self) -> Path:
         """32 random bytes as text; devpi signs logins with them."""
         return self.root / "secret"

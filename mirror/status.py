@@ -1,6 +1,7 @@
 """Report the mirror's state, indexes and upstream, as text or JSON."""
 
 import contextlib
+import json
 import os
 import platform
 import ssl
@@ -47,6 +48,16 @@ class UpstreamReport:
 
 
 @dataclass(frozen=True)
+class RefusedHost:
+    """A host that the upstream led to, why it was not asked, and the `hosts` of mirror.toml that allow it."""
+
+    upstream: str
+    host: str
+    reason: str
+    hosts: str
+
+
+@dataclass(frozen=True)
 class Report:
     """The data of `mirror status`."""
 
@@ -58,6 +69,7 @@ class Report:
     versions: dict[str, str]
     indexes: list[IndexReport]
     upstream: UpstreamReport | None
+    refused_hosts: list[RefusedHost]  # since the server started
 
 
 def gather(folder: Folder) -> Report:
@@ -78,7 +90,14 @@ def gather(folder: Folder) -> Report:
         },
         indexes=list(index_reports(users, folder.files)),
         upstream=_upstream_report(users),
+        refused_hosts=_refused_hosts(folder.refused_hosts) if serves else [],
     )
+
+
+def _refused_hosts(path: Path) -> list[RefusedHost]:
+    with contextlib.suppress(FileNotFoundError):
+        return [RefusedHost(**json.loads(line)) for line in path.read_text().splitlines()]
+    return []
 
 
 def _password(folder: Folder) -> str | None:
@@ -153,6 +172,9 @@ def as_text(report: Report) -> str:
     lines = [f"mirror     {_state(report)}", f"folder     {report.home}", f"versions   {versions}"]
     if report.upstream:
         lines.append(f"upstream   {_upstream(report.upstream)}")
+    for refused in report.refused_hosts:
+        lines.append(f"refused    {refused.host}, to which {refused.upstream} leads: {refused.reason}")
+        lines.append(f"           to allow it: hosts = {refused.hosts}, below [upstream] in mirror.toml")
     if report.indexes:
         lines += ["", *_table(report.indexes)]
     return "\n".join(lines)

@@ -28,6 +28,19 @@ def devpiserver_storage_backend() -> None:
 
 
 @_implements
+def devpiserver_add_parser_options(parser: Any) -> None:
+    """Called by each command of devpi-server before it parses its arguments and its configuration file."""
+    parser.addgroup("packhorse").addoption(
+        "--upstream-host",
+        metavar="URL",
+        action="append",
+        default=[],
+        help="A host, such as https://files.example.com:8443, that upstreams may lead to although it has no"
+        " public address or no https. May be given several times.",
+    )
+
+
+@_implements
 def devpiserver_pyramid_configure(config: Any, pyramid_config: Any) -> None:
     """Called once per server process, before devpi adds its own routes and views (which so come second).
 

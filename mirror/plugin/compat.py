@@ -160,6 +160,8 @@ INTERNALS: Mapping[str, Row] = {
     "devpi_server.model.BaseStage.UpstreamNotFoundError": None,
     # upstream/client.py
     "devpi_server.config.Config.request_timeout": None,
+    "devpi_common.url.URL.asdir": ("self",),
+    "devpi_common.url.URL.replace": (),
     "devpi_server.httpclient.HTTPClient._ssl_context": None,
     "devpi_server.httpclient.OfflineHTTPClient": None,
     "devpi_server.main.XOM.http": None,
@@ -215,6 +217,11 @@ INTERNALS: Mapping[str, Row] = {
     "devpi_server.replica.ReplicaHTTPClient.get_extra_headers": ("extra_headers",),
     "devpi_server.replica.ReplicaThread.H_REPLICA_FILEREPL": None,
     "devpi_server.replica.ReplicaThread.http": None,
+    # upstream/devpi_client.py, patches/devpi_requests.py
+    "devpi_server.httpclient.FatalResponse": ("url", "reason"),
+    "devpi_server.httpclient.HTTPClient.client": None,
+    "devpi_server.httpclient.HTTPClient.headers": None,
+    "devpi_server.mirror.MirrorStage.http": None,
     # wiring.py
     "devpi_server.config.Config.requests_only": None,
     "devpi_server.config.Config.server_path": None,

@@ -13,6 +13,7 @@ from mirror.plugin.pages import wsgi
 from mirror.plugin.pages.store import PageStore
 from mirror.plugin.pages.views import PageViews
 from mirror.plugin.patches import (
+    devpi_requests,
     export,
     file_entries,
     file_views,
@@ -30,6 +31,7 @@ from mirror.plugin.patches import (
     upload_view,
 )
 from mirror.plugin.uploads import provenance, yank
+from mirror.plugin.upstream.allowed_hosts import AllowedHosts
 from mirror.plugin.upstream.client import UpstreamClient
 from mirror.plugin.upstream.mirror_stage import Services
 from mirror.plugin.upstream.page_cache import PageCache
@@ -38,6 +40,7 @@ from mirror.plugin.write_queue import WriteQueue
 
 # Folders of ours below devpi's server folder, which has "+files" of its own.
 PAGES, UPSTREAM, DOWNLOADS, METADATA = "+pages", "+upstream", "+downloads", "+metadata"
+REFUSED = "+refused-hosts"  # a file, see AllowedHosts
 
 
 def wire_export() -> None:
@@ -65,9 +68,12 @@ def wire(config: Any, pyramid_config: Any) -> None:
     store = PageStore(folder / PAGES)
     if not config.requests_only:
         store.empty()
+        (folder / REFUSED).unlink(missing_ok=True)
     page_invalidation.apply(xom.keyfs, store)
 
-    client = UpstreamClient(xom)
+    hosts = AllowedHosts(config.args.upstream_host, folder / REFUSED)
+    devpi_requests.apply(xom, hosts)
+    client = UpstreamClient(xom, hosts)
     writes = WriteQueue(xom.keyfs)
     pages = PageCache(folder / UPSTREAM, store.changing)
     stages.apply(xom, Services(client, ParserProcess(), writes, pages))

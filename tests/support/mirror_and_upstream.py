@@ -1,7 +1,7 @@
 """A real mirror together with its fake upstream, and requests to it."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,8 +93,13 @@ class Mirrored:
 
 @contextmanager
 def mirror_of(
-    upstream: Upstream, settings: str = "request_timeout = 2\n", place: Path | None = None
+    upstream: Upstream,
+    settings: str = "request_timeout = 2\n",
+    place: Path | None = None,
+    hosts: Sequence[Upstream] = (),
 ) -> Iterator[Mirrored]:
-    """A mirror made for one upstream; `settings` are lines of mirror.toml."""
-    with running_mirror(f'{settings}[upstream]\nurl = "{upstream.url}"\n', place=place) as mirror:
+    """A mirror made for one upstream; `settings` are lines of mirror.toml, `hosts` may be led to."""
+    named = ", ".join(f'"http://{host.address}:{host.port}"' for host in hosts)
+    allowed = f"hosts = [{named}]\n" if hosts else ""
+    with running_mirror(f'{settings}[upstream]\nurl = "{upstream.url}"\n{allowed}', place=place) as mirror:
         yield Mirrored(upstream, mirror)

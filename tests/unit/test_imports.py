@@ -23,7 +23,17 @@ THIRD_PARTIES = {
     "packhorse": {"click", "pydantic", "pydantic_core", "rich"},
     "mirror": {"click", "devpi_server", "httpx", "packaging", "pydantic"},
     "mirror.plugin": {
-        *("cachetools", "devpi_common", "devpi_server", "httpx", "packaging", "pluggy", "pyramid", "webob"),
+        *(
+            "cachetools",
+            "devpi_common",
+            "devpi_server",
+            "httpcore",
+            "httpx",
+            "packaging",
+            "pluggy",
+            "pyramid",
+            "webob",
+        ),
     },
     "mirror.plugin.simple": {"msgspec", "packaging"},
     "release": {"click", "keyring", "packaging", "pydantic", "rich"},

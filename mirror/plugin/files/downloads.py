@@ -11,13 +11,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 from devpi_server.log import threadlog
 
 from mirror.plugin.single_flight import SingleFlight
-from mirror.plugin.upstream.client import GatewayError, UpstreamClient
+from mirror.plugin.upstream.client import GatewayError, Upstream, UpstreamClient
 from packhorse import files
 
 CHUNK = 64 * 1024
@@ -29,11 +28,10 @@ PATIENCE = 300  # seconds without a single byte, until a follower has to come ba
 
 
 class Source(NamedTuple):
-    """URL of a file, with the headers to ask for it."""
+    """URL of a file, and the upstream that leads there."""
 
     url: str
-    authorization: str | None = None
-    headers: Mapping[str, str] = MappingProxyType({})
+    upstream: Upstream
 
 
 @dataclass(frozen=True)
@@ -215,7 +213,7 @@ class Downloads:
         return until_read.enter_context(self._ask(last))
 
     def _ask(self, source: Source) -> AbstractContextManager[Any]:
-        return self._client.stream(source.url, source.authorization, headers=source.headers)
+        return self._client.stream(source.url, source.upstream)
 
 
 def _remove_leftovers(folder: Path) -> None:

@@ -11,7 +11,7 @@ from pyramid.httpexceptions import HTTPFound
 
 from mirror.plugin import responses
 from mirror.plugin.files.downloads import Download, DownloadRequest, Downloads, Source
-from mirror.plugin.upstream.client import GatewayError, UpstreamClient, authorization
+from mirror.plugin.upstream.client import GatewayError, UpstreamClient, primary_of, upstream_of
 
 
 class FileViews:
@@ -45,20 +45,18 @@ class FileViews:
     def _sources(self, stage: Any, entry: Any) -> Sequence[Source]:
         """The upstream; on a replica its primary first."""
         if not self._xom.is_replica():
-            return [Source(entry.url, authorization(stage, entry.url))]
-        replication = self._xom.replica_thread
-        headers = replication.http.get_extra_headers({replication.H_REPLICA_FILEREPL: "YES"})
-        primary = Source(self._xom.config.primary_url.joinpath(entry.relpath).url, headers=headers)
-        return [primary, Source(entry.url)] if entry.url else [primary]
+            return [Source(entry.url, upstream_of(stage))]
+        upstream = primary_of(self._xom, {self._xom.replica_thread.H_REPLICA_FILEREPL: "YES"})
+        primary = Source(self._xom.config.primary_url.joinpath(entry.relpath).url, upstream)
+        from_mirror = entry.url and stage.ixconfig["type"] == "mirror"
+        return [primary, Source(entry.url, upstream_of(stage))] if from_mirror else [primary]
 
     def _head(self, request: Any, download_request: DownloadRequest) -> Any:
         """The answer to HEAD for a file that is not here, by HEAD to the upstream."""
         source = download_request.sources[0]
         with (
             self._client.slot(),
-            self._client.stream(
-                source.url, source.authorization, method="HEAD", headers=source.headers
-            ) as answer,
+            self._client.stream(source.url, source.upstream, method="HEAD") as answer,
         ):
             length = answer.headers.get("Content-Length", "")
             if not length.isdecimal():

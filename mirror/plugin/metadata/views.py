@@ -19,7 +19,14 @@ from mirror.plugin.simple import file_rows
 from mirror.plugin.simple.file_rows import ProjectFile, Rows, key_of
 from mirror.plugin.single_flight import SingleFlight
 from mirror.plugin.upstream import entries
-from mirror.plugin.upstream.client import GatewayError, UpstreamClient, authorization, read_body
+from mirror.plugin.upstream.client import (
+    GatewayError,
+    Upstream,
+    UpstreamClient,
+    primary_of,
+    read_body,
+    upstream_of,
+)
 from mirror.plugin.upstream.page_cache import PageCache
 
 Offer = bool | Mapping[str, str]
@@ -137,10 +144,10 @@ class MetadataViews:
             return self._of_primary(entry)
         if stage.ixconfig["type"] != "mirror":
             raise GatewayError(404, f"{entry.relpath} is not here any more")
-        login = authorization(stage, entry.url)
-        ways = [partial(self._ends.read_metadata, entry.url, login, entry.basename)]
+        upstream = upstream_of(stage)
+        ways = [partial(self._ends.read_metadata, entry.url, upstream, entry.basename)]
         if offered := self._offer(entry):
-            ways.insert(0, partial(self._of_upstream, entry, login, offered))
+            ways.insert(0, partial(self._of_upstream, entry, upstream, offered))
         for way in ways:
             try:
                 return way()
@@ -152,7 +159,7 @@ class MetadataViews:
                 threadlog.info("metadata of %s: %s; looking further", entry.relpath, reason)
             if offered:
                 self._pages.changed(entry.project)
-        if download := self._downloads.join(DownloadRequest(entry, [Source(entry.url, login)])):
+        if download := self._downloads.join(DownloadRequest(entry, [Source(entry.url, upstream)])):
             download.complete()
         return _of_file(entry)
 
@@ -164,15 +171,15 @@ class MetadataViews:
     def _of_primary(self, entry: Any) -> bytes:
         """Metadata file from the primary of this replica."""
         url = self._xom.config.primary_url.joinpath(f"{entry.relpath}.metadata").url
-        headers = self._xom.replica_thread.http.get_extra_headers(None)
-        with self._client.stream(url, None, headers=headers) as answer:
+        with self._client.stream(url, primary_of(self._xom)) as answer:
             return read_body(answer, wheel.LARGEST)
 
-    def _of_upstream(self, entry: Any, login: str | None, offered: Offer) -> bytes:
+    def _of_upstream(self, entry: Any, upstream: Upstream, offered: Offer) -> bytes:
         """Metadata file from the upstream."""
         url = urlsplit(entry.url)
         try:
-            with self._client.stream(url._replace(path=f"{url.path}.metadata").geturl(), login) as answer:
+            address = url._replace(path=f"{url.path}.metadata").geturl()
+            with self._client.stream(address, upstream) as answer:
                 content = read_body(answer, wheel.LARGEST)
         except GatewayError as error:
             if error.status == 503:

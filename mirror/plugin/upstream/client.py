@@ -5,11 +5,16 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import httpx
+from devpi_common.url import URL
 from devpi_server.httpclient import OfflineHTTPClient
+
+from mirror.plugin.upstream import allowed_hosts
+from mirror.plugin.upstream.allowed_hosts import AllowedHosts, HostRefusedError, UpstreamTransport
 
 AT_ONCE = 100  # requests to upstreams
 LONGEST = 120  # seconds until a body that is read whole must have arrived
@@ -36,10 +41,17 @@ class GatewayError(Exception):
         )
 
 
+class Upstream(NamedTuple):
+    """An index that is cached, or the primary of a replica."""
+
+    url: str  # without a login
+    headers: Mapping[str, str] = MappingProxyType({})  # with the login: for its own host alone
+
+
 class UpstreamClient:
     """Asks upstreams on behalf of one devpi-server process; may be used by many threads at once."""
 
-    def __init__(self, xom: Any) -> None:
+    def __init__(self, xom: Any, hosts: AllowedHosts) -> None:
         """Use devpi's own choice of certificates, proxies and timeout; offline when devpi is."""
         devpi_client = xom.new_http_client("mirror")
         self.offline = isinstance(devpi_client, OfflineHTTPClient)
@@ -54,37 +66,41 @@ class UpstreamClient:
         self._new_client = lambda: httpx.Client(
             # Hashes are those of the plain bytes.
             headers={**devpi_client.headers, "Accept-Encoding": "identity"},
-            verify=devpi_client._ssl_context,  # noqa: SLF001 (listed in compat.py)
+            transport=UpstreamTransport(hosts, devpi_client._ssl_context),  # noqa: SLF001 (listed in compat.py)
             timeout=self.timeout,
             follow_redirects=True,
-            limits=httpx.Limits(keepalive_expiry=60),
         )
 
     @contextmanager
     def stream(
         self,
         url: str,
-        authorization: str | None,
+        upstream: Upstream,
         *,
         method: str = "GET",
         headers: Mapping[str, str] | None = None,
     ) -> Iterator[httpx.Response]:
         """The answer to one request: 200, 206, or 304 if `headers` have If-None-Match. Raises GatewayError.
 
-        What goes wrong while the body is read comes out of the `with` block as GatewayError too.
+        What goes wrong while the body is read comes out of the `with` block as GatewayError too. A host
+        that `upstream` may not lead to is a 502. Its login is for its own host: `url` may be another's.
         """
         if self.offline:
             raise GatewayError(
                 503, f"offline: {urlsplit(url).path} is not in the cache, and nothing is fetched"
             )
-        login = {"Authorization": authorization} if authorization else {}
         try:
+            own = allowed_hosts.origin(httpx.URL(upstream.url)) == allowed_hosts.origin(httpx.URL(url))
+            sent = {**(headers or {}), **(upstream.headers if own else {})}
+            extensions = {allowed_hosts.OWN: upstream.url}
             with (
                 self._client() as client,
-                client.stream(method, url, headers={**(headers or {}), **login}) as answer,
+                client.stream(method, url, headers=sent, extensions=extensions) as answer,
             ):
                 _refuse_error(answer)
                 yield answer
+        except HostRefusedError as error:
+            raise GatewayError(502, str(error)) from error
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
             reason = str(error) or type(error).__name__
             raise GatewayError(
@@ -130,20 +146,16 @@ def read_body(answer: httpx.Response, largest: int, *, decoded: bool = False) ->
     return bytes(content)
 
 
-def authorization(stage: Any, url: str) -> str | None:
-    """The Authorization header for `url` from the server's configuration, never from a client.
-
-    A password in `mirror_url` is for that server: another host that its pages name does not get it.
-    """
-    if _origin(url) != _origin(stage.mirror_url.url):
-        return None
-    header: str | None = stage.mirror_url_authorization_header
-    return header
+def upstream_of(stage: Any) -> Upstream:
+    """The upstream of a mirror index as it is configured, also on a replica."""
+    login = None if stage.xom.is_replica() else stage.mirror_url_authorization_header
+    url = URL(stage.ixconfig["mirror_url"]).replace(username=None, password=None).asdir()
+    return Upstream(url.url, {"Authorization": login} if login else {})
 
 
-def _origin(url: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port
+def primary_of(xom: Any, headers: Mapping[str, str] | None = None) -> Upstream:
+    """The primary of this replica; `headers` are sent to it besides those of all requests."""
+    return Upstream(xom.config.primary_url.url, xom.replica_thread.http.get_extra_headers(headers))
 
 
 def _refuse_error(answer: httpx.Response) -> None:

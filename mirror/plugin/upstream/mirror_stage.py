@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from math import inf
@@ -17,7 +17,8 @@ from devpi_server.normalized import normalize_name
 from mirror.plugin.simple import detail, file_paths, filenames
 from mirror.plugin.simple.detail import ProjectDetail
 from mirror.plugin.upstream import client, entries, page_cache, page_request
-from mirror.plugin.upstream.client import GatewayError, UpstreamClient
+from mirror.plugin.upstream.client import GatewayError, Upstream, UpstreamClient
+from mirror.plugin.upstream.devpi_client import DevpiClient
 from mirror.plugin.upstream.negative_cache import NegativeCache
 from mirror.plugin.upstream.page_cache import CachedPage, PageCache
 from mirror.plugin.upstream.page_refresh import PageRefresh
@@ -121,12 +122,17 @@ class CachingStage(MirrorStage):
                 503, f"the upstream of {self.name} gives no list of projects: {error}"
             ) from error
 
+    @property
+    def http(self) -> DevpiClient:  # type: ignore[override]
+        """What devpi asks the upstream with: for the list of projects, and for files that are pushed."""
+        return DevpiClient(self._shared.client, self.upstream)
+
     async def _get_remote_projects(self, projects_future: Any) -> None:
         """devpi finds no project on any page that has no links, and does not know an index from others."""
         await super()._get_remote_projects(projects_future)
         names, _ = projects_future.result()
         url = str(self.mirror_url_without_auth.url)
-        ask = partial(page_request.lists_no_project, self._shared.client, url, self._headers(url))
+        ask = partial(page_request.lists_no_project, self._shared.client, url, self.upstream)
         if not names and not await asyncio.to_thread(ask):
             raise self.UpstreamError("%s is not the list of an index", url)
 
@@ -253,7 +259,7 @@ class CachingStage(MirrorStage):
         same = known if known and known.about.page == page_url else None
         etag = (self.cache_retrieve_times.get_etag(project) or same.about.etag) if same else None
         is_replica = self.xom.is_replica()
-        request = PageRequest(self.name, project, page_url, self._headers(page_url), etag, is_replica)
+        request = PageRequest(self.name, project, page_url, self.upstream, etag, is_replica)
         try:
             page = page_request.fetch(self._shared.client, self._shared.parser, request)
         except GatewayError as error:
@@ -291,12 +297,10 @@ class CachingStage(MirrorStage):
         if files:
             write(change)
 
-    def _headers(self, url: str) -> Mapping[str, str]:
-        """More headers for the upstream, or on a replica for the primary."""
-        if self.xom.is_replica():
-            return cast("Mapping[str, str]", self.xom.replica_thread.http.get_extra_headers(None))
-        login = client.authorization(self, url)
-        return {"Authorization": login} if login else {}
+    @property
+    def upstream(self) -> Upstream:
+        """Whom pages are asked from: on a replica the primary."""
+        return client.primary_of(self.xom) if self.xom.is_replica() else client.upstream_of(self)
 
     def _page_url(self, project: str) -> str:
         return str(self.mirror_url_without_auth.joinpath(project).asdir().url)

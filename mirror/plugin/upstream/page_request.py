@@ -1,14 +1,14 @@
 """Request a project's page, or the list of all projects, from an upstream, or raise GatewayError."""
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import httpx
 
 from mirror.plugin.simple import parse
 from mirror.plugin.simple.parse import ACCEPT, InvalidPageError, RawPage
-from mirror.plugin.upstream.client import GatewayError, UpstreamClient, read_body
+from mirror.plugin.upstream.allowed_hosts import HostRefusedError
+from mirror.plugin.upstream.client import GatewayError, Upstream, UpstreamClient, read_body
 from mirror.plugin.upstream.page_cache import PageInfo
 from mirror.plugin.upstream.parser_process import ParsedPage, ParseRequest, ParserProcess
 
@@ -22,7 +22,7 @@ class PageRequest:
     index: str  # "user/name"
     project: str  # normalised
     url: str
-    headers: Mapping[str, str]  # of the request
+    upstream: Upstream
     etag: str | None  # of the page that is here
     of_primary: bool  # of a replica
 
@@ -30,8 +30,8 @@ class PageRequest:
 def fetch(client: UpstreamClient, parser: ParserProcess, request: PageRequest) -> ParsedPage | None:
     """Return what the page says, None when it still is the one that is here.
 
-    Raises GatewayError: 404 when the upstream has no such project, 503 for everything else: a client can
-    only ask again later.
+    Raises GatewayError: 404 when the upstream has no such project, 502 when it leads to a host that is not
+    allowed, 503 for everything else: a client can only ask again later.
     """
     try:
         return _fetch(client, parser, request)
@@ -39,25 +39,25 @@ def fetch(client: UpstreamClient, parser: ParserProcess, request: PageRequest) -
         # A kept connection may have been closed by the other side at this very moment.
         if isinstance(error.__cause__, (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)):
             return _fetch(client, parser, request)
-        if error.status == 404:
+        if error.status == 404 or isinstance(error.__cause__, HostRefusedError):
             raise
         raise GatewayError(503, error.text, error.headers["Retry-After"]) from error.__cause__
 
 
-def lists_no_project(client: UpstreamClient, url: str, headers: Mapping[str, str]) -> bool:
-    """Whether the upstream at `url` surely is an index that has no project."""
+def lists_no_project(client: UpstreamClient, url: str, upstream: Upstream) -> bool:
+    """Whether the index at `url` surely has no project."""
     try:
-        with client.stream(url, None, headers={"Accept": ACCEPT, **headers}) as answer:
+        with client.stream(url, upstream, headers={"Accept": ACCEPT}) as answer:
             return parse.lists_no_project(_raw_page(answer))
     except GatewayError:
         return False
 
 
 def _fetch(client: UpstreamClient, parser: ParserProcess, request: PageRequest) -> ParsedPage | None:
-    headers = {"Accept": ACCEPT, "Accept-Encoding": "gzip", **request.headers}
+    headers = {"Accept": ACCEPT, "Accept-Encoding": "gzip"}
     if request.etag:
         headers["If-None-Match"] = request.etag
-    with client.stream(request.url, None, headers=headers) as answer:
+    with client.stream(request.url, request.upstream, headers=headers) as answer:
         if answer.status_code == 304:
             return None
         page = _raw_page(answer)

@@ -71,7 +71,7 @@ def test_bytes_reach_a_client_while_the_rest_is_still_on_its_way(mirrored: Mirro
         (faults.wrong_end, 502),
         (faults.garbage, 502),
         (faults.redirect("/nowhere"), 404),
-        (faults.redirect("http://127.0.0.1:1/"), 503),
+        (faults.redirect("http://127.0.0.1:1/"), 502),
     ],
 )
 def test_upstream_trouble_is_an_error_that_says_so_and_can_be_repeated(

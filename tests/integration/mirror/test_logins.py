@@ -36,7 +36,7 @@ def test_credentials_of_the_mirror_url_go_to_that_server_only() -> None:
         elsewhere.add("guarded", foreign)
         upstream.add("guarded", own, foreign)
         upstream.files_elsewhere[foreign.filename] = elsewhere
-        with mirror_of(upstream) as mirrored:
+        with mirror_of(upstream, hosts=[elsewhere]) as mirrored:
             assert _get(mirrored.url_of(own)).content == own.content
             assert _get(mirrored.url_of(foreign)).content == foreign.content
             assert PASSWORD not in str(mirrored.page("guarded"))
@@ -54,7 +54,7 @@ def test_credentials_do_not_follow_a_redirect_to_another_server_and_are_in_no_lo
         for path in ("/simple/redirected/", upstream.file_path(dist)):
             upstream.fail(path, faults.redirect(f"http://127.0.0.1:{elsewhere.port}{path}"))
         upstream.fail("/simple/broken/", faults.status(500))
-        with mirror_of(upstream) as mirrored:
+        with mirror_of(upstream, hosts=[elsewhere]) as mirrored:
             assert _get(mirrored.url_of(dist)).content == dist.content
             refused = _get(f"{mirrored.mirror.index_url('root/pypi')}broken/")
             assert (refused.status_code, "password" in refused.text) == (503, False)

@@ -7,7 +7,7 @@ import pytest
 
 from mirror import status
 from mirror.state import Folder
-from mirror.status import IndexReport, Report, UpstreamReport
+from mirror.status import IndexReport, RefusedHost, Report, UpstreamReport
 
 UPSTREAM = UpstreamReport("https://packages.example.org/simple/", 200, 0.123, None)
 SERVING = Report(
@@ -22,6 +22,7 @@ SERVING = Report(
         IndexReport("root/pypi", "mirror", [], volatile=False, files=12, bytes=3_450_000),
     ],
     upstream=UPSTREAM,
+    refused_hosts=[],
 )
 STOPPED = replace(SERVING, url=None, pid=None, serves=False, indexes=[], upstream=None)
 
@@ -74,6 +75,19 @@ def test_an_upstream_that_cannot_be_reached_is_named_with_the_reason() -> None:
     )
 
 
+def test_a_host_that_is_not_asked_is_named_with_the_line_that_allows_it() -> None:
+    """Clients are told that there is one, not which."""
+    refused = RefusedHost(
+        "https://packages.example.org",
+        "http://files.example.org",
+        "it is another host than the upstream's, and not https",
+        '["http://files.example.org"]',
+    )
+    text = status.as_text(replace(SERVING, refused_hosts=[refused]))
+    assert "refused    http://files.example.org, to which https://packages.example.org leads: it is" in text
+    assert 'hosts = ["http://files.example.org"], below [upstream] in mirror.toml' in text
+
+
 def test_certificates_that_are_missing_are_named() -> None:
     """$REQUESTS_CA_BUNDLE may lead to nowhere."""
     report = status.ask_upstream("https://user:secret@x.example/simple/", "/nowhere.pem")
@@ -86,7 +100,9 @@ def test_certificates_that_are_missing_are_named() -> None:
 def test_json_has_everything_for_scripts() -> None:
     """Keys are only ever added."""
     data = status.as_json(SERVING)
-    assert list(data) == ["home", "url", "pid", "initialised", "serves", "versions", "indexes", "upstream"]
+    assert list(data) == [
+        *("home", "url", "pid", "initialised", "serves", "versions", "indexes", "upstream", "refused_hosts")
+    ]
     assert data["indexes"][1] == {
         "name": "root/pypi",
         "type": "mirror",

@@ -20,7 +20,7 @@ from mirror.plugin.files.downloads import (
     Downloads,
     Source,
 )
-from mirror.plugin.upstream.client import GatewayError
+from mirror.plugin.upstream.client import GatewayError, Upstream
 from tests.support.servers import wait_until
 
 CONTENT = bytes(range(256)) * 1500  # some chunks
@@ -69,6 +69,9 @@ class _Fetcher:
         yield _Answer(self._content, self._headers, self.gate)
 
 
+INDEX = Upstream("https://example.com/simple/")
+
+
 class _Kept(list[bytes]):
     """Stands in for devpi's storage."""
 
@@ -83,7 +86,7 @@ class _FullDisk:
 
 
 def _request(entry: Any = None) -> DownloadRequest:  # noqa: ANN401 (devpi is untyped)
-    return DownloadRequest(entry or _Entry(), [Source("https://files.example.com/demo-1.0.tar.gz")])
+    return DownloadRequest(entry or _Entry(), [Source("https://files.example.com/demo-1.0.tar.gz", INDEX)])
 
 
 def _downloads(fetcher: _Fetcher, keeper: Any, folder: Path) -> Downloads:  # noqa: ANN401 (see above)
@@ -117,14 +120,17 @@ def test_another_source_is_asked_when_the_first_has_it_not(
     """A replica serves on while its primary is away."""
     fetcher, kept = _Fetcher(), _Kept()
     fetcher.gate.set()
-    sources = [Source(f"https://{url}.example.com/demo-1.0.tar.gz") for url in urls]
+    sources = [Source(f"https://{url}.example.com/demo-1.0.tar.gz", INDEX) for url in urls]
     _join(_downloads(fetcher, kept, tmp_path), DownloadRequest(_Entry(), sources)).complete()
     assert (fetcher.asked, list(kept)) == (asked, [CONTENT])
 
 
 def test_without_a_source_that_answers_the_last_one_says_why(tmp_path: Path) -> None:
     """And not the one that was only tried first."""
-    sources = [Source("https://down.example.com/first"), Source("https://down.example.com/last")]
+    sources = [
+        Source("https://down.example.com/first", INDEX),
+        Source("https://down.example.com/last", INDEX),
+    ]
     with pytest.raises(GatewayError, match="last does not answer"):
         _join(_downloads(_Fetcher(), _Kept(), tmp_path), DownloadRequest(_Entry(), sources)).complete()
 

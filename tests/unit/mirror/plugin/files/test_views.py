@@ -19,10 +19,10 @@ from mirror.plugin.upstream.client import GatewayError
 CONTENT = b"content of a file"
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 MIRROR = SimpleNamespace(
-    ixconfig={"type": "mirror"},
+    ixconfig={"type": "mirror", "mirror_url": "https://example.com/simple/"},
     use_external_url=False,
-    mirror_url=SimpleNamespace(url="https://example.com/simple/"),
     mirror_url_authorization_header=None,
+    xom=SimpleNamespace(is_replica=lambda: False),
 )
 
 
@@ -153,7 +153,9 @@ def test_a_replica_asks_its_primary_first_and_then_the_upstream(tmp_path: Path) 
     replication = SimpleNamespace(
         H_REPLICA_FILEREPL="X-Filerepl", http=SimpleNamespace(get_extra_headers=dict)
     )
-    primary_url = SimpleNamespace(joinpath=lambda path: SimpleNamespace(url=f"https://primary/{path}"))
+    primary_url = SimpleNamespace(
+        url="https://primary/", joinpath=lambda path: SimpleNamespace(url=f"https://primary/{path}")
+    )
     xom = SimpleNamespace(
         is_replica=lambda: True,
         replica_thread=replication,
@@ -162,7 +164,7 @@ def test_a_replica_asks_its_primary_first_and_then_the_upstream(tmp_path: Path) 
     downloads: Any = _Downloads(tmp_path)
     client: Any = _Client()
     FileViews(xom, client, downloads).serve(Request.blank("/"), MIRROR, _Entry()).app_iter.close()
-    assert [(source.url, dict(source.headers)) for source in downloads.requests[0].sources] == [
-        (f"https://primary/{_Entry.relpath}", {"X-Filerepl": "YES"}),
-        (_Entry.url, {}),
+    assert list(downloads.requests[0].sources) == [
+        (f"https://primary/{_Entry.relpath}", ("https://primary/", {"X-Filerepl": "YES"})),
+        (_Entry.url, ("https://example.com/simple/", {})),
     ]

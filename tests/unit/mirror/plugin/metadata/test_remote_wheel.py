@@ -10,10 +10,11 @@ import httpx
 import pytest
 
 from mirror.plugin.metadata.remote_wheel import TAIL, RemoteWheels, UnavailableError
-from mirror.plugin.upstream.client import GatewayError
+from mirror.plugin.upstream.client import GatewayError, Upstream
 from tests.support.dists import wheel
 
 LARGE = wheel("demo", "1.0", padding=10 * TAIL)
+INDEX = Upstream("https://index.example.com/simple/")
 URL = "https://files.example.com/demo-1.0-py3-none-any.whl"
 
 
@@ -26,7 +27,9 @@ class _Server:
         self._change = change
 
     @contextmanager
-    def stream(self, url: str, _login: str | None, *, headers: Mapping[str, str]) -> Iterator[httpx.Response]:
+    def stream(
+        self, url: str, _upstream: Upstream, *, headers: Mapping[str, str]
+    ) -> Iterator[httpx.Response]:
         asked = headers["Range"].removeprefix("bytes=")
         self.asked.append(asked)
         size = len(self._content)
@@ -43,7 +46,7 @@ class _Server:
 
 def read(server: _Server) -> bytes:
     """What is found out of the wheel on this server."""
-    return RemoteWheels(server).read_metadata(URL, None, LARGE.filename)  # type: ignore[arg-type]  # a fake
+    return RemoteWheels(server).read_metadata(URL, INDEX, LARGE.filename)  # type: ignore[arg-type]  # a fake
 
 
 @pytest.mark.parametrize("padding", [0, 10 * TAIL])
@@ -80,9 +83,9 @@ def test_a_server_without_ranges_is_asked_for_one_once_a_while(monkeypatch: pyte
     wheels = RemoteWheels(server)  # type: ignore[arg-type]  # a fake
     for _ in range(2):
         with pytest.raises(UnavailableError):
-            wheels.read_metadata(URL, None, LARGE.filename)
+            wheels.read_metadata(URL, INDEX, LARGE.filename)
     assert len(server.asked) == 1
     monkeypatch.setattr(time, "monotonic", lambda: 1e12)
     with pytest.raises(UnavailableError):
-        wheels.read_metadata(URL, None, LARGE.filename)
+        wheels.read_metadata(URL, INDEX, LARGE.filename)
     assert len(server.asked) == 2

@@ -2,20 +2,25 @@
 
 import gzip
 import ssl
+from pathlib import Path
 from types import SimpleNamespace
 
 import httpx
 import pytest
 
 from mirror.plugin.upstream import client
-from mirror.plugin.upstream.client import GatewayError, UpstreamClient
+from mirror.plugin.upstream.allowed_hosts import AllowedHosts
+from mirror.plugin.upstream.client import GatewayError, Upstream, UpstreamClient
+
+INDEX = Upstream("https://example.com/simple/")
 
 
 def fetcher() -> UpstreamClient:
     """As devpi-server would make it; it asks nobody here."""
     stock = SimpleNamespace(headers={}, _ssl_context=ssl.create_default_context())
     config = SimpleNamespace(request_timeout=0.05, args=SimpleNamespace(threads=4))
-    return UpstreamClient(SimpleNamespace(new_http_client=lambda _: stock, config=config))
+    xom = SimpleNamespace(new_http_client=lambda _: stock, config=config)
+    return UpstreamClient(xom, AllowedHosts((), Path("unused")))
 
 
 def test_connections_that_were_used_last_are_used_next() -> None:
@@ -31,7 +36,7 @@ def test_who_finds_all_connections_in_use_is_told_to_come_back(monkeypatch: pyte
     """A client that waits for ever keeps a thread of the server for ever."""
     monkeypatch.setattr(client, "AT_ONCE", 1)
     asks = fetcher()
-    with asks._client(), pytest.raises(GatewayError) as raised, asks.stream("https://example.com/", None):
+    with asks._client(), pytest.raises(GatewayError) as raised, asks.stream("https://example.com/", INDEX):
         pass
     assert (raised.value.status, raised.value.headers) == (503, {"Retry-After": "1"})
     with asks._client():
@@ -63,7 +68,7 @@ def answering(status: int, content: bytes = b"", **headers: str) -> UpstreamClie
 )
 def test_only_an_upstreams_404_is_one(answer: int, status: int, retry_after: str | None) -> None:
     """Everything else may pass, or is the upstream's mistake."""
-    with pytest.raises(GatewayError) as raised, answering(answer).stream("https://example.com/x", None):
+    with pytest.raises(GatewayError) as raised, answering(answer).stream("https://example.com/x", INDEX):
         pass
     assert (raised.value.status, raised.value.headers.get("Retry-After")) == (status, retry_after)
 
@@ -72,7 +77,7 @@ def test_only_an_upstreams_404_is_one(answer: int, status: int, retry_after: str
 def test_an_upstream_says_when_to_come_back(stated: str, given: str) -> None:
     """In seconds; a date would be one of another clock."""
     asks = answering(429, Retry_After=stated)
-    with pytest.raises(GatewayError) as raised, asks.stream("https://example.com/x", None):
+    with pytest.raises(GatewayError) as raised, asks.stream("https://example.com/x", INDEX):
         pass
     assert raised.value.headers == {"Retry-After": given}
 
@@ -80,7 +85,7 @@ def test_an_upstream_says_when_to_come_back(stated: str, given: str) -> None:
 def test_a_page_that_has_not_changed_is_an_answer_to_who_asked_so() -> None:
     """Others would take it for an empty page."""
     headers = {"If-None-Match": '"x"'}
-    with answering(304).stream("https://example.com/x", None, headers=headers) as answer:
+    with answering(304).stream("https://example.com/x", INDEX, headers=headers) as answer:
         assert answer.status_code == 304
 
 
@@ -88,19 +93,19 @@ def test_a_body_is_read_to_its_end_or_to_a_limit(monkeypatch: pytest.MonkeyPatch
     """A few bytes on the wire may be gigabytes when they are unpacked, or come for ever."""
     packed = gzip.compress(b"x" * 1000)
     asks = answering(200, packed, Content_Encoding="gzip")
-    with asks.stream("https://example.com/x", None) as answer:
+    with asks.stream("https://example.com/x", INDEX) as answer:
         assert client.read_body(answer, 1000, decoded=True) == b"x" * 1000
-    with asks.stream("https://example.com/x", None) as answer:
+    with asks.stream("https://example.com/x", INDEX) as answer:
         assert client.read_body(answer, 1000) == packed
     with (
         pytest.raises(GatewayError, match="more than 999 bytes"),
-        asks.stream("https://example.com/", None) as answer,
+        asks.stream("https://example.com/", INDEX) as answer,
     ):
         client.read_body(answer, 999, decoded=True)
     monkeypatch.setattr(client, "LONGEST", -1)
     with (
         pytest.raises(GatewayError, match="takes more than"),
-        asks.stream("https://example.com/", None) as answer,
+        asks.stream("https://example.com/", INDEX) as answer,
     ):
         client.read_body(answer, 1000)
 
@@ -109,6 +114,7 @@ def test_a_body_is_read_to_its_end_or_to_a_limit(monkeypatch: pytest.MonkeyPatch
     ("url", "login"),
     [
         ("https://example.com/files/demo.whl", "Basic eA=="),
+        ("https://example.com:443/files/demo.whl", "Basic eA=="),
         ("https://files.example.com/demo.whl", None),
         ("http://example.com/demo.whl", None),
         ("https://example.com:8443/demo.whl", None),
@@ -116,11 +122,22 @@ def test_a_body_is_read_to_its_end_or_to_a_limit(monkeypatch: pytest.MonkeyPatch
 )
 def test_a_login_is_for_the_server_that_it_was_given_for(url: str, login: str | None) -> None:
     """A page may name any host."""
+    index = Upstream("https://example.com/simple/", {"Authorization": "Basic eA=="})
+    with answering(200).stream(url, index) as answer:
+        assert answer.request.headers.get("Authorization") == login
+
+
+def test_an_upstream_is_asked_with_the_login_in_its_url_and_a_replica_has_none() -> None:
+    """It is no part of URLs, which are logged."""
     stage = SimpleNamespace(
-        mirror_url=SimpleNamespace(url="https://user:pw@example.com/simple/"),
+        ixconfig={"mirror_url": "https://user:pw@example.com/simple"},
         mirror_url_authorization_header="Basic eA==",
+        xom=SimpleNamespace(is_replica=lambda: False),
     )
-    assert client.authorization(stage, url) == login
+    login = {"Authorization": "Basic eA=="}
+    assert client.upstream_of(stage) == Upstream("https://example.com/simple/", login)
+    stage.xom = SimpleNamespace(is_replica=lambda: True)
+    assert client.upstream_of(stage) == Upstream("https://example.com/simple/")
 
 
 def test_threads_that_wait_for_upstreams_are_limited() -> None:
