@@ -18,7 +18,7 @@ from typing import Any
 from packhorse import files
 from packhorse.errors import PackhorseError
 from release import index
-from release.build import lock, repack, source_tree
+from release.build import contents, lock, repack, source_tree
 from release.context import Context
 from release.host.formats import artifact, lockfile, procfile
 
@@ -44,17 +44,22 @@ class Built:
 
 @dataclass(frozen=True)
 class Result:
-    """Result of `release build`; `lock_is_new`: there was none in the project before."""
+    """Result of `release build`; `lock_is_new`: there was none in the project before.
+
+    `warnings` are sentences about what the wheel seems to lack.
+    """
 
     manifest: artifact.BuildManifest
     artifacts: list[Built]
     lock: Path
     lock_is_new: bool
+    warnings: list[str]
 
     def as_json(self) -> dict[str, Any]:
         """The result for scripts."""
         return {
             **{key: getattr(self.manifest, key) for key in ("name", "version", "commit", "dirty")},
+            "warnings": self.warnings,
             "artifacts": [{**dataclasses.asdict(item), "path": str(item.path)} for item in self.artifacts],
         }
 
@@ -70,7 +75,7 @@ def build(folder: Path, outdir: Path, kinds: Iterable[str], context: Context) ->
     index.require(context.index_url, context.get)
     lock_is_new = not (folder / lockfile.NAME).exists()
     locked = lock.committed(folder, context)
-    source = source_tree.source(folder, context.run)
+    source, tracked = source_tree.source(folder, context.run), source_tree.files(folder, context.run)
     with tempfile.TemporaryDirectory(prefix="packhorse-build-") as scratch:
         made = _run_backend(folder, Path(scratch), set(kinds), source.epoch, context)
         manifest = _manifest(made, source, locked)
@@ -79,7 +84,15 @@ def build(folder: Path, outdir: Path, kinds: Iterable[str], context: Context) ->
         digests = {item.path.name: item.sha256 for item in built}
         index.missing(context.index_url, manifest.name, digests, context.get)
         published = [_publish(item, outdir) for item in built]
-    return Result(manifest, published, folder / lockfile.NAME, lock_is_new)
+    return Result(
+        manifest, published, folder / lockfile.NAME, lock_is_new, _warnings(published, tracked, commands)
+    )
+
+
+def _warnings(built: list[Built], tracked: list[str], commands: bytes) -> list[str]:
+    processes = procfile.parse(commands, procfile.NAME)
+    wheels = [item.path for item in built if item.kind == WHEEL]
+    return [text for path in wheels for text in contents.warnings(path, tracked, processes)]
 
 
 def _procfile(folder: Path) -> bytes:

@@ -94,6 +94,19 @@ def source(folder: Path, run: Runner) -> Source:
     return Source(commit, dirty, epoch, committer)
 
 
+def files(folder: Path, run: Runner) -> list[str]:
+    """Paths of the project's files, relative to `folder`, with "/": what git knows or would add; else all."""
+    listed = _git(folder, run, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", ".")
+    if listed:
+        return [path for path in listed.split("\0") if (folder / path).is_file()]
+    found: list[str] = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not Path(place, name, "pyvenv.cfg").exists()]
+        folders[:] = [name for name in folders if not name.startswith(".") and name != "__pycache__"]
+        found += (Path(place, name).relative_to(folder).as_posix() for name in names)
+    return found
+
+
 def _git(folder: Path, run: Runner, *arguments: str) -> str:
     """Run git; "" when there is no git, no repository or no commit."""
     try:

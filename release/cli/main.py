@@ -85,6 +85,8 @@ def build(
         click.echo(f"{result.lock} is new: commit it.", err=True)
     if result.manifest.dirty:
         click.echo("The project has changes that are not committed; the manifest says so.", err=True)
+    for warning in result.warnings:
+        click.echo(f"Warning: {warning}", err=True)
     if as_json:
         console.emit_json(result.as_json())
     else:
