@@ -1,6 +1,7 @@
 """A project's files, versions and status, in the form that all parts of the plugin share and store."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -9,6 +10,7 @@ from mirror.plugin.simple import file_rows
 from mirror.plugin.simple.file_rows import ProjectFile, Rows
 
 FORMAT = 8
+_READABLE = re.compile(r'{"format":[78],')  # 7 had no PEP 708 fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +84,14 @@ def as_text(project: ProjectDetail, about: Mapping[str, Any]) -> str:
 
 
 def from_text(name: str, text: str) -> tuple[ProjectDetail, dict[str, Any]] | None:
-    """The facts that `as_text` of this format wrote, and what was remembered; None for another text."""
-    if not text.startswith(f'{{"format":{FORMAT},'):
+    """The facts that `as_text` wrote, now or in format 7, and what was remembered; None for another text."""
+    if not _READABLE.match(text):
         return None
     begin = text.index("\n") + 1
     head = json.loads(text[:begin])
     end = begin + head["rows"]
     rows = Rows(text[begin:end], text[end + 1 : -1])
-    urls = tuple(head["tracks"]), tuple(head["alternate_locations"])
+    urls = tuple(head.get("tracks", ())), tuple(head.get("alternate_locations", ()))
     return ProjectDetail(name, rows, tuple(head["versions"]), head["status"], *urls), head["about"]
 
 

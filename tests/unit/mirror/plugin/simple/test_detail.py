@@ -84,3 +84,16 @@ def test_a_merged_page_claims_no_more_than_all_of_its_parts() -> None:
     mixed = detail.merged("demo", [silent, DEMO])
     assert (mixed.tracks, mixed.alternate_locations) == ((), ())
     assert detail.merged("demo", [detail.with_files(DEMO, ())]).tracks == (HERE,)
+
+
+def test_a_text_of_the_format_before_is_read() -> None:
+    """Uploads are stored so: without it their times and yanks would be lost at an upgrade."""
+    name, rows = (
+        "demo",
+        '{"filename":"demo-1.0.zip","url":"../../../../a/b/+f/1/demo-1.0.zip","hashes":{},"yanked":"bad"}',
+    )
+    head = f'{{"format":7,"rows":{len(rows)},"about":{{"serial":9}},"versions":["1.0"],"status":{{}}}}'
+    found = detail.from_text(name, f"{head}\n{rows}\n\n")
+    assert found is not None
+    assert (found[0].versions, found[0].tracks, found[1]) == (("1.0",), (), {"serial": 9})
+    assert detail.from_text(name, f"{head}\n{rows}\n\n".replace(":7,", ":6,")) is None
