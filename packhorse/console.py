@@ -1,8 +1,13 @@
-"""Run a command line: show errors, set the exit status, print JSON, draw progress."""
+"""Run a command line: print text that is safe on a terminal, show errors, set the exit status, draw progress.
+
+Nothing else prints (`make lint` forbids click.echo elsewhere): what servers, packages and applications wrote
+passes through `printable` on its way to the terminal.
+"""
 
 import gc
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +15,20 @@ from contextlib import contextmanager
 import click
 
 from packhorse.errors import PackhorseError
+
+# C0 but tab and newline, DEL, C1: a terminal obeys them, and may answer as if it were the keyboard (ECMA-48).
+# Line separators, and marks that change the order in which text is shown (Unicode TR 9; CVE-2021-42574).
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+
+
+def printable(text: str) -> str:
+    r"""`text` with control characters written out (`\x1b`, `\u202e`); newlines and tabs stay."""
+    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
+    """Print `text`, harmless for a terminal; the same into a pipe, which may end at one."""
+    click.echo(printable(text), err=err, nl=nl)
 
 
 def run(command: click.Command) -> None:
@@ -29,7 +48,7 @@ def run(command: click.Command) -> None:
         error.show()
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("Interrupted.\nNothing is left half done: run the command again.", err=True)
+        echo("Interrupted.\nNothing is left half done: run the command again.", err=True)
         sys.exit(130)
     finally:
         gc.freeze()
@@ -38,9 +57,9 @@ def run(command: click.Command) -> None:
 def show(error: PackhorseError) -> None:
     """Print `error` on stderr: its detail, what happened, what to do now."""
     if error.detail:
-        click.echo(error.detail.rstrip(), err=True)
-    click.echo(f"{_style('Error:', 'red')} {error.message}", err=True)
-    click.echo(f"{_style('Hint:', 'cyan')} {error.hint}", err=True)
+        echo(error.detail.rstrip(), err=True)
+    for name, colour, text in (("Error:", "red", error.message), ("Hint:", "cyan", error.hint)):
+        click.echo(f"{_style(name, colour)} {printable(text)}", err=True)
 
 
 def _style(text: str, colour: str) -> str:
@@ -49,7 +68,7 @@ def _style(text: str, colour: str) -> str:
 
 def emit_json(value: object) -> None:
     """Print `value` on stdout as indented JSON, keys in the order they were given."""
-    click.echo(json.dumps(value, indent=2))
+    echo(json.dumps(value, indent=2))
 
 
 @contextmanager
@@ -70,7 +89,7 @@ def working(text: str) -> Iterator[None]:
     Print nothing to the terminal inside the block: it would end up on the spinner's line.
     """
     if not sys.stderr.isatty():
-        click.echo(text, err=True)
+        echo(text, err=True)
         yield
         return
     from rich.console import Console

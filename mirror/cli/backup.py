@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from mirror.cli import options
+from packhorse import console
 
 
 @click.command()
@@ -21,7 +22,7 @@ def backup(target: Path, keep: int) -> None:
 
     from mirror import backup as work
 
-    click.echo(work.make(options.folder(), target.absolute(), keep, datetime.now(UTC)))
+    console.echo(str(work.make(options.folder(), target.absolute(), keep, datetime.now(UTC))))
 
 
 @click.command()
@@ -31,7 +32,7 @@ def restore(backup: Path) -> None:
     from mirror import backup as work
 
     work.restore(options.folder(), backup)
-    click.echo(f"restored {options.folder().root} from {backup}")
+    console.echo(f"restored {options.folder().root} from {backup}")
 
 
 COMMANDS = (backup, restore)

@@ -28,7 +28,7 @@ def prefetch(path: Path | None, file: Path, index: str | None) -> None:
         for result in work.fetch_all(pins, index_url):
             results.append(result)
             step()
-    click.echo(work.summary(results))
+    console.echo(work.summary(results))
 
 
 @click.command()
@@ -44,7 +44,7 @@ def yank(path: Path | None, release: str, index: str | None, reason: str | None)
     from mirror import yank as work
 
     api = work.connect(options.folder())
-    click.echo(work.yank(api, index or options.config(path).default_index, release, reason))
+    console.echo(work.yank(api, index or options.config(path).default_index, release, reason))
 
 
 @click.command()
@@ -56,7 +56,7 @@ def unyank(path: Path | None, release: str, index: str | None) -> None:
     from mirror import yank as work
 
     api = work.connect(options.folder())
-    click.echo(work.unyank(api, index or options.config(path).default_index, release))
+    console.echo(work.unyank(api, index or options.config(path).default_index, release))
 
 
 COMMANDS = (prefetch, yank, unyank)

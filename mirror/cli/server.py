@@ -33,11 +33,11 @@ def init(path: Path | None, renew: tuple[str, ...]) -> None:
 
     request = work.InitRequest(options.config(path), renew, os.environ.get("MIRROR_INIT_ROOT_PASSWORD"))
     changes = 0
-    for sentence in work.run(request, options.folder(), lambda text: click.echo(text, err=True)):
-        click.echo(sentence)
+    for sentence in work.run(request, options.folder(), lambda text: console.echo(text, err=True)):
+        console.echo(sentence)
         changes += 1
     if not changes:
-        click.echo("nothing to change")
+        console.echo("nothing to change")
 
 
 @click.command()
@@ -66,7 +66,7 @@ def serve(path: Path | None, host: str | None, port: int | None, *, offline: boo
     started = server.serve_in_background(
         config, options.folder(), [sys.executable, "-Im", "mirror", *settings, "serve", *flags]
     )
-    click.echo(f"serving at {started.url} (process {started.pid})")
+    console.echo(f"serving at {started.url} (process {started.pid})")
 
 
 @click.command()
@@ -75,7 +75,7 @@ def stop() -> None:
     from mirror import server
 
     stopped = server.stop(options.folder())
-    click.echo(f"stopped {stopped.url} (process {stopped.pid})" if stopped else "no mirror serves")
+    console.echo(f"stopped {stopped.url} (process {stopped.pid})" if stopped else "no mirror serves")
 
 
 @click.command()
@@ -93,7 +93,7 @@ def status(context: click.Context, *, as_json: bool) -> None:
     if as_json:
         console.emit_json(work.as_json(report))
     else:
-        click.echo(work.as_text(report))
+        console.echo(work.as_text(report))
     context.exit(work.exit_code(report))
 
 
@@ -116,10 +116,10 @@ def front(path: Path | None, target: Path | None) -> None:
 
     config, folder = options.config(path), options.folder()
     if target == Path("-"):
-        click.echo(work.text(config, folder), nl=False)
+        console.echo(work.text(config, folder), nl=False)
         return
     for sentence in work.write(config, folder, target or folder.root / "nginx.conf"):
-        click.echo(sentence)
+        console.echo(sentence)
 
 
 COMMANDS = (init, serve, stop, status, front)

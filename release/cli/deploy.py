@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from packhorse import console
 from packhorse.errors import PackhorseError
 from release.cli import options, target_command
 
@@ -156,9 +157,9 @@ def _print(
         command.emit_json(outcome, **({"artifact": planned} if planned else {}))
     elif plan:
         for artifact in [planned] if planned else outcomes.artifacts(outcome):
-            click.echo(f"Artifact: {identity.sentence(artifact)}.")
+            console.echo(f"Artifact: {identity.sentence(artifact)}.")
         for text in outcomes.plans(outcome, command.target.batch_size):
-            click.echo(text)
+            console.echo(text)
     elif command.target.hosts:
         target_command.table(
             ("host", "outcome", ""),
@@ -166,7 +167,7 @@ def _print(
         )
     command.finish(outcome)
     if not as_json and not plan:
-        click.echo(outcomes.summary(outcome, command.name, command.seconds))
+        console.echo(outcomes.summary(outcome, command.name, command.seconds))
 
 
 COMMANDS = (deploy, rollback)

@@ -1,13 +1,13 @@
 """The commands that look at what runs on a target, stop it and start it."""
 
 import json
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from packhorse import console
 from release.cli import options, target_command
 
 if TYPE_CHECKING:
@@ -28,14 +28,14 @@ def status(project: Path, target: str, *, as_json: bool) -> None:
 
 def _status(host: str, result: Mapping[str, Any]) -> None:
     if result["state"] == "none":
-        click.echo(f"{result['app']} has never been deployed to {host}.")
+        console.echo(f"{result['app']} has never been deployed to {host}.")
     else:
-        click.echo(
+        console.echo(
             f"{result['app']} on {host}: {result['state']}, {result['project']} {result['version']} "
             f"(release {result['release']}), {result['url']}"
         )
     if result["note"]:
-        click.echo(result["note"])
+        console.echo(result["note"])
     if result["processes"]:
         head = ["process", "release", "version", "pids", "health", "uptime", "address"]
         rows = [
@@ -58,7 +58,7 @@ def releases(project: Path, target: str, *, as_json: bool) -> None:
 
 
 def _releases(host: str, result: Mapping[str, Any]) -> None:
-    click.echo(f"{result['app']} on {host}:")
+    console.echo(f"{result['app']} on {host}:")
     head = ["release", "version", "state", "changed", "by", "at", "reason"]
     target_command.table(head, [[row[key] for key in head] for row in result["releases"]])
 
@@ -71,7 +71,10 @@ def _releases(host: str, result: Mapping[str, Any]) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print each line as a JSON object.")
 @click.pass_obj
 def logs(project: Path, target: str, lines: int, release: int | None, *, follow: bool, as_json: bool) -> None:
-    """Print what the processes on TARGET wrote; with several hosts, each line starts with its host."""
+    """Print what the processes on TARGET wrote; with several hosts, each line starts with its host.
+
+    Control characters are written out (\\x1b): a terminal would obey them. --json has the lines as they are.
+    """
     command = target_command.begin(project, target)
     from release.host.request import Logs
 
@@ -82,8 +85,7 @@ def logs(project: Path, target: str, lines: int, release: int | None, *, follow:
             line = f"{host}  {event['text']}" if several else event["text"]
             if as_json:
                 line = json.dumps({"host": host, "process": event["process"], "text": event["text"]})
-            sys.stdout.write(f"{line}\n")
-            sys.stdout.flush()
+            console.echo(line)
 
     command.finish(target_command.ask(command, Logs, show, lines=lines, follow=follow, release=release))
 
@@ -101,7 +103,7 @@ def stop(project: Path, target: str, *, as_json: bool) -> None:
 
 
 def _stopped(host: str, result: Mapping[str, Any]) -> None:
-    click.echo(f"{result['app']} is stopped on {host}.")
+    console.echo(f"{result['app']} is stopped on {host}.")
 
 
 @click.command()
@@ -117,7 +119,7 @@ def start(project: Path, target: str, *, as_json: bool) -> None:
 
 
 def _started(host: str, result: Mapping[str, Any]) -> None:
-    click.echo(f"{result['project']} {result['version']} runs on {host}: {result['url']}")
+    console.echo(f"{result['project']} {result['version']} runs on {host}: {result['url']}")
 
 
 COMMANDS = (status, releases, logs, stop, start)

@@ -82,16 +82,16 @@ def build(
     with console.working(f"Building {project.name}"):
         result = builder.build(project, outdir or project / "dist", kinds, context)
     if result.lock_is_new:
-        click.echo(f"{result.lock} is new: commit it.", err=True)
+        console.echo(f"{result.lock} is new: commit it.", err=True)
     if result.manifest.dirty:
-        click.echo("The project has changes that are not committed; the manifest says so.", err=True)
+        console.echo("The project has changes that are not committed; the manifest says so.", err=True)
     for warning in result.warnings:
-        click.echo(f"Warning: {warning}", err=True)
+        console.echo(f"Warning: {warning}", err=True)
     if as_json:
         console.emit_json(result.as_json())
     else:
         for item in result.artifacts:
-            click.echo(f"{_short(item.path)}  {item.size / 1000:.1f} kB  sha256 {item.sha256}")
+            console.echo(f"{_short(item.path)}  {item.size / 1000:.1f} kB  sha256 {item.sha256}")
 
 
 @cli.command()
@@ -110,13 +110,13 @@ def lock(project: Path, *, upgrade: bool, requirements: bool, index: str | None)
     from release.build import source_tree as projects
 
     if requirements:
-        click.echo("\n".join(locks.requirement_lines(project)))
+        console.echo("\n".join(locks.requirement_lines(project)))
         return
     projects.pyproject(project)
     context = _context(project, index)
     with console.working(f"Locking {project.name}"):
         changed = locks.renew(project, context, upgrade=upgrade)
-    click.echo("\n".join(changed) or "pylock.toml fits: nothing has changed.")
+    console.echo("\n".join(changed) or "pylock.toml fits: nothing has changed.")
 
 
 @cli.command()
@@ -154,7 +154,7 @@ def upload(
         )
     else:
         for item in done:
-            click.echo(
+            console.echo(
                 f"{item.filename}  {'uploaded' if item.new else 'was there already, with the same bytes'}"
             )
 

@@ -36,7 +36,7 @@ def new(project: Path, *, plan: bool, index: str | None, as_json: bool) -> None:
         return
     if plan:
         for name, content in starter.files.items():
-            click.echo(f"{click.style(name, bold=True)}\n{content}")
+            console.echo(f"{name}\n{content}")
         return
     _show(starter)
 
@@ -44,10 +44,10 @@ def new(project: Path, *, plan: bool, index: str | None, as_json: bool) -> None:
 def _show(starter: "Starter") -> None:
     found = starter.application
     if found:
-        click.echo(f"{starter.app} serves {found.reference} ({found.framework or found.interface}).")
+        console.echo(f"{starter.app} serves {found.reference} ({found.framework or found.interface}).")
     if starter.kept:
-        click.echo(f"There already, and unchanged: {', '.join(starter.kept)}.")
-    click.echo(f"Written: {', '.join(starter.files)}." if starter.files else "Nothing is missing.")
+        console.echo(f"There already, and unchanged: {', '.join(starter.kept)}.")
+    console.echo(f"Written: {', '.join(starter.files)}." if starter.files else "Nothing is missing.")
     for line in starter.advice:
-        click.echo(line)
-    click.echo("Look through them, then: release build, release upload, release deploy local")
+        console.echo(line)
+    console.echo("Look through them, then: release build, release upload, release deploy local")

@@ -137,7 +137,7 @@ def report(
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print columns."""
-    texts = [list(map(str, row)) for row in [head, *rows]]
+    texts = [[console.printable(str(cell)) for cell in row] for row in [head, *rows]]
     widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
     for row in texts:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        console.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-import click
+from packhorse import console
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -62,19 +62,19 @@ def _steps() -> Iterator[Show]:
         if step is None or event["event"] == "gate":  # nobody else to wait for
             return
         if began is not None:
-            click.echo(f"  {time.monotonic() - began:.2f} s", err=True)
+            console.echo(f"  {time.monotonic() - began:.2f} s", err=True)
             began = None
         if event["event"] in {"step", "warning", "stop"}:
-            click.echo(f"  {step[0]:10}{step[1]}", nl=False, err=True)
+            console.echo(f"  {step[0]:10}{step[1]}", nl=False, err=True)
             began = time.monotonic()
         elif event["event"] == "line":
-            click.echo(f"  {step[0]:10}{step[1]}", err=True)
+            console.echo(f"  {step[0]:10}{step[1]}", err=True)
 
     try:
         yield show
     finally:
         if began is not None:
-            click.echo(err=True)
+            console.echo(err=True)
 
 
 @contextlib.contextmanager
@@ -86,7 +86,7 @@ def _lines(width: int) -> Iterator[Show]:
         step = None if is_answer(event) else words(event)
         if step:
             seconds = time.monotonic() - began
-            click.echo(f"{seconds:6.1f} s  {host:{width}}  {step[0]:10}{step[1]}", err=True)
+            console.echo(f"{seconds:6.1f} s  {host:{width}}  {step[0]:10}{step[1]}", err=True)
 
     yield show
 
@@ -105,7 +105,7 @@ def _table(hosts: list[str]) -> Iterator[Show]:
         if step and host:
             rows[host], since[host] = step, time.monotonic()
         elif step:
-            live.console.print(step[1])
+            live.console.print(console.printable(step[1]), markup=False, highlight=False)
 
     with Live(
         get_renderable=lambda: _drawn(rows, since), console=Console(stderr=True), transient=True
@@ -120,5 +120,5 @@ def _drawn(rows: dict[str, tuple[str, str]], since: dict[str, float]) -> "Table"
     table = Table("host", "step", "", "s", box=None)
     for host, (name, text) in rows.items():
         seconds = "" if name == "end" else f"{time.monotonic() - since[host]:.0f}"
-        table.add_row(*map(Text, (host, name, text, seconds)))
+        table.add_row(*(Text(console.printable(cell)) for cell in (host, name, text, seconds)))
     return table

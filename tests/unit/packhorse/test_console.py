@@ -52,7 +52,7 @@ def chosen(context: click.Context) -> None:
 
 @cli.command()
 def fine() -> None:
-    click.echo("done")
+    console.echo("done")
 
 
 def _run(
@@ -160,3 +160,41 @@ def test_no_colour_is_shown_to_who_asked_for_none(
     monkeypatch.setenv("NO_COLOR", "1")
     console.show(PackhorseError("a", "b"))
     assert capsys.readouterr().err == "Error: a\nHint: b\n"
+
+
+HOSTILE = [
+    "\x1b[2J",  # clears the screen
+    "\x1b]0;title\x07",  # sets the title
+    "\x9b31m",  # the same as ESC [, in one character
+    "\x1bP+q\x1b\\\\",  # asks the terminal, which answers as the keyboard
+    "a\rb",  # hides a
+    "a\x08b",
+    "a\x7f",
+    "\x0e",  # another character set
+    "user\u202etxt.exe",  # shows another name
+    "\u2066\u2069\u200f\u061c",
+    "a\u2028b",
+    "a\x85b",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_terminal_obeys_nothing_that_others_wrote(text: str) -> None:
+    """An application's log may hold what its visitors sent; a server's error what it likes."""
+    shown = console.printable(text)
+    assert shown.isprintable(), shown
+
+
+def test_text_of_any_language_stays_as_it_is() -> None:
+    """A safe log that nobody can read is of no use. A joiner is a letter's form, and a part of emoji."""
+    text = "\tnaïve 東京 שלום नमस्ते क\u094d\u200dष 👩\u200d💻 \\x1b €\n"
+    assert console.printable(text) == text
+
+
+def test_errors_and_lines_are_shown_harmless(capsys: pytest.CaptureFixture[str]) -> None:
+    """They quote what a program or a server said."""
+    console.show(PackhorseError("a\x1b[2J", "b\x9b", detail="c\rd\n\te"))
+    console.echo("f\x07")
+    out, err = capsys.readouterr()
+    assert out == "f\\x07\n"
+    assert err == "c\\rd\n\te\nError: a\\x1b[2J\nHint: b\\x9b\n"
