@@ -6,7 +6,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 DEMO := PACKHORSE_HOME='$(CURDIR)/.packhorse' PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: help demo demo-stop test test-unit test-integration lint format bench lock clean
+.PHONY: help demo demo-stop test test-unit test-integration lint format bench lock advisories clean
 
 help: ## show these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,12 +35,13 @@ test-unit: $(VENV)/.installed ## run the unit tests: no servers, under a minute
 test-integration: ## run the tests that start real servers
 	@$(MAKE) --no-print-directory test TESTS=tests/integration
 
-lint: $(VENV)/.installed ## format check, ruff, mypy strict, import-linter, ansible-lint
+lint: $(VENV)/.installed ## format check, ruff, mypy strict, import-linter, ansible-lint, known vulnerabilities
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy packhorse mirror release tests bench
 	$(BIN)/lint-imports --no-cache
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/ansible-lint -q ansible
+	$(BIN)/python -m tests.support.advisories
 
 format: $(VENV)/.installed ## format and fix the code with ruff
 	$(BIN)/ruff format .
@@ -57,6 +58,9 @@ lock: $(VENV)/.installed ## renew the locks of development and of servers within
 	$(COMPILE) pyproject.toml --upgrade --constraints requirements-dev.lock --output-file $(ROLES)/mirror/files/requirements.txt
 	$(COMPILE) $(ROLES)/app_host/files/toolbox.in --upgrade --constraints requirements-dev.lock \
 	  --output-file $(ROLES)/app_host/files/toolbox.txt
+
+advisories: $(VENV)/.installed ## renew the file of known vulnerabilities that lint reads; needs the internet
+	$(BIN)/python -m tests.support.advisories renew
 
 clean: ## delete all generated files, and the demo's state
 	rm -rf $(VENV) .packhorse build *.egg-info .mypy_cache .ruff_cache .pytest_cache
