@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Annotated, Self
@@ -24,6 +25,23 @@ def _check_address(url: str) -> str:
     return url
 
 
+# What _PATTERN of plugin/uploads/reservation_views.py takes.
+_RESERVED = re.compile(r"[a-z0-9*?\[\]!-]{1,255}")
+
+
+def check_reserved(name: str) -> str:
+    """The normalised form (PEP 503) of a name or a pattern (fnmatch). Raises ValueError."""
+    normalized = re.sub("[-_.]+", "-", name).lower()
+    if not _RESERVED.fullmatch(normalized) or not re.search("[a-z0-9]", normalized):
+        raise ValueError("should be a project's name, or a pattern of such names, such as acme-*")
+    return normalized
+
+
+def covers(pattern: str, name: str) -> bool:
+    """Whether `name` is one of those that a normalised pattern reserves."""
+    return fnmatchcase(name, pattern)
+
+
 def _freeze_array(value: object) -> object:
     if isinstance(value, str):
         raise ValueError('should be an array, such as ["root/pypi"]')  # noqa: TRY004 (pydantic wants a ValueError)
@@ -35,6 +53,7 @@ Host = Annotated[str, pydantic.StringConstraints(pattern=r"^https?://[^/\s?#@\\]
 Address = Annotated[str, pydantic.AfterValidator(_check_address)]
 # Part of nginx's configuration, between double quotes.
 ConfiguredPath = Annotated[str, pydantic.StringConstraints(pattern=r"^/[^\"\\$\n;{}]+$")]
+ReservedName = Annotated[str, pydantic.AfterValidator(check_reserved)]
 Names = Annotated[tuple[str, ...], pydantic.BeforeValidator(_freeze_array)]
 
 
@@ -94,6 +113,8 @@ class MirrorConfig(Settings):
     # Three quarters of them may wait for the upstream; one uv asks for 50 files at once.
     threads: Annotated[int, pydantic.Field(ge=1)] = 100
     offline: bool = False  # serve from the cache, ask no upstream
+    # Names and patterns of projects that no upstream may fill.
+    reserved: Annotated[tuple[ReservedName, ...], pydantic.BeforeValidator(_freeze_array)] = ()
     upstream: Upstream = Upstream()
     front: Front = Front()
     users: dict[str, User] = pydantic.Field(default_factory=lambda: {"company": User()})

@@ -1,9 +1,9 @@
 """Compare the users and indexes of mirror.toml with the server's, and plan the calls that make them equal."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from mirror import config as configuration
 from mirror.api import Api
@@ -29,9 +29,19 @@ def read(api: Api) -> Users:
     return users
 
 
-def plan(config: MirrorConfig, users: Users, passwords: Mapping[str, str]) -> list[Change]:
-    """The calls that make the server match `config`, bases before the indexes that inherit from them."""
+def plan(
+    config: MirrorConfig, users: Users, passwords: Mapping[str, str], reserved: Collection[str] = ()
+) -> list[Change]:
+    """The calls that make the server match `config`, bases before the indexes that inherit from them.
+
+    `reserved` are the names that the server holds reserved on purpose.
+    """
     return [
+        *(
+            Change("PUT", f"/+reserved/{quote(name, '')}", {}, f"reserved {name}")
+            for name in config.reserved
+            if name not in reserved
+        ),
         *_user_changes(config, users, passwords),
         *_upstream_changes(config, _index(users, UPSTREAM_INDEX)),
         *(

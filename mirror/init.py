@@ -135,12 +135,21 @@ def match(
     known = {**stored, **given.users, **generated}
     if Credentials(given.url, known) != before:
         state.write_credentials(folder, Credentials(given.url, known))
-    for change in [*indexes.plan(config, users, known), *_password_changes(users, generated)]:
+    for change in [
+        *indexes.plan(config, users, known, _reserved(config, api)),
+        *_password_changes(users, generated),
+    ]:
         api.call(change.method, change.path, change.body)
         yield change.sentence
     for name in indexes.undeclared(config, users):
         notify(f"not in mirror.toml, left as it is: {name}")
     _check_passwords([name for name in config.users if name in users], known, api, folder)
+
+
+def _reserved(config: MirrorConfig, api: Api) -> set[str]:
+    """The names that are reserved on purpose; one that an upload has reserved is not yet."""
+    found = api.call("GET", "/+reserved") if config.reserved else {}
+    return {name for name, record in found.items() if not record.get("index")}
 
 
 def _password_changes(users: indexes.Users, generated: Mapping[str, str]) -> Iterator[Change]:

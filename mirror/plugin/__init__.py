@@ -24,7 +24,7 @@ def devpiserver_storage_backend() -> None:
 
     from mirror.plugin import wiring
 
-    wiring.wire_export()
+    wiring.wire_commands()
 
 
 @_implements

@@ -17,8 +17,13 @@ Row = tuple[str, ...] | None
 MISSING, DECLARED = object(), object()
 SHOWN = 3  # rows in the message: of another devpi-server, nearly all are missing
 INTERNALS: Mapping[str, Row] = {
+    # patches/database_keys.py
+    "devpi_server.model.add_keys": ("xom", "keyfs"),
     # patches/export.py
     "devpi_server.importexport.Exporter": ("tw", "xom"),
+    "devpi_server.importexport.Exporter.dump_all": ("path",),
+    "devpi_server.importexport.Importer": ("tw", "xom"),
+    "devpi_server.importexport.Importer.import_all": ("path",),
     "devpi_server.model.BaseStage.filestore": None,
     # patches/stages.py
     "devpi_server.main.XOM.get_singleton": ("indexpath", "key"),
@@ -58,6 +63,16 @@ INTERNALS: Mapping[str, Row] = {
     "devpi_server.keyfs.Transaction.write": None,
     "devpi_server.keyfs_types.TypedKey.name": None,
     "devpi_server.keyfs_types.TypedKey.params": None,
+    # reservations.py, patches/reserved_names.py
+    "devpi_server.keyfs.KeyFS.add_key": ("name", "path", "type"),
+    "devpi_server.keyfs.KeyFS.get_key": ("name",),
+    "devpi_server.keyfs.KeyFS.read_transaction": (),
+    "devpi_server.model.BaseStage.get_whitelist_inheritance": ("self",),
+    "devpi_server.model.BaseStage.list_projects": (),
+    "devpi_server.model.BaseStage.op_sro": ("opname",),
+    "devpi_server.model.ELink.get_logs": ("self",),
+    "devpi_server.model.RootModel.get_userlist": ("self",),
+    "devpi_server.model.User.getstages": ("self",),
     # patches/has_project.py
     "devpi_server.model.BaseStage.has_project": ("project",),
     # patches/project_list.py

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from mirror.plugin import error_views
+from mirror.plugin import error_views, reservations
 from mirror.plugin.files.downloads import Downloads
 from mirror.plugin.files.storage import DevpiStorage
 from mirror.plugin.files.views import FileViews
@@ -13,6 +13,7 @@ from mirror.plugin.pages import wsgi
 from mirror.plugin.pages.store import PageStore
 from mirror.plugin.pages.views import PageViews
 from mirror.plugin.patches import (
+    database_keys,
     devpi_requests,
     export,
     file_entries,
@@ -26,11 +27,12 @@ from mirror.plugin.patches import (
     password_cache,
     project_list,
     redaction,
+    reserved_names,
     sqlite,
     stages,
     upload_view,
 )
-from mirror.plugin.uploads import provenance, yank
+from mirror.plugin.uploads import provenance, reservation_views, yank
 from mirror.plugin.upstream.allowed_hosts import AllowedHosts
 from mirror.plugin.upstream.client import UpstreamClient
 from mirror.plugin.upstream.mirror_stage import Services
@@ -43,9 +45,11 @@ PAGES, UPSTREAM, DOWNLOADS, METADATA = "+pages", "+upstream", "+downloads", "+me
 REFUSED = "+refused-hosts"  # a file, see AllowedHosts
 
 
-def wire_export() -> None:
-    """Wire devpi-export, which makes no application."""
+def wire_commands() -> None:
+    """Wire each command of devpi-server, such as devpi-export, which makes no application."""
+    database_keys.apply()
     export.apply(UPSTREAM)
+    export.apply_to_import()
 
 
 def wire(config: Any, pyramid_config: Any) -> None:
@@ -62,6 +66,7 @@ def wire(config: Any, pyramid_config: Any) -> None:
     project_list.apply()
     has_project.apply()
     notifier.apply(xom)
+    reserved_names.apply()
 
     # devpi makes it when a first index is asked for: fifty threads would read the certificates at once.
     _ = xom.http
@@ -88,3 +93,6 @@ def wire(config: Any, pyramid_config: Any) -> None:
     PageViews(xom, store, metadata.completed).install(pyramid_config)
     yank.install(pyramid_config)
     provenance.install(pyramid_config)
+    reservation_views.install(pyramid_config)
+    if not (config.requests_only or xom.is_replica()):
+        reservations.reserve_existing(xom)

@@ -7,12 +7,13 @@ upstream pages), and kept only if none has changed since its rendering began.
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from mirror.plugin import reservations
 from mirror.plugin.upstream.mirror_stage import CachingStage
 
 # devpi's keys (model.py, add_keys): with a project among their parameters, and those that concern all
 # projects: bases, whitelists and mirror URLs say who inherits what.
-OF_A_PROJECT = {"PROJSIMPLELINKS", "PROJVERSIONS", "PROJVERSION"}
-OF_ALL = {"USER", "USERLIST"}
+OF_A_PROJECT = {"PROJSIMPLELINKS", "PROJVERSIONS", "PROJVERSION", reservations.RECORD}
+OF_ALL = {"USER", "USERLIST", reservations.PATTERNS}
 
 
 def projects_of(keys: Iterable[Any]) -> set[str] | None:
@@ -44,6 +45,7 @@ class Snapshot:
 
     def _keys(self) -> Iterator[str]:
         """The paths of devpi's keys."""
+        yield from reservations.paths_of(self._project)
         for base in self._stage.sro():
             yield base.user.key.relpath
             yield base.key_projsimplelinks(self._project).relpath

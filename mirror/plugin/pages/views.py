@@ -14,7 +14,7 @@ from devpi_server.views import INSTALLER_USER_AGENT, abort_if_invalid_project
 from pyramid.httpexceptions import HTTPFound, HTTPNotAcceptable, HTTPNotFound
 from pyramid.response import Response
 
-from mirror.plugin import responses
+from mirror.plugin import reservations, responses
 from mirror.plugin.pages import negotiate, response
 from mirror.plugin.pages.compressor import Compressor
 from mirror.plugin.pages.dependencies import Snapshot
@@ -106,6 +106,11 @@ class PageViews:
             found = [fresh for _, fresh in stage.op_sro_check_mirror_whitelist("refresh", project=project)]
         except stage.UpstreamNotFoundError as error:
             raise HTTPNotFound(error.msg) from error
+        if not found and reservations.hides_upstreams(stage, project):
+            raise HTTPNotFound(
+                f"The name {project} is reserved for packages of this server's own. {stage.name} has none,"
+                " and does not show what an upstream has."
+            )
         if not found:
             raise HTTPNotFound(f"The project {project} does not exist on {stage.name}.")
         ages = [fresh.age for fresh in found if fresh.age is not None]

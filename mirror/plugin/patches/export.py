@@ -1,4 +1,4 @@
-"""Let devpi-export find the mirrored files that are here, by pages that are not in devpi's database."""
+"""Let devpi-export find mirrored files by pages that are not in devpi's database, and keep reservations."""
 
 from contextlib import nullcontext
 from pathlib import Path
@@ -8,6 +8,7 @@ from devpi_server import importexport
 from devpi_server.keyfs_types import RelPath
 from devpi_server.model import User
 
+from mirror.plugin import reservations
 from mirror.plugin.patches import stages
 from mirror.plugin.simple import detail
 from mirror.plugin.simple.detail import ProjectDetail
@@ -15,6 +16,8 @@ from mirror.plugin.upstream.mirror_stage import CachingStage, Services
 from mirror.plugin.upstream.page_cache import PageCache
 
 _STOCK: Any = importexport.Exporter
+_STOCK_IMPORTER: Any = importexport.Importer
+RESERVED = "packhorse_reserved"  # the key of dataindex.json; devpi without this plugin overlooks it
 
 
 def apply(folder: str) -> None:
@@ -30,7 +33,25 @@ def apply(folder: str) -> None:
                 User.MirrorStage = ExportedMirror  # type: ignore[assignment, method-assign]
             super().__init__(tw, xom)
 
+        def dump_all(self, path: Path) -> None:
+            self.export[RESERVED] = reservations.records(self.xom.keyfs)
+            super().dump_all(path)
+
     setattr(importexport, "Exporter", Exporter)  # noqa: B010 (so does mypy not mind)
+
+
+def apply_to_import() -> None:
+    """Import reservations."""
+    setattr(importexport, "Importer", Importer)  # noqa: B010 (so does mypy not mind)
+
+
+class Importer(_STOCK_IMPORTER):  # type: ignore[misc]  # untyped
+    """devpi's, and the reservations of the server that exported."""
+
+    def import_all(self, path: Path) -> None:
+        super().import_all(path)
+        with self.xom.keyfs.write_transaction():
+            reservations.restore(self.xom.keyfs, self.import_data.get(RESERVED, {}))
 
 
 class ExportedMirror(CachingStage):

@@ -7,6 +7,8 @@ from typing import Any
 from devpi_server.normalized import normalize_name
 from devpi_server.views import PyPIView, abort_submit
 
+from mirror.plugin import reservations
+from mirror.plugin.simple import filenames
 from mirror.plugin.uploads import attestations, digests
 from mirror.plugin.uploads.upload_stage import UploadStage
 
@@ -30,19 +32,29 @@ def _submit(view: Any) -> Any:
     form = request.POST
     content = form.get("content")
     if getattr(content, "file", None) is None:
-        return _STOCK(view)
+        return _stored(view)
     texts = {name: value for name, value in form.items() if isinstance(value, str)}
     if wrong := digests.wrong(texts, content.file):
         abort_submit(request, 400, f"the file has another {wrong[0]} than the form states")
     if texts.get(":action") != "file_upload" or form.get("attestations", "") == "":
-        return _STOCK(view)
+        return _stored(view)
     sha256 = hashlib.file_digest(content.file, "sha256").hexdigest()
     content.file.seek(0)
     try:
         attested = attestations.parse(texts.get("attestations", ""), content.filename, sha256)
     except attestations.InvalidAttestationsError as error:
         abort_submit(request, 400, f"attestations: {error}")
-    answer = _STOCK(view)
+    answer = _stored(view)
     provenance = attestations.provenance(attested, request.authenticated_userid)
     stage.attest(normalize_name(form["name"]), form["version"], sha256, provenance)
+    return answer
+
+
+def _stored(view: Any) -> Any:
+    """devpi's answer to an upload or a registration, which reserves the name of the project."""
+    request, stage = view.request, view.context.stage
+    answer = _STOCK(view)
+    project = reservations.normalize(str(request.POST.get("name", "")))
+    if stage.has_project_perstage(project) and filenames.is_project(project):
+        reservations.reserve(stage.keyfs, project, by=request.authenticated_userid, index=stage.name)
     return answer

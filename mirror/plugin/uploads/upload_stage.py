@@ -14,6 +14,7 @@ from devpi_server.markers import unknown
 from devpi_server.model import PrivateStage, Rel, join_links_data
 from devpi_server.normalized import normalize_name
 
+from mirror.plugin import reservations
 from mirror.plugin.metadata import wheel
 from mirror.plugin.simple import detail, file_rows
 from mirror.plugin.simple.detail import ProjectDetail
@@ -51,7 +52,8 @@ class UploadStage(PrivateStage):
         the upstream has it: so it is asked. Raises GatewayError when the upstream does not say.
         """
         project = normalize_name(kw["project"])
-        info = self.get_mirror_whitelist_info(project) if self.filter_projects([project]) else None
+        is_hidden = not self.filter_projects([project]) or reservations.hides_upstreams(self, project)
+        info = None if is_hidden else self.get_mirror_whitelist_info(project)
         if info and info["blocked_by_mirror_whitelist"] is None:
             for base in self.sro():
                 if isinstance(base, CachingStage) and base.has_project_perstage(project) is unknown:

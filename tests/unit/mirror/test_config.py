@@ -88,6 +88,10 @@ def test_clients_on_this_machine_get_an_address_they_can_use(tmp_path: Path) -> 
         ('port = "3141"', "port: input should be a valid integer"),
         ("port = 0", "port: input should be greater than or equal to 1"),
         (
+            'reserved = ["*"]',
+            "reserved.0: should be a project's name, or a pattern of such names, such as acme-*",
+        ),
+        (
             'outside_url = "packages.example.com"',
             "outside_url: should start with http:// or https:// and a host",
         ),

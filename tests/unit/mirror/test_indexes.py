@@ -154,3 +154,13 @@ def test_a_server_without_an_upstream_index_is_an_error() -> None:
     """Somebody made it with `--no-root-pypi`; we do not know the upstream's address."""
     with pytest.raises(PackhorseError, match="no index root/pypi"):
         indexes.plan(MirrorConfig(), {"root": {"indexes": {}}}, PASSWORDS)
+
+
+def test_names_of_mirror_toml_are_reserved_once() -> None:
+    """`mirror init` may be repeated; a pattern is part of an address."""
+    config = MirrorConfig(reserved=("Acme_*", "x??", "billing"))
+    changes = indexes.plan(config, _matching(), PASSWORDS, {"billing"})
+    assert [(change.method, change.path) for change in changes] == [
+        ("PUT", "/+reserved/acme-%2A"),
+        ("PUT", "/+reserved/x%3F%3F"),
+    ]

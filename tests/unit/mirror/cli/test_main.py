@@ -26,7 +26,9 @@ def test_help_imports_only_click_and_a_little_of_ours() -> None:
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     loaded = set(done.stdout.splitlines()[-1].split())
     ours = {name for name in loaded if name.partition(".")[0] in {"mirror", "packhorse"}}
-    commands = {f"mirror.cli.{name}" for name in ("backup", "main", "options", "packages", "server")}
+    commands = {
+        f"mirror.cli.{name}" for name in ("backup", "main", "options", "packages", "reserve", "server")
+    }
     shared = {"packhorse", "packhorse.console", "packhorse.errors", "packhorse.files"}
     assert ours == {"mirror", "mirror.cli"} | commands | shared
     assert loaded.isdisjoint({"devpi_server", "httpx", "packaging", "pydantic", "rich"})

@@ -23,6 +23,8 @@ def key(name: str, **params: str) -> SimpleNamespace:
         ([key("PROJSIMPLELINKS", project="demo"), key("PROJVERSION", project="other")], {"demo", "other"}),
         ([key("STAGEFILE", project="demo")], set()),
         ([key("PROJVERSIONS", project="demo"), key("USER", user="company")], None),
+        ([key("PACKHORSE_RESERVATION", project="demo"), key("PACKHORSE_RESERVED")], {"demo"}),
+        ([key("PACKHORSE_RESERVED_PATTERNS")], None),
         ([], set()),
     ],
 )
@@ -86,6 +88,8 @@ def stage(serials: dict[str, int], mirror: _Mirror) -> Any:  # noqa: ANN401 (dev
         "PROJNAMES/company/dev",
         "PROJSIMPLELINKS/company/dev/demo",
         "PROJSIMPLELINKS/root/pypi/demo",
+        "+reserved/patterns",
+        "+reserved/of/demo",
     ],
 )
 def test_a_page_is_current_until_something_that_it_is_made_from_is_written(path: str) -> None:

@@ -1,0 +1,20 @@
+"""Declare our keys of devpi's database wherever devpi declares its own: in servers, replicas, commands."""
+
+from collections.abc import Callable
+from typing import Any
+
+from devpi_server import model
+
+from mirror.plugin import reservations
+
+_STOCK: Callable[[Any, Any], None] = model.add_keys
+
+
+def apply() -> None:
+    """A replica could not read what a primary writes under a key that is not declared."""
+    model.add_keys = _add_keys
+
+
+def _add_keys(xom: Any, keyfs: Any) -> None:
+    _STOCK(xom, keyfs)
+    reservations.add_keys(keyfs)
