@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -80,25 +80,34 @@ def failure(done: Finished, message: str, hint: str) -> PackhorseError:
     return PackhorseError(message, hint, detail="\n".join(lines))
 
 
-# Settings of pip and uv about network and disk; any other could add a place to install from.
+# What installers, and build backends of strangers, get of our environment: it may hold secrets, in variables
+# that nobody thought of. Of pip and uv settings about network and disk: any other could
+# add a place to install from.
 _INHERITED = {
     *("PIP_CERT", "PIP_CLIENT_CERT", "PIP_PROXY", "PIP_DEFAULT_TIMEOUT"),
     *("UV_CACHE_DIR", "UV_HTTP_TIMEOUT", "UV_NATIVE_TLS", "UV_SYSTEM_CERTS"),
+    *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "TZ", "TMPDIR", "XDG_CACHE_HOME"),
+    *("LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "LC_MESSAGES", "LC_COLLATE", "LC_NUMERIC", "LC_TIME"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
+    *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+    *("SOURCE_DATE_EPOCH", "PYTHONHASHSEED", "SETUPTOOLS_SCM_PRETEND_VERSION", "PBR_VERSION"),
+    *("CC", "CXX", "CPP", "FC", "LD", "AR", "AS", "NM", "RANLIB", "STRIP", "MAKE", "MAKEFLAGS"),
+    *("CFLAGS", "CXXFLAGS", "CPPFLAGS", "FFLAGS", "FCFLAGS", "LDFLAGS", "ARCHFLAGS", "RUSTFLAGS"),
+    *("CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "LIBRARY_PATH", "LD_LIBRARY_PATH"),
+    *("PKG_CONFIG", "PKG_CONFIG_PATH", "CMAKE_PREFIX_PATH", "CMAKE_GENERATOR", "CARGO_HOME", "RUSTUP_HOME"),
+    *("JAVA_HOME", "MACOSX_DEPLOYMENT_TARGET", "SDKROOT", "DEVELOPER_DIR"),
 }
 
 
-def installer_environment(index_url: str, home: Path) -> dict[str, str]:
-    """Our environment, with pip and uv tied to one index and to nothing else.
+def installer_environment(index_url: str, home: Path, more: Collection[str] = ()) -> dict[str, str]:
+    """The environment of installers and build backends: what they need, one index, and nothing else of ours.
 
-    Settings of the user or the machine that add places to install from (`extra-index-url`,
-    `find-links`) are left out: a second place is how dependency confusion happens (pip #8606).
-    Settings of the network (proxies, certificates, time limits) stay.
+    Secrets of the caller stay out, and so do settings of the user or the machine that add places to install
+    from (`extra-index-url`, `find-links`): a second place is how dependency confusion happens (pip #8606).
+    Proxies, certificates, time limits, locale and compilers stay; `more` names what the user adds to them.
     """
-    inherited = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("PIP_", "UV_")) or name in _INHERITED
-    }
+    inherited = {name: value for name, value in os.environ.items() if name in _INHERITED or name in more}
     return {
         "UV_CACHE_DIR": str(home / "cache" / "uv"),
         **inherited,

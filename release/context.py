@@ -1,5 +1,6 @@
 """The context of a command on a project: the company index, PACKHORSE_HOME, processes and HTTP."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,14 +11,21 @@ from release.config import release_toml
 
 @dataclass(frozen=True)
 class Context:
-    """The company index (its URL), PACKHORSE_HOME, a way to run processes, and HTTP."""
+    """The company index (its URL), PACKHORSE_HOME, a way to run processes, and HTTP.
+
+    `sdists`, `build_requires` and `build_environment` are as in release.toml.
+    """
 
     index_url: str
     home: Path
     run: process.Runner
     get: index.Get = index.get
+    sdists: Collection[str] = ()
+    build_requires: Collection[str] = ()
+    build_environment: Collection[str] = ()
 
     @property
     def environment(self) -> dict[str, str]:
         """The environment of everything that installs: the company index and nothing else."""
-        return process.installer_environment(release_toml.simple_url(self.index_url), self.home)
+        url = release_toml.simple_url(self.index_url)
+        return process.installer_environment(url, self.home, self.build_environment)

@@ -1,5 +1,6 @@
 """Client of the company index: the files that it lists for a project (PEP 503, PEP 691)."""
 
+import hashlib
 import http.client
 import json
 import re
@@ -86,6 +87,18 @@ def files(index: str, project: str, get: Get) -> list[File]:
             f"Check that {index} is an index of devpi, such as https://pypi.example.com/company/dev.",
         )
     return [_file(entry, index, page.url) for entry in json.loads(page.body)["files"]]
+
+
+def download(index: str, project: str, sha256: str, get: Get) -> bytes:
+    """The file of `project` with this hash, as `index` lists it. Raises PackhorseError."""
+    found = [file for file in files(index, project, get) if file.sha256 == sha256]
+    answer = get(found[0].url, "*/*") if found else None
+    if answer is None or answer.status != 200 or hashlib.sha256(answer.body).hexdigest() != sha256:
+        raise PackhorseError(
+            f"{index} does not deliver the file of {project} with sha256 {sha256}.",
+            "Look at the log of the index; if the file is gone there, renew what names it: release lock",
+        )
+    return answer.body
 
 
 def missing(index: str, project: str, digests: Mapping[str, str], get: Get) -> set[str]:

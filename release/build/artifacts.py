@@ -9,7 +9,7 @@ import sys
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any
 from packhorse import files
 from packhorse.errors import PackhorseError
 from release import index
-from release.build import contents, lock, repack, source_tree
+from release.build import contents, lock, repack, sdists, source_tree
 from release.context import Context
 from release.host.formats import artifact, lockfile, procfile
 
@@ -75,12 +75,16 @@ def build(folder: Path, outdir: Path, kinds: Iterable[str], context: Context) ->
     index.require(context.index_url, context.get)
     lock_is_new = not (folder / lockfile.NAME).exists()
     locked = lock.committed(folder, context)
+    sdists.lock_requirements(folder, context, renew=False)
     source, tracked = source_tree.source(folder, context.run), source_tree.files(folder, context.run)
     with tempfile.TemporaryDirectory(prefix="packhorse-build-") as scratch:
-        made = _run_backend(folder, Path(scratch), set(kinds), source.epoch, context)
-        manifest = _manifest(made, source, locked)
-        stamped = {procfile.NAME: commands, lockfile.NAME: locked, artifact.MANIFEST: manifest.encode()}
-        built = [_stamp(path, Path(scratch, "stamped"), stamped, source.epoch, folder) for path in made]
+        work = Path(scratch)
+        made = _run_backend(folder, work, source.epoch, context)
+        wheels = sdists.wheels(folder, source.epoch, work, context)
+        manifest = _manifest(made[WHEEL], source, locked, wheels)
+        stamped = {procfile.NAME: commands, lockfile.NAME: locked}
+        stamps = _Stamps(stamped, manifest, wheels, source.epoch, work / "stamped")
+        built = [_stamp(made, kind, stamps, folder) for kind in (SDIST, WHEEL) if kind in set(kinds)]
         digests = {item.path.name: item.sha256 for item in built}
         index.missing(context.index_url, manifest.name, digests, context.get)
         published = [_publish(item, outdir) for item in built]
@@ -108,24 +112,25 @@ def _procfile(folder: Path) -> bytes:
     return data
 
 
-def _run_backend(folder: Path, scratch: Path, kinds: set[str], epoch: int, context: Context) -> list[Path]:
-    """Run pypa/build and return the artifacts of `kinds`. The wheel comes from the sdist, never
+def _run_backend(folder: Path, scratch: Path, epoch: int, context: Context) -> dict[str, Path]:
+    """Run pypa/build and return the artifact of each kind. The wheel comes from the sdist, never
     from the folder: setuptools would put leftovers in build/lib into it.
     """
     report = scratch / "report.json"
-    only_sdist = ["--sdist"] if kinds == {SDIST} else []
-    options = ["--outdir", str(scratch), "--report", str(report), "--installer", "uv", *only_sdist]
+    options = ["--outdir", str(scratch), "--report", str(report), "--installer", "uv"]
     # Sets of strings are ordered by hash: a backend that writes one down would give other bytes each time.
     environment = {**context.environment, "SOURCE_DATE_EPOCH": str(epoch), "PYTHONHASHSEED": "0"}
     done = context.run([sys.executable, "-Im", "build", *options, str(folder)], env=environment)
     if done.status != 0:
         raise source_tree.broken_backend(folder, done)
     made = json.loads(report.read_bytes())["artifacts"]
-    return [scratch / item["name"] for item in made if item["kind"] in kinds]
+    return {item["kind"]: scratch / item["name"] for item in made}
 
 
-def _manifest(made: list[Path], source: source_tree.Source, locked: bytes) -> artifact.BuildManifest:
-    metadata = email.message_from_bytes(_metadata(made[0]))
+def _manifest(
+    wheel: Path, source: source_tree.Source, locked: bytes, wheels: Mapping[str, bytes]
+) -> artifact.BuildManifest:
+    metadata = email.message_from_bytes(_metadata(wheel))
     tools = {tool: version(tool) for tool in ("packhorse", "build", "uv")}
     return artifact.BuildManifest(
         name=metadata["Name"],
@@ -136,30 +141,53 @@ def _manifest(made: list[Path], source: source_tree.Source, locked: bytes) -> ar
         builder={**tools, "python": platform.python_version()},
         lock_sha256=hashlib.sha256(locked).hexdigest(),
         requires_python=metadata["Requires-Python"],
+        wheels=_digests(wheels),
     )
 
 
+def _digests(wheels: Mapping[str, bytes]) -> dict[str, str]:
+    return {name: hashlib.sha256(content).hexdigest() for name, content in wheels.items()}
+
+
 def _metadata(path: Path) -> bytes:
-    if path.suffix == ".whl":
-        with zipfile.ZipFile(path) as wheel:
-            return wheel.read(f"{repack.dist_info(wheel)}/METADATA")
-    with tarfile.open(path) as sdist:
-        file = sdist.extractfile(f"{repack.sdist_root(sdist)}/PKG-INFO")
-        return file.read() if file else b""
+    with zipfile.ZipFile(path) as wheel:
+        return wheel.read(f"{repack.dist_info(wheel)}/METADATA")
 
 
-def _stamp(path: Path, folder: Path, stamped: dict[str, bytes], epoch: int, sources: Path) -> Built:
-    folder.mkdir(exist_ok=True)
-    target = folder / path.name
-    kind = WHEEL if path.suffix == ".whl" else SDIST
+@dataclass(frozen=True)
+class _Stamps:
+    """What goes into the artifacts of a build: `files` and `wheels` (name -> content), and the manifest."""
+
+    files: dict[str, bytes]
+    manifest: artifact.BuildManifest
+    wheels: dict[str, bytes]
+    epoch: int
+    folder: Path
+
+
+def _stamp(made: Mapping[str, Path], kind: str, stamps: _Stamps, sources: Path) -> Built:
+    """Write the artifact of `kind` with what belongs inside; an sdist gets its own wheel, too."""
+    stamps.folder.mkdir(exist_ok=True)
+    target = stamps.folder / made[kind].name
     if kind == WHEEL:
-        repack.wheel(path, target, stamped, epoch)
+        added = {**stamps.files, **_stamped_wheels(stamps.manifest, stamps.wheels)}
+        repack.wheel(made[WHEEL], target, added, stamps.epoch)
     else:
-        _require_in_sdist(path, sources)
-        repack.sdist(path, target, {artifact.MANIFEST: stamped[artifact.MANIFEST]}, epoch)
+        _require_in_sdist(made[SDIST], sources)
+        plain = stamps.folder / "plain.whl"
+        repack.wheel(made[WHEEL], plain, {}, stamps.epoch)
+        wheels = {**stamps.wheels, made[WHEEL].name: plain.read_bytes()}
+        repack.sdist(made[SDIST], target, _stamped_wheels(stamps.manifest, wheels), stamps.epoch)
     artifact.read(target)  # what a host will read
     with target.open("rb") as file:
         return Built(kind, target, target.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest())
+
+
+def _stamped_wheels(manifest: artifact.BuildManifest, wheels: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The manifest that names `wheels`, and these."""
+    named = dataclasses.replace(manifest, wheels=_digests(wheels))
+    inside = {f"{artifact.WHEELS}/{name}": content for name, content in wheels.items()}
+    return {artifact.MANIFEST: named.encode(), **inside}
 
 
 def _require_in_sdist(path: Path, sources: Path) -> None:

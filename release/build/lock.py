@@ -3,7 +3,7 @@
 import re
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -21,6 +21,8 @@ from release.host.formats import lockfile
 HEADER = "# Made by `release lock` from pyproject.toml: commit it. Newer versions: release lock --upgrade\n"
 # Packhorse's agent, which makes the virtualenvs on the hosts, needs 3.11.
 _OLDEST_MINOR = 11
+# What uv says of a package whose source it may not build.
+_NO_WHEEL = re.compile(r"Wheels are required for `([^`]+)`")
 
 
 def committed(folder: Path, context: Context) -> bytes:
@@ -33,6 +35,9 @@ def committed(folder: Path, context: Context) -> bytes:
         files.write_whole(path, fitting)
         return fitting
     old, new = lockfile.parse(existing, str(path)), lockfile.parse(fitting, "the new lock")
+    for package in old.packages:
+        if not package.wheels and package.name not in context.sdists:
+            raise needs_sdist(str(package.name))
     if pins(old) != pins(new):
         raise PackhorseError(
             f"{path} does not fit the dependencies any more: {_difference(old, new)}.",
@@ -75,8 +80,10 @@ def resolve(inputs: source_tree.LockInputs, existing: bytes | None, context: Con
         requirements.write_text("".join(f"{line}\n" for line in inputs.dependencies), encoding="utf-8")
         if existing is not None:
             output.write_bytes(existing)
-        command = _compile(requirements, output, oldest)
+        command = _compile(requirements, output, oldest, context.sdists)
         done = context.run(command, cwd=Path(scratch), env=context.environment)
+        if done.status != 0 and (without_wheel := _NO_WHEEL.search(done.output)):
+            raise needs_sdist(without_wheel[1], done.output)
         if done.status != 0:
             raise process.failure(
                 done,
@@ -86,11 +93,22 @@ def resolve(inputs: source_tree.LockInputs, existing: bytes | None, context: Con
         return without_addresses(output.read_text(encoding="utf-8"), inputs.requires_python)
 
 
-def _compile(requirements: Path, output: Path, oldest: Version) -> list[str]:
+def needs_sdist(name: str, detail: str = "") -> PackhorseError:
+    """The error for dependency `name` that there is no wheel of."""
+    return PackhorseError(
+        f"There is no wheel of {name}: a program that its author wrote would have to build it first.",
+        f'Take a version with wheels, or have `release build` build it: sdists = ["{name}"] in release.toml.',
+        detail=detail,
+    )
+
+
+def _compile(requirements: Path, output: Path, oldest: Version, sdists: Collection[str]) -> list[str]:
+    """Only wheels count, except for `sdists`: of these only the source, as nobody knows which wheels fit."""
     return [
         *(sys.executable, "-Im", "uv", "pip", "compile", str(requirements)),
         *("--format", "pylock.toml", "--output-file", str(output), "--no-header", "--quiet"),
         *("--universal", "--python-version", str(oldest), "--python", sys.executable),
+        *("--only-binary", ":all:", *(word for name in sdists for word in ("--no-binary", name))),
     ]
 
 

@@ -107,6 +107,7 @@ def lock(project: Path, *, upgrade: bool, requirements: bool, index: str | None)
     Versions stay as they are as long as they fit; --upgrade moves them.
     """
     from release.build import lock as locks
+    from release.build import sdists
     from release.build import source_tree as projects
 
     if requirements:
@@ -116,6 +117,7 @@ def lock(project: Path, *, upgrade: bool, requirements: bool, index: str | None)
     context = _context(project, index)
     with console.working(f"Locking {project.name}"):
         changed = locks.renew(project, context, upgrade=upgrade)
+        changed += sdists.lock_requirements(project, context, renew=True, upgrade=upgrade)
     console.echo("\n".join(changed) or "pylock.toml fits: nothing has changed.")
 
 
@@ -164,8 +166,15 @@ def _context(project: Path, index: str | None) -> "Context":
     from release.config import release_toml
     from release.context import Context
 
-    home = files.home()
-    return Context(release_toml.index_url(release_toml.load(project, index=index), home), home, process.run)
+    home, settings = files.home(), release_toml.load(project, index=index)
+    return Context(
+        release_toml.index_url(settings, home),
+        home,
+        process.run,
+        sdists=settings.sdists,
+        build_requires=settings.build_requires,
+        build_environment=settings.build_environment,
+    )
 
 
 def _short(path: Path) -> Path:

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
+from packaging.utils import canonicalize_name
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from packhorse import settings
@@ -75,6 +76,11 @@ Domain = Annotated[
     str, matching(r"(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?", 'a domain, such as "shop.example.com"', 253)
 ]
 UserName = Annotated[str, matching(r"[a-z_][a-z0-9_-]*", 'a user, such as "shop"', 32)]  # useradd(8)
+ProjectName = Annotated[
+    str,
+    matching(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", 'the name of a package, such as "psycopg2"'),
+    AfterValidator(canonicalize_name),
+]
 VariableName = Annotated[str, matching(r"[A-Za-z_][A-Za-z0-9_]*", 'a variable, such as "DATABASE_URL"')]
 ProcessName = Annotated[  # as in a Procfile
     str, matching(r"[A-Za-z][A-Za-z0-9_-]{0,30}", 'a process type of the Procfile, such as "worker"')
@@ -225,11 +231,16 @@ class ReleaseConfig(settings.Settings):
     """Everything that a project says about its releases; all of it is optional in the file.
 
     `index_is_private`: an index that does not say where its files come from shows the company's own only.
+    `sdists`: dependencies that `release build` builds from source, once, with `build_requires` besides what
+    they name themselves. `build_environment`: variables that build backends get besides the usual ones.
     """
 
     app: AppName
     index: IndexUrl | None = None
     index_is_private: bool = False
+    sdists: list[ProjectName] = Field(default=[])
+    build_requires: list[str] = Field(default=[])
+    build_environment: list[VariableName] = Field(default=[])
     health: Health = Health()
     targets: Annotated[dict[AppName, Target], AfterValidator(_local_without_hosts)] = Field(default={})
     mirror: MirrorServers | None = None

@@ -81,8 +81,11 @@ LOCK = b'lock-version = "1.0"\ncreated-by = "tests"\npackages = []\n'
 NAME = "tiny"
 
 
-def stamps(version: str, procfile: str, lock: bytes = LOCK) -> dict[str, bytes]:
-    """The three files that `release build` puts into an artifact."""
+def stamps(
+    version: str, procfile: str, lock: bytes = LOCK, wheels: Mapping[str, bytes] | None = None
+) -> dict[str, bytes]:
+    """The files that `release build` puts into an artifact: three, and the `wheels`."""
+    wheels = wheels or {}
     manifest = artifact.BuildManifest(
         name=NAME,
         version=version,
@@ -91,8 +94,10 @@ def stamps(version: str, procfile: str, lock: bytes = LOCK) -> dict[str, bytes]:
         builder={},
         lock_sha256=hashlib.sha256(lock).hexdigest(),
         requires_python=None,
+        wheels={name: hashlib.sha256(content).hexdigest() for name, content in wheels.items()},
     )
-    return {"Procfile": procfile.encode(), "pylock.toml": lock, "packhorse.json": manifest.encode()}
+    inside = {f"{artifact.WHEELS}/{name}": content for name, content in wheels.items()}
+    return {"Procfile": procfile.encode(), "pylock.toml": lock, "packhorse.json": manifest.encode(), **inside}
 
 
 def code(version: str, fault: str) -> str:
@@ -112,12 +117,14 @@ def app_wheel(
     fault: str = "",
     procfile: str = "web: python -m tiny\n",
     lock: bytes = LOCK,
+    *,
     padding: int = 0,
+    wheels: Mapping[str, bytes] | None = None,
 ) -> Dist:
-    """The application as a wheel."""
+    """The application as a wheel, with `wheels` of dependencies inside."""
     made = wheel(NAME, version, padding=padding)
     info = f"{NAME}-{version}.dist-info"
-    members = {f"{info}/{name}": data for name, data in stamps(version, procfile, lock).items()}
+    members = {f"{info}/{name}": data for name, data in stamps(version, procfile, lock, wheels).items()}
     members["tiny/__main__.py"] = code(version, fault).encode()
     with io.BytesIO(made.content) as original:
         return Dist(made.filename, _joined(original, members), made.metadata)
@@ -132,17 +139,18 @@ def _joined(original: io.BytesIO, members: Mapping[str, bytes]) -> bytes:
     return archive({**present, **members, record: lines.encode()})
 
 
-def app_sdist(version: str, missing: str = "") -> Dist:
+def app_sdist(version: str, *, wheel_inside: bool = True, trap: str = "") -> Dist:
     """The application as an sdist whose build backend is in the sdist itself: no build requirement.
 
-    With `missing`, the build fails because there is no program of that name.
+    Without `wheel_inside` it is as an older Packhorse made it. Who runs the backend touches the path `trap`.
     """
     made = app_wheel(version)
+    inside = {made.filename: made.content} if wheel_inside else {}
     backend = (
-        "import base64, pathlib, subprocess\n"
+        "import base64, pathlib\n"
         f"WHEEL = base64.b64decode({base64.b64encode(made.content).decode()!r})\n"
         "def build_wheel(folder, *_, **__):\n"
-        f"    {bool(missing)} and subprocess.run([{missing!r}])\n"
+        f"    {bool(trap)} and pathlib.Path({trap!r}).touch()\n"
         f"    pathlib.Path(folder, {made.filename!r}).write_bytes(WHEEL)\n"
         f"    return {made.filename!r}\n"
     )
@@ -152,7 +160,7 @@ def app_sdist(version: str, missing: str = "") -> Dist:
         "PKG-INFO": made.metadata,
         "pyproject.toml": f"{system}{project}".encode(),
         "backend.py": backend.encode(),
-        **stamps(version, "web: python -m tiny\n"),
+        **stamps(version, "web: python -m tiny\n", wheels=inside),
     }
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as tar:

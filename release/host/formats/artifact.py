@@ -20,7 +20,9 @@ from release.host.formats import lockfile, procfile
 
 MANIFEST = "packhorse.json"
 FORMAT = 2
-KNOWN = (1, FORMAT)  # 1 has no committer
+KNOWN = (1, FORMAT)  # 1 has neither committer nor wheels
+WHEELS = "packhorse-wheels"
+"""Folder beside the stamped files: wheels of what is locked as sdist; in an sdist its own, too."""
 STAMPED = (procfile.NAME, lockfile.NAME, MANIFEST)
 # Hosts read these files whole: the limits keep a malicious artifact from filling their memory.
 LARGEST_FILE = 16 * 2**20
@@ -32,6 +34,7 @@ class BuildManifest:
     """Origin of an artifact. `commit`, `dirty` and `committer` are None outside a git repository.
 
     `committer` made that commit. Who built it is not in here: the same commit gives everybody the same bytes.
+    `wheels`: file name -> sha256 of the wheels inside it, see WHEELS.
     """
 
     name: str
@@ -42,6 +45,7 @@ class BuildManifest:
     lock_sha256: str
     requires_python: str | None
     committer: str | None = None
+    wheels: dict[str, str] = dataclasses.field(default_factory=dict)
     format: int = FORMAT
 
     def encode(self) -> bytes:
@@ -118,6 +122,23 @@ def _version(text: str) -> Version | None:
         return Version(text)
     except InvalidVersion:
         return None
+
+
+def embedded_wheel(path: Path, filename: str) -> bytes:
+    """The wheel `filename` inside of the artifact at `path`. Raises PackhorseError when it is not there."""
+    wanted = f"{WHEELS}/{filename}"
+    if path.suffix == ".whl":
+        with zipfile.ZipFile(path) as wheel:
+            for entry in wheel.infolist():
+                folder, _, name = entry.filename.partition("/")
+                if folder.endswith(".dist-info") and name == wanted:
+                    return wheel.read(entry)
+    else:
+        with tarfile.open(path, "r|gz") as sdist:
+            for member in sdist:
+                if member.name.partition("/")[2] == wanted and (file := sdist.extractfile(member)):
+                    return file.read()
+    raise PackhorseError(f"{path.name}: its {filename} is missing.", _AGAIN)
 
 
 def _wheel(path: Path) -> Iterator[tuple[str, bytes]]:

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,10 +18,6 @@ from release.host.processes import process_table
 # A name that no server ever has (RFC 2606), for installs that may use nothing from the network.
 NOWHERE = "https://index.invalid/"
 _INSTALL_HINT = "The output above names the cause; check that the lock names everything that is needed."
-_BUILD_HINT = (
-    "The output above names the cause; install what the build needs on the host (a compiler, headers), or "
-    "upload a wheel."
-)
 
 
 @dataclass(frozen=True)
@@ -65,25 +60,18 @@ class Installer:
         self._run(fill_command("uv", alias, self.requirements), problem)
         rename_python(self.venv, alias)
 
-    def build(self, sdist: Path, folder: Path) -> list[Path]:
-        """Build wheels from `sdist` into the new folder `folder`."""
-        shutil.rmtree(folder, ignore_errors=True)
-        command = build_command(self.spec.content.installer, self.venv, sdist, folder)
-        self._run(command, f"{sdist.name} was not built", _BUILD_HINT)
-        return list(folder.glob("*.whl"))
-
-    def _run(self, command: Sequence[str], problem: str, hint: str = _INSTALL_HINT) -> None:
-        """Run `command`. Raises PackhorseError with `problem`, and `hint` unless we know the cause."""
+    def _run(self, command: Sequence[str], problem: str) -> None:
+        """Run `command`. Raises PackhorseError with `problem`."""
         self.session.safe_point()
         environment = {
-            **process.installer_environment(self.spec.index_url or NOWHERE, self.layout.folder),
+            **process.installer_environment(NOWHERE, self.layout.folder),
             "UV_CACHE_DIR": str(self.layout.cache / "uv"),
             "PIP_CACHE_DIR": str(self.layout.cache / "pip"),
             process_table.MARK: str(self.folder),  # an installer that outlives us is found by it
         }
         done = self.session.run(command, cwd=self.folder, env=environment)
         if done.status:
-            raise failure(self.spec, done, problem, hint)
+            raise failure(self.spec, done, problem)
 
 
 def make_command(venv: Path) -> list[str]:
@@ -95,7 +83,10 @@ def make_command(venv: Path) -> list[str]:
 def fill_command(installer: str, venv: Path, requirements: Path) -> list[str]:
     """Install `requirements`, which lists files of this host, into `venv`."""
     python = str(venv / "bin" / "python")
-    only = ["--quiet", "--no-index", "--require-hashes", "--requirement", str(requirements)]
+    only = [
+        *("--quiet", "--no-index", "--only-binary", ":all:"),
+        *("--require-hashes", "--requirement", str(requirements)),
+    ]
     if installer == "pip":
         return [python, "-Im", "pip", "install", *only]
     return [_uv(), "pip", "install", "--offline", "--python", python, *only]
@@ -109,15 +100,6 @@ def rename_python(venv: Path, alias: Path) -> None:
         # Files without the alias may be hard links into the cache: they must not be written to.
         if is_script and bytes(alias) in (text := path.read_bytes()):
             path.write_bytes(text.replace(bytes(alias), bytes(venv)))
-
-
-def build_command(installer: str, venv: Path, sdist: Path, folder: Path) -> list[str]:
-    """Build `sdist` into a wheel in `folder`, with build requirements from the index of the environment."""
-    python = str(venv / "bin" / "python")
-    if installer == "pip":
-        return [python, "-Im", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(sdist)]
-    # Not --quiet: then uv keeps what the build backend says to itself.
-    return [_uv(), "build", "--wheel", "--python", python, "--out-dir", str(folder), str(sdist)]
 
 
 def _uv() -> str:
@@ -152,19 +134,13 @@ _CAUSES = (
         "a file on this host is not the one that was locked",
         "Find out who changed it, remove cache/files in the folder of the application, and deploy again.",
     ),
-    (
-        r"(?i)error sending request|connection refused|failed to establish a|timed out|index\.invalid",
-        "the index {index} could not be reached",
-        "Check that the index runs and is reachable from this host.",
-    ),
 )
 
 
-def failure(spec: ReleaseSpec, done: process.Finished, problem: str, hint: str) -> PackhorseError:
-    """The error for `done`, a failed run of the installer; `hint` is for a cause that we do not know."""
+def failure(spec: ReleaseSpec, done: process.Finished, problem: str) -> PackhorseError:
+    """The error for `done`, a failed run of the installer."""
     for pattern, cause, known_hint in _CAUSES:
         if re.search(pattern, done.output):
-            reason = cause.format(index=spec.index_url)
-            return process.failure(done, f"{problem}: {reason}.", known_hint)
+            return process.failure(done, f"{problem}: {cause}.", known_hint)
     status = f"{spec.content.installer} ended with status {done.status}"
-    return process.failure(done, f"{problem}: {status}.", hint)
+    return process.failure(done, f"{problem}: {status}.", _INSTALL_HINT)

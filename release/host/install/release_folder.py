@@ -4,11 +4,9 @@ import contextlib
 import hashlib
 import platform
 import random
-import shutil
 import socket
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from packhorse import files
@@ -54,10 +52,10 @@ def install(layout: Layout, spec: ReleaseSpec, file: File, session: Session) -> 
     number, content = spec.number, spec.content
     try:
         session.step("fetch", f"Fetching {file.filename} and what it needs")
-        contents, needed = _fetch(layout, spec, file, session)
-        session.step("install", _what_is_installed(layout, needed))
+        contents, needed, wheels = _fetch(layout, spec, file, session)
+        session.step("install", f"Installing {len(wheels) - 1} locked packages and {file.filename}")
         layout.release(number).mkdir()
-        _install(layout, spec, needed, session)
+        _install(layout, spec, wheels, session)
         session.checkpoint("ready")
         manifest = ReleaseManifest(
             release=number,
@@ -93,8 +91,11 @@ def install(layout: Layout, spec: ReleaseSpec, file: File, session: Session) -> 
 
 def _fetch(
     layout: Layout, spec: ReleaseSpec, file: File, session: Session
-) -> "tuple[artifact.Contents, list[File]]":
-    """Download the artifact and the files that it needs here; return its contents, and all files, it last."""
+) -> "tuple[artifact.Contents, list[File], list[File]]":
+    """Download the artifact and the wheels that it needs here.
+
+    Returns its contents, all files that the release needs in the cache, and the wheels to install, with URLs.
+    """
     from release.host.formats import artifact, lockfile
 
     file_cache.fetch(layout, [file], spec.index_url, session)
@@ -102,9 +103,90 @@ def _fetch(
     artifact.require(contents, spec.content.project, spec.content.version, file.filename)
     _check_python(contents, file)
     locked = lockfile.select(contents.lock, f"{file.filename}: {lockfile.NAME}")
-    needed = [*(File(*names) for names in locked), file]
-    file_cache.fetch(layout, needed, spec.index_url, session)
-    return contents, needed
+    packages = [*(File(*names) for names in locked), file]
+    present = {package: _built_wheel(layout, file, contents, package) for package in packages}
+    missing = [package for package in packages if present[package] is None]
+    file_cache.fetch(layout, missing, spec.index_url, session)
+    wheels = [
+        present[package] or replace(package, url=file_cache.path(layout, package).as_uri())
+        for package in packages
+    ]
+    return contents, [*missing, *(wheel for wheel in present.values() if wheel), file], wheels
+
+
+def _built_wheel(
+    layout: Layout, artifact_file: File, contents: "artifact.Contents", package: File
+) -> File | None:
+    """The wheel for `package` if that is an sdist, None if it is a wheel: hosts build nothing.
+
+    `release build` put it into the artifact, or an older Packhorse built it here, for a release before.
+    Raises PackhorseError when there is none that fits.
+    """
+    from release.host.formats import artifact
+
+    if package.filename.endswith(".whl"):
+        return None
+    inside = [(name, sha) for name, sha in contents.manifest.wheels.items() if _is_built_from(name, package)]
+    before = {path.name: path for path in file_cache.path(layout, package).parent.glob("*.whl")}
+    offered = [File(package.project, *each) for each in inside]
+    offered += [File(package.project, name, _sha256(path.read_bytes())) for name, path in before.items()]
+    try:
+        wheel = select_file(offered)
+    except PackhorseError as error:
+        raise _no_wheel(
+            package, [name for name, _ in inside], is_application=package == artifact_file
+        ) from error
+    place = file_cache.path(layout, wheel)
+    if not place.exists():
+        found = (wheel.filename, wheel.sha256) in inside
+        path = file_cache.path(layout, artifact_file)
+        data = artifact.embedded_wheel(path, wheel.filename) if found else before[wheel.filename].read_bytes()
+        if _sha256(data) != wheel.sha256:
+            raise PackhorseError(
+                f"{artifact_file.filename}: its {wheel.filename} was changed after the build.",
+                "Build it with: release build",
+            )
+        place.parent.mkdir(exist_ok=True)
+        files.write_whole(place, data)
+    return replace(wheel, url=place.as_uri())
+
+
+def _is_built_from(wheel: str, sdist: File) -> bool:
+    """Whether the file name `wheel` is of the same version of the same project as `sdist`."""
+    from packaging.utils import (
+        InvalidName,
+        InvalidSdistFilename,
+        InvalidWheelFilename,
+        parse_sdist_filename,
+        parse_wheel_filename,
+    )
+
+    try:
+        return parse_wheel_filename(wheel)[:2] == parse_sdist_filename(sdist.filename)
+    except (InvalidName, InvalidSdistFilename, InvalidWheelFilename):
+        return False
+
+
+def _no_wheel(package: File, inside: Sequence[str], *, is_application: bool) -> PackhorseError:
+    here = f"Python {platform.python_version()} on {platform.machine()}"
+    if inside:
+        return PackhorseError(
+            f"{', '.join(inside)} was built from {package.filename}, and does not fit {here}.",
+            "Run release build with the Python and on the platform of the hosts.",
+        )
+    if is_application:
+        return PackhorseError(
+            f"{package.filename} has no wheel inside, and hosts build nothing.",
+            "Upload a wheel of this version, too: release build --wheel, then release upload",
+        )
+    return PackhorseError(
+        f"No wheel of {package.project} fits {here}; hosts do not build its {package.filename}.",
+        f'Build it with the application: sdists = ["{package.project}"] in release.toml, then release lock.',
+    )
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _check_python(contents: "artifact.Contents", file: File) -> None:
@@ -126,21 +208,11 @@ def _free_port() -> int:
     raise PackhorseError("There is no free port from 20000 to 32000.", "Look at what listens: ss -lt")
 
 
-def _what_is_installed(layout: Layout, needed: Sequence[File]) -> str:
-    *locked, own = needed
-    text = f"Installing {len(locked)} locked packages and {own.filename}"
-    built = ", ".join(file.filename for file in needed if wheel_of(layout, file) is None)
-    if not built:
-        return text
-    return f"{text}; built here is {built}: build requirements are resolved on the index, not locked"
-
-
-def _install(layout: Layout, spec: ReleaseSpec, needed: Sequence[File], session: Session) -> None:
-    """Make the virtualenv; only builds of sdists need the index."""
+def _install(layout: Layout, spec: ReleaseSpec, wheels: Sequence[File], session: Session) -> None:
+    """Make the virtualenv from `wheels`, which are on this host."""
     tool = installer.Installer(layout, layout.release(spec.number), spec, session)
     tool.make()
-    wheels = [(file, _wheel(layout, file, tool)) for file in needed]
-    lines = [_requirement(file, wheel) for file, wheel in wheels]
+    lines = [f"{wheel.project} @ {wheel.url} --hash=sha256:{wheel.sha256}\n" for wheel in wheels]
     files.write_whole(tool.requirements, "".join(lines).encode())
     tool.fill()
     before = same_content(layout, spec.content) or releases.current(layout)
@@ -162,33 +234,3 @@ def same_content(layout: Layout, content: Content) -> int | None:
         ):
             return number
     return None
-
-
-def _wheel(layout: Layout, file: File, tool: installer.Installer) -> Path:
-    present = wheel_of(layout, file)
-    if present:
-        return present
-    cached = file_cache.path(layout, file)
-    scratch = cached.with_name(".build")
-    (built,) = tool.build(cached, scratch)
-    files.write_whole(cached.with_name(built.name), built.read_bytes())
-    shutil.rmtree(scratch)
-    return cached.with_name(built.name)
-
-
-def wheel_of(layout: Layout, file: File) -> Path | None:
-    """The wheel that `file` is, or that was built from it before, for all releases; None: not yet."""
-    cached = file_cache.path(layout, file)
-    if cached.suffix == ".whl":
-        return cached
-    built = [replace(file, filename=wheel.name) for wheel in cached.parent.glob("*.whl")]
-    with contextlib.suppress(PackhorseError):  # it was built for another Python
-        return cached.with_name(select_file(built).filename)
-    return None
-
-
-def _requirement(file: File, wheel: Path) -> str:
-    digest = file.sha256
-    if wheel.name != file.filename:
-        digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
-    return f"{file.project} @ {wheel.as_uri()} --hash=sha256:{digest}\n"

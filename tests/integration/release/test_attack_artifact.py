@@ -1,7 +1,10 @@
 """Attacks on what `release deploy` installs: another artifact than the company's."""
 
+import io
 import json
-from collections.abc import Iterator
+import tarfile
+import zipfile
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +12,7 @@ import pytest
 
 from release.host.disk import journal
 from release.host.disk.layout import Layout
-from tests.support.dists import Dist
+from tests.support.dists import Dist, wheel
 from tests.support.local_target import running_host
 from tests.support.mirror_and_upstream import Mirrored, mirror_of
 from tests.support.servers import BIN, clean_environment, free_port, run_command
@@ -35,9 +38,9 @@ class Team:
             f'[targets.local]\nbind = "127.0.0.1:{free_port()}"\n'
         )
 
-    def release(self, *arguments: str, status: int = 0) -> str:
-        """What `release` prints."""
-        environment = clean_environment(self.home)
+    def release(self, *arguments: str, status: int = 0, more: Mapping[str, str] | None = None) -> str:
+        """What `release` prints; `more` adds to the environment."""
+        environment = clean_environment(self.home, **(more or {}))
         done = run_command(BIN / "release", *arguments, env=environment, cwd=self.home / NAME, status=status)
         return done.stdout if status == 0 else done.stderr
 
@@ -140,3 +143,120 @@ def test_other_content_under_the_name_of_a_version_is_not_deployed(home: Path) -
         for more in ([], ["--plan"]):
             said = host.release("deploy", "local", f"{NAME}==4.0", *more, status=1).stderr
             assert "is not tiny 4.0: its metadata says 'tiny' '2.5'" in said
+
+
+BACKEND = """\
+import json, os, pathlib, zipfile
+def build_wheel(folder, *_, **__):
+    seen = pathlib.Path({seen!r})
+    seen.write_text(json.dumps({{**os.environ, "TOOL": {tool}}}))
+    with zipfile.ZipFile(pathlib.Path(folder, {wheel!r}), "w") as archive:
+        for name, text in {members!r}.items():
+            archive.writestr(name, text)
+    return {wheel!r}
+def build_sdist(folder, *_, **__):
+    import io, tarfile
+    with tarfile.open(pathlib.Path(folder, {sdist!r}), "w:gz") as tar:
+        tar.add(".", {root!r}, filter=lambda entry: None if "/dist" in entry.name else entry)
+        entry = tarfile.TarInfo({root!r} + "/PKG-INFO")
+        entry.size = len({metadata!r})
+        tar.addfile(entry, io.BytesIO({metadata!r}))
+    return {sdist!r}
+"""
+
+
+def project(folder: Path, made: Dist, seen: Path, *, tool: bool = False, more: str = "") -> None:
+    """Sources that build as `made`, by a backend that writes its environment into the file `seen`.
+
+    With `tool` it needs the package buildtool, and writes down the version of it that it got.
+    """
+    name, version, *_ = made.filename.split("-")
+    with zipfile.ZipFile(io.BytesIO(made.content)) as archive:
+        members = {each: archive.read(each).decode() for each in archive.namelist()}
+    root = f"{name}-{version}"
+    backend = BACKEND.format(
+        seen=str(seen),
+        tool="__import__('buildtool').__version__" if tool else "''",
+        wheel=made.filename,
+        members=members,
+        sdist=f"{root}.tar.gz",
+        root=root,
+        metadata=made.metadata,
+    )
+    folder.mkdir(exist_ok=True)
+    (folder / "backend.py").write_text(backend)
+    (folder / "pyproject.toml").write_text(
+        f'[build-system]\nrequires = {["buildtool"] if tool else []}\nbuild-backend = "backend"\n'
+        f'backend-path = ["."]\n[project]\nname = "{name}"\nversion = "{version}"\n{more}'
+    )
+
+
+def packed(folder: Path, name: str, metadata: bytes) -> Dist:
+    """The sdist of the sources in `folder`, as a package index has it."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        tar.add(folder, name)
+    return Dist(f"{name}.tar.gz", buffer.getvalue(), metadata)
+
+
+def test_a_build_backend_gets_no_secret_of_the_environment(team: Team) -> None:
+    """It is code of strangers, and a build server's environment holds all secrets that there are."""
+    seen = team.home / "seen.json"
+    project(team.home / NAME, app_wheel("5.0"), seen)
+    (team.home / NAME / "Procfile").write_text("web: python -m tiny\n")
+    secrets = {
+        "TWINE_PASSWORD": "hunter2",
+        "AWS_SECRET_ACCESS_KEY": "hunter2",
+        "SSH_AUTH_SOCK": "/hunter2",
+        "UV_INDEX": "https://hunter2.example.com",
+        "PYTHONPATH": "/hunter2",
+        "LD_PRELOAD": "",
+        "NODE_ENV": "hunter2",
+    }
+    needed = {"CFLAGS": "-O2", "HTTPS_PROXY": "http://127.0.0.1:9", "NO_PROXY": "127.0.0.1"}
+    team.release("build", more=secrets | needed)
+    environment = json.loads(seen.read_text())
+    assert "hunter2" not in "".join(environment.values())
+    assert needed.items() <= environment.items()
+    assert environment["SOURCE_DATE_EPOCH"]
+    team.configure('build_environment = ["NODE_ENV"]')
+    team.release("build", more=secrets)
+    environment = json.loads(seen.read_text())
+    assert [name for name, value in environment.items() if "hunter2" in value] == ["NODE_ENV"]
+
+
+def test_a_dependency_without_wheels_is_built_by_choice_once_and_never_on_a_host(team: Team) -> None:
+    """A package of a stranger that only has sdists would run its backend wherever it is installed."""
+    seen, upstream = team.home / "seen.json", team.mirrored.upstream
+    made = wheel("native", "1.0")
+    project(team.home / "native", made, seen, tool=True)
+    upstream.add("buildtool", wheel("buildtool", "1.0"))
+    upstream.add("native", packed(team.home / "native", "native-1.0", made.metadata))
+    project(team.home / NAME, app_wheel("6.0"), team.home / "own.json", more='dependencies = ["native"]\n')
+    (team.home / NAME / "Procfile").write_text("web: python -m tiny\n")
+    for command in ("lock", "build"):
+        error, hint = team.release(command, status=1).splitlines()[-2:]
+        assert error.startswith("Error: There is no wheel of native")
+        assert 'sdists = ["native"] in release.toml' in hint
+        assert not seen.exists()
+    team.configure('sdists = ["native"]')
+    assert "pylock.build-native.toml" in team.release("lock", more={"GITHUB_TOKEN": "hunter2"})
+    upstream.add("buildtool", wheel("buildtool", "2.0"))
+    team.mirrored.refresh("buildtool")
+    seen.unlink(missing_ok=True)
+    team.release("build", more={"GITHUB_TOKEN": "hunter2"})
+    environment = json.loads(seen.read_text())
+    assert environment["TOOL"] == "1.0", "build requirements are locked"
+    assert "hunter2" not in "".join(environment.values())
+    built = {path.name: path.read_bytes() for path in (team.home / NAME / "dist").iterdir()}
+    seen.unlink()
+    team.release("build")
+    assert not seen.exists(), "built once"
+    assert {path.name: path.read_bytes() for path in (team.home / NAME / "dist").iterdir()} == built
+    for name in built:
+        team.mirrored.upload(team.home / NAME / "dist" / name)
+    with upstream.refusing():
+        team.release("deploy", "local", f"{NAME}==6.0")
+    assert not seen.exists()
+    site = next(team.layout.release(1).glob("venv/lib/*/site-packages"))
+    assert (site / "native" / "__init__.py").exists()

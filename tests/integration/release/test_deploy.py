@@ -95,24 +95,22 @@ def test_the_same_again_does_nothing(host: Host) -> None:
     assert (host.status()["release"], json.loads(host.get("/env"))["COLOUR"]) == (2, "blue")
 
 
-def test_a_version_that_is_only_an_sdist_is_built_on_the_host(host: Host) -> None:
-    """Both kinds of artifact deploy; what is resolved then is said."""
-    host.served.add(NAME, app_sdist("0.5.0"))
-    done = host.deploy("0.5.0")
-    assert "build requirements are resolved on the index, not locked" in done.stderr
-    assert host.get() == "0.5.0"
-
-
 @pytest.mark.parametrize("installer", ["uv", "pip"])
-def test_a_build_that_fails_on_the_host_shows_why(host: Host, installer: str) -> None:
-    """A missing C compiler is the most frequent reason, and only the build backend says so."""
-    host.served.add(NAME, app_sdist("0.5.0", missing="no-such-compiler"))
+def test_a_version_that_is_only_an_sdist_is_installed_without_its_build_backend(
+    host: Host, installer: str
+) -> None:
+    """Both kinds of artifact deploy, and a host builds neither; one without a wheel inside is refused."""
+    trap = host.home / "built"
     host.configure(target=f'installer = "{installer}"')
-    failed = host.deploy("0.5.0", status=1).stderr
-    assert "No such file or directory: 'no-such-compiler'" in failed
-    assert f"tiny-0.5.0.tar.gz was not built: {installer} ended with status" in failed
-    assert "install what the build needs on the host" in failed
-    assert releases.numbers(host.layout) == []
+    host.served.add(
+        NAME,
+        app_sdist("0.5.0", trap=str(trap)),
+        app_sdist("0.6.0", trap=str(trap), wheel_inside=False),
+    )
+    host.deploy("0.5.0")
+    assert "Upload a wheel of this version, too" in host.deploy_in_vain("0.6.0", serves="0.5.0")
+    assert not trap.exists()
+    assert releases.numbers(host.layout) == [1]
 
 
 @pytest.mark.parametrize("kind", ["wheel", "sdist"])

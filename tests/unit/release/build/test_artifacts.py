@@ -1,5 +1,6 @@
 """release.build.artifacts without a backend: a fake one leaves artifacts as pypa/build would."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,9 +37,7 @@ class Backend:
             return Finished(self.status, "running sdist", "SyntaxError: invalid syntax")
         outdir = Path(command[command.index("--outdir") + 1])
         files = {name: Path(command[-1], name).read_bytes() for name in self.sdist_names}
-        made = [("sdist", built_dists.sdist(outdir, files))]
-        if "--sdist" not in command:
-            made.append(("wheel", built_dists.wheel(outdir)))
+        made = [("sdist", built_dists.sdist(outdir, files)), ("wheel", built_dists.wheel(outdir))]
         report = {"artifacts": [{"kind": kind, "name": path.name} for kind, path in made]}
         Path(command[command.index("--report") + 1]).write_text(json.dumps(report))
         return Finished(0, "", "")
@@ -86,6 +85,16 @@ def test_what_was_asked_for_is_kept_and_the_wheel_always_comes_from_the_sdist(pr
     assert [item.kind for item in run(project, backend, [artifacts.WHEEL]).artifacts] == [artifacts.WHEEL]
     assert "--wheel" not in backend.asked[0]
     assert not [path for path in project.joinpath("dist").iterdir() if path.suffix != ".whl"]
+
+
+def test_an_sdist_has_its_own_wheel_inside(project: Path) -> None:
+    """Hosts build nothing: a backend is code of strangers."""
+    (built,) = run(project, Backend(), [artifacts.SDIST]).artifacts
+    ((name, digest),) = artifact.read(built.path).manifest.wheels.items()
+    inside = artifact.embedded_wheel(built.path, name)
+    assert (name, digest) == ("sample_app-0.1.0-py3-none-any.whl", hashlib.sha256(inside).hexdigest())
+    project.joinpath(name).write_bytes(inside)
+    assert built_dists.record_problems(project / name) == []
 
 
 def test_a_new_lock_is_reported_once(project: Path) -> None:

@@ -15,16 +15,8 @@ VENV = Path("/r/1/venv")
 def test_a_release_is_filled_with_known_files_only(name: str) -> None:
     """Everything was fetched and verified before; an index that is asked again could say something else."""
     fill = installer.fill_command(name, VENV, Path("/r/1/requirements.txt"))
-    assert {"--require-hashes", "--no-index"} < set(fill)
+    assert {"--require-hashes", "--no-index", "--only-binary"} < set(fill)
     assert fill[-2:] == ["--requirement", "/r/1/requirements.txt"]
-
-
-@pytest.mark.parametrize("name", ["uv", "pip"])
-def test_no_address_is_an_argument(name: str) -> None:
-    """Argument lists are public; the index (perhaps with a password) comes through the environment."""
-    build = installer.build_command(name, VENV, Path("/f/shop-1.0.tar.gz"), Path("/f/built"))
-    assert "/f/shop-1.0.tar.gz" in build
-    assert not [word for word in build if "://" in word]
 
 
 @pytest.mark.parametrize(
@@ -33,13 +25,12 @@ def test_no_address_is_an_argument(name: str) -> None:
         ("error: failed to write: No space left on device (os error 28)", "the disk is full"),
         ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE", "is not the one that was locked"),
         ("error: Hash mismatch for `dep==1.0`", "is not the one that was locked"),
-        ("error: error sending request for url", "http://index.example.com/company/dev/+simple/ could not"),
         ("something new", "uv ended with status 2"),
     ],
 )
 def test_an_installers_failure_is_explained(output: str, cause: str) -> None:
     """What happened and what to do now; the installer's own output is the detail."""
-    error = installer.failure(a_spec(), Finished(2, "", output), "shop 1.0 was not installed", "Look.")
+    error = installer.failure(a_spec(), Finished(2, "", output), "shop 1.0 was not installed")
     assert error.message.startswith("shop 1.0 was not installed: ")
     assert cause in error.message
     assert error.detail == output

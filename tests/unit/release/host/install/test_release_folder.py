@@ -1,16 +1,22 @@
 """The promises of release.host.install.release_folder that need no installer."""
 
+import io
+import zipfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from packhorse.errors import PackhorseError
 from release.host.disk import file_cache, releases
-from release.host.disk.manifest import File
+from release.host.disk.layout import Layout
+from release.host.disk.manifest import File, ReleaseSpec
 from release.host.formats import artifact, lockfile
 from release.host.install import release_folder
-from tests.support.release_folders import a_layout, a_session, a_spec
+from tests.support.dists import Dist, archive, sdist, wheel
+from tests.support.release_folders import a_content, a_layout, a_session, a_spec
+from tests.support.tiny_app import NAME, app_sdist, app_wheel
 
 
 def file(filename: str, url: str = "ftp://example.com/x") -> File:
@@ -59,15 +65,80 @@ def test_a_host_with_another_python_is_named() -> None:
         release_folder._check_python(artifact.Contents(manifest, {}, lock, "shop", "1.0"), file("shop.whl"))
 
 
-def test_a_wheel_that_was_built_here_is_used_again(tmp_path: Path) -> None:
-    """An sdist is built once: a rollback needs no index, and gets the very same files."""
+SDIST = sdist("dep", "1.0")
+LOCK = f"""lock-version = "1.0"
+created-by = "uv"
+[[packages]]
+name = "dep"
+version = "1.0"
+sdist = {{ path = "wheels/{SDIST.filename}", hashes = {{ sha256 = "{SDIST.sha256}" }} }}
+""".encode()
+DEP, OTHER = wheel("dep", "1.0"), wheel("dep", "1.0", tag="cp27-cp27m-win32")
+
+
+def fetched(layout: Layout, dist: Dist) -> list[File]:
+    """The wheels that are installed from the artifact `dist`, which is in the cache, without an index."""
+    file = File(NAME, dist.filename, dist.sha256)
+    place = file_cache.path(layout, file)
+    place.parent.mkdir(exist_ok=True)
+    place.write_bytes(dist.content)
+    spec = ReleaseSpec(1, replace(a_content(), project=NAME), None, None, "ann@example")
+    _, kept, wheels = release_folder._fetch(layout, spec, file, a_session())
+    assert {wheel.sha256 for wheel in wheels} <= {file.sha256 for file in kept}
+    return wheels
+
+
+def test_a_dependency_without_a_wheel_is_installed_from_the_one_inside(tmp_path: Path) -> None:
+    """`release build` built it; the host runs no program of the dependency's author."""
+    artifact = app_wheel("1.0", lock=LOCK, wheels={OTHER.filename: OTHER.content, DEP.filename: DEP.content})
+    dep, app = fetched(a_layout(tmp_path), artifact)
+    assert (dep.filename, dep.sha256) == (DEP.filename, DEP.sha256)
+    assert Path(str(dep.url).removeprefix("file://")).read_bytes() == DEP.content
+    assert app.filename == artifact.filename
+
+
+def test_an_sdist_is_installed_from_its_own_wheel(tmp_path: Path) -> None:
+    """Both kinds of artifact deploy; no host builds either."""
+    (app,) = fetched(a_layout(tmp_path), app_sdist("1.0"))
+    assert (app.filename, app.sha256) == (app_wheel("1.0").filename, app_wheel("1.0").sha256)
+
+
+@pytest.mark.parametrize(
+    ("artifact", "message", "hint"),
+    [
+        (app_wheel("1.0", lock=LOCK), "hosts do not build its dep-1.0.tar.gz", 'sdists = ["dep"]'),
+        (
+            app_wheel("1.0", lock=LOCK, wheels={OTHER.filename: OTHER.content}),
+            "dep-1.0-cp27-cp27m-win32.whl was built from dep-1.0.tar.gz, and does not fit",
+            "on the platform of the hosts",
+        ),
+        (app_sdist("1.0", wheel_inside=False), "has no wheel inside, and hosts build nothing", "--wheel"),
+    ],
+)
+def test_a_host_builds_nothing(artifact: Dist, message: str, hint: str, tmp_path: Path) -> None:
+    """A build backend is code of strangers, and would run with all rights of the application's user."""
+    with pytest.raises(PackhorseError, match=message) as caught:
+        fetched(a_layout(tmp_path), artifact)
+    assert hint in caught.value.hint
+
+
+def test_a_wheel_that_is_not_the_one_of_the_manifest_is_refused(tmp_path: Path) -> None:
+    """The manifest vouches for it."""
+    made = app_wheel("1.0", lock=LOCK, wheels={DEP.filename: DEP.content})
+    with zipfile.ZipFile(io.BytesIO(made.content)) as old:
+        members = {name: old.read(name) for name in old.namelist()}
+    changed = {name: b"other" if name.endswith(DEP.filename) else data for name, data in members.items()}
+    content = archive(changed)
+    with pytest.raises(PackhorseError, match=r"its dep-1\.0-py3-none-any\.whl was changed after the build"):
+        fetched(a_layout(tmp_path), Dist(made.filename, content, made.metadata))
+
+
+def test_a_wheel_that_an_older_packhorse_built_here_is_used_again(tmp_path: Path) -> None:
+    """A rollback to a release from then needs no index, and gets the very same files."""
     layout = a_layout(tmp_path)
-    sdist = file("shop-1.0.tar.gz")
-    place = file_cache.path(layout, sdist)
-    place.parent.mkdir()
-    place.touch()
-    assert release_folder.wheel_of(layout, sdist) is None
-    place.with_name("shop-1.0-cp27-cp27m-win32.whl").touch()
-    assert release_folder.wheel_of(layout, sdist) is None
-    place.with_name("shop-1.0-py3-none-any.whl").touch()
-    assert release_folder.wheel_of(layout, sdist) == place.with_name("shop-1.0-py3-none-any.whl")
+    before = file_cache.path(layout, File("dep", SDIST.filename, SDIST.sha256))
+    before.parent.mkdir()
+    for path, content in ((before, SDIST.content), (before.with_name(DEP.filename), DEP.content)):
+        path.write_bytes(content)
+    dep, _ = fetched(layout, app_wheel("1.0", lock=LOCK))
+    assert (dep.filename, dep.sha256) == (DEP.filename, DEP.sha256)
