@@ -92,7 +92,8 @@ def error(outcome: Outcome, *, named: bool) -> PackhorseError | None:
     reason = schedule.conflict(outcome.hosts)
     if reason and any(state(host) == UNTOUCHED for host in outcome.hosts):
         return PackhorseError(
-            reason, "Nothing was started; deploy again: release deploy TARGET NAME==VERSION"
+            reason,
+            "Nothing was started; name what all should run: release rollback TARGET N, or deploy a version.",
         )
     return None
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from packhorse.errors import PackhorseError
 from release.deploy.connection import STOPPED
-from release.host.control.agreement import Candidate, Offer, decide
+from release.host.control.agreement import Offer, decide
 
 Event = Mapping[str, Any]
 
@@ -103,20 +103,17 @@ def conflict(hosts: Sequence[HostState]) -> str | None:
     for host in hosts:
         if host.failed and host.last:
             return f"{host.name}: {host.last['message']}"
+    # A host that is alone with its candidate may be compromised, and could give the others its content. In a
+    # deploy all were sent the same; in a rollback the user names a release, if need be.
+    candidates = {host.offer.candidate: host.name for host in hosts if host.offer and host.offer.candidate}
+    if len({candidate.release for candidate in candidates} - {None}) > 1:
+        each = ", ".join(f"{name} to release {candidate.release}" for candidate, name in candidates.items())
+        return f"Hosts disagree on what to go back to: {each}."
     started = {host.digest: host.name for host in hosts if host.digest}
-    for different in (started, _deployed(hosts)):
+    for different in (started, candidates):
         if len(different) > 1:
             return f"{' and '.join(different.values())} would run different code or configuration."
     return None
-
-
-def _deployed(hosts: Sequence[HostState]) -> Mapping[Candidate, str]:
-    """The candidates of a deploy, each with a host; all hosts were sent the same one, without a release.
-
-    A host that lies about it could make others take its content, or leave them at what they run.
-    """
-    found = {host.offer.candidate: host.name for host in hosts if host.offer and host.offer.candidate}
-    return found if any(candidate.release is None for candidate in found) else {}
 
 
 def due_orders(hosts: Sequence[HostState], batch: int | None, stopped: str | None = None) -> dict[str, Event]:

@@ -73,7 +73,7 @@ class Assignment:
 class Agreement:
     """The decision: `number`, and the `candidate` of host `source`; those who run it are `unchanged`.
 
-    Hosts that are `lacking` have other content, or none: they get that of the source.
+    Hosts that are `lacking` have no such content: they get that of the source.
     """
 
     number: int
@@ -96,13 +96,13 @@ class Agreement:
 def decide(offers: Mapping[str, Offer]) -> Agreement | None:
     """Decide for all hosts by their `offers`, in the order of the target; None: no host has a candidate.
 
-    A rollback goes to the newest release that any host would go back to: who was down knows older ones only.
-    Who runs the content already is left alone when all others can take its number.
+    Hosts that have one have the same, else the controller stops (schedule.conflict); who was installed anew
+    has none. Who runs the content already is left alone when all others can take its number.
     """
     candidates = {name: offer.candidate for name, offer in offers.items() if offer.candidate}
     if not candidates:
         return None
-    source = max(candidates, key=lambda name: candidates[name].release or 0)
+    source = next(iter(candidates))
     digest = candidates[source].digest
     running = {name for name, offer in offers.items() if offer.running == digest}
     numbers = {offers[name].current for name in running}
@@ -111,5 +111,6 @@ def decide(offers: Mapping[str, Offer]) -> Agreement | None:
         unchanged = running
     else:
         number, unchanged = max(offer.next for offer in offers.values()), set()
-    lacking = {name for name in offers if name not in candidates or candidates[name].digest != digest}
-    return Agreement(number, source, candidates[source], unchanged, lacking - unchanged)
+    return Agreement(
+        number, source, candidates[source], unchanged, offers.keys() - candidates.keys() - unchanged
+    )

@@ -276,17 +276,19 @@ def test_after_a_failed_deploy_a_number_is_one_release_on_all_hosts(fleet: Serve
 
 
 def test_a_host_that_was_down_for_some_deploys_goes_back_with_the_others(fleet: Servers) -> None:
-    """To what it never had: the configuration comes from another host, the code from the index."""
+    """To what it never had, once it is named: configuration from another host, code from the index."""
     _deploy_with(fleet, "0.2.0", "1", ["web1", "web2"])
-    _deploy_with(fleet, "0.2.0", "2", ["web1", "web2"])
+    number = _deploy_with(fleet, "0.2.0", "2", ["web1", "web2"])
     fleet.deploy("0.1.0")
     assert len(_numbers(fleet)) == 1
-    planned = fleet.release("rollback", "production", "--plan").stdout.splitlines()
+    refused = fleet.release("rollback", "production", status=1).stderr
+    assert "Error: Hosts disagree on what to go back to: " in refused
+    planned = fleet.release("rollback", "production", str(number), "--plan").stdout.splitlines()
     assert {line.split(": ")[-1] for line in planned if "another configuration" in line} == {"X"}
     assert {line.split(": ")[-1] for line in planned if "Go back" in line} == {
         "tiny 0.2.0, as configured then"
     }
-    fleet.release("rollback", "production")
+    fleet.release("rollback", "production", str(number))
     assert _configurations(fleet) == ["0.2.0 X=2"] * 3
     assert len(_numbers(fleet)) == 1
 
@@ -307,12 +309,14 @@ def test_a_host_that_was_installed_anew_goes_back_with_the_others(fleet: Servers
 
 
 def test_hosts_that_have_diverged_are_brought_together(fleet: Servers) -> None:
-    """As rollbacks left them once: what a number means on the first host counts, and the secret stays one."""
+    """As rollbacks left them once: a number that means several things is refused; secrets stay secrets."""
     _deploy_with(fleet, "0.2.0", "0")  # the next number is the same on all
     first = _deploy_with(fleet, "0.2.0", "s3cret-one", ["web1"])
     assert _deploy_with(fleet, "0.2.0", "s3cret-two", ["web2", "web3"]) == first
     fleet.deploy("0.1.0")
-    done = fleet.release("rollback", "production", str(first), "--json")
+    done = fleet.release("rollback", "production", str(first), "--json", status=1)
+    assert "would run different code or configuration" in done.stderr
+    _deploy_with(fleet, "0.2.0", "s3cret-one")
     assert _configurations(fleet) == ["0.2.0 X=s3cret-one"] * 3
     journals = [(host.files / LAYOUT.journal.relative_to("/")).read_text() for host in fleet.hosts]
     assert "s3cret" not in "".join([done.stdout, done.stderr, *journals])

@@ -203,6 +203,26 @@ def test_a_host_that_would_deploy_something_else_stops_the_deploy(lie: Candidate
     assert schedule.due_orders(all_hosts, 1) == dict.fromkeys(["web1", "web2", "web3"], CLOSE)
 
 
+@pytest.mark.parametrize(
+    ("other", "reason"),
+    [
+        (
+            Candidate("evil", 999_999, 1),
+            "Hosts disagree on what to go back to: web1 to release 7, web2 to release 999999.",
+        ),
+        (Candidate("evil", 7, 7), "web1 and web2 would run different code or configuration."),
+        (Candidate("seven", 7, 6), "web1 and web2 would run different code or configuration."),
+    ],
+)
+def test_a_host_that_would_go_back_to_something_else_stops_the_rollback(
+    other: Candidate, reason: str
+) -> None:
+    """One that is compromised claims the newest release, and gives the others its configuration."""
+    pair = agreeing(Offer(9, Candidate("seven", 7, 7)), Offer(9, other), Offer(1, None))
+    assert schedule.conflict(pair) == reason
+    assert schedule.due_orders(pair, 1) == dict.fromkeys(["web1", "web2", "web3"], CLOSE)
+
+
 def test_an_offer_that_is_none_is_an_error_with_the_name_of_the_host() -> None:
     """Not a traceback."""
     for offer in ({}, {**OFFER, "next": "2"}, {**OFFER, "candidate": {"what": 1}}, None):

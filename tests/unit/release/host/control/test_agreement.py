@@ -44,9 +44,9 @@ def test_who_runs_it_already_is_left_alone_if_all_have_one_number_then(
     assert (decision.number, decision.unchanged) == (number, unchanged)
 
 
-def test_a_rollback_goes_to_the_newest_release_that_any_host_would_go_back_to() -> None:
-    """A host that was down for some deploys knows older ones only, one installed anew knows none."""
-    decision = decide({"web1": going_back(2, None), "web2": going_back(13, 11), "web3": going_back(9, 7)})
+def test_a_host_that_was_installed_anew_gets_what_the_others_go_back_to() -> None:
+    """It has no release of its own."""
+    decision = decide({"web1": going_back(2, None), "web2": going_back(13, 11), "web3": going_back(2, None)})
     assert decision
     assert (decision.source, decision.candidate.release, decision.number) == ("web2", 11, 13)
     assert decision.lacking == {"web1", "web3"}
@@ -54,22 +54,6 @@ def test_a_rollback_goes_to_the_newest_release_that_any_host_would_go_back_to() 
     assert decision.assignment("web2").content is None
     told = decision.assignment("web3", {"version": "1"})
     assert (told.number, told.origin, told.content, told.send) == (13, 11, {"version": "1"}, False)
-
-
-def test_hosts_on_which_a_number_means_different_things_get_what_the_first_one_has() -> None:
-    """Before targets had one number, `rollback production 9` gave each host another configuration."""
-    decision = decide({"web1": going_back(10, 9, "X=1"), "web2": going_back(11, 9, "X=2")})
-    assert decision
-    assert (decision.source, decision.lacking, decision.number) == ("web1", {"web2"}, 11)
-
-
-def test_a_host_that_runs_what_others_go_back_to_is_left_alone_with_its_number_only() -> None:
-    """It died when the others committed: its release 12 goes on under number 14, as theirs."""
-    last = Offer(14, Candidate("content 11", 11, 11), 12, "content 12")
-    others = Offer(14, Candidate("content 12", 12, 12), 13, "content 13")
-    decision = decide({"web1": last, "web2": others})
-    assert decision
-    assert (decision.number, decision.unchanged, decision.lacking) == (14, frozenset(), {"web1"})
 
 
 def test_without_anything_to_go_back_to_there_is_no_decision() -> None:
