@@ -48,8 +48,9 @@ def run(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     timeout: float | None = None,
+    stdin: str = "",
 ) -> Finished:
-    """Run `command` to its end; after `timeout` seconds it is killed, with status TIMED_OUT.
+    """Run `command` to its end, with the text `stdin`; after `timeout` seconds it is killed, with TIMED_OUT.
 
     Raises FileNotFoundError when there is no such program.
     """
@@ -58,7 +59,7 @@ def run(
             command,
             cwd=cwd,
             env=None if env is None else dict(env),
-            stdin=subprocess.DEVNULL,
+            input=stdin,
             capture_output=True,
             encoding="utf-8",
             errors="replace",

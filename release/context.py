@@ -1,6 +1,6 @@
 """The context of a command on a project: the company index, PACKHORSE_HOME, processes and HTTP."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,8 @@ from release.config import release_toml
 class Context:
     """The company index (its URL), PACKHORSE_HOME, a way to run processes, and HTTP.
 
-    `sdists`, `build_requires` and `build_environment` are as in release.toml.
+    `sdists`, `build_requires` and `build_environment` are as in release.toml; without `signers` nothing
+    has to be signed.
     """
 
     index_url: str
@@ -23,6 +24,7 @@ class Context:
     sdists: Collection[str] = ()
     build_requires: Collection[str] = ()
     build_environment: Collection[str] = ()
+    signers: Sequence[str] = ()
 
     @property
     def environment(self) -> dict[str, str]:

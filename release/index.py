@@ -25,8 +25,8 @@ class File:
     """A file that an index lists; `index` is the URL of the one on which it lies, None: nobody knows.
 
     `own`: that is the index that was asked, not one that it inherits from. `company`: that is an index of the
-    company's uploads, see `company_files`. `yanked`: its owner took it back (PEP 592); only who names its
-    version still gets it.
+    company's uploads, see `company_files`; `differs` is then the URL of another one with other content under
+    this name. `yanked`: its owner took it back (PEP 592); only who names its version still gets it.
     """
 
     filename: str
@@ -36,6 +36,7 @@ class File:
     own: bool
     yanked: bool = False
     company: bool = False
+    differs: str | None = None
 
 
 @dataclass(frozen=True)
@@ -121,8 +122,7 @@ def company_files(index: str, project: str, get: Get, *, private: bool = False) 
 
     devpi says what each index is: a "stage" for uploads, or a "mirror" of an upstream, where a stranger may
     have registered any name. The stages are `index` and what it inherits from. With `private` an index that
-    does not say it counts as the company's, with all that it lists. Raises PackhorseError, also when a file
-    of the project is another one on a base: who may upload here would replace what was promoted there.
+    does not say it counts as the company's, with all that it lists; else it is a PackhorseError.
     """
     shown = files(index, project, get)
     stages = _stages(index, get)
@@ -133,16 +133,14 @@ def company_files(index: str, project: str, get: Get, *, private: bool = False) 
             f"{index} does not say which files are the company's own, and which an upstream's.",
             "Use an index of devpi; if only you can bring files there: index_is_private in release.toml.",
         )
-    marked = [replace(file, company=file.index in stages) for file in shown]
-    digests = {file.filename: file.sha256 for file in marked if file.company}
-    for base in stages[1:] if digests else ():
-        for file in files(base, project, get):
-            if file.own and digests.get(file.filename, file.sha256) != file.sha256:
-                raise PackhorseError(
-                    f"{file.filename} is not the same file on {index} and on {base}.",
-                    f"Find out who uploaded it; deploy the one that is right with --index {base}",
-                )
-    return marked
+    ours = {file.filename: file for file in shown if file.index in stages}
+    differs = {
+        file.filename: base
+        for base in (stages[1:] if ours else ())
+        for file in files(base, project, get)
+        if file.own and file.filename in ours and file.sha256 != ours[file.filename].sha256
+    }
+    return [replace(file, company=file.index in stages, differs=differs.get(file.filename)) for file in shown]
 
 
 def _stages(index: str, get: Get) -> list[str]:

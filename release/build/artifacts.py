@@ -17,7 +17,7 @@ from typing import Any
 
 from packhorse import files
 from packhorse.errors import PackhorseError
-from release import index
+from release import index, signing
 from release.build import contents, lock, repack, sdists, source_tree
 from release.context import Context
 from release.host.formats import artifact, lockfile, procfile
@@ -64,11 +64,14 @@ class Result:
         }
 
 
-def build(folder: Path, outdir: Path, kinds: Iterable[str], context: Context) -> Result:
+def build(
+    folder: Path, outdir: Path, kinds: Iterable[str], context: Context, key: Path | None = None
+) -> Result:
     """Build `kinds` (WHEEL, SDIST) of the project in `folder`; they appear whole in `outdir`, or not at all.
 
-    The same commit gives the same bytes. Raises PackhorseError for whatever would fail later, at
-    upload or on a host: no valid Procfile, no fitting lock, a version that the index has already.
+    The same commit gives the same bytes, signatures by the ssh key `key` apart. Raises PackhorseError for
+    whatever would fail later, at upload or on a host: no valid Procfile, no fitting lock, a version that the
+    index has already.
     """
     source_tree.pyproject(folder)
     commands = _procfile(folder)
@@ -83,7 +86,7 @@ def build(folder: Path, outdir: Path, kinds: Iterable[str], context: Context) ->
         wheels = sdists.wheels(folder, source.epoch, work, context)
         manifest = _manifest(made[WHEEL], source, locked, wheels)
         stamped = {procfile.NAME: commands, lockfile.NAME: locked}
-        stamps = _Stamps(stamped, manifest, wheels, source.epoch, work / "stamped")
+        stamps = _Stamps(stamped, manifest, wheels, source.epoch, work / "stamped", key)
         built = [_stamp(made, kind, stamps, folder) for kind in (SDIST, WHEEL) if kind in set(kinds)]
         digests = {item.path.name: item.sha256 for item in built}
         index.missing(context.index_url, manifest.name, digests, context.get)
@@ -156,13 +159,14 @@ def _metadata(path: Path) -> bytes:
 
 @dataclass(frozen=True)
 class _Stamps:
-    """What goes into the artifacts of a build: `files` and `wheels` (name -> content), and the manifest."""
+    """What goes into artifacts: `files` and `wheels` (name -> content), manifest, signature by `key`."""
 
     files: dict[str, bytes]
     manifest: artifact.BuildManifest
     wheels: dict[str, bytes]
     epoch: int
     folder: Path
+    key: Path | None
 
 
 def _stamp(made: Mapping[str, Path], kind: str, stamps: _Stamps, sources: Path) -> Built:
@@ -178,6 +182,8 @@ def _stamp(made: Mapping[str, Path], kind: str, stamps: _Stamps, sources: Path) 
         repack.wheel(made[WHEEL], plain, {}, stamps.epoch)
         wheels = {**stamps.wheels, made[WHEEL].name: plain.read_bytes()}
         repack.sdist(made[SDIST], target, _stamped_wheels(stamps.manifest, wheels), stamps.epoch)
+    if stamps.key:
+        signing.sign(target, stamps.key)
     artifact.read(target)  # what a host will read
     with target.open("rb") as file:
         return Built(kind, target, target.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest())

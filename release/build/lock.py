@@ -29,15 +29,15 @@ def committed(folder: Path, context: Context) -> bytes:
     """The lock in the project, which must still fit its dependencies; made and written when there is none."""
     path = folder / lockfile.NAME
     existing = path.read_bytes() if path.exists() else None
-    inputs = source_tree.lock_inputs(folder, context)
-    fitting = resolve(inputs, existing, context)
-    if existing is None:
-        files.write_whole(path, fitting)
-        return fitting
-    old, new = lockfile.parse(existing, str(path)), lockfile.parse(fitting, "the new lock")
-    for package in old.packages:
+    old = lockfile.parse(existing, str(path)) if existing is not None else None
+    for package in old.packages if old else ():
         if not package.wheels and package.name not in context.sdists:
             raise needs_sdist(str(package.name))
+    fitting = resolve(source_tree.lock_inputs(folder, context), existing, context)
+    if existing is None or old is None:
+        files.write_whole(path, fitting)
+        return fitting
+    new = lockfile.parse(fitting, "the new lock")
     if pins(old) != pins(new):
         raise PackhorseError(
             f"{path} does not fit the dependencies any more: {_difference(old, new)}.",

@@ -55,7 +55,9 @@ def deploy(
             where, requirement.project, indexes.get, private=command.settings.index_is_private
         )
         artifact = requests.artifact(listed, requirement, where)
-        planned = asdict(identity.read(artifact, indexes.get)) if plan else None
+        planned = (
+            asdict(identity.read(artifact, indexes.get, command.settings.required_signers)) if plan else None
+        )
         change = requests.change(
             Deploy,
             *(command.settings.app, command.target, command.home),
@@ -65,6 +67,7 @@ def deploy(
             plan=plan,
             lock_wait=wait,
             retry_release=retry_release,
+            signers=command.settings.required_signers,
         )
         outcome = _carry_out(command, agents, change)
     _print(command, outcome, plan=plan, as_json=as_json, planned=planned)
@@ -110,6 +113,7 @@ def rollback(
             plan=plan,
             lock_wait=wait,
             retry_release=retry_release,
+            signers=command.settings.required_signers,
         )
         outcome = _carry_out(command, agents, change, where)
     _print(command, outcome, plan=plan, as_json=as_json)

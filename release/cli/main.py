@@ -61,12 +61,20 @@ def main() -> None:
 @cli.command()
 @click.option("--sdist", is_flag=True, help="Build the sdist.  [default: sdist and wheel]")
 @click.option("--wheel", is_flag=True, help="Build the wheel.  [default: sdist and wheel]")
+@options.sign
 @options.outdir
 @options.index
 @options.as_json
 @click.pass_obj
 def build(
-    project: Path, *, sdist: bool, wheel: bool, outdir: Path | None, index: str | None, as_json: bool
+    project: Path,
+    *,
+    sdist: bool,
+    wheel: bool,
+    sign: Path | None,
+    outdir: Path | None,
+    index: str | None,
+    as_json: bool,
 ) -> None:
     """Build the project, lock its dependencies, stamp both into the artifacts.
 
@@ -80,7 +88,7 @@ def build(
     kinds = [kind for kind in selected if selected[kind]] or list(selected)
     context = _context(project, index)
     with console.working(f"Building {project.name}"):
-        result = builder.build(project, outdir or project / "dist", kinds, context)
+        result = builder.build(project, outdir or project / "dist", kinds, context, sign)
     if result.lock_is_new:
         console.echo(f"{result.lock} is new: commit it.", err=True)
     if result.manifest.dirty:
@@ -126,6 +134,7 @@ def lock(project: Path, *, upgrade: bool, requirements: bool, index: str | None)
 @click.option(
     "--username", metavar="NAME", help="Who uploads.  [env var: TWINE_USERNAME; default: index owner]"
 )
+@options.sign
 @options.outdir
 @options.index
 @options.as_json
@@ -135,6 +144,7 @@ def upload(
     *,
     artifacts: tuple[Path, ...],
     username: str | None,
+    sign: Path | None,
     outdir: Path | None,
     index: str | None,
     as_json: bool,
@@ -143,11 +153,15 @@ def upload(
 
     The password comes from $TWINE_PASSWORD, from the keyring, or from the mirror of this machine.
     """
+    from release import signing
     from release.upload import credentials
     from release.upload import twine as uploader
 
     paths = artifacts or uploader.last_built(outdir or project / "dist")
     context = _context(project, index)
+    if sign:
+        for path in paths:
+            signing.sign(path, sign)
     with console.working(f"Uploading to {context.index_url}"):
         done = uploader.upload(paths, lambda: credentials.of_user(context, username), context)
     if as_json:
@@ -174,6 +188,7 @@ def _context(project: Path, index: str | None) -> "Context":
         sdists=settings.sdists,
         build_requires=settings.build_requires,
         build_environment=settings.build_environment,
+        signers=settings.required_signers,
     )
 
 

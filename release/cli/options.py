@@ -30,6 +30,18 @@ def outdir(command: C) -> C:
     )(command)
 
 
+def sign(command: C) -> C:
+    """Add `--sign`."""
+    return click.option(
+        "--sign",
+        metavar="KEY",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        envvar="RELEASE_SIGNING_KEY",
+        show_envvar=True,
+        help="Sign with this ssh key; a .pub file if ssh-agent has the key.",
+    )(command)
+
+
 def as_json(command: C) -> C:
     """Add `--json`."""
     return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")(command)

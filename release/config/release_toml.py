@@ -232,7 +232,8 @@ class ReleaseConfig(settings.Settings):
 
     `index_is_private`: an index that does not say where its files come from shows the company's own only.
     `sdists`: dependencies that `release build` builds from source, once, with `build_requires` besides what
-    they name themselves. `build_environment`: variables that build backends get besides the usual ones.
+    they name themselves. `build_environment`: variables that build backends get besides the usual ones. With
+    `require_signature`, hosts install only what one of `signers` has signed.
     """
 
     app: AppName
@@ -241,9 +242,22 @@ class ReleaseConfig(settings.Settings):
     sdists: list[ProjectName] = Field(default=[])
     build_requires: list[str] = Field(default=[])
     build_environment: list[VariableName] = Field(default=[])
+    require_signature: bool = False
+    signers: list[PublicKey] = Field(default=[])
     health: Health = Health()
     targets: Annotated[dict[AppName, Target], AfterValidator(_local_without_hosts)] = Field(default={})
     mirror: MirrorServers | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.require_signature and not self.signers:
+            raise ValueError("require_signature: signers has no key, so that nothing could be deployed")
+        return self
+
+    @property
+    def required_signers(self) -> list[str]:
+        """Keys of which one has to have signed an artifact; none: it need not be signed."""
+        return list(self.signers) if self.require_signature else []
 
     def target(self, name: str) -> Target:
         """The target `name`; `local`, and the address it listens on, need no declaration."""

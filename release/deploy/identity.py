@@ -2,7 +2,7 @@
 
 import hashlib
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,13 @@ from release import index
 from release.deploy.requests import Artifact
 from release.host.disk.manifest import Content, Identity
 from release.host.formats import artifact
+from release.host.install import verification
 
 
-def read(found: Artifact, get: index.Get) -> Identity:
+def read(found: Artifact, get: index.Get, signers: Sequence[str] = ()) -> Identity:
     """The identity of version `found`, read from its wheel, or else its sdist, on the index.
+
+    With `signers`, one of these keys has to have signed it.
 
     Raises PackhorseError for a file that is not the one that the index lists, or is not of that version.
     """
@@ -28,6 +31,7 @@ def read(found: Artifact, get: index.Get) -> Identity:
     with tempfile.TemporaryDirectory(prefix="packhorse-plan-") as folder:
         path = Path(folder, file.filename)
         path.write_bytes(answer.body)
+        signer = verification.verify(path, signers) if signers else None
         contents = artifact.read(path)
     artifact.require(contents, found.project, found.version, file.filename)
     built = contents.manifest
@@ -40,6 +44,7 @@ def read(found: Artifact, get: index.Get) -> Identity:
         commit=built.commit,
         dirty=built.dirty,
         committer=built.committer,
+        signer=signer,
     )
 
 
@@ -52,6 +57,7 @@ def sentence(table: Mapping[str, Any]) -> str:
     text += f"built from commit {table['commit']}" if table["commit"] else "built from an unknown commit"
     text += f" of {table['committer']}" if table["committer"] else ""
     text += " and changes that were not committed" if table["dirty"] else ""
+    text += f", signed by {table['signer']}" if table["signer"] else ""
     return text if text.isprintable() else ascii(text)  # it comes from the artifact: no terminal escapes
 
 

@@ -88,6 +88,12 @@ def artifact(files: Iterable[index.File], requirement: Requirement, where: str) 
             f"Some files of {requirement.project} {version} lie on {indexes[0]}, others on {indexes[1]}.",
             "Who may upload to one could change what the other has: deploy from one of them, by --index",
         )
+    for file in found[version]:
+        if file.differs:  # who may upload to one could replace what was promoted to the other
+            raise PackhorseError(
+                f"{file.filename} is not the same file on {file.index} and on {file.differs}.",
+                f"Find out who uploaded it; deploy the one that is right with --index {file.differs}",
+            )
     chosen = [File(requirement.project, f.filename, f.sha256, f.url) for f in found[version] if f.sha256]
     return Artifact(requirement.project, str(version), chosen, indexes[0])
 

@@ -11,7 +11,7 @@ from packhorse.errors import PackhorseError
 from release.host.disk.layout import Layout
 from release.host.disk.manifest import Content
 
-PROTOCOL = 3
+PROTOCOL = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,8 @@ class Change(Request):
 
     Without `index_url` every file has to be on the host. `keep`: how many good releases stay; `plan`: only
     say what would be done; `lock_wait`: seconds to wait for another command; `release_phase`: this host runs
-    it; `retry_release`: run it although the last one was cut off.
+    it; `retry_release`: run it although the last one was cut off. One of `signers` has to have signed what is
+    installed, without any it need not be signed.
     """
 
     index_url: str | None
@@ -52,6 +53,7 @@ class Change(Request):
     lock_wait: float = 0.0
     release_phase: bool = True
     retry_release: bool = False
+    signers: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)

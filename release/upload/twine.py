@@ -20,6 +20,7 @@ from packhorse.errors import PackhorseError
 from release import index
 from release.context import Context
 from release.host.formats import artifact
+from release.host.install import verification
 from release.upload.credentials import Credentials
 
 
@@ -36,11 +37,14 @@ def upload(paths: Iterable[Path], credentials: Callable[[], Credentials], contex
     """Bring the artifacts at `paths` to the index; those that it has with the same bytes are left alone.
 
     `credentials` is asked only when there is something to upload. Raises PackhorseError, before the
-    first upload, when an artifact is not from `release build` or the index has it with other bytes.
+    first upload, when an artifact is not from `release build`, is not signed although it has to be, or is on
+    the index with other bytes.
     """
     digests: dict[Path, str] = {}
     new: set[str] = set()
     for path in sorted(paths):
+        if context.signers:
+            verification.verify(path, context.signers)
         name = artifact.read(path).manifest.name
         digests[path] = hashlib.sha256(path.read_bytes()).hexdigest()
         new |= index.missing(context.index_url, name, {path.name: digests[path]}, context.get)

@@ -35,7 +35,8 @@ def agree(layout: Layout, change: Deploy | Rollback, session: Session) -> tuple[
         raise refusal or RuntimeError("the controller sent no content")
     if assigned.send:
         session.emit({"event": "content", "content": asdict(content)})
-    spec = ReleaseSpec(assigned.number, content, assigned.origin, change.index_url, change.by)
+    number, origin = assigned.number, assigned.origin
+    spec = ReleaseSpec(number, content, origin, change.index_url, change.by, change.signers)
     return spec, assigned.unchanged
 
 

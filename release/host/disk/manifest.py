@@ -100,7 +100,7 @@ class Identity:
     """Identity of the artifact that a host installs; None: unknown (a build or deploy of an older Packhorse).
 
     `index`: the company index on which it lay. `committer` made `commit`, the last one in the project's
-    folder; `dirty`: there were changes since.
+    folder; `dirty`: there were changes since. `signer`: the key that was required and has signed it.
     """
 
     name: str
@@ -111,13 +111,14 @@ class Identity:
     commit: str | None
     dirty: bool | None
     committer: str | None
+    signer: str | None = None
 
 
 @dataclass(frozen=True)
 class ReleaseSpec:
     """A release to make: its number and content, `by` whom; `origin` as in its manifest, itself if None.
 
-    Without `index_url` every file has to be on this host already.
+    Without `index_url` every file has to be on this host already. `signers` are as in the request.
     """
 
     number: int
@@ -125,6 +126,7 @@ class ReleaseSpec:
     origin: int | None
     index_url: str | None
     by: str
+    signers: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -159,11 +161,12 @@ class ReleaseManifest:
     index: str | None = None
     dirty: bool | None = None
     committer: str | None = None
+    signer: str | None = None
 
     @property
     def artifact(self) -> Identity:
         """Identity of what was installed."""
-        known = (self.index, self.commit, self.dirty, self.committer)
+        known = (self.index, self.commit, self.dirty, self.committer, self.signer)
         return Identity(self.project, self.version, self.filename, self.sha256, *known)
 
     @property

@@ -15,7 +15,7 @@ from release.host.control.session import Session
 from release.host.disk import file_cache, journal, releases
 from release.host.disk.layout import Layout
 from release.host.disk.manifest import Content, File, ReleaseManifest, ReleaseSpec
-from release.host.install import bytecode, installer
+from release.host.install import bytecode, installer, verification
 from release.host.runtime import launch
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ def install(layout: Layout, spec: ReleaseSpec, file: File, session: Session) -> 
     number, content = spec.number, spec.content
     try:
         session.step("fetch", f"Fetching {file.filename} and what it needs")
+        file_cache.fetch(layout, [file], spec.index_url, session)
+        signer = _verify(layout, spec, file)
         contents, needed, wheels = _fetch(layout, spec, file, session)
         session.step("install", f"Installing {len(wheels) - 1} locked packages and {file.filename}")
         layout.release(number).mkdir()
@@ -68,6 +70,7 @@ def install(layout: Layout, spec: ReleaseSpec, file: File, session: Session) -> 
             index=content.index,
             dirty=contents.manifest.dirty,
             committer=contents.manifest.committer,
+            signer=signer,
             processes=contents.processes,
             health=content.health,
             graceful_timeout=content.graceful_timeout,
@@ -89,29 +92,40 @@ def install(layout: Layout, spec: ReleaseSpec, file: File, session: Session) -> 
         raise
 
 
+def _verify(layout: Layout, spec: ReleaseSpec, file: File) -> str | None:
+    """The key that has signed the artifact, if one has to. Raises PackhorseError.
+
+    A rollback to what was installed here before goes by what was required then: it is the way out of trouble.
+    """
+    ready = [number for number in releases.numbers(layout) if releases.is_ready(layout, number)]
+    installed = {manifest.sha256: manifest for manifest in (releases.read_manifest(layout, n) for n in ready)}
+    if spec.origin and file.sha256 in installed:
+        return installed[file.sha256].signer
+    return verification.verify(file_cache.path(layout, file), spec.signers) if spec.signers else None
+
+
 def _fetch(
     layout: Layout, spec: ReleaseSpec, file: File, session: Session
 ) -> "tuple[artifact.Contents, list[File], list[File]]":
-    """Download the artifact and the wheels that it needs here.
+    """Read the artifact, which is in the cache, and download the wheels that it needs here.
 
     Returns its contents, all files that the release needs in the cache, and the wheels to install, with URLs.
     """
     from release.host.formats import artifact, lockfile
 
-    file_cache.fetch(layout, [file], spec.index_url, session)
     contents = artifact.read(file_cache.path(layout, file))
     artifact.require(contents, spec.content.project, spec.content.version, file.filename)
     _check_python(contents, file)
     locked = lockfile.select(contents.lock, f"{file.filename}: {lockfile.NAME}")
     packages = [*(File(*names) for names in locked), file]
-    present = {package: _built_wheel(layout, file, contents, package) for package in packages}
-    missing = [package for package in packages if present[package] is None]
-    file_cache.fetch(layout, missing, spec.index_url, session)
+    built = {package: _built_wheel(layout, file, contents, package) for package in packages}
+    file_cache.fetch(layout, [package for package in packages if not built[package]], spec.index_url, session)
+    here = [package for package in packages if file_cache.path(layout, package).exists()]
     wheels = [
-        present[package] or replace(package, url=file_cache.path(layout, package).as_uri())
+        built[package] or replace(package, url=file_cache.path(layout, package).as_uri())
         for package in packages
     ]
-    return contents, [*missing, *(wheel for wheel in present.values() if wheel), file], wheels
+    return contents, [*here, *wheels], wheels
 
 
 def _built_wheel(

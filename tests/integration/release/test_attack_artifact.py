@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from release import signing
 from release.host.disk import journal
 from release.host.disk.layout import Layout
 from tests.support.dists import Dist, wheel
 from tests.support.local_target import running_host
 from tests.support.mirror_and_upstream import Mirrored, mirror_of
 from tests.support.servers import BIN, clean_environment, free_port, run_command
-from tests.support.tiny_app import NAME, app_wheel
+from tests.support.tiny_app import NAME, app_sdist, app_wheel
 from tests.support.upstream import Upstream
 
 STRANGER = app_wheel("99.0")
@@ -104,12 +105,17 @@ def test_the_users_word_for_an_index_does_not_count_where_devpi_says_more(team: 
     assert "of an upstream only" in team.refused()
 
 
+def names_nothing_of_ours(said: str) -> bool:
+    """Whether that is the reason: our mirror shows no upstream under a name of uploads; other devpis do."""
+    return "of an upstream only" in said or "it has no version at all" in said
+
+
 def test_what_is_deployed_is_the_companys_and_everybody_can_see_which(team: Team) -> None:
     """From the first upload to the deletion of the last version; the journal keeps what was installed."""
     team.upload(OWN, "company/dev")
     prod = ("--index", index_of(team, "company/prod"))
-    assert "of an upstream only" in team.refused(*prod, "--plan")
-    assert "of an upstream only" in team.refused(f"{NAME}==99.0", *prod)
+    assert names_nothing_of_ours(team.refused(*prod, "--plan"))
+    assert names_nothing_of_ours(team.refused(f"{NAME}==99.0", *prod))
     assert "has no tiny==99.0; it has 1.0" in team.refused(f"{NAME}==99.0")
     planned = team.release("deploy", "local", "--plan")
     assert f"tiny 1.0 from {index_of(team, 'company/dev')}: {OWN.filename}, sha256 {OWN.sha256}" in planned
@@ -120,7 +126,7 @@ def test_what_is_deployed_is_the_companys_and_everybody_can_see_which(team: Team
     assert journal.read(team.layout.journal)[-1].artifact == done["artifact"]
     team.delete("1.0")
     for arguments in ([], [f"{NAME}==99.0"]):
-        assert "of an upstream only" in team.release("deploy", "local", *arguments, status=1)
+        assert names_nothing_of_ours(team.release("deploy", "local", *arguments, status=1))
 
 
 def test_a_file_on_dev_does_not_replace_the_promoted_one(team: Team) -> None:
@@ -143,6 +149,19 @@ def test_other_content_under_the_name_of_a_version_is_not_deployed(home: Path) -
         for more in ([], ["--plan"]):
             said = host.release("deploy", "local", f"{NAME}==4.0", *more, status=1).stderr
             assert "is not tiny 4.0: its metadata says 'tiny' '2.5'" in said
+
+
+def new_key(folder: Path, name: str) -> Path:
+    """A new ssh key without a passphrase."""
+    path = folder / name
+    command = ("ssh-keygen", "-q", "-N", "", "-t", "ed25519", "-C", name, "-f", path)
+    run_command(*command, env=clean_environment(folder))
+    return path
+
+
+def public(key: Path) -> str:
+    """Its line in `signers`."""
+    return key.with_suffix(".pub").read_text().strip()
 
 
 BACKEND = """\
@@ -225,6 +244,7 @@ def test_a_build_backend_gets_no_secret_of_the_environment(team: Team) -> None:
     assert [name for name, value in environment.items() if "hunter2" in value] == ["NODE_ENV"]
 
 
+@pytest.mark.needs("ssh-keygen")
 def test_a_dependency_without_wheels_is_built_by_choice_once_and_never_on_a_host(team: Team) -> None:
     """A package of a stranger that only has sdists would run its backend wherever it is installed."""
     seen, upstream = team.home / "seen.json", team.mirrored.upstream
@@ -244,7 +264,9 @@ def test_a_dependency_without_wheels_is_built_by_choice_once_and_never_on_a_host
     upstream.add("buildtool", wheel("buildtool", "2.0"))
     team.mirrored.refresh("buildtool")
     seen.unlink(missing_ok=True)
-    team.release("build", more={"GITHUB_TOKEN": "hunter2"})
+    key = new_key(team.home, "ann")
+    team.configure(f'sdists = ["native"]\nrequire_signature = true\nsigners = ["{public(key)}"]')
+    team.release("build", "--sign", str(key), more={"GITHUB_TOKEN": "hunter2"})
     environment = json.loads(seen.read_text())
     assert environment["TOOL"] == "1.0", "build requirements are locked"
     assert "hunter2" not in "".join(environment.values())
@@ -252,11 +274,62 @@ def test_a_dependency_without_wheels_is_built_by_choice_once_and_never_on_a_host
     seen.unlink()
     team.release("build")
     assert not seen.exists(), "built once"
+    password = {"TWINE_PASSWORD": team.mirrored.mirror.credentials["company"]}
+    assert "is not signed, and require_signature is set" in team.release("upload", status=1, more=password)
+    team.release("upload", "--sign", str(key), more=password)
     assert {path.name: path.read_bytes() for path in (team.home / NAME / "dist").iterdir()} == built
-    for name in built:
-        team.mirrored.upload(team.home / NAME / "dist" / name)
     with upstream.refusing():
         team.release("deploy", "local", f"{NAME}==6.0")
     assert not seen.exists()
     site = next(team.layout.release(1).glob("venv/lib/*/site-packages"))
     assert (site / "native" / "__init__.py").exists()
+
+
+@pytest.mark.needs("ssh-keygen")
+def test_with_require_signature_a_host_runs_nothing_that_nobody_signed(home: Path) -> None:
+    """Whoever controls the index decides on every file and every hash there."""
+    keys = [new_key(home, "ann"), new_key(home, "mallory")]
+    with running_host(home) as host:
+        host.deploy("0.1.0")
+        host.deploy("0.2.0")
+        unsigned, evil, good = (
+            app_wheel("0.3.0"),
+            signed(app_wheel("0.4.0"), keys[1]),
+            signed(app_wheel("0.5.0"), keys[0]),
+        )
+        changed = Dist(evil.filename.replace("0.4.0", "0.6.0"), good.content, good.metadata)
+        sdist = signed(app_sdist("0.7.0"), keys[0])
+        host.served.add(NAME, unsigned, evil, good, changed, sdist)
+        settings = host.project / "release.toml"
+        signer = public(keys[0])
+        settings.write_text(f'require_signature = true\nsigners = ["{signer}"]\n{settings.read_text()}')
+        for version, reason in (
+            ("0.3.0", "is not signed"),
+            ("0.4.0", "has no valid signature of a key in signers"),
+            ("0.6.0", "has no valid signature of a key in signers"),
+        ):
+            for more in ([], ["--plan"]):
+                said = host.release("deploy", "local", f"{NAME}=={version}", *more, status=1).stderr
+                assert reason in said
+            assert [path.name for path in sorted(host.layout.releases.iterdir())] == ["1", "2"]
+            assert host.get() == "0.2.0"
+        assert host.release("rollback", "local").returncode == 0, "what ran before needs no signature"
+        assert host.get() == "0.1.0"
+        for version, installer in (("0.5.0", "uv"), ("0.7.0", "pip")):
+            settings.write_text(
+                settings.read_text().replace(
+                    "[targets.local]\n", f'[targets.local]\ninstaller = "{installer}"\n'
+                )
+            )
+            done = json.loads(host.release("deploy", "local", f"{NAME}=={version}", "--json").stdout)
+            assert done["hosts"][0]["artifact"]["signer"] == signer
+            assert host.get() == version
+            settings.write_text(settings.read_text().replace(f'installer = "{installer}"\n', ""))
+
+
+def signed(dist: Dist, key: Path) -> Dist:
+    """`dist` as `release build --sign` leaves it."""
+    path = key.parent / dist.filename
+    path.write_bytes(dist.content)
+    signing.sign(path, key)
+    return Dist(dist.filename, path.read_bytes(), dist.metadata)

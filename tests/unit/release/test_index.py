@@ -131,7 +131,7 @@ def test_an_index_that_does_not_say_what_is_the_companys_is_refused_unless_the_u
     assert [file.company for file in index.company_files(INDEX, "app", there, private=True)] == [True]
 
 
-def test_a_file_that_shadows_the_promoted_one_is_refused() -> None:
+def test_a_file_that_shadows_the_promoted_one_is_marked() -> None:
     """Who may upload to company/dev could else replace what everybody tested on company/prod."""
     dev = FakeIndex({WHEEL: (f"/company/dev/+f/ab/{WHEEL}", "ab")}, configs=TEAM)
     prod = FakeIndex({WHEEL: (f"/company/prod/+f/cd/{WHEEL}", "cd")}, configs=TEAM)
@@ -139,6 +139,6 @@ def test_a_file_that_shadows_the_promoted_one_is_refused() -> None:
     def both(url: str, accept: str) -> index.Response:
         return (prod if "/company/prod/" in url else dev)(url, accept)
 
-    with pytest.raises(PackhorseError, match=r"is not the same file on .*company/dev and on .*company/prod"):
-        index.company_files(INDEX, "app", both)
-    assert index.company_files(f"{ROOT}/company/prod", "app", prod)[0].company
+    (shadow,) = index.company_files(INDEX, "app", both)
+    assert (shadow.company, shadow.differs) == (True, f"{ROOT}/company/prod")
+    assert index.company_files(f"{ROOT}/company/prod", "app", prod)[0].differs is None

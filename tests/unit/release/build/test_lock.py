@@ -1,5 +1,6 @@
 """The promises of release.build.lock."""
 
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -125,6 +126,33 @@ def test_a_committed_lock_that_does_not_fit_is_refused(
     with pytest.raises(PackhorseError, match=said) as caught:
         lock.committed(project, a_context(tmp_path, run=fake_uv(now)))
     assert caught.value.hint == "Renew it and commit it: release lock"
+
+
+SDIST_ONLY = (
+    uv_lock("flask==3.1")
+    .replace("wheels = [", "sdist = ")
+    .replace("}]", "}")
+    .replace("-py3-none-any.whl", ".tar.gz")
+)
+
+
+def test_a_committed_lock_that_needs_an_sdist_is_refused_with_the_setting_to_change(
+    project: Path, tmp_path: Path
+) -> None:
+    """Locks of an older Packhorse may: a host would have had to build it."""
+    project.joinpath("pylock.toml").write_bytes(lock.without_addresses(SDIST_ONLY, ">=3.11"))
+    context = a_context(tmp_path, run=fake_uv(SDIST_ONLY))
+    with pytest.raises(PackhorseError, match="There is no wheel of flask") as caught:
+        lock.committed(project, context)
+    assert 'sdists = ["flask"] in release.toml' in caught.value.hint
+    assert lock.committed(project, replace(context, sdists=["flask"]))
+
+
+def test_only_wheels_are_locked_unless_the_package_is_named(project: Path, tmp_path: Path) -> None:
+    """uv would run the build backend of anything else to learn what it depends on."""
+    run = fake_uv(uv_lock("flask==3.1"))
+    lock.committed(project, replace(a_context(tmp_path, run=run), sdists=["native"]))
+    assert run.commands[0][-4:] == ["--only-binary", ":all:", "--no-binary", "native"]
 
 
 def test_a_lock_for_other_pythons_does_not_fit(project: Path, tmp_path: Path) -> None:

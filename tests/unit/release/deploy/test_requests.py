@@ -111,6 +111,14 @@ def test_a_version_that_was_promoted_takes_no_file_of_another_index() -> None:
         requests.artifact(files, Requirement("a", None), INDEX)
 
 
+def test_a_version_with_another_content_on_a_base_is_not_deployed() -> None:
+    """It hides what was promoted; other versions are not concerned."""
+    files = [replace(file("a-1.0.tar.gz"), differs=PROD), file("a-0.9.tar.gz")]
+    with pytest.raises(PackhorseError, match=r"a-1.0.tar.gz is not the same file on .*/dev and on .*/prod"):
+        requests.artifact(files, Requirement("a", None), INDEX)
+    assert requests.artifact(files, Requirement("a", Version("0.9")), INDEX).index == INDEX
+
+
 @pytest.mark.parametrize(
     "filename", ["../../a-1.0.tar.gz", "a-1.0-py3-none-any/../x.whl", "a-1.0-py3-none-\n.whl", "b-1.0.tar.gz"]
 )

@@ -1,5 +1,7 @@
 """The promises of release.host.disk.journal."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,14 @@ def test_a_line_torn_by_a_power_cut_is_as_if_never_written(tmp_path: Path) -> No
     assert journal.read(path) == [entry(1)]
     journal.append(path, entry(3))
     assert journal.read(path) == [entry(1), entry(3)]
+
+
+def test_a_journal_of_an_older_packhorse_is_read(tmp_path: Path) -> None:
+    """Its entries do not say which artifact it was."""
+    path = tmp_path / "journal.jsonl"
+    old = {key: value for key, value in asdict(entry(1)).items() if key != "artifact"}
+    path.write_text(json.dumps(old) + "\n")
+    assert journal.read(path) == [entry(1)]
 
 
 def test_a_number_is_never_used_twice() -> None:

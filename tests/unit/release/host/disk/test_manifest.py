@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from release.host.disk.manifest import Content, File
+from release.host.disk.manifest import Content, File, Identity
 from tests.support.release_folders import a_content
 
 FILES = [File("shop", "shop-1.0.tar.gz", "a" * 64), File("shop", "shop-1.0-py3-none-any.whl", "b" * 64)]
@@ -29,6 +29,18 @@ def test_the_same_content_has_the_same_digest_on_every_host() -> None:
 def test_other_code_or_another_configuration_has_another_digest(change: dict[str, object]) -> None:
     """A version alone says nothing about the configuration."""
     assert replace(CONTENT, **change).digest("key") != CONTENT.digest("key")  # type: ignore[arg-type]
+
+
+ARTIFACT = Identity("shop", "1.0", "shop-1.0.tar.gz", "a" * 64, None, "abc", None, "Ann")
+
+
+@pytest.mark.parametrize("change", [{"commit": "abd"}, {"dirty": True}, {"committer": "Bob"}])
+def test_artifacts_of_another_origin_have_another_digest(change: dict[str, object]) -> None:
+    """Wheels of one version for two platforms, built from different commits: hosts would run other code."""
+    other = replace(ARTIFACT, **change)  # type: ignore[arg-type]
+    assert CONTENT.digest("key", other) != CONTENT.digest("key", ARTIFACT)
+    same = replace(ARTIFACT, filename="shop-1.0-py3-none-any.whl", sha256="b" * 64)
+    assert CONTENT.digest("key", same) == CONTENT.digest("key", ARTIFACT)
 
 
 def test_a_digest_cannot_be_compared_across_commands() -> None:
