@@ -108,7 +108,8 @@ def installer_environment(index_url: str, home: Path, more: Collection[str] = ()
     from (`extra-index-url`, `find-links`): a second place is how dependency confusion happens (pip #8606).
     Proxies, certificates, time limits, locale and compilers stay; `more` names what the user adds to them.
     """
-    inherited = {name: value for name, value in os.environ.items() if name in _INHERITED or name in more}
+    added = {name for name in more if not name.startswith(("PIP_", "UV_"))}
+    inherited = {name: value for name, value in os.environ.items() if name in _INHERITED | added}
     return {
         "UV_CACHE_DIR": str(home / "cache" / "uv"),
         **inherited,

@@ -141,8 +141,9 @@ def _check_content(command: "TargetCommand", host: str, content: "Event", where:
     from release.deploy import identity
 
     private = command.settings.index_is_private
-    listed = indexes.company_files(where, content["project"], indexes.get, private=private)
-    identity.require_company_content(content, host, listed)
+    identity.require_company_content(
+        content, host, lambda project: indexes.company_files(where, project, indexes.get, private=private)
+    )
 
 
 def _print(

@@ -2,7 +2,7 @@
 
 import hashlib
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,13 +61,22 @@ def sentence(table: Mapping[str, Any]) -> str:
     return text if text.isprintable() else ascii(text)  # it comes from the artifact: no terminal escapes
 
 
-def require_company_content(table: Mapping[str, Any], host: str, listed: list[index.File]) -> None:
-    """Raise PackhorseError unless all files of content `table`, sent by `host`, are `listed` company files.
+def require_company_content(
+    table: Mapping[str, Any], host: str, list_files: Callable[[str], list[index.File]]
+) -> None:
+    """Raise PackhorseError unless all files of content `table`, sent by `host`, are on a company index.
 
-    In a rollback a host without the release installs what another host names, which may be compromised.
+    In a rollback a host without the release installs what another names, which may be compromised.
+    `list_files`: files that the index shows for a project.
     """
-    content = Content.of_json(table)
-    company = {(file.filename, file.sha256) for file in listed if file.company}
+    try:
+        content = Content.of_json(table)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise PackhorseError(
+            f"{host}: its agent sends content that no agent of ours does: {error!r}.",
+            "Look at what runs there.",
+        ) from error
+    company = {(file.filename, file.sha256) for file in list_files(str(content.project)) if file.company}
     unknown = [file.filename for file in content.files if (file.filename, file.sha256) not in company]
     if unknown or not content.files:
         files = ", ".join(unknown) or "no file"

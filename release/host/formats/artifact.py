@@ -26,6 +26,7 @@ WHEELS = "packhorse-wheels"
 STAMPED = (procfile.NAME, lockfile.NAME, MANIFEST)
 # Hosts read these files whole: the limits keep a malicious artifact from filling their memory.
 LARGEST_FILE = 16 * 2**20
+LARGEST_WHEEL = 2**29
 LARGEST_SDIST = 4 * 2**30
 
 
@@ -132,12 +133,13 @@ def embedded_wheel(path: Path, filename: str) -> bytes:
             for entry in wheel.infolist():
                 folder, _, name = entry.filename.partition("/")
                 if folder.endswith(".dist-info") and name == wanted:
-                    return wheel.read(entry)
+                    with wheel.open(entry) as content:
+                        return _read(content, f"{path.name}: {filename}", LARGEST_WHEEL)
     else:
         with tarfile.open(path, "r|gz") as sdist:
             for member in sdist:
                 if member.name.partition("/")[2] == wanted and (file := sdist.extractfile(member)):
-                    return file.read()
+                    return _read(file, f"{path.name}: {filename}", LARGEST_WHEEL)
     raise PackhorseError(f"{path.name}: its {filename} is missing.", _AGAIN)
 
 
@@ -166,10 +168,10 @@ def _sdist(path: Path) -> Iterator[tuple[str, bytes]]:
                     yield name, _read(file, f"{path.name}: {entry.name}")
 
 
-def _read(file: IO[bytes], where: str) -> bytes:
-    content = file.read(LARGEST_FILE + 1)
-    if len(content) > LARGEST_FILE:
-        raise PackhorseError(f"{where} is larger than 16 MiB.", _AGAIN)
+def _read(file: IO[bytes], where: str, largest: int = LARGEST_FILE) -> bytes:
+    content = file.read(largest + 1)
+    if len(content) > largest:
+        raise PackhorseError(f"{where} is larger than {largest >> 20} MiB.", _AGAIN)
     return content
 
 

@@ -98,6 +98,17 @@ def test_installers_see_one_index_and_no_setting_of_the_machine(monkeypatch: pyt
     assert seen["HTTPS_PROXY"] == "http://proxy.example:3128"
 
 
+def test_only_what_builds_need_is_passed_on_and_what_the_user_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment holds secrets; no name may bring back a second place to install from."""
+    passed = {"PATH": "/bin", "LC_ALL": "C", "CC": "gcc", "https_proxy": "http://proxy", "NODE_ENV": "x"}
+    for name in (*passed, "AWS_SECRET_ACCESS_KEY", "SSH_AUTH_SOCK", "UV_EXTRA_INDEX_URL", "PYTHONPATH"):
+        monkeypatch.setenv(name, passed.get(name, "secret"))
+    more = ["NODE_ENV", "UV_EXTRA_INDEX_URL", "NOT_SET"]
+    seen = process.installer_environment("http://x.example/", Path("/state"), more)
+    assert passed.items() <= seen.items()
+    assert "secret" not in seen.values()
+
+
 def test_a_cache_that_the_user_chose_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     """It may be on a larger disk."""
     monkeypatch.setenv("UV_CACHE_DIR", "/large")

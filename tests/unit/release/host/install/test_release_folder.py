@@ -133,6 +133,19 @@ def test_a_wheel_that_is_not_the_one_of_the_manifest_is_refused(tmp_path: Path) 
         fetched(a_layout(tmp_path), Dist(made.filename, content, made.metadata))
 
 
+def test_a_wheel_inside_that_fills_the_memory_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Zeros of any size are a few kB in an archive."""
+    monkeypatch.setattr("release.host.formats.artifact.LARGEST_WHEEL", 100)
+    for number, dist in enumerate(
+        [app_wheel("1.0", lock=LOCK, wheels={DEP.filename: DEP.content}), app_sdist("1.0")]
+    ):
+        (tmp_path / str(number)).mkdir()
+        with pytest.raises(PackhorseError, match="is larger than"):
+            fetched(a_layout(tmp_path / str(number)), dist)
+
+
 def test_a_wheel_that_an_older_packhorse_built_here_is_used_again(tmp_path: Path) -> None:
     """A rollback to a release from then needs no index, and gets the very same files."""
     layout = a_layout(tmp_path)
