@@ -113,6 +113,7 @@ class MirrorConfig(Settings):
     # Three quarters of them may wait for the upstream; one uv asks for 50 files at once.
     threads: Annotated[int, pydantic.Field(ge=1)] = 100
     offline: bool = False  # serve from the cache, ask no upstream
+    check_uploads: bool = True  # uploads are what they say: archive, metadata, RECORD, tags
     # Names and patterns of projects that no upstream may fill.
     reserved: Annotated[tuple[ReservedName, ...], pydantic.BeforeValidator(_freeze_array)] = ()
     upstream: Upstream = Upstream()

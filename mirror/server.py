@@ -43,6 +43,7 @@ def command(config: MirrorConfig, folder: Folder, program: Sequence[str] = _SERV
     outside = ["--outside-url", config.outside_url] if config.outside_url else []
     offline = ["--offline-mode"] if config.offline else []
     hosts = [argument for url in config.upstream.hosts for argument in ("--upstream-host", url)]
+    unchecked = [] if config.check_uploads else ["--skip-upload-checks"]
     return [
         *[sys.executable, *program],
         *["--serverdir", str(folder.server)],
@@ -57,6 +58,7 @@ def command(config: MirrorConfig, folder: Folder, program: Sequence[str] = _SERV
         *outside,
         *offline,
         *hosts,
+        *unchecked,
     ]
 
 

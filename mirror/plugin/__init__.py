@@ -30,13 +30,20 @@ def devpiserver_storage_backend() -> None:
 @_implements
 def devpiserver_add_parser_options(parser: Any) -> None:
     """Called by each command of devpi-server before it parses its arguments and its configuration file."""
-    parser.addgroup("packhorse").addoption(
+    group = parser.addgroup("packhorse")
+    group.addoption(
         "--upstream-host",
         metavar="URL",
         action="append",
         default=[],
         help="A host, such as https://files.example.com:8443, that upstreams may lead to although it has no"
         " public address or no https. May be given several times.",
+    )
+    group.addoption(
+        "--skip-upload-checks",
+        action="store_true",
+        help="Take uploads as they come: archives that cannot be opened, or are something else than their"
+        " names say, are listed for all who install.",
     )
 
 

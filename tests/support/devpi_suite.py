@@ -22,6 +22,7 @@ from mirror import plugin
 from mirror.plugin import wiring
 from mirror.plugin.simple import content_types, file_rows, render
 from mirror.plugin.simple.detail import ProjectDetail
+from mirror.plugin.uploads import contents
 from mirror.plugin.uploads.upload_stage import UploadStage
 from mirror.plugin.upstream import client, mirror_stage
 from mirror.plugin.upstream.allowed_hosts import AllowedHosts
@@ -216,3 +217,4 @@ setattr(wiring, "ParserProcess", _reader)  # noqa: B010 (mypy: not exported)
 render.as_html = _as_html_with_short_addresses
 mirror_stage.CachingStage._shared = property(_shared)  # type: ignore[assignment, method-assign]
 setattr(wiring, "UpstreamClient", SuiteFetcher)  # noqa: B010 (mypy: not exported)
+setattr(contents, "check", lambda *_: None)  # noqa: B010 (its uploads are some bytes under a name)

@@ -1,4 +1,4 @@
-"""Check the digests and the attestations of an upload before devpi stores anything of it."""
+"""Check names, content, digests and attestations of an upload before devpi stores anything of it."""
 
 import hashlib
 from collections.abc import Callable
@@ -8,8 +8,9 @@ from devpi_server.normalized import normalize_name
 from devpi_server.views import PyPIView, abort_submit
 
 from mirror.plugin import reservations
-from mirror.plugin.simple import filenames
-from mirror.plugin.uploads import attestations, digests
+from mirror.plugin.uploads import attestations, contents, digests
+from mirror.plugin.uploads import form as form_fields
+from mirror.plugin.uploads.archives import InvalidUploadError
 from mirror.plugin.uploads.upload_stage import UploadStage
 
 _STOCK: Callable[[Any], Any] = PyPIView.submit
@@ -24,22 +25,32 @@ def _submit(view: Any) -> Any:
     """POST /user/index/, the legacy upload API of Warehouse.
 
     What is refused becomes the status line, and part of a page of HTML that pyramid does not escape: nothing
-    of the upload is in it.
+    of the upload is in it but what InvalidUploadError quotes.
     """
     request, stage = view.request, view.context.stage
     if not isinstance(stage, UploadStage) or not request.has_permission("upload"):
         return _STOCK(view)  # which says so
     form = request.POST
     content = form.get("content")
-    if getattr(content, "file", None) is None:
-        return _stored(view)
     texts = {name: value for name, value in form.items() if isinstance(value, str)}
-    if wrong := digests.wrong(texts, content.file):
-        abort_submit(request, 400, f"the file has another {wrong[0]} than the form states")
-    if texts.get(":action") != "file_upload" or form.get("attestations", "") == "":
+    action = texts.get(":action")
+    if action not in {"submit", "file_upload", "doc_upload"}:
+        return _STOCK(view)  # which says so
+    file: Any = getattr(content, "file", None)
+    if file is None and action != "submit":
+        abort_submit(request, 400, "the field content is no file")
+    try:
+        form_fields.check(texts, content.filename if action == "file_upload" else None)
+        if file is not None and (wrong := digests.wrong(texts, file)):
+            abort_submit(request, 400, f"the file has another {wrong[0]} than the form states")
+        if action == "file_upload" and not request.registry["xom"].config.args.skip_upload_checks:
+            contents.check(content.filename, file, contents.Release(texts["name"], texts["version"]))
+    except InvalidUploadError as error:
+        abort_submit(request, 400, str(error))
+    if action != "file_upload" or form.get("attestations", "") == "":
         return _stored(view)
-    sha256 = hashlib.file_digest(content.file, "sha256").hexdigest()
-    content.file.seek(0)
+    sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    file.seek(0)
     try:
         attested = attestations.parse(texts.get("attestations", ""), content.filename, sha256)
     except attestations.InvalidAttestationsError as error:
@@ -54,7 +65,7 @@ def _stored(view: Any) -> Any:
     """devpi's answer to an upload or a registration, which reserves the name of the project."""
     request, stage = view.request, view.context.stage
     answer = _STOCK(view)
-    project = reservations.normalize(str(request.POST.get("name", "")))
-    if stage.has_project_perstage(project) and filenames.is_project(project):
+    project = reservations.normalize(request.POST["name"])
+    if stage.has_project_perstage(project):
         reservations.reserve(stage.keyfs, project, by=request.authenticated_userid, index=stage.name)
     return answer

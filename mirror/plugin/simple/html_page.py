@@ -27,6 +27,10 @@ _RAW_TEXT = re.compile(r"<(?:script|style)\b", re.IGNORECASE)
 _COMMENT = re.compile(r"<!--(.*?)(?:-->|\Z)", re.DOTALL)
 
 
+# Hashes that files may have; the shakes of hashlib have no length of their own.
+HASH_KINDS = {kind for kind in hashlib.algorithms_guaranteed if not kind.startswith("shake")}
+
+
 # What the attributes of a link say of its file: the members of FileObject after `upload_time`.
 _Members = tuple[str | None, int | None, bool | str, bool | dict[str, str] | None, None, str | None]
 

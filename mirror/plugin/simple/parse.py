@@ -17,6 +17,11 @@ ACCEPT = f"{content_types.JSON}, {content_types.HTML};q=0.2, {content_types.TEXT
 _SCHEMES = ("https://", "http://")
 # How indexes, and file servers that are used as one, head a project's page, and the list of all projects.
 _HEADING = re.compile(r"(?:links for|index of) (\S+)", re.IGNORECASE)
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+!~-]*+")
+_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f/\\\ud800-\udfff]")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_DIGEST = re.compile(r"[0-9a-z]{4,128}")  # three of it are the name of a folder, the next ones of another
+_MOST_BYTES = 2**50  # of a file: more is a mistake, and no client could count it
 _VERSION = "repository-version"  # PEP 629
 _LIST_HEADING = re.compile(r"simple (?:index|list)|index of", re.IGNORECASE)
 
@@ -161,9 +166,11 @@ def _refuse_other(project: str, page: HtmlPage, kind: str) -> None:
 def _rows(files: Iterable[FileObject], base: str, paths_of: PathsOf) -> Rows:
     """Make rows of what a page at `base` says; its objects are changed into those of rows. Raises ValueError.
 
-    Of two files of one name, the last one counts.
+    Of two files of one name, the last one counts. A file that nobody could ask for is left out.
     """
     unique = list({file.filename: file for file in files}.values())
+    if not all(map(_is_usual, unique)):
+        unique = [file for file in unique if _is_usable(file)]
     _check(unique, base)
     origins = []
     for file, path in zip(unique, paths_of(unique), strict=True):
@@ -177,25 +184,39 @@ def _rows(files: Iterable[FileObject], base: str, paths_of: PathsOf) -> Rows:
 
 
 def _check(files: Sequence[FileObject], base: str) -> None:
-    """Make URLs absolute and hashes lower case. Raises ValueError for a file that none can be.
+    """Make URLs absolute. Raises ValueError for one that cannot be.
 
     Of thousands of files hardly any is unusual: they are looked at together.
     """
-    names, text = [file.filename for file in files], "".join([file.url for file in files])
-    if "" in names or "/" in "".join(names):
-        raise ValueError("a file name that is none")
+    text = "".join([file.url for file in files])
     if "@" in text or "#" in text or not all(file.url.startswith(_SCHEMES) for file in files):
         for file in files:
             file.url = _absolute(base, file.url)
             if not file.url.startswith(_SCHEMES):
                 raise ValueError(file.url)
-    digests = [digest for file in files for digest in file.hashes.values()]
-    text = "".join(digests)
-    if "" in digests or not f"0{text}".isalnum():  # they become parts of a path
-        raise ValueError("a hash that is none")
-    if text != text.lower():
-        for file in files:
-            file.hashes = {kind: value.lower() for kind, value in file.hashes.items()}
+
+
+def _is_usual(file: FileObject) -> bool:
+    """Whether nothing of a file needs a closer look, as of nearly all."""
+    sha256 = file.hashes.get("sha256", "")
+    is_plain = _PLAIN_NAME.fullmatch(file.filename) and len(file.filename) <= filenames.LONGEST
+    has_size = file.size is None or 0 <= file.size < _MOST_BYTES
+    return bool(is_plain and has_size and len(file.hashes) == 1 and _SHA256.fullmatch(sha256))
+
+
+def _is_usable(file: FileObject) -> bool:
+    """Whether a file can be shown and asked for; takes away what is said of it and cannot be.
+
+    Its name becomes one of a file, its hash part of a path: one that is none is as good as missing, and the
+    file is hashed when it arrives.
+    """
+    name = file.filename
+    if file.size is not None and not 0 <= file.size < _MOST_BYTES:
+        file.size = None
+    lower = {kind: value.lower() for kind, value in file.hashes.items() if kind in html_page.HASH_KINDS}
+    file.hashes = {kind: value for kind, value in lower.items() if _DIGEST.fullmatch(value)}
+    is_name = name not in {"", ".", ".."} and not _FORBIDDEN.search(name)
+    return is_name and len(name.encode()) <= filenames.LONGEST
 
 
 def _urls(base: str, urls: Iterable[str]) -> tuple[str, ...]:

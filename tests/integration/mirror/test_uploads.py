@@ -90,7 +90,8 @@ def test_a_name_that_no_disk_takes_is_refused_and_nothing_is_kept(team: Team) ->
     form = {":action": "file_upload", "metadata_version": "2.1", "name": name, "version": "1.0"}
     files = {"content": (f"{name}-1.0.tar.gz", b"content")}
     refused = requests.post(url, data=form, files=files, auth=(team.name, "pw"), timeout=30)
-    assert (refused.status_code, refused.text) == (400, "This cannot be stored: File name too long.\n")
+    assert refused.status_code == 400
+    assert "the file has a name that no distribution can have" in refused.reason
     assert team.shown(name) == ["404"]
     team.upload(wheel("own", "1.0"))
     assert team.shown("own") == [wheel("own", "1.0").filename]

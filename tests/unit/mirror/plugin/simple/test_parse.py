@@ -16,13 +16,13 @@ PATHS_OF = partial(file_paths.paths_of, "root/pypi")
 ENTRY = {
     "filename": "demo-1.0.zip",
     "url": "../../files/demo-1.0.zip",
-    "hashes": {"sha256": "00"},
+    "hashes": {"sha256": "0000"},
 }
 DEEP = "[" * 100_000 + "]" * 100_000
 HTML = """<!DOCTYPE html><html><head><title>Links for demo</title></head><body>
 <a href="../">up</a>
-<a href="/files/demo-1.0%2Blocal-py3-none-any.whl#sha256=00&amp;egg=demo">demo-1.0+local-py3-none-any.whl</a>
-<a href="/files/Demo-2.0.tar.gz#md5=11" data-yanked data-requires-python="&gt;=3.9">Demo-2.0.tar.gz</a>
+<a href="/files/demo-1.0%2Blocal-py3-none-any.whl#sha256=0000&amp;egg=x">demo-1.0+local-py3-none-any.whl</a>
+<a href="/files/Demo-2.0.tar.gz#md5=1111" data-yanked data-requires-python="&gt;=3.9">Demo-2.0.tar.gz</a>
 </body></html>
 """
 
@@ -40,15 +40,15 @@ def page(**changes: object) -> str:
 def test_html_of_an_old_index_is_read_with_all_that_it_says() -> None:
     """Many company indexes and mirrors answer HTML only."""
     wheel, sdist = read(HTML).files
-    assert wheel.path == "root/pypi/+f/00//demo-1.0+local-py3-none-any.whl"
+    assert wheel.path == "root/pypi/+f/000/0/demo-1.0+local-py3-none-any.whl"
     assert wheel.filename == "demo-1.0+local-py3-none-any.whl"
     assert wheel.url == "https://index.example.com/files/demo-1.0%2Blocal-py3-none-any.whl"
-    assert wheel.hashes == {"sha256": "00"}
+    assert wheel.hashes == {"sha256": "0000"}
     assert sdist == ProjectFile(
         filename="Demo-2.0.tar.gz",
-        path="root/pypi/+f/11//Demo-2.0.tar.gz",
+        path="root/pypi/+f/111/1/Demo-2.0.tar.gz",
         url="https://index.example.com/files/Demo-2.0.tar.gz",
-        hashes={"md5": "11"},
+        hashes={"md5": "1111"},
         requires_python=">=3.9",
         yanked=True,
     )
@@ -129,7 +129,6 @@ def test_claims_about_other_indexes_are_kept() -> None:
         pytest.param(page(files=[{**ENTRY, "hashes": None}]), JSON, id="no hashes"),
         pytest.param(page(files=[{**ENTRY, "hashes": {"md5": 1}}]), JSON, id="a hash that is no text"),
         pytest.param(page(files=[{**ENTRY, "yanked": 1}]), JSON, id="yanked that is neither"),
-        pytest.param(page(files=[{**ENTRY, "filename": "../x.zip"}]), JSON, id="a path as a name"),
         pytest.param(page(files=[{**ENTRY, "url": "ftp://x/y.zip"}]), JSON, id="a URL we do not fetch"),
         pytest.param("<html><body><h1>Please log in</h1></body></html>", "text/html", id="a captive portal"),
         pytest.param("<title>demo</title>", "text/html", id="a word that a captive portal may use too"),
@@ -244,24 +243,24 @@ READ = ProjectFile(
         ({"yanked": None}, {}),
         ({"yanked": 'a "bug" <b>&</b>\n\u2028'}, {"yanked": 'a "bug" <b>&</b>\n\u2028'}),
         ({"core-metadata": True}, {"core_metadata": True}),
-        ({"core-metadata": False, "dist-info-metadata": {"md5": "00"}}, {"core_metadata": {"md5": "00"}}),
+        ({"core-metadata": False, "dist-info-metadata": {"md5": "0000"}}, {"core_metadata": {"md5": "0000"}}),
         ({"core-metadata": {}, "dist-info-metadata": None}, {"core_metadata": True, "offered": False}),
         ({"provenance": "https://x.example.com/a?b=c&d"}, {"provenance": "https://x.example.com/a?b=c&d"}),
         ({"gpg-sig": True}, {}),
         (
-            {"hashes": {"md5": "00", "sha256": "AB" * 32}},
-            {"hashes": {"md5": "00", "sha256": "ab" * 32}},
+            {"hashes": {"md5": "0000", "sha256": "AB" * 32}},
+            {"hashes": {"md5": "0000", "sha256": "ab" * 32}},
         ),
         (
-            {"hashes": {"md5": "00"}, "core-metadata": None},
+            {"hashes": {"md5": "0000"}, "core-metadata": None},
             {
-                "hashes": {"md5": "00"},
-                "path": f"root/pypi/+f/00//{WHEEL}",
+                "hashes": {"md5": "0000"},
+                "path": f"root/pypi/+f/000/0/{WHEEL}",
                 "core_metadata": False,
                 "offered": False,
             },
         ),
-        ({"url": f"../../x/{WHEEL}#sha256=00"}, {"url": f"https://index.example.com/x/{WHEEL}"}),
+        ({"url": f"../../x/{WHEEL}#sha256=0000"}, {"url": f"https://index.example.com/x/{WHEEL}"}),
         ({"url": f"https://user:secret@files.example.com/packages/a~b/{WHEEL}"}, {}),
         ({"filename": "dömo 1.0.whl"}, {"filename": "dömo 1.0.whl"}),
     ],
@@ -285,8 +284,7 @@ def test_of_two_files_of_one_name_the_last_one_counts() -> None:
     [
         *({"filename": 1}, {"url": None}, {"hashes": None}, {"hashes": {"sha256": 1}}, {"yanked": 1}),
         *({"yanked": ["x"]}, {"requires-python": 1}, {"provenance": 1}, {"upload-time": 1}, {"size": 1.5}),
-        *({"size": True}, {"size": "12"}, {"hashes": {"sha256": "../" + "a" * 61}}, {"filename": ""}),
-        {"core-metadata": {"sha256": None}},
+        *({"size": True}, {"size": "12"}, {"core-metadata": {"sha256": None}}),
     ],
 )
 def test_what_is_no_file_is_no_page(more: dict[str, object]) -> None:
@@ -300,3 +298,37 @@ def test_a_list_that_is_none_is_no_page(listed: object) -> None:
     """Nor may it end the process that reads it."""
     with pytest.raises(parse.InvalidPageError):
         read(page(files=listed), content_types.JSON)
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "../x.zip", "a/b.zip", "a\\b.zip", "a\0.zip", "a\n.zip", "x" * 256]
+)
+def test_a_file_that_nobody_could_ask_for_is_left_out_and_the_others_are_shown(name: str) -> None:
+    """One link without a name took all files of a project from those who install."""
+    assert [each.filename for each in read(page(files=[file(filename=name), file()]), JSON).files] == [WHEEL]
+    link = f'<a href="https://files.example.com/#sha256={"ab" * 32}">nothing</a>'
+    text = f"<html><body>{link}<a href='/x/demo-1.0.zip'>demo-1.0.zip</a></body></html>"
+    assert [each.filename for each in read(text, "text/html").files] == ["demo-1.0.zip"]
+
+
+@pytest.mark.parametrize("size", [-1, 10**30, 2**63, 2**50])
+def test_a_size_that_no_file_has_is_as_good_as_none(size: int) -> None:
+    """Clients could not count it."""
+    (found,) = read(page(files=[file(size=size)]), JSON).files
+    assert found == READ._replace(size=None)
+
+
+@pytest.mark.parametrize(
+    "hashes",
+    [
+        {"crc32": "ab" * 4},
+        {"shake_128": "ab" * 16},
+        {"sha256": "ab"},
+        {"sha256": "../" + "a" * 61},
+        {"md5": ""},
+    ],
+)
+def test_a_hash_that_is_none_is_as_good_as_none(hashes: dict[str, str]) -> None:
+    """It became part of a path, or the name of an algorithm: both were a 500."""
+    (found,) = read(page(files=[file(hashes=hashes)]), JSON).files
+    assert (found.hashes, found.path.split("/")[2]) == ({}, "+e")

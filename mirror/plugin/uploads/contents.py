@@ -1,0 +1,175 @@
+"""Check that an uploaded file is what its name and its form say: archive, metadata, RECORD and tags."""
+
+import base64
+import csv
+import hashlib
+import re
+import zipfile
+from email import message_from_bytes
+from typing import IO, NamedTuple
+
+from packaging.metadata import parse_email
+from packaging.tags import parse_tag
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.version import InvalidVersion, Version
+
+from mirror.plugin.uploads import archives
+from mirror.plugin.uploads.archives import InvalidUploadError, shown
+
+CHUNK = 256 * 1024
+_SDISTS = (".tar.gz", ".tgz", ".tar.bz2", ".tar", ".zip")
+# Installers that devpi takes, and nothing installs any more: of them only the beginning is checked.
+_MAGIC = {".exe": b"MZ", ".msi": b"\xd0\xcf\x11\xe0", ".rpm": b"\xed\xab\xee\xdb", ".deb": b"!<arch>\n"}
+_UNRECORDED = {"RECORD", "RECORD.jws", "RECORD.p7s"}  # of the .dist-info folder (PEP 427)
+
+
+class Release(NamedTuple):
+    """A name and a version, as written somewhere."""
+
+    name: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{shown(self.name)} {shown(self.version)}"
+
+    def is_same(self, other: "Release") -> bool:
+        """Whether both are the same after PEP 503 and PEP 440; versions from before that as text."""
+        return canonicalize_name(self.name) == canonicalize_name(other.name) and _version(
+            self.version
+        ) == _version(other.version)
+
+
+def _version(text: str) -> object:
+    try:
+        return Version(text.replace("_", "-"))  # as folders and files write what has a hyphen
+    except InvalidVersion:
+        return re.sub("[-_.+]+", "-", text).lower()
+
+
+def check(filename: str, file: IO[bytes], stated: Release) -> None:
+    """Raise InvalidUploadError unless `file` is a distribution of the release `stated`, as its name says."""
+    try:
+        _check(filename, file, stated)
+    except archives.BROKEN as error:
+        if isinstance(error, OSError) and error.errno:  # of the disk, not of the archive
+            raise
+        raise InvalidUploadError(
+            f"the file cannot be read as what its name says: {type(error).__name__}"
+        ) from error
+    finally:
+        file.seek(0)
+
+
+def _check(filename: str, file: IO[bytes], stated: Release) -> None:
+    lower = filename.lower()
+    if lower.endswith(".whl"):
+        _check_wheel(filename, file, stated)
+    elif lower.endswith(".egg"):
+        name, _, rest = filename[:-4].partition("-")
+        _agree("the file name", Release(name, rest.partition("-")[0]), stated)
+        _check_metadata(
+            "PKG-INFO", archives.read_member(archives.open_zip(file), "EGG-INFO/PKG-INFO"), stated
+        )
+    elif suffix := next((suffix for suffix in _SDISTS if lower.endswith(suffix)), ""):
+        _check_sdist(filename[: -len(suffix)], suffix, file, stated)
+    elif magic := _MAGIC.get(lower[-4:]):
+        file.seek(0)
+        if not file.read(len(magic)) == magic:
+            raise InvalidUploadError(f"the file is no {lower[-3:]}")
+
+
+def _agree(where: str, found: Release, stated: Release) -> None:
+    if not found.is_same(stated):
+        raise InvalidUploadError(f"{where} is of {found}, the form says {stated}")
+
+
+def _check_metadata(where: str, content: bytes, stated: Release) -> None:
+    metadata, _ = parse_email(content)
+    _agree(where, Release(metadata.get("name", ""), metadata.get("version", "")), stated)
+
+
+def _check_sdist(stem: str, suffix: str, file: IO[bytes], stated: Release) -> None:
+    parts = stem.split("-")
+    splits = (Release("-".join(parts[:at]), "-".join(parts[at:])) for at in range(1, len(parts)))
+    if not any(split.is_same(stated) for split in splits):
+        raise InvalidUploadError(f"the file name is not of {stated}, as the form says")
+    found = _pkg_info_of_zip(file) if suffix == ".zip" else _pkg_info_of_tar(file, suffix)
+    if len(found) != 1:
+        raise InvalidUploadError(f"the sdist has {len(found)} PKG-INFO in a folder at its top instead of one")
+    _check_metadata("PKG-INFO", found[0], stated)
+
+
+def _pkg_info_of_zip(file: IO[bytes]) -> list[bytes]:
+    archive = archives.open_zip(file)
+    if broken := archive.testzip():
+        raise InvalidUploadError(f"the archive is damaged at {shown(broken)}")
+    return [archives.read_member(archive, name) for name in archive.namelist() if _is_pkg_info(name)]
+
+
+def _pkg_info_of_tar(file: IO[bytes], suffix: str) -> list[bytes]:
+    return [read() for member, read in archives.tar_members(file, suffix) if _is_pkg_info(member.name)]
+
+
+def _is_pkg_info(path: str) -> bool:
+    return re.fullmatch(r"(?:\./)?[^/]+/PKG-INFO", path) is not None
+
+
+def _check_wheel(filename: str, file: IO[bytes], stated: Release) -> None:
+    try:
+        name, version, _, tags = parse_wheel_filename(filename)
+    except InvalidWheelFilename as error:
+        raise InvalidUploadError("the file name is not that of a wheel (PEP 427)") from error
+    _agree("the file name", Release(name, str(version)), stated)
+    archive = archives.open_zip(file)
+    folder = _info_folder(archive, stated)
+    _check_metadata("METADATA", archives.read_member(archive, f"{folder}/METADATA"), stated)
+    about = message_from_bytes(archives.read_member(archive, f"{folder}/WHEEL"))
+    if str(about.get("Wheel-Version", "")).partition(".")[0] != "1":
+        raise InvalidUploadError("WHEEL has no Wheel-Version 1")
+    named = {tag for line in about.get_all("Tag", ()) for tag in parse_tag(str(line))}
+    # Tools that repair a wheel add tags to its name, or to its WHEEL alone.
+    if not named or not (named <= tags or tags <= named):
+        raise InvalidUploadError("the tags of the file name and those in WHEEL are not the same")
+    _check_record(archive, folder)
+
+
+def _info_folder(archive: zipfile.ZipFile, stated: Release) -> str:
+    """The .dist-info folder, the only one at the top."""
+    folders = {name.partition("/")[0] for name in archive.namelist()}
+    found = [folder for folder in folders if folder.lower().endswith(".dist-info")]
+    if len(found) != 1:
+        raise InvalidUploadError(f"the wheel has {len(found)} .dist-info folders instead of one")
+    name, _, version = found[0][: -len(".dist-info")].partition("-")
+    _agree("the .dist-info folder", Release(name, version), stated)
+    return found[0]
+
+
+def _check_record(archive: zipfile.ZipFile, folder: str) -> None:
+    """RECORD lists each file once, with its size and a hash that it has (sha256 or better)."""
+    lines = csv.reader(archives.read_member(archive, f"{folder}/RECORD").decode().splitlines())
+    rows = [row for row in lines if row]
+    recorded = {row[0]: row[1:] for row in rows}
+    unrecorded = {f"{folder}/{name}" for name in _UNRECORDED}
+    files = {member.filename for member in archive.infolist() if not member.is_dir()}
+    if len(recorded) != len(rows):
+        raise InvalidUploadError("RECORD lists a file twice")
+    if unlisted := files - unrecorded - recorded.keys():
+        raise InvalidUploadError(f"RECORD does not list {shown(min(unlisted))}")
+    if missing := recorded.keys() - files - unrecorded:
+        raise InvalidUploadError(f"RECORD lists a file that is not there: {shown(min(missing))}")
+    for name in sorted(files - unrecorded, key=lambda each: archive.getinfo(each).header_offset):
+        _check_recorded(archive, name, recorded[name])
+
+
+def _check_recorded(archive: zipfile.ZipFile, name: str, recorded: list[str]) -> None:
+    stated, size = [*recorded, "", ""][:2]
+    kind, _, value = stated.partition("=")
+    if kind not in {"sha256", "sha384", "sha512"}:
+        raise InvalidUploadError(f"RECORD has no sha256 of {shown(name)}")
+    hasher = hashlib.new(kind)
+    with archive.open(name) as member:
+        while chunk := member.read(CHUNK):
+            hasher.update(chunk)
+    found = base64.urlsafe_b64encode(hasher.digest()).rstrip(b"=").decode()
+    if found != value.rstrip("=") or (size and size != str(archive.getinfo(name).file_size)):
+        raise InvalidUploadError(f"RECORD has another hash or size of {shown(name)}")
