@@ -135,8 +135,9 @@ class ReleaseManifest:
 
     `rules`: process type -> rule, where one was written; `files`: sha256 -> name of every file that it was
     installed from. `origin`: the release whose content this is, itself unless somebody rolled back. `port`:
-    what it listens on, None for the socket that it is given. `offered`: sha256 -> name of all files of the
-    version when it was deployed; without any it was the artifact alone. The rest is as in `Identity`.
+    what a release of an earlier Packhorse listens on, None for all that get a socket. `offered`: sha256 ->
+    name of all files of the version when it was deployed; without any it was the artifact alone. The rest is
+    as in `Identity`.
     """
 
     release: int

@@ -94,9 +94,9 @@ def active(layout: Layout) -> int | None:
 
 
 def write_manifest(layout: Layout, manifest: ReleaseManifest, env: dict[str, str]) -> None:
-    """Write the manifest, launch.py, and `env`, which only this user can read: it may hold secrets."""
+    """Write the manifest, the programs that start it, and `env`, for this user alone: it may hold secrets."""
     folder = layout.release(manifest.release)
-    for name in ("launch.py", "shim.py"):
+    for name in ("launch.py", "shim.py", "forward.py"):
         files.write_whole(folder / name, pkgutil.get_data("release.host.runtime", name) or b"")
     files.write_whole(folder / "env.json", json.dumps(env).encode(), mode=0o600)
     files.write_whole(folder / "manifest.json", json.dumps(asdict(manifest), indent=2).encode())

@@ -3,8 +3,6 @@
 import contextlib
 import hashlib
 import platform
-import random
-import socket
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -16,7 +14,6 @@ from release.host.disk import file_cache, journal, releases
 from release.host.disk.layout import Layout
 from release.host.disk.manifest import Content, File, ReleaseManifest, ReleaseSpec
 from release.host.install import bytecode, installer, verification
-from release.host.runtime import launch
 
 if TYPE_CHECKING:
     from release.host.formats import artifact
@@ -81,7 +78,6 @@ def install(layout: Layout, spec: ReleaseSpec, file: File, session: Session) -> 
             rules=content.rules,
             files={file.sha256: file.filename for file in needed},
             origin=spec.origin or number,
-            port=_free_port() if launch.wants_port(contents.processes["web"]) else None,
             offered={file.sha256: file.filename for file in content.files},
         )
         releases.write_manifest(layout, manifest, content.env)
@@ -212,14 +208,6 @@ def _check_python(contents: "artifact.Contents", file: File) -> None:
             f"{file.filename} needs Python {required}, this host has {present}.",
             "Install such a Python on the host and provision it again, or build for this one.",
         )
-
-
-def _free_port() -> int:
-    """A free port, below those of outgoing connections (ip_local_port_range)."""
-    for port in random.sample(range(20_000, 32_000), 100):
-        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
-    raise PackhorseError("There is no free port from 20000 to 32000.", "Look at what listens: ss -lt")
 
 
 def _install(layout: Layout, spec: ReleaseSpec, wheels: Sequence[File], session: Session) -> None:

@@ -63,9 +63,7 @@ def link(layout: Layout, number: int | None) -> None:
 def _target(where: health.Address) -> str:
     if isinstance(where, Path):
         return where.name
-    from release.host.runtime import forward  # and asyncio with it: only a release on a port needs it
-
-    return f"{forward.PORT}{where[1]}"
+    return f"port-{where[1]}"  # what the forward.py beside it understands, which is as old as the release
 
 
 def route_nginx(layout: Layout, number: int) -> None:

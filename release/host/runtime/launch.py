@@ -23,36 +23,35 @@ _TCP_ONLY = re.compile(r"\bdaphne\b.*\s--fd\b")
 
 def main(release: Path, arguments: list[str]) -> None:
     """Exec a process of the folder `release`. `arguments`: process type, and perhaps its listener."""
-    process, *given = arguments
+    process, given = arguments[0], [int(number) for number in arguments[1:]]
     os.dup2(1, 2)  # one stream, one log file, one rotation
     os.umask(0o022)
     os.chdir(release)
     manifest = json.loads((release / "manifest.json").read_bytes())
     line = manifest["processes"][process]
-    listens = _take_listener([int(number) for number in given], process, line, manifest["port"])
-    variables = environment(release, process, manifest["port"], listens=listens)
+    forwarded = process == "web" and wants_port(line)
+    _take_listener(given)
+    variables = environment(release, listens=bool(given) and not forwarded)
     command = arguments_of(line, release)
+    if forwarded:
+        kind = "port" if names_port(line) else "listener"
+        command = [sys.executable, "-IS", str(release / "forward.py"), kind, *command]
     try:
         os.execvpe(command[0], command, variables)  # noqa: S606  # to become the process is the purpose
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         sys.exit(f"There is no program {command[0]} in the release, and none on this host.")
 
 
-def _take_listener(given: list[int], process: str, line: str, port: int | None) -> bool:
-    """Move the listener of the process, if any, to LISTENER; close all above. Return whether there is one."""
-    if process == "web" and port and not names_port(line):
-        import socket  # few releases need it, and it takes longer to load than all else here
-
-        given = [socket.create_server(("127.0.0.1", port)).detach()]
+def _take_listener(given: list[int]) -> None:
+    """Move the listener of the process, if any, to LISTENER; close all above."""
     if given and given[0] != LISTENER:
         os.dup2(given[0], LISTENER)
     os.closerange(LISTENER + len(given), os.sysconf("SC_OPEN_MAX"))
     if given:
         os.set_inheritable(LISTENER, True)  # noqa: FBT003  # its only argument
-    return bool(given)
 
 
-def environment(release: Path, process: str, port: int | None, *, listens: bool) -> dict[str, str]:
+def environment(release: Path, *, listens: bool) -> dict[str, str]:
     """The whole environment of the process: a fixed base, the release's configuration, and our variables."""
     user = pwd.getpwuid(os.getuid())
     given = {
@@ -73,8 +72,6 @@ def environment(release: Path, process: str, port: int | None, *, listens: bool)
     }
     if listens:
         ours |= {"LISTEN_FDS": "1", "LISTEN_FDNAMES": "web", "LISTEN_PID": str(os.getpid())}
-    if process == "web" and port:
-        ours["PORT"] = str(port)
     return {**given, **ours}
 
 

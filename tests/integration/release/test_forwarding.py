@@ -1,6 +1,5 @@
 """The promises of release.host.runtime.forward, over real sockets."""
 
-import asyncio
 import signal
 import socket
 import subprocess
@@ -65,19 +64,3 @@ def test_without_a_release_connections_are_closed(tmp_path: Path) -> None:
     ):
         one.settimeout(10)
         assert one.recv(1) == b""
-
-
-def test_a_link_may_lead_to_a_port(tmp_path: Path) -> None:
-    """For servers that listen on nothing else."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        link = tmp_path / "web.sock"
-        link.symlink_to(f"{forward.PORT}{listener.getsockname()[1]}")
-
-        async def ask() -> None:
-            _, writer = await forward.connect(link)
-            writer.close()
-            await writer.wait_closed()
-
-        asyncio.run(ask())
-        listener.settimeout(10)
-        listener.accept()[0].close()

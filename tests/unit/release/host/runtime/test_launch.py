@@ -16,7 +16,7 @@ def test_a_process_sees_its_own_values_and_nothing_of_ours(tmp_path: Path) -> No
     """Neither the deployer's shell nor circusd's environment reaches it."""
     layout = a_layout(tmp_path)
     add_release(layout, 3, PATH="/opt/tools", PACKHORSE_APP="forged", LANG="de_AT.UTF-8")
-    seen = launch.environment(layout.release(3), "web", None, listens=True)
+    seen = launch.environment(layout.release(3), listens=True)
     venv = layout.release(3) / "venv"
     assert set(seen) == {
         *("HOME", "USER", "LOGNAME", "LANG", "PATH", "PYTHONUNBUFFERED", "VIRTUAL_ENV"),
@@ -28,15 +28,12 @@ def test_a_process_sees_its_own_values_and_nothing_of_ours(tmp_path: Path) -> No
     assert (seen["LISTEN_FDS"], seen["LISTEN_PID"]) == ("1", str(os.getpid()))
 
 
-def test_a_process_is_told_of_its_port_or_its_socket_and_of_no_other(tmp_path: Path) -> None:
+def test_a_process_without_a_socket_is_told_of_none(tmp_path: Path) -> None:
     """A worker that listened would be handed requests that it does not know."""
     layout = a_layout(tmp_path)
     add_release(layout, 3)
-    worker = launch.environment(layout.release(3), "worker", 20_001, listens=False)
+    worker = launch.environment(layout.release(3), listens=False)
     assert not {"LISTEN_FDS", "LISTEN_PID", "PORT"} & set(worker)
-    web = launch.environment(layout.release(3), "web", 20_001, listens=False)
-    assert web["PORT"] == "20001"
-    assert "LISTEN_FDS" not in web
 
 
 @pytest.mark.parametrize(
