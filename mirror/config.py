@@ -11,7 +11,7 @@ import pydantic
 
 from packhorse import settings, toml
 from packhorse.errors import PackhorseError
-from packhorse.settings import Settings
+from packhorse.settings import AbsolutePath, HostAddress, Settings, Url, matching
 
 UPSTREAM_INDEX = "root/pypi"  # devpi-init makes it: the cache of the public index
 
@@ -20,7 +20,7 @@ _NAME = re.compile(r"""(?!\.{1,2}$)[^\x00-\x20!"#$%&'()*+,/:;<=>?\[\\\]^`{|}~]+"
 
 
 def _check_address(url: str) -> str:
-    if not re.match(r"https?://[^/\s]+", url):
+    if not re.fullmatch(r"https?://[!-.0-~]+(/[!-~]*)?", url):
         raise ValueError("should start with http:// or https:// and a host")
     return url
 
@@ -51,8 +51,6 @@ def _freeze_array(value: object) -> object:
 # Scheme, host and port, without a login or a path.
 Host = Annotated[str, pydantic.StringConstraints(pattern=r"^https?://[^/\s?#@\\]+$")]
 Address = Annotated[str, pydantic.AfterValidator(_check_address)]
-# Part of nginx's configuration, between double quotes.
-ConfiguredPath = Annotated[str, pydantic.StringConstraints(pattern=r"^/[^\"\\$\n;{}]+$")]
 ReservedName = Annotated[str, pydantic.AfterValidator(check_reserved)]
 Names = Annotated[tuple[str, ...], pydantic.BeforeValidator(_freeze_array)]
 
@@ -84,10 +82,14 @@ class Index(Settings):
 class Front(Settings):
     """nginx in front of the mirror, see `mirror front`; paths of a certificate turn TLS on."""
 
-    listen: Annotated[str, pydantic.StringConstraints(pattern=r"^[A-Za-z0-9.:\[\]*_/-]+$")] = "80"
-    server_name: Annotated[str, pydantic.StringConstraints(pattern=r"^[A-Za-z0-9._*-]+$")] = "_"
-    tls_certificate: ConfiguredPath | None = None
-    tls_key: ConfiguredPath | None = None
+    listen: Annotated[
+        str, matching(r"[A-Za-z0-9.:\[\]*_/-]+", 'a port or an address of nginx, such as "80" or "[::]:80"')
+    ] = "80"
+    server_name: Annotated[
+        str, matching(r"[A-Za-z0-9._*-]+", 'one name of a server, such as "pypi.example.com"')
+    ] = "_"
+    tls_certificate: AbsolutePath | None = None
+    tls_key: AbsolutePath | None = None
 
     @pydantic.model_validator(mode="after")
     def _both_or_none(self) -> Self:
@@ -106,9 +108,9 @@ def _default_indexes() -> dict[str, Index]:
 class MirrorConfig(Settings):
     """Everything in mirror.toml; a given table replaces the default one as a whole."""
 
-    host: str = "127.0.0.1"
+    host: HostAddress = "127.0.0.1"
     port: Annotated[int, pydantic.Field(ge=1, le=65535)] = 3141
-    outside_url: Address | None = None
+    outside_url: Url | None = None
     request_timeout: Annotated[int, pydantic.Field(ge=1)] = 30  # seconds that the upstream may take
     # Three quarters of them may wait for the upstream; one uv asks for 50 files at once.
     threads: Annotated[int, pydantic.Field(ge=1)] = 100

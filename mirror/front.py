@@ -4,6 +4,7 @@ Pages come from the folder that the plugin fills (mirror/plugin/pages/store.py),
 mirror/plugin/metadata/store.py, files from devpi's own `+files`. devpi-server answers every other request.
 """
 
+import re
 import shutil
 import stat
 import tempfile
@@ -114,11 +115,16 @@ server {
 
 
 def text(config: MirrorConfig, folder: Folder) -> str:
-    """The configuration: complete blocks for nginx's http block."""
+    """The configuration: complete blocks for nginx's http block. Looks at nothing in `folder`."""
     return _fill(config, folder, config.front.listen)
 
 
 def _fill(config: MirrorConfig, folder: Folder, listen: str) -> str:
+    if re.search(r'[\x00-\x1f"\\$\x7f]', str(folder.root)):
+        raise PackhorseError(
+            f"nginx cannot serve from {folder.root}: quotes, $ and \\ have a meaning for it.",
+            "Move the folder, and set PACKHORSE_HOME to its new path.",
+        )
     certificate, key = config.front.tls_certificate, config.front.tls_key
     tls = f'\n    ssl_certificate "{certificate}";\n    ssl_certificate_key "{key}";' if certificate else ""
     values = {

@@ -1,9 +1,13 @@
-"""Parse tables into frozen objects; errors name the full path and the nearest known key."""
+"""Parse tables into frozen objects; errors name the full path and the nearest known key.
+
+`Url`, `HostAddress` and `AbsolutePath` are the types of values that become part of a configuration file of
+nginx, systemd, circus, sudo or tmpfiles: they have no character that one of these interprets.
+"""
 
 import difflib
 import re
 from collections.abc import Mapping
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import pydantic
 from pydantic_core import ErrorDetails
@@ -18,17 +22,39 @@ class Settings(pydantic.BaseModel):
 
 
 def matching(pattern: str, description: str, longest: int = 1000) -> pydantic.AfterValidator:
-    """Let text through that matches `pattern` as a whole, and is not longer than `longest`.
+    """Let text through that matches `pattern` (of ASCII) as a whole, and is not longer than `longest`.
 
     The error reads: "the text" is not `description`, which should name an example.
     """
 
     def check(text: str) -> str:
-        if len(text) > longest or not re.fullmatch(pattern, text):
+        if len(text) > longest or not re.fullmatch(pattern, text, re.ASCII):
             raise ValueError(f'"{text}" is not {description}')
         return text
 
     return pydantic.AfterValidator(check)
+
+
+def _check_url(text: str) -> str:
+    host = r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9])?)(:[0-9]{1,5})?"
+    if not re.fullmatch(rf"https?://{host}(/[A-Za-z0-9._~+,=:@%/-]*)?", text):
+        # The text stays out of the message: it may hold a password, which does not belong there at all.
+        raise ValueError('needs an address without a user, such as "https://pypi.example.com/company/dev"')
+    return text
+
+
+Url = Annotated[str, pydantic.AfterValidator(_check_url)]
+HostAddress = Annotated[
+    str,
+    matching(r"[A-Za-z0-9:_]([A-Za-z0-9:_.-]*[A-Za-z0-9:])?", 'a host, such as "127.0.0.1" or "::1"', 253),
+]
+AbsolutePath = Annotated[
+    str,
+    matching(
+        r"(/(?!\.\.?(/|$))[A-Za-z0-9_.@+=:,~-]+)+/?",
+        'an absolute path of ASCII letters, digits and "_.@+=:,~-" without "..", such as "/srv/uploads"',
+    ),
+]
 
 
 T = TypeVar("T", bound=Settings)

@@ -45,7 +45,7 @@ def inventory(project: Path, *, everything: bool, host: str | None) -> None:
         raise PackhorseError(
             f"There is no host {host} in release.toml.", "See them all: release inventory --list"
         )
-    console.emit_json(found if host is None else known[host])
+    console.emit_json(work.literal(found if host is None else known[host]))
 
 
 COMMANDS = (provision, inventory)

@@ -11,23 +11,16 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from packhorse import settings
 from packhorse.errors import PackhorseError
-from packhorse.settings import matching
+from packhorse.settings import AbsolutePath, Url, matching
 from release.config import unchecked
 from release.config.unchecked import ProjectFiles
 
 UNIX_SOCKET = "unix"
-_BIND = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[^\s:\[\]/]+):(?P<port>[0-9]{1,5})")
-
-
-def _url(text: str) -> str:
-    if not re.fullmatch(r"https?://[^/@\s]+(/\S*)?", text):
-        # The text stays out of the message: it may hold a password, which does not belong there at all.
-        raise ValueError('needs an address without a user, such as "https://pypi.example.com/company/dev"')
-    return text
+_BIND = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9][A-Za-z0-9_.-]*):(?P<port>[0-9]{1,5})")
 
 
 def _index(text: str) -> str:
-    return _url(text).rstrip("/").removesuffix("/+simple")
+    return text.rstrip("/").removesuffix("/+simple")
 
 
 def _bind(text: str) -> str:
@@ -58,9 +51,14 @@ def _inside_project(text: str) -> str:
     return text
 
 
-Positive = Annotated[float, Field(gt=0)]
-Url = Annotated[str, AfterValidator(_url)]
-IndexUrl = Annotated[str, AfterValidator(_index)]
+def _without_nul(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("has a NUL, which no environment can hold")  # execve(2)
+    return text
+
+
+Positive = Annotated[float, Field(gt=0, le=7 * 86400, allow_inf_nan=False)]
+IndexUrl = Annotated[Url, AfterValidator(_index)]
 AppName = Annotated[
     str,
     matching(
@@ -85,21 +83,23 @@ VariableName = Annotated[str, matching(r"[A-Za-z_][A-Za-z0-9_]*", 'a variable, s
 ProcessName = Annotated[  # as in a Procfile
     str, matching(r"[A-Za-z][A-Za-z0-9_-]{0,30}", 'a process type of the Procfile, such as "worker"')
 ]
-AbsolutePath = Annotated[  # nginx reads it unquoted
-    str, matching(r"/[\w@%+=:,./~-]+", 'an absolute path without spaces, such as "/srv/uploads"')
-]
 PublicKey = Annotated[
     str,
     matching(
-        r"(ssh|ecdsa|sk)-[\w@.-]+ [\w+/=]+( [^\n]*)?",
+        r"(ssh|ecdsa|sk)-[\w@.-]+ [\w+/=]+( [^\x00-\x1f\x7f-\x9f]*)?",
         'a line of a .pub file, such as "ssh-ed25519 AAAA… ann"',
     ),
 ]
 UrlPath = Annotated[
-    str, matching(r"/([\w@%+=:,.~-]+/)*", 'a path that begins and ends with "/", such as "/media/"')
+    str,
+    matching(r"/((?!\.\.?/)[\w@+=:,.~-]+/)+", 'a path that begins and ends with "/", such as "/media/"'),
 ]
 ProbePath = Annotated[
-    str, matching(r"/\S*", 'a path that begins with "/" and has no spaces, such as "/healthz"')
+    str, matching(r"/[!-~]*", 'a path that begins with "/" and has no spaces, such as "/healthz"')
+]
+HostHeader = Annotated[
+    str,
+    matching(r"[A-Za-z0-9_.:\[\]-]+", 'a Host header, such as "shop.example.com" or "localhost:8000"', 259),
 ]
 Size = Annotated[str, matching(r"[1-9][0-9]*[kmgKMG]?", 'a size as nginx writes it, such as "10m"')]
 Memory = Annotated[  # systemd.resource-control(5)
@@ -116,7 +116,7 @@ class Health(settings.Settings):
     """The probe of a new release: GET `path` must answer 2xx before it receives traffic. Seconds."""
 
     path: ProbePath = "/healthz"
-    host: str = "localhost"
+    host: HostHeader = "localhost"
     timeout: Positive = 30.0
     interval: Positive = 0.1
 
@@ -161,7 +161,7 @@ class Target(settings.Settings):
 
     hosts: Annotated[list[HostName], Field(min_length=1), AfterValidator(_unique)] | None = None
     user: UserName | None = None
-    domains: list[Domain] = Field(default=[])
+    domains: Annotated[list[Domain], AfterValidator(_unique)] = Field(default=[])
     tls_certificate: AbsolutePath | None = None
     tls_certificate_key: AbsolutePath | None = None
     batch: Annotated[int | str, BeforeValidator(_batch)] = "25%"
@@ -169,7 +169,7 @@ class Target(settings.Settings):
     installer: Literal["uv", "pip"] = "uv"
     graceful_timeout: Positive = 30.0
     keep: Annotated[int, Field(ge=1)] = 5
-    env: dict[VariableName, str] = Field(default={})
+    env: dict[VariableName, Annotated[str, AfterValidator(_without_nul)]] = Field(default={})
     processes: dict[ProcessName, ProcessSettings] = Field(default={})
     provision: Provision = Provision()
 
@@ -202,9 +202,10 @@ class Target(settings.Settings):
 class MirrorServers(settings.Settings):
     """The servers of the company index, which run the mirror of `settings`, a mirror.toml.
 
-    pip installs Packhorse `version` (None: ours) there from `index_url`; the first mirror of a company
-    installs from somewhere else than itself. `user` and `python` are for Ansible. Backups go to the folder
-    `backups` at the times of `backup_at`, the last `keep_backups` stay.
+    Packhorse itself comes from the machine that provisions, which must have `version` (None: any); pip
+    installs what it needs from `index_url`, by hash. The first mirror of a company installs from somewhere
+    else than itself. `user` and `python` are for Ansible. The server may use `memory_max` of memory. Backups
+    go to the folder `backups` at the times of `backup_at`, the last `keep_backups` stay.
     """
 
     hosts: Annotated[list[HostName], Field(min_length=1)]
@@ -213,6 +214,7 @@ class MirrorServers(settings.Settings):
     version: Version | None = None
     user: UserName | None = None
     python: AbsolutePath = "/usr/bin/python3"
+    memory_max: Memory = "75%"
     backups: AbsolutePath = "/var/backups/packhorse-mirror"
     backup_at: Calendar = "daily"
     keep_backups: Annotated[int, Field(ge=1)] = 7

@@ -1,7 +1,6 @@
 """Ansible's inventory, made from the hosts of release.toml."""
 
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +38,18 @@ def of(config: ReleaseConfig, project: Path) -> dict[str, Any]:
         "mirror_hosts": {"hosts": config.mirror.hosts if config.mirror else []},
         **{name: {"hosts": target.hosts} for name, target in targets.items()},
     }
+
+
+def literal(value: Any) -> Any:  # noqa: ANN401  # as JSON has it
+    """`value` for Ansible, which runs templates in text: a {{ lookup(…) }} in a colleague's public key, say.
+
+    Ansible reads the object as text to be left alone (ansible.parsing.ajson, `__ansible_unsafe`).
+    """
+    if isinstance(value, str):
+        return {"__ansible_unsafe": value} if "{" in value else value
+    if isinstance(value, dict):
+        return {name: literal(item) for name, item in value.items()}
+    return [literal(item) for item in value] if isinstance(value, list) else value
 
 
 def group(target: str) -> str:
@@ -84,18 +95,18 @@ def _mirrors(config: ReleaseConfig, project: Path) -> Iterator[tuple[str, Variab
     index_url = mirror.index_url or (simple_url(config.index) if config.index else None)
     if index_url is None:
         raise PackhorseError(
-            "Nothing says where the mirror's hosts install Packhorse from.",
+            "Nothing says where the mirror's hosts install from what Packhorse needs.",
             'Write index_url = "https://…" below [mirror] in release.toml.',
         )
     settings = project / mirror.settings
     variables = {
         **_login(mirror),
         "packhorse_mirror_index_url": index_url,
-        "packhorse_mirror_version": mirror.version or version("packhorse"),
         "packhorse_mirror_settings": settings.read_text() if settings.exists() else "",
         "packhorse_mirror_backups": mirror.backups,
         "packhorse_mirror_backup_at": mirror.backup_at,
         "packhorse_mirror_keep_backups": mirror.keep_backups,
+        "packhorse_mirror_memory_max": mirror.memory_max,
     }
     for host in mirror.hosts:
         yield host, variables

@@ -1,18 +1,21 @@
 """Prepare the hosts of a target with Ansible, run as a program with our playbook."""
 
+import hashlib
 import importlib.util
+import json
 import os
 import shlex
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
-from importlib import resources
+from importlib import metadata, resources
 from pathlib import Path
 
 from packhorse.errors import PackhorseError
 from release.config.release_toml import ReleaseConfig
 from release.deploy import ssh
-from release.provision import inventory
+from release.provision import inventory, own_wheel
 
 HERE = Path(str(resources.files("release") / "ansible"))
 
@@ -32,12 +35,12 @@ def group(config: ReleaseConfig, target: str) -> str:
     return inventory.group(target)
 
 
-def command(group: str, options: Sequence[str]) -> list[str]:
+def command(variables: Mapping[str, str], options: Sequence[str]) -> list[str]:
     """The argument list of ansible-playbook."""
     return [
         *[sys.executable, "-Im", "ansible", "playbook"],
         *["--inventory", str(HERE / "inventory.sh")],
-        *["--extra-vars", f"packhorse_group={group}"],
+        *["--extra-vars", json.dumps(variables)],
         *options,
         str(HERE / "site.yml"),
     ]
@@ -63,12 +66,28 @@ def run(config: ReleaseConfig, project: Path, target: str, options: Sequence[str
     hosts = group(config, target)
     inventory.of(config, project)  # what is wrong with it is said in two lines, not by Ansible
     if importlib.util.find_spec("ansible") is None:
-        raise PackhorseError(
-            "Ansible is not installed here.", "Install it: pip install 'packhorse[provision]'"
-        )
-    done = subprocess.run(command(hosts, options), env=environment(project, os.environ), check=False)
+        raise PackhorseError("Ansible is not installed here.", "Install it: pip install ansible-core")
+    with tempfile.TemporaryDirectory() as scratch:
+        variables = {
+            "packhorse_group": hosts,
+            **(_own(config, Path(scratch)) if target == inventory.MIRROR else {}),
+        }
+        done = subprocess.run(command(variables, options), env=environment(project, os.environ), check=False)
     if done.returncode != 0:
         raise PackhorseError(
             f"Ansible failed (status {done.returncode}): not every host of {target} is prepared.",
             "Correct what it says above, and run the command again: what is done stays done.",
         )
+
+
+def _own(config: ReleaseConfig, scratch: Path) -> dict[str, str]:
+    """Name the wheel of Packhorse for Ansible. Raises PackhorseError for a wrong version."""
+    required, present = config.mirror and config.mirror.version, metadata.version("packhorse")
+    if required and required != present:
+        raise PackhorseError(
+            f"release.toml wants Packhorse {required} on the mirror's hosts, and {present} runs here.",
+            "Run this command from that version, or change mirror.version in release.toml.",
+        )
+    wheel = own_wheel.make(scratch)
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    return {"packhorse_wheel": str(wheel), "packhorse_wheel_sha256": digest}

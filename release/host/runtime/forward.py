@@ -307,7 +307,7 @@ def main(kind: str, *arguments: str) -> int:
     except OSError:
         told = None
     if told is None:  # no module tcp_diag, or a sandbox without AF_NETLINK
-        say("This system does not say who listens on a port (sock_diag): no application on $PORT can run on it.")
+        say("This system does not say who listens on a port (sock_diag): none can be given to $PORT.")
         return 1
     child = start(kind, list(arguments), reserved)
     return asyncio.run(serve_application(child, port, listener))

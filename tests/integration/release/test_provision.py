@@ -1,12 +1,14 @@
 """`release provision`: a mirror and hosts for an application from nothing, which stay what they are."""
 
 import contextlib
+import hashlib
 import json
 import socket
 import ssl
 from collections.abc import Iterator
 
 import pytest
+import requests
 
 from tests.support import hosts
 from tests.support.hosts.bare_servers import APP, DOMAIN, Company, changed, company, get
@@ -101,6 +103,12 @@ def test_releases_come_and_go_on_three_servers_without_a_failed_request(shop: Co
     assert sum(load.failed for load in loads) == 0
 
 
+def led_to_a_port(host: hosts.Host) -> None:
+    """Leave nginx's file as an earlier Packhorse did for an application on a port."""
+    text = f"upstream packhorse_{APP} {{\n    server 127.0.0.1:20001 fail_timeout=0;\n}}\n"
+    (host.files / f"etc/nginx/packhorse/{APP}.upstream.conf").write_text(text)
+
+
 def deployed(servers: Company, version: str, status: int = 0) -> str:
     """What `release deploy` says on stderr."""
     return servers.release("deploy", "production", f"{NAME}=={version}", status=status).stderr
@@ -111,7 +119,8 @@ def deployed(servers: Company, version: str, status: int = 0) -> str:
     [("etc/nginx/conf.d/wrong.conf", "nonsense;\n"), (f"etc/sudoers.d/packhorse-{APP}", "# nobody\n")],
 )
 def test_a_server_whose_nginx_cannot_be_told_takes_all_back(shop: Company, file: str, text: str) -> None:
-    """Its configuration is refused, or the user may not switch the port."""
+    """Its configuration is refused, or the user may not switch it to the socket."""
+    led_to_a_port(shop.apps[2])
     place = shop.apps[2].files / file
     before = place.read_text() if place.exists() else None
     place.write_text(text)
@@ -123,6 +132,7 @@ def test_a_server_whose_nginx_cannot_be_told_takes_all_back(shop: Company, file:
     assert "Error: web3: nginx could not be led to release" in said
     assert [get(host) for host in shop.apps] == [(200, "0.2.0")] * 3
     assert load.failed == 0
+    deployed(shop, "0.2.0")
 
 
 @contextlib.contextmanager
@@ -146,6 +156,7 @@ def test_requests_that_take_too_long_for_nginx_do_not_stop_a_deploy(shop: Compan
     try:
         with Load(80, address=web1.address, host=DOMAIN) as load:
             for version in ("0.4.0", "0.2.0"):
+                led_to_a_port(web1)
                 with uploading(web1):
                     deployed(shop, version)
     finally:
@@ -258,6 +269,36 @@ def test_a_maintenance_file_shows_the_page_and_static_files_stay(web1: hosts.Hos
     web1.ssh("rm", f"/srv/apps/{APP}/maintenance", user=APP)
 
 
+def test_nginx_follows_no_link_out_of_a_static_folder(web1: hosts.Host) -> None:
+    """Whoever may write there could show everything that nginx may read; `current` is a link of ours."""
+    static = web1.files / "srv/static"
+    static.mkdir(exist_ok=True)
+    (static / "leak").symlink_to("/etc/hostname")
+    (static / "folder").symlink_to("/etc")
+    (static / "plain.txt").write_text("public")
+    assert get(web1, "/static/plain.txt") == (200, "public")
+    paths = ("/static/leak", "/static/folder/hostname", "/static../hostname", "/static/../etc/hostname")
+    assert {get(web1, path)[0] for path in paths[:2]} <= {403, 404}
+    assert not any(web1.name in get(web1, path)[1] for path in paths)
+
+
+def test_a_domain_that_another_vhost_has_is_refused_by_the_name_of_its_file(
+    shop: Company, web1: hosts.Host
+) -> None:
+    """nginx only warns: the file that comes first in the alphabet would get the other one's visitors."""
+    other = web1.files / "etc/nginx/packhorse/another.conf"
+    other.write_text(f"server {{ listen 80; listen [::]:80; server_name x.example.com {DOMAIN}; }}\n")
+    before = (web1.files / VHOST).read_text()
+    (web1.files / VHOST).write_text(before + "# older\n")
+    try:
+        said = shop.release("provision", "production", *ONLY_VHOST, status=1)
+    finally:
+        other.unlink()
+        (web1.files / VHOST).write_text(before)
+    assert f"Error: {DOMAIN} is taken: /etc/nginx/packhorse/another.conf serves it already." in said.stdout
+    assert "Hint: Choose another name" in said.stdout
+
+
 def test_a_bad_vhost_takes_nothing_down_and_serves_once_it_is_right(shop: Company, web1: hosts.Host) -> None:
     """nginx reads one configuration for all: a mistake in it would come out at the next restart."""
     before = (web1.files / VHOST).read_text()
@@ -273,6 +314,54 @@ def test_a_bad_vhost_takes_nothing_down_and_serves_once_it_is_right(shop: Compan
     with socket.create_connection((web1.address, 443), timeout=10) as plain:
         context = ssl.create_default_context(cadata=(web1.files / "srv/shop.pem").read_text())
         context.wrap_socket(plain, server_hostname="shop.example.com").close()
+
+
+def test_root_takes_nothing_from_the_mirrors_folder_for_nginx(shop: Company) -> None:
+    """Who broke into the mirror would choose the configuration of a program that starts as root."""
+    home = shop.pypi.files / "var/lib/packhorse-mirror"
+    (home / "mirror/nginx.conf").write_text("server { listen 81; }\n")
+    before = (shop.pypi.files / "etc/nginx/conf.d/packhorse-mirror.conf").read_text()
+    assert shop.provision("--limit", "pypi") == {"pypi": 0}
+    assert (shop.pypi.files / "etc/nginx/conf.d/packhorse-mirror.conf").read_text() == before
+    assert shop.pypi.ssh("stat", "-c", "%a %U %G", "/var/lib/packhorse-mirror").stdout == (
+        "750 packhorse-mirror packhorse-mirror\n"
+    )
+
+
+def test_nginx_serves_files_of_the_mirror_that_other_users_cannot_read(shop: Company) -> None:
+    """It is in the mirror's group; the rest of the machine is not."""
+    url = f"http://{shop.pypi.address}/root/pypi/+simple/circus/"
+    accept = {"Accept": "application/vnd.pypi.simple.v1+json"}
+    first = requests.get(url, headers=accept, timeout=30).text
+    there = "/var/lib/packhorse-mirror/mirror/server/+pages"
+    shop.pypi.ssh("runuser", "-u", "www-data", "--", "ls", there)
+    assert "Permission denied" in shop.pypi.ssh("runuser", "-u", "games", "--", "ls", there, status=2).stderr
+    shop.pypi.ssh("systemctl", "stop", "packhorse-mirror")
+    try:
+        again = requests.get(url, headers=accept, timeout=30)
+        assert (again.status_code, again.text) == (200, first)
+    finally:
+        shop.pypi.ssh("systemctl", "start", "packhorse-mirror")
+    wait_until("the mirror", lambda: get(shop.pypi, "/+api", "pypi")[0] == 200, deadline=60)
+
+
+def test_the_mirror_runs_the_wheel_of_the_machine_that_provisioned_it(shop: Company) -> None:
+    """By its hash, and no index was asked for the name: whoever had it there would be root here."""
+    venv = shop.pypi.ssh("readlink", "-f", f"{PREFIX}/mirror").stdout.strip()
+    (wheel,) = (shop.pypi.files / venv[1:]).glob("packhorse-*.whl")
+    required = (shop.pypi.files / venv[1:] / "packhorse.txt").read_text()
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    assert required == f"packhorse @ file://{venv}/{wheel.name} --hash=sha256:{digest}\n"
+
+
+@pytest.mark.parametrize("unit", ["packhorse-mirror.service", "packhorse-mirror-backup.service"])
+def test_systemd_confines_the_mirror_as_far_as_it_can_work(shop: Company, unit: str) -> None:
+    """A hole in devpi-server, or in a parser of pages, is not a hole in the host."""
+    said = shop.pypi.ssh("systemd-analyze", "security", "--no-pager", "--threshold=20", unit, status=None)
+    assert said.returncode == 0, said.stdout
+    shown = shop.pypi.ssh("systemctl", "show", unit, "--property", "UMask,MemoryMax").stdout
+    assert "UMask=0027" in shown
+    assert "backup" in unit or "MemoryMax=infinity" not in shown
 
 
 def test_a_user_of_the_system_is_not_taken_over(shop: Company, web1: hosts.Host) -> None:

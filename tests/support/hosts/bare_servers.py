@@ -2,7 +2,6 @@
 
 import http.client
 import re
-import shutil
 import subprocess
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +15,6 @@ from tests.support.hosts.host import Host
 from tests.support.hosts.network import Network, network
 from tests.support.servers import BIN, Mirror, run_command, running_mirror
 
-HERE = Path(__file__).parents[3]
 APP = "shop"
 DOMAIN = "shop.example.com"
 
@@ -107,26 +105,10 @@ def _recap(said: str) -> dict[str, int]:
 
 @contextmanager
 def company(*apps: str) -> Iterator[Company]:
-    """Servers that are up and bare, and a mirror on this machine that has Packhorse."""
+    """Servers that are up and bare, and a mirror on this machine."""
     with network() as net, running_mirror(host=net.address) as outside:
-        _upload_packhorse(outside)
         pypi, *hosts = net.hosts("pypi", *apps)
         made = Company(net, outside, pypi, hosts)
         made.project.mkdir()
         made.configure()
         yield made
-
-
-def _upload_packhorse(index: Mirror) -> None:
-    """The wheel that its users install, to company/dev."""
-    sources = index.home / "src"
-    sources.mkdir()
-    for name in ("packhorse", "mirror", "release"):
-        shutil.copytree(HERE / name, sources / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copyfile(HERE / name, sources / name)
-    index.run(BIN / "python", "-Im", "build", "--wheel", "--no-isolation", cwd=sources)
-    (wheel,) = (sources / "dist").glob("*.whl")
-    login = ("--username", "company", "--password", index.credentials["company"])
-    repository = ("--repository-url", f"{index.url}/company/dev/")
-    index.run(BIN / "twine", "upload", "--non-interactive", *repository, *login, wheel)

@@ -93,7 +93,7 @@ def test_clients_on_this_machine_get_an_address_they_can_use(tmp_path: Path) -> 
         ),
         (
             'outside_url = "packages.example.com"',
-            "outside_url: should start with http:// or https:// and a host",
+            'outside_url: needs an address without a user, such as "https://pypi.example.com/company/dev"',
         ),
         ("[upstream]\nurl = 'ftp://x'", "upstream.url: should start with http:// or https:// and a host"),
         (

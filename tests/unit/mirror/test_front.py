@@ -63,11 +63,21 @@ def test_half_a_certificate_is_refused() -> None:
         settings.parse(MirrorConfig, {"front": {"tls_key": "/etc/ssl/a.key"}}, "mirror.toml")
 
 
-@pytest.mark.parametrize("value", ["80; return 200", 'x"', "80 {"])
-def test_nothing_in_the_settings_can_add_a_directive(value: str) -> None:
+@pytest.mark.parametrize("value", ["80; return 200", 'x"', "80 {", "80\n}", "$host", "80\\"])
+@pytest.mark.parametrize("key", ["host", "outside_url", "front.listen", "front.server_name", "front.tls_key"])
+def test_nothing_in_the_settings_can_add_a_directive(key: str, value: str) -> None:
     """mirror.toml may come from a template that somebody else fills."""
-    with pytest.raises(PackhorseError, match=r"front\.listen"):
-        settings.parse(MirrorConfig, {"front": {"listen": value}}, "mirror.toml")
+    text = f"https://{value}" if key == "outside_url" else f"/{value}" if key == "front.tls_key" else value
+    table, _, name = key.rpartition(".")
+    with pytest.raises(PackhorseError, match=key.replace(".", r"\.")):
+        settings.parse(MirrorConfig, {table: {name: text}} if table else {name: text}, "mirror.toml")
+
+
+@pytest.mark.parametrize("name", ['a"b', "a$b", "a\\b", "a\nb"])
+def test_a_folder_that_nginx_would_read_as_something_else_is_refused(name: str) -> None:
+    """Its path is in the configuration, between quotes."""
+    with pytest.raises(PackhorseError, match="nginx cannot serve from"):
+        front.text(MirrorConfig(), Folder(Path("/srv", name)))
 
 
 def test_every_placeholder_is_filled() -> None:

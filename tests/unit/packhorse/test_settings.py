@@ -7,7 +7,7 @@ import pytest
 
 from packhorse import settings
 from packhorse.errors import PackhorseError
-from packhorse.settings import Settings
+from packhorse.settings import AbsolutePath, HostAddress, Settings, Url
 
 
 def _even(value: int) -> int:
@@ -86,3 +86,80 @@ def test_the_result_cannot_be_changed() -> None:
 def test_text_of_another_form_is_answered_with_an_example(name: str) -> None:
     """A regular expression in an error is a riddle."""
     assert _message({"name": name}) == f'release.toml: name: "{name}" is not a name such as "my-shop"'
+
+
+class Written(Settings):
+    """A value of each kind that becomes a part of another program's configuration."""
+
+    url: Url = "https://pypi.example.com"
+    host: HostAddress = "127.0.0.1"
+    path: AbsolutePath = "/srv"
+
+
+GOOD = {"url": "https://pypi.example.com/a", "host": "pypi.example.com", "path": "/srv/a"}
+HOSTILE = [
+    "\n",
+    "\r\nX: y",
+    '"',
+    "'",
+    ";",
+    "{",
+    "}",
+    "$a",
+    "\\",
+    " ",
+    "\t",
+    "\0",
+    "#",
+    "é",
+    "`",
+    "\x7f",
+    "\u2028",
+    "|",
+    "<",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize("key", GOOD)
+def test_no_value_for_a_configuration_file_has_a_character_that_means_something_there(
+    key: str, text: str
+) -> None:
+    """nginx, systemd, circus, sudo and tmpfiles each read something else into these."""
+    good = GOOD[key]
+    for value in (f"{good}{text}", f"{good}{text}x", f"{good[:9]}{text}{good[9:]}"):
+        with pytest.raises(pydantic.ValidationError):
+            Written.model_validate({key: value})
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *[
+            ("url", value)
+            for value in ("ftp://a", "https://", "https://me:pw@a", "http://a:b", "a", "http://-a")
+        ],
+        *[
+            ("path", value)
+            for value in ("srv", "/", "//srv", "/srv/../etc", "/srv/..", "/./srv", "/srv/%h", "")
+        ],
+        *[("host", value) for value in ("", "-a", "a/b", "a%b", "*")],
+    ],
+)
+def test_what_is_none_is_refused(key: str, value: str) -> None:
+    """%h is a home for systemd, and .. leads out of what was allowed."""
+    with pytest.raises(pydantic.ValidationError):
+        Written.model_validate({key: value})
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *[("url", value) for value in ("http://[::1]:3141", "https://a.b/c/d/+simple/", "http://a/~b/%20c")],
+        *[("path", value) for value in ("/srv/a.b_c-d@e+f=g:h,i~j", "/srv/", "/srv/...", "/a/.b")],
+        *[("host", value) for value in ("::", "::1", "0.0.0.0", "pypi", "a_b.example.com")],
+    ],
+)
+def test_what_people_use_is_accepted(key: str, value: str) -> None:
+    """A rule that is too strict is switched off."""
+    assert getattr(Written.model_validate({key: value}), key) == value

@@ -115,6 +115,17 @@ def test_a_socket_and_ipv6_are_addresses_too(tmp_path: Path) -> None:
             "[targets.a]\ntls_certificate = '/a'\n",
             "targets.a: tls_certificate and tls_certificate_key belong",
         ),
+        ("[targets.a]\ndomains = ['a', 'a']\n", "release.toml: targets.a.domains: a is listed twice"),
+        (
+            "[targets.a]\nbind = '$(circus.env.x):80'\n",
+            'release.toml: targets.a.bind: "$(circus.env.x):80" is',
+        ),
+        (
+            "[targets.a]\ngraceful_timeout = inf\n",
+            "release.toml: targets.a.graceful_timeout: input should be",
+        ),
+        ("[targets.a.env]\nA = 'x\\u0000'\n".replace("'", '"'), "targets.a.env.A: has a NUL"),
+        ('[health]\nhost = "a\\r\\nX: y"\n', "release.toml: health.host: "),
         ("[targets.a]\ndomains = ['a;b']\n", 'release.toml: targets.a.domains.0: "a;b" is not a domain'),
         (
             "[targets.a.processes.worker]\noverlp = true\n",
@@ -184,6 +195,13 @@ def test_a_batch_is_a_number_of_hosts_or_a_part_of_them(
         {"authorized_keys": ["command=/bin/sh"]},
         {"authorized_keys": ["ssh-ed25519 AAAA a\nssh-ed25519 AAAA b"]},
         {"writable": ["/srv/a b"]},
+        {"writable": ["/srv/%h"]},
+        {"writable": ["/srv/../etc"]},
+        {"static": {"/": "/srv"}},
+        {"static": {"/../": "/srv"}},
+        {"static": {"/média/": "/srv"}},
+        {"python": "/usr/bin/python3 -c x"},
+        {"authorized_keys": ["ssh-ed25519 AAAA a\x1b[2Jb"]},
     ],
 )
 def test_what_would_end_up_as_something_else_in_a_servers_files_is_refused(wrong: dict[str, object]) -> None:
@@ -202,6 +220,8 @@ def test_what_would_end_up_as_something_else_in_a_servers_files_is_refused(wrong
         {"index_url": "https://user:secret@example.com/"},
         {"version": "1 --index-url=http://example.com"},
         {"backup_at": "daily\nUser=root"},
+        {"backups": "/var/%h"},
+        {"memory_max": "1G\nUser=root"},
         {"keep_backups": 0},
     ],
 )

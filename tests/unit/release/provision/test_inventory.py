@@ -71,14 +71,23 @@ def test_the_mirror_gets_the_projects_mirror_toml(tmp_path: Path) -> None:
 def test_a_server_may_be_a_mirror_and_an_application_host(tmp_path: Path) -> None:
     """A small team has one."""
     found = variables(tmp_path, f'{INDEX}{TARGET}[mirror]\nhosts = ["web1.example.com"]\n')
-    assert {"packhorse_app", "packhorse_mirror_version"} <= set(found)
+    assert {"packhorse_app", "packhorse_mirror_settings"} <= set(found)
+
+
+def test_ansible_runs_nothing_that_stands_in_a_setting(tmp_path: Path) -> None:
+    """A colleague's public key may end in a comment that is a template: it would run on this machine."""
+    key = "ssh-ed25519 AAAA {{ lookup('pipe', 'id') }}"
+    provision = f'[targets.staging-eu.provision]\nauthorized_keys = ["{key}"]\n'
+    found = inventory.literal(variables(tmp_path, f"{INDEX}{TARGET}{provision}"))
+    assert found["packhorse_authorized_keys"] == [{"__ansible_unsafe": key}]
+    assert found["packhorse_app"] == "shop"
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         (TARGET, "No company index"),
-        ('[mirror]\nhosts = ["pypi.example.com"]\n', "install Packhorse from"),
+        ('[mirror]\nhosts = ["pypi.example.com"]\n', "what Packhorse needs"),
         (f'{INDEX}{TARGET}[targets.b]\nhosts = ["web1.example.com"]\n', "in two targets"),
     ],
 )

@@ -40,7 +40,8 @@ def test_a_target_without_hosts_is_refused(settings: ReleaseConfig, target: str,
 
 def test_ansibles_own_options_reach_it(settings: ReleaseConfig) -> None:
     """--limit, --ask-become-pass, --tags: it has a hundred."""
-    assert "--limit=web1" in playbook.command(playbook.group(settings, "production"), ["--limit=web1"])
+    group = playbook.group(settings, "production")
+    assert "--limit=web1" in playbook.command({"packhorse_group": group}, ["--limit=web1"])
 
 
 def test_the_settings_of_the_user_go_first() -> None:
@@ -63,7 +64,17 @@ def test_without_ansible_it_says_how_to_get_it(
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(PackhorseError) as raised:
         playbook.run(settings, tmp_path, "production", [])
-    assert "packhorse[provision]" in raised.value.hint
+    assert "pip install ansible-core" in raised.value.hint
+
+
+def test_hosts_get_the_version_that_runs_here_or_none(tmp_path: Path) -> None:
+    """Who pins a version must not get another one without a word."""
+    wanted = (
+        '[mirror]\nhosts = ["pypi.example.com"]\nversion = "99.0"\nindex_url = "https://a.example.com/"\n'
+    )
+    (tmp_path / "release.toml").write_text(f'app = "shop"\n{wanted}')
+    with pytest.raises(PackhorseError, match=r"wants Packhorse 99\.0"):
+        playbook.run(release_toml.load(tmp_path), tmp_path, "mirror", [])
 
 
 def test_the_playbook_and_a_program_for_the_inventory_lie_beside_the_module() -> None:
