@@ -6,7 +6,6 @@ import hashlib
 import json
 import platform
 import sys
-import tarfile
 import tempfile
 import zipfile
 from collections.abc import Iterable, Mapping
@@ -23,13 +22,6 @@ from release.context import Context
 from release.host.formats import artifact, lockfile, procfile
 
 WHEEL, SDIST = "wheel", "sdist"
-# How each backend is told to put the two files into an sdist.
-_HOW_TO_INCLUDE = {
-    "setuptools": "Add this line to MANIFEST.in: include Procfile pylock.toml",
-    "flit_core": 'Add this to pyproject.toml: [tool.flit.sdist] include = ["Procfile", "pylock.toml"]',
-    "hatchling": "Take Procfile and pylock.toml out of .gitignore, or add them to include in "
-    "[tool.hatch.build.targets.sdist] of pyproject.toml.",
-}
 
 
 @dataclass(frozen=True)
@@ -87,7 +79,7 @@ def build(
         manifest = _manifest(made[WHEEL], source, locked, wheels)
         stamped = {procfile.NAME: commands, lockfile.NAME: locked}
         stamps = _Stamps(stamped, manifest, wheels, source.epoch, work / "stamped", key)
-        built = [_stamp(made, kind, stamps, folder) for kind in (SDIST, WHEEL) if kind in set(kinds)]
+        built = [_stamp(made, kind, stamps) for kind in (SDIST, WHEEL) if kind in set(kinds)]
         digests = {item.path.name: item.sha256 for item in built}
         index.missing(context.index_url, manifest.name, digests, context.get)
         published = [_publish(item, outdir) for item in built]
@@ -169,7 +161,7 @@ class _Stamps:
     key: Path | None
 
 
-def _stamp(made: Mapping[str, Path], kind: str, stamps: _Stamps, sources: Path) -> Built:
+def _stamp(made: Mapping[str, Path], kind: str, stamps: _Stamps) -> Built:
     """Write the artifact of `kind` with what belongs inside; an sdist gets its own wheel, too."""
     stamps.folder.mkdir(exist_ok=True)
     target = stamps.folder / made[kind].name
@@ -177,11 +169,11 @@ def _stamp(made: Mapping[str, Path], kind: str, stamps: _Stamps, sources: Path) 
         added = {**stamps.files, **_stamped_wheels(stamps.manifest, stamps.wheels)}
         repack.wheel(made[WHEEL], target, added, stamps.epoch)
     else:
-        _require_in_sdist(made[SDIST], sources)
         plain = stamps.folder / "plain.whl"
         repack.wheel(made[WHEEL], plain, {}, stamps.epoch)
         wheels = {**stamps.wheels, made[WHEEL].name: plain.read_bytes()}
-        repack.sdist(made[SDIST], target, _stamped_wheels(stamps.manifest, wheels), stamps.epoch)
+        added = {**stamps.files, **_stamped_wheels(stamps.manifest, wheels)}
+        repack.sdist(made[SDIST], target, added, stamps.epoch)
     if stamps.key:
         signing.sign(target, stamps.key)
     artifact.read(target)  # what a host will read
@@ -194,22 +186,6 @@ def _stamped_wheels(manifest: artifact.BuildManifest, wheels: Mapping[str, bytes
     named = dataclasses.replace(manifest, wheels=_digests(wheels))
     inside = {f"{artifact.WHEELS}/{name}": content for name, content in wheels.items()}
     return {artifact.MANIFEST: named.encode(), **inside}
-
-
-def _require_in_sdist(path: Path, sources: Path) -> None:
-    with tarfile.open(path) as sdist:
-        names, root = set(sdist.getnames()), repack.sdist_root(sdist)
-    missing = [name for name in (procfile.NAME, lockfile.NAME) if f"{root}/{name}" not in names]
-    if missing:
-        backend = str(
-            source_tree.pyproject(sources).get("build-system", {}).get("build-backend", "setuptools")
-        )
-        raise PackhorseError(
-            f"The sdist {path.name} has no {' and no '.join(missing)} at its root.",
-            _HOW_TO_INCLUDE.get(
-                backend.partition(".")[0], "Tell the build backend to include them in sdists."
-            ),
-        )
 
 
 def _publish(item: Built, outdir: Path) -> Built:

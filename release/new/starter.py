@@ -54,7 +54,6 @@ worker: celery -A {celery} worker
 """
 _MANIFEST_IN = """\
 # Files of the sdist besides Python modules. The wheel is made of it, and has those that lie in packages.
-include Procfile pylock.toml
 {folders}global-exclude __pycache__ *.py[co]
 """
 _SETTINGS = """\

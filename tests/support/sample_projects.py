@@ -29,7 +29,7 @@ def flat(folder: Path, name: str) -> None:
     """A package beside pyproject.toml, with a static file that git ignores (made by a front-end build)."""
     module = folder / name.replace("-", "_")
     _write(folder, name, "setuptools", f'[tool.setuptools]\npackages = ["{module.name}"]\n')
-    folder.joinpath("MANIFEST.in").write_text(f"include Procfile pylock.toml\ngraft {module.name}\n")
+    folder.joinpath("MANIFEST.in").write_text(f"graft {module.name}\n")
     with folder.joinpath(".gitignore").open("a") as ignored:
         ignored.write("bundle.js\n")
     _package(module)
@@ -39,13 +39,12 @@ def flat(folder: Path, name: str) -> None:
 def src(folder: Path, name: str) -> None:
     """A package below src/, found by setuptools."""
     _write(folder, name, "setuptools", "")
-    folder.joinpath("MANIFEST.in").write_text("include Procfile pylock.toml\n")
     _package(folder / "src" / name.replace("-", "_"))
 
 
 def flit(folder: Path, name: str) -> None:
     """A project that flit builds."""
-    _write(folder, name, "flit", '[tool.flit.sdist]\ninclude = ["Procfile", "pylock.toml"]\n')
+    _write(folder, name, "flit", "")
     _package(folder / name.replace("-", "_"))
 
 
@@ -59,7 +58,6 @@ def scm(folder: Path, name: str) -> None:
     """A project whose version is the tag of the repository it lies in."""
     module = name.replace("-", "_")
     _write(folder, name, "scm", f'[tool.setuptools]\npackages = ["{module}"]\n\n[tool.setuptools_scm]\n')
-    folder.joinpath("MANIFEST.in").write_text("include Procfile pylock.toml\n")
     _package(folder / module)
 
 

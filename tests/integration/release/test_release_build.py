@@ -169,11 +169,11 @@ def test_a_backend_that_is_broken_is_shown_with_its_words(mirror_server: Mirror,
     assert not folder.joinpath("dist").exists()
 
 
-def test_an_sdist_without_procfile_says_which_line_is_missing(mirror_server: Mirror, tmp_path: Path) -> None:
-    """The line is for copying into MANIFEST.in."""
+def test_an_sdist_has_procfile_and_lock_without_a_manifest_in(mirror_server: Mirror, tmp_path: Path) -> None:
+    """setuptools leaves both out unless a MANIFEST.in names them."""
     folder = sample_projects.repository(tmp_path / "app", sample_projects.src, "build-manifest")
-    folder.joinpath("MANIFEST.in").unlink()
-    assert "MANIFEST.in: include Procfile pylock.toml" in refused(mirror_server, folder, "build")
+    (sdist,) = build(mirror_server, folder, "--sdist")["artifacts"]
+    assert artifact.read(Path(sdist["path"])).processes == {"web": "python -m http.server"}
 
 
 def test_an_unknown_dependency_is_named(mirror_server: Mirror, tmp_path: Path) -> None:

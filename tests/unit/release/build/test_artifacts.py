@@ -126,24 +126,12 @@ def test_a_broken_backend_is_shown_with_its_output(project: Path) -> None:
     assert "SyntaxError" in error.detail
 
 
-@pytest.mark.parametrize(
-    ("backend", "hint"),
-    [
-        ("setuptools.build_meta", "Add this line to MANIFEST.in: include Procfile pylock.toml"),
-        ("flit_core.buildapi", "[tool.flit.sdist] include"),
-        ("hatchling.build", "[tool.hatch.build.targets.sdist]"),
-        ("mine", "Tell the build backend"),
-    ],
-)
-def test_an_sdist_that_cannot_be_run_is_refused_with_what_to_add(
-    backend: str, hint: str, project: Path
-) -> None:
-    """Every backend has its own place for it; the message is for copying."""
-    text = f'[project]\nname = "sample-app"\n[build-system]\nbuild-backend = "{backend}"\n'
-    project.joinpath("pyproject.toml").write_text(text)
-    error = failure(project, Backend(["Procfile"]))
-    assert error.message == "The sdist sample_app-0.1.0.tar.gz has no pylock.toml at its root."
-    assert hint in error.hint
+def test_an_sdist_gets_procfile_and_lock_though_its_backend_left_them_out(project: Path) -> None:
+    """Each backend has a place of its own to name them, and nobody knows it at the first build."""
+    (built,) = run(project, Backend([]), [artifacts.SDIST]).artifacts
+    contents = artifact.read(built.path)
+    assert contents.processes == {"web": "run"}
+    assert [package.name for package in contents.lock.packages] == ["flask"]
 
 
 def test_a_version_that_the_index_has_with_other_bytes_is_refused(project: Path) -> None:
