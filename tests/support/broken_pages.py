@@ -3,7 +3,7 @@
 import gzip
 from dataclasses import replace
 
-from mirror.plugin.upstream.page_request import LARGEST
+from mirror.plugin.simple.parse import LARGEST
 from tests.support import faults
 from tests.support.faults import Fault
 from tests.support.upstream import HTML, JSON

@@ -153,10 +153,11 @@ class SuiteFetcher(client.UpstreamClient):
         *,
         method: str = "GET",
         headers: Mapping[str, str] | None = None,
+        whole: bool = True,
     ) -> Iterator[httpx.Response]:
         fake = self._xom.http
         if self.offline or not hasattr(fake, "url2response"):
-            with super().stream(url, upstream, method=method, headers=headers) as answer:
+            with super().stream(url, upstream, method=method, headers=headers, whole=whole) as answer:
                 yield answer
             return
         asked = {**(headers or {}), **upstream.headers}

@@ -6,10 +6,12 @@ import secrets
 import sys
 import threading
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -23,7 +25,7 @@ CHUNK = 64 * 1024
 # So much of what has arrived is shown only when all of it is known to be right: a client of a wrong
 # file gets a broken transfer, and of a small wrong file a clean error.
 HELD_BACK = 64 * 1024
-AT_ONCE = 32  # downloads; more wait for their turn
+AT_ONCE = 32  # downloads of one index; more wait for their turn
 PATIENCE = 300  # seconds without a single byte, until a follower has to come back later
 
 
@@ -145,8 +147,11 @@ class Downloads:
         self._client = client
         self._folder = folder
         self._storage = storage
-        pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="download")
-        self._in_progress: SingleFlight[Download] = SingleFlight(pool.submit)
+        # Each index has its own threads: an upstream that sends its files slowly holds up no other.
+        self._pools: defaultdict[str, ThreadPoolExecutor] = defaultdict(
+            partial(ThreadPoolExecutor, AT_ONCE, thread_name_prefix="download")
+        )
+        self._in_progress: SingleFlight[Download] = SingleFlight(self._submit)
         folder.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(folder)
 
@@ -161,6 +166,10 @@ class Downloads:
             return None if stored else Download(request, self._folder / secrets.token_hex(16))
 
         return self._in_progress.join(request.relpath, new, self._download_and_store)
+
+    def _submit(self, function: Callable[..., object], relpath: str, *arguments: object) -> None:
+        index = relpath.partition("/+")[0]
+        self._pools[index].submit(function, relpath, *arguments)
 
     def _download_and_store(self, download: Download) -> None:
         """Download, verify and store a file. Raises GatewayError."""
@@ -213,7 +222,7 @@ class Downloads:
         return until_read.enter_context(self._ask(last))
 
     def _ask(self, source: Source) -> AbstractContextManager[Any]:
-        return self._client.stream(source.url, source.upstream)
+        return self._client.stream(source.url, source.upstream, whole=False)
 
 
 def _remove_leftovers(folder: Path) -> None:

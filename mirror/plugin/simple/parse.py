@@ -1,8 +1,9 @@
 """Parse what an upstream answered for a project's page, and refuse what is not the whole page of it."""
 
 import re
+import zlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 import msgspec
@@ -14,6 +15,8 @@ from mirror.plugin.simple.file_rows import FileObject, Rows
 from mirror.plugin.simple.html_page import HtmlPage
 
 ACCEPT = f"{content_types.JSON}, {content_types.HTML};q=0.2, {content_types.TEXT};q=0.1"
+LARGEST = 64_000_000  # bytes of a page; packed, a few kB may mean gigabytes
+MOST_FILES = 100_000  # of a page; the largest of the public index have some ten thousand
 _SCHEMES = ("https://", "http://")
 # How indexes, and file servers that are used as one, head a project's page, and the list of all projects.
 _HEADING = re.compile(r"(?:links for|index of) (\S+)", re.IGNORECASE)
@@ -39,7 +42,8 @@ class RawPage:
 
     content_type: str  # the header's value
     url: str  # after redirects
-    content: bytes
+    content: bytes  # as sent
+    encoding: str = ""  # the header's value
 
 
 class _Meta(msgspec.Struct, rename="kebab"):
@@ -76,8 +80,9 @@ def parse_page(project: str, body: RawPage, paths_of: PathsOf) -> ProjectDetail:
     The content types are those that PEP 691 names and pip takes; others come from captive portals
     and object stores. Without any, the body tells (RFC 9110, 8.3).
     """
-    kind = _kind(body)
     try:
+        body = unpacked(body)
+        kind = _kind(body)
         if kind == content_types.JSON:
             return _read_json(project, body, paths_of)
         return _read_html(project, html_page.read(_text(body), body.url), kind, paths_of)
@@ -88,6 +93,7 @@ def parse_page(project: str, body: RawPage, paths_of: PathsOf) -> ProjectDetail:
 def lists_no_project(body: RawPage) -> bool:
     """Whether `body` is surely the list of an index (its root page) that has no project."""
     try:
+        body = unpacked(body)
         kind = _kind(body)
         if kind == content_types.JSON:
             return not msgspec.json.decode(body.content, type=_JsonList).projects
@@ -96,6 +102,24 @@ def lists_no_project(body: RawPage) -> bool:
         return False
     of_index = kind == content_types.HTML or _VERSION in page.metas or _LIST_HEADING.search(page.heading)
     return bool(of_index) and not page.links and not page.is_cut_off
+
+
+def unpacked(body: RawPage) -> RawPage:
+    """`body` without its encoding. Raises InvalidPageError, also when it has more than LARGEST bytes."""
+    encoding, content = body.encoding.strip().lower(), body.content
+    if encoding in {"gzip", "x-gzip"}:
+        unpacker = zlib.decompressobj(wbits=31)
+        try:
+            content = unpacker.decompress(content, LARGEST + 1)
+        except zlib.error as error:
+            raise InvalidPageError(f"no gzip ({error})") from error
+        if not unpacker.eof and len(content) <= LARGEST:
+            raise InvalidPageError("gzip that is cut off")
+    elif encoding not in {"", "identity"}:  # nothing else was asked for
+        raise InvalidPageError(f"content encoding {body.encoding!r}")
+    if len(content) > LARGEST:
+        raise InvalidPageError(f"one of more than {LARGEST} bytes")
+    return replace(body, content=content, encoding="")
 
 
 def _kind(body: RawPage) -> str:
@@ -169,6 +193,8 @@ def _rows(files: Iterable[FileObject], base: str, paths_of: PathsOf) -> Rows:
     Of two files of one name, the last one counts. A file that nobody could ask for is left out.
     """
     unique = list({file.filename: file for file in files}.values())
+    if len(unique) > MOST_FILES:
+        raise ValueError(f"more than {MOST_FILES} files")
     if not all(map(_is_usual, unique)):
         unique = [file for file in unique if _is_usable(file)]
     _check(unique, base)

@@ -7,18 +7,24 @@ upstream's own host, hosts that the settings name, and every other one over http
 import contextlib
 import ipaddress
 import json
+import math
 import socket
 import ssl
 import threading
+import time
 import urllib.request
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import httpcore
 import httpx
 from devpi_server.log import threadlog
 
-OWN = "packhorse_own"  # extension of a request: the URL of the upstream for which it is made
+# Extensions of a request: the URL of the upstream for which it is made, and whether its answer is one to be
+# read as a whole, so that LONGEST is for that, and not for the header alone.
+OWN, WHOLE = "packhorse_own", "packhorse_whole"
+LONGEST = 120  # seconds; what comes byte by byte never exceeds the limit on each read
 REPORTED = 100  # refused hosts in the log and in the file; a page may name any number
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -132,6 +138,7 @@ class UpstreamTransport(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         own = httpx.URL(request.extensions.get(OWN, self._own))
+        _deadline.time = time.monotonic() + LONGEST
         try:
             check = self._hosts.check(request.url, own)
             proxy = self._proxy(request.url)
@@ -140,6 +147,9 @@ class UpstreamTransport(httpx.BaseTransport):
             return self._transport(proxy or check).handle_request(request)
         except _NotAllowedError as reason:
             raise self._hosts.refuse(request.url, own, str(reason)) from reason
+        finally:
+            if not request.extensions.get(WHOLE):
+                _deadline.time = math.inf
 
     def close(self) -> None:
         for transport in self._transports.values():
@@ -192,8 +202,44 @@ class _CheckingBackend(httpcore.NetworkBackend):
         *others, last = allowed
         for address in others:
             with contextlib.suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
-                return self._backend.connect_tcp(address, port, timeout, local_address, socket_options)
-        return self._backend.connect_tcp(last, port, timeout, local_address, socket_options)
+                return _Stream(
+                    self._backend.connect_tcp(address, port, timeout, local_address, socket_options)
+                )
+        return _Stream(self._backend.connect_tcp(last, port, timeout, local_address, socket_options))
+
+
+class _Deadline(threading.local):
+    time: float = math.inf  # time.monotonic()
+
+
+_deadline = _Deadline()  # of the request that this thread makes
+
+
+class _Stream(httpcore.NetworkStream):
+    """A connection on which no read takes longer than until the deadline of the thread."""
+
+    def __init__(self, stream: httpcore.NetworkStream) -> None:
+        self._stream = stream
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        left = _deadline.time - time.monotonic()
+        if left <= 0:
+            raise httpcore.ReadTimeout(f"more than {LONGEST} s")
+        return self._stream.read(max_bytes, min(left, LONGEST if timeout is None else timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, timeout)
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        return _Stream(self._stream.start_tls(ssl_context, server_hostname, timeout))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
 
 
 def origin(url: httpx.URL) -> str:

@@ -3,7 +3,8 @@
 import queue
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -14,10 +15,11 @@ from devpi_common.url import URL
 from devpi_server.httpclient import OfflineHTTPClient
 
 from mirror.plugin.upstream import allowed_hosts
-from mirror.plugin.upstream.allowed_hosts import AllowedHosts, HostRefusedError, UpstreamTransport
+from mirror.plugin.upstream.allowed_hosts import LONGEST, AllowedHosts, HostRefusedError, UpstreamTransport
 
-AT_ONCE = 100  # requests to upstreams
-LONGEST = 120  # seconds until a body that is read whole must have arrived
+AT_ONCE = 100  # requests to one upstream
+SMALL_PAGE = 1_000_000  # bytes of a page as it is sent: so many each may have, whatever others take
+PAGE_MEMORY = 128_000_000  # bytes that large pages of one upstream may take beyond that, all together
 RETRY_AFTER = "3"  # seconds; pip and uv wait that long before they ask again
 
 
@@ -60,9 +62,10 @@ class UpstreamClient:
         self._waiting = threading.BoundedSemaphore(max(1, xom.config.args.threads * 3 // 4))
         # A client of httpx looks at all its connections, with its lock held, for each request: a hundred
         # threads that share one wait for each other. Each of ours serves one request at a time.
-        self._clients: queue.LifoQueue[httpx.Client | None] = queue.LifoQueue()
-        for _ in range(AT_ONCE):
-            self._clients.put(None)  # not made yet
+        # Each upstream has its own: one that does not answer holds up no other.
+        self._clients: defaultdict[str, queue.LifoQueue[httpx.Client | None]] = defaultdict(_no_clients)
+        self._large_pages: Counter[str] = Counter()  # bytes, by the upstream's URL
+        self._lock = threading.Lock()
         self._new_client = lambda: httpx.Client(
             # Hashes are those of the plain bytes.
             headers={**devpi_client.headers, "Accept-Encoding": "identity"},
@@ -79,11 +82,13 @@ class UpstreamClient:
         *,
         method: str = "GET",
         headers: Mapping[str, str] | None = None,
+        whole: bool = True,
     ) -> Iterator[httpx.Response]:
         """The answer to one request: 200, 206, or 304 if `headers` have If-None-Match. Raises GatewayError.
 
         What goes wrong while the body is read comes out of the `with` block as GatewayError too. A host
         that `upstream` may not lead to is a 502. Its login is for its own host: `url` may be another's.
+        An answer that is to be read as a `whole` must have arrived after LONGEST seconds.
         """
         if self.offline:
             raise GatewayError(
@@ -92,9 +97,9 @@ class UpstreamClient:
         try:
             own = allowed_hosts.origin(httpx.URL(upstream.url)) == allowed_hosts.origin(httpx.URL(url))
             sent = {**(headers or {}), **(upstream.headers if own else {})}
-            extensions = {allowed_hosts.OWN: upstream.url}
+            extensions = {allowed_hosts.OWN: upstream.url, allowed_hosts.WHOLE: whole}
             with (
-                self._client() as client,
+                self._client(upstream) as client,
                 client.stream(method, url, headers=sent, extensions=extensions) as answer,
             ):
                 _refuse_error(answer)
@@ -108,16 +113,39 @@ class UpstreamClient:
             ) from error
 
     @contextmanager
-    def _client(self) -> Iterator[httpx.Client]:
+    def _client(self, upstream: Upstream) -> Iterator[httpx.Client]:
         """Lend the client that was used last. Raises GatewayError when all are in use."""
+        with self._lock:
+            clients = self._clients[upstream.url]
         try:
-            client = self._clients.get(timeout=self.timeout) or self._new_client()
+            client = clients.get(timeout=self.timeout) or self._new_client()
         except queue.Empty:
-            raise GatewayError(503, f"{AT_ONCE} requests to upstreams go on already", "1") from None
+            raise GatewayError(503, f"{AT_ONCE} requests to the upstream go on already", "1") from None
         try:
             yield client
         finally:
-            self._clients.put(client)
+            client.cookies.clear()  # what one answer sets is not for others
+            clients.put(client)
+
+    @contextmanager
+    def page_memory(self, upstream: Upstream) -> Iterator[Callable[[int], None]]:
+        """Lend memory for one page: a function to call with its size so far, which raises GatewayError."""
+        held = 0
+
+        def grow(size: int) -> None:
+            nonlocal held
+            more = max(0, size - SMALL_PAGE) - held
+            with self._lock:
+                if more and self._large_pages[upstream.url] + more > PAGE_MEMORY:
+                    raise GatewayError(503, "too many large pages of the upstream arrive", "1")
+                self._large_pages[upstream.url] += more
+            held += more
+
+        try:
+            yield grow
+        finally:
+            with self._lock:
+                self._large_pages[upstream.url] -= held
 
     @contextmanager
     def slot(self) -> Iterator[None]:
@@ -130,15 +158,23 @@ class UpstreamClient:
             self._waiting.release()
 
 
-def read_body(answer: httpx.Response, largest: int, *, decoded: bool = False) -> bytes:
-    """The whole body, as sent or `decoded` from gzip.
+def _no_clients() -> queue.LifoQueue[httpx.Client | None]:
+    clients: queue.LifoQueue[httpx.Client | None] = queue.LifoQueue()
+    for _ in range(AT_ONCE):
+        clients.put(None)  # not made yet
+    return clients
+
+
+def read_body(answer: httpx.Response, largest: int, grow: Callable[[int], None] = lambda _: None) -> bytes:
+    """The whole body, as sent; `grow` is called with its size so far.
 
     Raises GatewayError when it has more than `largest` bytes, or takes longer than LONGEST.
     """
     deadline = time.monotonic() + LONGEST
     content = bytearray()
-    for chunk in answer.iter_bytes() if decoded else answer.iter_raw():
+    for chunk in answer.iter_raw():
         content += chunk
+        grow(len(content))
         if len(content) > largest:
             raise GatewayError(502, f"the upstream gives more than {largest} bytes for {answer.url.path}")
         if time.monotonic() > deadline:

@@ -7,8 +7,10 @@ from typing import Any
 import httpx
 from devpi_server.httpclient import FatalResponse
 
-from mirror.plugin.upstream.client import GatewayError, Upstream, UpstreamClient, read_body
-from mirror.plugin.upstream.page_request import LARGEST
+from mirror.plugin.simple import parse
+from mirror.plugin.simple.parse import InvalidPageError
+from mirror.plugin.upstream import page_request
+from mirror.plugin.upstream.client import GatewayError, Upstream, UpstreamClient
 
 Answer = httpx.Response | FatalResponse
 
@@ -25,7 +27,9 @@ class DevpiClient:
     ) -> Answer:
         """The answer, its body unread."""
         try:
-            request = self._client.stream(str(url), self._upstream, method=method, headers=extra_headers)
+            request = self._client.stream(
+                str(url), self._upstream, method=method, headers=extra_headers, whole=False
+            )
             return stack.enter_context(request)
         except GatewayError as error:
             return _failure(url, error.status, error.text)
@@ -41,9 +45,10 @@ class DevpiClient:
                 answer = self.stream(stack, "GET", url, extra_headers=headers)
                 if isinstance(answer, FatalResponse) or answer.status_code != 200:
                     return answer, None
-                encoding = answer.charset_encoding or "utf-8"
-                return answer, read_body(answer, LARGEST, decoded=True).decode(encoding, "replace")
-        except (GatewayError, LookupError) as error:
+                grow = stack.enter_context(self._client.page_memory(self._upstream))
+                page = parse.unpacked(page_request.raw_page(answer, grow))
+                return answer, page.content.decode(answer.charset_encoding or "utf-8", "replace")
+        except (GatewayError, InvalidPageError, LookupError) as error:
             return _failure(url, 502, str(error)), None
 
 

@@ -1,18 +1,16 @@
 """Request a project's page, or the list of all projects, from an upstream, or raise GatewayError."""
 
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import httpx
 
 from mirror.plugin.simple import parse
-from mirror.plugin.simple.parse import ACCEPT, InvalidPageError, RawPage
-from mirror.plugin.upstream.allowed_hosts import HostRefusedError
+from mirror.plugin.simple.parse import ACCEPT, LARGEST, InvalidPageError, RawPage
 from mirror.plugin.upstream.client import GatewayError, Upstream, UpstreamClient, read_body
 from mirror.plugin.upstream.page_cache import PageInfo
 from mirror.plugin.upstream.parser_process import ParsedPage, ParseRequest, ParserProcess
-
-LARGEST = 100_000_000  # bytes of a page; packed, a few kB may mean gigabytes
 
 
 @dataclass(frozen=True)
@@ -30,8 +28,8 @@ class PageRequest:
 def fetch(client: UpstreamClient, parser: ParserProcess, request: PageRequest) -> ParsedPage | None:
     """Return what the page says, None when it still is the one that is here.
 
-    Raises GatewayError: 404 when the upstream has no such project, 502 when it leads to a host that is not
-    allowed, 503 for everything else: a client can only ask again later.
+    Raises GatewayError: 404 when the upstream has no such project, 503 for everything else: a client can
+    only ask again later.
     """
     try:
         return _fetch(client, parser, request)
@@ -39,7 +37,7 @@ def fetch(client: UpstreamClient, parser: ParserProcess, request: PageRequest) -
         # A kept connection may have been closed by the other side at this very moment.
         if isinstance(error.__cause__, (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)):
             return _fetch(client, parser, request)
-        if error.status == 404 or isinstance(error.__cause__, HostRefusedError):
+        if error.status == 404:
             raise
         raise GatewayError(503, error.text, error.headers["Retry-After"]) from error.__cause__
 
@@ -47,8 +45,11 @@ def fetch(client: UpstreamClient, parser: ParserProcess, request: PageRequest) -
 def lists_no_project(client: UpstreamClient, url: str, upstream: Upstream) -> bool:
     """Whether the index at `url` surely has no project."""
     try:
-        with client.stream(url, upstream, headers={"Accept": ACCEPT}) as answer:
-            return parse.lists_no_project(_raw_page(answer))
+        with (
+            client.page_memory(upstream) as grow,
+            client.stream(url, upstream, headers={"Accept": ACCEPT}) as answer,
+        ):
+            return parse.lists_no_project(raw_page(answer, grow))
     except GatewayError:
         return False
 
@@ -57,15 +58,22 @@ def _fetch(client: UpstreamClient, parser: ParserProcess, request: PageRequest) 
     headers = {"Accept": ACCEPT, "Accept-Encoding": "gzip"}
     if request.etag:
         headers["If-None-Match"] = request.etag
-    with client.stream(request.url, request.upstream, headers=headers) as answer:
-        if answer.status_code == 304:
-            return None
-        page = _raw_page(answer)
-    serial = answer.headers.get("X-PyPI-Last-Serial", "")
+    with client.page_memory(request.upstream) as grow:
+        with client.stream(request.url, request.upstream, headers=headers) as answer:
+            if answer.status_code == 304:
+                return None
+            page = raw_page(answer, grow)
+        return _parse(parser, request, page, answer.headers)
+
+
+def _parse(
+    parser: ParserProcess, request: PageRequest, page: RawPage, headers: Mapping[str, str]
+) -> ParsedPage:
+    serial = headers.get("X-PyPI-Last-Serial", "")
     about = PageInfo(
         request.url,
         int(time.time()),
-        answer.headers.get("ETag"),
+        headers.get("ETag"),
         int(serial) if serial.isdecimal() else -1,
     )
     try:
@@ -74,6 +82,10 @@ def _fetch(client: UpstreamClient, parser: ParserProcess, request: PageRequest) 
         raise GatewayError(503, f"the upstream's answer for {request.project} is {reason}") from reason
 
 
-def _raw_page(answer: httpx.Response) -> RawPage:
-    content = read_body(answer, LARGEST, decoded=True)
-    return RawPage(answer.headers.get("Content-Type", ""), str(answer.url), content)
+def raw_page(answer: httpx.Response, grow: Callable[[int], None]) -> RawPage:
+    """The body as it is sent: only the parser's process unpacks it. `grow` is told its size."""
+    content = read_body(answer, LARGEST, grow)
+    headers = answer.headers
+    return RawPage(
+        headers.get("Content-Type", ""), str(answer.url), content, headers.get("Content-Encoding", "")
+    )

@@ -26,9 +26,9 @@ def fetcher() -> UpstreamClient:
 def test_connections_that_were_used_last_are_used_next() -> None:
     """They are alive; and no two requests share a client, whose lock they would wait for."""
     asks = fetcher()
-    with asks._client() as first, asks._client() as second:
+    with asks._client(INDEX) as first, asks._client(INDEX) as second:
         assert first is not second
-    with asks._client() as next_one:
+    with asks._client(INDEX) as next_one:
         assert next_one is first
 
 
@@ -36,10 +36,14 @@ def test_who_finds_all_connections_in_use_is_told_to_come_back(monkeypatch: pyte
     """A client that waits for ever keeps a thread of the server for ever."""
     monkeypatch.setattr(client, "AT_ONCE", 1)
     asks = fetcher()
-    with asks._client(), pytest.raises(GatewayError) as raised, asks.stream("https://example.com/", INDEX):
+    with (
+        asks._client(INDEX),
+        pytest.raises(GatewayError) as raised,
+        asks.stream("https://example.com/", INDEX),
+    ):
         pass
     assert (raised.value.status, raised.value.headers) == (503, {"Retry-After": "1"})
-    with asks._client():
+    with asks._client(INDEX):
         pass
 
 
@@ -89,25 +93,50 @@ def test_a_page_that_has_not_changed_is_an_answer_to_who_asked_so() -> None:
         assert answer.status_code == 304
 
 
-def test_a_body_is_read_to_its_end_or_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_body_is_read_as_it_is_sent_to_its_end_or_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """A few bytes on the wire may be gigabytes when they are unpacked, or come for ever."""
-    packed = gzip.compress(b"x" * 1000)
+    packed = gzip.compress(bytes(1_000_000))
     asks = answering(200, packed, Content_Encoding="gzip")
     with asks.stream("https://example.com/x", INDEX) as answer:
-        assert client.read_body(answer, 1000, decoded=True) == b"x" * 1000
-    with asks.stream("https://example.com/x", INDEX) as answer:
-        assert client.read_body(answer, 1000) == packed
+        assert client.read_body(answer, len(packed)) == packed
     with (
-        pytest.raises(GatewayError, match="more than 999 bytes"),
+        pytest.raises(GatewayError, match=f"more than {len(packed) - 1} bytes"),
         asks.stream("https://example.com/", INDEX) as answer,
     ):
-        client.read_body(answer, 999, decoded=True)
+        client.read_body(answer, len(packed) - 1)
     monkeypatch.setattr(client, "LONGEST", -1)
     with (
         pytest.raises(GatewayError, match="takes more than"),
         asks.stream("https://example.com/", INDEX) as answer,
     ):
-        client.read_body(answer, 1000)
+        client.read_body(answer, len(packed))
+
+
+def test_large_pages_of_one_upstream_take_so_much_memory_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small ones always have their own, and so have those of other upstreams."""
+    monkeypatch.setattr(client, "PAGE_MEMORY", 1000)
+    asks, other = fetcher(), Upstream("https://other.example.com/")
+    with asks.page_memory(INDEX) as large, asks.page_memory(INDEX) as next_one:
+        large(client.SMALL_PAGE + 900)
+        next_one(client.SMALL_PAGE + 100)
+        with pytest.raises(GatewayError, match="too many large pages") as raised:
+            next_one(client.SMALL_PAGE + 101)
+        assert raised.value.status == 503
+        with asks.page_memory(other) as elsewhere, asks.page_memory(INDEX) as small:
+            elsewhere(client.SMALL_PAGE + 1000)
+            small(client.SMALL_PAGE)
+    with asks.page_memory(INDEX) as again:
+        again(client.SMALL_PAGE + 1000)
+
+
+def test_an_upstream_that_does_not_answer_uses_up_no_connections_of_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A hundred requests to it may hang."""
+    monkeypatch.setattr(client, "AT_ONCE", 1)
+    asks = fetcher()
+    with asks._client(INDEX), asks._client(Upstream("https://other.example.com/")):
+        pass
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Requests for project pages: what is asked, what each answer means, and when it is asked again."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import cast
@@ -41,6 +41,11 @@ class Upstream:
             raise answer
         yield answer
 
+    @contextmanager
+    def page_memory(self, upstream: Source) -> Iterator[Callable[[int], None]]:
+        assert upstream == INDEX
+        yield lambda _: None
+
     def read(self, page: ParseRequest) -> ParsedPage:
         if self.invalid:
             raise InvalidPageError(self.invalid)
@@ -50,7 +55,8 @@ class Upstream:
 
 def answer(status: int = 200, content: bytes = b"page", **headers: str) -> httpx.Response:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return httpx.Response(status, headers=named, content=content, request=httpx.Request("GET", URL))
+    body = httpx.ByteStream(content)
+    return httpx.Response(status, headers=named, stream=body, request=httpx.Request("GET", URL))
 
 
 def broken(cause: Exception) -> GatewayError:
@@ -126,7 +132,7 @@ def test_what_is_no_page_is_503_with_the_reason() -> None:
 
 
 def test_a_page_larger_than_memory_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A few packed kilobytes may mean gigabytes."""
+    """It is the parser's process that unpacks it."""
     monkeypatch.setattr(page_request, "LARGEST", 10)
     with pytest.raises(GatewayError):
         fetch(Upstream([answer(content=b"x" * 11)]))

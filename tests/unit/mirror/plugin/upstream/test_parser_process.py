@@ -1,14 +1,19 @@
 """The process that reads pages: what it says, and what becomes of it."""
 
+import gzip
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
 
 import psutil
 import pytest
 
+from mirror.plugin.simple import parse
 from mirror.plugin.simple.parse import InvalidPageError, RawPage
 from mirror.plugin.upstream import page_cache, parser_process
 from mirror.plugin.upstream.page_cache import PageInfo
@@ -36,8 +41,8 @@ def answer(*filenames: str, index: str = "root/pypi", of_primary: bool = False) 
 
 @pytest.fixture
 def reader() -> Iterator[ParserProcess]:
-    """A process that reads no page for longer than some seconds, in which another can also be started."""
-    reader = ParserProcess(longest=4)
+    """Processes with limits of some seconds, in which another can also be started."""
+    reader = ParserProcess(longest=1, patience=8)
     yield reader
     reader.end()
 
@@ -84,13 +89,75 @@ def test_what_is_no_page_is_refused_and_the_next_one_is_read(reader: ParserProce
     assert process() == before
 
 
-@pytest.mark.parametrize("count", [1, 20_000])
-def test_a_page_that_takes_too_long_is_given_up(reader: ParserProcess, count: int) -> None:
-    """Whoever made it so does not keep others waiting, nor does one that the kernel cannot hold meanwhile."""
-    process().suspend()
-    with pytest.raises(InvalidPageError, match="takes more than"):
-        reader.read(answer(*["demo-1.0.zip"] * count))
+def test_a_large_page_is_parsed_in_a_process_that_ends(reader: ParserProcess) -> None:
+    """Of fifty thousand files, packed. Its memory is given back, and small pages do not wait for it."""
+    links = [f"demo-{number}.0.zip" for number in range(50_000)]
+    large = answer(*links)
+    packed = replace(large.body, content=gzip.compress(large.body.content), encoding="gzip")
+    for page in (large, replace(large, body=packed)):
+        assert reader.read(page).content == parser_process.read(large).content
+    assert reader.read(replace(answer("other-1.0.zip"), project="other")).content
+    assert len(_readers()) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding", "reason"),
+    [
+        (gzip.compress(bytes(parse.LARGEST + 1)), "gzip", f"more than {parse.LARGEST} bytes"),
+        (gzip.compress(gzip.compress(bytes(parse.LARGEST))), "gzip, gzip", "content encoding"),
+        (gzip.compress(b"<title>demo</title>" * 1000)[:-10], "gzip", "cut off"),
+        (b"<title>demo</title>", "gzip", "no gzip"),
+        (b"<title>demo</title>", "br", "content encoding"),
+        (b'{"meta":{},"name":"x","files":[],"versions":[' + b'"ab",' * 12_000_000, "", "memory"),
+        (b"<title>demo</title>" + b"<div>" * 2_000_000, "", "takes more than"),
+    ],
+    ids=["bomb", "nested", "cut", "no gzip", "another encoding", "memory", "time"],
+)
+def test_a_page_that_takes_too_much_is_refused(
+    reader: ParserProcess, content: bytes, encoding: str, reason: str
+) -> None:
+    """Of memory or time, whatever was made so small that it takes that much; the next page is parsed."""
+    with pytest.raises(InvalidPageError, match=reason):
+        reader.read(ParseRequest("root/pypi", "large", RawPage("", URL, content, encoding), ABOUT))
     assert reader.read(answer("demo-1.0.zip")).content
+
+
+def test_a_page_that_took_too_much_is_not_parsed_again_at_once(reader: ParserProcess) -> None:
+    """Each time it is asked for, it would keep a processor busy."""
+    body = RawPage("text/html", URL, b"<title>demo</title>" + b"<div>" * 2_000_000)
+    hostile = ParseRequest("root/pypi", "demo", body, ABOUT)
+    with pytest.raises(InvalidPageError, match="takes more than"):
+        reader.read(hostile)
+    with pytest.raises(InvalidPageError, match="tried again in"):
+        reader.read(hostile)
+    assert reader.read(replace(answer("other-1.0.zip"), project="other")).content
+
+
+def test_pages_that_take_long_delay_no_others(reader: ParserProcess) -> None:
+    """Neither small ones of the same upstream nor any of another."""
+    hostile = RawPage("text/html", URL, b"<title>demo</title>" + b"<div>" * 2_000_000)
+    names = [f"hostile{number}" for number in range(3)]
+    ended: list[str] = []
+
+    def parse_hostile(name: str) -> None:
+        with suppress(InvalidPageError):
+            reader.read(ParseRequest("root/pypi", name, hostile, ABOUT))
+        ended.append(name)
+
+    with ThreadPoolExecutor() as pool:
+        for name in names:
+            pool.submit(parse_hostile, name)
+        for index in ("root/pypi", "company/mirror"):
+            assert reader.read(answer("demo-1.0.zip", index=index)).content
+        assert len(ended) < len(names)
+
+
+@pytest.mark.parametrize("count", [1, 20_000])
+def test_a_process_that_does_not_answer_is_replaced(reader: ParserProcess, count: int) -> None:
+    """Also by a page that is more than the kernel holds meanwhile. Another process parses it."""
+    process().suspend()
+    assert reader.read(answer(*["demo-1.0.zip"] * count)).content
+    assert reader.read(replace(answer("other-1.0.zip"), project="other")).content
 
 
 def test_a_process_that_was_killed_is_replaced(reader: ParserProcess) -> None:
@@ -101,15 +168,14 @@ def test_a_process_that_was_killed_is_replaced(reader: ParserProcess) -> None:
     assert reader.read(answer("demo-1.0.zip")).content
 
 
-def test_a_page_that_kills_the_process_is_refused(reader: ParserProcess) -> None:
-    """Once: whether it is read again is for the client to say."""
+def test_a_page_whose_process_was_killed_is_parsed_by_another_one(reader: ParserProcess) -> None:
+    """It need not have been the page."""
     child = process()
     child.suspend()
     killing = threading.Timer(0.1, child.kill)
     killing.start()
-    with pytest.raises(InvalidPageError, match="cannot be read"):
-        reader.read(answer("demo-1.0.zip"))
     assert reader.read(answer("demo-1.0.zip")).content
+    assert reader.read(replace(answer("other-1.0.zip"), project="other")).content
 
 
 def test_the_process_ends_with_its_parent() -> None:
