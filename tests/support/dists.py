@@ -50,7 +50,7 @@ def wheel(
     about = f"Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: {tag}\n"
     tail = {f"{info}/METADATA": metadata, f"{info}/WHEEL": about.encode()}
     members = {**data, **tail} if data_first else {**tail, **data}
-    members[f"{info}/RECORD"] = _record(members, f"{info}/RECORD")
+    members[f"{info}/RECORD"] = record_of(members, f"{info}/RECORD")
     return Dist(f"{module}-{version}-{tag}.whl", archive(members), metadata)
 
 
@@ -124,7 +124,7 @@ def _metadata(name: str, version: str, requires: Sequence[str], requires_python:
     return "\n".join([*lines, "", "Made for a test.", ""]).encode()
 
 
-def _record(members: Mapping[str, bytes], own_path: str) -> bytes:
+def record_of(members: Mapping[str, bytes], own_path: str) -> bytes:
     """The RECORD of a wheel: https://packaging.python.org/specifications/recording-installed-packages/."""
     lines = []
     for path, content in members.items():

@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Mapping
 
 from release.host.formats import artifact
-from tests.support.dists import Dist, archive, wheel
+from tests.support.dists import Dist, archive, record_of, wheel
 
 # A server that takes its listeners as sd_listen_fds(3) says, or a port, and finishes its requests after
 # SIGTERM.
@@ -134,9 +134,9 @@ def _joined(original: io.BytesIO, members: Mapping[str, bytes]) -> bytes:
     with zipfile.ZipFile(original) as file:
         present = {name: file.read(name) for name in file.namelist()}
     record = next(name for name in present if name.endswith("/RECORD"))
-    lines = present.pop(record).decode()
-    lines = "".join(f"{name},,\n" for name in members) + lines
-    return archive({**present, **members, record: lines.encode()})
+    del present[record]
+    joined = {**present, **members}
+    return archive({**joined, record: record_of(joined, record)})
 
 
 def app_sdist(version: str, *, wheel_inside: bool = True, trap: str = "") -> Dist:
