@@ -77,6 +77,7 @@ class Index(Settings):
     bases: Names = ()
     volatile: bool = True
     acl_upload: Names | None = None  # None: its owner alone
+    acl_toxresult_upload: Names | None = None  # None: who may upload
 
 
 class Front(Settings):
@@ -88,6 +89,7 @@ class Front(Settings):
     server_name: Annotated[
         str, matching(r"[A-Za-z0-9._*-]+", 'one name of a server, such as "pypi.example.com"')
     ] = "_"
+    requests_per_client: Annotated[int, pydantic.Field(ge=1)] = 200  # of one address, passed on at once
     tls_certificate: AbsolutePath | None = None
     tls_key: AbsolutePath | None = None
 
@@ -114,6 +116,8 @@ class MirrorConfig(Settings):
     request_timeout: Annotated[int, pydantic.Field(ge=1)] = 30  # seconds that the upstream may take
     # Three quarters of them may wait for the upstream; one uv asks for 50 files at once.
     threads: Annotated[int, pydantic.Field(ge=1)] = 100
+    connections: Annotated[int, pydantic.Field(ge=100)] = 1000  # open at once
+    max_upload: Annotated[int, pydantic.Field(ge=1, le=100_000)] = 1024  # MB of one file
     offline: bool = False  # serve from the cache, ask no upstream
     check_uploads: bool = True  # uploads are what they say: archive, metadata, RECORD, tags
     # Names and patterns of projects that no upstream may fill.

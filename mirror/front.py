@@ -23,6 +23,10 @@ _LESSER_FORMS = r"(, ?[^,;]+; ?q=0(\.[0-9]{1,3})?)*$"
 _TEMPLATE = r"""# Written by `mirror front`: include it in nginx's http block (Debian: /etc/nginx/conf.d/).
 # It follows mirror.toml: write it again when that has changed.
 
+# nginx itself needs `worker_connections 4096;` or more in its events block: it has 512 by default, and one
+# client can hold them all for as long as a header may take.
+limit_conn_zone $binary_remote_addr zone=packhorse_clients:10m;
+
 upstream packhorse_devpi {
     server @DEVPI@;
     keepalive 32;
@@ -45,8 +49,16 @@ map $request_method $packhorse_disk {
 server {
     listen @LISTEN@;@TLS@
     server_name @SERVER_NAME@;
-    client_max_body_size 0;  # devpi limits uploads
+    server_tokens off;
+    add_header X-Content-Type-Options nosniff always;
     gzip_vary on;
+    max_ranges 4;
+    client_max_body_size @MAX_UPLOAD@m;  # devpi has smaller limits, by who sends and where
+    client_header_timeout 20s;
+    client_body_timeout 60s;
+    send_timeout 60s;
+    reset_timedout_connection on;
+    large_client_header_buffers 4 16k;
 
     location ~ "^/(?<packhorse_stage>[^/+]+/[^/+]+)/\+simple/(?<packhorse_project>[a-z0-9]+(-[a-z0-9]+)*)/$" {
         root "@PAGES@";
@@ -54,6 +66,8 @@ server {
         charset utf-8;
         gzip_static on;
         add_header Cache-Control no-cache;
+        add_header X-Content-Type-Options nosniff always;
+        add_header Content-Security-Policy "default-src 'none'";
         add_header Vary Accept;
         try_files /fresh/$packhorse_project/$packhorse_stage.$packhorse_form @devpi;
     }
@@ -63,6 +77,7 @@ server {
         types { }
         default_type application/octet-stream;
         add_header Cache-Control "max-age=365000000, immutable, public";
+        add_header X-Content-Type-Options nosniff always;
         try_files $packhorse_disk/$packhorse_wheel @devpi;
     }
 
@@ -71,6 +86,7 @@ server {
         types { }
         default_type application/octet-stream;
         add_header Cache-Control "max-age=365000000, immutable, public";
+        add_header X-Content-Type-Options nosniff always;
         try_files $packhorse_disk$uri @devpi;
     }
 
@@ -84,7 +100,11 @@ server {
         proxy_set_header Connection "";
         proxy_set_header Host $http_host;
         proxy_set_header X-Outside-URL "@OUTSIDE_URL@";
-        proxy_set_header X-Real-IP $remote_addr;
+        proxy_set_header X-Real-IP $remote_addr;  # devpi believes this machine alone
+        proxy_hide_header X-Content-Type-Options;  # ours is there already
+        limit_conn packhorse_clients @REQUESTS_PER_CLIENT@;
+        limit_conn_status 429;
+        error_page 429 = @busy;
         proxy_request_buffering off;  # an upload goes straight through, not to the disk first
         proxy_max_temp_file_size 0;   # nor does a download
         proxy_connect_timeout 5s;
@@ -100,14 +120,24 @@ server {
         charset utf-8;
         gzip_static on;
         add_header Cache-Control no-cache;
+        add_header X-Content-Type-Options nosniff always;
+        add_header Content-Security-Policy "default-src 'none'";
         add_header Vary Accept;
         add_header X-Packhorse-Stale unknown;
         try_files /stale/$packhorse_project/$packhorse_stage.$packhorse_form @down;
     }
 
+    location @busy {
+        default_type text/plain;
+        add_header Retry-After 1 always;
+        add_header X-Content-Type-Options nosniff always;
+        return 429 "Too many requests of this address at the same time.\n";
+    }
+
     location @down {
         default_type text/plain;
         add_header Retry-After 5 always;
+        add_header X-Content-Type-Options nosniff always;
         return 503 "The mirror does not answer; what it has on disk is served all the same.\n";
     }
 }
@@ -136,12 +166,19 @@ def _fill(config: MirrorConfig, folder: Folder, listen: str) -> str:
         "PAGES": str(folder.pages),
         "METADATA": str(folder.metadata),
         "FILES": str(folder.files),
-        "OUTSIDE_URL": config.outside_url or "$scheme://$http_host",
+        "MAX_UPLOAD": str(config.max_upload),
+        "REQUESTS_PER_CLIENT": str(config.front.requests_per_client),
+        "OUTSIDE_URL": config.outside_url or _outside_url(config.front.server_name),
     }
     filled = _TEMPLATE
     for name, value in values.items():
         filled = filled.replace(f"@{name}@", value)
     return filled
+
+
+def _outside_url(server_name: str) -> str:
+    """The URL that devpi puts into its answers: what a client states as Host only if no name is set."""
+    return "$scheme://$http_host" if set("*_") & set(server_name) else "$scheme://$server_name:$server_port"
 
 
 def write(config: MirrorConfig, folder: Folder, target: Path) -> Iterator[str]:

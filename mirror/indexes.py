@@ -103,7 +103,13 @@ def _upstream_changes(config: MirrorConfig, existing: Mapping[str, Any] | None) 
 
 def _index_changes(name: str, index: Index, existing: Mapping[str, Any] | None) -> Iterator[Change]:
     uploaders = index.acl_upload if index.acl_upload is not None else (name.partition("/")[0],)
-    declared = {"bases": list(index.bases), "volatile": index.volatile, "acl_upload": list(uploaders)}
+    testers = index.acl_toxresult_upload if index.acl_toxresult_upload is not None else uploaders
+    declared = {
+        "bases": list(index.bases),
+        "volatile": index.volatile,
+        "acl_upload": list(uploaders),
+        "acl_toxresult_upload": list(testers),  # devpi's default is everybody
+    }
     if existing is None:
         bases = ", ".join(index.bases) or "none"
         kind = "volatile" if index.volatile else "not volatile"

@@ -52,6 +52,8 @@ def command(config: MirrorConfig, folder: Folder, program: Sequence[str] = _SERV
         *["--host", config.host],
         *["--port", str(config.port)],
         *["--threads", str(config.threads)],
+        *["--connection-limit", str(config.connections)],
+        *["--max-request-body-size", str(config.max_upload * 1_000_000)],
         *["--keyfs-cache-size", _CACHED_VALUES],
         *["--request-timeout", str(config.request_timeout)],
         *["--restrict-modify", "root"],

@@ -76,7 +76,9 @@ def gather(folder: Folder) -> Report:
     """Read the folder, ask the server, ask the upstream."""
     now = state.read_serving(folder)
     serves = now is not None and server.answers(now.url)
-    users = indexes.read(HttpApi(now.url, _password(folder))) if now is not None and serves else {}
+    password = _password(folder)
+    # Without a login devpi lists nothing: who may not read the password sees the rest.
+    users = indexes.read(HttpApi(now.url, password)) if now and serves and password else {}
     return Report(
         home=str(folder.root),
         url=now.url if now else None,

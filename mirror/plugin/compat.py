@@ -8,7 +8,7 @@ import importlib
 import inspect
 from collections.abc import Iterator, Mapping
 from importlib import metadata
-from typing import Any
+from typing import Any, NoReturn
 
 import devpi_server
 
@@ -85,6 +85,10 @@ INTERNALS: Mapping[str, Row] = {
     "devpi_server.keyfs_sqlite.BaseStorage.sqlpath": None,
     "devpi_server.keyfs_sqlite_fs.Connection": ("sqlconn", "basedir", "storage"),
     "devpi_server.keyfs_sqlite_fs.Storage.Connection": None,
+    # access.py
+    "devpi_server.model.BaseStageCustomizer.get_principals_for_pkg_read": ("restrict_modify",),
+    # connections/server.py
+    "devpi_server.config.Config.waitress_info": None,
     # patches/notifier.py
     "devpi_server.config.Config.hook": None,
     "devpi_server.keyfs.KeyFS.get_current_serial": ("self",),
@@ -98,6 +102,10 @@ INTERNALS: Mapping[str, Row] = {
     "devpi_server.mythread.MyThread.sleep": ("secs",),
     # patches/password_cache.py
     "devpi_server.model.verify_and_update_password_hash": ("password", "pwhash", "salt"),
+    # patches/login_throttle.py
+    "devpi_server.auth.Auth._validate": ("authuser", "authpassword", "request"),
+    "devpi_server.auth.hash_password": ("password",),
+    "devpi_server.auth.verify_and_update_password_hash": ("password", "pwhash"),
     # patches/own_tokens.py
     "devpi_server.view_auth.RootFactory.__acl__": None,
     "devpi_server.view_auth.RootFactory.username": None,
@@ -249,14 +257,19 @@ def check(touched: Mapping[str, Row] = INTERNALS, version: str = devpi_server.__
     """Raise devpi's Fatal, which says what to install, unless all of `touched` is as we know it."""
     problems = list(changed(touched))
     if problems:
-        from devpi_server.main import Fatal
-
         more = f" and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
-        raise Fatal(
+        fatal(
             f"devpi-server {version} is not one that the packhorse plugin knows:"
             f" {', '.join(problems[:SHOWN])}{more}.\n"
             f"Install one that it knows: pip install '{_requirement()}'"
         )
+
+
+def fatal(message: str) -> NoReturn:
+    """Let devpi end with this message, without a traceback."""
+    from devpi_server.main import Fatal
+
+    raise Fatal(message)
 
 
 def _requirement() -> str:

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from mirror.plugin import error_views, reservations
+from mirror.plugin import access, error_views, reservations
+from mirror.plugin.connections import admission, server
 from mirror.plugin.files.downloads import Downloads
 from mirror.plugin.files.storage import DevpiStorage
 from mirror.plugin.files.views import FileViews
@@ -21,6 +22,7 @@ from mirror.plugin.patches import (
     fsync,
     garbage_collection,
     has_project,
+    login_throttle,
     notifier,
     own_tokens,
     page_invalidation,
@@ -56,10 +58,12 @@ def wire(config: Any, pyramid_config: Any) -> None:
     """Wire one devpi-server process, for its whole life."""
     xom = pyramid_config.registry["xom"]
     folder = Path(config.server_path)
+    access.refuse_private_reads(config)
     garbage_collection.apply()
     sqlite.apply(folder)
     fsync.apply()
     password_cache.apply()
+    login_throttle.apply()
     redaction.apply()
     own_tokens.apply()
     upload_view.apply()
@@ -88,8 +92,11 @@ def wire(config: Any, pyramid_config: Any) -> None:
     metadata = MetadataViews(xom, client, downloads, MetadataStore(folder / METADATA), pages)
     file_views.apply(xom, FileViews(xom, client, downloads), metadata)
 
+    server.apply(config)
+    admission.install(pyramid_config)
     wsgi.install(pyramid_config, store)
     error_views.install(pyramid_config)
+    access.install(pyramid_config)
     PageViews(xom, store, metadata.completed).install(pyramid_config)
     yank.install(pyramid_config)
     provenance.install(pyramid_config)

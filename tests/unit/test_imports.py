@@ -32,6 +32,7 @@ THIRD_PARTIES = {
             "packaging",
             "pluggy",
             "pyramid",
+            "waitress",
             "webob",
         ),
     },

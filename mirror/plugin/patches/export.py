@@ -23,7 +23,7 @@ RESERVED = "packhorse_reserved"  # the key of dataindex.json; devpi without this
 def apply(folder: str) -> None:
     """Export mirrors by the pages in this folder below devpi's server folder."""
 
-    class Exporter(_STOCK):  # type: ignore[misc]  # untyped
+    class Exporter(_STOCK):
         def __init__(self, tw: Any, xom: Any) -> None:
             path = Path(xom.config.server_path) / folder
             if path.exists():  # else our plugin has never served here

@@ -1,4 +1,4 @@
-"""Leave logins of upstreams out of devpi's log, and out of the settings of indexes that it shows."""
+"""Leave logins of upstreams out of devpi's log and answers, and rights out of what it shows to anybody."""
 
 import logging
 import re
@@ -25,20 +25,26 @@ def without_login(text: str) -> str:
 
 
 def _apiresult(code: int, message: str | None = None, *, result: Any = None, **more: Any) -> Any:
-    """devpi tells anybody the settings of all indexes. Root, who can change them, needs them whole."""
+    """devpi tells anybody the settings of an index. Root, who can change them, needs them whole."""
     request = get_current_request()
-    if request is None or request.authenticated_userid != "root":
-        result = shown(result)
+    user = request and request.authenticated_userid
+    if user != "root":
+        result = shown(result, with_rights=user is not None)
     return _STOCK(code, message=message, result=result, **more)
 
 
-def shown(result: Any) -> Any:
-    """The settings of an index, or of all those of one user or of all, without logins."""
+def shown(result: Any, *, with_rights: bool = True) -> Any:
+    """The settings of an index, or of those of one user or of all, without logins, or without rights too."""
     if not isinstance(result, Mapping):
         return result
     return {
-        key: without_login(value) if key == "mirror_url" and isinstance(value, str) else shown(value)
+        key: (
+            without_login(value)
+            if key == "mirror_url" and isinstance(value, str)
+            else shown(value, with_rights=with_rights)
+        )
         for key, value in result.items()
+        if with_rights or not key.startswith("acl_")
     }
 
 

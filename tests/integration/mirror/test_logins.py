@@ -78,7 +78,7 @@ def test_credentials_of_the_mirror_url_are_shown_to_root_alone(guarded: Mirrored
         return answer.text
 
     assert [PASSWORD in settings(user) for user in (None, "company", "root")] == [False, False, True]
-    assert f'"mirror_url": "http://127.0.0.1:{guarded.upstream.port}/simple/"' in settings(None)
+    assert f'"mirror_url": "http://127.0.0.1:{guarded.upstream.port}/simple/"' in settings("company")
 
 
 def test_status_asks_the_upstream_with_the_login_and_does_not_show_it(guarded: Mirrored) -> None:

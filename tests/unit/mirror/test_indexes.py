@@ -37,7 +37,7 @@ def _matching() -> dict[str, Any]:
                 "bases": ["root/pypi"],
                 "volatile": False,
                 "acl_upload": ["company"],
-                "acl_toxresult_upload": [":ANONYMOUS:"],
+                "acl_toxresult_upload": ["company"],
                 "mirror_whitelist": [],
             },
             "dev": {
@@ -45,6 +45,7 @@ def _matching() -> dict[str, Any]:
                 "bases": ["company/prod"],
                 "volatile": True,
                 "acl_upload": ["company"],
+                "acl_toxresult_upload": ["company"],
             },
         },
     }
@@ -67,6 +68,7 @@ def test_a_new_server_gets_user_and_indexes_in_an_order_that_devpi_allows() -> N
         "bases": ["root/pypi"],
         "volatile": False,
         "acl_upload": ["company"],
+        "acl_toxresult_upload": ["company"],
     }
 
 
@@ -89,6 +91,11 @@ def test_a_server_that_matches_gets_no_call() -> None:
         ("volatile", True, "changed index company/prod: volatile true -> false"),
         ("bases", [], "changed index company/prod: bases none -> root/pypi"),
         ("acl_upload", ["company", "x"], "changed index company/prod: acl_upload company,x -> company"),
+        (
+            "acl_toxresult_upload",
+            [":ANONYMOUS:"],
+            "changed index company/prod: acl_toxresult_upload :ANONYMOUS: -> company",
+        ),
     ],
 )
 def test_only_what_differs_is_changed(key: str, value: object, sentence: str) -> None:

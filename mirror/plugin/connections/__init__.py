@@ -1,0 +1,1 @@
+"""The web server below devpi: waitress, which a single client cannot stop."""

@@ -1,0 +1,168 @@
+"""A connection of waitress with limits: on large bodies, on slowness, and on the client it speaks for."""
+
+import re
+import socket
+import time
+from typing import Any
+
+from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser
+from waitress.task import ErrorTask, Task, WSGITask
+
+from mirror.plugin.connections import clients
+from mirror.plugin.connections.admission import Admission
+from mirror.plugin.connections.dispatcher import OTHERS, READS
+
+# Larger bodies are taken from who may upload only: logins and settings are smaller.
+SMALL = 64 * 1024
+# Who moves less in a whole minute is cut off, whether in the head, in the body or in reading the answer.
+PATIENCE, SLOWEST = 60.0, 1000.0  # seconds, bytes per second
+# Read on after a refusal for so long: a client that still sends would see a broken connection and no answer.
+LINGER = 30.0
+_READ = re.compile(r".*/(\+simple/[^/]+/?|\+[ef]/.+|\+api)")
+
+
+class Parser(HTTPRequestParser):
+    """A request that may not send a large body before it `is_admitted`."""
+
+    expect_continue: bool  # of waitress
+    is_admitted = False
+    expects_continue = False
+
+    def received(self, data: bytes) -> int:
+        consumed: int = super().received(data)
+        if self.needs_admission:  # waitress would ask for the body now; the admission does
+            self.expects_continue |= self.expect_continue
+            self.expect_continue = False
+        return consumed
+
+    @property
+    def needs_admission(self) -> bool:
+        size = max(self.content_length, self.body_bytes_received)  # a chunked body has no length
+        return size > SMALL and self.headers_finished and not self.completed and not self.is_admitted
+
+
+class _Header(Task):
+    """Headers of all answers, waitress's own errors included."""
+
+    def build_response_header(self) -> bytes:
+        self.response_headers.append(("X-Content-Type-Options", "nosniff"))
+        if self.has_body and all(name.lower() != "content-type" for name, _ in self.response_headers):
+            self.response_headers.append(("Content-Type", "text/plain; charset=utf-8"))
+        header: bytes = super().build_response_header()
+        return header
+
+
+class Request(_Header, WSGITask):
+    """A request that devpi answers."""
+
+    def get_environment(self) -> dict[str, Any]:
+        channel = self.channel
+        if not channel.is_local:
+            for untrusted in ("X_OUTSIDE_URL", "X_REAL_IP"):
+                self.request.headers.pop(untrusted, None)
+        environ: dict[str, Any] = super().get_environment()
+        environ["packhorse.client"] = channel.client
+        return environ
+
+
+class Refusal(_Header, ErrorTask):
+    """A request that waitress or an admission refuses; what it goes on sending is thrown away."""
+
+    def execute(self) -> None:
+        self.channel.lingers = True
+        super().execute()
+
+
+class Channel(HTTPChannel):
+    """A connection. The main thread reads and writes; while it `is_busy`, a thread has it."""
+
+    task_class = Request
+    error_task_class = Refusal
+    parser_class = Parser
+
+    admission: Admission | None = None  # at work: nothing is read meanwhile
+    lingers = False
+    discards_until: float | None = None
+    transfer_since: float | None = None
+    moved = 0  # bytes since then
+
+    def __init__(self, server: Any, sock: Any, addr: Any, *args: Any, **kwargs: Any) -> None:
+        here = sock.getsockname()
+        self.peer, self.here = (str(end[0]) for end in (addr, here))
+        self.is_local = clients.is_local(self.peer, self.here)
+        self.client = clients.client(self.peer, self.here, {})
+        self.served_at = time.time()
+        super().__init__(server, sock, addr, *args, **kwargs)
+
+    @property
+    def lane(self) -> str:
+        """Lane of the request that is next: pages and files, which come from the cache, or anything else."""
+        request = self.requests[0]
+        reads = not request.error and request.command in {"GET", "HEAD"} and _READ.fullmatch(request.path)
+        return READS if reads else OTHERS
+
+    @property
+    def is_busy(self) -> bool:
+        return bool(self.requests or self.admission)
+
+    def readable(self) -> bool:
+        return self.discards_until is not None or (self.admission is None and super().readable())
+
+    def received(self, data: bytes) -> bool:
+        if self.discards_until is not None:
+            return False
+        self.moved += len(data)
+        taken: bool = super().received(data)
+        request = self.request
+        if request is not None and request.needs_admission:
+            self.client = self._client_of(request)
+            self.admission = Admission(self, request)
+            self.server.add_task(self.admission)
+        return taken
+
+    def send(self, data: bytes, do_close: bool = True) -> int:  # noqa: FBT001, FBT002 (waitress's signature)
+        sent: int = super().send(data, do_close)
+        self.moved += sent
+        return sent
+
+    def service(self) -> None:
+        try:
+            super().service()
+        finally:
+            self.served_at = time.time()
+
+    def _client_of(self, request: Any) -> str:
+        return clients.client(self.peer, self.here, request.headers) if self.is_local else self.client
+
+    def name_client(self) -> None:
+        """Learn from the next request for whom a proxy speaks."""
+        self.client = self._client_of(self.requests[0])
+
+    def handle_close(self) -> None:
+        """Close the connection; after a refusal only our side of it first."""
+        if self.lingers and self.discards_until is None:
+            self.discards_until = time.time() + LINGER
+            self.will_close = False
+            try:
+                self.socket.shutdown(socket.SHUT_WR)
+            except OSError:  # the client has gone
+                super().handle_close()
+        else:
+            super().handle_close()
+
+    def check_progress(self, now: float) -> None:
+        """Cut off a client that is too slow; called every few seconds."""
+        if self.discards_until is not None:
+            if now > self.discards_until:
+                self.drop()
+        elif not self.total_outbufs_len and (self.request is None or self.admission):
+            self.transfer_since = None
+        elif self.transfer_since is None or self.moved >= SLOWEST * (now - self.transfer_since):
+            self.transfer_since, self.moved = now, 0
+        elif now - self.transfer_since > PATIENCE:
+            self.drop()
+
+    def drop(self) -> None:
+        """Close the connection at once. A thread that is at work on it finds out (HTTPChannel.write_soon)."""
+        super().handle_close()
