@@ -96,7 +96,7 @@ class Bench:
         """The seconds of `release deploy`; another `colour` is another configuration."""
         names = list(self.net.members)
         (self.project / "release.toml").write_text(
-            f'index = "{self.here.url}/company/dev"\n'
+            f'index = "{self.here.url}/company/dev"\nallow_http = true\n'
             f"[targets.one]\nhosts = {names[:1]}\nenv.COLOUR = '{colour}'\n"
             f'[targets.ten]\nhosts = {names}\nbatch = "100%"\n'
         )

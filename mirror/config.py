@@ -113,6 +113,7 @@ class MirrorConfig(Settings):
     host: HostAddress = "127.0.0.1"
     port: Annotated[int, pydantic.Field(ge=1, le=65535)] = 3141
     outside_url: Url | None = None
+    allow_http: bool = False  # plain HTTP over networks, for clients and to the upstream
     request_timeout: Annotated[int, pydantic.Field(ge=1)] = 30  # seconds that the upstream may take
     # Three quarters of them may wait for the upstream; one uv asks for 50 files at once.
     threads: Annotated[int, pydantic.Field(ge=1)] = 100
@@ -158,6 +159,16 @@ def load(path: Path, given: Mapping[str, object] | None = None) -> MirrorConfig:
             f"Correct {path} and run the command again.",
         )
     return config
+
+
+def require_tls(config: MirrorConfig, key: str, url: str) -> None:
+    """Raise PackhorseError when `url`, which the setting `key` leads to, is plain HTTP over a network."""
+    if not config.allow_http and settings.is_cleartext(url):
+        raise PackhorseError(
+            f"{key}: passwords and packages would go over the network in clear text ({url}).",
+            "Use TLS ([front] has a certificate, `host` stays on loopback; https:// for an upstream), or set "
+            "allow_http = true in mirror.toml: then who is on the way can read and change them.",
+        )
 
 
 def in_order(indexes: dict[str, Index]) -> list[str]:

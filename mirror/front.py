@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from mirror import config as configuration
 from mirror.config import MirrorConfig
 from mirror.state import Folder
 from packhorse import files, process
@@ -188,6 +189,9 @@ def write(config: MirrorConfig, folder: Folder, target: Path) -> Iterator[str]:
     """
     if not folder.initialised():
         raise PackhorseError(f"There is no mirror in {folder.root} yet.", "Make it with `mirror init`.")
+    if not config.front.tls_certificate and not config.front.listen.startswith("unix:"):
+        host = config.front.listen if ":" in config.front.listen else f"0.0.0.0:{config.front.listen}"
+        configuration.require_tls(config, "front.listen", f"http://{host}")
     nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/local/sbin:/usr/sbin:/sbin")
     if nginx is None:
         yield "nginx is not installed here: the configuration was not tested"

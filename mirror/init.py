@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from mirror import config as configuration
 from mirror import indexes, server, state
 from mirror.api import Api, HttpApi
 from mirror.config import MirrorConfig
@@ -35,6 +36,7 @@ def run(request: InitRequest, folder: Folder, notify: Callable[[str], None]) -> 
     sentences for the user that report no change.
     """
     _check_names(request)
+    configuration.require_tls(request.config, "upstream.url", request.config.upstream.url or "")
     with _exclusive(folder, notify):
         root = _root_password(request, folder)
         lock = _lock_or_server(folder)

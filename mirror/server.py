@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from mirror import api, state
+from mirror import config as configuration
 from mirror.config import MirrorConfig
 from mirror.state import Folder, Serving
 from packhorse import files, process
@@ -135,6 +136,9 @@ def check(config: MirrorConfig, folder: Folder) -> None:
         raise PackhorseError(f"There is no mirror in {folder.root} yet.", "Make it with `mirror init`.")
     if state.read_serving(folder):
         raise _occupied(folder)
+    listens = f"[{config.host}]" if ":" in config.host else config.host
+    configuration.require_tls(config, "host", f"http://{listens}:{config.port}")
+    configuration.require_tls(config, "upstream.url", config.upstream.url or "")
     try:
         with socket.socket(socket.AF_INET6 if ":" in config.host else socket.AF_INET) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server itself does

@@ -8,6 +8,7 @@ import difflib
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar, get_args, get_origin
+from urllib.parse import urlsplit
 
 import pydantic
 from pydantic_core import ErrorDetails
@@ -57,6 +58,13 @@ AbsolutePath = Annotated[
 ]
 
 
+def is_cleartext(url: str) -> bool:
+    """Whether others can read what is sent to `url`: it is plain HTTP, and not to this machine."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return parts.scheme == "http" and not re.fullmatch(r"(.+\.)?localhost|127\.[0-9.]+|::1", host)
+
+
 T = TypeVar("T", bound=Settings)
 
 
@@ -78,7 +86,7 @@ def _sentence(model: type[Settings], problem: ErrorDetails, where: str) -> str:
     key = ".".join(location)
     if problem["type"] != "extra_forbidden":
         text = problem["msg"].removeprefix("Value error, ")  # pydantic's mark for our own validators
-        return f"{where}: {key}: {text[:1].lower()}{text[1:]}"
+        return f"{where}: {key + ': ' if key else ''}{text[:1].lower()}{text[1:]}"
     near = difflib.get_close_matches(location[-1], _known_keys(model, location[:-1]), 1)
     return f"{where}: {key}: unknown key" + (f', did you mean "{near[0]}"?' if near else "")
 

@@ -1,6 +1,6 @@
-"""Which requests need a login: all that write, and those that list users, rights and the server's folders.
+"""Which of devpi's views need a login that devpi asks nobody for; refuses plugins that limit who may read.
 
-Reading packages needs none: pages and files are served from disk, also by nginx, and ask nobody.
+Reading packages needs no login: pages and files are served from disk, also by nginx, and ask nobody.
 """
 
 from collections.abc import Callable
@@ -14,11 +14,10 @@ from pyramid.viewderivers import INGRESS
 
 from mirror.plugin import compat
 
-_READS = {"GET", "HEAD", "OPTIONS"}
-# Names of devpi's routes: a login cannot need a login; +authcheck asks about another request.
-_OPEN = {"/+login", "/+authcheck"}
-# Users, what they may do, and folders of the server. devpi-web's pages at these addresses show less.
-_INTERNAL = {"/", "/{user}", "/{user}/", "/+status"}
+# Names of devpi's views. Test results are kept for ever; a refresh makes the server ask its upstreams; a push
+# makes it send files to any address, and shows what that answers. devpi itself guards the others that write.
+_WRITES = {"post_toxresult", "simple_refresh", "pushrelease"}
+_INTERNAL = {"user_list", "status"}  # users with their rights; the server's folders
 
 View = Callable[[Any, Any], Any]
 
@@ -29,13 +28,13 @@ def install(pyramid_config: Any) -> None:
 
 
 def _guarded(view: View, info: Any) -> View:
-    is_json = info.options.get("accept") == "application/json"
+    name = info.options.get("attr")
+    if name not in _WRITES | _INTERNAL:
+        return view
 
     def guarded(context: Any, request: Any) -> Any:
-        route = request.matched_route.name if request.matched_route else None
-        is_internal = is_json and route in _INTERNAL
-        is_write = request.method not in _READS and route not in _OPEN
-        if (is_internal or is_write) and request.authenticated_userid is None:
+        is_upload = name == "pushrelease" and ":action" in request.POST
+        if not is_upload and request.authenticated_userid is None:
             return _unauthorized(request)
         return view(context, request)
 

@@ -246,6 +246,7 @@ class ReleaseConfig(settings.Settings):
     build_environment: list[VariableName] = Field(default=[])
     require_signature: bool = False
     signers: list[PublicKey] = Field(default=[])
+    allow_http: bool = False  # an index by plain HTTP over a network
     health: Health = Health()
     targets: Annotated[dict[AppName, Target], AfterValidator(_local_without_hosts)] = Field(default={})
     mirror: MirrorServers | None = None
@@ -260,6 +261,16 @@ class ReleaseConfig(settings.Settings):
     def required_signers(self) -> list[str]:
         """Keys of which one has to have signed an artifact; none: it need not be signed."""
         return list(self.signers) if self.require_signature else []
+
+    @model_validator(mode="after")
+    def _uses_tls(self) -> Self:
+        indexes = [self.index, self.mirror.index_url if self.mirror else None]
+        if not self.allow_http and any(settings.is_cleartext(url) for url in indexes if url):
+            raise ValueError(
+                "an index by http:// sends passwords and packages in clear text: use https://, or set "
+                "allow_http = true, with which who is on the way can read and change them"
+            )
+        return self
 
     def target(self, name: str) -> Target:
         """The target `name`; `local`, and the address it listens on, need no declaration."""

@@ -130,10 +130,14 @@ def short_home() -> Iterator[Path]:
 def running_mirror(
     settings: str = "", host: str = "127.0.0.1", place: Path | None = None
 ) -> Iterator[Mirror]:
-    """A mirror made by `mirror init` and `mirror serve` with `settings` in its mirror.toml; in `place`."""
+    """A mirror made by `mirror init` and `mirror serve` with `settings` in its mirror.toml; in `place`.
+
+    One that hosts reach, through a network of the test's own, speaks plain HTTP.
+    """
+    clear = "" if host.startswith("127.") else "allow_http = true\n"
     with nullcontext(place) if place else short_home() as home:
         port = free_port()
-        (home / "mirror.toml").write_text(f'host = "{host}"\nport = {port}\n{settings}')
+        (home / "mirror.toml").write_text(f'host = "{host}"\nport = {port}\n{clear}{settings}')
         environment = clean_environment(home)
         run_command(BIN / "mirror", "init", env=environment, cwd=home)
         run_command(BIN / "mirror", "serve", "--background", env=environment, cwd=home)

@@ -93,7 +93,7 @@ class Servers:
         """Write release.toml."""
         self.project.mkdir(exist_ok=True)
         text = (
-            f'app = "{NAME}"\nindex = "{self.served.index}"\n[health]\n{health}\n'
+            f'app = "{NAME}"\nindex = "{self.served.index}"\nallow_http = true\n[health]\n{health}\n'
             f"[targets.production]\nhosts = {json.dumps(names or [host.name for host in self.hosts])}\n"
             f"graceful_timeout = 10.0\n{target}\n"
         )

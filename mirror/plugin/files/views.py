@@ -113,6 +113,13 @@ def _validators(entry: Any, last_modified: str | None) -> responses.Validators:
     return responses.Validators(
         etag=f'"{digest}"' if digest else None,
         last_modified=last_modified,
-        content_type=mimetypes.guess_type(entry.basename)[0] or "application/octet-stream",
+        content_type=_content_type(entry.basename),
         cache_control=responses.FOREVER if in_path else "no-cache",
     )
+
+
+def _content_type(filename: str) -> str:
+    """Type of a file that browsers keep, and never show: HTML and SVG run scripts as part of this site."""
+    guess = mimetypes.guess_type(filename)[0] or ""
+    is_shown = not guess.startswith("application/") or guess.endswith(("xml", "javascript"))
+    return "application/octet-stream" if is_shown else guess

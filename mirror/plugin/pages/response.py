@@ -14,6 +14,7 @@ from mirror.plugin.simple import content_types
 STALE = "X-Packhorse-Stale"  # seconds since the upstream last confirmed what is shown
 # Clients keep a page and ask each time whether it still is the one: a page never outlives an upload.
 CACHE_CONTROL = "no-cache"
+POLICY = "default-src 'none'"  # a page is links, of whose text upstreams have a part
 VARY = "Accept, Accept-Encoding"
 
 
@@ -58,7 +59,7 @@ def respond(
     """The page, or 304 when the client's copy still is the page; `age` in seconds if it is not fresh."""
     changed = _date(page.mtime)
     headers = [("ETag", page.etag), ("Last-Modified", changed)]
-    headers += [("Cache-Control", CACHE_CONTROL), ("Vary", VARY)]
+    headers += [("Cache-Control", CACHE_CONTROL), ("Vary", VARY), ("Content-Security-Policy", POLICY)]
     if age is not None:
         headers.append((STALE, str(int(age))))
     if responses.not_modified(environ, page.etag, changed):

@@ -45,7 +45,7 @@ def apply_to_import() -> None:
     setattr(importexport, "Importer", Importer)  # noqa: B010 (so does mypy not mind)
 
 
-class Importer(_STOCK_IMPORTER):  # type: ignore[misc]  # untyped
+class Importer(_STOCK_IMPORTER):
     """devpi's, and the reservations of the server that exported."""
 
     def import_all(self, path: Path) -> None:

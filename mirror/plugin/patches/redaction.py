@@ -29,7 +29,8 @@ def _apiresult(code: int, message: str | None = None, *, result: Any = None, **m
     request = get_current_request()
     user = request and request.authenticated_userid
     if user != "root":
-        result = shown(result, with_rights=user is not None)
+        is_anonymous_read = user is None and request and request.method in {"GET", "HEAD"}
+        result = shown(result, with_rights=not is_anonymous_read)
     return _STOCK(code, message=message, result=result, **more)
 
 
@@ -44,7 +45,7 @@ def shown(result: Any, *, with_rights: bool = True) -> Any:
             else shown(value, with_rights=with_rights)
         )
         for key, value in result.items()
-        if with_rights or not key.startswith("acl_")
+        if with_rights or not (key == "email" or key.startswith("acl_"))
     }
 
 

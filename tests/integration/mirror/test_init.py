@@ -87,9 +87,10 @@ def test_init_changes_a_server_that_runs(fresh_mirror: Mirror) -> None:
         "created index alice/dev (volatile, bases: company/prod)",
     ]
     assert done.stderr == "not in mirror.toml, left as it is: index company/dev\n"
-    users = requests.get(fresh_mirror.url, headers={"Accept": "application/json"}, timeout=10).json()[
-        "result"
-    ]
+    login = ("root", fresh_mirror.credentials["root"])
+    users = requests.get(
+        fresh_mirror.url, headers={"Accept": "application/json"}, auth=login, timeout=10
+    ).json()["result"]
     assert users["alice"]["indexes"]["dev"]["acl_upload"] == ["alice", "company"]
     assert "dev" in users["company"]["indexes"]
     assert fresh_mirror.run(MIRROR, "init", cwd=fresh_mirror.home).stdout == "nothing to change\n"

@@ -42,7 +42,7 @@ class Company:
         """Write release.toml, with these lines in the tables of the target, and mirror.toml."""
         index_url = self.outside.index_url("company/dev")
         (self.project / "release.toml").write_text(
-            f'app = "{APP}"\nindex = "{self.index}"\n'
+            f'app = "{APP}"\nindex = "{self.index}"\nallow_http = true\n'
             f'[mirror]\nhosts = ["{self.pypi.name}"]\nuser = "root"\nindex_url = "{index_url}"\n'
             f"[targets.production]\nhosts = {[host.name for host in self.apps]}\n"
             f'domains = ["{DOMAIN}"]\n{production}\n'
@@ -51,7 +51,7 @@ class Company:
             "[health]\ntimeout = 8.0\n"  # a broken release is broken within that, too
         )
         upstream = self.outside.index_url("root/pypi")
-        (self.project / "mirror.toml").write_text(f'[upstream]\nurl = "{upstream}"\n')
+        (self.project / "mirror.toml").write_text(f'allow_http = true\n[upstream]\nurl = "{upstream}"\n')
 
     def release(
         self, *arguments: str, status: int | None = 0, timeout: float = 900, **more: str

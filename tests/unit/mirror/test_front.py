@@ -93,3 +93,19 @@ def test_a_folder_that_others_cannot_pass_is_named(tmp_path: Path) -> None:
     assert closed in front.closed_to_others(closed / "below")
     closed.chmod(0o711)
     assert closed not in front.closed_to_others(closed / "below")
+
+
+@pytest.mark.parametrize("listen", ["80", "0.0.0.0:8080", "[::]:80", "packages.example.com:80"])
+def test_an_address_for_others_needs_a_certificate(tmp_path: Path, listen: str) -> None:
+    """Passwords of uploads go through nginx."""
+    folder = Folder(tmp_path)
+    folder.server.mkdir(parents=True)
+    with pytest.raises(PackhorseError, match=r"front\.listen: .*clear text"):
+        list(front.write(MirrorConfig(front=Front(listen=listen)), folder, tmp_path / "conf"))
+
+
+def test_the_url_of_the_server_is_not_what_a_client_states_as_its_host() -> None:
+    """Where a name is set, devpi's answers have it."""
+    named = MirrorConfig(front=Front(server_name="packages.example.com"))
+    assert 'X-Outside-URL "$scheme://$server_name:$server_port"' in front.text(named, FOLDER)
+    assert "$http_host" not in front.text(named, FOLDER).partition("X-Outside-URL")[2]

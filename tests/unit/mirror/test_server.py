@@ -1,11 +1,13 @@
 """mirror.server: what devpi-server is started with."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from mirror import config as configuration
 from mirror import server
-from mirror.config import MirrorConfig
+from mirror.config import MirrorConfig, Upstream
 from mirror.state import Folder
 from packhorse.errors import PackhorseError
 
@@ -94,3 +96,24 @@ def test_uploads_are_checked_unless_mirror_toml_says_otherwise() -> None:
     """Checked by default."""
     assert "--skip-upload-checks" not in server.command(MirrorConfig(), FOLDER)
     assert "--skip-upload-checks" in server.command(MirrorConfig(check_uploads=False), FOLDER)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"host": "0.0.0.0"},
+        {"host": "::"},
+        {"host": "packages.example.com"},
+        {"upstream": Upstream(url="http://packages.example.com/simple/")},
+    ],
+)
+def test_plain_http_over_a_network_is_refused_unless_it_is_allowed(
+    tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    """Passwords of uploads, and the packages that everybody installs, would be for all on the way."""
+    folder = Folder(tmp_path)
+    folder.server.mkdir(parents=True)
+    with pytest.raises(PackhorseError, match="clear text") as refused:
+        server.check(MirrorConfig(port=1, **settings), folder)
+    assert "allow_http = true" in refused.value.hint
+    configuration.require_tls(MirrorConfig(allow_http=True, **settings), "host", "http://0.0.0.0")

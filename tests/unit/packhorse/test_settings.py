@@ -163,3 +163,24 @@ def test_what_is_none_is_refused(key: str, value: str) -> None:
 def test_what_people_use_is_accepted(key: str, value: str) -> None:
     """A rule that is too strict is switched off."""
     assert getattr(Written.model_validate({key: value}), key) == value
+
+
+@pytest.mark.parametrize(
+    ("url", "is_cleartext"),
+    [
+        ("http://packages.example.com/simple/", True),
+        ("http://10.0.0.1:3141", True),
+        ("http://[::]:80", True),
+        ("http://127.0.0.1.example.com", True),
+        ("http://localhost.example.com", True),
+        ("http://localhost:3141/", False),
+        ("http://packages.localhost", False),
+        ("http://127.0.0.2:80/x", False),
+        ("http://[::1]:80", False),
+        ("https://packages.example.com", False),
+        ("", False),
+    ],
+)
+def test_plain_http_is_clear_text_but_to_this_machine(url: str, is_cleartext: bool) -> None:  # noqa: FBT001
+    """Nobody listens on loopback."""
+    assert settings.is_cleartext(url) == is_cleartext

@@ -229,3 +229,14 @@ def test_the_same_for_the_mirror(wrong: dict[str, object]) -> None:
     """A password in release.toml would be in the repository besides."""
     with pytest.raises(ValidationError):
         MirrorServers(**{"hosts": ["pypi.example.com"], **wrong})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    ['index = "http://pypi.example.com/a/b"', '[mirror]\nhosts = ["pypi"]\nindex_url = "http://10.0.0.1/"'],
+)
+def test_an_index_by_plain_http_is_refused_unless_it_is_allowed(tmp_path: Path, lines: str) -> None:
+    """The password of uploads would be for all on the way, and what hosts install too."""
+    with pytest.raises(PackhorseError, match=r"^\S*release\.toml: .*clear text.*allow_http = true"):
+        release_toml.load(project(tmp_path, lines))
+    assert release_toml.load(project(tmp_path, f"allow_http = true\n{lines}")).allow_http
