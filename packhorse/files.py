@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import secrets
+import stat
 from pathlib import Path
 
 
@@ -12,16 +13,18 @@ def home() -> Path:
     return Path(os.environ.get("PACKHORSE_HOME") or Path.home() / ".packhorse").absolute()
 
 
-def write_whole(path: Path, data: bytes, mode: int = 0o644) -> None:
+def write_whole(path: Path, data: bytes, mode: int = 0o644, group: int = -1) -> None:
     """Replace `path` by `data` in one step that survives a power cut (temporary name, fsync, rename).
 
-    The file has exactly `mode` from its first byte on, whatever the umask: a secret is never
-    readable by others, not even for a moment. Raises OSError (a full disk leaves the old file).
+    The file has exactly `mode` and `group` (-1: that of new files) from its first byte on, whatever the
+    umask: a secret is never readable by others, not even for a moment. Raises OSError (a full disk leaves
+    the old file).
     """
     scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode & 0o600)
         with os.fdopen(descriptor, "wb") as file:
+            os.fchown(descriptor, -1, group)
             os.fchmod(descriptor, mode)
             file.write(data)
             file.flush()
@@ -35,13 +38,19 @@ def write_whole(path: Path, data: bytes, mode: int = 0o644) -> None:
 
 
 def last_lines(path: Path, count: int = 20) -> str:
-    """The last `count` lines of the log at `path`, "" when there is no such file."""
+    """The last `count` lines of the log at `path`, "" when there is no such file.
+
+    Whoever writes the log may put a link or a pipe there: that is no log.
+    """
     try:
-        with path.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - 64 * 1024))
-            return b"\n".join(file.read().splitlines()[-count:]).decode("utf-8", "replace")
-    except FileNotFoundError:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
         return ""
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return ""
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 64 * 1024))
+        return b"\n".join(file.read().splitlines()[-count:]).decode("utf-8", "replace")
 
 
 def try_flock(descriptor: int, kind: int = fcntl.LOCK_EX) -> bool:

@@ -122,4 +122,21 @@ def _started(host: str, result: Mapping[str, Any]) -> None:
     console.echo(f"{result['project']} {result['version']} runs on {host}: {result['url']}")
 
 
-COMMANDS = (status, releases, logs, stop, start)
+@click.command()
+@target_command.argument
+@options.as_json
+@click.pass_obj
+def verify(project: Path, target: str, *, as_json: bool) -> None:
+    """Compare the files of all releases on TARGET with what was installed; exit with 1 if one differs."""
+    command = target_command.begin(project, target)
+    from release.host.request import Verify
+
+    target_command.report(command, Verify, _verified, as_json=as_json)
+
+
+def _verified(host: str, result: Mapping[str, Any]) -> None:
+    numbers = ", ".join(map(str, result["releases"]))
+    console.echo(f"{result['app']} on {host}: every file is as it was installed, in release {numbers}")
+
+
+COMMANDS = (status, releases, logs, stop, start, verify)

@@ -155,12 +155,14 @@ class ProcessSettings(settings.Settings):
 class Target(settings.Settings):
     """A place to run releases: `hosts` reached through ssh as `user`, or without any this machine.
 
+    `run_user` runs the processes on hosts, and can change nothing that `user` has deployed.
     `bind` is HOST:PORT or "unix"; `env` holds no secrets; `batch` is how many hosts are switched at a time
     once the first one, the canary, is; `domains` and `tls_*` are for the nginx on the hosts.
     """
 
     hosts: Annotated[list[HostName], Field(min_length=1), AfterValidator(_unique)] | None = None
     user: UserName | None = None
+    run_user: UserName | None = None
     domains: Annotated[list[Domain], AfterValidator(_unique)] = Field(default=[])
     tls_certificate: AbsolutePath | None = None
     tls_certificate_key: AbsolutePath | None = None

@@ -1,13 +1,14 @@
 """The agent as one archive, named by its hash, and the command that starts it on any host."""
 
 import functools
-import hashlib
 import io
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
+
+from release.host.control import bootstrap
 
 # What of the shared package the agent imports: a host's toolbox has neither click nor pydantic.
 SHARED = ("__init__.py", "errors.py", "files.py", "process.py")
@@ -19,7 +20,7 @@ runpy.run_module("release.host", run_name="__main__", alter_sys=True)
 
 @dataclass(frozen=True)
 class Archive:
-    """A zip file that Python can run: `data`, and the `sha256` of it."""
+    """A zip file of the agent's modules: `data`, and the `sha256` of what is in it, see bootstrap.py."""
 
     data: bytes
     sha256: str
@@ -28,12 +29,11 @@ class Archive:
 @functools.cache
 def archive() -> Archive:
     """The agent of this Packhorse. The same sources give the same bytes on every machine."""
-    buffer = io.BytesIO()
+    buffer, files = io.BytesIO(), dict(_files())
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as file:  # zlib's bytes depend on its version
-        for name, content in sorted(_files()):
-            file.writestr(zipfile.ZipInfo(name), content)  # without a date: 1980
-    data = buffer.getvalue()
-    return Archive(data, hashlib.sha256(data).hexdigest())
+        for name in sorted(files):
+            file.writestr(zipfile.ZipInfo(name), files[name])  # without a date: 1980
+    return Archive(buffer.getvalue(), bootstrap.digest(files))
 
 
 def _files() -> Iterator[tuple[str, bytes]]:
@@ -55,6 +55,6 @@ def _package(name: str, folder: Traversable) -> Iterator[tuple[str, bytes]]:
 
 def command(python: str, folder: str) -> list[str]:
     """Start the agent with `python`; it is kept below `folder`. See bootstrap.py for what comes on stdin."""
-    bootstrap = (resources.files("release.host.control") / "bootstrap.py").read_text("utf-8")
+    program = (resources.files("release.host.control") / "bootstrap.py").read_text("utf-8")
     agent = archive()
-    return [python, "-I", "-c", bootstrap, folder, agent.sha256, str(len(agent.data))]
+    return [python, "-I", "-c", program, folder, agent.sha256, str(len(agent.data))]

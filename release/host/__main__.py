@@ -11,7 +11,7 @@ from typing import Any
 
 from packhorse.errors import PackhorseError
 from release.host import request
-from release.host.commands import deploy, history, logs, reconcile, start, status, stop
+from release.host.commands import deploy, history, logs, reconcile, start, status, stop, verify
 from release.host.control.channel import Channel
 from release.host.control.session import Session
 from release.host.disk.layout import SERVER_ROOT, SERVER_RUN, Layout
@@ -28,6 +28,7 @@ COMMANDS: dict[type[request.Request], Command] = {
     request.Logs: logs.run,
     request.Stop: stop.run,
     request.Start: start.run,
+    request.Verify: verify.run,
 }
 # Modules of a deploy that take long to load: loaded while the controller is still preparing the request.
 COSTLY = ("zmq", "release.host.formats.lockfile", "psutil")
@@ -47,6 +48,8 @@ def main() -> None:
         return
     try:
         asked = request.decode(data)
+        if asked.layout.separate:
+            os.umask(0o022)  # who runs the processes reads what we install, whatever the login shell said
         circus = Circus(asked.layout, supervised=asked.supervised)
         session = Session(_emit, inbox, asked.gates)
         _emit({"event": "result", **COMMANDS[type(asked)](asked.layout, asked, circus, session)})

@@ -100,7 +100,13 @@ class Start(Request):
     """Start the application as it was stopped."""
 
 
-COMMANDS = {kind.__name__.lower(): kind for kind in (Deploy, Rollback, Releases, Status, Logs, Stop, Start)}
+@dataclass(frozen=True, kw_only=True)
+class Verify(Request):
+    """Compare the files of all releases with what was installed."""
+
+
+KINDS = (Deploy, Rollback, Releases, Status, Logs, Stop, Start, Verify)
+COMMANDS = {kind.__name__.lower(): kind for kind in KINDS}
 
 
 def encode(request: Request) -> bytes:

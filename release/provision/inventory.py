@@ -6,7 +6,7 @@ from typing import Any
 
 from packhorse.errors import PackhorseError
 from release.config.release_toml import MirrorServers, Provision, ReleaseConfig, Target, simple_url
-from release.host.disk.layout import SERVER_ROOT, SERVER_RUN, Layout
+from release.host.disk.layout import SERVER_ROOT, SERVER_RUN, SERVER_SOCKETS, Layout
 from release.host.processes import circus_ini
 
 MIRROR = "mirror"  # the target of `release provision` that stands for the hosts of [mirror]
@@ -75,13 +75,26 @@ def _app(config: ReleaseConfig, target: Target) -> Variables:
         "packhorse_app": config.app,
         "packhorse_user": target.user or config.app,
         "packhorse_index_url": simple_url(config.index),
-        "packhorse_circus_ini": circus_ini.circus_text(layout, None),
+        "packhorse_run_user": _run_user(config, target),
+        "packhorse_circus_ini": circus_ini.server_text(layout, SERVER_SOCKETS / config.app),
         "packhorse_domains": target.domains,
         "packhorse_tls_certificate": target.tls_certificate,
         "packhorse_tls_certificate_key": target.tls_certificate_key,
         "packhorse_stop_timeout": _longest_stop(target) + 10,
         **_prefixed(target.provision, {"user", "python"}),
     }
+
+
+def _run_user(config: ReleaseConfig, target: Target) -> str:
+    """The user that runs the processes; no application can have the default name, for its underscore."""
+    name = target.run_user or f"_{config.app}"
+    if len(name) > 32 or name == (target.user or config.app):  # useradd(8)
+        raise PackhorseError(
+            f"{name} cannot run {config.app}: names of users have at most 32 characters, and who deploys "
+            "must be another user.",
+            'Set another one in release.toml, in the table of the target: run_user = "…"',
+        )
+    return name
 
 
 def _longest_stop(target: Target) -> float:

@@ -130,6 +130,9 @@ class FakeSupervisor:
     def reload(self, leaving: Mapping[str, list[int]] | None = None) -> None:  # noqa: ARG002  # all end at once
         self._look("reload")
 
+    def sweep(self, groups: Collection[int], keep: Collection[int]) -> None:
+        """Nothing of it outlives its parent."""
+
     def stop(self) -> None:
         self.alive = False
         self.calls.append("stop")

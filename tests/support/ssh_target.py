@@ -10,14 +10,17 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import jinja2
+
 from release.host.control import session
-from release.host.disk.layout import SERVER_ROOT, SERVER_RUN, Layout
+from release.host.disk.layout import SERVER_ROOT, SERVER_RUN, SERVER_SOCKETS, Layout
 from release.host.processes import circus_ini
 from tests.support.hosts import Host, Network, network
 from tests.support.local_target import Index
 from tests.support.servers import BIN, run_command, short_home, wait_until
 from tests.support.tiny_app import NAME, app_wheel
 
+ROLE = Path(__file__).parents[2] / "ansible/roles/app_host"
 TOOLBOX = ("circus", "packaging", "psutil", "pyzmq", "tornado", "uv")
 
 
@@ -27,17 +30,6 @@ def layout(app: str) -> Layout:
 
 
 LAYOUT = layout(NAME)
-UNIT = """\
-[Service]
-User=%i
-ExecStartPre=-/opt/packhorse/toolbox/bin/python -I /srv/apps/%i/agent/current.pyz boot %i
-ExecStart=/opt/packhorse/toolbox/bin/python -Im circus.circusd /srv/apps/%i/circus.ini
-Restart=always
-RestartSec=0.2
-KillMode=control-group
-[Install]
-WantedBy=multi-user.target
-"""
 ASK = """
 import http.client, socket, sys
 connection = http.client.HTTPConnection("localhost", timeout=10)
@@ -50,6 +42,14 @@ print(connection.getresponse().read().decode())
 
 def prepare(host: Host, app: str = NAME) -> None:
     """What provisioning does, as far as `release deploy` needs it, in three seconds."""
+    install_toolbox(host)
+    host.add_user(app)
+    host.ssh("install", "-d", "-o", app, "-m", "0711", str(layout(app).folder))
+    supervise(host, app)
+
+
+def install_toolbox(host: Host) -> None:
+    """The Python of the agent, with what it imports."""
     host.ssh("python3", "-m", "venv", "--without-pip", "/opt/packhorse/toolbox")
     site = next((host.files / "opt/packhorse/toolbox/lib").glob("python3*")) / "site-packages"
     for name in TOOLBOX:
@@ -58,15 +58,60 @@ def prepare(host: Host, app: str = NAME) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(file.locate(), target)
     host.ssh("python3", "-m", "compileall", "-q", "/opt/packhorse/toolbox")  # as pip does
-    host.add_user(app)
-    place = layout(app)
-    (host.files / f"etc/tmpfiles.d/{app}.conf").write_text(f"d {place.sockets} 0700 {app} {app}\n")
-    (host.files / "etc/systemd/system/packhorse@.service").write_text(UNIT)
+
+
+def supervise(host: Host, app: str = NAME) -> None:
+    """The user that runs the processes, and its supervisor, which starts unless another one runs."""
+    place, files = layout(app), host.files
+    home = (
+        "--system",
+        "--home-dir",
+        str(place.data),
+        "--shell",
+        "/usr/sbin/nologin",
+        "--expiredate",
+        "1970-01-02",
+    )
+    host.ssh("useradd", *home, run_user(app))
+    host.ssh("usermod", "--append", "--groups", run_user(app), app)
+    shutil.copy2(ROLE / "files/prepare_folders.py", files / "opt/packhorse")
+    (files / "etc/packhorse/apps").mkdir(parents=True, exist_ok=True)
+    ini = circus_ini.server_text(place, SERVER_SOCKETS / app)
+    (files / f"etc/packhorse/apps/{app}.ini").write_text(ini)
+    (files / f"etc/tmpfiles.d/{app}.conf").write_text(rendered("tmpfiles.conf.j2", app))
+    for unit in ("packhorse-prepare", "packhorse"):
+        text = rendered(f"{unit}@.service.j2", app)
+        (files / f"etc/systemd/system/{unit}@{app}.service").write_text(text)
     host.ssh("systemd-tmpfiles", "--create", f"{app}.conf")
-    host.ssh("install", "-d", "-o", app, *map(str, (place.folder, place.watchers, place.logs)))
-    (host.files / place.circus_ini.relative_to("/")).write_text(circus_ini.circus_text(place, None))
-    host.ssh("chown", app, str(place.circus_ini))
+    host.ssh("systemctl", "daemon-reload")
     host.ssh("systemctl", "enable", "--now", f"packhorse@{app}")
+
+
+def run_user(app: str = NAME) -> str:
+    """Who runs the processes."""
+    return f"_{app}"
+
+
+def rendered(template: str, app: str) -> str:
+    """A file that the role makes of `template`."""
+    environment = jinja2.Environment(trim_blocks=True, undefined=jinja2.StrictUndefined)  # noqa: S701  # no HTML
+    text = (ROLE / "templates" / template).read_text()
+    return environment.from_string(text).render(
+        ansible_managed="tests",
+        ansible_python_interpreter="/usr/bin/python3",
+        app_host_as_deployer=["/usr/sbin/runuser", f"--user={app}", "--"],
+        app_host_nginx_group="www-data",
+        app_host_prefix="/opt/packhorse",
+        packhorse_app=app,
+        packhorse_cpu_quota=None,
+        packhorse_memory_max=None,
+        packhorse_open_files=65536,
+        packhorse_run_user=run_user(app),
+        packhorse_stop_timeout=40,
+        packhorse_tasks_max=4096,
+        packhorse_user=app,
+        packhorse_writable=[],
+    )
 
 
 @dataclass
@@ -160,8 +205,7 @@ class Servers:
         """Let `host` be as `prepare` left it: without a release, a file or a journal of `app`."""
         host.ssh("systemctl", "stop", f"packhorse@{app}")
         folder = layout(app).folder
-        host.ssh("find", str(folder), "-mindepth", "1", "-not", "-name", "circus.ini", "-delete")
-        host.ssh("install", "-d", "-o", app, str(layout(app).watchers), str(layout(app).logs))
+        host.ssh("find", str(folder), "-mindepth", "1", "-delete")
         host.ssh("systemctl", "start", f"packhorse@{app}")
 
     def versions(self) -> list[str]:

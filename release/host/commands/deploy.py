@@ -42,6 +42,11 @@ def run(
     version = f" of {change.content.version}" if isinstance(change, Deploy) else ""
     command = f"{type(change).__name__.lower()}{version}"
     with lock.held(layout, command, change.by, change.lock_wait, session):
+        if change.supervised and not layout.separate:
+            session.warn(
+                f"{layout.app} runs as the user that deploys, and may change its releases. Let a user of its "
+                f"own run it: release provision, then systemctl restart packhorse@{layout.app}."
+            )
         bind = _bind(layout, change)
         public_address.configure(layout, bind, circus)
         reconcile.run(layout, circus)
@@ -87,7 +92,7 @@ class _Rollout:
         try:
             digest = content.digest(self.change.key, releases.read_manifest(layout, number).artifact)
             session.gate("start", release=number, version=content.version, digest=digest)
-            release_phase.run(layout, number, self.change, session)
+            release_phase.run(layout, number, self.change, circus, session)
             session.step("start", f"Starting release {number}" + (f" beside {before}" if before else ""))
             early = watchers.overlapping(layout, number)
             watchers.apply(layout, circus, watchers.of(layout, before) | early)

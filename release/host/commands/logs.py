@@ -9,6 +9,7 @@ from packhorse.errors import PackhorseError
 from release.host.control.session import Session, StoppedError
 from release.host.disk import releases
 from release.host.disk.layout import Layout
+from release.host.disk.log_reader import LogReader
 from release.host.processes import circus_ini
 from release.host.request import Logs
 
@@ -42,38 +43,13 @@ def follow(
     layout: Layout, number: int | None, emit: Callable[[str, str], None], pause: Callable[[float], None]
 ) -> None:
     """Call `emit` for every new line, also of a newer release, until `pause` raises."""
-    readers = {path: _Reader(path, at_end=True) for path in _files(layout, number).values()}
+    readers = {path: LogReader(path, at_end=True) for path in _files(layout, number).values()}
     while True:
         for process, path in _files(layout, number).items():
-            reader = readers.setdefault(path, _Reader(path, at_end=False))
+            reader = readers.setdefault(path, LogReader(path))
             for text in reader.lines():
                 emit(process, text)
         pause(FOLLOW_INTERVAL)
-
-
-class _Reader:
-    """Reads whole lines as they are appended to a file that may be rotated."""
-
-    def __init__(self, path: Path, *, at_end: bool) -> None:
-        self.path = path
-        self.inode, self.offset = 0, 0
-        if at_end and path.exists():
-            found = path.stat()
-            self.inode, self.offset = found.st_ino, found.st_size
-
-    def lines(self) -> Iterator[str]:
-        try:
-            with self.path.open("rb") as file:
-                inode = self.path.stat().st_ino
-                if inode != self.inode:
-                    self.inode, self.offset = inode, 0
-                file.seek(self.offset)
-                whole, newline, _ = file.read().rpartition(b"\n")
-        except FileNotFoundError:
-            return
-        self.offset += len(whole) + len(newline)
-        if newline:
-            yield from whole.decode("utf-8", "replace").split("\n")
 
 
 def _files(layout: Layout, number: int | None) -> dict[str, Path]:

@@ -4,22 +4,23 @@ It changes what all releases share, mostly a database. So the journal records it
 interrupted one is reported, and not repeated without --retry-release.
 """
 
-import contextlib
-import os
-import signal
-import subprocess
-import sys
-import threading
+import re
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from packhorse import files
 from packhorse.errors import PackhorseError
 from release.host.control.session import Session
 from release.host.disk import journal, releases
 from release.host.disk.layout import Layout
+from release.host.disk.log_reader import LogReader
+from release.host.processes import circus_ini, process_table, watchers
+from release.host.processes.watchers import Watcher
 from release.host.request import Change
 
-PROCESS = "release"
+PROCESS = watchers.RELEASE_PHASE
+POLL = 0.05
+START_TIMEOUT = 20.0
 
 
 def check(layout: Layout, change: Change) -> None:
@@ -52,7 +53,7 @@ def interruption(entry: journal.Entry) -> str:
     )
 
 
-def run(layout: Layout, number: int, change: Change, session: Session) -> None:
+def run(layout: Layout, number: int, change: Change, circus: circus_ini.Supervisor, session: Session) -> None:
     """Run the release phase of release `number`, if it has one and runs on this host.
 
     Raises PackhorseError when it fails or is stopped.
@@ -66,7 +67,7 @@ def run(layout: Layout, number: int, change: Change, session: Session) -> None:
         return
     session.step(PROCESS, f"Running {manifest.processes[PROCESS]}")
     journal.append(layout.journal, began)
-    status = _Run(layout, number, manifest.stop_timeout(PROCESS), session).status()
+    status = _status(layout, Watcher(PROCESS, number), circus, session)
     _end(layout, began, f"ended with status {status}")
     if status:
         raise PackhorseError(
@@ -81,57 +82,50 @@ def _end(layout: Layout, began: journal.Entry, reason: str) -> None:
 
 
 def _name(number: int) -> str:
-    return f"{PROCESS}.{number}"
+    return circus_ini.watcher_name(PROCESS, number)
 
 
-@dataclass(frozen=True)
-class _Run:
-    """A running release phase; `grace`: seconds for it to end after SIGTERM."""
+def _status(layout: Layout, watcher: Watcher, circus: circus_ini.Supervisor, session: Session) -> int:
+    """Run the command and return its exit status. Raises PackhorseError when it does not come to its end.
 
-    layout: Layout
-    number: int
-    grace: float
-    session: Session
+    circusd runs it beside the processes of the current release: as their user, within their limits. For
+    systemd-run, deploys would need root.
+    """
+    beside = watchers.of(layout, releases.active(layout))
+    watchers.apply(layout, circus, beside | {watcher})
+    try:
+        status = _await(layout, watcher, circus, session)
+    finally:
+        watchers.apply(layout, circus, beside)  # ends it, and what it has left in the background
+    if status is None:  # it may have come to its end meanwhile
+        status = _recorded(layout, watcher)
+    if status is None or (status and session.controller.stop.is_set()):
+        reason = session.controller.reason if session.controller.stop.is_set() else "it was killed."
+        raise PackhorseError(
+            f"The release phase was stopped: {reason}", f"Look at what it did: {layout.log(watcher.name)}"
+        )
+    return status
 
-    def status(self) -> int:
-        """Run it and return its exit status. Raises PackhorseError when it is stopped."""
-        with subprocess.Popen(
-            [sys.executable, "-IS", str(self.layout.launcher(self.number)), PROCESS],
-            env={},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-        ) as process:
-            shown = threading.Thread(target=self._show, args=(process,))
-            shown.start()
-            while process.poll() is None and not self.session.controller.stop.wait(0.05):
-                pass
-            stopped = process.poll() is None
-            if stopped:
-                self._stop(process)
-            # A grandchild that lives on would hold the pipe open.
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            shown.join()
-        if stopped and process.returncode:
-            raise PackhorseError(
-                f"The release phase was stopped: {self.session.controller.reason}",
-                f"Look at what it did: {self.layout.log(_name(self.number))}",
-            )
-        return process.returncode
 
-    def _show(self, process: "subprocess.Popen[bytes]") -> None:
-        """Write its output to the log, and send it as events."""
-        assert process.stdout  # noqa: S101  # for mypy: it is a pipe
-        with self.layout.log(_name(self.number)).open("wb") as log:
-            for line in process.stdout:
-                log.write(line)
-                log.flush()
-                text = line.decode("utf-8", "replace").rstrip("\n")
-                self.session.emit({"event": "line", "process": PROCESS, "text": text})
+def _await(layout: Layout, watcher: Watcher, circus: circus_ini.Supervisor, session: Session) -> int | None:
+    """Send its output as events until it ends; None: it was killed, or has to be stopped."""
+    log, deadline = layout.log(watcher.name), time.monotonic() + START_TIMEOUT
+    output, processes = LogReader(log), process_table.alive_of([])
+    while True:
+        over = session.controller.stop.wait(POLL)
+        if not process_table.wait(processes, 0):
+            processes = process_table.alive_of(circus.pids(watcher.name))
+            begun = log.exists() or time.monotonic() > deadline  # a new circusd may not have started it yet
+            over = over or (begun and not processes)
+        status = _recorded(layout, watcher)
+        for line in output.lines():
+            session.emit({"event": "line", "process": PROCESS, "text": line})
+        if status is not None or over:
+            return status
 
-    def _stop(self, process: "subprocess.Popen[bytes]") -> None:
-        """Terminate it and its children, and wait for its end, `grace` seconds at most."""
-        os.killpg(process.pid, signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(self.grace)
+
+def _recorded(layout: Layout, watcher: Watcher) -> int | None:
+    """The exit status that once.py has written beside the log."""
+    log = layout.log(watcher.name)
+    text = files.last_lines(log.with_name(f"{log.name}.status"))
+    return int(text) if re.fullmatch("[0-9]{1,3}", text) else None

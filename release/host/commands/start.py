@@ -4,6 +4,7 @@ from release.host.commands import reconcile
 from release.host.control.session import Session
 from release.host.disk import lock, releases
 from release.host.disk.layout import Layout
+from release.host.install import integrity
 from release.host.processes import public_address
 from release.host.processes.circus_ini import Supervisor
 from release.host.request import Start
@@ -14,6 +15,8 @@ def run(layout: Layout, request: Start, circus: Supervisor, session: Session) ->
     number = releases.require_current(layout)
     releases.create_folders(layout)
     with lock.held(layout, "start", request.by):
+        if layout.separate:  # else the processes may have written into their release themselves
+            integrity.check(layout, number)
         session.step("start", f"Starting release {number}")
         layout.stopped.unlink(missing_ok=True)
         reconcile.run(layout, circus)

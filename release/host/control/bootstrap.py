@@ -15,10 +15,13 @@ KEPT = 4  # agents of other versions of Packhorse that stay: one of them may be 
 
 
 def main(folder: Path, sha256: str, size: int) -> None:
-    """Run the agent `folder`/`sha256`. If it is missing, its `size` bytes come first on stdin."""
+    """Run the agent `folder`/`sha256`. If it is missing, its archive of `size` bytes comes first on stdin.
+
+    One that somebody has changed counts as missing.
+    """
     agent = folder / sha256
     try:
-        present = agent.is_dir()
+        present = agent.is_dir() and digest(_read(agent)) == sha256
         _say(event="agent", present=present)
         if not present and not _unpack(_receive(size), agent):
             return
@@ -31,6 +34,20 @@ def main(folder: Path, sha256: str, size: int) -> None:
     gc.set_threshold(50_000)
     sys.argv = [str(agent)]
     runpy.run_path(str(agent), run_name="__main__")
+
+
+def digest(files: dict[str, bytes]) -> str:
+    """The name of an agent: the sha256 of its files, by their names."""
+    whole = hashlib.sha256()
+    for part in (part for name in sorted(files) for part in (name.encode(), files[name])):
+        whole.update(b"%d:" % len(part) + part)
+    return whole.hexdigest()
+
+
+def _read(agent: Path) -> dict[str, bytes]:
+    """All files in the folder `agent` but what Python has compiled."""
+    paths = [path for path in agent.rglob("*") if "__pycache__" not in path.parts and not path.is_dir()]
+    return {str(path.relative_to(agent)): path.read_bytes() for path in paths}
 
 
 def _say(**event: object) -> None:
@@ -47,13 +64,21 @@ def _receive(size: int) -> bytes:
 
 def _unpack(data: bytes, agent: Path) -> bool:
     """Make the folder `agent` from the archive `data`, whole or not at all; False for another archive."""
-    if hashlib.sha256(data).hexdigest() != agent.name:
-        return False  # the connection was cut: an agent has the name of its own hash
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            files = {name: archive.read(name) for name in archive.namelist()}
+    except zipfile.BadZipFile:
+        return False  # the connection was cut
+    if digest(files) != agent.name:
+        return False
+    if agent.is_dir() and digest(_read(agent)) != agent.name:
+        shutil.rmtree(agent)
     scratch = agent.with_name(f".{agent.name}.{os.getpid()}")
     scratch.mkdir(parents=True)
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            archive.extractall(scratch)
+        for name, content in files.items():
+            scratch.joinpath(name).parent.mkdir(parents=True, exist_ok=True)
+            scratch.joinpath(name).write_bytes(content)
         for path in [*scratch.rglob("*"), scratch]:
             _sync(path)
         scratch.rename(agent)

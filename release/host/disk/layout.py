@@ -5,6 +5,8 @@ from pathlib import Path
 
 SERVER_ROOT, SERVER_RUN = Path("/srv/apps"), Path("/run")
 """`root` and `run` of every layout on a server."""
+SERVER_SOCKETS = Path("/run/packhorse")
+"""On a server, the folder of the folders in which circusds make their sockets."""
 NGINX = Path("/etc/nginx/packhorse")
 
 
@@ -23,8 +25,21 @@ class Layout:
 
     @property
     def sockets(self) -> Path:
-        """The folder of the sockets; 0700, as who may write to the control socket runs code as this user."""
+        """The folder of the sockets; who may write to the control socket runs code as circusd's user."""
         return self.run / self.app
+
+    @property
+    def separate(self) -> bool:
+        """Whether another user runs the processes than the one that deploys: on provisioned servers.
+
+        That user makes the sockets in a folder of its own. The role's prepare_folders.py links to them here.
+        """
+        return self.control.is_symlink()
+
+    @property
+    def run_group(self) -> int:
+        """The group that both users are in, which may read the configuration of releases."""
+        return self.logs.stat().st_gid
 
     @property
     def releases(self) -> Path:
@@ -65,6 +80,11 @@ class Layout:
     def logs(self) -> Path:
         """The folder with one log per watcher, and circusd's own."""
         return self.folder / "log"
+
+    @property
+    def data(self) -> Path:
+        """The folder for what the application keeps from one release to the next: PACKHORSE_DATA."""
+        return self.folder / "data"
 
     @property
     def circusd_log(self) -> Path:

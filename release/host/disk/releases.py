@@ -13,12 +13,13 @@ from packhorse import files, process
 from packhorse.errors import PackhorseError
 from release.host.disk.layout import SERVER_ROOT, Layout
 from release.host.disk.manifest import Content, File, Health, ReleaseManifest, Rule
+from release.host.runtime import launch
 
 # AF_UNIX addresses have 108 bytes, the last of which is NUL (unix(7)).
 LONGEST_SOCKET = 107
 # Paths that circus reads unchanged from an ini file: no quotes, no " ;" comment, no "$(" or "((" to expand.
 _PLAIN = re.compile(r"/[\w@%+=:,./~-]*")
-_READY = "READY"
+READY = "READY"
 
 
 def create_folders(layout: Layout) -> None:
@@ -40,6 +41,7 @@ def create_folders(layout: Layout) -> None:
         )
     for folder in (layout.releases, layout.watchers, layout.logs, layout.cache, layout.files):
         folder.mkdir(parents=True, exist_ok=True)
+    layout.data.mkdir(exist_ok=True, mode=0o700)
     layout.sockets.mkdir(parents=True, exist_ok=True, mode=0o700)
     if layout.root != SERVER_ROOT:
         layout.sockets.chmod(0o700)
@@ -94,11 +96,14 @@ def active(layout: Layout) -> int | None:
 
 
 def write_manifest(layout: Layout, manifest: ReleaseManifest, env: dict[str, str]) -> None:
-    """Write the manifest, the programs that start it, and `env`, for this user alone: it may hold secrets."""
+    """Write the manifest, the programs of runtime/, and `env`: it may hold secrets, others cannot read it."""
     folder = layout.release(manifest.release)
-    for name in ("launch.py", "shim.py", "forward.py"):
+    (folder / launch.WORK).mkdir(exist_ok=True)
+    (folder / launch.WORK).chmod(0o555)
+    for name in ("launch.py", "once.py", "shim.py", "forward.py"):
         files.write_whole(folder / name, pkgutil.get_data("release.host.runtime", name) or b"")
-    files.write_whole(folder / "env.json", json.dumps(env).encode(), mode=0o600)
+    mode, group = (0o640, layout.run_group) if layout.separate else (0o600, -1)
+    files.write_whole(folder / "env.json", json.dumps(env).encode(), mode, group)
     files.write_whole(folder / "manifest.json", json.dumps(asdict(manifest), indent=2).encode())
 
 
@@ -156,12 +161,12 @@ class Sync:
 
 def mark_ready(layout: Layout, number: int) -> None:
     """Mark release `number` as complete: the last file written into its folder."""
-    files.write_whole(layout.release(number) / _READY, b"")
+    files.write_whole(layout.release(number) / READY, b"")
 
 
 def is_ready(layout: Layout, number: int) -> bool:
     """Whether release `number` may be run."""
-    return (layout.release(number) / _READY).exists()
+    return (layout.release(number) / READY).exists()
 
 
 def remove(layout: Layout, number: int) -> None:

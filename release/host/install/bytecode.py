@@ -1,7 +1,17 @@
-"""Reuse the compiled files of another release: compiling is half of a start."""
+"""Compile a release when it is installed, or reuse what another release has: it is half of a start."""
 
 import os
+import py_compile
+import sys
+import warnings
+from importlib.util import cache_from_source
 from pathlib import Path
+
+from packhorse import files
+from release.host.control.session import Session
+
+FEW = 64
+"""So many files are compiled before another Python has started."""
 
 
 def share(before: Path, venv: Path) -> int:
@@ -31,3 +41,31 @@ def _link(old: Path, new: Path, name: str) -> bool:
     except (FileNotFoundError, FileExistsError):
         return False
     return True
+
+
+def compile_rest(venv: Path, sources: Path, session: Session) -> None:
+    """Compile what has no compiled file in virtualenv `venv`; `sources`: a file that may be overwritten.
+
+    The processes may not write into their release: without this, every start would compile. By the Python of
+    the toolbox: that of the virtualenv runs code of the release when it starts (*.pth). Files that are no
+    Python of this version stay as they are.
+    """
+    missing = [source for source in _sources(venv) if not Path(cache_from_source(source)).exists()]
+    if len(missing) > FEW:
+        files.write_whole(sources, b"".join(os.fsencode(path) + b"\n" for path in missing))
+        session.run([sys.executable, "-Im", "compileall", "-qq", "-j", "0", "-i", str(sources)])
+        sources.unlink()
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for path in missing:
+            py_compile.compile(path, quiet=2)
+
+
+def _sources(venv: Path) -> list[str]:
+    return [
+        f"{folder}/{name}"
+        for folder, _, names in os.walk(venv / "lib")
+        for name in names
+        if name.endswith(".py")
+    ]

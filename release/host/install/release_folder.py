@@ -13,7 +13,7 @@ from release.host.control.session import Session
 from release.host.disk import file_cache, journal, releases
 from release.host.disk.layout import Layout
 from release.host.disk.manifest import Content, File, ReleaseManifest, ReleaseSpec
-from release.host.install import bytecode, installer, verification
+from release.host.install import bytecode, installer, integrity, verification
 
 if TYPE_CHECKING:
     from release.host.formats import artifact
@@ -81,6 +81,7 @@ def install(layout: Layout, spec: ReleaseSpec, file: File, session: Session) -> 
             offered={file.sha256: file.filename for file in content.files},
         )
         releases.write_manifest(layout, manifest, content.env)
+        integrity.seal(layout, number)
         releases.mark_ready(layout, number)
     except BaseException:
         with contextlib.suppress(OSError):  # the next command removes what a broken disk keeps
@@ -220,6 +221,7 @@ def _install(layout: Layout, spec: ReleaseSpec, wheels: Sequence[File], session:
     before = same_content(layout, spec.content) or releases.current(layout)
     if before is not None:
         bytecode.share(layout.release(before) / "venv", tool.venv)
+    bytecode.compile_rest(tool.venv, layout.cache / "sources.txt", session)
 
 
 def same_content(layout: Layout, content: Content) -> int | None:

@@ -4,7 +4,8 @@ import configparser
 import re
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Protocol
 
 from release.host.disk.layout import Layout
@@ -46,32 +47,45 @@ class Supervisor(Protocol):
         `leaving`: watchers and their processes, when there is nothing to wait for but their end.
         """
 
+    def sweep(self, groups: Collection[int], keep: Collection[int]) -> None:
+        """End what is left of the process `groups`, and of all releases but those in `keep`.
+
+        circus misses children that left their parent, and those of a parent that it had to kill.
+        """
+
     def stop(self) -> None:
         """Stop and drain all watchers, then circusd itself unless systemd wants it up."""
 
 
 def circus_text(layout: Layout, bind: Bind) -> str:
-    """The text of circus.ini: the two sockets of releases and, for `bind`, a listener that is forwarded.
+    """The text of circus.ini where one user does all; for `bind` with a listener that is forwarded."""
+    text = _circus_text(layout, layout.sockets, umask="077", socket_umask=0o117)
+    return text + (_forward_text(layout, bind) if bind else "")
 
-    circus reads the `umask` of circusd, which covers the control socket, as octal, and that of a socket as
-    decimal.
+
+def server_text(layout: Layout, sockets: Path) -> str:
+    """The text of circus.ini on a server, whose circusd makes its sockets in the folder `sockets`.
+
+    Its user and the one that deploys are in one group, which may command circusd and read logs. The sockets
+    of releases are for whoever may enter `sockets`: nginx and these two.
     """
+    return _circus_text(layout, sockets, umask="007", socket_umask=0o111)
+
+
+def _circus_text(layout: Layout, sockets: Path, umask: str, socket_umask: int) -> str:
+    """circus reads the `umask` of logs and the control socket as octal, that of other sockets as decimal."""
     return (
         "[circus]\n"
-        f"endpoint = ipc://{layout.control}\n"
-        f"pubsub_endpoint = ipc://{layout.events}\n"
+        f"endpoint = ipc://{sockets / layout.control.name}\n"
+        f"pubsub_endpoint = ipc://{sockets / layout.events.name}\n"
         "multicast_endpoint =\n"  # empty: no UDP listener
         "check_delay = 1\n"
-        "umask = 077\n"
+        f"umask = {umask}\n"
         f"include_dir = {layout.watchers}\n"
-        + "".join(_slot_text(layout, slot) for slot in SLOTS)
-        + (_forward_text(layout, bind) if bind else "")
-    )
-
-
-def _slot_text(layout: Layout, slot: str) -> str:
-    return (
-        f"[socket:{slot}]\npath = {layout.slot(slot)}\numask = 79\nreplace = True\n"  # 79 is 0117: rw-rw----
+    ) + "".join(
+        f"[socket:{slot}]\npath = {sockets / layout.slot(slot).name}\n"
+        f"umask = {socket_umask}\nreplace = True\n"
+        for slot in SLOTS
     )
 
 
@@ -122,6 +136,20 @@ def watcher_text(layout: Layout, process: str, number: int, graceful_timeout: fl
         f"stdout_stream.filename = {layout.log(name)}\n"
         f"stdout_stream.max_bytes = {10 * 2**20}\n"
         "stdout_stream.backup_count = 3\n"
+    )
+
+
+def once_text(layout: Layout, process: str, number: int, graceful_timeout: float) -> str:
+    """The text of conf.d/<watcher>.ini for a process that runs once, to its end: see runtime/once.py."""
+    name = watcher_name(process, number)
+    python = [sys.executable, "-IS"]
+    once = [*python, str(layout.release(number) / "once.py"), str(layout.log(name))]
+    return (
+        f"[watcher:{name}]\n"
+        f"cmd = {shlex.join([*once, *python, str(layout.launcher(number)), process])}\n"
+        "numprocesses = 1\n"
+        "respawn = False\n"
+        f"graceful_timeout = {graceful_timeout:g}\n"
     )
 
 

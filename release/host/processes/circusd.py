@@ -4,12 +4,13 @@ import contextlib
 import errno
 import json
 import os
+import shlex
 import socket
 import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from packhorse import files
@@ -17,6 +18,7 @@ from packhorse.errors import PackhorseError
 from release.host.disk.layout import Layout
 from release.host.processes import process_table
 from release.host.processes.circus_ini import FORWARD, Bind, bind_of
+from release.host.runtime import sweep
 
 if TYPE_CHECKING:
     import psutil
@@ -121,6 +123,22 @@ class Circus:
 
         # circus looks for their end ten times a second: waiting for it makes a deploy a tenth longer.
         self._call("reloadconfig", DRAIN_TIMEOUT, done=drained, waiting=True)
+
+    def sweep(self, groups: Collection[int], keep: Collection[int]) -> None:
+        if not self.layout.separate:
+            sweep.main(self.layout.releases, groups, keep)
+        elif (pid := self.pid()) and process_table.strays(pid):
+            self._run_once("sweep", sweep.command(self.layout.releases, groups, keep))
+
+    def _run_once(self, name: str, command: Sequence[str]) -> None:
+        """Let circusd run `command` as its own user, and wait for its end."""
+        # No process type of a Procfile has this name.
+        name = f"+{name}"
+        self._call("rm", ANSWER_TIMEOUT, check=False, name=name, waiting=True)  # of an agent that was killed
+        options = {"respawn": False}
+        self._call("add", ANSWER_TIMEOUT, name=name, cmd=shlex.join(command), start=True, options=options)
+        process_table.wait(process_table.alive_of(self.pids(name)), ANSWER_TIMEOUT)
+        self._call("rm", ANSWER_TIMEOUT, name=name, waiting=True)
 
     def stop(self) -> None:
         pid = self.pid()

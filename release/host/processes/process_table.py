@@ -4,7 +4,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -53,11 +53,23 @@ def _match(layout: Layout, pid: int, cmdline: list[str], mark: str) -> AppProces
     return AppProcess(pid, int(number)) if script.startswith(prefix) and number.isdecimal() else None
 
 
-def kill_groups(leaders: Collection[int]) -> None:
-    """Kill what is left of the process groups of `leaders`, which have ended: circus gives each a group."""
-    for leader in leaders:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(leader, signal.SIGKILL)
+def strays(circusd: int) -> bool:
+    """Whether a process of circusd's user is none of its descendants, as the kernel shows them now."""
+    import psutil
+
+    table = {}
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            table[process.pid] = (process.ppid(), process.uids().real)
+    return circusd in table and bool(strays_in(table, circusd))
+
+
+def strays_in(table: Mapping[int, tuple[int, int]], circusd: int) -> set[int]:
+    """The processes of circusd's user that do not descend from it; `table`: process -> parent and user."""
+    below = {circusd}
+    while more := {pid for pid, (parent, _) in table.items() if parent in below} - below:
+        below |= more
+    return {pid for pid, (_, user) in table.items() if user == table[circusd][1]} - below
 
 
 def alive_of(pids: Collection[int]) -> "list[psutil.Process]":

@@ -16,6 +16,8 @@ VERIFY_TIMEOUT = 5.0
 
 def configure(layout: Layout, bind: circus_ini.Bind, circus: circus_ini.Supervisor) -> None:
     """Write circus.ini. Raises PackhorseError when it has to change under a running circusd."""
+    if layout.separate:  # it is root's
+        return
     text = circus_ini.circus_text(layout, bind)
     present = layout.circus_ini.read_text() if layout.circus_ini.exists() else None
     if text == present:

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from packhorse import files
 from release.host.disk import releases
 from release.host.disk.layout import Layout
-from release.host.processes import circus_ini, process_table, sockets
+from release.host.processes import circus_ini, sockets
+
+RELEASE_PHASE = "release"
+"""The process type that runs once, before the others start."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ def write(layout: Layout, desired: Collection[Watcher]) -> None:
 def _text(layout: Layout, watcher: Watcher) -> str:
     manifest = releases.read_manifest(layout, watcher.release)
     timeout = manifest.stop_timeout(watcher.process)
+    if watcher.process == RELEASE_PHASE:
+        return circus_ini.once_text(layout, watcher.process, watcher.release, timeout)
     slot = sockets.free_slot(layout) if watcher.process == "web" and manifest.port is None else None
     return circus_ini.watcher_text(layout, watcher.process, watcher.release, timeout, slot)
 
@@ -77,8 +82,5 @@ def apply(layout: Layout, circus: circus_ini.Supervisor, desired: Collection[Wat
         if set(there) != names or circus_ini.STOPPING in there.values():
             circus.reload(leaving if names < before else None)
     if leaving or not names:
-        # circus misses children that left their parent, and those of a parent that it had to kill.
-        process_table.kill_groups([leader for pids in leaving.values() for leader in pids])
-        running = {watcher.release for watcher in desired}
-        orphans = [p.pid for p in process_table.find(layout) if p.release and p.release not in running]
-        process_table.end(orphans, 0)
+        groups = [leader for pids in leaving.values() for leader in pids]
+        circus.sweep(groups, {watcher.release for watcher in desired})

@@ -12,6 +12,11 @@ import shlex
 import sys
 from pathlib import Path
 
+WORK = "work"
+"""The folder of a release in which its processes start: empty, and not theirs to write.
+
+Not the release's own: a server of files that is told to serve "." would publish env.json.
+"""
 LISTENER = 3  # sd_listen_fds(3): where an inherited listener is
 # A quoted string, an escaped character, or any other character.
 _PART = re.compile(r"""'[^']*'|"(?:\\.|[^"\\])*"|\\.|.""", re.DOTALL)
@@ -25,8 +30,8 @@ def main(release: Path, arguments: list[str]) -> None:
     """Exec a process of the folder `release`. `arguments`: process type, and perhaps its listener."""
     process, given = arguments[0], [int(number) for number in arguments[1:]]
     os.dup2(1, 2)  # one stream, one log file, one rotation
-    os.umask(0o022)
-    os.chdir(release)
+    os.umask(0o027)
+    os.chdir(release / WORK)
     manifest = json.loads((release / "manifest.json").read_bytes())
     line = manifest["processes"][process]
     forwarded = process == "web" and wants_port(line)
@@ -67,6 +72,7 @@ def environment(release: Path, *, listens: bool) -> dict[str, str]:
         "PACKHORSE_APP": release.parents[1].name,
         "PACKHORSE_RELEASE": release.name,
         "PACKHORSE_FOLDER": str(release),
+        "PACKHORSE_DATA": str(release.parents[1] / "data"),
         "VIRTUAL_ENV": str(release / "venv"),
         "PATH": f"{release / 'venv' / 'bin'}:{given['PATH']}",
     }

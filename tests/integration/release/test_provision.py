@@ -201,20 +201,23 @@ def test_what_was_used_before_is_removed_but_for_the_last(shop: Company, host: s
     assert kept == sorted([f"{name}-last", (there / name).readlink().name])
 
 
-def test_the_supervisor_runs_as_the_applications_user_within_its_bounds(web1: hosts.Host) -> None:
-    """A hole in the application is not a hole in the host."""
+def test_the_supervisor_runs_as_a_user_of_its_own_within_its_bounds(web1: hosts.Host) -> None:
+    """A hole in the application is not a hole in the host, nor in what is deployed next."""
     show = ("systemctl", "show", f"packhorse@{APP}", "--property")
     main = web1.ssh(*show, "MainPID", "--value").stdout.strip()
-    assert web1.ssh("ps", "-o", "user=", "-p", main).stdout.strip() == APP
+    assert web1.ssh("ps", "-o", "user=", "-p", main).stdout.strip() == f"_{APP}"
     shown = web1.ssh(*show, "MemoryMax,NoNewPrivileges,KillMode").stdout
     assert set(shown.split()) == {"MemoryMax=536870912", "NoNewPrivileges=yes", "KillMode=control-group"}
 
 
 def test_only_nginx_and_the_application_reach_its_sockets(web1: hosts.Host) -> None:
     """Whoever may write to the control socket runs code as its user."""
-    folder = f"/run/{APP}"
-    modes = web1.ssh("stat", "-c", "%a %U %G", folder, f"{folder}/web.a.sock", f"{folder}/ctl.sock").stdout
-    assert modes.splitlines() == ["2710 shop www-data", "660 shop www-data", "700 shop www-data"]
+    links, folder = f"/run/{APP}", f"/run/packhorse/{APP}"
+    shown = ("stat", "-c", "%a %U %G", links, folder, f"{folder}/ctl.sock")
+    modes = web1.ssh(*shown).stdout
+    assert modes.splitlines() == ["2710 shop www-data", "710 _shop www-data", "770 _shop _shop"]
+    assert web1.ssh("test", "-S", f"{links}/web.a.sock", user=APP).returncode == 0
+    web1.ssh("runuser", "-u", "nobody", "--", "test", "-e", f"{folder}/web.a.sock", status=1)
 
 
 def test_the_user_may_switch_the_port_and_nothing_else(web1: hosts.Host) -> None:

@@ -352,7 +352,7 @@ def test_a_connection_is_kept_open_where_the_user_shares_connections(fleet: Serv
 
 def test_a_release_phase_that_was_cut_off_holds_all_hosts_until_somebody_looks(fleet: Servers) -> None:
     """Although only the first one has run it, and runs the next one."""
-    for version, command in (("0.7.0", "sleep 1000"), ("0.8.0", f"touch {LAYOUT.folder}/ran")):
+    for version, command in (("0.7.0", "sleep 1000"), ("0.8.0", "touch $PACKHORSE_DATA/ran")):
         fleet.served.add(NAME, app_wheel(version, procfile=f"web: python -m tiny\nrelease: {command}\n"))
     with fleet.deploying("0.7.0", until=" release ") as process:
         process.kill()
@@ -362,7 +362,7 @@ def test_a_release_phase_that_was_cut_off_holds_all_hosts_until_somebody_looks(f
     assert fleet.versions() == ["0.1.0"] * 3
     fleet.deploy("0.8.0", "--retry-release")
     assert fleet.versions() == ["0.8.0"] * 3
-    assert [(host.files / "srv/apps/tiny/ran").exists() for host in fleet.hosts] == [True, False, False]
+    assert [(host.files / "srv/apps/tiny/data/ran").exists() for host in fleet.hosts] == [True, False, False]
 
 
 def test_nothing_of_ours_is_left_behind_here(fleet: Servers) -> None:

@@ -1,5 +1,6 @@
 """The promises of release.deploy.connection."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -60,7 +61,8 @@ digest = hashlib.sha256(sys.stdin.buffer.read({size})).hexdigest()
 print(json.dumps({{"event": "result", "sha256": digest, "got": json.loads(sys.stdin.readline())}}))
 """
     (result,) = talk(Played(script, GREETING.replace("True}", "False}")))
-    assert (result["sha256"], result["got"]) == (agent_archive.archive().sha256, SENT)
+    digest = hashlib.sha256(agent_archive.archive().data).hexdigest()
+    assert (result["sha256"], result["got"]) == (digest, SENT)
 
 
 def test_the_agent_of_this_machine_answers(tmp_path: Path) -> None:

@@ -37,6 +37,15 @@ def test_the_applications_user_is_named_like_it_unless_the_target_says_otherwise
     assert variables(tmp_path, f'{INDEX}{TARGET}user = "web"\n')["packhorse_user"] == "web"
 
 
+def test_another_user_runs_the_processes_than_the_one_that_deploys(tmp_path: Path) -> None:
+    """No application can be named like it: an underscore is no part of such a name."""
+    assert variables(tmp_path, f"{INDEX}{TARGET}")["packhorse_run_user"] == "_shop"
+    assert variables(tmp_path, f'{INDEX}{TARGET}run_user = "www"\n')["packhorse_run_user"] == "www"
+    with pytest.raises(PackhorseError) as caught:
+        variables(tmp_path, f'{INDEX}{TARGET}run_user = "shop"\n')
+    assert "shop cannot run shop" in caught.value.message
+
+
 def test_ansible_logs_in_as_ssh_would_and_root_needs_no_sudo(tmp_path: Path) -> None:
     """~/.ssh/config knows who to be; a minimal Debian has no sudo."""
     plain = variables(tmp_path, f"{INDEX}{TARGET}")
@@ -49,7 +58,7 @@ def test_ansible_logs_in_as_ssh_would_and_root_needs_no_sudo(tmp_path: Path) -> 
 def test_the_supervisor_gets_the_configuration_that_the_agent_expects(tmp_path: Path) -> None:
     """It is never changed afterwards: circus cannot change it while it runs."""
     text = variables(tmp_path, f"{INDEX}{TARGET}")["packhorse_circus_ini"]
-    assert "path = /run/shop/web.a.sock" in text
+    assert "path = /run/packhorse/shop/web.a.sock" in text
     assert "include_dir = /srv/apps/shop/conf.d" in text
 
 

@@ -1,6 +1,5 @@
 """release.host.control.bootstrap, which runs on a host before anything else of ours is there."""
 
-import hashlib
 import io
 import json
 import os
@@ -24,9 +23,14 @@ def archive(says: str = "here") -> bytes:
     return buffer.getvalue()
 
 
+def name_of(data: bytes) -> str:
+    with zipfile.ZipFile(io.BytesIO(data)) as file:
+        return bootstrap.digest({name: file.read(name) for name in file.namelist()})
+
+
 def run(folder: Path, data: bytes, stdin: bytes) -> tuple[dict[str, Any], str]:
     """The first line of what the bootstrap of agent `data` says, decoded, and the rest."""
-    arguments = [str(folder), hashlib.sha256(data).hexdigest(), str(len(data))]
+    arguments = [str(folder), name_of(data), str(len(data))]
     done = subprocess.run(
         [sys.executable, "-I", "-c", Path(bootstrap.__file__).read_text(), *arguments],
         input=stdin,
@@ -45,7 +49,7 @@ def test_an_agent_that_is_missing_is_received_and_gets_what_follows_it(tmp_path:
     """Not one byte of the request may be taken for the archive, or be read ahead."""
     folder, data = tmp_path / "shop" / "agent", archive()
     assert run(folder, data, data + b"request\n") == ({"event": "agent", "present": False}, "here [] request")
-    assert kept(folder) == {hashlib.sha256(data).hexdigest()}
+    assert kept(folder) == {name_of(data)}
 
 
 def test_an_agent_that_is_there_is_not_sent_again(tmp_path: Path) -> None:
@@ -63,6 +67,24 @@ def test_another_archive_is_neither_run_nor_kept(tmp_path: Path, sent: bytes) ->
     assert not (tmp_path / "agent").exists()
 
 
+CHANGES = {
+    "a changed module": "echo 'SAYS = 1; print(\"evil\")' > part.py",
+    "a module that hides another": "echo 'print(\"evil\")' > json.py",
+    "compiled code without a source": "touch part.pyc",
+    "a missing module": "rm part.py",
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_an_agent_that_somebody_has_changed_is_replaced(tmp_path: Path, change: str) -> None:
+    """Its folder had the right name, and it ran."""
+    data = archive()
+    run(tmp_path, data, data)
+    subprocess.run(["/bin/sh", "-c", change], cwd=tmp_path / name_of(data), check=True)
+    assert run(tmp_path, data, data + b"request") == ({"event": "agent", "present": False}, "here [] request")
+    assert run(tmp_path, data, b"again") == ({"event": "agent", "present": True}, "here [] again")
+
+
 def test_the_host_itself_can_start_the_agent_used_last(tmp_path: Path) -> None:
     """At boot nobody is connected."""
     run(tmp_path, archive("old"), archive("old"))
@@ -74,10 +96,10 @@ def test_the_host_itself_can_start_the_agent_used_last(tmp_path: Path) -> None:
 def test_agents_that_nobody_uses_any_more_go(tmp_path: Path) -> None:
     """One for every version of Packhorse would fill the disk slowly; the one that was used last stays."""
     agents = [archive(str(number)) for number in range(bootstrap.KEPT + 3)]
-    names = [hashlib.sha256(data).hexdigest() for data in agents]
+    names = [name_of(data) for data in agents]
     for age, data in enumerate(agents[:-1]):
         run(tmp_path, data, data)
-        os.utime(tmp_path / hashlib.sha256(data).hexdigest(), (1000 + age, 1000 + age))
+        os.utime(tmp_path / name_of(data), (1000 + age, 1000 + age))
     run(tmp_path, agents[-1], agents[-1])
     assert kept(tmp_path) == set(names[-bootstrap.KEPT - 1 :])
 
@@ -85,7 +107,7 @@ def test_agents_that_nobody_uses_any_more_go(tmp_path: Path) -> None:
 def test_somebody_else_may_have_been_faster(tmp_path: Path) -> None:
     """Two deployers meet a host that knows neither: one of them makes the folder, both use it."""
     data = archive()
-    agent = tmp_path / hashlib.sha256(data).hexdigest()
+    agent = tmp_path / name_of(data)
     run(tmp_path, data, data)
     assert bootstrap._unpack(data, agent)
     assert kept(tmp_path) == {agent.name}

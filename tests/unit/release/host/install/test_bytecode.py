@@ -4,7 +4,10 @@ import os
 import py_compile
 from pathlib import Path
 
+import pytest
+
 from release.host.install import bytecode
+from tests.support.release_folders import a_session
 
 
 def a_venv(folder: Path, name: str) -> Path:
@@ -24,3 +27,17 @@ def test_only_the_same_files_share_what_was_compiled(tmp_path: Path) -> None:
     assert bytecode.share(tmp_path / "old", tmp_path / "new") == 1
     assert [path.name.partition(".")[0] for path in new.rglob("*.pyc")] == ["same"]
     assert bytecode.share(tmp_path / "old", tmp_path / "new") == 0
+
+
+@pytest.mark.parametrize("count", [3, bytecode.FEW + 1])
+def test_what_is_not_compiled_is_compiled_and_nothing_of_it_runs(tmp_path: Path, count: int) -> None:
+    """Processes may not write into their release; a file for another Python stops nothing."""
+    lib = tmp_path / "venv" / "lib"
+    lib.mkdir(parents=True)
+    for number in range(count):
+        (lib / f"m{number}.py").write_text(f"raise SystemExit({number})\n")
+    (lib / "old.py").write_text("print 'python 2'\n")
+    (lib / "evil.pth").write_text("import os; os.abort()\n")
+    bytecode.compile_rest(tmp_path / "venv", tmp_path / "sources.txt", a_session())
+    compiled = {path.name.partition(".")[0] for path in lib.rglob("*.pyc")}
+    assert compiled == {f"m{number}" for number in range(count)}

@@ -37,6 +37,15 @@ def test_the_sockets_of_releases_are_open_to_owner_and_group() -> None:
     assert "front" not in text
 
 
+def test_on_a_server_two_users_command_circusd_and_the_folder_guards_sockets() -> None:
+    """The one that deploys is in the group of the one that runs; nginx is not, and may enter the folder."""
+    text = circus_ini.server_text(LAYOUT, Path("/run/packhorse/shop"))
+    assert "\nendpoint = ipc:///run/packhorse/shop/ctl.sock\n" in text
+    assert "\numask = 007\n" in text
+    assert f"path = /run/packhorse/shop/web.a.sock\numask = {0o111}\n" in text
+    assert "include_dir = /srv/apps/shop/conf.d" in text
+
+
 def test_a_watcher_knows_no_value_and_no_command_of_the_application() -> None:
     """circus expands `$` in what it reads, and shows it to everybody who lists processes."""
     start = f"{sys.executable} -IS /srv/apps/shop/releases/43/launch.py"

@@ -51,6 +51,13 @@ def test_a_process_that_ignores_the_request_to_end_is_killed(tmp_path: Path) -> 
         assert child.wait(1) == -signal.SIGKILL
 
 
+def test_a_process_that_left_its_parent_is_a_stray() -> None:
+    """circusd does not know of it any more; other users' processes are none of its business."""
+    table = {1: (0, 0), 10: (1, 7), 11: (10, 7), 12: (11, 7), 20: (1, 8)}
+    assert process_table.strays_in(table, 10) == set()
+    assert process_table.strays_in({**table, 13: (1, 7)}, 10) == {13}
+
+
 def test_a_process_whose_parent_does_not_care_has_ended_all_the_same() -> None:
     """The first process of a container may never ask how its children ended: they stay, as zombies."""
     careless = ["sh", "-c", "sleep 60 & echo $!; exec sleep 60"]

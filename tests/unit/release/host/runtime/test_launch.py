@@ -20,7 +20,7 @@ def test_a_process_sees_its_own_values_and_nothing_of_ours(tmp_path: Path) -> No
     venv = layout.release(3) / "venv"
     assert set(seen) == {
         *("HOME", "USER", "LOGNAME", "LANG", "PATH", "PYTHONUNBUFFERED", "VIRTUAL_ENV"),
-        *("PACKHORSE_APP", "PACKHORSE_RELEASE", "PACKHORSE_FOLDER"),
+        *("PACKHORSE_APP", "PACKHORSE_RELEASE", "PACKHORSE_FOLDER", "PACKHORSE_DATA"),
         *("LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID"),
     }
     assert seen["PATH"] == f"{venv}/bin:/opt/tools"

@@ -1,0 +1,51 @@
+"""The promises of release.host.runtime.once."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from release.host.runtime import once
+
+
+def begin(log: Path, *command: str) -> "subprocess.Popen[bytes]":
+    """It runs `command` as circus starts it: the leader of a process group."""
+    return subprocess.Popen([sys.executable, "-IS", once.__file__, log, *command], start_new_session=True)
+
+
+@pytest.mark.parametrize(("command", "status"), [("echo done", "0"), ("exit 3", "3"), ("kill -9 $$", "137")])
+def test_output_and_status_are_written_down(tmp_path: Path, command: str, status: str) -> None:
+    """Whoever waits for it may not be its parent, nor its user."""
+    log = tmp_path / "release.1.log"
+    begin(log, "/bin/sh", "-c", f"printf begun; {command}").wait(20)
+    assert log.read_text().startswith("begun")
+    assert log.read_text().endswith("\n")
+    assert (tmp_path / "release.1.log.status").read_text() == status
+
+
+def test_a_second_start_does_nothing(tmp_path: Path) -> None:
+    """systemd starts a circusd that was killed again, and that one all of its watchers."""
+    log = tmp_path / "release.1.log"
+    log.write_text("of the first\n")
+    begin(log, "/bin/sh", "-c", f"touch {tmp_path}/ran").wait(20)
+    assert not (tmp_path / "ran").exists()
+    assert log.read_text() == "of the first\n"
+
+
+def test_it_passes_on_the_request_to_end_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    """circus signals one process: this one."""
+    log = tmp_path / "release.1.log"
+    process = begin(log, "/bin/sh", "-c", "sleep 60 & echo $!; trap 'exit 5' TERM; wait")
+    deadline = time.monotonic() + 20
+    while not (log.exists() and log.read_text().endswith("\n")):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGTERM)
+    process.wait(20)
+    assert (tmp_path / "release.1.log.status").read_text() == "5"
+    left = Path(f"/proc/{log.read_text().strip()}/stat")
+    assert not left.exists() or left.read_text().split()[2] == "Z"
