@@ -70,6 +70,7 @@ class Report:
     indexes: list[IndexReport]
     upstream: UpstreamReport | None
     refused_hosts: list[RefusedHost]  # since the server started
+    changed_files: dict[str, dict[str, str]]  # by their paths: those that the upstream has changed
 
 
 def gather(folder: Folder) -> Report:
@@ -93,7 +94,15 @@ def gather(folder: Folder) -> Report:
         indexes=list(index_reports(users, folder.files)),
         upstream=_upstream_report(users),
         refused_hosts=_refused_hosts(folder.refused_hosts) if serves else [],
+        changed_files=_changed_files(now.url, folder) if now is not None and serves else {},
     )
+
+
+def _changed_files(url: str, folder: Folder) -> dict[str, dict[str, str]]:
+    if (password := _password(folder)) is None:
+        return {}
+    found: dict[str, dict[str, str]] = HttpApi(url, password).call("GET", "/+changed-files")
+    return found
 
 
 def _refused_hosts(path: Path) -> list[RefusedHost]:
@@ -177,6 +186,9 @@ def as_text(report: Report) -> str:
     for refused in report.refused_hosts:
         lines.append(f"refused    {refused.host}, to which {refused.upstream} leads: {refused.reason}")
         lines.append(f"           to allow it: hosts = {refused.hosts}, below [upstream] in mirror.toml")
+    for path, changed in report.changed_files.items():
+        lines.append(f"changed    {path} upstream, from {changed['kept']}, which is served,")
+        lines.append(f"           to {changed['refused']}; to take that: mirror accept-changed {path}")
     if report.indexes:
         lines += ["", *_table(report.indexes)]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Commands that change which packages clients get: prefetch, yank, unyank."""
+"""Commands that change which packages clients get: prefetch, yank, unyank, accept-changed."""
 
 from pathlib import Path
 
@@ -59,4 +59,19 @@ def unyank(path: Path | None, release: str, index: str | None) -> None:
     console.echo(work.unyank(api, index or options.config(path).default_index, release))
 
 
-COMMANDS = (prefetch, yank, unyank)
+@click.command("accept-changed")
+@click.argument("path", metavar="USER/INDEX/PROJECT/FILE")
+def accept_changed(path: str) -> None:
+    """Take a file that the upstream has changed under its name, as `mirror status` reports it.
+
+    It is refused until then, and the old one is served: a release does not change, but an attacker's does.
+    """
+    from urllib.parse import quote
+
+    from mirror import yank as work
+
+    work.connect(options.folder()).call("DELETE", f"/+changed-files/{quote(path)}")
+    console.echo(f"accepted {path}: the mirror asks for it anew")
+
+
+COMMANDS = (prefetch, yank, unyank, accept_changed)

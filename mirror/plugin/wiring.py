@@ -5,7 +5,9 @@ from typing import Any
 
 from mirror.plugin import access, error_views, reservations
 from mirror.plugin.connections import admission, server
+from mirror.plugin.files import changed_file_views
 from mirror.plugin.files.downloads import Downloads
+from mirror.plugin.files.known_files import KnownFiles
 from mirror.plugin.files.storage import DevpiStorage
 from mirror.plugin.files.views import FileViews
 from mirror.plugin.metadata.store import MetadataStore
@@ -88,7 +90,8 @@ def wire(config: Any, pyramid_config: Any) -> None:
     stages.apply(xom, Services(client, ParserProcess(), writes, pages))
     file_entries.apply(xom.filestore, pages)
 
-    downloads = Downloads(client, DevpiStorage(xom, writes), folder / DOWNLOADS)
+    known_files = KnownFiles(xom, pages, writes)
+    downloads = Downloads(client, DevpiStorage(xom, writes, pages), folder / DOWNLOADS, known_files)
     metadata = MetadataViews(xom, client, downloads, MetadataStore(folder / METADATA), pages)
     file_views.apply(xom, FileViews(xom, client, downloads), metadata)
 
@@ -101,5 +104,6 @@ def wire(config: Any, pyramid_config: Any) -> None:
     yank.install(pyramid_config)
     provenance.install(pyramid_config)
     reservation_views.install(pyramid_config)
+    changed_file_views.install(pyramid_config, pages)
     if not (config.requests_only or xom.is_replica()):
         reservations.reserve_existing(xom)

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, Protocol
 
 from devpi_server.log import threadlog
 
+from mirror.plugin.files.known_files import Expected
 from mirror.plugin.single_flight import SingleFlight
 from mirror.plugin.upstream.client import GatewayError, Upstream, UpstreamClient
 from packhorse import files
@@ -52,9 +53,10 @@ class DownloadRequest:
 class Download(Future[None]):
     """A download in progress, done when the file is stored. One thread writes; any number read."""
 
-    def __init__(self, request: DownloadRequest, path: Path) -> None:
+    def __init__(self, request: DownloadRequest, path: Path, expected: Expected | None = None) -> None:
         super().__init__()
         self.request = request
+        self.expected = expected or Expected(request.entry.hashes)
         self.path = path
         self.length: int | None = None  # bytes, once the upstream has said so or all has arrived
         self.last_modified: str | None = None
@@ -140,11 +142,22 @@ class Storage(Protocol):
         """Store the file at `download.path`, which has the hashes `found`. Raises GatewayError or OSError."""
 
 
+class Known(Protocol):
+    """What is known of files before they are downloaded. Tests pass a fake."""
+
+    def expected(self, entry: Any) -> Expected:
+        """Hashes and size that the file must have. Needs a transaction."""
+
+    def report(self, entry: Any, expected: Expected, found: str) -> None:
+        """Report a file that has another sha256 than its earlier download."""
+
+
 class Downloads:
     """The downloads in progress in this process, by devpi's path of the file."""
 
-    def __init__(self, client: UpstreamClient, storage: Storage, folder: Path) -> None:
+    def __init__(self, client: UpstreamClient, storage: Storage, folder: Path, known: Known) -> None:
         self._client = client
+        self._known = known
         self._folder = folder
         self._storage = storage
         # Each index has its own threads: an upstream that sends its files slowly holds up no other.
@@ -162,8 +175,11 @@ class Downloads:
         """
 
         def new() -> Download | None:
-            stored = request.entry.file_exists()
-            return None if stored else Download(request, self._folder / secrets.token_hex(16))
+            if request.entry.file_exists():
+                return None
+            return Download(
+                request, self._folder / secrets.token_hex(16), self._known.expected(request.entry)
+            )
 
         return self._in_progress.join(request.relpath, new, self._download_and_store)
 
@@ -190,9 +206,9 @@ class Downloads:
 
     def _download(self, download: Download) -> dict[str, str]:
         """Fetch the file; return its hashes. Raises GatewayError unless length and hashes are as stated."""
-        request = download.request
-        promised: Mapping[str, str] = request.entry.hashes
-        running = {kind: hashlib.new(kind) for kind in {"sha256", *promised}}
+        request, expected = download.request, download.expected
+        size = expected.size
+        running = {kind: hashlib.new(kind) for kind in {"sha256", *expected.hashes}}
         received = 0
         with ExitStack() as until_read:
             answer = self._answer(request, until_read)
@@ -201,13 +217,15 @@ class Downloads:
             for chunk in answer.iter_raw(CHUNK):
                 download.add(chunk)
                 received += len(chunk)
+                if size is not None and received > size:
+                    break
                 for hasher in running.values():
                     hasher.update(chunk)
         found = {kind: hasher.hexdigest() for kind, hasher in running.items()}
-        wrong = [kind for kind, value in promised.items() if found[kind] != value]
-        if wrong or download.length not in {None, received}:
-            what = f"another {wrong[0]}" if wrong else f"{received} bytes instead of {download.length}"
-            raise GatewayError(502, f"the upstream gave a wrong file for {request.relpath}: {what}")
+        if problem := _problem(expected, download.length, received, found):
+            if "sha256" in problem:
+                self._known.report(request.entry, expected, found["sha256"])
+            raise GatewayError(502, f"the upstream gave a wrong file for {request.relpath}: {problem}")
         download.flush()
         return found
 
@@ -223,6 +241,20 @@ class Downloads:
 
     def _ask(self, source: Source) -> AbstractContextManager[Any]:
         return self._client.stream(source.url, source.upstream, whole=False)
+
+
+def _problem(expected: Expected, length: int | None, received: int, found: Mapping[str, str]) -> str | None:
+    """What is wrong with the bytes that came, None if nothing is. `length` is that of the answer."""
+    if expected.size is not None and received > expected.size:
+        return f"more than the {expected.size} bytes that its page says"
+    if length not in {None, received}:
+        return f"{received} bytes instead of {length}"
+    wrong = next((kind for kind, value in sorted(expected.hashes.items()) if found[kind] != value), None)
+    if wrong:
+        return f"another {'sha256' if expected.pinned not in {None, found['sha256']} else wrong}"
+    if expected.size not in {None, received}:
+        return f"{received} bytes instead of the {expected.size} that its page says"
+    return None
 
 
 def _remove_leftovers(folder: Path) -> None:

@@ -5,22 +5,27 @@ from typing import Any, BinaryIO
 
 from devpi_server.filestore import Digests
 
+from mirror.plugin import pinned_hashes
 from mirror.plugin.files.downloads import Download
+from mirror.plugin.upstream.page_cache import PageCache
 from mirror.plugin.write_queue import WriteQueue
 
 
 class DevpiStorage:
     """devpi's storage of files, written by the write queue."""
 
-    def __init__(self, xom: Any, writes: WriteQueue) -> None:
+    def __init__(self, xom: Any, writes: WriteQueue, pages: PageCache) -> None:
         self._xom = xom
         self._writes = writes
+        self._pages = pages
 
     def keep(self, download: Download, found: dict[str, str]) -> None:
         """Return when the file is stored for good."""
         entry = download.request.entry
         if not (self._xom.is_replica() or entry.has_existing_metadata()):
             self._writes.do(lambda: self._keep_new(download, found))
+            if "sha256" not in entry.hashes:  # its page shows one from now on
+                self._pages.changed(entry.project)
             return
         # devpi (or its primary) knows the file, only its bytes were not here: no new serial
         with self._xom.keyfs.filestore_transaction(), _content(download.path) as content:
@@ -42,6 +47,8 @@ class DevpiStorage:
                 hash_spec=entry._hash_spec,  # noqa: SLF001 (listed in compat.py)
                 hashes=Digests(found),
             )
+        if entry.project:
+            pinned_hashes.pin(self._xom.keyfs, entry, found["sha256"])
 
 
 def _content(path: Path) -> BinaryIO:

@@ -7,7 +7,7 @@ upstream pages), and kept only if none has changed since its rendering began.
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from mirror.plugin import reservations
+from mirror.plugin import pinned_hashes, reservations
 from mirror.plugin.upstream.mirror_stage import CachingStage
 
 # devpi's keys (model.py, add_keys): with a project among their parameters, and those that concern all
@@ -49,7 +49,9 @@ class Snapshot:
         for base in self._stage.sro():
             yield base.user.key.relpath
             yield base.key_projsimplelinks(self._project).relpath
-            if base.ixconfig["type"] != "mirror":
+            if base.ixconfig["type"] == "mirror":
+                yield pinned_hashes.path_of(base.name, self._project)  # shown where an upstream states none
+            else:
                 yield base.key_projects.relpath  # whether it has the project decides about its mirrors
 
 

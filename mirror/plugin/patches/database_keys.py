@@ -5,7 +5,7 @@ from typing import Any
 
 from devpi_server import model
 
-from mirror.plugin import reservations
+from mirror.plugin import pinned_hashes, reservations
 
 _STOCK: Callable[[Any, Any], None] = model.add_keys
 
@@ -18,3 +18,4 @@ def apply() -> None:
 def _add_keys(xom: Any, keyfs: Any) -> None:
     _STOCK(xom, keyfs)
     reservations.add_keys(keyfs)
+    pinned_hashes.add_keys(keyfs)

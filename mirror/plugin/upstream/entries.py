@@ -32,13 +32,15 @@ def keep(keyfs: Any, project: str, file: ProjectFile) -> None:
     kind_of_key = "STAGEFILE" if "/+f/" in file.path else "PYPIFILE_NOMD5"
     key = keyfs.get_key_instance(kind_of_key, RelPath(file.path))
     if key.exists() or not file_paths.can_be_found(project, file_rows.row(file)):
-        key.set({**key.get_mutable(), **meta(project, file)})
+        old, new = key.get_mutable(), meta(project, file)
+        hashes = {**old.get("hashes", {}), **new.get("hashes", {})}  # those found on arrival stay
+        key.set({**old, **new, **({"hashes": hashes} if hashes else {})})
 
 
 def find(pages: PageCache, path: str) -> tuple[str, ProjectFile] | None:
     """The project of the mirrored file at `path`, and what its page says of it."""
-    _, _, kind, _, _, filename = path.split("/")
-    for project in filenames.beginnings(filename) if kind == "+f" else ():
+    _, _, kind, *_, filename = path.split("/")
+    for project in filenames.beginnings(filename) if kind == "+f" and path.count("/") == 5 else ():
         if file := pages.find(project, path):
             return project, file
     return None

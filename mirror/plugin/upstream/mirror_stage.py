@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
 from typing import Any, cast
@@ -14,9 +14,10 @@ from devpi_server.mirror import MirrorStage, ProjectUpdateCache
 from devpi_server.model import join_links_data
 from devpi_server.normalized import normalize_name
 
+from mirror.plugin import pinned_hashes
 from mirror.plugin.simple import detail, file_paths, filenames
 from mirror.plugin.simple.detail import ProjectDetail
-from mirror.plugin.upstream import client, entries, page_cache, page_request
+from mirror.plugin.upstream import changed_files, client, entries, page_cache, page_request
 from mirror.plugin.upstream.client import GatewayError, Upstream, UpstreamClient
 from mirror.plugin.upstream.devpi_client import DevpiClient
 from mirror.plugin.upstream.negative_cache import NegativeCache
@@ -169,11 +170,9 @@ class CachingStage(MirrorStage):
     def facts(self, project: str) -> ProjectDetail:
         """The details that are stored of `project`; `refresh` it first."""
         known = self._known(project)
-        return (
-            known.detail
-            if known
-            else detail.from_devpi_lists(project, self.key_projsimplelinks(project).get())
-        )
+        if known is None:
+            return detail.from_devpi_lists(project, self.key_projsimplelinks(project).get())
+        return changed_files.completed(known.detail, pinned_hashes.pinned(self.keyfs, self.name, project))
 
     def token(self, project: str) -> Any:
         """A version of `facts`: equal as long as they are the same."""
@@ -271,12 +270,29 @@ class CachingStage(MirrorStage):
         new = page_cache.decode_unchecked(project, page.content) if page else None
         if new and same and new.about.serial < same.about.serial and not self.ignore_serial_header:
             new = None  # an older one, from another server of a content delivery network
+        parsed = new.detail if new else None
+        if new and not is_replica:
+            new = self._held(new, same, write)
         if page and new and not (same and new.detail == same.detail):
             if not is_replica:
                 self._write_entries(page, new, known, write)
-            self._keep(new, page.content)
+            self._keep(new, page.content if new.detail is parsed else page_cache.encode(new))
         self.cache_retrieve_times.refresh(project, new.about.etag if new else etag)
         self.cache_projectnames.add(project)
+
+    def _held(self, new: CachedPage, old: CachedPage | None, write: Callable[[Change], None]) -> CachedPage:
+        """`new` without the files that the upstream has changed, which are reported."""
+        project = new.detail.name
+        with self.keyfs.read_transaction(allow_reuse=True):
+            pinned = dict(pinned_hashes.pinned(self.keyfs, self.name, project))
+            found = changed_files.hold(new.detail, old.detail if old else None, pinned, self.name)
+            known = pinned_hashes.reported(self.keyfs) if found.changed else {}
+        for file in found.changed:
+            path = f"{self.name}/{project}/{file.filename}"
+            if known.get(path, {}).get("refused") != file.refused:
+                report = partial(pinned_hashes.report, self.keyfs, path)
+                write(partial(report, kept=file.kept, refused=file.refused))
+        return replace(new, detail=found.detail)
 
     def _keep(self, known: CachedPage, content: bytes) -> None:
         try:

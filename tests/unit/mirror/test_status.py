@@ -23,6 +23,7 @@ SERVING = Report(
     ],
     upstream=UPSTREAM,
     refused_hosts=[],
+    changed_files={},
 )
 STOPPED = replace(SERVING, url=None, pid=None, serves=False, indexes=[], upstream=None)
 
@@ -101,7 +102,8 @@ def test_json_has_everything_for_scripts() -> None:
     """Keys are only ever added."""
     data = status.as_json(SERVING)
     assert list(data) == [
-        *("home", "url", "pid", "initialised", "serves", "versions", "indexes", "upstream", "refused_hosts")
+        *("home", "url", "pid", "initialised", "serves", "versions", "indexes", "upstream", "refused_hosts"),
+        "changed_files",
     ]
     assert data["indexes"][1] == {
         "name": "root/pypi",
@@ -138,3 +140,11 @@ def test_files_are_counted_per_index(tmp_path: Path) -> None:
     assert list(status.index_reports(users, tmp_path)) == [
         IndexReport("c/dev", "stage", ["root/pypi"], volatile=True, files=3, bytes=30)
     ]
+
+
+def test_a_file_that_the_upstream_changed_is_named_with_both_hashes_and_how_to_take_it() -> None:
+    """Nobody reads the log."""
+    found = {"kept": "sha256=aa", "refused": "sha256=bb", "at": "2026-11-25T20:00:00Z"}
+    text = status.as_text(replace(SERVING, changed_files={"root/pypi/demo/demo-1.0.zip": found}))
+    assert "root/pypi/demo/demo-1.0.zip upstream, from sha256=aa" in text
+    assert "to sha256=bb; to take that: mirror accept-changed root/pypi/demo/demo-1.0.zip" in text

@@ -20,6 +20,7 @@ from mirror.plugin.files.downloads import (
     Downloads,
     Source,
 )
+from mirror.plugin.files.known_files import Expected
 from mirror.plugin.upstream.client import GatewayError, Upstream
 from tests.support.servers import wait_until
 
@@ -80,6 +81,21 @@ class _Kept(list[bytes]):
         self.append(download.path.read_bytes())
 
 
+class _Known:
+    """Nothing is known of a file but what its entry says, and perhaps its size and an earlier hash."""
+
+    def __init__(self, size: int | None = None, pinned: str | None = None) -> None:
+        self.size, self.pinned = size, pinned
+        self.reported: list[str] = []
+
+    def expected(self, entry: Any) -> Expected:  # noqa: ANN401 (devpi is untyped)
+        pinned = {"sha256": self.pinned} if self.pinned else {}
+        return Expected({**entry.hashes, **pinned}, self.size, self.pinned)
+
+    def report(self, _entry: object, _expected: object, found: str) -> None:
+        self.reported.append(found)
+
+
 class _FullDisk:
     def keep(self, *_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -89,8 +105,8 @@ def _request(entry: Any = None) -> DownloadRequest:  # noqa: ANN401 (devpi is un
     return DownloadRequest(entry or _Entry(), [Source("https://files.example.com/demo-1.0.tar.gz", INDEX)])
 
 
-def _downloads(fetcher: _Fetcher, keeper: Any, folder: Path) -> Downloads:  # noqa: ANN401 (see above)
-    return Downloads(fetcher, keeper, folder)  # type: ignore[arg-type]  # a fake
+def _downloads(fetcher: _Fetcher, keeper: Any, folder: Path, known: Any = None) -> Downloads:  # noqa: ANN401 (see above)
+    return Downloads(fetcher, keeper, folder, known or _Known())  # type: ignore[arg-type]  # a fake
 
 
 def _join(arriving: Downloads, request: DownloadRequest | None = None) -> Download:
@@ -233,3 +249,24 @@ def test_silence_for_too_long_is_trouble(tmp_path: Path, monkeypatch: pytest.Mon
     download = Download(_request(), tmp_path / "silent")
     with pytest.raises(GatewayError, match=r"nothing of .* has arrived"):
         download.wait_for()
+
+
+@pytest.mark.parametrize(("size", "reason"), [(10, "more than the 10"), (10**9, "instead of the")])
+def test_a_file_of_another_size_than_its_page_says_is_not_kept(
+    tmp_path: Path, size: int, reason: str
+) -> None:
+    """A file without an end fills a disk before its hash is known to be wrong."""
+    fetcher, kept, known = _Fetcher(sized=False), _Kept(), _Known(size)
+    fetcher.gate.set()
+    with pytest.raises(GatewayError, match=reason):
+        _join(_downloads(fetcher, kept, tmp_path, known)).complete()
+    assert (list(kept), known.reported) == ([], [])
+
+
+def test_a_file_that_is_another_than_it_was_is_reported_and_not_kept(tmp_path: Path) -> None:
+    """What it was is known by name, although its page states no hash, or the new one."""
+    fetcher, kept, known = _Fetcher(), _Kept(), _Known(pinned="0" * 64)
+    fetcher.gate.set()
+    with pytest.raises(GatewayError, match="another sha256"):
+        _join(_downloads(fetcher, kept, tmp_path, known)).complete()
+    assert (list(kept), known.reported) == ([], [hashlib.sha256(CONTENT).hexdigest()])

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from mirror.plugin.files.storage import DevpiStorage
+from mirror.plugin.upstream.page_cache import PageCache
 
 
 class _Entry:
@@ -32,5 +33,7 @@ def test_a_file_that_a_replica_got_for_a_client_is_no_error_of_replication_any_m
     entry = _Entry()
     download: Any = SimpleNamespace(request=SimpleNamespace(entry=entry), path=path)
     writes: Any = None  # a replica writes to its primary's database never
-    DevpiStorage(xom, writes).keep(download, {"sha256": "0" * 64})
+    DevpiStorage(xom, writes, PageCache(tmp_path / "pages", lambda _: nullcontext())).keep(
+        download, {"sha256": "0" * 64}
+    )
     assert (entry.content, errors) == (b"content", [entry])

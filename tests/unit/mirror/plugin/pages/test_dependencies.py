@@ -55,6 +55,7 @@ class _Mirror(CachingStage):
 
     ixconfig: Any = {"type": "mirror"}  # noqa: RUF012 (as devpi has it)
     version: Any = 1
+    name = "root/pypi"
     user = SimpleNamespace(key=key("USER", user="root"))
 
     def __init__(self) -> None:
@@ -90,6 +91,7 @@ def stage(serials: dict[str, int], mirror: _Mirror) -> Any:  # noqa: ANN401 (dev
         "PROJSIMPLELINKS/root/pypi/demo",
         "+reserved/patterns",
         "+reserved/of/demo",
+        "root/pypi/demo/.pinned",
     ],
 )
 def test_a_page_is_current_until_something_that_it_is_made_from_is_written(path: str) -> None:
