@@ -1,6 +1,7 @@
 """Write and read circus's ini files, and the `Supervisor` interface that circusd.py implements."""
 
 import configparser
+import pkgutil
 import re
 import shlex
 import sys
@@ -8,6 +9,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Protocol
 
+from packhorse import files
 from release.host.disk.layout import Layout
 
 SLOTS = ("a", "b")
@@ -55,6 +57,13 @@ class Supervisor(Protocol):
 
     def stop(self) -> None:
         """Stop and drain all watchers, then circusd itself unless systemd wants it up."""
+
+
+def write(layout: Layout, bind: Bind) -> None:
+    """Write circus.ini, and the program that it starts for `bind`; circusd reads them when it starts."""
+    if bind:
+        files.write_whole(layout.forward, pkgutil.get_data("release.host.runtime", "forward.py") or b"")
+    files.write_whole(layout.circus_ini, circus_text(layout, bind).encode())
 
 
 def circus_text(layout: Layout, bind: Bind) -> str:
@@ -107,10 +116,9 @@ def bind_of(text: str) -> Bind:
     """The public listener in the text of a circus.ini."""
     parser = configparser.RawConfigParser()
     parser.read_string(text)
-    if not parser.has_section(f"socket:{FORWARD}"):
-        return None
-    section = parser[f"socket:{FORWARD}"]
-    return section["host"], int(section["port"])
+    # By its port: earlier versions gave it another name.
+    listeners = [parser[name] for name in parser.sections() if parser.has_option(name, "port")]
+    return (listeners[0]["host"], int(listeners[0]["port"])) if listeners else None
 
 
 def watcher_name(process: str, number: int) -> str:
@@ -151,6 +159,11 @@ def once_text(layout: Layout, process: str, number: int, graceful_timeout: float
         "respawn = False\n"
         f"graceful_timeout = {graceful_timeout:g}\n"
     )
+
+
+def is_of_release(watcher: str) -> bool:
+    """Whether `watcher` is one of a release: there is also the one that forwards the public port."""
+    return "." in watcher
 
 
 def slot_of(text: str) -> str | None:

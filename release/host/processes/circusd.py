@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from packhorse import files
 from packhorse.errors import PackhorseError
 from release.host.disk.layout import Layout
-from release.host.processes import process_table
-from release.host.processes.circus_ini import FORWARD, Bind, bind_of
+from release.host.processes import circus_ini, process_table
+from release.host.processes.circus_ini import Bind, bind_of
 from release.host.runtime import sweep
 
 if TYPE_CHECKING:
@@ -69,7 +69,9 @@ class Circus:
             self._await_systemd()
             return
         self._end_orphans()
-        check_free(bind_of(self.layout.circus_ini.read_text()))
+        bind = bind_of(self.layout.circus_ini.read_text())
+        check_free(bind)
+        circus_ini.write(self.layout, bind)  # an earlier version may have written the present one
         with self.layout.circusd_log.open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-Im", "circus.circusd", str(self.layout.circus_ini)],
@@ -104,7 +106,7 @@ class Circus:
 
     def watchers(self) -> dict[str, str]:
         statuses: dict[str, str] = self._call("status", ANSWER_TIMEOUT)["statuses"]
-        return {name: status for name, status in statuses.items() if name != FORWARD}
+        return {name: status for name, status in statuses.items() if circus_ini.is_of_release(name)}
 
     def pids(self, watcher: str) -> list[int]:
         answer = self._call("list", ANSWER_TIMEOUT, check=False, name=watcher)

@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from release.host.disk.layout import Layout
@@ -46,9 +47,9 @@ def _match(layout: Layout, pid: int, cmdline: list[str], mark: str) -> AppProces
         return AppProcess(pid, int(mark.removeprefix(prefix)))
     if "circus.circusd" in cmdline and str(layout.circus_ini) in cmdline:
         return AppProcess(pid, None)
-    if cmdline[2:3] == [str(layout.forward)]:
-        return AppProcess(pid, None)
     script = cmdline[2] if len(cmdline) > 2 else ""  # launch.py, before it becomes the process
+    if script.endswith(".py") and Path(script).parent == layout.folder:  # forward.py, whatever it was called
+        return AppProcess(pid, None)
     number = script.removeprefix(prefix).removesuffix("/launch.py")
     return AppProcess(pid, int(number)) if script.startswith(prefix) and number.isdecimal() else None
 

@@ -1,10 +1,8 @@
 """The public address of an application: its listener, its URL, and a check that a release answers there."""
 
-import pkgutil
 import time
 from dataclasses import asdict
 
-from packhorse import files
 from packhorse.errors import PackhorseError
 from release.host.disk import releases
 from release.host.disk.layout import Layout
@@ -15,22 +13,22 @@ VERIFY_TIMEOUT = 5.0
 
 
 def configure(layout: Layout, bind: circus_ini.Bind, circus: circus_ini.Supervisor) -> None:
-    """Write circus.ini. Raises PackhorseError when it has to change under a running circusd."""
+    """Write circus.ini. Raises PackhorseError when a running circusd listens somewhere else.
+
+    One that an earlier version started is left as it is: its next start reads the new file.
+    """
     if layout.separate:  # it is root's
         return
-    text = circus_ini.circus_text(layout, bind)
-    present = layout.circus_ini.read_text() if layout.circus_ini.exists() else None
-    if text == present:
+    if not layout.circus_ini.exists() or not circus.running():
+        circus_ini.write(layout, bind)
         return
-    if present is not None and circus.running():
+    present = circus_ini.bind_of(layout.circus_ini.read_text())
+    if present != bind:
         raise PackhorseError(
-            f"{layout.app} cannot move from {address_text(layout, circus_ini.bind_of(present))} "
+            f"{layout.app} cannot move from {address_text(layout, present)} "
             f"to {address_text(layout, bind)} while it runs.",
             "Run: release stop local, then deploy again.",
         )
-    if bind:
-        files.write_whole(layout.forward, pkgutil.get_data("release.host.runtime", "forward.py") or b"")
-    files.write_whole(layout.circus_ini, text.encode())
 
 
 def verify(layout: Layout, number: int) -> None:

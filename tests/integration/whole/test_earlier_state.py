@@ -1,6 +1,7 @@
 """What an earlier version left is taken over without loss: pages, files, uploads, journal, releases."""
 
 import json
+import tomllib
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urljoin
@@ -9,6 +10,7 @@ import pytest
 import requests
 
 from tests.support import earlier_state
+from tests.support.local_target import get
 from tests.support.servers import BIN, Mirror, short_home
 from tests.support.upstream import JSON
 
@@ -64,3 +66,28 @@ def test_who_could_log_in_and_upload_still_can(earlier: tuple[Mirror, Any]) -> N
         timeout=30,
     )
     assert answer.status_code == 200
+
+
+def test_releases_are_listed_rolled_back_to_and_followed(earlier: tuple[Mirror, Any]) -> None:
+    """The journal and the release folders are those of the earlier version; its artifacts still deploy."""
+    mirror, facts = earlier
+    project = mirror.home / "src"
+
+    def release(*arguments: str) -> dict[str, Any]:
+        done = mirror.run(BIN / "release", *arguments, "--json", cwd=project)
+        result: dict[str, Any] = json.loads(done.stdout)
+        return result
+
+    bind = tomllib.loads((project / "release.toml").read_text())["targets"]["local"]["bind"]
+    port = int(bind.partition(":")[2])
+    before = facts["releases"]["hosts"][0]["releases"]
+    after = release("releases", "local")["hosts"][0]["releases"]
+    assert [one["release"] for one in after] == [one["release"] for one in before]
+    assert [one["version"] for one in after] == [one["version"] for one in before]
+    mirror.run(BIN / "release", "start", "local", cwd=project)
+    assert get(port) == "0.2.0"
+    release("rollback", "local")
+    assert get(port) == "0.1.0"
+    assert json.loads(get(port, "/env"))["X"] == "1"
+    release("deploy", "local", "tiny==0.2.0")
+    assert get(port) == "0.2.0"

@@ -27,6 +27,14 @@ def test_only_a_listener_of_its_own_is_forwarded(layout: Layout) -> None:
     assert "asyncio" in layout.forward.read_text()
 
 
+def test_a_circusd_that_an_earlier_version_started_goes_on(layout: Layout) -> None:
+    """Its listener had another name, and its program lay elsewhere: that is no other address."""
+    text = circus_ini.circus_text(layout, PORT).replace("forward", "front")
+    layout.circus_ini.write_text(text)
+    public_address.configure(layout, PORT, FakeSupervisor(layout, alive=True))
+    assert layout.circus_ini.read_text() == text
+
+
 def test_a_running_circusd_keeps_its_listeners(layout: Layout) -> None:
     """It reads circus.ini at its start only; the same again changes nothing."""
     circus = FakeSupervisor(layout, alive=True)
