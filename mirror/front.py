@@ -182,6 +182,13 @@ def _outside_url(server_name: str) -> str:
     return "$scheme://$http_host" if set("*_") & set(server_name) else "$scheme://$server_name:$server_port"
 
 
+def require_tls(config: MirrorConfig) -> None:
+    """Raise PackhorseError when nginx would send passwords and packages over a network as they are."""
+    if not config.front.tls_certificate and not config.front.listen.startswith("unix:"):
+        host = config.front.listen if ":" in config.front.listen else f"0.0.0.0:{config.front.listen}"
+        configuration.require_tls(config, "front.listen", f"http://{host}")
+
+
 def write(config: MirrorConfig, folder: Folder, target: Path) -> Iterator[str]:
     """Write the configuration to `target` once nginx accepts it; yield sentences for the user.
 
@@ -189,9 +196,7 @@ def write(config: MirrorConfig, folder: Folder, target: Path) -> Iterator[str]:
     """
     if not folder.initialised():
         raise PackhorseError(f"There is no mirror in {folder.root} yet.", "Make it with `mirror init`.")
-    if not config.front.tls_certificate and not config.front.listen.startswith("unix:"):
-        host = config.front.listen if ":" in config.front.listen else f"0.0.0.0:{config.front.listen}"
-        configuration.require_tls(config, "front.listen", f"http://{host}")
+    require_tls(config)
     nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/local/sbin:/usr/sbin:/sbin")
     if nginx is None:
         yield "nginx is not installed here: the configuration was not tested"

@@ -101,7 +101,11 @@ def gather(folder: Folder) -> Report:
 def _changed_files(url: str, folder: Folder) -> dict[str, dict[str, str]]:
     if (password := _password(folder)) is None:
         return {}
-    found: dict[str, dict[str, str]] = HttpApi(url, password).call("GET", "/+changed-files")
+    found: dict[str, dict[str, str]] = {}
+    with contextlib.suppress(
+        PackhorseError
+    ):  # an earlier version that serves until its restart has no such list
+        found = HttpApi(url, password).call("GET", "/+changed-files")
     return found
 
 

@@ -24,7 +24,8 @@ def write_whole(path: Path, data: bytes, mode: int = 0o644, group: int = -1) -> 
     try:
         descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode & 0o600)
         with os.fdopen(descriptor, "wb") as file:
-            os.fchown(descriptor, -1, group)
+            if group != -1:  # a unit may allow nobody to call it
+                os.fchown(descriptor, -1, group)
             os.fchmod(descriptor, mode)
             file.write(data)
             file.flush()

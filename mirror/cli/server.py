@@ -116,6 +116,7 @@ def front(path: Path | None, target: Path | None) -> None:
 
     config, folder = options.config(path), options.folder()
     if target == Path("-"):
+        work.require_tls(config)
         console.echo(work.text(config, folder), nl=False)
         return
     for sentence in work.write(config, folder, target or folder.root / "nginx.conf"):

@@ -51,7 +51,7 @@ def report(keyfs: Any, path: str, *, kept: str, refused: str) -> None:
     threadlog.error(
         "%s was changed upstream, from %s to %s: it is refused, and the old one is served. If that is"
         " right: mirror accept-changed %s",
-        *(path, kept, refused, path.rpartition("/")[2]),
+        *(path, kept, refused, path),
     )
     known = reported(keyfs)
     if len(known) < MOST_REPORTED or path in known:

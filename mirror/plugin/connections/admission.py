@@ -4,11 +4,17 @@ import io
 from collections.abc import Iterable
 from typing import Any
 
+from devpi_server.log import threadlog
 from pyramid.response import Response
 from pyramid.security import forget
 
 # Leads a request without its body to our view. A client that sends it learns what an upload tells it too.
 _HEADER = "X-Packhorse-Admission"
+_UNKNOWN: tuple[str, list[tuple[str, str]], bytes] = (
+    "503 Service Unavailable",
+    [("Content-Type", "text/plain"), ("Retry-After", "10")],
+    b"The server could not check what you may upload. Try again.\n",
+)
 _REASONS = {401: "Log in before you upload.", 403: "You may not upload to this index."}
 
 
@@ -23,7 +29,11 @@ class Admission:
 
     def service(self) -> None:
         """Ask, then let the channel go on."""
-        status, headers, body = self._ask()
+        try:
+            status, headers, body = self._ask()
+        except Exception as error:  # noqa: BLE001 (else the channel would wait for its answer for ever)
+            threadlog.error("whether a client may send a body is not known: %r", error)
+            status, headers, body = _UNKNOWN
         channel, request = self._channel, self._request
         with channel.requests_lock:
             channel.admission = None

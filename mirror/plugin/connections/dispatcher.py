@@ -44,6 +44,7 @@ class _Turns:
     def done(self, key: Key) -> None:
         with self._dispatcher.lock:
             self._queue.done(key)
+            self._dispatcher.queue_cv.notify()  # this may have freed a lane and a client: two tasks
 
     def __bool__(self) -> bool:
         return bool(self._queue)

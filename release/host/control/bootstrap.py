@@ -19,6 +19,7 @@ def main(folder: Path, sha256: str, size: int) -> None:
 
     One that somebody has changed counts as missing.
     """
+    os.umask(0o022)  # another user runs what lies there; secrets have modes of their own
     agent = folder / sha256
     try:
         present = agent.is_dir() and digest(_read(agent)) == sha256

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,9 @@ def read(path: Path) -> list[Entry]:
         lines = path.read_bytes().splitlines(keepends=True)
     except FileNotFoundError:
         return []
-    return [Entry(**json.loads(line)) for line in lines if line.endswith(b"\n")]
+    tables = [json.loads(line) for line in lines if line.endswith(b"\n")]
+    known = {field.name for field in fields(Entry)}  # a newer version may have written more
+    return [Entry(**{key: value for key, value in table.items() if key in known}) for table in tables]
 
 
 def append(path: Path, entry: Entry) -> None:

@@ -6,7 +6,7 @@ import pkgutil
 import re
 import shutil
 import subprocess
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 from packhorse import files, process
@@ -112,7 +112,8 @@ def read_manifest(layout: Layout, number: int) -> ReleaseManifest:
     table = json.loads((layout.release(number) / "manifest.json").read_bytes())
     table["health"] = Health(**table["health"])
     table["rules"] = {name: Rule(**rule) for name, rule in table["rules"].items()}
-    return ReleaseManifest(**table)
+    known = {field.name for field in fields(ReleaseManifest)}  # a newer version may have written more
+    return ReleaseManifest(**{key: value for key, value in table.items() if key in known})
 
 
 def read_env(layout: Layout, number: int) -> dict[str, str]:

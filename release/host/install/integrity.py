@@ -128,7 +128,8 @@ def _record(wheel: bytes) -> Iterator[tuple[str, str]]:
     with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
         names = set(archive.namelist())
         (record,) = [name for name in names if re.fullmatch(r"[^/]+\.dist-info/RECORD", name)]
-        for path, digest, *_ in csv.reader(io.TextIOWrapper(archive.open(record), "utf-8")):
+        for row in csv.reader(io.TextIOWrapper(archive.open(record), "utf-8")):
+            path, digest = [*row, "", ""][:2]  # some tools end lines twice
             kind, _, value = digest.partition("=")
             if kind == "sha256" and path in names and not path.partition("/")[0].endswith(".data"):
                 yield path, base64.urlsafe_b64decode(f"{value}==").hex()

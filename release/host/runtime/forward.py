@@ -19,12 +19,15 @@ import struct
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import NamedTuple
 
 HOST = "127.0.0.1"
 PORTS = range(20_000, 32_000)  # below those of outgoing connections (ip_local_port_range)
 BACKLOG = 2048
 PORT, LISTENER = "port", "listener"
+EARLIER_PORT = "port-"
+"""Prefix of the link to a release that an earlier version installed: it listens on a port of its own."""
 GIVEN = 3  # sd_listen_fds(3): where an inherited listener is
 POLL = 0.02
 SLOW_START = 5.0
@@ -134,6 +137,9 @@ async def forward_public(listener: socket.socket, link: str) -> None:
     """Forward to where `link` leads, until SIGTERM; then wait until all connections have ended."""
 
     async def connect() -> socket.socket:
+        target = Path(link).readlink().name  # noqa: ASYNC240  # of a file system in memory
+        if target.startswith(EARLIER_PORT):
+            return await connected(socket.AF_INET, (HOST, int(target.removeprefix(EARLIER_PORT))))
         # The kernel follows the link: there is no moment in between.
         return await connected(socket.AF_UNIX, link)
 
