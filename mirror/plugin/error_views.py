@@ -3,6 +3,7 @@
 import errno
 from typing import Any
 
+from devpi_server.model import BaseStage
 from devpi_server.views import apiresult, json_preferred
 from pyramid.response import Response
 
@@ -15,6 +16,7 @@ def install(pyramid_config: Any) -> None:
     """Add them for all views, devpi's own included."""
     pyramid_config.add_exception_view(gateway_error, context=GatewayError)
     pyramid_config.add_exception_view(storage_error, context=OSError)
+    pyramid_config.add_exception_view(not_found, context=BaseStage.UpstreamNotFoundError)
 
 
 def gateway_error(error: GatewayError, request: Any) -> Any:
@@ -22,6 +24,11 @@ def gateway_error(error: GatewayError, request: Any) -> Any:
     answer = _answer(request, error.status, error.text)
     answer.headers.update({**error.headers, "Cache-Control": "no-store"})
     return answer
+
+
+def not_found(error: Exception, request: Any) -> Any:
+    """The answer to a push or a refresh of a project that the upstream does not have."""
+    return _answer(request, 404, str(error))
 
 
 def storage_error(error: OSError, request: Any) -> Any:

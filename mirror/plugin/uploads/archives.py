@@ -2,8 +2,10 @@
 
 import bz2
 import gzip
+import posixpath
 import re
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -17,7 +19,10 @@ LARGEST_TEXT = 32 * 1024 * 1024  # bytes of a member or a header that is read wh
 # As the public index has it: large archives are compressed to a fiftieth by nobody who means well.
 UNPACKED_FREE, MOST_RATIO = 64 * 1024 * 1024, 50
 _END, _END_SIZE, _ZIP64 = b"PK\x05\x06", 22, b"PK\x06\x07"
-_LOCAL_SIZE = 30
+# The header before each member (APPNOTE.TXT, 4.3.7), without its signature and version, time and date.
+_LOCAL = struct.Struct("<6xHH4xIIIHH")
+_UTF8, _DESCRIPTOR = 0x800, 0x8  # flags: the name is UTF-8; CRC and sizes follow the member
+_OTHER_NAME = 0x7075  # an extra field with a name that some readers prefer (Info-ZIP's Unicode path)
 _DESCRIPTORS = {0, 12, 16, 20, 24}  # bytes after a member; zipfile checks what they say by the directory
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\\]")
 _TAR: dict[str, Callable[[Any], Any]] = {
@@ -62,6 +67,8 @@ def open_zip(file: IO[bytes]) -> zipfile.ZipFile:
         raise InvalidUploadError("the archive has two members of one name")
     for member in members:
         check_path(member.orig_filename)
+        if not {"", "."}.isdisjoint(member.orig_filename.removesuffix("/").split("/")):
+            raise InvalidUploadError(f"the archive has a path that is not plain: {shown(member.filename)}")
         if stat.S_ISLNK(member.external_attr >> 16):
             raise InvalidUploadError(f"the archive has a link: {shown(member.filename)}")
         if member.flag_bits & 1:
@@ -93,12 +100,31 @@ def _check_gaps(file: IO[bytes], archive: zipfile.ZipFile) -> None:
     for member in sorted(archive.infolist(), key=lambda each: each.header_offset):
         if member.header_offset - position not in _DESCRIPTORS or (member.header_offset and not position):
             raise InvalidUploadError("the archive has something between its members")
-        file.seek(member.header_offset + 26)
-        lengths = file.read(4)
-        named = int.from_bytes(lengths[:2], "little") + int.from_bytes(lengths[2:], "little")
-        position = member.header_offset + _LOCAL_SIZE + named + member.compress_size
+        position = member.header_offset + _check_local(file, member) + member.compress_size
     if archive.start_dir - position not in _DESCRIPTORS:
         raise InvalidUploadError("the archive has something between its members")
+
+
+def _check_local(file: IO[bytes], member: zipfile.ZipInfo) -> int:
+    """Return the size of the header before a member, which must say what the directory says."""
+    file.seek(member.header_offset)
+    flags, method, crc, packed, unpacked, named, extra = _LOCAL.unpack(file.read(_LOCAL.size))
+    name = member.orig_filename.encode("utf-8" if member.flag_bits & _UTF8 else "cp437")
+    same = file.read(named) == name and (flags, method) == (member.flag_bits, member.compress_type)
+    stated = (crc, packed, unpacked) == (member.CRC, member.compress_size, member.file_size)
+    if not same or not (stated or flags & _DESCRIPTOR):
+        raise InvalidUploadError(f"the archive says two things of {shown(member.filename)}")
+    if _OTHER_NAME in {*_fields(member.extra), *_fields(file.read(extra))}:
+        raise InvalidUploadError(f"the archive has two names for {shown(member.filename)}")
+    return int(_LOCAL.size + named + extra)
+
+
+def _fields(extra: bytes) -> Iterator[int]:
+    """The kinds of the extra fields of a member."""
+    while len(extra) >= 4:
+        kind, length = struct.unpack_from("<HH", extra)
+        yield kind
+        extra = extra[4 + length :]
 
 
 def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
@@ -115,6 +141,7 @@ def tar_members(file: IO[bytes], suffix: str) -> Iterator[tuple[tarfile.TarInfo,
     size = file.seek(0, 2)
     file.seek(0)
     unpacked = _Unpacked(_TAR.get(suffix, lambda plain: plain)(file), size)
+    seen: dict[str, tarfile.TarInfo] = {}
     with tarfile.open(fileobj=cast("IO[bytes]", unpacked), mode="r:") as archive:
         for number, member in enumerate(archive):
             if number >= MOST_MEMBERS:
@@ -127,9 +154,23 @@ def tar_members(file: IO[bytes], suffix: str) -> Iterator[tuple[tarfile.TarInfo,
                 raise InvalidUploadError(
                     f"the archive leads out of its folder: {shown(member.name)}"
                 ) from error
+            _check_order(member, seen)
             yield member, lambda found=member: _content(archive, found)  # type: ignore[misc]
     while unpacked.read(1024 * 1024):  # to its end, which checks its CRC
         pass
+
+
+def _check_order(member: tarfile.TarInfo, seen: dict[str, tarfile.TarInfo]) -> None:
+    """A member replaces none before it, and lies below no link: who unpacks it finds what was checked."""
+    path = posixpath.normpath(member.name)
+    before = seen.get(path)
+    if before and not (before.isdir() and member.isdir()):
+        raise InvalidUploadError(f"the archive has two members at {shown(path)}")
+    target = posixpath.join(posixpath.dirname(path), member.linkname) if member.issym() else path
+    folders = [str(folder) for place in (path, target) for folder in PurePosixPath(place).parents]
+    if any(folder in seen and seen[folder].issym() for folder in map(posixpath.normpath, folders)):
+        raise InvalidUploadError(f"the archive has a member below a link: {shown(path)}")
+    seen[path] = member
 
 
 def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:

@@ -37,6 +37,12 @@ _DOCUMENTATION = [  # RFC 5737, 3849, 9637
 ]
 _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 _TUNNELS = [ipaddress.IPv6Network(text) for text in ("2001::/23", "2002::/16")]  # IPv4 inside: RFC 4380, 3056
+# Metadata services of clouds at addresses that are not link-local: AWS, Google, Alibaba, Azure, Oracle.
+_METADATA = {
+    ipaddress.ip_address(text)
+    for text in ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "168.63.129.16", "192.0.0.192")
+}
+_COMPATIBLE = ipaddress.IPv6Network("::/96")  # RFC 4291, 2.5.5.1
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052
 
 
@@ -54,18 +60,19 @@ def is_public(address: IPAddress) -> bool:
     if any(address in network for network in _DOCUMENTATION):
         return True
     if isinstance(address, ipaddress.IPv4Address):
-        return address.is_global and not address.is_multicast
+        return address.is_global and not address.is_multicast and address not in _METADATA
     return address in _GLOBAL_UNICAST and not any(address in network for network in _TUNNELS)
 
 
 def is_not_local(address: IPAddress) -> bool:
     """Whether `address` is another machine's, and none that only this machine's cable has.
 
-    Metadata services of clouds have link-local addresses.
+    Metadata services of clouds have link-local addresses, or some that are known.
     """
     address = _reached(address)
     local = (address.is_loopback, address.is_link_local, address.is_unspecified, address.is_multicast)
-    return not any(local)
+    tunnel = isinstance(address, ipaddress.IPv6Address) and any(address in network for network in _TUNNELS)
+    return not any(local) and address not in _METADATA and not tunnel
 
 
 def is_any(_: IPAddress) -> bool:
@@ -77,7 +84,7 @@ def _reached(address: IPAddress) -> IPAddress:
     """The IPv4 address that an IPv6 one leads to (RFC 4291, 2.5.5; RFC 6052), else `address`."""
     if isinstance(address, ipaddress.IPv4Address):
         return address
-    if address in _NAT64:
+    if address in _NAT64 or (address in _COMPATIBLE and int(address) > 1):
         return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     return address.ipv4_mapped or address
 

@@ -92,6 +92,10 @@ def _status(layout: Layout, watcher: Watcher, circus: circus_ini.Supervisor, ses
     systemd-run, deploys would need root.
     """
     beside = watchers.of(layout, releases.active(layout))
+    for left in layout.logs.glob(
+        f"{watcher.name}.log*"
+    ):  # the application may have made it: once.py stops at it
+        left.unlink()
     watchers.apply(layout, circus, beside | {watcher})
     try:
         status = _await(layout, watcher, circus, session)

@@ -5,6 +5,9 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+MOST = 1024 * 1024
+"""Bytes that are read at once. A line that is longer is cut: its writer is not trusted with our memory."""
+
 
 class LogReader:
     """Reads whole lines as they are appended to a file that may be rotated.
@@ -33,7 +36,11 @@ class LogReader:
             if found.st_ino != self.inode:
                 self.inode, self.offset = found.st_ino, 0
             file.seek(self.offset)
-            whole, newline, _ = file.read().rpartition(b"\n")
-        self.offset += len(whole) + len(newline)
-        if newline:
-            yield from whole.decode("utf-8", "replace").split("\n")
+            while content := file.read(MOST):
+                whole, newline, _ = content.rpartition(b"\n")
+                if not newline and len(content) < MOST:
+                    return
+                whole = whole if newline else content
+                self.offset += len(whole) + len(newline)
+                file.seek(self.offset)
+                yield from whole.decode("utf-8", "replace").split("\n")

@@ -292,3 +292,51 @@ def test_what_is_quoted_of_an_upload_is_no_markup() -> None:
     with pytest.raises(InvalidUploadError) as caught:
         _check(evil.content, evil.filename)
     assert not {"<", "&", "\r"} & set(str(caught.value))
+
+
+def _edited(field: slice, value: bytes) -> bytes:
+    """The good wheel with another value in the header before its first member."""
+    return GOOD.content[: field.start] + value + GOOD.content[field.stop :]
+
+
+def _second_name(info: zipfile.ZipInfo) -> None:
+    info.extra = struct.pack("<HHBI", 0x7075, 5 + 3, 1, 0) + b"x.y"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        _edited(slice(8, 10), b"\x01\x00"),  # method
+        _edited(slice(18, 22), b"\x01\x00\x00\x00"),  # packed size
+        _edited(slice(22, 26), b"\x01\x00\x00\x00"),  # size
+        _edited(slice(30, 31), b"x"),  # name
+        _zip(_members(), _second_name),
+        _zip({**_members(), "./demo.py": b""}),
+        _zip({**_members(), "a//demo.py": b""}),
+    ],
+)
+def test_a_zip_that_readers_see_in_two_ways_is_refused(content: bytes) -> None:
+    """By the directory, by the headers before members, by a second name, by paths that mean the same."""
+    with pytest.raises(InvalidUploadError, match=r"two things|two names|not plain"):
+        archives.open_zip(io.BytesIO(content))
+
+
+def _symlink(name: str, target: str) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = tarfile.SYMTYPE, target
+    return info
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        [tarfile.TarInfo("demo-1.0/./PKG-INFO")],
+        [_symlink("demo-1.0/l", "."), tarfile.TarInfo("demo-1.0/l/PKG-INFO")],
+        [_symlink("demo-1.0/a/x", ".."), _symlink("demo-1.0/y", "a/x/..")],
+    ],
+)
+def test_an_sdist_whose_members_replace_each_other_is_refused(more: list[tarfile.TarInfo]) -> None:
+    """What was checked would not be what is unpacked."""
+    content = _tar({"demo-1.0/PKG-INFO": b"Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n"}, *more)
+    with pytest.raises(InvalidUploadError, match=r"two members|below a link"):
+        list(archives.tar_members(io.BytesIO(content), ".tar.gz"))
