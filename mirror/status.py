@@ -78,8 +78,11 @@ def gather(folder: Folder) -> Report:
     now = state.read_serving(folder)
     serves = now is not None and server.answers(now.url)
     password = _password(folder)
-    # Without a login devpi lists nothing: who may not read the password sees the rest.
-    users = indexes.read(HttpApi(now.url, password)) if now and serves and password else {}
+    # Without a login devpi lists nothing: who has no password, or a wrong one, sees the rest.
+    if now and serves and password and HttpApi(now.url).accepts("root", password):
+        users = indexes.read(HttpApi(now.url, password))
+    else:
+        users = {}
     return Report(
         home=str(folder.root),
         url=now.url if now else None,

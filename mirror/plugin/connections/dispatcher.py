@@ -13,13 +13,14 @@ class FairDispatcher(ThreadedTaskDispatcher):
     """Runs tasks on `threads` threads.
 
     Three quarters of the threads may wait for upstreams (UpstreamClient.slot), an eighth may be at work on
-    what is no read of a page or file: logins, uploads, lists. So some are always free for what is cached.
+    what is no read of a page or file: logins, uploads, lists. So some are always free for what is cached,
+    for one client too: an office behind one address has more threads than may wait for upstreams.
     """
 
     def __init__(self, threads: int) -> None:
         super().__init__()
         lanes = {READS: threads, OTHERS: max(1, threads // 8)}
-        self.queue: Any = _Turns(self, FairQueue(lanes, most=max(1, threads // 2)))
+        self.queue: Any = _Turns(self, FairQueue(lanes, most=max(1, threads * 7 // 8)))
         self.set_thread_count(threads)
 
     def add_task(self, task: Any) -> None:

@@ -1,6 +1,7 @@
 """A devpi-server that the plugin does not know: what the administrator sees."""
 
 import shutil
+import sysconfig
 from importlib import metadata
 from pathlib import Path
 
@@ -32,7 +33,5 @@ def _install_ourselves(venv: Path) -> None:
     """As an editable install does; pip would keep the old devpi-server out or ours."""
     (packages,) = venv.glob("lib/python3*/site-packages")
     (packages / "checkout.pth").write_text(f"{CHECKOUT}\n")
-    about = metadata.distribution("packhorse").locate_file(
-        f"packhorse-{metadata.version('packhorse')}.dist-info"
-    )
-    shutil.copytree(str(about), packages / Path(str(about)).name)
+    about = Path(sysconfig.get_path("purelib"), f"packhorse-{metadata.version('packhorse')}.dist-info")
+    shutil.copytree(about, packages / about.name)

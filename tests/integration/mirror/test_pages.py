@@ -1,5 +1,6 @@
 """Project pages over HTTP: forms, addresses, caching, and what real clients make of them."""
 
+import hashlib
 import itertools
 import json
 from typing import Literal
@@ -220,7 +221,7 @@ def test_everything_that_upstream_said_is_passed_on(mirrored: Mirrored) -> None:
         yanked="bad data",
         requires_python=">=3.8",
         provenance="https://example.com/provenance",
-        hashes={"sha256": dist.sha256, "blake2b": "ff"},
+        hashes={"sha256": dist.sha256, "blake2b": hashlib.blake2b(dist.content).hexdigest()},
     )
     mirrored.upstream.add("page-whole", listed, status={"status": "archived", "reason": "old"})
     theirs = json.loads(mirrored.upstream.answer("/simple/page-whole/", {"accept": JSON}).body)

@@ -228,7 +228,8 @@ def test_a_plan_touches_nothing(fleet: Servers) -> None:
     before = [_files(host) for host in fleet.hosts]
     fleet.served.add(NAME, app_wheel("0.6.0"))
     planned = fleet.deploy("0.6.0", "--plan").stdout.splitlines()
-    assert planned[0] == "web1:"
+    assert planned[0].startswith("Artifact: tiny 0.6.0 from ")
+    assert planned[1] == "web1:"
     assert "  1. Fetch tiny-0.6.0-py3-none-any.whl, and what it needs and is not here yet" in planned
     assert planned[-1] == "web1 is switched first, then 1 at a time; if one fails, all go back."
     assert [_files(host) for host in fleet.hosts] == before
