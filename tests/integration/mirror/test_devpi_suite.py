@@ -47,7 +47,8 @@ def _run(mirror: Mirror, suite: Path, folder: Path, *options: str) -> None:
     index = ("--index-url", mirror.index_url("root/pypi"))
     mirror.run(BIN / "python", "-m", "pip", *install, *index, *NEEDED)
     path = os.pathsep.join(map(str, (extra, CHECKOUT)))
-    python = ("env", f"PYTHONPATH={path}", sys.executable)
+    # The suites upload text as archives, to servers of their own.
+    python = ("env", f"PYTHONPATH={path}", "DEVPISERVER_SKIP_UPLOAD_CHECKS=1", sys.executable)
     quiet = ("-q", "-p", "no:cacheprovider", "--timeout", "120", "-rfE", "--tb", "short")
     done = mirror.run(*python, "-m", "pytest", *quiet, *options, cwd=suite, timeout=1450, status=None)
     assert done.returncode == 0, done.stdout[-20_000:]
