@@ -90,6 +90,7 @@ LEFT_OUT = {
     "test_get_mirror_whitelist_info": "that a mirror is asked for a project whose page nobody wants",
     "test_has_mirror_base": "that a mirror is asked for a project whose page nobody wants",
     "test_get_simplelinks_perstage": "no projects while the primary does not answer; ours is 503",
+    "test_iterfile_remote_error_size_mismatch": "a length that the suite's fake states, not its body",
     "test_include_mirrordata": "a yank without a reason as the empty text; ours is True, as PEP 691 has it",
     "test_streaming_differing_content_size": "the start of a wrong file, if it comes slowly",
     "test_auth_mirror_plugin": "the hook devpiserver_get_mirror_auth, which we do not call",

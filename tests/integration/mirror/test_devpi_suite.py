@@ -22,6 +22,7 @@ CLIENT_MODULES = ("functional", "index", "list_remove", "login", "user")
 CLIENT_LEFT_OUT = (
     *("test_create_and_delete_mirror_index", "test_deleted_package", "test_download_release_error"),
     *("test_missing_package", "test_no_releases"),
+    "test_toxresult",  # and test_toxresult_forbidden: results of tests without a login
 )
 
 
