@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Self
 
 import pydantic
+from packaging.utils import canonicalize_name
 
 from packhorse import settings, toml
 from packhorse.errors import PackhorseError
@@ -25,13 +26,13 @@ def _check_address(url: str) -> str:
     return url
 
 
-# What _PATTERN of plugin/uploads/reservation_views.py takes.
+# As _PATTERN of plugin/admin/reservation_views.py has it.
 _RESERVED = re.compile(r"[a-z0-9*?\[\]!-]{1,255}")
 
 
 def check_reserved(name: str) -> str:
     """The normalised form (PEP 503) of a name or a pattern (fnmatch). Raises ValueError."""
-    normalized = re.sub("[-_.]+", "-", name).lower()
+    normalized = canonicalize_name(name)
     if not _RESERVED.fullmatch(normalized) or not re.search("[a-z0-9]", normalized):
         raise ValueError("should be a project's name, or a pattern of such names, such as acme-*")
     return normalized

@@ -14,7 +14,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "needs(program, …): the test runs these programs (see tests/support/debian_packages.py)"
     )
-    config.addinivalue_line("markers", "needs_root: the test mounts a file system")
+    config.addinivalue_line(
+        "markers", "needs_root: the test mounts a file system, or starts processes of other users"
+    )
     config.stash[LEFT_OUT] = {}
     # Who starts the suite with `&` from a script makes it, and all that it starts, ignore Ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase, translate
 from typing import Any
 
 from devpi_server.model import Rel
+from packaging.utils import canonicalize_name
 
 # Keys of ours in devpi's database. A page asks for the two sets; a record says who, when and on which index.
 NAMES, PATTERNS, RECORD = "PACKHORSE_RESERVED", "PACKHORSE_RESERVED_PATTERNS", "PACKHORSE_RESERVATION"
@@ -33,7 +34,7 @@ def paths_of(project: str) -> tuple[str, ...]:
 
 def normalize(name: str) -> str:
     """The name or pattern in the form that pages compare it in (PEP 503)."""
-    return re.sub("[-_.]+", "-", name).lower()
+    return canonicalize_name(name)
 
 
 def is_pattern(name: str) -> bool:
@@ -41,7 +42,7 @@ def is_pattern(name: str) -> bool:
 
 
 def record(keyfs: Any, name: str) -> Mapping[str, Any]:
-    """Who reserved or released this name or pattern, when and where; empty when nobody did."""
+    """The record of a name or pattern: who reserved or released it, when and where. Empty without one."""
     found: Mapping[str, Any] = _record_key(keyfs, name).get()
     return found
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from mirror.plugin import access, error_views, reservations
+from mirror.plugin import error_views, reservations
+from mirror.plugin.admin import access, changed_file_views, reservation_views
 from mirror.plugin.connections import admission, server
-from mirror.plugin.files import changed_file_views
 from mirror.plugin.files.downloads import Downloads
 from mirror.plugin.files.known_files import KnownFiles
 from mirror.plugin.files.storage import DevpiStorage
@@ -36,7 +36,7 @@ from mirror.plugin.patches import (
     stages,
     upload_view,
 )
-from mirror.plugin.uploads import provenance, reservation_views, yank
+from mirror.plugin.uploads import provenance, yank
 from mirror.plugin.upstream.allowed_hosts import AllowedHosts
 from mirror.plugin.upstream.client import UpstreamClient
 from mirror.plugin.upstream.mirror_stage import Services

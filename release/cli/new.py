@@ -29,9 +29,8 @@ def new(project: Path, *, plan: bool, index: str | None, as_json: bool) -> None:
     if not plan:
         starters.write(project, starter)
     if as_json:
-        written = starter.files if plan else list(starter.files)
         console.emit_json(
-            {"app": starter.app, "files": written, "kept": starter.kept, "advice": starter.advice}
+            {"app": starter.app, "files": starter.files, "kept": starter.kept, "advice": starter.advice}
         )
         return
     if plan:

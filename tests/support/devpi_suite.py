@@ -19,7 +19,8 @@ from devpi_server import auth, model
 from devpi_server import config as devpi_config
 
 from mirror import plugin
-from mirror.plugin import access, wiring
+from mirror.plugin import wiring
+from mirror.plugin.admin import access
 from mirror.plugin.simple import content_types, file_rows, render
 from mirror.plugin.simple.detail import ProjectDetail
 from mirror.plugin.uploads import contents

@@ -45,7 +45,7 @@ def create(app: Any, **settings: Any) -> Any:
 
 
 def _open_files() -> int:
-    """How many files this process may open: as many as the system lets it."""
+    """Raise the limit of open files to what the system allows, and return it."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     return most if most != resource.RLIM_INFINITY else 1_000_000

@@ -143,7 +143,7 @@ class Storage(Protocol):
 
 
 class Known(Protocol):
-    """What is known of files before they are downloaded. Tests pass a fake."""
+    """Facts about files before they are downloaded. Tests pass a fake."""
 
     def expected(self, entry: Any) -> Expected:
         """Hashes and size that the file must have. Needs a transaction."""
@@ -207,7 +207,6 @@ class Downloads:
     def _download(self, download: Download) -> dict[str, str]:
         """Fetch the file; return its hashes. Raises GatewayError unless length and hashes are as stated."""
         request, expected = download.request, download.expected
-        size = expected.size
         running = {kind: hashlib.new(kind) for kind in {"sha256", *expected.hashes}}
         received = 0
         with ExitStack() as until_read:
@@ -217,7 +216,7 @@ class Downloads:
             for chunk in answer.iter_raw(CHUNK):
                 download.add(chunk)
                 received += len(chunk)
-                if size is not None and received > size:
+                if received > expected.most:
                     break
                 for hasher in running.values():
                     hasher.update(chunk)
@@ -244,9 +243,9 @@ class Downloads:
 
 
 def _problem(expected: Expected, length: int | None, received: int, found: Mapping[str, str]) -> str | None:
-    """What is wrong with the bytes that came, None if nothing is. `length` is that of the answer."""
-    if expected.size is not None and received > expected.size:
-        return f"more than the {expected.size} bytes that its page says"
+    """Describe the fault of the bytes that came, None without one. `length` is that of the answer."""
+    if received > expected.most:
+        return f"more than the {expected.most} bytes that its page says, or that are taken at most"
     if length not in {None, received}:
         return f"{received} bytes instead of {length}"
     wrong = next((kind for kind, value in sorted(expected.hashes.items()) if found[kind] != value), None)

@@ -1,4 +1,4 @@
-"""What is known of a mirrored file before its download: hashes, also of an earlier download, and size."""
+"""Hashes, also of an earlier download, and size that a mirrored file must have, before it is downloaded."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,14 +9,22 @@ from mirror.plugin.upstream import entries
 from mirror.plugin.upstream.page_cache import PageCache
 from mirror.plugin.write_queue import WriteQueue
 
+LARGEST = 10 * 1024**3
+"""Bytes of a file whose page states no size."""
+
 
 @dataclass(frozen=True)
 class Expected:
-    """What a file must have; `pinned` is the sha256 of an earlier download."""
+    """Hashes and size of a file; `pinned` is the sha256 of an earlier download."""
 
     hashes: Mapping[str, str]
     size: int | None = None
     pinned: str | None = None
+
+    @property
+    def most(self) -> int:
+        """Bytes after which a download is broken off: an upstream may send without end."""
+        return LARGEST if self.size is None else self.size
 
 
 class KnownFiles:
@@ -28,7 +36,7 @@ class KnownFiles:
         self._writes = writes
 
     def expected(self, entry: Any) -> Expected:
-        """What `entry` and the page of its project say. Needs a transaction."""
+        """Hashes and size by `entry` and the page of its project. Needs a transaction."""
         _, file = entries.find(self._pages, str(entry.relpath)) or ("", None)
         index, project = f"{entry.user}/{entry.index}", entry.project
         pins = pinned_hashes.pinned(self._xom.keyfs, index, project) if project else {}

@@ -14,6 +14,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +145,7 @@ class UpstreamTransport(httpx.BaseTransport):
         self._transports: dict[Check | str, httpx.HTTPTransport] = {}
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        own = httpx.URL(request.extensions.get(OWN, self._own))
+        own = _upstream(request.extensions.get(OWN, self._own))
         _deadline.time = time.monotonic() + LONGEST
         try:
             check = self._hosts.check(request.url, own)
@@ -249,9 +250,16 @@ class _Stream(httpcore.NetworkStream):
         return self._stream.get_extra_info(info)
 
 
+@lru_cache(1000)
 def origin(url: httpx.URL) -> str:
     """Scheme, host, and the port unless it is the scheme's own."""
     return str(httpx.URL(scheme=url.scheme, host=url.host, port=url.port))
+
+
+@lru_cache(1000)
+def _upstream(url: str) -> httpx.URL:
+    """The URL of an upstream, which each request names: parsing takes as long as all else here."""
+    return httpx.URL(url)
 
 
 def _resolve(host: str, port: int) -> Sequence[str]:

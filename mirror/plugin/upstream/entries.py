@@ -29,12 +29,21 @@ def meta(project: str, file: ProjectFile) -> dict[str, Any]:
 
 def keep(keyfs: Any, project: str, file: ProjectFile) -> None:
     """As devpi's FileStore.maplink does it, with one write instead of five, and where one is needed."""
-    kind_of_key = "STAGEFILE" if "/+f/" in file.path else "PYPIFILE_NOMD5"
-    key = keyfs.get_key_instance(kind_of_key, RelPath(file.path))
+    key = _key(keyfs, file.path)
     if key.exists() or not file_paths.can_be_found(project, file_rows.row(file)):
         old, new = key.get_mutable(), meta(project, file)
         hashes = {**old.get("hashes", {}), **new.get("hashes", {})}  # those found on arrival stay
         key.set({**old, **new, **({"hashes": hashes} if hashes else {})})
+
+
+def forget_hashes(keyfs: Any, path: str) -> None:
+    """Hold the file at `path` to no hash but those of its next page. Needs a write transaction."""
+    key = _key(keyfs, path)
+    key.set({name: value for name, value in key.get().items() if name != "hashes"})
+
+
+def _key(keyfs: Any, path: str) -> Any:
+    return keyfs.get_key_instance("STAGEFILE" if "/+f/" in path else "PYPIFILE_NOMD5", RelPath(path))
 
 
 def find(pages: PageCache, path: str) -> tuple[str, ProjectFile] | None:

@@ -86,6 +86,22 @@ def test_a_file_without_a_sha256_gets_one_when_it_arrives_and_is_held_to_it(
     assert _get(mirrored, old).content == old.content
 
 
+def test_a_file_without_a_hash_that_was_changed_can_be_accepted(mirrored: Mirrored) -> None:
+    """Its address stays the same, and devpi's record of it has the hash of the first download."""
+    name = new_name("accepted")
+    old, new = sdist(name, "1.0"), sdist(name, "1.0", requires=["more"])
+    mirrored.publish(Listed(old, hashes={}))
+    assert _get(mirrored, old).content == old.content
+    index = mirrored.mirror.home / "mirror" / "server" / "+files" / "root" / "pypi"
+    (stored,) = index.rglob(old.filename)
+    stored.unlink()
+    mirrored.upstream.projects[name].files[:] = [Listed(replace(new, filename=old.filename), hashes={})]
+    assert _get(mirrored, old).status_code == 502
+    mirrored.mirror.run(BIN / "mirror", "accept-changed", f"root/pypi/{name}/{old.filename}")
+    assert _get(mirrored, old).content == new.content
+    assert mirrored.entry(old)["hashes"] == {"sha256": new.sha256}
+
+
 def test_the_hash_that_a_file_got_is_shown_after_a_restart(mirrored: Mirrored) -> None:
     """It is in the database, not in memory."""
     dist = sdist(new_name("kept"), "1.0")

@@ -14,14 +14,13 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.support import debian_packages
 from tests.support.dists import wheel
 from tests.support.mirror_and_upstream import Mirrored
 from tests.support.nginx_front import fronted, through
 from tests.support.servers import free_port
 from tests.support.upstream import Upstream
 
-pytestmark = pytest.mark.skipif(not debian_packages.which("nginx"), reason="needs nginx")
+pytestmark = pytest.mark.needs("nginx")
 
 MANY = 250  # connections of one client; more than the server's hundred threads, and than `connections`
 ATTACKER = "127.0.0.2"  # the well-behaved client has another address

@@ -16,7 +16,7 @@ from release.host.runtime import forward
 from tests.support.servers import short_home, wait_until
 
 OTHER_USER = 65534
-pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="only root may start processes of another user")
+pytestmark = pytest.mark.needs_root  # to start processes of another user
 
 # An application: it answers with its name, and does what it is told.
 APP = """\

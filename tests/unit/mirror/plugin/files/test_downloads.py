@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from mirror.plugin.files import downloads
+from mirror.plugin.files import downloads, known_files
 from mirror.plugin.files.downloads import (
     CHUNK,
     HELD_BACK,
@@ -261,6 +261,18 @@ def test_a_file_of_another_size_than_its_page_says_is_not_kept(
     with pytest.raises(GatewayError, match=reason):
         _join(_downloads(fetcher, kept, tmp_path, known)).complete()
     assert (list(kept), known.reported) == ([], [])
+
+
+def test_a_file_without_a_size_is_broken_off_at_the_largest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An upstream that never ends would fill the disk."""
+    monkeypatch.setattr(known_files, "LARGEST", 10)
+    fetcher, kept = _Fetcher(sized=False), _Kept()
+    fetcher.gate.set()
+    with pytest.raises(GatewayError, match="more than the 10"):
+        _join(_downloads(fetcher, kept, tmp_path, _Known())).complete()
+    assert list(kept) == []
 
 
 def test_a_file_that_is_another_than_it_was_is_reported_and_not_kept(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
-"""Which of devpi's views need a login that devpi asks nobody for; refuses plugins that limit who may read.
+"""Logins for views of devpi's that need none in devpi; a refusal of plugins that limit who may read.
 
 Reading packages needs no login: pages and files are served from disk, also by nginx, and ask nobody.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -37,6 +38,20 @@ def _guarded(view: View, info: Any) -> View:
         if not is_upload and request.authenticated_userid is None:
             return _unauthorized(request)
         return view(context, request)
+
+    return guarded
+
+
+def root_only(view: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """`view` for root; 401 or 403 for everybody else."""
+
+    @functools.wraps(view)
+    def guarded(request: Any) -> Any:
+        if request.authenticated_userid != "root":
+            return apiresult(
+                403 if request.authenticated_userid else 401, "only root may see and change this"
+            )
+        return view(request)
 
     return guarded
 

@@ -6,9 +6,11 @@ from typing import Any
 from devpi_server.views import apiresult
 
 from mirror.plugin import reservations
+from mirror.plugin.admin import access
 from mirror.plugin.simple import filenames
 
-_PATTERN = re.compile(r"[a-z0-9*?\[\]!.-]{1,255}")
+# As _RESERVED of mirror/config.py has it.
+_PATTERN = re.compile(r"[a-z0-9*?\[\]!-]{1,255}")
 
 
 def install(pyramid_config: Any) -> None:
@@ -20,17 +22,15 @@ def install(pyramid_config: Any) -> None:
         pyramid_config.add_view(view, route_name="packhorse reservation", request_method=method)
 
 
+@access.root_only
 def show(request: Any) -> Any:
-    """All reservations, with who made them, when, and on which index."""
-    if request.authenticated_userid != "root":  # the names of a company's projects tell much
-        return _forbidden(request)
+    """All reservations: who made them, when, and on which index. Names of projects tell much."""
     return apiresult(200, result=reservations.records(request.registry["xom"].keyfs), type="reservations")
 
 
+@access.root_only
 def reserve(request: Any) -> Any:
     """Reserve a name or pattern. Uploaders reserve what they upload, and nothing else."""
-    if request.authenticated_userid != "root":
-        return _forbidden(request)
     name = reservations.normalize(request.matchdict["name"])
     if not (filenames.is_project(name) or (reservations.is_pattern(name) and _PATTERN.fullmatch(name))):
         return apiresult(400, "that is no name of a project, and no pattern of such names")
@@ -38,19 +38,12 @@ def reserve(request: Any) -> Any:
     return apiresult(200, f"reserved {name}")
 
 
+@access.root_only
 def release(request: Any) -> Any:
     """Take a reservation back."""
-    if request.authenticated_userid != "root":
-        return _forbidden(request)
     name = reservations.normalize(request.matchdict["name"])
     try:
         reservations.release(request.registry["xom"].keyfs, name, by="root")
     except KeyError:
         return apiresult(404, f"{name} is not reserved")
     return apiresult(200, f"released {name}")
-
-
-def _forbidden(request: Any) -> Any:
-    return apiresult(
-        403 if request.authenticated_userid else 401, "only root may see and change reservations"
-    )
