@@ -44,8 +44,8 @@ class _Turns:
 
     def done(self, key: Key) -> None:
         with self._dispatcher.lock:
-            self._queue.done(key)
-            self._dispatcher.queue_cv.notify()  # this may have freed a lane and a client: two tasks
+            if self._queue.done(key):  # a lane and a client: two tasks, and this thread takes one only
+                self._dispatcher.queue_cv.notify()
 
     def __bool__(self) -> bool:
         return bool(self._queue)

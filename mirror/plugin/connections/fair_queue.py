@@ -59,12 +59,16 @@ class FairQueue:
         self._of_client[key.client] += 1
         return key, task
 
-    def done(self, key: Key) -> None:
-        """A task that `popleft` gave with `key` has ended."""
+    def done(self, key: Key) -> bool:
+        """Note the end of a task that `popleft` gave with `key`; whether others may have waited for it."""
+        was_full = (
+            self._running[key.lane] == self._lanes[key.lane] or self._of_client[key.client] == self._most
+        )
         self._running[key.lane] -= 1
         self._of_client[key.client] -= 1
         if not self._of_client[key.client]:
             del self._of_client[key.client]
+        return was_full
 
     def _next(self) -> Key | None:
         for lane, clients in self._waiting.items():
