@@ -4,7 +4,7 @@ from typing import Any
 
 from waitress.task import ThreadedTaskDispatcher
 
-from mirror.plugin.connections.fair_queue import FairQueue, Key, Task
+from mirror.plugin.connections.fair_queue import FairQueue, Turn
 
 READS, OTHERS = "reads", "others"
 
@@ -20,53 +20,31 @@ class FairDispatcher(ThreadedTaskDispatcher):
     def __init__(self, threads: int) -> None:
         super().__init__()
         lanes = {READS: threads, OTHERS: max(1, threads // 8)}
-        self.queue: Any = _Turns(self, FairQueue(lanes, most=max(1, threads * 7 // 8)))
+        self.queue: Any = FairQueue(lanes, most=max(1, threads * 7 // 8))
         self.set_thread_count(threads)
 
     def add_task(self, task: Any) -> None:
+        turn = Turn(task.lane, task.client, task)
         with self.lock:
-            self.queue.append(task)
+            self.queue.append(turn)
             self.queue_cv.notify()
 
-
-class _Turns:
-    """FairQueue as waitress uses its queue: always under the dispatcher's lock."""
-
-    def __init__(self, dispatcher: FairDispatcher, queue: FairQueue) -> None:
-        self._dispatcher = dispatcher
-        self._queue = queue
-
-    def append(self, task: Any) -> None:
-        self._queue.append(Key(task.lane, task.client), task)
-
-    def popleft(self) -> "_Turn":
-        return _Turn(self, *self._queue.popleft())
-
-    def done(self, key: Key) -> None:
-        with self._dispatcher.lock:
-            if self._queue.done(key):  # a lane and a client: two tasks, and this thread takes one only
-                self._dispatcher.queue_cv.notify()
-
-    def __bool__(self) -> bool:
-        return bool(self._queue)
-
-    def __len__(self) -> int:
-        return int(bool(self._queue))
-
-
-class _Turn:
-    """A task that runs: its end is counted. The thread that ran it looks for the next one itself."""
-
-    def __init__(self, turns: _Turns, key: Key, task: Task) -> None:
-        self._turns = turns
-        self._key = key
-        self._task = task
-
-    def service(self) -> None:
-        try:
-            self._task.service()
-        finally:
-            self._turns.done(self._key)
-
-    def cancel(self) -> None:
-        self._task.cancel()
+    def handler_thread(self, thread_no: int) -> None:
+        """Run tasks, as waitress does; the end of one is counted when its thread asks for the next."""
+        turn = None
+        while True:
+            with self.lock:
+                if turn and self.queue.done(turn):  # this frees two tasks at most, and this thread takes one
+                    self.queue_cv.notify()
+                while not self.queue and self.stop_count == 0:
+                    self.queue_cv.wait()
+                if self.stop_count > 0:
+                    self.stop_count -= 1
+                    self.threads.discard(thread_no)
+                    self.thread_exit_cv.notify()
+                    return
+                turn = self.queue.popleft()
+            try:
+                turn.task.service()
+            except BaseException:
+                self.logger.exception("Exception when servicing %r", turn.task)

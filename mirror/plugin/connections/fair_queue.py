@@ -1,17 +1,8 @@
 """Queue of waiting requests: clients take turns, and none of them may use all threads. Pure."""
 
-from collections import Counter, OrderedDict, deque
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Protocol
-
-
-@dataclass(frozen=True)
-class Key:
-    """The lane that a request goes by, and the client that it comes from."""
-
-    lane: str
-    client: str
+from typing import NamedTuple, Protocol
 
 
 class Task(Protocol):
@@ -24,6 +15,18 @@ class Task(Protocol):
         """Drop it: the server ends."""
 
 
+class Turn(NamedTuple):
+    """A task, the lane that it goes by, and the client that it comes from."""
+
+    lane: str
+    client: str
+    task: Task
+
+    def cancel(self) -> None:
+        """Drop the task (ThreadedTaskDispatcher.shutdown)."""
+        self.task.cancel()
+
+
 class FairQueue:
     """Waiting tasks, first in first out for each client; the caller holds a lock.
 
@@ -34,46 +37,49 @@ class FairQueue:
     def __init__(self, lanes: Mapping[str, int], most: int) -> None:
         self._lanes = lanes
         self._most = most
-        self._waiting: dict[str, OrderedDict[str, deque[Task]]] = {lane: OrderedDict() for lane in lanes}
-        self._running: Counter[str] = Counter()  # by lane
-        self._of_client: Counter[str] = Counter()
+        self._waiting: dict[str, OrderedDict[str, deque[Turn]]] = {lane: OrderedDict() for lane in lanes}
+        self._running: defaultdict[str, int] = defaultdict(int)  # by lane
+        self._of_client: defaultdict[str, int] = defaultdict(int)  # running ones; none is no entry
 
-    def append(self, key: Key, task: Task) -> None:
-        self._waiting[key.lane].setdefault(key.client, deque()).append(task)
+    def append(self, turn: Turn) -> None:
+        self._waiting[turn.lane].setdefault(turn.client, deque()).append(turn)
 
     def __bool__(self) -> bool:
         return self._next() is not None
 
-    def popleft(self) -> tuple[Key, Task]:
-        """The next task, which runs from now on until `done`. Raises IndexError without one."""
-        key = self._next()
-        if key is None:
-            raise IndexError("no task may run")
-        clients = self._waiting[key.lane]
-        task = clients[key.client].popleft()
-        if clients[key.client]:
-            clients.move_to_end(key.client)
-        else:
-            del clients[key.client]
-        self._running[key.lane] += 1
-        self._of_client[key.client] += 1
-        return key, task
+    def __len__(self) -> int:
+        return int(bool(self))
 
-    def done(self, key: Key) -> bool:
-        """Note the end of a task that `popleft` gave with `key`; whether others may have waited for it."""
-        was_full = (
-            self._running[key.lane] == self._lanes[key.lane] or self._of_client[key.client] == self._most
-        )
-        self._running[key.lane] -= 1
-        self._of_client[key.client] -= 1
-        if not self._of_client[key.client]:
-            del self._of_client[key.client]
+    def popleft(self) -> Turn:
+        """The next task, which runs from now on until `done`. Raises IndexError without one."""
+        waiting = self._next()
+        if waiting is None:
+            raise IndexError("no task may run")
+        lane, client = waiting
+        clients = self._waiting[lane]
+        turn = clients[client].popleft()
+        if clients[client]:
+            clients.move_to_end(client)
+        else:
+            del clients[client]
+        self._running[lane] += 1
+        self._of_client[client] += 1
+        return turn
+
+    def done(self, turn: Turn) -> bool:
+        """Note the end of a task that `popleft` gave; whether others may have waited for it."""
+        lane, client, _ = turn
+        was_full = self._running[lane] == self._lanes[lane] or self._of_client[client] == self._most
+        self._running[lane] -= 1
+        self._of_client[client] -= 1
+        if not self._of_client[client]:
+            del self._of_client[client]
         return was_full
 
-    def _next(self) -> Key | None:
+    def _next(self) -> tuple[str, str] | None:
         for lane, clients in self._waiting.items():
-            if self._running[lane] < self._lanes[lane]:
+            if clients and self._running[lane] < self._lanes[lane]:
                 for client in clients:
-                    if self._of_client[client] < self._most:
-                        return Key(lane, client)
+                    if self._of_client.get(client, 0) < self._most:
+                        return lane, client
         return None

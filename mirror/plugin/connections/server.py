@@ -70,7 +70,7 @@ class Server(TcpWSGIServer):
 
     def add_task(self, task: Any) -> None:
         if isinstance(task, Channel):
-            task.name_client()
+            task.name_client(task.requests[0])
         super().add_task(task)
 
     def maintenance(self, now: float) -> None:

@@ -1,8 +1,11 @@
 """For whom a connection counts."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from mirror.plugin.connections import clients
+from mirror.plugin.connections.channel import Channel
 
 
 @pytest.mark.parametrize(
@@ -22,4 +25,8 @@ def test_only_nginx_on_this_machine_speaks_for_others(
     peer: str, headers: dict[str, str], client: str
 ) -> None:
     """Who states an address of its own with each request would have no limit."""
-    assert clients.client(peer, "192.0.2.1", headers) == client
+    channel = Channel.__new__(Channel)  # no socket
+    channel.is_local = clients.is_local(peer, "192.0.2.1")
+    channel.peer = clients.client(peer)
+    channel.name_client(SimpleNamespace(headers=headers))
+    assert channel.client == client

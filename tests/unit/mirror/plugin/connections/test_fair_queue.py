@@ -1,6 +1,6 @@
 """Whose turn it is."""
 
-from mirror.plugin.connections.fair_queue import FairQueue, Key
+from mirror.plugin.connections.fair_queue import FairQueue, Turn
 
 
 class Named:
@@ -18,7 +18,7 @@ def taken(queue: FairQueue, most: int = 100) -> list[str]:
     """The names of the tasks that may run now, in their order."""
     names: list[str] = []
     while queue and len(names) < most:
-        task = queue.popleft()[1]
+        task = queue.popleft().task
         assert isinstance(task, Named)
         names.append(task.name)
     return names
@@ -29,7 +29,7 @@ def filled(lanes: dict[str, int], most: int, *tasks: str) -> FairQueue:
     queue = FairQueue(lanes, most)
     for name in tasks:
         lane, client, _ = name.split()
-        queue.append(Key(lane, client), Named(name))
+        queue.append(Turn(lane, client, Named(name)))
     return queue
 
 
@@ -43,9 +43,9 @@ def test_no_client_has_all_threads() -> None:
     """What does not end must not be all that runs."""
     queue = filled({"r": 9}, 2, "r a 1", "r a 2", "r a 3", "r b 1")
     assert taken(queue) == ["r a 1", "r b 1", "r a 2"]
-    queue.done(Key("r", "b"))
+    queue.done(Turn("r", "b", Named("")))
     assert not queue
-    queue.done(Key("r", "a"))
+    queue.done(Turn("r", "a", Named("")))
     assert taken(queue) == ["r a 3"]
 
 
@@ -53,5 +53,5 @@ def test_a_full_lane_leaves_the_other_free() -> None:
     """Cached pages are served while logins wait for each other."""
     queue = filled({"r": 9, "o": 1}, 9, "o a 1", "o b 1", "r a 1", "r b 1")
     assert taken(queue) == ["r a 1", "r b 1", "o a 1"]
-    queue.done(Key("o", "a"))
+    queue.done(Turn("o", "a", Named("")))
     assert taken(queue) == ["o b 1"]
