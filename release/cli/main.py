@@ -36,7 +36,8 @@ def cli(context: click.Context, project: Path) -> None:
       release deploy local    install, start, probe, switch; says the URL
       release logs local -f   what it writes
 
-    Servers are targets of release.toml: release deploy production. They are reached by ssh, with your
+    Servers are targets of release.toml (release deploy production), or hosts as ssh knows them (release
+    provision admin@web1.example.com, release deploy web1.example.com). They are reached by ssh, with your
     ~/.ssh/config or the file $RELEASE_SSH_CONFIG, your agent and your known_hosts.
 
     Everything has a default; release.toml (see release.example.toml) changes it.

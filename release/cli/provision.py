@@ -6,17 +6,22 @@ import click
 
 from packhorse import console
 from packhorse.errors import PackhorseError
-from release.cli import target_command
+from release.cli import options, target_command
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
 @target_command.argument
 @click.option("--check", is_flag=True, help="Change nothing: say what would be changed.")
 @click.option("--diff", is_flag=True, help="Show what is changed inside of files.")
-@click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[ANSIBLE'S OPTIONS]...")
+@options.index
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ANSIBLE'S OPTIONS]...")
 @click.pass_obj
-def provision(project: Path, target: str, *, check: bool, diff: bool, options: tuple[str, ...]) -> None:
+def provision(
+    project: Path, target: str, *, check: bool, diff: bool, index: str | None, arguments: tuple[str, ...]
+) -> None:
     """Prepare the hosts of TARGET: users, supervisor, nginx; the hosts of [mirror] for `mirror`.
+
+    TARGET is one of release.toml, or a host: in admin@web1.example.com, admin is who Ansible logs in as.
 
     May be run at any time, as often as you like: what is right stays as it is. Every other option goes to
     ansible-playbook, such as --ask-become-pass or --limit web1.example.com.
@@ -25,21 +30,25 @@ def provision(project: Path, target: str, *, check: bool, diff: bool, options: t
     from release.provision import playbook as work
 
     flags = [*(["--check"] if check else []), *(["--diff"] if diff else [])]
-    work.run(release_toml.load(project), project, target, [*flags, *options])
+    work.run(release_toml.load(project, index=index), project, target, [*flags, *arguments])
 
 
 @click.command()
 @click.option("--list", "everything", is_flag=True, help="All groups and hosts.")
 @click.option("--host", metavar="NAME", help="The variables of one host.")
+@click.option("--target", metavar="[USER@]HOST", help="Also a host that release.toml has not.")
+@options.index
 @click.pass_obj
-def inventory(project: Path, *, everything: bool, host: str | None) -> None:
+def inventory(
+    project: Path, *, everything: bool, host: str | None, target: str | None, index: str | None
+) -> None:
     """Print the hosts of release.toml as Ansible's dynamic inventory."""
     if everything == (host is not None):
         raise click.UsageError("Use either --list or --host NAME.")
     from release.config import release_toml
     from release.provision import inventory as work
 
-    found = work.of(release_toml.load(project), project)
+    found = work.of(release_toml.load(project, index=index), project, target)
     known = found["_meta"]["hostvars"]
     if host is not None and host not in known:
         raise PackhorseError(

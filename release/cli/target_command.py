@@ -21,13 +21,19 @@ if TYPE_CHECKING:
 
 
 def _names(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
-    """The targets of the project, for completion; a file that cannot be read completes nothing more."""
+    """The targets of the project, for completion, and if none fits, the hosts of ssh's configuration.
+
+    A file that cannot be read completes nothing more.
+    """
     from release.config import release_toml
+    from release.deploy import ssh
 
     known = {"local"}
     with contextlib.suppress(PackhorseError):
         known |= set(release_toml.load(context.find_root().params["project"]).targets)
-    return sorted(name for name in known if name.startswith(incomplete))
+    targets = sorted(name for name in known if name.startswith(incomplete))
+    user, at, host = incomplete.rpartition("@")
+    return targets or [f"{user}{at}{name}" for name in ssh.aliases() if name.startswith(host)]
 
 
 argument = click.argument("target", shell_complete=_names)
@@ -54,8 +60,9 @@ class TargetCommand:
         """Host -> an agent there, which loads its modules while the request is being made."""
         from release.deploy import connection, destinations
 
+        here = connection.LocalDestination.below(self.home, self.name)
         needed = destinations.of_target(
-            self.name, self.target.hosts, self.target.user, self.settings.app, self.home
+            here, self.target.hosts, self.target.user, self.settings.app, self.settings.targets
         )
         with self.stack as stack:
             yield {

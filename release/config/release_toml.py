@@ -1,6 +1,5 @@
 """Read and check release.toml (or [tool.release] of pyproject.toml): frozen settings of all commands."""
 
-import difflib
 import json
 import re
 from pathlib import Path
@@ -12,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from packhorse import settings
 from packhorse.errors import PackhorseError
 from packhorse.settings import AbsolutePath, Url, matching
-from release.config import unchecked
+from release.config import host_argument, unchecked
 from release.config.unchecked import ProjectFiles
 
 UNIX_SOCKET = "unix"
@@ -73,6 +72,7 @@ HostName = Annotated[
 Domain = Annotated[
     str, matching(r"(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?", 'a domain, such as "shop.example.com"', 253)
 ]
+LoginName = Annotated[str, matching(unchecked.LOGIN_NAME, 'a user to log in as, such as "admin"', 64)]
 UserName = Annotated[str, matching(r"[a-z_][a-z0-9_-]*", 'a user, such as "shop"', 32)]  # useradd(8)
 ProjectName = Annotated[
     str,
@@ -130,7 +130,7 @@ class Provision(settings.Settings):
     URL -> folder on the host) itself, and passes on requests of up to `max_body`.
     """
 
-    user: UserName | None = None
+    user: LoginName | None = None
     python: AbsolutePath = "/usr/bin/python3"
     authorized_keys: list[PublicKey] = Field(default=[])
     memory_max: Memory | None = None
@@ -214,7 +214,7 @@ class MirrorServers(settings.Settings):
     settings: Annotated[str, AfterValidator(_inside_project)] = "mirror.toml"
     index_url: Url | None = None
     version: Version | None = None
-    user: UserName | None = None
+    user: LoginName | None = None
     python: AbsolutePath = "/usr/bin/python3"
     memory_max: Memory = "75%"
     backups: AbsolutePath = "/var/backups/packhorse-mirror"
@@ -275,18 +275,17 @@ class ReleaseConfig(settings.Settings):
         return self
 
     def target(self, name: str) -> Target:
-        """The target `name`; `local`, and the address it listens on, need no declaration."""
+        """The target `name`, or a target with the host `name` alone (see host_argument.py) and all defaults.
+
+        `local`, and the address it listens on, need no declaration. Raises PackhorseError.
+        """
         if name == "local":
             declared = self.targets.get(name, Target())
             return LOCAL.model_copy(update={key: getattr(declared, key) for key in declared.model_fields_set})
         if name in self.targets:
             return self.targets[name]
-        known = sorted({"local", *self.targets})
-        near = difflib.get_close_matches(name, known, 1)
-        raise PackhorseError(
-            f'There is no target "{name}"' + (f', did you mean "{near[0]}"?' if near else "."),
-            f"Use one of {', '.join(known)}, or declare [targets.{name}] in release.toml.",
-        )
+        there = host_argument.find(name, {key: target.hosts or [] for key, target in self.targets.items()})
+        return Target(hosts=[there.host], provision=Provision(user=there.user))
 
 
 def load(project: Path, *, index: str | None = None) -> ReleaseConfig:

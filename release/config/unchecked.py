@@ -13,6 +13,7 @@ from packhorse.errors import PackhorseError
 
 # A destination of ssh: a name of DNS or of ~/.ssh/config, or an address. Never an option, never with a user.
 HOST_NAME = r"[A-Za-z0-9_:][A-Za-z0-9_.:%-]*"
+LOGIN_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}"
 
 
 @dataclass(frozen=True)

@@ -1,21 +1,31 @@
 """Destinations of a target: this machine, or its hosts through ssh."""
 
+import contextlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from release.config import unchecked
+from packhorse.errors import PackhorseError
+from release.config import host_argument, unchecked
 from release.deploy import connection, ssh
 
 
 def of_target(
-    name: str, hosts: Sequence[str] | None, user: str | None, app: str, home: Path
+    here: connection.LocalDestination,
+    hosts: Sequence[str] | None,
+    user: str | None,
+    app: str,
+    targets: Collection[str] = (),
 ) -> dict[str, connection.Destination]:
-    """The destinations of target `name`, in the order of its hosts; without any it is this machine."""
+    """The destinations of the target that `here` is named for, in the order of its `hosts`, else `here`.
+
+    `targets`: those of release.toml; a host named on the command line is none of them.
+    """
     if not hosts:
-        return {name: connection.LocalDestination.below(home, name)}
-    return {host: ssh.SshDestination(host, user or app, app) for host in hosts}
+        return {here.name: here}
+    instead = () if here.name in targets else tuple(sorted(targets))
+    return {host: ssh.SshDestination(host, user or app, app, instead) for host in hosts}
 
 
 def expected(tables: Mapping[str, Any], name: str, home: Path) -> list[connection.Destination]:
@@ -23,18 +33,26 @@ def expected(tables: Mapping[str, Any], name: str, home: Path) -> list[connectio
 
     Nowhere if they cannot be right; release_toml.py says later what is wrong.
     """
+    here = connection.LocalDestination.below(home, name)
     if name == "local":
-        return [connection.LocalDestination.below(home, name)]
-    app, target = tables["app"], _table(_table(tables, "targets"), name)
-    hosts, user = target.get("hosts"), target.get("user", app)
-    if not isinstance(hosts, list):
+        return [here]
+    app, targets = tables["app"], tables.get("targets", {})
+    if not isinstance(targets, dict) or not all(isinstance(target, dict) for target in targets.values()):
         return []
+    hosts, user = _named(name, targets), targets.get(name, {}).get("user", app)
     names = all(
         isinstance(word, str) and re.fullmatch(unchecked.HOST_NAME, word) for word in [*hosts, user, app]
     )
-    return list(of_target(name, hosts, user, app, home).values()) if names else []
+    return list(of_target(here, hosts, user, app, targets).values()) if hosts and names else []
 
 
-def _table(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = data.get(key)
-    return value if isinstance(value, dict) else {}
+def _named(name: str, targets: Mapping[str, Mapping[str, Any]]) -> list[Any]:
+    """The hosts that `name` means: those of the target, else the host itself."""
+    hosts: dict[str, list[Any]] = {}
+    for key, target in targets.items():
+        hosts[key] = target["hosts"] if isinstance(target.get("hosts"), list) else []
+    if name in targets:
+        return hosts[name]
+    with contextlib.suppress(PackhorseError):
+        return [host_argument.find(name, hosts).host]
+    return []

@@ -1,10 +1,13 @@
 """Reach hosts with the OpenSSH client: its command line, and the meaning of its failures."""
 
 import os
+import re
 import shlex
 from dataclasses import dataclass
+from pathlib import Path
 
 from packhorse.errors import PackhorseError
+from release.config.unchecked import HOST_NAME
 from release.deploy import agent_archive
 from release.host.disk.layout import SERVER_ROOT
 
@@ -33,11 +36,15 @@ CONFIG = "RELEASE_SSH_CONFIG"
 
 @dataclass(frozen=True)
 class SshDestination:
-    """The application's own user on a host, reached through `ssh`; `name` is the host's in release.toml."""
+    """The application's own user on a host, reached through `ssh`; `name` is the host's in release.toml.
+
+    `targets`: those of release.toml, when the host was named instead of one of them.
+    """
 
     name: str
     user: str
     app: str
+    targets: tuple[str, ...] = ()
 
     def command(self) -> list[str]:
         options = [part for key, value in OPTIONS.items() for part in ("-o", f"{key}={value}")]
@@ -49,12 +56,27 @@ class SshDestination:
         return PackhorseError(message, hint, detail=stderr if status != 255 else "")
 
 
+def aliases() -> list[str]:
+    """The names of hosts in ssh's configuration, without patterns; files that it includes are not read."""
+    try:
+        text = Path(os.environ.get(CONFIG) or Path.home() / ".ssh" / "config").read_text("utf-8", "replace")
+    except OSError:
+        return []
+    lines = re.findall(r"^\s*Host(?:\s+|\s*=\s*)(.+)$", text, re.IGNORECASE | re.MULTILINE)
+    return sorted({name for line in lines for name in line.split() if re.fullmatch(HOST_NAME, name)})
+
+
 def _config() -> list[str]:
     return ["-F", os.environ[CONFIG]] if os.environ.get(CONFIG) else []
 
 
 # Text on ssh's stderr, its meaning, and what to do now; the first that fits.
 _REASONS = (
+    (
+        "Could not resolve hostname",
+        "ssh finds no host of this name{targets}: {last}",
+        "Correct the name; hosts have names in ~/.ssh/config or in DNS, targets in release.toml.",
+    ),
     (
         "IDENTIFICATION HAS CHANGED",
         "its host key is not the one in known_hosts.",
@@ -86,5 +108,6 @@ def _meaning(host: SshDestination, status: int, stderr: str, *, greeted: bool) -
         return f"the agent did not start (status {status}).", f"Try: {ssh} true"
     message, hint = next(texts for sign, *texts in _REASONS if sign in stderr)
     last = stderr.rpartition("\n")[2].strip() or "ssh gives no reason"
-    words = {"name": host.name, "user": host.user, "ssh": ssh, "last": last}
+    targets = f", and it is none of the targets {', '.join(['local', *host.targets])}" if host.targets else ""
+    words = {"name": host.name, "user": host.user, "ssh": ssh, "last": last, "targets": targets}
     return message.format(**words), hint.format(**words)

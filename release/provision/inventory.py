@@ -10,28 +10,32 @@ from release.host.disk.layout import SERVER_ROOT, SERVER_RUN, SERVER_SOCKETS, La
 from release.host.processes import circus_ini
 
 MIRROR = "mirror"  # the target of `release provision` that stands for the hosts of [mirror]
+_HOST = "undeclared_host"  # the group of a host that was named instead of a target: no target's group
 
 Variables = dict[str, Any]
 
 
-def of(config: ReleaseConfig, project: Path) -> dict[str, Any]:
+def of(config: ReleaseConfig, project: Path, host: str | None = None) -> dict[str, Any]:
     """What `ansible-inventory --list` expects of a program: groups, and the variables of every host.
 
-    Groups: app_hosts and below it one for each target with hosts, see `group`; mirror_hosts.
+    Groups: app_hosts and below it one for each target with hosts, see `group`; mirror_hosts. `host`: one that
+    no target has, as it was named instead of a target.
     Raises PackhorseError when a host is in two targets, or when the hosts have no index to install from.
     """
-    targets = {group(name): target for name, target in config.targets.items() if target.hosts}
+    targets = {group(config, name): target for name, target in config.targets.items() if target.hosts}
+    if host and host not in (MIRROR, *config.targets):
+        targets[group(config, host)] = config.target(host)
     variables: dict[str, Variables] = {}
     for target in targets.values():
-        for host in target.hosts or []:
-            if host in variables:
+        for name in target.hosts or []:
+            if name in variables:
                 raise PackhorseError(
-                    f"{host} is in two targets, and would run {config.app} twice.",
+                    f"{name} is in two targets, and would run {config.app} twice.",
                     "Keep it in one of them in release.toml.",
                 )
-            variables[host] = _app(config, target)
-    for host, mirror in _mirrors(config, project):
-        variables[host] = {**variables.get(host, {}), **mirror}
+            variables[name] = _app(config, target)
+    for name, mirror in _mirrors(config, project):
+        variables[name] = {**variables.get(name, {}), **mirror}
     return {
         "_meta": {"hostvars": variables},
         "app_hosts": {"children": list(targets)},
@@ -52,9 +56,11 @@ def literal(value: Any) -> Any:  # noqa: ANN401  # as JSON has it
     return [literal(item) for item in value] if isinstance(value, list) else value
 
 
-def group(target: str) -> str:
+def group(config: ReleaseConfig, target: str) -> str:
     """The group of the hosts of `target`."""
-    return "mirror_hosts" if target == MIRROR else f"target_{target.replace('-', '_')}"
+    if target == MIRROR:
+        return "mirror_hosts"
+    return f"target_{target.replace('-', '_')}" if target in config.targets else _HOST
 
 
 def _login(table: Provision | MirrorServers) -> Variables:

@@ -32,7 +32,7 @@ def group(config: ReleaseConfig, target: str) -> str:
             f"{target} has no hosts to prepare.",
             f'Name them in release.toml: [targets.{target}] hosts = ["…"]',
         )
-    return inventory.group(target)
+    return inventory.group(config, target)
 
 
 def command(variables: Mapping[str, str], options: Sequence[str]) -> list[str]:
@@ -46,15 +46,23 @@ def command(variables: Mapping[str, str], options: Sequence[str]) -> list[str]:
     ]
 
 
-def environment(project: Path, inherited: Mapping[str, str]) -> dict[str, str]:
-    """What ansible-playbook gets: our settings unless the user has some, and what inventory.sh needs."""
+def environment(
+    project: Path, target: str, index: str | None, inherited: Mapping[str, str]
+) -> dict[str, str]:
+    """What ansible-playbook gets: our settings unless the user has some, and what inventory.sh needs.
+
+    `index`: the company index, when it is not that of release.toml.
+    """
     config = inherited.get(ssh.CONFIG)
     return {
         "ANSIBLE_CONFIG": str(HERE / "ansible.cfg"),
         **({"ANSIBLE_SSH_COMMON_ARGS": shlex.join(["-F", config])} if config else {}),
         **inherited,
         "PACKHORSE_PYTHON": sys.executable,
+        # Options of `release inventory`, which inventory.sh runs without any.
         "RELEASE_PROJECT": str(project),
+        "RELEASE_INVENTORY_TARGET": target,
+        **({"RELEASE_INDEX": index} if index else {}),
     }
 
 
@@ -64,7 +72,7 @@ def run(config: ReleaseConfig, project: Path, target: str, options: Sequence[str
     Raises PackhorseError when Ansible is not installed, or says that it failed.
     """
     hosts = group(config, target)
-    inventory.of(config, project)  # what is wrong with it is said in two lines, not by Ansible
+    inventory.of(config, project, target)  # what is wrong with it is said in two lines, not by Ansible
     if importlib.util.find_spec("ansible") is None:
         raise PackhorseError("Ansible is not installed here.", "Install it: pip install ansible-core")
     with tempfile.TemporaryDirectory() as scratch:
@@ -72,7 +80,8 @@ def run(config: ReleaseConfig, project: Path, target: str, options: Sequence[str
             "packhorse_group": hosts,
             **(_own(config, Path(scratch)) if target == inventory.MIRROR else {}),
         }
-        done = subprocess.run(command(variables, options), env=environment(project, os.environ), check=False)
+        settings = environment(project, target, config.index, os.environ)
+        done = subprocess.run(command(variables, options), env=settings, check=False)
     if done.returncode != 0:
         raise PackhorseError(
             f"Ansible failed (status {done.returncode}): not every host of {target} is prepared.",

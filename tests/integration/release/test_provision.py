@@ -6,6 +6,7 @@ import json
 import socket
 import ssl
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import requests
@@ -13,7 +14,7 @@ import requests
 from tests.support import hosts
 from tests.support.hosts.bare_servers import APP, DOMAIN, Company, changed, company, get
 from tests.support.load_client import Load
-from tests.support.servers import wait_until
+from tests.support.servers import BIN, run_command, wait_until
 from tests.support.tiny_app import NAME, app_wheel
 
 pytestmark = [*hosts.MARKS, pytest.mark.needs("nginx")]
@@ -101,6 +102,20 @@ def test_releases_come_and_go_on_three_servers_without_a_failed_request(shop: Co
         # On a busy machine the clients fall behind; they catch up.
         wait_until("200 requests a second", lambda: sum(load.sent / load.seconds for load in loads) >= 200)
     assert sum(load.failed for load in loads) == 0
+
+
+def test_a_host_without_a_target_is_prepared_and_deployed_to_with_defaults(
+    shop: Company, tmp_path: Path
+) -> None:
+    """Who has one server declares nothing; the keys of who prepares it may deploy."""
+    (tmp_path / "release.toml").write_text('app = "other"\nallow_http = true\n')
+    environment = shop.net.environment(shop.outside.home, RELEASE_INDEX=shop.index)
+    for command in (("provision", "root@web1"), ("deploy", "web1", f"{NAME}==0.1.0")):
+        run_command(BIN / "release", *command, env=environment, cwd=tmp_path, timeout=900)
+    done = run_command(BIN / "release", "status", "web1", "--json", env=environment, cwd=tmp_path)
+    assert [row["state"] for row in json.loads(done.stdout)["hosts"]] == ["running"]
+    refused = run_command(BIN / "release", "status", "wbe1", env=environment, cwd=tmp_path, status=1)
+    assert "ssh finds no host of this name" in refused.stderr
 
 
 def led_to_a_port(host: hosts.Host) -> None:

@@ -32,6 +32,22 @@ def test_target_names_are_completed(tmp_path: Path, release: str, word: str, exp
     assert [line.removeprefix("plain,") for line in done.splitlines()] == expected
 
 
+def test_hosts_of_ssh_are_completed_where_no_target_fits(tmp_path: Path) -> None:
+    """With the user that was typed before; patterns name no host."""
+    (tmp_path / "config").write_text("Host web1 web2.example.com web*\n  User x\nhost=db1\nHost *\n")
+    environment = {
+        **os.environ,
+        "RELEASE_SSH_CONFIG": str(tmp_path / "config"),
+        "_RELEASE_COMPLETE": "bash_complete",
+        "COMP_WORDS": f"release -C {tmp_path} status admin@",
+        "COMP_CWORD": "4",
+    }
+    command = [sys.executable, "-c", "from release.cli.main import cli; cli(prog_name='release')"]
+    done = subprocess.check_output(command, env=environment, text=True)
+    hosts = ["plain,admin@db1", "plain,admin@web1", "plain,admin@web2.example.com"]
+    assert done.splitlines() == hosts
+
+
 def test_columns_are_as_wide_as_their_longest_cell(capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing is cut off, and no line ends in blanks."""
     target_command.table(["a", "bb"], [["ccc", 1], ["d", 22]])

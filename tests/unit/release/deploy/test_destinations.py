@@ -10,35 +10,35 @@ from release.deploy import destinations
 from release.deploy.connection import LocalDestination
 from release.deploy.ssh import SshDestination
 
-HERE = Path(__file__).parents[4]
+EXAMPLE = Path(__file__).parents[4] / "release.example.toml"
+HERE = LocalDestination("/h/agent", "production")
 
 
 def test_hosts_are_asked_as_the_application_s_user() -> None:
     """Its name, unless the target has another; in the order in which they are written."""
-    found = destinations.of_target("production", ["web2", "web1"], None, "shop", Path("/h"))
+    found = destinations.of_target(HERE, ["web2", "web1"], None, "shop")
     assert found == {
         "web2": SshDestination("web2", "shop", "shop"),
         "web1": SshDestination("web1", "shop", "shop"),
     }
     assert list(found) == ["web2", "web1"]
-    other = destinations.of_target("production", ["web1"], "www", "shop", Path("/h"))
+    other = destinations.of_target(HERE, ["web1"], "www", "shop")
     assert other == {"web1": SshDestination("web1", "www", "shop")}
 
 
 def test_a_target_without_hosts_is_this_machine() -> None:
     """The same agent, kept for all applications."""
-    assert destinations.of_target("local", None, None, "shop", Path("/h")) == {
-        "local": LocalDestination("/h/agent", "local")
-    }
+    assert destinations.of_target(HERE, None, None, "shop") == {"production": HERE}
 
 
-@pytest.mark.parametrize("target", ["local", "production"])
+@pytest.mark.parametrize("target", ["local", "production", "web3.example.com", "admin@[::1]"])
 def test_where_agents_are_expected_they_are_needed(tmp_path: Path, target: str) -> None:
     """Else every command would start them twice."""
-    (tmp_path / "release.toml").write_text((HERE / "release.example.toml").read_text())
+    (tmp_path / "release.toml").write_text(EXAMPLE.read_text())
     settings = release_toml.load(tmp_path)
     chosen = settings.target(target)
-    needed = destinations.of_target(target, chosen.hosts, chosen.user, settings.app, tmp_path)
+    here = LocalDestination.below(tmp_path, target)
+    needed = destinations.of_target(here, chosen.hosts, chosen.user, settings.app, settings.targets)
     assert destinations.expected(unchecked.read(tmp_path).tables, target, tmp_path) == list(needed.values())
 
 
@@ -52,7 +52,8 @@ def test_where_agents_are_expected_they_are_needed(tmp_path: Path, target: str) 
         'targets.production.hosts = ["-oProxyCommand=reboot"]',
         'targets.production = {hosts = ["web1"], user = "-x"}',
         'app = "../shop"\ntargets.production.hosts = ["web1"]',
-        'targets.preview.hosts = ["web1"]',
+        'targets.product.hosts = ["web1"]',
+        "targets.preview = 1",
     ],
 )
 def test_nothing_is_started_for_what_cannot_be_right(tmp_path: Path, text: str) -> None:

@@ -39,6 +39,12 @@ def test_another_configuration_file_may_be_used(monkeypatch: pytest.MonkeyPatch)
             "it cannot be reached: ssh: conn",
             "ssh ",
         ),
+        (
+            255,
+            "ssh: Could not resolve hostname web1.example.com: Name or service not known",
+            "ssh finds no host of this name: ssh: Could not",
+            "Correct the name",
+        ),
         (255, "", "it cannot be reached: ssh gives no reason", "Try: ssh shop@web1.example.com true"),
         (
             255,
@@ -84,3 +90,10 @@ def test_what_to_try_is_what_was_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RELEASE_SSH_CONFIG", "/ci/our config")
     told = PLACE.explain(255, "", greeted=False)
     assert told.hint == "Try: ssh -F '/ci/our config' shop@web1.example.com true"
+
+
+def test_a_host_that_is_not_found_may_have_been_meant_for_a_target() -> None:
+    """Nobody sees in `live` which of the two it should be."""
+    place = ssh.SshDestination("live", "shop", "shop", ("production", "staging"))
+    error = place.explain(255, "ssh: Could not resolve hostname live: …", greeted=False)
+    assert "it is none of the targets local, production, staging" in error.message

@@ -31,6 +31,18 @@ def test_every_target_with_hosts_is_a_group_that_ansible_accepts(tmp_path: Path)
     assert found["mirror_hosts"] == {"hosts": []}
 
 
+def test_a_host_without_a_target_is_a_group_of_its_own(tmp_path: Path) -> None:
+    """A target may have the same name but for the dots, and its hosts are not meant."""
+    text = f'{INDEX}[targets.web2-example-com]\nhosts = ["web1.example.com"]\n'
+    found = inventory.of(settings(tmp_path, text), tmp_path, "admin@web2.example.com")
+    assert found["undeclared_host"] == {"hosts": ["web2.example.com"]}
+    assert found["app_hosts"] == {"children": ["target_web2_example_com", "undeclared_host"]}
+    assert found["_meta"]["hostvars"]["web2.example.com"]["ansible_user"] == "admin"
+    assert inventory.of(settings(tmp_path, text), tmp_path, "web2-example-com")["app_hosts"] == {
+        "children": ["target_web2_example_com"]
+    }
+
+
 def test_the_applications_user_is_named_like_it_unless_the_target_says_otherwise(tmp_path: Path) -> None:
     """One name less to think about."""
     assert variables(tmp_path, f"{INDEX}{TARGET}")["packhorse_user"] == "shop"

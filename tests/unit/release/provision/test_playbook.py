@@ -30,7 +30,7 @@ def test_a_target_stands_for_its_group(settings: ReleaseConfig) -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "said"), [("local", "no hosts"), ("mirror", "No host"), ("x", "no target")]
+    ("target", "said"), [("local", "no hosts"), ("mirror", "No host"), ("prodution", "no target")]
 )
 def test_a_target_without_hosts_is_refused(settings: ReleaseConfig, target: str, said: str) -> None:
     """Before Ansible says that no hosts matched, and ends well."""
@@ -46,14 +46,21 @@ def test_ansibles_own_options_reach_it(settings: ReleaseConfig) -> None:
 
 def test_the_settings_of_the_user_go_first() -> None:
     """A company may have its own ansible.cfg."""
-    kept = playbook.environment(Path("/p"), {"ANSIBLE_CONFIG": "/own.cfg"})
+    kept = playbook.environment(Path("/p"), "production", None, {"ANSIBLE_CONFIG": "/own.cfg"})
     assert kept["ANSIBLE_CONFIG"] == "/own.cfg"
     assert kept["RELEASE_PROJECT"] == "/p"
 
 
+def test_the_inventory_learns_of_a_host_without_a_target_and_of_another_index() -> None:
+    """Ansible runs it without any options."""
+    given = playbook.environment(Path("/p"), "admin@web9", "https://example.com/a/b", {"RELEASE_INDEX": "x"})
+    assert given["RELEASE_INVENTORY_TARGET"] == "admin@web9"
+    assert given["RELEASE_INDEX"] == "https://example.com/a/b"
+
+
 def test_the_ssh_config_is_the_one_of_deploys() -> None:
     """Hosts must not mean other machines to `release provision` than to `release deploy`."""
-    given = playbook.environment(Path("/p"), {"RELEASE_SSH_CONFIG": "/a b"})
+    given = playbook.environment(Path("/p"), "production", None, {"RELEASE_SSH_CONFIG": "/a b"})
     assert given["ANSIBLE_SSH_COMMON_ARGS"] == "-F '/a b'"
 
 
