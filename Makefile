@@ -63,4 +63,5 @@ advisories: $(VENV)/.installed ## renew the file of known vulnerabilities that l
 	$(BIN)/python -m tests.support.advisories renew
 
 clean: ## delete all generated files, and the demo's state
+	test ! -d .packhorse || chmod -R u+w .packhorse  # releases are read-only
 	rm -rf $(VENV) .packhorse build *.egg-info .mypy_cache .ruff_cache .pytest_cache

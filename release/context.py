@@ -13,8 +13,8 @@ from release.config import release_toml
 class Context:
     """The company index (its URL), PACKHORSE_HOME, a way to run processes, and HTTP.
 
-    `sdists`, `build_requires` and `build_environment` are as in release.toml; without `signers` nothing
-    has to be signed.
+    `sdists`, `build_requires`, `files` and `build_environment` are as in release.toml; without `signers`
+    nothing has to be signed.
     """
 
     index_url: str
@@ -23,6 +23,7 @@ class Context:
     get: index.Get = index.get
     sdists: Collection[str] = ()
     build_requires: Collection[str] = ()
+    files: Collection[str] = ()
     build_environment: Collection[str] = ()
     signers: Sequence[str] = ()
 

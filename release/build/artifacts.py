@@ -17,7 +17,7 @@ from typing import Any
 from packhorse import files
 from packhorse.errors import PackhorseError
 from release import index, signing
-from release.build import contents, lock, repack, sdists, source_tree
+from release.build import contents, lock, project_files, repack, sdists, source_tree
 from release.context import Context
 from release.host.formats import artifact, lockfile, procfile
 
@@ -72,26 +72,30 @@ def build(
     locked = lock.committed(folder, context)
     sdists.lock_requirements(folder, context, renew=False)
     source, tracked = source_tree.source(folder, context.run), source_tree.files(folder, context.run)
+    beside = project_files.find(folder, context.files, tracked)
     with tempfile.TemporaryDirectory(prefix="packhorse-build-") as scratch:
         work = Path(scratch)
         made = _run_backend(folder, work, source.epoch, context)
         wheels = sdists.wheels(folder, source.epoch, work, context)
-        manifest = _manifest(made[WHEEL], source, locked, wheels)
-        stamped = {procfile.NAME: commands, lockfile.NAME: locked}
-        stamps = _Stamps(stamped, manifest, wheels, source.epoch, work / "stamped", key)
+        manifest = _manifest(made[WHEEL], source, locked, wheels, beside)
+        stamped = {f"{artifact.FILES}/{path}": file.content for path, file in beside.items()}
+        stamped |= {procfile.NAME: commands, lockfile.NAME: locked}
+        programs = [f"{artifact.FILES}/{path}" for path, file in beside.items() if file.executable]
+        stamps = _Stamps(stamped, programs, manifest, wheels, source.epoch, work / "stamped", key)
         built = [_stamp(made, kind, stamps) for kind in (SDIST, WHEEL) if kind in set(kinds)]
         digests = {item.path.name: item.sha256 for item in built}
         index.missing(context.index_url, manifest.name, digests, context.get)
         published = [_publish(item, outdir) for item in built]
-    return Result(
-        manifest, published, folder / lockfile.NAME, lock_is_new, _warnings(published, tracked, commands)
-    )
+    warnings = [*_warnings(published, tracked, commands, beside), *project_files.warnings(beside)]
+    return Result(manifest, published, folder / lockfile.NAME, lock_is_new, warnings)
 
 
-def _warnings(built: list[Built], tracked: list[str], commands: bytes) -> list[str]:
+def _warnings(
+    built: list[Built], tracked: list[str], commands: bytes, beside: Mapping[str, artifact.ProjectFile]
+) -> list[str]:
     processes = procfile.parse(commands, procfile.NAME)
     wheels = [item.path for item in built if item.kind == WHEEL]
-    return [text for path in wheels for text in contents.warnings(path, tracked, processes)]
+    return [text for path in wheels for text in contents.warnings(path, tracked, processes, beside.keys())]
 
 
 def _procfile(folder: Path) -> bytes:
@@ -123,7 +127,11 @@ def _run_backend(folder: Path, scratch: Path, epoch: int, context: Context) -> d
 
 
 def _manifest(
-    wheel: Path, source: source_tree.Source, locked: bytes, wheels: Mapping[str, bytes]
+    wheel: Path,
+    source: source_tree.Source,
+    locked: bytes,
+    wheels: Mapping[str, bytes],
+    beside: Mapping[str, artifact.ProjectFile],
 ) -> artifact.BuildManifest:
     metadata = email.message_from_bytes(_metadata(wheel))
     tools = {tool: version(tool) for tool in ("packhorse", "build", "uv")}
@@ -137,6 +145,7 @@ def _manifest(
         lock_sha256=hashlib.sha256(locked).hexdigest(),
         requires_python=metadata["Requires-Python"],
         wheels=_digests(wheels),
+        files=_digests({path: file.content for path, file in beside.items()}),
     )
 
 
@@ -151,9 +160,13 @@ def _metadata(path: Path) -> bytes:
 
 @dataclass(frozen=True)
 class _Stamps:
-    """What goes into artifacts: `files` and `wheels` (name -> content), manifest, signature by `key`."""
+    """What goes into artifacts: `files` and `wheels` (name -> content), manifest, signature by `key`.
+
+    `programs` are names of `files` that can be executed.
+    """
 
     files: dict[str, bytes]
+    programs: list[str]
     manifest: artifact.BuildManifest
     wheels: dict[str, bytes]
     epoch: int
@@ -167,13 +180,13 @@ def _stamp(made: Mapping[str, Path], kind: str, stamps: _Stamps) -> Built:
     target = stamps.folder / made[kind].name
     if kind == WHEEL:
         added = {**stamps.files, **_stamped_wheels(stamps.manifest, stamps.wheels)}
-        repack.wheel(made[WHEEL], target, added, stamps.epoch)
+        repack.wheel(made[WHEEL], target, added, stamps.epoch, stamps.programs)
     else:
         plain = stamps.folder / "plain.whl"
         repack.wheel(made[WHEEL], plain, {}, stamps.epoch)
         wheels = {**stamps.wheels, made[WHEEL].name: plain.read_bytes()}
         added = {**stamps.files, **_stamped_wheels(stamps.manifest, wheels)}
-        repack.sdist(made[SDIST], target, added, stamps.epoch)
+        repack.sdist(made[SDIST], target, added, stamps.epoch, stamps.programs)
     if stamps.key:
         signing.sign(target, stamps.key)
     artifact.read(target)  # what a host will read

@@ -4,9 +4,11 @@ import ast
 import re
 import shlex
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import groupby
 from pathlib import Path, PurePosixPath
+
+from release.host.formats import procfile
 
 # Python files that belong to the work on a project, not into its wheel.
 _WORK_FILES = {"setup.py", "conftest.py", "noxfile.py", "tasks.py", "fabfile.py", "manage.py", "dodo.py"}
@@ -38,16 +40,22 @@ _SERVERS = {"gunicorn", "uvicorn", "hypercorn", "granian", "daphne", "waitress-s
 _REFERENCE = re.compile(r"(?P<module>[A-Za-z_][\w.]*):(?P<name>[A-Za-z_]\w*)[\w.]*(\(.*\))?")
 
 
-def warnings(wheel: Path, tracked: Iterable[str], processes: Mapping[str, str]) -> list[str]:
+def warnings(
+    wheel: Path, tracked: Iterable[str], processes: Mapping[str, str], beside: Collection[str] = ()
+) -> list[str]:
     """Sentences about what is probably missing in `wheel`; none when all is well.
 
-    `tracked` are paths of the project's files, relative to it; `processes` the commands of its Procfile.
+    `tracked` are paths of the project's files, relative to it; `processes` the commands of its Procfile;
+    `beside` the paths of the files in the working directory.
     """
+    paths = [*tracked]
     with zipfile.ZipFile(wheel) as archive:
         members = set(archive.namelist())
-        own = [path for path in map(PurePosixPath, tracked) if not _is_of_work(path)]
+        own = [PurePosixPath(path) for path in paths if path not in beside]
+        own = [path for path in own if not _is_of_work(path)]
         return [
             *_left_out(own, members),
+            *_not_beside(processes, paths, beside),
             *(
                 warning
                 for process, command in processes.items()
@@ -79,6 +87,21 @@ def _left_out(tracked: list[PurePosixPath], members: set[str]) -> Iterator[str]:
         yield (
             f"{first}{others} is not in the wheel." if not more else f"{first}{others} are not in the wheel."
         )
+
+
+def _not_beside(
+    processes: Mapping[str, str], tracked: Collection[str], beside: Collection[str]
+) -> Iterator[str]:
+    """Files of the project that commands name, and that will not lie where processes start."""
+    named = {
+        path: process for process, command in processes.items() for path in procfile.files(command, tracked)
+    }
+    for path, process in named.items():
+        if path not in beside:
+            yield (
+                f"{process} in the Procfile needs {path}, which is not in its working directory: "
+                f'add "{path}" to files in release.toml.'
+            )
 
 
 def _tail(path: PurePosixPath) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import io
 import tarfile
 import time
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -17,9 +17,12 @@ from packhorse.errors import PackhorseError
 _SIGNATURES = ("RECORD.jws", "RECORD.p7s")  # not listed in RECORD (binary distribution format)
 
 
-def wheel(source: Path, target: Path, stamped: Mapping[str, bytes], epoch: int) -> None:
+def wheel(
+    source: Path, target: Path, stamped: Mapping[str, bytes], epoch: int, programs: Collection[str] = ()
+) -> None:
     """Write the wheel `source` to `target` with the files `stamped` (name -> content) in its dist-info.
 
+    `programs` are those of them that can be executed.
     Entries are sorted, dist-info last; times, modes and compression are fixed; RECORD is made anew.
     """
     with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
@@ -31,13 +34,17 @@ def wheel(source: Path, target: Path, stamped: Mapping[str, bytes], epoch: int) 
         for name in sorted(
             {*members, *added} - {record}, key=lambda name: (name.startswith(f"{info}/"), name)
         ):
-            executable = name in members and bool(members[name].external_attr >> 16 & 0o100)
+            executable = name.partition("/")[2] in programs if name in added else _is_program(members[name])
             content = io.BytesIO(added[name]) if name in added else old.open(members[name])
             with content, new.open(_zip_entry(name, epoch, executable=executable), "w") as out:
                 row = (name, *_copy(content, out))
             if PurePosixPath(name).name not in _SIGNATURES:
                 rows.append(row)
         new.writestr(_zip_entry(record, epoch, executable=False), _record([*rows, (record, "", "")]))
+
+
+def _is_program(entry: zipfile.ZipInfo) -> bool:
+    return bool(entry.external_attr >> 16 & 0o100)
 
 
 def dist_info(archive: zipfile.ZipFile) -> str:
@@ -71,9 +78,12 @@ def _copy(content: IO[bytes], out: IO[bytes]) -> tuple[str, str]:
     return "sha256=" + base64.urlsafe_b64encode(digest.digest()).rstrip(b"=").decode(), str(size)
 
 
-def sdist(source: Path, target: Path, stamped: Mapping[str, bytes], epoch: int) -> None:
+def sdist(
+    source: Path, target: Path, stamped: Mapping[str, bytes], epoch: int, programs: Collection[str] = ()
+) -> None:
     """Write the sdist `source` to `target` with the files `stamped` (name -> content) at its root.
 
+    `programs` are those of them that can be executed.
     Entries are sorted; times, modes, owners and compression are fixed.
     """
     with (
@@ -89,6 +99,7 @@ def sdist(source: Path, target: Path, stamped: Mapping[str, bytes], epoch: int) 
             if name in added:
                 entry = tarfile.TarInfo(name)
                 entry.size = len(added[name])
+                entry.mode = 0o755 if name.partition("/")[2] in programs else 0o644
                 content: IO[bytes] | None = io.BytesIO(added[name])
             else:
                 entry, content = members[name], _content(old, members[name])

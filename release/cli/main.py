@@ -188,6 +188,7 @@ def _context(project: Path, index: str | None) -> "Context":
         process.run,
         sdists=settings.sdists,
         build_requires=settings.build_requires,
+        files=settings.files,
         build_environment=settings.build_environment,
         signers=settings.required_signers,
     )

@@ -50,6 +50,15 @@ def _inside_project(text: str) -> str:
     return text
 
 
+def _pattern(text: str) -> str:
+    parts = text.removesuffix("/").split("/")
+    if not text.isprintable() or "\\" in text or any(part in ("", ".", "..") for part in parts):
+        raise ValueError(
+            f'"{text}" is no file, folder or pattern inside the project, such as "manage.py" or "sql/*.sql"'
+        )
+    return text
+
+
 def _without_nul(text: str) -> str:
     if "\0" in text:
         raise ValueError("has a NUL, which no environment can hold")  # execve(2)
@@ -236,7 +245,8 @@ class ReleaseConfig(settings.Settings):
 
     `index_is_private`: an index that does not say where its files come from shows the company's own only.
     `sdists`: dependencies that `release build` builds from source, once, with `build_requires` besides what
-    they name themselves. `build_environment`: variables that build backends get besides the usual ones. With
+    they name themselves. `files`: files, folders and patterns of the project for the working directory of
+    every process. `build_environment`: variables that build backends get besides the usual ones. With
     `require_signature`, hosts install only what one of `signers` has signed.
     """
 
@@ -245,6 +255,7 @@ class ReleaseConfig(settings.Settings):
     index_is_private: bool = False
     sdists: list[ProjectName] = Field(default=[])
     build_requires: list[str] = Field(default=[])
+    files: list[Annotated[str, AfterValidator(_pattern)]] = Field(default=[])
     build_environment: list[VariableName] = Field(default=[])
     require_signature: bool = False
     signers: list[PublicKey] = Field(default=[])

@@ -14,6 +14,8 @@ from release.new import application, dependencies
 from release.new.application import ASGI, Application, Sources
 
 PYPROJECT, MANIFEST_IN, SETTINGS = "pyproject.toml", "MANIFEST.in", "release.toml"
+# Files that people run or read in the working directory.
+_BESIDE = ("manage.py", "alembic.ini", "gunicorn.conf.py")
 # Folders beside a module that it reads files from.
 _DATA = ("static", "templates", "migrations", "locale", "translations")
 
@@ -62,7 +64,7 @@ _SETTINGS = """\
 app = {app}  # its name on the hosts
 # The company index, which has its own packages and the public ones; default: the mirror on this machine.
 {index}
-
+{files}
 [health]
 path = {health_path}  # must answer 2xx before a new release gets traffic
 
@@ -106,7 +108,7 @@ def plan(project: Path, index: str | None = None) -> Starter:
         PYPROJECT: lambda: _pyproject(project, name, sources, chosen),
         procfile.NAME: lambda: _procfile(sources),
         MANIFEST_IN: lambda: _manifest_in(project, sources),
-        SETTINGS: lambda: _settings(name, sources, index),
+        SETTINGS: lambda: _settings(project, name, sources, index),
     }
     kept = [file for file in contents if (project / file).exists()]
     needless = [
@@ -114,7 +116,7 @@ def plan(project: Path, index: str | None = None) -> Starter:
         *([SETTINGS] if "release" in table.get("tool", {}) else []),
     ]
     files = {file: make() for file, make in contents.items() if file not in (*kept, *needless)}
-    return Starter(name, chosen, files, kept, list(_advice(table, sources, kept)))
+    return Starter(name, chosen, files, kept, list(_advice(project, table, sources, kept)))
 
 
 def write(project: Path, starter: Starter) -> None:
@@ -159,8 +161,10 @@ def _pyproject(project: Path, name: str, sources: Sources, chosen: Application |
 def _packages(sources: Sources) -> tuple[list[str], list[str]]:
     """Packages and modules at the root; folders of data count as packages, so that a wheel holds them."""
     modules = sorted(name for name in sources.own if (sources.root / f"{name}.py").is_file())
+    beside = {folder.name for folder in _alembic_folders(sources.root)}
     data = {name for name in _DATA if modules and (sources.root / name).is_dir()}
     packages = {name for name in sources.own if (sources.root / name).is_dir()}
+    packages, data = packages - beside, data - beside
     return sorted(packages | data), [name for name in modules if name != "manage"]
 
 
@@ -188,18 +192,38 @@ def _manifest_in(project: Path, sources: Sources) -> str:
     return _MANIFEST_IN.format(folders="".join(f"graft {folder}\n" for folder in folders))
 
 
-def _settings(name: str, sources: Sources, index: str | None) -> str:
+def _settings(project: Path, name: str, sources: Sources, index: str | None) -> str:
     app = re.sub(r"[-_.]+", "-", name).lower()[:40].strip("-")
     index_line = f"index = {json.dumps(index or 'https://pypi.example.com/company/dev')}"
+    files = _files(project)
+    beside = "# Files of the project in the working directory of every process.\nfiles = {}\n"
     return _SETTINGS.format(
         app=json.dumps(app),
+        files=beside.format(json.dumps(files)) if files else "",
         index=index_line if index else f"# {index_line}",
         health_path=json.dumps(sources.health_path),
     )
 
 
-def _advice(table: dict[str, Any], sources: Sources, kept: list[str]) -> Iterator[str]:
+def _files(project: Path) -> list[str]:
+    """Files beside the packages that commands of a Procfile read: what release.toml calls `files`."""
+    path = project / procfile.NAME
+    commands = procfile.parse(path.read_bytes(), str(path)).values() if path.exists() else []
+    present = [file.name for file in project.iterdir() if file.is_file()]
+    named = [file for command in commands for file in procfile.files(command, present)]
+    usual = [file for file in _BESIDE if file in present]
+    folders = [f"{folder.name}/" for folder in _alembic_folders(project)]
+    return [*dict.fromkeys([*usual, *named]), *folders]
+
+
+def _alembic_folders(project: Path) -> list[Path]:
+    """Folders with the migrations of Alembic, which its programs look for in the working directory."""
+    return sorted(folder for folder in project.iterdir() if (folder / "script.py.mako").is_file())
+
+
+def _advice(project: Path, table: dict[str, Any], sources: Sources, kept: list[str]) -> Iterator[str]:
     """What only the user can do."""
+    known = toml.read(project / SETTINGS).get("files", [])
     chosen, *others = sources.applications or (None,)
     declared = table.get("project", {})
     if PYPROJECT in kept and "dependencies" not in declared.get("dynamic", []):
@@ -209,6 +233,9 @@ def _advice(table: dict[str, Any], sources: Sources, kept: list[str]) -> Iterato
     if others and procfile.NAME not in kept:
         found = ", ".join(one.reference for one in others)
         yield f"There is {found} too: change web in the Procfile to serve it."
+    missing = [file for file in _files(project) if file not in known] if SETTINGS in kept else []
+    if missing:
+        yield f"Add {', '.join(missing)} to files in release.toml, to have them in the working directory."
     if sources.settings:
         yield (
             f"In {sources.settings}, ALLOWED_HOSTS must have your domain and localhost. A SQLite database "

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import random
-import shutil
 import socket
 import subprocess
 import sys
@@ -119,11 +118,8 @@ class Mirror:
 @contextmanager
 def short_home() -> Iterator[Path]:
     """A PACKHORSE_HOME for one test; its path is short because UNIX socket paths end at 107 bytes."""
-    home = Path(tempfile.mkdtemp(dir="/tmp", prefix="ph"))
-    try:
-        yield home
-    finally:
-        shutil.rmtree(home)
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="ph") as home:
+        yield Path(home)
 
 
 @contextmanager

@@ -82,10 +82,14 @@ NAME = "tiny"
 
 
 def stamps(
-    version: str, procfile: str, lock: bytes = LOCK, wheels: Mapping[str, bytes] | None = None
+    version: str,
+    procfile: str,
+    lock: bytes = LOCK,
+    wheels: Mapping[str, bytes] | None = None,
+    beside: Mapping[str, bytes] | None = None,
 ) -> dict[str, bytes]:
-    """The files that `release build` puts into an artifact: three, and the `wheels`."""
-    wheels = wheels or {}
+    """The files that `release build` puts into an artifact: three, the `wheels`, those `beside` it."""
+    wheels, beside = wheels or {}, beside or {}
     manifest = artifact.BuildManifest(
         name=NAME,
         version=version,
@@ -95,8 +99,10 @@ def stamps(
         lock_sha256=hashlib.sha256(lock).hexdigest(),
         requires_python=None,
         wheels={name: hashlib.sha256(content).hexdigest() for name, content in wheels.items()},
+        files={name: hashlib.sha256(content).hexdigest() for name, content in beside.items()},
     )
     inside = {f"{artifact.WHEELS}/{name}": content for name, content in wheels.items()}
+    inside |= {f"{artifact.FILES}/{name}": content for name, content in beside.items()}
     return {"Procfile": procfile.encode(), "pylock.toml": lock, "packhorse.json": manifest.encode(), **inside}
 
 
@@ -120,11 +126,14 @@ def app_wheel(
     *,
     padding: int = 0,
     wheels: Mapping[str, bytes] | None = None,
+    beside: Mapping[str, bytes] | None = None,
 ) -> Dist:
-    """The application as a wheel, with `wheels` of dependencies inside."""
+    """The application as a wheel, with `wheels` of dependencies, and files `beside` it, inside."""
     made = wheel(NAME, version, padding=padding)
     info = f"{NAME}-{version}.dist-info"
-    members = {f"{info}/{name}": data for name, data in stamps(version, procfile, lock, wheels).items()}
+    members = {
+        f"{info}/{name}": data for name, data in stamps(version, procfile, lock, wheels, beside).items()
+    }
     members["tiny/__main__.py"] = code(version, fault).encode()
     with io.BytesIO(made.content) as original:
         return Dist(made.filename, _joined(original, members), made.metadata)

@@ -13,7 +13,6 @@ from packhorse import files, process
 from packhorse.errors import PackhorseError
 from release.host.disk.layout import SERVER_ROOT, Layout
 from release.host.disk.manifest import Content, File, Health, ReleaseManifest, Rule
-from release.host.runtime import launch
 
 # AF_UNIX addresses have 108 bytes, the last of which is NUL (unix(7)).
 LONGEST_SOCKET = 107
@@ -98,8 +97,6 @@ def active(layout: Layout) -> int | None:
 def write_manifest(layout: Layout, manifest: ReleaseManifest, env: dict[str, str]) -> None:
     """Write the manifest, the programs of runtime/, and `env`: it may hold secrets, others cannot read it."""
     folder = layout.release(manifest.release)
-    (folder / launch.WORK).mkdir(exist_ok=True)
-    (folder / launch.WORK).chmod(0o555)
     for name in ("launch.py", "once.py", "shim.py", "forward.py"):
         files.write_whole(folder / name, pkgutil.get_data("release.host.runtime", name) or b"")
     mode, group = (0o640, layout.run_group) if layout.separate else (0o600, -1)
@@ -165,6 +162,15 @@ def mark_ready(layout: Layout, number: int) -> None:
     files.write_whole(layout.release(number) / READY, b"")
 
 
+def protect(layout: Layout, number: int) -> None:
+    """Let nothing be written into the folders of release `number`: what is there goes with it.
+
+    On a server another user runs the processes. Here the same one does, and would lose what they write.
+    """
+    for folder, _, _ in os.walk(layout.release(number)):
+        Path(folder).chmod(0o555)
+
+
 def is_ready(layout: Layout, number: int) -> bool:
     """Whether release `number` may be run."""
     return (layout.release(number) / READY).exists()
@@ -182,5 +188,8 @@ def remove(layout: Layout, number: int) -> None:
 
 def empty_trash(layout: Layout) -> None:
     """Finish interrupted removals. Raises OSError."""
-    for folder in layout.releases.glob(".trash-*"):
-        shutil.rmtree(folder)
+    for trash in layout.releases.glob(".trash-*"):
+        for folder, _, _ in os.walk(trash):
+            if not os.access(folder, os.W_OK):  # see protect
+                Path(folder).chmod(0o755)
+        shutil.rmtree(trash)

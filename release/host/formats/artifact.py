@@ -4,10 +4,11 @@ import dataclasses
 import email
 import hashlib
 import json
+import re
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,14 +20,18 @@ from packhorse.errors import PackhorseError
 from release.host.formats import lockfile, procfile
 
 MANIFEST = "packhorse.json"
-FORMAT = 2
-KNOWN = (1, FORMAT)  # 1 has neither committer nor wheels
+FORMAT = 3
+KNOWN = (1, 2, FORMAT)  # 1 has neither committer nor wheels, 2 has no files
 WHEELS = "packhorse-wheels"
 """Folder beside the stamped files: wheels of what is locked as sdist; in an sdist its own, too."""
+FILES = "packhorse-files"
+"""Folder beside the stamped files: files of the project that belong into the working directory."""
 STAMPED = (procfile.NAME, lockfile.NAME, MANIFEST)
 # Hosts read these files whole: the limits keep a malicious artifact from filling their memory.
 LARGEST_FILE = 16 * 2**20
 LARGEST_WHEEL = 2**29
+LARGEST_FILES = 2**27  # all files for the working directory together
+_PATH_PART = re.compile(r"[^/\\\x00-\x1f\x7f]{1,255}")
 LARGEST_SDIST = 4 * 2**30
 
 
@@ -35,7 +40,7 @@ class BuildManifest:
     """Origin of an artifact. `commit`, `dirty` and `committer` are None outside a git repository.
 
     `committer` made that commit. Who built it is not in here: the same commit gives everybody the same bytes.
-    `wheels`: file name -> sha256 of the wheels inside it, see WHEELS.
+    `wheels`: file name -> sha256 of the wheels inside it, see WHEELS; `files`: the same of paths, see FILES.
     """
 
     name: str
@@ -47,6 +52,7 @@ class BuildManifest:
     requires_python: str | None
     committer: str | None = None
     wheels: dict[str, str] = dataclasses.field(default_factory=dict)
+    files: dict[str, str] = dataclasses.field(default_factory=dict)
     format: int = FORMAT
 
     def encode(self) -> bytes:
@@ -127,20 +133,64 @@ def _version(text: str) -> Version | None:
 
 def embedded_wheel(path: Path, filename: str) -> bytes:
     """The wheel `filename` inside of the artifact at `path`. Raises PackhorseError when it is not there."""
-    wanted = f"{WHEELS}/{filename}"
+    for name, _, content in _members(path):
+        if name == f"{WHEELS}/{filename}":
+            return _read(content, f"{path.name}: {filename}", LARGEST_WHEEL)
+    raise PackhorseError(f"{path.name}: its {filename} is missing.", _AGAIN)
+
+
+@dataclasses.dataclass(frozen=True)
+class ProjectFile:
+    """A file for the working directory; whether it is a program."""
+
+    content: bytes = dataclasses.field(repr=False)
+    executable: bool = False
+
+
+def project_files(path: Path, expected: Mapping[str, str]) -> Iterator[tuple[str, ProjectFile]]:
+    """Path and content of the files (path -> sha256 in its manifest) inside of the artifact at `path`.
+
+    Raises PackhorseError when one is missing, changed, or has a path that leads out of a folder.
+    """
+    for name in expected:
+        if not is_path(name):
+            raise PackhorseError(f"{path.name}: {name!r} is not a path inside of a folder.", _AGAIN)
+    missing, left = dict(expected), LARGEST_FILES
+    try:
+        for member, executable, file in _members(path) if expected else ():
+            name = member.removeprefix(f"{FILES}/")
+            if name == member:
+                continue
+            content = _read(file, f"{path.name}: {FILES}", left)
+            left -= len(content)
+            if missing.pop(name, "") != hashlib.sha256(content).hexdigest():
+                raise PackhorseError(f"{path.name}: its {name!r} was changed after the build.", _AGAIN)
+            yield name, ProjectFile(content, executable)
+    except _UNREADABLE as error:
+        raise PackhorseError(f"{path.name}: this is no readable artifact: {error}", _AGAIN) from error
+    for name in missing:
+        raise PackhorseError(f"{path.name}: its {name!r} is missing.", _AGAIN)
+
+
+def is_path(text: str) -> bool:
+    """Whether `text` is a relative path that stays inside, in the one form that it has."""
+    return all(_PATH_PART.fullmatch(part) and part not in (".", "..") for part in text.split("/"))
+
+
+def _members(path: Path) -> Iterator[tuple[str, bool, IO[bytes]]]:
+    """Path beside the stamped files, whether it is a program, and content, of all that lies there."""
     if path.suffix == ".whl":
         with zipfile.ZipFile(path) as wheel:
             for entry in wheel.infolist():
                 folder, _, name = entry.filename.partition("/")
-                if folder.endswith(".dist-info") and name == wanted:
+                if folder.endswith(".dist-info") and not entry.is_dir():
                     with wheel.open(entry) as content:
-                        return _read(content, f"{path.name}: {filename}", LARGEST_WHEEL)
+                        yield name, bool(entry.external_attr >> 16 & 0o100), content
     else:
         with tarfile.open(path, "r|gz") as sdist:
             for member in sdist:
-                if member.name.partition("/")[2] == wanted and (file := sdist.extractfile(member)):
-                    return _read(file, f"{path.name}: {filename}", LARGEST_WHEEL)
-    raise PackhorseError(f"{path.name}: its {filename} is missing.", _AGAIN)
+                if member.isreg() and (file := sdist.extractfile(member)):
+                    yield member.name.partition("/")[2], bool(member.mode & 0o100), file
 
 
 def _wheel(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -180,7 +230,7 @@ def _manifest(data: bytes, where: str) -> BuildManifest:
         table: dict[str, Any] = json.loads(data)
         if table["format"] not in KNOWN:
             raise PackhorseError(
-                f"{where}: its {MANIFEST} has format {table['format']}, this Packhorse reads 1 and 2.",
+                f"{where}: its {MANIFEST} has format {table['format']}, this Packhorse reads 1 to {FORMAT}.",
                 "Install a newer Packhorse on this host, or build the artifact with this one.",
             )
         return BuildManifest(**table)

@@ -2,11 +2,14 @@
 
 import re
 import shlex
+from collections.abc import Collection
 
 from packhorse.errors import PackhorseError
 
 NAME = "Procfile"
 _LINE = re.compile(r"(?P<type>[A-Za-z][A-Za-z0-9_-]{0,30})\s*:\s*(?P<command>.*)")
+# Files that programs look for in the working directory without being told.
+_OWN_FILES = {"alembic": "alembic.ini", "gunicorn": "gunicorn.conf.py"}
 _EXAMPLE = 'web: gunicorn "myapp:create_app()"'
 
 
@@ -35,6 +38,15 @@ def parse(data: bytes, where: str) -> dict[str, str]:
     if problems:
         raise PackhorseError("\n".join(problems), f"Write lines such as: {_EXAMPLE}")
     return commands
+
+
+def files(command: str, present: Collection[str]) -> list[str]:
+    """Those of the files `present` that `command` names, or that its program looks for by itself."""
+    words = shlex.split(command)
+    programs = {word.rpartition("/")[2] for word in words}
+    named = [value.removeprefix("./") for word in words for value in (word, word.partition("=")[2])]
+    named += [path for program, path in _OWN_FILES.items() if program in programs]
+    return [path for path in dict.fromkeys(named) if path in present]
 
 
 def _add(content: str, commands: dict[str, str]) -> str | None:

@@ -2,9 +2,11 @@
 
 import contextlib
 import hashlib
+import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from packhorse import files
@@ -14,6 +16,7 @@ from release.host.disk import file_cache, journal, releases
 from release.host.disk.layout import Layout
 from release.host.disk.manifest import Content, File, ReleaseManifest, ReleaseSpec
 from release.host.install import bytecode, installer, integrity, verification
+from release.host.runtime import launch
 
 if TYPE_CHECKING:
     from release.host.formats import artifact
@@ -55,6 +58,7 @@ def install(layout: Layout, spec: ReleaseSpec, file: File, session: Session) -> 
         session.step("install", f"Installing {len(wheels) - 1} locked packages and {file.filename}")
         layout.release(number).mkdir()
         _install(layout, spec, wheels, session)
+        _write_files(layout, number, file, contents.manifest.files)
         session.checkpoint("ready")
         manifest = ReleaseManifest(
             release=number,
@@ -83,6 +87,8 @@ def install(layout: Layout, spec: ReleaseSpec, file: File, session: Session) -> 
         releases.write_manifest(layout, manifest, content.env)
         integrity.seal(layout, number)
         releases.mark_ready(layout, number)
+        if not layout.separate:
+            releases.protect(layout, number)
     except BaseException:
         with contextlib.suppress(OSError):  # the next command removes what a broken disk keeps
             releases.remove(layout, number)
@@ -222,6 +228,30 @@ def _install(layout: Layout, spec: ReleaseSpec, wheels: Sequence[File], session:
     if before is not None:
         bytecode.share(layout.release(before) / "venv", tool.venv)
     bytecode.compile_rest(tool.venv, layout.cache / "sources.txt", session)
+
+
+def _write_files(layout: Layout, number: int, file: File, expected: Mapping[str, str]) -> None:
+    """Make the working directory, with the files (path -> sha256) that the artifact has for it.
+
+    Processes may read what is there, and write nothing.
+    """
+    from release.host.formats import artifact
+
+    work = layout.release(number) / launch.WORK
+    work.mkdir()
+    try:
+        for path, content in artifact.project_files(file_cache.path(layout, file), expected):
+            target = work / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("xb") as new:
+                new.write(content.content)
+            target.chmod(0o555 if content.executable else 0o444)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise PackhorseError(
+            f"{file.filename}: {error.filename} is there already.", "Build it with: release build"
+        ) from error
+    for folder, _, _ in os.walk(work):
+        Path(folder).chmod(0o555)
 
 
 def same_content(layout: Layout, content: Content) -> int | None:

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 WORK = "work"
-"""The folder of a release in which its processes start: empty, and not theirs to write.
+"""The folder of a release in which its processes start: `files` of the project, and not theirs to write.
 
 Not the release's own: a server of files that is told to serve "." would publish env.json.
 """
@@ -66,13 +66,14 @@ def environment(release: Path, *, listens: bool) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "PYTHONUNBUFFERED": "1",  # what a process prints before it dies must reach the log
+        "DATA_DIR": str(release.parents[1] / "data"),
         **json.loads((release / "env.json").read_bytes()),
     }
     ours = {
         "PACKHORSE_APP": release.parents[1].name,
         "PACKHORSE_RELEASE": release.name,
         "PACKHORSE_FOLDER": str(release),
-        "PACKHORSE_DATA": str(release.parents[1] / "data"),
+        "PACKHORSE_DATA": str(release.parents[1] / "data"),  # what DATA_DIR was called before
         "VIRTUAL_ENV": str(release / "venv"),
         "PATH": f"{release / 'venv' / 'bin'}:{given['PATH']}",
     }

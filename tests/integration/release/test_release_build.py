@@ -230,3 +230,30 @@ def test_ctrl_c_leaves_nothing_half_made_and_a_second_run_works(
     assert not list(scratch.glob("packhorse-*"))
     folder.joinpath("setup.py").unlink()
     assert len(digests(build(mirror_server, folder))) == 2
+
+
+def test_files_beside_the_package_are_in_both_artifacts(mirror_server: Mirror, tmp_path: Path) -> None:
+    """The same bytes wherever they are built, and a wheel that installers and the index take."""
+    folder = sample_projects.repository(tmp_path / "app", sample_projects.src, "build-beside")
+    (folder / "migrations").mkdir()
+    (folder / "migrations" / "ü 1.sql").write_text("select 1;")
+    (folder / "manage.py").write_text("#!/usr/bin/env python\n")
+    (folder / "manage.py").chmod(0o755)
+    (folder / "release.toml").write_text('files = ["manage.py", "migrations/"]\n')
+    build(mirror_server, folder)  # makes the lock
+    sample_projects.commit(folder)
+    first = build(mirror_server, folder)
+    assert digests(build(mirror_server, folder, umask=0o077)) == digests(first)
+    for item in first["artifacts"]:
+        path = Path(item["path"])
+        found = dict(artifact.project_files(path, artifact.read(path).manifest.files))
+        assert {name: file.executable for name, file in found.items()} == {
+            "manage.py": True,
+            "migrations/ü 1.sql": False,
+        }
+        assert found["migrations/ü 1.sql"].content == b"select 1;"
+    (wheel,) = folder.joinpath("dist").glob("*.whl")
+    assert built_dists.record_problems(wheel) == []
+    mirror_server.run(BIN / "release", "-C", folder, "upload", wheel)
+    (folder / "release.toml").write_text('files = ["manage.py", "../other"]\n')
+    assert "../other" in refused(mirror_server, folder, "build")

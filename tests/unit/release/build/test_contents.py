@@ -72,3 +72,22 @@ def test_what_a_process_names_is_looked_for(command: str, warning: str | None, t
     found = [text for text in contents.warnings(built, tracked, {"web": command}) if "Procfile" in text]
     assert len(found) == (warning is not None)
     assert all(warning is not None and warning in text for text in found)
+
+
+def test_files_that_commands_need_in_their_working_directory_are_named(tmp_path: Path) -> None:
+    """It is empty but for `files` of release.toml; what is listed there is no part of the wheel."""
+    built = wheel(tmp_path, {"shop.py": FLASK})
+    tracked = ["shop.py", "manage.py", "kinto.ini", "alembic.ini", "migrations/env.py", "README"]
+    processes = {
+        "web": "gunicorn shop:app --paste ./kinto.ini",
+        "release": "python manage.py migrate",
+        "worker": "alembic upgrade head",
+    }
+    assert [text.partition(",")[0] for text in contents.warnings(built, tracked, processes)] == [
+        "migrations/env.py is not in the wheel.",
+        "web in the Procfile needs kinto.ini",
+        "release in the Procfile needs manage.py",
+        "worker in the Procfile needs alembic.ini",
+    ]
+    beside = [path for path in tracked if path not in ("shop.py", "README")]
+    assert contents.warnings(built, tracked, processes, beside) == []

@@ -240,3 +240,17 @@ def test_an_index_by_plain_http_is_refused_unless_it_is_allowed(tmp_path: Path, 
     with pytest.raises(PackhorseError, match=r"^\S*release\.toml: .*clear text.*allow_http = true"):
         release_toml.load(project(tmp_path, lines))
     assert release_toml.load(project(tmp_path, f"allow_http = true\n{lines}")).allow_http
+
+
+@pytest.mark.parametrize(
+    "path", ["/etc/passwd", "../x", "a/../b", "a//b", "", ".", "./a", "a\\\\b", "a\\u0000", "a\\nb", "/"]
+)
+def test_files_for_the_working_directory_lie_inside_the_project(path: str, tmp_path: Path) -> None:
+    """They become paths on hosts."""
+    with pytest.raises(PackhorseError, match="no file, folder or pattern inside the project"):
+        release_toml.load(project(tmp_path, f'files = ["{path}"]\n'))
+
+
+def test_files_may_have_spaces_and_any_letters(tmp_path: Path) -> None:
+    loaded = release_toml.load(project(tmp_path, 'files = ["mit Leerzeichen/ü.ini", "sql/*.sql"]\n'))
+    assert loaded.files == ["mit Leerzeichen/ü.ini", "sql/*.sql"]

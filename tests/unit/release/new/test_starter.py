@@ -96,3 +96,20 @@ def test_a_folder_without_an_application_is_told_what_to_do(tmp_path: Path) -> N
     assert "Procfile" in caught.value.hint
     (tmp_path / "Procfile").write_text("web: python -m tool\n")
     assert starter.plan(tmp_path).files.keys() == {"pyproject.toml", "MANIFEST.in", "release.toml"}
+
+
+def test_files_that_commands_read_are_proposed_for_the_working_directory(project: Path) -> None:
+    """`alembic upgrade head` and `--ini shop.ini` work as people write them; migrations are no package."""
+    for name in ("alembic.ini", "shop.ini", "other.ini"):
+        (project / name).touch()
+    (project / "migrations").mkdir()
+    (project / "migrations" / "script.py.mako").touch()
+    (project / "Procfile").write_text("web: serve --ini=shop.ini\nrelease: alembic upgrade head\n")
+    planned = starter.plan(project)
+    starter.write(project, planned)
+    assert release_toml.load(project).files == ["alembic.ini", "shop.ini", "migrations/"]
+    assert "migrations" not in planned.files["pyproject.toml"]
+    (project / "release.toml").write_text('files = ["alembic.ini"]\n')
+    assert starter.plan(project).advice == [
+        "Add shop.ini, migrations/ to files in release.toml, to have them in the working directory."
+    ]

@@ -142,7 +142,7 @@ def test_what_is_no_archive_is_refused_in_words(name: str, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("manifest", "message"),
     [
-        (b'{"format": 3}', "has format 3, this Packhorse reads 1 and 2"),
+        (b'{"format": 4}', "has format 4, this Packhorse reads 1 to 3"),
         (b'{"format": 1, "colour": "red"}', "its packhorse.json is broken"),
         (b"[]", "its packhorse.json is broken"),
     ],
@@ -151,3 +151,40 @@ def test_a_manifest_of_another_format_is_refused(manifest: bytes, message: str, 
     """A newer builder and an older host must part with words."""
     with pytest.raises(PackhorseError, match=message):
         artifact.read(wheel(tmp_path, {**STAMPED, "packhorse.json": manifest}))
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.parametrize("make", [wheel, sdist])
+def test_files_for_the_working_directory_are_read_with_their_hash(make: Make, tmp_path: Path) -> None:
+    """They travel beside the lock, in both kinds of artifact."""
+    path = make(tmp_path, {**STAMPED, "packhorse-files/sql/ü 1.sql": b"select", "packhorse-files/a": b"a"})
+    expected = {"sql/ü 1.sql": sha256(b"select"), "a": sha256(b"a")}
+    found = dict(artifact.project_files(path, expected))
+    assert {name: file.content for name, file in found.items()} == {"sql/ü 1.sql": b"select", "a": b"a"}
+    for names, message in (
+        ({"a": sha256(b"a")}, "its 'sql/ü 1.sql' was changed"),  # one that the manifest does not name
+        ({**expected, "a": sha256(b"b")}, "its 'a' was changed after the build"),
+        ({**expected, "b": sha256(b"b")}, "its 'b' is missing"),
+    ):
+        with pytest.raises(PackhorseError, match=message):
+            dict(artifact.project_files(path, names))
+
+
+@pytest.mark.parametrize(
+    "name", ["../x", "/x", "a/../../x", "a//b", ".", "", "a\\b", "a\nb", "a\0b", "a/", "x" * 256]
+)
+def test_a_path_that_leads_out_of_the_working_directory_is_refused(name: str, tmp_path: Path) -> None:
+    """Who may upload must not write elsewhere on hosts."""
+    with pytest.raises(PackhorseError, match="is not a path inside of a folder"):
+        dict(artifact.project_files(tmp_path / "shop.whl", {name: sha256(b"")}))
+
+
+def test_files_that_fill_the_memory_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Zeros of any size are a few kB in an archive; two of them count together."""
+    path = wheel(tmp_path, {**STAMPED, "packhorse-files/a": bytes(60), "packhorse-files/b": bytes(60)})
+    monkeypatch.setattr(artifact, "LARGEST_FILES", 100)
+    with pytest.raises(PackhorseError, match="is larger than"):
+        dict(artifact.project_files(path, dict.fromkeys("ab", sha256(bytes(60)))))

@@ -20,7 +20,7 @@ def test_a_process_sees_its_own_values_and_nothing_of_ours(tmp_path: Path) -> No
     venv = layout.release(3) / "venv"
     assert set(seen) == {
         *("HOME", "USER", "LOGNAME", "LANG", "PATH", "PYTHONUNBUFFERED", "VIRTUAL_ENV"),
-        *("PACKHORSE_APP", "PACKHORSE_RELEASE", "PACKHORSE_FOLDER", "PACKHORSE_DATA"),
+        *("PACKHORSE_APP", "PACKHORSE_RELEASE", "PACKHORSE_FOLDER", "PACKHORSE_DATA", "DATA_DIR"),
         *("LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID"),
     }
     assert seen["PATH"] == f"{venv}/bin:/opt/tools"
@@ -55,7 +55,7 @@ def test_a_line_that_names_the_port_listens_there(command: str, wants: bool) -> 
 def test_a_release_starts_without_any_installed_package(tmp_path: Path) -> None:
     """Its launcher outlives the agent that made it: -S hides what is installed."""
     layout = a_layout(tmp_path)
-    layout.release(3).mkdir()
+    (layout.release(3) / "work").mkdir(parents=True)
     releases.write_manifest(layout, a_manifest(3, {"worker": "serve"}), {})
     command = [sys.executable, "-IS", str(layout.launcher(3)), "worker"]
     done = subprocess.run(command, capture_output=True, check=False, text=True)
