@@ -1,7 +1,7 @@
 """The context of a command on a project: the company index, PACKHORSE_HOME, processes and HTTP."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from packhorse import process
@@ -14,7 +14,7 @@ class Context:
     """The company index (its URL), PACKHORSE_HOME, a way to run processes, and HTTP.
 
     `sdists`, `build_requires`, `files` and `build_environment` are as in release.toml; without `signers`
-    nothing has to be signed.
+    nothing has to be signed. `values`: the `env` of all targets, by variable and target.
     """
 
     index_url: str
@@ -26,6 +26,7 @@ class Context:
     files: Collection[str] = ()
     build_environment: Collection[str] = ()
     signers: Sequence[str] = ()
+    values: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def environment(self) -> dict[str, str]:

@@ -17,7 +17,7 @@ from typing import Any
 from packhorse import files
 from packhorse.errors import PackhorseError
 from release import index, signing
-from release.build import contents, lock, project_files, repack, sdists, source_tree
+from release.build import contents, data_paths, lock, project_files, repack, sdists, source_tree
 from release.context import Context
 from release.host.formats import artifact, lockfile, procfile
 
@@ -86,16 +86,23 @@ def build(
         digests = {item.path.name: item.sha256 for item in built}
         index.missing(context.index_url, manifest.name, digests, context.get)
         published = [_publish(item, outdir) for item in built]
-    warnings = [*_warnings(published, tracked, commands, beside), *project_files.warnings(beside)]
+    warnings = [*_warnings(published, tracked, commands, beside, context), *project_files.warnings(beside)]
     return Result(manifest, published, folder / lockfile.NAME, lock_is_new, warnings)
 
 
 def _warnings(
-    built: list[Built], tracked: list[str], commands: bytes, beside: Mapping[str, artifact.ProjectFile]
+    built: list[Built],
+    tracked: list[str],
+    commands: bytes,
+    beside: Mapping[str, artifact.ProjectFile],
+    context: Context,
 ) -> list[str]:
     processes = procfile.parse(commands, procfile.NAME)
     wheels = [item.path for item in built if item.kind == WHEEL]
-    return [text for path in wheels for text in contents.warnings(path, tracked, processes, beside.keys())]
+    texts = [text for path in wheels for text in contents.warnings(path, tracked, processes, beside.keys())]
+    sources = [source for path in wheels for source in contents.modules(path)]
+    sources += [(path, file.content) for path, file in beside.items()]
+    return [*texts, *data_paths.warnings(sources, processes, context.values)]
 
 
 def _procfile(folder: Path) -> bytes:

@@ -64,6 +64,14 @@ def warnings(
         ]
 
 
+def modules(wheel: Path) -> Iterator[tuple[str, bytes]]:
+    """Path and content of the Python files in `wheel`."""
+    with zipfile.ZipFile(wheel) as archive:
+        for name in archive.namelist():
+            if name.endswith(".py") and ".dist-info/" not in name:
+                yield name, archive.read(name)
+
+
 def _is_of_work(path: PurePosixPath) -> bool:
     hidden = any(part.startswith(".") for part in path.parts)
     return hidden or path.name in _WORK_FILES or not _WORK_FOLDERS.isdisjoint(path.parts[:-1])

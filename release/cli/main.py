@@ -191,6 +191,11 @@ def _context(project: Path, index: str | None) -> "Context":
         files=settings.files,
         build_environment=settings.build_environment,
         signers=settings.required_signers,
+        values={
+            f"{variable} of {name}": value
+            for name, target in settings.targets.items()
+            for variable, value in target.env.items()
+        },
     )
 
 

@@ -18,7 +18,7 @@ from release.host.control.session import Session, StoppedError
 from release.host.disk import journal, lock, releases
 from release.host.disk.layout import Layout
 from release.host.disk.manifest import ReleaseSpec
-from release.host.install import release_folder
+from release.host.install import integrity, release_folder
 from release.host.processes import circus_ini, public_address, readiness, watchers
 from release.host.request import Deploy, Rollback
 
@@ -138,6 +138,12 @@ class _Rollout:
         Both are no reason to go back any more: the next command does what could not be done.
         """
         layout, session, before = self.layout, self.session, self.before
+        if before and (left := integrity.added(layout, before)):
+            more = f" and {len(left) - 1} more" if len(left) > 1 else ""
+            session.warn(
+                f"Release {before} has files that {layout.app} wrote, and that the new release does not see: "
+                f"{layout.release(before) / left[0]}{more}. Move them to $DATA_DIR ({layout.data})."
+            )
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
             session.step("prune", "Removing old releases")
             pruned = pool.submit(prune.prune, layout, self.change.keep, session)

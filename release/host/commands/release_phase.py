@@ -14,7 +14,7 @@ from release.host.control.session import Session
 from release.host.disk import journal, releases
 from release.host.disk.layout import Layout
 from release.host.disk.log_reader import LogReader
-from release.host.processes import circus_ini, process_table, watchers
+from release.host.processes import circus_ini, process_table, readiness, watchers
 from release.host.processes.watchers import Watcher
 from release.host.request import Change
 
@@ -70,9 +70,11 @@ def run(layout: Layout, number: int, change: Change, circus: circus_ini.Supervis
     status = _status(layout, Watcher(PROCESS, number), circus, session)
     _end(layout, began, f"ended with status {status}")
     if status:
+        log = layout.log(_name(number))
         raise PackhorseError(
             f"The release phase of {manifest.project} {manifest.version} ended with status {status}.",
-            f"Its output is in {layout.log(_name(number))}; correct it, and deploy a new version.",
+            readiness.forbidden_write(files.last_lines(log))
+            or f"Its output is in {log}; correct it, and deploy a new version.",
         )
 
 

@@ -45,6 +45,15 @@ def check(layout: Layout, number: int) -> None:
     _refuse(number, sorted(wrong))
 
 
+def added(layout: Layout, number: int) -> list[str]:
+    """Paths of files that were written into release `number` after it was installed, compiled code apart."""
+    folder = layout.release(number)
+    if not (folder / NAME).exists():
+        return []
+    recorded: dict[str, str] = json.loads((folder / NAME).read_bytes())
+    return sorted(path for path in _paths(folder) if path not in recorded and _counts(path))
+
+
 def _counts(path: str) -> bool:
     """Whether a release is not the same without its file `path`: compiled code is made again."""
     return "__pycache__" not in PurePosixPath(path).parts
@@ -66,11 +75,17 @@ def _hashes(folder: Path) -> dict[str, str]:
 
     In one thread: most files are small, and handing them to others takes twice as long as hashing them.
     """
-    paths = []
+    return {path: _hash(folder / path) for path in _paths(folder)}
+
+
+def _paths(folder: Path) -> Iterator[str]:
+    """Files and links below the folder of a release, but for those that are written last."""
     for where, folders, names in os.walk(folder):
         links = [name for name in folders if Path(where, name).is_symlink()]
-        paths += [f"{where}/{name}"[len(str(folder)) + 1 :] for name in [*names, *links]]
-    return {path: _hash(folder / path) for path in paths if path not in {NAME, releases.READY}}
+        for name in [*names, *links]:
+            path = f"{where}/{name}"[len(str(folder)) + 1 :]
+            if path not in {NAME, releases.READY}:
+                yield path
 
 
 def _hash(path: Path) -> str:

@@ -1,5 +1,6 @@
 """Wait until the processes of a release are ready, or raise an error with the end of their log."""
 
+import re
 import time
 from collections.abc import Callable, Collection
 from http import HTTPStatus
@@ -16,6 +17,10 @@ from release.host.runtime import launch
 
 # So many different processes of one watcher are a crash loop: waiting for the deadline would be in vain.
 CRASH_LOOP = 3
+# Of Python, C and SQLite. A port that may not be opened is no path.
+_FORBIDDEN_WRITE = re.compile(
+    r"Permission denied: ?['\"/]|Read-only file system|unable to open database file|readonly database"
+)
 STAY_UP = 1.0
 """Seconds that a process without a probe has to run to be taken for ready."""
 
@@ -111,9 +116,17 @@ def _failure(layout: Layout, watcher: Watcher, reason: NotReadyError) -> Packhor
     what = "" if watcher.process == "web" else f"{watcher.process} of "
     return PackhorseError(
         f"{what}{manifest.project} {manifest.version} (release {watcher.release}) is not healthy: {reason}",
-        _hint(manifest.processes[watcher.process], layout.log(watcher.name), reason.no_such_path),
+        forbidden_write(log)
+        or _hint(manifest.processes[watcher.process], layout.log(watcher.name), reason.no_such_path),
         detail=f"Last lines of its log:\n{log}",
     )
+
+
+def forbidden_write(output: str) -> str | None:
+    """What to do about `output` of a process that tried to write to its release; None for any other."""
+    if not _FORBIDDEN_WRITE.search(output):
+        return None
+    return "A process writes to $DATA_DIR only, which outlives releases: let it keep its files there."
 
 
 def _hint(command: str, log: Path, no_such_path: str | None) -> str:

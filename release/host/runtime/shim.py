@@ -11,7 +11,8 @@ def main(line: str) -> int:
     """Run `line` under /bin/sh. circus made us the leader of a process group of our own."""
     # With a trap, the shell waits for its command and ends then; without, it dies at once and its server is
     # cut off. A server that the shell execs compares LISTEN_PID with its own process id.
-    prelude = "trap 'exit 143' TERM INT HUP QUIT; export LISTEN_PID=$$"
+    listens = "; export LISTEN_PID=$$" if "LISTEN_FDS" in os.environ else ""
+    prelude = f"trap 'exit 143' TERM INT HUP QUIT{listens}"
     shell = subprocess.Popen(["/bin/sh", "-c", f"{prelude}; {line}"], close_fds=False)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, _forward)

@@ -64,6 +64,16 @@ def test_folders_of_a_release_on_local_are_not_to_be_written(host: Host) -> None
     assert not [folder for folder in folders if folder.stat().st_mode & stat.S_IWUSR]
 
 
+def test_what_an_application_wrote_into_its_release_is_named_at_the_next_deploy(host: Host) -> None:
+    """root writes anywhere: at least nothing is lost without a word."""
+    host.deploy("0.2.0")
+    work = host.layout.release(releases.require_current(host.layout)) / "work"
+    work.chmod(0o755)
+    (work / "notes.db").touch()
+    warning = host.deploy("0.1.0").stderr
+    assert f"{work}/notes.db. Move them to $DATA_DIR ({host.layout.data})" in warning
+
+
 def test_a_release_that_is_not_to_be_written_is_removed_all_the_same() -> None:
     """By its owner, who need not be root."""
     program = (

@@ -41,6 +41,24 @@ def test_a_release_that_does_not_answer_is_shown_with_the_end_of_its_log(tmp_pat
     assert str(layout.log("web.1")) in error.hint
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "PermissionError: [Errno 13] Permission denied: 'notes.db'",
+        "OSError: [Errno 30] Read-only file system: '/srv/apps/shop/current/notes.db'",
+        "sqlite3.OperationalError: unable to open database file",
+        "sqlite3.OperationalError: attempt to write a readonly database",
+    ],
+)
+def test_a_process_that_writes_into_its_release_is_told_where_data_belongs(tmp_path: Path, line: str) -> None:
+    """Most of what people run writes beside its code until told otherwise."""
+    layout = started(tmp_path)
+    layout.log("web.1").write_text(f"{line}\n")
+    assert "$DATA_DIR" in await_answer(layout).hint
+    layout.log("web.1").write_text("PermissionError: [Errno 13] Permission denied\n")  # a port below 1024
+    assert "$DATA_DIR" not in await_answer(layout).hint
+
+
 def test_a_server_behind_a_shell_is_given_the_likely_reason(tmp_path: Path) -> None:
     """A shell in between keeps the socket to itself; nothing in the log says so."""
     error = await_answer(started(tmp_path, web="prepare && serve"))

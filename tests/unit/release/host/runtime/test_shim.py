@@ -8,9 +8,10 @@ import sys
 import pytest
 
 
-def shim(line: str) -> "subprocess.Popen[str]":
+def shim(line: str, **environment: str) -> "subprocess.Popen[str]":
     command = [sys.executable, "-Im", "release.host.runtime.shim", line]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True, text=True)
+    given = {**os.environ, **environment}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True, text=True, env=given)
 
 
 def test_a_signal_reaches_every_process_of_the_line_and_their_end_is_awaited() -> None:
@@ -36,7 +37,15 @@ def test_the_end_of_the_line_is_the_end_of_the_process(line: str, status: int) -
 def test_a_server_that_the_shell_becomes_knows_its_own_process_id() -> None:
     """sd_listen_fds(3): sockets are for the process that LISTEN_PID names."""
     with shim(
-        f"true; exec {sys.executable} -c 'import os; print(os.getpid(), os.environ[\"LISTEN_PID\"])'"
+        f"true; exec {sys.executable} -c 'import os; print(os.getpid(), os.environ[\"LISTEN_PID\"])'",
+        LISTEN_FDS="1",
     ) as running:
         own, named = running.communicate()[0].split()
     assert own == named
+
+
+def test_a_server_without_a_socket_is_told_of_none() -> None:
+    """cheroot takes any LISTEN_PID for a socket, although it was told to open a port."""
+    with shim('echo "<$LISTEN_PID>"') as running:
+        assert running.stdout
+        assert running.stdout.read() == "<>\n"
