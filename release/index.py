@@ -212,7 +212,7 @@ def _ask(url: str, index: str, get: Get, accept: str = JSON) -> Response:
         return get(url, accept)
     except (OSError, http.client.HTTPException) as error:
         raise PackhorseError(
-            f"The index {index} cannot be reached: {_reason(error)}",
+            f"The index {index} cannot be reached: {reason(error)}",
             "Start it (`mirror serve` for the mirror of this machine), or correct index in release.toml.",
         ) from error
 
@@ -224,7 +224,7 @@ def _answered(index: str, answer: Response) -> PackhorseError:
     )
 
 
-def _reason(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
     """The cause in words ("Connection refused"), without the layer of urllib around it."""
     cause = getattr(error, "reason", error)
     return getattr(cause, "strerror", None) or str(cause) or type(cause).__name__

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from packhorse import console, files
-from release.cli import deploy, inspect, new, options, provision
+from release.cli import deploy, inspect, login, new, options, provision
 
 if TYPE_CHECKING:
     from release.context import Context
@@ -49,7 +49,7 @@ def cli(context: click.Context, project: Path) -> None:
     context.obj = project.absolute()
 
 
-for command in (new.new, *deploy.COMMANDS, *inspect.COMMANDS, *provision.COMMANDS):
+for command in (new.new, *login.COMMANDS, *deploy.COMMANDS, *inspect.COMMANDS, *provision.COMMANDS):
     cli.add_command(command)
 cli.add_command(new.new, "init")  # what other tools call it
 
@@ -152,7 +152,8 @@ def upload(
 ) -> None:
     """Bring ARTIFACTS to the company index; by default the version that was built last.
 
-    The password comes from $TWINE_PASSWORD, from the keyring, or from the mirror of this machine.
+    The password comes from $TWINE_PASSWORD, from the keyring (release login), or from the mirror of this
+    machine.
     """
     from release import signing
     from release.upload import credentials

@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from packhorse import files
 from packhorse.errors import PackhorseError
 from release.context import Context
+
+LOGINS = "logins.json"
 
 
 @dataclass(frozen=True)
@@ -36,21 +39,51 @@ def find(
 ) -> Credentials:
     """The credentials for `index`: $TWINE_PASSWORD, else the keyring, else the file of this machine's mirror.
 
-    `username` is the option; without it and $TWINE_USERNAME it is the index's owner, the first part of its
-    path. The keyring is asked as twine asks it: the service is the upload address. Raises PackhorseError.
+    `username` is the option; without it and $TWINE_USERNAME it is who is logged in, or the index's owner. The
+    keyring is asked as twine asks it: the service is the upload address. Raises PackhorseError.
     """
-    user = username or environ.get("TWINE_USERNAME") or urlsplit(index).path.split("/")[1]
+    user = default_user(index, home, username or environ.get("TWINE_USERNAME"))
     password = (
         environ.get("TWINE_PASSWORD")
-        or keyring.get_password(f"{index}/", user)
+        or keyring.get_password(service(index), user)
         or _of_this_machine(index, user, home)
     )
     if not password:
         raise PackhorseError(
             f"There is no password of {user} for {index}.",
-            f"Set TWINE_PASSWORD in the environment, or keep it: keyring set {index}/ {user}",
+            "Keep it in the keyring: release login; or, as in CI, set TWINE_PASSWORD in the environment.",
         )
     return Credentials(user, password)
+
+
+def service(index: str) -> str:
+    """What the keyring calls the index: its upload address, as twine has it."""
+    return f"{index}/"
+
+
+def default_user(index: str, home: Path, named: str | None = None) -> str:
+    """Who uploads to `index`: as `named`, as logged in, else its owner, the first part of its path.
+
+    Raises PackhorseError when that is nobody.
+    """
+    user = named or users(home).get(index) or urlsplit(index).path.lstrip("/").partition("/")[0]
+    if not user:
+        raise PackhorseError(f"{index} has no owner in its address.", "Say who uploads: --username NAME")
+    return user
+
+
+def users(home: Path) -> dict[str, str]:
+    """Index -> user of all who are logged in here; their passwords are in the keyring."""
+    try:
+        return {str(index): str(user) for index, user in json.loads((home / LOGINS).read_bytes()).items()}
+    except (FileNotFoundError, ValueError, AttributeError):
+        return {}
+
+
+def write_users(home: Path, known: Mapping[str, str]) -> None:
+    """Write what `users` reads."""
+    home.mkdir(parents=True, exist_ok=True)
+    files.write_whole(home / LOGINS, json.dumps(known, indent=2).encode(), mode=0o600)
 
 
 def _of_this_machine(index: str, username: str, home: Path) -> str | None:

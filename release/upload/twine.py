@@ -119,7 +119,7 @@ def _refused(done: process.Finished, credentials: Credentials, url: str) -> Pack
     if status == "401":
         return PackhorseError(
             f"{url} refuses the password of {credentials.username}.",
-            "Correct TWINE_PASSWORD or the keyring; for the mirror of this machine run: mirror init",
+            "Correct it: release login, or TWINE_PASSWORD; for the mirror of this machine run: mirror init",
         )
     if status == "403":
         return PackhorseError(

@@ -1,6 +1,7 @@
 """`release upload` with a real twine to a real mirror, and what installers get from there."""
 
 import contextlib
+import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -130,3 +131,65 @@ def test_pip_and_uv_install_it_from_the_index_and_pip_finds_nothing_wrong(
     mirror_server.run(python, "-c", "import upload_me")
     mirror_server.run(python, "-m", "pip", "uninstall", "--yes", "upload-me")
     assert not list(tmp_path.glob("venv/lib/*/site-packages/upload_me*"))
+
+
+KEYRING = """
+import json, pathlib
+from keyring.backend import KeyringBackend
+
+FILE = pathlib.Path(__file__).with_name("kept.json")
+
+
+class Keyring(KeyringBackend):
+    priority = 1
+
+    def get_password(self, service, username):
+        return (json.loads(FILE.read_text()) if FILE.exists() else {}).get(f"{service} {username}")
+
+    def set_password(self, service, username, password):
+        FILE.write_text(json.dumps({f"{service} {username}": password}))
+
+    def delete_password(self, service, username):
+        FILE.unlink()
+"""
+
+
+def test_a_login_is_checked_kept_in_the_keyring_and_used_by_uploads(
+    mirror_server: Mirror, tmp_path: Path
+) -> None:
+    """On a machine that has a keyring and no mirror."""
+    folder = sample_projects.repository(tmp_path / "app", sample_projects.src, "upload-login")
+    release_json(mirror_server, folder, "build")
+    (tmp_path / "ring.py").write_text(KEYRING)
+    environment = {
+        **mirror_server.environment,
+        "PACKHORSE_HOME": str(tmp_path / "home"),
+        "RELEASE_INDEX": f"{mirror_server.url}/company/dev",
+        "PYTHONPATH": str(tmp_path),
+        "PYTHON_KEYRING_BACKEND": "ring.Keyring",
+    }
+    kept = json.loads((mirror_server.home / "mirror" / "credentials.json").read_bytes())
+    password: str = kept["users"]["company"]
+
+    def release(*arguments: str, given: str = "", status: int = 0, **more: str) -> str:
+        done = subprocess.run(
+            [BIN / "release", *arguments],
+            env={**environment, **more},
+            cwd=folder,
+            input=given,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == status, done.stderr
+        assert password not in done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    assert "refuses the password of company" in release("login", given="wr0ng\n", status=1)
+    assert not (tmp_path / "kept.json").exists()
+    none = "keyring.backends.fail.Keyring"
+    assert "TWINE_PASSWORD" in release("login", given=password, status=1, PYTHON_KEYRING_BACKEND=none)
+    assert "company is logged in" in release("login", given=f"{password}\n")
+    assert release("upload").count("uploaded") == 2
+    assert "company is logged out" in release("logout")
+    assert "No password" in release("logout")

@@ -53,6 +53,19 @@ def test_the_user_is_named_or_the_owner_of_the_index(tmp_path: Path) -> None:
     assert find(tmp_path, {"TWINE_USERNAME": "root"}, FakeKeyring(ann="hers"), "ann").password == "hers"
 
 
+def test_who_is_logged_in_uploads(tmp_path: Path) -> None:
+    """Otherwise each upload would have to name the user again whose password is in the keyring."""
+    credentials.write_users(tmp_path, {INDEX: "ann", "https://other.example.com/x/y": "bob"})
+    keyring = FakeKeyring(ann="hers", company="of ring")
+    assert find(tmp_path, {}, keyring) == credentials.Credentials("ann", "hers")
+    assert find(tmp_path, {"TWINE_USERNAME": "company"}, keyring).username == "company"
+
+
+def test_an_index_without_an_owner_needs_a_name(tmp_path: Path) -> None:
+    with pytest.raises(PackhorseError, match="has no owner in its address"):
+        credentials.default_user("https://pypi.example.com", tmp_path)
+
+
 def test_the_mirrors_passwords_never_go_to_another_server(tmp_path: Path) -> None:
     """The address decides, up to the slash: port 31410 is somebody else."""
     mirror(tmp_path, "http://127.0.0.1:314")
@@ -65,7 +78,7 @@ def test_without_a_password_the_error_names_the_ways_to_give_one(tmp_path: Path)
     with pytest.raises(PackhorseError) as caught:
         find(tmp_path, {}, FakeKeyring())
     assert "TWINE_PASSWORD" in caught.value.hint
-    assert f"keyring set {INDEX}/ company" in caught.value.hint
+    assert "release login" in caught.value.hint
 
 
 def test_a_broken_file_is_named(tmp_path: Path) -> None:

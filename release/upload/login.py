@@ -1,0 +1,134 @@
+"""Log in to the company index: check a password with it, keep it in the keyring, take it out again."""
+
+import base64
+import http.client
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from email.message import Message
+from pathlib import Path
+from typing import IO, Protocol
+
+from packhorse.errors import PackhorseError
+from release import index
+from release.upload import credentials
+from release.upload.credentials import Credentials
+
+Ask = Callable[[str, Mapping[str, str]], index.Response]
+"""GET the URL with headers. Raises OSError, HTTPException. Tests pass a fake."""
+
+
+class Keyring(Protocol):
+    """The part of the keyring package that is used here; its errors are KeyringErrors."""
+
+    def get_password(self, service_name: str, username: str) -> str | None:
+        """The password stored for `username` at `service_name`."""
+
+    def set_password(self, service_name: str, username: str, password: str) -> None:
+        """Store it."""
+
+    def delete_password(self, service_name: str, username: str) -> None:
+        """Remove it."""
+
+
+def log_in(url: str, login: Credentials, *, keyring: Keyring, home: Path, ask: Ask) -> None:
+    """Keep `login` for the index `url` if the index accepts it. Raises PackhorseError, and keeps nothing."""
+    _check(url, login, ask)
+    from keyring.errors import KeyringError
+
+    service = credentials.service(url)
+    try:
+        keyring.set_password(service, login.username, login.password)
+        kept = keyring.get_password(service, login.username)
+    except KeyringError as error:
+        raise _unusable(error) from error
+    if kept != login.password:  # the backend "null" takes everything and keeps nothing
+        raise _unusable("it did not keep the password")
+    credentials.write_users(home, {**credentials.users(home), url: login.username})
+
+
+def log_out(url: str, username: str | None, *, keyring: Keyring, home: Path) -> str | None:
+    """Remove what is kept for the index `url`; returns its user, None when nothing was kept."""
+    from keyring.errors import KeyringError
+
+    known = credentials.users(home)
+    user, service = username or credentials.default_user(url, home), credentials.service(url)
+    try:
+        kept = keyring.get_password(service, user) is not None
+        if kept:
+            keyring.delete_password(service, user)
+    except KeyringError as error:
+        raise _unusable(error) from error
+    if known.get(url) == user:
+        credentials.write_users(home, {other: name for other, name in known.items() if other != url})
+    return user if kept else None
+
+
+def _check(url: str, login: Credentials, ask: Ask) -> None:
+    """Raise PackhorseError unless the index says that `login` is right (devpi's +api: authstatus)."""
+    basic = base64.b64encode(f"{login.username}:{login.password}".encode()).decode()
+    try:
+        answer = ask(f"{url}/+api", {"Authorization": f"Basic {basic}", "Accept": "application/json"})
+    except (OSError, http.client.HTTPException) as error:
+        raise PackhorseError(
+            f"The index {url} cannot be reached: {index.reason(error)}",
+            "Start it, or correct index in release.toml; nothing was kept.",
+        ) from error
+    if answer.status == 429:
+        raise PackhorseError(
+            f"{url} takes no more passwords for now: too many were wrong.", "Try again in a minute."
+        )
+    status = _authentication(answer)
+    if answer.status in (401, 403) or status not in (None, "ok"):
+        raise PackhorseError(
+            f"{url} refuses the password of {login.username}; nothing was kept.",
+            "Try again, for another user with --username; root of the index sets passwords (devpi user -m).",
+        )
+    if status is None:
+        raise PackhorseError(
+            f"{url} does not say whether a password is right: it answered {answer.status} at {answer.url}.",
+            "Use the address of an index of devpi; for another one, set TWINE_PASSWORD instead.",
+        )
+
+
+def _authentication(answer: index.Response) -> str | None:
+    """What devpi says about the login of a request; None from any other server."""
+    try:
+        return str(json.loads(answer.body)["result"]["authstatus"][0])
+    except (ValueError, LookupError, TypeError):
+        return None
+
+
+def _unusable(reason: object) -> PackhorseError:
+    text = str(reason).splitlines()[0].rstrip(".") if str(reason) else type(reason).__name__
+    return PackhorseError(
+        f"The keyring of this machine cannot be used: {text}.",
+        "Unlock it or install one (Debian: gnome-keyring); without any, as in CI, set TWINE_PASSWORD.",
+    )
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """A redirect is an answer: urllib would send the password on, to any host."""
+
+    def redirect_request(
+        self,
+        _request: urllib.request.Request,
+        _file: IO[bytes],
+        _code: int,
+        _text: str,
+        _head: Message,
+        _url: str,
+    ) -> None:
+        """Follow none."""
+
+
+def ask(url: str, headers: Mapping[str, str]) -> index.Response:
+    """Over the network, as `Ask` says."""
+    request = urllib.request.Request(url, headers=dict(headers))  # noqa: S310 (config lets http and https in)
+    try:
+        with urllib.request.build_opener(_NoRedirects).open(request, timeout=index.TIMEOUT) as answer:
+            return index.Response(answer.url, answer.status, body=answer.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            return index.Response(url, error.code, str(error.reason))
