@@ -18,7 +18,10 @@ from packhorse.errors import PackhorseError
 
 # C0 but tab and newline, DEL, C1: a terminal obeys them, and may answer as if it were the keyboard (ECMA-48).
 # Line separators, and marks that change the order in which text is shown (Unicode TR 9; CVE-2021-42574).
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+# Bytes that are no UTF-8 (PEP 383): they could not be printed.
+_CONTROLS = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
 
 
 def printable(text: str) -> str:
@@ -69,6 +72,15 @@ def _style(text: str, colour: str) -> str:
 def emit_json(value: object) -> None:
     """Print `value` on stdout as indented JSON, keys in the order they were given."""
     echo(json.dumps(value, indent=2))
+
+
+def emit_bytes(data: bytes) -> None:
+    """Print `data`, harmless and with a newline on a terminal; into a pipe or a file, these bytes alone."""
+    if sys.stdout.isatty():
+        echo(os.fsdecode(data))
+    else:
+        sys.stdout.buffer.write(data)
+        sys.stdout.flush()
 
 
 @contextmanager

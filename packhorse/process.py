@@ -1,5 +1,6 @@
 """Run programs from argument lists, never through a shell, and turn their failures into errors."""
 
+import contextlib
 import os
 import subprocess
 from collections.abc import Collection, Mapping, Sequence
@@ -69,6 +70,25 @@ def run(
     except subprocess.TimeoutExpired as late:
         return Finished(TIMED_OUT, "", f"{late}\n")
     return Finished(done.returncode, done.stdout, done.stderr)
+
+
+def hide_arguments(assignments: Collection[str]) -> None:
+    """Overwrite the values of `assignments` (NAME=VALUE) among the arguments of this process.
+
+    All users of a machine read /proc/PID/cmdline, as ps does. Elsewhere than on Linux nothing happens.
+    """
+    hidden = {os.fsencode(assignment) for assignment in assignments}
+    with contextlib.suppress(OSError):
+        arguments = Path("/proc/self/cmdline").read_bytes().split(b"\0")
+        # Fields of proc(5) after the name in brackets, which may hold anything: arg_start is the 48th.
+        position = int(Path("/proc/self/stat").read_bytes().rpartition(b")")[2].split()[45])
+        with Path("/proc/self/mem").open("r+b", buffering=0) as memory:
+            for argument in arguments:
+                if argument in hidden:
+                    name, equals, value = argument.partition(b"=")
+                    memory.seek(position + len(name + equals))
+                    memory.write(b"*" * len(value))
+                position += len(argument) + 1
 
 
 def failure(done: Finished, message: str, hint: str) -> PackhorseError:

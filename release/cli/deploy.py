@@ -12,6 +12,8 @@ from packhorse.errors import PackhorseError
 from release.cli import options, target_command
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from release.cli.target_command import TargetCommand
     from release.deploy.connection import AgentProcess, Event
     from release.deploy.controller import Outcome
@@ -69,8 +71,8 @@ def deploy(
             retry_release=retry_release,
             signers=command.settings.required_signers,
         )
-        outcome = _carry_out(command, agents, change)
-    _print(command, outcome, plan=plan, as_json=as_json, planned=planned)
+        outcome = carry_out(command, agents, requests.with_release_phase(change, agents))
+    report(command, outcome, plan=plan, as_json=as_json, planned=planned)
 
 
 @click.command()
@@ -102,9 +104,7 @@ def rollback(
         from release.deploy import requests
         from release.host.request import Rollback
 
-        where = None
-        with contextlib.suppress(PackhorseError):  # without any, the hosts have what they need, or say so
-            where = release_toml.index_url(command.settings, command.home)
+        where = known_index(command)
         change = requests.change(
             Rollback,
             *(command.settings.app, command.target, command.home),
@@ -115,38 +115,56 @@ def rollback(
             retry_release=retry_release,
             signers=command.settings.required_signers,
         )
-        outcome = _carry_out(command, agents, change, where)
-    _print(command, outcome, plan=plan, as_json=as_json)
+        outcome = carry_out(command, agents, requests.with_release_phase(change, agents), where)
+    report(command, outcome, plan=plan, as_json=as_json)
 
 
-def _carry_out(
-    command: "TargetCommand", agents: "dict[str, AgentProcess]", change: "Change", where: str | None = None
+def known_index(command: "TargetCommand") -> str | None:
+    """The company index; None without any: then hosts have what they need, or say so."""
+    from release.config import release_toml
+
+    with contextlib.suppress(PackhorseError):
+        return release_toml.index_url(command.settings, command.home)
+    return None
+
+
+def carry_out(
+    command: "TargetCommand",
+    agents: "Mapping[str, AgentProcess]",
+    changes: "Mapping[str, Change]",
+    where: str | None = None,
 ) -> "Outcome":
-    """Let all hosts make `change`; code that one sends to others has to be on the company index `where`."""
-    from release.deploy import controller, progress, requests
+    """Let all hosts make their `changes`; code that one sends to others has to be on the index `where`."""
+    from release.deploy import controller, progress
+    from release.host.request import Configure
 
-    by_host = requests.with_release_phase(change, agents)
     with progress.shown(list(agents)) as show:
 
         def check(host: str, event: "Event") -> None:
             if event["event"] == "content" and where:
-                _check_content(command, host, event["content"], where)
+                without_code = isinstance(changes[host], Configure)
+                _check_content(command, host, event["content"], where, without_code=without_code)
             show(host, event)
 
-        return controller.run(agents, by_host, check, command.target.batch_size)
+        return controller.run(agents, changes, check, command.target.batch_size)
 
 
-def _check_content(command: "TargetCommand", host: str, content: "Event", where: str) -> None:
+def _check_content(
+    command: "TargetCommand", host: str, content: "Event", where: str, *, without_code: bool
+) -> None:
     from release import index as indexes
     from release.deploy import identity
 
     private = command.settings.index_is_private
     identity.require_company_content(
-        content, host, lambda project: indexes.company_files(where, project, indexes.get, private=private)
+        content,
+        host,
+        lambda project: indexes.company_files(where, project, indexes.get, private=private),
+        without_code=without_code,
     )
 
 
-def _print(
+def report(
     command: "TargetCommand",
     outcome: "Outcome",
     *,
@@ -154,7 +172,7 @@ def _print(
     as_json: bool,
     planned: "dict[str, Any] | None" = None,
 ) -> None:
-    """Print the outcome; `planned` is the identity of what a deploy would install."""
+    """Print the outcome, and end with its error; `planned` is the identity of what a deploy would install."""
     from release.deploy import identity
     from release.deploy import outcome as outcomes
 

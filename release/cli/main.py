@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from packhorse import console, files
-from release.cli import deploy, inspect, login, new, options, provision
+from release.cli import config, deploy, inspect, login, new, options, provision
 
 if TYPE_CHECKING:
     from release.context import Context
@@ -49,7 +49,14 @@ def cli(context: click.Context, project: Path) -> None:
     context.obj = project.absolute()
 
 
-for command in (new.new, *login.COMMANDS, *deploy.COMMANDS, *inspect.COMMANDS, *provision.COMMANDS):
+for command in (
+    new.new,
+    *login.COMMANDS,
+    *deploy.COMMANDS,
+    *config.COMMANDS,
+    *inspect.COMMANDS,
+    *provision.COMMANDS,
+):
     cli.add_command(command)
 cli.add_command(new.new, "init")  # what other tools call it
 

@@ -87,6 +87,7 @@ class TargetCommand:
         from release.deploy import outcome as outcomes
 
         if error := outcomes.error(outcome, named=bool(self.target.hosts)):
+            error.hint = error.hint.replace("TARGET", self.name)  # hosts do not know how we call them
             raise error
 
 

@@ -247,7 +247,8 @@ class ReleaseConfig(settings.Settings):
     `sdists`: dependencies that `release build` builds from source, once, with `build_requires` besides what
     they name themselves. `files`: files, folders and patterns of the project for the working directory of
     every process. `build_environment`: variables that build backends get besides the usual ones. With
-    `require_signature`, hosts install only what one of `signers` has signed.
+    `require_signature`, hosts install only what one of `signers` has signed; nothing is deployed
+    without the variables that are `required`.
     """
 
     app: AppName
@@ -260,6 +261,7 @@ class ReleaseConfig(settings.Settings):
     require_signature: bool = False
     signers: list[PublicKey] = Field(default=[])
     allow_http: bool = False  # an index by plain HTTP over a network
+    required: list[VariableName] = Field(default=[])
     health: Health = Health()
     targets: Annotated[dict[AppName, Target], AfterValidator(_local_without_hosts)] = Field(default={})
     mirror: MirrorServers | None = None

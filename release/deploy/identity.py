@@ -62,12 +62,16 @@ def sentence(table: Mapping[str, Any]) -> str:
 
 
 def require_company_content(
-    table: Mapping[str, Any], host: str, list_files: Callable[[str], list[index.File]]
+    table: Mapping[str, Any],
+    host: str,
+    list_files: Callable[[str], list[index.File]],
+    *,
+    without_code: bool = False,
 ) -> None:
     """Raise PackhorseError unless all files of content `table`, sent by `host`, are on a company index.
 
     In a rollback a host without the release installs what another names, which may be compromised.
-    `list_files`: files that the index shows for a project.
+    `list_files`: files that the index shows for a project; `without_code`: there may be none to install.
     """
     try:
         content = Content.of_json(table)
@@ -76,6 +80,8 @@ def require_company_content(
             f"{host}: its agent sends content that no agent of ours does: {error!r}.",
             "Look at what runs there.",
         ) from error
+    if without_code and not content.files:
+        return
     company = {(file.filename, file.sha256) for file in list_files(str(content.project)) if file.company}
     unknown = [file.filename for file in content.files if (file.filename, file.sha256) not in company]
     if unknown or not content.files:

@@ -24,6 +24,8 @@ def state(host: schedule.HostState) -> str:
 def sentence(host: schedule.HostState) -> str:
     """Sentence about a host after a deploy or a rollback, without its name."""
     last = host.last or {}
+    if state(host) in {DONE, UNCHANGED} and not last.get("release"):
+        return "keeps the configuration for the first deploy"
     serves = f"{last.get('project')} {last.get('version')} (release {last.get('release')})"
     texts = {
         DONE: f"runs {serves}",
@@ -44,6 +46,8 @@ def as_json(host: schedule.HostState) -> dict[str, Any]:
 def summary(outcome: Outcome, target: str, seconds: float) -> str:
     """The last line of a deploy or a rollback that went well."""
     last = outcome.hosts[0].last or {}
+    if not last["release"]:
+        return f"Kept for the first deploy: release deploy {target}"
     what = f"{last['project']} {last['version']}"
     if len(outcome.hosts) > 1:
         return f"{what} runs on all {len(outcome.hosts)} hosts of {target}.  ({seconds:.1f} s)"
@@ -91,10 +95,12 @@ def error(outcome: Outcome, *, named: bool) -> PackhorseError | None:
         return None if all(state(host) in {DONE, UNCHANGED} for host in outcome.hosts) else stopped
     reason = schedule.conflict(outcome.hosts)
     if reason and any(state(host) == UNTOUCHED for host in outcome.hosts):
-        return PackhorseError(
-            reason,
-            "Nothing was started; name what all should run: release rollback TARGET N, or deploy a version.",
+        hint = (
+            "Nothing was started; name what all should run: release rollback TARGET N, or deploy a version."
         )
+        if schedule.drift(outcome.hosts):
+            hint = "Choose whose is right: release config sync TARGET --from HOST"
+        return PackhorseError(reason, hint)
     return None
 
 

@@ -167,6 +167,7 @@ def content(settings: ReleaseConfig, target: Target, artifact: Artifact) -> Cont
         },
         env=target.env,
         index=artifact.index,
+        required=settings.required,
     )
 
 

@@ -1,5 +1,6 @@
 """Pure rollout scheduler: host states in, due orders out."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from enum import Enum, auto
@@ -7,7 +8,7 @@ from typing import Any, Final
 
 from packhorse.errors import PackhorseError
 from release.deploy.connection import STOPPED
-from release.host.control.agreement import Offer, decide
+from release.host.control.agreement import Offer, counting, decide, differing
 
 Event = Mapping[str, Any]
 
@@ -105,14 +106,30 @@ def conflict(hosts: Sequence[HostState]) -> str | None:
             return f"{host.name}: {host.last['message']}"
     # A host that is alone with its candidate may be compromised, and could give the others its content. In a
     # deploy all were sent the same; in a rollback the user names a release, if need be.
-    candidates = {host.offer.candidate: host.name for host in hosts if host.offer and host.offer.candidate}
+    offers = {host.name: host.offer for host in hosts if host.offer}
+    candidates = {candidate: name for name, candidate in counting(offers).items()}
     if len({candidate.release for candidate in candidates} - {None}) > 1:
         each = ", ".join(f"{name} to release {candidate.release}" for candidate, name in candidates.items())
         return f"Hosts disagree on what to go back to: {each}."
+    if reason := drift(hosts):
+        return reason
     started = {host.digest: host.name for host in hosts if host.digest}
     for different in (started, candidates):
         if len(different) > 1:
             return f"{' and '.join(different.values())} would run different code or configuration."
+    return None
+
+
+def drift(hosts: Sequence[HostState]) -> str | None:
+    """The first two hosts on which something else is set by `release config`, and what; None: all agree.
+
+    Those that have nothing yet take what the others have.
+    """
+    offers = {host.name: host.offer for host in hosts if host.offer}
+    counted = counting(offers)
+    for one, other in itertools.pairwise(counted):
+        if counted[one].release is None and (names := differing(offers[one], offers[other])):
+            return f"{one} and {other} have another configuration each: {', '.join(names)}."
     return None
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from packhorse.errors import PackhorseError
 from release.host import request
-from release.host.commands import deploy, history, logs, reconcile, start, status, stop, verify
+from release.host.commands import configuration, deploy, history, logs, reconcile, start, status, stop, verify
 from release.host.control.channel import Channel
 from release.host.control.session import Session
 from release.host.disk.layout import SERVER_ROOT, SERVER_RUN, Layout
@@ -23,6 +23,8 @@ Command = Callable[[Layout, Any, Supervisor, Session], Mapping[str, object]]
 COMMANDS: dict[type[request.Request], Command] = {
     request.Deploy: deploy.run,
     request.Rollback: deploy.run,
+    request.Configure: deploy.run,
+    request.Configuration: configuration.run,
     request.Releases: history.run,
     request.Status: status.run,
     request.Logs: logs.run,

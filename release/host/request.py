@@ -11,7 +11,7 @@ from packhorse.errors import PackhorseError
 from release.host.disk.layout import Layout
 from release.host.disk.manifest import Content
 
-PROTOCOL = 4
+PROTOCOL = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +72,40 @@ class Rollback(Change):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Configure(Change):
+    """Make the current release serve with another configuration: `values` are set, `unset` are removed.
+
+    Before the first deploy it is kept for that. With `follow` this host takes what the others have instead.
+    """
+
+    values: dict[str, str] = field(default_factory=dict, repr=False)
+    unset: list[str] = field(default_factory=list)
+    follow: bool = False
+
+    @property
+    def reason(self) -> str:
+        """What changes, in words without values."""
+        parts = {"set": sorted(self.values), "unset": sorted(self.unset)}
+        text = "; ".join(f"{word} {', '.join(names)}" for word, names in parts.items() if names)
+        return text[:1].upper() + text[1:] or "Took what another host runs"
+
+
+AnyChange = Deploy | Rollback | Configure
+
+
+@dataclass(frozen=True, kw_only=True)
+class Configuration(Request):
+    """Say which variables are set, and with `reveal` to what: those in `names`, None: all.
+
+    Hosts compare by digests with `key`, which is random.
+    """
+
+    key: str
+    reveal: bool
+    names: list[str] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Releases(Request):
     """List the releases."""
 
@@ -105,7 +139,7 @@ class Verify(Request):
     """Compare the files of all releases with what was installed."""
 
 
-KINDS = (Deploy, Rollback, Releases, Status, Logs, Stop, Start, Verify)
+KINDS = (Deploy, Rollback, Configure, Configuration, Releases, Status, Logs, Stop, Start, Verify)
 COMMANDS = {kind.__name__.lower(): kind for kind in KINDS}
 
 

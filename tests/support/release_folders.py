@@ -10,7 +10,7 @@ from release.host.disk import journal, releases
 from release.host.disk.layout import Layout
 from release.host.disk.manifest import Content, Health, ReleaseManifest, ReleaseSpec
 from release.host.processes import circus_ini
-from release.host.request import Deploy, Request, Rollback
+from release.host.request import Configure, Deploy, Request, Rollback
 
 R = TypeVar("R", bound=Request)
 
@@ -95,10 +95,16 @@ def a_rollback(layout: Layout, release: int | None) -> Rollback:
     return Rollback(**fields, release=release)
 
 
+def a_configure(layout: Layout, **fields: Any) -> Configure:  # noqa: ANN401  # those of Configure
+    """A request to change the configuration."""
+    common = {key: value for key, value in vars(a_deploy(layout)).items() if key not in {"content", "bind"}}
+    return Configure(**common, **fields)
+
+
 def a_request(kind: type[R], layout: Layout, **fields: Any) -> R:  # noqa: ANN401  # whatever the kind has
     """A request of `kind` for the application of `layout`."""
     common: dict[str, Any] = {"app": layout.app, "root": str(layout.root), "run": str(layout.run)}
-    return kind(**common, supervised=False, by="ann@example", **fields)
+    return kind(**{**common, "supervised": False, "by": "ann@example", **fields})
 
 
 class FakeSupervisor:

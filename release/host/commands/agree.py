@@ -5,62 +5,112 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from packhorse.errors import PackhorseError
-from release.host.commands import history
+from release.host.commands import configuration, history
 from release.host.control import agreement
 from release.host.control.session import Session
 from release.host.disk import journal, releases
 from release.host.disk.layout import Layout
 from release.host.disk.manifest import Content, ReleaseSpec
+from release.host.formats import variables
 from release.host.processes import readiness
-from release.host.request import Change, Deploy, Rollback
+from release.host.request import AnyChange, Change, Configure, Deploy, Rollback
 
 
-def agree(layout: Layout, change: Deploy | Rollback, session: Session) -> tuple[ReleaseSpec, bool]:
+def agree(layout: Layout, change: AnyChange, session: Session) -> tuple[ReleaseSpec, bool]:
     """The release that all hosts make, and whether this one runs it already, and has nothing to do.
 
     The values of the configuration pass through the controller to hosts without them, on the way that those
-    of a deploy take. Raises PackhorseError when no host has what to go back to.
+    of a deploy take. Raises PackhorseError when no host has what to go back to, or a variable is missing that
+    release.toml requires.
     """
     refusal, content, candidate = None, None, None
+    present = releases.content(layout, releases.current(layout))
     try:
-        content, candidate = _candidate(layout, change)
+        content, candidate = _candidate(layout, change, present)
     except PackhorseError as error:  # another host may have it
         refusal = error
-    offer = _offer(layout, change, candidate)
+    offer = _offer(layout, change, candidate, present)
     order = session.gate("agreement", offer=asdict(offer))
     assigned = _assigned(order, offer)
-    if assigned and assigned.content and isinstance(change, Rollback):
-        content = _of_other_host(assigned.content)
+    if assigned and assigned.content:
+        content = _of_other_host(assigned.content, change)
+        if isinstance(change, Configure) and present.files and not content.files:
+            raise PackhorseError(
+                "The other host has no release to take over.", "Deploy: release deploy TARGET"
+            )
     if assigned is None or content is None:
         raise refusal or RuntimeError("the controller sent no content")
+    _require(content)
     if assigned.send:
         session.emit({"event": "content", "content": asdict(content)})
-    number, origin = assigned.number, assigned.origin
-    spec = ReleaseSpec(number, content, origin, change.index_url, change.by, change.signers)
+    reasons = {Rollback: f"back to the content of release {assigned.origin}", Deploy: ""}
+    spec = ReleaseSpec(
+        number=assigned.number,
+        content=content,
+        origin=assigned.origin,
+        index_url=change.index_url,
+        by=change.by,
+        signers=change.signers,
+        unless_installed=not isinstance(change, Deploy),
+        reason=change.reason if isinstance(change, Configure) else reasons[type(change)],
+    )
     return spec, assigned.unchanged
 
 
-def _candidate(layout: Layout, change: Deploy | Rollback) -> tuple[Content, agreement.Candidate]:
-    """What this host would deploy. Raises PackhorseError."""
+def _candidate(
+    layout: Layout, change: AnyChange, present: Content
+) -> tuple[Content, agreement.Candidate | None]:
+    """What this host would deploy, instead of what it has at `present`. Raises PackhorseError."""
     if isinstance(change, Deploy):
-        return change.content, agreement.Candidate(change.content.digest(change.key))
+        content = replace(change.content, config=present.config)
+        return content, agreement.Candidate(content.digest(change.key))
+    if isinstance(change, Configure):
+        config = {name: value for name, value in present.config.items() if name not in change.unset}
+        content = replace(present, config={**config, **change.values})
+        variables.check(content.config)
+        return content, None if change.follow else agreement.Candidate(content.digest(change.key))
     number = history.to_go_back_to(layout, change.release)
     content, origin = releases.content(layout, number), releases.read_manifest(layout, number).origin
     return content, agreement.Candidate(content.digest(change.key), number, origin)
 
 
-def _of_other_host(table: Mapping[str, Any]) -> Content:
-    """The content that another host of the target has sent; its code comes from the index in any case."""
+def _of_other_host(table: Mapping[str, Any], change: AnyChange) -> Content:
+    """The content that another host of the target has sent; its code comes from the index in any case.
+
+    A deploy takes what `release config` has set, and nothing else.
+    """
     content = Content.of_json(table)
+    variables.check(content.config)
+    if isinstance(change, Deploy):
+        return replace(change.content, config=content.config)
     return replace(content, files=[replace(file, url=None) for file in content.files])
 
 
-def _offer(layout: Layout, change: Change, candidate: agreement.Candidate | None) -> agreement.Offer:
+def _require(content: Content) -> None:
+    """Raise PackhorseError unless every variable that release.toml requires is there."""
+    missing = [name for name in content.required if name not in content.environment]
+    if missing:
+        raise PackhorseError(
+            f"release.toml requires {', '.join(missing)}, which would not be set.",
+            f"Set it (it asks for the value): release config set TARGET {' '.join(missing[:1])}",
+        )
+
+
+def _offer(
+    layout: Layout, change: Change, candidate: agreement.Candidate | None, present: Content
+) -> agreement.Offer:
     number = journal.next_number(journal.read(layout.journal), releases.numbers(layout))
     current = releases.active(layout)
+    has_code, has_config = bool(present.files), bool(present.config)
+    offer = agreement.Offer(
+        next=number,
+        candidate=candidate,
+        config=configuration.value_digests(change.key, present.config),
+        rank=2 if has_code and isinstance(change, Configure) else int(has_code or has_config),
+    )
     if current is None or not readiness.is_healthy(layout, current):
-        return agreement.Offer(number, candidate)
-    return agreement.Offer(number, candidate, current, releases.content(layout, current).digest(change.key))
+        return offer
+    return replace(offer, current=current, running=present.digest(change.key))
 
 
 def _assigned(order: Mapping[str, Any], offer: agreement.Offer) -> agreement.Assignment | None:

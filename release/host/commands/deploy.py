@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from packhorse.errors import PackhorseError
 from release.host.commands import (
     agree,
+    configuration,
     history,
     plan,
     preflight,
@@ -20,7 +21,7 @@ from release.host.disk.layout import Layout
 from release.host.disk.manifest import ReleaseSpec
 from release.host.install import integrity, release_folder
 from release.host.processes import circus_ini, public_address, readiness, watchers
-from release.host.request import Deploy, Rollback
+from release.host.request import AnyChange, Configure, Deploy
 
 
 class RevertedError(PackhorseError):
@@ -28,9 +29,9 @@ class RevertedError(PackhorseError):
 
 
 def run(
-    layout: Layout, change: Deploy | Rollback, circus: circus_ini.Supervisor, session: Session
+    layout: Layout, change: AnyChange, circus: circus_ini.Supervisor, session: Session
 ) -> dict[str, object]:
-    """Deploy or roll back, or only plan it. Whatever fails, a release that served before serves on.
+    """Deploy, roll back, configure, or only plan it. Whatever fails, a release that served before serves on.
 
     A failure before the switch takes the new processes away, a failure after it switches back: the old
     release stops when the new one is for good, on all hosts.
@@ -47,11 +48,14 @@ def run(
                 f"{layout.app} runs as the user that deploys, and may change its releases. Let a user of its "
                 f"own run it: release provision, then systemctl restart packhorse@{layout.app}."
             )
-        bind = _bind(layout, change)
-        public_address.configure(layout, bind, circus)
-        reconcile.run(layout, circus)
-        release_phase.check(layout, change)
-        spec, unchanged = agree.agree(layout, change, session)
+        if isinstance(change, Configure) and releases.current(layout) is None:
+            spec, unchanged = agree.agree(layout, change, session)
+            if not spec.content.files:  # no host has a release
+                return configuration.keep(layout, spec.content.config, session)
+            bind = _prepare(layout, change, circus)
+        else:
+            bind = _prepare(layout, change, circus)
+            spec, unchanged = agree.agree(layout, change, session)
         before = releases.active(layout)
         if unchanged:
             return {"unchanged": True, "reverted": False, **public_address.as_result(layout, before)}
@@ -61,8 +65,17 @@ def run(
         return _Rollout(layout, change, spec, circus, session, before).run()
 
 
-def _bind(layout: Layout, change: Deploy | Rollback) -> circus_ini.Bind:
-    """Where to listen: a rollback changes nothing about that."""
+def _prepare(layout: Layout, change: AnyChange, circus: circus_ini.Supervisor) -> circus_ini.Bind:
+    """Repair what a killed command left. Return where to listen."""
+    bind = _bind(layout, change)
+    public_address.configure(layout, bind, circus)
+    reconcile.run(layout, circus)
+    release_phase.check(layout, change)
+    return bind
+
+
+def _bind(layout: Layout, change: AnyChange) -> circus_ini.Bind:
+    """Where to listen: only a deploy changes anything about that."""
     if isinstance(change, Deploy):
         return change.bind
     if not layout.circus_ini.exists():
@@ -75,7 +88,7 @@ class _Rollout:
     """Makes the release of `spec` serve after release `before`, None if nothing served; the lock is held."""
 
     layout: Layout
-    change: Deploy | Rollback
+    change: AnyChange
     spec: ReleaseSpec
     circus: circus_ini.Supervisor
     session: Session
@@ -175,13 +188,11 @@ class _Rollout:
 
     def _record(self, outcome: str, reason: str = "") -> None:
         spec = self.spec
-        if spec.origin and not reason:
-            reason = f"back to the content of release {spec.origin}"
         before = journal.last_good(journal.read(self.layout.journal))
         changed = history.changed(self.layout, before, spec.number)
         version = spec.content.version
         artifact = asdict(releases.read_manifest(self.layout, spec.number).artifact)
         entry = journal.Entry(
-            spec.number, outcome, version, spec.by, journal.now(), reason, changed, artifact
+            spec.number, outcome, version, spec.by, journal.now(), reason or spec.reason, changed, artifact
         )
         journal.append(self.layout.journal, entry)

@@ -44,7 +44,7 @@ def changed(layout: Layout, before: int | None, number: int) -> str:
     parts = ["code"] if old.sha256 != new.sha256 else []
     names = changed_names(releases.read_env(layout, before), releases.read_env(layout, number))
     parts += [f"config {' '.join(names)}"] if names else []
-    settings = ("installer", "health", "graceful_timeout", "rules")
+    settings = ("installer", "health", "graceful_timeout", "rules", "required")
     parts += [name.replace("_", " ") for name in settings if getattr(old, name) != getattr(new, name)]
     return ", ".join(parts)
 

@@ -9,15 +9,19 @@ from release.host.disk import file_cache, journal, releases
 from release.host.disk.layout import Layout
 from release.host.disk.manifest import File, ReleaseSpec
 from release.host.install import release_folder
-from release.host.request import Deploy, Rollback
+from release.host.request import AnyChange
 
 
-def plan(layout: Layout, change: Deploy | Rollback, session: Session) -> dict[str, object]:
+def plan(layout: Layout, change: AnyChange, session: Session) -> dict[str, object]:
     """The result of a change that is only planned: its steps as sentences."""
     spec, unchanged = agree.agree(layout, change, session)
     content = spec.content
     if unchanged:
         lines = [f"Nothing: {content.project} {content.version} runs already, with this configuration"]
+    elif not content.files:
+        lines = [
+            f"Keep the configuration for the first deploy: {', '.join(sorted(content.config)) or 'nothing'}"
+        ]
     else:
         file = release_folder.select_file(content.files)
         lines = [
@@ -39,7 +43,7 @@ def _install(layout: Layout, spec: ReleaseSpec, file: File) -> Iterator[str]:
         yield f"Fetch {file.filename}, and what it needs and is not here yet"
     yield f"Install it as release {spec.number} with {content.installer}"
     current = releases.current(layout)
-    names = history.changed_names(releases.read_env(layout, current) if current else {}, content.env)
+    names = history.changed_names(releases.read_env(layout, current) if current else {}, content.environment)
     if names:
         yield f"Give it another configuration: {', '.join(names)}"
 

@@ -10,6 +10,8 @@ from release.host.processes import process_table
 
 def prune(layout: Layout, keep: int, session: Session) -> None:
     """Remove them; what cannot be removed is a warning, and no failed deploy."""
+    if releases.current(layout) is not None:
+        layout.config.unlink(missing_ok=True)  # a release has it now
     prunable = journal.prunable(journal.read(layout.journal), releases.current(layout), keep)
     there = [number for number in prunable if layout.release(number).exists()]
     live = {process.release for process in process_table.find(layout)} if there else set()

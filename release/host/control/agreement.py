@@ -12,6 +12,7 @@ from typing import Any, Self
 
 NUMBERS = 1_000_000_000
 """Release numbers are below this: a host that says more is broken, and numbers never go down again."""
+RANKS = range(3)
 
 
 @dataclass(frozen=True)
@@ -30,13 +31,17 @@ class Candidate:
 class Offer:
     """Offer of a host: the `next` number that it never used, and its `candidate`, None if it has none.
 
-    `current` and `running`: the number, and the digest, of the release that serves and is healthy.
+    `current` and `running`: the number, and the digest, of the release that serves and is healthy. `config`:
+    variable -> digest of its value, as `release config` has set it here. Candidates of the highest `rank`
+    count: a host that has no release, or nothing set, takes what others have.
     """
 
     next: int
     candidate: Candidate | None
     current: int | None = None
     running: str | None = None
+    config: Mapping[str, str] = field(default_factory=dict)
+    rank: int = 0
 
     @classmethod
     def of_json(cls, table: Mapping[str, Any]) -> Self:
@@ -51,7 +56,10 @@ class Offer:
         for number in numbers:
             if number is not None and not (type(number) is int and 0 < number < NUMBERS):
                 raise ValueError(f"the number {number!r}")
-        return cls(table["next"], candidate, table["current"], table["running"])
+        config, rank = table.get("config", {}), table.get("rank", 0)
+        if not isinstance(config, dict) or rank not in RANKS:
+            raise ValueError("the configuration or the rank")
+        return cls(table["next"], candidate, table["current"], table["running"], config, rank)
 
 
 @dataclass(frozen=True)
@@ -93,13 +101,27 @@ class Agreement:
         )
 
 
+def counting(offers: Mapping[str, Offer]) -> dict[str, Candidate]:
+    """Host -> its candidate, of those that have one of the highest rank."""
+    highest = max((offer.rank for offer in offers.values() if offer.candidate), default=0)
+    return {
+        name: offer.candidate for name, offer in offers.items() if offer.candidate and offer.rank == highest
+    }
+
+
+def differing(one: Offer, other: Offer) -> list[str]:
+    """The variables that are set on one of two hosts only, or to something else."""
+    names = one.config.keys() | other.config.keys()
+    return sorted(str(name) for name in names if one.config.get(name) != other.config.get(name))
+
+
 def decide(offers: Mapping[str, Offer]) -> Agreement | None:
     """Decide for all hosts by their `offers`, in the order of the target; None: no host has a candidate.
 
-    Hosts that have one have the same, else the controller stops (schedule.conflict); who was installed anew
-    has none. Who runs the content already is left alone when all others can take its number.
+    Hosts whose candidates count have the same, else the controller stops (schedule.conflict); who was
+    installed anew has none. Who runs the content already is left alone when all others can take its number.
     """
-    candidates = {name: offer.candidate for name, offer in offers.items() if offer.candidate}
+    candidates = counting(offers)
     if not candidates:
         return None
     source = next(iter(candidates))

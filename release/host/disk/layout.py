@@ -67,6 +67,11 @@ class Layout:
         return self.folder / "stopped"
 
     @property
+    def config(self) -> Path:
+        """Configuration that was set before the first deploy, which takes it."""
+        return self.folder / "config.json"
+
+    @property
     def circus_ini(self) -> Path:
         """circusd's own configuration: never changed while it runs."""
         return self.folder / "circus.ini"

@@ -59,7 +59,8 @@ class Content:
     """Code and configuration of a release: what is deployed, gone back to, and the same on all hosts.
 
     `files`: all of the version, of which each host takes the one that fits; `index`: the URL of the company
-    index on which they lie; `env` may hold secrets.
+    index on which they lie. `env` came with the deploy, `config` was set by `release config`, and wins: both
+    may hold secrets. Without a variable that is `required` it is not deployed.
     """
 
     project: str
@@ -71,6 +72,13 @@ class Content:
     rules: dict[str, Rule]
     env: dict[str, str] = field(repr=False)
     index: str | None = None
+    config: dict[str, str] = field(default_factory=dict, repr=False)
+    required: list[str] = field(default_factory=list)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What its processes get."""
+        return {**self.env, **self.config}
 
     @classmethod
     def of_json(cls, table: Mapping[str, Any]) -> Self:
@@ -93,6 +101,10 @@ class Content:
         origin = [artifact.commit, artifact.dirty, artifact.committer] if artifact else []
         table = {**asdict(self), "files": files, "index": None, "origin": origin}
         return hmac.digest(key.encode(), json.dumps(table, sort_keys=True).encode(), "sha256").hex()
+
+
+NO_CODE = Content("", "", [], "", Health("/", "", 0, 0), graceful_timeout=0, rules={}, env={})
+"""What a host has before its first deploy: perhaps a configuration, for that deploy."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +130,8 @@ class Identity:
 class ReleaseSpec:
     """A release to make: its number and content, `by` whom; `origin` as in its manifest, itself if None.
 
-    Without `index_url` every file has to be on this host already. `signers` are as in the request.
+    Without `index_url` every file has to be on this host already. `signers` are as in the request; code that
+    is here already is not verified again `unless_installed`. `reason`: why it is made, for the journal.
     """
 
     number: int
@@ -127,6 +140,8 @@ class ReleaseSpec:
     index_url: str | None
     by: str
     signers: list[str] = field(default_factory=list)
+    unless_installed: bool = False
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -137,7 +152,7 @@ class ReleaseManifest:
     installed from. `origin`: the release whose content this is, itself unless somebody rolled back. `port`:
     what a release of an earlier Packhorse listens on, None for all that get a socket. `offered`: sha256 ->
     name of all files of the version when it was deployed; without any it was the artifact alone. The rest is
-    as in `Identity`.
+    as in `Identity` and `Content`.
     """
 
     release: int
@@ -163,6 +178,7 @@ class ReleaseManifest:
     dirty: bool | None = None
     committer: str | None = None
     signer: str | None = None
+    required: list[str] = field(default_factory=list)
 
     @property
     def artifact(self) -> Identity:

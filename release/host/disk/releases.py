@@ -6,13 +6,13 @@ import pkgutil
 import re
 import shutil
 import subprocess
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 from packhorse import files, process
 from packhorse.errors import PackhorseError
 from release.host.disk.layout import SERVER_ROOT, Layout
-from release.host.disk.manifest import Content, File, Health, ReleaseManifest, Rule
+from release.host.disk.manifest import NO_CODE, Content, File, Health, ReleaseManifest, Rule
 
 # AF_UNIX addresses have 108 bytes, the last of which is NUL (unix(7)).
 LONGEST_SOCKET = 107
@@ -94,13 +94,16 @@ def active(layout: Layout) -> int | None:
     return None if layout.stopped.exists() else current(layout)
 
 
-def write_manifest(layout: Layout, manifest: ReleaseManifest, env: dict[str, str]) -> None:
-    """Write the manifest, the programs of runtime/, and `env`: it may hold secrets, others cannot read it."""
+def write_manifest(
+    layout: Layout, manifest: ReleaseManifest, env: dict[str, str], config: dict[str, str] | None = None
+) -> None:
+    """Write the manifest, the programs of runtime/, and values of the configuration, for its users alone."""
     folder = layout.release(manifest.release)
     for name in ("launch.py", "once.py", "shim.py", "forward.py"):
         files.write_whole(folder / name, pkgutil.get_data("release.host.runtime", name) or b"")
     mode, group = (0o640, layout.run_group) if layout.separate else (0o600, -1)
-    files.write_whole(folder / "env.json", json.dumps(env).encode(), mode, group)
+    for name, values in (("env.json", env), ("config.json", config or {})):
+        files.write_whole(folder / name, json.dumps(values).encode(), mode, group)
     files.write_whole(folder / "manifest.json", json.dumps(asdict(manifest), indent=2).encode())
 
 
@@ -114,13 +117,24 @@ def read_manifest(layout: Layout, number: int) -> ReleaseManifest:
 
 
 def read_env(layout: Layout, number: int) -> dict[str, str]:
-    """The configuration values of release `number`."""
-    env: dict[str, str] = json.loads((layout.release(number) / "env.json").read_bytes())
-    return env
+    """The configuration values that processes of release `number` get."""
+    folder = layout.release(number)
+    return {**read_values(folder / "env.json"), **read_values(folder / "config.json")}
 
 
-def content(layout: Layout, number: int) -> Content:
-    """Code and configuration of release `number`, which is complete."""
+def read_values(path: Path) -> dict[str, str]:
+    """Values in a file of the configuration: variable -> value; a file that is missing has none."""
+    try:
+        values: dict[str, str] = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    return values
+
+
+def content(layout: Layout, number: int | None) -> Content:
+    """Code and configuration of release `number`, which is complete; None: what the first deploy takes."""
+    if number is None:
+        return replace(NO_CODE, config=read_values(layout.config))
     manifest = read_manifest(layout, number)
     offered = manifest.offered or {manifest.sha256: manifest.filename}
     return Content(
@@ -131,8 +145,10 @@ def content(layout: Layout, number: int) -> Content:
         health=manifest.health,
         graceful_timeout=manifest.graceful_timeout,
         rules=manifest.rules,
-        env=read_env(layout, number),
+        env=read_values(layout.release(number) / "env.json"),
         index=manifest.index,
+        config=read_values(layout.release(number) / "config.json"),
+        required=manifest.required,
     )
 
 

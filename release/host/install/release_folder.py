@@ -83,8 +83,9 @@ def install(layout: Layout, spec: ReleaseSpec, file: File, session: Session) -> 
             files={file.sha256: file.filename for file in needed},
             origin=spec.origin or number,
             offered={file.sha256: file.filename for file in content.files},
+            required=content.required,
         )
-        releases.write_manifest(layout, manifest, content.env)
+        releases.write_manifest(layout, manifest, content.env, content.config)
         integrity.seal(layout, number)
         releases.mark_ready(layout, number)
         if not layout.separate:
@@ -98,11 +99,12 @@ def install(layout: Layout, spec: ReleaseSpec, file: File, session: Session) -> 
 def _verify(layout: Layout, spec: ReleaseSpec, file: File) -> str | None:
     """The key that has signed the artifact, if one has to. Raises PackhorseError.
 
-    A rollback to what was installed here before goes by what was required then: it is the way out of trouble.
+    For a rollback to what was installed here before, and for another configuration of it, goes what was
+    required then: a rollback is the way out of trouble.
     """
     ready = [number for number in releases.numbers(layout) if releases.is_ready(layout, number)]
     installed = {manifest.sha256: manifest for manifest in (releases.read_manifest(layout, n) for n in ready)}
-    if spec.origin and file.sha256 in installed:
+    if spec.unless_installed and file.sha256 in installed:
         return installed[file.sha256].signer
     return verification.verify(file_cache.path(layout, file), spec.signers) if spec.signers else None
 

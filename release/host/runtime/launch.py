@@ -68,6 +68,7 @@ def environment(release: Path, *, listens: bool) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",  # what a process prints before it dies must reach the log
         "DATA_DIR": str(release.parents[1] / "data"),
         **json.loads((release / "env.json").read_bytes()),
+        **json.loads((release / "config.json").read_bytes()),  # what `release config` has set
     }
     ours = {
         "PACKHORSE_APP": release.parents[1].name,

@@ -198,3 +198,10 @@ def test_errors_and_lines_are_shown_harmless(capsys: pytest.CaptureFixture[str])
     out, err = capsys.readouterr()
     assert out == "f\\x07\n"
     assert err == "c\\rd\n\te\nError: a\\x1b[2J\nHint: b\\x9b\n"
+
+
+def test_bytes_that_are_no_text_are_written_out(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    """A value of the configuration may have them; a file gets them as they are."""
+    console.echo(os.fsdecode(b"a\xffb"))
+    console.emit_bytes(b"a\xffb")
+    assert capfdbinary.readouterr().out == b"a\\udcffb\na\xffb"

@@ -1,6 +1,7 @@
 """packhorse.process: programs run from lists, with exactly the environment that they are given."""
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -113,3 +114,14 @@ def test_a_cache_that_the_user_chose_is_used(monkeypatch: pytest.MonkeyPatch) ->
     """It may be on a larger disk."""
     monkeypatch.setenv("UV_CACHE_DIR", "/large")
     assert process.installer_environment("http://x.example/", Path("/state"))["UV_CACHE_DIR"] == "/large"
+
+
+def test_values_among_our_arguments_are_overwritten() -> None:
+    """Every user of the machine may look at them, by ps."""
+    code = (
+        "import sys; from packhorse import process; process.hide_arguments(sys.argv[1:3])\n"
+        "sys.stdout.buffer.write(open('/proc/self/cmdline', 'rb').read())"
+    )
+    given = [b"A=hunter2\xff", b"B", b"C=seen", b"hunter2"]
+    done = subprocess.run([sys.executable, "-c", code, *given], stdout=subprocess.PIPE, check=True)
+    assert done.stdout.split(b"\0")[3:] == [b"A=********", b"B", b"C=seen", b"hunter2", b""]

@@ -29,9 +29,10 @@ def main(folder: Path, group: str, sockets: Path, public: Path) -> None:
         link(public / name, sockets / name)
     if not (folder / "data").exists() or (folder / "data").stat().st_gid != gid:
         distrust(folder)
-    for configuration in folder.glob("releases/*/env.json"):
-        os.chown(configuration, -1, gid)
-        configuration.chmod(0o640)
+    for name in ("env.json", "config.json"):
+        for configuration in folder.glob(f"releases/*/{name}"):
+            os.chown(configuration, -1, gid)
+            configuration.chmod(0o640)
     for name in ("log", "data"):
         (folder / name).mkdir(exist_ok=True)
         share(folder / name, gid)

@@ -235,3 +235,22 @@ def test_the_state_of_a_host_can_be_shown_without_its_secrets() -> None:
     host = HostState("web1", content={"env": {"TOKEN": "hunter2"}})
     order = {"go": "agreement", "assignment": {"content": host.content}}
     assert "hunter2" not in repr(schedule.after_order(host, order))
+
+
+def test_hosts_with_another_configuration_each_are_named_with_the_variables() -> None:
+    """Nobody knows which is right: the user says so."""
+    offers = [Offer(2, Candidate(str(n)), config={"A": str(n), "B": "1"}, rank=1) for n in range(2)]
+    pair = [
+        replace(host, offer=offer)
+        for host, offer in zip(hosts(Stage.AGREEMENT, Stage.AGREEMENT), offers, strict=True)
+    ]
+    reason = "web1 and web2 have another configuration each: A."
+    assert schedule.drift(pair) == schedule.conflict(pair) == reason
+    assert schedule.due_orders(pair, 1) == {"web1": CLOSE, "web2": CLOSE}
+    new = replace(pair[1], offer=Offer(1, Candidate("2")))
+    assert schedule.conflict([pair[0], new]) is None
+    back = [
+        replace(host, offer=replace(offers[0], candidate=Candidate("0", 1, 1), config=offer.config))
+        for host, offer in zip(pair, offers, strict=True)
+    ]
+    assert schedule.drift(back) is None  # a rollback is a way out

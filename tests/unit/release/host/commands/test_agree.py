@@ -1,5 +1,6 @@
 """The promises of release.host.commands.agree."""
 
+import json
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,15 @@ from release.host.commands import agree
 from release.host.control.session import Session
 from release.host.disk import releases
 from release.host.disk.layout import Layout
-from release.host.disk.manifest import File, ReleaseSpec
-from release.host.request import Deploy, Rollback
+from release.host.disk.manifest import NO_CODE, File, ReleaseSpec
+from release.host.request import AnyChange
 from tests.support.release_folders import (
     FakeController,
+    a_configure,
     a_content,
     a_deploy,
     a_layout,
+    a_manifest,
     a_rollback,
     a_session,
     add_release,
@@ -39,7 +42,7 @@ class Answering(FakeController):
 
 
 def agreed(
-    layout: Layout, change: Deploy | Rollback, controller: FakeController
+    layout: Layout, change: AnyChange, controller: FakeController
 ) -> tuple[ReleaseSpec, bool, list[dict[str, Any]]]:
     events: list[dict[str, Any]] = []
     session = Session(events.append, controller, ["agreement"])
@@ -83,11 +86,20 @@ def test_a_host_takes_the_number_and_the_content_of_the_target(tmp_path: Path) -
 
 
 def test_a_deploy_takes_nothing_from_other_hosts(tmp_path: Path) -> None:
-    """A host that is broken into may say what it likes: what is deployed comes from the controller."""
+    """But what `release config` has set there, for a host that has nothing yet."""
     layout = a_layout(tmp_path)
-    given = {"number": 9, "content": asdict(a_content(COLOUR="evil"))}
+    evil = replace(a_content(COLOUR="evil"), version="9", config={"TOKEN": SECRET})
+    given = {"number": 9, "content": asdict(evil)}
     spec, _, _ = agreed(layout, a_deploy(layout, a_content(COLOUR="blue")), Answering(assignment=given))
-    assert spec.content == a_content(COLOUR="blue")
+    assert spec.content == replace(a_content(COLOUR="blue"), config={"TOKEN": SECRET})
+
+
+def test_no_host_decides_what_code_runs_on_another(tmp_path: Path) -> None:
+    """By a variable that the loader or Python obeys."""
+    layout = a_layout(tmp_path)
+    given = {"number": 9, "content": asdict(replace(a_content(), config={"LD_PRELOAD": "/srv/uploads/x.so"}))}
+    with pytest.raises(PackhorseError, match="LD_PRELOAD cannot be set"):
+        agreed(layout, a_deploy(layout), Answering(assignment=given))
 
 
 def test_code_comes_from_the_index_whatever_another_host_says(tmp_path: Path) -> None:
@@ -136,3 +148,89 @@ def test_a_host_without_anything_to_go_back_to_says_so_when_no_other_has_it(
         session = Session(lambda _: None, controller, ["agreement"]) if controller else a_session()
         with pytest.raises(PackhorseError, match=message):
             agree.agree(layout, a_rollback(layout, release), session)
+
+
+def test_a_deploy_takes_over_what_was_set(tmp_path: Path) -> None:
+    """In the current release, or before the first one; it wins over what release.toml says."""
+    layout = a_layout(tmp_path)
+    layout.config.write_text(json.dumps({"TOKEN": "early"}))
+    spec, _ = agree.agree(layout, a_deploy(layout, a_content(TOKEN="plain")), a_session())
+    assert spec.content.environment == {"TOKEN": "early"}
+    add_release(layout, 1)
+    releases.write_manifest(layout, a_manifest(1), {"A": "1"}, {"TOKEN": SECRET})
+    releases.switch(layout, 1)
+    spec, _ = agree.agree(layout, a_deploy(layout, a_content(A="2")), a_session())
+    assert spec.content.environment == {"A": "2", "TOKEN": SECRET}
+
+
+def test_a_change_of_the_configuration_changes_nothing_else(tmp_path: Path) -> None:
+    """A variable that is unset has the value of release.toml again; the journal says which ones."""
+    layout = a_layout(tmp_path)
+    add_release(layout, 1)
+    releases.write_manifest(layout, a_manifest(1), {"A": "plain"}, {"A": "1", "B": "1"})
+    releases.switch(layout, 1)
+    before = releases.content(layout, 1)
+    change = a_configure(layout, values={"C": SECRET}, unset=["A"])
+    spec, unchanged = agree.agree(layout, change, a_session())
+    assert spec.content == replace(before, config={"B": "1", "C": SECRET})
+    assert spec.content.environment == {"A": "plain", "B": "1", "C": SECRET}
+    assert (spec.number, spec.origin, spec.reason, unchanged) == (2, None, "Set C; unset A", False)
+    assert SECRET not in repr(change)
+    assert SECRET not in repr(spec)
+
+
+@pytest.mark.parametrize("change", ["deploy", "unset"])
+def test_nothing_is_made_without_a_variable_that_is_required(tmp_path: Path, change: str) -> None:
+    """An application that starts without its key fails later, and worse."""
+    layout = a_layout(tmp_path)
+    content = replace(a_content(A="1"), required=["A", "TOKEN"])
+    if change == "unset":
+        add_release(layout, 1)
+        releases.write_manifest(
+            layout, replace(a_manifest(1), required=["TOKEN"]), {}, {"TOKEN": SECRET, "B": ""}
+        )
+        releases.switch(layout, 1)
+        agree.agree(layout, a_configure(layout, unset=["B"]), a_session())
+    asked = a_deploy(layout, content) if change == "deploy" else a_configure(layout, unset=["TOKEN"])
+    with pytest.raises(PackhorseError, match=r"requires TOKEN, which would not be set") as refused:
+        agree.agree(layout, asked, a_session())
+    assert "release config set TARGET TOKEN" in refused.value.hint
+
+
+def test_hosts_say_what_they_have_by_digests_and_ranks(tmp_path: Path) -> None:
+    """Who has nothing takes what the others have; who has something may not be overruled in silence."""
+    layout = a_layout(tmp_path)
+    offers = []
+    for step in ("nothing", "early", "release"):
+        if step == "early":
+            layout.config.write_text(json.dumps({"TOKEN": SECRET}))
+        if step == "release":
+            add_release(layout, 1)
+            releases.switch(layout, 1)
+        for change in (a_deploy(layout), a_configure(layout, values={"A": "1"})):
+            _, _, (gate,) = agreed(layout, change, Answering(assignment={"number": 2}))
+            assert SECRET not in str(gate)
+            offers.append((gate["offer"]["rank"], list(gate["offer"]["config"])))
+    assert offers == [(0, []), (0, []), (1, ["TOKEN"]), (1, ["TOKEN"]), (1, []), (2, [])]
+
+
+def test_who_follows_offers_nothing_and_takes_it_all(tmp_path: Path) -> None:
+    """The command `release config sync`: version and configuration of one host, for all."""
+    layout = a_layout(tmp_path)
+    add_release(layout, 1, A="other")
+    releases.switch(layout, 1)
+    source = replace(a_content(A="1"), files=[File("shop", "shop-9.whl", "a" * 64)], config={"B": SECRET})
+    given = {"number": 9, "content": asdict(source)}
+    spec, _, (gate,) = agreed(layout, a_configure(layout, follow=True), Answering(assignment=given))
+    assert gate["offer"]["candidate"] is None
+    assert spec.content == source
+
+
+def test_a_host_with_a_release_takes_none_that_has_no_code(tmp_path: Path) -> None:
+    """From a host that has never been deployed to."""
+    layout = a_layout(tmp_path)
+    add_release(layout, 1)
+    releases.switch(layout, 1)
+    given = {"number": 9, "content": asdict(NO_CODE)}
+    with pytest.raises(PackhorseError, match="has no release to take over"):
+        agreed(layout, a_configure(layout, follow=True), Answering(assignment=given))

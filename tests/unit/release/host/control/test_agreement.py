@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 import pytest
 
-from release.host.control.agreement import Candidate, Offer, decide
+from release.host.control.agreement import Candidate, Offer, counting, decide, differing
 
 
 def deploying(next_number: int, current: int | None = None, running: str | None = None) -> Offer:
@@ -71,3 +71,29 @@ def test_an_offer_with_a_number_that_is_none_is_refused(where: str, number: obje
     part[where] = number
     with pytest.raises(ValueError, match="the number"):
         Offer.of_json(table)
+
+
+def test_candidates_of_the_highest_rank_count() -> None:
+    """A host that joins has nothing set yet, and takes what the others have."""
+    new, web = Offer(1, Candidate("nothing"), rank=0), Offer(5, Candidate("set"), rank=1)
+    decision = decide({"new": new, "web1": web, "web2": web})
+    assert decision
+    assert (decision.source, decision.number, decision.lacking) == ("web1", 5, {"new"})
+    assert counting({"new": new, "web1": web}) == {"web1": Candidate("set")}
+    first = decide({"new": new, "other": new})
+    assert first
+    assert (first.source, first.lacking) == ("new", frozenset())
+
+
+def test_the_variables_that_two_hosts_have_set_otherwise_are_found() -> None:
+    """By digests of their values."""
+    one, other = (Offer(1, None, config=config) for config in ({"A": "1", "B": "1"}, {"A": "2", "C": "1"}))
+    assert differing(one, other) == ["A", "B", "C"]
+    assert differing(one, one) == []
+
+
+@pytest.mark.parametrize("more", [{"config": [1]}, {"rank": 3}, {"rank": "2"}])
+def test_an_offer_with_a_rank_or_a_configuration_that_is_none_is_refused(more: dict[str, object]) -> None:
+    """A host that ranks above all others would give them its configuration."""
+    with pytest.raises(ValueError, match="the configuration or the rank"):
+        Offer.of_json({**asdict(Offer(3, None)), **more})

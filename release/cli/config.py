@@ -1,0 +1,273 @@
+"""The commands that read and change the configuration of a target: variables of its environment."""
+
+import os
+import secrets
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+
+import click
+
+from packhorse import console, process
+from packhorse.errors import PackhorseError
+from release.cli import deploy, options, target_command
+
+if TYPE_CHECKING:
+    from release.cli.target_command import TargetCommand
+    from release.deploy.controller import Outcome
+
+MASK = "********"
+
+
+class How(TypedDict):
+    """Values of `options.how`, `options.index` and `options.as_json`."""
+
+    index: str | None
+    plan: bool
+    wait: float
+    retry_release: bool
+    as_json: bool
+
+
+@click.group()
+def config() -> None:
+    """Set the variables that an application gets: passwords, keys, addresses.
+
+    \b
+    release config set production DATABASE_URL     asks for the value, or reads standard input
+    release config set production TLS_KEY=@key.pem DEBUG=0
+    release config set production --from-env-file .env.production
+    release config edit production                 all of them, in $EDITOR
+    release config list production                 their names; with --reveal their values, too
+
+    Values lie on the hosts, in files that the application and who deploys it can read. A change is a new
+    release with a number: its processes start beside the old ones, and take over when they are healthy;
+    `release rollback` takes it back. Before the first deploy, values are kept for that.
+
+    What is set here wins over what a deploy brings: `env` of release.toml.
+    """
+
+
+def _complete(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Names that release.toml mentions: to ask the hosts would take a second."""
+    from release.config import release_toml
+
+    try:
+        settings = release_toml.load(context.find_root().params["project"])
+        known = {*settings.required, *settings.target(context.params["target"]).env}
+    except (PackhorseError, KeyError):
+        return []
+    return sorted(name for name in known if name.startswith(incomplete))
+
+
+@config.command("set")
+@target_command.argument
+@click.argument(
+    "assignments", nargs=-1, metavar="[NAME | NAME=@FILE | NAME=VALUE]...", shell_complete=_complete
+)
+@click.option(
+    "--from-env-file",
+    "env_file",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    metavar="FILE",
+    help="Set all that FILE has (-: standard input): lines NAME=VALUE, with quotes, without expansions.",
+)
+@options.how
+@options.index
+@options.as_json
+@click.pass_obj
+def set_(
+    project: Path, /, target: str, assignments: tuple[str, ...], env_file: Path | None, **how: Unpack[How]
+) -> None:
+    """Set variables on all hosts of TARGET, all of them in one new release.
+
+    NAME alone asks for its value, or reads standard input when that is no terminal; the newline that ends a
+    single line is not part of it. NAME=@FILE takes the bytes of a file as they are. NAME=VALUE is quick, and
+    leaves the value in the history of your shell.
+    """
+    process.hide_arguments(assignments)
+    from release.deploy import values
+
+    if not assignments and env_file is None:
+        raise PackhorseError(
+            "There is nothing to set.", f"Name a variable: release config set {target} DATABASE_URL"
+        )
+    given = values.read(assignments, env_file, _ask_for_value, sys.stdin.buffer.read)
+    if given.typed:
+        console.echo(
+            f"Warning: your shell's history has the value of {', '.join(given.typed)} now. "
+            f"Give the name alone, and the command asks for it.",
+            err=True,
+        )
+    for note in given.notes:
+        console.echo(f"Note: {note}", err=True)
+    _configure(project, target, given.values, **how)
+
+
+def _ask_for_value(name: str) -> bytes:
+    if sys.stdin.isatty():
+        return os.fsencode(click.prompt(name, hide_input=True, err=True))
+    from release.deploy import values
+
+    return values.without_last_newline(sys.stdin.buffer.read())
+
+
+@config.command()
+@target_command.argument
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=_complete)
+@options.how
+@options.index
+@options.as_json
+@click.pass_obj
+def unset(project: Path, /, target: str, names: tuple[str, ...], **how: Unpack[How]) -> None:
+    """Remove variables on all hosts of TARGET; one that release.toml has, too, gets that value again."""
+    _configure(project, target, unset=names, **how)
+
+
+@config.command()
+@target_command.argument
+@click.option(
+    "--from", "source", metavar="HOST", required=True, help="The host of TARGET that has the right one."
+)
+@options.how
+@options.index
+@options.as_json
+@click.pass_obj
+def sync(project: Path, /, target: str, source: str, **how: Unpack[How]) -> None:
+    """Let all hosts of TARGET run what HOST runs: its version with its configuration, as a new release.
+
+    For hosts that differ, because one was down while the others were changed. Code comes from the index.
+    """
+    _configure(project, target, source=source, **how)
+
+
+@config.command()
+@target_command.argument
+@click.argument("name", shell_complete=_complete)
+@options.as_json
+@click.pass_obj
+def get(project: Path, target: str, name: str, *, as_json: bool) -> None:
+    """Print the value of variable NAME on TARGET; into a pipe or a file its bytes, and nothing else."""
+    from release.deploy import drift
+
+    _, outcome = _ask(project, target, reveal=True, names=[name])
+    _refuse_drift(outcome)
+    rows = drift.rows(outcome)
+    if not rows:
+        raise PackhorseError(
+            f"{name} is not set on {target}.", f"What is set there: release config list {target}"
+        )
+    if as_json:
+        console.emit_json({"target": target, "name": name, "value": rows[0]["value"]})
+    else:
+        console.emit_bytes(os.fsencode(rows[0]["value"]))
+
+
+@config.command("list")
+@target_command.argument
+@click.option("--reveal", is_flag=True, help="Show values, too.")
+@options.as_json
+@click.pass_obj
+def list_(project: Path, target: str, *, reveal: bool, as_json: bool) -> None:
+    """List the variables of TARGET: those that were set, and those that came with the last deploy.
+
+    What release.toml requires and nobody has set is listed, too; hosts that differ are named.
+    """
+    from release.deploy import drift
+
+    command, outcome = _ask(project, target, reveal=reveal)
+    found = [_shown(row) for row in drift.rows(outcome)]
+    missing = sorted(set(command.settings.required) - {row["name"] for row in found})
+    if as_json:
+        console.emit_json(
+            {
+                "target": target,
+                "variables": found,
+                "missing": missing,
+                "hosts": [
+                    {"host": host.name, "release": (host.last or {})["release"]} for host in outcome.hosts
+                ],
+                "different": drift.names(outcome),
+            }
+        )
+    else:
+        lines = [(row["name"], _one_line(row.get("value", MASK)), row["from"]) for row in found]
+        lines += [(name, "", "nowhere: release.toml requires it") for name in missing]
+        if lines:
+            target_command.table(("name", "value", "from"), lines)
+        else:
+            console.echo(f"Nothing is set on {target}. To set something: release config set {target} NAME")
+    if text := drift.sentence(outcome):
+        console.echo(f"Warning: {text} See: release config sync --help", err=True)
+
+
+def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
+    value = {"value": row["value"]} if "value" in row else {}
+    return {"name": row["name"], **value, "from": "config" if row["set"] else "deploy"}
+
+
+def _one_line(value: str) -> str:
+    return value.replace("\n", "\\n").replace("\t", "\\t")
+
+
+def _ask(
+    project: Path, target: str, *, reveal: bool, names: list[str] | None = None
+) -> "tuple[TargetCommand, Outcome]":
+    """What all hosts of the target answer about their configuration."""
+    command = target_command.begin(project, target)
+    from release.host.request import Configuration
+
+    outcome = target_command.ask(command, Configuration, key=secrets.token_hex(), reveal=reveal, names=names)
+    command.finish(outcome)
+    return command, outcome
+
+
+def _refuse_drift(outcome: "Outcome") -> None:
+    from release.deploy import drift
+
+    if text := drift.sentence(outcome):
+        raise PackhorseError(text, "Choose whose is right: release config sync TARGET --from HOST")
+
+
+def _configure(
+    project: Path,
+    target: str,
+    values: dict[str, str] | None = None,
+    unset: Sequence[str] = (),
+    source: str | None = None,
+    **how: Unpack[How],
+) -> None:
+    """Let all hosts run their release with other values; with `source`, let them run what that host runs."""
+    command = target_command.begin(project, target, how["index"])
+    with command.agents() as agents:
+        from release.config import release_toml
+        from release.deploy import requests
+        from release.host.request import Configure
+
+        if source is not None and source not in agents:
+            raise PackhorseError(
+                f"{target} has no host {source}.", f"It has {', '.join(agents)}: name one of them."
+            )
+        where = deploy.known_index(command)
+        change = requests.change(
+            Configure,
+            *(command.settings.app, command.target, command.home),
+            values=values or {},
+            unset=list(unset),
+            index_url=where and release_toml.simple_url(where),
+            plan=how["plan"],
+            lock_wait=how["wait"],
+            retry_release=how["retry_release"],
+            signers=command.settings.required_signers,
+        )
+        changes = {
+            host: replace(each, follow=source not in {None, host})
+            for host, each in requests.with_release_phase(change, agents).items()
+        }
+        outcome = deploy.carry_out(command, agents, changes, where)
+    deploy.report(command, outcome, plan=how["plan"], as_json=how["as_json"])
+
+
+COMMANDS = (config,)

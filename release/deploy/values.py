@@ -1,0 +1,66 @@
+"""Read values of variables as a user gives them: typed, from files, from standard input."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from packhorse.errors import PackhorseError
+from release.config import env_file
+from release.host.formats import variables
+
+STDIN = Path("-")
+
+
+@dataclass(frozen=True)
+class Given:
+    """Values, by name; those of `typed` stood in the command itself. `notes` are for the user."""
+
+    values: dict[str, str] = field(repr=False)
+    typed: list[str]
+    notes: list[str]
+
+
+def read(
+    assignments: Sequence[str], file: Path | None, ask: Callable[[str], bytes], stdin: Callable[[], bytes]
+) -> Given:
+    """The values of `assignments` (NAME=VALUE, NAME=@FILE, or NAME) and those in an env `file`.
+
+    `ask` gets the value of a variable from the user, `stdin` reads standard input to its end.
+    Raises PackhorseError, which names no value.
+    """
+    found: dict[str, str] = {}
+    typed, notes = [], []
+    if file is not None:
+        found |= env_file.parse(stdin() if file == STDIN else _content(file, str(file)), str(file))
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        variables.check_name(name)  # before anybody types a password in vain
+        if name in found:
+            raise PackhorseError(f"{name} is given twice.", "Give it once.")
+        if not equals:
+            found[name] = os.fsdecode(ask(name))
+        elif text.startswith("@"):
+            found[name] = os.fsdecode(_content(Path(text[1:]).expanduser(), name))
+            if found[name].count("\n") == 1 and found[name].endswith("\n"):
+                notes.append(f"{name} ends with the newline that its file ends with.")
+        else:
+            found[name] = text
+            typed += [name] if text else []
+    variables.check(found)
+    return Given(found, typed, notes)
+
+
+def without_last_newline(data: bytes) -> bytes:
+    """What was written on standard input: `echo` ends a line, of which the newline is not part."""
+    return data[:-1] if data.count(b"\n") == 1 and data.endswith(b"\n") else data
+
+
+def _content(path: Path, what: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise PackhorseError(
+            f"{what}: {path} cannot be read: {error.strerror}.",
+            "Name a file; a value that begins with @ comes from a file or from standard input.",
+        ) from error

@@ -1,0 +1,73 @@
+"""The promises of release.host.commands.configuration: only who asks for values sees them."""
+
+from pathlib import Path
+
+import pytest
+
+from release.host.commands import configuration
+from release.host.disk import releases
+from release.host.request import Configuration
+from tests.support.release_folders import (
+    FakeSupervisor,
+    a_layout,
+    a_manifest,
+    a_request,
+    a_session,
+    add_release,
+)
+
+SECRET = "hunter2-hunter2"
+
+
+def rows(
+    folder: Path, *, reveal: bool = False, key: str = "key", **more: object
+) -> dict[str, dict[str, object]]:
+    layout = a_layout(folder)
+    request = a_request(Configuration, layout, key=key, reveal=reveal, **more)
+    result = configuration.run(layout, request, FakeSupervisor(layout), a_session())
+    variables = result["variables"]
+    assert isinstance(variables, list)
+    return {row["name"]: row for row in variables}
+
+
+def test_values_stay_on_the_host_unless_they_are_asked_for(tmp_path: Path) -> None:
+    """Others compare by digests, which tell nothing about them."""
+    layout = a_layout(tmp_path)
+    add_release(layout, 1)
+    releases.write_manifest(layout, a_manifest(1), {"A": "plain", "TOKEN": "plain"}, {"TOKEN": SECRET})
+    releases.switch(layout, 1)
+    found = rows(tmp_path)
+    assert {name: row["set"] for name, row in found.items()} == {"A": False, "TOKEN": True}
+    assert "value" not in found["TOKEN"]
+    assert SECRET not in str(found)
+    assert found["TOKEN"]["digest"] != rows(tmp_path, key="other")["TOKEN"]["digest"]
+    assert rows(tmp_path, reveal=True)["TOKEN"]["value"] == SECRET
+    assert list(rows(tmp_path, reveal=True, names=["A", "nothing"])) == ["A"]
+
+
+def test_what_is_set_before_the_first_deploy_is_for_who_deploys_alone(tmp_path: Path) -> None:
+    """Nobody else has to read it: the first release has its own file, for its processes."""
+    layout = a_layout(tmp_path)
+    assert rows(tmp_path) == {}
+    events: list[dict[str, object]] = []
+    for unchanged in (False, True):
+        told = configuration.keep(layout, {"TOKEN": SECRET}, a_session(emit=events.append))
+        assert (told["unchanged"], told["release"]) == (unchanged, None)
+    assert layout.config.stat().st_mode & 0o777 == 0o600
+    assert rows(tmp_path, reveal=True)["TOKEN"]["value"] == SECRET
+    assert SECRET not in str([events, told])
+
+
+def test_an_application_without_a_folder_has_no_configuration(tmp_path: Path) -> None:
+    """`release config list` is the first command that some people try."""
+    layout = a_layout(tmp_path / "here")
+    request = a_request(Configuration, layout, key="key", reveal=False, root=str(tmp_path / "nowhere"))
+    assert configuration.run(request.layout, request, FakeSupervisor(layout), a_session())["variables"] == []
+
+
+@pytest.mark.parametrize("value", ["", "é\udcff\n'\"$"])
+def test_values_are_compared_byte_for_byte(value: str) -> None:
+    """No value is another's prefix."""
+    assert configuration.value_digests("k", {"A": value}) != configuration.value_digests(
+        "k", {"A": f"{value}x"}
+    )
