@@ -27,12 +27,14 @@ def status(project: Path, target: str, *, as_json: bool) -> None:
 
 
 def _status(host: str, result: Mapping[str, Any]) -> None:
+    from release.deploy import outcome as outcomes
+
     if result["state"] == "none":
         console.echo(f"{result['app']} has never been deployed to {host}.")
     else:
         console.echo(
             f"{result['app']} on {host}: {result['state']}, {result['project']} {result['version']} "
-            f"(release {result['release']}), {result['url']}"
+            f"(release {result['release']}), {outcomes.access([result])}"
         )
     if result["note"]:
         console.echo(result["note"])
@@ -119,7 +121,9 @@ def start(project: Path, target: str, *, as_json: bool) -> None:
 
 
 def _started(host: str, result: Mapping[str, Any]) -> None:
-    console.echo(f"{result['project']} {result['version']} runs on {host}: {result['url']}")
+    from release.deploy import outcome as outcomes
+
+    console.echo(f"{result['project']} {result['version']} runs on {host}: {outcomes.access([result])}")
 
 
 @click.command()

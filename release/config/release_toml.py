@@ -122,9 +122,12 @@ Calendar = Annotated[  # systemd.time(7)
 
 
 class Health(settings.Settings):
-    """The probe of a new release: GET `path` must answer 2xx before it receives traffic. Seconds."""
+    """The probe of a new release: GET `path` must answer 2xx before it receives traffic. Seconds.
 
-    path: ProbePath = "/healthz"
+    Without a `path` it is /healthz; where the application has none, /, which may also be a redirect.
+    """
+
+    path: ProbePath | None = None
     host: HostHeader = "localhost"
     timeout: Positive = 30.0
     interval: Positive = 0.1
@@ -166,13 +169,14 @@ class Target(settings.Settings):
 
     `run_user` runs the processes on hosts, and can change nothing that `user` has deployed.
     `bind` is HOST:PORT or "unix"; `env` holds no secrets; `batch` is how many hosts are switched at a time
-    once the first one, the canary, is; `domains` and `tls_*` are for the nginx on the hosts.
+    once the first one, the canary, is; `domains` (None: the names of the hosts; []: no vhost) and `tls_*` are
+    for the nginx on the hosts.
     """
 
     hosts: Annotated[list[HostName], Field(min_length=1), AfterValidator(_unique)] | None = None
     user: UserName | None = None
     run_user: UserName | None = None
-    domains: Annotated[list[Domain], AfterValidator(_unique)] = Field(default=[])
+    domains: Annotated[list[Domain], AfterValidator(_unique)] | None = None
     tls_certificate: AbsolutePath | None = None
     tls_certificate_key: AbsolutePath | None = None
     batch: Annotated[int | str, BeforeValidator(_batch)] = "25%"

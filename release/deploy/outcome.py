@@ -1,6 +1,6 @@
 """Report the outcome of a command: sentences for people, JSON for scripts, the error to end with."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from packhorse.errors import PackhorseError
@@ -45,16 +45,30 @@ def as_json(host: schedule.HostState) -> dict[str, Any]:
 
 def summary(outcome: Outcome, target: str, seconds: float) -> str:
     """The last line of a deploy or a rollback that went well."""
-    last = outcome.hosts[0].last or {}
+    results = [host.last or {} for host in outcome.hosts]
+    last = results[0]
     if not last["release"]:
         return f"Kept for the first deploy: release deploy {target}"
-    what = f"{last['project']} {last['version']}"
+    what, way_in = f"{last['project']} {last['version']}", access(results)
     if len(outcome.hosts) > 1:
-        return f"{what} runs on all {len(outcome.hosts)} hosts of {target}.  ({seconds:.1f} s)"
-    where = f"release {last['release']} on {target}: {last['url']}"
+        return f"{what} runs on all {len(outcome.hosts)} hosts of {target}: {way_in}  ({seconds:.1f} s)"
+    where = f"release {last['release']} on {target}: {way_in}"
     if last["unchanged"]:
         return f"{what} runs already, with this configuration, as {where}"
     return f"{what} is {where}  ({seconds:.1f} s)"
+
+
+def access(results: Sequence[Mapping[str, Any]]) -> str:
+    """How users reach an application, by the `results` of its hosts: its URLs, or why there are none."""
+    urls = dict.fromkeys(result["url"] for result in results if result["url"])
+    if urls:
+        return " ".join(urls)
+    if not results[0]["address"]:
+        return "it has no web, and answers no requests"
+    return (
+        f"nothing public leads to its socket, {results[0]['address']}; for a host, name its domains in "
+        "release.toml, and run release provision"
+    )
 
 
 def artifacts(outcome: Outcome) -> list[dict[str, Any]]:

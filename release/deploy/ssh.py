@@ -1,11 +1,13 @@
 """Reach hosts with the OpenSSH client: its command line, and the meaning of its failures."""
 
+import contextlib
 import os
 import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from packhorse import process
 from packhorse.errors import PackhorseError
 from release.config.unchecked import HOST_NAME
 from release.deploy import agent_archive
@@ -54,6 +56,19 @@ class SshDestination:
     def explain(self, status: int, stderr: str, *, greeted: bool) -> PackhorseError:
         message, hint = _meaning(self, status, stderr, greeted=greeted)
         return PackhorseError(message, hint, detail=stderr if status != 255 else "")
+
+
+def names(host: str) -> list[str]:
+    """The names by which users may know `host`, as nginx writes them: that of the network, and this one."""
+    settings = ""
+    with contextlib.suppress(FileNotFoundError):  # without ssh nothing comes of it
+        settings = process.run(["ssh", *_config(), "-G", "--", host]).stdout
+    found = re.search(r"^hostname (\S+)$", settings, re.MULTILINE)
+    there = found[1] if found else host
+    # An alias is known here only: the URL gets the other name.
+    both = [host, there] if re.search(r"[.:]", host) else [there, host]
+    usable = [name.lower() for name in both if re.fullmatch(r"[A-Za-z0-9_.:-]+", name)]
+    return list(dict.fromkeys(f"[{name}]" if ":" in name else name for name in usable))
 
 
 def aliases() -> list[str]:

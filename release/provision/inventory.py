@@ -6,6 +6,7 @@ from typing import Any
 
 from packhorse.errors import PackhorseError
 from release.config.release_toml import MirrorServers, Provision, ReleaseConfig, Target, simple_url
+from release.deploy import ssh
 from release.host.disk.layout import SERVER_ROOT, SERVER_RUN, SERVER_SOCKETS, Layout
 from release.host.processes import circus_ini
 
@@ -33,7 +34,7 @@ def of(config: ReleaseConfig, project: Path, host: str | None = None) -> dict[st
                     f"{name} is in two targets, and would run {config.app} twice.",
                     "Keep it in one of them in release.toml.",
                 )
-            variables[name] = _app(config, target)
+            variables[name] = _app(config, target, name)
     for name, mirror in _mirrors(config, project):
         variables[name] = {**variables.get(name, {}), **mirror}
     return {
@@ -69,7 +70,7 @@ def _login(table: Provision | MirrorServers) -> Variables:
     return {**user, "ansible_become": table.user != "root", "ansible_python_interpreter": table.python}
 
 
-def _app(config: ReleaseConfig, target: Target) -> Variables:
+def _app(config: ReleaseConfig, target: Target, host: str) -> Variables:
     if config.index is None:
         raise PackhorseError(
             "No company index is configured: the hosts install from it.",
@@ -83,7 +84,8 @@ def _app(config: ReleaseConfig, target: Target) -> Variables:
         "packhorse_index_url": simple_url(config.index),
         "packhorse_run_user": _run_user(config, target),
         "packhorse_circus_ini": circus_ini.server_text(layout, SERVER_SOCKETS / config.app),
-        "packhorse_domains": target.domains,
+        "packhorse_domains": target.domains or [],
+        "packhorse_default_domains": ssh.names(host) if target.domains is None else [],
         "packhorse_tls_certificate": target.tls_certificate,
         "packhorse_tls_certificate_key": target.tls_certificate_key,
         "packhorse_stop_timeout": _longest_stop(target) + 10,

@@ -24,6 +24,8 @@ class Handler(BaseHTTPRequestHandler):
         tired = FAULT == "tired" and probed and self.server.probes > 1
         if FAULT in ("500", os.uname().nodename) or tired:
             status, body = 500, "the database is on fire"
+        if FAULT == "plain" and probed:
+            status, body = 404, "no such page"
         if self.path == "/slow":
             time.sleep(1.5)
         if self.path == "/env":
@@ -112,7 +114,8 @@ def code(version: str, fault: str) -> str:
     "import": it ends at once; "done": the same with status 0; "500": that is its answer to everything; the
     name of a host: the same, but only there; "tired": the same, to every probe but the first; "deaf": it
     never listens; "slow": it takes 4 s to begin; "loud": it begins with 100 MB of log; "stubborn": it ignores
-    SIGTERM; "family": it leaves two processes behind, in its group without an environment, and in another.
+    SIGTERM; "plain": it has no page for probes;
+    "family": it leaves two processes behind, in its group without an environment, and in another.
     """
     text = SERVER.format(version=version, fault=fault)
     return f'raise ImportError("no module named luck")\n{text}' if fault == "import" else text

@@ -13,10 +13,13 @@ from release.host.disk.layout import Layout
 from release.host.disk.manifest import Content, ReleaseSpec
 from release.host.formats import variables
 from release.host.processes import readiness
+from release.host.processes.circus_ini import Supervisor
 from release.host.request import AnyChange, Change, Configure, Deploy, Rollback
 
 
-def agree(layout: Layout, change: AnyChange, session: Session) -> tuple[ReleaseSpec, bool]:
+def agree(
+    layout: Layout, change: AnyChange, circus: Supervisor, session: Session
+) -> tuple[ReleaseSpec, bool]:
     """The release that all hosts make, and whether this one runs it already, and has nothing to do.
 
     The values of the configuration pass through the controller to hosts without them, on the way that those
@@ -29,7 +32,7 @@ def agree(layout: Layout, change: AnyChange, session: Session) -> tuple[ReleaseS
         content, candidate = _candidate(layout, change, present)
     except PackhorseError as error:  # another host may have it
         refusal = error
-    offer = _offer(layout, change, candidate, present)
+    offer = _offer(layout, change, circus, candidate, present)
     order = session.gate("agreement", offer=asdict(offer))
     assigned = _assigned(order, offer)
     if assigned and assigned.content:
@@ -97,7 +100,11 @@ def _require(content: Content) -> None:
 
 
 def _offer(
-    layout: Layout, change: Change, candidate: agreement.Candidate | None, present: Content
+    layout: Layout,
+    change: Change,
+    circus: Supervisor,
+    candidate: agreement.Candidate | None,
+    present: Content,
 ) -> agreement.Offer:
     number = journal.next_number(journal.read(layout.journal), releases.numbers(layout))
     current = releases.active(layout)
@@ -108,7 +115,7 @@ def _offer(
         config=configuration.value_digests(change.key, present.config),
         rank=2 if has_code and isinstance(change, Configure) else int(has_code or has_config),
     )
-    if current is None or not readiness.is_healthy(layout, current):
+    if current is None or not readiness.is_healthy(layout, circus, current):
         return offer
     return replace(offer, current=current, running=present.digest(change.key))
 

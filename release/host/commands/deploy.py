@@ -20,7 +20,7 @@ from release.host.disk import journal, lock, releases
 from release.host.disk.layout import Layout
 from release.host.disk.manifest import ReleaseSpec
 from release.host.install import integrity, release_folder
-from release.host.processes import circus_ini, public_address, readiness, watchers
+from release.host.processes import circus_ini, health, public_address, readiness, watchers
 from release.host.request import AnyChange, Configure, Deploy
 
 
@@ -37,7 +37,7 @@ def run(
     release stops when the new one is for good, on all hosts.
     """
     if change.plan:
-        return plan.plan(layout, change, session)
+        return plan.plan(layout, change, circus, session)
     releases.create_folders(layout)
     session.gate("lock")
     version = f" of {change.content.version}" if isinstance(change, Deploy) else ""
@@ -49,13 +49,13 @@ def run(
                 f"own run it: release provision, then systemctl restart packhorse@{layout.app}."
             )
         if isinstance(change, Configure) and releases.current(layout) is None:
-            spec, unchanged = agree.agree(layout, change, session)
+            spec, unchanged = agree.agree(layout, change, circus, session)
             if not spec.content.files:  # no host has a release
                 return configuration.keep(layout, spec.content.config, session)
             bind = _prepare(layout, change, circus)
         else:
             bind = _prepare(layout, change, circus)
-            spec, unchanged = agree.agree(layout, change, session)
+            spec, unchanged = agree.agree(layout, change, circus, session)
         before = releases.active(layout)
         if unchanged:
             return {"unchanged": True, "reverted": False, **public_address.as_result(layout, before)}
@@ -109,8 +109,8 @@ class _Rollout:
             session.step("start", f"Starting release {number}" + (f" beside {before}" if before else ""))
             early = watchers.overlapping(layout, number)
             watchers.apply(layout, circus, watchers.of(layout, before) | early)
-            session.step("probe", f"Probing GET {content.health.path} on its own socket")
-            readiness.await_answer(layout, circus, number, session.pause)
+            session.step("probe", f"Probing its own socket: {health.request(content.health)}")
+            answer = readiness.await_answer(layout, circus, number, session.pause)
             readiness.await_up(layout, circus, early - watchers.web(layout, number), session.pause)
             written.wait()
             session.safe_point()
@@ -118,12 +118,13 @@ class _Rollout:
             self._give_up(failure)
             raise
         try:
-            session.step("switch", f"Switching to release {number}")
+            session.step("switch", f"{answer}: switching to release {number}")
             self._record(journal.TRIAL)
             switch.activate(layout, number)
             switch.start_remaining(layout, circus, before, number)
-            session.step("verify", "Asking through the public address")
-            public_address.verify(layout, number)
+            if releases.read_manifest(layout, number).serves:
+                session.step("verify", "Asking through the public address")
+                public_address.verify(layout, number)
             self._await_verdict()
             session.step("commit", "Recording")
             layout.stopped.unlink(missing_ok=True)

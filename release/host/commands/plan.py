@@ -9,12 +9,14 @@ from release.host.disk import file_cache, journal, releases
 from release.host.disk.layout import Layout
 from release.host.disk.manifest import File, ReleaseSpec
 from release.host.install import release_folder
+from release.host.processes import health
+from release.host.processes.circus_ini import Supervisor
 from release.host.request import AnyChange
 
 
-def plan(layout: Layout, change: AnyChange, session: Session) -> dict[str, object]:
+def plan(layout: Layout, change: AnyChange, circus: Supervisor, session: Session) -> dict[str, object]:
     """The result of a change that is only planned: its steps as sentences."""
-    spec, unchanged = agree.agree(layout, change, session)
+    spec, unchanged = agree.agree(layout, change, circus, session)
     content = spec.content
     if unchanged:
         lines = [f"Nothing: {content.project} {content.version} runs already, with this configuration"]
@@ -50,10 +52,10 @@ def _install(layout: Layout, spec: ReleaseSpec, file: File) -> Iterator[str]:
 
 def _start(layout: Layout, spec: ReleaseSpec, *, runs_release_phase: bool) -> Iterator[str]:
     if runs_release_phase:
-        yield "Run the command `release` of its Procfile, if there is one"
+        yield "Run the command `release` of its Procfile, if there is one (here only: the first host)"
     before = releases.active(layout)
     beside = f" beside release {before}" if before else ""
-    yield f"Start it{beside}, and wait for a good answer to GET {spec.content.health.path}"
+    yield f"Start it{beside}, and wait for a good answer to {health.request(spec.content.health)}"
     yield f"Switch to it{f', and let release {before} finish' if before else ''}"
 
 

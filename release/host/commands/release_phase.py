@@ -65,7 +65,7 @@ def run(layout: Layout, number: int, change: Change, circus: circus_ini.Supervis
         _end(layout, cut, f"set aside by {manifest.by}")
     if not change.release_phase or PROCESS not in manifest.processes:
         return
-    session.step(PROCESS, f"Running {manifest.processes[PROCESS]}")
+    session.step(PROCESS, f"Running {manifest.processes[PROCESS]} (once: the first host runs it for all)")
     journal.append(layout.journal, began)
     status = _status(layout, Watcher(PROCESS, number), circus, session)
     _end(layout, began, f"ended with status {status}")

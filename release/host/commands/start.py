@@ -20,6 +20,7 @@ def run(layout: Layout, request: Start, circus: Supervisor, session: Session) ->
         session.step("start", f"Starting release {number}")
         layout.stopped.unlink(missing_ok=True)
         reconcile.run(layout, circus)
-        session.step("verify", "Probing the public address")
-        public_address.verify(layout, number)
+        if releases.read_manifest(layout, number).serves:
+            session.step("verify", "Probing the public address")
+            public_address.verify(layout, number)
     return public_address.as_result(layout, number)

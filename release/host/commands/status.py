@@ -50,7 +50,7 @@ def _processes(layout: Layout, circus: circus_ini.Supervisor, number: int) -> li
         row = {"process": process, "release": number, "version": manifest.version, "pids": pids}
         row["uptime"] = max([0, *map(_uptime, pids)])
         row["health"] = "healthy" if pids else "stopped" if layout.stopped.exists() else "not running"
-        row["address"] = public_address.as_result(layout, number)["url"] if process == "web" else ""
+        row["address"] = public_address.as_result(layout, number)["address"] if process == "web" else ""
         if process == "web" and pids:
             answer = health.probe(sockets.private(layout, number), manifest.health)
             row["health"] = "healthy" if answer.healthy else answer.text

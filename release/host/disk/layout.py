@@ -131,6 +131,11 @@ class Layout:
         return NGINX / f"{self.app}.upstream.conf"
 
     @property
+    def vhost(self) -> Path:
+        """On a server, nginx's `server` block for the application, if something public leads to it."""
+        return NGINX / f"{self.app}.conf"
+
+    @property
     def forward(self) -> Path:
         """The program that forwards the public port to the public socket: a copy of runtime/forward.py."""
         return self.folder / "forward.py"

@@ -35,9 +35,12 @@ class File:
 
 @dataclass(frozen=True)
 class Health:
-    """The probe: GET `path` with this Host header; `timeout` and `interval` in seconds."""
+    """The probe: GET `path` with this Host header; `timeout` and `interval` in seconds.
 
-    path: str
+    Without a `path` it is the first of health.DEFAULT_PATHS that the application has.
+    """
+
+    path: str | None
     host: str
     timeout: float
     interval: float
@@ -185,6 +188,11 @@ class ReleaseManifest:
         """Identity of what was installed."""
         known = (self.index, self.commit, self.dirty, self.committer, self.signer)
         return Identity(self.project, self.version, self.filename, self.sha256, *known)
+
+    @property
+    def serves(self) -> bool:
+        """Whether it answers requests, and has not only workers."""
+        return "web" in self.processes
 
     @property
     def running(self) -> list[str]:

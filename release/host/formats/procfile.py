@@ -14,9 +14,10 @@ _EXAMPLE = 'web: gunicorn "myapp:create_app()"'
 
 
 def parse(data: bytes, where: str) -> dict[str, str]:
-    """Return process type -> command, in the order of the file; `web` is always there.
+    """Return process type -> command, in the order of the file; one of them goes on running.
 
-    `where` (the file's path) starts every message. Raises PackhorseError that names every wrong line.
+    `web` serves requests; an application without it has workers only. `where` (the file's path) starts every
+    message. Raises PackhorseError that names every wrong line.
     """
     try:
         text = data.decode("utf-8")
@@ -33,8 +34,8 @@ def parse(data: bytes, where: str) -> dict[str, str]:
             problem = _add(content, commands)
             if problem:
                 problems.append(f"{where}: line {number}: {problem}")
-    if not problems and "web" not in commands:
-        problems.append(f"{where}: there is no process type web")
+    if not problems and not commands.keys() - {"release"}:
+        problems.append(f"{where}: there is no process type that goes on running, such as web or worker")
     if problems:
         raise PackhorseError("\n".join(problems), f"Write lines such as: {_EXAMPLE}")
     return commands

@@ -1,11 +1,12 @@
-"""Probe a release over HTTP: one GET request, healthy when the answer is 2xx."""
+"""Probe a release over HTTP: a GET request, healthy when the answer is 2xx."""
 
 import http.client
 import select
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from http import HTTPStatus
 from pathlib import Path
 
 from release.host.disk.manifest import Health
@@ -13,6 +14,9 @@ from release.host.disk.manifest import Health
 # The first request to an application may import half of it.
 ANSWER_TIMEOUT = 10.0
 TICK = 0.05
+
+DEFAULT_PATHS = ("/healthz", "/")
+"""The paths of a probe for which release.toml names none: the second is asked when there is no first."""
 
 NO_ANSWER = "none: the process does not accept on the socket it was given, or thinks for too long"
 
@@ -22,11 +26,15 @@ Address = Path | tuple[str, int]
 
 @dataclass(frozen=True)
 class Answer:
-    """Result of a probe: `text` is for people, such as "500: no database"; `status` is None without one."""
+    """Result of a probe: `text` is for people, such as "500: no database"; `status` is None without one.
+
+    `path` is the one that was asked, the last if there were two.
+    """
 
     healthy: bool
     text: str
     status: int | None = None
+    path: str = DEFAULT_PATHS[0]
 
 
 class _Connection(http.client.HTTPConnection):
@@ -45,26 +53,48 @@ class _Connection(http.client.HTTPConnection):
             self.sock = socket.create_connection(self.address, ANSWER_TIMEOUT)
 
 
+def request(health: Health) -> str:
+    """The request of the probe, for people."""
+    return f"GET {health.path}" if health.path else " or else ".join(f"GET {path}" for path in DEFAULT_PATHS)
+
+
 def probe(address: Address, health: Health, tick: Callable[[], None] = lambda: None) -> Answer:
-    """Send one request. `tick` runs every TICK seconds while the answer is awaited, and may raise."""
+    """Send one request, a second one where nobody has set a path and the application has not the first.
+
+    `tick` runs every TICK seconds while an answer is awaited, and may raise.
+    """
+    if health.path:
+        return _ask(address, health, health.path, tick)
+    usual = _ask(address, health, DEFAULT_PATHS[0], tick)
+    if usual.healthy or usual.status is None or usual.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return usual
+    root = _ask(address, health, DEFAULT_PATHS[1], tick)
+    # Nobody made it for probes: it may lead to a page, or ask for a password.
+    leads = root.status is not None and (300 <= root.status < 400 or root.status == HTTPStatus.UNAUTHORIZED)
+    return replace(root, healthy=root.healthy or leads)
+
+
+def _ask(address: Address, health: Health, path: str, tick: Callable[[], None]) -> Answer:
+    """Send one request, and read the beginning of its answer."""
     connection = _Connection(address, health.host)
     # A proxy in front ends TLS: without the header, applications that insist on https answer a redirect.
     headers = {"User-Agent": "packhorse-probe", "X-Forwarded-Proto": "https", "Connection": "close"}
     try:
-        connection.request("GET", health.path, headers=headers)
+        connection.request("GET", path, headers=headers)
         deadline = time.monotonic() + min(health.timeout, ANSWER_TIMEOUT)
         while not select.select([connection.sock], [], [], TICK)[0]:
             tick()
             if time.monotonic() > deadline:
-                return Answer(healthy=False, text=NO_ANSWER)
+                return Answer(healthy=False, text=NO_ANSWER, path=path)
         response = connection.getresponse()
         first = response.read(4096).decode("utf-8", "replace").strip().partition("\n")[0]
     except (OSError, http.client.HTTPException) as error:
-        return Answer(healthy=False, text=f"none: {_reason(error)}")
+        return Answer(healthy=False, text=f"none: {_reason(error)}", path=path)
     finally:
         connection.close()
-    text = f"{response.status} {response.reason}: {first[:200]}"
-    return Answer(200 <= response.status < 300, text, response.status)
+    leads = f", to {response.headers['Location']}" if response.headers["Location"] else ""
+    text = f"{response.status} {response.reason}{leads}: {first}"[:300]
+    return Answer(200 <= response.status < 300, text, response.status, path)
 
 
 def _reason(error: Exception) -> str:

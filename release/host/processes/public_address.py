@@ -1,11 +1,12 @@
 """The public address of an application: its listener, its URL, and a check that a release answers there."""
 
+import re
 import time
 from dataclasses import asdict
 
 from packhorse.errors import PackhorseError
 from release.host.disk import releases
-from release.host.disk.layout import Layout
+from release.host.disk.layout import SERVER_ROOT, Layout
 from release.host.processes import circus_ini, health, sockets
 
 VERIFY_TIMEOUT = 5.0
@@ -62,16 +63,41 @@ def address_text(layout: Layout, bind: circus_ini.Bind) -> str:
     return f"http://{host}:{bind[1]}"
 
 
+def url(layout: Layout) -> str | None:
+    """The URL at which users reach the application; None: nothing public leads to it."""
+    bind = circus_ini.bind_of(layout.circus_ini.read_text())
+    if bind:
+        return address_text(layout, bind)
+    try:
+        return vhost_url(layout.vhost.read_text()) if layout.root == SERVER_ROOT else None
+    except FileNotFoundError:
+        return None
+
+
+def vhost_url(text: str) -> str | None:
+    """The URL of the first name in the vhost `text`, which provisioning has written."""
+    named = re.findall(r"^\s*server_name ([^;]+);", text, re.MULTILINE)
+    names = named[-1].split() if named else []
+    scheme = "https" if "ssl_certificate " in text else "http"
+    name = next((name for name in names if "*" not in name), next(iter(names), None))
+    return name and f"{scheme}://{name}/"
+
+
 def as_result(layout: Layout, number: int | None) -> dict[str, object]:
-    """The fields of a result event about release `number`; None: nothing serves."""
+    """The fields of a result event about release `number`; None: nothing serves.
+
+    `address`: where nginx, or the program that forwards the port, finds it; `url`: where users do.
+    """
     if number is None:
         return {"app": layout.app, "release": None, "project": None, "version": None, "url": None}
     manifest = releases.read_manifest(layout, number)
+    bind = circus_ini.bind_of(layout.circus_ini.read_text())
     return {
         "app": layout.app,
         "release": number,
         "project": manifest.project,
         "version": manifest.version,
-        "url": address_text(layout, circus_ini.bind_of(layout.circus_ini.read_text())),
+        "url": url(layout) if manifest.serves else None,
+        "address": address_text(layout, bind) if manifest.serves else None,
         "artifact": asdict(manifest.artifact),
     }

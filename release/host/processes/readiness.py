@@ -2,16 +2,15 @@
 
 import re
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from http import HTTPStatus
-from pathlib import Path
 
 from packhorse import files
 from packhorse.errors import PackhorseError
 from release.host.disk import releases
 from release.host.disk.layout import Layout
 from release.host.disk.manifest import Health
-from release.host.processes import circus_ini, health, sockets
+from release.host.processes import circus_ini, health, sockets, watchers
 from release.host.processes.watchers import Watcher
 from release.host.runtime import launch
 
@@ -26,32 +25,37 @@ STAY_UP = 1.0
 
 
 class NotReadyError(Exception):
-    """A process is not ready; the text says why, with the last answer to the probe.
+    """A process is not ready; the text says why, `answer` what the last probe was answered."""
 
-    `no_such_path`: the path of the probe when the application answered that it has none.
-    """
-
-    no_such_path: str | None = None
+    answer: health.Answer | None = None
 
 
-def is_healthy(layout: Layout, number: int) -> bool:
-    """Whether release `number` answers a probe now."""
+def is_healthy(layout: Layout, circus: circus_ini.Supervisor, number: int) -> bool:
+    """Whether release `number` answers a probe now; one without `web`, whether its processes run."""
     manifest = releases.read_manifest(layout, number)
-    return health.probe(sockets.private(layout, number), manifest.health).healthy
+    if manifest.serves:
+        return health.probe(sockets.private(layout, number), manifest.health).healthy
+    return circus.running() and all(circus.pids(watcher.name) for watcher in watchers.of(layout, number))
 
 
 def await_answer(
     layout: Layout, circus: circus_ini.Supervisor, number: int, pause: Callable[[float], None]
-) -> None:
-    """Wait until release `number` is healthy. Raises PackhorseError with the last answer and log lines."""
+) -> str:
+    """Wait until release `number` is healthy; returns the request and the answer, for people.
+
+    Without a `web` there is nothing to ask. Raises PackhorseError with the last answer and log lines.
+    """
     manifest = releases.read_manifest(layout, number)
     web = Watcher("web", number)
+    if not manifest.serves:
+        return "It serves no requests"
     try:
-        probe_until_healthy(
+        answer = probe_until_healthy(
             sockets.private(layout, number), manifest.health, lambda: circus.pids(web.name), pause
         )
     except NotReadyError as reason:
         raise _failure(layout, web, reason) from None
+    return f"GET {answer.path} was answered {answer.status}"
 
 
 def probe_until_healthy(
@@ -59,14 +63,17 @@ def probe_until_healthy(
     settings: Health,
     pids: Callable[[], list[int]],
     pause: Callable[[float], None],
-) -> None:
+) -> health.Answer:
     """Probe until healthy. `pids` lists the processes there are now; `pause` waits, and may raise.
 
     Raises NotReadyError at the deadline, or as soon as the processes turn out to be a crash loop.
     """
     deadline = time.monotonic() + settings.timeout
     seen: set[int] = set()
-    last, status = health.NO_ANSWER, None
+    silence = health.Answer(
+        healthy=False, text=health.NO_ANSWER, path=settings.path or health.DEFAULT_PATHS[0]
+    )
+    last = silence
 
     def watch() -> None:
         seen.update(pids())
@@ -77,20 +84,22 @@ def probe_until_healthy(
             raise NotReadyError(f"its process keeps ending ({len(seen)} so far)")
 
     def watch_without_answer() -> None:
-        nonlocal last, status
-        last, status = health.NO_ANSWER, None
+        nonlocal last
+        last = silence
         watch()
 
     try:
         while not (answer := health.probe(address, settings, watch_without_answer)).healthy:
-            last, status = answer.text, answer.status
+            last = answer
             watch()
             pause(settings.interval)
     except NotReadyError as reason:
-        error = NotReadyError(f"{reason}; the answer to GET {settings.path} was {last}")
-        if status == HTTPStatus.NOT_FOUND:
-            error.no_such_path = settings.path
+        error = NotReadyError(
+            f"{reason}; the answer to GET {last.path} (Host: {settings.host}) was {last.text}"
+        )
+        error.answer = last
         raise error from None
+    return answer
 
 
 def await_up(
@@ -112,12 +121,18 @@ def await_up(
 
 def _failure(layout: Layout, watcher: Watcher, reason: NotReadyError) -> PackhorseError:
     manifest = releases.read_manifest(layout, watcher.release)
-    log = files.last_lines(layout.log(watcher.name)) or "(it wrote nothing)"
+    path = layout.log(watcher.name)
+    log = (
+        "\n".join(without_repetitions(files.last_lines(path, 1000).splitlines())[-20:])
+        or "(it wrote nothing)"
+    )
     what = "" if watcher.process == "web" else f"{watcher.process} of "
+    command = manifest.processes[watcher.process]
     return PackhorseError(
         f"{what}{manifest.project} {manifest.version} (release {watcher.release}) is not healthy: {reason}",
         forbidden_write(log)
-        or _hint(manifest.processes[watcher.process], layout.log(watcher.name), reason.no_such_path),
+        or (reason.answer and _hint(command, manifest.health, reason.answer))
+        or f"Correct it, upload a new version and deploy that; the whole log is {path}",
         detail=f"Last lines of its log:\n{log}",
     )
 
@@ -129,11 +144,45 @@ def forbidden_write(output: str) -> str | None:
     return "A process writes to $DATA_DIR only, which outlives releases: let it keep its files there."
 
 
-def _hint(command: str, log: Path, no_such_path: str | None) -> str:
-    if no_such_path:
-        return (
-            f"Let the application answer GET {no_such_path}, or set another path: [health] in release.toml."
-        )
-    if launch.is_compound(command) and "exec " not in command:
-        return "Write `exec` before the server in the Procfile: it does not get its socket through a shell."
-    return f"Correct it, upload a new version and deploy that; the whole log is {log}"
+def _hint(command: str, settings: Health, answer: health.Answer) -> str | None:
+    """What to change, in the application or in release.toml; None: only the log can tell."""
+    path = f'[health] path = "{settings.path or "/…"}" in release.toml'
+    match answer.status:
+        case None if launch.is_compound(command) and "exec " not in command:
+            return (
+                "Write `exec` before the server in the Procfile: it does not get its socket through a shell."
+            )
+        case None if answer.text == health.NO_ANSWER:
+            return (
+                "Let the Procfile's web listen on the socket that it inherits (gunicorn does, uvicorn with "
+                "--fd 3) or on $PORT; if it only starts slowly, set [health] timeout = "
+                f"{2 * settings.timeout:g} in release.toml."
+            )
+        case HTTPStatus.BAD_REQUEST | HTTPStatus.MISDIRECTED_REQUEST:
+            return (
+                f"Let the application accept the host {settings.host} (Django: ALLOWED_HOSTS), or change "
+                f'[health] host = "{settings.host}" in release.toml.'
+            )
+        case HTTPStatus.NOT_FOUND | HTTPStatus.METHOD_NOT_ALLOWED:
+            return f"Let the application answer GET {answer.path} with 2xx, or change {path}."
+        case status if status and status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            return (
+                f"Let GET {answer.path} be answered 2xx, without a password or a redirect, or change {path}."
+            )
+    return None
+
+
+def without_repetitions(lines: Sequence[str]) -> list[str]:
+    """`lines` whose end does not repeat itself, but for digits: probes are logged ten times a second."""
+    shapes, kept = [re.sub(r"\d+", "0", line) for line in lines], list(lines)
+    for period in range(1, len(lines) // 2 + 1):
+        times = 1
+        while (
+            len(shapes) >= 2 * period and shapes[-period:] == shapes[-2 * period : -period]
+        ):  # the last is kept: it has the newest time
+            del shapes[-2 * period : -period], kept[-2 * period : -period]
+            times += 1
+        if times > 1:
+            kept.append(f"({f'the last {period} lines' if period > 1 else 'this line'} {times} times)")
+            return kept
+    return kept

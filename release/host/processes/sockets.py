@@ -37,18 +37,22 @@ def free_slot(layout: Layout) -> str:
 
 
 def route(layout: Layout, number: int) -> None:
-    """Route public traffic to release `number`. Raises PackhorseError when nginx cannot be reconfigured.
+    """Route public traffic to release `number`; nowhere if it serves none.
 
-    nginx connects to the public socket, or to a port for a release that listens on one.
+    nginx connects to the public socket, or to a port for a release that listens on one. Raises PackhorseError
+    when nginx cannot be reconfigured.
     """
+    if not releases.read_manifest(layout, number).serves:
+        link(layout, number)
+        return
     steps = [route_nginx, link] if releases.read_manifest(layout, number).port else [link, route_nginx]
     for step in steps:
         step(layout, number)
 
 
 def link(layout: Layout, number: int | None) -> None:
-    """Link the public socket to release `number`, in one step; None: remove it."""
-    if number is None:
+    """Link the public socket to release `number`, in one step; remove it for None and for one without web."""
+    if number is None or not releases.read_manifest(layout, number).serves:
         layout.web.unlink(missing_ok=True)
         return
     target = _target(private(layout, number))

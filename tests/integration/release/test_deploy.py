@@ -31,6 +31,16 @@ def test_the_first_deploy_serves(host: Host) -> None:
     assert host.get() == "0.1.0"
 
 
+def test_an_application_without_a_page_for_probes_deploys(host: Host) -> None:
+    """Somebody else wrote it; which page was asked is said. One that release.toml names has to be there."""
+    host.served.add(NAME, app_wheel("0.3.0", "plain"))
+    assert "GET / was answered 200: switching to release 1" in host.deploy("0.3.0").stderr
+    host.configure(health='path = "/healthz"\ntimeout = 2.0')
+    said = host.deploy("0.3.0", status=1).stderr
+    assert "the answer to GET /healthz (Host: localhost) was 404 Not Found: no such page" in said
+    assert 'change [health] path = "/healthz" in release.toml.' in said
+
+
 def test_without_a_version_the_newest_is_deployed(host: Host) -> None:
     """The usual case needs no argument; a withdrawn version and a pre-release are not what people mean."""
     host.served.add(NAME, Listed(app_wheel("0.9.0"), yanked="broken"), app_wheel("1.0.0rc1"))
@@ -156,10 +166,10 @@ def test_an_artifact_that_is_not_what_the_index_promised_is_refused(host: Host) 
     assert releases.numbers(host.layout) == []
 
 
-def test_an_artifact_without_web_is_refused(host: Host) -> None:
+def test_an_artifact_without_a_process_that_goes_on_is_refused(host: Host) -> None:
     """`release build` would not have made it; a host does not rely on that."""
-    host.served.add(NAME, app_wheel("0.6.0", procfile="worker: python -m tiny\n"))
-    assert "there is no process type web" in host.deploy("0.6.0", status=1).stderr
+    host.served.add(NAME, app_wheel("0.6.0", procfile="release: python -m tiny\n"))
+    assert "no process type that goes on running" in host.deploy("0.6.0", status=1).stderr
 
 
 def test_a_version_that_is_not_there_is_named(host: Host) -> None:
@@ -204,7 +214,7 @@ def test_without_a_port_a_unix_socket_serves(host: Host) -> None:
     (host.project / "release.toml").write_text(text)
     host.deploy("0.1.0")
     host.deploy("0.2.0")
-    assert host.status()["url"] == str(host.layout.web)
+    assert (host.status()["url"], host.status()["address"]) == (None, str(host.layout.web))
     assert host.layout.web.stat().st_mode & 0o777 == 0o660
 
 

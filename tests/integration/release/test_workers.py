@@ -52,6 +52,29 @@ def test_a_worker_stops_before_the_next_one_starts(host: Host) -> None:
     assert [row["process"] for row in host.status()["processes"]] == ["web"]
 
 
+def test_an_application_may_have_workers_only(host: Host) -> None:
+    """Nobody probes it, nothing public leads to it, and it may get a web, and lose it again."""
+    add(host, WORKER, WORKER, BROKEN, WEB + WORKER)
+    said = host.deploy("0.3.0").stdout
+    assert "it has no web, and answers no requests" in said
+    assert "runs already" in host.deploy("0.3.0").stdout
+    host.deploy("0.4.0")
+    host.deploy("0.5.0", status=1)
+    wait_until("the worker is back", lambda: work(host)[-1] == "begin 2")
+    assert (host.status()["state"], host.status()["version"], host.status()["url"]) == (
+        "running",
+        "0.4.0",
+        None,
+    )
+    host.deploy("0.6.0")
+    assert host.get() == "0.6.0"
+    host.deploy("0.4.0")
+    assert not host.layout.web.is_symlink()
+    for command in ("stop", "start"):
+        host.release(command, "local")
+    assert host.status()["state"] == "running"
+
+
 def test_a_worker_may_overlap(host: Host) -> None:
     """When no moment may be without one, and twice does no harm."""
     host.configure(env=f'PLACE = "{host.home}"\n[targets.local.processes.worker]\noverlap = true')

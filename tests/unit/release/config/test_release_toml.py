@@ -23,7 +23,7 @@ def test_a_project_without_release_toml_has_working_defaults(tmp_path: Path) -> 
     """Nothing has to be written to release a project: convention first."""
     loaded = release_toml.load(project(tmp_path))
     assert loaded.app == "sample-app"
-    assert loaded.health == release_toml.Health(path="/healthz", host="localhost", timeout=30, interval=0.1)
+    assert loaded.health == release_toml.Health(path=None, host="localhost", timeout=30, interval=0.1)
     assert loaded.target("local").address == ("127.0.0.1", 8000)
 
 

@@ -105,13 +105,32 @@ def test_scripts_get_what_the_agents_said() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("results", "expected"),
+    [
+        ([("https://a/", "/s"), ("https://a/", "/s")], "https://a/"),
+        ([("http://web1/", "/s"), (None, "/s"), ("http://web3/", "/s")], "http://web1/ http://web3/"),
+        ([(None, None)], "it has no web, and answers no requests"),
+        (
+            [(None, "/run/shop/web.sock")],
+            "nothing public leads to its socket, /run/shop/web.sock; for a host",
+        ),
+    ],
+)
+def test_people_learn_how_users_reach_it(results: list[tuple[str | None, str | None]], expected: str) -> None:
+    """Or why nobody does."""
+    made = [{"url": url, "address": address} for url, address in results]
+    assert outcome.access(made).startswith(expected)
+
+
 def test_the_last_line_names_what_runs_where() -> None:
     """With an address where there is one."""
     assert outcome.summary(of(host("local")), "local", 1.23) == "tiny 2 is release 7 on local: u  (1.2 s)"
     again = outcome.summary(of(host("local", unchanged=True)), "local", 1)
     assert again == "tiny 2 runs already, with this configuration, as release 7 on local: u"
     assert (
-        outcome.summary(of(host("a"), host("b")), "prod", 1) == "tiny 2 runs on all 2 hosts of prod.  (1.0 s)"
+        outcome.summary(of(host("a"), host("b")), "prod", 1)
+        == "tiny 2 runs on all 2 hosts of prod: u  (1.0 s)"
     )
 
 

@@ -138,7 +138,7 @@ def test_a_deploy_is_made_of_what_release_toml_says() -> None:
     found = requests.artifact([file("a-1.0.tar.gz")], Requirement("a", None), INDEX)
     made = requests.content(release_toml.ReleaseConfig(app="shop"), target, found)
     assert (made.project, made.version, made.env, made.installer) == ("a", "1.0", {"A": "1"}, "uv")
-    assert (made.health.path, made.graceful_timeout) == ("/healthz", 7.0)
+    assert (made.health.path, made.graceful_timeout) == (None, 7.0)
     assert made.files[0].url == f"{INDEX}/+f/a-1.0.tar.gz"
 
 

@@ -1,6 +1,7 @@
 """The promises of release.deploy.ssh."""
 
 import shlex
+from pathlib import Path
 
 import pytest
 
@@ -97,3 +98,24 @@ def test_a_host_that_is_not_found_may_have_been_meant_for_a_target() -> None:
     place = ssh.SshDestination("live", "shop", "shop", ("production", "staging"))
     error = place.explain(255, "ssh: Could not resolve hostname live: …", greeted=False)
     assert "it is none of the targets local, production, staging" in error.message
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("prod", ["203.0.113.5", "prod"]),
+        ("Web1.example.com", ["web1.example.com"]),
+        ("v6.example.com", ["v6.example.com", "[2001:db8::7]"]),
+        ("2001:db8::8", ["[2001:db8::8]"]),
+        ("fe80::1%eth0", []),
+    ],
+)
+def test_users_know_a_host_by_the_name_that_the_network_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str, expected: list[str]
+) -> None:
+    """An alias of ~/.ssh/config is known to its owner alone."""
+    (tmp_path / "config").write_text(
+        "Host prod\n  HostName 203.0.113.5\nHost v6.example.com\n  HostName 2001:db8::7\n"
+    )
+    monkeypatch.setenv("RELEASE_SSH_CONFIG", str(tmp_path / "config"))
+    assert ssh.names(host) == expected

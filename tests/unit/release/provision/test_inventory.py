@@ -43,6 +43,15 @@ def test_a_host_without_a_target_is_a_group_of_its_own(tmp_path: Path) -> None:
     }
 
 
+def test_without_domains_nginx_answers_for_the_names_of_the_host(tmp_path: Path) -> None:
+    """Something public should lead there, unless somebody says that nothing shall."""
+    assert variables(tmp_path, f"{INDEX}{TARGET}")["packhorse_default_domains"] == ["web1.example.com"]
+    none = variables(tmp_path, f"{INDEX}{TARGET}domains = []\n")
+    assert (none["packhorse_domains"], none["packhorse_default_domains"]) == ([], [])
+    own = variables(tmp_path, f'{INDEX}{TARGET}domains = ["a.example.com"]\n')
+    assert (own["packhorse_domains"], own["packhorse_default_domains"]) == (["a.example.com"], [])
+
+
 def test_the_applications_user_is_named_like_it_unless_the_target_says_otherwise(tmp_path: Path) -> None:
     """One name less to think about."""
     assert variables(tmp_path, f"{INDEX}{TARGET}")["packhorse_user"] == "shop"

@@ -16,6 +16,7 @@ from release.host.disk.manifest import NO_CODE, File, ReleaseSpec
 from release.host.request import AnyChange
 from tests.support.release_folders import (
     FakeController,
+    FakeSupervisor,
     a_configure,
     a_content,
     a_deploy,
@@ -46,7 +47,7 @@ def agreed(
 ) -> tuple[ReleaseSpec, bool, list[dict[str, Any]]]:
     events: list[dict[str, Any]] = []
     session = Session(events.append, controller, ["agreement"])
-    spec, unchanged = agree.agree(layout, change, session)
+    spec, unchanged = agree.agree(layout, change, FakeSupervisor(layout), session)
     return spec, unchanged, events
 
 
@@ -54,7 +55,9 @@ def test_without_other_hosts_a_host_agrees_with_itself(tmp_path: Path) -> None:
     """The next number, and what was asked for."""
     layout = a_layout(tmp_path)
     add_release(layout, 3)
-    spec, unchanged = agree.agree(layout, a_deploy(layout, a_content(A="1")), a_session())
+    spec, unchanged = agree.agree(
+        layout, a_deploy(layout, a_content(A="1")), FakeSupervisor(layout), a_session()
+    )
     assert (spec.number, spec.content, spec.origin, unchanged) == (4, a_content(A="1"), None, False)
 
 
@@ -147,19 +150,21 @@ def test_a_host_without_anything_to_go_back_to_says_so_when_no_other_has_it(
     for controller in (Answering(), None):
         session = Session(lambda _: None, controller, ["agreement"]) if controller else a_session()
         with pytest.raises(PackhorseError, match=message):
-            agree.agree(layout, a_rollback(layout, release), session)
+            agree.agree(layout, a_rollback(layout, release), FakeSupervisor(layout), session)
 
 
 def test_a_deploy_takes_over_what_was_set(tmp_path: Path) -> None:
     """In the current release, or before the first one; it wins over what release.toml says."""
     layout = a_layout(tmp_path)
     layout.config.write_text(json.dumps({"TOKEN": "early"}))
-    spec, _ = agree.agree(layout, a_deploy(layout, a_content(TOKEN="plain")), a_session())
+    spec, _ = agree.agree(
+        layout, a_deploy(layout, a_content(TOKEN="plain")), FakeSupervisor(layout), a_session()
+    )
     assert spec.content.environment == {"TOKEN": "early"}
     add_release(layout, 1)
     releases.write_manifest(layout, a_manifest(1), {"A": "1"}, {"TOKEN": SECRET})
     releases.switch(layout, 1)
-    spec, _ = agree.agree(layout, a_deploy(layout, a_content(A="2")), a_session())
+    spec, _ = agree.agree(layout, a_deploy(layout, a_content(A="2")), FakeSupervisor(layout), a_session())
     assert spec.content.environment == {"A": "2", "TOKEN": SECRET}
 
 
@@ -171,7 +176,7 @@ def test_a_change_of_the_configuration_changes_nothing_else(tmp_path: Path) -> N
     releases.switch(layout, 1)
     before = releases.content(layout, 1)
     change = a_configure(layout, values={"C": SECRET}, unset=["A"])
-    spec, unchanged = agree.agree(layout, change, a_session())
+    spec, unchanged = agree.agree(layout, change, FakeSupervisor(layout), a_session())
     assert spec.content == replace(before, config={"B": "1", "C": SECRET})
     assert spec.content.environment == {"A": "plain", "B": "1", "C": SECRET}
     assert (spec.number, spec.origin, spec.reason, unchanged) == (2, None, "Set C; unset A", False)
@@ -190,10 +195,10 @@ def test_nothing_is_made_without_a_variable_that_is_required(tmp_path: Path, cha
             layout, replace(a_manifest(1), required=["TOKEN"]), {}, {"TOKEN": SECRET, "B": ""}
         )
         releases.switch(layout, 1)
-        agree.agree(layout, a_configure(layout, unset=["B"]), a_session())
+        agree.agree(layout, a_configure(layout, unset=["B"]), FakeSupervisor(layout), a_session())
     asked = a_deploy(layout, content) if change == "deploy" else a_configure(layout, unset=["TOKEN"])
     with pytest.raises(PackhorseError, match=r"requires TOKEN, which would not be set") as refused:
-        agree.agree(layout, asked, a_session())
+        agree.agree(layout, asked, FakeSupervisor(layout), a_session())
     assert "release config set TARGET TOKEN" in refused.value.hint
 
 

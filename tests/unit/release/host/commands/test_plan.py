@@ -8,7 +8,15 @@ from release.host.disk import releases
 from release.host.disk.layout import Layout
 from release.host.disk.manifest import Content, File
 from release.host.request import Deploy
-from tests.support.release_folders import a_content, a_deploy, a_layout, a_rollback, a_session, add_release
+from tests.support.release_folders import (
+    FakeSupervisor,
+    a_content,
+    a_deploy,
+    a_layout,
+    a_rollback,
+    a_session,
+    add_release,
+)
 
 
 def content(**env: str) -> Content:
@@ -17,7 +25,7 @@ def content(**env: str) -> Content:
 
 
 def planned(layout: Layout, deploy: Deploy) -> object:
-    return plan.plan(layout, deploy, a_session())["plan"]
+    return plan.plan(layout, deploy, FakeSupervisor(layout), a_session())["plan"]
 
 
 def test_everything_that_would_be_done_is_said_in_its_order(tmp_path: Path) -> None:
@@ -27,12 +35,12 @@ def test_everything_that_would_be_done_is_said_in_its_order(tmp_path: Path) -> N
         add_release(layout, number, TOKEN="old")
     releases.switch(layout, 2)
     change = replace(a_deploy(layout, content(TOKEN="new", COLOUR="red")), keep=1)
-    told = plan.plan(layout, change, a_session())
+    told = plan.plan(layout, change, FakeSupervisor(layout), a_session())
     assert told["plan"] == [
         "Fetch shop-3.0-py3-none-any.whl, and what it needs and is not here yet",
         "Install it as release 3 with uv",
         "Give it another configuration: COLOUR, TOKEN",
-        "Run the command `release` of its Procfile, if there is one",
+        "Run the command `release` of its Procfile, if there is one (here only: the first host)",
         "Start it beside release 2, and wait for a good answer to GET /healthz",
         "Switch to it, and let release 2 finish",
         "Remove release 1",
@@ -60,7 +68,7 @@ def test_a_rollback_says_what_it_goes_back_to(tmp_path: Path) -> None:
         manifest = replace(releases.read_manifest(layout, number), filename="shop-1.0-py3-none-any.whl")
         releases.write_manifest(layout, manifest, releases.read_env(layout, number))
     releases.switch(layout, 2)
-    lines = plan.plan(layout, a_rollback(layout, None), a_session())["plan"]
+    lines = plan.plan(layout, a_rollback(layout, None), FakeSupervisor(layout), a_session())["plan"]
     assert isinstance(lines, list)
     assert lines[0] == "Go back to release 1: shop 1.0, as configured then"
     assert "Give it another configuration: COLOUR" in lines

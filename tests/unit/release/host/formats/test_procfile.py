@@ -44,7 +44,12 @@ def test_all_mistakes_are_named_at_once() -> None:
     assert message(b"nonsense\nweb:\n").count("Procfile: line ") == 2
 
 
-@pytest.mark.parametrize("text", [b"", b"worker: run\n"])
-def test_a_procfile_without_web_is_refused(text: bytes) -> None:
-    """There would be nothing to probe and nothing to switch to."""
-    assert message(text) == "Procfile: there is no process type web"
+@pytest.mark.parametrize("text", [b"", b"# nothing\n", b"release: migrate\n"])
+def test_a_procfile_without_a_process_that_goes_on_is_refused(text: bytes) -> None:
+    """There would be nothing to run."""
+    assert message(text) == "Procfile: there is no process type that goes on running, such as web or worker"
+
+
+def test_an_application_may_have_workers_only() -> None:
+    """It takes its work from a queue."""
+    assert procfile.parse(b"worker: run\n", "Procfile") == {"worker": "run"}

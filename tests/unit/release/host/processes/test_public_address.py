@@ -89,6 +89,20 @@ def test_an_address_is_for_probes_and_for_people(
     assert public_address.address_text(layout, None) == str(layout.web)
 
 
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("server {\n    server_name shop.example.com www.example.com;\n}\n", "http://shop.example.com/"),
+        ("    server_name *.example.com example.com;\n    ssl_certificate /a.pem;\n", "https://example.com/"),
+        ("    server_name [2001:db8::7];\n", "http://[2001:db8::7]/"),
+        ("", None),
+    ],
+)
+def test_the_vhost_says_at_which_url_users_come(text: str, url: str | None) -> None:
+    """It is what nginx serves, whatever release.toml has said since."""
+    assert public_address.vhost_url(text) == url
+
+
 def test_a_result_without_a_release_says_that_nothing_serves(layout: Layout) -> None:
     """The first deploy of all failed, and was taken back."""
     releases.switch(layout, None)

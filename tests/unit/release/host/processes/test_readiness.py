@@ -1,6 +1,7 @@
 """The promises of release.host.processes.readiness, with nobody who answers."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -67,17 +68,77 @@ def test_a_server_behind_a_shell_is_given_the_likely_reason(tmp_path: Path) -> N
     assert "exec" not in await_answer(started(tmp_path / "other", web="prepare && exec serve")).hint
 
 
-def test_who_has_no_health_page_is_told_where_its_path_is_set(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("status", "path", "hint"),
+    [
+        (
+            404,
+            "/up",
+            'Let the application answer GET /up with 2xx, or change [health] path = "/up" in release.toml.',
+        ),
+        (404, None, 'answer GET / with 2xx, or change [health] path = "/…" in release.toml.'),
+        (302, "/up", "without a password or a redirect"),
+        (403, "/up", "without a password or a redirect"),
+        (
+            400,
+            "/up",
+            'accept the host shop.example.com (Django: ALLOWED_HOSTS), or change [health] host = "shop',
+        ),
+        (503, "/up", "Correct it, upload a new version"),
+        (None, "/up", "set [health] timeout = 0.4 in release.toml."),
+    ],
+)
+def test_who_is_not_answered_is_told_what_to_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int | None, path: str | None, hint: str
 ) -> None:
     """The first deploy of an application made elsewhere: its code is right, a new version would not help."""
-    missing = health.Answer(healthy=False, text="404 Not Found", status=404)
-    monkeypatch.setattr(health, "probe", lambda *_: missing)
-    error = await_answer(started(tmp_path))
-    assert "GET /healthz was 404 Not Found" in error.message
-    assert error.hint == (
-        "Let the application answer GET /healthz, or set another path: [health] in release.toml."
-    )
+    layout = started(tmp_path)
+    manifest = replace(a_manifest(1, {"web": "serve"}), health=Health(path, "shop.example.com", 0.2, 0.01))
+    releases.write_manifest(layout, manifest, {})
+    text = f"{status} Something" if status else health.NO_ANSWER
+    answer = health.Answer(healthy=False, text=text, status=status, path=path or "/")
+    monkeypatch.setattr(health, "probe", lambda *_: answer)
+    error = await_answer(layout)
+    assert f"the answer to GET {path or '/'} (Host: shop.example.com) was {text}" in error.message
+    assert hint in error.hint
+
+
+def test_workers_alone_are_healthy_while_they_run(tmp_path: Path) -> None:
+    """There is nobody to ask."""
+    layout = started(tmp_path)
+    releases.write_manifest(layout, a_manifest(1, {"worker": "work"}), {})
+    circus = FakeSupervisor(layout, alive=True)
+    assert readiness.await_answer(layout, circus, 1, time.sleep) == "It serves no requests"
+    circus.active = {"worker.1"}
+    assert readiness.is_healthy(layout, circus, 1)
+    circus.alive = False
+    assert not readiness.is_healthy(layout, circus, 1)
+
+
+BOOT = [
+    "[17] [INFO] Booting worker with pid: 17",
+    "Traceback (most recent call last):",
+    '  File "a.py", line 3',
+]
+PROBED = '127.0.0.1 [26/Nov/2026:01:52:{second}] "GET /healthz HTTP/1.1" 404'
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ([], []),
+        (["a", "a"], ["a", "(this line 2 times)"]),
+        (["b", "a", "b"], ["b", "a", "b"]),
+        (
+            [*BOOT, *[PROBED.format(second=second) for second in range(10, 40)]],
+            [*BOOT, PROBED.format(second=39), "(this line 30 times)"],
+        ),
+        (["first", *BOOT, *BOOT, *BOOT], ["first", *BOOT, "(the last 3 lines 3 times)"]),
+    ],
+)
+def test_what_a_log_repeats_is_shown_once(lines: list[str], expected: list[str]) -> None:
+    """Twenty equal lines hide the one that says why."""
+    assert readiness.without_repetitions(lines) == expected
 
 
 def test_a_process_that_nobody_can_ask_has_to_stay_up(tmp_path: Path) -> None:
@@ -85,7 +146,7 @@ def test_a_process_that_nobody_can_ask_has_to_stay_up(tmp_path: Path) -> None:
     layout = started(tmp_path, worker="work")
     with pytest.raises(PackhorseError, match=r"worker of shop 1\.0 .* its process ended at once"):
         readiness.await_up(layout, FakeSupervisor(layout), [Watcher("worker", 1)], time.sleep)
-    assert not readiness.is_healthy(layout, 1)
+    assert not readiness.is_healthy(layout, FakeSupervisor(layout), 1)
 
 
 def test_workers_have_to_stay_up_at_the_same_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,14 +173,15 @@ def test_a_process_that_keeps_ending_is_given_up_early() -> None:
     slow = Health("/healthz", "localhost", timeout=60, interval=0.01)
     with pytest.raises(readiness.NotReadyError, match="keeps ending") as error:
         readiness.probe_until_healthy(NOWHERE, slow, lambda: [next(pids)], lambda _: None)
-    assert "GET /healthz was none: No such file" in str(error.value)
+    assert "GET /healthz (Host: localhost) was none: No such file" in str(error.value)
 
 
 def test_the_wait_ends_at_the_deadline() -> None:
     """Every wait has one, and says what it waited for."""
     short = Health("/up", "localhost", timeout=0.05, interval=0.01)
     with pytest.raises(
-        readiness.NotReadyError, match=r"no good answer within 0\.05 s; the answer to GET /up was"
+        readiness.NotReadyError,
+        match=r"no good answer within 0\.05 s; the answer to GET /up \(Host: localhost\) was",
     ):
         readiness.probe_until_healthy(NOWHERE, short, lambda: [1], lambda _: None)
 

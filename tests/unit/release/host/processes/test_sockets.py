@@ -43,6 +43,18 @@ def test_the_public_address_is_a_link_that_is_replaced(tmp_path: Path) -> None:
     assert not layout.web.is_symlink()
 
 
+def test_workers_alone_have_no_public_address(tmp_path: Path) -> None:
+    """A link to a socket on which nobody listens would be an error for whoever asks."""
+    layout = a_layout(tmp_path)
+    for number in (1, 2):
+        add_release(layout, number)
+        add_watcher(layout, number, "a")
+    releases.write_manifest(layout, a_manifest(2, {"worker": "work"}), {})
+    sockets.route(layout, 1)
+    sockets.route(layout, 2)
+    assert not layout.web.is_symlink()
+
+
 def test_a_release_on_a_port_is_asked_there(tmp_path: Path) -> None:
     """Its address is in its manifest, so that it is the same after a boot."""
     layout = a_layout(tmp_path)
