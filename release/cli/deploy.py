@@ -186,11 +186,14 @@ def report(
     elif command.target.hosts:
         target_command.table(
             ("host", "outcome", ""),
-            [(host.name, outcomes.state(host), outcomes.sentence(host)) for host in outcome.hosts],
+            [
+                *((host.name, outcomes.state(host), outcomes.sentence(host)) for host in outcome.hosts),
+                *((host, "left out", "catches up at its next deploy") for host in command.left_out),
+            ],
         )
     command.finish(outcome)
     if not as_json and not plan:
-        console.echo(outcomes.summary(outcome, command.name, command.seconds))
+        console.echo(outcomes.summary(outcome, command.name, command.seconds, command.left_out))
 
 
 COMMANDS = (deploy, rollback)

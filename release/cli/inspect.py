@@ -21,9 +21,18 @@ if TYPE_CHECKING:
 def status(project: Path, target: str, *, as_json: bool) -> None:
     """Show what runs on TARGET; what a killed command left half done is repaired first."""
     command = target_command.begin(project, target)
+    from release.deploy import outcome as outcomes
     from release.host.request import Status
 
-    target_command.report(command, Status, _status, as_json=as_json)
+    outcome = target_command.ask(command, Status)
+    behind = outcomes.behind(outcome)
+    if as_json:
+        command.emit_json(outcome, behind=behind)
+    else:
+        target_command.print_each(outcome, _status)
+        for host, newest in behind.items():
+            console.echo(f"{host} is behind, as others have release {newest}: release deploy {target}")
+    command.finish(outcome)
 
 
 def _status(host: str, result: Mapping[str, Any]) -> None:

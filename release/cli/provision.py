@@ -10,26 +10,38 @@ from release.cli import options, target_command
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
-@target_command.argument
+@target_command.target_name
+@click.option("--limit", metavar="PATTERN", help="Only these hosts of TARGET, as Ansible has it.")
+@click.option("--skip", multiple=True, metavar="HOST", help="Without this host, which may be down.")
 @click.option("--check", is_flag=True, help="Change nothing: say what would be changed.")
 @click.option("--diff", is_flag=True, help="Show what is changed inside of files.")
 @options.index
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ANSIBLE'S OPTIONS]...")
 @click.pass_obj
 def provision(
-    project: Path, target: str, *, check: bool, diff: bool, index: str | None, arguments: tuple[str, ...]
+    project: Path,
+    target: str,
+    *,
+    limit: str | None,
+    skip: tuple[str, ...],
+    check: bool,
+    diff: bool,
+    index: str | None,
+    arguments: tuple[str, ...],
 ) -> None:
     """Prepare the hosts of TARGET: users, supervisor, nginx; the hosts of [mirror] for `mirror`.
 
     TARGET is one of release.toml, or a host: in admin@web1.example.com, admin is who Ansible logs in as.
 
     May be run at any time, as often as you like: what is right stays as it is. Every other option goes to
-    ansible-playbook, such as --ask-become-pass or --limit web1.example.com.
+    ansible-playbook, such as --ask-become-pass.
     """
     from release.config import release_toml
     from release.provision import playbook as work
 
+    hosts = [limit or "all", *(f"!{host}" for host in skip)]
     flags = [*(["--check"] if check else []), *(["--diff"] if diff else [])]
+    flags += ["--limit", ",".join(hosts)] if limit or skip else []
     work.run(release_toml.load(project, index=index), project, target, [*flags, *arguments])
 
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from release.deploy.controller import Outcome
     from release.deploy.progress import Show
     from release.host.request import Request
+
+
+C = TypeVar("C", bound=Callable[..., object])
 
 
 def _names(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
@@ -36,7 +39,41 @@ def _names(context: click.Context, _parameter: click.Parameter, incomplete: str)
     return targets or [f"{user}{at}{name}" for name in ssh.aliases() if name.startswith(host)]
 
 
-argument = click.argument("target", shell_complete=_names)
+def _hosts(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """The hosts of the target in the command line, for completion."""
+    from release.config import release_toml
+
+    with contextlib.suppress(PackhorseError):
+        config = release_toml.load(context.find_root().params["project"])
+        hosts = config.target(context.params.get("target") or "local").hosts or []
+        return [host for host in hosts if host.startswith(incomplete)]
+    return []
+
+
+def _choose(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> None:
+    """Keep the hosts of --limit or --skip for `begin`, which every command with a target calls."""
+    context.meta[f"release.{parameter.name}"] = [
+        host for value in values for host in value.split(",") if host
+    ]
+
+
+target_name = click.argument("target", shell_complete=_names)
+
+
+def argument(command: C) -> C:
+    """Add TARGET, and --limit and --skip, which choose among its hosts."""
+    shared: dict[str, Any] = {
+        "multiple": True,
+        "metavar": "HOST",
+        "callback": _choose,
+        "expose_value": False,
+        "shell_complete": _hosts,
+    }
+    limit = click.option(
+        "--limit", help="Only this host of the target; several: --limit A --limit B.", **shared
+    )
+    skip = click.option("--skip", help="Without this host, which may be down.", **shared)
+    return target_name(limit(skip(command)))
 
 
 @dataclass(frozen=True)
@@ -54,6 +91,7 @@ class TargetCommand:
     began: float
     early: "Mapping[Destination, AgentProcess]"  # agents started before anything else, closed by `stack`
     stack: contextlib.ExitStack
+    left_out: Sequence[str] = ()  # hosts of the target that the command does not reach: --limit, --skip
 
     @contextlib.contextmanager
     def agents(self) -> Iterator[dict[str, "AgentProcess"]]:
@@ -80,7 +118,8 @@ class TargetCommand:
         from release.deploy import outcome as outcomes
 
         hosts = [outcomes.as_json(host) for host in outcome.hosts]
-        console.emit_json({"target": self.name, **more, "hosts": hosts, "seconds": round(self.seconds, 2)})
+        own = {"hosts": hosts, "left_out": list(self.left_out), "seconds": round(self.seconds, 2)}
+        console.emit_json({"target": self.name, **more, **own})
 
     def finish(self, outcome: "Outcome") -> None:
         """Raise the error that the command ends with, if there is one."""
@@ -92,21 +131,34 @@ class TargetCommand:
 
 
 def begin(project: Path, name: str, index: str | None = None) -> TargetCommand:
-    """Begin a command on the target `name` of the project. Raises PackhorseError when there is none."""
+    """Begin a command on the target `name` of the project, on the hosts that --limit and --skip leave.
+
+    Raises PackhorseError when there is no such target, or no such host.
+    """
     from release.config import unchecked
     from release.deploy import connection, destinations
 
-    began, home = time.monotonic(), files.home()
+    began, home, meta = time.monotonic(), files.home(), click.get_current_context().meta
+    limit, skip = meta.get("release.limit", []), meta.get("release.skip", [])
     with contextlib.ExitStack() as stack:
         # To check the settings takes as long as an agent's start, a fifth of a second: both at the same time.
         found = unchecked.read(project)
         expected = destinations.expected(found.tables, name, home)
-        early = {there: stack.enter_context(connection.AgentProcess(there)) for there in expected}
+        early = {
+            there: stack.enter_context(connection.AgentProcess(there))
+            for there in expected
+            if there.name not in skip and (not limit or there.name in limit)
+        }
         from release.config import release_toml
 
         settings = release_toml.check(found, index)
         target = settings.target(name)
-        return TargetCommand(name, found.name, settings, target, home, began, early, stack.pop_all())
+        hosts = destinations.selected(name, target.hosts or [name], limit, skip)
+        left_out = [host for host in target.hosts or [] if host not in hosts]
+        target = target.model_copy(update={"hosts": hosts if target.hosts else None})
+        return TargetCommand(
+            name, found.name, settings, target, home, began, early, stack.pop_all(), left_out
+        )
 
 
 def ask(
@@ -137,10 +189,15 @@ def report(
     if as_json:
         command.emit_json(outcome)
     else:
-        for host in outcome.hosts:
-            if host.last and host.last["event"] == "result":
-                each(host.name, host.last)
+        print_each(outcome, each)
     command.finish(outcome)
+
+
+def print_each(outcome: "Outcome", each: Callable[[str, Mapping[str, Any]], None]) -> None:
+    """Print what every host answered, by `each` (host, answer)."""
+    for host in outcome.hosts:
+        if host.last and host.last["event"] == "result":
+            each(host.name, host.last)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

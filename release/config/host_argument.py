@@ -38,7 +38,8 @@ def find(text: str, targets: Mapping[str, Sequence[str]]) -> HostArgument:
     owner = next((target for target, hosts in targets.items() if host in hosts), None)
     if owner:
         raise PackhorseError(
-            f"{host} is a host of the target {owner}, whose settings it needs.", f"Name the target: {owner}"
+            f"{host} is a host of the target {owner}, whose settings it needs.",
+            f"Name the target: {owner} --limit {host}",
         )
     return HostArgument(host, matched["user"])
 

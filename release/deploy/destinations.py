@@ -28,6 +28,20 @@ def of_target(
     return {host: ssh.SshDestination(host, user or app, app, instead) for host in hosts}
 
 
+def selected(name: str, hosts: Sequence[str], limit: Sequence[str], skip: Sequence[str]) -> list[str]:
+    """The `hosts` of target `name` that --limit (none: all) and --skip leave, in their order.
+
+    Raises PackhorseError for a host that the target has not, and when none is left.
+    """
+    for host in (*limit, *skip):
+        if host not in hosts:
+            raise PackhorseError(f"{name} has no host {host}.", f"Its hosts are: {', '.join(hosts)}")
+    left = [host for host in hosts if host not in skip and (not limit or host in limit)]
+    if not left:
+        raise PackhorseError(f"No host of {name} is left.", "Name fewer hosts with --skip.")
+    return left
+
+
 def expected(tables: Mapping[str, Any], name: str, home: Path) -> list[connection.Destination]:
     """Destinations that target `name` will need, by the unchecked `tables` of release.toml.
 

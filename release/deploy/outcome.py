@@ -43,13 +43,19 @@ def as_json(host: schedule.HostState) -> dict[str, Any]:
     return {"host": host.name, "outcome": state(host), **last}
 
 
-def summary(outcome: Outcome, target: str, seconds: float) -> str:
-    """The last line of a deploy or a rollback that went well."""
+def summary(outcome: Outcome, target: str, seconds: float, left_out: Sequence[str] = ()) -> str:
+    """The last line of a deploy or a rollback that went well on all hosts but those that were `left_out`."""
     results = [host.last or {} for host in outcome.hosts]
     last = results[0]
     if not last["release"]:
         return f"Kept for the first deploy: release deploy {target}"
     what, way_in = f"{last['project']} {last['version']}", access(results)
+    if left_out:
+        others = ", ".join(left_out)
+        return (
+            f"{what} runs on {len(outcome.hosts)} of {len(outcome.hosts) + len(left_out)} hosts of {target}: "
+            f"{way_in}; {others} left out, until the next deploy with it  ({seconds:.1f} s)"
+        )
     if len(outcome.hosts) > 1:
         return f"{what} runs on all {len(outcome.hosts)} hosts of {target}: {way_in}  ({seconds:.1f} s)"
     where = f"release {last['release']} on {target}: {way_in}"
@@ -69,6 +75,17 @@ def access(results: Sequence[Mapping[str, Any]]) -> str:
         f"nothing public leads to its socket, {results[0]['address']}; for a host, name its domains in "
         "release.toml, and run release provision"
     )
+
+
+def behind(outcome: Outcome) -> dict[str, int]:
+    """Hosts with an earlier release than another one has -> the newest release; of a `release status`."""
+    numbers = {
+        host.name: host.last.get("release") or 0
+        for host in outcome.hosts
+        if host.last and "state" in host.last
+    }
+    newest = max(numbers.values(), default=0)
+    return {name: newest for name, number in numbers.items() if number < newest}
 
 
 def artifacts(outcome: Outcome) -> list[dict[str, Any]]:

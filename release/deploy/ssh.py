@@ -107,7 +107,11 @@ _REASONS = (
         "{user} may not log in: {last}",
         "Let your key into the host, or set the user of the target. Try: {ssh} true",
     ),
-    ("", "it cannot be reached: {last}", "Try: {ssh} true"),
+    (
+        "",
+        "it cannot be reached: {last}",
+        "Try: {ssh} true; the other hosts of its target do without it: --skip {name}",
+    ),
 )
 
 

@@ -19,8 +19,8 @@ from release.host.request import AnyChange, Change, Configure, Deploy, Rollback
 
 def agree(
     layout: Layout, change: AnyChange, circus: Supervisor, session: Session
-) -> tuple[ReleaseSpec, bool]:
-    """The release that all hosts make, and whether this one runs it already, and has nothing to do.
+) -> tuple[ReleaseSpec, agreement.Assignment]:
+    """The release that all hosts make, and this one's part in it.
 
     The values of the configuration pass through the controller to hosts without them, on the way that those
     of a deploy take. Raises PackhorseError when no host has what to go back to, or a variable is missing that
@@ -57,7 +57,7 @@ def agree(
         unless_installed=not isinstance(change, Deploy),
         reason=change.reason if isinstance(change, Configure) else reasons[type(change)],
     )
-    return spec, assigned.unchanged
+    return spec, assigned
 
 
 def _candidate(

@@ -1,7 +1,7 @@
 """Deploy or roll back on one host: the order of the work, from the lock to the last drained request."""
 
 import concurrent.futures
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from packhorse.errors import PackhorseError
 from release.host.commands import (
@@ -49,19 +49,21 @@ def run(
                 f"own run it: release provision, then systemctl restart packhorse@{layout.app}."
             )
         if isinstance(change, Configure) and releases.current(layout) is None:
-            spec, unchanged = agree.agree(layout, change, circus, session)
+            spec, assigned = agree.agree(layout, change, circus, session)
             if not spec.content.files:  # no host has a release
                 return configuration.keep(layout, spec.content.config, session)
             bind = _prepare(layout, change, circus)
         else:
             bind = _prepare(layout, change, circus)
-            spec, unchanged = agree.agree(layout, change, circus, session)
+            spec, assigned = agree.agree(layout, change, circus, session)
         before = releases.active(layout)
-        if unchanged:
+        if assigned.unchanged:
             return {"unchanged": True, "reverted": False, **public_address.as_result(layout, before)}
         session.step("preflight", "Looking at the disk and at circus")
         preflight.check(layout, spec.content, bind, circus)
         session.safe_point()
+        # A host that catches up with others: the release phase has been run, for all of them.
+        change = replace(change, release_phase=change.release_phase and not assigned.joins)
         return _Rollout(layout, change, spec, circus, session, before).run()
 
 

@@ -16,9 +16,9 @@ from release.host.request import AnyChange
 
 def plan(layout: Layout, change: AnyChange, circus: Supervisor, session: Session) -> dict[str, object]:
     """The result of a change that is only planned: its steps as sentences."""
-    spec, unchanged = agree.agree(layout, change, circus, session)
+    spec, assigned = agree.agree(layout, change, circus, session)
     content = spec.content
-    if unchanged:
+    if assigned.unchanged:
         lines = [f"Nothing: {content.project} {content.version} runs already, with this configuration"]
     elif not content.files:
         lines = [
@@ -28,12 +28,12 @@ def plan(layout: Layout, change: AnyChange, circus: Supervisor, session: Session
         file = release_folder.select_file(content.files)
         lines = [
             *_install(layout, spec, file),
-            *_start(layout, spec, runs_release_phase=change.release_phase),
+            *_start(layout, spec, runs_release_phase=change.release_phase and not assigned.joins),
             *_prune(layout, spec, change.keep),
         ]
     same = release_folder.same_content(layout, content)
     artifact = asdict(releases.read_manifest(layout, same).artifact) if same else None
-    result = {"unchanged": unchanged, "version": content.version, "release": spec.number}
+    result = {"unchanged": assigned.unchanged, "version": content.version, "release": spec.number}
     return {**result, "artifact": artifact, "plan": lines}
 
 

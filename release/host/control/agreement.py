@@ -66,13 +66,14 @@ class Offer:
 class Assignment:
     """Order to one host: make release `number`, with the content of release `origin` (None: a new one).
 
-    `unchanged`: it runs that already, and does nothing. `send`: it sends its content to the controller, for
-    hosts without it, which find it in `content` as JSON.
+    `unchanged`: it runs that already, and does nothing; `joins`: others run it already. `send`: it sends its
+    content to the controller, for hosts without it, which find it in `content` as JSON.
     """
 
     number: int
     origin: int | None = None
     unchanged: bool = False
+    joins: bool = False
     send: bool = False
     content: Mapping[str, Any] | None = field(default=None, repr=False)
 
@@ -96,6 +97,7 @@ class Agreement:
             number=self.number,
             origin=self.candidate.origin,
             unchanged=name in self.unchanged,
+            joins=bool(self.unchanged - {name}),
             send=name == self.source and bool(self.lacking),
             content=content if name in self.lacking else None,
         )

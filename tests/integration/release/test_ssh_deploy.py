@@ -37,7 +37,9 @@ def fleet(_three: Servers) -> Servers:
 def test_all_hosts_are_upgraded_and_the_same_again_does_nothing(fleet: Servers) -> None:
     """One command, however many hosts."""
     done = fleet.deploy("0.2.0")
-    assert done.stdout.splitlines()[-1].startswith("tiny 0.2.0 runs on all 3 hosts of production.")
+    assert done.stdout.splitlines()[-1].startswith(
+        "tiny 0.2.0 runs on all 3 hosts of production: nothing public"
+    )
     assert fleet.versions() == ["0.2.0"] * 3
     assert "ran tiny 0.2.0" in fleet.deploy("0.2.0").stdout
     assert [(row["host"], row["state"], row["version"]) for row in fleet.status()] == [
@@ -79,6 +81,29 @@ def test_a_host_that_is_off_is_named_and_no_other_is_touched(fleet: Servers) -> 
         fleet.hosts[2].boot()
     assert "Error: web3: it cannot be reached: ssh: connect to host" in failed.stderr
     assert fleet.versions()[:2] == ["0.1.0"] * 2
+
+
+def test_a_host_that_is_off_is_left_out_and_catches_up(fleet: Servers) -> None:
+    """The others need not wait; it gets their number, and the release phase was run for it, too."""
+    phase = "sh -c 'echo once >> $PACKHORSE_DATA/phases'"
+    fleet.served.add(NAME, app_wheel("0.9.0", procfile=f"web: python -m tiny\nrelease: {phase}\n"))
+    fleet.hosts[0].power_cut()
+    try:
+        said = fleet.deploy("0.9.0", "--skip", "web1").stdout
+    finally:
+        fleet.hosts[0].boot()
+    assert "tiny 0.9.0 runs on 2 of 3 hosts of production" in said
+    assert fleet.versions() == ["0.1.0", "0.9.0", "0.9.0"]
+    assert "web1 is behind" in fleet.release("status", "production").stdout
+    assert "web1" not in fleet.release("status", "production", "--limit", "web2,web3").stdout
+    fleet.deploy("0.9.0")
+    assert fleet.versions() == ["0.9.0"] * 3
+    assert len({row["release"] for row in fleet.status()}) == 1
+    there = [(host.files / "srv/apps/tiny/data/phases").exists() for host in fleet.hosts]
+    assert there == [False, True, False]
+    assert "Error: production has no host web9.\nHint: Its hosts are: web1, web2, web3" in (
+        fleet.release("status", "production", "--limit", "web9", status=1).stderr
+    )
 
 
 def test_somebody_else_s_key_is_refused(fleet: Servers) -> None:

@@ -44,3 +44,7 @@ def test_options_that_are_not_ours_are_ansibles(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(playbook, "run", lambda _config, _project, *rest: given.extend(rest))
     run(tmp_path, "provision", "production", "--limit", "web1.example.com", "--check", "-K")
     assert given == ["production", ["--check", "--limit", "web1.example.com", "-K"]]
+    given.clear()
+    run(tmp_path, "provision", "production", "--skip", "web1.example.com", "--skip", "web2.example.com")
+    # ansible-playbook would take --skip for its --skip-tags
+    assert given == ["production", ["--limit", "all,!web1.example.com,!web2.example.com"]]

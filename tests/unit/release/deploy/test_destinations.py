@@ -62,3 +62,29 @@ def test_nothing_is_started_for_what_cannot_be_right(tmp_path: Path, text: str) 
     assert destinations.expected(unchecked.read(tmp_path).tables, "production", tmp_path) == []
     with pytest.raises(PackhorseError):
         release_toml.load(tmp_path).target("production")
+
+
+@pytest.mark.parametrize(
+    ("limit", "skip", "expected"),
+    [
+        ([], [], ["a", "b", "c"]),
+        (["c", "a"], [], ["a", "c"]),
+        ([], ["a"], ["b", "c"]),
+        (["a", "b"], ["b"], ["a"]),
+    ],
+)
+def test_hosts_are_chosen_in_the_order_of_the_target(
+    limit: list[str], skip: list[str], expected: list[str]
+) -> None:
+    """The first of them is the canary, and runs the release phase."""
+    assert destinations.selected("production", ["a", "b", "c"], limit, skip) == expected
+
+
+@pytest.mark.parametrize(
+    ("limit", "skip", "message"),
+    [(["d"], [], "no host d"), ([], ["d"], "no host d"), (["a"], ["a"], "is left")],
+)
+def test_a_host_that_the_target_has_not_is_an_error(limit: list[str], skip: list[str], message: str) -> None:
+    """A misspelled --skip would reach the host that should be left alone."""
+    with pytest.raises(PackhorseError, match=message):
+        destinations.selected("production", ["a", "b", "c"], limit, skip)

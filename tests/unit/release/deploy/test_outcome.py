@@ -105,6 +105,27 @@ def test_scripts_get_what_the_agents_said() -> None:
     }
 
 
+def test_a_host_that_was_left_out_is_named() -> None:
+    """Else they forget it."""
+    line = outcome.summary(of(host("a")), "prod", 1, ["b", "c"])
+    assert (
+        line
+        == "tiny 2 runs on 1 of 3 hosts of prod: u; b, c left out, until the next deploy with it  (1.0 s)"
+    )
+
+
+def test_a_host_is_behind_when_another_has_a_later_release() -> None:
+    """A host without any is, too; one that does not answer is not known to be."""
+    last = {"event": "result", "state": "running"}
+    hosts = (
+        schedule.HostState("a", last={**last, "release": 4}),
+        schedule.HostState("b", last={**last, "release": 3}),
+        schedule.HostState("c", last={**last, "state": "none"}),
+        schedule.HostState("d", last={"event": "error"}),
+    )
+    assert outcome.behind(Outcome(hosts, None)) == {"b": 4, "c": 4}
+
+
 @pytest.mark.parametrize(
     ("results", "expected"),
     [

@@ -90,7 +90,7 @@ def test_what_to_try_is_what_was_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the configuration file, another host would answer, or none."""
     monkeypatch.setenv("RELEASE_SSH_CONFIG", "/ci/our config")
     told = PLACE.explain(255, "", greeted=False)
-    assert told.hint == "Try: ssh -F '/ci/our config' shop@web1.example.com true"
+    assert told.hint.startswith("Try: ssh -F '/ci/our config' shop@web1.example.com true;")
 
 
 def test_a_host_that_is_not_found_may_have_been_meant_for_a_target() -> None:

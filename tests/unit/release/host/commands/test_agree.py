@@ -9,6 +9,7 @@ import pytest
 
 from packhorse.errors import PackhorseError
 from release.host.commands import agree
+from release.host.control.agreement import Assignment
 from release.host.control.session import Session
 from release.host.disk import releases
 from release.host.disk.layout import Layout
@@ -44,21 +45,24 @@ class Answering(FakeController):
 
 def agreed(
     layout: Layout, change: AnyChange, controller: FakeController
-) -> tuple[ReleaseSpec, bool, list[dict[str, Any]]]:
+) -> tuple[ReleaseSpec, Assignment, list[dict[str, Any]]]:
     events: list[dict[str, Any]] = []
     session = Session(events.append, controller, ["agreement"])
-    spec, unchanged = agree.agree(layout, change, FakeSupervisor(layout), session)
-    return spec, unchanged, events
+    spec, assigned = agree.agree(layout, change, FakeSupervisor(layout), session)
+    return spec, assigned, events
 
 
 def test_without_other_hosts_a_host_agrees_with_itself(tmp_path: Path) -> None:
     """The next number, and what was asked for."""
     layout = a_layout(tmp_path)
     add_release(layout, 3)
-    spec, unchanged = agree.agree(
+    spec, assigned = agree.agree(
         layout, a_deploy(layout, a_content(A="1")), FakeSupervisor(layout), a_session()
     )
-    assert (spec.number, spec.content, spec.origin, unchanged) == (4, a_content(A="1"), None, False)
+    assert (spec.number, spec.content, spec.origin, assigned.unchanged) == (
+        *(4, a_content(A="1")),
+        *(None, False),
+    )
 
 
 def test_an_offer_reveals_no_secret(tmp_path: Path) -> None:
@@ -84,8 +88,8 @@ def test_a_host_takes_the_number_and_the_content_of_the_target(tmp_path: Path) -
     releases.switch(layout, 1)
     content = a_content(COLOUR="blue")
     given = {"number": 9, "origin": 7, "content": asdict(content)}
-    spec, unchanged, _ = agreed(layout, a_rollback(layout, 1), Answering(assignment=given))
-    assert (spec.number, spec.origin, spec.content, unchanged) == (9, 7, content, False)
+    spec, assigned, _ = agreed(layout, a_rollback(layout, 1), Answering(assignment=given))
+    assert (spec.number, spec.origin, spec.content, assigned.unchanged) == (9, 7, content, False)
 
 
 def test_a_deploy_takes_nothing_from_other_hosts(tmp_path: Path) -> None:
@@ -176,10 +180,10 @@ def test_a_change_of_the_configuration_changes_nothing_else(tmp_path: Path) -> N
     releases.switch(layout, 1)
     before = releases.content(layout, 1)
     change = a_configure(layout, values={"C": SECRET}, unset=["A"])
-    spec, unchanged = agree.agree(layout, change, FakeSupervisor(layout), a_session())
+    spec, assigned = agree.agree(layout, change, FakeSupervisor(layout), a_session())
     assert spec.content == replace(before, config={"B": "1", "C": SECRET})
     assert spec.content.environment == {"A": "plain", "B": "1", "C": SECRET}
-    assert (spec.number, spec.origin, spec.reason, unchanged) == (2, None, "Set C; unset A", False)
+    assert (spec.number, spec.origin, spec.reason, assigned.unchanged) == (2, None, "Set C; unset A", False)
     assert SECRET not in repr(change)
     assert SECRET not in repr(spec)
 

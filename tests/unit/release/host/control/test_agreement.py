@@ -44,6 +44,16 @@ def test_who_runs_it_already_is_left_alone_if_all_have_one_number_then(
     assert (decision.number, decision.unchanged) == (number, unchanged)
 
 
+def test_a_host_that_catches_up_joins_the_others() -> None:
+    """The release phase has been run for all of them."""
+    decision = decide({"web1": deploying(9, 8, "old"), "web2": deploying(10, 9, "new")})
+    assert decision
+    assert [decision.assignment(name).joins for name in ("web1", "web2")] == [True, False]
+    alone = decide({"web1": deploying(9, 8, "old"), "web2": deploying(9, 8, "old")})
+    assert alone
+    assert not alone.assignment("web1").joins
+
+
 def test_a_host_that_was_installed_anew_gets_what_the_others_go_back_to() -> None:
     """It has no release of its own."""
     decision = decide({"web1": going_back(2, None), "web2": going_back(13, 11), "web3": going_back(2, None)})
