@@ -51,3 +51,59 @@ def test_a_conflict_of_others_does_not_stop_this_file(program: ModuleType, name:
     """Two vhosts of somebody else are theirs to mend; what nginx does not warn of is none."""
     assert list(program.taken(warning(name), DUMP, "/etc/nginx/packhorse/b.conf")) == []
     assert list(program.taken("", DUMP, "/etc/nginx/packhorse/b.conf")) == []
+
+
+DEBIANS = """##
+server {
+	listen 80 default_server; # first
+	listen [::]:80 default_server;
+	root /var/www/html;
+	index index.html index.htm index.nginx-debian.html;
+	server_name _;
+	location / {
+		try_files $uri $uri/ =404;
+	}
+}
+"""
+PLACE = "/etc/nginx/packhorse/shop.conf"
+
+
+def occupied(program: ModuleType, file: str, text: str, *, welcomes: bool = True) -> list[str]:
+    dump = f"# configuration file /etc/nginx/nginx.conf:\nhttp {{ }}\n# configuration file {file}:\n{text}"
+    return list(program.occupied(dump, PLACE, welcomes=welcomes))
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        (PLACE, "server { listen 80; }\n"),
+        ("/etc/nginx/packhorse/other.conf", "server { listen 80; server_name a.example.com; }\n"),
+        ("/etc/nginx/sites-enabled/default", DEBIANS),
+        ("/etc/nginx/conf.d/gzip.conf", "gzip on; # listen 80\n"),
+    ],
+)
+def test_the_name_of_a_host_is_free_where_nothing_else_answers(
+    program: ModuleType, file: str, text: str
+) -> None:
+    """Applications have domains of their own, and Debian's welcome is for nobody."""
+    assert occupied(program, file, text) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "welcomes"),
+    [
+        ("/etc/nginx/conf.d/packhorse-mirror.conf", "server { listen 80; server_name _; }\n", True),
+        ("/etc/nginx/sites-enabled/default", DEBIANS.replace("try_files $uri", "proxy_pass $a"), True),
+        ("/etc/nginx/sites-enabled/default", DEBIANS, False),  # somebody has put pages there
+    ],
+)
+def test_what_answers_for_the_host_already_keeps_its_name(
+    program: ModuleType,
+    file: str,
+    text: str,
+    welcomes: bool,  # noqa: FBT001
+) -> None:
+    """Else an application without domains would take the address of the mirror from all its clients."""
+    assert occupied(program, file, text, welcomes=welcomes)[0].startswith(
+        f"Error: The name of this host is taken: {file} answers there already."
+    )
