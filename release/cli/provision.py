@@ -1,5 +1,6 @@
 """The commands that prepare servers: provision, inventory."""
 
+import re
 from pathlib import Path
 
 import click
@@ -7,6 +8,9 @@ import click
 from packhorse import console
 from packhorse.errors import PackhorseError
 from release.cli import options, target_command
+
+# Options with which ansible-playbook prepares nothing.
+_ONLY_LOOKS = {"-C", "--syntax-check", "--list-hosts", "--list-tags", "--list-tasks"}
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -33,16 +37,24 @@ def provision(
 
     TARGET is one of release.toml, or a host: in admin@web1.example.com, admin is who Ansible logs in as.
 
-    May be run at any time, as often as you like: what is right stays as it is. Every other option goes to
-    ansible-playbook, such as --ask-become-pass.
+    May be run at any time, as often as you like: what is right stays as it is. At the end it says whose keys
+    may deploy, the URL, and what comes next. Every other option goes to ansible-playbook, such as
+    --ask-become-pass.
     """
     from release.config import release_toml
     from release.provision import playbook as work
+    from release.provision import summary
 
-    hosts = [limit or "all", *(f"!{host}" for host in skip)]
+    config = release_toml.load(project, index=index)
+    pattern = [limit or "all", *(f"!{host}" for host in skip)]
     flags = [*(["--check"] if check else []), *(["--diff"] if diff else [])]
-    flags += ["--limit", ",".join(hosts)] if limit or skip else []
-    work.run(release_toml.load(project, index=index), project, target, [*flags, *arguments])
+    flags += ["--limit", ",".join(pattern)] if limit or skip else []
+    work.run(config, project, target, [*flags, *arguments])
+    hosts = [host for host in work.hosts(config, target) if host not in skip]
+    hosts = [host for host in hosts if limit is None or host in re.split("[,:]", limit)]
+    if hosts and not check and not _ONLY_LOOKS & set(arguments):
+        for line in summary.lines(config, project, target, hosts):
+            console.echo(line)
 
 
 @click.command()

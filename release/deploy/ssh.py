@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +33,7 @@ OPTIONS = {
     "RequestTTY": "no",
     "LogLevel": "ERROR",  # the reasons of failures, not the banners
 }
+RUN_TIMEOUT = 60.0
 CONFIG = "RELEASE_SSH_CONFIG"
 """Environment variable: a file instead of ~/.ssh/config, for tests and for CI."""
 
@@ -49,9 +51,15 @@ class SshDestination:
     targets: tuple[str, ...] = ()
 
     def command(self) -> list[str]:
+        return self._to(agent_archive.command(PYTHON, str(SERVER_ROOT / self.app / "agent")))
+
+    def run(self, there: Sequence[str]) -> process.Finished:
+        """Run the command `there`, which needs no agent, to its end."""
+        return process.run(self._to(there), timeout=RUN_TIMEOUT)
+
+    def _to(self, there: Sequence[str]) -> list[str]:
         options = [part for key, value in OPTIONS.items() for part in ("-o", f"{key}={value}")]
-        there = shlex.join(agent_archive.command(PYTHON, str(SERVER_ROOT / self.app / "agent")))
-        return ["ssh", *_config(), *options, "-l", self.user, "--", self.name, there]
+        return ["ssh", *_config(), *options, "-l", self.user, "--", self.name, shlex.join(there)]
 
     def explain(self, status: int, stderr: str, *, greeted: bool) -> PackhorseError:
         message, hint = _meaning(self, status, stderr, greeted=greeted)
@@ -105,7 +113,7 @@ _REASONS = (
     (
         "Permission denied",
         "{user} may not log in: {last}",
-        "Let your key into the host, or set the user of the target. Try: {ssh} true",
+        "Put your key into authorized_keys ([targets.….provision]), and: release provision. Try: {ssh} true",
     ),
     (
         "",

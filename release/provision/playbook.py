@@ -35,6 +35,13 @@ def group(config: ReleaseConfig, target: str) -> str:
     return inventory.group(config, target)
 
 
+def hosts(config: ReleaseConfig, target: str) -> list[str]:
+    """The hosts of `target`, which `group` has let pass."""
+    if target == inventory.MIRROR:
+        return config.mirror.hosts if config.mirror else []
+    return config.target(target).hosts or []
+
+
 def command(variables: Mapping[str, str], options: Sequence[str]) -> list[str]:
     """The argument list of ansible-playbook."""
     return [
@@ -71,13 +78,13 @@ def run(config: ReleaseConfig, project: Path, target: str, options: Sequence[str
 
     Raises PackhorseError when Ansible is not installed, or says that it failed.
     """
-    hosts = group(config, target)
+    chosen = group(config, target)
     inventory.of(config, project, target)  # what is wrong with it is said in two lines, not by Ansible
     if importlib.util.find_spec("ansible") is None:
         raise PackhorseError("Ansible is not installed here.", "Install it: pip install ansible-core")
     with tempfile.TemporaryDirectory() as scratch:
         variables = {
-            "packhorse_group": hosts,
+            "packhorse_group": chosen,
             **(_own(config, Path(scratch)) if target == inventory.MIRROR else {}),
         }
         settings = environment(project, target, config.index, os.environ)

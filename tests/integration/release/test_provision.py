@@ -110,8 +110,12 @@ def test_a_host_without_a_target_is_prepared_and_deployed_to_with_defaults(
     """Who has one server declares nothing; the keys of who prepares it may deploy."""
     (tmp_path / "release.toml").write_text('app = "other"\nallow_http = true\n')
     environment = shop.net.environment(shop.outside.home, RELEASE_INDEX=shop.index)
-    for command in (("provision", "root@web1"), ("deploy", "web1", f"{NAME}==0.1.0", "--json")):
-        done = run_command(BIN / "release", *command, env=environment, cwd=tmp_path, timeout=900)
+    release = BIN / "release"
+    said = run_command(release, "provision", "root@web1", env=environment, cwd=tmp_path, timeout=900).stdout
+    assert "web1: deploys log in as other, with the keys of tests." in said
+    assert said.splitlines()[-1] == "Next: release deploy web1"
+    deploy = ("deploy", "web1", f"{NAME}==0.1.0", "--json")
+    done = run_command(release, *deploy, env=environment, cwd=tmp_path)
     url = json.loads(done.stdout)["hosts"][0]["url"]
     assert url == f"http://{shop.apps[0].address}/"  # what ssh's configuration says about web1
     assert requests.get(url, timeout=30).text == "0.1.0"

@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 
 from packhorse.errors import PackhorseError
 from release.cli import main
-from release.provision import playbook
+from release.provision import playbook, summary
 
 SETTINGS = (
     'app = "shop"\nindex = "https://example.com/a/b"\n[targets.production]\nhosts = ["web1.example.com"]\n'
@@ -42,6 +42,7 @@ def test_options_that_are_not_ours_are_ansibles(tmp_path: Path, monkeypatch: pyt
     """In any order, with and without a value."""
     given: list[object] = []
     monkeypatch.setattr(playbook, "run", lambda _config, _project, *rest: given.extend(rest))
+    monkeypatch.setattr(summary, "lines", lambda *_: [])
     run(tmp_path, "provision", "production", "--limit", "web1.example.com", "--check", "-K")
     assert given == ["production", ["--check", "--limit", "web1.example.com", "-K"]]
     given.clear()
