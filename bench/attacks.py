@@ -1,4 +1,4 @@
-"""Latency of a well-behaved client while another one attacks: ours, behind nginx too, and stock devpi-server."""
+"""What a client notices of attacks by another one: ours, behind nginx too, and stock devpi-server."""
 
 import http.client
 import math
