@@ -60,6 +60,7 @@ INTERNALS: Mapping[str, Row] = {
     "devpi_server.keyfs.Transaction.commit": ("self",),
     "devpi_server.keyfs.Transaction.dirty": None,
     "devpi_server.keyfs.Transaction.doomed": None,
+    "devpi_server.keyfs.Transaction.iter_relpaths_at": ("typedkeys", "at_serial"),
     "devpi_server.keyfs.Transaction.on_commit_success": ("callback",),
     "devpi_server.keyfs.Transaction.write": None,
     "devpi_server.keyfs_types.TypedKey.name": None,

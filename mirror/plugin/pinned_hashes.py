@@ -4,10 +4,11 @@ They are in devpi's database, so that they outlive the file, the cached page and
 A file of another content under a pinned name is refused and reported, until an administrator accepts it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from devpi_server.keyfs_types import RelPath
 from devpi_server.log import threadlog
 
 # Keys of ours in devpi's database: file names and hashes of a project, and all files that were refused.
@@ -39,6 +40,38 @@ def pin(keyfs: Any, entry: Any, sha256: str) -> None:
     key = _pinned_key(keyfs, f"{entry.user}/{entry.index}", entry.project)
     if entry.basename not in key.get():
         key.set({**key.get(), entry.basename: sha256})
+
+
+def records(keyfs: Any) -> dict[str, dict[str, str]]:
+    """Paths of keys -> file names -> sha256: all that is pinned."""
+    return {path: dict(files) for path, files in _all(keyfs) if files}
+
+
+def restore(keyfs: Any, found: Mapping[str, Mapping[str, str]]) -> None:
+    """Take over what `records` gave elsewhere. Needs a write transaction."""
+    for path, files in found.items():
+        user, index, project, _ = path.split("/")
+        key = _pinned_key(keyfs, f"{user}/{index}", project)
+        key.set({**files, **key.get()})
+
+
+def forget_index(keyfs: Any, index: str) -> None:
+    """Forget what is pinned of an index that is deleted: a new one of its name has another upstream.
+
+    Needs a write transaction.
+    """
+    for path, _ in list(_all(keyfs)):
+        if path.startswith(f"{index}/"):
+            keyfs.get_key_instance(PINNED, RelPath(path)).delete()
+    known = reported(keyfs)
+    left = {path: each for path, each in known.items() if not path.startswith(f"{index}/")}
+    if left != known:
+        _changed_key(keyfs).set(left)
+
+
+def _all(keyfs: Any) -> Iterator[tuple[str, Mapping[str, str]]]:
+    for item in keyfs.tx.iter_relpaths_at([keyfs.get_key(PINNED)], keyfs.tx.at_serial):
+        yield item.relpath, item.value or {}  # None when it was deleted
 
 
 def reported(keyfs: Any) -> dict[str, dict[str, str]]:

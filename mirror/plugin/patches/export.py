@@ -1,4 +1,4 @@
-"""Let devpi-export find mirrored files by pages that are not in devpi's database, and keep reservations."""
+"""Let devpi-export find mirrored files by pages outside of its database, and keep reservations and hashes."""
 
 from contextlib import nullcontext
 from pathlib import Path
@@ -8,7 +8,7 @@ from devpi_server import importexport
 from devpi_server.keyfs_types import RelPath
 from devpi_server.model import User
 
-from mirror.plugin import reservations
+from mirror.plugin import pinned_hashes, reservations
 from mirror.plugin.patches import stages
 from mirror.plugin.simple import detail
 from mirror.plugin.simple.detail import ProjectDetail
@@ -17,7 +17,8 @@ from mirror.plugin.upstream.page_cache import PageCache
 
 _STOCK: Any = importexport.Exporter
 _STOCK_IMPORTER: Any = importexport.Importer
-RESERVED = "packhorse_reserved"  # the key of dataindex.json; devpi without this plugin overlooks it
+# Keys of dataindex.json; devpi without this plugin overlooks them.
+RESERVED, PINNED = "packhorse_reserved", "packhorse_pinned"
 
 
 def apply(folder: str) -> None:
@@ -35,23 +36,25 @@ def apply(folder: str) -> None:
 
         def dump_all(self, path: Path) -> None:
             self.export[RESERVED] = reservations.records(self.xom.keyfs)
+            self.export[PINNED] = pinned_hashes.records(self.xom.keyfs)
             super().dump_all(path)
 
     setattr(importexport, "Exporter", Exporter)  # noqa: B010 (so does mypy not mind)
 
 
 def apply_to_import() -> None:
-    """Import reservations."""
+    """Import reservations and hashes."""
     setattr(importexport, "Importer", Importer)  # noqa: B010 (so does mypy not mind)
 
 
 class Importer(_STOCK_IMPORTER):
-    """devpi's, and the reservations of the server that exported."""
+    """devpi's, and the reservations and hashes of the server that exported."""
 
     def import_all(self, path: Path) -> None:
         super().import_all(path)
         with self.xom.keyfs.write_transaction():
             reservations.restore(self.xom.keyfs, self.import_data.get(RESERVED, {}))
+            pinned_hashes.restore(self.xom.keyfs, self.import_data.get(PINNED, {}))
 
 
 class ExportedMirror(CachingStage):

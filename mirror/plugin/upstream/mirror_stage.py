@@ -198,6 +198,7 @@ class CachingStage(MirrorStage):
             self.del_project(project)
         super().delete()
         self._shared.pages.remove_index(self.name)
+        pinned_hashes.forget_index(self.keyfs, self.name)
 
     def refresh(self, project: str) -> Freshness:
         """Make sure that what is stored is fresh; otherwise say how old it is.

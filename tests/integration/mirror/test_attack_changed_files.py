@@ -102,6 +102,19 @@ def test_a_file_without_a_hash_that_was_changed_can_be_accepted(mirrored: Mirror
     assert mirrored.entry(old)["hashes"] == {"sha256": new.sha256}
 
 
+def test_a_new_index_of_the_name_of_a_deleted_one_begins_anew(mirrored: Mirrored) -> None:
+    """It is another index, with an upstream of its own."""
+    name = new_name("anew")
+    address, login = f"{mirrored.mirror.url}/root/short", ("root", mirrored.mirror.credentials["root"])
+    settings = {"type": "mirror", "mirror_url": mirrored.upstream.url, "mirror_no_project_list": True}
+    for dist in (wheel(name, "1.0"), wheel(name, "1.0", padding=10)):
+        requests.put(address, json=settings, auth=login, timeout=30).raise_for_status()
+        mirrored.upstream.projects.pop(name, None)
+        mirrored.upstream.add(name, dist)
+        assert requests.get(mirrored.url_of(dist, "root/short"), timeout=30).content == dist.content
+        requests.delete(address, auth=login, timeout=30).raise_for_status()
+
+
 def test_the_hash_that_a_file_got_is_shown_after_a_restart(mirrored: Mirrored) -> None:
     """It is in the database, not in memory."""
     dist = sdist(new_name("kept"), "1.0")

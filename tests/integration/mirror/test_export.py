@@ -78,6 +78,19 @@ def test_all_that_was_here_is_here_after_export_and_import(exported: Exported) -
         _check_all_is_here(url, exported)
 
 
+def _pinned(folder: Path) -> Any:  # noqa: ANN401 (JSON)
+    return json.loads((folder / "dataindex.json").read_text())["packhorse_pinned"]
+
+
+def test_hashes_that_files_are_held_to_are_exported_and_imported(exported: Exported) -> None:
+    """Else an upstream could replace every file whose bytes were not exported."""
+    folder, again = (exported.mirror.home / name for name in ("with-hashes", "with-hashes-again"))
+    import_devpi(exported.mirror, exported.folder, folder)
+    export_devpi(exported.mirror, folder, again)
+    files = {HERE.filename: HERE.sha256, BROKEN.filename: BROKEN.sha256}
+    assert _pinned(exported.folder) == _pinned(again) == {"root/pypi/demo/.pinned": files}
+
+
 def test_all_comes_back_from_a_devpi_server_without_our_plugin(exported: Exported) -> None:
     """It shows mirrored files with their yanks, and keeps of uploads what it does not show itself."""
     stock, again, back = (exported.mirror.home / name for name in ("stock", "again", "back"))
