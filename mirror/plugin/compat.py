@@ -60,11 +60,15 @@ INTERNALS: Mapping[str, Row] = {
     "devpi_server.keyfs.Transaction.commit": ("self",),
     "devpi_server.keyfs.Transaction.dirty": None,
     "devpi_server.keyfs.Transaction.doomed": None,
-    "devpi_server.keyfs.Transaction.iter_relpaths_at": ("typedkeys", "at_serial"),
     "devpi_server.keyfs.Transaction.on_commit_success": ("callback",),
     "devpi_server.keyfs.Transaction.write": None,
     "devpi_server.keyfs_types.TypedKey.name": None,
     "devpi_server.keyfs_types.TypedKey.params": None,
+    # pinned_hashes.py
+    "devpi_server.keyfs.Transaction.iter_relpaths_at": ("typedkeys", "at_serial"),
+    # patches/json_bodies.py
+    "devpi_server.views.abort": ("request", "code", "body"),
+    "devpi_server.views.getjson": ("request",),
     # reservations.py, patches/reserved_names.py
     "devpi_server.keyfs.KeyFS.add_key": ("name", "path", "type"),
     "devpi_server.keyfs.KeyFS.get_key": ("name",),

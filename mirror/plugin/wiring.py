@@ -24,6 +24,7 @@ from mirror.plugin.patches import (
     fsync,
     garbage_collection,
     has_project,
+    json_bodies,
     login_throttle,
     notifier,
     own_tokens,
@@ -67,6 +68,7 @@ def wire(config: Any, pyramid_config: Any) -> None:
     password_cache.apply()
     login_throttle.apply()
     redaction.apply()
+    json_bodies.apply()
     own_tokens.apply()
     upload_view.apply()
     project_list.apply()

@@ -138,3 +138,36 @@ def test_no_browser_guesses_what_an_answer_is(mirrored: Mirrored, path: str) -> 
         refused = raw.recv(10_000).decode()
     assert "nosniff" in refused
     assert "Content-Type: text/plain" in refused
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/+login", "[1]"),
+        ("POST", "/+login", '"text"'),
+        ("POST", "/+login", '{"user": 1, "password": ["x"]}'),
+        ("POST", "/+login", "{}"),
+        ("POST", "/company/dev", "[]"),
+        ("POST", "/company/dev", "{}"),
+        ("POST", "/company/dev", '{"name": "own", "version": 1}'),
+        ("POST", "/company/dev", '{"name": "own", "version": "1.0"}'),
+        ("POST", "/company/dev/", '{"name": "own", "version": "1.0", "targetindex": ["a"]}'),
+        (
+            "POST",
+            "/company/dev",
+            '{"name": "own", "version": "1", "posturl": "file:///etc/x", "username": "", "password": ""}',
+        ),
+        ("PATCH", "/company/dev", "[1]"),
+        ("PATCH", "/company/dev", "7"),
+        ("PUT", "/company/new", "[1]"),
+        ("PUT", "/newcomer", "null"),
+        ("PATCH", "/company", "[]"),
+    ],
+)
+def test_a_body_of_another_form_is_refused(mirrored: Mirrored, method: str, path: str, body: str) -> None:
+    """Each was a traceback in the log, +login for anybody."""
+    login = None if path == "/+login" else ("root", mirrored.mirror.credentials["root"])
+    headers = {"Content-Type": "application/json", "Accept": "application/json"}
+    url = f"{mirrored.mirror.url}{path}"
+    answer = requests.request(method, url, data=body, auth=login, headers=headers, timeout=30)
+    assert answer.status_code == 400, answer.text
