@@ -96,13 +96,13 @@ def _hash(path: Path) -> str:
 
 @dataclass(frozen=True)
 class _Wheel:
-    """A wheel in the cache; `record`: path below site-packages -> sha256 of what is installed as it is."""
+    """A wheel in the cache; `record`: path below site-packages -> sha256 of what is installed as is, or ""."""
 
     content: bytes
     record: Mapping[str, str]
 
     def has(self, path: str, digest: str) -> bool:
-        """Whether its own file at `path` has this digest: some builders write a wrong RECORD."""
+        """Whether its own file at `path` has this sha256: RECORD may have another hash, or a wrong one."""
         with zipfile.ZipFile(io.BytesIO(self.content)) as archive:
             return hashlib.sha256(archive.read(path)).hexdigest() == digest
 
@@ -139,12 +139,15 @@ def _wheels(layout: Layout, manifest: ReleaseManifest) -> Iterator[_Wheel]:
 
 
 def _record(wheel: bytes) -> Iterator[tuple[str, str]]:
-    """Path and sha256 of the files of a wheel that are installed as they are (PEP 427)."""
+    """Path and sha256 of the files of a wheel that are installed as they are (PEP 427).
+
+    "" is the digest of one that RECORD gives by another algorithm (PEP 376 allows all of hashlib's).
+    """
     with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
         names = set(archive.namelist())
         (record,) = [name for name in names if re.fullmatch(r"[^/]+\.dist-info/RECORD", name)]
         for row in csv.reader(io.TextIOWrapper(archive.open(record), "utf-8")):
             path, digest = [*row, "", ""][:2]  # some tools end lines twice
             kind, _, value = digest.partition("=")
-            if kind == "sha256" and path in names and not path.partition("/")[0].endswith(".data"):
-                yield path, base64.urlsafe_b64decode(f"{value}==").hex()
+            if digest and path in names and not path.partition("/")[0].endswith(".data"):
+                yield path, base64.urlsafe_b64decode(f"{value}==").hex() if kind == "sha256" else ""

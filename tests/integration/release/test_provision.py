@@ -305,6 +305,14 @@ def test_nginx_follows_no_link_out_of_a_static_folder(web1: hosts.Host) -> None:
     assert not any(web1.name in get(web1, path)[1] for path in paths)
 
 
+def test_nginx_has_room_for_connections_that_one_client_holds(web1: hosts.Host) -> None:
+    """Debian's 768 for each worker were taken by one client that never ends its heads, and 1024 files too."""
+    found = web1.ssh("nginx", "-T")
+    assert "worker_connections 4096;" in found.stdout
+    assert "worker_rlimit_nofile 16384;" in found.stdout
+    assert "exceed open file resource limit" not in found.stderr
+
+
 def test_a_domain_that_another_vhost_has_is_refused_by_the_name_of_its_file(
     shop: Company, web1: hosts.Host
 ) -> None:

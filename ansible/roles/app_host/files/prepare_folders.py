@@ -15,6 +15,7 @@ import stat
 import sys
 from pathlib import Path
 
+SECRETS = ("env.json", "config.json", "hashes.json")  # in each release
 NAMES = ("web.a.sock", "web.b.sock", "ctl.sock", "pub.sock")
 
 
@@ -29,6 +30,7 @@ def main(folder: Path, group: str, sockets: Path, public: Path) -> None:
         link(public / name, sockets / name)
     if not (folder / "data").exists() or (folder / "data").stat().st_gid != gid:
         distrust(folder)
+        show(folder / "releases")
     for name in ("env.json", "config.json"):
         for configuration in folder.glob(f"releases/*/{name}"):
             os.chown(configuration, -1, gid)
@@ -52,6 +54,15 @@ def distrust(folder: Path) -> None:
     shutil.rmtree(folder / "cache" / "installer", ignore_errors=True)
     for compiled in folder.glob("releases/*/venv/lib/**/__pycache__"):
         shutil.rmtree(compiled, ignore_errors=True)
+
+
+def show(releases: Path) -> None:
+    """Let others read what releases consist of: they were made under the umask of a login shell, as 027."""
+    for where, folders, names in os.walk(releases):
+        for path in (Path(where, name) for name in [".", *folders, *names]):
+            if not path.is_symlink() and path.name not in SECRETS:
+                mode = stat.S_IMODE(path.stat().st_mode)
+                path.chmod(mode | ((mode & 0o500) >> 6))
 
 
 def link(path: Path, target: Path) -> None:

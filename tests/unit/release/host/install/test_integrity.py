@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import io
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -19,9 +20,12 @@ from tests.support.release_folders import a_layout, a_manifest
 SITE = "venv/lib/python3.11/site-packages"
 
 
-def installed(folder: Path) -> tuple[Layout, Path]:
+def installed(
+    folder: Path, change_record: Callable[[str], str] = lambda record: record
+) -> tuple[Layout, Path]:
     """Release 1, installed from one wheel, and the folder of its packages."""
     layout, wheel = a_layout(folder), dists.wheel("shop", "1.0")
+    wheel = dataclasses.replace(wheel, content=_with_record(wheel.content, change_record))
     sha256 = hashlib.sha256(wheel.content).hexdigest()
     site = layout.release(1) / SITE
     site.mkdir(parents=True)
@@ -32,6 +36,15 @@ def installed(folder: Path) -> tuple[Layout, Path]:
     manifest = dataclasses.replace(a_manifest(1), files={sha256: wheel.filename})
     releases.write_manifest(layout, manifest, {"SECRET": "guess"})
     return layout, site
+
+
+def _with_record(wheel: bytes, change: Callable[[str], str]) -> bytes:
+    written = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(wheel)) as archive, zipfile.ZipFile(written, "w") as copy:
+        for name in archive.namelist():
+            content = archive.read(name)
+            copy.writestr(name, change(content.decode()) if name.endswith("/RECORD") else content)
+    return written.getvalue()
 
 
 def code(site: Path) -> Path:
@@ -69,6 +82,15 @@ def test_what_the_installer_took_from_a_changed_cache_is_refused(tmp_path: Path)
     with pytest.raises(PackhorseError) as caught:
         integrity.seal(layout, 1)
     assert f"{SITE}/shop/" in caught.value.message
+
+
+def test_a_file_with_another_kind_of_hash_in_record_is_compared_with_the_wheel(tmp_path: Path) -> None:
+    """RECORD may have sha384 or sha512 (PEP 376)."""
+    layout, site = installed(tmp_path, lambda record: re.sub(r"sha256=[^,]+", "sha512=AAAA", record))
+    integrity.seal(layout, 1)
+    code(site).write_text("evil")
+    with pytest.raises(PackhorseError, match="Release 1 is not as it was installed"):
+        integrity.seal(layout, 1)
 
 
 def test_a_release_of_an_earlier_version_is_compared_with_its_wheels(tmp_path: Path) -> None:
