@@ -96,7 +96,7 @@ def _hash(path: Path) -> str:
 
 @dataclass(frozen=True)
 class _Wheel:
-    """A wheel in the cache; `record`: path below site-packages -> sha256 of what is installed as is, or ""."""
+    """A wheel in the cache; `record`: path below site-packages -> sha256 of what is installed as it is."""
 
     content: bytes
     record: Mapping[str, str]
