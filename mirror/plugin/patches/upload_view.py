@@ -1,7 +1,7 @@
 """Check names, content, digests and attestations of an upload before devpi stores anything of it."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from devpi_server.normalized import normalize_name
@@ -43,8 +43,8 @@ def _submit(view: Any) -> Any:
         form_fields.check(texts, content.filename if action == "file_upload" else None)
         if file is not None and (wrong := digests.wrong(texts, file)):
             abort_submit(request, 400, f"the file has another {wrong[0]} than the form states")
-        if action == "file_upload" and not request.registry["xom"].config.args.skip_upload_checks:
-            contents.check(content.filename, file, contents.Release(texts["name"], texts["version"]))
+        if not request.registry["xom"].config.args.skip_upload_checks:
+            _check_content(action, content, texts)
     except InvalidUploadError as error:
         abort_submit(request, 400, str(error))
     if action != "file_upload" or form.get("attestations", "") == "":
@@ -59,6 +59,13 @@ def _submit(view: Any) -> Any:
     provenance = attestations.provenance(attested, request.authenticated_userid)
     stage.attest(normalize_name(form["name"]), form["version"], sha256, provenance)
     return answer
+
+
+def _check_content(action: str | None, content: Any, texts: Mapping[str, str]) -> None:
+    if action == "file_upload":
+        contents.check(content.filename, content.file, contents.Release(texts["name"], texts["version"]))
+    elif action == "doc_upload":
+        contents.check_documentation(content.file)
 
 
 def _stored(view: Any) -> Any:

@@ -1,10 +1,12 @@
 """Check that an uploaded file is what its name and its form say: archive, metadata, RECORD and tags."""
 
 import base64
+import contextlib
 import csv
 import hashlib
 import re
 import zipfile
+from collections.abc import Iterator
 from email import message_from_bytes
 from typing import IO, NamedTuple
 
@@ -48,8 +50,20 @@ def _version(text: str) -> object:
 
 def check(filename: str, file: IO[bytes], stated: Release) -> None:
     """Raise InvalidUploadError unless `file` is a distribution of the release `stated`, as its name says."""
-    try:
+    with _read(file):
         _check(filename, file, stated)
+
+
+def check_documentation(file: IO[bytes]) -> None:
+    """Raise InvalidUploadError unless `file` is a zip archive, which devpi-web unpacks."""
+    with _read(file):
+        _check_whole(archives.open_zip(file))
+
+
+@contextlib.contextmanager
+def _read(file: IO[bytes]) -> Iterator[None]:
+    try:
+        yield
     except archives.BROKEN as error:
         if isinstance(error, OSError) and error.errno:  # of the disk, not of the archive
             raise
@@ -101,13 +115,17 @@ def _check_sdist(stem: str, suffix: str, file: IO[bytes], stated: Release) -> No
 
 def _pkg_info_of_zip(file: IO[bytes]) -> list[bytes]:
     archive = archives.open_zip(file)
-    if broken := archive.testzip():
-        raise InvalidUploadError(f"the archive is damaged at {shown(broken)}")
+    _check_whole(archive)
     return [archives.read_member(archive, name) for name in archive.namelist() if _is_pkg_info(name)]
 
 
 def _pkg_info_of_tar(file: IO[bytes], suffix: str) -> list[bytes]:
     return [read() for member, read in archives.tar_members(file, suffix) if _is_pkg_info(member.name)]
+
+
+def _check_whole(archive: zipfile.ZipFile) -> None:
+    if broken := archive.testzip():
+        raise InvalidUploadError(f"the archive is damaged at {shown(broken)}")
 
 
 def _is_pkg_info(path: str) -> bool:

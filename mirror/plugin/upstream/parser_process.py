@@ -108,9 +108,12 @@ class _Lanes:
         self._quick, self._slow = threading.Lock(), threading.Lock()
         self._process = _Child(patience)
         self._slow_pages: LRUCache[str, _SlowPage] = LRUCache(REMEMBERED)
+        self._slow_pages_lock = threading.Lock()
 
     def read(self, answer: ParseRequest) -> ParsedPage:
-        if answer.project not in self._slow_pages:
+        with self._slow_pages_lock:
+            is_slow = answer.project in self._slow_pages
+        if not is_slow:
             with contextlib.suppress(_LimitError), self._quick:
                 return self._read_quickly(answer)
         if not self._slow.acquire(timeout=self._patience):
@@ -127,11 +130,12 @@ class _Lanes:
         try:
             return self._process.ask(answer, self._seconds, QUICK_SIZE)
         except (_LimitError, PageTooLargeError) as error:
-            self._slow_pages[answer.project] = _SlowPage()
+            self._note(answer.project, _SlowPage())
             raise _LimitError(str(error)) from error
 
     def _read_slowly(self, answer: ParseRequest) -> ParsedPage:
-        page = self._slow_pages.get(answer.project) or _SlowPage()
+        with self._slow_pages_lock:
+            page = self._slow_pages.get(answer.project) or _SlowPage()
         left = page.until - time.monotonic()
         if left > 0:
             raise InvalidPageError(f"one that cannot be read; it is tried again in {left:.0f} s")
@@ -141,12 +145,15 @@ class _Lanes:
                 answer, min(self._longest, LONG + len(answer.body.content) / 1e6), parse.LARGEST
             )
         except _LimitError as error:
-            self._slow_pages[answer.project] = _SlowPage(
-                time.monotonic() + page.pause, min(2 * page.pause, LONGEST_PAUSE)
-            )
+            pause = min(2 * page.pause, LONGEST_PAUSE)
+            self._note(answer.project, _SlowPage(time.monotonic() + page.pause, pause))
             raise InvalidPageError(f"one that cannot be read ({error})") from error
         finally:
             process.end()
+
+    def _note(self, project: str, page: _SlowPage) -> None:
+        with self._slow_pages_lock:
+            self._slow_pages[project] = page
 
     def end(self) -> None:
         self._process.end()

@@ -278,6 +278,28 @@ def test_a_header_of_gigabytes_is_not_read() -> None:
         _check(content, "demo-1.0.tar")
 
 
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"<html>", "no zip archive"),
+        (_zip({"../../index.html": b""}), "forbidden path"),
+        (_zip({"index.html": b"0" * 100_000_000}), "a bomb"),
+    ],
+    ids=["no archive", "path", "bomb"],
+)
+def test_documentation_that_does_not_unpack_into_its_folder_is_refused(content: bytes, reason: str) -> None:
+    """devpi-web unpacks it."""
+    with pytest.raises(InvalidUploadError, match=reason):
+        contents.check_documentation(io.BytesIO(content))
+
+
+def test_documentation_is_read_again_after_the_check() -> None:
+    """By devpi, which stores it."""
+    file = io.BytesIO(_zip({"index.html": b"0" * 1000}))
+    contents.check_documentation(file)
+    assert file.tell() == 0
+
+
 def test_the_file_is_at_its_beginning_afterwards() -> None:
     """devpi stores what it reads from there."""
     for dist in (GOOD, sdist("demo", "1.0")):
