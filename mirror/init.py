@@ -16,7 +16,7 @@ from mirror.state import Credentials, Folder, Serving
 from packhorse.errors import PackhorseError
 
 WAIT_SECONDS = 120.0
-START_SECONDS = 10.0  # a server takes the lock a moment before it writes its address
+START_SECONDS = 60.0  # a server takes the lock before it writes its address, on a busy machine long before
 
 
 @dataclass(frozen=True)
