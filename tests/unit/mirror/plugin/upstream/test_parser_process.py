@@ -100,6 +100,19 @@ def test_a_large_page_is_parsed_in_a_process_that_ends(reader: ParserProcess) ->
     assert len(_readers()) == 1
 
 
+def test_the_process_of_a_usual_large_page_stays() -> None:
+    """While another one starts, all pages of the upstream wait: an install meets some such pages."""
+    reader = ParserProcess(quick=20)
+    try:
+        before = process()
+        page = reader.read(answer(*(f"demo-{number}.0.zip" for number in range(25_000))))
+        assert 5_000_000 < len(page.content) < 10_000_000
+        assert reader.read(answer("demo-1.0.zip")).content
+        assert process() == before
+    finally:
+        reader.end()
+
+
 @pytest.mark.parametrize(
     ("content", "encoding", "reason"),
     [
