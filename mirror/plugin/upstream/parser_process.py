@@ -34,7 +34,7 @@ LONGEST = 10.0  # the same for a large page that takes longer; fifty thousand fi
 LONG = 2.0  # the same for a small one: what an upstream may take is by what it sends, a second for each MB
 PATIENCE = 120  # seconds until a process has answered, on a machine that is busy
 MEMORY = 400_000_000  # bytes of data; a page of fifty thousand files takes 180 MB
-# Bytes of a parsed page after which the process gives its memory back by ending. Ten thousand files have 9 MB;
+# Bytes of a parsed page after which the process ends, to give its memory back. Ten thousand files have 9 MB;
 # of them little memory stays, and all other pages would wait for the start of the next process.
 LARGE = 20_000_000
 # Seconds until a page that went beyond the limits is parsed again; doubled each time.
