@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import subprocess
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -70,6 +71,21 @@ def run(
     except subprocess.TimeoutExpired as late:
         return Finished(TIMED_OUT, "", f"{late}\n")
     return Finished(done.returncode, done.stdout, done.stderr)
+
+
+def attached(command: Sequence[str]) -> int:
+    """Run `command`, such as an editor, with our terminal, and return its status. Ctrl-C is for it alone."""
+    before = signal.signal(signal.SIGINT, lambda *_: None)  # not SIG_IGN, which it would inherit
+    try:
+        with subprocess.Popen(command) as process:
+            try:
+                return process.wait()
+            except BaseException:
+                process.kill()
+                process.wait()
+                raise
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def hide_arguments(assignments: Collection[str]) -> None:

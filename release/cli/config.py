@@ -145,6 +145,36 @@ def sync(project: Path, /, target: str, source: str, **how: Unpack[How]) -> None
 
 @config.command()
 @target_command.argument
+@options.how
+@options.index
+@options.as_json
+@click.pass_obj
+def edit(project: Path, /, target: str, **how: Unpack[How]) -> None:
+    """Edit what is set on TARGET in $VISUAL or $EDITOR; all changes are one new release.
+
+    Only what you change is sent: what a colleague sets meanwhile stays.
+    """
+    from release.deploy import drift, editing
+
+    _, outcome = _ask(project, target, reveal=True)
+    _refuse_drift(outcome)
+    values = {row["name"]: row["value"] for row in drift.rows(outcome) if row["set"]}
+    edited = editing.edit(values, target, _edit_again)
+    if edited.values or edited.unset:
+        _configure(project, target, edited.values, edited.unset, **how)
+    else:
+        console.echo("Nothing was changed.")
+
+
+def _edit_again(error: PackhorseError) -> bool:
+    if not sys.stdin.isatty():
+        return False
+    console.show(error)
+    return click.confirm("Edit it again?", default=True, err=True)
+
+
+@config.command()
+@target_command.argument
 @click.argument("name", shell_complete=_complete)
 @options.as_json
 @click.pass_obj

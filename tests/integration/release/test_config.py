@@ -233,3 +233,38 @@ def test_a_typed_value_is_overwritten_and_warned_about(fresh: Host) -> None:
     assert "your shell's history has the value of TYPED now" in told
     assert "hunter2" not in told
     assert config(fresh, "get", "local", "ASKED") == b"hunter2-asked"
+
+
+def test_an_editor_changes_several_values_in_one_release(host: Host) -> None:
+    """In a terminal, as people do it; wrong lines may be corrected, a key that is no text stays as it is."""
+    config(host, "set", "local", "KEPT", stdin=AWKWARD)
+    config(host, "set", "local", "EDITED=hunter2", "GONE=1")
+    editor = host.home / "editor"
+    editor.write_text('#!/bin/sh\necho editing "$1"\nread -r line\nsed -i "$line" "$1"\n')
+    editor.chmod(0o755)
+    before = len(changes(host))
+    with open_terminal() as (controller, terminal):
+        process = subprocess.Popen(
+            [BIN / "release", "config", "edit", "local"],
+            env={**host.environment, "EDITOR": str(editor)},
+            cwd=host.project,
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+        )
+        path = read_until(controller, "configuration.env").partition("editing ")[2].strip()
+        assert Path(path).stat().st_mode & 0o777 == 0o600
+        assert "hunter2" in Path(path).read_text()
+        os.write(controller, b"s/^GONE=1/GONE='1/\n")
+        assert "a quote does not end" in read_until(controller, "Edit it again?")
+        os.write(controller, b"y\n")
+        read_until(controller, "configuration.env")
+        os.write(controller, b"/^GONE/d; s/^EDITED=.*/EDITED='it\\\\'s $NEW'/\n")
+        told = read_until(controller, " s)")
+        assert process.wait(60) == 0
+    assert "hunter2" not in told
+    assert not Path(path).parent.exists()
+    found = seen(host)
+    assert (found["EDITED"], os.fsencode(found["KEPT"]), "GONE" in found) == ("it's $NEW", AWKWARD, False)
+    assert len(changes(host)) == before + 1
+    assert changes(host)[0][2] == "Set EDITED; unset GONE"
