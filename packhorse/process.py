@@ -73,6 +73,18 @@ def run(
     return Finished(done.returncode, done.stdout, done.stderr)
 
 
+def read(command: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout: float) -> tuple[int, bytes]:
+    """The status of `command` and the bytes that it wrote to stdout; it has our stdin and stderr, to ask.
+
+    After `timeout` seconds it is killed, with TIMED_OUT. Raises FileNotFoundError or PermissionError.
+    """
+    try:
+        done = subprocess.run(command, cwd=cwd, env=env, stdout=subprocess.PIPE, check=False, timeout=timeout)
+    except subprocess.TimeoutExpired:
+        return TIMED_OUT, b""
+    return done.returncode, done.stdout
+
+
 def attached(command: Sequence[str]) -> int:
     """Run `command`, such as an editor, with our terminal, and return its status. Ctrl-C is for it alone."""
     before = signal.signal(signal.SIGINT, lambda *_: None)  # not SIG_IGN, which it would inherit

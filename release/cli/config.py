@@ -46,7 +46,8 @@ def config() -> None:
     release with a number: its processes start beside the old ones, and take over when they are healthy;
     `release rollback` takes it back. Before the first deploy, values are kept for that.
 
-    What is set here wins over what a deploy brings: `env` of release.toml.
+    What is set here wins over what a deploy brings along by release.toml: `secrets`, the command of `config`,
+    and `env`, in this order.
     """
 
 

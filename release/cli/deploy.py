@@ -47,10 +47,12 @@ def deploy(
     command = target_command.begin(project, target, index)
     with command.agents() as agents:
         from release import index as indexes
-        from release.config import release_toml
+        from release.config import external, release_toml
         from release.deploy import identity, requests
         from release.host.request import Deploy
 
+        brought = external.read(project, command.name, command.settings)
+        with_env = command.target.model_copy(update={"env": {**command.target.env, **brought}})
         where = release_toml.index_url(command.settings, command.home)
         requirement = requests.parse(version or command.project)
         listed = indexes.company_files(
@@ -63,7 +65,7 @@ def deploy(
         change = requests.change(
             Deploy,
             *(command.settings.app, command.target, command.home),
-            content=requests.content(command.settings, command.target, artifact),
+            content=requests.content(command.settings, with_env, artifact),
             bind=command.target.address,
             index_url=release_toml.simple_url(where),
             plan=plan,

@@ -121,6 +121,11 @@ Calendar = Annotated[  # systemd.time(7)
 ]
 
 
+Command = Annotated[  # an argument list, which no shell sees
+    list[Annotated[str, AfterValidator(_without_nul)]], Field(min_length=1)
+]
+
+
 class Health(settings.Settings):
     """The probe of a new release: GET `path` must answer 2xx before it receives traffic. Seconds.
 
@@ -168,9 +173,10 @@ class Target(settings.Settings):
     """A place to run releases: `hosts` reached through ssh as `user`, or without any this machine.
 
     `run_user` runs the processes on hosts, and can change nothing that `user` has deployed.
-    `bind` is HOST:PORT or "unix"; `env` holds no secrets; `batch` is how many hosts are switched at a time
-    once the first one, the canary, is; `domains` (None: the names of the hosts; []: no vhost) and `tls_*` are
-    for the nginx on the hosts.
+    `bind` is HOST:PORT or "unix"; `env` holds no secrets, `secrets` is an encrypted file of the project, and
+    `config_command` prints variables; `batch` is how many hosts are switched at a time once the first one,
+    the canary, is; `domains` (None: the names of the hosts; []: no vhost) and `tls_*` are for the nginx on
+    the hosts.
     """
 
     hosts: Annotated[list[HostName], Field(min_length=1), AfterValidator(_unique)] | None = None
@@ -185,6 +191,8 @@ class Target(settings.Settings):
     graceful_timeout: Positive = 30.0
     keep: Annotated[int, Field(ge=1)] = 5
     env: dict[VariableName, Annotated[str, AfterValidator(_without_nul)]] = Field(default={})
+    config_command: Command | None = None
+    secrets: Annotated[str, AfterValidator(_inside_project)] | None = None
     processes: dict[ProcessName, ProcessSettings] = Field(default={})
     provision: Provision = Provision()
 
@@ -212,6 +220,12 @@ class Target(settings.Settings):
     def stop_timeout(self, process: ProcessSettings) -> float:
         """Seconds that processes of a type get to finish what they work on."""
         return process.stop_timeout or self.graceful_timeout
+
+
+class ExternalConfig(settings.Settings):
+    """What brings variables of all targets along: `command` prints them, as JSON or lines NAME=VALUE."""
+
+    command: Command | None = None
 
 
 class MirrorServers(settings.Settings):
@@ -266,6 +280,7 @@ class ReleaseConfig(settings.Settings):
     signers: list[PublicKey] = Field(default=[])
     allow_http: bool = False  # an index by plain HTTP over a network
     required: list[VariableName] = Field(default=[])
+    config: ExternalConfig = ExternalConfig()
     health: Health = Health()
     targets: Annotated[dict[AppName, Target], AfterValidator(_local_without_hosts)] = Field(default={})
     mirror: MirrorServers | None = None

@@ -11,7 +11,7 @@ import pytest
 from release.host.request import Releases
 from tests.support.load_client import Load
 from tests.support.local_target import Host, running_host
-from tests.support.servers import BIN, short_home
+from tests.support.servers import BIN, run_command, short_home
 from tests.support.terminals import open_terminal, read_until
 from tests.support.tiny_app import NAME
 
@@ -268,3 +268,55 @@ def test_an_editor_changes_several_values_in_one_release(host: Host) -> None:
     assert (found["EDITED"], os.fsencode(found["KEPT"]), "GONE" in found) == ("it's $NEW", AWKWARD, False)
     assert len(changes(host)) == before + 1
     assert changes(host)[0][2] == "Set EDITED; unset GONE"
+
+
+@pytest.mark.needs("age")
+def test_secrets_may_be_encrypted_in_the_repository(fresh: Host) -> None:
+    """By age itself, with the key where sops has it, too; what is set on the host wins."""
+    key, plain = fresh.home / "keys.txt", fresh.home / "plain.env"
+    run_command("age-keygen", "-o", key, env=fresh.environment)
+    recipient = run_command("age-keygen", "-y", key, env=fresh.environment).stdout.strip()
+    plain.write_bytes(b"A='hunter2 $x\nlines \xff'\nB=hunter2\nC=hunter2-file\n")
+    file = fresh.project / "secrets.local.age"
+    run_command("age", "-r", recipient, "-o", file, plain, env=fresh.environment)
+    script = "import os, json; print(json.dumps(dict(C='command', D=os.environ['PACKHORSE_TARGET'], E=1)))"
+    command = json.dumps(["python3", "-c", script])
+    fresh.configure(
+        f'secrets = "secrets.local.age"\nconfig_command = {command}', env='E = "plain"\nF = "plain"'
+    )
+    config(fresh, "set", "local", "B=set")
+    refused = fresh.deploy("0.1.0", status=1)
+    assert "Error: age failed (1)." in refused.stderr
+    environment = {**fresh.environment, "SOPS_AGE_KEY_FILE": str(key)}
+    done = subprocess.run(
+        [BIN / "release", "deploy", "local", f"{NAME}==0.1.0"],
+        env=environment, cwd=fresh.project, capture_output=True, check=True,
+    )  # fmt: skip
+    assert b"hunter2" not in done.stdout + done.stderr
+    found = seen(fresh)
+    expected = {
+        "A": "hunter2 $x\nlines \udcff",
+        "B": "set",
+        "C": "hunter2-file",
+        "D": "local",
+        "E": "1",
+        "F": "plain",
+    }
+    assert {name: found[name] for name in expected} == expected
+    config(fresh, "set", "local", "NEW=1")  # needs no key
+    assert seen(fresh)["A"] == expected["A"]
+
+
+def test_a_command_that_fails_stops_the_deploy_and_what_it_printed_is_not_shown(fresh: Host) -> None:
+    """Its words on stderr are the user's, its output is a secret."""
+    for script, message in (
+        ("echo hunter2; echo locked >&2; exit 3", "Error: sh failed (3)."),
+        ("echo hunter2", "Error: sh: line 1 is not NAME=VALUE"),
+        ('echo \'{"A": ["hunter2"]}\'', "Error: sh: A is a list or an object"),
+    ):
+        fresh.configure(f"config_command = {json.dumps(['sh', '-c', script])}")
+        failed = fresh.deploy("0.1.0", status=1).stderr
+        assert message in failed
+        assert "hunter2" not in failed
+        assert ("locked" in failed) == ("locked" in script)
+    assert not fresh.layout.folder.exists()
