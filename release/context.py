@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from packhorse import process
+from packhorse import files, process
 from release import index
 from release.config import release_toml
 
@@ -33,3 +33,26 @@ class Context:
         """The environment of everything that installs: the company index and nothing else."""
         url = release_toml.simple_url(self.index_url)
         return process.installer_environment(url, self.home, self.build_environment)
+
+
+def of_project(project: Path, index_option: str | None) -> Context:
+    """The context of the project in folder `project`; `index_option` (or $RELEASE_INDEX) goes first.
+
+    Raises PackhorseError.
+    """
+    home, settings = files.home(), release_toml.load(project, index=index_option)
+    return Context(
+        release_toml.index_url(settings, home),
+        home,
+        process.run,
+        sdists=settings.sdists,
+        build_requires=settings.build_requires,
+        files=settings.files,
+        build_environment=settings.build_environment,
+        signers=settings.required_signers,
+        values={
+            f"{variable} of {name}": value
+            for name, target in settings.targets.items()
+            for variable, value in target.env.items()
+        },
+    )

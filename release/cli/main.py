@@ -1,16 +1,13 @@
 """The `release` command: the group, and build, lock and upload."""
 
 import dataclasses
+import itertools
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from packhorse import console, files
-from release.cli import config, deploy, inspect, login, new, options, provision
-
-if TYPE_CHECKING:
-    from release.context import Context
+from packhorse import console
+from release.cli import config, deploy, doctor, inspect, login, new, options, provision
 
 
 @click.group(context_settings={"auto_envvar_prefix": "RELEASE", "help_option_names": ["-h", "--help"]})
@@ -49,14 +46,8 @@ def cli(context: click.Context, project: Path) -> None:
     context.obj = project.absolute()
 
 
-for command in (
-    new.new,
-    *login.COMMANDS,
-    *deploy.COMMANDS,
-    *config.COMMANDS,
-    *inspect.COMMANDS,
-    *provision.COMMANDS,
-):
+GROUPS = (login.COMMANDS, deploy.COMMANDS, config.COMMANDS, inspect.COMMANDS, provision.COMMANDS)
+for command in (new.new, *itertools.chain(*GROUPS), doctor.doctor):
     cli.add_command(command)
 cli.add_command(new.new, "init")  # what other tools call it
 
@@ -88,13 +79,14 @@ def build(
 
     Build requirements and dependencies come from the company index. The same commit gives the same bytes.
     """
+    from release import context as contexts
     from release.build import artifacts as builder
     from release.build import source_tree as projects
 
     projects.pyproject(project)  # without one there is nothing to build, whatever the index
     selected = {builder.SDIST: sdist, builder.WHEEL: wheel}
     kinds = [kind for kind in selected if selected[kind]] or list(selected)
-    context = _context(project, index)
+    context = contexts.of_project(project, index)
     with console.working(f"Building {project.name}"):
         result = builder.build(project, outdir or project / "dist", kinds, context, sign)
     if result.lock_is_new:
@@ -122,6 +114,7 @@ def lock(project: Path, *, upgrade: bool, requirements: bool, index: str | None)
 
     Versions stay as they are as long as they fit; --upgrade moves them.
     """
+    from release import context as contexts
     from release.build import lock as locks
     from release.build import sdists
     from release.build import source_tree as projects
@@ -130,7 +123,7 @@ def lock(project: Path, *, upgrade: bool, requirements: bool, index: str | None)
         console.echo("\n".join(locks.requirement_lines(project)))
         return
     projects.pyproject(project)
-    context = _context(project, index)
+    context = contexts.of_project(project, index)
     with console.working(f"Locking {project.name}"):
         changed = locks.renew(project, context, upgrade=upgrade)
         changed += sdists.lock_requirements(project, context, renew=True, upgrade=upgrade)
@@ -162,12 +155,13 @@ def upload(
     The password comes from $TWINE_PASSWORD, from the keyring (release login), or from the mirror of this
     machine.
     """
+    from release import context as contexts
     from release import signing
     from release.upload import credentials
     from release.upload import twine as uploader
 
     paths = artifacts or uploader.last_built(outdir or project / "dist")
-    context = _context(project, index)
+    context = contexts.of_project(project, index)
     if sign:
         for path in paths:
             signing.sign(path, sign)
@@ -182,29 +176,6 @@ def upload(
             console.echo(
                 f"{item.filename}  {'uploaded' if item.new else 'was there already, with the same bytes'}"
             )
-
-
-def _context(project: Path, index: str | None) -> "Context":
-    from packhorse import process
-    from release.config import release_toml
-    from release.context import Context
-
-    home, settings = files.home(), release_toml.load(project, index=index)
-    return Context(
-        release_toml.index_url(settings, home),
-        home,
-        process.run,
-        sdists=settings.sdists,
-        build_requires=settings.build_requires,
-        files=settings.files,
-        build_environment=settings.build_environment,
-        signers=settings.required_signers,
-        values={
-            f"{variable} of {name}": value
-            for name, target in settings.targets.items()
-            for variable, value in target.env.items()
-        },
-    )
 
 
 def _short(path: Path) -> Path:

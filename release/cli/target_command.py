@@ -62,6 +62,15 @@ target_name = click.argument("target", shell_complete=_names)
 
 def argument(command: C) -> C:
     """Add TARGET, and --limit and --skip, which choose among its hosts."""
+    return target_name(_choosing(command))
+
+
+def optional_argument(command: C) -> C:
+    """The same, but TARGET may be left out."""
+    return click.argument("target", required=False, shell_complete=_names)(_choosing(command))
+
+
+def _choosing(command: C) -> C:
     shared: dict[str, Any] = {
         "multiple": True,
         "metavar": "HOST",
@@ -69,11 +78,10 @@ def argument(command: C) -> C:
         "expose_value": False,
         "shell_complete": _hosts,
     }
-    limit = click.option(
-        "--limit", help="Only this host of the target; several: --limit A --limit B.", **shared
+    only = "Only this host of the target; several: --limit A --limit B."
+    return click.option("--limit", help=only, **shared)(
+        click.option("--skip", help="Without this host, which may be down.", **shared)(command)
     )
-    skip = click.option("--skip", help="Without this host, which may be down.", **shared)
-    return target_name(limit(skip(command)))
 
 
 @dataclass(frozen=True)

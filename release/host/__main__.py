@@ -11,7 +11,18 @@ from typing import Any
 
 from packhorse.errors import PackhorseError
 from release.host import request
-from release.host.commands import configuration, deploy, history, logs, reconcile, start, status, stop, verify
+from release.host.commands import (
+    configuration,
+    deploy,
+    doctor,
+    history,
+    logs,
+    reconcile,
+    start,
+    status,
+    stop,
+    verify,
+)
 from release.host.control.channel import Channel
 from release.host.control.session import Session
 from release.host.disk.layout import SERVER_ROOT, SERVER_RUN, Layout
@@ -31,6 +42,7 @@ COMMANDS: dict[type[request.Request], Command] = {
     request.Stop: stop.run,
     request.Start: start.run,
     request.Verify: verify.run,
+    request.Doctor: doctor.run,
 }
 # Modules of a deploy that take long to load: loaded while the controller is still preparing the request.
 COSTLY = ("zmq", "release.host.formats.lockfile", "psutil")

@@ -139,7 +139,22 @@ class Verify(Request):
     """Compare the files of all releases with what was installed."""
 
 
-KINDS = (Deploy, Rollback, Configure, Configuration, Releases, Status, Logs, Stop, Start, Verify)
+@dataclass(frozen=True, kw_only=True)
+class Doctor(Request):
+    """Examine the host: `index_url` is a page of the index; `toolbox_sha256` is the hash of its requirements.
+
+    The random `key` is for the digest of the content.
+    """
+
+    index_url: str | None
+    key: str
+    toolbox_sha256: str
+
+
+KINDS = (
+    *(Deploy, Rollback, Configure, Configuration, Releases, Status, Logs, Stop, Start, Verify),
+    Doctor,
+)
 COMMANDS = {kind.__name__.lower(): kind for kind in KINDS}
 
 

@@ -78,7 +78,7 @@ def of_mirror(settings: dict[str, Any], hosts: Sequence[str]) -> Iterator[str]:
         yield f"{host}: the index is {url}/company/dev, for pip and uv {url}/company/dev/+simple/"
         yield f"{host}: users and passwords lie in {CREDENTIALS} there: ssh {host} sudo cat {CREDENTIALS}"
     url = mirror_url(settings, hosts[0])
-    yield f'Next: index = "{url}/company/dev" in release.toml, then release build and release upload'
+    yield f'Next: index = "{url}/company/dev" in release.toml, release login, build and upload'
 
 
 def mirror_url(settings: dict[str, Any], host: str) -> str:

@@ -42,22 +42,22 @@ def space_needed(layout: Layout, content: Content) -> tuple[int, int]:
     """
     same, current = release_folder.same_content(layout, content), releases.current(layout)
     if same is not None:
-        size, inodes = _size(layout.release(same), linked=content.installer == "uv")
-        return size + OVERHEAD, inodes
+        taken, inodes = size(layout.release(same), linked=content.installer == "uv")
+        return taken + OVERHEAD, inodes
     if current is None:
         return 0, 0
-    size, inodes = _size(layout.release(current), linked=False)
-    return 2 * size, 2 * inodes
+    taken, inodes = size(layout.release(current))
+    return 2 * taken, 2 * inodes
 
 
-def _check_space(layout: Layout, size: int, inodes: int) -> None:
-    """Raise PackhorseError unless there is room for `size` bytes in `inodes` files."""
+def _check_space(layout: Layout, needed: int, inodes: int) -> None:
+    """Raise PackhorseError unless there is room for `needed` bytes in `inodes` files."""
     there = os.statvfs(layout.folder)
     free, free_inodes = there.f_bavail * there.f_frsize, there.f_favail
-    if free < size:
+    if free < needed:
         raise PackhorseError(
             f"The disk is nearly full: {free / 2**20:.1f} MB are free in {layout.folder}, "
-            f"and this release needs about {size / 2**20:.1f} MB.",
+            f"and this release needs about {needed / 2**20:.1f} MB.",
             "Free some space and deploy again.",
         )
     if there.f_files and free_inodes < inodes:  # file systems that make inodes as they need them say 0
@@ -68,17 +68,17 @@ def _check_space(layout: Layout, size: int, inodes: int) -> None:
         )
 
 
-def _size(folder: Path, *, linked: bool) -> tuple[int, int]:
+def size(folder: Path, *, linked: bool = False) -> tuple[int, int]:
     """The bytes and inodes of release `folder`; with `linked`, of what is a hard link nothing.
 
     Compiled files are shared from one release to the next, where their sources are: see bytecode.py.
     """
-    size = count = 0
+    total = count = 0
     for path, _, names, here in os.fwalk(folder):
         found = [os.stat(name, dir_fd=here, follow_symlinks=False) for name in names]
         if linked:
             found = [status for status in found if status.st_nlink == 1 and not path.endswith("__pycache__")]
         found.append(os.fstat(here))
-        size += sum(status.st_blocks for status in found) * 512
+        total += sum(status.st_blocks for status in found) * 512
         count += len(found)
-    return size, count
+    return total, count

@@ -106,6 +106,24 @@ def test_a_host_that_is_off_is_left_out_and_catches_up(fleet: Servers) -> None:
     )
 
 
+def test_the_doctor_says_what_is_wrong_on_which_host(fleet: Servers) -> None:
+    """A clock that is off by an hour, and a host that is off; the others are examined all the same."""
+    (fleet.project / "pyproject.toml").write_text(f'[project]\nname = "{NAME}"\n')
+    fleet.hosts[1].set_clock(3600)
+    fleet.hosts[2].power_cut()
+    try:
+        done = fleet.release("doctor", "production", "--json", status=1)
+    finally:
+        fleet.hosts[1].set_clock(0)
+        fleet.hosts[2].boot()
+    found = {(one["host"], one["check"]): one["state"] for one in json.loads(done.stdout)["checks"]}
+    assert found["web3", "reached"] == found["web2", "clock"] == "failed"
+    for check in ("reached", "supervisor", "application", "disk", "index"):
+        assert found["web1", check] == found["web2", check] == "ok"
+    assert found[None, "drift"] == "ok"
+    assert "2 of " in done.stderr
+
+
 def test_somebody_else_s_key_is_refused(fleet: Servers) -> None:
     """Configuration with all its secrets goes to who has the key that we know, or to nobody."""
     known = fleet.net.known_hosts

@@ -1,0 +1,91 @@
+"""`release doctor`: what would stop a build or a deploy, and what to do about it."""
+
+import hashlib
+import secrets
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from packhorse import console
+from release.cli import options, target_command
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from release.deploy.connection import Event
+    from release.doctor.report import Finding
+
+
+@click.command()
+@target_command.optional_argument
+@options.index
+@options.as_json
+@click.pass_obj
+def doctor(project: Path, target: str | None, index: str | None, *, as_json: bool) -> None:
+    """Examine the hosts of TARGET, or without one the project; say what to do where something is wrong.
+
+    \b
+    On hosts: the way there, its key and the login, clock, agent, supervisor, application, disk, the index as
+    it is reached from there, certificate, toolbox, and where the hosts differ.
+    Of a project: settings, pyproject.toml, Procfile, index, login, lock, git, the wheel that was built last.
+
+    Nothing is changed. The exit status is 1 if a check has failed; a warning fails nothing.
+    """
+    findings = _of_target(project, target, index) if target else _of_project(project, index)
+    from release.doctor import report
+
+    if as_json:
+        console.emit_json({"target": target, "checks": report.as_json(findings)})
+    else:
+        head = ("host", "check", "", "")
+        rows = report.rows(findings)
+        target_command.table(head if target else head[1:], rows if target else [row[1:] for row in rows])
+    if error := report.error(findings):
+        raise error
+    if not as_json:
+        console.echo(report.summary(findings))
+
+
+def _of_target(project: Path, target: str, index: str | None) -> "Sequence[Finding]":
+    command = target_command.begin(project, target, index)
+    from release.config import release_toml
+    from release.doctor import target as judge
+    from release.host.request import Doctor
+    from release.provision import playbook
+
+    received: dict[str, float] = {}
+
+    def note(host: str, event: "Event") -> None:
+        if event["event"] == "result":
+            received[host] = time.time()
+
+    url = (
+        f"{release_toml.simple_url(release_toml.index_url(command.settings, command.home))}{command.project}/"
+    )
+    toolbox = (playbook.HERE / "roles/app_host/files/toolbox.txt").read_bytes()
+    with console.working(f"Examining {target}"):
+        outcome = target_command.ask(
+            *(command, Doctor, note),
+            index_url=url,
+            key=secrets.token_hex(),
+            toolbox_sha256=hashlib.sha256(toolbox).hexdigest(),
+        )
+    return list(judge.findings(outcome.hosts, received, target))
+
+
+def _of_project(project: Path, index: str | None) -> "Sequence[Finding]":
+    from release.config import release_toml
+    from release.doctor import project as examine
+    from release.doctor import report
+    from release.host.commands.doctor import OK
+
+    settings = report.attempt(
+        "settings", lambda: f"{release_toml.load(project, index=index).app} is its name"
+    )
+    checks = [settings]
+    if settings.state == OK:
+        with console.working(f"Looking at {project.name}"):
+            checks += examine.checks(project, index)
+    return [report.Finding("", check) for check in checks]
