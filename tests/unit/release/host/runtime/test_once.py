@@ -1,5 +1,6 @@
 """The promises of release.host.runtime.once."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -39,13 +40,20 @@ def test_a_second_start_does_nothing(tmp_path: Path) -> None:
 def test_it_passes_on_the_request_to_end_and_leaves_nothing_behind(tmp_path: Path) -> None:
     """circus signals one process: this one."""
     log = tmp_path / "release.1.log"
-    process = begin(log, "/bin/sh", "-c", "sleep 60 & echo $!; trap 'exit 5' TERM; wait")
+    process = begin(log, "/bin/sh", "-c", "trap 'exit 5' TERM; sleep 60 & echo $!; wait")
     deadline = time.monotonic() + 20
-    while not (log.exists() and log.read_text().endswith("\n")):
+    while not (log.exists() and log.read_text().endswith("\n") and _catches(process.pid, signal.SIGTERM)):
         assert time.monotonic() < deadline
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGTERM)
     process.wait(20)
     assert (tmp_path / "release.1.log.status").read_text() == "5"
-    left = Path(f"/proc/{log.read_text().strip()}/stat")
-    assert not left.exists() or left.read_text().split()[2] == "Z"
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        assert Path(f"/proc/{log.read_text().strip()}/stat").read_text().split()[2] == "Z"
+
+
+def _catches(pid: int, number: signal.Signals) -> bool:
+    """Whether process `pid` has a handler for the signal by now: proc(5)."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    mask = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(mask, 16) >> (number - 1) & 1)
