@@ -115,6 +115,7 @@ Memory = Annotated[  # systemd.resource-control(5)
     str, matching(r"[1-9][0-9]*([KMGT]|%)?", 'a size or a share as systemd writes it, such as "2G" or "50%"')
 ]
 Percentage = Annotated[str, matching(r"[1-9][0-9]*%", 'a percentage of one processor, such as "150%"')]
+PythonVersion = Annotated[str, matching(r"3\.(1[1-9]|[2-9][0-9])", 'a version of Python, such as "3.12"')]
 Version = Annotated[str, matching(r"[0-9][\w.+!-]*", 'a version, such as "0.1.0"')]
 Calendar = Annotated[  # systemd.time(7)
     str, matching(r"[\w*:/,. ~-]+", 'a time as systemd writes it, such as "daily" or "*-*-* 03:00"')
@@ -141,7 +142,8 @@ class Health(settings.Settings):
 class Provision(settings.Settings):
     """Settings for `release provision`: how it prepares the hosts of a target, and as which user.
 
-    `user` (through sudo, unless it is root) and `python` are for Ansible; the `authorized_keys` may deploy;
+    `user` (through sudo, unless it is root) and `python` are for Ansible; the folder `python_builds` of this
+    machine has builds of the target's Python, for hosts without one; the `authorized_keys` may deploy;
     `memory_max`, `cpu_quota`, `tasks_max` and `open_files` limit all processes of the application together;
     it may write to the places `writable` besides its own; nginx serves the folders of `static` (path of the
     URL -> folder on the host) itself, and passes on requests of up to `max_body`.
@@ -149,6 +151,7 @@ class Provision(settings.Settings):
 
     user: LoginName | None = None
     python: AbsolutePath = "/usr/bin/python3"
+    python_builds: str | None = None
     authorized_keys: list[PublicKey] = Field(default=[])
     memory_max: Memory | None = None
     cpu_quota: Percentage | None = None
@@ -173,6 +176,7 @@ class Target(settings.Settings):
     """A place to run releases: `hosts` reached through ssh as `user`, or without any this machine.
 
     `run_user` runs the processes on hosts, and can change nothing that `user` has deployed.
+    `python` is the version that runs a release, None: that of the project, else the one of Packhorse there.
     `bind` is HOST:PORT or "unix"; `env` holds no secrets, `secrets` is an encrypted file of the project, and
     `config_command` prints variables; `batch` is how many hosts are switched at a time once the first one,
     the canary, is; `domains` (None: the names of the hosts; []: no vhost) and `tls_*` are for the nginx on
@@ -187,6 +191,7 @@ class Target(settings.Settings):
     tls_certificate_key: AbsolutePath | None = None
     batch: Annotated[int | str, BeforeValidator(_batch)] = "25%"
     bind: Annotated[str, AfterValidator(_bind)] = UNIX_SOCKET
+    python: PythonVersion | None = None
     installer: Literal["uv", "pip"] = "uv"
     graceful_timeout: Positive = 30.0
     keep: Annotated[int, Field(ge=1)] = 5
@@ -262,9 +267,10 @@ class ReleaseConfig(settings.Settings):
     """Everything that a project says about its releases; all of it is optional in the file.
 
     `index_is_private`: an index that does not say where its files come from shows the company's own only.
-    `sdists`: dependencies that `release build` builds from source, once, with `build_requires` besides what
-    they name themselves. `files`: files, folders and patterns of the project for the working directory of
-    every process. `build_environment`: variables that build backends get besides the usual ones. With
+    `python`: that of targets that name none, by default what .python-version or runtime.txt says. `sdists`:
+    dependencies that `release build` builds from source, once, with `build_requires` besides what they name
+    themselves. `files`: files, folders and patterns of the project for the working directory of every
+    process. `build_environment`: variables that build backends get besides the usual ones. With
     `require_signature`, hosts install only what one of `signers` has signed; nothing is deployed
     without the variables that are `required`.
     """
@@ -272,6 +278,7 @@ class ReleaseConfig(settings.Settings):
     app: AppName
     index: IndexUrl | None = None
     index_is_private: bool = False
+    python: PythonVersion | None = None
     sdists: list[ProjectName] = Field(default=[])
     build_requires: list[str] = Field(default=[])
     files: list[Annotated[str, AfterValidator(_pattern)]] = Field(default=[])
@@ -330,7 +337,7 @@ def check(found: ProjectFiles, index: str | None = None) -> ReleaseConfig:
 
     Raises PackhorseError.
     """
-    tables: dict[str, Any] = {**found.tables, "index": index} if index else found.tables
+    tables: dict[str, Any] = {**found.defaults, **found.tables, **({"index": index} if index else {})}
     return settings.parse(ReleaseConfig, tables, found.where)
 
 

@@ -4,7 +4,7 @@ To import pydantic and to check the settings takes as long as an agent's start: 
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,15 @@ from packhorse.errors import PackhorseError
 HOST_NAME = r"[A-Za-z0-9_:][A-Za-z0-9_.:%-]*"
 LOGIN_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}"
 
+# As pyenv, uv and Heroku write a version.
+_PYTHON = r"(c?python-)?(?P<version>3\.(1[1-9]|[2-9]\d))(\.\d+)?"
+
 
 @dataclass(frozen=True)
 class ProjectFiles:
     """Unchecked settings of a project: its `name`, and the `tables` of release.toml, read from `where`.
+
+    `defaults`: what other files say for keys that are not there.
 
     `name` is normalised; a folder without a project lends its own name (deploy needs no sources).
     """
@@ -26,6 +31,7 @@ class ProjectFiles:
     name: str
     tables: dict[str, Any]
     where: str
+    defaults: dict[str, Any] = field(default_factory=dict)
 
 
 def read(project: Path) -> ProjectFiles:
@@ -35,11 +41,33 @@ def read(project: Path) -> ProjectFiles:
     name = str(content.get("project", {}).get("name") or project.resolve().name)
     name = re.sub(r"[-_.]+", "-", name).lower()  # as PEP 503 has it; packaging takes 15 ms to import
     table = content.get("tool", {}).get("release")
+    version = _python(project)
+    defaults = {"python": version} if version else {}
     if table is None:
-        return ProjectFiles(name, {"app": name, **toml.read(own)}, str(own))
+        return ProjectFiles(name, {"app": name, **toml.read(own)}, str(own), defaults)
     if own.exists():
         raise PackhorseError(
             f"{own} and [tool.release] in {pyproject} both configure this project.",
             "Keep one of the two.",
         )
-    return ProjectFiles(name, {"app": name, **table}, f"{pyproject}: tool.release")
+    return ProjectFiles(name, {"app": name, **table}, f"{pyproject}: tool.release", defaults)
+
+
+def _python(project: Path) -> str | None:
+    """The Python that .python-version (pyenv, uv) or runtime.txt (Heroku) asks for, such as 3.12.
+
+    Older ones than Packhorse runs are left out: such files also serve other tools.
+    """
+    for name in (".python-version", "runtime.txt"):
+        try:
+            lines = (project / name).read_text(encoding="utf-8").split()
+        except (OSError, ValueError):
+            continue
+        matched = (
+            re.fullmatch(r"((c?python-)?)(?P<version>3\.(1[1-9]|[2-9]\d))(\.\d+)?", lines[0])
+            if lines
+            else None
+        )
+        if matched:
+            return matched["version"]
+    return None

@@ -168,6 +168,7 @@ def content(settings: ReleaseConfig, target: Target, artifact: Artifact) -> Cont
         env=target.env,
         index=artifact.index,
         required=settings.required,
+        python=target.python or settings.python,
     )
 
 

@@ -9,6 +9,7 @@ from release.config.release_toml import MirrorServers, Provision, ReleaseConfig,
 from release.deploy import ssh
 from release.host.disk.layout import SERVER_ROOT, SERVER_RUN, SERVER_SOCKETS, Layout
 from release.host.processes import circus_ini
+from release.provision import python_builds
 
 MIRROR = "mirror"  # the target of `release provision` that stands for the hosts of [mirror]
 _HOST = "undeclared_host"  # the group of a host that was named instead of a target: no target's group
@@ -34,7 +35,7 @@ def of(config: ReleaseConfig, project: Path, host: str | None = None) -> dict[st
                     f"{name} is in two targets, and would run {config.app} twice.",
                     "Keep it in one of them in release.toml.",
                 )
-            variables[name] = _app(config, target, name)
+            variables[name] = _app(config, target, name, project)
     for name, mirror in _mirrors(config, project):
         variables[name] = {**variables.get(name, {}), **mirror}
     return {
@@ -70,13 +71,14 @@ def _login(table: Provision | MirrorServers) -> Variables:
     return {**user, "ansible_become": table.user != "root", "ansible_python_interpreter": table.python}
 
 
-def _app(config: ReleaseConfig, target: Target, host: str) -> Variables:
+def _app(config: ReleaseConfig, target: Target, host: str, project: Path) -> Variables:
     if config.index is None:
         raise PackhorseError(
             "No company index is configured: the hosts install from it.",
             'Write index = "https://…/company/prod" into release.toml.',
         )
     layout = Layout(config.app, SERVER_ROOT, SERVER_RUN)
+    python, builds = target.python or config.python, target.provision.python_builds
     return {
         **_login(target.provision),
         "packhorse_app": config.app,
@@ -89,7 +91,11 @@ def _app(config: ReleaseConfig, target: Target, host: str) -> Variables:
         "packhorse_tls_certificate": target.tls_certificate,
         "packhorse_tls_certificate_key": target.tls_certificate_key,
         "packhorse_stop_timeout": _longest_stop(target) + 10,
-        **_prefixed(target.provision, {"user", "python"}),
+        "packhorse_python_version": python or "",
+        "packhorse_python_builds": python_builds.newest(project / builds, python)
+        if builds and python
+        else {},
+        **_prefixed(target.provision, {"user", "python", "python_builds"}),
     }
 
 

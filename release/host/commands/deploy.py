@@ -19,7 +19,7 @@ from release.host.control.session import Session, StoppedError
 from release.host.disk import journal, lock, releases
 from release.host.disk.layout import Layout
 from release.host.disk.manifest import ReleaseSpec
-from release.host.install import integrity, release_folder
+from release.host.install import integrity, interpreter, release_folder
 from release.host.processes import circus_ini, health, public_address, readiness, watchers
 from release.host.request import AnyChange, Configure, Deploy
 
@@ -60,11 +60,12 @@ def run(
         if assigned.unchanged:
             return {"unchanged": True, "reverted": False, **public_address.as_result(layout, before)}
         session.step("preflight", "Looking at the disk and at circus")
-        preflight.check(layout, spec.content, bind, circus)
+        python = interpreter.find(layout, spec.content.python)
+        preflight.check(layout, spec.content, python, bind, circus)
         session.safe_point()
         # A host that catches up with others: the release phase has been run, for all of them.
         change = replace(change, release_phase=change.release_phase and not assigned.joins)
-        return _Rollout(layout, change, spec, circus, session, before).run()
+        return _Rollout(layout, change, spec, python, circus, session, before).run()
 
 
 def _prepare(layout: Layout, change: AnyChange, circus: circus_ini.Supervisor) -> circus_ini.Bind:
@@ -92,6 +93,7 @@ class _Rollout:
     layout: Layout
     change: AnyChange
     spec: ReleaseSpec
+    python: interpreter.Interpreter
     circus: circus_ini.Supervisor
     session: Session
     before: int | None
@@ -101,8 +103,8 @@ class _Rollout:
         layout, circus, session, before = self.layout, self.circus, self.session, self.before
         number, content = self.spec.number, self.spec.content
         previous = releases.current(layout)
-        file = release_folder.select_file(content.files)
-        release_folder.install(layout, self.spec, file, session)
+        file = release_folder.select_file(content.files, self.python)
+        release_folder.install(layout, self.spec, file, self.python, session)
         written = releases.Sync(layout)
         try:
             digest = content.digest(self.change.key, releases.read_manifest(layout, number).artifact)

@@ -46,6 +46,8 @@ def changed(layout: Layout, before: int | None, number: int) -> str:
     parts += [f"config {' '.join(names)}"] if names else []
     settings = ("installer", "health", "graceful_timeout", "rules", "required")
     parts += [name.replace("_", " ") for name in settings if getattr(old, name) != getattr(new, name)]
+    before_minor, minor = (manifest.python.rpartition(".")[0] for manifest in (old, new))
+    parts += [f"Python {minor}"] if before_minor != minor else []
     return ", ".join(parts)
 
 

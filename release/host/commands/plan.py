@@ -8,7 +8,8 @@ from release.host.control.session import Session
 from release.host.disk import file_cache, journal, releases
 from release.host.disk.layout import Layout
 from release.host.disk.manifest import File, ReleaseSpec
-from release.host.install import release_folder
+from release.host.install import interpreter, release_folder
+from release.host.install.interpreter import Interpreter
 from release.host.processes import health
 from release.host.processes.circus_ini import Supervisor
 from release.host.request import AnyChange
@@ -18,6 +19,7 @@ def plan(layout: Layout, change: AnyChange, circus: Supervisor, session: Session
     """The result of a change that is only planned: its steps as sentences."""
     spec, assigned = agree.agree(layout, change, circus, session)
     content = spec.content
+    python = interpreter.find(layout, content.python) if content.files else interpreter.own()
     if assigned.unchanged:
         lines = [f"Nothing: {content.project} {content.version} runs already, with this configuration"]
     elif not content.files:
@@ -25,25 +27,26 @@ def plan(layout: Layout, change: AnyChange, circus: Supervisor, session: Session
             f"Keep the configuration for the first deploy: {', '.join(sorted(content.config)) or 'nothing'}"
         ]
     else:
-        file = release_folder.select_file(content.files)
+        file = release_folder.select_file(content.files, python)
         lines = [
-            *_install(layout, spec, file),
+            *_install(layout, spec, file, python),
             *_start(layout, spec, runs_release_phase=change.release_phase and not assigned.joins),
             *_prune(layout, spec, change.keep),
         ]
-    same = release_folder.same_content(layout, content)
+    same = release_folder.same_content(layout, content, python)
     artifact = asdict(releases.read_manifest(layout, same).artifact) if same else None
     result = {"unchanged": assigned.unchanged, "version": content.version, "release": spec.number}
     return {**result, "artifact": artifact, "plan": lines}
 
 
-def _install(layout: Layout, spec: ReleaseSpec, file: File) -> Iterator[str]:
+def _install(layout: Layout, spec: ReleaseSpec, file: File, python: Interpreter) -> Iterator[str]:
     content = spec.content
     if spec.origin:
         yield f"Go back to release {spec.origin}: {content.project} {content.version}, as configured then"
     if not file_cache.path(layout, file).exists():
         yield f"Fetch {file.filename}, and what it needs and is not here yet"
-    yield f"Install it as release {spec.number} with {content.installer}"
+    version = f" and Python {python.version}" if content.python else ""
+    yield f"Install it as release {spec.number} with {content.installer}{version}"
     current = releases.current(layout)
     names = history.changed_names(releases.read_env(layout, current) if current else {}, content.environment)
     if names:

@@ -8,6 +8,7 @@ from release.host.disk import releases
 from release.host.disk.layout import Layout
 from release.host.disk.manifest import Content
 from release.host.install import release_folder
+from release.host.install.interpreter import Interpreter
 from release.host.processes import circus_ini
 
 OVERHEAD = 2**20
@@ -16,11 +17,17 @@ OVERHEAD = 2**20
 # The clock is not looked at: numbers decide what is newer, and waits are measured by another clock.
 
 
-def check(layout: Layout, content: Content, bind: circus_ini.Bind, circus: circus_ini.Supervisor) -> None:
+def check(
+    layout: Layout,
+    content: Content,
+    python: Interpreter,
+    bind: circus_ini.Bind,
+    circus: circus_ini.Supervisor,
+) -> None:
     """Raise PackhorseError when a release could not be made or run here."""
     circus.check(bind)
     _check_sockets(layout, circus)
-    _check_space(layout, *space_needed(layout, content))
+    _check_space(layout, *space_needed(layout, content, python))
 
 
 def _check_sockets(layout: Layout, circus: circus_ini.Supervisor) -> None:
@@ -34,13 +41,13 @@ def _check_sockets(layout: Layout, circus: circus_ini.Supervisor) -> None:
         )
 
 
-def space_needed(layout: Layout, content: Content) -> tuple[int, int]:
+def space_needed(layout: Layout, content: Content, python: Interpreter) -> tuple[int, int]:
     """The bytes and inodes that installing `content` takes; of a first release nobody knows.
 
     The content of a release that is here is linked once more where that release is linked itself. Anything
     else is taken for twice as large as the current release: downloaded, and unpacked.
     """
-    same, current = release_folder.same_content(layout, content), releases.current(layout)
+    same, current = release_folder.same_content(layout, content, python), releases.current(layout)
     if same is not None:
         taken, inodes = size(layout.release(same), linked=content.installer == "uv")
         return taken + OVERHEAD, inodes

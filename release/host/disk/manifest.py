@@ -64,6 +64,7 @@ class Content:
     `files`: all of the version, of which each host takes the one that fits; `index`: the URL of the company
     index on which they lie. `env` came with the deploy, `config` was set by `release config`, and wins: both
     may hold secrets. Without a variable that is `required` it is not deployed.
+    `python`: such as 3.12; None: that of the agent.
     """
 
     project: str
@@ -77,6 +78,7 @@ class Content:
     index: str | None = None
     config: dict[str, str] = field(default_factory=dict, repr=False)
     required: list[str] = field(default_factory=list)
+    python: str | None = None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -154,8 +156,8 @@ class ReleaseManifest:
     `rules`: process type -> rule, where one was written; `files`: sha256 -> name of every file that it was
     installed from. `origin`: the release whose content this is, itself unless somebody rolled back. `port`:
     what a release of an earlier Packhorse listens on, None for all that get a socket. `offered`: sha256 ->
-    name of all files of the version when it was deployed; without any it was the artifact alone. The rest is
-    as in `Identity` and `Content`.
+    name of all files of the version when it was deployed; without any it was the artifact alone.
+    `required_python`: the `python` of its content. The rest is as in `Identity` and `Content`.
     """
 
     release: int
@@ -182,6 +184,7 @@ class ReleaseManifest:
     committer: str | None = None
     signer: str | None = None
     required: list[str] = field(default_factory=list)
+    required_python: str | None = None
 
     @property
     def artifact(self) -> Identity:

@@ -149,6 +149,7 @@ def content(layout: Layout, number: int | None) -> Content:
         index=manifest.index,
         config=read_values(layout.release(number) / "config.json"),
         required=manifest.required,
+        python=manifest.required_python,
     )
 
 

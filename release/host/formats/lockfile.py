@@ -2,10 +2,16 @@
 
 import re
 import tomllib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, cast
 
 from packaging import pylock
+from packaging.tags import Tag
 
 from packhorse.errors import PackhorseError
+
+if TYPE_CHECKING:
+    from packaging.markers import Environment
 
 NAME = "pylock.toml"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -49,13 +55,20 @@ def _requirement(package: pylock.Package, where: str) -> str:
     return f"{package.name}=={package.version}{marker}{hashes}"
 
 
-def select(lock: pylock.Pylock, where: str) -> list[tuple[str, str, str]]:
-    """Name of the package, file name and sha256 of everything that this Python on this platform needs.
+def select(
+    lock: pylock.Pylock,
+    where: str,
+    environment: Mapping[str, str] | None = None,
+    tags: Sequence[Tag] | None = None,
+) -> list[tuple[str, str, str]]:
+    """Name of the package, file name and sha256 of everything that a Python on its platform needs.
 
-    Raises PackhorseError when the lock has nothing for them.
+    It is the one of these markers and `tags`, or this one. Raises PackhorseError when the lock has nothing
+    for it.
     """
     try:
-        return [_file(package, file) for package, file in lock.select()]
+        selected = lock.select(environment=cast("Environment | None", environment), tags=tags)
+        return [_file(package, file) for package, file in selected]
     except pylock.PylockSelectError as error:
         raise PackhorseError(
             f"{where}: {error}", "Lock for the hosts' platform, too: release lock"

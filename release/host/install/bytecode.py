@@ -2,13 +2,13 @@
 
 import os
 import py_compile
-import sys
 import warnings
 from importlib.util import cache_from_source
 from pathlib import Path
 
 from packhorse import files
 from release.host.control.session import Session
+from release.host.install.interpreter import Interpreter
 
 FEW = 64
 """So many files are compiled before another Python has started."""
@@ -43,17 +43,19 @@ def _link(old: Path, new: Path, name: str) -> bool:
     return True
 
 
-def compile_rest(venv: Path, sources: Path, session: Session) -> None:
+def compile_rest(venv: Path, sources: Path, python: Interpreter, session: Session) -> None:
     """Compile what has no compiled file in virtualenv `venv`; `sources`: a file that may be overwritten.
 
-    The processes may not write into their release: without this, every start would compile. By the Python of
-    the toolbox: that of the virtualenv runs code of the release when it starts (*.pth). Files that are no
-    Python of this version stay as they are.
+    The processes may not write into their release: without this, every start would compile. By the Python
+    `python` below the virtualenv: that of the virtualenv runs code of the release when it starts (*.pth).
+    Files that are no Python of this version stay as they are.
     """
-    missing = [source for source in _sources(venv) if not Path(cache_from_source(source)).exists()]
-    if len(missing) > FEW:
+    missing = [*_sources(venv)]
+    if python.is_own:  # another one finds out itself what it has not compiled
+        missing = [source for source in missing if not Path(cache_from_source(source)).exists()]
+    if len(missing) > FEW or not python.is_own:
         files.write_whole(sources, b"".join(os.fsencode(path) + b"\n" for path in missing))
-        session.run([sys.executable, "-Im", "compileall", "-qq", "-j", "0", "-i", str(sources)])
+        session.run([python.path, "-Im", "compileall", "-qq", "-j", "0", "-i", str(sources)])
         sources.unlink()
         return
     with warnings.catch_warnings():

@@ -2,7 +2,6 @@
 
 import os
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from packhorse.errors import PackhorseError
 from release.host.control.session import Session
 from release.host.disk.layout import Layout
 from release.host.disk.manifest import ReleaseSpec
+from release.host.install import interpreter
 from release.host.processes import process_table
 
 # A name that no server ever has (RFC 2606), for installs that may use nothing from the network.
@@ -22,11 +22,12 @@ _INSTALL_HINT = "The output above names the cause; check that the lock names eve
 
 @dataclass(frozen=True)
 class Installer:
-    """The installer of the release in `folder`."""
+    """The installer of the release in `folder`, with the Python `python`."""
 
     layout: Layout
     folder: Path
     spec: ReleaseSpec
+    python: interpreter.Interpreter
     session: Session
 
     @property
@@ -41,10 +42,12 @@ class Installer:
 
     def make(self) -> None:
         """Make the empty virtualenv; for uv in this process, as it needs no pip inside."""
-        if self.spec.content.installer == "pip":
-            self._run(make_command(self.venv), "The virtualenv was not made")
-        else:
+        with_pip = self.spec.content.installer == "pip"
+        if self.python.is_own and not with_pip:
             EnvBuilder(symlinks=True).create(self.venv)
+        else:
+            command = make_command(self.python.path, self.venv, with_pip=with_pip)
+            self._run(command, "The virtualenv was not made")
 
     def fill(self) -> None:
         """Install the requirements, without an index."""
@@ -53,8 +56,10 @@ class Installer:
             self._run(fill_command("pip", self.venv, self.requirements), problem)
             return
         # uv queries every Python at a new path, which takes as long as all the rest: so every virtualenv has
-        # the same path while it is filled.
-        alias = self.layout.cache / "venv"
+        # the same path while it is filled, one for each version of Python.
+        alias = self.layout.cache / (
+            "venv" if self.python.is_own else f"venv-{self.python.version.rpartition('.')[0]}"
+        )
         alias.unlink(missing_ok=True)
         alias.symlink_to(self.venv)
         self._run(fill_command("uv", alias, self.requirements), problem)
@@ -74,10 +79,9 @@ class Installer:
             raise failure(self.spec, done, problem)
 
 
-def make_command(venv: Path) -> list[str]:
-    """Make `venv`, with pip in it."""
-    # From the Python below the toolbox's virtualenv: it must not depend on that.
-    return [getattr(sys, "_base_executable", sys.executable), "-Im", "venv", str(venv)]
+def make_command(python: str, venv: Path, *, with_pip: bool) -> list[str]:
+    """Make `venv` of the Python at the path `python`."""
+    return [python, "-Im", "venv", *([] if with_pip else ["--without-pip"]), str(venv)]
 
 
 def fill_command(installer: str, venv: Path, requirements: Path) -> list[str]:

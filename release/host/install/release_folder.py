@@ -16,18 +16,20 @@ from release.host.disk import file_cache, journal, releases
 from release.host.disk.layout import Layout
 from release.host.disk.manifest import Content, File, ReleaseManifest, ReleaseSpec
 from release.host.install import bytecode, installer, integrity, verification
+from release.host.install.interpreter import Interpreter
 from release.host.runtime import launch
 
 if TYPE_CHECKING:
+    from packaging.tags import Tag
+
     from release.host.formats import artifact
 
 
-def select_file(offered: Sequence[File]) -> File:
-    """Select the file to install on this Python: the best compatible wheel, else the sdist."""
-    from packaging.tags import sys_tags
+def select_file(offered: Sequence[File], python: Interpreter) -> File:
+    """Select the file to install on `python`: the best compatible wheel, else the sdist."""
     from packaging.utils import parse_wheel_filename
 
-    rank = {tag: position for position, tag in enumerate(sys_tags())}
+    rank = {tag: position for position, tag in enumerate(_tags(python))}
     ranked = []
     for file in offered:
         if file.filename.endswith(".whl"):
@@ -38,14 +40,20 @@ def select_file(offered: Sequence[File]) -> File:
     if not ranked:
         names = ", ".join(file.filename for file in offered) or "no file at all"
         raise PackhorseError(
-            f"No uploaded file fits Python {platform.python_version()} on {platform.machine()}: {names}.",
+            f"No uploaded file fits Python {python.version} on {platform.machine()}: {names}.",
             "Upload an sdist or a wheel for this platform: release build, release upload",
         )
     return min(ranked, key=lambda pair: pair[0])[1]
 
 
-def install(layout: Layout, spec: ReleaseSpec, file: File, session: Session) -> None:
-    """Install the release `spec` from `file`; nothing of it stays when that fails.
+def _tags(python: Interpreter) -> "list[Tag]":
+    from packaging.tags import Tag, sys_tags
+
+    return [*sys_tags()] if python.tags is None else [Tag(*tag) for tag in python.tags]
+
+
+def install(layout: Layout, spec: ReleaseSpec, file: File, python: Interpreter, session: Session) -> None:
+    """Install the release `spec` from `file` with `python`; nothing of it stays when that fails.
 
     Raises PackhorseError, or OSError for the disk.
     """
@@ -54,10 +62,10 @@ def install(layout: Layout, spec: ReleaseSpec, file: File, session: Session) -> 
         session.step("fetch", f"Fetching {file.filename} and what it needs")
         file_cache.fetch(layout, [file], spec.index_url, session)
         signer = _verify(layout, spec, file)
-        contents, needed, wheels = _fetch(layout, spec, file, session)
+        contents, needed, wheels = _fetch(layout, spec, file, python, session)
         session.step("install", f"Installing {len(wheels) - 1} locked packages and {file.filename}")
         layout.release(number).mkdir()
-        _install(layout, spec, wheels, session)
+        _install(layout, spec, wheels, python, session)
         _write_files(layout, number, file, contents.manifest.files)
         session.checkpoint("ready")
         manifest = ReleaseManifest(
@@ -76,7 +84,7 @@ def install(layout: Layout, spec: ReleaseSpec, file: File, session: Session) -> 
             health=content.health,
             graceful_timeout=content.graceful_timeout,
             installer=content.installer,
-            python=platform.python_version(),
+            python=python.version,
             by=spec.by,
             at=journal.now(),
             rules=content.rules,
@@ -84,6 +92,7 @@ def install(layout: Layout, spec: ReleaseSpec, file: File, session: Session) -> 
             origin=spec.origin or number,
             offered={file.sha256: file.filename for file in content.files},
             required=content.required,
+            required_python=content.python,
         )
         releases.write_manifest(layout, manifest, content.env, content.config)
         integrity.seal(layout, number)
@@ -110,7 +119,7 @@ def _verify(layout: Layout, spec: ReleaseSpec, file: File) -> str | None:
 
 
 def _fetch(
-    layout: Layout, spec: ReleaseSpec, file: File, session: Session
+    layout: Layout, spec: ReleaseSpec, file: File, python: Interpreter, session: Session
 ) -> "tuple[artifact.Contents, list[File], list[File]]":
     """Read the artifact, which is in the cache, and download the wheels that it needs here.
 
@@ -120,10 +129,11 @@ def _fetch(
 
     contents = artifact.read(file_cache.path(layout, file))
     artifact.require(contents, spec.content.project, spec.content.version, file.filename)
-    _check_python(contents, file)
-    locked = lockfile.select(contents.lock, f"{file.filename}: {lockfile.NAME}")
+    _check_python(contents, file, python)
+    where = f"{file.filename}: {lockfile.NAME}"
+    locked = lockfile.select(contents.lock, where, python.environment, _tags(python))
     packages = [*(File(*names) for names in locked), file]
-    built = {package: _built_wheel(layout, file, contents, package) for package in packages}
+    built = {package: _built_wheel(layout, file, contents, package, python) for package in packages}
     file_cache.fetch(layout, [package for package in packages if not built[package]], spec.index_url, session)
     here = [package for package in packages if file_cache.path(layout, package).exists()]
     wheels = [
@@ -134,7 +144,7 @@ def _fetch(
 
 
 def _built_wheel(
-    layout: Layout, artifact_file: File, contents: "artifact.Contents", package: File
+    layout: Layout, artifact_file: File, contents: "artifact.Contents", package: File, python: Interpreter
 ) -> File | None:
     """The wheel for `package` if that is an sdist, None if it is a wheel: hosts build nothing.
 
@@ -150,11 +160,10 @@ def _built_wheel(
     offered = [File(package.project, *each) for each in inside]
     offered += [File(package.project, name, _sha256(path.read_bytes())) for name, path in before.items()]
     try:
-        wheel = select_file(offered)
+        wheel = select_file(offered, python)
     except PackhorseError as error:
-        raise _no_wheel(
-            package, [name for name, _ in inside], is_application=package == artifact_file
-        ) from error
+        names = [name for name, _ in inside]
+        raise _no_wheel(package, names, python, is_application=package == artifact_file) from error
     place = file_cache.path(layout, wheel)
     if not place.exists():
         found = (wheel.filename, wheel.sha256) in inside
@@ -186,8 +195,10 @@ def _is_built_from(wheel: str, sdist: File) -> bool:
         return False
 
 
-def _no_wheel(package: File, inside: Sequence[str], *, is_application: bool) -> PackhorseError:
-    here = f"Python {platform.python_version()} on {platform.machine()}"
+def _no_wheel(
+    package: File, inside: Sequence[str], python: Interpreter, *, is_application: bool
+) -> PackhorseError:
+    here = f"Python {python.version} on {platform.machine()}"
     if inside:
         return PackhorseError(
             f"{', '.join(inside)} was built from {package.filename}, and does not fit {here}.",
@@ -208,28 +219,30 @@ def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _check_python(contents: "artifact.Contents", file: File) -> None:
+def _check_python(contents: "artifact.Contents", file: File, python: Interpreter) -> None:
     from packaging.specifiers import SpecifierSet
 
-    required, present = contents.manifest.requires_python, platform.python_version()
-    if required and not SpecifierSet(required).contains(present, prereleases=True):
+    required = contents.manifest.requires_python
+    if required and not SpecifierSet(required).contains(python.version, prereleases=True):
         raise PackhorseError(
-            f"{file.filename} needs Python {required}, this host has {present}.",
-            "Install such a Python on the host and provision it again, or build for this one.",
+            f"{file.filename} needs Python {required}, this host would run it with {python.version}.",
+            'Choose one by python = "3.…" for the target in release.toml, or build for this one.',
         )
 
 
-def _install(layout: Layout, spec: ReleaseSpec, wheels: Sequence[File], session: Session) -> None:
+def _install(
+    layout: Layout, spec: ReleaseSpec, wheels: Sequence[File], python: Interpreter, session: Session
+) -> None:
     """Make the virtualenv from `wheels`, which are on this host."""
-    tool = installer.Installer(layout, layout.release(spec.number), spec, session)
+    tool = installer.Installer(layout, layout.release(spec.number), spec, python, session)
     tool.make()
     lines = [f"{wheel.project} @ {wheel.url} --hash=sha256:{wheel.sha256}\n" for wheel in wheels]
     files.write_whole(tool.requirements, "".join(lines).encode())
     tool.fill()
-    before = same_content(layout, spec.content) or releases.current(layout)
+    before = same_content(layout, spec.content, python) or releases.current(layout)
     if before is not None:
         bytecode.share(layout.release(before) / "venv", tool.venv)
-    bytecode.compile_rest(tool.venv, layout.cache / "sources.txt", session)
+    bytecode.compile_rest(tool.venv, layout.cache / "sources.txt", python, session)
 
 
 def _write_files(layout: Layout, number: int, file: File, expected: Mapping[str, str]) -> None:
@@ -256,8 +269,8 @@ def _write_files(layout: Layout, number: int, file: File, expected: Mapping[str,
         Path(folder).chmod(0o555)
 
 
-def same_content(layout: Layout, content: Content) -> int | None:
-    """The newest release with the files that `content` needs, if all of them are still in the cache."""
+def same_content(layout: Layout, content: Content, python: Interpreter) -> int | None:
+    """The newest release with the files that `content` needs with `python`, if the cache still has all."""
     digests = {file.sha256 for file in content.files}
     for number in reversed(
         [number for number in releases.numbers(layout) if releases.is_ready(layout, number)]
@@ -265,7 +278,7 @@ def same_content(layout: Layout, content: Content) -> int | None:
         manifest = releases.read_manifest(layout, number)
         if (
             manifest.sha256 in digests
-            and (manifest.installer, manifest.python) == (content.installer, platform.python_version())
+            and (manifest.installer, manifest.python) == (content.installer, python.version)
             and all((layout.files / sha256 / name).exists() for sha256, name in manifest.files.items())
         ):
             return number

@@ -2,9 +2,11 @@
 
 import contextlib
 import hashlib
+import io
 import json
 import socket
 import ssl
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -402,6 +404,28 @@ def test_a_user_of_the_system_is_not_taken_over(shop: Company, web1: hosts.Host)
     said = shop.release("provision", "production", "--limit", "web1", status=1)
     assert "games is a user of the system" in said.stdout
     assert web1.ssh("getent", "passwd", "games").stdout == before
+    shop.configure(provision=LIMITS)
+
+
+def test_a_python_that_debian_lacks_is_brought_from_a_folder(shop: Company, web1: hosts.Host) -> None:
+    """As root's, over ssh: hosts have no way out. Deploys and provisioning name it while nobody has it."""
+    name = "cpython-3.97.1+20260101-x86_64-unknown-linux-gnu-install_only"
+    limit = ("--limit", "web1", "--start-at-task", "Look for the Python of the application")
+    builds = shop.project / "python builds"
+    builds.mkdir()
+    shop.configure('python = "3.97"', f'{LIMITS}python_builds = "python builds"\n')
+    assert "no Python 3.97 on this host" in shop.release("deploy", "production", status=1).stderr
+    said = shop.release("provision", "production", *limit, status=1).stdout
+    assert "There is no Python 3.97 on web1" in said
+    assert "in python_builds" in said
+    with tarfile.open(builds / f"{name}.tar.gz", "w:gz") as archive:
+        program = tarfile.TarInfo("python/bin/python3.97")
+        program.size, program.mode, program.uid = len(b"#!/bin/sh\n"), 0o755, 1234
+        archive.addfile(program, io.BytesIO(b"#!/bin/sh\n"))
+    shop.release("provision", "production", *limit)
+    there = web1.ssh("stat", "-L", "-c", "%u %a", f"{PREFIX}/python/3.97/bin/python3.97").stdout
+    assert there == "0 755\n"
+    assert "changed=0" in shop.release("provision", "production", *limit).stdout
     shop.configure(provision=LIMITS)
 
 

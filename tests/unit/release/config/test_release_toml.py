@@ -47,6 +47,36 @@ def test_pyproject_may_hold_the_table_instead(tmp_path: Path) -> None:
     assert loaded.app == "shop"
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "version"),
+    [
+        (".python-version", "3.12\n", "3.12"),
+        (".python-version", "3.12.4\n3.11\n", "3.12"),
+        (".python-version", "cpython-3.13.1", "3.13"),
+        ("runtime.txt", "python-3.12.7", "3.12"),
+        (".python-version", "3.9", None),
+        (".python-version", "my-virtualenv", None),
+        (".python-version", "", None),
+        (".python-version", "3.12; rm -rf /", None),
+    ],
+)
+def test_the_python_is_read_from_the_files_that_projects_have(
+    name: str, text: str, version: str | None, tmp_path: Path
+) -> None:
+    """pyenv, uv and Heroku read them; a patch version is whatever the host has."""
+    (project(tmp_path) / name).write_text(text)
+    assert release_toml.load(tmp_path).python == version
+    (tmp_path / "release.toml").write_text('python = "3.14"\n')
+    assert release_toml.load(tmp_path).python == "3.14"
+
+
+@pytest.mark.parametrize("version", ["3", "3.12.4", "3.9", "2.7", "pypy3.11", "../3.12", "3.12 ", "3.12\\n"])
+def test_a_version_of_python_has_one_form(version: str, tmp_path: Path) -> None:
+    """It becomes a part of paths and of names of packages, on hosts as root."""
+    with pytest.raises(PackhorseError, match=r'a version of Python, such as "3\.12"'):
+        release_toml.load(project(tmp_path, f'[targets.local]\npython = "{version}"\n'))
+
+
 def test_two_places_at_once_are_refused(tmp_path: Path) -> None:
     """Two sources of truth: nobody would know which one counts."""
     folder = project(tmp_path, 'app = "a"\n', '[tool.release]\napp = "b"\n')

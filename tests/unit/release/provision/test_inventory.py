@@ -90,6 +90,19 @@ def test_systemd_waits_longer_than_any_process_may_take_to_stop(tmp_path: Path) 
     assert variables(tmp_path, f"{INDEX}{TARGET}{worker}")["packhorse_stop_timeout"] == 310
 
 
+def test_the_applications_python_is_told_with_the_builds_that_there_are(tmp_path: Path) -> None:
+    """A target goes before the project's files; a host finds out itself whether it has it."""
+    name = "cpython-3.13.9+20260101-x86_64-unknown-linux-gnu-install_only.tar.gz"
+    (tmp_path / "builds").mkdir()
+    (tmp_path / "builds" / name).touch()
+    (tmp_path / ".python-version").write_text("3.12.1\n")
+    assert variables(tmp_path, f"{INDEX}{TARGET}")["packhorse_python_version"] == "3.12"
+    text = f'{INDEX}{TARGET}python = "3.13"\n[targets.staging-eu.provision]\npython_builds = "builds"\n'
+    found = variables(tmp_path, text)
+    assert found["packhorse_python_version"] == "3.13"
+    assert found["packhorse_python_builds"] == {"x86_64": str(tmp_path / "builds" / name)}
+
+
 def test_the_mirror_gets_the_projects_mirror_toml(tmp_path: Path) -> None:
     """The same file as for `mirror` anywhere else."""
     (tmp_path / "mirror.toml").write_text("threads = 7\n")

@@ -11,7 +11,10 @@ from release.host.commands import preflight
 from release.host.disk import releases
 from release.host.disk.layout import Layout
 from release.host.disk.manifest import File
+from release.host.install import interpreter
 from tests.support.release_folders import FakeSupervisor, a_content, a_layout, a_manifest, add_release
+
+OWN = interpreter.own()
 
 
 def test_an_ordinary_host_is_found_good(tmp_path: Path) -> None:
@@ -20,7 +23,7 @@ def test_an_ordinary_host_is_found_good(tmp_path: Path) -> None:
     add_release(layout, 1)
     releases.switch(layout, 1)
     circus = FakeSupervisor(layout)
-    preflight.check(layout, a_content(), None, circus)
+    preflight.check(layout, a_content(), OWN, None, circus)
     assert circus.calls == ["check"]
 
 
@@ -40,11 +43,11 @@ def test_a_disk_without_room_for_another_release_is_named(
 def test_another_version_needs_twice_what_the_current_one_has(tmp_path: Path) -> None:
     """It is downloaded and unpacked; hard links may not be there the next time. Of the first nobody knows."""
     layout = a_layout(tmp_path)
-    assert preflight.space_needed(layout, a_content()) == (0, 0)
+    assert preflight.space_needed(layout, a_content(), OWN) == (0, 0)
     add_release(layout, 1)
     releases.switch(layout, 1)
     _install(layout, 1)
-    size, inodes = preflight.space_needed(layout, a_content())
+    size, inodes = preflight.space_needed(layout, a_content(), OWN)
     assert 240_000 <= size < 400_000
     assert inodes > 2 * 3
 
@@ -60,10 +63,11 @@ def test_content_that_is_here_needs_only_what_cannot_be_linked(tmp_path: Path) -
     file = File("shop", "shop.whl", "0" * 64)
     wanted = replace(a_content(), files=[file])
     releases.write_manifest(layout, replace(a_manifest(1), python=platform.python_version()), {})
-    assert preflight.space_needed(layout, wanted)[0] < 100_000 + preflight.OVERHEAD
+    assert preflight.space_needed(layout, wanted, OWN)[0] < 100_000 + preflight.OVERHEAD
     manifest = replace(a_manifest(1), python=platform.python_version(), installer="pip")
     releases.write_manifest(layout, manifest, {})
-    assert preflight.space_needed(layout, replace(wanted, installer="pip"))[0] > 100_000 + preflight.OVERHEAD
+    pip = replace(wanted, installer="pip")
+    assert preflight.space_needed(layout, pip, OWN)[0] > 100_000 + preflight.OVERHEAD
 
 
 def _install(layout: Layout, number: int) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from release.host.install import bytecode
+from release.host.install import bytecode, interpreter
 from tests.support.release_folders import a_session
 
 
@@ -38,6 +38,6 @@ def test_what_is_not_compiled_is_compiled_and_nothing_of_it_runs(tmp_path: Path,
         (lib / f"m{number}.py").write_text(f"raise SystemExit({number})\n")
     (lib / "old.py").write_text("print 'python 2'\n")
     (lib / "evil.pth").write_text("import os; os.abort()\n")
-    bytecode.compile_rest(tmp_path / "venv", tmp_path / "sources.txt", a_session())
+    bytecode.compile_rest(tmp_path / "venv", tmp_path / "sources.txt", interpreter.own(), a_session())
     compiled = {path.name.partition(".")[0] for path in lib.rglob("*.pyc")}
     assert compiled == {f"m{number}" for number in range(count)}

@@ -13,7 +13,7 @@ from release.host.disk import file_cache, releases
 from release.host.disk.layout import Layout
 from release.host.disk.manifest import File, ReleaseSpec
 from release.host.formats import artifact, lockfile
-from release.host.install import release_folder
+from release.host.install import interpreter, release_folder
 from tests.support.dists import Dist, archive, sdist, wheel
 from tests.support.release_folders import a_content, a_layout, a_session, a_spec
 from tests.support.tiny_app import NAME, app_sdist, app_wheel
@@ -39,20 +39,22 @@ def test_the_best_file_for_this_host_is_chosen(offered: Sequence[str], chosen: s
     from platform import machine
 
     files = [file(name.format(arch=machine())) for name in offered]
-    assert release_folder.select_file(files).filename == chosen.format(arch=machine())
+    assert release_folder.select_file(files, interpreter.own()).filename == chosen.format(arch=machine())
 
 
 def test_a_version_without_a_usable_file_says_what_there_is() -> None:
     """Built on another platform, deployed here."""
     with pytest.raises(PackhorseError, match=r"No uploaded file fits .*: shop-1\.0-cp27-cp27m-win32\.whl"):
-        release_folder.select_file([file("shop-1.0-cp27-cp27m-win32.whl")])
+        release_folder.select_file([file("shop-1.0-cp27-cp27m-win32.whl")], interpreter.own())
 
 
 def test_a_failed_installation_leaves_nothing(tmp_path: Path) -> None:
     """A half-made release must never be taken for one; only the web is asked for files."""
     layout = a_layout(tmp_path)
     with pytest.raises(PackhorseError, match="this is no web address"):
-        release_folder.install(layout, a_spec(), file("shop-1.0-py3-none-any.whl"), a_session())
+        release_folder.install(
+            layout, a_spec(), file("shop-1.0-py3-none-any.whl"), interpreter.own(), a_session()
+        )
     assert releases.numbers(layout) == []
     assert list(layout.releases.iterdir()) == []
 
@@ -61,8 +63,9 @@ def test_a_host_with_another_python_is_named() -> None:
     """The installer would find out, too, but after minutes and in more words."""
     manifest = artifact.BuildManifest("shop", "1.0", None, None, {}, "", ">=3.99")
     lock = lockfile.parse(b'lock-version = "1.0"\ncreated-by = "tests"\npackages = []\n', "pylock.toml")
-    with pytest.raises(PackhorseError, match=r"shop\.whl needs Python >=3\.99, this host has 3\."):
-        release_folder._check_python(artifact.Contents(manifest, {}, lock, "shop", "1.0"), file("shop.whl"))
+    contents = artifact.Contents(manifest, {}, lock, "shop", "1.0")
+    with pytest.raises(PackhorseError, match=r"shop\.whl needs Python >=3\.99, this host would run it with"):
+        release_folder._check_python(contents, file("shop.whl"), interpreter.own())
 
 
 SDIST = sdist("dep", "1.0")
@@ -83,7 +86,7 @@ def fetched(layout: Layout, dist: Dist) -> list[File]:
     place.parent.mkdir(exist_ok=True)
     place.write_bytes(dist.content)
     spec = ReleaseSpec(1, replace(a_content(), project=NAME), None, None, "ann@example")
-    _, kept, wheels = release_folder._fetch(layout, spec, file, a_session())
+    _, kept, wheels = release_folder._fetch(layout, spec, file, interpreter.own(), a_session())
     assert {wheel.sha256 for wheel in wheels} <= {file.sha256 for file in kept}
     return wheels
 
