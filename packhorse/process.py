@@ -40,8 +40,12 @@ class Runner(Protocol):
         *,
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
+        timeout: float | None = None,
     ) -> Finished:
-        """Run `command` with exactly `env` (None: our own environment) and no standard input."""
+        """Run `command` with exactly `env` (None: our own environment) and no standard input.
+
+        After `timeout` seconds it is killed, and ends with TIMED_OUT.
+        """
 
 
 def run(

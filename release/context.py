@@ -14,7 +14,8 @@ class Context:
     """The company index (its URL), PACKHORSE_HOME, a way to run processes, and HTTP.
 
     `sdists`, `build_requires`, `files` and `build_environment` are as in release.toml; without `signers`
-    nothing has to be signed. `values`: the `env` of all targets, by variable and target.
+    nothing has to be signed. `values`: target -> its `env`; `pythons`: what its targets ask for. With
+    `check`, a build imports what the Procfile names.
     """
 
     index_url: str
@@ -26,7 +27,9 @@ class Context:
     files: Collection[str] = ()
     build_environment: Collection[str] = ()
     signers: Sequence[str] = ()
-    values: Mapping[str, str] = field(default_factory=dict, repr=False)
+    values: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
+    pythons: Collection[str] = ()
+    check: bool = False
 
     @property
     def environment(self) -> dict[str, str]:
@@ -50,9 +53,8 @@ def of_project(project: Path, index_option: str | None) -> Context:
         files=settings.files,
         build_environment=settings.build_environment,
         signers=settings.required_signers,
-        values={
-            f"{variable} of {name}": value
-            for name, target in settings.targets.items()
-            for variable, value in target.env.items()
+        values={name: target.env for name, target in settings.targets.items()},
+        pythons={
+            version for target in settings.targets.values() if (version := target.python or settings.python)
         },
     )

@@ -8,7 +8,7 @@ import platform
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +17,17 @@ from typing import Any
 from packhorse import files
 from packhorse.errors import PackhorseError
 from release import index, signing
-from release.build import contents, data_paths, lock, project_files, repack, sdists, source_tree
+from release.build import (
+    contents,
+    data_paths,
+    host_platform,
+    import_check,
+    lock,
+    project_files,
+    repack,
+    sdists,
+    source_tree,
+)
 from release.context import Context
 from release.host.formats import artifact, lockfile, procfile
 
@@ -47,10 +57,16 @@ class Result:
     lock_is_new: bool
     warnings: list[str]
 
+    @property
+    def library(self) -> bool:
+        """Whether it has no Procfile, and cannot be deployed."""
+        return not self.manifest.lock_sha256
+
     def as_json(self) -> dict[str, Any]:
         """The result for scripts."""
         return {
             **{key: getattr(self.manifest, key) for key in ("name", "version", "commit", "dirty")},
+            "library": self.library,
             "warnings": self.warnings,
             "artifacts": [{**dataclasses.asdict(item), "path": str(item.path)} for item in self.artifacts],
         }
@@ -66,54 +82,69 @@ def build(
     index has already.
     """
     source_tree.pyproject(folder)
-    commands = _procfile(folder)
+    commands = _procfile(folder, context)
     index.require(context.index_url, context.get)
-    lock_is_new = not (folder / lockfile.NAME).exists()
-    locked = lock.committed(folder, context)
-    sdists.lock_requirements(folder, context, renew=False)
+    lock_is_new = bool(commands) and not (folder / lockfile.NAME).exists()
+    locked = _lock(folder, context) if commands else b""
     source, tracked = source_tree.source(folder, context.run), source_tree.files(folder, context.run)
     beside = project_files.find(folder, context.files, tracked)
     with tempfile.TemporaryDirectory(prefix="packhorse-build-") as scratch:
         work = Path(scratch)
         made = _run_backend(folder, work, source.epoch, context)
-        wheels = sdists.wheels(folder, source.epoch, work, context)
+        wheels = sdists.wheels(folder, source.epoch, work, context) if commands else {}
         manifest = _manifest(made[WHEEL], source, locked, wheels, beside)
         stamped = {f"{artifact.FILES}/{path}": file.content for path, file in beside.items()}
-        stamped |= {procfile.NAME: commands, lockfile.NAME: locked}
+        stamped |= {procfile.NAME: commands, lockfile.NAME: locked} if commands else {}
         programs = [f"{artifact.FILES}/{path}" for path, file in beside.items() if file.executable]
         stamps = _Stamps(stamped, programs, manifest, wheels, source.epoch, work / "stamped", key)
         built = [_stamp(made, kind, stamps) for kind in (SDIST, WHEEL) if kind in set(kinds)]
         digests = {item.path.name: item.sha256 for item in built}
         index.missing(context.index_url, manifest.name, digests, context.get)
+        warnings = [*contents.left_out(made[WHEEL], tracked, beside.keys())]
+        if commands:
+            processes = procfile.parse(commands, procfile.NAME)
+            pylock = lockfile.parse(locked, lockfile.NAME)
+            application = import_check.Application(made[WHEEL], processes, pylock, wheels, beside)
+            warnings += _warnings(application, tracked, work / "check", context)
         published = [_publish(item, outdir) for item in built]
-    warnings = [*_warnings(published, tracked, commands, beside, context), *project_files.warnings(beside)]
     return Result(manifest, published, folder / lockfile.NAME, lock_is_new, warnings)
 
 
+def _lock(folder: Path, context: Context) -> bytes:
+    locked = lock.committed(folder, context)
+    sdists.lock_requirements(folder, context, renew=False)
+    return locked
+
+
 def _warnings(
-    built: list[Built],
-    tracked: list[str],
-    commands: bytes,
-    beside: Mapping[str, artifact.ProjectFile],
-    context: Context,
-) -> list[str]:
-    processes = procfile.parse(commands, procfile.NAME)
-    wheels = [item.path for item in built if item.kind == WHEEL]
-    texts = [text for path in wheels for text in contents.warnings(path, tracked, processes, beside.keys())]
-    sources = [source for path in wheels for source in contents.modules(path)]
-    sources += [(path, file.content) for path, file in beside.items()]
-    return [*texts, *data_paths.warnings(sources, processes, context.values)]
+    application: import_check.Application, tracked: list[str], scratch: Path, context: Context
+) -> Iterator[str]:
+    """What would fail on hosts only."""
+    wheel, processes, beside = application.wheel, application.processes, application.beside
+    yield from contents.warnings(wheel, tracked, processes, beside.keys())
+    sources = [*contents.modules(wheel), *((path, file.content) for path, file in beside.items())]
+    yield from data_paths.warnings(sources, processes, context.values)
+    yield from project_files.warnings(beside)
+    pythons = context.pythons or [f"{sys.version_info[0]}.{sys.version_info[1]}"]
+    yield from host_platform.warnings(application.lock, pythons, context.sdists)
+    served = contents.served(wheel, processes.values())
+    if context.check and served:
+        scratch.mkdir()
+        yield from import_check.warnings(application, served, scratch, context)
 
 
-def _procfile(folder: Path) -> bytes:
+def _procfile(folder: Path, context: Context) -> bytes:
+    """The Procfile; empty for a library, which has none."""
     path = folder / procfile.NAME
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise PackhorseError(
-            f"{folder}: there is no Procfile.",
-            'Write one, with a line such as: web: gunicorn "myapp:create_app()"',
-        ) from None
+        if context.files:
+            raise PackhorseError(
+                f"{folder}: there is no Procfile, but files in release.toml.",
+                'Write one, with a line such as: web: gunicorn "myapp:create_app()"',
+            ) from None
+        return b""
     procfile.parse(data, str(path))
     return data
 
@@ -149,7 +180,7 @@ def _manifest(
         dirty=source.dirty,
         committer=source.committer,
         builder={**tools, "python": platform.python_version()},
-        lock_sha256=hashlib.sha256(locked).hexdigest(),
+        lock_sha256=hashlib.sha256(locked).hexdigest() if locked else "",
         requires_python=metadata["Requires-Python"],
         wheels=_digests(wheels),
         files=_digests({path: file.content for path, file in beside.items()}),
@@ -196,7 +227,8 @@ def _stamp(made: Mapping[str, Path], kind: str, stamps: _Stamps) -> Built:
         repack.sdist(made[SDIST], target, added, stamps.epoch, stamps.programs)
     if stamps.key:
         signing.sign(target, stamps.key)
-    artifact.read(target)  # what a host will read
+    if stamps.manifest.lock_sha256:
+        artifact.read(target)  # what a host will read
     with target.open("rb") as file:
         return Built(kind, target, target.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest())
 

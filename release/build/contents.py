@@ -40,21 +40,29 @@ _SERVERS = {"gunicorn", "uvicorn", "hypercorn", "granian", "daphne", "waitress-s
 _REFERENCE = re.compile(r"(?P<module>[A-Za-z_][\w.]*):(?P<name>[A-Za-z_]\w*)[\w.]*(\(.*\))?")
 
 
+def left_out(wheel: Path, tracked: Iterable[str], beside: Collection[str] = ()) -> Iterator[str]:
+    """Sentences about files of the project that are probably missing in `wheel`; none when all is well.
+
+    `tracked` are paths of the project's files, relative to it; `beside` those in the working directory.
+    """
+    with zipfile.ZipFile(wheel) as archive:
+        yield from _left_out(_own(tracked, beside), set(archive.namelist()))
+
+
+def _own(tracked: Iterable[str], beside: Collection[str]) -> list[PurePosixPath]:
+    paths = [PurePosixPath(path) for path in tracked if path not in beside]
+    return [path for path in paths if not _is_of_work(path)]
+
+
 def warnings(
     wheel: Path, tracked: Iterable[str], processes: Mapping[str, str], beside: Collection[str] = ()
 ) -> list[str]:
-    """Sentences about what is probably missing in `wheel`; none when all is well.
-
-    `tracked` are paths of the project's files, relative to it; `processes` the commands of its Procfile;
-    `beside` the paths of the files in the working directory.
-    """
+    """Sentences about what `processes`, the commands of a Procfile, do not find; else as `left_out`."""
     paths = [*tracked]
     with zipfile.ZipFile(wheel) as archive:
         members = set(archive.namelist())
-        own = [PurePosixPath(path) for path in paths if path not in beside]
-        own = [path for path in own if not _is_of_work(path)]
+        own = _own(paths, beside)
         return [
-            *_left_out(own, members),
             *_not_beside(processes, paths, beside),
             *(
                 warning
@@ -130,6 +138,15 @@ def _references(
                 yield f"{process} in the Procfile needs {module}, which is not in the wheel."
         elif name and not _defines(archive.read(found), name):
             yield f"{process} in the Procfile needs {name} in {module}, which does not define it."
+
+
+def served(wheel: Path, commands: Iterable[str]) -> list[str]:
+    """The modules in `wheel` that servers import (`module:name`), by the `commands` of a Procfile."""
+    with zipfile.ZipFile(wheel) as archive:
+        members = set(archive.namelist())
+    named = {module for command in commands for module, name in _named(command) if name}
+    files = {name: name.replace(".", "/") for name in sorted(named)}
+    return [name for name, path in files.items() if members & {f"{path}.py", f"{path}/__init__.py"}]
 
 
 def _named(command: str) -> Iterator[tuple[str, str | None]]:

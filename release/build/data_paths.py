@@ -17,12 +17,12 @@ _WHY = "it lies in the release, which cannot be written to: take a place below $
 
 
 def warnings(
-    files: Iterable[tuple[str, bytes]], commands: Mapping[str, str], values: Mapping[str, str]
+    files: Iterable[tuple[str, bytes]], commands: Mapping[str, str], values: Mapping[str, Mapping[str, str]]
 ) -> Iterator[str]:
     """A sentence for each place that an application would write to in vain, the first of a file.
 
     `files`: path and content of modules and settings; `commands`: those of the Procfile; `values`:
-    configuration, by a name for it.
+    configuration of each target.
     """
     paths = set()
     for path, content in files:
@@ -38,9 +38,10 @@ def warnings(
         named = (word for word in words if _DATABASE.fullmatch(word) and word not in paths)
         if database := next(named, None) or _url(command):
             yield f"{process} in the Procfile: {database}: {_WHY}"
-    for name, value in values.items():
-        if database := _url(value):
-            yield f"{name}: {database}: {_WHY}"
+    for target, environment in values.items():
+        for name, value in environment.items():
+            if database := _url(value):
+                yield f"{name} of {target}: {database}: {_WHY}"
 
 
 def _url(text: str) -> str | None:

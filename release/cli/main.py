@@ -60,6 +60,11 @@ def main() -> None:
 @cli.command()
 @click.option("--sdist", is_flag=True, help="Build the sdist.  [default: sdist and wheel]")
 @click.option("--wheel", is_flag=True, help="Build the wheel.  [default: sdist and wheel]")
+@click.option(
+    "--check/--no-check",
+    default=True,
+    help="Import what the Procfile names from the wheel: a second, a minute at most.  [default: check]",
+)
 @options.sign
 @options.outdir
 @options.index
@@ -70,6 +75,7 @@ def build(
     *,
     sdist: bool,
     wheel: bool,
+    check: bool,
     sign: Path | None,
     outdir: Path | None,
     index: str | None,
@@ -77,7 +83,8 @@ def build(
 ) -> None:
     """Build the project, lock its dependencies, stamp both into the artifacts.
 
-    Build requirements and dependencies come from the company index. The same commit gives the same bytes.
+    A project without a Procfile is a library: it is built for the upload, without a lock. Build requirements
+    and dependencies come from the company index. The same commit gives the same bytes.
     """
     from release import context as contexts
     from release.build import artifacts as builder
@@ -86,9 +93,11 @@ def build(
     projects.pyproject(project)  # without one there is nothing to build, whatever the index
     selected = {builder.SDIST: sdist, builder.WHEEL: wheel}
     kinds = [kind for kind in selected if selected[kind]] or list(selected)
-    context = contexts.of_project(project, index)
+    context = dataclasses.replace(contexts.of_project(project, index), check=check)
     with console.working(f"Building {project.name}"):
         result = builder.build(project, outdir or project / "dist", kinds, context, sign)
+    if result.library:
+        console.echo("There is no Procfile: this is a library, to be uploaded and not deployed.", err=True)
     if result.lock_is_new:
         console.echo(f"{result.lock} is new: commit it.", err=True)
     if result.manifest.dirty:

@@ -97,7 +97,10 @@ def _wheel(project: Path, context: Context, source: source_tree.Source) -> Itera
         found = artifact.read(wheels[0])
         tracked = source_tree.files(project, context.run)
         beside = project_files.find(project, context.files, tracked)
-        missing = contents.warnings(wheels[0], tracked, found.processes, beside)
+        missing = [
+            *contents.left_out(wheels[0], tracked, beside),
+            *contents.warnings(wheels[0], tracked, found.processes, beside),
+        ]
     except PackhorseError as error:
         yield Check("wheel", WARNING, error.message, error.hint)
         return

@@ -45,7 +45,7 @@ def upload(paths: Iterable[Path], credentials: Callable[[], Credentials], contex
     for path in sorted(paths):
         if context.signers:
             verification.verify(path, context.signers)
-        name = artifact.read(path).manifest.name
+        name = artifact.manifest(path).name
         digests[path] = hashlib.sha256(path.read_bytes()).hexdigest()
         new |= index.missing(context.index_url, name, {path.name: digests[path]}, context.get)
     waiting = [path for path in digests if path.name in new]

@@ -50,7 +50,12 @@ class FakeRunner:
         self._act = act
 
     def __call__(
-        self, command: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None
+        self,
+        command: Sequence[str],
+        *,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        timeout: float | None = None,  # noqa: ARG002  # it takes no time
     ) -> Finished:
         """Do as process.run would."""
         assert cwd is None or cwd.is_dir()

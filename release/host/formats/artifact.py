@@ -40,6 +40,7 @@ class BuildManifest:
     """Origin of an artifact. `commit`, `dirty` and `committer` are None outside a git repository.
 
     `committer` made that commit. Who built it is not in here: the same commit gives everybody the same bytes.
+    `lock_sha256` is empty for a library, which has no lock.
     `wheels`: file name -> sha256 of the wheels inside it, see WHEELS; `files`: the same of paths, see FILES.
     """
 
@@ -93,6 +94,11 @@ def read(path: Path) -> Contents:
             f"{path.name} was not made by release build.",
             f"{_AGAIN}, then upload it: until then an index may show a public project of its name.",
         )
+    if MANIFEST in found and procfile.NAME not in found:
+        raise PackhorseError(
+            f"{path.name} is a library: it was built without a Procfile, so nobody knows what to start.",
+            "Write a Procfile, raise the version, then: release build, release upload",
+        )
     missing = [name for name in (*STAMPED, metadata) if name not in found]
     if missing:
         raise PackhorseError(f"{path.name}: there is no {' and no '.join(missing)} in it.", _AGAIN)
@@ -105,6 +111,20 @@ def read(path: Path) -> Contents:
     lockfile.requirements(lock, where)  # refuses what no index can deliver
     core = email.message_from_bytes(found[metadata])
     return Contents(manifest, processes, lock, str(core["Name"]), str(core["Version"]))
+
+
+def manifest(path: Path) -> BuildManifest:
+    """The manifest of the wheel or sdist at `path`, also of a library, which has neither Procfile nor lock.
+
+    Raises PackhorseError when it was not made by `release build`.
+    """
+    try:
+        for name, _, content in _members(path):
+            if name == MANIFEST:
+                return _manifest(_read(content, f"{path.name}: {name}"), path.name)
+    except _UNREADABLE as error:
+        raise PackhorseError(f"{path.name}: this is no readable artifact: {error}", _AGAIN) from error
+    raise PackhorseError(f"{path.name} was not made by release build.", _AGAIN)
 
 
 def require(contents: Contents, project: str, version: str, filename: str) -> None:

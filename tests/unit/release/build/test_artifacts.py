@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -104,10 +105,26 @@ def test_a_new_lock_is_reported_once(project: Path) -> None:
     assert not run(project, backend, [artifacts.WHEEL]).lock_is_new
 
 
-def test_a_project_without_procfile_is_refused(project: Path) -> None:
-    """Nobody would know what to start."""
+def test_a_project_without_procfile_is_a_library(project: Path) -> None:
+    """It is uploaded and never deployed: it has no lock, as others install it beside what they have."""
     project.joinpath("Procfile").unlink()
-    assert failure(project, Backend()).message == f"{project}: there is no Procfile."
+    result = run(project, Backend([]))
+    assert result.library
+    assert not result.lock.exists()
+    for built in result.artifacts:
+        assert artifact.manifest(built.path) == replace(
+            result.manifest, wheels=artifact.manifest(built.path).wheels
+        )
+        with pytest.raises(PackhorseError, match="is a library: it was built without a Procfile"):
+            artifact.read(built.path)
+
+
+def test_files_without_a_procfile_are_a_mistake(project: Path) -> None:
+    """Who lists them has an application, and forgot what starts it."""
+    project.joinpath("Procfile").unlink()
+    context = replace(a_context(project.parent, run=FakeRunner(Backend())), files=["pyproject.toml"])
+    with pytest.raises(PackhorseError, match=r"there is no Procfile, but files in release\.toml"):
+        artifacts.build(project, project / "dist", BOTH, context)
 
 
 def test_a_procfile_with_a_mistake_is_refused_with_its_line(project: Path) -> None:

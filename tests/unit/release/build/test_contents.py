@@ -22,7 +22,7 @@ def test_modules_that_the_backend_left_out_are_named(tmp_path: Path) -> None:
     """setuptools takes one top-level package and leaves its neighbours."""
     built = wheel(tmp_path, {"app.py": FLASK})
     tracked = ["app.py", "migrations/env.py", "migrations/0001.py", "tests/test_app.py", "setup.py"]
-    assert contents.warnings(built, tracked, {}) == [
+    assert list(contents.left_out(built, tracked)) == [
         "migrations/0001.py and 1 more in migrations/ are not in the wheel."
     ]
 
@@ -38,7 +38,7 @@ def test_files_of_a_package_that_were_left_out_are_named(tmp_path: Path) -> None
         ),
         *("src/shop/style.scss", "docs/a.png", "compose.yaml"),
     ]
-    assert contents.warnings(built, tracked, {}) == ["src/shop/templates/home.html is not in the wheel."]
+    assert list(contents.left_out(built, tracked)) == ["src/shop/templates/home.html is not in the wheel."]
 
 
 @pytest.mark.parametrize(
@@ -84,10 +84,23 @@ def test_files_that_commands_need_in_their_working_directory_are_named(tmp_path:
         "worker": "alembic upgrade head",
     }
     assert [text.partition(",")[0] for text in contents.warnings(built, tracked, processes)] == [
-        "migrations/env.py is not in the wheel.",
         "web in the Procfile needs kinto.ini",
         "release in the Procfile needs manage.py",
         "worker in the Procfile needs alembic.ini",
     ]
     beside = [path for path in tracked if path not in ("shop.py", "README")]
     assert contents.warnings(built, tracked, processes, beside) == []
+    assert list(contents.left_out(built, tracked)) == ["migrations/env.py is not in the wheel."]
+    assert list(contents.left_out(built, tracked, beside)) == []
+
+
+def test_what_servers_import_from_the_wheel_is_found(tmp_path: Path) -> None:
+    """Dependencies' applications are not the project's to check; a factory is named by its module, too."""
+    built = wheel(tmp_path, {"shop.py": FLASK, "admin/__init__.py": "", "tool.py": ""})
+    commands = [
+        "gunicorn shop:app",
+        "uvicorn 'admin:make()' --factory",
+        "uvicorn other:app",
+        "python -m tool",
+    ]
+    assert contents.served(built, commands) == ["admin", "shop"]

@@ -57,7 +57,7 @@ def test_settings_commands_and_values_are_looked_at() -> None:
         "worker": "work --database=$DATA_DIR/shop.db",
         "release": "sh -c 'DATABASE_URL=sqlite:///shop.db migrate'",
     }
-    values = {"DATABASE_URL of production": "sqlite:///shop.db", "KEY of production": "sqlite"}
+    values = {"production": {"DATABASE_URL": "sqlite:///shop.db", "KEY": "sqlite"}}
     assert [text.partition(": it lies")[0] for text in data_paths.warnings(files, commands, values)] == [
         "alembic.ini line 2: sqlite:///shop.db",
         "web in the Procfile: shop.db",
