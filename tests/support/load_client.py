@@ -1,10 +1,17 @@
 """A client that sends requests at a steady rate and counts the failed ones."""
 
+import contextlib
 import http.client
+import json
 import threading
 import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from tests.support.hosts import Host
 
 
 class Load:
@@ -69,3 +76,52 @@ class Load:
             return response.status == 200
         finally:
             connection.close()
+
+
+# Runs on a host: requests through the socket at argv[1], argv[2] a second, until stdin closes.
+_ON_HOST = """
+import http.client, json, select, socket, sys, time
+sent, failed, slowest, began = 0, 0, 0.0, time.monotonic()
+print("ready", flush=True)
+while not select.select([0], [], [], max(0, sent / float(sys.argv[2]) - (time.monotonic() - began)))[0]:
+    started = time.monotonic()
+    connection = http.client.HTTPConnection("localhost", timeout=30)
+    try:
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.connect(sys.argv[1])
+        connection.request("GET", "/")
+        answer = connection.getresponse()
+        answer.read()
+        failed += answer.status != 200
+    except (OSError, http.client.HTTPException):
+        failed += 1
+    connection.close()
+    slowest, sent = max(slowest, time.monotonic() - started), sent + 1
+print(json.dumps([sent, failed, slowest]))
+"""
+
+
+@dataclass
+class Sum:
+    """Requests to all hosts together; known after the block. `slowest` is in seconds."""
+
+    sent: int = 0
+    failed: int = 0
+    slowest: float = 0.0
+
+
+@contextlib.contextmanager
+def over_ssh(hosts: Sequence["Host"], path: str, rate: float) -> Iterator[Sum]:
+    """Ask the socket `path` of all `hosts`, `rate` requests a second together, while the block runs."""
+    whole = Sum()
+    command = ("python3", "-c", _ON_HOST, path, str(rate / len(hosts)))
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(host.program(*command)) for host in hosts]
+        for client in clients:
+            assert client.stdout
+            assert client.stdout.readline() == "ready\n"
+        yield whole
+        for client in clients:
+            sent, failed, slowest = json.loads(client.communicate("\n")[0])
+            whole.sent, whole.failed = whole.sent + sent, whole.failed + failed
+            whole.slowest = max(whole.slowest, slowest)

@@ -149,6 +149,13 @@ class Host:
             timeout=timeout,
         )
 
+    def program(self, *command: str) -> subprocess.Popen[str]:
+        """Start `command` there, as root, with pipes for its input and output."""
+        ssh = [str(self.net.bin / "ssh"), f"root@{self.name}", "--", shlex.join(command)]
+        return subprocess.Popen(
+            ssh, env=ENVIRONMENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
     def add_user(self, name: str) -> None:
         """A user who may log in with the tests' key."""
         self.ssh("useradd", "--create-home", "--shell", "/bin/bash", name)
