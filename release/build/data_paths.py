@@ -11,6 +11,8 @@ _SQLITE_URL = re.compile(r"sqlite(\+\w+)?:///(?![/{$%]|:memory:)[^\s\"'`;,)]+")
 _DATABASE = re.compile(r"[^/~$%{:]([^/$%{:]|/)*\.(db|sqlite3?)", re.IGNORECASE)
 # Expressions for folders of the code, or for the working directory.
 _INSIDE = re.compile(r"BASE_DIR|BASEDIR|PROJECT_(ROOT|DIR)|__file__|\broot_path\b|getcwd|\bcwd\(|here\b")
+# Of these the environment decides, and has a default for developers.
+_CONFIGURED = re.compile(r"environ|getenv|DATA_DIR|\benv\b|\bconfig\(")
 _FOLDERS = {"MEDIA_ROOT", "UPLOAD_FOLDER", "UPLOADS_DEFAULT_DEST"}
 _TEXTS = {".ini", ".cfg", ".conf", ".toml", ".yaml", ".yml", ".json"}
 _WHY = "it lies in the release, which cannot be written to: take a place below $DATA_DIR."
@@ -89,7 +91,7 @@ def _place(node: ast.expr | ast.stmt) -> str | None:
         case (
             ast.BinOp(op=ast.Div(), right=ast.Constant(value=str(name)))
             | ast.Call(func=ast.Attribute(attr="join"), args=[*_, ast.Constant(value=str(name))])
-        ) if _DATABASE.fullmatch(name) and _INSIDE.search(ast.unparse(node)):
+        ) if _DATABASE.fullmatch(name) and _is_inside(node):
             return ast.unparse(node)
         case ast.Call(func=ast.Attribute(attr="connect"), args=[ast.Constant(value=str(name)), *_]) if (
             _DATABASE.fullmatch(name)
@@ -98,11 +100,15 @@ def _place(node: ast.expr | ast.stmt) -> str | None:
         case ast.Call(keywords=keywords) if _uses_instance_folder(keywords):
             return "instance_relative_config=True, without an instance_path"
         case ast.Assign(targets=[target], value=value) if _name(target) in _FOLDERS:
-            written = ast.unparse(value)
             relative = isinstance(value, ast.Constant) and not str(value.value).startswith("/")
-            return ast.unparse(node) if relative or _INSIDE.search(written) else None
+            return ast.unparse(node) if relative or _is_inside(value) else None
         case _:
             return None
+
+
+def _is_inside(node: ast.expr) -> bool:
+    written = ast.unparse(node)
+    return bool(_INSIDE.search(written)) and not _CONFIGURED.search(written)
 
 
 def _uses_instance_folder(keywords: list[ast.keyword]) -> bool:

@@ -5,13 +5,15 @@ import sys
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from venv import EnvBuilder
 
 from packaging.pylock import Pylock
 
 from packhorse import process
+from packhorse.errors import PackhorseError
 from release.context import Context
+from release.host.disk.layout import Layout
 from release.host.formats import artifact, lockfile
+from release.host.install import installer, interpreter
 
 INSTALL_TIMEOUT, IMPORT_TIMEOUT = 60.0, 20.0  # seconds
 _MARK = "packhorse-import-check:"
@@ -50,28 +52,36 @@ def warnings(
     """Sentences about those of `modules` that do not import.
 
     It runs the project's own code, on its developer's machine as its tests do: with the environment of
-    build backends, which has no secrets, in an empty home, without a network if possible. `scratch` is an
-    empty folder.
+    build backends, which has no secrets, in an empty home, without a network if possible; on the Python of a
+    target, as another one may not even read the code. `scratch` is an empty folder.
     """
+    version = next(iter(sorted(context.pythons)), None)
+    try:
+        found = interpreter.find(Layout("check", context.home, context.home), version)
+    except PackhorseError:
+        yield _unchecked(modules, f"there is no Python {version} here")
+        return
     python = scratch / "venv" / "bin" / "python"
-    EnvBuilder(symlinks=True).create(scratch / "venv")
+    make = installer.make_command(found.path, scratch / "venv", with_pip=False)
     requirements = scratch / "requirements.txt"
     requirements.write_text("\n".join(_requirements(application, scratch)), encoding="utf-8")
     command = [
         *(sys.executable, "-Im", "uv", "pip", "install", "--quiet", "--python", str(python)),
         *("--no-deps", "--only-binary", ":all:", "--requirement", str(requirements)),
     ]
-    done = context.run(command, cwd=scratch, env=context.environment, timeout=INSTALL_TIMEOUT)
-    if done.status:
-        late = done.status == process.TIMED_OUT
-        why = (
-            f"installing took longer than {INSTALL_TIMEOUT:g} s"
-            if late
-            else "what is locked does not install here"
-        )
-        yield f"Whether {', '.join(modules)} can be imported was not checked: {why}."
-        return
+    for step in (make, command):
+        done = context.run(step, cwd=scratch, env=context.environment, timeout=INSTALL_TIMEOUT)
+        if done.status == process.TIMED_OUT:
+            yield _unchecked(modules, f"installing took longer than {INSTALL_TIMEOUT:g} s")
+            return
+        if done.status:
+            yield _unchecked(modules, f"what is locked does not install on Python {found.version} here")
+            return
     yield from _imported(application, modules, scratch, context)
+
+
+def _unchecked(modules: Collection[str], reason: str) -> str:
+    return f"Whether {', '.join(modules)} can be imported was not checked: {reason}."
 
 
 def _requirements(application: Application, scratch: Path) -> Iterator[str]:

@@ -48,7 +48,7 @@ def find(folder: Path, patterns: Iterable[str], tracked: Collection[str]) -> dic
 def _select(folder: Path, pattern: str, tracked: Collection[str]) -> list[str]:
     if not pattern.endswith("/") and (folder / pattern).is_file():
         return [pattern]
-    found = [path for path in tracked if matches(path, pattern) and not _is_compiled(path)]
+    found = [path for path in tracked if matches(path, pattern) and not _is_made(path, pattern)]
     if not found and (folder / pattern).is_symlink():
         raise PackhorseError(
             f"{_WHERE} {pattern} is a link, and not to a file.", "Name what it leads to, inside the project."
@@ -80,8 +80,12 @@ def _match(parts: list[str], wanted: list[str]) -> bool:
     return fnmatchcase(parts[0], wanted[0]) and _match(parts[1:], wanted[1:])
 
 
-def _is_compiled(path: str) -> bool:
-    return "__pycache__" in path.split("/") or path.endswith((".pyc", ".pyo"))
+def _is_made(path: str, pattern: str) -> bool:
+    """Whether Python or a build has left `path`, in a folder that `pattern` does not name."""
+    top = path.partition("/")[0]
+    left = top in ("dist", "build") or top.endswith(".egg-info")
+    compiled = "__pycache__" in path.split("/") or path.endswith((".pyc", ".pyo"))
+    return compiled or (left and "/" in path and pattern.partition("/")[0] != top)
 
 
 def _read(folder: Path, path: str) -> artifact.ProjectFile:

@@ -239,5 +239,5 @@ def _advice(project: Path, table: dict[str, Any], sources: Sources, kept: list[s
     if sources.settings:
         yield (
             f"In {sources.settings}, ALLOWED_HOSTS must have your domain and localhost. A SQLite database "
-            "must lie outside of the release: what lies inside goes with it."
+            "must lie below $DATA_DIR: what lies in a release goes with it."
         )

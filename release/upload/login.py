@@ -101,7 +101,11 @@ def _authentication(answer: index.Response) -> str | None:
 
 
 def _unusable(reason: object) -> PackhorseError:
+    from keyring.errors import NoKeyringError
+
     text = str(reason).splitlines()[0].rstrip(".") if str(reason) else type(reason).__name__
+    if isinstance(reason, NoKeyringError):  # its own text is three sentences
+        text = "there is none"
     return PackhorseError(
         f"The keyring of this machine cannot be used: {text}.",
         "Unlock it or install one (Debian: gnome-keyring); without any, as in CI, set TWINE_PASSWORD.",

@@ -34,6 +34,8 @@ def test_a_place_in_the_release_is_named_with_its_line(source: str) -> None:
         "url = config('DATABASE_URL', default='sqlite:///shop.db')",
         "NAME = Path(os.environ['DATA_DIR']) / 'db.sqlite3'",
         "NAME = os.environ.get('DATABASE', BASE_DIR / 'db.sqlite3')",
+        "NAME = Path(os.environ.get('DATA_DIR', BASE_DIR)) / 'db.sqlite3'",
+        "MEDIA_ROOT = Path(os.environ.get('DATA_DIR', BASE_DIR)) / 'media'",
         "app = Flask(__name__, instance_path=os.environ['DATA_DIR'], instance_relative_config=True)",
         "MEDIA_ROOT = os.environ['DATA_DIR']",
         "MEDIA_ROOT = '/srv/uploads'",

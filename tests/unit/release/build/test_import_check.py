@@ -32,6 +32,8 @@ class Installing:
         timeout: float | None = None,
     ) -> Finished:
         assert timeout
+        if "venv" in command:
+            return process.run(command, cwd=cwd, env=env, timeout=timeout)
         if "uv" not in command:
             self.environment = env or {}
             return process.run(command, cwd=cwd, env=env, timeout=timeout)
@@ -94,6 +96,15 @@ def test_the_code_gets_none_of_the_developers_secrets(
     _, runner = warnings(tmp_path, "app = 1")
     assert "AWS_SECRET_ACCESS_KEY" not in runner.environment
     assert runner.environment["HOME"] == str(tmp_path / "scratch" / "data")
+
+
+def test_code_for_a_python_that_is_not_here_is_left_out_with_a_word(tmp_path: Path) -> None:
+    """Another one would call new syntax a mistake."""
+    context = replace(a_context(tmp_path), pythons={"3.97"})
+    application = import_check.Application(tmp_path / "shop.whl", {}, LOCK, {}, {})
+    assert list(import_check.warnings(application, ["shop"], tmp_path, context)) == [
+        "Whether shop can be imported was not checked: there is no Python 3.97 here."
+    ]
 
 
 def test_what_does_not_install_in_time_is_left_out_with_a_word(tmp_path: Path) -> None:

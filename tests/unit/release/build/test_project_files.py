@@ -30,6 +30,7 @@ def write(folder: Path, *paths: str, content: bytes = b"x") -> list[str]:
         ("[ab].ini", ["a.ini", "b.ini"]),
         ("migrations/*.py", ["migrations/0001.py"]),
         ("**/*.sql", ["migrations/sql/ü 1.sql"]),
+        ("dist/*.ini", ["dist/a.ini"]),
         ("migrations/**", ["migrations/0001.py", "migrations/sql/ü 1.sql"]),
         ("*", ["a.ini", "b.ini", "manage.py", "migrations/0001.py", "migrations/sql/ü 1.sql"]),
     ],
@@ -39,7 +40,8 @@ def test_files_folders_and_patterns_select_what_is_tracked(
 ) -> None:
     """Hidden and compiled files only when they are named: as in a shell, and as nobody wants them."""
     names = ("a.ini", "b.ini", "manage.py", "migrations/0001.py", "migrations/sql/ü 1.sql", ".hidden")
-    tracked = write(tmp_path, *names, "migrations/__pycache__/x.pyc")
+    made = ("migrations/__pycache__/x.pyc", "dist/a.ini", "build/lib/a.ini", "a.egg-info/PKG-INFO")
+    tracked = write(tmp_path, *names, *made)
     write(tmp_path, "migrations/ignored.log", "ignored.ini")
     assert list(project_files.find(tmp_path, [pattern], tracked)) == found
 
