@@ -8,7 +8,9 @@ import gc
 import json
 import os
 import re
+import select
 import sys
+import termios
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -72,6 +74,33 @@ def _style(text: str, colour: str) -> str:
 def emit_json(value: object) -> None:
     """Print `value` on stdout as indented JSON, keys in the order they were given."""
     echo(json.dumps(value, indent=2))
+
+
+def ask_hidden(prompt: str) -> bytes:
+    """The line that the user types or pastes after `prompt`, which the terminal does not show.
+
+    Raises PackhorseError for several lines: the shell would run what is left of a pasted key. A terminal
+    passes on 4095 bytes of a line (termios(3)), so one that is longer is refused, too.
+    """
+    descriptor = sys.stdin.fileno()
+    before = termios.tcgetattr(descriptor)
+    hidden = [*before[:3], before[3] & ~termios.ECHO, *before[4:]]
+    try:
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, hidden)
+        echo(f"{prompt}: ", nl=False, err=True)
+        line = os.read(descriptor, 65536)
+        more = bool(select.select([descriptor], [], [], 0.1)[0])
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSAFLUSH, before)  # drops what was not read
+        echo(err=True)
+    if not line:
+        raise click.Abort
+    if more or len(line) > 4095 or not line.endswith(b"\n"):
+        raise PackhorseError(
+            f"{prompt}: what you gave has several lines, or is too long for a terminal.",
+            f"Take it from a file, as {prompt}=@FILE, or from standard input.",
+        )
+    return line[:-1]
 
 
 def emit_bytes(data: bytes) -> None:

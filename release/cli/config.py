@@ -109,7 +109,7 @@ def set_(
 
 def _ask_for_value(name: str) -> bytes:
     if sys.stdin.isatty():
-        return os.fsencode(click.prompt(name, hide_input=True, err=True))
+        return console.ask_hidden(name)
     from release.deploy import values
 
     return values.without_last_newline(sys.stdin.buffer.read())

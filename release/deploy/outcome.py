@@ -127,7 +127,8 @@ def error(outcome: Outcome, *, named: bool) -> PackhorseError | None:
     reason = schedule.conflict(outcome.hosts)
     if reason and any(state(host) == UNTOUCHED for host in outcome.hosts):
         hint = (
-            "Nothing was started; name what all should run: release rollback TARGET N, or deploy a version."
+            "Nothing was started; name what all should run: release rollback TARGET N, release config sync "
+            "TARGET --from HOST, or deploy a version."
         )
         if schedule.drift(outcome.hosts):
             hint = "Choose whose is right: release config sync TARGET --from HOST"

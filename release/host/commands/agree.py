@@ -32,6 +32,8 @@ def agree(
         content, candidate = _candidate(layout, change, present)
     except PackhorseError as error:  # another host may have it
         refusal = error
+    if isinstance(change, Configure) and (unknown := sorted(set(change.unset) - present.config.keys())):
+        session.warn(f"Not set by release config, so not unset: {', '.join(unknown)}.")
     offer = _offer(layout, change, circus, candidate, present)
     order = session.gate("agreement", offer=asdict(offer))
     assigned = _assigned(order, offer)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -137,6 +138,7 @@ def test_values_are_listed_masked_unless_they_are_asked_for(host: Host) -> None:
     config(host, "unset", "local", "BOTH")
     assert seen(host)["BOTH"] == "hunter2-plain"
     assert b"NOTHING is not set on local" in config(host, "get", "local", "NOTHING", status=1)
+    assert "not unset: NOTHING, PLAIN." in host.release("config", "unset", "local", "PLAIN", "NOTHING").stderr
 
 
 def test_what_packhorse_sets_itself_is_refused_with_a_reason(host: Host) -> None:
@@ -225,7 +227,7 @@ def test_a_typed_value_is_overwritten_and_warned_about(fresh: Host) -> None:
             stdout=terminal,
             stderr=terminal,
         )
-        told = read_until(controller, "ASKED")
+        told = read_until(controller, "ASKED: ")
         assert "hunter2" not in Path(f"/proc/{process.pid}/cmdline").read_text()
         os.write(controller, b"hunter2-asked\n")
         told += read_until(controller, "first deploy")
@@ -320,3 +322,26 @@ def test_a_command_that_fails_stops_the_deploy_and_what_it_printed_is_not_shown(
         assert "hunter2" not in failed
         assert ("locked" in failed) == ("locked" in script)
     assert not fresh.layout.folder.exists()
+
+
+@pytest.mark.parametrize("pasted", [b"-----BEGIN hunter2\nhunter2\n", b"h" * 5000 + b"\n"])
+def test_a_key_is_not_cut_off_where_its_first_line_ends(fresh: Host, pasted: bytes) -> None:
+    """Pasted into a terminal: half of it would be set, and the shell would run the rest."""
+    with open_terminal() as (controller, terminal):
+        command = [str(BIN / "release"), "config", "set", "local", "KEY"]
+        process = subprocess.Popen(
+            command,
+            env=fresh.environment,
+            cwd=fresh.project,
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+        )
+        told = read_until(controller, "KEY: ")
+        os.write(controller, pasted)
+        told += read_until(controller, "standard input")
+        assert process.wait(30) == 1
+        assert not select.select([terminal], [], [], 0)[0]
+    assert "KEY: what you gave has several lines" in told
+    assert "hunter2" not in told
+    assert not fresh.layout.config.exists()
