@@ -224,10 +224,10 @@ def list_(project: Path, target: str, *, reveal: bool, as_json: bool) -> None:
             }
         )
     else:
-        lines = [(row["name"], _one_line(row.get("value", MASK)), row["from"]) for row in found]
-        lines += [(name, "", "nowhere: release.toml requires it") for name in missing]
+        lines = [(row["name"], row["from"], _one_line(row.get("value", MASK))) for row in found]
+        lines += [(name, "nowhere", "required by release.toml") for name in missing]
         if lines:
-            target_command.table(("name", "value", "from"), lines)
+            target_command.table(("name", "from", "value"), lines)
         else:
             console.echo(f"Nothing is set on {target}. To set something: release config set {target} NAME")
     if text := drift.sentence(outcome):

@@ -32,7 +32,7 @@ def read(
     found: dict[str, str] = {}
     typed, notes = [], []
     if file is not None:
-        found |= env_file.parse(stdin() if file == STDIN else _content(file, str(file)), str(file))
+        found |= env_file.parse(stdin() if file == STDIN else _content(file), str(file))
     for assignment in assignments:
         name, equals, text = assignment.partition("=")
         variables.check_name(name)  # before anybody types a password in vain
@@ -40,8 +40,13 @@ def read(
             raise PackhorseError(f"{name} is given twice.", "Give it once.")
         if not equals:
             found[name] = os.fsdecode(ask(name))
+            if not found[name]:  # /dev/null, a pipe whose command failed, or two names and one pipe
+                raise PackhorseError(
+                    f"No value was given for {name}.",
+                    f"Standard input has the value of one variable. To set an empty one: {name}=",
+                )
         elif text.startswith("@"):
-            found[name] = os.fsdecode(_content(Path(text[1:]).expanduser(), name))
+            found[name] = os.fsdecode(_content(Path(text[1:]).expanduser(), f"{name}: "))
             if found[name].count("\n") == 1 and found[name].endswith("\n"):
                 notes.append(f"{name} ends with the newline that its file ends with.")
         else:
@@ -56,11 +61,11 @@ def without_last_newline(data: bytes) -> bytes:
     return data[:-1] if data.count(b"\n") == 1 and data.endswith(b"\n") else data
 
 
-def _content(path: Path, what: str) -> bytes:
+def _content(path: Path, prefix: str = "") -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
         raise PackhorseError(
-            f"{what}: {path} cannot be read: {error.strerror}.",
+            f"{prefix}{path} cannot be read: {error.strerror}.",
             "Name a file; a value that begins with @ comes from a file or from standard input.",
         ) from error

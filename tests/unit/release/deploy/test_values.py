@@ -63,7 +63,7 @@ def test_a_file_is_taken_as_it_is_with_a_word_about_its_last_newline(tmp_path: P
     ("assignments", "message"),
     [
         (["A=1", "A=2"], "A is given twice"),
-        (["A=@/nowhere/at/all"], "/nowhere/at/all cannot be read: No such file"),
+        (["A=@/nowhere/at/all"], "A: /nowhere/at/all cannot be read: No such file"),
         (["A=@/"], "/ cannot be read: Is a directory"),
         (["PATH"], "PATH cannot be set"),
         (["A=x\0y"], "The value of A has a NUL"),
@@ -73,3 +73,11 @@ def test_what_cannot_be_set_is_refused(assignments: Sequence[str], message: str)
     """Before anybody types a password in vain."""
     with pytest.raises(PackhorseError, match=message):
         values.read(assignments, None, lambda _name: pytest.fail("asked"), bytes)
+
+
+def test_nothing_is_no_value() -> None:
+    """A pipe whose command failed must not empty a password; who means it says so."""
+    with pytest.raises(PackhorseError, match="No value was given for A") as refused:
+        given("A")
+    assert refused.value.hint.endswith("To set an empty one: A=")
+    assert given("A=").values == {"A": ""}
