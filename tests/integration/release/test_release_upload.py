@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from release import index
-from tests.support import sample_projects
+from tests.support import file_keyring, sample_projects
 from tests.support.release_command import install, refused, release_json
 from tests.support.servers import BIN, Mirror
 
@@ -133,40 +133,17 @@ def test_pip_and_uv_install_it_from_the_index_and_pip_finds_nothing_wrong(
     assert not list(tmp_path.glob("venv/lib/*/site-packages/upload_me*"))
 
 
-KEYRING = """
-import json, pathlib
-from keyring.backend import KeyringBackend
-
-FILE = pathlib.Path(__file__).with_name("kept.json")
-
-
-class Keyring(KeyringBackend):
-    priority = 1
-
-    def get_password(self, service, username):
-        return (json.loads(FILE.read_text()) if FILE.exists() else {}).get(f"{service} {username}")
-
-    def set_password(self, service, username, password):
-        FILE.write_text(json.dumps({f"{service} {username}": password}))
-
-    def delete_password(self, service, username):
-        FILE.unlink()
-"""
-
-
 def test_a_login_is_checked_kept_in_the_keyring_and_used_by_uploads(
     mirror_server: Mirror, tmp_path: Path
 ) -> None:
     """On a machine that has a keyring and no mirror."""
     folder = sample_projects.repository(tmp_path / "app", sample_projects.src, "upload-login")
     release_json(mirror_server, folder, "build")
-    (tmp_path / "ring.py").write_text(KEYRING)
     environment = {
         **mirror_server.environment,
         "PACKHORSE_HOME": str(tmp_path / "home"),
         "RELEASE_INDEX": f"{mirror_server.url}/company/dev",
-        "PYTHONPATH": str(tmp_path),
-        "PYTHON_KEYRING_BACKEND": "ring.Keyring",
+        **file_keyring.environment(tmp_path / "kept.json"),
     }
     kept = json.loads((mirror_server.home / "mirror" / "credentials.json").read_bytes())
     password: str = kept["users"]["company"]
