@@ -225,6 +225,8 @@ def test_an_archive_with_too_many_members_is_refused_before_all_are_read(
         ("demo-1.0.tar", _tar(SDIST, mode="w:")),
         ("demo-1.0.zip", _zip(SDIST)),
         ("demo-1.0.tar.gz", _tar(SDIST, _link("demo-1.0/README", "setup.py"))),
+        ("demo-1.0.tar.gz", _tar(SDIST, _link("demo-1.0/docs/README", "../setup.py"))),
+        ("demo-1.0.tar.gz", _tar(SDIST, _link("demo-1.0/copy", "demo-1.0/setup.py", tarfile.LNKTYPE))),
         ("demo-1.0.tar.gz", _tar({f"./{name}": content for name, content in SDIST.items()})),
         ("demo-1.0-py3.11.egg", _zip({"EGG-INFO/PKG-INFO": PKG_INFO})),
         ("demo-1.0-py2.7-linux-x86_64.egg", _zip({"EGG-INFO/PKG-INFO": PKG_INFO})),
@@ -236,6 +238,13 @@ def test_an_archive_with_too_many_members_is_refused_before_all_are_read(
 def test_every_kind_of_distribution_that_devpi_takes_is_taken(filename: str, content: bytes) -> None:
     """Companies keep what they made ten years ago."""
     _check(content, filename)
+
+
+def test_an_sdist_is_checked_without_the_filters_of_later_tarfiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Debian 12 has Python 3.11.2, which has none: every upload of an sdist was a 500 there."""
+    monkeypatch.delattr(tarfile, "data_filter")
+    monkeypatch.delattr(tarfile, "FilterError")
+    _check(_tar(SDIST), "demo-1.0.tar.gz")
 
 
 def test_an_sdist_with_hyphens_in_name_or_version_is_taken() -> None:
@@ -258,6 +267,9 @@ def test_an_sdist_with_hyphens_in_name_or_version_is_taken() -> None:
         (_tar(SDIST, _link("demo-1.0/evil", "/etc/passwd")), "leads out"),
         (_tar(SDIST, _link("demo-1.0/evil", "../../etc/passwd", tarfile.LNKTYPE)), "leads out"),
         (_tar(SDIST, _link("demo-1.0/evil", "", tarfile.CHRTYPE)), "leads out"),
+        (_tar(SDIST, _link("demo-1.0/evil", "../..")), "leads out"),
+        (_tar(SDIST, _link("demo-1.0/evil", "C:/evil")), "leads out"),
+        (_tar(SDIST, _link("demo-1.0/evil", "..", tarfile.LNKTYPE)), "leads out"),
         (_tar(SDIST | {"demo-1.0/bomb": bytes(70_000_000)}), "a bomb"),
     ],
     ids=_id,
