@@ -27,7 +27,7 @@ demo-stop: ## stop what `make demo` started; its state stays in .packhorse/
 
 test: $(VENV)/.installed ## run the whole suite; TESTS=path for a part of it
 	@$(BIN)/python tests/support/debian_packages.py
-	$(BIN)/pytest --numprocesses auto --dist loadfile $(TESTS)
+	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(TESTS)
 
 test-unit: $(VENV)/.installed ## run the unit tests: no servers, under a minute
 	$(BIN)/pytest --numprocesses auto tests/unit

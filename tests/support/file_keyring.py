@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 from keyring.backend import KeyringBackend
@@ -31,10 +32,15 @@ class Keyring(KeyringBackend):
         Path(os.environ["FILE_KEYRING"]).write_text(json.dumps(passwords))
 
 
-def environment(file: Path) -> dict[str, str]:
-    """The variables that lead to this keyring."""
+def environment(folder: Path) -> dict[str, str]:
+    """The variables that lead to this keyring, whose file is made in `folder`.
+
+    PYTHONPATH does not lead to the checkout: Packhorse would be taken for one that is installed from there.
+    """
+    (folder / "keyring").mkdir()
+    shutil.copy(__file__, folder / "keyring")
     return {
-        "FILE_KEYRING": str(file),
-        "PYTHONPATH": str(Path(__file__).parents[2]),
-        "PYTHON_KEYRING_BACKEND": "tests.support.file_keyring.Keyring",
+        "FILE_KEYRING": str(folder / "kept.json"),
+        "PYTHONPATH": str(folder / "keyring"),
+        "PYTHON_KEYRING_BACKEND": "file_keyring.Keyring",
     }

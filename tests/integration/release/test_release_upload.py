@@ -143,7 +143,7 @@ def test_a_login_is_checked_kept_in_the_keyring_and_used_by_uploads(
         **mirror_server.environment,
         "PACKHORSE_HOME": str(tmp_path / "home"),
         "RELEASE_INDEX": f"{mirror_server.url}/company/dev",
-        **file_keyring.environment(tmp_path / "kept.json"),
+        **file_keyring.environment(tmp_path),
     }
     kept = json.loads((mirror_server.home / "mirror" / "credentials.json").read_bytes())
     password: str = kept["users"]["company"]

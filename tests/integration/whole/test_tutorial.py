@@ -35,7 +35,7 @@ def test_the_commands_of_the_tutorial_work(bare: Company, tmp_path: Path) -> Non
     """Each block in its order, in one folder; commands after "!" are to fail."""
     project, printed = tmp_path / "hello", ""
     project.mkdir()
-    environment = bare.net.environment(bare.outside.home, **file_keyring.environment(tmp_path / "keyring"))
+    environment = bare.net.environment(bare.outside.home, **file_keyring.environment(tmp_path))
     upstream = f'[upstream]\nurl = "{bare.outside.index_url("root/pypi")}"\n'
     for language, filename, text in documents.blocks("tutorial.md"):
         here = _here(text, bare)
