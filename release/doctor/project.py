@@ -108,8 +108,8 @@ def _wheel(project: Path, context: Context, source: source_tree.Source) -> Itera
         yield Check(
             "wheel", WARNING, f"{wheels[0].name}: {text}", "Correct it in pyproject.toml: release build"
         )
-    if found.manifest.commit != source.commit or source.dirty:
-        yield Check("wheel", WARNING, f"{wheels[0].name} is not of the present commit", "release build")
+    if found.manifest.commit != source.commit or found.manifest.dirty:
+        yield Check("wheel", WARNING, f"{wheels[0].name} is not of the last commit alone", "release build")
     elif not missing:
         yield Check("wheel", OK, f"{wheels[0].name} has what the Procfile needs")
 

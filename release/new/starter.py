@@ -66,7 +66,7 @@ app = {app}  # its name on the hosts
 {index}
 {files}
 [health]
-path = {health_path}  # must answer 2xx before a new release gets traffic
+{health_path}
 
 [targets.local]  # this machine: release deploy local
 bind = "127.0.0.1:8000"
@@ -201,8 +201,14 @@ def _settings(project: Path, name: str, sources: Sources, index: str | None) -> 
         app=json.dumps(app),
         files=beside.format(json.dumps(files)) if files else "",
         index=index_line if index else f"# {index_line}",
-        health_path=json.dumps(sources.health_path),
+        health_path=_health_path(sources.health_path),
     )
+
+
+def _health_path(path: str) -> str:
+    if path == "/":  # which may also redirect, if nobody names it
+        return '# path = "/up"  # must answer 2xx; default: /healthz, and where the application has none, /'
+    return f"path = {json.dumps(path)}  # must answer 2xx before a new release gets traffic"
 
 
 def _files(project: Path) -> list[str]:

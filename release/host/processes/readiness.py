@@ -154,9 +154,9 @@ def _hint(command: str, settings: Health, answer: health.Answer) -> str | None:
             )
         case None if answer.text == health.NO_ANSWER:
             return (
-                "Let the Procfile's web listen on the socket that it inherits (gunicorn does, uvicorn with "
-                "--fd 3) or on $PORT; if it only starts slowly, set [health] timeout = "
-                f"{2 * settings.timeout:g} in release.toml."
+                "If the log names no cause: web in the Procfile has to listen on the socket that it inherits "
+                "(gunicorn does, uvicorn with --fd 3) or on $PORT; if it only starts slowly, set [health] "
+                f"timeout = {2 * settings.timeout:g} in release.toml."
             )
         case HTTPStatus.BAD_REQUEST | HTTPStatus.MISDIRECTED_REQUEST:
             return (
@@ -166,8 +166,10 @@ def _hint(command: str, settings: Health, answer: health.Answer) -> str | None:
         case HTTPStatus.NOT_FOUND | HTTPStatus.METHOD_NOT_ALLOWED:
             return f"Let the application answer GET {answer.path} with 2xx, or change {path}."
         case status if status and status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            root = " Without a path, / may do both." if settings.path == "/" else ""
             return (
                 f"Let GET {answer.path} be answered 2xx, without a password or a redirect, or change {path}."
+                f"{root}"
             )
     return None
 

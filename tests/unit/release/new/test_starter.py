@@ -32,7 +32,7 @@ def test_a_folder_with_an_app_gets_all_that_it_needs(project: Path) -> None:
     commands = procfile.parse((project / "Procfile").read_bytes(), "Procfile")
     assert commands == {"web": "gunicorn app:app --workers 2 --no-control-socket"}
     settings = release_toml.load(project)
-    assert (settings.app, settings.index, settings.health.path) == ("my-shop", None, "/")
+    assert (settings.app, settings.index, settings.health.path) == ("my-shop", None, None)
     assert "graft templates" in (project / "MANIFEST.in").read_text()
 
 

@@ -78,6 +78,7 @@ def test_a_server_behind_a_shell_is_given_the_likely_reason(tmp_path: Path) -> N
         ),
         (404, None, 'answer GET / with 2xx, or change [health] path = "/…" in release.toml.'),
         (302, "/up", "without a password or a redirect"),
+        (302, "/", "Without a path, / may do both."),
         (403, "/up", "without a password or a redirect"),
         (
             400,
