@@ -125,6 +125,25 @@ def test_a_host_without_a_target_is_prepared_and_deployed_to_with_defaults(
     assert "ssh finds no host of this name" in refused.stderr
 
 
+def test_the_second_application_without_domains_leaves_the_first_its_address(
+    shop: Company, tmp_path: Path
+) -> None:
+    """It is prepared all the same; who may not deploy to it yet is told so, and how."""
+    first = shop.apps[0].files / "etc/nginx/packhorse/first.conf"
+    first.write_text(f"server {{ listen 80; server_name {shop.apps[0].address}; }}\n")
+    (tmp_path / "release.toml").write_text('app = "third"\nallow_http = true\n')
+    environment = shop.net.environment(shop.outside.home, RELEASE_INDEX=shop.index)
+    command = ("provision", "root@web1", *ONLY_VHOST)
+    try:
+        said = run_command(BIN / "release", *command, env=environment, cwd=tmp_path, timeout=900).stdout
+    finally:
+        first.unlink()
+    wrapped = " ".join(said.split())
+    assert "Nothing public leads to third: something else answers for the names of this host." in wrapped
+    assert not (shop.apps[0].files / "etc/nginx/packhorse/third.conf").exists()
+    assert "web1: from here nobody can deploy yet: third may not log in: " in said
+
+
 def led_to_a_port(host: hosts.Host) -> None:
     """Leave nginx's file as an earlier Packhorse did for an application on a port."""
     text = f"upstream packhorse_{APP} {{\n    server 127.0.0.1:20001 fail_timeout=0;\n}}\n"
