@@ -185,6 +185,8 @@ def report(
             console.echo(f"Artifact: {identity.sentence(artifact)}.")
         for text in outcomes.plans(outcome, command.target.batch_size):
             console.echo(text)
+        if command.left_out:
+            console.echo(f"Left out: {', '.join(command.left_out)}.")
     elif command.target.hosts:
         target_command.table(
             ("host", "outcome", ""),

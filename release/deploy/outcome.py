@@ -72,8 +72,8 @@ def access(results: Sequence[Mapping[str, Any]]) -> str:
     if not results[0]["address"]:
         return "it has no web, and answers no requests"
     return (
-        f"nothing public leads to its socket, {results[0]['address']}; for a host, name its domains in "
-        "release.toml, and run release provision"
+        f"it serves {results[0]['address']}, and no vhost of ours leads there: domains in release.toml, and "
+        "release provision"
     )
 
 

@@ -67,7 +67,7 @@ def of_target(prepared: Sequence[Prepared], user: str, target: str) -> Iterator[
     if urls:
         yield f"URL of the application, once it is deployed: {' '.join(urls)}"
     elif not all(each.refusal for each in prepared):
-        yield "Nothing public leads to the application: name the domains of the target in release.toml."
+        yield "No vhost of ours leads to the application: name the domains of the target in release.toml."
     yield f"Next: release deploy {target}"
 
 

@@ -38,7 +38,7 @@ def test_all_hosts_are_upgraded_and_the_same_again_does_nothing(fleet: Servers) 
     """One command, however many hosts."""
     done = fleet.deploy("0.2.0")
     assert done.stdout.splitlines()[-1].startswith(
-        "tiny 0.2.0 runs on all 3 hosts of production: nothing public"
+        "tiny 0.2.0 runs on all 3 hosts of production: it serves /run/tiny/web.sock, and no vhost"
     )
     assert fleet.versions() == ["0.2.0"] * 3
     assert "ran tiny 0.2.0" in fleet.deploy("0.2.0").stdout

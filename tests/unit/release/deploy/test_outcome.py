@@ -134,7 +134,7 @@ def test_a_host_is_behind_when_another_has_a_later_release() -> None:
         ([(None, None)], "it has no web, and answers no requests"),
         (
             [(None, "/run/shop/web.sock")],
-            "nothing public leads to its socket, /run/shop/web.sock; for a host",
+            "it serves /run/shop/web.sock, and no vhost of ours leads there",
         ),
     ],
 )

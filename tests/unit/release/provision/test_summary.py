@@ -37,7 +37,7 @@ def test_who_may_not_deploy_learns_it_before_the_deploy() -> None:
 def test_a_host_to_which_nothing_leads_is_said_to_be_one() -> None:
     """Who deploys would wait for visitors."""
     said = list(summary.of_target([Prepared("web1", ("ann",))], "shop", "web1"))
-    assert said[1].startswith("Nothing public leads to the application")
+    assert said[1].startswith("No vhost of ours leads to the application")
 
 
 @pytest.mark.parametrize(
