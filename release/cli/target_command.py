@@ -44,8 +44,9 @@ def _hosts(context: click.Context, _parameter: click.Parameter, incomplete: str)
     from release.config import release_toml
 
     with contextlib.suppress(PackhorseError):
-        config = release_toml.load(context.find_root().params["project"])
-        hosts = config.target(context.params.get("target") or "local").hosts or []
+        targets = release_toml.load(context.find_root().params["project"]).targets
+        words = [context.params.get("target"), *context.args]  # click sorts no line that ends in an option
+        hosts = [host for name in targets if name in words for host in targets[name].hosts or []]
         return [host for host in hosts if host.startswith(incomplete)]
     return []
 

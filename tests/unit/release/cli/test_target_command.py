@@ -32,6 +32,24 @@ def test_target_names_are_completed(tmp_path: Path, release: str, word: str, exp
     assert [line.removeprefix("plain,") for line in done.splitlines()] == expected
 
 
+@pytest.mark.parametrize(("word", "expected"), [("", ["db1", "web1"]), ("w", ["web1"])])
+def test_hosts_of_the_target_are_completed_behind_limit_and_skip(
+    tmp_path: Path, word: str, expected: list[str]
+) -> None:
+    """Of the one in the line, and of no other."""
+    text = '[targets.a]\nhosts = ["db1", "web1"]\n[targets.b]\nhosts = ["web2"]\n'
+    (tmp_path / "release.toml").write_text(text)
+    environment = {
+        **os.environ,
+        "_RELEASE_COMPLETE": "bash_complete",
+        "COMP_WORDS": f"release -C {tmp_path} status a --skip {word}",
+        "COMP_CWORD": "6",
+    }
+    command = [sys.executable, "-c", "from release.cli.main import cli; cli(prog_name='release')"]
+    done = subprocess.check_output(command, env=environment, text=True)
+    assert done.splitlines() == [f"plain,{host}" for host in expected]
+
+
 def test_hosts_of_ssh_are_completed_where_no_target_fits(tmp_path: Path) -> None:
     """With the user that was typed before; patterns name no host."""
     (tmp_path / "config").write_text("Host web1 web2.example.com web*\n  User x\nhost=db1\nHost *\n")
