@@ -42,15 +42,19 @@ def provision(
     --ask-become-pass.
     """
     from release.config import release_toml
+    from release.deploy import destinations
     from release.provision import playbook as work
     from release.provision import summary
 
     config = release_toml.load(project, index=index)
-    pattern = [limit or "all", *(f"!{host}" for host in skip)]
+    without = [host for value in skip for host in value.split(",") if host]
+    if without:  # Ansible goes on with a host that is misspelled here
+        destinations.selected(target, work.hosts(config, target), [], without)
+    pattern = [limit or "all", *(f"!{host}" for host in without)]
     flags = [*(["--check"] if check else []), *(["--diff"] if diff else [])]
-    flags += ["--limit", ",".join(pattern)] if limit or skip else []
+    flags += ["--limit", ",".join(pattern)] if limit or without else []
     work.run(config, project, target, [*flags, *arguments])
-    hosts = [host for host in work.hosts(config, target) if host not in skip]
+    hosts = [host for host in work.hosts(config, target) if host not in without]
     hosts = [host for host in hosts if limit is None or host in re.split("[,:]", limit)]
     if hosts and not check and not _ONLY_LOOKS & set(arguments):
         for line in summary.lines(config, project, target, hosts):

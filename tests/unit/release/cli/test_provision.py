@@ -10,9 +10,12 @@ from packhorse.errors import PackhorseError
 from release.cli import main
 from release.provision import playbook, summary
 
-SETTINGS = (
-    'app = "shop"\nindex = "https://example.com/a/b"\n[targets.production]\nhosts = ["web1.example.com"]\n'
-)
+SETTINGS = """
+app = "shop"
+index = "https://example.com/a/b"
+[targets.production]
+hosts = ["web1.example.com", "web2.example.com"]
+"""
 
 
 def run(folder: Path, *arguments: str) -> Result:
@@ -24,12 +27,12 @@ def test_the_inventory_is_what_ansible_asks_a_program_for(tmp_path: Path) -> Non
     """--list with all variables, so that it need not ask for every host."""
     listed = json.loads(run(tmp_path, "inventory", "--list").stdout)
     host = json.loads(run(tmp_path, "inventory", "--host", "web1.example.com").stdout)
-    assert listed["_meta"]["hostvars"] == {"web1.example.com": host}
+    assert listed["_meta"]["hostvars"]["web1.example.com"] == host
 
 
 def test_an_unknown_host_is_an_error(tmp_path: Path) -> None:
     """An empty answer would look like a host without variables."""
-    assert isinstance(run(tmp_path, "inventory", "--host", "web2.example.com").exception, PackhorseError)
+    assert isinstance(run(tmp_path, "inventory", "--host", "web9.example.com").exception, PackhorseError)
 
 
 @pytest.mark.parametrize("arguments", [[], ["--list", "--host", "web1.example.com"]])
@@ -46,6 +49,10 @@ def test_options_that_are_not_ours_are_ansibles(tmp_path: Path, monkeypatch: pyt
     run(tmp_path, "provision", "production", "--limit", "web1.example.com", "--check", "-K")
     assert given == ["production", ["--check", "--limit", "web1.example.com", "-K"]]
     given.clear()
-    run(tmp_path, "provision", "production", "--skip", "web1.example.com", "--skip", "web2.example.com")
+    run(tmp_path, "provision", "production", "--skip", "web1.example.com")
     # ansible-playbook would take --skip for its --skip-tags
-    assert given == ["production", ["--limit", "all,!web1.example.com,!web2.example.com"]]
+    assert given == ["production", ["--limit", "all,!web1.example.com"]]
+    given.clear()
+    refused = run(tmp_path, "provision", "production", "--skip", "wbe1.example.com").exception
+    assert isinstance(refused, PackhorseError)
+    assert not given, "the host that should have been left out would have been prepared"
