@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from packhorse.errors import PackhorseError
 from release.host.commands import preflight
@@ -126,6 +127,10 @@ def index(url: str) -> Check:
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         advice = "Let this host reach it: DNS, firewall, the certificate's authority, http_proxy."
+        if urlsplit(url).hostname in {"localhost", "127.0.0.1", "::1"}:
+            advice = (
+                "That is this host itself: start an index here, or name another one as index in release.toml."
+            )
         return Check("index", FAILED, f"{url} cannot be reached: {reason}", advice)
 
 
