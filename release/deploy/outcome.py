@@ -131,7 +131,10 @@ def error(outcome: Outcome, *, named: bool) -> PackhorseError | None:
             "TARGET --from HOST, or deploy a version."
         )
         if schedule.drift(outcome.hosts):
-            hint = "Choose whose is right: release config sync TARGET --from HOST"
+            hint = (
+                "See who changed what: release releases TARGET; then choose whose is right: "
+                "release config sync TARGET --from HOST"
+            )
         return PackhorseError(reason, hint)
     return None
 

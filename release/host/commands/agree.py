@@ -32,8 +32,7 @@ def agree(
         content, candidate = _candidate(layout, change, present)
     except PackhorseError as error:  # another host may have it
         refusal = error
-    if isinstance(change, Configure) and (unknown := sorted(set(change.unset) - present.config.keys())):
-        session.warn(f"Not set by release config, so not unset: {', '.join(unknown)}.")
+    _warn(change, present, session)
     offer = _offer(layout, change, circus, candidate, present)
     order = session.gate("agreement", offer=asdict(offer))
     assigned = _assigned(order, offer)
@@ -60,6 +59,19 @@ def agree(
         reason=change.reason if isinstance(change, Configure) else reasons[type(change)],
     )
     return spec, assigned
+
+
+def _warn(change: AnyChange, present: Content, session: Session) -> None:
+    """Say which variables the user gave in vain."""
+    if isinstance(change, Configure) and (unknown := sorted(set(change.unset) - present.config.keys())):
+        session.warn(f"Not set by release config, so not unset: {', '.join(unknown)}.")
+    if isinstance(change, Deploy):
+        before, after = present.env, change.content.env
+        hidden = [name for name in present.config if name in after and after[name] != before.get(name)]
+        if hidden:
+            session.warn(
+                f"release config has set {', '.join(hidden)}, which wins over what this deploy brings."
+            )
 
 
 def _candidate(

@@ -188,6 +188,21 @@ def test_a_change_of_the_configuration_changes_nothing_else(tmp_path: Path) -> N
     assert SECRET not in repr(spec)
 
 
+def test_variables_that_were_given_in_vain_are_named(tmp_path: Path) -> None:
+    """Once, when they change: who edits release.toml would look for the reason elsewhere."""
+    layout = a_layout(tmp_path)
+    add_release(layout, 1)
+    releases.write_manifest(layout, a_manifest(1), {"A": "1", "B": "1"}, {"A": SECRET, "C": SECRET})
+    releases.switch(layout, 1)
+    warned = "release config has set A, which wins over what this deploy brings."
+    for content, expected in ((a_content(A="2", B="2"), [warned]), (a_content(A="1", B="2"), [])):
+        *events, _ = agreed(layout, a_deploy(layout, content), Answering(assignment={"number": 2}))[2]
+        assert [event["text"] for event in events] == expected
+    change = a_configure(layout, unset=["C", "TYPO"])
+    *events, _ = agreed(layout, change, Answering(assignment={"number": 2}))[2]
+    assert [event["text"] for event in events] == ["Not set by release config, so not unset: TYPO."]
+
+
 @pytest.mark.parametrize("change", ["deploy", "unset"])
 def test_nothing_is_made_without_a_variable_that_is_required(tmp_path: Path, change: str) -> None:
     """An application that starts without its key fails later, and worse."""
