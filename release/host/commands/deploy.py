@@ -156,7 +156,8 @@ class _Rollout:
         Both are no reason to go back any more: the next command does what could not be done.
         """
         layout, session, before = self.layout, self.session, self.before
-        if before and (left := integrity.added(layout, before)):
+        # Where another user runs the processes, they cannot have written there.
+        if before and not layout.separate and (left := integrity.added(layout, before)):
             more = f" and {len(left) - 1} more" if len(left) > 1 else ""
             session.warn(
                 f"Release {before} has files that {layout.app} wrote, and that the new release does not see: "
