@@ -86,6 +86,11 @@ def test_releases_are_listed_rolled_back_to_and_followed(earlier: tuple[Mirror, 
     assert [one["version"] for one in after] == [one["version"] for one in before]
     mirror.run(BIN / "release", "start", "local", cwd=project)
     assert get(port) == "0.2.0"
+    release("config", "set", "local", "NEW=1")
+    environment = json.loads(get(port, "/env"))
+    assert (environment["X"], environment["NEW"]) == ("2", "1")
+    release("rollback", "local")
+    assert "NEW" not in json.loads(get(port, "/env"))
     release("rollback", "local")
     assert get(port) == "0.1.0"
     assert json.loads(get(port, "/env"))["X"] == "1"
