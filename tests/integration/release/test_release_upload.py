@@ -3,13 +3,16 @@
 import contextlib
 import json
 import subprocess
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import requests
 
 from release import index
+from release.upload import login
 from tests.support import file_keyring, sample_projects
 from tests.support.release_command import install, refused, release_json
 from tests.support.servers import BIN, Mirror
@@ -170,3 +173,25 @@ def test_a_login_is_checked_kept_in_the_keyring_and_used_by_uploads(
     assert release("upload").count("uploaded") == 2
     assert "company is logged out" in release("logout")
     assert "No password" in release("logout")
+
+
+def test_a_redirect_does_not_lead_a_login_to_another_server() -> None:
+    """urllib would send the password on, to any host."""
+    asked: list[str] = []
+
+    class Server(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(302)
+            self.send_header("Location", f"http://localhost:{self.server.server_port}/elsewhere")  # type: ignore[attr-defined]
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/company/dev/+api"
+        assert login.ask(url, {"Authorization": "Basic x"}).status == 302
+        server.shutdown()
+    assert asked == ["/company/dev/+api"]
