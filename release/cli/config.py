@@ -157,8 +157,8 @@ def edit(project: Path, /, target: str, **how: Unpack[How]) -> None:
     """
     from release.deploy import drift, editing
 
-    _, outcome = _ask(project, target, reveal=True)
-    _refuse_drift(outcome)
+    command, outcome = _ask(project, target, reveal=True)
+    _refuse_drift(command, outcome)
     values = {row["name"]: row["value"] for row in drift.rows(outcome) if row["set"]}
     edited = editing.edit(values, target, _edit_again)
     if edited.values or edited.unset:
@@ -183,8 +183,8 @@ def get(project: Path, target: str, name: str, *, as_json: bool) -> None:
     """Print the value of variable NAME on TARGET; into a pipe or a file its bytes, and nothing else."""
     from release.deploy import drift
 
-    _, outcome = _ask(project, target, reveal=True, names=[name])
-    _refuse_drift(outcome)
+    command, outcome = _ask(project, target, reveal=True, names=[name])
+    _refuse_drift(command, outcome)
     rows = drift.rows(outcome)
     if not rows:
         raise PackhorseError(
@@ -210,6 +210,8 @@ def list_(project: Path, target: str, *, reveal: bool, as_json: bool) -> None:
 
     command, outcome = _ask(project, target, reveal=reveal)
     found = [_shown(row) for row in drift.rows(outcome)]
+    if not found:
+        command.finish(outcome)  # a host that is down may have some
     missing = sorted(set(command.settings.required) - {row["name"] for row in found})
     if as_json:
         console.emit_json(
@@ -218,7 +220,7 @@ def list_(project: Path, target: str, *, reveal: bool, as_json: bool) -> None:
                 "variables": found,
                 "missing": missing,
                 "hosts": [
-                    {"host": host.name, "release": (host.last or {})["release"]} for host in outcome.hosts
+                    {"host": host.name, "release": (host.last or {}).get("release")} for host in outcome.hosts
                 ],
                 "different": drift.names(outcome),
             }
@@ -232,6 +234,7 @@ def list_(project: Path, target: str, *, reveal: bool, as_json: bool) -> None:
             console.echo(f"Nothing is set on {target}. To set something: release config set {target} NAME")
     if text := drift.sentence(outcome):
         console.echo(f"Warning: {text} See: release config sync --help", err=True)
+    command.finish(outcome)
 
 
 def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -251,13 +254,14 @@ def _ask(
     from release.host.request import Configuration
 
     outcome = target_command.ask(command, Configuration, key=secrets.token_hex(), reveal=reveal, names=names)
-    command.finish(outcome)
     return command, outcome
 
 
-def _refuse_drift(outcome: "Outcome") -> None:
+def _refuse_drift(command: "TargetCommand", outcome: "Outcome") -> None:
+    """Raise PackhorseError unless all hosts have answered, and agree."""
     from release.deploy import drift
 
+    command.finish(outcome)
     if text := drift.sentence(outcome):
         raise PackhorseError(text, "Choose whose is right: release config sync TARGET --from HOST")
 

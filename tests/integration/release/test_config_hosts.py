@@ -136,6 +136,11 @@ def test_hosts_that_differ_are_named_until_somebody_says_whose_is_right(fleet: S
     assert "Hosts differ from web1: web3 in DRIFT." in warned
     assert b"Hosts differ from web1" in config(fleet, "get", "production", "DRIFT", status=1)
     assert b"production has no host web9" in config(fleet, "sync", "production", "--from", "web9", status=1)
+    fleet.configure(names=["nowhere", "web3"])
+    listed = fleet.release("config", "list", "production", status=1)
+    assert "DRIFT" in listed.stdout
+    assert "Error: nowhere: ssh finds no host of this name" in listed.stderr
+    fleet.configure()
     config(fleet, "sync", "production", "--from", "web2")
     assert seen(fleet, "DRIFT") == ["hunter2-new"] * 3
     assert len(set(releases(fleet))) == 1

@@ -34,6 +34,14 @@ def test_hosts_that_differ_are_named_with_the_variables() -> None:
     assert drift.sentence(found) == "Hosts differ from web1: web2 in A; web3 in C."
 
 
+def test_a_host_that_fails_hides_nothing_of_the_others() -> None:
+    """It may be down."""
+    down = HostState("web0", Stage.ENDED, last={"event": "error", "message": "it cannot be reached"})
+    found = Outcome((down, *outcome(web1={"A": "1"}, web2={"A": "2"}).hosts), None)
+    assert [row["name"] for row in drift.rows(found)] == ["A"]
+    assert drift.names(found) == {"web2": ["A"]}
+
+
 def test_without_anything_there_is_nothing_to_say() -> None:
     """Before the first deploy."""
     assert drift.rows(outcome(web1={}, web2={})) == []
