@@ -26,8 +26,8 @@ def main(log: Path, command: list[str]) -> None:
     except FileExistsError:
         return
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output)
-    for number in _forwarded.copy():  # there was nobody yet to get it
-        os.killpg(0, number)
+    for early in _forwarded.copy():  # there was nobody yet to get it
+        os.killpg(0, early)
     status = child.wait()
     if os.pread(output, 1, max(0, os.fstat(output).st_size - 1)) not in {b"", b"\n"}:
         os.write(output, b"\n")  # who follows the log reads whole lines
