@@ -55,6 +55,7 @@ def of_project(project: Path, index_option: str | None) -> Context:
         signers=settings.required_signers,
         values={name: target.env for name, target in settings.targets.items()},
         pythons={
-            version for target in settings.targets.values() if (version := target.python or settings.python)
+            *([settings.python] if settings.python else []),  # of hosts that are no declared target's
+            *(target.python for target in settings.targets.values() if target.python),
         },
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from packhorse import console
-from release.cli import options, target_command
+from release.cli import deploy, options, target_command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,9 +61,8 @@ def _of_target(project: Path, target: str, index: str | None) -> "Sequence[Findi
         if event["event"] == "result":
             received[host] = time.time()
 
-    url = (
-        f"{release_toml.simple_url(release_toml.index_url(command.settings, command.home))}{command.project}/"
-    )
+    known = deploy.known_index(command)
+    url = f"{release_toml.simple_url(known)}{command.project}/" if known else None
     toolbox = (playbook.HERE / "roles/app_host/files/toolbox.txt").read_bytes()
     with console.working(f"Examining {target}"):
         outcome = target_command.ask(

@@ -16,7 +16,6 @@ HOST_NAME = r"[A-Za-z0-9_:][A-Za-z0-9_.:%-]*"
 LOGIN_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}"
 
 # As pyenv, uv and Heroku write a version.
-_PYTHON = r"(c?python-)?(?P<version>3\.(1[1-9]|[2-9]\d))(\.\d+)?"
 
 
 @dataclass(frozen=True)

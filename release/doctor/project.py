@@ -26,7 +26,8 @@ def checks(project: Path, index_option: str | None) -> Iterator[Check]:
     reached = attempt("index", lambda: _index(context))
     yield reached
     yield _login(context)
-    yield _lock(project, context, reached=reached.state == OK)
+    if (project / procfile.NAME).exists():  # the dependencies of a library are not locked
+        yield _lock(project, context, reached=reached.state == OK)
     source = source_tree.source(project, context.run)
     yield _git(source)
     yield from _wheel(project, context, source)
@@ -45,7 +46,7 @@ def _pyproject(project: Path) -> str:
 def _procfile(project: Path) -> str:
     path = project / procfile.NAME
     if not path.exists():
-        raise PackhorseError("There is none.", "Write one, or let `release new` do it.")
+        return "there is none: a library, which is built and uploaded; for an application: release new"
     types = procfile.parse(path.read_bytes(), str(path))
     return f"{', '.join(types)}{'' if 'web' in types else ': workers only, nothing answers requests'}"
 
@@ -94,24 +95,22 @@ def _wheel(project: Path, context: Context, source: source_tree.Source) -> Itera
         yield Check("wheel", WARNING, f"there is none in {dist}", "release build")
         return
     try:
-        found = artifact.read(wheels[0])
+        manifest = artifact.manifest(wheels[0])
         tracked = source_tree.files(project, context.run)
         beside = project_files.find(project, context.files, tracked)
-        missing = [
-            *contents.left_out(wheels[0], tracked, beside),
-            *contents.warnings(wheels[0], tracked, found.processes, beside),
-        ]
+        missing = [*contents.left_out(wheels[0], tracked, beside)]
+        if (project / procfile.NAME).exists():
+            processes = artifact.read(wheels[0]).processes
+            missing += contents.warnings(wheels[0], tracked, processes, beside)
     except PackhorseError as error:
         yield Check("wheel", WARNING, error.message, error.hint)
         return
     for text in missing:
-        yield Check(
-            "wheel", WARNING, f"{wheels[0].name}: {text}", "Correct it in pyproject.toml: release build"
-        )
-    if found.manifest.commit != source.commit or found.manifest.dirty:
+        yield Check("wheel", WARNING, f"{wheels[0].name}: {text}", "Correct it, then: release build")
+    if manifest.commit != source.commit or manifest.dirty:
         yield Check("wheel", WARNING, f"{wheels[0].name} is not of the last commit alone", "release build")
     elif not missing:
-        yield Check("wheel", OK, f"{wheels[0].name} has what the Procfile needs")
+        yield Check("wheel", OK, f"{wheels[0].name} lacks nothing")
 
 
 def _last_built(dist: Path) -> list[Path]:

@@ -21,3 +21,8 @@ def blocks(page: str) -> Iterator[Block]:
     """The blocks of a page below docs/."""
     for found in _BLOCK.finditer((CHECKOUT / "docs" / page).read_text()):
         yield Block(*(group or "" for group in found.groups()))
+
+
+def script(text: str) -> str:
+    """The commands of a block for `sh -e`: those after "! " have to fail, which the shell itself ignores."""
+    return re.sub(r"(?m)^! (.*)$", r"if \1; then echo 'it was to fail'; exit 1; fi", text)

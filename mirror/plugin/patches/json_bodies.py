@@ -35,6 +35,6 @@ def getjson(request: Any) -> Any:
             needed += _EXTERNAL if body.get("targetindex") is None else ("targetindex",)
         if wrong := [name for name in needed if not isinstance(body.get(name), str)]:
             abort(request, 400, f"Bad request: no text as {', '.join(wrong)}")
-        if not body.get("posturl", "https:").lower().startswith(("https:", "http:")):
+        if "posturl" in needed and not body["posturl"].lower().startswith(("https:", "http:")):
             abort(request, 400, "Bad request: posturl is no http or https URL")
     return body

@@ -42,7 +42,9 @@ def test_the_commands_of_the_tutorial_work(bare: Company, tmp_path: Path) -> Non
         if filename:
             (project / filename).write_text(here + (upstream if filename == "mirror.toml" else ""))
         elif language == "sh":
-            done = run_command("sh", "-eux", "-c", here, env=environment, cwd=project, timeout=600)
+            done = run_command(
+                "sh", "-eux", "-c", documents.script(here), env=environment, cwd=project, timeout=600
+            )
             printed += done.stdout + done.stderr
     assert printed.count("\nHello from the company\n") == 3
     assert "release config set production COMPANY" in printed
