@@ -175,7 +175,7 @@ def report(
     planned: "dict[str, Any] | None" = None,
 ) -> None:
     """Print the outcome, and end with its error; `planned` is the identity of what a deploy would install."""
-    from release.deploy import identity
+    from release.deploy import drift, identity
     from release.deploy import outcome as outcomes
 
     if as_json:
@@ -188,11 +188,12 @@ def report(
         if command.left_out:
             console.echo(f"Left out: {', '.join(command.left_out)}.")
     elif command.target.hosts:
+        later = f"later: {drift.remedy(command.name, outcome.hosts[0].name)}"
         target_command.table(
             ("host", "outcome", ""),
             [
                 *((host.name, outcomes.state(host), outcomes.sentence(host)) for host in outcome.hosts),
-                *((host, "left out", "catches up at its next deploy") for host in command.left_out),
+                *((host, "left out", later) for host in command.left_out),
             ],
         )
     command.finish(outcome)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 def status(project: Path, target: str, *, as_json: bool) -> None:
     """Show what runs on TARGET; what a killed command left half done is repaired first."""
     command = target_command.begin(project, target)
+    from release.deploy import drift
     from release.deploy import outcome as outcomes
     from release.host.request import Status
 
@@ -31,7 +32,10 @@ def status(project: Path, target: str, *, as_json: bool) -> None:
     else:
         target_command.print_each(outcome, _status)
         for host, newest in behind.items():
-            console.echo(f"{host} is behind, as others have release {newest}: release deploy {target}")
+            source = next(each.name for each in outcome.hosts if (each.last or {}).get("release") == newest)
+            console.echo(
+                f"{host} is behind, as {source} has release {newest}: {drift.remedy(target, source)}"
+            )
     command.finish(outcome)
 
 

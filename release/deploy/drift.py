@@ -1,9 +1,14 @@
-"""Compare what hosts of a target say about their configuration: which of them differ, in which variables."""
+"""Compare what hosts of a target say about their configuration; advise what makes them equal."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from release.deploy.controller import Outcome
+
+
+def remedy(target: str, source: str = "HOST") -> str:
+    """The command that lets hosts catch up with `source`, also where no deploy may: other values are set."""
+    return f"release config sync {target} --from {source}"
 
 
 def rows(outcome: Outcome) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from packhorse.errors import PackhorseError
-from release.deploy import schedule
+from release.deploy import drift, schedule
 from release.deploy.connection import STOPPED
 from release.deploy.controller import Outcome
 
@@ -54,7 +54,8 @@ def summary(outcome: Outcome, target: str, seconds: float, left_out: Sequence[st
         others = ", ".join(left_out)
         return (
             f"{what} runs on {len(outcome.hosts)} of {len(outcome.hosts) + len(left_out)} hosts of {target}: "
-            f"{way_in}; {others} left out, until the next deploy with it  ({seconds:.1f} s)"
+            f"{way_in}  ({seconds:.1f} s)\n"
+            f"Left out: {others}. Later: {drift.remedy(target, outcome.hosts[0].name)}"
         )
     if len(outcome.hosts) > 1:
         return f"{what} runs on all {len(outcome.hosts)} hosts of {target}: {way_in}  ({seconds:.1f} s)"

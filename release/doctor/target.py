@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from release.deploy import schedule
+from release.deploy import drift, schedule
 from release.doctor.report import Finding
 from release.host.commands.doctor import FAILED, OK, WARNING, Check
 
@@ -64,4 +64,4 @@ def _difference(name: str, values: Mapping[str | None, Sequence[str]]) -> str:
 
 
 def _advice(name: str, target: str) -> str:
-    return f"release provision {target}" if name in {"toolbox", "Python"} else f"release deploy {target}"
+    return f"release provision {target}" if name in {"toolbox", "Python"} else drift.remedy(target)

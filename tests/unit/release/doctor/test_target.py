@@ -43,8 +43,9 @@ def test_a_clock_may_be_off_by_seconds(offset: float, state: str) -> None:
 def test_hosts_that_differ_are_named_with_what_brings_them_together() -> None:
     """One was down, or somebody provisioned one of them only."""
     hosts = [answered("web1"), answered("web2"), answered("web3", release=6, toolbox=None)]
+    sync = "release config sync production --from HOST"
     assert list(target.differences(hosts, "production")) == [
-        Check("drift", WARNING, "release: 7 on web1, web2; 6 on web3", "release deploy production"),
+        Check("drift", WARNING, "release: 7 on web1, web2; 6 on web3", sync),
         Check(
             "drift", WARNING, "toolbox: toolbox-1 on web1, web2; none on web3", "release provision production"
         ),
