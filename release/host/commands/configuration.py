@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 
 from packhorse import files
+from release.host.commands import reconcile
 from release.host.control.session import Session
 from release.host.disk import releases
 from release.host.disk.layout import Layout
@@ -14,8 +15,11 @@ from release.host.request import Configuration
 
 
 def run(layout: Layout, request: Configuration, _circus: Supervisor, _session: Session) -> dict[str, object]:
-    """Say what the current release has, or what the first deploy will take: the commands that read it."""
-    number = releases.current(layout) if layout.folder.exists() else None
+    """Say what is set for good, or what the first deploy will take: the commands that read it.
+
+    Values of a release on trial may be taken back, and `release config edit` sends only what was changed.
+    """
+    number = reconcile.committed(layout) if layout.folder.exists() else None
     content = releases.content(layout, number)
     known = content.environment
     names = sorted(known if request.names is None else known.keys() & set(request.names))

@@ -36,13 +36,18 @@ def boot(layout: Layout) -> None:
     Not while a command is at work: it has them in order, and circusd was killed under it.
     """
     with contextlib.suppress(lock.BusyError), lock.held(layout, "boot", "systemd"):
-        entries = journal.read(layout.journal)
-        current, before = releases.current(layout), journal.last_good(entries)
-        if before is not None and journal.states(entries).get(current or 0) == journal.TRIAL:
-            releases.switch(layout, before)
+        if (number := committed(layout)) != releases.current(layout):
+            releases.switch(layout, number)
         active = releases.active(layout)
         watchers.write(layout, watchers.of(layout, active))
         sockets.link(layout, active)
+
+
+def committed(layout: Layout) -> int | None:
+    """The current release, or while it is on trial the last good one, to which a repair goes back."""
+    current, entries = releases.current(layout), journal.read(layout.journal)
+    on_trial = current is not None and journal.states(entries).get(current) == journal.TRIAL
+    return (journal.last_good(entries) or current) if on_trial else current
 
 
 def _end_trials(layout: Layout, circus: circus_ini.Supervisor) -> None:

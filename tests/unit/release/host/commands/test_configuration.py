@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from release.host.commands import configuration
-from release.host.disk import releases
+from release.host.disk import journal, releases
 from release.host.request import Configuration
 from tests.support.release_folders import (
     FakeSupervisor,
@@ -43,6 +43,18 @@ def test_values_stay_on_the_host_unless_they_are_asked_for(tmp_path: Path) -> No
     assert found["TOKEN"]["digest"] != rows(tmp_path, key="other")["TOKEN"]["digest"]
     assert rows(tmp_path, reveal=True)["TOKEN"]["value"] == SECRET
     assert list(rows(tmp_path, reveal=True, names=["A", "nothing"])) == ["A"]
+
+
+def test_values_of_a_release_on_trial_are_not_shown(tmp_path: Path) -> None:
+    """Its deploy was killed, or may go back: an editor would show values that the next command takes back."""
+    layout = a_layout(tmp_path)
+    for number, outcome in enumerate((journal.GOOD, journal.TRIAL), 1):
+        add_release(layout, number, outcome)
+        releases.write_manifest(layout, a_manifest(number), {}, {"COLOUR": str(number)})
+        releases.switch(layout, number)
+    assert rows(tmp_path, reveal=True)["COLOUR"]["value"] == "1"
+    journal.append(layout.journal, journal.Entry(2, journal.GOOD, "2.0", "ann@example", journal.now()))
+    assert rows(tmp_path, reveal=True)["COLOUR"]["value"] == "2"
 
 
 def test_what_is_set_before_the_first_deploy_is_for_who_deploys_alone(tmp_path: Path) -> None:
