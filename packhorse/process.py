@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Collection, Mapping, Sequence
@@ -107,6 +108,8 @@ def attached(command: Sequence[str]) -> int:
 def hide_arguments(assignments: Collection[str]) -> None:
     """Overwrite the values of `assignments` (NAME=VALUE) among the arguments of this process.
 
+    One that begins with no name may be a value alone: it is overwritten as a whole.
+
     All users of a machine read /proc/PID/cmdline, as ps does. Elsewhere than on Linux nothing happens.
     """
     hidden = {os.fsencode(assignment) for assignment in assignments}
@@ -117,9 +120,10 @@ def hide_arguments(assignments: Collection[str]) -> None:
         with Path("/proc/self/mem").open("r+b", buffering=0) as memory:
             for argument in arguments:
                 if argument in hidden:
-                    name, equals, value = argument.partition(b"=")
-                    memory.seek(position + len(name + equals))
-                    memory.write(b"*" * len(value))
+                    found = re.match(rb"[A-Za-z_]\w*(=|$)", argument)
+                    shown = found.end() if found else 0
+                    memory.seek(position + shown)
+                    memory.write(b"*" * (len(argument) - shown))
                 position += len(argument) + 1
 
 

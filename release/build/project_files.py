@@ -15,7 +15,7 @@ _SECRET_NAMES = re.compile(
     re.IGNORECASE,
 )
 _HARMLESS_NAMES = re.compile(r".*\.(example|sample|template|dist)|example\.env|sample\.env", re.IGNORECASE)
-_PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
+_PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----|AGE-SECRET-KEY-1")
 _PUBLIC = re.compile(rb"-----BEGIN (CERTIFICATE|PUBLIC KEY)-----")
 _SETTINGS = {".ini", ".cfg", ".conf", ".toml", ".yaml", ".yml", ".json", ".properties"}
 # A value that is written out: neither a variable nor a template, such as ${TOKEN}, %(token)s, {{ token }}.
@@ -105,7 +105,8 @@ def _read(folder: Path, path: str) -> artifact.ProjectFile:
             "Put it into $DATA_DIR of the hosts, or into a package of its own.",
         )
     content = place.read_bytes()
-    if _is_secret(PurePosixPath(path), content):
+    inside = PurePosixPath(place.resolve().relative_to(folder.resolve()))  # where a link leads to
+    if _is_secret(PurePosixPath(path), content) or _is_secret(inside, content):
         raise PackhorseError(
             f"{_WHERE} {path} looks like a secret, and everybody who reads the index could read it.",
             "Leave it out of files, and give the value to the target as configuration.",

@@ -35,13 +35,18 @@ def find(text: str, targets: Mapping[str, Sequence[str]]) -> HostArgument:
             f"{text}: a host has its port in ~/.ssh/config, not behind its name.",
             f"Write there: Host {host.partition(':')[0]}, and below it: Port {host.partition(':')[2]}",
         )
-    owner = next((target for target, hosts in targets.items() if host in hosts), None)
+    owner = next((name for name, hosts in targets.items() if _plain(host) in map(_plain, hosts)), None)
     if owner:
         raise PackhorseError(
             f"{host} is a host of the target {owner}, whose settings it needs.",
             f"Name the target: {owner} --limit {host}",
         )
     return HostArgument(host, matched["user"])
+
+
+def _plain(host: str) -> str:
+    """The one form of a name that DNS takes in several."""
+    return host.lower().removesuffix(".")
 
 
 def _is_misspelled(text: str, known: Sequence[str]) -> bool:

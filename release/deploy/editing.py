@@ -17,6 +17,7 @@ from release.config import env_file
 from release.host.formats import variables
 
 # What an editor shows otherwise, or changes: control characters, and bytes that are no UTF-8 (PEP 383).
+_ENDING = (signal.SIGHUP, signal.SIGTERM, signal.SIGQUIT)
 _OPAQUE = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 
 
@@ -96,8 +97,8 @@ def _file(content: bytes) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """Let a closed terminal and SIGTERM pass through `finally`, so that the file goes."""
-    before = {number: signal.signal(number, _interrupt) for number in (signal.SIGHUP, signal.SIGTERM)}
+    """Let a closed terminal, SIGTERM and Ctrl-\\ pass through `finally`, so that the file goes."""
+    before = {number: signal.signal(number, _interrupt) for number in _ENDING}
     try:
         yield
     finally:
@@ -106,4 +107,6 @@ def _ended_by_signals() -> Iterator[None]:
 
 
 def _interrupt(_number: int, _frame: object) -> None:
+    for number in _ENDING:
+        signal.signal(number, signal.SIG_IGN)  # a second one must not end what removes the file
     raise KeyboardInterrupt

@@ -1,6 +1,7 @@
 """Read values of variables as a user gives them: typed, from files, from standard input."""
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,8 +34,13 @@ def read(
     typed, notes = [], []
     if file is not None:
         found |= env_file.parse(stdin() if file == STDIN else _content(file), str(file))
-    for assignment in assignments:
+    for number, assignment in enumerate(assignments, 1):
         name, equals, text = assignment.partition("=")
+        if not re.fullmatch(variables.NAME, name, re.ASCII):  # perhaps a secret: it is not repeated
+            raise PackhorseError(
+                f"Argument {number} is neither NAME nor NAME=VALUE nor NAME=@FILE.",
+                "Name the variable, such as DATABASE_URL; its value is asked for.",
+            )
         variables.check_name(name)  # before anybody types a password in vain
         if name in found:
             raise PackhorseError(f"{name} is given twice.", "Give it once.")

@@ -170,7 +170,8 @@ def _check_order(member: tarfile.TarInfo, seen: dict[str, tarfile.TarInfo]) -> N
     before = seen.get(path)
     if before and not (before.isdir() and member.isdir()):
         raise InvalidUploadError(f"the archive has two members at {shown(path)}")
-    target = posixpath.join(posixpath.dirname(path), member.linkname) if member.issym() else path
+    folder = posixpath.dirname(path) if member.issym() else ""
+    target = posixpath.join(folder, member.linkname) if member.issym() or member.islnk() else path
     folders = [str(folder) for place in (path, target) for folder in PurePosixPath(place).parents]
     if any(folder in seen and seen[folder].issym() for folder in map(posixpath.normpath, folders)):
         raise InvalidUploadError(f"the archive has a member below a link: {shown(path)}")

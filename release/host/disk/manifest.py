@@ -80,6 +80,15 @@ class Content:
     required: list[str] = field(default_factory=list)
     python: str | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse what another host may have made up: both become parts of a program's path."""
+        right = self.python is None or re.fullmatch(r"3\.\d{1,2}", self.python, re.ASCII)
+        if not right or self.installer not in ("uv", "pip", ""):  # "": nothing is deployed
+            raise PackhorseError(
+                f"This is no Python and no installer: {self.python!r}, {self.installer!r}.",
+                "Find out where that comes from: release.toml, or another host of the target.",
+            )
+
     @property
     def environment(self) -> dict[str, str]:
         """What its processes get."""

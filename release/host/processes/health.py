@@ -1,8 +1,10 @@
 """Probe a release over HTTP: a GET request, healthy when the answer is 2xx."""
 
+import contextlib
 import http.client
 import select
 import socket
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -43,6 +45,7 @@ class _Connection(http.client.HTTPConnection):
     def __init__(self, address: Address, host: str) -> None:
         super().__init__(host, timeout=ANSWER_TIMEOUT)
         self.address = address
+        self.is_cut = False
 
     def connect(self) -> None:
         if isinstance(self.address, Path):
@@ -51,6 +54,12 @@ class _Connection(http.client.HTTPConnection):
             self.sock.connect(str(self.address))
         else:
             self.sock = socket.create_connection(self.address, ANSWER_TIMEOUT)
+
+    def cut(self) -> None:
+        """End the connection from another thread. To the reader that may look like the end of the answer."""
+        self.is_cut = True
+        with contextlib.suppress(OSError, AttributeError):  # it has been closed meanwhile
+            self.sock.shutdown(socket.SHUT_RDWR)
 
 
 def request(health: Health) -> str:
@@ -79,8 +88,12 @@ def _ask(address: Address, health: Health, path: str, tick: Callable[[], None]) 
     connection = _Connection(address, health.host)
     # A proxy in front ends TLS: without the header, applications that insist on https answer a redirect.
     headers = {"User-Agent": "packhorse-probe", "X-Forwarded-Proto": "https", "Connection": "close"}
+    # An application may answer byte by byte: the whole answer has a limit.
+    limit = threading.Timer(min(health.timeout, ANSWER_TIMEOUT) + 1, connection.cut)
+    limit.daemon = True
     try:
         connection.request("GET", path, headers=headers)
+        limit.start()
         deadline = time.monotonic() + min(health.timeout, ANSWER_TIMEOUT)
         while not select.select([connection.sock], [], [], TICK)[0]:
             tick()
@@ -91,7 +104,10 @@ def _ask(address: Address, health: Health, path: str, tick: Callable[[], None]) 
     except (OSError, http.client.HTTPException) as error:
         return Answer(healthy=False, text=f"none: {_reason(error)}", path=path)
     finally:
+        limit.cancel()
         connection.close()
+    if connection.is_cut:
+        return Answer(healthy=False, text=NO_ANSWER, path=path)
     leads = f", to {response.headers['Location']}" if response.headers["Location"] else ""
     text = f"{response.status} {response.reason}{leads}: {first}"[:300]
     return Answer(200 <= response.status < 300, text, response.status, path)

@@ -20,7 +20,7 @@ def test_releases_made_under_a_strict_umask_can_be_read_but_not_their_configurat
     (code / "web.py").touch(0o640)
     (code / "program").touch(0o750)
     (code / "link").symlink_to("/nowhere")
-    for name in ("env.json", "hashes.json"):
+    for name in ("env.json", "hashes.json", ".config.json.1f3a"):  # the last one of a write that was killed
         (folder / "releases" / "1" / name).touch(0o600)
     for path in (code, *list(code.parents)[:3]):
         path.chmod(0o750)
@@ -30,3 +30,4 @@ def test_releases_made_under_a_strict_umask_can_be_read_but_not_their_configurat
     assert _mode(folder / "releases" / "1") == 0o755
     assert _mode(folder / "releases" / "1" / "env.json") == 0o640
     assert _mode(folder / "releases" / "1" / "hashes.json") == 0o600
+    assert _mode(folder / "releases" / "1" / ".config.json.1f3a") == 0o600

@@ -122,6 +122,6 @@ def test_values_among_our_arguments_are_overwritten() -> None:
         "import sys; from packhorse import process; process.hide_arguments(sys.argv[1:3])\n"
         "sys.stdout.buffer.write(open('/proc/self/cmdline', 'rb').read())"
     )
-    given = [b"A=hunter2\xff", b"B", b"C=seen", b"hunter2"]
+    given = [b"A=hunter2\xff", b"db://hunter2=", b"C=seen", b"hunter2"]
     done = subprocess.run([sys.executable, "-c", code, *given], stdout=subprocess.PIPE, check=True)
-    assert done.stdout.split(b"\0")[3:] == [b"A=********", b"B", b"C=seen", b"hunter2", b""]
+    assert done.stdout.split(b"\0")[3:] == [b"A=********", b"*" * 13, b"C=seen", b"hunter2", b""]

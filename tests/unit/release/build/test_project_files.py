@@ -72,6 +72,7 @@ def test_content_and_whether_it_is_a_program_are_kept(tmp_path: Path) -> None:
         ("server.pem", CERTIFICATE + KEY),
         ("server.KEY", b"?"),
         ("notes.txt", KEY),
+        ("keys.txt", b"# public key: age1x\nAGE-SECRET-KEY-1ABC"),
         (".git/config", b"url = https://me:word@example.com"),
     ],
 )
@@ -83,6 +84,16 @@ def test_a_secret_is_refused_by_name_or_content(
     tracked = write(tmp_path, f"conf/{name}", content=content)
     with pytest.raises(PackhorseError, match=f"files: conf/{name} looks like a secret"):
         project_files.find(tmp_path, [pattern.format(name)], tracked)
+
+
+def test_a_secret_behind_a_link_is_refused(tmp_path: Path) -> None:
+    """One small commit would send the token of a build server to everybody."""
+    write(tmp_path, ".env", ".git/config")
+    (tmp_path / "static").mkdir()
+    for name, target in (("a.txt", "../.env"), ("b.txt", "../.git/config")):
+        (tmp_path / "static" / name).symlink_to(target)
+        with pytest.raises(PackhorseError, match="looks like a secret"):
+            project_files.find(tmp_path, [f"static/{name}"], [f"static/{name}"])
 
 
 def test_public_certificates_and_examples_are_no_secrets(tmp_path: Path) -> None:

@@ -63,8 +63,10 @@ def test_a_port_belongs_into_the_configuration_of_ssh() -> None:
     assert caught.value.hint == "Write there: Host web3, and below it: Port 2222"
 
 
-@pytest.mark.parametrize("text", ["web2.example.com", "admin@web2.example.com"])
+@pytest.mark.parametrize(
+    "text", ["web2.example.com", "admin@web2.example.com", "WEB2.Example.com", "web2.example.com."]
+)
 def test_a_host_of_a_target_needs_its_settings(text: str) -> None:
     """Without them it would lose its domains and its environment."""
-    with pytest.raises(PackhorseError, match=r"web2\.example\.com is a host of the target production"):
+    with pytest.raises(PackhorseError, match=r"(?i)web2\.example\.com\.? is a host of the target production"):
         host_argument.find(text, TARGETS)

@@ -64,7 +64,7 @@ def test_the_file_is_for_the_user_alone_and_goes(tmp_path: Path, monkeypatch: py
     assert not seen.parent.exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 def test_the_file_goes_when_the_terminal_is_closed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:

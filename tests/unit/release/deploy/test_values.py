@@ -75,6 +75,15 @@ def test_what_cannot_be_set_is_refused(assignments: Sequence[str], message: str)
         values.read(assignments, None, lambda _name: pytest.fail("asked"), bytes)
 
 
+@pytest.mark.parametrize("typed", ["postgres://shop:s3cret@db/shop", "se-s3cret=x"])
+def test_a_value_without_a_name_is_not_repeated(typed: str) -> None:
+    """It would end in the log of a build server."""
+    with pytest.raises(PackhorseError) as caught:
+        values.read(["A=1", f"{typed}!"], None, lambda _name: b"", bytes)
+    assert "Argument 2 is neither" in caught.value.message
+    assert "s3cret" not in f"{caught.value.message}{caught.value.hint}"
+
+
 def test_nothing_is_no_value() -> None:
     """A pipe whose command failed must not empty a password; who means it says so."""
     with pytest.raises(PackhorseError, match="No value was given for A") as refused:

@@ -367,6 +367,10 @@ def _symlink(name: str, target: str) -> tarfile.TarInfo:
         [tarfile.TarInfo("demo-1.0/./PKG-INFO")],
         [_symlink("demo-1.0/l", "."), tarfile.TarInfo("demo-1.0/l/PKG-INFO")],
         [_symlink("demo-1.0/a/x", ".."), _symlink("demo-1.0/y", "a/x/..")],
+        [
+            _symlink("demo-1.0/a/l", ".."),
+            _link("demo-1.0/h", "demo-1.0/a/l/../../etc/passwd", tarfile.LNKTYPE),
+        ],
     ],
 )
 def test_an_sdist_whose_members_replace_each_other_is_refused(more: list[tarfile.TarInfo]) -> None:

@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
+from packhorse.errors import PackhorseError
 from release.host.disk.manifest import Content, File, Identity
 from tests.support.release_folders import a_content
 
@@ -46,3 +47,10 @@ def test_artifacts_of_another_origin_have_another_digest(change: dict[str, objec
 def test_a_digest_cannot_be_compared_across_commands() -> None:
     """Whoever finds one in a log cannot try passwords against it without the key, which nobody kept."""
     assert CONTENT.digest("one") != CONTENT.digest("other")
+
+
+@pytest.mark.parametrize("table", [{"python": "/tmp/x"}, {"python": "3.12/../x"}, {"installer": "sh"}])
+def test_another_host_names_no_program(table: dict[str, str]) -> None:
+    """Its content would run a file that an application has written, as the user that deploys."""
+    with pytest.raises(PackhorseError, match="no Python and no installer"):
+        replace(CONTENT, **table)  # type: ignore[arg-type]

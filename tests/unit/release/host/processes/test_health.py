@@ -3,7 +3,7 @@
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -109,6 +109,29 @@ def test_a_server_that_accepts_nothing_is_given_up_at_the_time_limit() -> None:
         answered = health.probe(address, limit, lambda: ticks.append(None))
     assert answered == health.Answer(healthy=False, text=health.NO_ANSWER, path="/")
     assert ticks
+
+
+def test_an_answer_that_comes_byte_by_byte_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An application that was taken over would hold every deploy up."""
+    with short_home() as folder, socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(folder / "s"))
+        listener.listen()
+
+        def drip() -> None:
+            client, _ = listener.accept()
+            with client, suppress(OSError):
+                client.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+                while not over.wait(0.05):
+                    client.sendall(b"x")
+
+        over = threading.Event()
+        thread = threading.Thread(target=drip)
+        thread.start()
+        monkeypatch.setattr(health, "ANSWER_TIMEOUT", 0.2)
+        answered = health.probe(folder / "s", SETTINGS)
+        over.set()
+        thread.join()
+    assert not answered.healthy
 
 
 def test_nobody_there_is_no_answer() -> None:
