@@ -22,7 +22,10 @@ def reserve(api: Api, names: Sequence[str]) -> list[str]:
 def release(api: Api, name: str) -> str:
     """Release a name or pattern; return a sentence for the user. Raises PackhorseError."""
     api.call("DELETE", _path(_checked(name)))
-    return f"released {_checked(name)}: indexes now show what the upstream has under it"
+    return (
+        f"released {_checked(name)}: an index without files of its own under it shows what the upstream has"
+        f" (`devpi remove {_checked(name)}` removes yours)"
+    )
 
 
 def records(api: Api) -> Records:

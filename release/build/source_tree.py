@@ -3,9 +3,13 @@
 import json
 import os
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 
 from packhorse import process, toml
 from packhorse.errors import PackhorseError
@@ -57,17 +61,47 @@ def pyproject(folder: Path) -> dict[str, Any]:
     return toml.read(path)
 
 
+def version(folder: Path) -> str | None:
+    """The version in pyproject.toml; None without one, as where the build computes it."""
+    if not (folder / "pyproject.toml").is_file():
+        return None
+    found = pyproject(folder).get("project", {}).get("version")
+    return str(found) if found else None
+
+
 def lock_inputs(folder: Path, context: Context) -> LockInputs:
     """The dependencies as pyproject.toml has them, else as the project's build backend computes them."""
     table = pyproject(folder).get("project", {})
     if table and not {"dependencies", "requires-python"} & set(table.get("dynamic", [])):
-        return LockInputs(tuple(table.get("dependencies", [])), table.get("requires-python"))
+        inputs = LockInputs(tuple(table.get("dependencies", [])), table.get("requires-python"))
+        _refuse_own_name(str(table.get("name", "")), inputs.dependencies)
+        return inputs
     command = [sys.executable, "-Im", "build", "--metadata", "--quiet", "--installer", "uv", str(folder)]
     done = context.run(command, env=context.environment)
     if done.status != 0:
         raise broken_backend(folder, done)
     metadata = json.loads(done.stdout)
-    return LockInputs(tuple(metadata.get("requires_dist", [])), metadata.get("requires_python"))
+    inputs = LockInputs(tuple(metadata.get("requires_dist", [])), metadata.get("requires_python"))
+    _refuse_own_name(str(metadata.get("name", "")), inputs.dependencies)
+    return inputs
+
+
+def _refuse_own_name(name: str, requirements: Iterable[str]) -> None:
+    """Raise PackhorseError for a project that is called as a package that it needs.
+
+    Its first upload would reserve the name, and hide that package from everybody.
+    """
+    for line in requirements:
+        try:
+            requirement = Requirement(line)
+        except InvalidRequirement:
+            continue  # who resolves the dependencies says so
+        # A project may ask for extras of its own: shop[postgres].
+        if canonicalize_name(requirement.name) == canonicalize_name(name) and not requirement.extras:
+            raise PackhorseError(
+                f"The project has the name of a package that it needs: {requirement.name}.",
+                f'Call it another name in [project], such as name = "{canonicalize_name(name)}-server".',
+            )
 
 
 def broken_backend(folder: Path, done: Finished) -> PackhorseError:

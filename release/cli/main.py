@@ -166,10 +166,11 @@ def upload(
     """
     from release import context as contexts
     from release import signing
+    from release.build import source_tree
     from release.upload import credentials
     from release.upload import twine as uploader
 
-    paths = artifacts or uploader.last_built(outdir or project / "dist")
+    paths = artifacts or uploader.last_built(outdir or project / "dist", source_tree.version(project))
     context = contexts.of_project(project, index)
     if sign:
         for path in paths:

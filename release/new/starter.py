@@ -2,10 +2,12 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from packaging.utils import canonicalize_name
 
 from packhorse import toml
 from packhorse.errors import PackhorseError
@@ -103,9 +105,10 @@ def plan(project: Path, index: str | None = None) -> Starter:
             "web: python -m myapp --port $PORT",
         )
     table = toml.read(project / PYPROJECT)
-    name = str(table.get("project", {}).get("name") or _name(project))
+    needed = dependencies.of_project(project, sources, chosen)
+    name = str(table.get("project", {}).get("name") or _name(project, needed))
     contents: dict[str, Callable[[], str]] = {
-        PYPROJECT: lambda: _pyproject(project, name, sources, chosen),
+        PYPROJECT: lambda: _pyproject(project, name, sources, needed),
         procfile.NAME: lambda: _procfile(sources),
         MANIFEST_IN: lambda: _manifest_in(project, sources),
         SETTINGS: lambda: _settings(project, name, sources, index),
@@ -135,16 +138,18 @@ def write(project: Path, starter: Starter) -> None:
         ) from error
 
 
-def _name(project: Path) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", project.resolve().name.lower()).strip("-") or "app"
+def _name(project: Path, requirements: Sequence[str]) -> str:
+    """That of the folder; another one if a package is called so that the project needs."""
+    name = re.sub(r"[^a-z0-9]+", "-", project.resolve().name.lower()).strip("-") or "app"
+    taken = {canonicalize_name(re.split(r"[^\w.-]", line, maxsplit=1)[0]) for line in requirements}
+    return f"{name}-server" if name in taken else name
 
 
 def _uses_setuptools(table: dict[str, Any]) -> bool:
     return str(table.get("build-system", {}).get("build-backend", "setuptools")).startswith("setuptools")
 
 
-def _pyproject(project: Path, name: str, sources: Sources, chosen: Application | None) -> str:
-    requirements = dependencies.of_project(project, sources, chosen)
+def _pyproject(project: Path, name: str, sources: Sources, requirements: Sequence[str]) -> str:
     packages, modules = _packages(sources)
     return _PYPROJECT.format(
         name=json.dumps(name),

@@ -11,6 +11,7 @@ from pathlib import Path
 from packaging.utils import (
     InvalidSdistFilename,
     InvalidWheelFilename,
+    canonicalize_version,
     parse_sdist_filename,
     parse_wheel_filename,
 )
@@ -55,12 +56,24 @@ def upload(paths: Iterable[Path], credentials: Callable[[], Credentials], contex
     return [Uploaded(path.name, sha256, path.name in new) for path, sha256 in digests.items()]
 
 
-def last_built(outdir: Path) -> list[Path]:
-    """The artifacts in `outdir` of the project's version that was built last."""
+def last_built(outdir: Path, version: str | None = None) -> list[Path]:
+    """The artifacts in `outdir` of the project's version that was built last.
+
+    Raises PackhorseError when that is not `version`, the one in pyproject.toml (None: computed by the build).
+    """
     releases = {path: _release(path) for path in outdir.glob("*") if _release(path)}
     if not releases:
         raise PackhorseError(f"There is no artifact in {outdir}.", "Build one first: release build")
     newest = max(releases, key=lambda path: path.stat().st_mtime_ns)
+    if (
+        (built := releases[newest])
+        and version
+        and canonicalize_version(version) != canonicalize_version(built[1])
+    ):
+        raise PackhorseError(
+            f"pyproject.toml says version {version}, but {built[1]} was built last.",
+            f"Build it: release build. To upload {built[1]} all the same, name its files.",
+        )
     return sorted(path for path, release in releases.items() if release == releases[newest])
 
 

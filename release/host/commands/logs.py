@@ -54,7 +54,13 @@ def follow(
 
 def _files(layout: Layout, number: int | None) -> dict[str, Path]:
     """Process type -> its log."""
-    release = releases.require_current(layout) if number is None else number
+    release = number
+    if release is None and releases.current(layout) is None and (failed := releases.numbers(layout)):
+        raise PackhorseError(
+            f"No release of {layout.app} has ever served here.",
+            f"Its logs are there: release logs TARGET --release {failed[-1]}",
+        )
+    release = releases.require_current(layout) if release is None else release
     if not releases.is_ready(layout, release):
         known = ", ".join(map(str, releases.numbers(layout)))
         raise PackhorseError(

@@ -20,6 +20,8 @@ CRASH_LOOP = 3
 _FORBIDDEN_WRITE = re.compile(
     r"Permission denied: ?['\"/]|Read-only file system|unable to open database file|readonly database"
 )
+_TRACEBACK = "Traceback (most recent call last):"
+_GIVES_UP = re.compile(r"SystemExit\b|(\w+\.)*HaltServer\b")  # the latter is gunicorn's
 STAY_UP = 1.0
 """Seconds that a process without a probe has to run to be taken for ready."""
 
@@ -122,10 +124,8 @@ def await_up(
 def _failure(layout: Layout, watcher: Watcher, reason: NotReadyError) -> PackhorseError:
     manifest = releases.read_manifest(layout, watcher.release)
     path = layout.log(watcher.name)
-    log = (
-        "\n".join(without_repetitions(files.last_lines(path, 1000).splitlines())[-20:])
-        or "(it wrote nothing)"
-    )
+    lines = files.last_lines(path, 1000).splitlines()
+    log = "\n".join(_excerpt(lines)) or "(it wrote nothing)"
     what = "" if watcher.process == "web" else f"{watcher.process} of "
     command = manifest.processes[watcher.process]
     return PackhorseError(
@@ -160,8 +160,8 @@ def _hint(command: str, settings: Health, answer: health.Answer) -> str | None:
             )
         case HTTPStatus.BAD_REQUEST | HTTPStatus.MISDIRECTED_REQUEST:
             return (
-                f"Let the application accept the host {settings.host} (Django: ALLOWED_HOSTS), or change "
-                f'[health] host = "{settings.host}" in release.toml.'
+                f"Let the application accept the host {settings.host} (Django: ALLOWED_HOSTS), change "
+                f'[health] host = "{settings.host}" in release.toml, or ask for another page: {path}.'
             )
         case HTTPStatus.NOT_FOUND | HTTPStatus.METHOD_NOT_ALLOWED:
             return f"Let the application answer GET {answer.path} with 2xx, or change {path}."
@@ -172,6 +172,22 @@ def _hint(command: str, settings: Health, answer: health.Answer) -> str | None:
                 f"{root}"
             )
     return None
+
+
+def _excerpt(lines: Sequence[str]) -> list[str]:
+    """The last lines, and before them the end of a traceback that they leave out."""
+    last, cause = without_repetitions(lines)[-20:], _cause(lines)
+    return last if not cause or cause[-1] in last else [*cause, "…", *last]
+
+
+def _cause(lines: Sequence[str]) -> list[str]:
+    """The end of the last traceback that says more than that a server gives up; none without one."""
+    found: list[str] = []
+    for begin in (at for at, line in enumerate(lines) if line.endswith(_TRACEBACK)):
+        end = next((at for at in range(begin + 1, len(lines)) if not lines[at].startswith(" ")), begin)
+        if end > begin and not _GIVES_UP.match(lines[end]):
+            found = list(lines[max(begin, end - 6) : end + 1])
+    return found
 
 
 def without_repetitions(lines: Sequence[str]) -> list[str]:

@@ -134,3 +134,18 @@ def test_a_backend_that_fails_is_shown_with_its_words(repository: Path, tmp_path
     with pytest.raises(PackhorseError, match="build backend") as caught:
         source_tree.lock_inputs(repository, a_context(tmp_path, run=broken))
     assert "ModuleNotFoundError: nope" in caught.value.detail
+
+
+@pytest.mark.parametrize(("needed", "refused"), [("Isso>=0.13", True), ("isso[db]", False), ("issoo", False)])
+def test_a_project_with_the_name_of_a_package_that_it_needs_is_refused(
+    needed: str,
+    refused: bool,  # noqa: FBT001
+    tmp_path: Path,
+) -> None:
+    """Its first upload hid that package from everybody who asks the index."""
+    (tmp_path / "pyproject.toml").write_text(f'[project]\nname = "isso"\ndependencies = ["{needed}"]\n')
+    if refused:
+        with pytest.raises(PackhorseError, match="has the name of a package that it needs: Isso"):
+            source_tree.lock_inputs(tmp_path, a_context(tmp_path))
+    else:
+        assert source_tree.lock_inputs(tmp_path, a_context(tmp_path)).dependencies == (needed,)

@@ -36,6 +36,14 @@ def test_a_folder_with_an_app_gets_all_that_it_needs(project: Path) -> None:
     assert "graft templates" in (project / "MANIFEST.in").read_text()
 
 
+def test_a_folder_with_the_name_of_a_package_that_it_needs_gets_another_name(tmp_path: Path) -> None:
+    """The first upload would hide that package."""
+    folder = tmp_path / "Flask"
+    folder.mkdir()
+    (folder / "app.py").write_text(FLASK)
+    assert starter.plan(folder).app == "flask-server"
+
+
 def test_files_that_are_there_stay(project: Path) -> None:
     """A second run writes nothing."""
     (project / "Procfile").write_text("web: mine\n")

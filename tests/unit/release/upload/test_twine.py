@@ -127,6 +127,14 @@ def test_by_default_the_version_that_was_built_last_is_taken(tmp_path: Path) -> 
     assert [path.name for path in twine.last_built(tmp_path)] == [names[3], names[2]]
 
 
+def test_a_version_that_was_raised_and_not_built_is_not_left_out(tmp_path: Path) -> None:
+    """The one before was already uploaded, and deployed again."""
+    (tmp_path / "app-0.2.0.tar.gz").touch()
+    assert twine.last_built(tmp_path, "0.2")
+    with pytest.raises(PackhorseError, match=r"says version 0\.3\.0, but 0\.2\.0 was built last"):
+        twine.last_built(tmp_path, "0.3.0")
+
+
 def test_without_an_artifact_the_error_says_how_to_build_one(tmp_path: Path) -> None:
     """The order of commands is not obvious on the first day."""
     with pytest.raises(PackhorseError) as caught:

@@ -32,6 +32,20 @@ def await_answer(layout: Layout) -> PackhorseError:
     return error.value
 
 
+def test_the_cause_is_shown_although_the_server_says_much_after_it(tmp_path: Path) -> None:
+    """gunicorn writes its own traceback last, in which the application does not occur."""
+    layout = started(tmp_path)
+    trace = "Traceback (most recent call last):\n"
+    cause = f"{trace}  File \"shop.py\", line 39, in <module>\n    os.environ['TOKEN']\nKeyError: 'TOKEN'\n"
+    ending = f'{trace}  File "arbiter.py"\n    raise\ngunicorn.errors.HaltServer: <HaltServer 3>\n'
+    noise = "".join(f"{letter} stops\n" for letter in "abcdefghijklmnopqrstuvwxyz")
+    layout.log("web.1").write_text(f"{cause}{noise}{ending}")
+    detail = await_answer(layout).detail
+    assert "KeyError: 'TOKEN'\n…\n" in detail
+    assert 'File "shop.py", line 39' in detail
+    assert detail.endswith("HaltServer: <HaltServer 3>")
+
+
 def test_a_release_that_does_not_answer_is_shown_with_the_end_of_its_log(tmp_path: Path) -> None:
     """The reason stands there, and nobody wants to log in for it."""
     layout = started(tmp_path)
@@ -83,7 +97,7 @@ def test_a_server_behind_a_shell_is_given_the_likely_reason(tmp_path: Path) -> N
         (
             400,
             "/up",
-            'accept the host shop.example.com (Django: ALLOWED_HOSTS), or change [health] host = "shop',
+            'accept the host shop.example.com (Django: ALLOWED_HOSTS), change [health] host = "shop',
         ),
         (503, "/up", "Correct it, upload a new version"),
         (None, "/up", "set [health] timeout = 0.4 in release.toml."),
