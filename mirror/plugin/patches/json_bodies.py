@@ -28,7 +28,8 @@ def apply() -> None:
 def getjson(request: Any) -> Any:
     """The body of a request: an object, or changes of an index as a list of texts. Answers 400 otherwise."""
     body = _STOCK(request)
-    route = request.matched_route.name
+    matched = getattr(request, "matched_route", None)  # pyramid sets it for requests that have a route
+    route = matched.name if matched else ""
     may_be_changes = request.method == "PATCH" and "{index}" in route
     is_changes = isinstance(body, list) and all(isinstance(change, str) for change in body)
     if not (isinstance(body, dict) or (may_be_changes and is_changes)):
