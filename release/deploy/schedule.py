@@ -123,12 +123,15 @@ def conflict(hosts: Sequence[HostState]) -> str | None:
 def drift(hosts: Sequence[HostState]) -> str | None:
     """The first two hosts on which something else is set by `release config`, and what; None: all agree.
 
-    Those that have nothing yet take what the others have.
+    Those that have nothing yet take what the others have. Two that will have the same do not differ: when one
+    was lost in the middle of a change, the same change again makes them equal.
     """
     offers = {host.name: host.offer for host in hosts if host.offer}
     counted = counting(offers)
     for one, other in itertools.pairwise(counted):
-        if counted[one].release is None and (names := differing(offers[one], offers[other])):
+        if counted[one].release is not None or counted[one].digest == counted[other].digest:
+            continue
+        if names := differing(offers[one], offers[other]):
             return f"{one} and {other} have another configuration each: {', '.join(names)}."
     return None
 

@@ -47,8 +47,9 @@ def value_digests(key: str, values: Mapping[str, str]) -> dict[str, str]:
 
 
 def keep(layout: Layout, values: Mapping[str, str], session: Session) -> dict[str, object]:
-    """Keep `values` for the first deploy; who deploys reads them, and nobody else."""
+    """Keep `values` for the first deploy, when all hosts can; who deploys reads them, and nobody else."""
     unchanged = releases.read_values(layout.config) == values
+    session.gate("verdict")
     if not unchanged:
         session.step("commit", "Keeping it for the first deploy")
         files.write_whole(layout.config, json.dumps(dict(values)).encode(), mode=0o600)

@@ -70,6 +70,7 @@ def test_the_first_goes_first_then_a_batch_at_a_time(
 def test_all_commit_when_all_are_healthy() -> None:
     """And not one before: it could not go back any more."""
     assert schedule.due_orders(hosts(Stage.VERDICT, Stage.STARTING), 2) == {}
+    assert schedule.due_orders(hosts(Stage.VERDICT, Stage.INSTALLING), 2) == {}  # before the first deploy
     assert schedule.due_orders(hosts(Stage.VERDICT, Stage.VERDICT, Stage.ENDED), 2) == go("verdict", 1, 2)
 
 
@@ -247,6 +248,8 @@ def test_hosts_with_another_configuration_each_are_named_with_the_variables() ->
     reason = "web1 and web2 have another configuration each: A."
     assert schedule.drift(pair) == schedule.conflict(pair) == reason
     assert schedule.due_orders(pair, 1) == {"web1": CLOSE, "web2": CLOSE}
+    same = [replace(host, offer=replace(host.offer, candidate=Candidate("0"))) for host in pair if host.offer]
+    assert schedule.conflict(same) is None  # both will have the same
     new = replace(pair[1], offer=Offer(1, Candidate("2")))
     assert schedule.conflict([pair[0], new]) is None
     back = [

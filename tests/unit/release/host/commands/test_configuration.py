@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 
 from release.host.commands import configuration
+from release.host.control.session import StoppedError
 from release.host.disk import journal, releases
 from release.host.request import Configuration
 from tests.support.release_folders import (
+    FakeController,
     FakeSupervisor,
     a_layout,
     a_manifest,
@@ -68,6 +70,16 @@ def test_what_is_set_before_the_first_deploy_is_for_who_deploys_alone(tmp_path: 
     assert layout.config.stat().st_mode & 0o777 == 0o600
     assert rows(tmp_path, reveal=True)["TOKEN"]["value"] == SECRET
     assert SECRET not in str([events, told])
+
+
+def test_before_the_first_deploy_nothing_is_kept_unless_all_hosts_can(tmp_path: Path) -> None:
+    """Another host was lost after the agreement: the hosts would differ, and refuse the first deploy."""
+    layout = a_layout(tmp_path)
+    with pytest.raises(StoppedError):
+        configuration.keep(layout, {"A": "1"}, a_session(FakeController(), ["agreement", "verdict"]))
+    assert not layout.config.exists()
+    configuration.keep(layout, {"A": "1"}, a_session(FakeController(["verdict"]), ["agreement", "verdict"]))
+    assert releases.read_values(layout.config) == {"A": "1"}
 
 
 def test_an_application_without_a_folder_has_no_configuration(tmp_path: Path) -> None:
