@@ -126,12 +126,13 @@ def drift(hosts: Sequence[HostState]) -> str | None:
     Those that have nothing yet take what the others have. Two that will have the same do not differ: when one
     was lost in the middle of a change, the same change again makes them equal.
     """
-    offers = {host.name: host.offer for host in hosts if host.offer}
-    counted = counting(offers)
-    for one, other in itertools.pairwise(counted):
-        if counted[one].release is not None or counted[one].digest == counted[other].digest:
-            continue
-        if names := differing(offers[one], offers[other]):
+    stating = [
+        (host.name, host.offer, host.offer.candidate.digest)
+        for host in hosts
+        if host.offer and host.offer.rank and host.offer.candidate and host.offer.candidate.release is None
+    ]
+    for (one, first, will_have), (other, second, same) in itertools.pairwise(stating):
+        if will_have != same and (names := differing(first, second)):
             return f"{one} and {other} have another configuration each: {', '.join(names)}."
     return None
 

@@ -122,12 +122,12 @@ def _offer(
 ) -> agreement.Offer:
     number = journal.next_number(journal.read(layout.journal), releases.numbers(layout))
     current = releases.active(layout)
-    has_code, has_config = bool(present.files), bool(present.config)
+    without_code = agreement.Rank.CONFIG_ONLY if present.config else agreement.Rank.NOTHING
     offer = agreement.Offer(
         next=number,
         candidate=candidate,
         config=configuration.value_digests(change.key, present.config),
-        rank=2 if has_code and isinstance(change, Configure) else int(has_code or has_config),
+        rank=agreement.Rank.CODE if present.files else without_code,
     )
     if current is None or not readiness.is_healthy(layout, circus, current):
         return offer

@@ -8,11 +8,19 @@ when it has the lock, and the controller decides for all.
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Any, Self
 
 NUMBERS = 1_000_000_000
 """Release numbers are below this: a host that says more is broken, and numbers never go down again."""
-RANKS = range(3)
+
+
+class Rank(IntEnum):
+    """What a host has: hosts take code from the highest rank, and configuration where nothing is set."""
+
+    NOTHING = 0
+    CONFIG_ONLY = 1
+    CODE = 2
 
 
 @dataclass(frozen=True)
@@ -33,7 +41,7 @@ class Offer:
 
     `current` and `running`: the number, and the digest, of the release that serves and is healthy. `config`:
     variable -> digest of its value, as `release config` has set it here. Candidates of the highest `rank`
-    count: a host that has no release, or nothing set, takes what others have.
+    count; a host that has NOTHING takes what others have, any other must have the same `config` as they.
     """
 
     next: int
@@ -41,7 +49,7 @@ class Offer:
     current: int | None = None
     running: str | None = None
     config: Mapping[str, str] = field(default_factory=dict)
-    rank: int = 0
+    rank: Rank = Rank.NOTHING
 
     @classmethod
     def of_json(cls, table: Mapping[str, Any]) -> Self:
@@ -56,9 +64,10 @@ class Offer:
         for number in numbers:
             if number is not None and not (type(number) is int and 0 < number < NUMBERS):
                 raise ValueError(f"the number {number!r}")
-        config, rank = table.get("config", {}), table.get("rank", 0)
-        if not isinstance(config, dict) or rank not in RANKS:
-            raise ValueError("the configuration or the rank")
+        config = table.get("config", {})
+        if not isinstance(config, dict):
+            raise TypeError("the configuration")
+        rank = Rank(table.get("rank", Rank.NOTHING))
         return cls(table["next"], candidate, table["current"], table["running"], config, rank)
 
 
@@ -120,8 +129,8 @@ def differing(one: Offer, other: Offer) -> list[str]:
 def decide(offers: Mapping[str, Offer]) -> Agreement | None:
     """Decide for all hosts by their `offers`, in the order of the target; None: no host has a candidate.
 
-    Hosts whose candidates count have the same, else the controller stops (schedule.conflict); who was
-    installed anew has none. Who runs the content already is left alone when all others can take its number.
+    Hosts whose candidates count have the same, else the controller stops (schedule.conflict); all without it
+    get that of the first one. Who runs the content already is left alone when all others can take its number.
     """
     candidates = counting(offers)
     if not candidates:
@@ -135,6 +144,5 @@ def decide(offers: Mapping[str, Offer]) -> Agreement | None:
         unchanged = running
     else:
         number, unchanged = max(offer.next for offer in offers.values()), set()
-    return Agreement(
-        number, source, candidates[source], unchanged, offers.keys() - candidates.keys() - unchanged
-    )
+    having = {name for name, offer in offers.items() if offer.candidate and offer.candidate.digest == digest}
+    return Agreement(number, source, candidates[source], unchanged, offers.keys() - having - unchanged)

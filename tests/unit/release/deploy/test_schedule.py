@@ -7,7 +7,7 @@ import pytest
 from packhorse.errors import PackhorseError
 from release.deploy import schedule
 from release.deploy.schedule import CLOSE, HostState, Stage
-from release.host.control.agreement import Candidate, Offer
+from release.host.control.agreement import Candidate, Offer, Rank
 
 RESULT = {"event": "result", "unchanged": False, "version": "2"}
 OFFER = {"next": 2, "candidate": {"digest": "2"}, "current": None, "running": None}
@@ -240,7 +240,7 @@ def test_the_state_of_a_host_can_be_shown_without_its_secrets() -> None:
 
 def test_hosts_with_another_configuration_each_are_named_with_the_variables() -> None:
     """Nobody knows which is right: the user says so."""
-    offers = [Offer(2, Candidate(str(n)), config={"A": str(n), "B": "1"}, rank=1) for n in range(2)]
+    offers = [Offer(2, Candidate(str(n)), config={"A": str(n), "B": "1"}, rank=Rank.CODE) for n in range(2)]
     pair = [
         replace(host, offer=offer)
         for host, offer in zip(hosts(Stage.AGREEMENT, Stage.AGREEMENT), offers, strict=True)
@@ -257,3 +257,20 @@ def test_hosts_with_another_configuration_each_are_named_with_the_variables() ->
         for host, offer in zip(pair, offers, strict=True)
     ]
     assert schedule.drift(back) is None  # a rollback is a way out
+
+
+@pytest.mark.parametrize(
+    ("code", "early", "expected"),
+    [
+        ({"A": "1"}, {"A": "2"}, "web1 and web2 have another configuration each: A."),
+        ({}, {"A": "2"}, "web1 and web2 have another configuration each: A."),
+        ({"A": "1"}, {"A": "1"}, None),
+    ],
+)
+def test_what_is_set_on_a_host_before_its_first_deploy_is_not_lost_in_silence(
+    code: dict[str, str], early: dict[str, str], expected: str | None
+) -> None:
+    """A change would give it what the others have, and the file with its own would go."""
+    with_code = Offer(5, Candidate("code"), config=code, rank=Rank.CODE)
+    pair = agreeing(with_code, Offer(1, Candidate("none"), config=early, rank=Rank.CONFIG_ONLY))
+    assert schedule.conflict(pair) == expected

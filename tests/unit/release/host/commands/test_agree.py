@@ -9,7 +9,7 @@ import pytest
 
 from packhorse.errors import PackhorseError
 from release.host.commands import agree
-from release.host.control.agreement import Assignment
+from release.host.control.agreement import Assignment, Rank
 from release.host.control.session import Session
 from release.host.disk import releases
 from release.host.disk.layout import Layout
@@ -235,7 +235,11 @@ def test_hosts_say_what_they_have_by_digests_and_ranks(tmp_path: Path) -> None:
             _, _, (gate,) = agreed(layout, change, Answering(assignment={"number": 2}))
             assert SECRET not in str(gate)
             offers.append((gate["offer"]["rank"], list(gate["offer"]["config"])))
-    assert offers == [(0, []), (0, []), (1, ["TOKEN"]), (1, ["TOKEN"]), (1, []), (2, [])]
+    assert offers == [
+        *[(Rank.NOTHING, [])] * 2,
+        *[(Rank.CONFIG_ONLY, ["TOKEN"])] * 2,
+        *[(Rank.CODE, [])] * 2,
+    ]
 
 
 def test_who_follows_offers_nothing_and_takes_it_all(tmp_path: Path) -> None:

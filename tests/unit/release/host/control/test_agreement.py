@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 import pytest
 
-from release.host.control.agreement import Candidate, Offer, counting, decide, differing
+from release.host.control.agreement import Candidate, Offer, Rank, counting, decide, differing
 
 
 def deploying(next_number: int, current: int | None = None, running: str | None = None) -> Offer:
@@ -85,11 +85,14 @@ def test_an_offer_with_a_number_that_is_none_is_refused(where: str, number: obje
 
 def test_candidates_of_the_highest_rank_count() -> None:
     """A host that joins has nothing set yet, and takes what the others have."""
-    new, web = Offer(1, Candidate("nothing"), rank=0), Offer(5, Candidate("set"), rank=1)
+    new, web = Offer(1, Candidate("nothing")), Offer(5, Candidate("set"), rank=Rank.CODE)
     decision = decide({"new": new, "web1": web, "web2": web})
     assert decision
     assert (decision.source, decision.number, decision.lacking) == ("web1", 5, {"new"})
     assert counting({"new": new, "web1": web}) == {"web1": Candidate("set")}
+    early = decide({"web1": web, "early": Offer(1, Candidate("set"), rank=Rank.CONFIG_ONLY)})
+    assert early
+    assert early.lacking == set()
     first = decide({"new": new, "other": new})
     assert first
     assert (first.source, first.lacking) == ("new", frozenset())
@@ -105,5 +108,5 @@ def test_the_variables_that_two_hosts_have_set_otherwise_are_found() -> None:
 @pytest.mark.parametrize("more", [{"config": [1]}, {"rank": 3}, {"rank": "2"}])
 def test_an_offer_with_a_rank_or_a_configuration_that_is_none_is_refused(more: dict[str, object]) -> None:
     """A host that ranks above all others would give them its configuration."""
-    with pytest.raises(ValueError, match="the configuration or the rank"):
+    with pytest.raises((TypeError, ValueError), match=r"the configuration|Rank"):
         Offer.of_json({**asdict(Offer(3, None)), **more})
