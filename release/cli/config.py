@@ -278,13 +278,11 @@ def _configure(
     command = target_command.begin(project, target, how["index"])
     with command.agents() as agents:
         from release.config import release_toml
-        from release.deploy import requests
+        from release.deploy import destinations, requests
         from release.host.request import Configure
 
-        if source is not None and source not in agents:
-            raise PackhorseError(
-                f"{target} has no host {source}.", f"It has {', '.join(agents)}: name one of them."
-            )
+        if source is not None:
+            destinations.require_chosen(target, source, agents, command.left_out)
         where = deploy.known_index(command)
         change = requests.change(
             Configure,

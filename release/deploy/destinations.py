@@ -42,6 +42,17 @@ def selected(name: str, hosts: Sequence[str], limit: Sequence[str], skip: Sequen
     return left
 
 
+def require_chosen(name: str, host: str, hosts: Collection[str], left_out: Collection[str]) -> None:
+    """Raise PackhorseError unless `host` is among the `hosts` of target `name` that the command reaches."""
+    if host in left_out:
+        raise PackhorseError(
+            f"{host} is left out by --limit or --skip; it has to take part.",
+            f"Add --limit {host}, or leave away --skip {host}.",
+        )
+    if host not in hosts:
+        raise PackhorseError(f"{name} has no host {host}.", f"It has {', '.join(hosts)}: name one of them.")
+
+
 def expected(tables: Mapping[str, Any], name: str, home: Path) -> list[connection.Destination]:
     """Destinations that target `name` will need, by the unchecked `tables` of release.toml.
 

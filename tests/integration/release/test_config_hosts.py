@@ -136,6 +136,8 @@ def test_hosts_that_differ_are_named_until_somebody_says_whose_is_right(fleet: S
     assert "Hosts differ from web1: web3 in DRIFT." in warned
     assert b"Hosts differ from web1" in config(fleet, "get", "production", "DRIFT", status=1)
     assert b"production has no host web9" in config(fleet, "sync", "production", "--from", "web9", status=1)
+    left_out = config(fleet, "sync", "production", "--from", "web1", "--limit", "web2", status=1)
+    assert b"web1 is left out by --limit or --skip; it has to take part." in left_out
     fleet.configure(names=["nowhere", "web3"])
     listed = fleet.release("config", "list", "production", status=1)
     assert "DRIFT" in listed.stdout

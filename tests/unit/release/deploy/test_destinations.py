@@ -88,3 +88,18 @@ def test_a_host_that_the_target_has_not_is_an_error(limit: list[str], skip: list
     """A misspelled --skip would reach the host that should be left alone."""
     with pytest.raises(PackhorseError, match=message):
         destinations.selected("production", ["a", "b", "c"], limit, skip)
+
+
+@pytest.mark.parametrize(
+    ("host", "message"),
+    [
+        ("web1", "web1 is left out by --limit or --skip; it has to take part."),
+        ("web9", "production has no host web9."),
+    ],
+)
+def test_a_host_that_has_to_take_part_is_missing_for_a_reason(host: str, message: str) -> None:
+    """Who names it knows that the target has it: the options leave it out."""
+    destinations.require_chosen("production", "web2", ["web2"], ["web1"])
+    with pytest.raises(PackhorseError) as refused:
+        destinations.require_chosen("production", host, ["web2"], ["web1"])
+    assert refused.value.message == message
