@@ -52,7 +52,6 @@ def deploy(
         from release.host.request import Deploy
 
         brought = external.read(project, command.name, command.settings)
-        with_env = command.target.model_copy(update={"env": {**command.target.env, **brought}})
         where = release_toml.index_url(command.settings, command.home)
         requirement = requests.parse(version or command.project)
         listed = indexes.company_files(
@@ -65,7 +64,7 @@ def deploy(
         change = requests.change(
             Deploy,
             *(command.settings.app, command.target, command.home),
-            content=requests.content(command.settings, with_env, artifact),
+            content=requests.content(command.settings, command.target, artifact, brought),
             bind=command.target.address,
             index_url=release_toml.simple_url(where),
             plan=plan,

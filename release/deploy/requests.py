@@ -4,7 +4,7 @@ import getpass
 import re
 import secrets
 import socket
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -147,8 +147,13 @@ def change(kind: type[C], app: str, target: Target, home: Path, **fields: object
     return request(kind, app, target, home, **own, **fields)
 
 
-def content(settings: ReleaseConfig, target: Target, artifact: Artifact) -> Content:
-    """Content of a deploy of `artifact`. Values of the configuration travel only in here."""
+def content(
+    settings: ReleaseConfig, target: Target, artifact: Artifact, brought: Mapping[str, str]
+) -> Content:
+    """Content of a deploy of `artifact`, with the secrets that are `brought` from files and commands.
+
+    Values of the configuration travel only in here: it does not show them, and `Target` holds none.
+    """
     health = settings.health.model_dump()
     if target.domains and "host" not in settings.health.model_fields_set:
         health["host"] = target.domains[
@@ -165,7 +170,7 @@ def content(settings: ReleaseConfig, target: Target, artifact: Artifact) -> Cont
             name: Rule(process.overlap, target.stop_timeout(process))
             for name, process in target.processes.items()
         },
-        env=target.env,
+        env={**target.env, **brought},
         index=artifact.index,
         required=settings.required,
         python=target.python or settings.python,

@@ -117,7 +117,7 @@ class Host:
         found = requests.artifact(listed, wanted, self.served.index)
         target = settings.target("local")
         own = {
-            "content": requests.content(settings, target, found),
+            "content": requests.content(settings, target, found, {}),
             "bind": target.address,
             "index_url": release_toml.simple_url(self.served.index),
             "silence": None,  # tests say nothing while they look

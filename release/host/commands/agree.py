@@ -45,6 +45,7 @@ def agree(
     if assigned is None or content is None:
         raise refusal or RuntimeError("the controller sent no content")
     _require(content)
+    variables.check_sum(content.environment)
     if assigned.send:
         session.emit({"event": "content", "content": asdict(content)})
     reasons = {Rollback: f"back to the content of release {assigned.origin}", Deploy: ""}

@@ -39,7 +39,6 @@ def check_name(name: str) -> None:
 
 def check(values: Mapping[str, str]) -> None:
     """Raise PackhorseError for values that no process could be started with. Messages hold no value."""
-    size = 0
     for name, value in values.items():
         check_name(name)
         if "\0" in value:
@@ -47,20 +46,30 @@ def check(values: Mapping[str, str]) -> None:
                 f"The value of {name} has a NUL, which no environment can hold.",
                 "Encode it, such as with base64, and decode it in the application.",
             )
-        try:
-            length = len(name) + 1 + len(value.encode("utf-8", "surrogateescape"))
-        except UnicodeEncodeError:  # half of a pair in JSON
-            raise PackhorseError(
-                f"The value of {name} is neither text nor bytes.", "Look at where it comes from."
-            ) from None
+        length = _length(name, value)
         if length > LONGEST:
             raise PackhorseError(
                 f"The value of {name} has {length - len(name) - 1} bytes: Linux starts no process with it.",
                 f"Keep it below {LONGEST // 1024} kB, or let the application read it from a file.",
             )
-        size += length
+    check_sum(values)
+
+
+def check_sum(values: Mapping[str, str]) -> None:
+    """Raise PackhorseError for values that together are too large for an environment."""
+    size = sum(_length(name, value) for name, value in values.items())
     if size > LARGEST:
         raise PackhorseError(
             f"The configuration has {size // 1024} kB: Linux would start no process with it.",
             f"Keep it below {LARGEST // 1024} kB, or let the application read files.",
         )
+
+
+def _length(name: str, value: str) -> int:
+    """Bytes of NAME=VALUE. Raises PackhorseError."""
+    try:
+        return len(name) + 1 + len(value.encode("utf-8", "surrogateescape"))
+    except UnicodeEncodeError:  # half of a pair in JSON
+        raise PackhorseError(
+            f"The value of {name} is neither text nor bytes.", "Look at where it comes from."
+        ) from None

@@ -129,15 +129,17 @@ def test_a_file_name_that_is_none_of_the_project_is_not_deployed(filename: str) 
 
 
 def content(settings: release_toml.ReleaseConfig, target: release_toml.Target) -> Content:
-    return requests.content(settings, target, requests.Artifact("a", "1.0", []))
+    return requests.content(settings, target, requests.Artifact("a", "1.0", []), {})
 
 
 def test_a_deploy_is_made_of_what_release_toml_says() -> None:
-    """And of the files of the version."""
-    target = release_toml.Target(env={"A": "1"}, graceful_timeout=7.0)
+    """And of the files of the version. What is brought wins over `env`, and stays out of the target."""
+    target = release_toml.Target(env={"A": "1", "B": "1"}, graceful_timeout=7.0)
     found = requests.artifact([file("a-1.0.tar.gz")], Requirement("a", None), INDEX)
-    made = requests.content(release_toml.ReleaseConfig(app="shop"), target, found)
-    assert (made.project, made.version, made.env, made.installer) == ("a", "1.0", {"A": "1"}, "uv")
+    made = requests.content(release_toml.ReleaseConfig(app="shop"), target, found, {"B": "hunter2"})
+    assert (made.project, made.version, made.installer) == ("a", "1.0", "uv")
+    assert made.env == {"A": "1", "B": "hunter2"}
+    assert "hunter2" not in f"{made}{target}"
     assert (made.health.path, made.graceful_timeout) == (None, 7.0)
     assert made.files[0].url == f"{INDEX}/+f/a-1.0.tar.gz"
 

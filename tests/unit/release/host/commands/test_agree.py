@@ -221,6 +221,20 @@ def test_nothing_is_made_without_a_variable_that_is_required(tmp_path: Path, cha
     assert "release config set TARGET TOKEN" in refused.value.hint
 
 
+@pytest.mark.parametrize("change", ["deploy", "set"])
+def test_what_is_set_and_what_a_deploy_brings_fit_into_one_environment(tmp_path: Path, change: str) -> None:
+    """Each alone does: no process would start with both, and whoever waits for it learns nothing."""
+    layout = a_layout(tmp_path)
+    add_release(layout, 1)
+    half, other = ({f"{name}{n}": "x" * 100_000 for n in range(6)} for name in "AB")
+    releases.write_manifest(layout, a_manifest(1), half, other if change == "deploy" else {})
+    releases.switch(layout, 1)
+    content = a_content(**half)
+    asked = a_deploy(layout, content) if change == "deploy" else a_configure(layout, values=other)
+    with pytest.raises(PackhorseError, match="The configuration has 1171 kB"):
+        agree.agree(layout, asked, FakeSupervisor(layout), a_session())
+
+
 def test_hosts_say_what_they_have_by_digests_and_ranks(tmp_path: Path) -> None:
     """Who has nothing takes what the others have; who has something may not be overruled in silence."""
     layout = a_layout(tmp_path)
