@@ -144,11 +144,16 @@ def test_values_are_listed_masked_unless_they_are_asked_for(host: Host) -> None:
 def test_what_packhorse_sets_itself_is_refused_with_a_reason(host: Host) -> None:
     """Before anybody is asked for a value."""
     before = changes(host)
-    for name in ("PORT", "PACKHORSE_DATA", "PATH", "LD_PRELOAD", "A-B"):
+    for name in ("PORT", "PACKHORSE_DATA", "PATH", "LD_PRELOAD"):
         told = config(host, "set", "local", f"{name}=hunter2", status=1)
         assert b"Error: " in told
         assert name.encode() in told
         assert b"hunter2" not in told
+    no_name = config(
+        host, "set", "local", "hunter-2=hunter2", status=1
+    )  # perhaps a value, so it is not shown
+    assert b"Error: Argument 1 is neither NAME nor NAME=VALUE nor NAME=@FILE." in no_name
+    assert b"hunter" not in no_name
     assert changes(host) == before
 
 
