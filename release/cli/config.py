@@ -263,7 +263,7 @@ def _refuse_drift(command: "TargetCommand", outcome: "Outcome") -> None:
 
     command.finish(outcome)
     if text := drift.sentence(outcome):
-        raise PackhorseError(text, "Choose whose is right: release config sync TARGET --from HOST")
+        raise PackhorseError(text, f"Choose whose is right: {drift.remedy(command.name)}")
 
 
 def _configure(
@@ -287,6 +287,7 @@ def _configure(
         change = requests.change(
             Configure,
             *(command.settings.app, command.target, command.home),
+            target_name=command.name,
             values=values or {},
             unset=list(unset),
             index_url=where and release_toml.simple_url(where),

@@ -64,6 +64,7 @@ def deploy(
         change = requests.change(
             Deploy,
             *(command.settings.app, command.target, command.home),
+            target_name=command.name,
             content=requests.content(command.settings, command.target, artifact, brought),
             bind=command.target.address,
             index_url=release_toml.simple_url(where),
@@ -109,6 +110,7 @@ def rollback(
         change = requests.change(
             Rollback,
             *(command.settings.app, command.target, command.home),
+            target_name=command.name,
             release=release,
             index_url=where and release_toml.simple_url(where),
             plan=plan,
@@ -159,7 +161,7 @@ def _check_content(
     private = command.settings.index_is_private
     identity.require_company_content(
         content,
-        host,
+        *(host, command.name),
         lambda project: indexes.company_files(where, project, indexes.get, private=private),
         without_code=without_code,
     )

@@ -134,8 +134,7 @@ class TargetCommand:
         """Raise the error that the command ends with, if there is one."""
         from release.deploy import outcome as outcomes
 
-        if error := outcomes.error(outcome, named=bool(self.target.hosts)):
-            error.hint = error.hint.replace("TARGET", self.name)  # hosts do not know how we call them
+        if error := outcomes.error(outcome, self.name, named=bool(self.target.hosts)):
             raise error
 
 
@@ -176,7 +175,9 @@ def ask(
     """Ask all hosts a request of `kind` with `fields`, each on its own."""
     from release.deploy import controller, progress, requests
 
-    request = requests.request(kind, command.settings.app, command.target, command.home, **fields)
+    request = requests.request(
+        kind, command.settings.app, command.target, command.home, target_name=command.name, **fields
+    )
     with contextlib.ExitStack() as stack:
         agents = stack.enter_context(command.agents())
         shown = show or stack.enter_context(progress.shown(list(agents)))

@@ -64,14 +64,16 @@ def sentence(table: Mapping[str, Any]) -> str:
 def require_company_content(
     table: Mapping[str, Any],
     host: str,
+    target: str,
     list_files: Callable[[str], list[index.File]],
     *,
     without_code: bool = False,
 ) -> None:
     """Raise PackhorseError unless all files of content `table`, sent by `host`, are on a company index.
 
-    In a rollback a host without the release installs what another names, which may be compromised.
-    `list_files`: files that the index shows for a project; `without_code`: there may be none to install.
+    In a rollback a host without the release installs what another names, which may be compromised. `target`:
+    its name, for the hint; `list_files`: files that the index shows for a project; `without_code`: there may
+    be none to install.
     """
     try:
         content = Content.of_json(table)
@@ -88,5 +90,5 @@ def require_company_content(
         files = ", ".join(unknown) or "no file"
         raise PackhorseError(
             f"{host} goes back to {files}, which no company index has with that sha256.",
-            "Look at that host; deploy a version that is there: release deploy TARGET NAME==VERSION",
+            f"Look at that host; deploy a version that is there: release deploy {target} NAME==VERSION",
         )

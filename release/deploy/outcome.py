@@ -108,11 +108,11 @@ def plans(outcome: Outcome, batch: int) -> Iterator[str]:
         yield f"{outcome.hosts[0].name} is switched first, then {batch} at a time; if one fails, all go back."
 
 
-def error(outcome: Outcome, *, named: bool) -> PackhorseError | None:
+def error(outcome: Outcome, target: str, *, named: bool) -> PackhorseError | None:
     """The error that the command ends with; None when every host did what was asked.
 
-    The first host that failed on its own says why; what happened to the others follows from it. `named`:
-    with the name of the host.
+    The first host that failed on its own says why; what happened to the others follows from it. `target`: its
+    name; `named`: with the name of the host.
     """
     for host in outcome.hosts:
         if host.failed and host.last:
@@ -128,13 +128,13 @@ def error(outcome: Outcome, *, named: bool) -> PackhorseError | None:
     reason = schedule.conflict(outcome.hosts)
     if reason and any(state(host) == UNTOUCHED for host in outcome.hosts):
         hint = (
-            "Nothing was started; name what all should run: release rollback TARGET N, release config sync "
-            "TARGET --from HOST, or deploy a version."
+            f"Nothing was started; name what all should run: release rollback {target} N, "
+            f"{drift.remedy(target)}, or deploy a version."
         )
         if schedule.drift(outcome.hosts):
             hint = (
-                "See who changed what: release releases TARGET; then choose whose is right: "
-                "release config sync TARGET --from HOST"
+                f"See who changed what: release releases {target}; then choose whose is right: "
+                f"{drift.remedy(target)}"
             )
         return PackhorseError(reason, hint)
     return None

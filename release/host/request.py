@@ -18,6 +18,7 @@ PROTOCOL = 5
 class Request:
     """The part that all requests have: which application, where it lives, who asks.
 
+    `target_name`: the word by which the user names the target, for commands in hints.
     `root` and `run` are those of layout.py; on a server systemd runs circusd: it is `supervised`. The agent
     waits at the `gates`, and takes the controller for dead after `silence` seconds without a byte.
     """
@@ -27,6 +28,7 @@ class Request:
     run: str
     supervised: bool
     by: str
+    target_name: str
     silence: float | None = None
     gates: list[str] = field(default_factory=list)
 

@@ -119,6 +119,7 @@ class Host:
         own = {
             "content": requests.content(settings, target, found, {}),
             "bind": target.address,
+            "target_name": "local",
             "index_url": release_toml.simple_url(self.served.index),
             "silence": None,  # tests say nothing while they look
         }
@@ -143,7 +144,9 @@ class Host:
     def ask(self, kind: type[Request], **fields: object) -> dict[str, Any]:
         """The last event of an agent that gets a request of `kind`."""
         target = release_toml.load(self.project).target("local")
-        return last_event(self.agent(requests.request(kind, NAME, target, self.home, **fields)))
+        return last_event(
+            self.agent(requests.request(kind, NAME, target, self.home, target_name="local", **fields))
+        )
 
     def roll_back(self, release: int | None = None) -> dict[str, Any]:
         """The last event of an agent that goes back to `release`, without an index."""

@@ -81,6 +81,7 @@ def a_deploy(layout: Layout, content: Content | None = None) -> Deploy:
         run=str(layout.run),
         supervised=False,
         by="ann@example",
+        target_name="production",
         index_url=INDEX,
         keep=5,
         key="key",
@@ -104,7 +105,8 @@ def a_configure(layout: Layout, **fields: Any) -> Configure:  # noqa: ANN401  # 
 def a_request(kind: type[R], layout: Layout, **fields: Any) -> R:  # noqa: ANN401  # whatever the kind has
     """A request of `kind` for the application of `layout`."""
     common: dict[str, Any] = {"app": layout.app, "root": str(layout.root), "run": str(layout.run)}
-    return kind(**{**common, "supervised": False, "by": "ann@example", **fields})
+    common |= {"supervised": False, "by": "ann@example", "target_name": "production"}
+    return kind(**{**common, **fields})
 
 
 class FakeSupervisor:

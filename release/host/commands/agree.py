@@ -40,11 +40,11 @@ def agree(
         content = _of_other_host(assigned.content, change)
         if isinstance(change, Configure) and present.files and not content.files:
             raise PackhorseError(
-                "The other host has no release to take over.", "Deploy: release deploy TARGET"
+                "The other host has no release to take over.", f"Deploy: release deploy {change.target_name}"
             )
     if assigned is None or content is None:
         raise refusal or RuntimeError("the controller sent no content")
-    _require(content)
+    _require(content, change.target_name)
     variables.check_sum(content.environment)
     if assigned.send:
         session.emit({"event": "content", "content": asdict(content)})
@@ -104,13 +104,13 @@ def _of_other_host(table: Mapping[str, Any], change: AnyChange) -> Content:
     return replace(content, files=[replace(file, url=None) for file in content.files])
 
 
-def _require(content: Content) -> None:
+def _require(content: Content, target_name: str) -> None:
     """Raise PackhorseError unless every variable that release.toml requires is there."""
     missing = [name for name in content.required if name not in content.environment]
     if missing:
         raise PackhorseError(
             f"release.toml requires {', '.join(missing)}, which would not be set.",
-            f"Set it (it asks for the value): release config set TARGET {' '.join(missing[:1])}",
+            f"Set it (it asks for the value): release config set {target_name} {missing[0]}",
         )
 
 

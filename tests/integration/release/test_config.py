@@ -158,31 +158,31 @@ def test_what_packhorse_sets_itself_is_refused_with_a_reason(host: Host) -> None
 
 
 def test_the_first_deploy_finds_what_it_requires(fresh: Host) -> None:
-    """Nothing is installed without it, and the error is the way to it."""
+    """Nothing is installed without it, and the error is the way to it, whatever the name of the variable."""
     release_toml = fresh.project / "release.toml"
     release_toml.write_text(
-        f'required = ["SECRET_KEY", "GREETING"]\n{release_toml.read_text()}GREETING = "hi"\n'
+        f'required = ["TARGET_KEY", "GREETING"]\n{release_toml.read_text()}GREETING = "hi"\n'
     )
     refused = fresh.deploy("0.1.0", status=1).stderr
-    assert "release.toml requires SECRET_KEY, which would not be set." in refused
-    assert "release config set local SECRET_KEY" in refused
+    assert "release.toml requires TARGET_KEY, which would not be set." in refused
+    assert "release config set local TARGET_KEY" in refused
     assert not list(fresh.layout.releases.iterdir())
     assert not list(fresh.layout.files.iterdir())
     assert (
-        "release.toml requires SECRET_KEY"
+        "release.toml requires TARGET_KEY"
         in fresh.release("deploy", "local", NAME, "--plan", status=1).stderr
     )
-    assert json.loads(config(fresh, "list", "local", "--json"))["missing"] == ["GREETING", "SECRET_KEY"]
-    config(fresh, "set", "local", "SECRET_KEY", stdin=AWKWARD)
+    assert json.loads(config(fresh, "list", "local", "--json"))["missing"] == ["GREETING", "TARGET_KEY"]
+    config(fresh, "set", "local", "TARGET_KEY", stdin=AWKWARD)
     config(fresh, "set", "local", "OTHER=1")
     config(fresh, "unset", "local", "OTHER")
     assert fresh.layout.config.stat().st_mode & 0o777 == 0o600
     fresh.deploy("0.1.0")
-    assert os.fsencode(seen(fresh)["SECRET_KEY"]) == AWKWARD
+    assert os.fsencode(seen(fresh)["TARGET_KEY"]) == AWKWARD
     assert not fresh.layout.config.exists()
-    told = config(fresh, "unset", "local", "SECRET_KEY", status=1)
-    assert b"release.toml requires SECRET_KEY" in told
-    assert os.fsencode(seen(fresh)["SECRET_KEY"]) == AWKWARD
+    told = config(fresh, "unset", "local", "TARGET_KEY", status=1)
+    assert b"release.toml requires TARGET_KEY" in told
+    assert os.fsencode(seen(fresh)["TARGET_KEY"]) == AWKWARD
 
 
 def test_secrets_are_in_files_of_their_users_and_nowhere_else(host: Host) -> None:

@@ -16,7 +16,9 @@ from release.deploy.connection import Event
 from release.host.request import Start, encode
 
 GREETING = 'print(json.dumps({"event": "agent", "present": True}), flush=True)'
-REQUEST = Start(app="it's $5\n", root="/srv/apps", run="/run", supervised=True, by="ann@example")
+REQUEST = Start(
+    app="it's $5\n", root="/srv/apps", run="/run", supervised=True, by="ann@example", target_name="local"
+)
 SENT = json.loads(encode(REQUEST))
 
 
@@ -68,7 +70,14 @@ print(json.dumps({{"event": "result", "sha256": digest, "got": json.loads(sys.st
 def test_the_agent_of_this_machine_answers(tmp_path: Path) -> None:
     """The same bootstrap and archive as on a server."""
     with connection.AgentProcess(connection.LocalDestination(str(tmp_path / "agent"))) as process:
-        request = Start(app="shop", root=str(tmp_path), run=str(tmp_path), supervised=False, by="ann@example")
+        request = Start(
+            app="shop",
+            root=str(tmp_path),
+            run=str(tmp_path),
+            supervised=False,
+            by="ann@example",
+            target_name="local",
+        )
         (answer,) = process.events(request)
     assert answer["message"] == "shop has never been deployed here."
     assert (tmp_path / "agent" / agent_archive.archive().sha256).is_dir()

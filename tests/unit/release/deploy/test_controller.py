@@ -98,6 +98,7 @@ def a_rollback(name: str = "web1", *, gated: bool = False) -> Rollback:
         run="/run",
         supervised=True,
         by="ann@example",
+        target_name="production",
         index_url=None,
         keep=5,
         key="key",
@@ -140,7 +141,7 @@ def test_all_hosts_run_the_new_release(tmp_path: Path) -> None:
     fleet_ = Fleet(tmp_path)
     done = fleet_.run()
     assert states(done) == ["done"] * 4
-    assert outcome.error(done, named=True) is None
+    assert outcome.error(done, "prod", named=True) is None
     happened = [line for line in fleet_.happened if not line.startswith("agreement")]
     assert happened[:4] == ["lock web1", "lock web2", "lock web3", "lock web4"]
     assert happened[4:6] == ["start web1", "phase web1"]
@@ -160,7 +161,7 @@ def test_one_host_that_fails_takes_all_back(tmp_path: Path, fault: str, gate: st
     done = fleet_.run(batch=1)
     expected = [others, others, "failed", "untouched"]
     assert states(done) == expected
-    error = outcome.error(done, named=True)
+    error = outcome.error(done, "prod", named=True)
     assert error
     assert error.message.startswith(
         "web3: the connection was lost" if fault == "die at" else "web3: it broke"
@@ -179,7 +180,7 @@ def test_who_runs_it_already_is_left_alone(tmp_path: Path) -> None:
     """The same command again after half of the hosts were down."""
     done = Fleet(tmp_path, web1="unchanged", web3="unchanged").run()
     assert states(done) == ["unchanged", "done", "unchanged", "done"]
-    assert outcome.error(done, named=True) is None
+    assert outcome.error(done, "prod", named=True) is None
 
 
 @contextmanager
@@ -216,7 +217,7 @@ def test_ctrl_c_leaves_all_hosts_on_the_old_release(tmp_path: Path, number: int,
     with signalled(fleet_, number, line):
         done = fleet_.run(batch=1)
     assert set(states(done)) <= {"untouched", "reverted"}
-    error = outcome.error(done, named=True)
+    error = outcome.error(done, "prod", named=True)
     assert error
     assert error.exit_code == 130
     assert ("", {"event": "stop", "reason": done.stopped}) in fleet_.shown
@@ -228,7 +229,7 @@ def test_ctrl_c_after_the_verdict_changes_nothing(tmp_path: Path) -> None:
     with signalled(fleet_, signal.SIGINT, "verdict web1"):
         done = fleet_.run(batch=4)
     assert states(done) == ["done"] * 4
-    assert outcome.error(done, named=True) is None
+    assert outcome.error(done, "prod", named=True) is None
 
 
 def test_without_gates_every_host_answers_for_itself(tmp_path: Path) -> None:
@@ -253,7 +254,7 @@ print(json.dumps({"event": "result"}))
 
     with connection.AgentProcess(Scripted(script)) as process:
         done = controller.run({"web1": process}, {"web1": a_rollback()}, show)
-    assert outcome.error(done, named=True) is None
+    assert outcome.error(done, "prod", named=True) is None
 
 
 def test_a_bug_in_what_shows_ends_everything(tmp_path: Path) -> None:

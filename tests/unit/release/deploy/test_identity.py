@@ -58,11 +58,14 @@ def test_hosts_go_back_to_nothing_that_the_company_did_not_upload(filename: str)
     ]
     content = {**asdict(a_content()), "files": [asdict(File("tiny", filename, "a" * 64))]}
     if filename.startswith("tiny"):
-        identity.require_company_content(content, "web1", lambda _: listed)
+        identity.require_company_content(content, "web1", "prod", lambda _: listed)
         content["files"][0]["sha256"] = "c" * 64
-    with pytest.raises(PackhorseError, match=f"web1 goes back to {filename}, which no company index has"):
-        identity.require_company_content(content, "web1", lambda _: listed)
+    with pytest.raises(
+        PackhorseError, match=f"web1 goes back to {filename}, which no company index has"
+    ) as refused:
+        identity.require_company_content(content, "web1", "prod", lambda _: listed)
+    assert refused.value.hint.endswith("release deploy prod NAME==VERSION")
     with pytest.raises(PackhorseError, match="web1: its agent sends content that no agent of ours does"):
-        identity.require_company_content({"files": 7}, "web1", lambda _: listed)
+        identity.require_company_content({"files": 7}, "web1", "prod", lambda _: listed)
     with pytest.raises(PackhorseError, match="web1 goes back to no file"):
-        identity.require_company_content({**content, "files": []}, "web1", lambda _: listed)
+        identity.require_company_content({**content, "files": []}, "web1", "prod", lambda _: listed)

@@ -1,5 +1,6 @@
 """The promises of release.deploy.outcome."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -61,10 +62,12 @@ def test_the_report_says_of_every_host_what_became_of_it(
 
 def test_the_error_is_that_of_the_host_that_began() -> None:
     """What happened to the others only followed from it."""
-    told = outcome.error(of(host("a", reverted=True), error("b"), error("c", schedule.CLOSE)), named=True)
+    told = outcome.error(
+        of(host("a", reverted=True), error("b"), error("c", schedule.CLOSE)), "prod", named=True
+    )
     assert told
     assert (told.message, told.hint, told.detail, told.exit_code) == ("b: it broke", "mend it", "log", 1)
-    alone = outcome.error(of(error("local")), named=False)
+    alone = outcome.error(of(error("local")), "prod", named=False)
     assert alone
     assert alone.message == "it broke"
 
@@ -72,25 +75,36 @@ def test_the_error_is_that_of_the_host_that_began() -> None:
 def test_who_stopped_it_is_told_what_became_of_it() -> None:
     """Exit status 130, as for every program that Ctrl-C ends."""
     leaving = error("a", schedule.CLOSE, 130)
-    told = outcome.error(of(leaving, stopped="Ctrl-C"), named=True)
+    told = outcome.error(of(leaving, stopped="Ctrl-C"), "prod", named=True)
     assert told
     assert (told.message, told.exit_code) == ("Ctrl-C: stopped before the switch.", 130)
-    back = outcome.error(of(host("b", reverted=True), leaving, stopped="SIGTERM"), named=True)
+    back = outcome.error(of(host("b", reverted=True), leaving, stopped="SIGTERM"), "prod", named=True)
     assert back
     assert back.message == "SIGTERM: switched back."
 
 
 def test_all_hosts_run_it_or_it_is_an_error() -> None:
     """Exit status 0 promises exactly that; Ctrl-C that came too late changes nothing."""
-    assert outcome.error(of(host("a"), host("b", unchanged=True)), named=True) is None
-    assert outcome.error(of(host("a"), stopped="Ctrl-C"), named=True) is None
+    assert outcome.error(of(host("a"), host("b", unchanged=True)), "prod", named=True) is None
+    assert outcome.error(of(host("a"), stopped="Ctrl-C"), "prod", named=True) is None
     differing = [
         schedule.HostState(n, schedule.Stage.ENDED, schedule.CLOSE, error(n).last, digest=n)
         for n in ("1", "2")
     ]
-    told = outcome.error(of(*differing), named=True)
+    told = outcome.error(of(*differing), "prod", named=True)
     assert told
     assert told.message == "1 and 2 would run different code or configuration."
+    assert "release rollback prod N, release config sync prod --from HOST" in told.hint
+
+
+def test_a_hint_of_a_host_is_shown_as_it_is() -> None:
+    """Variables and paths may have the word in which somebody else sees a placeholder."""
+    hint = "Set it: release config set prod TARGET_URL"
+    told = outcome.error(
+        of(replace(error("a"), last={**(error("a").last or {}), "hint": hint})), "prod", named=True
+    )
+    assert told
+    assert told.hint == hint
 
 
 def test_scripts_get_what_the_agents_said() -> None:

@@ -153,7 +153,7 @@ def test_a_deploy_is_made_of_what_release_toml_says() -> None:
 )
 def test_hosts_keep_applications_at_one_place(target: release_toml.Target, folder: str, sockets: str) -> None:
     """Provisioning makes it; nobody configures it."""
-    layout = requests.request(Stop, "shop", target, Path("/home/ann/ph")).layout
+    layout = requests.request(Stop, "shop", target, Path("/home/ann/ph"), target_name="t").layout
     assert (str(layout.folder), str(layout.sockets)) == (folder, sockets)
 
 
@@ -166,7 +166,8 @@ def test_the_release_phase_runs_on_the_first_host_only() -> None:
 
 def rollback(**fields: object) -> Rollback:
     target = release_toml.Target(hosts=["web1"])
-    return requests.change(Rollback, "shop", target, Path("/h"), release=None, index_url=None, **fields)
+    own = {"release": None, "index_url": None, "target_name": "t"}
+    return requests.change(Rollback, "shop", target, Path("/h"), **own, **fields)
 
 
 def test_a_plan_takes_no_lock_and_starts_nothing() -> None:

@@ -19,6 +19,7 @@ HEAD: dict[str, Any] = {
     "run": "/run",
     "supervised": True,
     "by": "ann@example",
+    "target_name": "production",
     "silence": 30.0,
 }
 

@@ -218,7 +218,7 @@ def test_nothing_is_made_without_a_variable_that_is_required(tmp_path: Path, cha
     asked = a_deploy(layout, content) if change == "deploy" else a_configure(layout, unset=["TOKEN"])
     with pytest.raises(PackhorseError, match=r"requires TOKEN, which would not be set") as refused:
         agree.agree(layout, asked, FakeSupervisor(layout), a_session())
-    assert "release config set TARGET TOKEN" in refused.value.hint
+    assert "release config set production TOKEN" in refused.value.hint
 
 
 @pytest.mark.parametrize("change", ["deploy", "set"])
