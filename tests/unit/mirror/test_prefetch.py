@@ -23,8 +23,8 @@ PAGE = httpx.Response(200, content=json.dumps({"files": [FILE]}))
 PIN = Pin("demo", "1.0")
 
 
-def fetch(*responses: httpx.Response) -> tuple[Result, list[str]]:
-    """What came of PIN when the mirror gives these responses one after another, and the URLs it was asked."""
+def fetch(*responses: httpx.Response, pin: Pin = PIN) -> tuple[Result, list[str]]:
+    """What came of a pin when the mirror gives these responses in turn, and the URLs it was asked."""
     asked: list[str] = []
     rest = iter(responses)
 
@@ -34,7 +34,7 @@ def fetch(*responses: httpx.Response) -> tuple[Result, list[str]]:
         return httpx.Response(response.status_code, headers=response.headers, content=response.content)
 
     with httpx.Client(transport=httpx.MockTransport(answer)) as client:
-        return prefetch._fetch(PIN, INDEX, client), asked
+        return prefetch._fetch(pin, INDEX, client), asked
 
 
 def unavailable(reason: str) -> httpx.Response:
@@ -73,6 +73,13 @@ def test_a_file_with_other_content_is_a_problem() -> None:
     result, _ = fetch(PAGE, httpx.Response(200, content=b"something else"))
     assert result.problem.startswith("its sha256 is ")
     assert result.problem.endswith(f" instead of {SHA256}")
+
+
+@pytest.mark.parametrize("others", [("0" * 64, "f" * 64), ()])
+def test_a_lock_may_have_hashes_of_other_files_of_the_version_too(others: tuple[str, ...]) -> None:
+    """`uv pip compile --generate-hashes` writes those of every wheel and of the sdist."""
+    pin = Pin("demo", "1.0", hashes=frozenset(("sha256", digest) for digest in (SHA256, *others)))
+    assert fetch(PAGE, httpx.Response(200, content=CONTENT), pin=pin)[0].problem == ""
 
 
 def test_a_version_that_the_index_lacks_is_a_problem() -> None:
