@@ -37,6 +37,11 @@ def agree(
     order = session.gate("agreement", offer=asdict(offer))
     assigned = _assigned(order, offer)
     if assigned and assigned.content:
+        if candidate and offer.rank is agreement.Rank.CODE:  # whatever another one claims to have
+            raise PackhorseError(
+                "The content of another host was sent to this one, which has its own.",
+                "Look at the other hosts: one of them claims what it has not.",
+            )
         content = _of_other_host(assigned.content, change)
         if isinstance(change, Configure) and present.files and not content.files:
             raise PackhorseError(

@@ -82,14 +82,26 @@ def test_an_offer_reveals_no_secret(tmp_path: Path) -> None:
 
 
 def test_a_host_takes_the_number_and_the_content_of_the_target(tmp_path: Path) -> None:
-    """Its own release 1 may be something else."""
+    """It has no release 7."""
     layout = a_layout(tmp_path)
     add_release(layout, 1, COLOUR="red")
     releases.switch(layout, 1)
     content = a_content(COLOUR="blue")
     given = {"number": 9, "origin": 7, "content": asdict(content)}
-    spec, assigned, _ = agreed(layout, a_rollback(layout, 1), Answering(assignment=given))
+    spec, assigned, _ = agreed(layout, a_rollback(layout, 7), Answering(assignment=given))
     assert (spec.number, spec.origin, spec.content, assigned.unchanged) == (9, 7, content, False)
+
+
+def test_a_host_that_has_its_own_content_takes_none_of_others(tmp_path: Path) -> None:
+    """A host that was taken over claimed more than the others have, and its configuration would have counted."""
+    layout = a_layout(tmp_path)
+    add_release(layout, 1)
+    add_release(layout, 2)
+    releases.switch(layout, 2)
+    given = {"number": 9, "content": asdict(replace(a_content(), config={"TOKEN": "evil"}))}
+    for change in (a_deploy(layout), a_rollback(layout, 1)):
+        with pytest.raises(PackhorseError, match="was sent to this one, which has its own"):
+            agreed(layout, change, Answering(assignment=given))
 
 
 def test_a_deploy_takes_nothing_from_other_hosts(tmp_path: Path) -> None:
