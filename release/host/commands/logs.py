@@ -18,6 +18,12 @@ FOLLOW_INTERVAL = 0.2
 
 def run(layout: Layout, request: Logs, _circus: circus_ini.Supervisor, session: Session) -> dict[str, object]:
     """Send an event for every line. Raises PackhorseError when there is no such release."""
+    never_served = request.release is None and releases.current(layout) is None
+    if never_served and (failed := releases.numbers(layout)):
+        raise PackhorseError(
+            f"No release of {layout.app} has ever served here.",
+            f"Its logs are there: release logs {request.target_name} --release {failed[-1]}",
+        )
 
     def emit(process: str, text: str) -> None:
         session.emit({"event": "line", "process": process, "text": text})
@@ -54,13 +60,7 @@ def follow(
 
 def _files(layout: Layout, number: int | None) -> dict[str, Path]:
     """Process type -> its log."""
-    release = number
-    if release is None and releases.current(layout) is None and (failed := releases.numbers(layout)):
-        raise PackhorseError(
-            f"No release of {layout.app} has ever served here.",
-            f"Its logs are there: release logs TARGET --release {failed[-1]}",
-        )
-    release = releases.require_current(layout) if release is None else release
+    release = releases.require_current(layout) if number is None else number
     if not releases.is_ready(layout, release):
         known = ", ".join(map(str, releases.numbers(layout)))
         raise PackhorseError(

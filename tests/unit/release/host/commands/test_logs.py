@@ -8,7 +8,7 @@ import pytest
 from packhorse.errors import PackhorseError
 from release.host.commands import logs
 from release.host.control.session import StoppedError
-from release.host.disk import releases
+from release.host.disk import journal, releases
 from release.host.request import Logs
 from tests.support.release_folders import (
     FakeController,
@@ -84,3 +84,13 @@ def test_following_gives_whole_lines_over_rotation_and_switch(tmp_path: Path) ->
     with pytest.raises(StoppedError):
         logs.follow(layout, None, lambda _, text: seen.append(text), lambda _: next(turns)())
     assert seen == ["half", "after", "hello"]
+
+
+def test_the_logs_of_a_first_release_that_failed_are_one_command_away(tmp_path: Path) -> None:
+    """Nothing is current then, and its logs say why."""
+    layout = a_layout(tmp_path)
+    add_release(layout, 1, journal.FAILED)
+    request = a_request(Logs, layout, lines=5, follow=False, release=None)
+    with pytest.raises(PackhorseError, match="has ever served here") as refused:
+        logs.run(layout, request, FakeSupervisor(layout), a_session())
+    assert refused.value.hint.endswith(": release logs production --release 1")
