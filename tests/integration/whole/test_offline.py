@@ -19,8 +19,8 @@ def test_a_site_without_the_internet_is_set_up_from_a_disk() -> None:
     with short_home() as home:
         checkout = home / "checkout"
         subprocess.run(["git", "clone", "--quiet", documents.CHECKOUT, checkout], check=True)  # noqa: S607
-        (checkout / "my-application").mkdir()
-        shutil.copy(checkout / "sample_app" / "pylock.toml", checkout / "my-application")
+        (checkout / "your-application").mkdir()
+        shutil.copy(checkout / "sample_app" / "pylock.toml", checkout / "your-application")
         port = str(free_port())
         (checkout / "mirror.toml").write_text(f"port = {port}\n")
         environment = clean_environment(home)

@@ -93,7 +93,7 @@ def test_a_host_takes_the_number_and_the_content_of_the_target(tmp_path: Path) -
 
 
 def test_a_host_that_has_its_own_content_takes_none_of_others(tmp_path: Path) -> None:
-    """A host that was taken over claimed more than the others have, and its configuration would have counted."""
+    """A host that was taken over claimed more than the others have: its configuration would have counted."""
     layout = a_layout(tmp_path)
     add_release(layout, 1)
     add_release(layout, 2)
