@@ -1,4 +1,4 @@
-"""What a client notices of attacks by another one: ours, behind nginx too, and stock devpi-server."""
+"""Latency of pages while another client attacks: ours, behind nginx too, and stock devpi-server."""
 
 import http.client
 import math

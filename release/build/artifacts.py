@@ -119,7 +119,7 @@ def _lock(folder: Path, context: Context) -> bytes:
 def _warnings(
     application: import_check.Application, tracked: list[str], scratch: Path, context: Context
 ) -> Iterator[str]:
-    """What would fail on hosts only."""
+    """Warnings about what would fail on hosts only."""
     wheel, processes, beside = application.wheel, application.processes, application.beside
     yield from contents.warnings(wheel, tracked, processes, beside.keys())
     sources = [*contents.modules(wheel), *((path, file.content) for path, file in beside.items())]
@@ -198,7 +198,7 @@ def _metadata(path: Path) -> bytes:
 
 @dataclass(frozen=True)
 class _Stamps:
-    """What goes into artifacts: `files` and `wheels` (name -> content), manifest, signature by `key`.
+    """Content to add to artifacts: `files` and `wheels` (name -> content), manifest, signature by `key`.
 
     `programs` are names of `files` that can be executed.
     """

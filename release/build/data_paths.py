@@ -74,7 +74,7 @@ def _in_module(content: bytes) -> Iterator[tuple[int, str]]:
 
 
 def _defaults(node: ast.AST) -> Iterator[ast.AST]:
-    """What counts only when a variable of the environment is not set, such as in getenv("NAME", default)."""
+    """Defaults of environment variables, as in getenv("NAME", default): they count without the variable."""
     match node:
         case ast.Call(args=[ast.Constant(value=str(name)), *rest]) if name.isupper():
             for part in (*rest, *(keyword.value for keyword in node.keywords)):

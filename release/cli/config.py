@@ -249,7 +249,7 @@ def _one_line(value: str) -> str:
 def _ask(
     project: Path, target: str, *, reveal: bool, names: list[str] | None = None
 ) -> "tuple[TargetCommand, Outcome]":
-    """What all hosts of the target answer about their configuration."""
+    """Ask all hosts of the target for their configuration."""
     command = target_command.begin(project, target)
     from release.host.request import Configuration
 

@@ -67,7 +67,7 @@ def argument(command: C) -> C:
 
 
 def optional_argument(command: C) -> C:
-    """The same, but TARGET may be left out."""
+    """Argument TARGET, which may be left out."""
     return click.argument("target", required=False, shell_complete=_names)(_choosing(command))
 
 

@@ -13,7 +13,7 @@ from release.config.release_toml import ReleaseConfig
 from release.host.formats import variables
 
 AGE_KEYS = Path("~/.config/sops/age/keys.txt")
-"""Where sops looks for keys of age, too, unless SOPS_AGE_KEY_FILE names another file."""
+"""Path of keys of age, as sops has it, unless SOPS_AGE_KEY_FILE names another file."""
 TIMEOUT = 300.0
 """Seconds for a command, which may ask its user."""
 

@@ -228,7 +228,7 @@ class Target(settings.Settings):
 
 
 class ExternalConfig(settings.Settings):
-    """What brings variables of all targets along: `command` prints them, as JSON or lines NAME=VALUE."""
+    """Variables of all targets from a `command`, which prints them as JSON or lines NAME=VALUE."""
 
     command: Command | None = None
 

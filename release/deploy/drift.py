@@ -36,7 +36,7 @@ def names(outcome: Outcome) -> dict[str, list[str]]:
 
 
 def sentence(outcome: Outcome) -> str:
-    """The same as a sentence, "" when all hosts agree."""
+    """Differences between hosts as a sentence, "" when all agree."""
     first = next(iter(_answers(outcome)), "")
     parts = [f"{host} in {', '.join(variables)}" for host, variables in names(outcome).items()]
     return f"Hosts differ from {first}: {'; '.join(parts)}." if parts else ""

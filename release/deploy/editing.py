@@ -23,7 +23,7 @@ _OPAQUE = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 
 @dataclass(frozen=True)
 class Edited:
-    """What the user has changed: variables to set, and those to unset."""
+    """Changes that the user made: variables to set, and those to unset."""
 
     values: dict[str, str] = field(repr=False)
     unset: list[str]
@@ -44,7 +44,7 @@ def text(values: Mapping[str, str], target: str) -> bytes:
 
 
 def changes(values: Mapping[str, str], edited: bytes) -> Edited:
-    """What is different in the `edited` text of `values`. Raises PackhorseError for lines that are wrong."""
+    """Find the changes in the `edited` text of `values`. Raises PackhorseError for lines that are wrong."""
     found = env_file.parse(edited, "The edited text")
     different = {name: value for name, value in found.items() if values.get(name) != value}
     variables.check(different)

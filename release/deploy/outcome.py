@@ -66,7 +66,7 @@ def summary(outcome: Outcome, target: str, seconds: float, left_out: Sequence[st
 
 
 def access(results: Sequence[Mapping[str, Any]]) -> str:
-    """How users reach an application, by the `results` of its hosts: its URLs, or why there are none."""
+    """Public URLs of an application, by the `results` of its hosts, or why there are none."""
     urls = dict.fromkeys(result["url"] for result in results if result["url"])
     if urls:
         return " ".join(urls)

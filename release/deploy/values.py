@@ -63,7 +63,7 @@ def read(
 
 
 def without_last_newline(data: bytes) -> bytes:
-    """What was written on standard input: `echo` ends a line, of which the newline is not part."""
+    """Strip the newline with which `echo` ends a single line."""
     return data[:-1] if data.count(b"\n") == 1 and data.endswith(b"\n") else data
 
 

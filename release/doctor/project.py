@@ -88,7 +88,7 @@ def _git(source: source_tree.Source) -> Check:
 
 
 def _wheel(project: Path, context: Context, source: source_tree.Source) -> Iterator[Check]:
-    """What the wheel that was built last lacks, and whether it is of the present commit."""
+    """Check the wheel that was built last: what it lacks, and whether it is of the present commit."""
     dist = project / "dist"
     wheels = [path for path in _last_built(dist) if path.suffix == ".whl"]
     if not wheels:

@@ -41,7 +41,7 @@ def clock(offset: float) -> Check:
 
 
 def differences(hosts: Sequence[schedule.HostState], target: str) -> Iterator[Check]:
-    """What the hosts that answered should have in common, and have not."""
+    """Find differences between the hosts that answered."""
     facts = {host.name: host.last["facts"] for host in hosts if host.last and "facts" in host.last}
     if len(facts) < 2:
         return

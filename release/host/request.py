@@ -86,7 +86,7 @@ class Configure(Change):
 
     @property
     def reason(self) -> str:
-        """What changes, in words without values."""
+        """Description of the change, without values."""
         parts = {"set": sorted(self.values), "unset": sorted(self.unset)}
         text = "; ".join(f"{word} {', '.join(names)}" for word, names in parts.items() if names)
         return text[:1].upper() + text[1:] or "Took what another host runs"

@@ -105,7 +105,8 @@ def plan(project: Path, index: str | None = None) -> Starter:
             "web: python -m myapp --port $PORT",
         )
     table = toml.read(project / PYPROJECT)
-    needed = dependencies.of_project(project, sources, chosen)
+    is_new = not (project / PYPROJECT).exists()
+    needed = dependencies.of_project(project, sources, chosen) if is_new else []
     name = str(table.get("project", {}).get("name") or _name(project, needed))
     contents: dict[str, Callable[[], str]] = {
         PYPROJECT: lambda: _pyproject(project, name, sources, needed),

@@ -40,7 +40,7 @@ def lines(config: ReleaseConfig, project: Path, target: str, hosts: Sequence[str
 
 
 def _ask(destination: ssh.SshDestination) -> Prepared:
-    """What the host says to the user that deploys, if that may log in from here."""
+    """Ask the host as the user that deploys, if that may log in from here."""
     vhost = Layout(destination.app, SERVER_ROOT, SERVER_RUN).vhost
     done = destination.run(["sh", "-c", f"cat .ssh/authorized_keys {vhost} 2>/dev/null; true"])
     if done.status:

@@ -57,7 +57,7 @@ def find(
 
 
 def service(index: str) -> str:
-    """What the keyring calls the index: its upload address, as twine has it."""
+    """Name of the index in the keyring: its upload address, as twine has it."""
     return f"{index}/"
 
 

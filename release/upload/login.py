@@ -93,7 +93,7 @@ def _check(url: str, login: Credentials, ask: Ask) -> None:
 
 
 def _authentication(answer: index.Response) -> str | None:
-    """What devpi says about the login of a request; None from any other server."""
+    """Read devpi's word on the login of a request; None from any other server."""
     try:
         return str(json.loads(answer.body)["result"]["authstatus"][0])
     except (ValueError, LookupError, TypeError):

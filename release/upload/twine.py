@@ -61,18 +61,15 @@ def last_built(outdir: Path, version: str | None = None) -> list[Path]:
 
     Raises PackhorseError when that is not `version`, the one in pyproject.toml (None: computed by the build).
     """
-    releases = {path: _release(path) for path in outdir.glob("*") if _release(path)}
+    releases = {path: release for path in outdir.glob("*") if (release := _release(path))}
     if not releases:
         raise PackhorseError(f"There is no artifact in {outdir}.", "Build one first: release build")
     newest = max(releases, key=lambda path: path.stat().st_mtime_ns)
-    if (
-        (built := releases[newest])
-        and version
-        and canonicalize_version(version) != canonicalize_version(built[1])
-    ):
+    _, built = releases[newest]
+    if version and canonicalize_version(version) != canonicalize_version(built):
         raise PackhorseError(
-            f"pyproject.toml says version {version}, but {built[1]} was built last.",
-            f"Build it: release build. To upload {built[1]} all the same, name its files.",
+            f"pyproject.toml says version {version}, but {built} was built last.",
+            f"Build it: release build. To upload {built} all the same, name its files.",
         )
     return sorted(path for path, release in releases.items() if release == releases[newest])
 

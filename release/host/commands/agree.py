@@ -83,7 +83,7 @@ def _warn(change: AnyChange, present: Content, session: Session) -> None:
 def _candidate(
     layout: Layout, change: AnyChange, present: Content
 ) -> tuple[Content, agreement.Candidate | None]:
-    """What this host would deploy, instead of what it has at `present`. Raises PackhorseError."""
+    """Content that this host would deploy, instead of what it has at `present`. Raises PackhorseError."""
     if isinstance(change, Deploy):
         content = replace(change.content, config=present.config)
         return content, agreement.Candidate(content.digest(change.key))

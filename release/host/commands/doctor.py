@@ -24,7 +24,7 @@ from release.host.processes import circus_ini, public_address, readiness
 from release.host.request import Doctor
 
 OK, WARNING, FAILED = "ok", "warning", "failed"
-NETWORK_TIMEOUT = 10.0
+NETWORK_TIMEOUT = 10.0  # seconds
 SPARE = 200 * 2**20
 """Bytes of disk that a first release takes, roughly; of later ones their size is known."""
 DAYS = 21
@@ -135,7 +135,7 @@ def index(url: str) -> Check:
 
 
 def _server(layout: Layout, toolbox_sha256: str) -> Iterator[Check]:
-    """What provisioning makes."""
+    """Check what provisioning makes."""
     url = public_address.url(layout)
     if url and url.startswith("https:"):
         yield certificate(url.split("/")[2])
@@ -148,7 +148,7 @@ def _server(layout: Layout, toolbox_sha256: str) -> Iterator[Check]:
 
 
 def certificate(name: str, address: tuple[str, int] = ("127.0.0.1", 443)) -> Check:
-    """How long the certificate of nginx for `name` is good; clients may still not trust it."""
+    """Days left of the certificate of nginx for `name`; clients may still not trust it."""
     anything = ssl.create_default_context()
     anything.check_hostname, anything.verify_mode = False, ssl.CERT_NONE
     try:
@@ -194,7 +194,7 @@ def toolbox(link: Path, sha256: str) -> Iterator[Check]:
 
 
 def _facts(layout: Layout, key: str) -> dict[str, Any]:
-    """What all hosts of a target should have in common; the content as a digest with the random `key`."""
+    """Facts that are the same on all hosts of a target; the content as a digest with the random `key`."""
     number = releases.current(layout)
     manifest = releases.read_manifest(layout, number) if number else None
     return {

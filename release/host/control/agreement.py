@@ -16,7 +16,7 @@ NUMBERS = 1_000_000_000
 
 
 class Rank(IntEnum):
-    """What a host has: hosts take code from the highest rank, and configuration where nothing is set."""
+    """State of a host: others take code from the highest rank, and configuration where nothing is set."""
 
     NOTHING = 0
     CONFIG_ONLY = 1

@@ -91,7 +91,7 @@ class Content:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What its processes get."""
+        """Environment of its processes."""
         return {**self.env, **self.config}
 
     @classmethod
@@ -118,7 +118,7 @@ class Content:
 
 
 NO_CODE = Content("", "", [], "", Health("/", "", 0, 0), graceful_timeout=0, rules={}, env={})
-"""What a host has before its first deploy: perhaps a configuration, for that deploy."""
+"""Content of a host before its first deploy: perhaps a configuration, for that deploy."""
 
 
 @dataclass(frozen=True)

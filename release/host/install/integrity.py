@@ -102,7 +102,7 @@ class _Wheel:
     record: Mapping[str, str]
 
     def has(self, path: str, digest: str) -> bool:
-        """Whether its own file at `path` has this sha256: RECORD may have another hash, or a wrong one."""
+        """Whether its own file at `path` has this sha256: some builders write a wrong RECORD."""
         with zipfile.ZipFile(io.BytesIO(self.content)) as archive:
             return hashlib.sha256(archive.read(path)).hexdigest() == digest
 
@@ -141,7 +141,7 @@ def _wheels(layout: Layout, manifest: ReleaseManifest) -> Iterator[_Wheel]:
 def _record(wheel: bytes) -> Iterator[tuple[str, str]]:
     """Path and sha256 of the files of a wheel that are installed as they are (PEP 427).
 
-    "" is the digest of one that RECORD gives by another algorithm (PEP 376 allows all of hashlib's).
+    RECORD may have another algorithm (PEP 376 allows all of hashlib's): then the sha256 is of the member.
     """
     with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
         names = set(archive.namelist())
@@ -150,4 +150,6 @@ def _record(wheel: bytes) -> Iterator[tuple[str, str]]:
             path, digest = [*row, "", ""][:2]  # some tools end lines twice
             kind, _, value = digest.partition("=")
             if digest and path in names and not path.partition("/")[0].endswith(".data"):
-                yield path, base64.urlsafe_b64decode(f"{value}==").hex() if kind == "sha256" else ""
+                is_stated = kind == "sha256"
+                stated = base64.urlsafe_b64decode(f"{value}==") if is_stated else b""
+                yield path, stated.hex() if is_stated else hashlib.sha256(archive.read(path)).hexdigest()

@@ -88,7 +88,7 @@ def _candidates(version: str, *, on_server: bool) -> Iterator[str]:
 
 
 def _ask(path: str) -> Interpreter | None:
-    """What the Python at `path` says about itself; None when there is none, or a broken one."""
+    """Ask the Python at `path` about itself; None when there is none, or a broken one."""
     import packaging
 
     if not shutil.which(path):

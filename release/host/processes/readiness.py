@@ -138,14 +138,14 @@ def _failure(layout: Layout, watcher: Watcher, reason: NotReadyError) -> Packhor
 
 
 def forbidden_write(output: str) -> str | None:
-    """What to do about `output` of a process that tried to write to its release; None for any other."""
+    """Hint for `output` of a process that tried to write to its release; None for any other."""
     if not _FORBIDDEN_WRITE.search(output):
         return None
     return "A process writes to $DATA_DIR only, which outlives releases: let it keep its files there."
 
 
 def _hint(command: str, settings: Health, answer: health.Answer) -> str | None:
-    """What to change, in the application or in release.toml; None: only the log can tell."""
+    """Hint what to change, in the application or in release.toml; None: only the log can tell."""
     path = f'[health] path = "{settings.path or "/…"}" in release.toml'
     match answer.status:
         case None if launch.is_compound(command) and "exec " not in command:

@@ -44,6 +44,13 @@ def test_a_folder_with_the_name_of_a_package_that_it_needs_gets_another_name(tmp
     assert starter.plan(folder).app == "flask-server"
 
 
+def test_requirements_are_not_read_for_a_project_that_names_its_own(project: Path) -> None:
+    """They may be of another tool, and no text at all."""
+    (project / "pyproject.toml").write_text('[project]\nname = "shop"\n')
+    (project / "requirements.txt").write_bytes(b"\xff\xfe")
+    assert starter.plan(project).app == "shop"
+
+
 def test_files_that_are_there_stay(project: Path) -> None:
     """A second run writes nothing."""
     (project / "Procfile").write_text("web: mine\n")
