@@ -80,6 +80,36 @@ def _releases(host: str, result: Mapping[str, Any]) -> None:
 
 @click.command()
 @target_command.argument
+@click.option(
+    "-n",
+    "--lines",
+    type=click.IntRange(1),
+    default=20,
+    show_default=True,
+    help="How many entries of each host, the newest ones.",
+)
+@options.as_json
+@click.pass_obj
+def journal(project: Path, target: str, lines: int, *, as_json: bool) -> None:
+    """Show what was done on TARGET, by whom and when: releases, configuration, and all other commands.
+
+    The oldest comes first; several hosts are merged in order of time, which is UTC.
+    """
+    command = target_command.begin(project, target)
+    from release.deploy import record
+    from release.host.request import Journal
+
+    outcome = target_command.ask(command, Journal, lines=lines)
+    if as_json:
+        command.emit_json(outcome)
+    else:
+        for line in record.lines(outcome):
+            console.echo(line)
+    command.finish(outcome)
+
+
+@click.command()
+@target_command.argument
 @click.option("-n", "--lines", default=100, show_default=True, help="How many lines of each process.")
 @click.option("-f", "--follow", is_flag=True, help="Go on with what is written from now on.")
 @click.option("--release", type=int, metavar="N", help="Of release N.  [default: the current one]")
@@ -156,4 +186,4 @@ def _verified(host: str, result: Mapping[str, Any]) -> None:
     console.echo(f"{result['app']} on {host}: every file is as it was installed, in release {numbers}")
 
 
-COMMANDS = (status, releases, logs, stop, start, verify)
+COMMANDS = (status, releases, journal, logs, stop, start, verify)

@@ -113,6 +113,13 @@ class Releases(Request):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Journal(Request):
+    """Say what was done: the last `lines` entries of the journal."""
+
+    lines: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Status(Request):
     """Say what runs."""
 
@@ -154,7 +161,7 @@ class Doctor(Request):
 
 
 KINDS = (
-    *(Deploy, Rollback, Configure, Configuration, Releases, Status, Logs, Stop, Start, Verify),
+    *(Deploy, Rollback, Configure, Configuration, Releases, Journal, Status, Logs, Stop, Start, Verify),
     Doctor,
 )
 COMMANDS = {kind.__name__.lower(): kind for kind in KINDS}

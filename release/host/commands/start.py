@@ -2,7 +2,7 @@
 
 from release.host.commands import reconcile
 from release.host.control.session import Session
-from release.host.disk import lock, releases
+from release.host.disk import journal, lock, releases
 from release.host.disk.layout import Layout
 from release.host.install import integrity
 from release.host.processes import public_address
@@ -19,6 +19,7 @@ def run(layout: Layout, request: Start, circus: Supervisor, session: Session) ->
             integrity.check(layout, number)
         session.step("start", f"Starting release {number}")
         layout.stopped.unlink(missing_ok=True)
+        journal.note(layout.journal, "start", request.by, number)
         reconcile.run(layout, circus)
         if releases.read_manifest(layout, number).serves:
             session.step("verify", "Probing the public address")

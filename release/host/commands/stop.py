@@ -2,7 +2,7 @@
 
 from release.host.commands import reconcile
 from release.host.control.session import Session
-from release.host.disk import lock, releases
+from release.host.disk import journal, lock, releases
 from release.host.disk.layout import Layout
 from release.host.processes.circus_ini import Supervisor
 from release.host.request import Stop
@@ -15,5 +15,6 @@ def run(layout: Layout, request: Stop, circus: Supervisor, session: Session) -> 
     with lock.held(layout, "stop", request.by):
         session.step("drain", "Letting the processes finish")
         layout.stopped.touch()
+        journal.note(layout.journal, "stop", request.by, releases.current(layout))
         reconcile.run(layout, circus)
     return {"app": layout.app}

@@ -1,8 +1,10 @@
-"""The journal: an append-only, fsynced record of what became of every release."""
+"""The journal: an append-only, fsynced record of what became of every release, and of every command."""
 
+import contextlib
+import fcntl
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,10 +19,15 @@ PHASE_BEGAN = "phase began"
 PHASE_ENDED = "phase ended"
 """Of the release phase, see release_phase.py: no outcomes."""
 
+COMMAND = "command"
+"""A command that made no release; `reason` says which. No outcome either."""
+
 
 @dataclass(frozen=True)
 class Entry:
     """One line about release `release`: `state` is one of the constants above, `at` is in UTC (ISO 8601).
+
+    `release` is 0 for a command before the first one.
 
     `changed`: what is different from the release before it; of the configuration, names only. `artifact`: the
     `Identity` of what was installed, of manifest.py; entries of older versions have none.
@@ -53,15 +60,40 @@ def read(path: Path) -> list[Entry]:
 
 
 def append(path: Path, entry: Entry) -> None:
-    """Append `entry` durably. Raises OSError (a full disk)."""
+    """Append `entry` durably, also beside another command that does. Raises OSError (a full disk)."""
     line = json.dumps(asdict(entry)).encode() + b"\n"
-    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644), "r+b") as file:
+    with (
+        _locked(path.parent),
+        os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644), "r+b") as file,
+    ):
         whole = file.read()
         file.truncate(whole.rfind(b"\n") + 1)  # a torn line must not swallow this one
         file.seek(0, os.SEEK_END)
         file.write(line)
         file.flush()
         os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Lock `folder` for a moment. Not the file in it: the application may open that, and lock it for ever."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def note(path: Path, what: str, by: str, release: int | None) -> None:
+    """Append that the command `what` was given, such as "scale web=3"; `release` is the current one."""
+    append(path, Entry(release or 0, COMMAND, "", by, now(), what))
+
+
+def shown(entries: Sequence[Entry]) -> list[Entry]:
+    """The entries but those of trials that have ended: another one says how."""
+    ended = outcomes(entries)
+    return [entry for entry in entries if entry.state != TRIAL or ended[entry.release] is entry]
 
 
 def next_number(entries: Sequence[Entry], folders: Sequence[int]) -> int:

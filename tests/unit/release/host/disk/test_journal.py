@@ -1,6 +1,7 @@
 """The promises of release.host.disk.journal."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
@@ -70,3 +71,42 @@ def test_releases_go_by_recorded_state(
 ) -> None:
     """By time stamps, failed releases push out good ones: people have lost their way back like that."""
     assert journal.prunable(entries, current, keep) == gone
+
+
+def test_commands_are_no_outcomes() -> None:
+    """A scale or a stop neither uses up a number, nor hides what became of the release that it was about."""
+    before = [entry(1), entry(2), entry(3), entry(4, FAILED)]
+    noted = [*before, *(entry(number, journal.COMMAND) for number in range(5))]
+    assert journal.next_number(noted, []) == journal.next_number(before, [])
+    assert journal.outcomes(noted) == journal.outcomes(before)
+    assert journal.last_good(noted) == 3
+    assert journal.prunable(noted, 3, 1) == journal.prunable(before, 3, 1) == [1]
+
+
+def test_a_command_is_noted_with_who_and_when(tmp_path: Path) -> None:
+    """Before the first release, too; an earlier agent reads such an entry, as it has no field of its own."""
+    path = tmp_path / "journal.jsonl"
+    journal.note(path, "scale web=3", "ann@example", None)
+    journal.note(path, "stop", "bob@example", 7)
+    noted = [(each.state, each.release, each.by, each.reason) for each in journal.read(path)]
+    assert noted == [("command", 0, "ann@example", "scale web=3"), ("command", 7, "bob@example", "stop")]
+    assert all(each.at for each in journal.read(path))
+
+
+def test_two_commands_append_at_the_same_time(tmp_path: Path) -> None:
+    """A one-off process begins beside a deploy: the outcome of that must not be lost."""
+    path = tmp_path / "journal.jsonl"
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: journal.append(path, entry(n)), range(1, 201)))
+    assert sorted(each.release for each in journal.read(path)) == list(range(1, 201))
+
+
+def test_a_trial_is_shown_until_it_has_ended() -> None:
+    """Then it is two lines about one thing."""
+    trial = entry(2, journal.TRIAL)
+    assert journal.shown([entry(1), trial]) == [entry(1), trial]
+    assert journal.shown([entry(1, journal.TRIAL), entry(1), trial, entry(0, journal.COMMAND)]) == [
+        entry(1),
+        trial,
+        entry(0, journal.COMMAND),
+    ]
