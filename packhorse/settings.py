@@ -36,7 +36,8 @@ def matching(pattern: str, description: str, longest: int = 1000) -> pydantic.Af
     return pydantic.AfterValidator(check)
 
 
-def _check_url(text: str) -> str:
+def check_url(text: str) -> str:
+    """`text` if it is the address of a server without a login. Raises ValueError."""
     host = r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9])?)(:[0-9]{1,5})?"
     if not re.fullmatch(rf"https?://{host}(/[A-Za-z0-9._~+,=:@%/-]*)?", text):
         # The text stays out of the message: it may hold a password, which does not belong there at all.
@@ -44,7 +45,7 @@ def _check_url(text: str) -> str:
     return text
 
 
-Url = Annotated[str, pydantic.AfterValidator(_check_url)]
+Url = Annotated[str, pydantic.AfterValidator(check_url)]
 HostAddress = Annotated[
     str,
     matching(r"[A-Za-z0-9:_]([A-Za-z0-9:_.-]*[A-Za-z0-9:])?", 'a host, such as "127.0.0.1" or "::1"', 253),

@@ -125,25 +125,25 @@ def company_files(index: str, project: str, get: Get, *, private: bool = False) 
     does not say it counts as the company's, with all that it lists; else it is a PackhorseError.
     """
     shown = files(index, project, get)
-    stages = _stages(index, get)
-    if not stages and private:
+    found = stages(index, get)
+    if not found and private:
         return [replace(file, index=index, company=True) for file in shown]
-    if not stages:
+    if not found:
         raise PackhorseError(
             f"{index} does not say which files are the company's own, and which an upstream's.",
             "Use an index of devpi; if only you can bring files there: index_is_private in release.toml.",
         )
-    ours = {file.filename: file for file in shown if file.index in stages}
+    ours = {file.filename: file for file in shown if file.index in found}
     differs = {
         file.filename: base
-        for base in (stages[1:] if ours else ())
+        for base in (found[1:] if ours else ())
         for file in files(base, project, get)
         if file.own and file.filename in ours and file.sha256 != ours[file.filename].sha256
     }
-    return [replace(file, company=file.index in stages, differs=differs.get(file.filename)) for file in shown]
+    return [replace(file, company=file.index in found, differs=differs.get(file.filename)) for file in shown]
 
 
-def _stages(index: str, get: Get) -> list[str]:
+def stages(index: str, get: Get) -> list[str]:
     """URLs of the indexes for uploads: `index`, then those that it inherits from; none when it says nothing.
 
     Raises PackhorseError when `index` itself is something else.
@@ -154,25 +154,24 @@ def _stages(index: str, get: Get) -> list[str]:
         url = waiting.pop(0)
         if url in found:
             continue
-        config = _config(url, get)
-        found[url] = config.get("type") == "stage"
+        settings = config(url, get)
+        found[url] = settings.get("type") == "stage"
         if found[url]:
-            root = url.rsplit("/", 2)[0]
-            waiting += [f"{root}/{base}" for base in config.get("bases", ())]
-        elif url == index and config:
+            waiting += [f"{server(url)}/{base}" for base in settings.get("bases", ())]
+        elif url == index and settings:
             raise PackhorseError(
-                f"{index} is an index of type {config['type']}: anybody may have made what it shows.",
+                f"{index} is an index of type {settings['type']}: anybody may have made what it shows.",
                 "Deploy from the index that you upload to: index in release.toml, --index or $RELEASE_INDEX.",
             )
     return [url for url, is_stage in found.items() if is_stage]
 
 
-def _config(index: str, get: Get) -> dict[str, Any]:
+def config(index: str, get: Get) -> dict[str, Any]:
     """devpi's configuration of `index`; {} from a server that is no devpi."""
     answer = _ask(f"{index}?no_projects=", index, get, accept="application/json")
     try:
-        config = json.loads(answer.body)["result"]
-        return {"type": str(config["type"]), "bases": [str(base) for base in config.get("bases", ())]}
+        found = json.loads(answer.body)["result"]
+        return {"type": str(found["type"]), "bases": [str(base) for base in found.get("bases", ())]}
     except (ValueError, KeyError, TypeError):
         return {}
 
@@ -191,7 +190,17 @@ def _index_of(url: str, index: str, page: str) -> str | None:
     """
     root = page.partition("/+simple/")[0].rsplit("/", 2)[0]
     where = re.fullmatch(rf"{re.escape(root)}/([^/]+/[^/]+)/\+[fe]/.+", url)
-    return f"{index.rsplit('/', 2)[0]}/{where[1]}" if where else None
+    return f"{server(index)}/{where[1]}" if where else None
+
+
+def short(index: str) -> str:
+    """`USER/INDEX` of the URL of an index of devpi."""
+    return "/".join(index.rsplit("/", 2)[1:])
+
+
+def server(index: str) -> str:
+    """URL of the devpi on which `index` lies."""
+    return index.rsplit("/", 2)[0]
 
 
 def require(index: str, get: Get) -> None:
@@ -201,7 +210,8 @@ def require(index: str, get: Get) -> None:
     if answer.status == 404:
         raise PackhorseError(
             f"There is no index {index}.",
-            "Check index in release.toml, --index and $RELEASE_INDEX; `mirror init` makes company/dev.",
+            "Check index in release.toml, --index and $RELEASE_INDEX; `mirror init` makes company/dev "
+            "and company/prod.",
         )
     if answer.status != 200:
         raise _answered(index, answer)

@@ -144,6 +144,7 @@ INTERNALS: Mapping[str, Row] = {
     "devpi_server.model.PrivateStage.key_projversion": ("project", "version"),
     "devpi_server.model.PrivateStage.list_versions_perstage": ("project",),
     "devpi_server.model.PrivateStage.set_versiondata": ("metadata",),
+    "devpi_server.model.BaseStage.NonVolatile": None,
     "devpi_server.model.PrivateStage.store_releasefile": (
         *("project", "version", "filename", "content_or_file", "hashes", "last_modified"),
     ),

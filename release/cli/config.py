@@ -283,14 +283,14 @@ def _configure(
 
         if source is not None:
             destinations.require_chosen(target, source, agents, command.left_out)
-        where = deploy.known_index(command)
+        where = deploy.known_source(command)
         change = requests.change(
             Configure,
             *(command.settings.app, command.target, command.home),
             target_name=command.name,
             values=values or {},
             unset=list(unset),
-            index_url=where and release_toml.simple_url(where),
+            index_url=where and release_toml.simple_url(where.url),
             plan=how["plan"],
             lock_wait=how["wait"],
             retry_release=how["retry_release"],

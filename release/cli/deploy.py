@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from release.cli.target_command import TargetCommand
     from release.deploy.connection import AgentProcess, Event
     from release.deploy.controller import Outcome
+    from release.deploy.source import Source
     from release.host.request import Change
 
 
@@ -48,16 +49,12 @@ def deploy(
     with command.agents() as agents:
         from release import index as indexes
         from release.config import external, release_toml
-        from release.deploy import identity, requests
+        from release.deploy import identity, requests, source
         from release.host.request import Deploy
 
         brought = external.read(project, command.name, command.settings)
-        where = release_toml.index_url(command.settings, command.home)
-        requirement = requests.parse(version or command.project)
-        listed = indexes.company_files(
-            where, requirement.project, indexes.get, private=command.settings.index_is_private
-        )
-        artifact = requests.artifact(listed, requirement, where)
+        found = source.of_target(command.settings, command.target, command.home)
+        artifact = found.artifact(requests.parse(version or command.project))
         planned = (
             asdict(identity.read(artifact, indexes.get, command.settings.required_signers)) if plan else None
         )
@@ -67,7 +64,7 @@ def deploy(
             target_name=command.name,
             content=requests.content(command.settings, command.target, artifact, brought),
             bind=command.target.address,
-            index_url=release_toml.simple_url(where),
+            index_url=release_toml.simple_url(found.url),
             plan=plan,
             lock_wait=wait,
             retry_release=retry_release,
@@ -106,13 +103,13 @@ def rollback(
         from release.deploy import requests
         from release.host.request import Rollback
 
-        where = known_index(command)
+        where = known_source(command)
         change = requests.change(
             Rollback,
             *(command.settings.app, command.target, command.home),
             target_name=command.name,
             release=release,
-            index_url=where and release_toml.simple_url(where),
+            index_url=where and release_toml.simple_url(where.url),
             plan=plan,
             lock_wait=wait,
             retry_release=retry_release,
@@ -122,12 +119,12 @@ def rollback(
     report(command, outcome, plan=plan, as_json=as_json)
 
 
-def known_index(command: "TargetCommand") -> str | None:
-    """The company index; None without any: then hosts have what they need, or say so."""
-    from release.config import release_toml
+def known_source(command: "TargetCommand") -> "Source | None":
+    """The index of the target; None without any: then hosts have what they need, or say so."""
+    from release.deploy import source
 
     with contextlib.suppress(PackhorseError):
-        return release_toml.index_url(command.settings, command.home)
+        return source.of_target(command.settings, command.target, command.home)
     return None
 
 
@@ -135,9 +132,9 @@ def carry_out(
     command: "TargetCommand",
     agents: "Mapping[str, AgentProcess]",
     changes: "Mapping[str, Change]",
-    where: str | None = None,
+    where: "Source | None" = None,
 ) -> "Outcome":
-    """Let all hosts make their `changes`; code that one sends to others has to be on the index `where`."""
+    """Let all hosts make their `changes`; code that one sends to others has to be on the index of `where`."""
     from release.deploy import controller, progress
     from release.host.request import Configure
 
@@ -153,18 +150,11 @@ def carry_out(
 
 
 def _check_content(
-    command: "TargetCommand", host: str, content: "Event", where: str, *, without_code: bool
+    command: "TargetCommand", host: str, content: "Event", where: "Source", *, without_code: bool
 ) -> None:
-    from release import index as indexes
     from release.deploy import identity
 
-    private = command.settings.index_is_private
-    identity.require_company_content(
-        content,
-        *(host, command.name),
-        lambda project: indexes.company_files(where, project, indexes.get, private=private),
-        without_code=without_code,
-    )
+    identity.require_company_content(content, host, command.name, where.files, without_code=without_code)
 
 
 def report(

@@ -61,8 +61,8 @@ def _of_target(project: Path, target: str, index: str | None) -> "Sequence[Findi
         if event["event"] == "result":
             received[host] = time.time()
 
-    known = deploy.known_index(command)
-    url = f"{release_toml.simple_url(known)}{command.project}/" if known else None
+    known = deploy.known_source(command)
+    url = f"{release_toml.simple_url(known.url)}{command.project}/" if known else None
     toolbox = (playbook.HERE / "roles/app_host/files/toolbox.txt").read_bytes()
     with console.working(f"Examining {target}"):
         outcome = target_command.ask(

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from packhorse import console
-from release.cli import config, deploy, doctor, inspect, login, new, options, provision
+from release.cli import config, deploy, doctor, inspect, login, new, options, provision, versions
 
 
 @click.group(context_settings={"auto_envvar_prefix": "RELEASE", "help_option_names": ["-h", "--help"]})
@@ -46,7 +46,10 @@ def cli(context: click.Context, project: Path) -> None:
     context.obj = project.absolute()
 
 
-GROUPS = (login.COMMANDS, deploy.COMMANDS, config.COMMANDS, inspect.COMMANDS, provision.COMMANDS)
+GROUPS = (
+    *(login.COMMANDS, versions.COMMANDS, deploy.COMMANDS, config.COMMANDS),
+    *(inspect.COMMANDS, provision.COMMANDS),
+)
 for command in (new.new, *itertools.chain(*GROUPS), doctor.doctor):
     cli.add_command(command)
 cli.add_command(new.new, "init")  # what other tools call it

@@ -161,11 +161,22 @@ def begin(project: Path, name: str, index: str | None = None) -> TargetCommand:
 
         settings = release_toml.check(found, index)
         target = settings.target(name)
+        _require_own_index(name, target)
         hosts = destinations.selected(name, target.hosts or [name], limit, skip)
         left_out = [host for host in target.hosts or [] if host not in hosts]
         target = target.model_copy(update={"hosts": hosts if target.hosts else None})
         return TargetCommand(
             name, found.name, settings, target, home, began, early, stack.pop_all(), left_out
+        )
+
+
+def _require_own_index(name: str, target: "Target") -> None:
+    """Raise PackhorseError when --index names an index for a target that has its own."""
+    given = click.get_current_context().get_parameter_source("index")
+    if target.index and given is click.core.ParameterSource.COMMANDLINE:
+        raise PackhorseError(
+            f"{name} takes versions from {target.index} alone, as release.toml says.",
+            f"Leave --index away; bring a version there: release promote NAME==VERSION --to {target.index}",
         )
 
 

@@ -65,8 +65,18 @@ def _without_nul(text: str) -> str:
     return text
 
 
+def _reference(text: str) -> str:
+    """An index as the user names it: a URL, or USER/INDEX on the server of `index`. Raises ValueError."""
+    if "://" in text:
+        return _index(settings.check_url(text))
+    if not re.fullmatch(r"[A-Za-z0-9_][\w.@-]*/[A-Za-z0-9_][\w.@-]*", text, re.ASCII):
+        raise ValueError(f'"{text}" is neither the URL of an index nor USER/INDEX, such as "company/prod"')
+    return text
+
+
 Positive = Annotated[float, Field(gt=0, le=7 * 86400, allow_inf_nan=False)]
 IndexUrl = Annotated[Url, AfterValidator(_index)]
+IndexReference = Annotated[str, AfterValidator(_reference)]
 AppName = Annotated[
     str,
     matching(
@@ -176,6 +186,7 @@ class Target(settings.Settings):
     """A place to run releases: `hosts` reached through ssh as `user`, or without any this machine.
 
     `run_user` runs the processes on hosts, and can change nothing that `user` has deployed.
+    `index` is the one that its versions have to lie on, None: that of the project and what it inherits from.
     `python` is the version that runs a release, None: that of the project, else the one of Packhorse there.
     `bind` is HOST:PORT or "unix"; `env` holds no secrets, `secrets` is an encrypted file of the project, and
     `config_command` prints variables; `batch` is how many hosts are switched at a time once the first one,
@@ -191,6 +202,7 @@ class Target(settings.Settings):
     tls_certificate_key: AbsolutePath | None = None
     batch: Annotated[int | str, BeforeValidator(_batch)] = "25%"
     bind: Annotated[str, AfterValidator(_bind)] = UNIX_SOCKET
+    index: IndexReference | None = None
     python: PythonVersion | None = None
     installer: Literal["uv", "pip"] = "uv"
     graceful_timeout: Positive = 30.0
@@ -306,6 +318,7 @@ class ReleaseConfig(settings.Settings):
     @model_validator(mode="after")
     def _uses_tls(self) -> Self:
         indexes = [self.index, self.mirror.index_url if self.mirror else None]
+        indexes += [target.index for target in self.targets.values()]
         if not self.allow_http and any(settings.is_cleartext(url) for url in indexes if url):
             raise ValueError(
                 "an index by http:// sends passwords and packages in clear text: use https://, or set "
@@ -356,6 +369,37 @@ def index_url(config: ReleaseConfig, home: Path) -> str:
             "No company index is configured, and this machine runs no mirror of its own.",
             'Write index = "https://…/company/dev" into release.toml, or run: mirror init',
         ) from None
+
+
+def resolve(reference: str, index: str) -> str:
+    """The URL of the index that `reference` names: a URL, or USER/INDEX on the server of the URL `index`.
+
+    Raises PackhorseError for what is neither, and when `index` has no USER/INDEX itself.
+    """
+    try:
+        named = _reference(reference)
+    except ValueError as error:
+        raise PackhorseError(f"{error}.", "Name it as devpi does: --to company/prod") from None
+    if "://" in named:
+        return named
+    found = re.fullmatch(r"(https?://.+)/[^/]+/[^/]+", index)
+    if not found:
+        raise PackhorseError(
+            f"{named} is on no server: {index} does not end in USER/INDEX, as an index of devpi does.",
+            f"Write its whole address instead of {named}.",
+        )
+    return f"{found[1]}/{named}"
+
+
+def target_index(config: ReleaseConfig, target: Target, home: Path) -> str:
+    """The index of the company that `target` takes its versions from: its own, else the project's.
+
+    Raises PackhorseError when there is none.
+    """
+    if target.index and "://" in target.index:
+        return target.index
+    project = index_url(config, home)
+    return resolve(target.index, project) if target.index else project
 
 
 def simple_url(index: str) -> str:

@@ -71,15 +71,10 @@ def artifact(files: Iterable[index.File], requirement: Requirement, where: str) 
     Only the company's own count: under a name that is free on an upstream, anybody may upload there. Without
     a version the newest is taken that is neither withdrawn nor a pre-release, as pip does.
     """
-    found: dict[Version, list[index.File]] = {}
-    foreign: dict[Version, list[index.File]] = {}
-    for file in files:
-        version = _version(file.filename, requirement.project)
-        if version and file.sha256:  # a host installs nothing that it cannot verify
-            (found if file.company else foreign).setdefault(version, []).append(file)
-    unyanked = [version for version, versions in found.items() if not all(file.yanked for file in versions)]
-    newest = max([version for version in unyanked if not version.is_prerelease] or unyanked, default=None)
-    version = requirement.version or newest
+    listed = list(files)
+    found = versions((file for file in listed if file.company), requirement.project)
+    foreign = versions((file for file in listed if not file.company), requirement.project)
+    version = requirement.version or newest(found)
     if version not in found:
         raise _missing(requirement, where, found, foreign)
     indexes = sorted({str(file.index) for file in found[version]})
@@ -96,6 +91,22 @@ def artifact(files: Iterable[index.File], requirement: Requirement, where: str) 
             )
     chosen = [File(requirement.project, f.filename, f.sha256, f.url) for f in found[version] if f.sha256]
     return Artifact(requirement.project, str(version), chosen, indexes[0])
+
+
+def versions(files: Iterable[index.File], project: str) -> dict[Version, list[index.File]]:
+    """Version of `project` -> its files, as far as they have a hash: nothing is installed unverified."""
+    found: dict[Version, list[index.File]] = {}
+    for file in files:
+        version = _version(file.filename, project)
+        if version and file.sha256:
+            found.setdefault(version, []).append(file)
+    return found
+
+
+def newest(found: Mapping[Version, Collection[index.File]]) -> Version | None:
+    """The newest version that is not withdrawn, and no pre-release if there is another: as pip does."""
+    unyanked = [version for version, files in found.items() if not all(file.yanked for file in files)]
+    return max([version for version in unyanked if not version.is_prerelease] or unyanked, default=None)
 
 
 def _missing(

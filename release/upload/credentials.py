@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -118,3 +118,17 @@ def of_user(context: Context, username: str | None) -> Credentials:
     return find(
         context.index_url, username=username, environ=os.environ, keyring=SystemKeyring(), home=context.home
     )
+
+
+def of_any(indexes: Sequence[str], home: Path, username: str | None) -> Credentials:
+    """The credentials for the first of `indexes` that has any: a user of devpi has one password for all.
+
+    Raises PackhorseError, for the first one.
+    """
+    errors: list[PackhorseError] = []
+    for url in indexes:
+        try:
+            return find(url, username=username, environ=os.environ, keyring=SystemKeyring(), home=home)
+        except PackhorseError as error:
+            errors.append(error)
+    raise errors[0]

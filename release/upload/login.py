@@ -127,12 +127,12 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
         """Follow none."""
 
 
-def ask(url: str, headers: Mapping[str, str]) -> index.Response:
-    """Over the network, as `Ask` says."""
-    request = urllib.request.Request(url, headers=dict(headers))  # noqa: S310 (config lets http and https in)
+def ask(url: str, headers: Mapping[str, str], body: bytes | None = None) -> index.Response:
+    """Over the network, as `Ask` says; with a `body`, POST it."""
+    request = urllib.request.Request(url, body, dict(headers))  # noqa: S310 (config lets http and https in)
     try:
         with urllib.request.build_opener(_NoRedirects).open(request, timeout=index.TIMEOUT) as answer:
             return index.Response(answer.url, answer.status, body=answer.read())
     except urllib.error.HTTPError as error:
         with error:
-            return index.Response(url, error.code, str(error.reason))
+            return index.Response(url, error.code, str(error.reason), body=error.read())

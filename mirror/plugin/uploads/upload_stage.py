@@ -88,17 +88,25 @@ class UploadStage(PrivateStage):
         hashes: Any = None,
         last_modified: str | None = None,
     ) -> Any:
-        """Store a file. The same bytes again change nothing: installers go by the time of the first."""
+        """Store a file. The same bytes again change nothing: installers go by the time of the first.
+
+        So a version of which some files are here already can be pushed here with the others. Raises
+        NonVolatile for other bytes; devpi answers 409 then, and would keep the metadata that came with them.
+        """
         known = self.get_versiondata_perstage(project, version)
-        if known and hashes and self.ixconfig.get("volatile"):
+        if known and hashes:
             linkstore = self.get_mutable_linkstore_perstage(project, version)
             for link in linkstore.get_links(Rel.ReleaseFile, basename=filename):
                 if link.matches_hashes(hashes) and link.entry.file_exists():
                     linkstore._mark_dirty()  # noqa: SLF001 (listed in compat.py; callers add to its log)
                     return link
-        return super().store_releasefile(
-            project, version, filename, content_or_file, hashes=hashes, last_modified=last_modified
-        )
+        try:
+            return super().store_releasefile(
+                project, version, filename, content_or_file, hashes=hashes, last_modified=last_modified
+            )
+        except self.NonVolatile:
+            self.keyfs.tx.doom()
+            raise
 
     def attest(self, project: str, version: str, sha256: str, provenance: Any) -> None:
         """Keep the provenance object (PEP 740) of a file that was just stored."""

@@ -1,0 +1,104 @@
+"""The commands on versions between the indexes of the company and the targets: promote."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from packhorse import console, files
+from packhorse.errors import PackhorseError
+from release.cli import options
+
+if TYPE_CHECKING:
+    from release.config.release_toml import ReleaseConfig
+
+
+@click.command()
+@click.argument("version", required=False, metavar="[NAME[==VERSION]]")
+@click.option(
+    "--from",
+    "origin",
+    metavar="INDEX",
+    envvar="RELEASE_INDEX",
+    help="USER/INDEX or a URL.  [env var: RELEASE_INDEX; default: index of release.toml]",
+)
+@click.option(
+    "--to",
+    "goal",
+    metavar="INDEX",
+    help="USER/INDEX or a URL.  [default: the `index` of the targets in release.toml]",
+)
+@click.option(
+    "--username", metavar="NAME", help="Who pushes.  [env var: TWINE_USERNAME; default: owner of the index]"
+)
+@options.as_json
+@click.pass_obj
+def promote(
+    project: Path,
+    version: str | None,
+    origin: str | None,
+    goal: str | None,
+    username: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Bring a version from one index to another on the same server: the same bytes, nothing is built.
+
+    \b
+      release promote                                      the newest of this project, to the targets' index
+      release promote shop==1.4.0 --from company/dev --to company/prod
+
+    All files of the version go, wheel and sdist, with signatures and attestations; their hashes are compared
+    before and after. A version that is there with the same bytes is fine, one with other bytes is refused,
+    and so is one that is withdrawn, or whose lock names packages of the company that are not there yet.
+
+    The password is that of `release upload`: of somebody who may upload to the other index. A target whose
+    `index` in release.toml is the other one takes versions from there alone.
+    """
+    from release import index
+    from release.config import release_toml, unchecked
+    from release.deploy import requests
+    from release.upload import credentials, login
+    from release.upload import promote as work
+
+    home, settings = files.home(), release_toml.load(project)
+    source = origin if origin and "://" in origin else release_toml.index_url(settings, home)
+    source = release_toml.resolve(origin or source, source)
+    settings = release_toml.load(project, index=source)  # with the rules for addresses
+    target = release_toml.resolve(goal, source) if goal else _only_other_index(settings, source)
+    wanted = requests.parse(version or unchecked.read(project).name)
+
+    def log_in() -> credentials.Credentials:
+        return credentials.of_any((target, source), home, username)
+
+    way = work.Way(source, target, log_in, index.get, login.ask, settings.required_signers)
+    with console.working(f"Promoting {wanted.project} from {index.short(source)} to {index.short(target)}"):
+        done = work.promote(wanted, way)
+    if as_json:
+        found = {"project": done.project, "version": done.version, "from": source, "to": target}
+        console.emit_json({**found, "artifacts": [asdict(file) for file in done.files]})
+        return
+    for file in done.files:
+        console.echo(
+            f"{file.filename}  {'promoted' if file.new else 'was there already, with the same bytes'}"
+        )
+    console.echo(f"{done.project} {done.version} is on {target}")
+
+
+def _only_other_index(settings: "ReleaseConfig", source: str) -> str:
+    """The one index besides `source` that targets take their versions from. Raises PackhorseError."""
+    from release.config import release_toml
+
+    named = [target.index for target in settings.targets.values() if target.index]
+    others = {url for name in named if (url := release_toml.resolve(name, source)) != source}
+    if len(others) != 1:
+        found = "several indexes" if others else "no index"
+        raise PackhorseError(
+            f"The targets of release.toml name {found} besides {source}.",
+            "Say where it shall go: --to company/prod",
+        )
+    return others.pop()
+
+
+COMMANDS = (promote,)
