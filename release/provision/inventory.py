@@ -7,6 +7,7 @@ from typing import Any
 from packhorse.errors import PackhorseError
 from release.config.release_toml import MirrorServers, Provision, ReleaseConfig, Target, simple_url
 from release.deploy import ssh
+from release.host import runtime
 from release.host.disk.layout import SERVER_ROOT, SERVER_RUN, SERVER_SOCKETS, Layout
 from release.host.processes import circus_ini
 from release.provision import python_builds
@@ -85,6 +86,7 @@ def _app(config: ReleaseConfig, target: Target, host: str, project: Path) -> Var
         "packhorse_user": target.user or config.app,
         "packhorse_index_url": simple_url(config.index),
         "packhorse_run_user": _run_user(config, target),
+        "packhorse_supervisor": str(Path(runtime.__file__).with_name("supervisor.py")),
         "packhorse_circus_ini": circus_ini.server_text(layout, SERVER_SOCKETS / config.app),
         "packhorse_domains": target.domains or [],
         "packhorse_default_domains": ssh.names(host) if target.domains is None else [],

@@ -12,6 +12,7 @@ from typing import Any
 
 import jinja2
 
+from release.host import runtime
 from release.host.control import session
 from release.host.disk.layout import SERVER_ROOT, SERVER_RUN, SERVER_SOCKETS, Layout
 from release.host.processes import circus_ini
@@ -75,6 +76,7 @@ def supervise(host: Host, app: str = NAME) -> None:
     host.ssh("useradd", *home, run_user(app))
     host.ssh("usermod", "--append", "--groups", run_user(app), app)
     shutil.copy2(ROLE / "files/prepare_folders.py", files / "opt/packhorse")
+    shutil.copy2(Path(runtime.__file__).with_name("supervisor.py"), files / "opt/packhorse")
     (files / "etc/packhorse/apps").mkdir(parents=True, exist_ok=True)
     ini = circus_ini.server_text(place, SERVER_SOCKETS / app)
     (files / f"etc/packhorse/apps/{app}.ini").write_text(ini)

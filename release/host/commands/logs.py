@@ -10,6 +10,7 @@ from release.host.control.session import Session, StoppedError
 from release.host.disk import releases
 from release.host.disk.layout import Layout
 from release.host.disk.log_reader import LogReader
+from release.host.formats import log_line
 from release.host.processes import circus_ini
 from release.host.request import Logs
 
@@ -26,7 +27,7 @@ def run(layout: Layout, request: Logs, _circus: circus_ini.Supervisor, session: 
         )
 
     def emit(process: str, text: str) -> None:
-        session.emit({"event": "line", "process": process, "text": text})
+        session.emit({"event": "line", "process": process, "text": log_line.text_of(text)})
 
     for process, text in last_lines(layout, request.release, request.lines):
         emit(process, text)

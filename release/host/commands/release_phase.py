@@ -14,6 +14,7 @@ from release.host.control.session import Session
 from release.host.disk import journal, releases
 from release.host.disk.layout import Layout
 from release.host.disk.log_reader import LogReader
+from release.host.formats import log_line
 from release.host.processes import circus_ini, process_table, readiness, watchers
 from release.host.processes.watchers import Watcher
 from release.host.request import Change
@@ -125,7 +126,7 @@ def _await(layout: Layout, watcher: Watcher, circus: circus_ini.Supervisor, sess
             over = over or (begun and not processes)
         status = _recorded(layout, watcher)
         for line in output.lines():
-            session.emit({"event": "line", "process": PROCESS, "text": line})
+            session.emit({"event": "line", "process": PROCESS, "text": log_line.text_of(line)})
         if status is not None or over:
             return status
 

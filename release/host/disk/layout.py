@@ -77,6 +77,11 @@ class Layout:
         return self.folder / "circus.ini"
 
     @property
+    def supervisor(self) -> Path:
+        """The program that runs circusd where no systemd does: a copy of runtime/supervisor.py."""
+        return self.folder / "supervisor.py"
+
+    @property
     def watchers(self) -> Path:
         """The folder with one ini file per watcher."""
         return self.folder / "conf.d"

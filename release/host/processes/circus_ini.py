@@ -60,9 +60,9 @@ class Supervisor(Protocol):
 
 
 def write(layout: Layout, bind: Bind) -> None:
-    """Write circus.ini, and the program that it starts for `bind`; circusd reads them when it starts."""
-    if bind:
-        files.write_whole(layout.forward, pkgutil.get_data("release.host.runtime", "forward.py") or b"")
+    """Write circus.ini, the program that runs circusd, and that which it starts for `bind`."""
+    for path in (layout.supervisor, layout.forward) if bind else (layout.supervisor,):
+        files.write_whole(path, pkgutil.get_data("release.host.runtime", path.name) or b"")
     files.write_whole(layout.circus_ini, circus_text(layout, bind).encode())
 
 

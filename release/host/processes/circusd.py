@@ -74,7 +74,7 @@ class Circus:
         circus_ini.write(self.layout, bind)  # an earlier version may have written the present one
         with self.layout.circusd_log.open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-Im", "circus.circusd", str(self.layout.circus_ini)],
+                [sys.executable, "-I", str(self.layout.supervisor), str(self.layout.circus_ini)],
                 cwd=self.layout.folder,
                 env={"PATH": os.defpath, "LANG": "C.UTF-8"},  # circus expands $(circus.env.…) from it
                 stdin=subprocess.DEVNULL,

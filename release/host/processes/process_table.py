@@ -45,10 +45,12 @@ def _match(layout: Layout, pid: int, cmdline: list[str], mark: str) -> AppProces
     prefix = f"{layout.releases}/"
     if mark.startswith(prefix) and mark.removeprefix(prefix).isdecimal():
         return AppProcess(pid, int(mark.removeprefix(prefix)))
-    if "circus.circusd" in cmdline and str(layout.circus_ini) in cmdline:
+    if "circus.circusd" in cmdline and str(layout.circus_ini) in cmdline:  # as earlier versions started it
         return AppProcess(pid, None)
     script = cmdline[2] if len(cmdline) > 2 else ""  # launch.py, before it becomes the process
-    if script.endswith(".py") and Path(script).parent == layout.folder:  # forward.py, whatever it was called
+    if (
+        script.endswith(".py") and Path(script).parent == layout.folder
+    ):  # supervisor.py, forward.py, whatever it was called
         return AppProcess(pid, None)
     number = script.removeprefix(prefix).removesuffix("/launch.py")
     return AppProcess(pid, int(number)) if script.startswith(prefix) and number.isdecimal() else None

@@ -10,6 +10,7 @@ from packhorse.errors import PackhorseError
 from release.host.disk import releases
 from release.host.disk.layout import Layout
 from release.host.disk.manifest import Health
+from release.host.formats import log_line
 from release.host.processes import circus_ini, health, sockets, watchers
 from release.host.processes.watchers import Watcher
 from release.host.runtime import launch
@@ -124,7 +125,7 @@ def await_up(
 def _failure(layout: Layout, watcher: Watcher, reason: NotReadyError) -> PackhorseError:
     manifest = releases.read_manifest(layout, watcher.release)
     path = layout.log(watcher.name)
-    lines = files.last_lines(path, 1000).splitlines()
+    lines = [log_line.text_of(line) for line in files.last_lines(path, 1000).splitlines()]
     log = "\n".join(_excerpt(lines)) or "(it wrote nothing)"
     what = "" if watcher.process == "web" else f"{watcher.process} of "
     command = manifest.processes[watcher.process]

@@ -29,7 +29,9 @@ def test_circusd_and_a_launcher_are_known_by_their_arguments() -> None:
     """The first has no release, the second no environment yet; another application's are not ours."""
     circusd = ["python", "-Im", "circus.circusd", "/srv/apps/shop/circus.ini"]
     launch = ["python", "-IS", "/srv/apps/shop/releases/43/launch.py", "web", "9"]
+    supervisor = ["python", "-I", "/srv/apps/shop/supervisor.py", "/srv/apps/shop/circus.ini"]
     assert process_table._match(LAYOUT, 7, circusd, "") == AppProcess(7, None)
+    assert process_table._match(LAYOUT, 7, supervisor, "") == AppProcess(7, None)
     assert process_table._match(LAYOUT, 7, launch, "") == AppProcess(7, 43)
     other = Layout("other", LAYOUT.root, LAYOUT.run)
     assert process_table._match(other, 7, circusd, "") is None
