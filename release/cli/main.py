@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from packhorse import console
-from release.cli import config, deploy, doctor, inspect, login, new, options, provision, versions
+from release.cli import config, deploy, doctor, inspect, login, new, options, processes, provision, versions
 
 
 @click.group(context_settings={"auto_envvar_prefix": "RELEASE", "help_option_names": ["-h", "--help"]})
@@ -48,7 +48,7 @@ def cli(context: click.Context, project: Path) -> None:
 
 GROUPS = (
     *(login.COMMANDS, versions.COMMANDS, deploy.COMMANDS, config.COMMANDS),
-    *(inspect.COMMANDS, provision.COMMANDS),
+    *(inspect.COMMANDS, processes.COMMANDS, provision.COMMANDS),
 )
 for command in (new.new, *itertools.chain(*GROUPS), doctor.doctor):
     cli.add_command(command)

@@ -47,16 +47,20 @@ def as_json(command: C) -> C:
     return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")(command)
 
 
-def how(command: C) -> C:
-    """Add `--plan`, `--wait` and `--retry-release`: how a deploy or a rollback is to be done."""
-    plan = click.option("--plan", is_flag=True, help="Print what would be done on each host; touch nothing.")
-    wait = click.option(
+def wait(command: C) -> C:
+    """Add `--wait`: how long to wait for another command."""
+    return click.option(
         "--wait",
         type=click.FloatRange(0),
         default=0,
         metavar="SECONDS",
         help="Wait so long for another command on the hosts to end.  [default: refuse at once]",
-    )
+    )(command)
+
+
+def how(command: C) -> C:
+    """Add `--plan`, `--wait` and `--retry-release`: how a deploy or a rollback is to be done."""
+    plan = click.option("--plan", is_flag=True, help="Print what would be done on each host; touch nothing.")
     retry = click.option(
         "--retry-release",
         is_flag=True,

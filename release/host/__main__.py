@@ -19,6 +19,7 @@ from release.host.commands import (
     logs,
     reconcile,
     record,
+    scaling,
     start,
     status,
     stop,
@@ -43,6 +44,7 @@ COMMANDS: dict[type[request.Request], Command] = {
     request.Logs: logs.run,
     request.Stop: stop.run,
     request.Start: start.run,
+    request.Scale: scaling.run,
     request.Verify: verify.run,
     request.Doctor: doctor.run,
 }

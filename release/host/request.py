@@ -144,6 +144,17 @@ class Start(Request):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Scale(Request):
+    """Run so many processes of each type in `counts`; without any, only say how many there are.
+
+    `lock_wait`: seconds to wait for another command.
+    """
+
+    counts: dict[str, int]
+    lock_wait: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Verify(Request):
     """Compare the files of all releases with what was installed."""
 
@@ -161,7 +172,20 @@ class Doctor(Request):
 
 
 KINDS = (
-    *(Deploy, Rollback, Configure, Configuration, Releases, Journal, Status, Logs, Stop, Start, Verify),
+    *(
+        Deploy,
+        Rollback,
+        Configure,
+        Configuration,
+        Releases,
+        Journal,
+        Status,
+        Logs,
+        Stop,
+        Start,
+        Scale,
+        Verify,
+    ),
     Doctor,
 )
 COMMANDS = {kind.__name__.lower(): kind for kind in KINDS}

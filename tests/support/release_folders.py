@@ -1,5 +1,6 @@
 """Release folders on disk, and a fake supervisor, for unit tests of the agent."""
 
+import re
 import threading
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -117,6 +118,7 @@ class FakeSupervisor:
         self.alive = alive
         self.active: set[str] = set()
         self.stopping: set[str] = set()
+        self.counts: dict[str, int] = {}
         self.calls: list[str] = []
 
     def running(self) -> bool:
@@ -133,10 +135,17 @@ class FakeSupervisor:
         return dict.fromkeys(self.active, "active") | dict.fromkeys(self.stopping, circus_ini.STOPPING)
 
     def pids(self, watcher: str) -> list[int]:
-        return [NOBODY] if watcher in self.active else []
+        return list(range(NOBODY, NOBODY + self.counts.get(watcher, 1))) if watcher in self.active else []
 
     def reload(self, leaving: Mapping[str, list[int]] | None = None) -> None:  # noqa: ARG002  # all end at once
         self._look("reload")
+
+    def scale(self, watcher: str, count: int) -> list[int]:
+        before = self.pids(watcher)
+        if count != len(before):
+            self.calls.append(f"scale {watcher}={count}")
+        self.counts[watcher] = count
+        return before[count:]
 
     def sweep(self, groups: Collection[int], keep: Collection[int]) -> None:
         """Nothing of it outlives its parent."""
@@ -148,7 +157,11 @@ class FakeSupervisor:
 
     def _look(self, call: str) -> None:
         self.calls.append(call)
-        self.active = {path.stem for path in self.layout.watchers.glob("*.ini")}
+        inis = {path.stem: path.read_text() for path in self.layout.watchers.glob("*.ini")}
+        for started in inis.keys() - self.active:
+            found = re.search("numprocesses = ([0-9]+)", inis[started])
+            self.counts[started] = int(found[1]) if found else 1
+        self.active = set(inis)
 
 
 class FakeController:

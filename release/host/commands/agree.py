@@ -8,7 +8,7 @@ from packhorse.errors import PackhorseError
 from release.host.commands import configuration, history
 from release.host.control import agreement
 from release.host.control.session import Session
-from release.host.disk import journal, releases
+from release.host.disk import journal, releases, scale
 from release.host.disk.layout import Layout
 from release.host.disk.manifest import Content, ReleaseSpec
 from release.host.formats import variables
@@ -134,6 +134,7 @@ def _offer(
         candidate=candidate,
         config=configuration.value_digests(change.key, present.config),
         rank=agreement.Rank.CODE if present.files else without_code,
+        scale=asdict(scale.read(layout)) if layout.scale.exists() else None,
     )
     if current is None or not readiness.is_healthy(layout, circus, current):
         return offer

@@ -16,7 +16,7 @@ from release.host.commands import (
     switch,
 )
 from release.host.control.session import Session, StoppedError
-from release.host.disk import journal, lock, releases
+from release.host.disk import journal, lock, releases, scale
 from release.host.disk.layout import Layout
 from release.host.disk.manifest import ReleaseSpec
 from release.host.install import integrity, interpreter, release_folder
@@ -59,6 +59,8 @@ def run(
         before = releases.active(layout)
         if assigned.unchanged:
             return {"unchanged": True, "reverted": False, **public_address.as_result(layout, before)}
+        if assigned.scale and not layout.scale.exists():
+            scale.write(layout, scale.Scale.of_json(assigned.scale))
         session.step("preflight", "Looking at the disk and at circus")
         python = interpreter.find(layout, spec.content.python)
         preflight.check(layout, spec.content, python, bind, circus)
@@ -73,6 +75,8 @@ def _prepare(layout: Layout, change: AnyChange, circus: circus_ini.Supervisor) -
     bind = _bind(layout, change)
     public_address.configure(layout, bind, circus)
     reconcile.run(layout, circus)
+    if current := releases.current(layout):
+        scale.settle(layout, current)
     release_phase.check(layout, change)
     return bind
 
@@ -114,7 +118,7 @@ class _Rollout:
             early = watchers.overlapping(layout, number)
             watchers.apply(layout, circus, watchers.of(layout, before) | early)
             session.step("probe", f"Probing its own socket: {health.request(content.health)}")
-            answer = readiness.await_answer(layout, circus, number, session.pause)
+            answer = readiness.await_answer(layout, circus, watchers.web(layout, number), session.pause)
             readiness.await_up(layout, circus, early - watchers.web(layout, number), session.pause)
             written.wait()
             session.safe_point()
@@ -126,13 +130,14 @@ class _Rollout:
             self._record(journal.TRIAL)
             switch.activate(layout, number)
             switch.start_remaining(layout, circus, before, number)
-            if releases.read_manifest(layout, number).serves:
+            if scale.serves(layout, number):
                 session.step("verify", "Asking through the public address")
                 public_address.verify(layout, number)
             self._await_verdict()
             session.step("commit", "Recording")
             layout.stopped.unlink(missing_ok=True)
             self._record(journal.GOOD)
+            scale.settle(layout, number)
         except (PackhorseError, OSError) as failure:
             self._go_back(previous, failure)
             if not isinstance(failure, RevertedError):
@@ -140,6 +145,7 @@ class _Rollout:
             outcome = {"unchanged": False, "reverted": True, "reason": failure.message}
             return {**outcome, **public_address.as_result(layout, previous)}
         self._drain()
+        self._say_what_does_not_run()
         outcome = {"unchanged": False, "reverted": False, "previous": before}
         return {**outcome, **public_address.as_result(layout, number)}
 
@@ -172,6 +178,17 @@ class _Rollout:
             except (PackhorseError, OSError) as error:
                 session.warn(f"What ran before was not stopped: {error}")
             pruned.result()
+
+    def _say_what_does_not_run(self) -> None:
+        """Say which process types of the release have no process here, and how to start them."""
+        scaled, target = scale.read(self.layout), self.change.target_name
+        for process in releases.read_manifest(self.layout, self.spec.number).running:
+            if process in scaled.stopped:
+                self.session.warn(f"{process} stays stopped. Start it: release ps start {target} {process}")
+            elif scaled.is_new(process):
+                self.session.warn(
+                    f"{process} is new, and has no process yet. Start one: release scale {target} {process}=1"
+                )
 
     def _go_back(self, previous: int | None, failure: PackhorseError | OSError) -> None:
         """Make `previous` the current release; it starts unless it was stopped before."""

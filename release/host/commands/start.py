@@ -2,7 +2,7 @@
 
 from release.host.commands import reconcile
 from release.host.control.session import Session
-from release.host.disk import journal, lock, releases
+from release.host.disk import journal, lock, releases, scale
 from release.host.disk.layout import Layout
 from release.host.install import integrity
 from release.host.processes import public_address
@@ -21,7 +21,7 @@ def run(layout: Layout, request: Start, circus: Supervisor, session: Session) ->
         layout.stopped.unlink(missing_ok=True)
         journal.note(layout.journal, "start", request.by, number)
         reconcile.run(layout, circus)
-        if releases.read_manifest(layout, number).serves:
+        if scale.serves(layout, number):
             session.step("verify", "Probing the public address")
             public_address.verify(layout, number)
     return public_address.as_result(layout, number)

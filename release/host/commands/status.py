@@ -6,9 +6,9 @@ from typing import Any
 from packhorse.errors import PackhorseError
 from release.host.commands import reconcile, release_phase
 from release.host.control.session import Session
-from release.host.disk import journal, lock, releases
+from release.host.disk import journal, lock, releases, scale
 from release.host.disk.layout import Layout
-from release.host.processes import circus_ini, health, public_address, sockets
+from release.host.processes import circus_ini, health, public_address, sockets, watchers
 from release.host.request import Status
 
 
@@ -32,7 +32,9 @@ def run(layout: Layout, request: Status, circus: circus_ini.Supervisor, _session
     if number is None:
         return _never_deployed(layout, note)
     processes = _processes(layout, circus, number) if circus.running() else []
-    sound = processes and all(process["health"] == "healthy" for process in processes)
+    sound = bool(processes or not watchers.of(layout, releases.active(layout))) and all(
+        process["health"] in {"healthy", "stopped"} for process in processes
+    )
     what = "stopped" if layout.stopped.exists() else "running" if sound else "broken"
     return {**public_address.as_result(layout, number), "state": what, "note": note, "processes": processes}
 
@@ -44,14 +46,17 @@ def _never_deployed(layout: Layout, note: str) -> dict[str, Any]:
 def _processes(layout: Layout, circus: circus_ini.Supervisor, number: int) -> list[dict[str, Any]]:
     """One row per process type. A process without a socket is healthy while it runs."""
     manifest = releases.read_manifest(layout, number)
+    names = {watcher.process: watcher.name for watcher in watchers.of(layout, number)}
+    scaled = scale.read(layout)
     rows = []
     for process in manifest.running:
-        pids = circus.pids(circus_ini.watcher_name(process, number))
+        pids = circus.pids(names[process]) if process in names else []
+        wanted = 0 if layout.stopped.exists() else scaled.wanted(process)
         row = {"process": process, "release": number, "version": manifest.version, "pids": pids}
-        row["uptime"] = max([0, *map(_uptime, pids)])
-        row["health"] = "healthy" if pids else "stopped" if layout.stopped.exists() else "not running"
+        row |= {"wanted": wanted, "uptime": max([0, *map(_uptime, pids)])}
+        row["health"] = "stopped" if not wanted else "healthy" if len(pids) >= wanted else "not running"
         row["address"] = public_address.as_result(layout, number)["address"] if process == "web" else ""
-        if process == "web" and pids:
+        if process == "web" and pids and wanted:
             answer = health.probe(sockets.private(layout, number), manifest.health)
             row["health"] = "healthy" if answer.healthy else answer.text
         rows.append(row)

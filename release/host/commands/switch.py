@@ -2,6 +2,8 @@
 
 import contextlib
 import time
+from collections.abc import Callable
+from dataclasses import replace
 
 from packhorse.errors import PackhorseError
 from release.host.disk import releases
@@ -39,7 +41,7 @@ def roll_back(layout: Layout, circus: circus_ini.Supervisor, number: int | None)
         return
     watchers.apply(layout, circus, watchers.of(layout, active) | watchers.web(layout, failed))
     with contextlib.suppress(PackhorseError):  # circus goes on restarting it; the failed one is no better
-        readiness.await_answer(layout, circus, active, time.sleep)
+        readiness.await_answer(layout, circus, watchers.web(layout, active), time.sleep)
     activate(layout, active)
     drain(layout, circus, failed, active)
 
@@ -47,5 +49,32 @@ def roll_back(layout: Layout, circus: circus_ini.Supervisor, number: int | None)
 def drain(layout: Layout, circus: circus_ini.Supervisor, old: int | None, new: int) -> None:
     """Stop release `old`, which gets no new connections, when it has accepted all that it got."""
     if watchers.web(layout, old) and old is not None:
-        sockets.drain_backlog(layout, old)
+        sockets.drain_backlog(layout, old, sockets.private(layout, old))
     watchers.apply(layout, circus, watchers.of(layout, new))
+
+
+def replace_web(
+    layout: Layout,
+    circus: circus_ini.Supervisor,
+    number: int,
+    count: int,
+    pause: Callable[[float], None],
+) -> None:
+    """Replace the web processes of release `number`, which serves, by `count` new ones, as a deploy does.
+
+    A server that is told to end while it still accepts cuts off requests that it has not read yet: so it
+    gets none any more when it is. Raises PackhorseError when the new ones are not healthy; then the old stay.
+    """
+    running = watchers.of(layout, number)
+    (old,) = watchers.web(layout, number)
+    new = replace(old, second=not old.second, count=count)
+    try:
+        watchers.apply(layout, circus, running | {new})
+        readiness.await_answer(layout, circus, {new}, pause)
+    except (PackhorseError, OSError):
+        watchers.apply(layout, circus, running)
+        raise
+    before = sockets.of_watcher(layout, number, second=old.second)
+    sockets.link_to(layout, sockets.of_watcher(layout, number, second=new.second))
+    sockets.drain_backlog(layout, number, before)
+    watchers.apply(layout, circus, running - {old} | {new})

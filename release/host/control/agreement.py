@@ -42,6 +42,7 @@ class Offer:
     `current` and `running`: the number, and the digest, of the release that serves and is healthy. `config`:
     variable -> digest of its value, as `release config` has set it here. Candidates of the highest `rank`
     count; a host that has NOTHING takes what others have, any other must have the same `config` as they.
+    `scale`: how many processes of each type there are (disk/scale.py); None: nobody has said so here.
     """
 
     next: int
@@ -50,6 +51,7 @@ class Offer:
     running: str | None = None
     config: Mapping[str, str] = field(default_factory=dict)
     rank: Rank = Rank.NOTHING
+    scale: Mapping[str, Any] | None = None
 
     @classmethod
     def of_json(cls, table: Mapping[str, Any]) -> Self:
@@ -67,8 +69,10 @@ class Offer:
         config = table.get("config", {})
         if not isinstance(config, dict):
             raise TypeError("the configuration")
-        rank = Rank(table.get("rank", Rank.NOTHING))
-        return cls(table["next"], candidate, table["current"], table["running"], config, rank)
+        rank, scale = Rank(table.get("rank", Rank.NOTHING)), table.get("scale")
+        if not isinstance(scale, dict | None):
+            raise TypeError("the scale")
+        return cls(table["next"], candidate, table["current"], table["running"], config, rank, scale)
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,8 @@ class Assignment:
     """Order to one host: make release `number`, with the content of release `origin` (None: a new one).
 
     `unchanged`: it runs that already, and does nothing; `joins`: others run it already. `send`: it sends its
-    content to the controller, for hosts without it, which find it in `content` as JSON.
+    content to the controller, for hosts without it, which find it in `content` as JSON. `scale`: that of the
+    others, for a host without any.
     """
 
     number: int
@@ -85,13 +90,15 @@ class Assignment:
     joins: bool = False
     send: bool = False
     content: Mapping[str, Any] | None = field(default=None, repr=False)
+    scale: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
 class Agreement:
     """The decision: `number`, and the `candidate` of host `source`; those who run it are `unchanged`.
 
-    Hosts that are `lacking` have no such content: they get that of the source.
+    Hosts that are `lacking` have no such content: they get that of the source. `scale` is that of the first
+    host that has one.
     """
 
     number: int
@@ -99,6 +106,7 @@ class Agreement:
     candidate: Candidate
     unchanged: AbstractSet[str]
     lacking: AbstractSet[str]
+    scale: Mapping[str, Any] | None = None
 
     def assignment(self, name: str, content: Mapping[str, Any] | None = None) -> Assignment:
         """The part of host `name`; `content` is the source's, if it has sent it."""
@@ -109,6 +117,7 @@ class Agreement:
             joins=bool(self.unchanged - {name}),
             send=name == self.source and bool(self.lacking),
             content=content if name in self.lacking else None,
+            scale=self.scale,
         )
 
 
@@ -145,4 +154,6 @@ def decide(offers: Mapping[str, Offer]) -> Agreement | None:
     else:
         number, unchanged = max(offer.next for offer in offers.values()), set()
     having = {name for name, offer in offers.items() if offer.candidate and offer.candidate.digest == digest}
-    return Agreement(number, source, candidates[source], unchanged, offers.keys() - having - unchanged)
+    lacking = offers.keys() - having - unchanged
+    scale = next((offer.scale for offer in offers.values() if offer.scale), None)
+    return Agreement(number, source, candidates[source], unchanged, lacking, scale)

@@ -67,6 +67,11 @@ class Layout:
         return self.folder / "stopped"
 
     @property
+    def scale(self) -> Path:
+        """How many processes of each type there are: see scale.py."""
+        return self.folder / "scale.json"
+
+    @property
     def config(self) -> Path:
         """Configuration that was set before the first deploy, which takes it."""
         return self.folder / "config.json"

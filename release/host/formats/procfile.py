@@ -7,7 +7,8 @@ from collections.abc import Collection
 from packhorse.errors import PackhorseError
 
 NAME = "Procfile"
-_LINE = re.compile(r"(?P<type>[A-Za-z][A-Za-z0-9_-]{0,30})\s*:\s*(?P<command>.*)")
+_TYPE = "[A-Za-z][A-Za-z0-9_-]{0,30}"
+_LINE = re.compile(rf"(?P<type>{_TYPE})\s*:\s*(?P<command>.*)")
 # Files that programs look for in the working directory without being told.
 _OWN_FILES = {"alembic": "alembic.ini", "gunicorn": "gunicorn.conf.py"}
 _EXAMPLE = 'web: gunicorn "myapp:create_app()"'
@@ -39,6 +40,11 @@ def parse(data: bytes, where: str) -> dict[str, str]:
     if problems:
         raise PackhorseError("\n".join(problems), f"Write lines such as: {_EXAMPLE}")
     return commands
+
+
+def is_type(name: str) -> bool:
+    """Whether `name` can be that of a process type."""
+    return re.fullmatch(_TYPE, str(name)) is not None
 
 
 def files(command: str, present: Collection[str]) -> list[str]:

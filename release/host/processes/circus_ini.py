@@ -21,6 +21,8 @@ FORWARD_TIMEOUT = 60
 STOPPING = "stopping"
 """Status of a watcher that circus is stopping and will remove."""
 
+_COUNT = re.compile(r"^numprocesses = (\d+)$", re.MULTILINE)
+
 Bind = tuple[str, int] | None
 """Host and port of the public listener; None: the public unix socket."""
 
@@ -47,6 +49,12 @@ class Supervisor(Protocol):
         """Make the watchers equal to conf.d: stop and drain removed ones, start new ones.
 
         `leaving`: watchers and their processes, when there is nothing to wait for but their end.
+        """
+
+    def scale(self, watcher: str, count: int) -> list[int]:
+        """Let `watcher`, which is active, have `count` processes; wait for the end of those too many.
+
+        Returns these.
         """
 
     def sweep(self, groups: Collection[int], keep: Collection[int]) -> None:
@@ -121,9 +129,19 @@ def bind_of(text: str) -> Bind:
     return (listeners[0]["host"], int(listeners[0]["port"])) if listeners else None
 
 
-def watcher_name(process: str, number: int) -> str:
-    """The name of the watcher for process type `process` of release `number`."""
-    return f"{process}.{number}"
+def watcher_name(process: str, number: int, *, second: bool = False) -> str:
+    """The name of the watcher for process type `process` of release `number`; no type ends in "+"."""
+    return f"{process}{'+' if second else ''}.{number}"
+
+
+def with_count(text: str, count: int) -> str:
+    """The text of a watcher's ini file with another number of processes, and nothing else changed."""
+    return _COUNT.sub(f"numprocesses = {count}", text)
+
+
+def renamed(text: str, name: str) -> str:
+    """The text of a watcher's ini file for another watcher of the same processes, with the same log."""
+    return re.sub(r"^\[watcher:.*\]$", f"[watcher:{name}]", text, count=1, flags=re.MULTILINE)
 
 
 def watcher_text(layout: Layout, process: str, number: int, graceful_timeout: float, slot: str | None) -> str:

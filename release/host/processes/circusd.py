@@ -126,6 +126,18 @@ class Circus:
         # circus looks for their end ten times a second: waiting for it makes a deploy a tenth longer.
         self._call("reloadconfig", DRAIN_TIMEOUT, done=drained, waiting=True)
 
+    def scale(self, watcher: str, count: int) -> list[int]:
+        answer = self._call("get", ANSWER_TIMEOUT, name=watcher, keys=["numprocesses"])
+        more = count - answer["options"]["numprocesses"]
+        if not more:
+            return []
+        before = self.pids(watcher)
+        # Not `set`: it runs beside circus's own checks, which may take away what it waits for.
+        command = "incr" if more > 0 else "decr"
+        self._call(command, DRAIN_TIMEOUT, name=watcher, nb=abs(more), waiting=True)
+        after = self.pids(watcher)
+        return [pid for pid in before if pid not in after]
+
     def sweep(self, groups: Collection[int], keep: Collection[int]) -> None:
         if not self.layout.separate:
             sweep.main(self.layout.releases, groups, keep)

@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from packhorse import files
 from packhorse.errors import PackhorseError
-from release.host.disk import releases
+from release.host.disk import releases, scale
 from release.host.disk.layout import Layout
 from release.host.disk.manifest import Health
 from release.host.formats import log_line
@@ -15,8 +15,8 @@ from release.host.processes import circus_ini, health, sockets, watchers
 from release.host.processes.watchers import Watcher
 from release.host.runtime import launch
 
-# So many different processes of one watcher are a crash loop: waiting for the deadline would be in vain.
-CRASH_LOOP = 3
+# So many processes that ended are a crash loop: waiting for the deadline would be in vain.
+CRASH_LOOP = 2
 # Of Python, C and SQLite. A port that may not be opened is no path.
 _FORBIDDEN_WRITE = re.compile(
     r"Permission denied: ?['\"/]|Read-only file system|unable to open database file|readonly database"
@@ -24,7 +24,7 @@ _FORBIDDEN_WRITE = re.compile(
 _TRACEBACK = "Traceback (most recent call last):"
 _GIVES_UP = re.compile(r"SystemExit\b|(\w+\.)*HaltServer\b")  # the latter is gunicorn's
 STAY_UP = 1.0
-"""Seconds that a process without a probe has to run to be taken for ready."""
+"""Seconds that a process has to run to be taken for ready, where no answer to a probe must be its own."""
 
 
 class NotReadyError(Exception):
@@ -35,29 +35,32 @@ class NotReadyError(Exception):
 
 def is_healthy(layout: Layout, circus: circus_ini.Supervisor, number: int) -> bool:
     """Whether release `number` answers a probe now; one without `web`, whether its processes run."""
-    manifest = releases.read_manifest(layout, number)
-    if manifest.serves:
+    if scale.serves(layout, number):
+        manifest = releases.read_manifest(layout, number)
         return health.probe(sockets.private(layout, number), manifest.health).healthy
     return circus.running() and all(circus.pids(watcher.name) for watcher in watchers.of(layout, number))
 
 
 def await_answer(
-    layout: Layout, circus: circus_ini.Supervisor, number: int, pause: Callable[[float], None]
+    layout: Layout, circus: circus_ini.Supervisor, web: Collection[Watcher], pause: Callable[[float], None]
 ) -> str:
-    """Wait until release `number` is healthy; returns the request and the answer, for people.
+    """Wait until a release is healthy, by its `web`; returns the request and the answer, for people.
 
-    Without a `web` there is nothing to ask. Raises PackhorseError with the last answer and log lines.
+    Without one there is nothing to ask. Raises PackhorseError with the last answer and log lines.
     """
-    manifest = releases.read_manifest(layout, number)
-    web = Watcher("web", number)
-    if not manifest.serves:
+    if not web:
         return "It serves no requests"
+    (only,) = web
+    manifest = releases.read_manifest(layout, only.release)
+    where = sockets.private(layout, only.release)
+    if manifest.port is None:
+        where = sockets.of_watcher(layout, only.release, second=only.second)
     try:
         answer = probe_until_healthy(
-            sockets.private(layout, number), manifest.health, lambda: circus.pids(web.name), pause
+            where, manifest.health, lambda: circus.pids(only.name), pause, only.count
         )
     except NotReadyError as reason:
-        raise _failure(layout, web, reason) from None
+        raise _failure(layout, only, reason) from None
     return f"GET {answer.path} was answered {answer.status}"
 
 
@@ -66,25 +69,32 @@ def probe_until_healthy(
     settings: Health,
     pids: Callable[[], list[int]],
     pause: Callable[[float], None],
+    count: int = 1,
 ) -> health.Answer:
     """Probe until healthy. `pids` lists the processes there are now; `pause` waits, and may raise.
 
-    Raises NotReadyError at the deadline, or as soon as the processes turn out to be a crash loop.
+    Any of several processes may answer: so all `count` have to be there, for STAY_UP seconds. Raises
+    NotReadyError at the deadline, or as soon as the processes turn out to be a crash loop.
     """
     deadline = time.monotonic() + settings.timeout
-    seen: set[int] = set()
+    seen: dict[int, float] = {}
     silence = health.Answer(
         healthy=False, text=health.NO_ANSWER, path=settings.path or health.DEFAULT_PATHS[0]
     )
     last = silence
 
-    def watch() -> None:
-        seen.update(pids())
+    def watch() -> bool:
+        """Whether all processes have run for long enough."""
+        there, now = pids(), time.monotonic()
+        for pid in there:
+            seen.setdefault(pid, now)
         pause(0)
-        if time.monotonic() > deadline:
+        if now > deadline:
             raise NotReadyError(f"no good answer within {settings.timeout:g} s")
-        if len(seen) >= CRASH_LOOP:
-            raise NotReadyError(f"its process keeps ending ({len(seen)} so far)")
+        if len(seen) - count >= CRASH_LOOP:
+            which = "its process" if count == 1 else f"one of its {count} processes"
+            raise NotReadyError(f"{which} keeps ending ({len(seen)} so far)")
+        return len(there) == count and all(now - seen[pid] >= STAY_UP for pid in there)
 
     def watch_without_answer() -> None:
         nonlocal last
@@ -92,7 +102,10 @@ def probe_until_healthy(
         watch()
 
     try:
-        while not (answer := health.probe(address, settings, watch_without_answer)).healthy:
+        while not (
+            (answer := health.probe(address, settings, watch_without_answer)).healthy
+            and (count == 1 or watch())
+        ):
             last = answer
             watch()
             pause(settings.interval)
@@ -117,7 +130,7 @@ def await_up(
     while started and time.monotonic() < deadline:
         for watcher in started:
             pids = circus.pids(watcher.name)
-            if pids != first[watcher] or not pids:
+            if pids != first[watcher] or len(pids) < watcher.count:
                 raise _failure(layout, watcher, NotReadyError("its process ended at once"))
         pause(health.TICK)
 

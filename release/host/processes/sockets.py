@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from packhorse import files, process
-from release.host.disk import releases
+from release.host.disk import releases, scale
 from release.host.disk.layout import Layout
 from release.host.processes import circus_ini, health
 
@@ -21,18 +21,33 @@ SETTLE = 0.05
 def private(layout: Layout, number: int) -> health.Address:
     """The address on which release `number` itself listens."""
     port = releases.read_manifest(layout, number).port
-    return ("127.0.0.1", port) if port else layout.slot(_slot(layout, number) or "none")
+    return ("127.0.0.1", port) if port else of_watcher(layout, number, second=is_second(layout, number))
 
 
-def _slot(layout: Layout, number: int) -> str | None:
+def of_watcher(layout: Layout, number: int, *, second: bool) -> Path:
+    """The socket on which one of the two watchers for web of release `number` listens."""
+    return layout.slot(_slot(layout, number, second=second) or "none")
+
+
+def is_second(layout: Layout, number: int) -> bool:
+    """Whether the second watcher for web of release `number` is there and, beside the first, serves."""
+    first, second = (_slot(layout, number, second=second) for second in (False, True))
+    if first and second:
+        return layout.web.is_symlink() and layout.web.readlink().name == layout.slot(second).name
+    return second is not None
+
+
+def _slot(layout: Layout, number: int, *, second: bool) -> str | None:
+    name = circus_ini.watcher_name("web", number, second=second)
     with contextlib.suppress(FileNotFoundError):
-        return circus_ini.slot_of(layout.watcher_ini(circus_ini.watcher_name("web", number)).read_text())
+        return circus_ini.slot_of(layout.watcher_ini(name).read_text())
     return None
 
 
 def free_slot(layout: Layout) -> str:
     """The socket that no watcher in conf.d uses."""
-    taken = {circus_ini.slot_of(path.read_text()) for path in layout.watchers.glob("web.*.ini")}
+    inis = [path for name in ("web.*.ini", "web+.*.ini") for path in layout.watchers.glob(name)]
+    taken = {circus_ini.slot_of(path.read_text()) for path in inis}
     return next(slot for slot in circus_ini.SLOTS if slot not in taken)
 
 
@@ -42,7 +57,7 @@ def route(layout: Layout, number: int) -> None:
     nginx connects to the public socket, or to a port for a release that listens on one. Raises PackhorseError
     when nginx cannot be reconfigured.
     """
-    if not releases.read_manifest(layout, number).serves:
+    if not scale.serves(layout, number):
         link(layout, number)
         return
     steps = [route_nginx, link] if releases.read_manifest(layout, number).port else [link, route_nginx]
@@ -52,10 +67,15 @@ def route(layout: Layout, number: int) -> None:
 
 def link(layout: Layout, number: int | None) -> None:
     """Link the public socket to release `number`, in one step; remove it for None and for one without web."""
-    if number is None or not releases.read_manifest(layout, number).serves:
+    if number is None or not scale.serves(layout, number):
         layout.web.unlink(missing_ok=True)
-        return
-    target = _target(private(layout, number))
+    else:
+        link_to(layout, private(layout, number))
+
+
+def link_to(layout: Layout, where: health.Address) -> None:
+    """Link the public socket to `where`, in one step."""
+    target = _target(where)
     if not layout.web.is_symlink() or str(layout.web.readlink()) != target:
         scratch = layout.web.with_name(".web.sock")
         scratch.unlink(missing_ok=True)
@@ -90,15 +110,15 @@ def route_nginx(layout: Layout, number: int) -> None:
         )
 
 
-def drain_backlog(layout: Layout, number: int) -> None:
-    """Wait until release `number`, which gets no new connections, has accepted all that are in its queue.
+def drain_backlog(layout: Layout, number: int, where: health.Address) -> None:
+    """Wait until release `number`, which gets no new connections, has accepted all that wait at `where`.
 
     Connections are accepted in their order: an answer to a probe shows that those before it were. The wait
     ends at the stop timeout; then the processes are stopped all the same.
     """
     manifest = releases.read_manifest(layout, number)
     deadline = time.monotonic() + manifest.stop_timeout("web")
-    while not health.probe(private(layout, number), manifest.health).status:
+    while not health.probe(where, manifest.health).status:
         if time.monotonic() > deadline:
             return
         time.sleep(SETTLE)

@@ -1,10 +1,10 @@
 """Compute the watchers of a release, write them to conf.d, and make circus run exactly those."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from packhorse import files
-from release.host.disk import releases
+from release.host.disk import releases, scale
 from release.host.disk.layout import Layout
 from release.host.processes import circus_ini, sockets
 
@@ -14,22 +14,32 @@ RELEASE_PHASE = "release"
 
 @dataclass(frozen=True)
 class Watcher:
-    """The processes of one type of one release."""
+    """The `count` processes of one type of one release.
+
+    Those of web are replaced by a `second` watcher, and that by the first, while the other still serves.
+    """
 
     process: str
     release: int
+    second: bool = False
+    count: int = field(default=1, compare=False)
 
     @property
     def name(self) -> str:
         """Name in circus."""
-        return circus_ini.watcher_name(self.process, self.release)
+        return circus_ini.watcher_name(self.process, self.release, second=self.second)
 
 
 def of(layout: Layout, number: int | None) -> frozenset[Watcher]:
-    """All watchers of release `number`; None: none."""
+    """All watchers of release `number` that should run; None: none."""
     if number is None:
         return frozenset()
-    return frozenset(Watcher(process, number) for process in releases.read_manifest(layout, number).running)
+    scaled = scale.read(layout)
+    return frozenset(
+        Watcher(process, number, process == "web" and sockets.is_second(layout, number), count)
+        for process in releases.read_manifest(layout, number).running
+        if (count := scaled.wanted(process))
+    )
 
 
 def overlapping(layout: Layout, number: int | None) -> frozenset[Watcher]:
@@ -44,15 +54,19 @@ def web(layout: Layout, number: int | None) -> frozenset[Watcher]:
 
 
 def write(layout: Layout, desired: Collection[Watcher]) -> None:
-    """Make conf.d hold exactly `desired`; a file that is there stays as it is, or circus would restart it."""
+    """Make conf.d hold exactly `desired`.
+
+    In a file that is there only the number of processes changes, or circus would restart them.
+    """
     names = {layout.watcher_ini(watcher.name).name for watcher in desired}
     for path in layout.watchers.iterdir():  # half-written files of a killed command included
         if path.name not in names:
             path.unlink()
     for watcher in desired:
         ini = layout.watcher_ini(watcher.name)
-        if not ini.exists():
-            text = _text(layout, watcher)
+        present = ini.read_text() if ini.exists() else ""
+        text = circus_ini.with_count(present, watcher.count) or _text(layout, watcher)
+        if text != present:
             # Its temporary name does not end in .ini, so circus never sees half of it.
             files.write_whole(ini, text.encode())
 
@@ -63,11 +77,12 @@ def _text(layout: Layout, watcher: Watcher) -> str:
     if watcher.process == RELEASE_PHASE:
         return circus_ini.once_text(layout, watcher.process, watcher.release, timeout)
     slot = sockets.free_slot(layout) if watcher.process == "web" and manifest.port is None else None
-    return circus_ini.watcher_text(layout, watcher.process, watcher.release, timeout, slot)
+    text = circus_ini.watcher_text(layout, watcher.process, watcher.release, timeout, slot)
+    return circus_ini.with_count(circus_ini.renamed(text, watcher.name), watcher.count)
 
 
 def apply(layout: Layout, circus: circus_ini.Supervisor, desired: Collection[Watcher]) -> None:
-    """Make circus run exactly `desired`, and wait until all others have drained."""
+    """Make circus run exactly `desired`, and wait until all others, and those too many, have drained."""
     write(layout, desired)
     names = {watcher.name for watcher in desired}
     before = set(circus.watchers()) if circus.running() else set()
@@ -81,6 +96,10 @@ def apply(layout: Layout, circus: circus_ini.Supervisor, desired: Collection[Wat
         # systemd may have started it before conf.d was written; a watcher that stops is as good as gone.
         if set(there) != names or circus_ini.STOPPING in there.values():
             circus.reload(leaving if names < before else None)
-    if leaving or not names:
-        groups = [leader for pids in leaving.values() for leader in pids]
+    groups = [leader for pids in leaving.values() for leader in pids]
+    for watcher in desired:
+        if watcher.name in before and watcher.process != RELEASE_PHASE:
+            # circus compares numbers with those that it started with, and misses the way back.
+            groups += circus.scale(watcher.name, watcher.count)
+    if groups or leaving or not names:
         circus.sweep(groups, {watcher.release for watcher in desired})

@@ -1,12 +1,28 @@
 """The processes of an application on this machine: what was done to them, how many there are, how they do."""
 
+import http.client
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
+import psutil
 import pytest
 
+from release.config import release_toml
+from release.deploy import requests
+from release.host.commands import scaling
+from release.host.control import session
+from release.host.processes import process_table
+from release.host.processes.circusd import Circus
+from release.host.request import Scale
+from tests.support.load_client import Load
 from tests.support.local_target import Host, running_host
-from tests.support.servers import short_home
+from tests.support.servers import short_home, wait_until
+from tests.support.tiny_app import NAME, app_wheel
+
+WEB = "web: python -m tiny\n"
+WORKER = "worker: sh -c 'echo $$ >> $PLACE/work; while :; do sleep 0.05; done'\n"
+VERSIONS = {"0.3.0": WEB + WORKER, "0.4.0": WEB + WORKER + "beat: sleep 1000\n", "0.5.0": WEB}
 
 
 @pytest.fixture(scope="module")
@@ -31,3 +47,146 @@ def test_stop_and_start_are_in_the_journal(host: Host) -> None:
     assert stop.endswith("  stop")
     assert start.endswith("  start")
     assert host.status()["release"] == 1
+
+
+@pytest.fixture
+def scaled(home: Path) -> Iterator[Host]:
+    """Release 1 has web and worker; 0.4.0 has a beat besides, 0.5.0 has lost its worker."""
+    with running_host(home) as running:
+        running.configure(env=f'PLACE = "{home}"')
+        for version, procfile in VERSIONS.items():
+            running.served.add(NAME, app_wheel(version, procfile=procfile))
+        running.deploy("0.3.0")
+        yield running
+
+
+def there(host: Host) -> dict[str, int]:
+    """Process type -> number of its processes."""
+    return {row["process"]: len(row["pids"]) for row in host.status()["processes"]}
+
+
+def test_web_is_scaled_up_and_down_without_a_dropped_request(scaled: Host) -> None:
+    """Fewer are made as a deploy makes new ones; the same release serves, and the next one has as many."""
+    first = set(scaled.status()["processes"][0]["pids"])
+    with Load(scaled.port) as load:
+        for count in (3, 1, 2, 4, 2):
+            scaled.release("scale", "local", f"web={count}")
+            assert there(scaled)["web"] == count
+            assert scaled.status()["state"] == "running"
+        scaled.deploy("0.4.0")
+        assert there(scaled) == {"web": 2, "worker": 1, "beat": 0}
+        scaled.release("rollback", "local")
+    assert (load.failed, there(scaled)) == (0, {"web": 2, "worker": 1})
+    assert not process_table.wait(process_table.alive_of(first), 0)
+    assert scaled.status()["release"] == 3
+
+
+def test_types_come_and_go(scaled: Host) -> None:
+    """One that left the Procfile stops, a new one waits for its number, and one that is back has its own."""
+    scaled.release("scale", "local", "worker=2", "web=2")
+    said = scaled.deploy("0.4.0").stderr
+    assert "beat is new, and has no process yet. Start one: release scale local beat=1" in said
+    scaled.release("scale", "local", "beat=1")
+    assert there(scaled) == {"web": 2, "worker": 2, "beat": 1}
+    scaled.deploy("0.5.0")
+    assert there(scaled) == {"web": 2}
+    refused = scaled.release("scale", "local", "worker=1", status=1).stderr
+    assert "has no worker" in refused
+    assert "It has: web" in refused
+    scaled.deploy("0.3.0")
+    assert there(scaled) == {"web": 2, "worker": 2}
+
+
+def test_numbers_outlive_what_kills_processes(scaled: Host) -> None:
+    """A reboot of this machine, stop and start; then the public address leads to them again."""
+    scaled.release("scale", "local", "web=2", "worker=3")
+    circusd = psutil.Process(Circus(scaled.layout).pid())
+    circusd.kill()
+    circusd.wait()
+    assert there(scaled) == {"web": 2, "worker": 3}
+    for command in ("stop", "start"):
+        scaled.release(command, "local")
+    assert there(scaled) == {"web": 2, "worker": 3}
+    assert scaled.get() == "0.3.0"
+
+
+def test_without_any_web_nobody_waits(scaled: Host) -> None:
+    """Whoever asks is refused at once; the worker goes on, and a deploy changes nothing about it."""
+    scaled.release("scale", "local", "web=0")
+    assert there(scaled) == {"web": 0, "worker": 1}
+    with pytest.raises((OSError, http.client.HTTPException, AssertionError)):
+        scaled.get()
+    scaled.deploy("0.4.0")
+    assert scaled.status()["state"] == "running"
+    scaled.release("scale", "local", "web=2")
+    assert scaled.get() == "0.4.0"
+
+
+def test_everything_may_be_scaled_to_nothing(scaled: Host) -> None:
+    """That is not stopped: the next deploy leaves it so, too."""
+    scaled.release("scale", "local", "web=0", "worker=0")
+    assert there(scaled) == {} or set(there(scaled).values()) == {0}
+    scaled.deploy("0.4.0")
+    scaled.release("scale", "local", "web=1")
+    assert (scaled.get(), there(scaled)) == ("0.4.0", {"web": 1, "worker": 0, "beat": 0})
+
+
+def test_numbers_are_kept_for_the_first_deploy(home: Path) -> None:
+    """What is not named there starts as the Procfile says; the journal has who scaled it."""
+    with running_host(home) as host:
+        host.configure(env=f'PLACE = "{home}"')
+        host.served.add(NAME, app_wheel("0.3.0", procfile=VERSIONS["0.3.0"]))
+        assert "kept for the first deploy" in host.release("scale", "local", "web=3").stdout
+        host.deploy("0.3.0")
+        assert there(host) == {"web": 3, "worker": 1}
+        assert recorded(host) == ["command scale web=3", "good"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["web=-1"],
+        ["web=1e9"],
+        ["web=1000000000"],
+        ["web=101"],
+        ["web=٣"],
+        ["web="],
+        ["web"],
+        ["=2"],
+        ["+web=2"],
+        ["we.b=2"],
+        ["web=1", "web=2"],
+        ["release=1"],
+        ["wrong=1"],
+        ["web=2", "wrong=1"],
+        ["../web=1"],
+    ],
+)
+def test_what_is_no_number_of_a_type_changes_nothing(host: Host, words: list[str]) -> None:
+    """Two lines say what is right."""
+    refused = host.release("scale", "local", *words, status=1).stderr
+    assert len(refused.splitlines()) == 2
+    assert there(host) == {"web": 1}
+
+
+@pytest.mark.parametrize("step", ["scale", "probe", "ready"])
+def test_a_scale_that_is_killed_has_happened_or_not(scaled: Host, step: str) -> None:
+    """What is on disk and what runs are one thing after the next command, whatever that is."""
+    scaled.release("scale", "local", "web=3")
+    counts = {"scale": {"web": 2}, "probe": {"web": 2}, "ready": {"worker": 2}}[step]
+    target = release_toml.load(scaled.project).target("local")
+    request = requests.request(
+        Scale, NAME, target, scaled.home, target_name="local", silence=None, counts=counts
+    )
+    with Load(scaled.port) as load:
+        with scaled.agent(request, **{session.STOP_AT: step}) as agent:
+            process = psutil.Process(agent.pid)
+            wait_until(step, lambda: process.status() == psutil.STATUS_STOPPED)
+            busy = scaled.release("scale", "local", "web=1", status=1).stderr
+            assert f"scale {scaling.text(counts)} by" in busy
+            agent.kill()
+        shown = json.loads(scaled.release("scale", "local", "--json").stdout)["hosts"][0]["scale"]
+        assert there(scaled) == shown
+        assert shown == {"web": 3, "worker": 2 if step == "ready" else 1}
+        assert len(list(scaled.layout.watchers.iterdir())) == 2
+    assert load.failed == 0

@@ -1,12 +1,16 @@
 """The promises of release.host.commands.switch, with nobody who answers."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from packhorse.errors import PackhorseError
 from release.host.commands import switch
 from release.host.disk import releases
 from release.host.disk.layout import Layout
-from release.host.processes import circus_ini, watchers
+from release.host.processes import circus_ini, readiness, watchers
 from tests.support.release_folders import FakeSupervisor, a_layout, a_manifest, add_release
 
 
@@ -83,3 +87,27 @@ def test_without_a_release_to_go_back_to_nobody_serves(tmp_path: Path) -> None:
     switch.activate(layout, 2)
     switch.roll_back(layout, circus, None)
     assert (releases.current(layout), layout.web.is_symlink(), circus.active) == (None, False, set())
+
+
+def test_web_processes_are_replaced_without_a_moment_without_any(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old ones get no more requests when they are told to end."""
+    layout, circus = both_up(tmp_path, "worker")
+    watchers.apply(layout, circus, watchers.of(layout, 1))
+    circus.ran.clear()
+    monkeypatch.setattr(readiness, "await_answer", lambda *_: "GET / was answered 200")
+    switch.replace_web(layout, circus, 1, 2, time.sleep)
+    assert circus.ran == [{"web.1", "web+.1", "worker.1"}, {"web+.1", "worker.1"}]
+    assert (layout.web.readlink().name, len(circus.pids("web+.1"))) == ("web.b.sock", 2)
+    switch.replace_web(layout, circus, 1, 1, time.sleep)
+    assert (layout.web.readlink().name, circus.active) == ("web.a.sock", {"web.1", "worker.1"})
+
+
+def test_web_processes_stay_when_new_ones_are_not_healthy(tmp_path: Path) -> None:
+    """The database is down: nobody is better off without the old ones."""
+    layout, circus = both_up(tmp_path)
+    watchers.apply(layout, circus, watchers.of(layout, 1))
+    with pytest.raises(PackhorseError, match="not healthy"):
+        switch.replace_web(layout, circus, 1, 2, time.sleep)
+    assert (layout.web.readlink().name, circus.active) == ("web.a.sock", {"web.1"})

@@ -1,6 +1,7 @@
 """The promises of release.host.control.agreement: all hosts make one release, with one number."""
 
-from dataclasses import asdict
+import json
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -110,3 +111,18 @@ def test_an_offer_with_a_rank_or_a_configuration_that_is_none_is_refused(more: d
     """A host that ranks above all others would give them its configuration."""
     with pytest.raises((TypeError, ValueError), match=r"the configuration|Rank"):
         Offer.of_json({**asdict(Offer(3, None)), **more})
+
+
+def test_a_host_without_numbers_of_processes_gets_those_of_the_others() -> None:
+    """It was installed anew: one web of three would be there. Who has some of its own keeps them."""
+    scale = {"counts": {"web": 3}, "stopped": [], "settled": True}
+    offers = {"web1": deploying(1), "web2": replace(deploying(9), scale=scale)}
+    offers = {name: Offer.of_json(json.loads(json.dumps(asdict(offer)))) for name, offer in offers.items()}
+    decision = decide(offers)
+    assert decision
+    assert decision.assignment("web1").scale == scale
+    nobody = decide({"web1": deploying(1)})
+    assert nobody
+    assert nobody.assignment("web1").scale is None
+    with pytest.raises(TypeError):
+        Offer.of_json({**asdict(deploying(1)), "scale": [3]})

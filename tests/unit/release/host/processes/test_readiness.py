@@ -1,5 +1,6 @@
 """The promises of release.host.processes.readiness, with nobody who answers."""
 
+import itertools
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +29,7 @@ def started(folder: Path, **processes: str) -> Layout:
 
 def await_answer(layout: Layout) -> PackhorseError:
     with pytest.raises(PackhorseError) as error:
-        readiness.await_answer(layout, FakeSupervisor(layout), 1, time.sleep)
+        readiness.await_answer(layout, FakeSupervisor(layout), [Watcher("web", 1)], time.sleep)
     return error.value
 
 
@@ -123,7 +124,7 @@ def test_workers_alone_are_healthy_while_they_run(tmp_path: Path) -> None:
     layout = started(tmp_path)
     releases.write_manifest(layout, a_manifest(1, {"worker": "work"}), {})
     circus = FakeSupervisor(layout, alive=True)
-    assert readiness.await_answer(layout, circus, 1, time.sleep) == "It serves no requests"
+    assert readiness.await_answer(layout, circus, [], time.sleep) == "It serves no requests"
     circus.active = {"worker.1"}
     assert readiness.is_healthy(layout, circus, 1)
     circus.alive = False
@@ -209,3 +210,17 @@ def test_the_wait_can_be_stopped() -> None:
 
     with pytest.raises(StoppedError):
         readiness.probe_until_healthy(NOWHERE, Health("/", "localhost", 60, 0.01), list, pause)
+
+
+def test_one_of_several_processes_that_answers_does_not_speak_for_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They share a socket: the first that is up answers each probe, while the others crash."""
+    monkeypatch.setattr(health, "probe", lambda *_: health.Answer(healthy=True, text="200"))
+    crashing = itertools.count(2)
+    settings = Health("/", "localhost", 60, 0.01)
+    with pytest.raises(readiness.NotReadyError, match=r"one of its 2 processes keeps ending \(4 so far\)"):
+        readiness.probe_until_healthy(NOWHERE, settings, lambda: [1, next(crashing)], lambda _: None, 2)
+    monkeypatch.setattr(readiness, "STAY_UP", 0)
+    answer = readiness.probe_until_healthy(NOWHERE, settings, lambda: [1, 2], lambda _: None, 2)
+    assert answer.healthy

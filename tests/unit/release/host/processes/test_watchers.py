@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from release.host.disk import releases
+from release.host.disk import releases, scale
 from release.host.disk.layout import Layout
 from release.host.disk.manifest import Rule
-from release.host.processes import watchers
+from release.host.disk.scale import Scale
+from release.host.processes import sockets, watchers
 from release.host.processes.watchers import Watcher
 from tests.support.release_folders import FakeSupervisor, a_layout, a_manifest
 
@@ -70,3 +71,48 @@ def test_what_still_stops_is_started_again_when_it_is_wanted(tmp_path: Path) -> 
     circus.stopping = {"web.1"}
     watchers.apply(layout, circus, watchers.of(layout, 1))
     assert circus.calls == ["start", "reload"]
+
+
+def test_the_number_of_processes_changes_without_a_restart(tmp_path: Path) -> None:
+    """In the file, which a new circusd reads, and by a command: circus misses the way back from 3 to 1."""
+    layout = a_layout(tmp_path)
+    add(layout, 1)
+    circus = FakeSupervisor(layout)
+    watchers.apply(layout, circus, watchers.of(layout, 1))
+    before = layout.watcher_ini("web.1").read_text()
+    for count in (3, 1):
+        scale.write(layout, Scale({"web": count, "worker": 1, "mailer": 1}, settled=True))
+        watchers.apply(layout, circus, watchers.of(layout, 1))
+        assert len(circus.pids("web.1")) == count
+        expected = before.replace("numprocesses = 1\n", f"numprocesses = {count}\n")
+        assert layout.watcher_ini("web.1").read_text() == expected
+    assert circus.calls == ["start", "scale web.1=3", "scale web.1=1"]
+
+
+def test_a_type_without_processes_has_no_watcher(tmp_path: Path) -> None:
+    """circus would have nothing to do for it."""
+    layout = a_layout(tmp_path)
+    add(layout, 1)
+    scale.write(layout, Scale({"web": 0, "mailer": 2}, ("mailer",), settled=True))
+    assert watchers.of(layout, 1) == frozenset()
+
+
+def test_the_second_watcher_is_the_one_from_when_it_serves(tmp_path: Path) -> None:
+    """Whoever was killed while two were there: the one that is linked goes on, the other one goes."""
+    layout = a_layout(tmp_path)
+    add(layout, 1)
+    first, second = Watcher("web", 1), Watcher("web", 1, second=True)
+    watchers.write(layout, {first})
+    watchers.write(layout, {first, second})
+    text = layout.watcher_ini("web+.1").read_text()
+    assert text.startswith("[watcher:web+.1]\n")
+    assert "circus.sockets.b" in text
+    assert f"stdout_stream.filename = {layout.log('web.1')}\n" in text
+    assert watchers.web(layout, 1) == {first}
+    layout.web.symlink_to("web.b.sock")
+    assert watchers.web(layout, 1) == {second}
+    assert sockets.private(layout, 1) == layout.slot("b")
+    watchers.write(layout, watchers.of(layout, 1))
+    layout.web.unlink()
+    assert watchers.web(layout, 1) == {second}
+    assert sockets.free_slot(layout) == "a"
