@@ -7,7 +7,19 @@ from pathlib import Path
 import click
 
 from packhorse import console
-from release.cli import config, deploy, doctor, inspect, login, new, options, processes, provision, versions
+from release.cli import (
+    config,
+    deploy,
+    doctor,
+    inspect,
+    local,
+    login,
+    new,
+    options,
+    processes,
+    provision,
+    versions,
+)
 
 
 @click.group(context_settings={"auto_envvar_prefix": "RELEASE", "help_option_names": ["-h", "--help"]})
@@ -28,9 +40,10 @@ def cli(context: click.Context, project: Path) -> None:
     \b
     In the folder of a web application:
       release new             Procfile, release.toml and what else it lacks
+      release local           run it here while you work on it: no build, no server
       release build           wheel and sdist, with the lock of all dependencies inside
       release upload          to the company index
-      release deploy local    install, start, probe, switch; says the URL
+      release deploy local    on this machine as on a server: install, start, probe, switch; says the URL
       release logs local -f   what it writes
 
     Servers are targets of release.toml (release deploy production), or hosts as ssh knows them (release
@@ -47,7 +60,7 @@ def cli(context: click.Context, project: Path) -> None:
 
 
 GROUPS = (
-    *(login.COMMANDS, versions.COMMANDS, deploy.COMMANDS, config.COMMANDS),
+    *(local.COMMANDS, login.COMMANDS, versions.COMMANDS, deploy.COMMANDS, config.COMMANDS),
     *(inspect.COMMANDS, processes.COMMANDS, provision.COMMANDS),
 )
 for command in (new.new, *itertools.chain(*GROUPS), doctor.doctor):

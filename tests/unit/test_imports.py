@@ -38,6 +38,7 @@ THIRD_PARTIES = {
     },
     "mirror.plugin.simple": {"msgspec", "packaging"},
     "release": {"click", "keyring", "packaging", "pydantic", "rich"},
+    "release.local": {"honcho", "psutil", "watchfiles"},
     "release.host": {"packaging", "psutil", "uv", "zmq"},
     "release.host.formats": {"packaging"},
     "release.host.runtime": set[str](),  # copied into releases: the standard library only
