@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @target_command.argument
-@click.argument("version", required=False, metavar="[NAME==VERSION]")
+@click.argument("version", required=False, metavar="[NAME==VERSION]", shell_complete=target_command.versions)
 @options.how
 @options.index
 @options.as_json
@@ -76,7 +76,7 @@ def deploy(
 
 @click.command()
 @target_command.argument
-@click.argument("release", required=False, type=int, metavar="[N]")
+@click.argument("release", required=False, type=int, metavar="[N]", shell_complete=target_command.releases)
 @options.how
 @options.index
 @options.as_json

@@ -18,6 +18,7 @@ from release.cli import (
     options,
     processes,
     provision,
+    releases,
     versions,
 )
 
@@ -62,6 +63,7 @@ def cli(context: click.Context, project: Path) -> None:
 GROUPS = (
     *(local.COMMANDS, login.COMMANDS, versions.COMMANDS, deploy.COMMANDS, config.COMMANDS),
     *(inspect.COMMANDS, processes.COMMANDS, provision.COMMANDS),
+    releases.COMMANDS,
 )
 for command in (new.new, *itertools.chain(*GROUPS), doctor.doctor):
     cli.add_command(command)

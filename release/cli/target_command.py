@@ -51,6 +51,33 @@ def _hosts(context: click.Context, _parameter: click.Parameter, incomplete: str)
     return []
 
 
+def releases(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """The good releases of the target in the command line, for completion, newest first; quickly, or none."""
+    from release.deploy import completion
+
+    with contextlib.suppress(PackhorseError):
+        numbers = completion.releases(context.find_root().params["project"], context.params.get("target"))
+        return [str(number) for number in numbers if str(number).startswith(incomplete)]
+    return []
+
+
+def releases_or_targets(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """The same, and the names of targets."""
+    found = [] if incomplete.isdecimal() else _names(context, parameter, incomplete)
+    return [*releases(context, parameter, incomplete), *found]
+
+
+def versions(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """NAME==VERSION of the project on the index of the target in the command line; quickly, or none."""
+    from release.deploy import completion
+
+    with contextlib.suppress(PackhorseError):
+        project, target = context.find_root().params["project"], context.params.get("target")
+        known = completion.versions(project, target, incomplete)
+        return [name for name in known if name.startswith(incomplete)]
+    return []
+
+
 def _choose(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> None:
     """Keep the hosts of --limit or --skip for `begin`, which every command with a target calls."""
     context.meta[f"release.{parameter.name}"] = [

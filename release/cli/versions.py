@@ -1,5 +1,6 @@
-"""The commands on versions between the indexes of the company and the targets: promote."""
+"""The commands on versions on their way from the indexes of the company to the targets: promote, pipeline."""
 
+import contextlib
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,14 +9,17 @@ import click
 
 from packhorse import console, files
 from packhorse.errors import PackhorseError
-from release.cli import options
+from release.cli import options, target_command
 
 if TYPE_CHECKING:
     from release.config.release_toml import ReleaseConfig
+    from release.deploy.pipeline import IndexCell, TargetRow
 
 
 @click.command()
-@click.argument("version", required=False, metavar="[NAME[==VERSION]]")
+@click.argument(
+    "version", required=False, metavar="[NAME[==VERSION]]", shell_complete=target_command.versions
+)
 @click.option(
     "--from",
     "origin",
@@ -101,4 +105,60 @@ def _only_other_index(settings: "ReleaseConfig", source: str) -> str:
     return others.pop()
 
 
-COMMANDS = (promote,)
+@click.command()
+@click.argument("name", required=False, metavar="[NAME]")
+@options.index
+@options.as_json
+@click.pass_obj
+def pipeline(project: Path, name: str | None, index: str | None, *, as_json: bool) -> None:
+    """Show which version is on each index and on every host of all targets, and what is ahead of what.
+
+    All indexes and hosts are asked side by side. One that does not answer is a line that says so, and fails
+    nothing. NAME is the project, by default that of the folder.
+    """
+    from release.config import release_toml, unchecked
+    from release.deploy import pipeline as work
+    from release.deploy import requests
+
+    found = unchecked.read(project)
+    settings = release_toml.check(found, index)
+    wanted = requests.parse(name or found.name).project
+    with console.working(f"Asking the indexes, and the hosts of {', '.join(settings.targets) or 'local'}"):
+        indexes, targets = _asked(settings, wanted)
+    if as_json:
+        rows = [{**asdict(row), "hosts": [asdict(cell) for cell in row.hosts]} for row in targets]
+        console.emit_json({"project": wanted, "indexes": [asdict(each) for each in indexes], "targets": rows})
+        return
+    head = ("where", "host", "version", "release", "since", "")
+    target_command.table(head, [*work.table(indexes, targets)])
+    for command in work.advice(wanted, indexes, targets):
+        console.echo(f"Next: {command}")
+
+
+def _asked(settings: "ReleaseConfig", project: str) -> "tuple[list[IndexCell], list[TargetRow]]":
+    """Ask all indexes and all hosts, at the same time."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from release.deploy import source, survey
+    from release.deploy.pipeline import TargetRow
+
+    home = files.home()
+    targets = survey.targets(settings, home)
+    sources: dict[str, source.Source | None] = {}
+    for name, target in targets.items():
+        sources[name] = None
+        with contextlib.suppress(PackhorseError):
+            sources[name] = source.of_target(settings, target, home)
+    urls = dict.fromkeys(url for each in sources.values() if each for url in (each.project, each.url) if url)
+    with ThreadPoolExecutor(max(1, len(urls) + len(sources))) as pool:
+        cells = [pool.submit(survey.index_cell, url, project) for url in urls]
+        newest = {name: pool.submit(survey.available, each, project) for name, each in sources.items()}
+        hosts = survey.hosts(settings, targets, home)
+        rows = [
+            TargetRow(name, each.url if each else None, newest[name].result(), hosts[name])
+            for name, each in sources.items()
+        ]
+        return [each.result() for each in cells], rows
+
+
+COMMANDS = (promote, pipeline)

@@ -27,6 +27,19 @@ ENDING_TIMEOUT = 10.0
 LEAVING_TIMEOUT = 1.0
 STOPPED = 130
 """The exit code of a command, and of an agent, that stopped because it was ordered to."""
+LARGEST_EVENT = 2**26
+"""Bytes of a line: an answer is far from it, and what a shell prints without an end fills no memory."""
+_FIELDS: Mapping[str, set[str]] = {
+    "agent": {"present"},
+    "step": {"name", "text"},
+    "line": {"process", "text"},
+    "warning": {"text"},
+    "gate": {"name"},
+    "content": {"content"},
+    "result": set(),
+    "error": {"message", "hint", "detail", "exit_code"},
+}
+"""Events of agents, and the fields that each has for sure."""
 STDERR_KEPT = 8192
 """Bytes of the end of a process's stderr that its error shows."""
 
@@ -146,11 +159,11 @@ class AgentProcess:
         )
         watchdog = threading.Timer(GREETING_TIMEOUT, self._kill, [silent])
         watchdog.start()
-        greeting = self.stdout.readline()
+        greeting = self.stdout.readline(LARGEST_EVENT)
         watchdog.cancel()
         if greeting:
-            self._begin(request, present=self._event(greeting)["present"])
-            for line in self.stdout:
+            self._begin(request, present=bool(self._event(greeting).get("present")))
+            for line in iter(lambda: self.stdout.readline(LARGEST_EVENT), b""):
                 event = self._event(line)
                 if event["event"] in LAST:
                     self._end()
@@ -165,14 +178,15 @@ class AgentProcess:
         self.process.kill()
 
     def _event(self, line: bytes) -> Event:
-        try:
-            event: Event = json.loads(line)
-        except ValueError:
-            raise PackhorseError(
-                f"something else than the agent speaks: {line[:80].decode(errors='replace')!r}",
-                "Let the login shell there print nothing on its own: look at its .bashrc and .profile.",
-            ) from None
-        return event
+        with contextlib.suppress(ValueError, RecursionError):
+            event = json.loads(line)
+            name = event.get("event") if isinstance(event, dict) else None
+            if isinstance(name, str) and _FIELDS.get(name, set()) <= event.keys():
+                return Event(event)
+        raise PackhorseError(
+            f"something else than the agent speaks: {line[:80].decode(errors='replace')!r}",
+            "Let the login shell there print nothing on its own: look at its .bashrc and .profile.",
+        )
 
     def _begin(self, request: Request, *, present: bool) -> None:
         if not present:

@@ -57,6 +57,14 @@ class SshDestination:
         """Run the command `there`, which needs no agent, to its end."""
         return process.run(self._to(there), timeout=RUN_TIMEOUT)
 
+    def run_if_connected(self, there: Sequence[str], seconds: float) -> str:
+        """What the command `there` prints, over a connection that is open already; "" without one."""
+        with contextlib.suppress(FileNotFoundError):
+            check = ["ssh", *_config(), "-O", "check", "-l", self.user, "--", self.name]
+            if process.run(check, timeout=seconds).status == 0:
+                return process.run(self._to(there), timeout=seconds).stdout
+        return ""
+
     def _to(self, there: Sequence[str]) -> list[str]:
         options = [part for key, value in OPTIONS.items() for part in ("-o", f"{key}={value}")]
         return ["ssh", *_config(), *options, "-l", self.user, "--", self.name, shlex.join(there)]

@@ -120,6 +120,19 @@ class Journal(Request):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Show(Request):
+    """Describe `releases`, None among them being the current one.
+
+    With `before`, the good one before the first of them comes first. With a random `key`, digests of the
+    variables tell which ones differ; their values are never sent.
+    """
+
+    releases: list[int | None] = field(default_factory=list)
+    before: bool = False
+    key: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Status(Request):
     """Say what runs."""
 
@@ -172,21 +185,20 @@ class Doctor(Request):
 
 
 KINDS = (
-    *(
-        Deploy,
-        Rollback,
-        Configure,
-        Configuration,
-        Releases,
-        Journal,
-        Status,
-        Logs,
-        Stop,
-        Start,
-        Scale,
-        Verify,
-    ),
+    Deploy,
+    Rollback,
+    Configure,
+    Configuration,
+    Releases,
+    Journal,
+    Status,
+    Logs,
+    Stop,
+    Start,
+    Scale,
+    Verify,
     Doctor,
+    Show,
 )
 COMMANDS = {kind.__name__.lower(): kind for kind in KINDS}
 

@@ -9,7 +9,7 @@ from release.host.disk.layout import Layout
 from release.host.processes.circus_ini import Supervisor
 from release.host.request import Releases
 
-CURRENT = "current"
+CURRENT, PRUNED = "current", "pruned"
 
 
 def run(layout: Layout, _request: Releases, _circus: Supervisor, _session: Session) -> dict[str, object]:
@@ -18,14 +18,13 @@ def run(layout: Layout, _request: Releases, _circus: Supervisor, _session: Sessi
 
 
 def listed(layout: Layout) -> list[dict[str, Any]]:
-    """Every release that ever was, newest first; `state` is "current", "good" or "failed"."""
+    """Every release that ever was, newest first; `state` as in `state`."""
     entries = journal.outcomes(journal.read(layout.journal))
-    current = releases.current(layout)
     return [
         {
             "release": entry.release,
             "version": entry.version,
-            "state": CURRENT if entry.release == current else entry.state,
+            "state": state(layout, entry),
             "changed": entry.changed,
             "by": entry.by,
             "at": entry.at,
@@ -34,6 +33,14 @@ def listed(layout: Layout) -> list[dict[str, Any]]:
         }
         for _, entry in sorted(entries.items(), reverse=True)
     ]
+
+
+def state(layout: Layout, outcome: journal.Entry) -> str:
+    """State of a release: "current", "good", "failed", "trial", or "pruned" if it was good and is removed."""
+    if outcome.release == releases.current(layout):
+        return CURRENT
+    gone = outcome.state == journal.GOOD and not releases.is_ready(layout, outcome.release)
+    return PRUNED if gone else outcome.state
 
 
 def changed(layout: Layout, before: int | None, number: int) -> str:
@@ -63,7 +70,7 @@ def to_go_back_to(layout: Layout, number: int | None) -> int:
     no such release.
     """
     current = releases.require_current(layout)
-    good = _good(layout)
+    good = kept(layout)
     if number is not None:
         if number in good:
             return number
@@ -80,7 +87,8 @@ def to_go_back_to(layout: Layout, number: int | None) -> int:
     )
 
 
-def _good(layout: Layout) -> list[int]:
+def kept(layout: Layout) -> list[int]:
+    """The good releases that are still here, ascending."""
     states = journal.states(journal.read(layout.journal))
     return [
         number

@@ -47,11 +47,12 @@ def test_a_request_arrives_whole_and_events_come_back() -> None:
     """Values are JSON on stdin: no shell, no argument list, no quoting."""
     events = talk(
         Played("""
-print(json.dumps({"event": "step", "name": "fetch"}))
+print(json.dumps({"event": "step", "name": "fetch", "text": "Fetching"}))
 print(json.dumps({"event": "result", "got": json.loads(sys.stdin.readline())}))
 """)
     )
-    assert events == [{"event": "step", "name": "fetch"}, {"event": "result", "got": SENT}]
+    step = {"event": "step", "name": "fetch", "text": "Fetching"}
+    assert events == [step, {"event": "result", "got": SENT}]
 
 
 def test_an_agent_that_is_missing_is_sent_before_the_request() -> None:
@@ -83,6 +84,9 @@ def test_the_agent_of_this_machine_answers(tmp_path: Path) -> None:
     assert (tmp_path / "agent" / agent_archive.archive().sha256).is_dir()
 
 
+GARBAGE = ("42", "[]", "{}", '{"event": 5}', '{"event": ["a"]}', '{"event": "agent"}', "[" * 99_999)
+
+
 @pytest.mark.parametrize(
     ("place", "message", "detail"),
     [
@@ -90,6 +94,7 @@ def test_the_agent_of_this_machine_answers(tmp_path: Path) -> None:
         (Played("", "sys.exit('no such thing')"), "ended with 1, greeted=False", "no such thing"),
         (Played("", "sys.stderr.write('x' * 99999); sys.exit(1)"), "ended with 1", "x" * 8192),
         (Played("", "print('Welcome!')"), "something else than the agent speaks: 'Welcome!\\n'", ""),
+        *((Played("", f"print({text!r})"), "something else than the agent speaks", "") for text in GARBAGE),
     ],
 )
 def test_an_agent_that_ends_without_an_answer_is_an_error(place: Played, message: str, detail: str) -> None:
@@ -117,7 +122,7 @@ def test_who_lets_us_in_and_does_nothing_is_given_up(monkeypatch: pytest.MonkeyP
 def test_close_is_the_end_of_stdin_and_the_last_word_is_still_heard() -> None:
     """The agent decides where it can stop; until it has said so, nobody knows what runs."""
     script = """
-print(json.dumps({"event": "step"}), flush=True)
+print(json.dumps({"event": "step", "name": "a", "text": "b"}), flush=True)
 got = sys.stdin.read().splitlines()[1:]
 print(json.dumps({"event": "result", "got": got}))
 """

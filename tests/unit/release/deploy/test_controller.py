@@ -243,7 +243,7 @@ def test_without_gates_ctrl_c_closes_and_is_no_error_when_all_end_well() -> None
 import json, sys
 print(json.dumps({"event": "agent", "present": True}), flush=True)
 sys.stdin.readline()
-print(json.dumps({"event": "step", "name": "x"}), flush=True)
+print(json.dumps({"event": "step", "name": "x", "text": "y"}), flush=True)
 sys.stdin.read()
 print(json.dumps({"event": "result"}))
 """

@@ -74,7 +74,7 @@ def test_what_is_not_there_cannot_be_gone_back_to(layout: Layout, number: int | 
 
 
 def test_the_list_shows_every_release_once(layout: Layout) -> None:
-    """Newest first; what was pruned is still in the journal."""
+    """Newest first; what was pruned is still in the journal, and nobody can go back to it."""
     add(layout, 1, 1)
     add(layout, 2, 2)
     add_release(layout, 3, journal.TRIAL)
@@ -86,5 +86,5 @@ def test_the_list_shows_every_release_once(layout: Layout) -> None:
     assert [(row["release"], row["state"], row["reason"]) for row in listed] == [
         (3, "failed", "no answer"),
         (2, "current", ""),
-        (1, "good", ""),
+        (1, "pruned", ""),
     ]

@@ -1,10 +1,11 @@
-"""`release promote` between two indexes of a real mirror, and targets that take versions from one alone."""
+"""Versions on their way through a real mirror to targets: promote, pipeline, show, diff, open."""
 
 import json
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -12,7 +13,7 @@ import requests
 from release import index, signing
 from tests.support.dists import Dist, attestation, sdist, wheel
 from tests.support.mirror_and_upstream import Mirrored, mirror_of, new_name
-from tests.support.servers import BIN, clean_environment, free_port, run_command
+from tests.support.servers import BIN, clean_environment, free_port, run_command, wait_until
 from tests.support.tiny_app import LOCK, NAME, app_sdist, app_wheel
 from tests.support.upstream import Upstream
 
@@ -230,12 +231,7 @@ def test_dependencies_that_stayed_behind_are_named_with_the_command(team: Team) 
     dist, other = wheel(library, "2.0"), wheel(public, "1.0")
     team.upload(dist)
     team.mirrored.publish(other)
-    lock = "".join(
-        f'[[packages]]\nname = "{each}"\nversion = "{number}"\n'
-        f'wheels = [{{ path = "{file.filename}", hashes = {{ sha256 = "{file.sha256}" }} }}]\n'
-        for each, number, file in ((library, "2.0", dist), (public, "1.0", other))
-    )
-    team.upload(app_wheel("4.0", lock=LOCK.replace(b"packages = []\n", lock.encode())))
+    team.upload(app_wheel("4.0", lock=locked(dist, other)))
     said = team.refused("promote", f"{NAME}==4.0", *WAY)
     assert f"tiny needs {library}==2.0, which" in said
     team.release(*said.partition(": release ")[2].split())
@@ -270,3 +266,123 @@ def test_an_index_that_stops_in_the_middle_is_no_half_promotion(team: Team) -> N
         team.mirrored.restart()
     team.release("promote", name, *WAY)
     assert list(team.own(name)) == [wheel(name, "1.0").filename]
+
+
+def test_the_pipeline_shows_what_is_ahead_of_what(team: Team) -> None:
+    """From the index of uploads to the target; what does not answer is a line, and fails nothing."""
+    team.configure(
+        target='index = "company/prod"\n[targets.gone]\nhosts = ["127.0.0.1"]\nindex = "company/nowhere"\n'
+    )
+    for version in ("6.0", "6.1"):
+        team.upload(app_wheel(version))
+    team.release("promote", f"{NAME}==6.0", *WAY)
+    team.release("deploy", "local")
+    found = json.loads(team.release("pipeline", "--json"))
+    assert [(each["url"], each["version"]) for each in found["indexes"][:2]] == [
+        (team.url("company/dev"), "6.1"),
+        (team.url(), "6.0"),
+    ]
+    assert "There is no index" in found["indexes"][2]["error"]
+    local, gone = found["targets"]
+    assert (local["available"], local["hosts"][0]["version"], local["hosts"][0]["release"]) == (
+        "6.0",
+        "6.0",
+        1,
+    )
+    assert gone["hosts"][0]["error"]
+    assert "Next: release promote tiny==6.1 --from company/dev --to company/prod" in team.release("pipeline")
+    team.release("promote", f"{NAME}==6.1", *WAY)
+    said = team.release("pipeline")
+    assert "6.1 is newer" in said
+    assert "Next: release deploy local" in said
+    team.release("deploy", "local", f"{NAME}==6.1")
+    assert "Next" not in team.release("pipeline")
+    team.mirrored.mirror.run(BIN / "mirror", "stop")
+    try:
+        assert team.release("pipeline").count("cannot be reached") == 4  # three indexes, and a host
+    finally:
+        team.mirrored.restart()
+
+
+def test_releases_are_shown_compared_and_opened(team: Team) -> None:
+    """Names of variables, never values; links as far as they are plain https."""
+    team.configure(
+        'required = ["TOKEN"]', target='index = "company/dev"\nkeep = 3\nenv = { COLOUR = "s3cret" }'
+    )
+    library = [new_name("lib"), new_name("lib")]
+    wheels = [
+        linked(library[0], "1.0", "https://example.com/changes"),
+        linked(library[1], "1.0", "javascript:x"),
+    ]
+    for dist in [*wheels, newer := linked(library[0], "2.0", "https://example.com/changes")]:
+        team.upload(dist)
+    team.upload(app_wheel("7.0", lock=locked(*wheels)))
+    team.upload(app_wheel("7.1", procfile="web: python -m tiny\nworker: sleep 99\n", lock=locked(newer)))
+    team.release("config", "set", "local", "TOKEN=hunter2")
+    team.release("deploy", "local", f"{NAME}==7.0")
+    assert "there is no good one before it" in team.release("diff", "local")
+    team.release("config", "set", "local", "TOKEN=hunter3", "OTHER=x")
+    team.release("deploy", "local", f"{NAME}==7.1")
+    shown = team.release("show", "local")
+    for part in ("tiny 7.1", "worker: sleep 99", "COLOUR", f"{library[0]} 2.0  https://example.com/changes"):
+        assert part in shown
+    assert [each["name"] for each in show(team, "3")["dependencies"]] == [library[0]]
+    compared = team.release("diff", "local", "1", "3")
+    for line in (
+        "version       7.0 -> 7.1",
+        f"~ {library[0]} 1.0 -> 2.0  https://example.com/changes",
+        f"- {library[1]} 1.0",
+        "+ OTHER",
+        "~ TOKEN",
+        "+ worker",
+    ):
+        assert line in compared
+    assert "javascript" not in compared
+    found = json.loads(team.release("diff", "local", "1", "3", "--json"))["hosts"][0]["difference"]
+    assert found["variables"] == {"added": ["OTHER"], "changed": ["TOKEN"], "removed": []}
+    everything = compared + shown + json.dumps(found) + json.dumps(show(team, "1"))
+    assert not [secret for secret in ("hunter2", "hunter3", "s3cret") if secret in everything]
+    team.release("config", "set", "local", "OTHER=y")
+    listed = json.loads(team.release("releases", "local", "--json"))["hosts"][0]["releases"]
+    assert [row["state"] for row in listed] == ["current", "good", "good", "pruned"]
+    assert "only the journal knows it" in team.release("show", "local", "1")
+    assert "has no release 99" in team.refused("show", "local", "99")
+    assert "has no release 99" in team.refused("diff", "local", "99", "1")
+
+
+def show(team: Team, number: str) -> Any:  # noqa: ANN401 (JSON)
+    return json.loads(team.release("show", "local", number, "--json"))["hosts"][0]["releases"][0]
+
+
+def linked(name: str, version: str, url: str) -> Dist:
+    """A wheel that states where its changes are."""
+    head = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nProject-URL: Changes, {url}\n"
+    return wheel(name, version, stated_metadata=head.encode())
+
+
+def locked(*dists: Dist) -> bytes:
+    """A lock of `dists`."""
+    packages = "".join(
+        f'[[packages]]\nname = "{dist.filename.split("-")[0]}"\nversion = "{dist.filename.split("-")[1]}"\n'
+        f'wheels = [{{ path = "{dist.filename}", hashes = {{ sha256 = "{dist.sha256}" }} }}]\n'
+        for dist in dists
+    )
+    return LOCK.replace(b"packages = []\n", packages.encode())
+
+
+def test_the_public_address_is_printed_and_opened_where_there_is_a_display(team: Team) -> None:
+    """A browser in the terminal would take it over."""
+    assert "runs nothing" in team.refused("open", "local")
+    team.upload(app_wheel("8.0"))
+    team.configure(target='index = "company/dev"')
+    team.release("deploy", "local", f"{NAME}==8.0")
+    opened, browser = team.home / "opened", team.home / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {opened}\n')
+    browser.chmod(0o755)
+    url = team.release("open").strip()
+    assert url.startswith("http://127.0.0.1:")
+    assert not opened.exists()
+    assert team.release("open", "local", more={"BROWSER": f"{browser} %s"}).strip() == url
+    wait_until("the browser", opened.exists)
+    assert opened.read_text().strip() == url
+    assert json.loads(team.release("open", "--json"))["urls"] == [url]

@@ -1,0 +1,51 @@
+"""The distributions that are installed in a release's virtualenv: names, versions, links."""
+
+import email
+import os
+import re
+import stat
+from collections.abc import Iterator
+from email.message import Message
+from pathlib import Path
+
+from release.host.disk.layout import Layout
+from release.host.formats import project_link
+
+LARGEST_HEAD = 2**18
+"""Bytes of METADATA that are read: its fields come before the description."""
+
+
+def installed(layout: Layout, number: int) -> list[dict[str, str | None]]:
+    """`name` (normalised), `version` and `url` of each distribution in release `number`, by name.
+
+    A release that is being removed has fewer.
+    """
+    found = {}
+    for folder in layout.release(number).glob("venv/lib/python*/site-packages/*.dist-info"):
+        head = email.message_from_bytes(_head(folder / "METADATA"))
+        name, version = _text(head["Name"]), _text(head["Version"])
+        if name and version:
+            normal = re.sub(r"[-_.]+", "-", name).lower()
+            found[normal] = {"name": normal, "version": version, "url": project_link.best(_stated(head))}
+    return [each for _, each in sorted(found.items())]
+
+
+def _stated(head: Message) -> Iterator[tuple[str, str]]:
+    for line in head.get_all("Project-URL", []):
+        label, _, url = str(line).partition(",")
+        yield label, url.strip()
+    yield "homepage", _text(head["Home-page"])
+
+
+def _text(value: object) -> str:
+    return str(value or "").strip()[:200]
+
+
+def _head(path: Path) -> bytes:
+    """The beginning of a regular file; b"" for anything else that an application on `local` puts there."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read(LARGEST_HEAD) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
