@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 @target_command.argument
 @click.argument("version", required=False, metavar="[NAME==VERSION]", shell_complete=target_command.versions)
 @options.how
+@click.option(
+    "--maintenance",
+    is_flag=True,
+    help="Answer 503 from before the release phase until the new release serves on all hosts.",
+)
 @options.index
 @options.as_json
 @click.pass_obj
@@ -37,6 +42,7 @@ def deploy(
     plan: bool,
     wait: float,
     retry_release: bool,
+    maintenance: bool,
     as_json: bool,
 ) -> None:
     """Bring a version to TARGET and let it serve, without a failed request on the way.
@@ -68,6 +74,7 @@ def deploy(
             plan=plan,
             lock_wait=wait,
             retry_release=retry_release,
+            maintenance=maintenance,
             signers=command.settings.required_signers,
         )
         outcome = carry_out(command, agents, requests.with_release_phase(change, agents))

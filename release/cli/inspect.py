@@ -51,6 +51,8 @@ def _status(host: str, result: Mapping[str, Any]) -> None:
         )
     if result["note"]:
         console.echo(result["note"])
+    if result["maintenance"]:
+        console.echo(outcomes.maintenance(result["maintenance"]))
     if result["processes"]:
         head = ["process", "release", "version", "pids", "health", "uptime", "address"]
         rows = [

@@ -14,6 +14,7 @@ from release.cli import (
     inspect,
     local,
     login,
+    maintenance,
     new,
     options,
     processes,
@@ -64,6 +65,7 @@ GROUPS = (
     *(local.COMMANDS, login.COMMANDS, versions.COMMANDS, deploy.COMMANDS, config.COMMANDS),
     *(inspect.COMMANDS, processes.COMMANDS, provision.COMMANDS),
     releases.COMMANDS,
+    maintenance.COMMANDS,
 )
 for command in (new.new, *itertools.chain(*GROUPS), doctor.doctor):
     cli.add_command(command)

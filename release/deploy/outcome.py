@@ -65,8 +65,23 @@ def summary(outcome: Outcome, target: str, seconds: float, left_out: Sequence[st
     return f"{what} is {where}  ({seconds:.1f} s)"
 
 
+def maintenance(state: Mapping[str, Any]) -> str:
+    """Maintenance mode as one sentence, from the state that a host has sent."""
+    parts = [f"maintenance mode is on since {state['at']}, by {state['by']}: 503 with "]
+    parts.append("a page of yours" if state["page"] else "the built-in page")
+    parts.append(f", Retry-After {state['retry_after']} s")
+    parts.append(f"; open: {' '.join(state['allow'])}" if state["allow"] else "")
+    parts.append(f"; it ends with the deploy of release {state['deploy']}" if state["deploy"] else "")
+    return "".join(parts)
+
+
 def access(results: Sequence[Mapping[str, Any]]) -> str:
     """Public URLs of an application, by the `results` of its hosts, or why there are none."""
+    closed = ", which answers 503: maintenance mode is on"
+    return _address(results) + (closed if any(result.get("maintenance") for result in results) else "")
+
+
+def _address(results: Sequence[Mapping[str, Any]]) -> str:
     urls = dict.fromkeys(result["url"] for result in results if result["url"])
     if urls:
         return " ".join(urls)

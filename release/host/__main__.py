@@ -17,6 +17,7 @@ from release.host.commands import (
     doctor,
     history,
     logs,
+    maintenance,
     reconcile,
     record,
     scaling,
@@ -49,6 +50,7 @@ COMMANDS: dict[type[request.Request], Command] = {
     request.Scale: scaling.run,
     request.Verify: verify.run,
     request.Doctor: doctor.run,
+    request.Maintenance: maintenance.run,
 }
 # Modules of a deploy that take long to load: loaded while the controller is still preparing the request.
 COSTLY = ("zmq", "release.host.formats.lockfile", "psutil")

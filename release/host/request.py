@@ -45,7 +45,8 @@ class Change(Request):
     Without `index_url` every file has to be on the host. `keep`: how many good releases stay; `plan`: only
     say what would be done; `lock_wait`: seconds to wait for another command; `release_phase`: this host runs
     it; `retry_release`: run it although the last one was cut off. One of `signers` has to have signed what is
-    installed, without any it need not be signed.
+    installed, without any it need not be signed. `maintenance`: in maintenance mode from before the release
+    phase until it serves.
     """
 
     index_url: str | None
@@ -55,6 +56,7 @@ class Change(Request):
     lock_wait: float = 0.0
     release_phase: bool = True
     retry_release: bool = False
+    maintenance: bool = False
     signers: list[str] = field(default_factory=list)
 
 
@@ -168,6 +170,16 @@ class Scale(Request):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Maintenance(Request):
+    """Turn maintenance mode `on` or off; None: say how it is. For the rest see processes/maintenance.py."""
+
+    on: bool | None = None
+    retry_after: int = 300
+    allow: list[str] = field(default_factory=list)
+    page: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Verify(Request):
     """Compare the files of all releases with what was installed."""
 
@@ -199,6 +211,7 @@ KINDS = (
     Verify,
     Doctor,
     Show,
+    Maintenance,
 )
 COMMANDS = {kind.__name__.lower(): kind for kind in KINDS}
 

@@ -5,7 +5,7 @@ import http.client
 import json
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -18,7 +18,8 @@ class Load:
     """Ask `http://address:port/path` as `host`, a new connection each time, while the block runs.
 
     One at a time, `rate` a second: after a slow one it catches up. A request fails when it is refused,
-    broken, not answered within 30 s, or answered with another status than 200. `slowest` is in seconds.
+    broken, not answered within 30 s, or answered with a status that is not in `good`. `slowest` is in
+    seconds.
     """
 
     def __init__(
@@ -29,8 +30,11 @@ class Load:
         address: str = "127.0.0.1",
         host: str = "localhost",
         rate: float = 220,
+        good: Collection[int] = (200,),
     ) -> None:
         self.port = port
+        self.good = good
+        self.statuses: set[int] = set()
         self.path = path
         self.address = address
         self.host = host
@@ -73,7 +77,8 @@ class Load:
         except (OSError, http.client.HTTPException):
             return False
         else:
-            return response.status == 200
+            self.statuses.add(response.status)
+            return response.status in self.good
         finally:
             connection.close()
 

@@ -174,9 +174,14 @@ def last_event(agent: "subprocess.Popen[str]") -> dict[str, Any]:
 
 
 @contextmanager
-def stopped_at(host: Host, version: str, step: str) -> "Iterator[subprocess.Popen[str]]":
+def stopped_at(
+    host: Host,
+    version: str,
+    step: str,
+    **fields: Any,  # noqa: ANN401  # those of Deploy
+) -> "Iterator[subprocess.Popen[str]]":
     """A deploy whose agent has stopped (SIGSTOP) where `step` begins; SIGCONT lets it go on."""
-    with host.agent(host.request(version), **{session.STOP_AT: step}) as agent:
+    with host.agent(host.request(version, **fields), **{session.STOP_AT: step}) as agent:
         try:
             process = psutil.Process(agent.pid)
             wait_until(f"the agent to reach {step}", lambda: process.status() == psutil.STATUS_STOPPED)

@@ -20,7 +20,7 @@ from release.host.disk import journal, lock, releases, scale
 from release.host.disk.layout import Layout
 from release.host.disk.manifest import ReleaseSpec
 from release.host.install import integrity, interpreter, release_folder
-from release.host.processes import circus_ini, health, public_address, readiness, watchers
+from release.host.processes import circus_ini, health, maintenance, public_address, readiness, watchers
 from release.host.request import AnyChange, Configure, Deploy
 
 
@@ -112,6 +112,10 @@ class _Rollout:
         written = releases.Sync(layout)
         try:
             digest = content.digest(self.change.key, releases.read_manifest(layout, number).artifact)
+            if self.change.maintenance and not layout.maintenance.exists():
+                session.step("maintain", "Answering 503 until the deploy has ended")
+                maintenance.write(layout, maintenance.State.of_deploy(self.change.by, number))
+                switch.run_active(layout, circus)
             session.gate("start", release=number, version=content.version, digest=digest)
             release_phase.run(layout, number, self.change, circus, session)
             session.step("start", f"Starting release {number}" + (f" beside {before}" if before else ""))
@@ -174,6 +178,8 @@ class _Rollout:
             pruned = pool.submit(prune.prune, layout, self.change.keep, session)
             session.step("drain", "Letting the old release finish" if before else "No old release to drain")
             try:
+                maintenance.end_of_deploy(layout)
+                switch.reopen(layout, self.spec.number)
                 switch.drain(layout, self.circus, before, self.spec.number)
             except (PackhorseError, OSError) as error:
                 session.warn(f"What ran before was not stopped: {error}")
@@ -202,7 +208,8 @@ class _Rollout:
     def _give_up(self, failure: PackhorseError | OSError) -> None:
         """Take the processes of the release away and remember why; a stop leaves nothing of it."""
         layout, number = self.layout, self.spec.number
-        watchers.apply(layout, self.circus, watchers.of(layout, releases.active(layout)))
+        maintenance.end_of_deploy(layout)
+        switch.run_active(layout, self.circus)
         if isinstance(failure, StoppedError) and not release_phase.has_begun(layout, number):
             releases.remove(layout, number)
         else:

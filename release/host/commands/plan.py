@@ -30,6 +30,7 @@ def plan(layout: Layout, change: AnyChange, circus: Supervisor, session: Session
         file = release_folder.select_file(content.files, python)
         lines = [
             *_install(layout, spec, file, python),
+            *(["Answer 503 until all hosts serve it"] if change.maintenance else []),
             *_start(layout, spec, runs_release_phase=change.release_phase and not assigned.joins),
             *_prune(layout, spec, change.keep),
         ]

@@ -6,7 +6,7 @@ from dataclasses import replace
 from release.host.commands import switch
 from release.host.disk import journal, lock, releases
 from release.host.disk.layout import Layout
-from release.host.processes import circus_ini, process_table, sockets, watchers
+from release.host.processes import circus_ini, maintenance, process_table, sockets, watchers
 
 GRACE = 10.0
 """Seconds for the installers and processes of an unfinished release to end."""
@@ -17,16 +17,13 @@ def run(layout: Layout, circus: circus_ini.Supervisor) -> None:
     """Repair the state that a killed command, a killed circusd or a power cut left; the lock is held.
 
     Afterwards conf.d holds the watchers of the active release, and circus runs exactly these; unfinished
-    releases are gone, and so are processes without a watcher.
+    releases are gone, and so are processes without a watcher. Maintenance mode is as its state says; a deploy
+    that turned it on for itself, and died, does not keep it on.
     """
     releases.empty_trash(layout)
     _end_trials(layout, circus)
-    active = releases.active(layout)
-    if active is None:
-        sockets.link(layout, None)
-    watchers.apply(layout, circus, watchers.of(layout, active))
-    if active is not None:
-        sockets.route(layout, active)
+    _end_maintenance(layout)
+    switch.run_active(layout, circus)
     _remove_unfinished(layout)
 
 
@@ -38,6 +35,7 @@ def boot(layout: Layout) -> None:
     with contextlib.suppress(lock.BusyError), lock.held(layout, "boot", "systemd"):
         if (number := committed(layout)) != releases.current(layout):
             releases.switch(layout, number)
+        _end_maintenance(layout)
         active = releases.active(layout)
         watchers.write(layout, watchers.of(layout, active))
         sockets.link(layout, active)
@@ -48,6 +46,12 @@ def committed(layout: Layout) -> int | None:
     current, entries = releases.current(layout), journal.read(layout.journal)
     on_trial = current is not None and journal.states(entries).get(current) == journal.TRIAL
     return (journal.last_good(entries) or current) if on_trial else current
+
+
+def _end_maintenance(layout: Layout) -> None:
+    if (state := maintenance.read(layout)) and state.deploy:
+        maintenance.end_of_deploy(layout)
+        journal.note(layout.journal, f"maintenance off: {INTERRUPTED}", state.by, releases.current(layout))
 
 
 def _end_trials(layout: Layout, circus: circus_ini.Supervisor) -> None:

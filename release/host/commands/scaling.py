@@ -96,7 +96,7 @@ def bring_together(
 
 def _close(layout: Layout, active: int, before: Mapping[watchers.Watcher, int]) -> None:
     """Let nothing more reach web processes of release `active` that are to end, and take what is waiting."""
-    layout.web.unlink(missing_ok=True)
+    sockets.link_to(layout, None)
     for old in (watcher for watcher in before if watcher.process == "web"):
         sockets.drain_backlog(layout, active, sockets.of_watcher(layout, active, second=old.second))
 

@@ -8,7 +8,7 @@ from release.host.commands import reconcile, release_phase
 from release.host.control.session import Session
 from release.host.disk import journal, lock, releases, scale
 from release.host.disk.layout import Layout
-from release.host.processes import circus_ini, health, public_address, sockets, watchers
+from release.host.processes import circus_ini, health, maintenance, public_address, sockets, watchers
 from release.host.request import Status
 
 
@@ -40,7 +40,8 @@ def run(layout: Layout, request: Status, circus: circus_ini.Supervisor, _session
 
 
 def _never_deployed(layout: Layout, note: str) -> dict[str, Any]:
-    return {"app": layout.app, "state": "none", "note": note, "processes": []}
+    state = maintenance.as_result(layout)
+    return {"app": layout.app, "state": "none", "note": note, "processes": [], "maintenance": state}
 
 
 def _processes(layout: Layout, circus: circus_ini.Supervisor, number: int) -> list[dict[str, Any]]:

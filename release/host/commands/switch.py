@@ -8,7 +8,33 @@ from dataclasses import replace
 from packhorse.errors import PackhorseError
 from release.host.disk import releases
 from release.host.disk.layout import Layout
-from release.host.processes import circus_ini, readiness, sockets, watchers
+from release.host.processes import circus_ini, maintenance, readiness, sockets, watchers
+
+
+def run_active(layout: Layout, circus: circus_ini.Supervisor) -> None:
+    """Make circus run the active release, and route public traffic to it, or to nothing.
+
+    In maintenance mode, to the program that answers then, as soon as it does.
+    """
+    active = releases.active(layout)
+    if active is None:
+        sockets.link(layout, None)
+    reopen(layout, active)
+    watchers.apply(layout, circus, watchers.of(layout, active))
+    if layout.maintenance.exists() and circus.running():
+        maintenance.await_up(layout)
+    if active is not None:
+        sockets.route(layout, active)
+
+
+def reopen(layout: Layout, number: int | None) -> None:
+    """Route public traffic to release `number` again when maintenance mode has been turned off.
+
+    The program that answered meanwhile has got its last connection, and may be stopped.
+    """
+    if maintenance.has_ended(layout):
+        sockets.route(layout, number)
+        maintenance.drain(layout)
 
 
 def activate(layout: Layout, number: int) -> None:

@@ -37,6 +37,11 @@ class Layout:
         return self.control.is_symlink()
 
     @property
+    def own_sockets(self) -> Path:
+        """The folder in which circusd's user makes its sockets."""
+        return self.control.readlink().parent if self.separate else self.sockets
+
+    @property
     def run_group(self) -> int:
         """The group that both users are in, which may read the configuration of releases."""
         return self.logs.stat().st_gid
@@ -70,6 +75,21 @@ class Layout:
     def scale(self) -> Path:
         """How many processes of each type there are: see scale.py."""
         return self.folder / "scale.json"
+
+    @property
+    def maintenance(self) -> Path:
+        """Exists in maintenance mode, and says how to answer: see processes/maintenance.py."""
+        return self.folder / "maintenance.json"
+
+    @property
+    def maintenance_program(self) -> Path:
+        """The program that answers in maintenance mode: a copy of runtime/maintenance.py."""
+        return self.folder / "maintenance.py"
+
+    @property
+    def live(self) -> Path:
+        """A symlink to the socket of the release that serves, for that program; absent while none does."""
+        return self.folder / "live.sock"
 
     @property
     def config(self) -> Path:

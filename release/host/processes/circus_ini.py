@@ -18,6 +18,10 @@ FORWARD = "forward"
 """The watcher, and the listener, of the program that forwards the public port: runtime/forward.py."""
 FORWARD_TIMEOUT = 60
 
+MAINTENANCE, MAINTENANCE_SLOT = "maintenance", "m"
+"""The watcher, and the socket, of the program that answers in maintenance mode: runtime/maintenance.py."""
+MAINTENANCE_TIMEOUT = 60
+
 STOPPING = "stopping"
 """Status of a watcher that circus is stopping and will remove."""
 
@@ -179,9 +183,24 @@ def once_text(layout: Layout, process: str, number: int, graceful_timeout: float
     )
 
 
-def is_of_release(watcher: str) -> bool:
-    """Whether `watcher` is one of a release: there is also the one that forwards the public port."""
-    return "." in watcher
+def maintenance_text(layout: Layout) -> str:
+    """The text of conf.d/maintenance.ini. Its socket is its own: a running circusd cannot remove one."""
+    own = layout.own_sockets / layout.slot(MAINTENANCE_SLOT).name
+    program = [layout.maintenance_program, layout.maintenance, layout.live, own]
+    return (
+        f"[watcher:{MAINTENANCE}]\n"
+        f"cmd = {shlex.join([sys.executable, '-IS', *map(str, program)])}\n"
+        "numprocesses = 1\n"
+        f"graceful_timeout = {MAINTENANCE_TIMEOUT}\n"
+        "stdout_stream.class = FileStream\n"
+        f"stdout_stream.filename = {layout.log(MAINTENANCE)}\n"
+        f"stdout_stream.max_bytes = {2**20}\n"
+    )
+
+
+def is_in_conf_d(watcher: str) -> bool:
+    """Whether `watcher` is one of conf.d: circus.ini has that which forwards the public port, too."""
+    return "." in watcher or watcher == MAINTENANCE
 
 
 def slot_of(text: str) -> str | None:

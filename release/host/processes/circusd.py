@@ -106,7 +106,7 @@ class Circus:
 
     def watchers(self) -> dict[str, str]:
         statuses: dict[str, str] = self._call("status", ANSWER_TIMEOUT)["statuses"]
-        return {name: status for name, status in statuses.items() if circus_ini.is_of_release(name)}
+        return {name: status for name, status in statuses.items() if circus_ini.is_in_conf_d(name)}
 
     def pids(self, watcher: str) -> list[int]:
         answer = self._call("list", ANSWER_TIMEOUT, check=False, name=watcher)

@@ -3,11 +3,12 @@
 import re
 import time
 from dataclasses import asdict
+from http import HTTPStatus
 
 from packhorse.errors import PackhorseError
 from release.host.disk import releases
 from release.host.disk.layout import SERVER_ROOT, Layout
-from release.host.processes import circus_ini, health, sockets
+from release.host.processes import circus_ini, health, maintenance, sockets
 
 VERIFY_TIMEOUT = 5.0
 """Seconds for a release that is healthy on its own socket to answer at the public address."""
@@ -33,11 +34,16 @@ def configure(layout: Layout, bind: circus_ini.Bind, circus: circus_ini.Supervis
 
 
 def verify(layout: Layout, number: int) -> None:
-    """Probe release `number` at the public address. Raises PackhorseError when it is not healthy there."""
+    """Probe release `number` at the public address. Raises PackhorseError when it is not healthy there.
+
+    In maintenance mode another program answers there.
+    """
     manifest = releases.read_manifest(layout, number)
     deadline = time.monotonic() + VERIFY_TIMEOUT
     where = address(layout, number)
     while not (answer := health.probe(where, manifest.health)).healthy:
+        if layout.maintenance.exists() and answer.status == HTTPStatus.SERVICE_UNAVAILABLE:
+            return
         if time.monotonic() > deadline:
             raise PackhorseError(
                 f"{manifest.project} {manifest.version} is healthy on its own socket, but not at the "
@@ -88,12 +94,13 @@ def as_result(layout: Layout, number: int | None) -> dict[str, object]:
 
     `address`: where nginx, or the program that forwards the port, finds it; `url`: where users do.
     """
+    shared = {"app": layout.app, "maintenance": maintenance.as_result(layout)}
     if number is None:
-        return {"app": layout.app, "release": None, "project": None, "version": None, "url": None}
+        return {**shared, "release": None, "project": None, "version": None, "url": None}
     manifest = releases.read_manifest(layout, number)
     bind = circus_ini.bind_of(layout.circus_ini.read_text())
     return {
-        "app": layout.app,
+        **shared,
         "release": number,
         "project": manifest.project,
         "version": manifest.version,

@@ -8,7 +8,7 @@ from pathlib import Path
 from packhorse import files, process
 from release.host.disk import releases, scale
 from release.host.disk.layout import Layout
-from release.host.processes import circus_ini, health
+from release.host.processes import circus_ini, health, maintenance
 
 # Installed by `release provision`, run as root: makes nginx connect to a port, or to the public socket.
 HELPER = "/usr/local/sbin/packhorse-port"
@@ -33,7 +33,7 @@ def is_second(layout: Layout, number: int) -> bool:
     """Whether the second watcher for web of release `number` is there and, beside the first, serves."""
     first, second = (_slot(layout, number, second=second) for second in (False, True))
     if first and second:
-        return layout.web.is_symlink() and layout.web.readlink().name == layout.slot(second).name
+        return layout.live.is_symlink() and layout.live.readlink().name == layout.slot(second).name
     return second is not None
 
 
@@ -51,51 +51,64 @@ def free_slot(layout: Layout) -> str:
     return next(slot for slot in circus_ini.SLOTS if slot not in taken)
 
 
-def route(layout: Layout, number: int) -> None:
-    """Route public traffic to release `number`; nowhere if it serves none.
+def route(layout: Layout, number: int | None) -> None:
+    """Route public traffic to release `number`, or to the program that answers in maintenance mode.
 
-    nginx connects to the public socket, or to a port for a release that listens on one. Raises PackhorseError
-    when nginx cannot be reconfigured.
+    Nowhere for None and for a release that serves nothing. nginx connects to the public socket, or to a port
+    for a release that listens on one. Raises PackhorseError when nginx cannot be reconfigured.
     """
-    if not scale.serves(layout, number):
-        link(layout, number)
-        return
-    steps = [route_nginx, link] if releases.read_manifest(layout, number).port else [link, route_nginx]
-    for step in steps:
-        step(layout, number)
+    where = public(layout, _serving(layout, number))
+    if isinstance(where, tuple):
+        route_nginx(layout, where)
+    link(layout, number)
+    if isinstance(where, Path):
+        route_nginx(layout, where)
+
+
+def public(layout: Layout, where: health.Address | None) -> health.Address | None:
+    """Where public traffic goes while the application serves at `where`."""
+    return maintenance.address(layout) if layout.maintenance.exists() else where
+
+
+def _serving(layout: Layout, number: int | None) -> health.Address | None:
+    return None if number is None or not scale.serves(layout, number) else private(layout, number)
 
 
 def link(layout: Layout, number: int | None) -> None:
-    """Link the public socket to release `number`, in one step; remove it for None and for one without web."""
-    if number is None or not scale.serves(layout, number):
-        layout.web.unlink(missing_ok=True)
+    """Link the public socket to where `route` says, in one step."""
+    link_to(layout, _serving(layout, number))
+
+
+def link_to(layout: Layout, where: health.Address | None) -> None:
+    """Link the public socket to `where`; in maintenance mode, what that program follows instead."""
+    _point(layout.live, where, layout.own_sockets)
+    _point(layout.web, public(layout, where))
+
+
+def _point(path: Path, where: health.Address | None, folder: Path | None = None) -> None:
+    """Let `path` be a link to `where`, in its own folder or in `folder`; remove it for None."""
+    if where is None:
+        path.unlink(missing_ok=True)
+        return
+    if isinstance(where, tuple):  # what the forward.py beside it understands, which is as old as the release
+        target = f"port-{where[1]}"
+    elif folder:
+        target = str(folder / where.name)
     else:
-        link_to(layout, private(layout, number))
-
-
-def link_to(layout: Layout, where: health.Address) -> None:
-    """Link the public socket to `where`, in one step."""
-    target = _target(where)
-    if not layout.web.is_symlink() or str(layout.web.readlink()) != target:
-        scratch = layout.web.with_name(".web.sock")
+        target = where.name if where.parent == path.parent else str(where)
+    if not path.is_symlink() or str(path.readlink()) != target:
+        scratch = path.with_name(f".{path.name}")
         scratch.unlink(missing_ok=True)
         scratch.symlink_to(target)
-        scratch.replace(layout.web)
-        files.sync_folder(layout.sockets)
+        scratch.replace(path)
+        files.sync_folder(path.parent)
 
 
-def _target(where: health.Address) -> str:
-    if isinstance(where, Path):
-        return where.name
-    return f"port-{where[1]}"  # what the forward.py beside it understands, which is as old as the release
-
-
-def route_nginx(layout: Layout, number: int) -> None:
-    """Make nginx connect to where release `number` listens, and wait until its old workers have ended.
+def route_nginx(layout: Layout, where: health.Address) -> None:
+    """Make nginx connect to `where`, and wait until its old workers have ended.
 
     nginx needs that for a port only: it follows the link of the public socket for every connection.
     """
-    where = private(layout, number)
     argument = "socket" if isinstance(where, Path) else str(where[1])
     server = f"unix:{layout.web} " if isinstance(where, Path) else f"127.0.0.1:{where[1]} "
     if not layout.upstream.exists() or server in layout.upstream.read_text().replace(";", " "):
@@ -105,7 +118,7 @@ def route_nginx(layout: Layout, number: int) -> None:
     if done.status not in {0, STILL_DRAINING}:
         raise process.failure(
             done,
-            f"nginx could not be led to release {number}: {HELPER} ended with status {done.status}.",
+            f"nginx could not be led to {argument}: {HELPER} ended with status {done.status}.",
             "The output above names the cause; release provision puts the helper and its rights in order.",
         )
 

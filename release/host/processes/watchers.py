@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from packhorse import files
 from release.host.disk import releases, scale
 from release.host.disk.layout import Layout
-from release.host.processes import circus_ini, sockets
+from release.host.processes import circus_ini, maintenance, sockets
 
 RELEASE_PHASE = "release"
 """The process type that runs once, before the others start."""
@@ -54,11 +54,11 @@ def web(layout: Layout, number: int | None) -> frozenset[Watcher]:
 
 
 def write(layout: Layout, desired: Collection[Watcher]) -> None:
-    """Make conf.d hold exactly `desired`.
+    """Make conf.d hold exactly `desired`, and the program that answers in maintenance mode.
 
     In a file that is there only the number of processes changes, or circus would restart them.
     """
-    names = {layout.watcher_ini(watcher.name).name for watcher in desired}
+    names = {layout.watcher_ini(name).name for name in _names(layout, desired)}
     for path in layout.watchers.iterdir():  # half-written files of a killed command included
         if path.name not in names:
             path.unlink()
@@ -69,6 +69,13 @@ def write(layout: Layout, desired: Collection[Watcher]) -> None:
         if text != present:
             # Its temporary name does not end in .ini, so circus never sees half of it.
             files.write_whole(ini, text.encode())
+    if layout.maintenance.exists():
+        maintenance.install(layout)
+
+
+def _names(layout: Layout, desired: Collection[Watcher]) -> set[str]:
+    always = {circus_ini.MAINTENANCE} if layout.maintenance.exists() else set()
+    return always | {watcher.name for watcher in desired}
 
 
 def _text(layout: Layout, watcher: Watcher) -> str:
@@ -84,10 +91,10 @@ def _text(layout: Layout, watcher: Watcher) -> str:
 def apply(layout: Layout, circus: circus_ini.Supervisor, desired: Collection[Watcher]) -> None:
     """Make circus run exactly `desired`, and wait until all others, and those too many, have drained."""
     write(layout, desired)
-    names = {watcher.name for watcher in desired}
+    names = _names(layout, desired)
     before = set(circus.watchers()) if circus.running() else set()
     leaving = {name: circus.pids(name) for name in before - names}
-    if not names:
+    if not desired:
         circus.stop()
     else:
         if not circus.running():
@@ -101,5 +108,5 @@ def apply(layout: Layout, circus: circus_ini.Supervisor, desired: Collection[Wat
         if watcher.name in before and watcher.process != RELEASE_PHASE:
             # circus compares numbers with those that it started with, and misses the way back.
             groups += circus.scale(watcher.name, watcher.count)
-    if groups or leaving or not names:
+    if groups or leaving or not desired:
         circus.sweep(groups, {watcher.release for watcher in desired})

@@ -107,6 +107,6 @@ def test_a_result_without_a_release_says_that_nothing_serves(layout: Layout) -> 
     """The first deploy of all failed, and was taken back."""
     releases.switch(layout, None)
     assert public_address.as_result(layout, None) == {
-        **dict.fromkeys(("release", "project", "version", "url")),
+        **dict.fromkeys(("release", "project", "version", "url", "maintenance")),
         "app": "shop",
     }

@@ -70,4 +70,4 @@ def test_nginx_is_told_only_where_there_is_one(tmp_path: Path) -> None:
     layout = a_layout(tmp_path)
     add_release(layout, 1)
     assert not layout.upstream.exists()
-    sockets.route_nginx(layout, 1)
+    sockets.route_nginx(layout, sockets.private(layout, 1))

@@ -109,10 +109,10 @@ def test_the_second_watcher_is_the_one_from_when_it_serves(tmp_path: Path) -> No
     assert "circus.sockets.b" in text
     assert f"stdout_stream.filename = {layout.log('web.1')}\n" in text
     assert watchers.web(layout, 1) == {first}
-    layout.web.symlink_to("web.b.sock")
+    layout.live.symlink_to("web.b.sock")
     assert watchers.web(layout, 1) == {second}
     assert sockets.private(layout, 1) == layout.slot("b")
     watchers.write(layout, watchers.of(layout, 1))
-    layout.web.unlink()
+    layout.live.unlink()
     assert watchers.web(layout, 1) == {second}
     assert sockets.free_slot(layout) == "a"
