@@ -1,15 +1,18 @@
-"""The commands on the processes of a target: how many there are of each type."""
+"""The commands on the processes of a target: list, scale, restart, stop and start them."""
 
 import contextlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from packhorse import console
 from packhorse.errors import PackhorseError
 from release.cli import options, target_command
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 def _types(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
@@ -84,4 +87,151 @@ def _scaled(host: str, result: Mapping[str, Any]) -> None:
     console.echo(f"{result['app']} on {host}: {' '.join(scaled) or 'nothing is scaled yet'}{kept}")
 
 
-COMMANDS = (scale,)
+class _Ps(click.Group):
+    """A group whose own name with a target lists the processes there."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] in self.commands:
+            return super().resolve_command(ctx, args)
+        return "show", self.commands["show"], args
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
+        from click.shell_completion import CompletionItem
+
+        targets = target_command.names(ctx, incomplete)
+        return [*super().shell_complete(ctx, incomplete), *map(CompletionItem, targets)]
+
+
+@click.group(
+    cls=_Ps,
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    subcommand_metavar="TARGET | COMMAND …",
+)
+def ps() -> None:
+    """Show the processes on TARGET, or restart, stop and start them.
+
+    \b
+      release ps production                    which there are, since when, restarts, CPU, memory
+      release ps restart production            new processes of the same release, host after host
+      release ps stop production worker        no worker until it is started, also after deploys
+      release ps start production worker
+    """
+
+
+@ps.command()
+@target_command.argument
+@options.as_json
+@click.pass_obj
+def show(project: Path, target: str, *, as_json: bool) -> None:
+    """Show the processes on TARGET (release ps TARGET does the same).
+
+    CPU is in percent of one processor, memory what lies in RAM, both with all that the process has started.
+    Restarts are those of the last hour; "?" until circusd has been restarted with this version of Packhorse.
+    """
+    command = target_command.begin(project, target)
+    from release.deploy import formation
+    from release.host.request import Ps
+
+    outcome = target_command.ask(command, Ps)
+    if as_json:
+        command.emit_json(outcome, differing=formation.differing(outcome))
+    else:
+        target_command.print_each(outcome, _listed)
+        if remedy := formation.remedy(outcome, target):
+            console.echo(remedy)
+    command.finish(outcome)
+
+
+def _listed(host: str, result: Mapping[str, Any]) -> None:
+    from release.deploy import formation
+
+    if result["release"] is None:
+        console.echo(f"{result['app']} has never been deployed to {host}.")
+        return
+    console.echo(f"{result['app']} on {host}: {result['project']} {result['version']}")
+    target_command.table(formation.HEAD, formation.rows(result))
+    for text in formation.loops(result):
+        console.echo(text)
+
+
+_type = click.argument("process", required=False, metavar="[TYPE]", shell_complete=_types)
+
+
+@ps.command()
+@target_command.argument
+@_type
+@options.as_json
+@click.pass_obj
+def restart(project: Path, target: str, process: str | None, *, as_json: bool) -> None:
+    """Replace the processes of TYPE, or all, by new ones of the same release.
+
+    New processes of web take over when they are healthy, and no request is dropped; others start when the old
+    ones have ended. The first host goes first, then a batch at a time; when one fails, the rest stay as they
+    are.
+    """
+    command = target_command.begin(project, target)
+    from release.deploy import controller, progress, requests, schedule
+    from release.host.request import Restart
+
+    request = requests.request(
+        Restart,
+        *(command.settings.app, command.target, command.home),
+        target_name=command.name,
+        process=process,
+        gates=schedule.RESTART_GATES,
+    )
+    with command.agents() as agents, progress.shown(list(agents)) as shown:
+        requested = dict.fromkeys(agents, request)
+        outcome = controller.run(agents, requested, shown, command.target.batch_size)
+    if as_json:
+        command.emit_json(outcome)
+    else:
+        target_command.print_each(outcome, _restarted)
+    command.finish(outcome)
+
+
+def _restarted(host: str, result: Mapping[str, Any]) -> None:
+    console.echo(f"{result['app']} on {host}: restarted {', '.join(result['restarted'])}")
+
+
+@ps.command("stop")
+@target_command.argument
+@_type
+@options.as_json
+@click.pass_obj
+def stop_type(project: Path, target: str, process: str | None, *, as_json: bool) -> None:
+    """Stop the processes of TYPE, or all, until they are started again; also over boots.
+
+    They end after the requests that they work on. A deploy starts an application that is stopped, but no
+    single type.
+    """
+    command = target_command.begin(project, target)
+    from release.host.request import Stop
+
+    target_command.report(command, Stop, _stopped, as_json=as_json, process=process)
+
+
+def _stopped(host: str, result: Mapping[str, Any]) -> None:
+    console.echo(f"{result['process'] or result['app']} is stopped on {host}.")
+
+
+@ps.command("start")
+@target_command.argument
+@_type
+@options.as_json
+@click.pass_obj
+def start_type(project: Path, target: str, process: str | None, *, as_json: bool) -> None:
+    """Start the processes of TYPE, or all, again: as many as there were."""
+    command = target_command.begin(project, target)
+    from release.host.request import Start
+
+    target_command.report(command, Start, _started, as_json=as_json, process=process)
+
+
+def _started(host: str, result: Mapping[str, Any]) -> None:
+    console.echo(f"{result['process'] or result['app']} is started on {host}.")
+
+
+COMMANDS = (ps, scale)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 C = TypeVar("C", bound=Callable[..., object])
 
 
-def _names(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+def names(context: click.Context, incomplete: str) -> list[str]:
     """The targets of the project, for completion, and if none fits, the hosts of ssh's configuration.
 
     A file that cannot be read completes nothing more.
@@ -83,6 +83,10 @@ def _choose(context: click.Context, parameter: click.Parameter, values: tuple[st
     context.meta[f"release.{parameter.name}"] = [
         host for value in values for host in value.split(",") if host
     ]
+
+
+def _names(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    return names(context, incomplete)
 
 
 target_name = click.argument("target", shell_complete=_names)
@@ -228,12 +232,13 @@ def report(
     each: Callable[[str, Mapping[str, Any]], None],
     *,
     as_json: bool,
+    **fields: object,
 ) -> None:
-    """Ask all hosts, and print what they answer, by `each` (host, answer) or as JSON.
+    """Ask all hosts (see `ask`), and print what they answer, by `each` (host, answer) or as JSON.
 
     Raises the error of the first host that has none.
     """
-    outcome = ask(command, kind)
+    outcome = ask(command, kind, None, **fields)
     if as_json:
         command.emit_json(outcome)
     else:

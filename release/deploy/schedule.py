@@ -15,6 +15,7 @@ Event = Mapping[str, Any]
 GATES = ["lock", "agreement", "start", "verdict"]
 """Gates at which an agent waits: before the lock, before it makes a release, starts it, keeps it."""
 PLAN_GATES = ["agreement"]
+RESTART_GATES = ["start", "verdict"]
 CLOSE: Final[Event] = {}
 """The order to close the agent's stdin: it stops at the next safe point and leaves nothing behind."""
 

@@ -150,12 +150,28 @@ class Logs(Request):
 
 @dataclass(frozen=True, kw_only=True)
 class Stop(Request):
-    """Stop the application."""
+    """Stop the application, or only the processes of type `process`, until they are started again."""
+
+    process: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Start(Request):
-    """Start the application as it was stopped."""
+    """Start the application, with all of its types, or only the type `process`."""
+
+    process: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restart(Request):
+    """Replace the processes of type `process`, None: of all types, by new ones of the same release."""
+
+    process: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ps(Request):
+    """List the processes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,6 +223,8 @@ KINDS = (
     Logs,
     Stop,
     Start,
+    Restart,
+    Ps,
     Scale,
     Verify,
     Doctor,

@@ -1,6 +1,7 @@
 """Scale an application on this host: run more or fewer processes of some types, without a dropped request."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
 from packhorse.errors import PackhorseError
 from release.host.commands import reconcile, switch
@@ -24,17 +25,14 @@ def run(layout: Layout, request: Scale, circus: Supervisor, session: Session) ->
         return _result(layout, changed={})
     releases.create_folders(layout)
     with lock.held(layout, f"scale {text(request.counts)}", request.by, request.lock_wait, session):
-        number = releases.current(layout)
-        if number is not None:
-            reconcile.run(layout, circus)
-            number = releases.require_current(layout)
-            scale.settle(layout, number)
-            _require_types(layout, number, request.counts)
+        if releases.current(layout) is not None:
+            settled(layout, circus, request.counts)
         present = scale.read(layout)
         changed = {name: n for name, n in request.counts.items() if present.counts.get(name) != n}
         if changed:
             session.step("scale", text(changed))
-            _scale(layout, circus, session, present.with_counts(changed), request.by)
+            reason = Reason(f"scale {text(changed)}", request.by)
+            apply(layout, circus, session, present.with_counts(changed), reason)
     return _result(layout, changed)
 
 
@@ -43,37 +41,53 @@ def text(counts: Mapping[str, int]) -> str:
     return " ".join(f"{process}={count}" for process, count in counts.items())
 
 
-def _require_types(layout: Layout, number: int, counts: Mapping[str, int]) -> None:
+def settled(layout: Layout, circus: Supervisor, processes: Collection[str]) -> None:
+    """Repair what a killed command left, and have all numbers on disk; the lock is held.
+
+    Raises PackhorseError when the current release has not all `processes`.
+    """
+    reconcile.run(layout, circus)
+    number = releases.require_current(layout)
+    scale.settle(layout, number)
     manifest = releases.read_manifest(layout, number)
-    unknown = [process for process in counts if process not in manifest.running]
-    if unknown:
+    if unknown := [process for process in processes if process not in manifest.running]:
         raise PackhorseError(
             f"The Procfile of {manifest.project} {manifest.version} (release {number}) has no {unknown[0]}.",
             f"It has: {', '.join(manifest.running)}",
         )
-    if manifest.port is not None and counts.get("web", 1) > 1:
+
+
+@dataclass(frozen=True)
+class Reason:
+    """The command `what`, given `by` somebody, for the journal."""
+
+    what: str
+    by: str
+
+
+def apply(layout: Layout, circus: Supervisor, session: Session, wanted: scale.Scale, reason: Reason) -> None:
+    """Make it as `wanted`; wait until new processes are ready.
+
+    What is on disk counts: a kill anywhere leaves either the old numbers or the new ones.
+    """
+    number, present, active = releases.current(layout), scale.read(layout), releases.active(layout)
+    before = {watcher: watcher.count for watcher in watchers.of(layout, active)}
+    web = wanted.wanted("web")
+    if number and releases.read_manifest(layout, number).port is not None and web > 1:
         raise PackhorseError(
             f"An earlier Packhorse installed release {number}, with a port of its own: for one process only.",
             "Deploy it again, then scale.",
         )
-
-
-def _scale(layout: Layout, circus: Supervisor, session: Session, wanted: scale.Scale, by: str) -> None:
-    """Make it so. What is on disk counts: a kill anywhere leaves either the old numbers or the new ones."""
-    number, present = releases.current(layout), scale.read(layout)
-    active = releases.active(layout)
-    before = {watcher: watcher.count for watcher in watchers.of(layout, active)}
-    if active and 0 < wanted.wanted("web") < present.wanted("web") and watchers.web(layout, active):
-        session.step("probe", f"Starting {wanted.wanted('web')} instead of {present.wanted('web')} web")
-        switch.replace_web(layout, circus, active, wanted.wanted("web"), session.pause)
+    if watchers.web(layout, active) and 0 < web < present.wanted("web"):
+        session.step("probe", f"Starting {web} of web instead of {present.wanted('web')}")
+        switch.replace_web(layout, circus, active or 0, web, session.pause)
     scale.write(layout, wanted)
-    difference = {n: c for n, c in wanted.counts.items() if present.counts.get(n) != c}
-    journal.note(layout.journal, f"scale {text(difference)}", by, number)
+    journal.note(layout.journal, reason.what, reason.by, number)
     if active:
-        bring_together(layout, circus, session, active, before)
+        _bring_together(layout, circus, session, active, before)
 
 
-def bring_together(
+def _bring_together(
     layout: Layout,
     circus: Supervisor,
     session: Session,

@@ -1,6 +1,7 @@
-"""Start an application that was stopped: the release that ran then."""
+"""Start an application that was stopped: the release that ran then, or some of its processes."""
 
-from release.host.commands import reconcile
+from packhorse.errors import PackhorseError
+from release.host.commands import reconcile, scaling
 from release.host.control.session import Session
 from release.host.disk import journal, lock, releases, scale
 from release.host.disk.layout import Layout
@@ -11,17 +12,40 @@ from release.host.request import Start
 
 
 def run(layout: Layout, request: Start, circus: Supervisor, session: Session) -> dict[str, object]:
-    """Start the application. Raises PackhorseError when it was never deployed, or does not become healthy."""
+    """Start it. Raises PackhorseError when it was never deployed, or does not become healthy."""
     number = releases.require_current(layout)
     releases.create_folders(layout)
-    with lock.held(layout, "start", request.by):
+    what = f"start {request.process}" if request.process else "start"
+    with lock.held(layout, what, request.by):
         if layout.separate:  # else the processes may have written into their release themselves
             integrity.check(layout, number)
-        session.step("start", f"Starting release {number}")
-        layout.stopped.unlink(missing_ok=True)
-        journal.note(layout.journal, "start", request.by, number)
-        reconcile.run(layout, circus)
-        if scale.serves(layout, number):
+        if request.process:
+            _start_type(layout, request.process, request, circus, session)
+        else:
+            session.step("start", f"Starting release {number}")
+            if layout.scale.exists():
+                scale.write(layout, scale.read(layout).with_all_started())
+            layout.stopped.unlink(missing_ok=True)
+            journal.note(layout.journal, what, request.by, number)
+            reconcile.run(layout, circus)
+        if not layout.stopped.exists() and scale.serves(layout, number):
             session.step("verify", "Probing the public address")
             public_address.verify(layout, number)
-    return public_address.as_result(layout, number)
+    return {**public_address.as_result(layout, number), "process": request.process}
+
+
+def _start_type(layout: Layout, process: str, request: Start, circus: Supervisor, session: Session) -> None:
+    """Start the processes of one type, as many as there were."""
+    scaling.settled(layout, circus, [process])
+    present = scale.read(layout)
+    if layout.stopped.exists():
+        raise PackhorseError(
+            f"All of {layout.app} is stopped.", f"Start it: release start {request.target_name}"
+        )
+    if not present.count(process):
+        raise PackhorseError(
+            f"{process} has 0 processes.", f"Say how many: release scale {request.target_name} {process}=1"
+        )
+    session.step("start", f"Starting {process}")
+    wanted = present.with_stopped([process], stopped=False)
+    scaling.apply(layout, circus, session, wanted, scaling.Reason(f"start {process}", request.by))

@@ -1,20 +1,27 @@
-"""Stop an application: drain its processes; it stays stopped after a boot."""
+"""Stop an application, or some of its processes: they drain, and stay stopped after a boot and a deploy."""
 
-from release.host.commands import reconcile
+from release.host.commands import reconcile, scaling
 from release.host.control.session import Session
-from release.host.disk import journal, lock, releases
+from release.host.disk import journal, lock, releases, scale
 from release.host.disk.layout import Layout
 from release.host.processes.circus_ini import Supervisor
 from release.host.request import Stop
 
 
 def run(layout: Layout, request: Stop, circus: Supervisor, session: Session) -> dict[str, object]:
-    """Stop the application. Raises PackhorseError when it was never deployed."""
-    releases.require_current(layout)
+    """Stop it. Raises PackhorseError when it was never deployed, or has no such process type."""
+    number = releases.require_current(layout)
     releases.create_folders(layout)
-    with lock.held(layout, "stop", request.by):
-        session.step("drain", "Letting the processes finish")
-        layout.stopped.touch()
-        journal.note(layout.journal, "stop", request.by, releases.current(layout))
-        reconcile.run(layout, circus)
-    return {"app": layout.app}
+    what = f"stop {request.process}" if request.process else "stop"
+    with lock.held(layout, what, request.by):
+        if request.process:
+            scaling.settled(layout, circus, [request.process])
+            wanted = scale.read(layout).with_stopped([request.process], stopped=True)
+            session.step("drain", f"Letting {request.process} finish")
+            scaling.apply(layout, circus, session, wanted, scaling.Reason(what, request.by))
+        else:
+            session.step("drain", "Letting the processes finish")
+            layout.stopped.touch()
+            journal.note(layout.journal, what, request.by, number)
+            reconcile.run(layout, circus)
+    return {"app": layout.app, "process": request.process}

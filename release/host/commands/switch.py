@@ -91,6 +91,11 @@ def replace_web(
     A server that is told to end while it still accepts cuts off requests that it has not read yet: so it
     gets none any more when it is. Raises PackhorseError when the new ones are not healthy; then the old stay.
     """
+    if releases.read_manifest(layout, number).port is not None:
+        raise PackhorseError(
+            f"An earlier Packhorse installed release {number}, with a port of its own: two cannot share it.",
+            "Deploy it again.",
+        )
     running = watchers.of(layout, number)
     (old,) = watchers.web(layout, number)
     new = replace(old, second=not old.second, count=count)

@@ -62,6 +62,10 @@ class Scale:
         left = set(self.stopped) - set(processes)
         return replace(self, stopped=tuple(sorted(left | (set(processes) if stopped else set()))))
 
+    def with_all_started(self) -> Self:
+        """The same without a type that is stopped."""
+        return replace(self, stopped=())
+
 
 def check(process: str, count: int) -> None:
     """Raise PackhorseError for what is no process type, or no number of processes."""

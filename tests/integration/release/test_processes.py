@@ -2,8 +2,12 @@
 
 import http.client
 import json
+import os
+import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -190,3 +194,97 @@ def test_a_scale_that_is_killed_has_happened_or_not(scaled: Host, step: str) -> 
         assert shown == {"web": 3, "worker": 2 if step == "ready" else 1}
         assert len(list(scaled.layout.watchers.iterdir())) == 2
     assert load.failed == 0
+
+
+def listed(host: Host) -> dict[str, dict[str, Any]]:
+    """`release ps local --json`: process type -> its row."""
+    answer = json.loads(host.release("ps", "local", "--json").stdout)["hosts"][0]
+    return {row["process"]: row for row in answer["processes"]}
+
+
+def test_ps_shows_what_each_process_uses(scaled: Host) -> None:
+    """With its children; one that was killed once was restarted, and is no crash loop."""
+    scaled.release("scale", "local", "web=2", "worker=2")
+    victim = listed(scaled)["worker"]["each"][0]["pid"]
+    os.kill(victim, signal.SIGKILL)
+    wait_until("the restart", lambda: listed(scaled)["worker"]["restarts"] == 1)
+    wait_until("both", lambda: len(listed(scaled)["worker"]["each"]) == 2)
+    found = listed(scaled)
+    assert {name: (row["state"], row["restarts"], row["release"]) for name, row in found.items()} == {
+        "web": ("running", 0, 1),
+        "worker": ("running", 1, 1),
+    }
+    assert found["worker"]["status"] == -9
+    assert all(one["memory"] > 2**20 for row in found.values() for one in row["each"])
+    table = scaled.release("ps", "local").stdout
+    assert table.splitlines()[0] == "tiny on local: tiny 0.3.0"
+    assert re.search(r"^web +1/2 +\d+ +1 +running +\S+ +0 +\d+ % +\d+ MB$", table, re.MULTILINE)
+
+
+def test_a_crash_loop_is_visible_as_such(home: Path) -> None:
+    """With its last words, which reach no terminal as they are, and its exit status."""
+    with running_host(home) as host:
+        host.configure(env=f'PLACE = "{home}"')
+        crashing = (
+            "worker: sh -c 'test -e $PLACE/queue && exec sleep 1000; printf \"no \\33[2Jqueue\\n\"; exit 3'\n"
+        )
+        host.served.add(NAME, app_wheel("0.3.0", procfile=WEB + crashing))
+        (home / "queue").touch()
+        host.deploy("0.3.0")
+        (home / "queue").unlink()
+        (pid,) = (one["pid"] for one in listed(host)["worker"]["each"])
+        os.kill(pid, signal.SIGTERM)
+        row = wait_until(
+            "a crash loop", lambda: (row := listed(host)["worker"])["state"] == "crash loop" and row
+        )
+        assert (row["status"], row["lines"][-1]) == (3, "no \33[2Jqueue")
+        text = host.release("ps", "local").stdout
+        assert "worker keeps ending, the last time with status 3" in text
+        assert "no \\x1b[2Jqueue" in text
+        (home / "queue").touch()
+
+
+def test_a_restart_drops_no_request(scaled: Host) -> None:
+    """New web processes take over when they are healthy; the worker is alone at any time."""
+    before = {name: row["each"][0]["pid"] for name, row in listed(scaled).items()}
+    with Load(scaled.port) as load:
+        for _ in range(3):
+            scaled.release("ps", "restart", "local", "web")
+        after = {name: row["each"][0]["pid"] for name, row in listed(scaled).items()}
+        assert (after["web"] != before["web"], after["worker"]) == (True, before["worker"])
+        scaled.release("ps", "restart", "local")
+        scaled.deploy("0.4.0")
+    assert load.failed == 0
+    assert recorded(scaled)[-3:] == ["command restart web", "command restart", "good"]
+    assert {name: row["state"] for name, row in listed(scaled).items()} == {
+        "web": "running",
+        "worker": "running",
+        "beat": "none",
+    }
+
+
+def test_a_type_that_is_stopped_stays_so(scaled: Host) -> None:
+    """Over a deploy, which says so, and the death of all; then somebody starts as many as before."""
+    scaled.release("scale", "local", "worker=2")
+    scaled.release("ps", "stop", "local", "worker")
+    assert "worker stays stopped. Start it: release ps start local worker" in scaled.deploy("0.4.0").stderr
+    circusd = psutil.Process(Circus(scaled.layout).pid())
+    circusd.kill()
+    circusd.wait()
+    assert there(scaled) == {"web": 1, "worker": 0, "beat": 0}
+    assert listed(scaled)["worker"]["state"] == "stopped"
+    assert "worker=2 (stopped)" in scaled.release("scale", "local").stdout
+    assert "stopped here" in scaled.release("ps", "restart", "local", "worker", status=1).stderr
+    scaled.release("ps", "start", "local", "worker")
+    assert there(scaled) == {"web": 1, "worker": 2, "beat": 0}
+    assert "release scale local beat=1" in scaled.release("ps", "start", "local", "beat", status=1).stderr
+
+
+def test_a_stopped_web_refuses_at_once_and_starts_again(scaled: Host) -> None:
+    """The worker goes on."""
+    scaled.release("ps", "stop", "local", "web")
+    assert there(scaled) == {"web": 0, "worker": 1}
+    with pytest.raises((OSError, http.client.HTTPException, AssertionError)):
+        scaled.get()
+    scaled.release("ps", "start", "local")
+    assert (scaled.get(), there(scaled)) == ("0.3.0", {"web": 1, "worker": 1})

@@ -27,7 +27,7 @@ def test_a_stop_lasts(layout: Layout) -> None:
     circus = FakeSupervisor(layout)
     watchers.apply(layout, circus, watchers.of(layout, 1))
     layout.web.symlink_to("web.a.sock")
-    assert stop.run(layout, a_request(Stop, layout), circus, a_session()) == {"app": "shop"}
+    assert stop.run(layout, a_request(Stop, layout), circus, a_session())["app"] == "shop"
     assert not circus.running()
     assert releases.active(layout) is None
     assert releases.current(layout) == 1
