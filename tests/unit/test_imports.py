@@ -42,8 +42,9 @@ THIRD_PARTIES = {
     "release.host": {"packaging", "psutil", "uv", "zmq"},
     "release.host.formats": {"packaging"},
     "release.host.runtime": set[str](),  # copied into releases: the standard library only
+    "release.host.runtime.supervisor": {"circus", "tornado"},
 }
-STARTED = {"build", "circus", "devpi-client", "setuptools", "twine"}  # as programs; never imported
+STARTED = {"build", "devpi-client", "setuptools", "twine"}  # as programs; never imported
 
 
 @pytest.fixture
@@ -157,5 +158,5 @@ def test_the_toolbox_of_a_host_names_all_that_the_agent_imports() -> None:
     """Nothing else is installed beside the agent."""
     toolbox = {Requirement(line).name for line in TOOLBOX.read_text("utf-8").splitlines() if line[0] != "#"}
     providers = packages_distributions()
-    used = {providers[name][0] for name in THIRD_PARTIES["release.host"]}
-    assert used | {"circus"} == toolbox
+    names = THIRD_PARTIES["release.host"] | THIRD_PARTIES["release.host.runtime.supervisor"]
+    assert {providers[name][0] for name in names} == toolbox
