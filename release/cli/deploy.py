@@ -12,11 +12,12 @@ from packhorse.errors import PackhorseError
 from release.cli import options, target_command
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from release.cli.target_command import TargetCommand
     from release.deploy.connection import AgentProcess, Event
     from release.deploy.controller import Outcome
+    from release.deploy.hooks import Run
     from release.deploy.source import Source
     from release.host.request import Change
 
@@ -143,17 +144,55 @@ def carry_out(
 ) -> "Outcome":
     """Let all hosts make their `changes`; code that one sends to others has to be on the index of `where`."""
     from release.deploy import controller, progress
+    from release.deploy import outcome as outcomes
     from release.host.request import Configure
 
-    with progress.shown(list(agents)) as show:
+    with _hooks(command, changes) as running:
+        with progress.shown(list(agents)) as show:
 
-        def check(host: str, event: "Event") -> None:
-            if event["event"] == "content" and where:
-                without_code = isinstance(changes[host], Configure)
-                _check_content(command, host, event["content"], where, without_code=without_code)
-            show(host, event)
+            def check(host: str, event: "Event") -> None:
+                if event["event"] == "content" and where:
+                    without_code = isinstance(changes[host], Configure)
+                    _check_content(command, host, event["content"], where, without_code=without_code)
+                show(host, event)
 
-        return controller.run(agents, changes, check, command.target.batch_size)
+            outcome = controller.run(agents, changes, check, command.target.batch_size)
+        if running:
+            running.finish(outcome, outcomes.error(outcome, command.name, named=bool(command.target.hosts)))
+        return outcome
+
+
+@contextlib.contextmanager
+def _hooks(command: "TargetCommand", changes: "Mapping[str, Change]") -> "Iterator[Run | None]":
+    """Run the hooks of release.toml around the block, which makes `changes`; a plan has none."""
+    settings, change = command.settings.hooks, next(iter(changes.values()))
+    wanted = (settings.before_deploy, settings.after_deploy, settings.on_failure, settings.webhook)
+    if change.plan or not any(wanted):
+        yield None
+        return
+    from release import index as indexes
+    from release.deploy import hooks, identity, requests
+    from release.host.request import Configure, Deploy
+
+    facts = dict.fromkeys(("VERSION", "NUMBER", "COMMIT", "URL", "OUTCOME", "ERROR"), "")
+    facts |= {"TARGET": command.name, "APP": command.settings.app, "HOSTS": " ".join(changes)}
+    name = "config" if isinstance(change, Configure) else type(change).__name__.lower()
+    facts |= {"COMMAND": name, "BY": change.by}
+    if isinstance(change, Deploy):
+        content = change.content
+        facts["VERSION"] = content.version
+        if settings.before_deploy:
+            found = requests.Artifact(content.project, content.version, list(content.files))
+            built = identity.read(found, indexes.get, command.settings.required_signers)
+            facts["COMMIT"] = built.commit or ""
+    project: Path = click.get_current_context().obj
+    running = hooks.Run(settings, project, name, facts, _show_line)
+    with hooks.around(running):
+        yield running
+
+
+def _show_line(subject: str, text: str) -> None:
+    console.echo(f"  {subject:10}{' ' if len(subject) > 9 else ''}{text}", err=True)
 
 
 def _check_content(

@@ -245,6 +245,45 @@ class ExternalConfig(settings.Settings):
     command: Command | None = None
 
 
+def _webhook_url(text: str) -> str:
+    # The text stays out of the message: addresses of webhooks are secrets at times.
+    if not re.fullmatch(r"https?://[A-Za-z0-9_.:\[\]-]+(/[!-~]*)?", text) or "#" in text:
+        raise ValueError('needs an address without a user, such as "https://chat.example.com/hooks/release"')
+    return text
+
+
+class Webhook(settings.Settings):
+    """A server that gets what became of each change, as JSON that is signed with a secret.
+
+    The secret is in the variable `secret_variable`, or in the file `secret_file`, as seen from the project.
+    `timeout` is in seconds, for each of up to three tries.
+    """
+
+    url: Annotated[str, AfterValidator(_webhook_url)]
+    secret_variable: VariableName | None = None
+    secret_file: str | None = None
+    timeout: Annotated[float, Field(gt=0, le=60)] = 10.0
+
+    @model_validator(mode="after")
+    def _has_one_secret(self) -> Self:
+        if bool(self.secret_variable) == bool(self.secret_file):
+            raise ValueError("name the place of its secret: either secret_variable or secret_file")
+        return self
+
+
+class Hooks(settings.Settings):
+    """Commands that run where somebody deploys, and a `webhook`: around each deploy and rollback.
+
+    One that fails in `before_deploy` stops the deploy. Each may take `timeout` seconds.
+    """
+
+    before_deploy: Command | None = None
+    after_deploy: Command | None = None
+    on_failure: Command | None = None
+    timeout: Positive = 300.0
+    webhook: Webhook | None = None
+
+
 class MirrorServers(settings.Settings):
     """The servers of the company index, which run the mirror of `settings`, a mirror.toml.
 
@@ -301,6 +340,7 @@ class ReleaseConfig(settings.Settings):
     required: list[VariableName] = Field(default=[])
     config: ExternalConfig = ExternalConfig()
     health: Health = Health()
+    hooks: Hooks = Hooks()
     targets: Annotated[dict[AppName, Target], AfterValidator(_local_without_hosts)] = Field(default={})
     mirror: MirrorServers | None = None
 
@@ -323,6 +363,10 @@ class ReleaseConfig(settings.Settings):
             raise ValueError(
                 "an index by http:// sends passwords and packages in clear text: use https://, or set "
                 "allow_http = true, with which who is on the way can read and change them"
+            )
+        if not self.allow_http and self.hooks.webhook and settings.is_cleartext(self.hooks.webhook.url):
+            raise ValueError(
+                "hooks.webhook.url: by http:// others can read it: https://, or allow_http = true"
             )
         return self
 
