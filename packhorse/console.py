@@ -11,6 +11,7 @@ import re
 import select
 import sys
 import termios
+import tty
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -108,8 +109,29 @@ def emit_bytes(data: bytes) -> None:
     if sys.stdout.isatty():
         echo(os.fsdecode(data))
     else:
-        sys.stdout.buffer.write(data)
-        sys.stdout.flush()
+        write_bytes(data)
+
+
+def write_bytes(data: bytes, stream: int = 1) -> None:
+    """Write `data` as it is to stdout (1) or stderr (2): a pipe, or a terminal that the user has lent."""
+    file = (sys.stdout if stream == 1 else sys.stderr).buffer
+    file.write(data)
+    file.flush()
+
+
+@contextmanager
+def raw_terminal(*, on: bool) -> Iterator[None]:
+    """Let the terminal on stdin pass on each key, Ctrl-C too, inside the block."""
+    if not on:
+        yield
+        return
+    descriptor = sys.stdin.fileno()
+    before = termios.tcgetattr(descriptor)
+    try:
+        tty.setraw(descriptor, termios.TCSADRAIN)  # what was typed already stays
+        yield
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from release.cli import (
     processes,
     provision,
     releases,
+    run,
     versions,
 )
 
@@ -64,8 +65,8 @@ def cli(context: click.Context, project: Path) -> None:
 GROUPS = (
     *(local.COMMANDS, login.COMMANDS, versions.COMMANDS, deploy.COMMANDS, config.COMMANDS),
     *(inspect.COMMANDS, processes.COMMANDS, provision.COMMANDS),
-    releases.COMMANDS,
     maintenance.COMMANDS,
+    *(releases.COMMANDS, run.COMMANDS),
 )
 for command in (new.new, *itertools.chain(*GROUPS), doctor.doctor):
     cli.add_command(command)

@@ -111,7 +111,7 @@ def _choosing(command: C) -> C:
         "shell_complete": _hosts,
     }
     only = "Only this host of the target; several: --limit A --limit B."
-    return click.option("--limit", help=only, **shared)(
+    return click.option("--limit", "--host", "limit", help=only, **shared)(
         click.option("--skip", help="Without this host, which may be down.", **shared)(command)
     )
 
@@ -169,10 +169,10 @@ class TargetCommand:
             raise error
 
 
-def begin(project: Path, name: str, index: str | None = None) -> TargetCommand:
+def begin(project: Path, name: str, index: str | None = None, most: int | None = None) -> TargetCommand:
     """Begin a command on the target `name` of the project, on the hosts that --limit and --skip leave.
 
-    Raises PackhorseError when there is no such target, or no such host.
+    On the first `most` of them, None: on all. Raises PackhorseError when there is no such target, or host.
     """
     from release.config import unchecked
     from release.deploy import connection, destinations
@@ -185,15 +185,16 @@ def begin(project: Path, name: str, index: str | None = None) -> TargetCommand:
         expected = destinations.expected(found.tables, name, home)
         early = {
             there: stack.enter_context(connection.AgentProcess(there))
-            for there in expected
-            if there.name not in skip and (not limit or there.name in limit)
+            for there in [
+                there for there in expected if there.name not in skip and (not limit or there.name in limit)
+            ][:most]
         }
         from release.config import release_toml
 
         settings = release_toml.check(found, index)
         target = settings.target(name)
         _require_own_index(name, target)
-        hosts = destinations.selected(name, target.hosts or [name], limit, skip)
+        hosts = destinations.selected(name, target.hosts or [name], limit, skip)[:most]
         left_out = [host for host in target.hosts or [] if host not in hosts]
         target = target.model_copy(update={"hosts": hosts if target.hosts else None})
         return TargetCommand(

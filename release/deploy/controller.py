@@ -17,6 +17,9 @@ PULSE = 5.0
 SILENCE = 30.0
 """Seconds without a word from us after which an agent takes us for dead: a cut cable says nothing."""
 
+Events = queue.SimpleQueue[tuple[str, Event | BaseException]] | queue.Queue[tuple[str, Event | BaseException]]
+"""Events of all hosts, each with the host's name."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -38,13 +41,13 @@ def run(
     and what becomes of one becomes of all (see schedule.due_orders); without, each is on its own. Ctrl-C and
     SIGTERM make all stop at the next safe point; a second one raises KeyboardInterrupt.
     """
-    events: queue.SimpleQueue[tuple[str, Event | BaseException]] = queue.SimpleQueue()
+    events: Events = queue.SimpleQueue()
     hosts = {name: schedule.HostState(name) for name in connections}
     stopped: str | None = None
     for name, connection in connections.items():
         arguments = (name, connection, requests[name], events)
-        threading.Thread(target=_listen, args=arguments, daemon=True).start()
-    with _signals(lambda reason: events.put(("", {"event": "stop", "reason": reason}))), _pulse(connections):
+        threading.Thread(target=listen, args=arguments, daemon=True).start()
+    with _signals(lambda reason: events.put(("", {"event": "stop", "reason": reason}))), pulse(connections):
         while any(host.stage is not schedule.Stage.ENDED for host in hosts.values()):
             name, event = events.get()
             if isinstance(event, BaseException):
@@ -67,11 +70,11 @@ def _send(connection: Connection, order: schedule.Event) -> None:
         connection.send(order)
 
 
-def _listen(
+def listen(
     name: str,
     connection: Connection,
     request: Request,
-    events: "queue.SimpleQueue[tuple[str, Event | BaseException]]",
+    events: "Events",
 ) -> None:
     """Put the events of one host into `events`; its last one in any case, or the exception that is a bug."""
     try:
@@ -85,7 +88,7 @@ def _listen(
 
 
 @contextlib.contextmanager
-def _pulse(connections: Mapping[str, Connection]) -> Iterator[None]:
+def pulse(connections: Mapping[str, Connection]) -> Iterator[None]:
     """Send every agent a sign of life regularly."""
     over = threading.Event()
 

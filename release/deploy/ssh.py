@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import shlex
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +53,14 @@ class SshDestination:
 
     def command(self) -> list[str]:
         return self._to(agent_archive.command(PYTHON, str(SERVER_ROOT / self.app / "agent")))
+
+    def login(self, there: Sequence[str]) -> list[str]:
+        """The argument list of a person's session, with a terminal: for the command `there`, or a shell."""
+        own = ("BatchMode", "RequestTTY", "LogLevel")  # ssh may ask, and says what it has to say
+        options = [f"-o{key}={value}" for key, value in OPTIONS.items() if key not in own]
+        command = [shlex.join(there)] if there else []
+        wants = ["-t"] if there and sys.stdin.isatty() and sys.stdout.isatty() else []
+        return ["ssh", *_config(), *options, *wants, "-l", self.user, "--", self.name, *command]
 
     def run(self, there: Sequence[str]) -> process.Finished:
         """Run the command `there`, which needs no agent, to its end."""

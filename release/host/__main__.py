@@ -22,6 +22,7 @@ from release.host.commands import (
     reconcile,
     record,
     restart,
+    run,
     scaling,
     show,
     start,
@@ -55,6 +56,8 @@ COMMANDS: dict[type[request.Request], Command] = {
     request.Verify: verify.run,
     request.Doctor: doctor.run,
     request.Maintenance: maintenance.run,
+    request.Run: run.run,
+    request.Note: record.note,
 }
 # Modules of a deploy that take long to load: loaded while the controller is still preparing the request.
 COSTLY = ("zmq", "release.host.formats.lockfile", "psutil")

@@ -149,6 +149,26 @@ class Logs(Request):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Run(Request):
+    """Run the command `arguments` once, with code and configuration of `release` (None: the current one).
+
+    Its input and output pass through the connection: see commands/run.py. `terminal`: the user's, as `rows`,
+    `columns` and `type` (TERM); None: it gets pipes.
+    """
+
+    arguments: list[str]
+    terminal: dict[str, Any] | None
+    release: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Note(Request):
+    """Write into the journal that the command `what` was given."""
+
+    what: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Stop(Request):
     """Stop the application, or only the processes of type `process`, until they are started again."""
 
@@ -230,6 +250,8 @@ KINDS = (
     Doctor,
     Show,
     Maintenance,
+    Run,
+    Note,
 )
 COMMANDS = {kind.__name__.lower(): kind for kind in KINDS}
 

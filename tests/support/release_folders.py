@@ -2,7 +2,7 @@
 
 import re
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -150,6 +150,10 @@ class FakeSupervisor:
     def sweep(self, groups: Collection[int], keep: Collection[int]) -> None:
         """Nothing of it outlives its parent."""
 
+    def run_once(self, name: str, command: Sequence[str], stopped: Callable[[], bool] | None = None) -> None:
+        assert not (stopped and stopped())
+        self.calls.append(f"run {name} {command[-1]}")
+
     def stop(self) -> None:
         self.alive = False
         self.calls.append("stop")
@@ -171,6 +175,7 @@ class FakeController:
         self.stop = threading.Event()
         self.reason = "somebody said so"
         self.allows = allows
+        self.receive: Callable[[Mapping[str, Any]], object] = lambda _: None
 
     def order(self, gate: str) -> dict[str, Any] | None:
         return {"go": gate} if gate in self.allows else None

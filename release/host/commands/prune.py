@@ -16,11 +16,12 @@ def prune(layout: Layout, keep: int, session: Session) -> None:
     there = [number for number in prunable if layout.release(number).exists()]
     live = {process.release for process in process_table.find(layout)} if there else set()
     for number in there:
-        if number not in live:
-            try:
-                releases.remove(layout, number)
-            except OSError as error:
-                session.warn(f"Release {number} could not be removed: {error}")
+        try:
+            with releases.unused(layout, number) as unused:
+                if unused and number not in live:
+                    releases.remove(layout, number)
+        except OSError as error:
+            session.warn(f"Release {number} could not be removed: {error}")
     try:
         needed = {sha for number in _ready(layout) for sha in releases.read_manifest(layout, number).files}
         installer.prune_cache(layout, file_cache.prune(layout, needed))

@@ -4,14 +4,18 @@ import json
 import os
 import select
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 
 class Channel:
     """Lines of the controller, read by a thread of its own from `descriptor`.
 
-    Orders are `{"go": GATE, …}` and `{"revert": REASON}`; an empty line says only that somebody is there. The
-    end of the stream, or `silence` seconds without a byte (a cut cable says nothing), count as gone.
+    Orders are `{"go": GATE, …}` and `{"revert": REASON}`; others go to `receive`; an empty line says only
+    that somebody is there. The end of the stream, or `silence` seconds without a byte (a cut cable says
+    nothing), count as gone.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -20,6 +24,8 @@ class Channel:
         self.stop = threading.Event()
         """Set when the work has to stop."""
         self.reason = "nobody waits for it any more."
+        self.receive: Callable[[Mapping[str, Any]], object] = lambda _: None
+        """Gets orders of other kinds, in the thread that reads."""
         self._request: dict[str, Any] | None = None
         self._orders: dict[str, dict[str, Any]] = {}
         self._changed = threading.Condition()
@@ -69,6 +75,8 @@ class Channel:
             elif "revert" in line:
                 self.reason = line["revert"]
                 self.stop.set()
+            else:
+                self.receive(line)
             self._changed.notify_all()
 
     def _end(self) -> None:

@@ -37,6 +37,9 @@ class Controller(Protocol):
     def order(self, gate: str) -> Mapping[str, Any] | None:
         """Wait for the order that opens `gate`; None when it stays closed."""
 
+    receive: Callable[[Mapping[str, Any]], object]
+    """Gets orders that open no gate, as they come."""
+
 
 class Session:
     """Tells the other end what happens, and waits for it at `gates`."""

@@ -1,11 +1,13 @@
 """The releases on disk: their folders and manifests, the `current` link, their removal."""
 
+import contextlib
 import json
 import os
 import pkgutil
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 
@@ -193,14 +195,29 @@ def is_ready(layout: Layout, number: int) -> bool:
     return (layout.release(number) / READY).exists()
 
 
+@contextlib.contextmanager
+def unused(layout: Layout, number: int) -> Iterator[bool]:
+    """Whether no one-off runs with release `number`; inside the block none starts. See runtime/oneoff.py."""
+    try:
+        ready = os.open(layout.release(number) / READY, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:  # none could be started
+        yield True
+        return
+    try:
+        yield files.try_flock(ready)
+    finally:
+        os.close(ready)
+
+
 def remove(layout: Layout, number: int) -> None:
     """Remove release `number` and its logs; `empty_trash` finishes an interrupted removal. Raises OSError."""
     folder = layout.release(number)
     if folder.exists():
         folder.rename(layout.releases / f".trash-{number}")
     empty_trash(layout)
-    for log in layout.logs.glob(f"*.{number}.log*"):
-        log.unlink(missing_ok=True)
+    for pattern in (f"*.{number}.log*", f"*.{number}.*.log*"):  # of its processes, and of what ran once
+        for log in layout.logs.glob(pattern):
+            log.unlink(missing_ok=True)
 
 
 def empty_trash(layout: Layout) -> None:

@@ -5,7 +5,7 @@ import pkgutil
 import re
 import shlex
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -65,6 +65,12 @@ class Supervisor(Protocol):
         """End what is left of the process `groups`, and of all releases but those in `keep`.
 
         circus misses children that left their parent, and those of a parent that it had to kill.
+        """
+
+    def run_once(self, name: str, command: Sequence[str], stopped: Callable[[], bool] | None = None) -> None:
+        """Let circusd run `command` as its own user, and wait for its end.
+
+        Without an end of waiting while circusd drains, but until `stopped`, if that is given.
         """
 
     def stop(self) -> None:

@@ -35,6 +35,10 @@ ORPHAN_GRACE = 10.0
 _COMMAND_ERROR = 5  # circus/commands/errors.py: "arbiter is already running …"
 
 
+def _never() -> bool:
+    return False
+
+
 class Circus:
     """The circusd of one application. Not through circusctl: it takes 0.3 s and exits with 0 on errors."""
 
@@ -142,17 +146,26 @@ class Circus:
         if not self.layout.separate:
             sweep.main(self.layout.releases, groups, keep)
         elif (pid := self.pid()) and process_table.strays(pid):
-            self._run_once("sweep", sweep.command(self.layout.releases, groups, keep))
+            self.run_once("sweep", sweep.command(self.layout.releases, groups, keep))
 
-    def _run_once(self, name: str, command: Sequence[str]) -> None:
-        """Let circusd run `command` as its own user, and wait for its end."""
+    def run_once(self, name: str, command: Sequence[str], stopped: Callable[[], bool] | None = None) -> None:
         # No process type of a Procfile has this name.
         name = f"+{name}"
         self._call("rm", ANSWER_TIMEOUT, check=False, name=name, waiting=True)  # of an agent that was killed
-        options = {"respawn": False}
-        self._call("add", ANSWER_TIMEOUT, name=name, cmd=shlex.join(command), start=True, options=options)
-        process_table.wait(process_table.alive_of(self.pids(name)), ANSWER_TIMEOUT)
-        self._call("rm", ANSWER_TIMEOUT, name=name, waiting=True)
+        # Until what drains has ended, circusd takes no command: who can stop the wait waits for that.
+        timeout = DRAIN_TIMEOUT if stopped else ANSWER_TIMEOUT
+        started = self._call(
+            *("add", timeout),
+            stopped=stopped or _never,
+            name=name,
+            cmd=shlex.join(command),
+            start=True,
+            options={"respawn": False},
+        )
+        if started:
+            process_table.wait(process_table.alive_of(self.pids(name)), ANSWER_TIMEOUT)
+            # Refused while a deploy reloads circusd, which removes it then.
+            self._call("rm", ANSWER_TIMEOUT, check=stopped is None, name=name, waiting=True)
 
     def stop(self) -> None:
         pid = self.pid()
@@ -184,12 +197,13 @@ class Circus:
         timeout: float,
         *,
         check: bool = True,
-        done: Callable[[], bool] = lambda: False,
+        done: Callable[[], bool] = _never,
+        stopped: Callable[[], bool] = _never,
         **properties: object,
     ) -> dict[str, Any]:
         """Send `command` and wait up to `timeout` seconds for its answer; retry while circus is busy.
 
-        Stop waiting, with an empty answer, as soon as `done` is true.
+        Stop waiting, with an empty answer, as soon as `done` is true; try no more when `stopped` is.
         """
         deadline = time.monotonic() + timeout
         pause = POLL
@@ -199,6 +213,8 @@ class Circus:
                 return answer
             if answer.get("errno") != _COMMAND_ERROR or time.monotonic() > deadline:
                 raise self._failure(f"circusd refused {command}: {answer.get('reason')}")
+            if stopped():
+                return {}
             time.sleep(pause)
             pause = min(2 * pause, 0.5)
 

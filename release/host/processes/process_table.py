@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from release.host.disk.layout import Layout
+from release.host.runtime import sweep
 
 if TYPE_CHECKING:
     import psutil
@@ -29,15 +30,17 @@ class AppProcess:
 
 
 def find(layout: Layout) -> list[AppProcess]:
-    """All live processes of the application that belong to this user."""
+    """All live processes of the application that belong to this user, but those of one-offs."""
     import psutil
 
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             if process.uids().real == os.getuid():
-                matched = _match(layout, process.pid, process.cmdline(), process.environ().get(MARK, ""))
-                found += [matched] if matched else []
+                variables = process.environ()
+                matched = _match(layout, process.pid, process.cmdline(), variables.get(MARK, ""))
+                if matched and not sweep.is_one_off(os.fsencode(variables.get(sweep.ONE_OFF, ""))):
+                    found.append(matched)
     return found
 
 

@@ -12,6 +12,9 @@ import sys
 from collections.abc import Collection
 from pathlib import Path
 
+ONE_OFF = "PACKHORSE_ONE_OFF"
+"""Environment variable of a one-off's processes: the process id of oneoff.py."""
+
 
 def main(releases: Path, groups: Collection[int], keep: Collection[int]) -> None:
     """Kill the process `groups`, whose leaders have ended, and processes of releases not in `keep`."""
@@ -25,13 +28,26 @@ def main(releases: Path, groups: Collection[int], keep: Collection[int]) -> None
 
 
 def _release(process: Path, releases: Path) -> int | None:
-    """The release of a process: by its environment, or by launch.py, which is about to become a process."""
+    """The release of a process: by its environment, or by launch.py, which is about to become a process.
+
+    One-offs end with their own command, and hold their release until then.
+    """
     environment, arguments = (process / "environ").read_bytes(), (process / "cmdline").read_bytes()
+    mark = re.search(rb"(?:^|\0)%s=(\d+)(?:\0|$)" % ONE_OFF.encode(), environment)
+    if mark and is_one_off(mark[1]):
+        return None
     folder = re.escape(bytes(releases))
     found = re.search(rb"(?:^|\0)PACKHORSE_FOLDER=%s/(\d+)(?:\0|$)" % folder, environment) or re.search(
         rb"\0%s/(\d+)/launch\.py(?:\0|$)" % folder, arguments
     )
     return int(found[1]) if found else None
+
+
+def is_one_off(mark: bytes) -> bool:
+    """Whether the oneoff.py of a process still runs; `mark`: its variable ONE_OFF, empty without one."""
+    with contextlib.suppress(OSError):
+        return mark.isdigit() and b"/oneoff.py\0" in Path(f"/proc/{int(mark)}/cmdline").read_bytes()
+    return False
 
 
 def command(releases: Path, groups: Collection[int], keep: Collection[int]) -> list[str]:

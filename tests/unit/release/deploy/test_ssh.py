@@ -119,3 +119,12 @@ def test_users_know_a_host_by_the_name_that_the_network_has(
     )
     monkeypatch.setenv("RELEASE_SSH_CONFIG", str(tmp_path / "config"))
     assert ssh.names(host) == expected
+
+
+def test_a_person_s_session_may_ask_and_checks_host_keys_all_the_same() -> None:
+    """A passphrase, a second factor; the command arrives word by word."""
+    shell = PLACE.login([])
+    assert shell[-4:] == ["-l", "shop", "--", "web1.example.com"]
+    assert "-oStrictHostKeyChecking=yes" in shell
+    assert not any("BatchMode" in part or "RequestTTY" in part for part in shell)
+    assert shlex.split(PLACE.login(["ls", "a b"])[-1]) == ["ls", "a b"]

@@ -9,6 +9,7 @@ from release.host.commands import prune
 from release.host.disk import releases
 from release.host.disk.layout import Layout
 from release.host.processes import process_table
+from release.host.runtime import oneoff
 from tests.support.release_folders import a_layout, a_session, add_release
 
 
@@ -63,3 +64,15 @@ def test_what_cannot_be_removed_is_a_warning(tmp_path: Path) -> None:
     assert [event["event"] for event in told] == ["warning"]
     assert "Release 1 could not be removed" in str(told[0]["text"])
     assert releases.numbers(layout) == [1, 3, 4]
+
+
+def test_a_release_that_a_one_off_holds_stays_until_its_end(tmp_path: Path) -> None:
+    """On servers the deploying user cannot see whose processes are whose: the lock says it."""
+    layout = four(tmp_path)
+    held = oneoff.hold(layout.release(2))
+    assert held
+    prune.prune(layout, 1, a_session())
+    assert releases.numbers(layout) == [2, 3, 4]
+    os.close(held)
+    prune.prune(layout, 1, a_session())
+    assert releases.numbers(layout) == [3, 4]

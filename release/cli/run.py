@@ -1,0 +1,168 @@
+"""The commands that bring people onto hosts: run and ssh."""
+
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from packhorse import console
+from packhorse.errors import PackhorseError
+from release.cli import target_command
+
+if TYPE_CHECKING:
+    from release.cli.target_command import TargetCommand
+    from release.deploy import run_output
+    from release.deploy.controller import Outcome
+
+FAILED = 255
+"""The exit status when nothing was run, as of ssh; 126 and 127: the command cannot be run, as of a shell."""
+MOST_JSON = 2**20
+
+
+@click.command()
+@target_command.argument
+@click.argument(
+    "command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND [ARGUMENT]..."
+)
+@click.option(
+    "--tty/--no-tty",
+    default=None,
+    help="With a terminal, or without.  [default: with one if stdin and stdout are one]",
+)
+@click.option("--all-hosts", is_flag=True, help="On every host of the target, side by side.")
+@click.option("--release", type=int, metavar="N", help="With release N.  [default: the current one]")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print output (1 MB of each stream) and status as JSON."
+)
+@click.pass_obj
+def run(
+    project: Path,
+    target: str,
+    command: tuple[str, ...],
+    release: int | None,
+    *,
+    tty: bool | None,
+    all_hosts: bool,
+    as_json: bool,
+) -> None:
+    """Run COMMAND once on TARGET, with the code and configuration of its current release.
+
+    On the first host that --limit and --skip leave, or with --all-hosts on each of them, with its name in
+    front of each line. The command is not given to a shell; name one if you need it (-- sh -c 'a | b'). Its
+    PATH begins with the release's virtualenv, and it starts where processes do.
+
+    \b
+      release run production -- flask shell
+      release run production -- python manage.py migrate
+      release run production -- pg_restore --dbname app < dump
+      release run production --host web2.example.com -- bash
+      release run production --all-hosts -- df -h /srv
+
+    stdin is passed on, unless it is a terminal and the command gets none (then --no-tty passes it on). The
+    exit status is the command's; 255 when it was not run, or was cut off. It ends with the connection: by
+    SIGHUP, 5 s later SIGTERM, 5 s later SIGKILL. In a terminal, Enter ~ . leaves it. A deploy lets it go on,
+    with the release that it has. Its output is in the log (release logs), unless it has a terminal.
+    """
+    try:
+        status = _run(project, target, command, release, tty=tty, all_hosts=all_hosts, as_json=as_json)
+    except PackhorseError as error:
+        error.exit_code = FAILED if error.exit_code == 1 else error.exit_code
+        raise
+    sys.exit(status)
+
+
+def _run(
+    project: Path,
+    target: str,
+    command: tuple[str, ...],
+    release: int | None,
+    *,
+    tty: bool | None,
+    all_hosts: bool,
+    as_json: bool,
+) -> int:
+    if tty and (all_hosts or as_json):
+        raise PackhorseError(
+            f"There is no terminal with {'--all-hosts' if all_hosts else '--json'}.", "Leave --tty away."
+        )
+    both = sys.stdin.isatty() and sys.stdout.isatty()
+    terminal = both and not all_hosts and not as_json if tty is None else tty
+    begun = target_command.begin(project, target, most=None if all_hosts else 1)
+    from release.deploy import attached, requests, run_output
+    from release.host.request import Run
+
+    request = requests.request(
+        *(Run, begun.settings.app, begun.target, begun.home),
+        target_name=begun.name,
+        arguments=list(command),
+        terminal=attached.terminal() if terminal else None,
+        release=release,
+    )
+    output = _output(begun, terminal=terminal, as_json=as_json)
+    typed = terminal and sys.stdin.isatty()
+    has_input = terminal or tty is False or not sys.stdin.isatty()
+    with begun.agents() as agents, console.raw_terminal(on=typed):
+        source = sys.stdin.fileno() if has_input else None
+        outcome = attached.run(agents, dict.fromkeys(agents, request), output, source, typed=typed)
+    output.finish()
+    if isinstance(output, run_output.Collected):
+        begun.emit_json(output.added(outcome))
+    elif all_hosts:
+        _summary(outcome)
+    begun.finish(outcome)
+    return next((status for host in outcome.hosts if (status := (host.last or {})["status"])), 0)
+
+
+def _output(command: "TargetCommand", *, terminal: bool, as_json: bool) -> "run_output.Output":
+    from release.deploy import run_output
+
+    hosts = command.target.hosts or [command.name]
+    if as_json:
+        return run_output.Collected(MOST_JSON)
+    return run_output.Prefixed(hosts) if len(hosts) > 1 else run_output.Through(terminal=terminal)
+
+
+def _summary(outcome: "Outcome") -> None:
+    """Say on stderr what became of the command on each host."""
+    for host in outcome.hosts:
+        last = host.last or {}
+        console.echo(
+            f"{host.name}: {last.get('message') or 'ended with status ' + str(last['status'])}", err=True
+        )
+
+
+@click.command()
+@target_command.argument
+@click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND [ARGUMENT]...]")
+@click.pass_obj
+def ssh(project: Path, target: str, command: tuple[str, ...]) -> None:
+    """Log in to a host of TARGET as the user that deploys: the first that --limit and --skip leave.
+
+    With your ~/.ssh/config and agent, as deploys do it. The application's configuration is not there, and its
+    processes belong to another user: `release run` has both.
+    """
+    begun = target_command.begin(project, target, most=1)
+    from release.deploy import ssh as ssh_client
+    from release.host.request import Note
+
+    if not begun.target.hosts:
+        raise PackhorseError(
+            f"{target} is this machine: there is nothing to log in to.",
+            f"For a shell with the application's configuration: release run {target} -- bash",
+        )
+    outcome = target_command.ask(begun, Note, lambda *_: None, what=shlex.join(["ssh", *command]))
+    try:
+        begun.finish(outcome)
+    except PackhorseError as error:  # that may be what somebody wants to look at
+        console.echo(f"Warning: {error.message} The journal there does not know of this.", err=True)
+    there = ssh_client.SshDestination(
+        begun.target.hosts[0], begun.target.user or begun.settings.app, begun.settings.app
+    )
+    login = there.login(command)
+    os.execvp(login[0], login)  # noqa: S606  # its terminal is ours
+
+
+COMMANDS = (run, ssh)

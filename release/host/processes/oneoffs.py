@@ -1,0 +1,145 @@
+"""Start a one-off process of a release (runtime/oneoff.py), and talk to it over a socket."""
+
+import contextlib
+import json
+import os
+import secrets
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from packhorse.errors import PackhorseError
+from release.host.control.session import Session
+from release.host.disk.layout import Layout
+from release.host.processes.circus_ini import Supervisor
+from release.host.runtime import oneoff
+
+START_TIMEOUT = 10.0
+TRIES = 5
+LONGEST_ANSWER = 65536
+
+
+@dataclass
+class OneOff:
+    """A one-off that runs: its process, and our ends of its stdin, stdout and stderr, or of its terminal.
+
+    All that it says comes from a user whom we do not trust: see docs/security.md.
+    """
+
+    connection: socket.socket
+    pid: int
+    files: list[int]
+
+    def signal(self, number: int) -> None:
+        """Send a signal to its process group."""
+        with contextlib.suppress(OSError):  # it has ended
+            self.connection.sendall(json.dumps({"signal": number}).encode() + b"\n")
+
+    def end(self) -> None:
+        """Let it end: SIGHUP, then SIGTERM, then SIGKILL."""
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_WR)
+
+    def wait(self) -> int | None:
+        """Wait for its end, and return its exit status; None: it was killed with its oneoff.py."""
+        status = _answer(self.connection)[0].get("status")
+        return status if isinstance(status, int) and 0 <= status <= 255 else None
+
+
+def start(
+    layout: Layout,
+    circus: Supervisor,
+    session: Session,
+    choose: Callable[[], int],
+    **asked: object,
+) -> tuple[int, OneOff]:
+    """Start a command with the release that `choose` names, and return both; `asked` is as in oneoff.py.
+
+    A release that is being removed at this moment is another one's past: the choice is made anew. Raises
+    PackhorseError, with the exit code 126 or 127 for a command that cannot be run.
+    """
+    for _ in range(TRIES):
+        number = choose()
+        whole = {"release": str(layout.release(number)), **asked}
+        if started := _start(layout, circus, session, whole):
+            return number, started
+        session.safe_point()
+    raise PackhorseError(
+        f"The one-off did not start in {TRIES} tries.",
+        f"Look at what circusd says (journalctl -u packhorse@{layout.app}), and at {layout.circusd_log}",
+    )
+
+
+def _start(
+    layout: Layout, circus: Supervisor, session: Session, asked: Mapping[str, object]
+) -> OneOff | None:
+    """Start it; None: its release is gone, or circusd was stopped in the middle."""
+    name = secrets.token_hex(16)
+    program = [sys.executable, "-IS", str(Path(oneoff.__file__)), name]
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"\0{name}")
+        listener.listen()
+        listener.settimeout(START_TIMEOUT)
+        if layout.separate:
+            if not circus.running():
+                circus.start()
+            circus.run_once(f"run-{name[:12]}", program, session.controller.stop.is_set)
+            session.safe_point()
+            user = layout.control.stat().st_uid
+        else:
+            with layout.circusd_log.open("ab") as log:
+                subprocess.run(program, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", check=True)
+            user = os.getuid()
+        try:
+            connection = _accept(listener, user)
+        except TimeoutError:
+            return None
+    connection.settimeout(START_TIMEOUT)
+    connection.sendall(json.dumps(asked).encode() + b"\n")
+    try:
+        answer, files = _answer(connection)
+    except TimeoutError:
+        return None
+    connection.settimeout(None)
+    if "text" in answer:
+        failure = PackhorseError(
+            f"There is no such command in the release, nor on this host: {answer['text']}",
+            "Its PATH begins with the release's virtualenv; a shell has to be named: -- sh -c 'a | b'",
+        )
+        failure.exit_code = 126 if answer.get("status") == oneoff.NOT_EXECUTABLE else oneoff.NOT_FOUND
+        raise failure
+    if len(files) == (1 if asked["terminal"] else 3) and isinstance(answer.get("pid"), int):
+        return OneOff(connection, answer["pid"], files)
+    return None
+
+
+def _accept(listener: socket.socket, user: int) -> socket.socket:
+    """The connection of a process of `user`; all others may know the name, too. Raises TimeoutError."""
+    while True:
+        connection, _ = listener.accept()
+        peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        if struct.unpack("3i", peer)[1] == user:
+            return connection
+        connection.close()
+
+
+def _answer(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    """The next line of the one-off, and descriptors that came with it; {} at the end."""
+    data, files = b"", list[int]()
+    with contextlib.suppress(ConnectionError):
+        while not data.endswith(b"\n") and len(data) < LONGEST_ANSWER:
+            more, received, _, _ = socket.recv_fds(connection, LONGEST_ANSWER, 3)
+            files += received
+            if not more:
+                return {}, files
+            data += more
+    try:
+        answer = json.loads(data)
+    except ValueError:
+        return {}, files
+    return (answer if isinstance(answer, dict) else {}), files
