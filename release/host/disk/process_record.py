@@ -11,23 +11,24 @@ from pathlib import Path
 MOST = 2**20
 """Bytes that are read of each part: as many as the supervisor writes into it."""
 LONGEST_LINE = 1000
-RESPAWN = timedelta(seconds=5)
-"""circus looks for processes that have ended once a second; who starts a process later has other reasons."""
 SHORT_LIFE = timedelta(seconds=60)
-MOST_ENDS = 1000
 LOOP = 3
 """So many processes in a row with a short life are a crash loop."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """A start or an end of process `pid` of `watcher`; `status` is its exit status, -N for signal N."""
+    """A start or an end of process `pid` of `watcher`; `status` is its exit status, -N for signal N.
+
+    `asked`: circus was told to stop it; any other that ends is started again.
+    """
 
     at: datetime
     watcher: str
     pid: int
     ended: bool
     status: int | None
+    asked: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ def parsed(line: bytes) -> Event | None:
         right = isinstance(table["watcher"], str) and at.tzinfo and type(table["pid"]) is int
         status = table["status"] if type(table["status"]) is int else None
         if right and table["event"] in {"started", "ended"}:
-            return Event(at, table["watcher"], table["pid"], table["event"] == "ended", status)
+            ended, asked = table["event"] == "ended", table.get("asked") is True
+            return Event(at, table["watcher"], table["pid"], ended, status, asked)
     except (ValueError, KeyError, TypeError, RecursionError):
         pass
     return None
@@ -71,28 +73,19 @@ def parsed(line: bytes) -> Event | None:
 
 def history(events: Sequence[Event], now: datetime) -> History:
     """The history of one watcher, by its `events`."""
-    restarts, status = 0, None
     begun: dict[int, datetime] = {}
-    lives: list[timedelta] = []
-    ends: list[datetime] = []  # of processes whose successors have not been seen yet
+    ends: list[tuple[Event, timedelta]] = []  # with the time that the process had run for
     for event in events:
-        if event.ended:
-            lives.append(event.at - begun.pop(event.pid, datetime.min.replace(tzinfo=UTC)))
-            ends, status = [*ends[-MOST_ENDS:], event.at], event.status
-        else:
+        if not event.ended:
             begun[event.pid] = event.at
-            ends = [end for end in ends if event.at - end <= RESPAWN]
-            if ends and now - ends.pop(0) <= timedelta(hours=1):
-                restarts += 1
-    last_end = max((event.at for event in events if event.ended), default=None)
-    last = lives[-LOOP:]
-    looping = (
-        len(last) == LOOP
-        and all(life <= SHORT_LIFE for life in last)
-        and last_end is not None
-        and now - last_end <= 2 * SHORT_LIFE
+        elif not event.asked:
+            ends.append((event, event.at - begun.get(event.pid, datetime.min.replace(tzinfo=UTC))))
+    last = [(event, life) for event, life in ends[-LOOP:] if life <= SHORT_LIFE]
+    return History(
+        restarts=sum(now - event.at <= timedelta(hours=1) for event, _ in ends),
+        looping=len(last) == LOOP and now - last[-1][0].at <= 2 * SHORT_LIFE,
+        status=ends[-1][0].status if ends else None,
     )
-    return History(restarts, looping, status)
 
 
 def now() -> datetime:

@@ -26,6 +26,9 @@ _GIVES_UP = re.compile(r"SystemExit\b|(\w+\.)*HaltServer\b")  # the latter is gu
 STAY_UP = 1.0
 """Seconds that a process has to run to be taken for ready, where no answer to a probe must be its own."""
 
+START_TIMEOUT = 5.0
+"""Seconds for circus to start the processes of a watcher."""
+
 
 class NotReadyError(Exception):
     """A process is not ready; the text says why, `answer` what the last probe was answered."""
@@ -124,14 +127,19 @@ def await_up(
     started: Collection[Watcher],
     pause: Callable[[float], None],
 ) -> None:
-    """Wait until processes without a probe have run for STAY_UP seconds. Raises PackhorseError."""
-    deadline = time.monotonic() + STAY_UP
-    first = {watcher: circus.pids(watcher.name) for watcher in started}
-    while started and time.monotonic() < deadline:
+    """Wait until processes without a probe have run for long enough. Raises PackhorseError."""
+    begun = time.monotonic()
+    first: dict[Watcher, list[int]] = {}
+    ready = dict.fromkeys(started, begun + STAY_UP)
+    while ready and time.monotonic() < max(ready.values()):
         for watcher in started:
-            pids = circus.pids(watcher.name)
-            if pids != first[watcher] or len(pids) < watcher.count:
+            pids, now = circus.pids(watcher.name), time.monotonic()
+            if len(pids) == watcher.count and watcher not in first:
+                first[watcher] = pids
+            starting = watcher not in first and now - begun < START_TIMEOUT  # a circusd that has just started
+            if not starting and pids != first.get(watcher):
                 raise _failure(layout, watcher, NotReadyError("its process ended at once"))
+            ready[watcher] = now + STAY_UP if starting else ready[watcher]
         pause(health.TICK)
 
 

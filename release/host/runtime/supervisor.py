@@ -220,6 +220,7 @@ class Watcher(circus.watcher.Watcher):
     def __init__(self, *arguments: object, **options: object) -> None:
         super().__init__(*arguments, **options)
         self.recorded: set[int] = set()
+        self.asked: set[int] = set()  # processes that circus was told to stop
 
     def notify_event(self, topic: str, msg: dict[str, Any]) -> None:
         """Record the events of processes, besides publishing them."""
@@ -235,6 +236,7 @@ class Watcher(circus.watcher.Watcher):
         self, process: Process, *arguments: object, **options: object
     ) -> Generator[Any, Any, Any]:
         """Stop a process; when there are fewer than before, circus tells nobody of its end."""
+        self.asked.add(process.pid)
         stopped = yield super().kill_process(process, *arguments, **options)
         if stopped:
             self._ended(process.pid, process.returncode())
@@ -252,15 +254,19 @@ class Watcher(circus.watcher.Watcher):
     def _ended(self, pid: int, status: int | None) -> None:
         if pid in self.recorded:
             self.recorded.remove(pid)
-            record(self.name, pid, "ended", status)
+            record(self.name, pid, "ended", status, asked=pid in self.asked)
+        self.asked.discard(pid)
 
 
 _processes = LogFile(Path(PROCESSES).absolute(), MOST_PROCESSES, 1)
 
 
-def record(watcher: str, pid: int, event: str, status: int | None) -> None:
-    """Append a start or an end to the record; `status` -N: ended by signal N, None: unknown or running."""
-    entry = {"at": now(), "watcher": watcher, "pid": pid, "event": event, "status": status}
+def record(watcher: str, pid: int, event: str, status: int | None, *, asked: bool = False) -> None:
+    """Append a start or an end to the record; `status` -N: ended by signal N, None: unknown or running.
+
+    `asked`: circus was told to stop it. One that ends without that is started again.
+    """
+    entry = {"at": now(), "watcher": watcher, "pid": pid, "event": event, "status": status, "asked": asked}
     _processes.write(json.dumps(entry).encode() + b"\n")
 
 

@@ -107,10 +107,10 @@ def test_numbers_outlive_what_kills_processes(scaled: Host) -> None:
     circusd = psutil.Process(Circus(scaled.layout).pid())
     circusd.kill()
     circusd.wait()
-    assert there(scaled) == {"web": 2, "worker": 3}
+    wait_until("all", lambda: there(scaled) == {"web": 2, "worker": 3})
     for command in ("stop", "start"):
         scaled.release(command, "local")
-    assert there(scaled) == {"web": 2, "worker": 3}
+    wait_until("all", lambda: there(scaled) == {"web": 2, "worker": 3})
     assert scaled.get() == "0.3.0"
 
 

@@ -88,7 +88,7 @@ def test_the_last_words_of_a_process_that_crashed_are_in_the_log(layout: Layout)
     assert log.replace("x\nx", "xx") == "x" * 300_000 + "\nKeyError: 'DATABASE_URL'\ncrash runs"
     started, ended, again = events(layout, "crash")
     assert (started["event"], ended["event"], again["event"]) == ("started", "ended", "started")
-    assert (ended["pid"], ended["status"]) == (started["pid"], 3)
+    assert (ended["pid"], ended["status"], ended["asked"]) == (started["pid"], 3, False)
     assert started["at"] < ended["at"] < again["at"]
 
 
@@ -105,5 +105,6 @@ def test_every_end_is_recorded_however_it_came(layout: Layout) -> None:
     layout.watcher_ini("web.1").unlink()
     Circus(layout).reload()
     wait_until("the last end", lambda: len(events(layout, "web")) == 8)
+    assert sum(entry["asked"] for entry in events(layout, "web")) == 3
     ended = {entry["pid"] for entry in events(layout, "web") if entry["event"] == "ended"}
     assert ended == {entry["pid"] for entry in events(layout, "web")}

@@ -157,8 +157,11 @@ def test_what_a_log_repeats_is_shown_once(lines: list[str], expected: list[str])
     assert readiness.without_repetitions(lines) == expected
 
 
-def test_a_process_that_nobody_can_ask_has_to_stay_up(tmp_path: Path) -> None:
+def test_a_process_that_nobody_can_ask_has_to_stay_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its type is named: a release has several."""
+    monkeypatch.setattr(readiness, "START_TIMEOUT", 0.1)
     layout = started(tmp_path, worker="work")
     with pytest.raises(PackhorseError, match=r"worker of shop 1\.0 .* its process ended at once"):
         readiness.await_up(layout, FakeSupervisor(layout), [Watcher("worker", 1)], time.sleep)
