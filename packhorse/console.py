@@ -61,11 +61,13 @@ def run(command: click.Command) -> None:
 
 
 def show(error: PackhorseError) -> None:
-    """Print `error` on stderr: its detail, what happened, what to do now."""
+    """Print `error` on stderr: its detail, what happened, what to do now, perhaps a summary."""
     if error.detail:
         echo(error.detail.rstrip(), err=True)
     for name, colour, text in (("Error:", "red", error.message), ("Hint:", "cyan", error.hint)):
         click.echo(f"{_style(name, colour)} {printable(text)}", err=True)
+    if error.summary:
+        echo(error.summary, err=True)
 
 
 def _style(text: str, colour: str) -> str:

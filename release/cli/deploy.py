@@ -143,12 +143,12 @@ def carry_out(
     where: "Source | None" = None,
 ) -> "Outcome":
     """Let all hosts make their `changes`; code that one sends to others has to be on the index of `where`."""
-    from release.deploy import controller, progress
+    from release.deploy import controller
     from release.deploy import outcome as outcomes
     from release.host.request import Configure
 
     with _hooks(command, changes) as running:
-        with progress.shown(list(agents)) as show:
+        with target_command.progress_of(agents) as show:
 
             def check(host: str, event: "Event") -> None:
                 if event["event"] == "content" and where:
@@ -186,13 +186,15 @@ def _hooks(command: "TargetCommand", changes: "Mapping[str, Change]") -> "Iterat
             built = identity.read(found, indexes.get, command.settings.required_signers)
             facts["COMMIT"] = built.commit or ""
     project: Path = click.get_current_context().obj
-    running = hooks.Run(settings, project, name, facts, _show_line)
+    verbosity = options.chosen_verbosity()
+
+    def show(subject: str, text: str) -> None:
+        if subject == "warning" or verbosity > (subject == "command"):
+            console.echo(f"  {subject:10}{'' if len(subject) < 10 else ' '}{text}", err=True)
+
+    running = hooks.Run(settings, project, name, facts, show, quiet=not verbosity)
     with hooks.around(running):
         yield running
-
-
-def _show_line(subject: str, text: str) -> None:
-    console.echo(f"  {subject:10}{' ' if len(subject) > 9 else ''}{text}", err=True)
 
 
 def _check_content(
@@ -224,7 +226,7 @@ def report(
             console.echo(text)
         if command.left_out:
             console.echo(f"Left out: {', '.join(command.left_out)}.")
-    elif command.target.hosts:
+    elif command.target.hosts and options.chosen_verbosity():
         later = f"later: {drift.remedy(command.name, outcome.hosts[0].name)}"
         target_command.table(
             ("host", "outcome", ""),

@@ -35,6 +35,7 @@ from release.cli import (
     show_envvar=True,
     help="Folder of the project, with its pyproject.toml and release.toml.",
 )
+@options.verbosity
 @click.version_option(package_name="packhorse", message="packhorse %(version)s")
 @click.pass_context
 def cli(context: click.Context, project: Path) -> None:

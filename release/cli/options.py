@@ -1,11 +1,19 @@
 """Options that several commands share."""
 
+import functools
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from packhorse.errors import PackhorseError
+
+if TYPE_CHECKING:
+    from release.deploy.progress import Verbosity
+
+_VERBOSITY = "release.verbosity"
 C = TypeVar("C", bound=Callable[..., object])
 
 
@@ -58,12 +66,68 @@ def wait(command: C) -> C:
     )(command)
 
 
+def verbosity(command: C) -> C:
+    """Add `--quiet` and `--verbose`, for `chosen_verbosity`; the group has them, too."""
+
+    def choose(context: click.Context, parameter: click.Parameter, given: bool) -> None:  # noqa: FBT001
+        if given and context.meta.setdefault(_VERBOSITY, parameter.name) != parameter.name:
+            raise click.UsageError("--quiet and --verbose exclude each other.")
+
+    quiet = click.option(
+        *("-q", "--quiet"),
+        is_flag=True,
+        expose_value=False,
+        callback=choose,
+        help="Show no steps: the summary line or the error, and warnings.",
+    )
+    verbose = click.option(
+        *("-v", "--verbose"),
+        is_flag=True,
+        expose_value=False,
+        callback=choose,
+        help="Show the commands that run, too, here and on hosts.",
+    )
+    return quiet(verbose(command))
+
+
+def chosen_verbosity() -> "Verbosity":
+    """What `--quiet` or `--verbose` has chosen."""
+    from release.deploy.progress import Verbosity
+
+    found = click.get_current_context().meta.get(_VERBOSITY, "")
+    return {"quiet": Verbosity.QUIET, "verbose": Verbosity.VERBOSE}.get(found, Verbosity.NORMAL)
+
+
 def how(command: C) -> C:
-    """Add `--plan`, `--wait` and `--retry-release`: how a deploy or a rollback is to be done."""
+    """Add `--plan`, `--wait`, `--retry-release`, `--quiet` and `--verbose`: how a deploy is to be done.
+
+    What fails without a terminal ends with a line for the log of the job (`_with_summary`).
+    """
     plan = click.option("--plan", is_flag=True, help="Print what would be done on each host; touch nothing.")
     retry = click.option(
         "--retry-release",
         is_flag=True,
         help="Run the release phase again, although one was interrupted and may have done half of its work.",
     )
-    return plan(wait(retry(command)))
+    return plan(wait(retry(verbosity(_with_summary(command)))))
+
+
+def _with_summary(command: C) -> C:
+    """Give the error of `command` a last line that says what failed, where its steps are lines, too."""
+
+    @functools.wraps(command)
+    def run(*arguments: object, **options: Any) -> object:  # noqa: ANN401  # the command's own
+        from release.deploy import progress
+
+        began = time.monotonic()
+        try:
+            return command(*arguments, **options)
+        except PackhorseError as error:
+            loud = chosen_verbosity() > progress.Verbosity.QUIET and not options["as_json"]
+            if loud and not progress.on_terminal():
+                what, seconds = click.get_current_context().command_path, time.monotonic() - began
+                first = error.message.partition("\n")[0]
+                error.summary = f"Failed: {what} {options['target']}: {first}  ({seconds:.1f} s)"
+            raise
+
+    return cast("C", run)

@@ -172,7 +172,7 @@ def restart(project: Path, target: str, process: str | None, *, as_json: bool) -
     are.
     """
     command = target_command.begin(project, target)
-    from release.deploy import controller, progress, requests, schedule
+    from release.deploy import controller, requests, schedule
     from release.host.request import Restart
 
     request = requests.request(
@@ -182,7 +182,7 @@ def restart(project: Path, target: str, process: str | None, *, as_json: bool) -
         process=process,
         gates=schedule.RESTART_GATES,
     )
-    with command.agents() as agents, progress.shown(list(agents)) as shown:
+    with command.agents() as agents, target_command.progress_of(agents) as shown:
         requested = dict.fromkeys(agents, request)
         outcome = controller.run(agents, requested, shown, command.target.batch_size)
     if as_json:

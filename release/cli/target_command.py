@@ -11,6 +11,7 @@ import click
 
 from packhorse import console, files
 from packhorse.errors import PackhorseError
+from release.cli import options
 
 if TYPE_CHECKING:
     from release.config.release_toml import ReleaseConfig, Target
@@ -212,18 +213,29 @@ def _require_own_index(name: str, target: "Target") -> None:
         )
 
 
+@contextlib.contextmanager
+def progress_of(agents: "Mapping[str, AgentProcess]") -> "Iterator[Show]":
+    """Show the progress of `agents` inside the block, as much of it as the user wants."""
+    from release.deploy import progress
+
+    with progress.shown(list(agents), options.chosen_verbosity()) as show:
+        for host, agent in agents.items():
+            show(host, {"event": "command", "command": agent.destination.command()})
+        yield show
+
+
 def ask(
     command: TargetCommand, kind: "type[Request]", show: "Show | None" = None, **fields: object
 ) -> "Outcome":
     """Ask all hosts a request of `kind` with `fields`, each on its own."""
-    from release.deploy import controller, progress, requests
+    from release.deploy import controller, requests
 
     request = requests.request(
         kind, command.settings.app, command.target, command.home, target_name=command.name, **fields
     )
     with contextlib.ExitStack() as stack:
         agents = stack.enter_context(command.agents())
-        shown = show or stack.enter_context(progress.shown(list(agents)))
+        shown = show or stack.enter_context(progress_of(agents))
         return controller.run(agents, dict.fromkeys(agents, request), shown)
 
 

@@ -4,6 +4,7 @@ import codecs
 import contextlib
 import functools
 import os
+import shlex
 import signal
 import subprocess
 import threading
@@ -40,6 +41,7 @@ class Run:
 
     `name`: deploy, rollback or config, for which only the webhook is; they run in the folder `project`. If
     `quiet`, nobody sees what `show` gets but warnings, and the error of a hook has its last lines.
+    `show` gets commands, too, as lines of the subject "command".
     """
 
     settings: Hooks
@@ -116,6 +118,7 @@ class Run:
         command = getattr(self.settings, hook)
         if not command or self.name == CONFIG:
             return
+        self.show("command", shlex.join(command))
         started = self._start(hook, command)
         last: deque[str] = deque(maxlen=process.LAST_LINES)
         reader = threading.Thread(

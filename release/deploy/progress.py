@@ -1,20 +1,34 @@
-"""Show the progress of all hosts on stderr: a table on a terminal, else lines."""
+"""Show the progress of all hosts on stderr: on a terminal rows that change in place, else lines."""
 
 import contextlib
+import os
+import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from packhorse import console
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.text import Text
 
     from release.deploy.connection import Event
 
 Show = Callable[[str, "Event"], None]
 
+
+class Verbosity(IntEnum):
+    """How much is shown: no progress, the steps, or the commands that run, too."""
+
+    QUIET = 0
+    NORMAL = 1
+    VERBOSE = 2
+
+
+LONGEST = 200
+"""Characters of a word of a command, or of the text of a step, that are shown."""
 _WAITS = {
     "lock": "Connected",
     "agreement": "Waits for the others to agree on the release",
@@ -27,16 +41,25 @@ def words(event: "Event") -> tuple[str, str] | None:
     """The name of the step that begins with `event`, and a sentence about it; None if it is no progress."""
     match event["event"]:
         case "step" | "warning":
-            return event.get("name", "warning"), event["text"]
+            found = event.get("name", "warning"), event["text"]
         case "gate":
-            return "wait", _WAITS[event["name"]]
+            found = "wait", _WAITS[event["name"]]
         case "stop":
-            return "stop", f"{event['reason']}: stopping at the next safe point …"
+            found = "stop", f"{event['reason']}: stopping at the next safe point …"
         case "line":
-            return event["process"], event["text"]
+            found = event["process"], event["text"]
+        case "command":
+            found = "command", command_line(event["command"])
         case "result" | "error":
-            return "end", event.get("message") or ("Switched back" if event.get("reverted") else "Done")
-    return None
+            found = "end", event.get("message") or ("Switched back" if event.get("reverted") else "Done")
+        case _:
+            return None
+    return found
+
+
+def command_line(command: Sequence[str]) -> str:
+    """A command as a shell would take it; long words, such as a program after `python -c`, are cut."""
+    return " ".join(word if len(word) < LONGEST else f"{word[:20]}…" for word in map(shlex.quote, command))
 
 
 def is_answer(event: "Event") -> bool:
@@ -44,22 +67,56 @@ def is_answer(event: "Event") -> bool:
     return event["event"] == "result" and "reverted" not in event
 
 
-def shown(hosts: list[str]) -> "contextlib.AbstractContextManager[Show]":
+def on_terminal() -> bool:
+    """Whether rows may change in place: a terminal that can, and no log of a job ($CI)."""
+    return sys.stderr.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"
+
+
+def shown(
+    hosts: list[str], verbosity: Verbosity = Verbosity.NORMAL
+) -> "contextlib.AbstractContextManager[Show]":
     """Show events inside the block: steps of one host with their times; several as a table, or lines."""
-    if len(hosts) == 1:
-        return _steps()
-    return _table(hosts) if sys.stderr.isatty() else _lines(max(map(len, hosts)))
+    if verbosity == Verbosity.QUIET:
+        return contextlib.nullcontext(_nothing)
+    if not on_terminal():
+        return _lines(hosts, verbosity)
+    return _steps(verbosity) if len(hosts) == 1 else _table(hosts, verbosity)
+
+
+def _nothing(_host: str, _event: "Event") -> None:
+    pass
+
+
+class Times:
+    """The seconds that each step of a host took, in their order; a step with the same name adds up."""
+
+    def __init__(self) -> None:
+        self.began = self.since = time.monotonic()
+        self.step = "connect"
+        self.seconds: dict[str, float] = {}
+
+    def next(self, name: str) -> None:
+        """The step `name` begins, or the host has ended ("end")."""
+        now = time.monotonic()
+        self.seconds[self.step] = self.seconds.get(self.step, 0) + now - self.since
+        self.step, self.since = name, now
+
+    def sentence(self) -> str:
+        """How long it all took, and the steps that took a tenth of a second or more."""
+        steps = ", ".join(f"{name} {took:.1f} s" for name, took in self.seconds.items() if took >= 0.1)
+        total = f"{self.since - self.began:.1f} s"
+        return f"{total}: {steps}" if steps else total
 
 
 @contextlib.contextmanager
-def _steps() -> Iterator[Show]:
-    """One line for each step, ended by the seconds that it took."""
+def _steps(verbosity: Verbosity) -> Iterator[Show]:
+    """One line for each step of the only host, ended by the seconds that it took."""
     began: float | None = None
 
     def show(_host: str, event: "Event") -> None:
         nonlocal began
         step = words(event)
-        if step is None or event["event"] == "gate":  # nobody else to wait for
+        if step is None or event["event"] == "gate" or _left_out(event, verbosity):  # nobody else to wait for
             return
         if began is not None:
             console.echo(f"  {time.monotonic() - began:.2f} s", err=True)
@@ -67,7 +124,7 @@ def _steps() -> Iterator[Show]:
         if event["event"] in {"step", "warning", "stop"}:
             console.echo(f"  {step[0]:10}{step[1]}", nl=False, err=True)
             began = time.monotonic()
-        elif event["event"] == "line":
+        elif event["event"] in {"line", "command"}:
             console.echo(f"  {step[0]:10}{step[1]}", err=True)
 
     try:
@@ -78,47 +135,72 @@ def _steps() -> Iterator[Show]:
 
 
 @contextlib.contextmanager
-def _lines(width: int) -> Iterator[Show]:
-    """One line for each step of each host, which starts with its name and the seconds since the beginning."""
-    began = time.monotonic()
+def _lines(hosts: list[str], verbosity: Verbosity) -> Iterator[Show]:
+    """One line for each step of each host, which starts with the seconds since the beginning, and its name.
+
+    The last one of a host has the seconds of its steps. The error of an only host is shown by others.
+    """
+    began, width = time.monotonic(), max(map(len, hosts))
+    times = {host: Times() for host in hosts}
 
     def show(host: str, event: "Event") -> None:
-        step = None if is_answer(event) else words(event)
-        if step:
-            seconds = time.monotonic() - began
-            console.echo(f"{seconds:6.1f} s  {host:{width}}  {step[0]:10}{step[1]}", err=True)
+        step = None if is_answer(event) or _left_out(event, verbosity) else words(event)
+        if not step or (event["event"] == "error" and len(hosts) == 1):
+            return
+        name, text = step
+        if host and event["event"] not in {"line", "command", "warning"}:
+            times[host].next(name)
+            text += f" ({times[host].sentence()})" if name == "end" else ""
+        seconds = time.monotonic() - began
+        for line in text.split("\n"):
+            console.echo(f"{seconds:6.1f} s  {host:{width}}  {name:10}{line}", err=True)
 
     yield show
 
 
 @contextlib.contextmanager
-def _table(hosts: list[str]) -> Iterator[Show]:
-    """A row for each host, which changes in place."""
+def _table(hosts: list[str], verbosity: Verbosity) -> Iterator[Show]:
+    """A row for each host, which changes in place; what must not be overlooked, and output, goes above it."""
     from rich.console import Console
     from rich.live import Live
-
-    rows = dict.fromkeys(hosts, ("connect", "Connecting"))
-    since = dict.fromkeys(hosts, time.monotonic())
-
-    def show(host: str, event: "Event") -> None:
-        step = words(event)
-        if step and host:
-            rows[host], since[host] = step, time.monotonic()
-        elif step:
-            live.console.print(console.printable(step[1]), markup=False, highlight=False)
-
-    with Live(
-        get_renderable=lambda: _drawn(rows, since), console=Console(stderr=True), transient=True
-    ) as live:
-        yield show
-
-
-def _drawn(rows: dict[str, tuple[str, str]], since: dict[str, float]) -> "Table":
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table("host", "step", "", "s", box=None)
+    rows = dict.fromkeys(hosts, ("connect", "Connecting"))
+    times = {host: Times() for host in hosts}
+    width = max(map(len, hosts))
+    changed = False
+
+    def show(host: str, event: "Event") -> None:
+        nonlocal changed
+        step = None if _left_out(event, verbosity) else words(event)
+        if step and (not host or event["event"] in {"line", "command", "warning"}):
+            for line in step[1].split("\n"):
+                live.console.print(Text(console.printable(f"{host:{width}}  {step[0]:10}{line}")))
+        elif step:
+            rows[host] = step
+            times[host].next(step[0])
+            changed = changed or not is_answer(event)
+
+    with Live(
+        get_renderable=lambda: _drawn(rows, times), console=Console(stderr=True), transient=True
+    ) as live:
+        yield show
+    for host, (name, _) in rows.items():
+        if name == "end" and changed:
+            console.echo(f"{host:{width}}  {times[host].sentence()}", err=True)
+
+
+def _left_out(event: "Event", verbosity: Verbosity) -> bool:
+    return event["event"] == "command" and verbosity < Verbosity.VERBOSE
+
+
+def _drawn(rows: dict[str, tuple[str, str]], times: dict[str, Times]) -> "Text":
+    """One line for each host, cut where the terminal ends, whatever the text has."""
+    from rich.text import Text
+
+    width, lines = max(map(len, rows)), []
     for host, (name, text) in rows.items():
-        seconds = "" if name == "end" else f"{time.monotonic() - since[host]:.0f}"
-        table.add_row(*(Text(console.printable(cell)) for cell in (host, name, text, seconds)))
-    return table
+        seconds = "" if name == "end" else f"{time.monotonic() - times[host].since:.0f} s"
+        one_line = " ".join(text[:LONGEST].split())
+        lines.append(console.printable(f"{host:{width}}  {name:10}{seconds:>5}  {one_line}"))
+    return Text("\n".join(lines), no_wrap=True, overflow="ellipsis")

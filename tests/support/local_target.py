@@ -195,8 +195,8 @@ def until_step(agent: "subprocess.Popen[str]", name: str) -> None:
     assert agent.stdout
     for line in agent.stdout:
         event = json.loads(line)
-        assert event["event"] == "step", event
-        if event["name"] == name:
+        assert event["event"] in {"step", "command"}, event
+        if event.get("name") == name:
             return
 
 
@@ -205,7 +205,7 @@ def until_gate(agent: "subprocess.Popen[str]", name: str) -> dict[str, Any]:
     assert agent.stdout
     for line in agent.stdout:
         event: dict[str, Any] = json.loads(line)
-        assert event["event"] in {"step", "gate"}, event
+        assert event["event"] in {"step", "command", "gate"}, event
         if event["event"] == "gate" and event["name"] == name:
             return event
     raise AssertionError(f"the agent ended before {name}")

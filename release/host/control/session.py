@@ -97,7 +97,11 @@ class Session:
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
     ) -> Finished:
-        """Run `command` to its end like packhorse.process.run; a stop kills it and its children."""
+        """Run `command` to its end like packhorse.process.run; a stop kills it and its children.
+
+        The other end is told: no secret may be among the arguments.
+        """
+        self.emit({"event": "command", "command": list(command)})
         with subprocess.Popen(
             command,
             cwd=cwd,

@@ -37,10 +37,11 @@ DONE = Outcome(
 
 
 class Shown(list[str]):
-    """Keeps the lines."""
+    """Keeps the lines, as without --verbose."""
 
     def __call__(self, subject: str, text: str) -> None:
-        self.append(f"{subject}: {text}")
+        if subject != "command":
+            self.append(f"{subject}: {text}")
 
 
 def _run(
