@@ -13,28 +13,7 @@ from release.cli import options, target_command
 LARGEST_PAGE = 1_000_000
 
 
-class _Group(click.Group):
-    """A group whose `show` is meant when the first word is none of its commands."""
-
-    def resolve_command(
-        self, context: click.Context, words: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        known = words and (words[0] in self.commands or words[0] in context.help_option_names)
-        return super().resolve_command(context, words if known else ["show", *words])
-
-    def parse_args(self, context: click.Context, words: list[str]) -> list[str]:
-        if words and words[0].startswith("-") and words[0] not in context.help_option_names:
-            words = ["show", *words]
-        return super().parse_args(context, words)
-
-    def shell_complete(
-        self, context: click.Context, incomplete: str
-    ) -> "list[click.shell_completion.CompletionItem]":
-        target = self.commands["show"].params[0]
-        return [*super().shell_complete(context, incomplete), *target.shell_complete(context, incomplete)]
-
-
-@click.group(cls=_Group, subcommand_metavar="[on|off] TARGET [OPTIONS]")
+@click.group(cls=target_command.Group, subcommand_metavar="[on|off] TARGET [OPTIONS]")
 def maintenance() -> None:
     """Answer every request with 503 and a page, while the application runs on.
 

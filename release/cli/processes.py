@@ -3,16 +3,13 @@
 import contextlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from packhorse import console
 from packhorse.errors import PackhorseError
 from release.cli import options, target_command
-
-if TYPE_CHECKING:
-    from click.shell_completion import CompletionItem
 
 
 def _types(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
@@ -87,28 +84,7 @@ def _scaled(host: str, result: Mapping[str, Any]) -> None:
     console.echo(f"{result['app']} on {host}: {' '.join(scaled) or 'nothing is scaled yet'}{kept}")
 
 
-class _Ps(click.Group):
-    """A group whose own name with a target lists the processes there."""
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] in self.commands:
-            return super().resolve_command(ctx, args)
-        return "show", self.commands["show"], args
-
-    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
-        from click.shell_completion import CompletionItem
-
-        targets = target_command.names(ctx, incomplete)
-        return [*super().shell_complete(ctx, incomplete), *map(CompletionItem, targets)]
-
-
-@click.group(
-    cls=_Ps,
-    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
-    subcommand_metavar="TARGET | COMMAND …",
-)
+@click.group(cls=target_command.Group, subcommand_metavar="TARGET | COMMAND …")
 def ps() -> None:
     """Show the processes on TARGET, or restart, stop and start them.
 
@@ -145,12 +121,14 @@ def show(project: Path, target: str, *, as_json: bool) -> None:
 
 
 def _listed(host: str, result: Mapping[str, Any]) -> None:
-    from release.deploy import formation
+    from release.deploy import formation, outcome
 
     if result["release"] is None:
         console.echo(f"{result['app']} has never been deployed to {host}.")
         return
     console.echo(f"{result['app']} on {host}: {result['project']} {result['version']}")
+    if result["maintenance"]:
+        console.echo(outcome.maintenance(result["maintenance"]))
     target_command.table(formation.HEAD, formation.rows(result))
     for text in formation.loops(result):
         console.echo(text)

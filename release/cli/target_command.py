@@ -14,6 +14,8 @@ from packhorse.errors import PackhorseError
 from release.cli import options
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from release.config.release_toml import ReleaseConfig, Target
     from release.deploy.connection import AgentProcess, Destination
     from release.deploy.controller import Outcome
@@ -38,6 +40,25 @@ def names(context: click.Context, incomplete: str) -> list[str]:
     targets = sorted(name for name in known if name.startswith(incomplete))
     user, at, host = incomplete.rpartition("@")
     return targets or [f"{user}{at}{name}" for name in ssh.aliases() if name.startswith(host)]
+
+
+class Group(click.Group):
+    """A group whose own name with a target is its command `show`."""
+
+    ignore_unknown_options = True  # they are those of `show`
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] in self.commands:
+            return super().resolve_command(ctx, args)
+        return "show", self.commands["show"], args
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
+        from click.shell_completion import CompletionItem
+
+        targets = names(ctx, incomplete)
+        return [*super().shell_complete(ctx, incomplete), *map(CompletionItem, targets)]
 
 
 def _hosts(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:

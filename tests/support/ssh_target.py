@@ -89,6 +89,24 @@ def supervise(host: Host, app: str = NAME) -> None:
     host.ssh("systemctl", "enable", "--now", f"packhorse@{app}")
 
 
+def front(host: Host, app: str, domain: str) -> None:
+    """nginx in front of the application, as role nginx sets it up."""
+    role = ROLE.parent / "nginx"
+    values: dict[str, Any] = {
+        "nginx_names": [domain],
+        "packhorse_domains": [domain],
+        "packhorse_tls_certificate": None,
+    }
+    values |= {"packhorse_max_body": "10m", "packhorse_static": {}}
+    folder = host.files / "etc/nginx/packhorse"
+    folder.mkdir(exist_ok=True)
+    for template, name in (("vhost", f"{app}.conf"), ("upstream", f"{app}.upstream.conf")):
+        text = _template(role / "templates" / f"{template}.conf.j2", packhorse_app=app, **values)
+        (folder / name).write_text(text)
+    shutil.copy2(role / "files/packhorse.conf", host.files / "etc/nginx/conf.d")
+    host.ssh("systemctl", "restart", "nginx")
+
+
 def run_user(app: str = NAME) -> str:
     """Who runs the processes."""
     return f"_{app}"
@@ -96,10 +114,8 @@ def run_user(app: str = NAME) -> str:
 
 def rendered(template: str, app: str) -> str:
     """A file that the role makes of `template`."""
-    environment = jinja2.Environment(trim_blocks=True, undefined=jinja2.StrictUndefined)  # noqa: S701  # no HTML
-    text = (ROLE / "templates" / template).read_text()
-    return environment.from_string(text).render(
-        ansible_managed="tests",
+    return _template(
+        ROLE / "templates" / template,
         ansible_python_interpreter="/usr/bin/python3",
         app_host_as_deployer=["/usr/sbin/runuser", f"--user={app}", "--"],
         app_host_nginx_group="www-data",
@@ -114,6 +130,11 @@ def rendered(template: str, app: str) -> str:
         packhorse_user=app,
         packhorse_writable=[],
     )
+
+
+def _template(path: Path, **values: Any) -> str:  # noqa: ANN401  # whatever the role has
+    environment = jinja2.Environment(trim_blocks=True, undefined=jinja2.StrictUndefined)  # noqa: S701  # no HTML
+    return environment.from_string(path.read_text()).render(ansible_managed="tests", **values)
 
 
 @dataclass

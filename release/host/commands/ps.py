@@ -11,7 +11,7 @@ from release.host.control.session import Session
 from release.host.disk import process_record, releases, scale
 from release.host.disk.layout import Layout
 from release.host.formats import log_line
-from release.host.processes import circus_ini, usage, watchers
+from release.host.processes import circus_ini, maintenance, usage, watchers
 from release.host.request import Ps
 
 SAMPLE = 0.3
@@ -26,11 +26,12 @@ def run(layout: Layout, _request: Ps, circus: circus_ini.Supervisor, _session: S
     """List them by type. Nothing is repaired, and no lock is taken."""
     began, first = time.monotonic(), usage.table()
     number = releases.current(layout) if layout.folder.exists() else None
+    shared = {"app": layout.app, "maintenance": maintenance.as_result(layout)}
     if number is None:
         kept = scale.read(layout)
-        return {"app": layout.app, "release": None, "scale": dict(kept.counts), "processes": []}
+        return {**shared, "release": None, "scale": dict(kept.counts), "processes": []}
     manifest, scaled = releases.read_manifest(layout, number), scale.read(layout)
-    names = circus.watchers() if circus.running() else {}
+    names = set(circus.watchers() if circus.running() else ()) - {circus_ini.MAINTENANCE}
     pids = {name: circus.pids(name) for name in names}
     events = process_record.read(layout.logs)
     time.sleep(max(0.0, SAMPLE - (time.monotonic() - began)))
@@ -48,12 +49,12 @@ def run(layout: Layout, _request: Ps, circus: circus_ini.Supervisor, _session: S
             row["wanted"] = scaled.wanted(process)
         row |= {"each": each(name), **_history(layout, name, events.get(name))}
         rows.append({**row, "state": _state(row, stopped=process in scaled.stopped)})
-    for name in sorted(names.keys() - set(own.values())):
+    for name in sorted(names - set(own.values())):
         row = {"process": name.partition(".")[0].rstrip("+"), "release": _release(name), "wanted": 0}
         if found := each(name):
             rows.append({**row, "each": found, **_history(layout, name, None), "state": DRAINING})
     return {
-        "app": layout.app,
+        **shared,
         "release": number,
         "project": manifest.project,
         "version": manifest.version,

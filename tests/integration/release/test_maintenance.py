@@ -68,6 +68,9 @@ def test_users_get_the_page_and_open_paths_the_application(host: Host) -> None:
     assert (status["state"], status["processes"][0]["pids"]) == ("running", pids)
     assert status["maintenance"]["allow"] == ["/env"]
     assert "maintenance mode is on since" in host.release("status", "local").stdout
+    listed = host.release("ps", "local").stdout.splitlines()
+    assert "maintenance mode is on since" in listed[1]
+    assert [line.split()[0] for line in listed[3:]] == ["web"]
     host.release("maintenance", "on", "local")
     assert "Back in a moment" in ask(host)[1]
     assert host.release("maintenance", "off", "local").stdout == "tiny on local: maintenance mode is off\n"
