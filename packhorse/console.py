@@ -12,7 +12,7 @@ import select
 import sys
 import termios
 import tty
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import click
@@ -35,6 +35,21 @@ def printable(text: str) -> str:
 def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
     """Print `text`, harmless for a terminal; the same into a pipe, which may end at one."""
     click.echo(printable(text), err=err, nl=nl)
+
+
+def echo_rows(rows: Sequence[tuple[str, str | None, str]]) -> None:
+    """Print rows of a head, in a colour on a terminal, and a text: at once, as there may be very many."""
+    if not rows:
+        return
+    texts = printable("\n".join(text.replace("\n", " ") for _, _, text in rows)).split("\n")
+    coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    lines = []
+    for (head, colour, _), text in zip(rows, texts, strict=True):
+        shown = printable(head)
+        lines.append(
+            f"{click.style(shown, fg=colour) if coloured and colour else shown}{head and '  '}{text}"
+        )
+    click.echo("\n".join(lines), color=coloured)
 
 
 def run(command: click.Command) -> None:

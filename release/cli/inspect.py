@@ -1,17 +1,13 @@
 """The commands that look at what runs on a target, stop it and start it."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from packhorse import console
 from release.cli import options, target_command
-
-if TYPE_CHECKING:
-    from release.deploy.connection import Event
 
 
 @click.command()
@@ -112,33 +108,6 @@ def journal(project: Path, target: str, lines: int, *, as_json: bool) -> None:
 
 @click.command()
 @target_command.argument
-@click.option("-n", "--lines", default=100, show_default=True, help="How many lines of each process.")
-@click.option("-f", "--follow", is_flag=True, help="Go on with what is written from now on.")
-@click.option("--release", type=int, metavar="N", help="Of release N.  [default: the current one]")
-@click.option("--json", "as_json", is_flag=True, help="Print each line as a JSON object.")
-@click.pass_obj
-def logs(project: Path, target: str, lines: int, release: int | None, *, follow: bool, as_json: bool) -> None:
-    """Print what the processes on TARGET wrote; with several hosts, each line starts with its host.
-
-    Control characters are written out (\\x1b): a terminal would obey them. --json has the lines as they are.
-    """
-    command = target_command.begin(project, target)
-    from release.host.request import Logs
-
-    several = len(command.target.hosts or []) > 1
-
-    def show(host: str, event: "Event") -> None:
-        if event["event"] == "line":
-            line = f"{host}  {event['text']}" if several else event["text"]
-            if as_json:
-                line = json.dumps({"host": host, "process": event["process"], "text": event["text"]})
-            console.echo(line)
-
-    command.finish(target_command.ask(command, Logs, show, lines=lines, follow=follow, release=release))
-
-
-@click.command()
-@target_command.argument
 @options.as_json
 @click.pass_obj
 def stop(project: Path, target: str, *, as_json: bool) -> None:
@@ -188,4 +157,4 @@ def _verified(host: str, result: Mapping[str, Any]) -> None:
     console.echo(f"{result['app']} on {host}: every file is as it was installed, in release {numbers}")
 
 
-COMMANDS = (status, releases, journal, logs, stop, start, verify)
+COMMANDS = (status, releases, journal, stop, start, verify)

@@ -14,6 +14,7 @@ from release.cli import (
     inspect,
     local,
     login,
+    logs,
     maintenance,
     new,
     options,
@@ -65,7 +66,7 @@ def cli(context: click.Context, project: Path) -> None:
 
 GROUPS = (
     *(local.COMMANDS, login.COMMANDS, versions.COMMANDS, deploy.COMMANDS, config.COMMANDS),
-    *(inspect.COMMANDS, processes.COMMANDS, provision.COMMANDS),
+    *(inspect.COMMANDS, logs.COMMANDS, processes.COMMANDS, provision.COMMANDS),
     maintenance.COMMANDS,
     *(releases.COMMANDS, run.COMMANDS),
 )

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import FrameType
+from typing import Protocol
 
 from packhorse.errors import PackhorseError
 from release.deploy import schedule
@@ -19,6 +20,13 @@ SILENCE = 30.0
 
 Events = queue.SimpleQueue[tuple[str, Event | BaseException]] | queue.Queue[tuple[str, Event | BaseException]]
 """Events of all hosts, each with the host's name."""
+
+
+class Alive(Protocol):
+    """What tells an agent that we are there."""
+
+    def pulse(self) -> None:
+        """Send a sign of life."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +96,7 @@ def listen(
 
 
 @contextlib.contextmanager
-def pulse(connections: Mapping[str, Connection]) -> Iterator[None]:
+def pulse(connections: Mapping[str, Alive]) -> Iterator[None]:
     """Send every agent a sign of life regularly."""
     over = threading.Event()
 

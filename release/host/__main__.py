@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from packhorse.errors import PackhorseError
@@ -15,7 +16,9 @@ from release.host.commands import (
     configuration,
     deploy,
     doctor,
+    drain,
     history,
+    log_sender,
     logs,
     maintenance,
     ps,
@@ -48,6 +51,7 @@ COMMANDS: dict[type[request.Request], Command] = {
     request.Show: show.run,
     request.Status: status.run,
     request.Logs: logs.run,
+    request.LogDrain: drain.run,
     request.Stop: stop.run,
     request.Start: start.run,
     request.Restart: restart.run,
@@ -67,6 +71,10 @@ def main() -> None:
     """Carry out one request, and end with its result or error."""
     if sys.argv[1:2] == ["boot"]:
         reconcile.boot(Layout(sys.argv[2], SERVER_ROOT, SERVER_RUN))
+        return
+    if sys.argv[1:2] == ["drain"]:
+        app, root, run, to = sys.argv[2:6]
+        log_sender.main(Layout(app, Path(root), Path(run)), to)
         return
     inbox = Channel(0)
     for costly in COSTLY:

@@ -141,11 +141,20 @@ class Status(Request):
 
 @dataclass(frozen=True, kw_only=True)
 class Logs(Request):
-    """Send the last `lines` of every log of release `release` (None: the current one), and what follows."""
+    """Send the last `lines` (None: all) of the logs of `processes` and `release`, and what follows.
 
-    lines: int
+    Without `processes` those of releases, without `release` all of them. `ago` seconds or `since` a time as
+    logs have it: nothing older. `grep`: a regular expression. `resume`: go on at these positions of logs.
+    """
+
+    lines: int | None
     follow: bool
-    release: int | None
+    release: int | None = None
+    processes: list[str] = field(default_factory=list)
+    grep: str = ""
+    ago: float | None = None
+    since: str = ""
+    resume: dict[str, list[int]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,6 +175,13 @@ class Note(Request):
     """Write into the journal that the command `what` was given."""
 
     what: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogDrain(Request):
+    """Send all that the application logs `to` journald, syslog or off; None: say how it is."""
+
+    to: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,6 +257,7 @@ KINDS = (
     Journal,
     Status,
     Logs,
+    LogDrain,
     Stop,
     Start,
     Restart,

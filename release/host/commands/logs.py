@@ -1,72 +1,212 @@
-"""Send the last lines of an application's logs, and follow them."""
+"""Send the lines of an application's logs in order of time, and follow them over rotations and releases.
+
+What is longer than what the controller takes in time stays on the disk, in files that are held open, up to
+HELD bytes for each log; beyond that the oldest is skipped, and the controller is told how much.
+"""
 
 import contextlib
-from collections.abc import Callable, Iterator
+import heapq
+import os
+import queue
+import re
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from packhorse import files
-from packhorse.errors import PackhorseError
 from release.host.control.session import Session, StoppedError
 from release.host.disk import releases
 from release.host.disk.layout import Layout
-from release.host.disk.log_reader import LogReader
+from release.host.disk.log_reader import LogReader, Position
 from release.host.formats import log_line
 from release.host.processes import circus_ini
 from release.host.request import Logs
 
 FOLLOW_INTERVAL = 0.2
+HELD = 32 * 2**20
+"""Bytes that a log may be behind."""
+KEPT = 32 * 2**20
+"""Characters of the last lines that are kept in memory until they are sent."""
+MOST_LOGS = 200
+"""The application could make any number of them, and each takes up to four open files."""
+BATCH = 2**18
+"""Characters of lines in one event."""
+WAITING = 4
+"""Events that wait for the controller to take them."""
+
+Row = tuple[str, str, int | None, bool, str]
+"""Key of the order (a time, "" before any), name of the log, process, whether it goes on, text."""
+
+
+class Source:
+    """One log: the lines that the request selects, in the order of the file."""
+
+    def __init__(self, name: str, path: Path, request: Logs) -> None:
+        self.name = name
+        self.reader = LogReader(path, at=(request.resume or {}).get(name))
+        self.wanted = re.compile(request.grep).search if request.grep else None
+        self.since = request.since
+        self.key = ""
+        self.skipped = 0
+
+    def rows(self, lines: Iterable[bytes], now: str = "") -> Iterator[Row]:
+        """Yield what is selected of `lines`; `now`: the key of a line without a time."""
+        for raw in lines:
+            at, pid, goes_on, text = log_line.parse(raw)
+            self.key = max(self.key, at or now)  # the clock may have been set back: the order stays
+            if at and at < self.since:
+                continue
+            if self.wanted is None or self.wanted(text):
+                yield self.key, self.name, pid, goes_on, text
+
+    def present(self) -> Iterator[Row]:
+        """Yield what is there now, and not what is written meanwhile: its writer may be faster than we."""
+        left = self.reader.unread()
+        while left > 0 and (lines := self.reader.lines()):
+            left -= sum(map(len, lines)) + len(lines)
+            yield from self.rows(lines)
 
 
 def run(layout: Layout, request: Logs, _circus: circus_ini.Supervisor, session: Session) -> dict[str, object]:
-    """Send an event for every line. Raises PackhorseError when there is no such release."""
-    never_served = request.release is None and releases.current(layout) is None
-    if never_served and (failed := releases.numbers(layout)):
-        raise PackhorseError(
-            f"No release of {layout.app} has ever served here.",
-            f"Its logs are there: release logs {request.target_name} --release {failed[-1]}",
-        )
-
-    def emit(process: str, text: str) -> None:
-        session.emit({"event": "line", "process": process, "text": log_line.text_of(text)})
-
-    for process, text in last_lines(layout, request.release, request.lines):
-        emit(process, text)
+    """Send the last lines, and what follows. Raises PackhorseError when the application is not here."""
+    if request.ago is not None:
+        request = replace(request, since=_time(time.time() - request.ago))
+    found = names(layout)
+    if not found:
+        releases.require_current(layout)
+    sources = {name: Source(name, layout.log(name), request) for name in found if _selected(name, request)}
+    session.emit({"event": "logs", "names": found, "now": _time(time.time())})
+    if request.resume is None:
+        for event in _snapshot(list(sources.values()), request):
+            session.emit(event)
     if request.follow:
+        session.emit({"event": "caught up", "positions": _positions(sources)})
         with contextlib.suppress(StoppedError):
-            follow(layout, request.release, emit, session.pause)
+            follow(layout, request, sources, session.emit, session.pause)
     return {}
 
 
-def last_lines(layout: Layout, number: int | None, lines: int) -> Iterator[tuple[str, str]]:
-    """Yield process type and line: the last `lines` of each log of release `number`, else the current."""
-    for process, path in _files(layout, number).items():
-        # A log that has just been rotated is short: the lines before are in its .1
-        parts = [files.last_lines(part, lines) for part in (path.with_name(f"{path.name}.1"), path)]
-        joined = "\n".join(part for part in parts if part).splitlines()
-        yield from ((process, line) for line in joined[-lines:] if lines)
+def names(layout: Layout) -> list[str]:
+    """At most MOST_LOGS of the logs that there are, without .log, those of the newest release last."""
+    found = {}
+    with contextlib.suppress(FileNotFoundError):
+        for entry in os.scandir(layout.logs):
+            name = entry.name.removesuffix(".log")
+            if name != entry.name and (source := log_line.source(name)):
+                found[name] = source[1] or 0
+    return sorted(found, key=lambda name: (found[name], name))[-MOST_LOGS:]
+
+
+def _selected(name: str, request: Logs) -> bool:
+    process, release = log_line.source(name) or ("", None)
+    if request.release not in {None, release}:
+        return False
+    return process in request.processes if request.processes else release is not None
+
+
+def _snapshot(sources: list[Source], request: Logs) -> Iterator[dict[str, Any]]:
+    """Yield events with the lines that are there."""
+    for source in sources:
+        if request.since:
+            source.reader.leave_out(datetime.fromisoformat(request.since).timestamp())
+        if request.lines is not None and not (request.grep or request.since):
+            source.reader.go_back(request.lines)
+    merged = heapq.merge(*(source.present() for source in sources), key=lambda row: row[0])
+    if request.lines is None:
+        yield from _batches(merged)
+        return
+    kept: deque[Row] = deque()
+    size = left_out = 0
+    for row in merged:
+        kept.append(row)
+        size += len(row[-1])
+        while len(kept) > request.lines or size > KEPT:
+            left_out += len(kept[0][-1]) if len(kept) <= request.lines else 0
+            size -= len(kept.popleft()[-1])
+    if left_out:
+        yield {"event": "lines", "lines": [], "skipped": {"": left_out}}
+    yield from _batches(kept)
+
+
+def _batches(rows: Iterable[Row]) -> Iterator[dict[str, Any]]:
+    batch: list[Row] = []
+    size = 0
+    for row in rows:
+        batch.append(row)
+        size += 50 + len(row[-1])
+        if size > BATCH:
+            yield {"event": "lines", "lines": batch}
+            batch, size = [], 0
+    if batch:
+        yield {"event": "lines", "lines": batch}
 
 
 def follow(
-    layout: Layout, number: int | None, emit: Callable[[str, str], None], pause: Callable[[float], None]
+    layout: Layout,
+    request: Logs,
+    sources: dict[str, Source],
+    emit: Callable[[dict[str, Any]], None],
+    pause: Callable[[float], None],
 ) -> None:
-    """Call `emit` for every new line, also of a newer release, until `pause` raises."""
-    readers = {path: LogReader(path, at_end=True) for path in _files(layout, number).values()}
+    """Send every new line, also of a newer release, until `pause` raises."""
+    waiting: queue.Queue[dict[str, Any]] = queue.Queue(WAITING)
+    threading.Thread(target=_send, args=(waiting, emit), daemon=True).start()
     while True:
-        for process, path in _files(layout, number).items():
-            reader = readers.setdefault(path, LogReader(path))
-            for text in reader.lines():
-                emit(process, text)
-        pause(FOLLOW_INTERVAL)
+        _refresh(layout, request, sources)
+        event = None if waiting.full() else _next_event(sources)
+        if event:
+            waiting.put(event)
+        pause(0 if event else FOLLOW_INTERVAL)
 
 
-def _files(layout: Layout, number: int | None) -> dict[str, Path]:
-    """Process type -> its log."""
-    release = releases.require_current(layout) if number is None else number
-    if not releases.is_ready(layout, release):
-        known = ", ".join(map(str, releases.numbers(layout)))
-        raise PackhorseError(
-            f"{layout.app} has no release {release} here.", f"The releases here are: {known}"
-        )
-    manifest = releases.read_manifest(layout, release)
-    logs = {process: layout.log(circus_ini.watcher_name(process, release)) for process in manifest.processes}
-    return {process: log for process, log in logs.items() if process in manifest.running or log.exists()}
+def _send(waiting: "queue.Queue[dict[str, Any]]", emit: Callable[[dict[str, Any]], None]) -> None:
+    while True:
+        emit(waiting.get())
+
+
+def _refresh(layout: Layout, request: Logs, sources: dict[str, Source]) -> None:
+    """Open what is new, skip what is too much, forget logs that were removed with their release."""
+    there = names(layout)
+    for name in there:
+        if name not in sources and _selected(name, request):
+            sources[name] = Source(name, layout.log(name), request)
+    for name, source in list(sources.items()):
+        source.reader.refresh()
+        source.skipped += source.reader.skip(HELD)
+        if name not in there and not source.reader.unread():
+            source.reader.close()
+            del sources[name]
+
+
+def _next_event(sources: Mapping[str, Source]) -> dict[str, Any] | None:
+    """Event with what is new, None when nothing is; what was skipped is told once, None: unknown how much."""
+    now, moved = _time(time.time()), False
+    rows: list[Row] = []
+    for source in sources.values():
+        if lines := source.reader.lines():
+            moved = True
+            rows += source.rows(lines, now)
+    skipped = {
+        name: source.skipped or None
+        for name, source in sources.items()
+        if source.skipped or source.reader.gap
+    }
+    for name in skipped:
+        sources[name].skipped, sources[name].reader.gap = 0, False
+    rows.sort(key=lambda row: row[0])
+    event = {"event": "lines", "lines": rows, "positions": _positions(sources), "skipped": skipped}
+    return event if moved or skipped else None
+
+
+def _positions(sources: Mapping[str, Source]) -> dict[str, Position]:
+    positions = {name: source.reader.position() for name, source in sources.items()}
+    return {name: position for name, position in positions.items() if position}
+
+
+def _time(seconds: float) -> str:
+    """Seconds since 1970 as logs have them."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

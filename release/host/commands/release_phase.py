@@ -125,8 +125,8 @@ def _await(layout: Layout, watcher: Watcher, circus: circus_ini.Supervisor, sess
             begun = log.exists() or time.monotonic() > deadline  # a new circusd may not have started it yet
             over = over or (begun and not processes)
         status = _recorded(layout, watcher)
-        for line in output.lines():
-            session.emit({"event": "line", "process": PROCESS, "text": log_line.text_of(line)})
+        for line in output.new_lines():
+            session.emit({"event": "line", "process": PROCESS, "text": log_line.parse(line).text})
         if status is not None or over:
             return status
 

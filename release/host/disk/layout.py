@@ -92,6 +92,17 @@ class Layout:
         return self.folder / "live.sock"
 
     @property
+    def drain(self) -> Path:
+        """Where logs are sent to, while they are: see log_drain.py."""
+        return self.folder / "drain.json"
+
+    @property
+    def agent(self) -> Path:
+        """The agent that was used last: see bootstrap.py."""
+        folder = self.folder if self.root == SERVER_ROOT else self.root.parent
+        return folder / "agent" / "current.pyz"
+
+    @property
     def config(self) -> Path:
         """Configuration that was set before the first deploy, which takes it."""
         return self.folder / "config.json"

@@ -18,6 +18,8 @@ FORWARD = "forward"
 """The watcher, and the listener, of the program that forwards the public port: runtime/forward.py."""
 FORWARD_TIMEOUT = 60
 
+DRAIN, DRAIN_TIMEOUT = "drain-", 10
+"""The beginning of the name of the watcher that sends logs elsewhere."""
 MAINTENANCE, MAINTENANCE_SLOT = "maintenance", "m"
 """The watcher, and the socket, of the program that answers in maintenance mode: runtime/maintenance.py."""
 MAINTENANCE_TIMEOUT = 60
@@ -204,9 +206,28 @@ def maintenance_text(layout: Layout) -> str:
     )
 
 
+def drain_name(to: str) -> str:
+    """The watcher of the program that sends logs to `to`; to another one it is another watcher."""
+    return f"{DRAIN}{to}"
+
+
+def drain_text(layout: Layout, to: str) -> str:
+    """The text of its conf.d/….ini: the agent that was used last, see commands/log_sender.py."""
+    program = [sys.executable, "-I", layout.agent, "drain", layout.app, layout.root, layout.run, to]
+    return (
+        f"[watcher:{drain_name(to)}]\n"
+        f"cmd = {shlex.join(map(str, program))}\n"
+        "numprocesses = 1\n"
+        f"graceful_timeout = {DRAIN_TIMEOUT}\n"
+        "stdout_stream.class = FileStream\n"
+        f"stdout_stream.filename = {layout.log('drain')}\n"
+        f"stdout_stream.max_bytes = {2**20}\n"
+    )
+
+
 def is_in_conf_d(watcher: str) -> bool:
     """Whether `watcher` is one of conf.d: circus.ini has that which forwards the public port, too."""
-    return "." in watcher or watcher == MAINTENANCE
+    return "." in watcher or watcher == MAINTENANCE or watcher.startswith(DRAIN)
 
 
 def slot_of(text: str) -> str | None:

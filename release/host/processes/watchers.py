@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from packhorse import files
-from release.host.disk import releases, scale
+from release.host.disk import log_drain, releases, scale
 from release.host.disk.layout import Layout
 from release.host.processes import circus_ini, maintenance, sockets
 
@@ -71,10 +71,15 @@ def write(layout: Layout, desired: Collection[Watcher]) -> None:
             files.write_whole(ini, text.encode())
     if layout.maintenance.exists():
         maintenance.install(layout)
+    drain = log_drain.read(layout)
+    if drain and not (ini := layout.watcher_ini(circus_ini.drain_name(drain.to))).exists():
+        files.write_whole(ini, circus_ini.drain_text(layout, drain.to).encode())
 
 
 def _names(layout: Layout, desired: Collection[Watcher]) -> set[str]:
     always = {circus_ini.MAINTENANCE} if layout.maintenance.exists() else set()
+    if drain := log_drain.read(layout):
+        always.add(circus_ini.drain_name(drain.to))
     return always | {watcher.name for watcher in desired}
 
 

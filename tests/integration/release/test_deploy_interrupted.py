@@ -281,7 +281,7 @@ def test_an_index_that_goes_down_in_the_middle_leaves_the_old_release(
 def test_logs_are_followed_over_a_deploy(host: Host) -> None:
     """Who watches a deploy sees the new release without starting again."""
     host.deploy("0.1.0")
-    assert host.release("logs", "local", "-n", "1").stdout == "and this on stderr\n"
+    assert host.release("logs", "local", "-n", "1").stdout.endswith("Z  web.1  and this on stderr\n")
     command = subprocess.Popen(
         [BIN / "release", "logs", "local", "-f", "-n", "0"],
         env=host.environment,
@@ -291,7 +291,7 @@ def test_logs_are_followed_over_a_deploy(host: Host) -> None:
     assert command.stdout
     wait_until("the agent to follow", lambda: psutil.Process(command.pid).children())
     host.deploy("0.2.0")
-    assert command.stdout.readline().startswith(b"hello from 0.2.0")
+    assert b"Z  web.2  hello from 0.2.0" in command.stdout.readline()
     command.send_signal(signal.SIGINT)
     command.communicate(timeout=10)
     assert command.returncode == 0

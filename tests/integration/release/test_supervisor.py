@@ -108,3 +108,24 @@ def test_every_end_is_recorded_however_it_came(layout: Layout) -> None:
     assert sum(entry["asked"] for entry in events(layout, "web")) == 3
     ended = {entry["pid"] for entry in events(layout, "web") if entry["event"] == "ended"}
     assert ended == {entry["pid"] for entry in events(layout, "web")}
+
+
+def test_endless_output_without_a_newline_costs_neither_memory_nor_disk(layout: Layout) -> None:
+    """256 MB of NULs; meanwhile circusd answers."""
+    ini = layout.watcher_ini("flood.1")
+    ini.write_text(
+        "[watcher:flood.1]\ncmd = head -c 256M /dev/zero\nrespawn = False\n"
+        f"stdout_stream.class = FileStream\nstdout_stream.filename = {layout.log('flood.1')}\n"
+    )
+    circus = Circus(layout)
+    circus.reload()
+    process, most = psutil.Process(circus.pid()), 0
+    while not any(event["event"] == "ended" for event in events(layout, "flood")):
+        circus.watchers()
+        most = max(most, process.memory_info().rss)
+    assert most < 150 * 2**20
+    parts = list(layout.logs.glob("flood.1.log*"))
+    assert sum(part.stat().st_size for part in parts) <= 41 * 2**20
+    pieces = [log_line.parse(line) for line in layout.log("flood.1").read_bytes().splitlines()]
+    assert {piece.goes_on for piece in pieces[:-1]} == {True}
+    assert not pieces[-1].goes_on

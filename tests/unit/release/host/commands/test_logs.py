@@ -1,5 +1,8 @@
 """The promises of release.host.commands.logs."""
 
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +11,8 @@ import pytest
 from packhorse.errors import PackhorseError
 from release.host.commands import logs
 from release.host.control.session import StoppedError
-from release.host.disk import journal, releases
+from release.host.disk import releases
+from release.host.disk.layout import Layout
 from release.host.request import Logs
 from tests.support.release_folders import (
     FakeController,
@@ -20,77 +24,186 @@ from tests.support.release_folders import (
 )
 
 
-def test_every_line_is_an_event_and_following_ends_with_the_command(tmp_path: Path) -> None:
-    """Ctrl-C while following is no failure."""
-    layout = a_layout(tmp_path)
-    add_release(layout, 1)
-    releases.switch(layout, 1)
-    layout.log("web.1").write_text("one\n")
+def at(second: int, text: str, pid: int = 7) -> str:
+    return f"2026-11-26T05:00:{second:02}.000000Z {pid} {text}\n"
+
+
+def asked(layout: Layout, **fields: object) -> list[dict[str, Any]]:
+    """The events of a command that does not follow."""
     events: list[dict[str, Any]] = []
-    controller = FakeController()
-    controller.stop.set()
-    request = a_request(Logs, layout, lines=5, follow=True, release=None)
-    result = logs.run(layout, request, FakeSupervisor(layout), a_session(controller, emit=events.append))
-    assert (result, events) == ({}, [{"event": "line", "process": "web", "text": "one"}])
+    request = a_request(Logs, layout, **{"lines": 100, "follow": False, **fields})
+    logs.run(layout, request, FakeSupervisor(layout), a_session(FakeController(), emit=events.append))
+    return events
 
 
-def test_the_last_lines_reach_back_over_a_rotation(tmp_path: Path) -> None:
-    """Just rotated, the log itself is nearly empty."""
-    layout = a_layout(tmp_path)
-    add_release(layout, 1)
-    releases.switch(layout, 1)
-    layout.log("web.1").with_name("web.1.log.1").write_text("one\ntwo\n")
-    layout.log("web.1").write_text("three\n")
-    assert list(logs.last_lines(layout, None, 2)) == [("web", "two"), ("web", "three")]
-    assert list(logs.last_lines(layout, None, 0)) == []
+def texts(layout: Layout, **fields: object) -> list[str]:
+    return [row[-1] for event in asked(layout, **fields) for row in event.get("lines", [])]
 
 
-def test_logs_of_a_release_that_is_not_there_name_those_that_are(tmp_path: Path) -> None:
-    """A typing mistake, or it was pruned."""
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    """Two releases, of which the second is current, with logs."""
+    made = a_layout(tmp_path)
+    for number in (1, 2):
+        add_release(made, number)
+    releases.switch(made, 2)
+    made.log("web.1").write_text(at(1, "one") + at(5, "five"))
+    made.log("web.2").write_text(at(4, "four") + at(6, "six ERROR"))
+    made.log("worker.2").write_text(at(2, "two") + at(3, "three error") + at(7, "seven"))
+    made.log("release.2").write_text(at(0, "zero"))
+    made.log("run.2.x1").write_text(at(8, "eight"))
+    made.log("forward").write_text(at(9, "nine"))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, "zero one two three four five six seven eight"),
+        ({"lines": 3}, "six seven eight"),
+        ({"lines": 0}, ""),
+        ({"release": 1}, "one five"),
+        ({"processes": ["worker", "run"]}, "two three seven eight"),
+        ({"processes": ["forward"]}, "nine"),
+        ({"since": "2026-11-26T05:00:06.000000Z"}, "six seven eight"),
+        ({"since": "2026-11-26T05:00:06.000000Z", "lines": 1}, "eight"),
+        ({"grep": "ERROR"}, "six"),
+        ({"grep": "(?i)error", "lines": 1}, "six"),
+        ({"grep": "^(one|two)$"}, "one two"),
+        ({"ago": 10.0}, ""),
+    ],
+)
+def test_what_is_selected_is_in_order_of_time(layout: Layout, fields: dict[str, Any], expected: str) -> None:
+    """Of all processes and releases; the last lines are those of all together."""
+    assert [text.split(" ")[0] for text in texts(layout, **fields)] == expected.split()
+
+
+def test_the_logs_that_there_are_are_named(layout: Layout) -> None:
+    """So that a wrong name can be answered with those that exist; other files are no logs."""
+    (layout.logs / "processes.jsonl").touch()
+    (layout.logs / "web.1.log.1").touch()
+    (layout.logs / "..log").touch()
+    head = asked(layout)[0]
+    assert head["names"] == ["forward", "web.1", "release.2", "run.2.x1", "web.2", "worker.2"]
+
+
+def test_lines_without_a_time_keep_their_place(layout: Layout) -> None:
+    """The circusd of an earlier version wrote them; a clock that was set back changes no order either."""
+    layout.log("web.1").write_text("old\n" + at(3, "a") + "no time\n" + at(1, "clock set back"))
+    assert texts(layout, release=1) == ["old", "a", "no time", "clock set back"]
+    rows = [row for event in asked(layout, release=1) for row in event.get("lines", [])]
+    assert [row[0][17:19] for row in rows] == ["", "03", "03", "03"]
+
+
+def test_a_log_with_huge_lines_is_not_kept_in_memory(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last ones are sent, and how much was left out."""
+    monkeypatch.setattr(logs, "KEPT", 25)
+    layout.log("web.1").write_text("".join(at(n, f"{n}" * 10) for n in range(1, 6)))
+    assert texts(layout, release=1) == ["4" * 10, "5" * 10]
+    assert {"": 30} in [event.get("skipped") for event in asked(layout, release=1)]
+
+
+def test_an_application_that_was_never_deployed_has_no_logs(tmp_path: Path) -> None:
+    """One whose first release failed has."""
     layout = a_layout(tmp_path)
     with pytest.raises(PackhorseError, match="never been deployed"):
-        list(logs.last_lines(layout, None, 10))
-    add_release(layout, 4)
-    with pytest.raises(PackhorseError, match="no release 3 here") as error:
-        list(logs.last_lines(layout, 3, 10))
-    assert error.value.hint == "The releases here are: 4"
+        asked(layout)
+    layout.log("web.1").write_text("KeyError\n")
+    assert texts(layout) == ["KeyError"]
 
 
-def test_following_gives_whole_lines_over_rotation_and_switch(tmp_path: Path) -> None:
-    """Half a line is not printed before its end comes; a new release is followed from its first line."""
-    layout = a_layout(tmp_path)
-    for number in (1, 2):
-        add_release(layout, number)
-    releases.switch(layout, 1)
-    log = layout.log("web.1")
-    log.write_text("old\n")
+def followed(layout: Layout, *turns: Callable[[], object], **fields: object) -> list[dict[str, Any]]:
+    """The events of a command that follows; each turn is taken when all events before it have come."""
+    events: list[dict[str, Any]] = []
+    steps = iter(turns)
 
-    def append(text: str) -> None:
-        log.write_text(log.read_text() + text)
+    def pause(seconds: float) -> None:
+        if seconds:  # nothing was new
+            time.sleep(0.02)
+            step = next(steps, None)
+            if step is None:
+                raise StoppedError("Stopped.", "Again.")
+            step()
+
+    request = a_request(Logs, layout, **{"lines": 0, "follow": True, **fields})
+    session = a_session(FakeController(), emit=events.append)
+    session.pause = pause  # type: ignore[method-assign]
+    logs.run(layout, request, FakeSupervisor(layout), session)
+    return events
+
+
+def new_texts(events: list[dict[str, Any]]) -> list[str]:
+    return [row[-1] for event in events if event["event"] == "lines" for row in event["lines"]]
+
+
+def append(path: Path, text: str) -> None:
+    with path.open("a") as file:
+        file.write(text)
+
+
+def test_new_lines_are_followed_over_rotation_deploy_and_prune(layout: Layout) -> None:
+    """Half a line waits for its end; a new release is followed from its first line."""
+    web = layout.log("web.2")
 
     def rotate() -> None:
-        log.rename(log.with_name("web.1.log.1"))
-        log.write_text("after\n")
+        web.rename(web.with_name("web.2.log.1"))
+        web.write_text(at(12, "after"))
 
-    def switch() -> None:
-        layout.log("web.2").write_text("hello\n")
-        releases.switch(layout, 2)
+    events = followed(
+        layout,
+        lambda: append(web, at(10, "half")[:-3]),
+        lambda: append(web, at(10, "half")[-3:]),
+        rotate,
+        lambda: layout.log("web.3").write_text(at(13, "hello")),
+        layout.log("web.1").unlink,
+        lambda: append(layout.log("web.3"), at(14, "world")),
+    )
+    assert new_texts(events) == ["half", "after", "hello", "world"]
+    assert "web.1" not in events[-1]["positions"]
 
-    def stop() -> None:
-        raise StoppedError("Stopped.", "Again.")
 
-    turns = iter([lambda: append("ha"), lambda: append("lf\n"), rotate, switch, stop])
-    seen: list[str] = []
-    with pytest.raises(StoppedError):
-        logs.follow(layout, None, lambda _, text: seen.append(text), lambda _: next(turns)())
-    assert seen == ["half", "after", "hello"]
+def test_who_comes_back_gets_what_was_written_meanwhile(layout: Layout) -> None:
+    """Nothing twice, and nothing is lost that is still there, of new logs too."""
+    events = followed(layout, lambda: append(layout.log("web.2"), at(10, "seen")))
+    append(layout.log("web.2"), at(11, "missed"))
+    layout.log("web.3").write_text(at(12, "new"))
+    again = followed(layout, resume=events[-1]["positions"])
+    assert sorted(new_texts(again)) == ["missed", "new"]
 
 
-def test_the_logs_of_a_first_release_that_failed_are_one_command_away(tmp_path: Path) -> None:
-    """Nothing is current then, and its logs say why."""
-    layout = a_layout(tmp_path)
-    add_release(layout, 1, journal.FAILED)
-    request = a_request(Logs, layout, lines=5, follow=False, release=None)
-    with pytest.raises(PackhorseError, match="has ever served here") as refused:
-        logs.run(layout, request, FakeSupervisor(layout), a_session())
-    assert refused.value.hint.endswith(": release logs production --release 1")
+def test_who_cannot_take_all_is_told_what_was_skipped(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lines stay on the disk until they are taken, up to a limit; nothing waits in memory."""
+    monkeypatch.setattr(logs, "HELD", 1000)
+    monkeypatch.setattr(logs, "WAITING", 1)
+    events: list[dict[str, Any]] = []
+    may_go = threading.Event()
+    request = a_request(Logs, layout, lines=0, follow=True)
+    line = at(10, "x" * 50)
+
+    def emit(event: dict[str, Any]) -> None:
+        if event["event"] == "lines":
+            may_go.wait(20)
+        events.append(event)
+
+    turns = 0
+
+    def pause(seconds: float) -> None:  # noqa: ARG001  # its name is Session's
+        nonlocal turns
+        turns += 1
+        if turns < 200:
+            append(layout.log("web.2"), line)
+        elif turns == 200:
+            may_go.set()
+        elif turns > 220:
+            raise StoppedError("Stopped.", "Again.")
+        else:
+            time.sleep(0.02)
+
+    session = a_session(FakeController(), emit=emit)
+    session.pause = pause  # type: ignore[method-assign]
+    logs.run(layout, request, FakeSupervisor(layout), session)
+    skipped = sum(event.get("skipped", {}).get("web.2", 0) for event in events)
+    assert skipped > 0
+    assert skipped + len(new_texts(events)) * len(line) == 199 * len(line)

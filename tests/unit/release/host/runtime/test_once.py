@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from release.host.formats import log_line
 from release.host.runtime import once
 
 
@@ -18,12 +19,19 @@ def begin(log: Path, *command: str) -> "subprocess.Popen[bytes]":
     return subprocess.Popen([sys.executable, "-IS", once.__file__, log, *command], start_new_session=True)
 
 
+def texts(log: Path) -> list[str]:
+    """The lines, which all have a time and a process."""
+    lines = [log_line.parse(line) for line in log.read_bytes().splitlines()]
+    assert all(line.at and line.pid for line in lines)
+    return [line.text for line in lines]
+
+
 @pytest.mark.parametrize(("command", "status"), [("echo done", "0"), ("exit 3", "3"), ("kill -9 $$", "137")])
 def test_output_and_status_are_written_down(tmp_path: Path, command: str, status: str) -> None:
     """Whoever waits for it may not be its parent, nor its user."""
     log = tmp_path / "release.1.log"
-    begin(log, "/bin/sh", "-c", f"printf begun; {command}").wait(20)
-    assert log.read_text().startswith("begun")
+    begin(log, "/bin/sh", "-c", f"echo begun; {command}; printf 'and the end'").wait(20)
+    assert texts(log)[0] == "begun"
     assert log.read_text().endswith("\n")
     assert (tmp_path / "release.1.log.status").read_text() == status
 
@@ -49,7 +57,7 @@ def test_it_passes_on_the_request_to_end_and_leaves_nothing_behind(tmp_path: Pat
     process.wait(20)
     assert (tmp_path / "release.1.log.status").read_text() == "5"
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        assert Path(f"/proc/{log.read_text().strip()}/stat").read_text().split()[2] == "Z"
+        assert Path(f"/proc/{texts(log)[0]}/stat").read_text().split()[2] == "Z"
 
 
 def test_a_request_to_end_in_the_first_moment_has_a_status_too(tmp_path: Path) -> None:
@@ -62,3 +70,16 @@ def test_a_request_to_end_in_the_first_moment_has_a_status_too(tmp_path: Path) -
     os.kill(process.pid, signal.SIGTERM)
     process.wait(20)
     assert (tmp_path / "release.1.log.status").read_text() == "143"
+
+
+def test_lines_are_whole_and_what_is_left_behind_is_not_waited_for(tmp_path: Path) -> None:
+    """The last words have no end, a line does not fit into memory, and a child writes on."""
+    log = tmp_path / "release.1.log"
+    script = (
+        "yes x | head -c 200000 | tr -d '\\n'; echo; (while sleep 0.01; do echo on; done)& printf 'the end'"
+    )
+    begin(log, "/bin/sh", "-c", script).wait(20)
+    pieces = [log_line.parse(line) for line in log.read_bytes().splitlines()]
+    assert [piece.goes_on for piece in pieces[:2]] == [True, False]
+    assert "".join(piece.text for piece in pieces[:2]) == "x" * 100_000
+    assert "the end" in "".join(piece.text for piece in pieces[2:])
