@@ -56,7 +56,7 @@ def local() -> None:
     finds by itself. When one process ends, the others are stopped, and its exit status is the command's.
 
     The environment is that of your shell, then env of [targets.local], then .env. Programs of .venv in the
-    project, or else of $VIRTUAL_ENV, come first. DATA_DIR is the folder .data of the project; git ignores it.
+    project, or else of $VIRTUAL_ENV, come first. DATA_DIR is a folder below $PACKHORSE_HOME.
 
     This is not the target `local`: `release deploy local` installs a built version on this machine, as on a
     server, keeps it running below a supervisor, and `release logs local` shows what that writes.
@@ -115,13 +115,12 @@ def start(
     project: Path = context.obj
     commands = formation.read(project)
     chosen = formation.choose(commands, wanted)
-    shared = environment.read(project, env_file, os.environ)
-    environment.make_data_folder(project, shared)
+    shared = environment.read(project, env_file, os.environ, files.home())
     events: Events = queue.SimpleQueue()
 
     def read_again() -> "tuple[list[LocalProcess], dict[str, str]]":
         lines = formation.again(processes, formation.read(project))
-        return lines, environment.read(project, env_file, os.environ).variables
+        return lines, environment.read(project, env_file, os.environ, files.home()).variables
 
     with contextlib.ExitStack() as stack:
         processes = stack.enter_context(formation.with_ports(chosen, port, files.home()))
@@ -190,8 +189,7 @@ def run_(project: Path, *, command: tuple[str, ...], env_file: Path | None) -> N
     """
     from release.local import environment
 
-    shared = environment.read(project, env_file, os.environ)
-    environment.make_data_folder(project, shared)
+    shared = environment.read(project, env_file, os.environ, files.home())
     os.chdir(project)
     try:
         os.execvpe(command[0], command, shared.variables)  # noqa: S606  # to become the program is the purpose

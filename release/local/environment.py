@@ -1,5 +1,6 @@
 """Environment of processes on the developer's machine: of the shell, release.toml, .env, the virtualenv."""
 
+import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +10,6 @@ from packhorse.errors import PackhorseError
 from release.config import env_file, unchecked
 
 ENV_FILE = ".env"
-DATA_FOLDER = ".data"
 LARGEST = 1024 * 1024
 """Bytes of a file of variables; Linux starts no process with more (execve(2))."""
 
@@ -22,18 +22,33 @@ class Environment:
     virtualenv: Path | None
 
 
-def read(project: Path, chosen: Path | None, shell: Mapping[str, str]) -> Environment:
+def read(project: Path, chosen: Path | None, shell: Mapping[str, str], home: Path) -> Environment:
     """The environment for the project in folder `project`, started from a `shell` with these variables.
 
-    `chosen`: a file of variables instead of .env, which may be missing. Raises PackhorseError.
+    `chosen`: a file of variables instead of .env, which may be missing. `home`: PACKHORSE_HOME, in which
+    DATA_DIR is made. Raises PackhorseError.
     """
     brought = {**shell, **_of_target(project), **_of_file(chosen or project / ENV_FILE, needed=bool(chosen))}
-    return compose(project, brought)
+    data = data_folder(project, home)
+    if "DATA_DIR" not in brought:
+        try:
+            data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise PackhorseError(
+                f"{data}: {error.strerror or error}.", "Name another folder: DATA_DIR=… in .env"
+            ) from error
+    return compose(project, brought, data)
 
 
-def compose(project: Path, brought: Mapping[str, str]) -> Environment:
+def data_folder(project: Path, home: Path) -> Path:
+    """The default DATA_DIR of the project. Not inside it: hatchling packs what lies there into sdists."""
+    path = project.resolve()
+    return home / "local-data" / f"{path.name}-{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}"
+
+
+def compose(project: Path, brought: Mapping[str, str], data: Path) -> Environment:
     """The environment that adds to `brought` what servers set: the virtualenv, DATA_DIR, PYTHONUNBUFFERED."""
-    variables = {"PYTHONUNBUFFERED": "1", "DATA_DIR": str(project / DATA_FOLDER), **brought}
+    variables = {"PYTHONUNBUFFERED": "1", "DATA_DIR": str(data), **brought}
     active = brought.get("VIRTUAL_ENV")
     places = [project / ".venv", *([Path(active)] if active else [])]
     virtualenv = next((place for place in places if (place / "bin" / "python").exists()), None)
@@ -44,21 +59,6 @@ def compose(project: Path, brought: Mapping[str, str]) -> Environment:
         }
         variables.pop("PYTHONHOME", None)  # as `activate` does
     return Environment(variables, virtualenv)
-
-
-def make_data_folder(project: Path, environment: Environment) -> None:
-    """Make the default DATA_DIR, which git ignores. Another one is for the user to make."""
-    folder = project / DATA_FOLDER
-    if environment.variables["DATA_DIR"] != str(folder):
-        return
-    try:
-        folder.mkdir(exist_ok=True)
-        if not (folder / ".gitignore").exists():
-            (folder / ".gitignore").write_text("*\n")
-    except OSError as error:
-        raise PackhorseError(
-            f"{folder}: {error.strerror or error}.", "Name another folder: DATA_DIR=… in .env"
-        ) from error
 
 
 def _of_file(path: Path, *, needed: bool) -> dict[str, str]:

@@ -124,9 +124,14 @@ def with_ports(processes: Sequence[LocalProcess], first: int, home: Path) -> Ite
 
 def _take(port: int, home: Path, stack: ExitStack, *, listen: bool) -> socket.socket | None:
     """A socket on `port`, open if it is to `listen`; None when the port is somebody else's."""
-    folder = home / "local-ports"
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = stack.enter_context((folder / str(port)).open("w"))
+    path = home / "local-ports" / str(port)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = stack.enter_context(path.open("w"))
+    except OSError as error:
+        raise PackhorseError(
+            f"{path} cannot be written: {error.strerror}.", "Name another folder: PACKHORSE_HOME"
+        ) from error
     if not files.try_flock(lock.fileno(), fcntl.LOCK_EX):
         return None
     with suppress(OSError), socket.create_connection((HOST, port), timeout=0.2):

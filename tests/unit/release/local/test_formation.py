@@ -74,6 +74,16 @@ def test_a_changed_procfile_changes_lines_but_not_the_kind_of_port() -> None:
             formation.again([process], commands)
 
 
+def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    """The lock of a port lies there."""
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(PackhorseError, match="cannot be written"),
+        formation.with_ports(formation.choose(COMMANDS, ()), 5000, tmp_path / "file"),
+    ):
+        raise AssertionError
+
+
 def test_a_folder_without_a_procfile_is_answered_with_release_new(tmp_path: Path) -> None:
     """A newcomer's first command may be this one."""
     with pytest.raises(PackhorseError) as refused:
