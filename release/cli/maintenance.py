@@ -79,26 +79,36 @@ def _paths(_context: click.Context, _parameter: click.Parameter, paths: tuple[st
     metavar="PATH",
     help="Leave this path open, and all below it; several: --allow /healthz --allow /admin/.",
 )
+@options.wait
 @options.as_json
 @click.pass_obj
 def on(
-    project: Path, target: str, page: str | None, retry_after: int, allow: list[str], *, as_json: bool
+    project: Path,
+    target: str,
+    page: str | None,
+    retry_after: int,
+    allow: list[str],
+    *,
+    wait: float,
+    as_json: bool,
 ) -> None:
     """Turn maintenance mode on; when it is on, change how it answers.
 
     Every host does it by itself: when one fails, the command ends with an error, and says on which it is on.
     Clients that ask for JSON get JSON.
     """
-    _ask(project, target, as_json=as_json, on=True, page=page, retry_after=retry_after, allow=allow)
+    given = {"page": page, "retry_after": retry_after, "allow": allow}
+    _ask(project, target, as_json=as_json, on=True, lock_wait=wait, **given)
 
 
 @maintenance.command()
 @target_command.argument
+@options.wait
 @options.as_json
 @click.pass_obj
-def off(project: Path, target: str, *, as_json: bool) -> None:
+def off(project: Path, target: str, *, wait: float, as_json: bool) -> None:
     """Turn maintenance mode off: the application answers again."""
-    _ask(project, target, as_json=as_json, on=False)
+    _ask(project, target, as_json=as_json, on=False, lock_wait=wait)
 
 
 @maintenance.command()

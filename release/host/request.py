@@ -223,9 +223,13 @@ class Scale(Request):
 
 @dataclass(frozen=True, kw_only=True)
 class Maintenance(Request):
-    """Turn maintenance mode `on` or off; None: say how it is. For the rest see processes/maintenance.py."""
+    """Turn maintenance mode `on` or off; None: say how it is. For the rest see processes/maintenance.py.
+
+    `lock_wait`: seconds to wait for another command.
+    """
 
     on: bool | None = None
+    lock_wait: float = 0.0
     retry_after: int = 300
     allow: list[str] = field(default_factory=list)
     page: str | None = None

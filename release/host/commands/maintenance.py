@@ -18,7 +18,7 @@ def run(layout: Layout, request: Maintenance, circus: Supervisor, session: Sessi
     if request.on is not None:
         releases.create_folders(layout)
         what = f"maintenance {'on' if request.on else 'off'}"
-        with lock.held(layout, what, request.by):
+        with lock.held(layout, what, request.by, request.lock_wait, session):
             before = maintenance.read(layout)
             session.step("maintain", "Answering 503" if request.on else "Answering again")
             _change(layout, _wanted(request))

@@ -226,6 +226,9 @@ def test_clients_that_never_end_their_head_do_not_keep_others_out(front: Front) 
                 client.send(b"GET / HTTP/1.1\r\n")
         assert front.ask(CLOSED).endswith(b"<p>closed</p>")
         assert slow[0].recv(1) == b""
+        slow[-1].setblocking(False)  # noqa: FBT003  # its only argument
+        with pytest.raises(BlockingIOError):
+            slow[-1].recv(1)
 
 
 def test_a_client_that_reads_slowly_gets_the_whole_page(front: Front) -> None:
