@@ -1,6 +1,7 @@
 """Make the requests to agents from settings, a target and a version on the index."""
 
 import getpass
+import os
 import re
 import secrets
 import socket
@@ -145,10 +146,22 @@ def request(kind: type[R], app: str, target: Target, home: Path, **fields: objec
         "root": str(layout.SERVER_ROOT if on_servers else home / "apps"),
         "run": str(layout.SERVER_RUN if on_servers else home / "run"),
         "supervised": on_servers,
-        "by": f"{getpass.getuser()}@{socket.gethostname()}",
+        "by": _who(),
         "silence": controller.SILENCE,
     }
     return kind(**{**head, **fields})
+
+
+def _who() -> str:
+    """Who asks, for the journal: $RELEASE_BY, where a job of CI names its author, else user and host."""
+    named = " ".join(os.environ.get("RELEASE_BY", "").split())[:200]
+    if named:
+        return named
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # containers run as users that have no name
+        user = f"uid {os.getuid()}"
+    return f"{user}@{socket.gethostname()}"
 
 
 def change(kind: type[C], app: str, target: Target, home: Path, **fields: object) -> C:

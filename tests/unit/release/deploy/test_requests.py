@@ -128,6 +128,23 @@ def test_a_file_name_that_is_none_of_the_project_is_not_deployed(filename: str) 
         requests.artifact([file(filename)], Requirement("a", None), INDEX)
 
 
+def test_the_journal_learns_who_is_behind_a_job_of_ci(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one line; in containers, users may have no name."""
+
+    def no_name() -> str:
+        raise OSError("No username set in the environment")
+
+    def by() -> str:
+        return requests.request(Stop, "shop", release_toml.Target(), tmp_path, target_name="local").by
+
+    monkeypatch.setattr("getpass.getuser", no_name)
+    assert by().startswith("uid ")
+    monkeypatch.setenv("RELEASE_BY", "ann by CI\nmallory")
+    assert by() == "ann by CI mallory"
+
+
 def content(settings: release_toml.ReleaseConfig, target: release_toml.Target) -> Content:
     return requests.content(settings, target, requests.Artifact("a", "1.0", []), {})
 
