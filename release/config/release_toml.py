@@ -175,11 +175,15 @@ class Provision(settings.Settings):
 class ProcessSettings(settings.Settings):
     """Settings of one process type; `stop_timeout` in seconds, None: the target's graceful_timeout.
 
-    With `overlap` the new one starts before the old one stops.
+    With `overlap` the new one starts before the old one stops. A deploy waits until all have run for
+    `check_uptime` seconds, and until `check_command` ends with 0, which is tried for `check_timeout` seconds.
     """
 
     overlap: bool = False
     stop_timeout: Positive | None = None
+    check_uptime: Positive = 1.0
+    check_command: Command | None = None
+    check_timeout: Positive = 30.0
 
 
 class Target(settings.Settings):
@@ -219,6 +223,9 @@ class Target(settings.Settings):
             raise ValueError("bind: on hosts, nginx listens and asks a socket: leave it out")
         if bool(self.tls_certificate) != bool(self.tls_certificate_key):
             raise ValueError("tls_certificate and tls_certificate_key belong together")
+        web = self.processes.get("web", ProcessSettings())
+        if {"check_uptime", "check_command", "check_timeout"} & web.model_fields_set:
+            raise ValueError("processes.web: web is asked over HTTP, see [health]: leave out its check")
         return self
 
     @property

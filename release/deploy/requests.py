@@ -25,7 +25,7 @@ from release.config.release_toml import ReleaseConfig, Target
 from release.deploy import controller, schedule
 from release.host.disk import layout
 from release.host.disk.manifest import Content, File, Health, Rule
-from release.host.request import Change, Request
+from release.host.request import Change, Check, Request
 
 R = TypeVar("R", bound=Request)
 C = TypeVar("C", bound=Change)
@@ -167,7 +167,11 @@ def _who() -> str:
 def change(kind: type[C], app: str, target: Target, home: Path, **fields: object) -> C:
     """The request of a deploy or a rollback, with a key for the digests of this one command."""
     gates = schedule.PLAN_GATES if fields.get("plan") else schedule.GATES
-    own = {"gates": gates, "keep": target.keep, "key": secrets.token_hex()}
+    checks = {
+        name: Check(process.check_uptime, process.check_command or [], process.check_timeout)
+        for name, process in target.processes.items()
+    }
+    own = {"gates": gates, "keep": target.keep, "key": secrets.token_hex(), "checks": checks}
     return request(kind, app, target, home, **own, **fields)
 
 

@@ -38,6 +38,18 @@ class Request:
         return Layout(self.app, Path(self.root), Path(self.run))
 
 
+@dataclass(frozen=True)
+class Check:
+    """Check of a process type without a socket: seconds to stay up, and a `command` that has to end with 0.
+
+    The command is tried for `timeout` seconds; [] for none.
+    """
+
+    uptime: float
+    command: list[str]
+    timeout: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class Change(Request):
     """Fields that a deploy and a rollback share; the controller makes the random `key` of digests.
@@ -46,7 +58,7 @@ class Change(Request):
     say what would be done; `lock_wait`: seconds to wait for another command; `release_phase`: this host runs
     it; `retry_release`: run it although the last one was cut off. One of `signers` has to have signed what is
     installed, without any it need not be signed. `maintenance`: in maintenance mode from before the release
-    phase until it serves.
+    phase until it serves. `checks`: process type -> how to see that its processes are ready.
     """
 
     index_url: str | None
@@ -58,6 +70,7 @@ class Change(Request):
     retry_release: bool = False
     maintenance: bool = False
     signers: list[str] = field(default_factory=list)
+    checks: dict[str, Check] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -291,6 +304,8 @@ def decode(table: Mapping[str, Any]) -> Request:
             "Use the same version of Packhorse at both ends.",
         )
     fields = {key: value for key, value in table.items() if key not in {"protocol", "command"}}
+    if "checks" in fields:
+        fields["checks"] = {name: Check(**check) for name, check in fields["checks"].items()}
     if "content" in fields:
         fields["content"] = Content.of_json(fields["content"])
         fields["bind"] = tuple(fields["bind"]) if fields["bind"] else None

@@ -1,11 +1,13 @@
 """Deploy or roll back on one host: the order of the work, from the lock to the last drained request."""
 
 import concurrent.futures
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 
 from packhorse.errors import PackhorseError
 from release.host.commands import (
     agree,
+    checks,
     configuration,
     history,
     plan,
@@ -123,7 +125,7 @@ class _Rollout:
             watchers.apply(layout, circus, watchers.of(layout, before) | early)
             session.step("probe", f"Probing its own socket: {health.request(content.health)}")
             answer = readiness.await_answer(layout, circus, watchers.web(layout, number), session.pause)
-            readiness.await_up(layout, circus, early - watchers.web(layout, number), session.pause)
+            self._check(early - watchers.web(layout, number))
             written.wait()
             session.safe_point()
         except (PackhorseError, OSError) as failure:
@@ -133,7 +135,7 @@ class _Rollout:
             session.step("switch", f"{answer}: switching to release {number}")
             self._record(journal.TRIAL)
             switch.activate(layout, number)
-            switch.start_remaining(layout, circus, before, number)
+            switch.start_remaining(layout, circus, before, number, self._check_late)
             if scale.serves(layout, number):
                 session.step("verify", "Asking through the public address")
                 public_address.verify(layout, number)
@@ -152,6 +154,17 @@ class _Rollout:
         self._say_what_does_not_run()
         outcome = {"unchanged": False, "reverted": False, "previous": before}
         return {**outcome, **public_address.as_result(layout, number)}
+
+    def _check(self, started: Collection[watchers.Watcher]) -> None:
+        """Wait until processes without a socket are ready."""
+        checks.await_ready(self.layout, self.circus, started, self.change.checks, self.session)
+
+    def _check_late(self, started: Collection[watchers.Watcher]) -> None:
+        """The same after the switch, when a stop leads back."""
+        try:
+            self._check(started)
+        except StoppedError:
+            raise RevertedError(self.session.controller.reason, "Look at the other hosts.") from None
 
     def _await_verdict(self) -> None:
         """Whether the release may stay is decided by what became of it on the other hosts."""

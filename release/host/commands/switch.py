@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from packhorse.errors import PackhorseError
@@ -43,15 +43,21 @@ def activate(layout: Layout, number: int) -> None:
     sockets.route(layout, number)
 
 
-def start_remaining(layout: Layout, circus: circus_ini.Supervisor, before: int | None, number: int) -> None:
+def start_remaining(
+    layout: Layout,
+    circus: circus_ini.Supervisor,
+    before: int | None,
+    number: int,
+    await_ready: Callable[[Collection[watchers.Watcher]], None],
+) -> None:
     """Replace the processes that may not overlap; web processes of release `before` stay for a rollback.
 
-    Each starts when its predecessor has stopped. Raises PackhorseError when one does not stay up.
+    Each starts when its predecessor has stopped; `await_ready` may raise for those that are not ready.
     """
     late = watchers.of(layout, number) - watchers.overlapping(layout, number)
     if late:
         watchers.apply(layout, circus, watchers.of(layout, number) | watchers.web(layout, before))
-        readiness.await_up(layout, circus, late, time.sleep)
+        await_ready(late)
 
 
 def roll_back(layout: Layout, circus: circus_ini.Supervisor, number: int | None) -> None:

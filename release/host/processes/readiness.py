@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from http import HTTPStatus
 
 from packhorse import files
@@ -126,11 +126,16 @@ def await_up(
     circus: circus_ini.Supervisor,
     started: Collection[Watcher],
     pause: Callable[[float], None],
+    uptimes: Mapping[str, float] | None = None,
 ) -> None:
-    """Wait until processes without a probe have run for long enough. Raises PackhorseError."""
+    """Wait until processes without a probe have run for long enough. Raises PackhorseError.
+
+    `uptimes`: process type -> seconds, for those that need others than STAY_UP.
+    """
     begun = time.monotonic()
     first: dict[Watcher, list[int]] = {}
-    ready = dict.fromkeys(started, begun + STAY_UP)
+    stay_up = {watcher: (uptimes or {}).get(watcher.process, STAY_UP) for watcher in started}
+    ready = {watcher: begun + seconds for watcher, seconds in stay_up.items()}
     while ready and time.monotonic() < max(ready.values()):
         for watcher in started:
             pids, now = circus.pids(watcher.name), time.monotonic()
@@ -138,9 +143,15 @@ def await_up(
                 first[watcher] = pids
             starting = watcher not in first and now - begun < START_TIMEOUT  # a circusd that has just started
             if not starting and pids != first.get(watcher):
-                raise _failure(layout, watcher, NotReadyError("its process ended at once"))
-            ready[watcher] = now + STAY_UP if starting else ready[watcher]
+                raise _failure(layout, watcher, NotReadyError(_ended(now - begun)))
+            ready[watcher] = now + stay_up[watcher] if starting else ready[watcher]
         pause(health.TICK)
+
+
+def _ended(seconds: float) -> str:
+    return (
+        "its process ended at once" if seconds < 2 * STAY_UP else f"its process ended after {seconds:.0f} s"
+    )
 
 
 def _failure(layout: Layout, watcher: Watcher, reason: NotReadyError) -> PackhorseError:

@@ -4,7 +4,9 @@ import http.client
 import json
 import os
 import re
+import shlex
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -288,3 +290,50 @@ def test_a_stopped_web_refuses_at_once_and_starts_again(scaled: Host) -> None:
         scaled.get()
     scaled.release("ps", "start", "local")
     assert (scaled.get(), there(scaled)) == ("0.3.0", {"web": 1, "worker": 1})
+
+
+COMMAND = "sh -c 'echo $PACKHORSE_RELEASE asks; test -e $PLACE/up'"
+
+
+def check(host: Host, command: str, seconds: float, more: str = "") -> None:
+    """Write release.toml with a command for the worker."""
+    worker = f"check_command = {json.dumps(shlex.split(command))}\ncheck_timeout = {seconds}\n{more}"
+    host.configure(env=f'PLACE = "{host.home}"\n[targets.local.processes.worker]\n{worker}')
+
+
+def test_a_worker_is_ready_when_its_command_says_so(scaled: Host) -> None:
+    """It is tried until then, with the environment of the new release."""
+    check(scaled, COMMAND, 30)
+    up = threading.Timer(3, (scaled.home / "up").touch)
+    up.start()
+    scaled.deploy("0.4.0")
+    assert (scaled.home / "up").exists()
+    assert there(scaled)["worker"] == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "why", "overlap"),
+    [
+        (COMMAND, "its check_command ended with status 1, for 1 s", "true"),
+        (COMMAND, "2 asks", "false"),
+        ("no-such-program", "its check_command ended with status 127", "true"),
+        ("sh -c 'sleep 1005 & sleep 1005'", "its check_command did not end", "false"),
+    ],
+)
+def test_a_worker_that_is_not_ready_leads_back(scaled: Host, command: str, why: str, overlap: str) -> None:
+    """Nobody would notice for days that it does nothing."""
+    check(scaled, command, 1.0, f"overlap = {overlap}")
+    failed = scaled.deploy_in_vain("0.4.0", serves="0.3.0")
+    assert "worker of tiny 0.4.0 (release 2) is not healthy: " in failed
+    assert why in failed
+    assert there(scaled) == {"web": 1, "worker": 1}
+    assert 2 not in {process.release for process in process_table.find(scaled.layout)}
+
+
+def test_a_worker_may_have_to_stay_up_for_longer(scaled: Host) -> None:
+    """It connects to its queue for a while before it gives up."""
+    worker = "worker: sh -c 'sleep 2.5; exit 3'\n"
+    scaled.served.add(NAME, app_wheel("0.6.0", procfile=WEB + worker))
+    scaled.configure(env=f'PLACE = "{scaled.home}"\n[targets.local.processes.worker]\ncheck_uptime = 6.0')
+    assert "its process ended after" in scaled.deploy_in_vain("0.6.0", serves="0.3.0")
+    assert there(scaled) == {"web": 1, "worker": 1}

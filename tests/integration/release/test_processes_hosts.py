@@ -9,7 +9,7 @@ import pytest
 from tests.support import hosts, ssh_target
 from tests.support.load_client import over_ssh
 from tests.support.servers import wait_until
-from tests.support.ssh_target import LAYOUT, Servers
+from tests.support.ssh_target import LAYOUT, Servers, run_user
 from tests.support.tiny_app import NAME, app_wheel
 
 pytestmark = hosts.MARKS
@@ -116,3 +116,19 @@ def test_a_restart_stops_at_the_first_host_that_fails(fleet: Servers) -> None:
     assert "web1: " in failed
     assert listed(fleet)["web2"]["web"]["each"][0]["pid"] == before[0]["pid"]
     wait_until("web1", lambda: fleet.get(fleet.hosts[0], "/") == "0.3.0")
+
+
+def test_the_check_of_a_worker_runs_as_its_user(fleet: Servers) -> None:
+    """The one that deploys may do more than an application."""
+    command = ["sh", "-c", "id -un > $DATA_DIR/checked; test $PACKHORSE_APP = tiny"]
+    fleet.configure(f"[targets.production.processes.worker]\ncheck_command = {json.dumps(command)}")
+    fleet.release("scale", "production", "worker=1")
+    fleet.deploy("0.1.0")
+    fleet.deploy("0.3.0")
+    for host in fleet.hosts:
+        assert host.ssh("cat", str(LAYOUT.data / "checked")).stdout == f"{run_user()}\n"
+    fleet.configure("[targets.production.processes.worker]\ncheck_command = ['false']\ncheck_timeout = 1.0")
+    failed = fleet.release("rollback", "production", status=None).stderr
+    assert "check_command" not in failed  # 0.1.0 has no worker
+    assert "its check_command ended with status 1" in fleet.deploy("0.3.0", status=1).stderr
+    assert fleet.versions() == ["0.1.0"] * 2

@@ -284,3 +284,17 @@ def test_files_for_the_working_directory_lie_inside_the_project(path: str, tmp_p
 def test_files_may_have_spaces_and_any_letters(tmp_path: Path) -> None:
     loaded = release_toml.load(project(tmp_path, 'files = ["mit Leerzeichen/ü.ini", "sql/*.sql"]\n'))
     assert loaded.files == ["mit Leerzeichen/ü.ini", "sql/*.sql"]
+
+
+def test_web_has_a_probe_and_no_check(tmp_path: Path) -> None:
+    """What is set for nothing would be taken for a promise."""
+    worker = "[targets.local.processes.worker]\ncheck_uptime = 10\ncheck_command = ['ping', '$X']\n"
+    process = release_toml.load(project(tmp_path, worker)).targets["local"].processes["worker"]
+    assert (process.check_uptime, process.check_command, process.check_timeout) == (
+        10.0,
+        ["ping", "$X"],
+        30.0,
+    )
+    (tmp_path / "release.toml").write_text(worker.replace("worker", "web"))
+    with pytest.raises(PackhorseError, match="web is asked over HTTP"):
+        release_toml.load(tmp_path)

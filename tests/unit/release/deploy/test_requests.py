@@ -1,5 +1,6 @@
 """The promises of release.deploy.requests: the controller's half of a deploy."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from release.config import release_toml
 from release.deploy import requests
 from release.deploy.requests import Requirement
 from release.host.disk.manifest import Content, Rule
-from release.host.request import Rollback, Stop
+from release.host.request import Check, Rollback, Stop, decode, encode
 from release.index import File
 
 INDEX = "https://pypi.example.com/company/dev"
@@ -219,3 +220,13 @@ def test_a_process_type_stops_as_long_as_the_target_says() -> None:
         "worker": Rule(overlap=True, stop_timeout=7.0),
         "clock": Rule(overlap=False, stop_timeout=1.0),
     }
+
+
+def test_every_change_brings_the_checks_of_today() -> None:
+    """They are no content of a release: a rollback does not take those of then, and no other host's."""
+    worker = release_toml.ProcessSettings(check_uptime=10.0, check_command=["ping"])
+    target = release_toml.Target(hosts=["web1"], processes={"worker": worker})
+    own = {"release": None, "index_url": None, "target_name": "t"}
+    made = requests.change(Rollback, "shop", target, Path("/h"), **own)
+    assert made.checks == {"worker": Check(10.0, ["ping"], 30.0)}
+    assert decode(json.loads(encode(made))) == made

@@ -56,7 +56,7 @@ def test_a_process_that_must_be_alone_starts_when_the_old_one_has_stopped(tmp_pa
     """While the old web processes still finish what they were sent."""
     layout, circus = both_up(tmp_path, "worker")
     switch.activate(layout, 2)
-    switch.start_remaining(layout, circus, 1, 2)
+    switch.start_remaining(layout, circus, 1, 2, lambda _: None)
     switch.drain(layout, circus, 1, 2)
     assert circus.ran == [{"web.1", "web.2", "worker.2"}, {"web.2", "worker.2"}]
 
@@ -75,7 +75,7 @@ def test_the_way_back_is_short_while_the_old_release_still_runs(tmp_path: Path) 
     """It runs until the new one is for good: nothing has to start when something is wrong."""
     layout, circus = both_up(tmp_path)
     switch.activate(layout, 2)
-    switch.start_remaining(layout, circus, 1, 2)
+    switch.start_remaining(layout, circus, 1, 2, lambda _: None)
     switch.roll_back(layout, circus, 1)
     assert circus.ran == [{"web.1"}]
     assert (releases.current(layout), layout.web.readlink().name) == (1, "web.a.sock")
