@@ -153,7 +153,7 @@ def _asked(settings: "ReleaseConfig", project: str) -> "tuple[list[IndexCell], l
     with ThreadPoolExecutor(max(1, len(urls) + len(sources))) as pool:
         cells = [pool.submit(survey.index_cell, url, project) for url in urls]
         newest = {name: pool.submit(survey.available, each, project) for name, each in sources.items()}
-        hosts = survey.hosts(settings, targets, home)
+        hosts = survey.hosts(settings, targets, home, project)
         rows = [
             TargetRow(name, each.url if each else None, newest[name].result(), hosts[name])
             for name, each in sources.items()

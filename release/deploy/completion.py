@@ -17,7 +17,7 @@ LARGEST = 2**18
 
 
 def releases(project: Path, name: str | None) -> list[int]:
-    """The good releases of target `name`, newest first: here, or on a host with an open connection.
+    """The good releases that target `name` still has, newest first: here, or on a connected host.
 
     To connect takes too long for a key; with ControlPath in ~/.ssh/config a command before has done it.
     """
@@ -27,11 +27,15 @@ def releases(project: Path, name: str | None) -> list[int]:
     target = settings.target(name)
     if target.hosts:
         there = ssh.SshDestination(target.hosts[0], target.user or settings.app, settings.app)
-        path = SERVER_ROOT / settings.app / "journal.jsonl"
-        text = there.run_if_connected(["tail", "-c", str(LARGEST), str(path)], SECONDS)
+        folder = SERVER_ROOT / settings.app
+        look = f'tail -c {LARGEST} "$0/journal.jsonl"; echo; ls "$0/releases"'
+        text = there.run_if_connected(["sh", "-c", look, str(folder)], SECONDS)
     else:
-        text = files.last_lines(files.home() / "apps" / settings.app / "journal.jsonl", 1000)
-    return sorted(_good(text), reverse=True)
+        folder = files.home() / "apps" / settings.app
+        names = [path.name for path in (folder / "releases").glob("*")]
+        text = "\n".join([files.last_lines(folder / "journal.jsonl", 1000), *names])
+    kept = {int(line) for line in text.splitlines() if line.isdecimal()}
+    return sorted(_good(text) & kept, reverse=True)
 
 
 def _good(text: str) -> set[int]:

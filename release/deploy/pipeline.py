@@ -49,8 +49,8 @@ class TargetRow:
         return max([cell.release or 0 for cell in self.hosts], default=0)
 
 
-def cell(host: str, last: Mapping[str, Any]) -> HostCell:
-    """The cell of a host by the last event of its agent; it may have said anything."""
+def cell(host: str, last: Mapping[str, Any], project: str) -> HostCell:
+    """The cell of a host for `project`, by the last event of its agent; that may say anything."""
     if last.get("event") != "result":
         return HostCell(host, error=str(last.get("message") or "it gave no answer"))
     current = last.get("current")
@@ -58,6 +58,8 @@ def cell(host: str, last: Mapping[str, Any]) -> HostCell:
         return HostCell(host)
     if not isinstance(current, Mapping) or type(current.get("release")) is not int:
         return HostCell(host, error="it answers what no agent of ours does")
+    if current.get("project", project) != project:
+        return HostCell(host, error=f"it runs {str(current['project'])[:100]}")
     known = [current.get(key) for key in ("version", "at", "index")]
     version, at, where = (None if value is None else str(value)[:300] for value in known)
     return HostCell(host, version or "unknown", current["release"], at, where, bool(current.get("stopped")))

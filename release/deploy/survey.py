@@ -43,8 +43,10 @@ def available(source: Source | None, project: str) -> str | None:
     return str(newest) if newest else None
 
 
-def hosts(settings: ReleaseConfig, targets: Mapping[str, Target], home: Path) -> dict[str, list[HostCell]]:
-    """Target -> what each of its hosts runs; all are asked at the same time."""
+def hosts(
+    settings: ReleaseConfig, targets: Mapping[str, Target], home: Path, project: str
+) -> dict[str, list[HostCell]]:
+    """Target -> which version of `project` each of its hosts runs; all are asked at the same time."""
     found: dict[str, list[HostCell]] = {name: [] for name in targets}
     with contextlib.ExitStack() as stack:
         agents: dict[str, connection.AgentProcess] = {}
@@ -65,5 +67,5 @@ def hosts(settings: ReleaseConfig, targets: Mapping[str, Target], home: Path) ->
                 asked[key] = requests.request(Show, settings.app, target, home, target_name=name)
         outcome = controller.run(agents, asked, lambda _host, _event: None)
     for (name, host), state in zip(places, outcome.hosts, strict=True):
-        found[name].append(cell(host, state.last or {}))
+        found[name].append(cell(host, state.last or {}, project))
     return found

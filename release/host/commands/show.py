@@ -21,7 +21,7 @@ UNFINISHED = "unfinished"
 def run(layout: Layout, request: Show, _circus: Supervisor, _session: Session) -> dict[str, object]:
     """Describe the releases that are asked for, and say which one serves; nothing is repaired or locked."""
     current = releases.current(layout) if layout.folder.exists() else None
-    wanted = [number or _require(layout, current) for number in request.releases]
+    wanted = [_require(layout, current) if number is None else number for number in request.releases]
     if request.before and wanted:
         wanted = [*_before(layout, wanted[0]), *wanted]
     return {

@@ -46,9 +46,10 @@ class Team:
         return done.stdout if status == 0 else done.stderr
 
     def refused(self, *arguments: str, more: Mapping[str, str] | None = None) -> str:
-        """The last two lines of a `release` that fails."""
-        lines = self.release(*arguments, status=1, more=more).splitlines()[-2:]
-        assert [line.split()[0] for line in lines] == ["Error:", "Hint:"]
+        """The two lines that say why `release` fails, and what to do."""
+        said = self.release(*arguments, status=1, more=more).splitlines()
+        lines = [line for line in said if line.startswith(("Error:", "Hint:"))]
+        assert len(lines) == 2
         return "\n".join(lines)
 
     def upload(self, dist: Dist, to: str = "company/dev", **more: str) -> None:
@@ -347,6 +348,10 @@ def test_releases_are_shown_compared_and_opened(team: Team) -> None:
     assert [row["state"] for row in listed] == ["current", "good", "good", "pruned"]
     assert "only the journal knows it" in team.release("show", "local", "1")
     assert "has no release 99" in team.refused("show", "local", "99")
+    words = {"COMP_WORDS": "release rollback local ", "COMP_CWORD": "3", "_RELEASE_COMPLETE": "bash_complete"}
+    assert [line.partition(",")[2] for line in team.release(more=words).split()] == ["4", "3", "2"]
+    words["COMP_WORDS"] = "release deploy local "
+    assert f"plain,{NAME}==7.1" in team.release(more=words).split()
     assert "has no release 99" in team.refused("diff", "local", "99", "1")
 
 

@@ -23,13 +23,15 @@ def serves(version: str, release: int = 7, index: str | None = PROD) -> HostCell
         ({"event": "result"}, None),
         ({"event": "result", "current": 5}, "it answers what no agent of ours does"),
         ({"event": "result", "current": {"release": "7"}}, "it answers what no agent of ours does"),
+        ({"event": "result", "current": {"release": 7, "project": "shop"}}, "it runs shop"),
+        ({"event": "result", "current": {"release": 7, "project": {}}}, "it runs {}"),
         ({"event": "result", "current": {"release": True}}, "it answers what no agent of ours does"),
         ({"event": "result", "current": {"release": 7, "version": {}, "at": 5, "index": []}}, None),
     ],
 )
 def test_whatever_a_host_answers_is_a_cell(last: Mapping[str, object], error: str | None) -> None:
     """One that is compromised, or has a talkative login shell, hides no other host."""
-    cell = pipeline.cell("web1", last)
+    cell = pipeline.cell("web1", last, "app")
     assert cell.error == error
     assert list(pipeline.table([], [TargetRow("prod", PROD, "1.0", [cell])]))
 
