@@ -4,6 +4,8 @@ Nothing else prints (`make lint` forbids click.echo elsewhere): what servers, pa
 passes through `printable` on its way to the terminal.
 """
 
+import contextlib
+import errno
 import gc
 import json
 import os
@@ -38,8 +40,12 @@ def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
 
 
 def echo_rows(rows: Sequence[tuple[str, str | None, str]]) -> None:
-    """Print rows of a head, in a colour on a terminal, and a text: at once, as there may be very many."""
+    """Print rows of a head, in a colour on a terminal, and a text: at once, as there may be very many.
+
+    Raises BrokenPipeError when nobody reads them, also without any.
+    """
     if not rows:
+        _require_reader()
         return
     texts = printable("\n".join(text.replace("\n", " ") for _, _, text in rows)).split("\n")
     coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
@@ -50,6 +56,15 @@ def echo_rows(rows: Sequence[tuple[str, str | None, str]]) -> None:
             f"{click.style(shown, fg=colour) if coloured and colour else shown}{head and '  '}{text}"
         )
     click.echo("\n".join(lines), color=coloured)
+
+
+def _require_reader() -> None:
+    """Raise BrokenPipeError when stdout is a pipe whose reader has gone: only writing to it would tell."""
+    poll = select.poll()
+    with contextlib.suppress(ValueError, OSError):  # it is no file of the system
+        poll.register(sys.stdout.fileno(), 0)
+    if any(events & select.POLLERR for _, events in poll.poll(0)):
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
 def run(command: click.Command) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from release.deploy.log_collector import Line, Note
 
-LINES = 100
+LINES, MOST_LINES = 100, 1_000_000
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _COLOURS = ("cyan", "green", "yellow", "magenta", "blue", "bright_cyan", "bright_green", "bright_yellow")
 _BROKEN = re.compile("[\udc80-\udcff]")
@@ -41,9 +41,9 @@ def _since(_context: click.Context, _parameter: click.Parameter, value: str) -> 
     """Fields of the request for `10m`, `2h`, `1d`, or a time."""
     if not value:
         return {}
-    found = re.fullmatch(r"(\d{1,7})([smhdw])", value)
-    if found:
-        return {"ago": float(int(found[1]) * _UNITS[found[2]])}
+    found = re.fullmatch(r"(\d{1,9})([smhdw])", value)
+    if found and (ago := float(int(found[1]) * _UNITS[found[2]])) < datetime.now(UTC).timestamp():
+        return {"ago": ago}
     try:
         day = datetime.now(UTC).date()
         clock = re.fullmatch(r"\d\d:\d\d(:\d\d)?", value)
@@ -94,7 +94,8 @@ def logs() -> None:
 @click.option(
     "-n",
     "--lines",
-    type=click.IntRange(0),
+    type=click.IntRange(0, MOST_LINES),
+    metavar="N",
     help=f"How many of the last lines, of all together.  [default: {LINES}; with --since: all]",
 )
 @click.option("-f", "--follow", is_flag=True, help="Go on with what is written from now on.")

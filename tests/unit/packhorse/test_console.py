@@ -96,15 +96,17 @@ def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
         console.run(cli)
 
 
-def test_a_reader_that_has_gone_ends_the_program_without_words() -> None:
-    """`release logs local | head` is no mistake."""
-    code = (
-        "import click; from packhorse import console\n"
-        "@click.command()\n"
-        "def many():\n"
-        "    for _ in range(100_000): click.echo('a line of a log')\n"
-        "console.run(many)"
-    )
+@pytest.mark.parametrize(
+    "body",
+    [
+        "for _ in range(100_000): click.echo('a line of a log')",
+        "console.echo_rows([('', None, 'a line')])\n    while True: console.echo_rows([])",
+    ],
+)
+def test_a_reader_that_has_gone_ends_the_program_without_words(body: str) -> None:
+    """`release logs local | head` is no mistake; nor is it with -f, while nothing is written."""
+    head = "import click; from packhorse import console\n@click.command()\ndef many():\n"
+    code = f"{head}    {body}\nconsole.run(many)"
     with subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as program:

@@ -35,13 +35,21 @@ def test_since_is_a_span_or_a_time(value: str, expected: dict[str, object]) -> N
 
 
 @pytest.mark.parametrize(
-    "wrong", ["10", "ten minutes", "99:99", "2026-13-01", "9999-12-31T23:59-14:00", "-5m"]
+    "wrong",
+    ["10", "ten minutes", "99:99", "2026-13-01", "9999-12-31T23:59-14:00", "-5m", "9999w", "99999999999d"],
 )
 def test_a_wrong_since_says_how_to_write_it(tmp_path: Path, wrong: str) -> None:
     """Before any host is asked."""
     done = CliRunner().invoke(main.cli, ["-C", str(tmp_path), "logs", "local", "--since", wrong])
     assert done.exit_code == 2
     assert "write it as 10m, 2h or 1d" in done.output
+
+
+def test_only_so_many_lines_can_be_asked_for(tmp_path: Path) -> None:
+    """They are kept in memory."""
+    done = CliRunner().invoke(main.cli, ["-C", str(tmp_path), "logs", "local", "-n", "9" * 20])
+    assert done.exit_code == 2
+    assert "1000000" in done.output
 
 
 def test_a_wrong_pattern_is_refused_here(tmp_path: Path) -> None:
