@@ -192,7 +192,10 @@ class Manager:
         cause = self.first_failure or last
         if not cause.status:
             return 0
-        own_port = "A server that opens its port itself names it in the Procfile: … --port $PORT"
+        own_port = (
+            "A server that opens its port itself names it in the Procfile (… --port $PORT); one that takes "
+            "the open socket comes last in a line of several commands, after exec."
+        )
         above = "What it wrote is above. With --keep-going, the others run on."
         taken = cause.name in self.found_port_taken
         failure = PackhorseError(f"{cause.name} {_how(cause.status)}.", own_port if taken else above)

@@ -24,6 +24,7 @@ if os.fork() == 0:
     os.execve(sys.executable, [sys.executable, "-c", "import time; time.sleep(1000)"], {})
 sys.stdout.buffer.write(b"\\x1b]0;title\\x07 broken \\xff utf8\\r\\n")
 print("ready", flush=True)
+open("ready", "w").close()
 time.sleep(1000)
 """
 # Serves on the open socket as gunicorn does: when LISTEN_PID is its own process id (sd_listen_fds(3)).
@@ -154,14 +155,17 @@ def test_the_second_ctrl_c_kills_what_ignores_the_first(project: Path) -> None:
         process.send_signal(signal.SIGINT)
         _until(process, "once more kills them")
         process.send_signal(signal.SIGINT)
-        assert process.wait(3) == 130
+        assert process.stdout
+        assert b"Killing" not in process.stdout.read()  # that is after the grace
+        assert process.wait(20) == 130
     assert not _left(project)
 
 
 def test_one_that_ends_stops_the_rest_and_gives_its_status(project: Path) -> None:
     """Also those that ignore TERM, after the grace; what was written before the end is shown."""
     (project / "Procfile").write_text(
-        f"web: {sys.executable} hostile.py\nworker: echo 'last words'; exit 7\n"
+        f"web: {sys.executable} hostile.py\n"
+        "worker: until [ -e ready ]; do sleep 0.1; done; echo 'last words'; exit 7\n"
     )
     done = _release(project, "local", "--port", str(free_port()), status=7)
     assert re.search(
