@@ -26,6 +26,8 @@ PATIENCE = 1.5
 """Seconds that a line without an end waits for the rest of it."""
 LONGEST = 2**20
 """Characters of a line that are put together."""
+MOST_BEGUN = 50
+"""Lines of one host that are put together at a time."""
 MANY = 1000
 """Lines that are shown at once, and after which there is nothing to wait for."""
 PAUSES = (1.0, 2.0, 5.0)
@@ -157,18 +159,20 @@ class HostLogs:
 
     def _joined(self, rows: list[tuple[str, str, int | None, bool, str]]) -> Iterator[tuple[str, Line]]:
         """Yield whole lines; the key of one that was written in pieces is the last one's."""
-        for key, name, pid, goes_on, text in rows:
-            self._key = key
+        for at, name, pid, goes_on, text in rows:
+            self._key = max(self._key, at)  # a clock may be set back: the order in which they come stays
             if name not in self._sources:
                 self._sources[name] = log_line.source(name) or (name, None)
             process, release = self._sources[name]
             begun = self._begun.pop((name, pid), None) if self._begun else None
             whole = begun[1].text + text if begun else text
-            line = Line(key if pid is not None else "", self.name, process, release, pid, whole)
-            if goes_on and len(whole) < LONGEST:
-                self._begun[name, pid] = time.monotonic(), line
-            else:
-                yield key, line
+            line = Line(begun[1].at if begun else at, self.name, process, release, pid, whole)
+            if not goes_on or len(whole) >= LONGEST:
+                yield self._key, line
+                continue
+            self._begun[name, pid] = time.monotonic(), line
+            if len(self._begun) > MOST_BEGUN:
+                yield self._key, self._begun.pop(next(iter(self._begun)))[1]
 
     def _compare_clocks(self, there: str) -> None:
         difference = datetime.fromisoformat(there).timestamp() - time.time()

@@ -38,8 +38,8 @@ BATCH = 2**18
 WAITING = 4
 """Events that wait for the controller to take them."""
 
-Row = tuple[str, str, int | None, bool, str]
-"""Key of the order (a time, "" before any), name of the log, process, whether it goes on, text."""
+Row = tuple[str, str, str, int | None, bool, str]
+"""Key of the order (a time, "" before any), and what is sent: time, name of the log, PID, `goes_on`, text."""
 
 
 class Source:
@@ -61,7 +61,7 @@ class Source:
             if at and at < self.since:
                 continue
             if self.wanted is None or self.wanted(text):
-                yield self.key, self.name, pid, goes_on, text
+                yield self.key, at, self.name, pid, goes_on, text
 
     def present(self) -> Iterator[Row]:
         """Yield what is there now, and not what is written meanwhile: its writer may be faster than we."""
@@ -133,10 +133,10 @@ def _snapshot(sources: list[Source], request: Logs) -> Iterator[dict[str, Any]]:
 
 
 def _batches(rows: Iterable[Row]) -> Iterator[dict[str, Any]]:
-    batch: list[Row] = []
+    batch: list[tuple[object, ...]] = []
     size = 0
     for row in rows:
-        batch.append(row)
+        batch.append(row[1:])
         size += 50 + len(row[-1])
         if size > BATCH:
             yield {"event": "lines", "lines": batch}
@@ -198,7 +198,8 @@ def _next_event(sources: Mapping[str, Source]) -> dict[str, Any] | None:
     for name in skipped:
         sources[name].skipped, sources[name].reader.gap = 0, False
     rows.sort(key=lambda row: row[0])
-    event = {"event": "lines", "lines": rows, "positions": _positions(sources), "skipped": skipped}
+    sent = [row[1:] for row in rows]
+    event = {"event": "lines", "lines": sent, "positions": _positions(sources), "skipped": skipped}
     return event if moved or skipped else None
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import re
 import signal
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import documents, hosts, ssh_target
+from tests.support import documents, hosts, ssh_target, terminals
 from tests.support.hosts import Host, network
 from tests.support.local_target import Index
 from tests.support.servers import BIN, run_command, short_home, wait_until
@@ -274,6 +275,36 @@ def test_a_receiver_that_is_away_is_waited_for(web: Servers) -> None:
     await_line(host, f"echo.{number}", "s 3")
     assert "s 3" not in [entry["MESSAGE"] for entry in journal(host, tag)]
     assert not host.ssh("pgrep", "-f", "current.pyz drain", status=None).stdout
+
+
+def test_a_terminal_gets_colours_and_ctrl_c_ends_it(web: Servers) -> None:
+    """What the application writes is never obeyed."""
+    with terminals.open_terminal() as (controller, terminal):
+        command = [
+            "setsid",
+            "--ctty",
+            "--wait",
+            str(BIN / "release"),
+            "logs",
+            "production",
+            "-f",
+            "--process",
+            "echo",
+        ]
+        process = subprocess.Popen(
+            command,
+            env={**web.environment, "TERM": "xterm"},
+            cwd=web.project,
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+        )
+        say(web.hosts[0], "\x1b[2Jred\n")
+        shown = terminals.read_until(controller, "\\x1b[2Jred")
+        os.write(controller, b"\x03")
+        assert process.wait(20) == 0
+    assert "\x1b[36m20" in shown
+    assert "\x1b[2J" not in shown
 
 
 def test_the_page_about_logs_shows_what_works(web: Servers) -> None:

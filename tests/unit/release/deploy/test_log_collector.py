@@ -120,6 +120,26 @@ def test_pieces_of_a_line_are_put_together() -> None:
     assert Screen().collect(request(), agent) == ["other", "long line ends", "no end"]
 
 
+def test_a_clock_that_was_set_back_changes_no_order_and_no_time() -> None:
+    """A line without a time stays where it is, too."""
+    agent = Agent(
+        [here("web.1"), lines(row(5, "a"), row(2, "b"), ["", "web.1", None, False, "c"], row(6, "d")), RESULT]
+    )
+    other = Agent([here("web.1"), lines(row(4, "before"), row(7, "after")), RESULT], "web2")
+    screen = Screen()
+    assert screen.collect(request(), agent, other) == ["before", "a", "b", "c", "d", "after"]
+    assert [line.at[17:19] for line in screen.lines] == ["04", "05", "02", "", "06", "07"]
+
+
+def test_only_so_many_lines_are_put_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An application can write pieces of as many processes as it likes into its log."""
+    monkeypatch.setattr(log_collector, "MOST_BEGUN", 2)
+    pieces = [row(1, f"{pid} ", pid=pid, goes_on=True) for pid in range(1, 5)]
+    ends = [row(2, "end", pid=pid) for pid in range(1, 5)]
+    agent = Agent([here("web.1"), lines(*pieces, *ends), RESULT])
+    assert Screen().collect(request(), agent) == ["1 ", "2 ", "end", "end", "3 end", "4 end"]
+
+
 def test_a_line_that_never_ends_is_shown_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """A hundred gigabytes of it would not fit."""
     monkeypatch.setattr(log_collector, "LONGEST", 10)
