@@ -33,6 +33,7 @@ def test_the_example_file_shows_every_key_and_is_valid(tmp_path: Path) -> None:
     loaded = release_toml.load(project(tmp_path, text))
     assert loaded.model_fields_set == set(release_toml.ReleaseConfig.model_fields)
     assert loaded.health.model_fields_set == set(release_toml.Health.model_fields)
+    assert loaded.hooks.model_fields_set == set(release_toml.Hooks.model_fields)
     local, production = loaded.targets["local"], loaded.targets["production"]
     assert local.model_fields_set | production.model_fields_set == set(release_toml.Target.model_fields)
     assert production.processes["worker"].model_fields_set == set(release_toml.ProcessSettings.model_fields)
@@ -298,3 +299,33 @@ def test_web_has_a_probe_and_no_check(tmp_path: Path) -> None:
     (tmp_path / "release.toml").write_text(worker.replace("worker", "web"))
     with pytest.raises(PackhorseError, match="web is asked over HTTP"):
         release_toml.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ('url = "https://example.com/x"', "either secret_variable or secret_file"),
+        (
+            'url = "https://example.com/x"\nsecret_variable = "A"\nsecret_file = "b"',
+            "either secret_variable or secret_file",
+        ),
+        ('url = "http://example.com/x"\nsecret_file = "b"', "by http://"),
+        ('url = "https://user:hidden@example.com/x"\nsecret_file = "b"', "an address without a user"),
+        ('url = "https://example.com/hidden\\n"\nsecret_file = "b"', "an address without a user"),
+        ('url = "file:///etc/hidden"\nsecret_file = "b"', "an address without a user"),
+        ('url = "https://example.com/x"\nsecret = "hidden"', "unknown key"),
+    ],
+)
+def test_a_webhook_is_signed_and_its_address_is_not_shown(tmp_path: Path, lines: str, words: str) -> None:
+    """The secret is somewhere else; some addresses of webhooks are secrets themselves."""
+    with pytest.raises(PackhorseError) as refused:
+        release_toml.load(project(tmp_path, f"[hooks.webhook]\n{lines}\n"))
+    assert words in refused.value.message
+    assert "hidden" not in refused.value.message
+
+
+@pytest.mark.parametrize("command", ['"make check"', "[]", '["a\\u0000"]', "[1]"])
+def test_a_hook_is_an_argument_list(tmp_path: Path, command: str) -> None:
+    """No shell sees it."""
+    with pytest.raises(PackhorseError, match=r"hooks\.before_deploy"):
+        release_toml.load(project(tmp_path, f"[hooks]\nbefore_deploy = {command}\n"))
