@@ -11,7 +11,7 @@ from release.host.control.session import Session
 from release.host.disk import process_record, releases, scale
 from release.host.disk.layout import Layout
 from release.host.formats import log_line
-from release.host.processes import circus_ini, maintenance, usage, watchers
+from release.host.processes import circus_ini, maintenance, oneoffs, usage, watchers
 from release.host.request import Ps
 
 SAMPLE = 0.3
@@ -53,6 +53,10 @@ def run(layout: Layout, _request: Ps, circus: circus_ini.Supervisor, _session: S
         row = {"process": name.partition(".")[0].rstrip("+"), "release": _release(name), "wanted": 0}
         if found := each(name):
             rows.append({**row, "each": found, **_history(layout, name, None), "state": DRAINING})
+    for one_off in oneoffs.running(layout, second):
+        row = {"process": "run", "release": one_off.release, "wanted": 0, "command": one_off.command}
+        used = [_one(one_off.pid, first, second, seconds)]
+        rows.append({**row, "each": used, **_history(layout, "", None), "state": RUNNING})
     return {
         **shared,
         "release": number,

@@ -3,8 +3,10 @@
 import contextlib
 import json
 import os
+import re
 import secrets
 import socket
+import stat
 import struct
 import subprocess
 import sys
@@ -16,12 +18,14 @@ from typing import Any
 from packhorse.errors import PackhorseError
 from release.host.control.session import Session
 from release.host.disk.layout import Layout
+from release.host.processes import usage
 from release.host.processes.circus_ini import Supervisor
 from release.host.runtime import oneoff
 
 START_TIMEOUT = 10.0
 TRIES = 5
 LONGEST_ANSWER = 65536
+_LINE = re.compile(rb"\S+Z (?P<pid>[0-9]{1,9}) (?P<text>.*)")
 
 
 @dataclass
@@ -143,3 +147,37 @@ def _answer(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
     except ValueError:
         return {}, files
     return (answer if isinstance(answer, dict) else {}), files
+
+
+@dataclass(frozen=True)
+class Running:
+    """A one-off that runs, by its log: the process, its release, and the `command` as it was given."""
+
+    pid: int
+    release: int
+    command: str
+
+
+def running(layout: Layout, processes: Mapping[int, usage.Stat]) -> list[Running]:
+    """The one-offs among all `processes`: what their logs begin with may be the application's invention."""
+    found = []
+    for path in sorted(layout.logs.glob("run.*.*.log")):
+        line = _LINE.match(_beginning(path))
+        number = path.name.split(".")[1]
+        if not line or not re.fullmatch("[0-9]{1,9}", number) or int(line["pid"]) not in processes:
+            continue
+        parent = Path(f"/proc/{processes[int(line['pid'])].parent}/cmdline")
+        with contextlib.suppress(OSError):  # it has ended
+            if Path(oneoff.__file__).name.encode() in parent.read_bytes():
+                command = line["text"].decode("utf-8", "replace").rpartition(": started by ")[0]
+                found.append(Running(int(line["pid"]), int(number), command))
+    return found
+
+
+def _beginning(path: Path) -> bytes:
+    """The first kB of a log; b"" for anything but a file."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            return file.read(1024) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
+    return b""

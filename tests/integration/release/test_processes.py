@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import signal
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +24,7 @@ from release.host.processes.circusd import Circus
 from release.host.request import Scale
 from tests.support.load_client import Load
 from tests.support.local_target import Host, running_host
-from tests.support.servers import short_home, wait_until
+from tests.support.servers import BIN, short_home, wait_until
 from tests.support.tiny_app import NAME, app_wheel
 
 WEB = "web: python -m tiny\n"
@@ -221,6 +222,20 @@ def test_ps_shows_what_each_process_uses(scaled: Host) -> None:
     table = scaled.release("ps", "local").stdout
     assert table.splitlines()[0] == "tiny on local: tiny 0.3.0"
     assert re.search(r"^web +1/2 +\d+ +1 +running +\S+ +0 +\d+ % +\d+ MB$", table, re.MULTILINE)
+
+
+def test_a_one_off_is_a_process_too(host: Host) -> None:
+    """Somebody has left a shell open since yesterday."""
+    command = [str(BIN / "release"), "run", "local", "--", "sleep", "1007"]
+    with subprocess.Popen(command, cwd=host.project, env=host.environment) as running:
+        try:
+            wait_until("it", lambda: "run" in listed(host))
+            row = listed(host)["run"]
+            assert (row["state"], row["release"], row["command"]) == ("running", 1, "sleep 1007")
+            assert [psutil.Process(one["pid"]).cmdline() for one in row["each"]] == [["sleep", "1007"]]
+        finally:
+            running.terminate()
+    wait_until("its end", lambda: "run" not in listed(host))
 
 
 def test_a_crash_loop_is_visible_as_such(home: Path) -> None:
