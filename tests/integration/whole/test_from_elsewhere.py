@@ -20,8 +20,9 @@ pytestmark = [*hosts.MARKS, pytest.mark.needs("nginx"), pytest.mark.timeout(600)
 
 PAGES = ("from-heroku.md", "from-kamal.md")
 APP = "shop"
-IN_THE_TUTORIAL = {"release provision production"}
+IN_THE_TUTORIAL = {"release provision mirror", "release provision production"}
 """Minutes of Ansible, on servers of its own: test_tutorial.py runs them."""
+ASKING = re.compile(r"release (config set production \w+$|login)")
 ENDLESS = re.compile(r"release (logs .* -f|local( web)?( --watch)?)$")
 
 
@@ -37,6 +38,7 @@ class Reader:
 
     project: Path
     environment: Mapping[str, str]
+    password: str  # for uploads
 
     def run(self, command: str) -> str:
         """What a command of the page prints. Raises AssertionError if it fails."""
@@ -47,7 +49,7 @@ class Reader:
             shell=True,
             cwd=self.project,
             env=self.environment,
-            input="a-value\n",
+            input=f"{self.password}\n" if ASKING.match(command) else "",
             capture_output=True,
             text=True,
             timeout=120,
@@ -100,7 +102,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
         project.mkdir()
         path = f"{BIN}:{net.environment(mirror.home)['PATH']}"
         more = {**file_keyring.environment(tmp_path_factory.mktemp("keys")), "EDITOR": "true", "PATH": path}
-        made = Reader(project, net.environment(mirror.home, **more))
+        made = Reader(project, net.environment(mirror.home, **more), mirror.credentials["company"])
         made.write("0.1.0")
         (project / "Procfile").write_text(f"web: python -m {APP}\nworker: sleep 1000\n")
         (project / "sorry.html").write_text("<p>Sorry</p>")
