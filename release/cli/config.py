@@ -298,7 +298,7 @@ def _configure(
         )
         changes = {
             host: replace(each, follow=source not in {None, host})
-            for host, each in requests.with_release_phase(change, agents).items()
+            for host, each in requests.with_release_phase(change, agents, command.first).items()
         }
         outcome = deploy.carry_out(command, agents, changes, where)
     deploy.report(command, outcome, plan=how["plan"], as_json=how["as_json"])

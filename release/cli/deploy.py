@@ -78,7 +78,7 @@ def deploy(
             maintenance=maintenance,
             signers=command.settings.required_signers,
         )
-        outcome = carry_out(command, agents, requests.with_release_phase(change, agents))
+        outcome = carry_out(command, agents, requests.with_release_phase(change, agents, command.first))
     report(command, outcome, plan=plan, as_json=as_json, planned=planned)
 
 
@@ -123,7 +123,9 @@ def rollback(
             retry_release=retry_release,
             signers=command.settings.required_signers,
         )
-        outcome = carry_out(command, agents, requests.with_release_phase(change, agents), where)
+        outcome = carry_out(
+            command, agents, requests.with_release_phase(change, agents, command.first), where
+        )
     report(command, outcome, plan=plan, as_json=as_json)
 
 

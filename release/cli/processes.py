@@ -121,7 +121,7 @@ def show(project: Path, target: str, *, as_json: bool) -> None:
 
 
 def _listed(host: str, result: Mapping[str, Any]) -> None:
-    from release.deploy import formation, outcome
+    from release.deploy import formation, job_table, outcome
 
     if result["release"] is None:
         console.echo(f"{result['app']} has never been deployed to {host}.")
@@ -130,6 +130,8 @@ def _listed(host: str, result: Mapping[str, Any]) -> None:
     if result["maintenance"]:
         console.echo(outcome.maintenance(result["maintenance"]))
     target_command.table(formation.HEAD, formation.rows(result))
+    if result.get("jobs"):
+        target_command.table(job_table.HEAD, list(job_table.rows(result["jobs"])))
     for text in formation.loops(result):
         console.echo(text)
 

@@ -1,18 +1,21 @@
-"""The commands that bring people onto hosts: run and ssh."""
+"""The commands that run something once on hosts: run, ssh, and jobs, which are scheduled."""
 
+import contextlib
 import os
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from packhorse import console
 from packhorse.errors import PackhorseError
-from release.cli import target_command
+from release.cli import options, target_command
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from release.cli.target_command import TargetCommand
     from release.deploy import run_output
     from release.deploy.controller import Outcome
@@ -67,7 +70,8 @@ def run(
     with the release that it has. Its output is in the log (release logs), unless it has a terminal.
     """
     try:
-        status = _run(project, target, command, release, tty=tty, all_hosts=all_hosts, as_json=as_json)
+        asked = {"arguments": list(command), "release": release}
+        status = _run(project, target, asked, tty=tty, all_hosts=all_hosts, as_json=as_json)
     except PackhorseError as error:
         error.exit_code = FAILED if error.exit_code == 1 else error.exit_code
         raise
@@ -77,19 +81,20 @@ def run(
 def _run(
     project: Path,
     target: str,
-    command: tuple[str, ...],
-    release: int | None,
+    asked: "Mapping[str, Any]",
     *,
     tty: bool | None,
     all_hosts: bool,
     as_json: bool,
+    alone: bool = False,
 ) -> int:
+    """Let hosts run what is `asked`, and return the exit status; `alone`: without a terminal and input."""
     if tty and (all_hosts or as_json):
         raise PackhorseError(
             f"There is no terminal with {'--all-hosts' if all_hosts else '--json'}.", "Leave --tty away."
         )
     both = sys.stdin.isatty() and sys.stdout.isatty()
-    terminal = both and not all_hosts and not as_json if tty is None else tty
+    terminal = both and not (all_hosts or as_json or alone) if tty is None else tty
     begun = target_command.begin(project, target, most=None if all_hosts else 1)
     from release.deploy import attached, requests, run_output
     from release.host.request import Run
@@ -97,13 +102,12 @@ def _run(
     request = requests.request(
         *(Run, begun.settings.app, begun.target, begun.home),
         target_name=begun.name,
-        arguments=list(command),
         terminal=attached.terminal() if terminal else None,
-        release=release,
+        **asked,
     )
     output = _output(begun, terminal=terminal, as_json=as_json)
     typed = terminal and sys.stdin.isatty()
-    has_input = terminal or tty is False or not sys.stdin.isatty()
+    has_input = not alone and (terminal or tty is False or not sys.stdin.isatty())
     with begun.agents() as agents, console.raw_terminal(on=typed):
         source = sys.stdin.fileno() if has_input else None
         outcome = attached.run(agents, dict.fromkeys(agents, request), output, source, typed=typed)
@@ -165,4 +169,85 @@ def ssh(project: Path, target: str, command: tuple[str, ...]) -> None:
     os.execvp(login[0], login)  # noqa: S606  # its terminal is ours
 
 
-COMMANDS = (run, ssh)
+@click.group(cls=target_command.Group, subcommand_metavar="TARGET | COMMAND …")
+def jobs() -> None:
+    """Show the scheduled jobs of TARGET, or run one now.
+
+    \b
+      release jobs production                  which there are, how each ended last, when each is due
+      release jobs run production cleanup      now
+
+    \b
+      [[targets.production.jobs]]              in release.toml: they come with a deploy
+      name = "cleanup"
+      schedule = "30 3 * * *"                  as cron, or as systemd: "daily", "Mon *-*-* 03:30"
+      command = "python -m shop.cleanup"       as in a Procfile
+      overlap = "forbid"                       default: not while it still runs; or "allow"
+      timeout = 3600                           seconds, then it is told to end
+
+    They run on the first host of the target, at its local time, and not while the application is stopped. One
+    that was missed while the host was down runs once when it is up again. A rollback brings jobs back, too.
+    """
+
+
+@jobs.command()
+@target_command.argument
+@options.as_json
+@click.pass_obj
+def show(project: Path, target: str, *, as_json: bool) -> None:
+    """Show the jobs of TARGET (release jobs TARGET does the same)."""
+    from release.host.request import Jobs
+
+    command = target_command.begin(project, target)
+    target_command.report(command, Jobs, _listed, as_json=as_json)
+
+
+def _listed(host: str, result: "Mapping[str, Any]") -> None:
+    from release.deploy import job_table
+
+    if not result["jobs"]:
+        console.echo(f"{result['app']} on {host} has no jobs: [[targets.….jobs]] in release.toml.")
+        return
+    runs = "runs the jobs" if result["here"] else "runs none of them by itself"
+    console.echo(f"{result['app']} on {host} {runs}:")
+    target_command.table(job_table.HEAD, list(job_table.rows(result["jobs"])))
+
+
+def _job_names(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """The jobs of the target in the command line, for completion."""
+    from release.config import release_toml
+
+    with contextlib.suppress(PackhorseError):
+        settings = release_toml.load(context.find_root().params["project"])
+        target = settings.targets.get(context.params.get("target") or "")
+        return [job.name for job in target.jobs if job.name.startswith(incomplete)] if target else []
+    return []
+
+
+@jobs.command("run")
+@target_command.argument
+@click.argument("job", shell_complete=_job_names)
+@options.as_json
+@click.pass_obj
+def run_job(project: Path, target: str, job: str, *, as_json: bool) -> None:
+    """Run JOB now, on the first host that --limit and --skip leave, with its output here and in its log.
+
+    The exit status is the job's; 255 when it was not run.
+    """
+    try:
+        status = _run(
+            project,
+            target,
+            {"arguments": [], "job": job},
+            tty=None,
+            all_hosts=False,
+            as_json=as_json,
+            alone=True,
+        )
+    except PackhorseError as error:
+        error.exit_code = FAILED if error.exit_code == 1 else error.exit_code
+        raise
+    sys.exit(status)
+
+
+COMMANDS = (run, ssh, jobs)

@@ -155,6 +155,12 @@ class TargetCommand:
     stack: contextlib.ExitStack
     left_out: Sequence[str] = ()  # hosts of the target that the command does not reach: --limit, --skip
 
+    @property
+    def first(self) -> str | None:
+        """The first host of the target, also when the command does not reach it: it runs the jobs."""
+        hosts = self.settings.target(self.name).hosts
+        return hosts[0] if hosts else None
+
     @contextlib.contextmanager
     def agents(self) -> Iterator[dict[str, "AgentProcess"]]:
         """Host -> an agent there, which loads its modules while the request is being made."""

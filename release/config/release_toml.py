@@ -13,6 +13,8 @@ from packhorse.errors import PackhorseError
 from packhorse.settings import AbsolutePath, Url, matching
 from release.config import host_argument, unchecked
 from release.config.unchecked import ProjectFiles
+from release.host.disk.manifest import JOB_NAME
+from release.host.formats import schedule
 
 UNIX_SOCKET = "unix"
 _BIND = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9][A-Za-z0-9_.-]*):(?P<port>[0-9]{1,5})")
@@ -56,6 +58,20 @@ def _pattern(text: str) -> str:
         raise ValueError(
             f'"{text}" is no file, folder or pattern inside the project, such as "manage.py" or "sql/*.sql"'
         )
+    return text
+
+
+def _schedule(text: str) -> str:
+    try:
+        schedule.calendars(text)
+    except PackhorseError as error:
+        raise ValueError(f"{error.message} {error.hint}") from None
+    return text
+
+
+def _line(text: str) -> str:
+    if not text.strip() or not text.isprintable():
+        raise ValueError("is no command of one line")
     return text
 
 
@@ -186,6 +202,26 @@ class ProcessSettings(settings.Settings):
     check_timeout: Positive = 30.0
 
 
+class JobSettings(settings.Settings):
+    """A job: `command` (as in a Procfile) runs at the times of `schedule`, for at most `timeout` seconds.
+
+    `overlap = "forbid"`: not while it still runs.
+    """
+
+    name: Annotated[
+        str, matching(JOB_NAME, 'the name of a job of letters, digits, "-" and "_", such as "cleanup"')
+    ]
+    schedule: Annotated[str, AfterValidator(_schedule)]
+    command: Annotated[str, AfterValidator(_line)]
+    overlap: Literal["forbid", "allow"] = "forbid"
+    timeout: Positive | None = None
+
+
+def _unique_jobs(jobs: list[JobSettings]) -> list[JobSettings]:
+    _unique([job.name for job in jobs])
+    return jobs
+
+
 class Target(settings.Settings):
     """A place to run releases: `hosts` reached through ssh as `user`, or without any this machine.
 
@@ -215,6 +251,7 @@ class Target(settings.Settings):
     config_command: Command | None = None
     secrets: Annotated[str, AfterValidator(_inside_project)] | None = None
     processes: dict[ProcessName, ProcessSettings] = Field(default={})
+    jobs: Annotated[list[JobSettings], AfterValidator(_unique_jobs)] = Field(default=[])
     provision: Provision = Provision()
 
     @model_validator(mode="after")

@@ -24,7 +24,8 @@ from release import index
 from release.config.release_toml import ReleaseConfig, Target
 from release.deploy import controller, schedule
 from release.host.disk import layout
-from release.host.disk.manifest import Content, File, Health, Rule
+from release.host.disk.manifest import Content, File, Health, Job, Rule
+from release.host.formats import schedule as times
 from release.host.request import Change, Check, Request
 
 R = TypeVar("R", bound=Request)
@@ -202,9 +203,26 @@ def content(
         index=artifact.index,
         required=settings.required,
         python=target.python or settings.python,
+        jobs=[
+            Job(
+                job.name,
+                job.schedule,
+                times.calendars(job.schedule),
+                job.command,
+                overlap=job.overlap == "allow",
+                timeout=job.timeout,
+            )
+            for job in target.jobs
+        ],
     )
 
 
-def with_release_phase(change: C, hosts: Iterable[str]) -> dict[str, C]:
-    """Host -> its request: the release phase (`release:` in the Procfile) runs once, on the first."""
-    return {host: replace(change, release_phase=not position) for position, host in enumerate(hosts)}
+def with_release_phase(change: C, hosts: Iterable[str], first: str | None) -> dict[str, C]:
+    """Host -> its request: the release phase (`release:` in the Procfile) runs once, on the first of `hosts`.
+
+    Jobs run on `first`, which is that of the target; None: on no host.
+    """
+    return {
+        host: replace(change, release_phase=not position, runs_jobs=host == first)
+        for position, host in enumerate(hosts)
+    }

@@ -18,6 +18,7 @@ from release.host.commands import (
     doctor,
     drain,
     history,
+    jobs,
     log_sender,
     logs,
     maintenance,
@@ -61,6 +62,7 @@ COMMANDS: dict[type[request.Request], Command] = {
     request.Doctor: doctor.run,
     request.Maintenance: maintenance.run,
     request.Run: run.run,
+    request.Jobs: jobs.list_,
     request.Note: record.note,
 }
 # Modules of a deploy that take long to load: loaded while the controller is still preparing the request.
@@ -75,6 +77,9 @@ def main() -> None:
     if sys.argv[1:2] == ["drain"]:
         app, root, run, to = sys.argv[2:6]
         log_sender.main(Layout(app, Path(root), Path(run)), to)
+        return
+    if sys.argv[1:2] in (["jobs"], ["job"]):
+        _timed(Layout(sys.argv[2], SERVER_ROOT, SERVER_RUN), sys.argv[3:])
         return
     inbox = Channel(0)
     for costly in COSTLY:
@@ -94,6 +99,15 @@ def main() -> None:
         shown = _disk_full(error) if isinstance(error, OSError) else error
         fields = {name: getattr(shown, name) for name in ("message", "hint", "detail", "exit_code")}
         _emit({"event": "error", **fields})
+
+
+def _timed(layout: Layout, names: list[str]) -> None:
+    """Start the jobs that are due, or run the one of this name: for the timer."""
+    os.umask(0o022)
+    if names:
+        jobs.execute(layout, names[0], Circus(layout, supervised=True))
+    else:
+        jobs.tick(layout)
 
 
 def _emit(event: dict[str, Any]) -> None:

@@ -56,7 +56,8 @@ class Change(Request):
 
     Without `index_url` every file has to be on the host. `keep`: how many good releases stay; `plan`: only
     say what would be done; `lock_wait`: seconds to wait for another command; `release_phase`: this host runs
-    it; `retry_release`: run it although the last one was cut off. One of `signers` has to have signed what is
+    it; `retry_release`: run it although the last one was cut off; `runs_jobs`: this host runs the scheduled
+    jobs. One of `signers` has to have signed what is
     installed, without any it need not be signed. `maintenance`: in maintenance mode from before the release
     phase until it serves. `checks`: process type -> how to see that its processes are ready.
     """
@@ -68,6 +69,7 @@ class Change(Request):
     lock_wait: float = 0.0
     release_phase: bool = True
     retry_release: bool = False
+    runs_jobs: bool = False
     maintenance: bool = False
     signers: list[str] = field(default_factory=list)
     checks: dict[str, Check] = field(default_factory=dict)
@@ -174,6 +176,8 @@ class Logs(Request):
 class Run(Request):
     """Run the command `arguments` once, with code and configuration of `release` (None: the current one).
 
+    With `job` it is that of a job.
+
     Its input and output pass through the connection: see commands/run.py. `terminal`: the user's, as `rows`,
     `columns` and `type` (TERM); None: it gets pipes.
     """
@@ -181,6 +185,12 @@ class Run(Request):
     arguments: list[str]
     terminal: dict[str, Any] | None
     release: int | None = None
+    job: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Jobs(Request):
+    """List the scheduled jobs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -286,6 +296,7 @@ KINDS = (
     Maintenance,
     Run,
     Note,
+    Jobs,
 )
 COMMANDS = {kind.__name__.lower(): kind for kind in KINDS}
 

@@ -84,9 +84,12 @@ def supervise(host: Host, app: str = NAME) -> None:
     for unit in ("packhorse-prepare", "packhorse"):
         text = rendered(f"{unit}@.service.j2", app)
         (files / f"etc/systemd/system/{unit}@{app}.service").write_text(text)
+    for kind in ("service", "timer"):
+        text = rendered(f"packhorse-jobs@.{kind}.j2", app)
+        (files / f"etc/systemd/system/packhorse-jobs@{app}.{kind}").write_text(text)
     host.ssh("systemd-tmpfiles", "--create", f"{app}.conf")
     host.ssh("systemctl", "daemon-reload")
-    host.ssh("systemctl", "enable", "--now", f"packhorse@{app}")
+    host.ssh("systemctl", "enable", "--now", f"packhorse@{app}", f"packhorse-jobs@{app}.timer")
 
 
 def front(host: Host, app: str, domain: str) -> None:

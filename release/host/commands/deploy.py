@@ -10,6 +10,7 @@ from release.host.commands import (
     checks,
     configuration,
     history,
+    jobs,
     plan,
     preflight,
     prune,
@@ -60,12 +61,14 @@ def run(
             spec, assigned = agree.agree(layout, change, circus, session)
         before = releases.active(layout)
         if assigned.unchanged:
+            jobs.settle(layout, change, session)
             return {"unchanged": True, "reverted": False, **public_address.as_result(layout, before)}
         if assigned.scale and not layout.scale.exists():
             scale.write(layout, scale.Scale.of_json(assigned.scale))
         session.step("preflight", "Looking at the disk and at circus")
         python = interpreter.find(layout, spec.content.python)
         preflight.check(layout, spec.content, python, bind, circus)
+        jobs.check(layout, change, spec.content, session)
         session.safe_point()
         # A host that catches up with others: the release phase has been run, for all of them.
         change = replace(change, release_phase=change.release_phase and not assigned.joins)
@@ -150,6 +153,7 @@ class _Rollout:
                 raise
             outcome = {"unchanged": False, "reverted": True, "reason": failure.message}
             return {**outcome, **public_address.as_result(layout, previous)}
+        jobs.settle(layout, self.change, session)
         self._drain()
         self._say_what_does_not_run()
         outcome = {"unchanged": False, "reverted": False, "previous": before}

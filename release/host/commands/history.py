@@ -51,7 +51,7 @@ def changed(layout: Layout, before: int | None, number: int) -> str:
     parts = ["code"] if old.sha256 != new.sha256 else []
     names = changed_names(releases.read_env(layout, before), releases.read_env(layout, number))
     parts += [f"config {' '.join(names)}"] if names else []
-    settings = ("installer", "health", "graceful_timeout", "rules", "required")
+    settings = ("installer", "health", "graceful_timeout", "rules", "required", "jobs")
     parts += [name.replace("_", " ") for name in settings if getattr(old, name) != getattr(new, name)]
     before_minor, minor = (manifest.python.rpartition(".")[0] for manifest in (old, new))
     parts += [f"Python {minor}"] if before_minor != minor else []

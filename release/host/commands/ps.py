@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from packhorse import files
+from release.host.commands import jobs
 from release.host.control.session import Session
 from release.host.disk import process_record, releases, scale
 from release.host.disk.layout import Layout
@@ -64,6 +65,7 @@ def run(layout: Layout, _request: Ps, circus: circus_ini.Supervisor, _session: S
         "version": manifest.version,
         "scale": {process: scaled.count(process) for process in manifest.running},
         "processes": rows,
+        "jobs": jobs.listed(layout, number),
     }
 
 

@@ -20,14 +20,15 @@ import termios
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from packhorse.errors import PackhorseError
 from release.host.commands import reconcile
 from release.host.control.session import Session, StoppedError
-from release.host.disk import journal, releases
+from release.host.disk import jobs, journal, releases
 from release.host.disk.layout import Layout
+from release.host.disk.manifest import Job
 from release.host.disk.one_off_log import OneOffLog
 from release.host.processes import oneoffs
 from release.host.processes.circus_ini import Supervisor
@@ -38,13 +39,45 @@ SIGNALS = ("INT", "TERM", "QUIT", "HUP", "USR1", "USR2")
 PIECE = 65536
 LAST_OUTPUT = 1.0
 """Seconds without output after its end, when somebody else has got the other end of a pipe."""
+TIMER = "timer"
+"""Who starts jobs when they are due."""
+KILLED = 137
 SHOWN = 500
 """Characters of a command in the journal and in its log."""
 
 
+class RunsAlreadyError(PackhorseError):
+    """The job runs, and may not run twice at the same time."""
+
+
 def run(layout: Layout, request: Run, circus: Supervisor, session: Session) -> dict[str, object]:
-    """Run the command to its end, and return its status. Raises PackhorseError when it does not start."""
-    what = shlex.join(request.arguments)
+    """Run the command, or job, to its end, and return its status.
+
+    Raises PackhorseError when it does not start.
+    """
+    if request.job is None:
+        return _run(layout, request, circus, session, None)
+    number = _choose(layout, request)
+    known = {job.name: job for job in releases.read_manifest(layout, number).jobs}
+    if request.job not in known:
+        raise PackhorseError(
+            f"Release {number} of {layout.app} has no job {request.job}.",
+            f"Its jobs: {', '.join(known)}" if known else "Jobs are listed in release.toml: targets.….jobs",
+        )
+    job = known[request.job]
+    request = replace(request, arguments=["/bin/sh", "-c", job.command])
+    with jobs.running(layout, job.name) as free:
+        if not (free or job.overlap):
+            raise RunsAlreadyError(
+                f"{job.name} runs already.", 'Wait for its end; overlap = "allow" lets it run twice.'
+            )
+        return _run(layout, request, circus, session, job)
+
+
+def _run(
+    layout: Layout, request: Run, circus: Supervisor, session: Session, job: Job | None
+) -> dict[str, object]:
+    what = f"job {job.name}" if job else shlex.join(request.arguments)
     what = what if len(what) <= SHOWN else f"{what[:SHOWN]} …"
     number, one_off = oneoffs.start(
         *(layout, circus, session, lambda: _choose(layout, request)),
@@ -52,14 +85,21 @@ def run(layout: Layout, request: Run, circus: Supervisor, session: Session) -> d
         terminal=request.terminal,
     )
     name, began = secrets.token_hex(4), time.monotonic()
-    log = OneOffLog(layout, number, name, one_off.pid)
+    log = OneOffLog(layout, number, name, one_off.pid, job.name if job else "run")
     log.write(f"{what}: started by {request.by}")
-    journal.note(layout.journal, f"run {what} ({name})", request.by, number)
-    status = _Streams(one_off, session, log, terminal=request.terminal is not None).pass_on()
-    seconds = time.monotonic() - began
+    note = _Notes(layout, job, request.by, number, name)
+    note.began(what)
+    streams = _Streams(one_off, session, log, terminal=request.terminal is not None)
+    late = threading.Timer(job.timeout if job and job.timeout else threading.TIMEOUT_MAX, one_off.end)
+    late.daemon = True
+    late.start()
+    status = streams.pass_on()
+    timed_out = late.finished.is_set()
+    late.cancel()
     end = "was killed" if status is None else f"ended with status {status}"
-    log.write(f"{what}: {end} after {seconds:.1f} s")
-    journal.note(layout.journal, f"run {name} {end} after {seconds:.0f} s", request.by, number)
+    end += f" after {time.monotonic() - began:.1f} s" + (", its timeout" if timed_out else "")
+    log.write(f"{what}: {end}")
+    note.ended(status, end)
     if session.controller.stop.is_set():
         raise StoppedError(f"Stopped: {session.controller.reason}", f"What it wrote: {log.path}")
     if status is None:
@@ -69,6 +109,34 @@ def run(layout: Layout, request: Run, circus: Supervisor, session: Session) -> d
             f"Look at: journalctl -u packhorse@{layout.app}, and at {log.path}",
         )
     return {"app": layout.app, "release": number, "run": name, "status": status}
+
+
+@dataclass(frozen=True)
+class _Notes:
+    """Notes about a one-off: people's are in the journal, each last one of a job is in its state."""
+
+    layout: Layout
+    job: Job | None
+    by: str
+    number: int
+    name: str
+    at: str = field(default_factory=journal.now)
+
+    def began(self, what: str) -> None:
+        if self.by != TIMER:  # one every minute would let the journal grow without end
+            journal.note(self.layout.journal, f"run {what} ({self.name})", self.by, self.number)
+        self._write()
+
+    def ended(self, status: int | None, end: str) -> None:
+        if self.by != TIMER:
+            journal.note(self.layout.journal, f"run {self.name} {end}", self.by, self.number)
+        failure = {} if status == 0 else {"reason": end}
+        self._write(ended=journal.now(), status=KILLED if status is None else status, **failure)
+
+    def _write(self, **more: object) -> None:
+        if self.job:
+            state = {"began": self.at, "by": self.by, "release": self.number, "run": self.name, **more}
+            jobs.write(self.layout, self.job.name, "last", **state)
 
 
 def _choose(layout: Layout, request: Run) -> int:

@@ -8,6 +8,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from packhorse.errors import PackhorseError
+from release.host.formats import schedule
+
+JOB_NAME = "[A-Za-z][A-Za-z0-9_-]{0,30}"  # as a process type
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,30 @@ class Rule:
 
 
 @dataclass(frozen=True)
+class Job:
+    """A command that runs at the times of `calendars` (systemd.time(7)), which `schedule` stands for.
+
+    With `overlap` although it still runs; for at most `timeout` seconds.
+    """
+
+    name: str
+    schedule: str
+    calendars: list[str]
+    command: str
+    overlap: bool
+    timeout: float | None
+
+    def __post_init__(self) -> None:
+        """Refuse what another host may have made up: a path, an option."""
+        right = re.fullmatch(JOB_NAME, self.name) and self.calendars
+        if not right or not all(re.fullmatch(schedule.CALENDAR, each) for each in self.calendars):
+            raise PackhorseError(
+                f"This is no job: {self.name!r} at {self.calendars!r}.",
+                "Find out where that comes from: release.toml, or another host of the target.",
+            )
+
+
+@dataclass(frozen=True)
 class Content:
     """Code and configuration of a release: what is deployed, gone back to, and the same on all hosts.
 
@@ -79,6 +106,7 @@ class Content:
     config: dict[str, str] = field(default_factory=dict, repr=False)
     required: list[str] = field(default_factory=list)
     python: str | None = None
+    jobs: list[Job] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Refuse what another host may have made up: both become parts of a program's path."""
@@ -101,6 +129,7 @@ class Content:
             "files": [File(**file) for file in table["files"]],
             "health": Health(**table["health"]),
             "rules": {name: Rule(**rule) for name, rule in table["rules"].items()},
+            "jobs": [Job(**job) for job in table.get("jobs", [])],
         }
         return cls(**{**table, **nested})
 
@@ -194,6 +223,7 @@ class ReleaseManifest:
     signer: str | None = None
     required: list[str] = field(default_factory=list)
     required_python: str | None = None
+    jobs: list[Job] = field(default_factory=list)
 
     @property
     def artifact(self) -> Identity:

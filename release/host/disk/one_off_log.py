@@ -9,26 +9,27 @@ from release.host.disk.layout import Layout
 
 MOST = 10 * 2**20
 """Bytes after which the log becomes LOG.1, in the place of the one before."""
-KEPT = 100
-"""Logs of one-offs that stay, the newest ones."""
+KEPT = 50
+"""Logs of one-offs, and of each job, that stay, the newest ones."""
 LONGEST = 65536
 """Bytes of a line: a longer one goes on in the next, and the first has a "+" after the process."""
 
 
 class OneOffLog:
-    """log/run.RELEASE.NAME.log. What cannot be written is lost: the one-off goes on.
+    """log/PROCESS.RELEASE.NAME.log; PROCESS is "run", or the name of a job.
 
+    What cannot be written is lost: the one-off goes on.
     The application may write into that folder, too: the file has to be new.
     """
 
-    def __init__(self, layout: Layout, release: int, name: str, pid: int) -> None:
-        self.path = layout.logs / f"run.{release}.{name}.log"
+    def __init__(self, layout: Layout, release: int, name: str, pid: int, process: str = "run") -> None:
+        self.path = layout.logs / f"{process}.{release}.{name}.log"
         self.pid = pid
         self._begun: dict[int, bytes] = {}
         self._size = 0
         self._lock = threading.Lock()
         with contextlib.suppress(OSError):
-            logs = sorted(layout.logs.glob("run.*.*.log"), key=lambda path: path.lstat().st_mtime)
+            logs = sorted(layout.logs.glob(f"{process}.*.*.log"), key=lambda path: path.lstat().st_mtime)
             for old in logs[: -KEPT + 1]:
                 old.unlink()
                 old.with_name(f"{old.name}.1").unlink(missing_ok=True)

@@ -93,6 +93,7 @@ def install(layout: Layout, spec: ReleaseSpec, file: File, python: Interpreter, 
             offered={file.sha256: file.filename for file in content.files},
             required=content.required,
             required_python=content.python,
+            jobs=content.jobs,
         )
         releases.write_manifest(layout, manifest, content.env, content.config)
         integrity.seal(layout, number)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,10 +15,10 @@ from typing import Any, TypeVar
 import psutil
 import pytest
 
-from tests.support import hosts, ssh_target
+from tests.support import documents, hosts, ssh_target
 from tests.support.local_target import Host, running_host
 from tests.support.one_offs import Runner
-from tests.support.servers import clean_environment, short_home, wait_until
+from tests.support.servers import BIN, clean_environment, run_command, short_home, wait_until
 from tests.support.ssh_target import Servers
 
 T = TypeVar("T", bound=Callable[..., Any])
@@ -388,3 +389,105 @@ def test_ssh_logs_in_as_the_user_that_deploys(fleet: Servers) -> None:
     assert done.stdout == "tiny\nweb2\n"
     assert "ssh sh -c" in fleet.release("journal", "production").stdout
     assert "nothing to log in to" in fleet.release("ssh", "local", status=1).stderr
+
+
+JOBS = """
+[[targets.{0}.jobs]]
+name = "fails"
+schedule = "*:*:0/1"
+command = "echo $PACKHORSE_RELEASE on $(uname -n) | tr 1 x; exit 3"
+[[targets.{0}.jobs]]
+name = "long"
+schedule = "0 3 * * *"
+command = "echo begun; exec sleep 1071"
+timeout = 1
+"""
+
+
+def test_a_job_runs_when_told_to_and_says_how_it_ended(run: Runner) -> None:
+    """Its command is as in a Procfile; `release jobs` and `release ps` show it."""
+    settings = run.project / "release.toml"
+    before = settings.read_text()
+    settings.write_text(before + JOBS.format(run.target))
+
+    def give(*arguments: str, status: int | None = 0) -> "subprocess.CompletedProcess[bytes]":
+        done = subprocess.run(
+            [sys.executable, "-m", "release", *arguments],
+            env=dict(run.environment),
+            cwd=run.project,
+            capture_output=True,
+            check=False,
+        )
+        assert status is None or done.returncode == status, done.stderr.decode()
+        return done
+
+    give("deploy", run.target, "tiny==0.2.0")
+    done = give("jobs", "run", run.target, "fails", status=3)
+    assert b" on " in done.stdout
+    assert give("jobs", "run", run.target, "long", status=129).stdout == b"begun\n"
+    shown = give("jobs", run.target).stdout.decode()
+    assert "failed: ended with status 3" in shown
+    assert "its timeout" in shown
+    assert b"failed: ended with status 3" in give("ps", run.target).stdout
+    assert b" on " in run("sh", "-c", 'cat "$PACKHORSE_FOLDER"/../../log/fails.*.log').stdout
+    assert b"no job nosuch" in give("jobs", "run", run.target, "nosuch", status=255).stderr
+    settings.write_text(before)
+    give("deploy", run.target, "tiny==0.1.0")
+    assert b"has no jobs" in give("jobs", run.target).stdout
+    give("rollback", run.target)
+    assert b"fails" in give("jobs", run.target).stdout
+
+
+def test_what_the_page_shows_works(host: Host) -> None:
+    """docs/run.md, as a reader follows it."""
+    settings = host.project / "release.toml"
+    before = settings.read_text()
+    project = host.project / "pyproject.toml"
+    project.write_text('[project]\nname = "tiny"\nversion = "0.2.0"\n')
+    environment = {**host.environment, "PATH": f"{BIN}:{host.environment['PATH']}"}
+    shown = []
+    for language, _, text in documents.blocks("run.md"):
+        if language == "toml":
+            settings.write_text(before + text)
+        else:
+            command = ["/bin/sh", "-e", "-c", documents.script(text)]
+            shown.append(run_command(*command, env=environment, cwd=host.project).stdout)
+    settings.write_text(before)
+    project.unlink()
+    assert "HELLO\n" in shown[0]
+    assert "ended with status 1" in shown[0]
+    assert shown[1].startswith("42\n") or "\n42\n" in shown[1]
+    assert re.search(r"report +30 3 \* \* \* +ok", shown[1])
+
+
+@on_servers
+def test_a_timer_runs_jobs_on_the_first_host_alone(fleet: Servers) -> None:
+    """Each when it is due; another first host takes them over with the next deploy."""
+    base = (fleet.project / "release.toml").read_text()
+
+    last = "/srv/apps/tiny/jobs/fails.last.json"
+
+    def there() -> list[bool]:
+        for host in fleet.hosts:
+            host.ssh("systemctl", "start", "packhorse-jobs@tiny.service")
+        return [host.ssh("test", "-e", last, status=None).returncode == 0 for host in fleet.hosts]
+
+    def ran() -> list[bool]:
+        for host in fleet.hosts:
+            host.ssh("rm", "-f", last)
+        wait_until("a run", lambda: any(there()))
+        return there()
+
+    (fleet.project / "release.toml").write_text(base + JOBS.format("production"))
+    fleet.deploy("0.2.0")
+    assert ran() == [True, False]
+    text = base.replace('["web1", "web2"]', '["web2", "web1"]') + JOBS.format("production")
+    (fleet.project / "release.toml").write_text(text)
+    fleet.deploy("0.1.0")
+    assert ran() == [False, True]
+    (fleet.project / "release.toml").write_text(
+        base + JOBS.format("production").replace("*:*:0/1", "Foo 25:00")
+    )
+    said = fleet.deploy("0.2.0", status=1).stderr
+    assert "is no time of systemd" in said
+    (fleet.project / "release.toml").write_text(base)

@@ -1,5 +1,6 @@
 """The promises of release.config.release_toml."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -329,3 +330,32 @@ def test_a_hook_is_an_argument_list(tmp_path: Path, command: str) -> None:
     """No shell sees it."""
     with pytest.raises(PackhorseError, match=r"hooks\.before_deploy"):
         release_toml.load(project(tmp_path, f"[hooks]\nbefore_deploy = {command}\n"))
+
+
+@pytest.mark.parametrize(
+    ("job", "said"),
+    [
+        ('name = "../x"', "jobs.0.name"),
+        ('schedule = "61 * * * *"', '"61" is no minute of cron'),
+        ('command = "a\\nb"', "is no command of one line"),
+        ('overlap = "maybe"', "jobs.0.overlap"),
+        ("timeout = 0", "jobs.0.timeout"),
+        ('shedule = "daily"', "did you mean"),
+    ],
+)
+def test_a_job_that_could_not_run_is_refused(tmp_path: Path, job: str, said: str) -> None:
+    """With its place in the file; what only systemd knows, a host says before it touches anything."""
+    lines = {"name": '"a"', "schedule": '"daily"', "command": '"true"'}
+    lines.pop(job.partition(" =")[0], None)
+    text = "".join(f"{key} = {value}\n" for key, value in lines.items())
+    (tmp_path / "release.toml").write_text(f"[[targets.production.jobs]]\n{text}{job}\n")
+    with pytest.raises(PackhorseError, match=re.escape(said)):
+        release_toml.load(tmp_path)
+
+
+def test_two_jobs_of_one_name_are_refused(tmp_path: Path) -> None:
+    """Each has one state."""
+    job = '[[targets.production.jobs]]\nname = "a"\nschedule = "daily"\ncommand = "true"\n'
+    (tmp_path / "release.toml").write_text(job * 2)
+    with pytest.raises(PackhorseError, match="a is listed twice"):
+        release_toml.load(tmp_path)

@@ -178,8 +178,8 @@ def test_hosts_keep_applications_at_one_place(target: release_toml.Target, folde
 def test_the_release_phase_runs_on_the_first_host_only() -> None:
     """A migration twice at the same time is none."""
     change = rollback()
-    by_host = requests.with_release_phase(change, ["web2", "web1"])
-    assert by_host == {"web2": change, "web1": replace(change, release_phase=False)}
+    by_host = requests.with_release_phase(change, ["web2", "web1"], "web1")
+    assert by_host == {"web2": change, "web1": replace(change, release_phase=False, runs_jobs=True)}
 
 
 def rollback(**fields: object) -> Rollback:
