@@ -32,7 +32,7 @@ LONGEST = 200
 _WAITS = {
     "lock": "Connected",
     "agreement": "Waits for the others to agree on the release",
-    "start": "Installed, waits for its turn",
+    "start": "Ready, waits for its turn",
     "verdict": "Healthy, waits for the others",
 }
 

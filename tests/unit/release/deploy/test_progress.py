@@ -101,7 +101,7 @@ def test_without_a_terminal_every_step_is_a_line_when_it_begins(
         f"0 s  {name:{width}}  {text}"
         for text in (
             "fetch     Fetching",
-            "wait      Installed, waits for its turn",
+            "wait      Ready, waits for its turn",
             "warning   Release 3 could not be removed",
             "release   3 tables made",
             "end       Done (0 s)",
