@@ -32,7 +32,7 @@ def run(layout: Layout, _request: Ps, circus: circus_ini.Supervisor, _session: S
         kept = scale.read(layout)
         return {**shared, "release": None, "scale": dict(kept.counts), "processes": []}
     manifest, scaled = releases.read_manifest(layout, number), scale.read(layout)
-    names = set(circus.watchers() if circus.running() else ()) - {circus_ini.MAINTENANCE}
+    names = set(filter(circus_ini.is_of_release, circus.watchers() if circus.running() else ()))
     pids = {name: circus.pids(name) for name in names}
     events = process_record.read(layout.logs)
     time.sleep(max(0.0, SAMPLE - (time.monotonic() - began)))

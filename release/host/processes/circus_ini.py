@@ -225,9 +225,14 @@ def drain_text(layout: Layout, to: str) -> str:
     )
 
 
+def is_of_release(watcher: str) -> bool:
+    """Whether `watcher` is one of a release: others answer in maintenance mode, or send logs elsewhere."""
+    return "." in watcher
+
+
 def is_in_conf_d(watcher: str) -> bool:
     """Whether `watcher` is one of conf.d: circus.ini has that which forwards the public port, too."""
-    return "." in watcher or watcher == MAINTENANCE or watcher.startswith(DRAIN)
+    return is_of_release(watcher) or watcher == MAINTENANCE or watcher.startswith(DRAIN)
 
 
 def slot_of(text: str) -> str | None:
