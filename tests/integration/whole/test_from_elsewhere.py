@@ -133,4 +133,4 @@ def test_every_command_of_the_pages_works(reader: Reader) -> None:
                 printed[command] = reader.run(command)
     assert "maintenance mode is on" in printed["release maintenance on production"]
     assert "web2" in printed["release ps production"]
-    assert printed["release config get production GREETING"] == "hi\n"
+    assert printed["release config get production GREETING"] == "hi"
