@@ -25,8 +25,34 @@ from release.cli import (
     versions,
 )
 
+SECTIONS = {
+    "On this machine": ("new", "local", "build", "lock"),
+    "Company index": ("login", "logout", "upload", "promote", "pipeline"),
+    "Releases": ("deploy", "rollback", "releases", "show", "diff", "open", "verify"),
+    "Configuration": ("config",),
+    "Processes": ("status", "ps", "scale", "start", "stop", "maintenance", "logs", "run", "jobs", "journal"),
+    "Servers": ("provision", "doctor", "ssh", "inventory"),
+}
 
-@click.group(context_settings={"auto_envvar_prefix": "RELEASE", "help_option_names": ["-h", "--help"]})
+
+class _Sections(click.Group):
+    """A group whose help lists its commands by what they are about."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        width = max(map(len, self.list_commands(ctx)))
+        for title, names in SECTIONS.items():
+            with formatter.section(title):
+                rows = [(name, self.commands[name]) for name in names]
+                limit = formatter.width - width - 4  # indent and gap
+                formatter.write_dl(
+                    [(name.ljust(width), command.get_short_help_str(limit)) for name, command in rows]
+                )
+
+
+@click.group(
+    cls=_Sections,
+    context_settings={"auto_envvar_prefix": "RELEASE", "help_option_names": ["-h", "--help"]},
+)
 @click.option(
     "-C",
     "--project",

@@ -50,3 +50,9 @@ def test_a_misspelt_target_is_answered_with_the_nearest_name(tmp_path: Path) -> 
     done = CliRunner().invoke(main.cli, ["-C", str(tmp_path), "deploy", "locl"])
     assert isinstance(done.exception, PackhorseError)
     assert 'did you mean "local"' in done.exception.message
+
+
+def test_help_lists_every_command_in_one_section() -> None:
+    """`init` is another name of `new`."""
+    names = [name for section in main.SECTIONS.values() for name in section]
+    assert sorted(names) == sorted(main.cli.commands.keys() - {"init"})
