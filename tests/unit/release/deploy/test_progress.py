@@ -177,7 +177,7 @@ def test_ten_hosts_have_one_line_each_on_a_narrow_terminal(monkeypatch: pytest.M
         for host in hosts:
             show(host, GATE)
     frame = _last_frame(terminal())
-    assert frame == [f"{host}  wait        0 s  Instal…" for host in hosts]
+    assert frame == [f"{host}  wait        0 s  Ready,…" for host in hosts]
 
 
 def test_output_and_warnings_stay_above_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
