@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from release.deploy import ssh
-from tests.support import hosts, ssh_target
+from tests.support import hosts, ssh_target, terminals
 from tests.support.servers import BIN, run_command, wait_until
 from tests.support.ssh_target import LAYOUT, Servers
 from tests.support.tiny_app import NAME, app_wheel
@@ -47,6 +47,28 @@ def test_all_hosts_are_upgraded_and_the_same_again_does_nothing(fleet: Servers) 
         (name, "running", "0.2.0") for name in ("web1", "web2", "web3")
     ]
     assert re.search(r"Z  web3  web\.\d+  hello from 0\.2\.0", fleet.release("logs", "production").stdout)
+
+
+def test_on_a_terminal_each_host_is_one_line_and_ends_with_its_seconds(fleet: Servers) -> None:
+    """Above the summary; with --verbose the way there, and what ran there."""
+    environment = {**fleet.environment, "TERM": "xterm", "CI": ""}
+    with terminals.open_terminal() as (controller, terminal):
+        command = [str(BIN / "release"), "deploy", "production", f"{NAME}==0.2.0", "--verbose"]
+        with subprocess.Popen(
+            command,
+            cwd=fleet.project,
+            env=environment,
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+        ) as process:
+            shown = terminals.read_until(controller, "runs on all 3 hosts")
+            assert process.wait(20) == 0
+    lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown).replace("\r", "\n").splitlines()
+    for name in ("web1", "web2", "web3"):
+        assert any(line.startswith(f"{name}  command   ssh ") for line in lines)
+        assert any(re.match(rf"{name}  \d+\.\d s: .*connect \d", line) for line in lines)
+        assert any("pip install --offline" in line for line in lines if line.startswith(f"{name}  command"))
 
 
 def test_a_canary_that_fails_is_the_only_host_that_tried(fleet: Servers) -> None:
