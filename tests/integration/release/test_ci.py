@@ -203,6 +203,24 @@ def test_releases_of_several_hosts_are_shown_together(job: Job) -> None:
     assert job.release("open", "production", status=1).stderr.count("has no public URL") == 1
 
 
+def test_releases_of_a_host_are_completed_over_a_connection_that_is_open(job: Job) -> None:
+    """To open one takes too long for a key: without it there is nothing, at once."""
+    config = job.home / "ssh_config"
+    config.write_text(f"ControlPath {job.home}/%C\n{job.net.ssh_config.read_text()}")
+    line = {"COMP_WORDS": "release rollback production ", "COMP_CWORD": "3"}
+    own = {**job.bare, "RELEASE_SSH_CONFIG": str(config)}
+
+    def completed() -> list[str]:
+        more = {**line, "_RELEASE_COMPLETE": "bash_complete"}
+        return run_command(BIN / "release", env={**own, **more}, cwd=job.project).stdout.split()
+
+    assert completed() == []
+    run_command(BIN / "release", "releases", "production", env=own, cwd=job.project)
+    assert completed() == ["plain,3", "plain,2", "plain,1"]
+    for host in job.servers:
+        run_command("ssh", "-F", config, "-O", "exit", "-l", NAME, host.address, env=own)
+
+
 def test_a_host_that_talks_garbage_and_one_that_is_down_are_lines_of_the_pipeline(job: Job) -> None:
     """The others are shown; the exit status is that of success."""
     good, bad = job.servers
