@@ -4,6 +4,7 @@ A timer of systemd, which provisioning makes once, starts `tick` every minute on
 Which jobs there are, the current release says: so no deploy writes units, and a rollback brings jobs back.
 """
 
+import contextlib
 import subprocess
 import sys
 import threading
@@ -22,7 +23,7 @@ from release.host.processes.circus_ini import Supervisor
 from release.host.request import Change, Jobs, Run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 POLL = 2.0
 TIMERS = Path("/etc/systemd/system")
@@ -125,17 +126,41 @@ def _due(layout: Layout, job: Job, now: float) -> bool:
 
 
 def tick(layout: Layout) -> None:
-    """Start the jobs that are due, each in a process of its own, until none runs any more."""
+    """Start the jobs that are due, each in a process of its own, until none runs any more.
+
+    That also when this host is to run no more jobs: those that run would end with us (systemd.kill(5)).
+    """
     running: list[subprocess.Popen[bytes]] = []
-    agent = [sys.executable, "-I", str(layout.folder / "agent" / "current.pyz")]
-    while jobs.is_here(layout):
-        due = [job for job in _current(layout) if _due(layout, job, time.time())]
-        if not layout.stopped.exists():  # else they are left out, and not made up for
-            running += [subprocess.Popen([*agent, "job", layout.app, job.name]) for job in due]
+    while True:
+        if jobs.is_here(layout):
+            running += _start_due(layout)
         running = [process for process in running if process.poll() is None]
         if not running:
             return
         time.sleep(POLL)
+
+
+def _start_due(layout: Layout) -> list[subprocess.Popen[bytes]]:
+    """Start the jobs that are due; where that fails, the journal of systemd has the reason."""
+    agent = [sys.executable, "-I", str(layout.folder / "agent" / "current.pyz")]
+    started, known = [], list[Job]()
+    with _said("The jobs are not known"):
+        known = _current(layout)
+    for job in known:
+        with _said(f"{job.name} was not started"):
+            # While the application is stopped they are left out, and not made up for.
+            if _due(layout, job, time.time()) and not layout.stopped.exists():
+                started.append(subprocess.Popen([*agent, "job", layout.app, job.name]))
+    return started
+
+
+@contextlib.contextmanager
+def _said(what: str) -> "Iterator[None]":
+    """Say on stderr what failed, and let the rest go on."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001  # such as a manifest of a version that came while a job runs
+        sys.stderr.write(f"{what}: {type(error).__name__}: {error}\n")
 
 
 def execute(layout: Layout, name: str, circus: Supervisor) -> None:

@@ -1,6 +1,7 @@
 """The promises of release.host.commands.jobs; tests/integration/release/test_run.py runs some."""
 
 import dataclasses
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,37 @@ def test_only_the_first_host_runs_jobs_and_not_while_it_is_stopped(layout: Layou
     commands.tick(layout)
     commands.settle(layout, dataclasses.replace(change, runs_jobs=False), a_session())
     assert not jobs.is_here(layout)
+
+
+def test_running_jobs_end_with_neither_an_error_nor_a_deploy_to_another_first_host(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """systemd kills what is left when the timer's process ends; the other job is started in spite of it."""
+    jobs.set_here(layout, here=True)
+    other = dataclasses.replace(HOURLY, name="broken", calendars=["never"])
+    manifest = dataclasses.replace(releases.read_manifest(layout, 1), jobs=[other, HOURLY])
+    releases.write_manifest(layout, manifest, {})
+    jobs.write(layout, "cleanup", "due", calendars=HOURLY.calendars, at=0)
+    polls = iter([None, 0])
+
+    def next_time(calendars: list[str], after: float) -> float:
+        if calendars == ["never"]:
+            raise OSError("no space left")
+        return after + 3600
+
+    class Process:
+        def __init__(self, _command: list[str]) -> None:
+            jobs.set_here(layout, here=False)
+
+        def poll(self) -> int | None:
+            return next(polls)
+
+    monkeypatch.setattr(calendar, "next_time", next_time)
+    monkeypatch.setattr(commands, "POLL", 0)
+    monkeypatch.setattr(subprocess, "Popen", Process)
+    commands.tick(layout)
+    assert next(polls, "waited for its end") == "waited for its end"
+    assert "broken was not started: OSError: no space left" in capfd.readouterr().err
 
 
 def test_a_row_says_how_it_ended(layout: Layout) -> None:
