@@ -100,8 +100,11 @@ def settle(layout: Layout, change: Change, session: Session) -> None:
         return
     try:
         jobs.set_here(layout, here=change.runs_jobs)
-        for job in _current(layout) if change.runs_jobs else []:
-            _due(layout, job, time.time())
+        present = _current(layout) if change.runs_jobs else []
+        jobs.forget_times(layout, keep={job.name for job in present})
+        for job in present:
+            if jobs.read(layout, job.name, "due").get("calendars") != job.calendars:  # else it may be due now
+                _due(layout, job, time.time())
     except (PackhorseError, OSError) as error:  # the release is for good: its jobs are not worth going back
         session.warn(f"The jobs are not as they should be: {error}")
 

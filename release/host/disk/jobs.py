@@ -3,7 +3,7 @@
 import contextlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,13 @@ def write(layout: Layout, job: str, what: str, **state: object) -> None:
     """Write it."""
     folder(layout).mkdir(exist_ok=True)
     files.write_whole(folder(layout) / f"{job}.{what}.json", json.dumps(state).encode())
+
+
+def forget_times(layout: Layout, keep: Collection[str]) -> None:
+    """Forget when jobs are due, but those that `keep` names: one that comes back later has missed nothing."""
+    for path in folder(layout).glob("*.due.json"):
+        if path.name.partition(".")[0] not in keep:
+            path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 import dataclasses
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,19 @@ def test_only_the_first_host_runs_jobs_and_not_while_it_is_stopped(layout: Layou
     commands.tick(layout)
     commands.settle(layout, dataclasses.replace(change, runs_jobs=False), a_session())
     assert not jobs.is_here(layout)
+
+
+def test_a_deploy_takes_no_run_from_a_job_that_is_due(layout: Layout) -> None:
+    """The timer comes within the minute. Where a job has come back, nothing of before is due."""
+    change = dataclasses.replace(a_deploy(layout), supervised=True, runs_jobs=True)
+    jobs.set_here(layout, here=True)
+    jobs.write(layout, "cleanup", "due", calendars=HOURLY.calendars, at=0)
+    commands.settle(layout, change, a_session())
+    assert commands._due(layout, HOURLY, time.time())
+    jobs.write(layout, "cleanup", "due", calendars=HOURLY.calendars, at=0)
+    commands.settle(layout, dataclasses.replace(change, runs_jobs=False), a_session())
+    commands.settle(layout, change, a_session())
+    assert not commands._due(layout, HOURLY, time.time())
 
 
 def test_running_jobs_end_with_neither_an_error_nor_a_deploy_to_another_first_host(
