@@ -1,5 +1,6 @@
 """Check that processes without a socket are ready: they have to stay up, and a command has to end with 0."""
 
+import contextlib
 import os
 import threading
 import time
@@ -53,7 +54,7 @@ def _await_command(
             _, one_off = oneoffs.start(
                 *(layout, circus, session, lambda: watcher.release), command=check.command, terminal=None
             )
-            status, output = _result(one_off, deadline - time.monotonic())
+            status, output = _result(one_off, max(deadline, time.monotonic() + RETRY), session)
         except StoppedError:
             raise
         except PackhorseError as error:
@@ -73,8 +74,11 @@ def _await_command(
     )
 
 
-def _result(one_off: oneoffs.OneOff, seconds: float) -> tuple[int | None, str]:
-    """The exit status and the last output of a command; None: it was killed, or has not ended in time."""
+def _result(one_off: oneoffs.OneOff, deadline: float, session: Session) -> tuple[int | None, str]:
+    """The exit status and the last output of a command; None: it was killed, or has not ended in time.
+
+    Raises StoppedError; then, too, it is told to end.
+    """
     stdin, *outputs = one_off.files
     os.close(stdin)
     kept = [b"", b""]
@@ -87,12 +91,16 @@ def _result(one_off: oneoffs.OneOff, seconds: float) -> tuple[int | None, str]:
     readers = [threading.Thread(target=read, args=each, daemon=True) for each in enumerate(outputs)]
     for reader in readers:
         reader.start()
-    one_off.connection.settimeout(max(RETRY, seconds))
+    one_off.connection.settimeout(RETRY)  # how long a stop may go unnoticed
+    status = None
     try:
-        status = one_off.wait()
-    except TimeoutError:
-        status = None
-    one_off.end()
+        while time.monotonic() < deadline:
+            session.safe_point()
+            with contextlib.suppress(TimeoutError):
+                status = one_off.wait()
+                break
+    finally:
+        one_off.end()
     for reader in readers:
         reader.join(RETRY)
     return status, b"".join(kept).decode("utf-8", "replace").strip()

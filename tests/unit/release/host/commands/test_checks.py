@@ -1,5 +1,7 @@
 """The promises of release.host.commands.checks, with processes that a fake supervisor has."""
 
+import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -64,3 +66,22 @@ def test_a_check_can_be_stopped(layout: Layout, monkeypatch: pytest.MonkeyPatch)
     controller.stop.set()
     with pytest.raises(StoppedError):
         await_ready(layout, Check(0.1, ["ask"], 60.0), controller)
+
+
+def test_a_check_that_takes_long_is_stopped_and_told_to_end(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stop does not wait for the end of its time."""
+    controller = FakeController()
+    ours, theirs = socket.socketpair()
+    files = [os.open(os.devnull, os.O_RDWR) for _ in range(3)]
+
+    def start(*_: object, **__: object) -> tuple[int, oneoffs.OneOff]:
+        controller.stop.set()
+        return 1, oneoffs.OneOff(ours, 4711, files)
+
+    monkeypatch.setattr(oneoffs, "start", start)
+    with theirs, ours:
+        with pytest.raises(StoppedError):
+            await_ready(layout, Check(0.1, ["ask"], 1.0), controller)
+        assert theirs.recv(1) == b""
