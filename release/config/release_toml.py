@@ -13,7 +13,7 @@ from packhorse.errors import PackhorseError
 from packhorse.settings import AbsolutePath, Url, matching
 from release.config import host_argument, unchecked
 from release.config.unchecked import ProjectFiles
-from release.host.disk.manifest import JOB_NAME
+from release.host.disk.manifest import JOB_NAME, NO_JOB_NAMES
 from release.host.formats import schedule
 
 UNIX_SOCKET = "unix"
@@ -202,6 +202,12 @@ class ProcessSettings(settings.Settings):
     check_timeout: Positive = 30.0
 
 
+def _job_name(name: str) -> str:
+    if name in NO_JOB_NAMES:
+        raise ValueError(f"{name} is the name of another log: give the job another one")
+    return name
+
+
 class JobSettings(settings.Settings):
     """A job: `command` (as in a Procfile) runs at the times of `schedule`, for at most `timeout` seconds.
 
@@ -209,7 +215,9 @@ class JobSettings(settings.Settings):
     """
 
     name: Annotated[
-        str, matching(JOB_NAME, 'the name of a job of letters, digits, "-" and "_", such as "cleanup"')
+        str,
+        matching(JOB_NAME, 'the name of a job of letters, digits, "-" and "_", such as "cleanup"'),
+        AfterValidator(_job_name),
     ]
     schedule: Annotated[str, AfterValidator(_schedule)]
     command: Annotated[str, AfterValidator(_line)]

@@ -66,7 +66,7 @@ def run(layout: Layout, request: Run, circus: Supervisor, session: Session) -> d
         )
     job = known[request.job]
     request = replace(request, arguments=["/bin/sh", "-c", job.command])
-    with jobs.running(layout, job.name) as free:
+    with jobs.running(layout, job.name, overlap=job.overlap) as free:
         if not (free or job.overlap):
             raise RunsAlreadyError(
                 f"{job.name} runs already.", 'Wait for its end; overlap = "allow" lets it run twice.'

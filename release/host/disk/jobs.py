@@ -1,6 +1,7 @@
 """The state of scheduled jobs on this host: whether it runs them, when each is due, how each ended last."""
 
 import contextlib
+import fcntl
 import json
 import os
 from collections.abc import Collection, Iterator
@@ -56,12 +57,12 @@ def forget_times(layout: Layout, keep: Collection[str]) -> None:
 
 
 @contextlib.contextmanager
-def running(layout: Layout, job: str) -> Iterator[bool]:
-    """Hold the lock of a job; False: it is held, as the job runs."""
+def running(layout: Layout, job: str, *, overlap: bool = False) -> Iterator[bool]:
+    """Hold the lock of a job, with `overlap` beside others that do; False: it is held, as the job runs."""
     folder(layout).mkdir(exist_ok=True)
     descriptor = os.open(folder(layout) / f"{job}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        yield files.try_flock(descriptor)
+        yield files.try_flock(descriptor, fcntl.LOCK_SH if overlap else fcntl.LOCK_EX)
     finally:
         os.close(descriptor)
 

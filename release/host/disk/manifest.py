@@ -11,6 +11,8 @@ from packhorse.errors import PackhorseError
 from release.host.formats import schedule
 
 JOB_NAME = "[A-Za-z][A-Za-z0-9_-]{0,30}"  # as a process type
+NO_JOB_NAMES = ("web", "release", "run", "circusd", "forward", "maintenance", "drain")
+"""Names of other logs: `release logs --process` could not tell them apart."""
 
 
 @dataclass(frozen=True)

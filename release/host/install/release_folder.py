@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from packhorse.errors import PackhorseError
 from release.host.control.session import Session
 from release.host.disk import file_cache, journal, releases
 from release.host.disk.layout import Layout
-from release.host.disk.manifest import Content, File, ReleaseManifest, ReleaseSpec
+from release.host.disk.manifest import NO_JOB_NAMES, Content, File, Job, ReleaseManifest, ReleaseSpec
 from release.host.install import bytecode, installer, integrity, verification
 from release.host.install.interpreter import Interpreter
 from release.host.runtime import launch
@@ -131,6 +131,7 @@ def _fetch(
     contents = artifact.read(file_cache.path(layout, file))
     artifact.require(contents, spec.content.project, spec.content.version, file.filename)
     _check_python(contents, file, python)
+    _check_jobs(spec.content.jobs, contents.processes)
     where = f"{file.filename}: {lockfile.NAME}"
     locked = lockfile.select(contents.lock, where, python.environment, _tags(python))
     packages = [*(File(*names) for names in locked), file]
@@ -218,6 +219,15 @@ def _no_wheel(
 
 def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+def _check_jobs(jobs: Collection[Job], processes: Collection[str]) -> None:
+    """Raise PackhorseError for a job whose log would be that of something else."""
+    for name in sorted({job.name for job in jobs} & {*processes, *NO_JOB_NAMES}):
+        raise PackhorseError(
+            f"The job {name} has the name of a process type, or of another log.",
+            "Give it another name in release.toml: targets.….jobs",
+        )
 
 
 def _check_python(contents: "artifact.Contents", file: File, python: Interpreter) -> None:

@@ -336,6 +336,7 @@ def test_a_hook_is_an_argument_list(tmp_path: Path, command: str) -> None:
     ("job", "said"),
     [
         ('name = "../x"', "jobs.0.name"),
+        ('name = "run"', "run is the name of another log"),
         ('schedule = "61 * * * *"', '"61" is no minute of cron'),
         ('command = "a\\nb"', "is no command of one line"),
         ('overlap = "maybe"', "jobs.0.overlap"),

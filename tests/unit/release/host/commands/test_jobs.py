@@ -122,6 +122,18 @@ def test_a_row_says_how_it_ended(layout: Layout) -> None:
     assert state() == "ok"
 
 
+def test_a_job_that_may_overlap_runs_until_the_last_one_has_ended(layout: Layout) -> None:
+    """However the first one ends."""
+    with jobs.running(layout, "cleanup", overlap=True):
+        with jobs.running(layout, "cleanup", overlap=True) as free:
+            assert free
+        assert jobs.is_running(layout, "cleanup")
+    with jobs.running(layout, "cleanup", overlap=True) as second:
+        assert second
+        assert jobs.is_running(layout, "cleanup")
+    assert not jobs.is_running(layout, "cleanup")
+
+
 def test_jobs_belong_to_the_content_of_a_release(layout: Layout) -> None:
     """A rollback brings them back, and other hosts get them."""
     content = releases.content(layout, 1)

@@ -11,7 +11,7 @@ import pytest
 from packhorse.errors import PackhorseError
 from release.host.disk import file_cache, releases
 from release.host.disk.layout import Layout
-from release.host.disk.manifest import File, ReleaseSpec
+from release.host.disk.manifest import Content, File, Job, ReleaseSpec
 from release.host.formats import artifact, lockfile
 from release.host.install import interpreter, release_folder
 from tests.support.dists import Dist, archive, sdist, wheel
@@ -68,6 +68,15 @@ def test_a_host_with_another_python_is_named() -> None:
         release_folder._check_python(contents, file("shop.whl"), interpreter.own())
 
 
+@pytest.mark.parametrize("name", ["worker", "run"])
+def test_a_job_with_the_name_of_another_log_is_refused(tmp_path: Path, name: str) -> None:
+    """The types of the Procfile are known on the host only."""
+    layout, dist = a_layout(tmp_path), app_wheel("1.0", procfile="worker: work\n")
+    job = Job(name, "hourly", ["hourly"], "true", overlap=False, timeout=None)
+    with pytest.raises(PackhorseError, match=f"The job {name} has the name of a process type"):
+        fetched(layout, dist, replace(a_content(), project=NAME, jobs=[job]))
+
+
 SDIST = sdist("dep", "1.0")
 LOCK = f"""lock-version = "1.0"
 created-by = "uv"
@@ -79,13 +88,14 @@ sdist = {{ path = "wheels/{SDIST.filename}", hashes = {{ sha256 = "{SDIST.sha256
 DEP, OTHER = wheel("dep", "1.0"), wheel("dep", "1.0", tag="cp27-cp27m-win32")
 
 
-def fetched(layout: Layout, dist: Dist) -> list[File]:
+def fetched(layout: Layout, dist: Dist, content: Content | None = None) -> list[File]:
     """The wheels that are installed from the artifact `dist`, which is in the cache, without an index."""
     file = File(NAME, dist.filename, dist.sha256)
     place = file_cache.path(layout, file)
     place.parent.mkdir(exist_ok=True)
     place.write_bytes(dist.content)
-    spec = ReleaseSpec(1, replace(a_content(), project=NAME), None, None, "ann@example")
+    content = content or replace(a_content(), project=NAME)
+    spec = ReleaseSpec(1, content, None, None, "ann@example")
     _, kept, wheels = release_folder._fetch(layout, spec, file, interpreter.own(), a_session())
     assert {wheel.sha256 for wheel in wheels} <= {file.sha256 for file in kept}
     return wheels
