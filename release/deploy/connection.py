@@ -29,15 +29,22 @@ STOPPED = 130
 """The exit code of a command, and of an agent, that stopped because it was ordered to."""
 LARGEST_EVENT = 2**26
 """Bytes of a line: an answer is far from it, and what a shell prints without an end fills no memory."""
-_FIELDS: Mapping[str, set[str]] = {
-    "agent": {"present"},
-    "step": {"name", "text"},
-    "line": {"process", "text"},
-    "warning": {"text"},
-    "gate": {"name"},
-    "content": {"content"},
-    "result": set(),
-    "error": {"message", "hint", "detail", "exit_code"},
+_FIELDS: Mapping[str, Mapping[str, type]] = {
+    "agent": {"present": bool},
+    "step": {"name": str, "text": str},
+    "command": {"command": list},
+    "line": {"process": str, "text": str},
+    "warning": {"text": str},
+    "gate": {"name": str},
+    "content": {"content": dict},
+    "logs": {"names": list, "now": str},
+    "lines": {"lines": list},
+    "caught up": {"positions": dict},
+    "ready": {},
+    "taken": {},
+    "output": {"stream": int, "data": str},
+    "result": {},
+    "error": {"message": str, "hint": str, "detail": str, "exit_code": int},
 }
 """Events of agents, and the fields that each has for sure."""
 STDERR_KEPT = 8192
@@ -181,7 +188,10 @@ class AgentProcess:
         with contextlib.suppress(ValueError, RecursionError):
             event = json.loads(line)
             name = event.get("event") if isinstance(event, dict) else None
-            if isinstance(name, str) and _FIELDS.get(name, set()) <= event.keys():
+            fields = _FIELDS.get(name, {}) if isinstance(name, str) else {"event": str}
+            if isinstance(event, dict) and all(
+                isinstance(event.get(field), kind) for field, kind in fields.items()
+            ):
                 return Event(event)
         raise PackhorseError(
             f"something else than the agent speaks: {line[:80].decode(errors='replace')!r}",

@@ -60,7 +60,8 @@ class HostLogs:
 
     def __init__(self, name: str, agent: AgentProcess, request: Logs) -> None:
         self.name, self.agent, self.request = name, agent, request
-        self.events: queue.Queue[Event] = queue.Queue(WAITING)
+        self.events: queue.Queue[Event | BaseException | None] = queue.Queue(WAITING)
+        """Those of the agent; PackhorseError: it was lost; any other exception: a bug here; None: the end."""
         self.names: set[str] | None = None
         """The logs that it has; None: it has not answered yet."""
         self.error: PackhorseError | None = None
@@ -75,8 +76,8 @@ class HostLogs:
         try:
             self._listen()
         except BaseException as bug:  # noqa: BLE001  # raised again, where somebody waits
-            self.events.put({"event": "bug", "bug": bug})
-        self.events.put({"event": "over"})
+            self.events.put(bug)
+        self.events.put(None)
 
     def _listen(self) -> None:
         """When the connection is lost while following, connect again."""
@@ -100,7 +101,7 @@ class HostLogs:
                 if event["event"] in LAST:
                     return True
         except PackhorseError as error:
-            self.events.put({"event": "lost", "error": error})
+            self.events.put(error)
         return False
 
     def pulse(self) -> None:
@@ -113,9 +114,10 @@ class HostLogs:
 
     def present(self) -> Iterator[tuple[str, Line]]:
         """Yield the lines that are there, each with its key; a host that cannot be reached has none."""
-        for event in iter(self.events.get, None):
+        while True:
+            event = self.events.get()
             yield from self._take(event)
-            if event["event"] in {"over", "lost", "caught up"}:
+            if not isinstance(event, dict) or event["event"] == "caught up":
                 break
         if not self.request.follow:
             yield from self.unfinished(time.monotonic())
@@ -133,7 +135,22 @@ class HostLogs:
             line = self._begun.pop(key)[1]
             yield self._key, line
 
-    def _take(self, event: Event) -> Iterator[tuple[str, Line]]:
+    def _take(self, event: Event | BaseException | None) -> Iterator[tuple[str, Line]]:
+        if event is None:
+            self.over = True
+        elif isinstance(event, PackhorseError):
+            self._fail(event, "Trying again …")
+        elif isinstance(event, BaseException):
+            raise event
+        else:
+            yield from self._take_agents(event)
+
+    def _fail(self, error: PackhorseError, what_now: str) -> None:
+        if self.request.follow and not self.error:
+            self._note(f"{error.message} {what_now}")
+        self.error = error
+
+    def _take_agents(self, event: Event) -> Iterator[tuple[str, Line]]:
         match event["event"]:
             case "logs":
                 if self.error:
@@ -146,16 +163,9 @@ class HostLogs:
                     of = f" of {name}" if name else ""
                     self._note(f"{f'{size} bytes' if size else 'some lines'}{of} were skipped: {_TOO_FAST}")
                 yield from self._joined(event["lines"])
-            case "lost" | "error":
-                error = event.get("error") or _error(event)
-                if self.request.follow and not self.error:
-                    again = "Trying again …" if event["event"] == "lost" else error.hint
-                    self._note(f"{error.message} {again}")
-                self.error = error
-            case "over":
-                self.over = True
-            case "bug":
-                raise event["bug"]
+            case "error":
+                error = _error(event)
+                self._fail(error, error.hint)
 
     def _joined(self, rows: list[tuple[str, str, int | None, bool, str]]) -> Iterator[tuple[str, Line]]:
         """Yield whole lines; the key of one that was written in pieces is the last one's."""

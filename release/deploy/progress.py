@@ -43,7 +43,7 @@ def words(event: "Event") -> tuple[str, str] | None:
         case "step" | "warning":
             found = event.get("name", "warning"), event["text"]
         case "gate":
-            found = "wait", _WAITS[event["name"]]
+            found = "wait", _WAITS.get(event["name"], event["name"])
         case "stop":
             found = "stop", f"{event['reason']}: stopping at the next safe point …"
         case "line":

@@ -86,13 +86,14 @@ def after_event(host: HostState, event: Event) -> HostState:
     if event["event"] != "gate" or host.stage is Stage.LEAVING:
         return host
     try:
+        stage = _WAITS[event["name"]]
         offer = Offer.of_json(event["offer"]) if "offer" in event else host.offer
     except (KeyError, TypeError, ValueError) as error:
         raise PackhorseError(
             f"{host.name}: its agent offers what no agent of ours does: {error!r}.",
             "Look at what runs there.",
         ) from error
-    return replace(host, stage=_WAITS[event["name"]], offer=offer, digest=event.get("digest", host.digest))
+    return replace(host, stage=stage, offer=offer, digest=event.get("digest", host.digest))
 
 
 def after_order(host: HostState, order: Event) -> HostState:

@@ -84,7 +84,11 @@ def test_the_agent_of_this_machine_answers(tmp_path: Path) -> None:
     assert (tmp_path / "agent" / agent_archive.archive().sha256).is_dir()
 
 
-GARBAGE = ("42", "[]", "{}", '{"event": 5}', '{"event": ["a"]}', '{"event": "agent"}', "[" * 99_999)
+GARBAGE = (
+    *("42", "[]", "{}", '{"event": 5}', '{"event": ["a"]}', '{"event": "agent"}', "[" * 99_999),
+    *('{"event": "command"}', '{"event": "output", "stream": 1}', '{"event": "logs", "names": "web.1"}'),
+    *('{"event": "lines", "lines": null}', '{"event": "caught up"}', '{"event": "warning", "text": 5}'),
+)
 
 
 @pytest.mark.parametrize(

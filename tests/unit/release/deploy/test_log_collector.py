@@ -269,3 +269,10 @@ def test_a_wrong_name_is_answered_with_those_that_there_are(
     with pytest.raises(PackhorseError, match=message) as error:
         Screen().collect(request(**fields), *agents)  # type: ignore[arg-type]
     assert hint in error.value.hint
+
+
+@pytest.mark.parametrize("word", ["bug", "lost", "over", "no such event"])
+def test_a_host_cannot_speak_for_its_connection(word: str) -> None:
+    """What becomes of the connection is seen here; an event of that name is one that nobody knows."""
+    agent = Agent([here("web.1"), {"event": word}, lines(row(1, "a")), RESULT])
+    assert Screen().collect(request(), agent) == ["a"]

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from packhorse.errors import PackhorseError
-from release.deploy import schedule
+from release.deploy import progress, schedule
 from release.deploy.schedule import CLOSE, HostState, Stage
 from release.host.control.agreement import Candidate, Offer, Rank
 
@@ -274,3 +274,11 @@ def test_what_is_set_on_a_host_before_its_first_deploy_is_not_lost_in_silence(
     with_code = Offer(5, Candidate("code"), config=code, rank=Rank.CODE)
     pair = agreeing(with_code, Offer(1, Candidate("none"), config=early, rank=Rank.CONFIG_ONLY))
     assert schedule.conflict(pair) == expected
+
+
+def test_a_gate_that_no_agent_of_ours_has_is_an_error_of_that_host() -> None:
+    """A host that lies."""
+    event = {"event": "gate", "name": "nowhere"}
+    assert progress.words(event) == ("wait", "nowhere")
+    with pytest.raises(PackhorseError, match="web1: its agent offers what no agent of ours does"):
+        schedule.after_event(HostState("web1"), event)
