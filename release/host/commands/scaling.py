@@ -110,9 +110,10 @@ def _bring_together(
 
 def _close(layout: Layout, active: int, before: Mapping[watchers.Watcher, int]) -> None:
     """Let nothing more reach web processes of release `active` that are to end, and take what is waiting."""
+    where = sockets.private(layout, active)
     sockets.link_to(layout, None)
-    for old in (watcher for watcher in before if watcher.process == "web"):
-        sockets.drain_backlog(layout, active, sockets.of_watcher(layout, active, second=old.second))
+    if any(watcher.process == "web" for watcher in before):
+        sockets.drain_backlog(layout, active, where)
 
 
 def _result(layout: Layout, changed: Mapping[str, int]) -> dict[str, object]:
