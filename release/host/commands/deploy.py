@@ -146,7 +146,6 @@ class _Rollout:
             session.step("commit", "Recording")
             layout.stopped.unlink(missing_ok=True)
             self._record(journal.GOOD)
-            scale.settle(layout, number)
         except (PackhorseError, OSError) as failure:
             self._go_back(previous, failure)
             if not isinstance(failure, RevertedError):

@@ -240,6 +240,19 @@ def test_a_disk_that_fills_up_in_the_middle_leaves_a_whole_release_serving(host:
         assert load.failed == 0
 
 
+@pytest.mark.needs_root
+def test_a_first_release_that_is_recorded_as_good_stays_on_a_full_disk(host: Host) -> None:
+    """The journal has room for that word, and no new file has any: other hosts keep the release, too."""
+    with small_disk(host) as apps:
+        with stopped_at(host, "0.1.0", "commit") as agent:
+            fill(apps / "filler")
+            agent.send_signal(signal.SIGCONT)
+            assert last_event(agent)["event"] == "result"
+        (apps / "filler").unlink()
+        assert host.get() == host.status()["version"] == "0.1.0"
+        assert journal.read(host.layout.journal)[-1].state == journal.GOOD
+
+
 def fill(path: Path) -> None:
     """Leave no space on the disk of `path`."""
     with contextlib.suppress(OSError), path.open("wb", buffering=0) as file:
