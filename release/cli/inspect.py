@@ -108,14 +108,15 @@ def journal(project: Path, target: str, lines: int, *, as_json: bool) -> None:
 
 @click.command()
 @target_command.argument
+@options.wait
 @options.as_json
 @click.pass_obj
-def stop(project: Path, target: str, *, as_json: bool) -> None:
+def stop(project: Path, target: str, *, wait: float, as_json: bool) -> None:
     """Stop the application on TARGET, after the requests that it works on."""
     command = target_command.begin(project, target)
     from release.host.request import Stop
 
-    target_command.report(command, Stop, _stopped, as_json=as_json)
+    target_command.report(command, Stop, _stopped, as_json=as_json, lock_wait=wait)
 
 
 def _stopped(host: str, result: Mapping[str, Any]) -> None:
@@ -124,14 +125,15 @@ def _stopped(host: str, result: Mapping[str, Any]) -> None:
 
 @click.command()
 @target_command.argument
+@options.wait
 @options.as_json
 @click.pass_obj
-def start(project: Path, target: str, *, as_json: bool) -> None:
+def start(project: Path, target: str, *, wait: float, as_json: bool) -> None:
     """Start the application on TARGET again, as it was stopped."""
     command = target_command.begin(project, target)
     from release.host.request import Start
 
-    target_command.report(command, Start, _started, as_json=as_json)
+    target_command.report(command, Start, _started, as_json=as_json, lock_wait=wait)
 
 
 def _started(host: str, result: Mapping[str, Any]) -> None:
@@ -142,14 +144,15 @@ def _started(host: str, result: Mapping[str, Any]) -> None:
 
 @click.command()
 @target_command.argument
+@options.wait
 @options.as_json
 @click.pass_obj
-def verify(project: Path, target: str, *, as_json: bool) -> None:
+def verify(project: Path, target: str, *, wait: float, as_json: bool) -> None:
     """Compare the files of all releases on TARGET with what was installed; exit with 1 if one differs."""
     command = target_command.begin(project, target)
     from release.host.request import Verify
 
-    target_command.report(command, Verify, _verified, as_json=as_json)
+    target_command.report(command, Verify, _verified, as_json=as_json, lock_wait=wait)
 
 
 def _verified(host: str, result: Mapping[str, Any]) -> None:

@@ -184,9 +184,10 @@ def show(
     type=click.Choice(["journald", "syslog", "off"]),
     help="What takes the lines from now on; off: nothing.  [default: show how it is]",
 )
+@options.wait
 @options.as_json
 @click.pass_obj
-def drain(project: Path, target: str, to: str | None, *, as_json: bool) -> None:
+def drain(project: Path, target: str, to: str | None, *, wait: float, as_json: bool) -> None:
     """Send all lines of TARGET's logs to journald or syslog of each host, too, for tools that look there.
 
     \b
@@ -201,12 +202,7 @@ def drain(project: Path, target: str, to: str | None, *, as_json: bool) -> None:
     command = target_command.begin(project, target)
     from release.host.request import LogDrain
 
-    outcome = target_command.ask(command, LogDrain, to=to)
-    if as_json:
-        command.emit_json(outcome)
-    else:
-        target_command.print_each(outcome, _drained)
-    command.finish(outcome)
+    target_command.report(command, LogDrain, _drained, as_json=as_json, to=to, lock_wait=wait)
 
 
 def _drained(host: str, result: Mapping[str, Any]) -> None:

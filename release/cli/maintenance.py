@@ -124,12 +124,7 @@ def _ask(project: Path, target: str, *, as_json: bool, **fields: Any) -> None:  
     command = target_command.begin(project, target)
     from release.host.request import Maintenance
 
-    outcome = target_command.ask(command, Maintenance, **fields)
-    if as_json:
-        command.emit_json(outcome)
-    else:
-        target_command.print_each(outcome, _print)
-    command.finish(outcome)
+    target_command.report(command, Maintenance, _print, as_json=as_json, **fields)
 
 
 def _print(host: str, result: Mapping[str, Any]) -> None:

@@ -142,9 +142,10 @@ _type = click.argument("process", required=False, metavar="[TYPE]", shell_comple
 @ps.command()
 @target_command.argument
 @_type
+@options.wait
 @options.as_json
 @click.pass_obj
-def restart(project: Path, target: str, process: str | None, *, as_json: bool) -> None:
+def restart(project: Path, target: str, process: str | None, *, wait: float, as_json: bool) -> None:
     """Replace the processes of TYPE, or all, by new ones of the same release.
 
     New processes of web take over when they are healthy, and no request is dropped; others start when the old
@@ -160,6 +161,7 @@ def restart(project: Path, target: str, process: str | None, *, as_json: bool) -
         *(command.settings.app, command.target, command.home),
         target_name=command.name,
         process=process,
+        lock_wait=wait,
         gates=schedule.RESTART_GATES,
     )
     with command.agents() as agents, target_command.progress_of(agents) as shown:
@@ -179,9 +181,10 @@ def _restarted(host: str, result: Mapping[str, Any]) -> None:
 @ps.command("stop")
 @target_command.argument
 @_type
+@options.wait
 @options.as_json
 @click.pass_obj
-def stop_type(project: Path, target: str, process: str | None, *, as_json: bool) -> None:
+def stop_type(project: Path, target: str, process: str | None, *, wait: float, as_json: bool) -> None:
     """Stop the processes of TYPE, or all, until they are started again; also over boots.
 
     They end after the requests that they work on. A deploy starts an application that is stopped, but no
@@ -190,7 +193,7 @@ def stop_type(project: Path, target: str, process: str | None, *, as_json: bool)
     command = target_command.begin(project, target)
     from release.host.request import Stop
 
-    target_command.report(command, Stop, _stopped, as_json=as_json, process=process)
+    target_command.report(command, Stop, _stopped, as_json=as_json, process=process, lock_wait=wait)
 
 
 def _stopped(host: str, result: Mapping[str, Any]) -> None:
@@ -200,14 +203,15 @@ def _stopped(host: str, result: Mapping[str, Any]) -> None:
 @ps.command("start")
 @target_command.argument
 @_type
+@options.wait
 @options.as_json
 @click.pass_obj
-def start_type(project: Path, target: str, process: str | None, *, as_json: bool) -> None:
+def start_type(project: Path, target: str, process: str | None, *, wait: float, as_json: bool) -> None:
     """Start the processes of TYPE, or all, again: as many as there were."""
     command = target_command.begin(project, target)
     from release.host.request import Start
 
-    target_command.report(command, Start, _started, as_json=as_json, process=process)
+    target_command.report(command, Start, _started, as_json=as_json, process=process, lock_wait=wait)
 
 
 def _started(host: str, result: Mapping[str, Any]) -> None:

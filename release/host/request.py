@@ -11,7 +11,7 @@ from packhorse.errors import PackhorseError
 from release.host.disk.layout import Layout
 from release.host.disk.manifest import Content
 
-PROTOCOL = 5
+PROTOCOL = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +21,7 @@ class Request:
     `target_name`: the word by which the user names the target, for commands in hints.
     `root` and `run` are those of layout.py; on a server systemd runs circusd: it is `supervised`. The agent
     waits at the `gates`, and takes the controller for dead after `silence` seconds without a byte.
+    `lock_wait`: seconds to wait for another command.
     """
 
     app: str
@@ -31,6 +32,7 @@ class Request:
     target_name: str
     silence: float | None = None
     gates: list[str] = field(default_factory=list)
+    lock_wait: float = 0.0
 
     @property
     def layout(self) -> Layout:
@@ -55,9 +57,8 @@ class Change(Request):
     """Fields that a deploy and a rollback share; the controller makes the random `key` of digests.
 
     Without `index_url` every file has to be on the host. `keep`: how many good releases stay; `plan`: only
-    say what would be done; `lock_wait`: seconds to wait for another command; `release_phase`: this host runs
-    it; `retry_release`: run it although the last one was cut off; `runs_jobs`: this host runs the scheduled
-    jobs. One of `signers` has to have signed what is
+    say what would be done; `release_phase`: this host runs it; `retry_release`: run it although the last one
+    was cut off; `runs_jobs`: this host runs the scheduled jobs. One of `signers` has to have signed what is
     installed, without any it need not be signed. `maintenance`: in maintenance mode from before the release
     phase until it serves. `checks`: process type -> how to see that its processes are ready.
     """
@@ -66,7 +67,6 @@ class Change(Request):
     keep: int
     key: str
     plan: bool = False
-    lock_wait: float = 0.0
     release_phase: bool = True
     retry_release: bool = False
     runs_jobs: bool = False
@@ -235,24 +235,16 @@ class Ps(Request):
 
 @dataclass(frozen=True, kw_only=True)
 class Scale(Request):
-    """Run so many processes of each type in `counts`; without any, only say how many there are.
-
-    `lock_wait`: seconds to wait for another command.
-    """
+    """Run so many processes of each type in `counts`; without any, only say how many there are."""
 
     counts: dict[str, int]
-    lock_wait: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Maintenance(Request):
-    """Turn maintenance mode `on` or off; None: say how it is. For the rest see processes/maintenance.py.
-
-    `lock_wait`: seconds to wait for another command.
-    """
+    """Turn maintenance mode `on` or off; None: say how it is. For the rest see processes/maintenance.py."""
 
     on: bool | None = None
-    lock_wait: float = 0.0
     retry_after: int = 300
     allow: list[str] = field(default_factory=list)
     page: str | None = None

@@ -21,7 +21,7 @@ def run(layout: Layout, request: Restart, circus: Supervisor, session: Session) 
     releases.create_folders(layout)
     session.gate("start")
     what = f"restart {request.process}" if request.process else "restart"
-    with lock.held(layout, what, request.by):
+    with lock.held(layout, what, request.by, request.lock_wait, session):
         scaling.settled(layout, circus, [request.process] if request.process else [])
         number = releases.require_current(layout)
         running = watchers.of(layout, releases.active(layout))

@@ -11,7 +11,7 @@ from release.host.request import Verify
 def run(layout: Layout, request: Verify, _circus: Supervisor, session: Session) -> dict[str, object]:
     """Check every release. Raises PackhorseError that names the files of the newest one that is not right."""
     releases.require_current(layout)
-    with lock.held(layout, "verify", request.by):
+    with lock.held(layout, "verify", request.by, request.lock_wait, session):
         ready = [number for number in releases.numbers(layout) if releases.is_ready(layout, number)]
         for number in reversed(ready):
             session.step("verify", f"Reading release {number}")

@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from release.cli import target_command
+from release.cli import main, target_command
 
 
 @pytest.mark.parametrize(
@@ -70,3 +71,15 @@ def test_columns_are_as_wide_as_their_longest_cell(capsys: pytest.CaptureFixture
     """Nothing is cut off, and no line ends in blanks."""
     target_command.table(["a", "bb"], [["ccc", 1], ["d", 22]])
     assert capsys.readouterr().out == "a    bb\nccc  1\nd    22\n"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("stop", "start", "scale", "verify", "deploy", "rollback", "ps stop", "ps start", "ps restart"),
+        *("logs drain", "maintenance on", "maintenance off", "config set", "config unset"),
+    ],
+)
+def test_what_can_find_a_host_busy_can_wait(command: str) -> None:
+    """The hint of a busy application names the option."""
+    assert "--wait SECONDS" in CliRunner().invoke(main.cli, [*command.split(), "--help"]).output

@@ -1,5 +1,7 @@
 """The promises of release.host.commands.stop and start, with a supervisor that only notes its commands."""
 
+import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -61,3 +63,12 @@ def test_one_command_at_a_time(layout: Layout) -> None:
     """A deploy that is under way must not find its processes stopped."""
     with lock.held(layout, "deploy", "bob@example"), pytest.raises(lock.BusyError, match="bob@example"):
         stop.run(layout, a_request(Stop, layout), FakeSupervisor(layout), a_session())
+
+
+def test_a_stop_can_wait_for_another_command(layout: Layout) -> None:
+    """As the hint of a busy application says."""
+    with ExitStack() as deploy:
+        deploy.enter_context(lock.held(layout, "deploy", "bob@example"))
+        threading.Timer(0.2, deploy.close).start()
+        stop.run(layout, a_request(Stop, layout, lock_wait=20), FakeSupervisor(layout), a_session())
+    assert layout.stopped.exists()
