@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from packhorse import files
 from release.host.commands import reconcile
 from release.host.control.session import Session
-from release.host.disk import releases
+from release.host.disk import journal, releases
 from release.host.disk.layout import Layout
+from release.host.disk.manifest import ReleaseSpec
 from release.host.processes import public_address
 from release.host.processes.circus_ini import Supervisor
 from release.host.request import Configuration
@@ -46,11 +47,13 @@ def value_digests(key: str, values: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def keep(layout: Layout, values: Mapping[str, str], session: Session) -> dict[str, object]:
-    """Keep `values` for the first deploy, when all hosts can; who deploys reads them, and nobody else."""
+def keep(layout: Layout, spec: ReleaseSpec, session: Session) -> dict[str, object]:
+    """Keep values for the first deploy, when all hosts can; who deploys reads them, and nobody else."""
+    values = spec.content.config
     unchanged = releases.read_values(layout.config) == values
     session.gate("verdict")
     if not unchanged:
         session.step("commit", "Keeping it for the first deploy")
-        files.write_whole(layout.config, json.dumps(dict(values)).encode(), mode=0o600)
+        journal.note(layout.journal, f"config for the first deploy: {spec.reason}", spec.by, None)
+        files.write_whole(layout.config, json.dumps(values).encode(), mode=0o600)
     return {"unchanged": unchanged, "reverted": False, **public_address.as_result(layout, None)}

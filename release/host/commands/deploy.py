@@ -54,7 +54,7 @@ def run(
         if isinstance(change, Configure) and releases.current(layout) is None:
             spec, assigned = agree.agree(layout, change, circus, session)
             if not spec.content.files:  # no host has a release
-                return configuration.keep(layout, spec.content.config, session)
+                return configuration.keep(layout, spec, session)
             bind = _prepare(layout, change, circus)
         else:
             bind = _prepare(layout, change, circus)

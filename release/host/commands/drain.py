@@ -30,11 +30,11 @@ def run(layout: Layout, request: LogDrain, circus: Supervisor, session: Session)
             if before is None and request.to != OFF:
                 _begin_here(layout)
             if request.to != (before.to if before else OFF):
-                wanted = None if request.to == OFF else Drain(request.to, request.by, journal.now())
-                log_drain.write(layout, wanted)
                 journal.note(
                     layout.journal, f"logs drain --to {request.to}", request.by, releases.current(layout)
                 )
+                wanted = None if request.to == OFF else Drain(request.to, request.by, journal.now())
+                log_drain.write(layout, wanted)
             reconcile.run(layout, circus)
     drain = log_drain.read(layout)
     shown = {**asdict(drain), **_progress(layout, drain, circus)} if drain else None

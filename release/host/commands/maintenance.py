@@ -21,7 +21,9 @@ def run(layout: Layout, request: Maintenance, circus: Supervisor, session: Sessi
         with lock.held(layout, what, request.by, request.lock_wait, session):
             before = maintenance.read(layout)
             session.step("maintain", "Answering 503" if request.on else "Answering again")
-            _change(layout, _wanted(request))
+            wanted = _wanted(request)
+            journal.note(layout.journal, _noted(request), request.by, releases.current(layout))
+            _change(layout, wanted)
             try:
                 reconcile.run(layout, circus)
             except PackhorseError:
@@ -30,7 +32,6 @@ def run(layout: Layout, request: Maintenance, circus: Supervisor, session: Sessi
                     with contextlib.suppress(PackhorseError):
                         reconcile.run(layout, circus)
                 raise
-            journal.note(layout.journal, _noted(request), request.by, releases.current(layout))
     return {"app": layout.app, "maintenance": maintenance.as_result(layout)}
 
 

@@ -78,11 +78,11 @@ def apply(layout: Layout, circus: Supervisor, session: Session, wanted: scale.Sc
             f"An earlier Packhorse installed release {number}, with a port of its own: for one process only.",
             "Deploy it again, then scale.",
         )
+    journal.note(layout.journal, reason.what, reason.by, number)
     if watchers.web(layout, active) and 0 < web < present.wanted("web"):
         session.step("probe", f"Starting {web} of web instead of {present.wanted('web')}")
         switch.replace_web(layout, circus, active or 0, web, session.pause)
     scale.write(layout, wanted)
-    journal.note(layout.journal, reason.what, reason.by, number)
     if active:
         _bring_together(layout, circus, session, active, before)
 

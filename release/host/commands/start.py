@@ -23,10 +23,10 @@ def run(layout: Layout, request: Start, circus: Supervisor, session: Session) ->
             _start_type(layout, request.process, request, circus, session)
         else:
             session.step("start", f"Starting release {number}")
+            journal.note(layout.journal, what, request.by, number)
             if layout.scale.exists():
                 scale.write(layout, scale.read(layout).with_all_started())
             layout.stopped.unlink(missing_ok=True)
-            journal.note(layout.journal, what, request.by, number)
             reconcile.run(layout, circus)
         if not layout.stopped.exists() and scale.serves(layout, number):
             session.step("verify", "Probing the public address")

@@ -21,7 +21,7 @@ def run(layout: Layout, request: Stop, circus: Supervisor, session: Session) -> 
             scaling.apply(layout, circus, session, wanted, scaling.Reason(what, request.by))
         else:
             session.step("drain", "Letting the processes finish")
-            layout.stopped.touch()
             journal.note(layout.journal, what, request.by, number)
+            layout.stopped.touch()
             reconcile.run(layout, circus)
     return {"app": layout.app, "process": request.process}

@@ -86,7 +86,10 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def note(path: Path, what: str, by: str, release: int | None) -> None:
-    """Append that the command `what` was given, such as "scale web=3"; `release` is the current one."""
+    """Append that the command `what` was given, such as "scale web=3"; `release` is the current one.
+
+    Under the lock, before it changes anything, but not when it is refused: one that fails is noted, too.
+    """
     append(path, Entry(release or 0, COMMAND, "", by, now(), what))
 
 

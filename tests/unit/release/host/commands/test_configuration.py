@@ -1,5 +1,6 @@
 """The promises of release.host.commands.configuration: only who asks for values sees them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,14 +8,17 @@ import pytest
 from release.host.commands import configuration
 from release.host.control.session import StoppedError
 from release.host.disk import journal, releases
+from release.host.disk.manifest import ReleaseSpec
 from release.host.request import Configuration
 from tests.support.release_folders import (
     FakeController,
     FakeSupervisor,
+    a_content,
     a_layout,
     a_manifest,
     a_request,
     a_session,
+    a_spec,
     add_release,
 )
 
@@ -30,6 +34,12 @@ def rows(
     variables = result["variables"]
     assert isinstance(variables, list)
     return {row["name"]: row for row in variables}
+
+
+def kept(**values: str) -> ReleaseSpec:
+    """What was set before the first deploy."""
+    content = replace(a_content(), config=values)
+    return replace(a_spec(), content=content, reason=f"Set {', '.join(values)}")
 
 
 def test_values_stay_on_the_host_unless_they_are_asked_for(tmp_path: Path) -> None:
@@ -65,10 +75,12 @@ def test_what_is_set_before_the_first_deploy_is_for_who_deploys_alone(tmp_path: 
     assert rows(tmp_path) == {}
     events: list[dict[str, object]] = []
     for unchanged in (False, True):
-        told = configuration.keep(layout, {"TOKEN": SECRET}, a_session(emit=events.append))
+        told = configuration.keep(layout, kept(TOKEN=SECRET), a_session(emit=events.append))
         assert (told["unchanged"], told["release"]) == (unchanged, None)
     assert layout.config.stat().st_mode & 0o777 == 0o600
     assert rows(tmp_path, reveal=True)["TOKEN"]["value"] == SECRET
+    entries = [(entry.by, entry.release, entry.reason) for entry in journal.read(layout.journal)]
+    assert entries == [("ann@example", 0, "config for the first deploy: Set TOKEN")]
     assert SECRET not in str([events, told])
 
 
@@ -76,9 +88,9 @@ def test_before_the_first_deploy_nothing_is_kept_unless_all_hosts_can(tmp_path: 
     """Another host was lost after the agreement: the hosts would differ, and refuse the first deploy."""
     layout = a_layout(tmp_path)
     with pytest.raises(StoppedError):
-        configuration.keep(layout, {"A": "1"}, a_session(FakeController(), ["agreement", "verdict"]))
+        configuration.keep(layout, kept(A="1"), a_session(FakeController(), ["agreement", "verdict"]))
     assert not layout.config.exists()
-    configuration.keep(layout, {"A": "1"}, a_session(FakeController(["verdict"]), ["agreement", "verdict"]))
+    configuration.keep(layout, kept(A="1"), a_session(FakeController(["verdict"]), ["agreement", "verdict"]))
     assert releases.read_values(layout.config) == {"A": "1"}
 
 

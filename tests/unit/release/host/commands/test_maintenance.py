@@ -2,11 +2,16 @@
 
 from pathlib import Path
 
+import pytest
+
+from packhorse.errors import PackhorseError
+from release.host.commands import maintenance as command
 from release.host.commands import reconcile, switch
 from release.host.disk import journal, releases
 from release.host.disk.layout import Layout
 from release.host.processes import circus_ini, maintenance, sockets, watchers
-from tests.support.release_folders import FakeSupervisor, a_layout, add_release
+from release.host.request import Maintenance
+from tests.support.release_folders import FakeSupervisor, a_layout, a_request, a_session, add_release
 
 
 def in_maintenance(folder: Path, deploy: int | None = None) -> Layout:
@@ -18,6 +23,21 @@ def in_maintenance(folder: Path, deploy: int | None = None) -> Layout:
     maintenance.write(layout, maintenance.State("ann@example", "now", 60, ["/admin/"], "<p>", deploy))
     watchers.write(layout, watchers.of(layout, 1))
     return layout
+
+
+def test_who_turned_it_on_in_vain_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for all commands: it may have changed something before it failed."""
+    layout = a_layout(tmp_path)
+
+    def fail(*_: object) -> None:
+        raise PackhorseError("circusd does not answer.", "Look at its log.")
+
+    monkeypatch.setattr(reconcile, "run", fail)
+    request = a_request(Maintenance, layout, on=True)
+    with pytest.raises(PackhorseError):
+        command.run(layout, request, FakeSupervisor(layout), a_session())
+    assert maintenance.read(layout) is None
+    assert [entry.reason for entry in journal.read(layout.journal)] == ["maintenance on"]
 
 
 def test_a_boot_shows_the_page_again(tmp_path: Path) -> None:
