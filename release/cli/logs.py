@@ -26,15 +26,16 @@ _BROKEN = re.compile("[\udc80-\udcff]")
 """Bytes that are no UTF-8 (PEP 383)."""
 
 
-def _processes(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
-    """The process types of the project, and what else has logs, for completion."""
+def _processes(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """The process types of the project, its jobs, and what else has logs, for completion."""
     from release.host.formats import procfile
 
     try:
         types = procfile.parse((context.find_root().params["project"] / procfile.NAME).read_bytes(), "")
     except (OSError, PackhorseError):
         types = {}
-    return [name for name in dict.fromkeys([*types, "run"]) if name.startswith(incomplete)]
+    found = [name for name in dict.fromkeys([*types, "run"]) if name.startswith(incomplete)]
+    return found + target_command.jobs(context, parameter, incomplete)
 
 
 def _since(_context: click.Context, _parameter: click.Parameter, value: str) -> dict[str, Any]:
@@ -105,7 +106,7 @@ def logs() -> None:
     multiple=True,
     metavar="TYPE",
     shell_complete=_processes,
-    help="Only of this process type, of release (the release phase) or of run (one-offs); several times.",
+    help="Only of this process type or job, of release (the release phase) or run (one-offs); several times.",
 )
 @click.option(
     "--since",
@@ -114,7 +115,13 @@ def logs() -> None:
     callback=_since,
     help="Nothing older: 10m, 2h, 1d, or a time (UTC), such as 2026-11-26T05:13 or 05:13.",
 )
-@click.option("--release", type=click.IntRange(1), metavar="N", help="Only of release N.")
+@click.option(
+    "--release",
+    type=click.IntRange(1),
+    metavar="N",
+    shell_complete=target_command.releases,
+    help="Only of release N.",
+)
 @click.option(
     "--grep",
     default="",

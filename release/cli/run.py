@@ -1,6 +1,5 @@
 """The commands that run something once on hosts: run, ssh, and jobs, which are scheduled."""
 
-import contextlib
 import os
 import shlex
 import sys
@@ -36,7 +35,13 @@ MOST_JSON = 2**20
     help="With a terminal, or without.  [default: with one if stdin and stdout are one]",
 )
 @click.option("--all-hosts", is_flag=True, help="On every host of the target, side by side.")
-@click.option("--release", type=int, metavar="N", help="With release N.  [default: the current one]")
+@click.option(
+    "--release",
+    type=int,
+    metavar="N",
+    shell_complete=target_command.releases,
+    help="With release N.  [default: the current one]",
+)
 @click.option(
     "--json", "as_json", is_flag=True, help="Print output (1 MB of each stream) and status as JSON."
 )
@@ -213,20 +218,9 @@ def _listed(host: str, result: "Mapping[str, Any]") -> None:
     target_command.table(job_table.HEAD, list(job_table.rows(result["jobs"])))
 
 
-def _job_names(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
-    """The jobs of the target in the command line, for completion."""
-    from release.config import release_toml
-
-    with contextlib.suppress(PackhorseError):
-        settings = release_toml.load(context.find_root().params["project"])
-        target = settings.targets.get(context.params.get("target") or "")
-        return [job.name for job in target.jobs if job.name.startswith(incomplete)] if target else []
-    return []
-
-
 @jobs.command("run")
 @target_command.argument
-@click.argument("job", shell_complete=_job_names)
+@click.argument("job", shell_complete=target_command.jobs)
 @options.as_json
 @click.pass_obj
 def run_job(project: Path, target: str, job: str, *, as_json: bool) -> None:

@@ -73,12 +73,29 @@ def _hosts(context: click.Context, _parameter: click.Parameter, incomplete: str)
     return []
 
 
+def _typed(context: click.Context) -> str | None:
+    """The target in the command line, for completion: click sorts no line that ends in an option."""
+    target: str | None = context.params.get("target")
+    return target or next((word for word in context.args if not word.startswith("-")), None)
+
+
+def jobs(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """The jobs of the target in the command line, for completion."""
+    from release.config import release_toml
+
+    with contextlib.suppress(PackhorseError):
+        settings = release_toml.load(context.find_root().params["project"])
+        target = settings.targets.get(_typed(context) or "")
+        return [job.name for job in target.jobs if job.name.startswith(incomplete)] if target else []
+    return []
+
+
 def releases(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     """The good releases of the target in the command line, for completion, newest first; quickly, or none."""
     from release.deploy import completion
 
     with contextlib.suppress(PackhorseError):
-        numbers = completion.releases(context.find_root().params["project"], context.params.get("target"))
+        numbers = completion.releases(context.find_root().params["project"], _typed(context))
         return [str(number) for number in numbers if str(number).startswith(incomplete)]
     return []
 

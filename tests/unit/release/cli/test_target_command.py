@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from release.cli import main, target_command
+from tests.support.release_folders import a_layout, add_release
 
 
 @pytest.mark.parametrize(
@@ -49,6 +50,36 @@ def test_hosts_of_the_target_are_completed_behind_limit_and_skip(
     command = [sys.executable, "-c", "from release.cli.main import cli; cli(prog_name='release')"]
     done = subprocess.check_output(command, env=environment, text=True)
     assert done.splitlines() == [f"plain,{host}" for host in expected]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("jobs run a", ["cleanup"]),
+        ("logs a --process", ["web", "run", "cleanup"]),
+        ("logs a --follow --process", ["web", "run", "cleanup"]),
+        ("logs local --release", ["3"]),
+        ("run local --release", ["3"]),
+    ],
+)
+def test_jobs_and_releases_of_the_target_are_completed(
+    tmp_path: Path, words: str, expected: list[str]
+) -> None:
+    """Also as the value of an option."""
+    job = 'name = "cleanup"\nschedule = "daily"\ncommand = "true"\n'
+    (tmp_path / "release.toml").write_text(f'app = "shop"\n[[targets.a.jobs]]\n{job}')
+    (tmp_path / "Procfile").write_text("web: serve\n")
+    add_release(a_layout(tmp_path), 3)
+    environment = {
+        **os.environ,
+        "PACKHORSE_HOME": str(tmp_path),
+        "_RELEASE_COMPLETE": "bash_complete",
+        "COMP_WORDS": f"release -C {tmp_path} {words} ",
+        "COMP_CWORD": str(3 + len(words.split())),
+    }
+    command = [sys.executable, "-c", "from release.cli.main import cli; cli(prog_name='release')"]
+    done = subprocess.check_output(command, env=environment, text=True)
+    assert done.splitlines() == [f"plain,{name}" for name in expected]
 
 
 def test_hosts_of_ssh_are_completed_where_no_target_fits(tmp_path: Path) -> None:
