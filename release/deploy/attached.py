@@ -64,7 +64,7 @@ def run(
             if isinstance(event, BaseException):
                 raise event
             if event["event"] == "output":
-                output(name, event["stream"], base64.b64decode(event["data"]))
+                output(name, event["stream"], event["data"])
             session.take(name, event)
     return Outcome(tuple(session.hosts.values()), session.stopped)
 

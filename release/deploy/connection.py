@@ -1,5 +1,6 @@
 """Connections to agents: one process per host, events and orders as JSON lines."""
 
+import base64
 import contextlib
 import json
 import os
@@ -192,7 +193,7 @@ class AgentProcess:
             if isinstance(event, dict) and all(
                 isinstance(event.get(field), kind) for field, kind in fields.items()
             ):
-                return Event(event)
+                return _checked(event)
         raise PackhorseError(
             f"something else than the agent speaks: {line[:80].decode(errors='replace')!r}",
             "Let the login shell there print nothing on its own: look at its .bashrc and .profile.",
@@ -243,3 +244,16 @@ class AgentProcess:
             return
         with self.lock, contextlib.suppress(OSError):
             self.stdin.close()
+
+
+def _checked(event: Event) -> Event:
+    """`event`, with its data as bytes. Raises ValueError for what no agent sends: it may be compromised."""
+    if event["event"] == "output":
+        if event["stream"] is True or event["stream"] not in (1, 2):  # another one is no terminal of ours
+            raise ValueError(event["stream"])
+        return {**event, "data": base64.b64decode(event["data"])}
+    if event["event"] == "error":
+        if event["exit_code"] is True or not 0 < event["exit_code"] < 256:
+            raise ValueError(event["exit_code"])
+        return {**event, **{key: event[key].replace("\n", " ") for key in ("message", "hint")}}
+    return event

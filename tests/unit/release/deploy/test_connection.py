@@ -109,6 +109,38 @@ def test_an_agent_that_ends_without_an_answer_is_an_error(place: Played, message
     assert error.value.detail == detail
 
 
+WRONG_OUTPUT = ('"stream": 7', '"stream": true', '"stream": "1"', '"stream": [1]', '"stream": 1, "data": 5')
+WRONG_ERROR = ('"exit_code": 0', '"exit_code": "x"', '"exit_code": 1e400', '"exit_code": 99999')
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        *(f'{{"event": "output", "data": "YQ==", {wrong}}}' for wrong in WRONG_OUTPUT),
+        '{"event": "output", "stream": 1, "data": "a"}',
+        *(f'{{"event": "error", "message": "", "hint": "", "detail": "", {wrong}}}' for wrong in WRONG_ERROR),
+    ],
+)
+def test_values_that_no_agent_sends_are_refused(event: str) -> None:
+    """Bytes for another descriptor than stdout and stderr would reach the terminal as they are."""
+    with pytest.raises(PackhorseError, match="something else than the agent speaks"):
+        talk(Played(f"print({event!r})"))
+
+
+def test_the_output_of_a_command_comes_as_bytes_and_an_error_in_single_lines() -> None:
+    """A second line of a message could look like one about another host."""
+    events = talk(
+        Played("""
+print(json.dumps({"event": "output", "stream": 2, "data": "/w=="}))
+print(json.dumps({"event": "error", "message": "a\\nb", "hint": "c", "detail": "d\\ne", "exit_code": 3}))
+""")
+    )
+    assert events == [
+        {"event": "output", "stream": 2, "data": b"\xff"},
+        {"event": "error", "message": "a b", "hint": "c", "detail": "d\ne", "exit_code": 3},
+    ]
+
+
 def test_a_program_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not every machine has an ssh."""
     monkeypatch.setattr(Played, "command", lambda _: ["no-such-ssh"])
