@@ -73,6 +73,7 @@ def run(command: click.Command) -> None:
     Exit status: 0, the error's own (1 unless it says otherwise), 2 for wrong usage, 130 for Ctrl-C.
     When a reader has gone (`release logs local | head`), click ends the program quietly, with 1.
     """
+    _replace_closed()
     # Imported modules are never garbage: looking for some in them costs a tenth of a second.
     gc.set_threshold(50_000)
     try:
@@ -88,6 +89,15 @@ def run(command: click.Command) -> None:
         sys.exit(130)
     finally:
         gc.freeze()
+
+
+def _replace_closed() -> None:
+    """Lead standard streams that were closed (`>&-`) nowhere: the next file would get their numbers."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(descriptor, True)  # noqa: FBT003  # it takes no keyword
+            setattr(sys, name, os.fdopen(descriptor, "r" if name == "stdin" else "w"))
 
 
 def show(error: PackhorseError) -> None:

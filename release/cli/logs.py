@@ -63,8 +63,23 @@ def _pattern(_context: click.Context, _parameter: click.Parameter, value: str) -
     return value
 
 
+class _Show(click.Command):
+    """The command of a group without a word of its own."""
+
+    class context_class(click.Context):  # noqa: N801  # click's name
+        """Its context, whose path ends in no blank."""
+
+        @property
+        def command_path(self) -> str:
+            """What the user types before the arguments."""
+            return super().command_path.rstrip()
+
+
 class _Group(click.Group):
-    """A group that is its command "" when the first word is none of the others; its help is that one's."""
+    """A group that is its command "" when the first word is none of the others; its help is that one's.
+
+    `show` is its name for targets that are named like one of the others.
+    """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         return super().parse_args(ctx, args or ([] if ctx.resilient_parsing else [""]))
@@ -90,7 +105,7 @@ def logs() -> None:
     """Print what the processes on TARGET wrote, follow it, or send it to journald or syslog."""
 
 
-@click.command(hidden=True)
+@click.command(cls=_Show, hidden=True)
 @target_command.argument
 @click.option(
     "-n",
@@ -223,7 +238,7 @@ def _drained(host: str, result: Mapping[str, Any]) -> None:
         console.echo(f"{result['app']} on {host}: logs go nowhere else.")
 
 
-logs.commands[""] = show
+logs.commands[""] = logs.commands["show"] = show
 
 
 class Printer:

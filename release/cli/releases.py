@@ -114,6 +114,12 @@ def _diff_targets(project: Path, one: str, other: str, *, as_json: bool) -> None
     from release.deploy import comparison
     from release.host.request import Show
 
+    meta = click.get_current_context().meta
+    if meta.get("release.limit") or meta.get("release.skip"):
+        raise PackhorseError(
+            "--limit and --skip choose among the hosts of one target, and these are two.",
+            "Leave them away: of each target the first host that answers is compared.",
+        )
     key = secrets.token_hex()
     commands = [target_command.begin(project, name) for name in (one, other)]
     found: list[tuple[str, Answer]] = []

@@ -239,9 +239,9 @@ def begin(project: Path, name: str, index: str | None = None, most: int | None =
         settings = release_toml.check(found, index)
         target = settings.target(name)
         _require_own_index(name, target)
-        hosts = destinations.selected(name, target.hosts or [name], limit, skip)[:most]
+        hosts = destinations.selected(name, target.hosts or [name], limit, skip)
         left_out = [host for host in target.hosts or [] if host not in hosts]
-        target = target.model_copy(update={"hosts": hosts if target.hosts else None})
+        target = target.model_copy(update={"hosts": hosts[:most] if target.hosts else None})
         return TargetCommand(
             name, found.name, settings, target, home, began, early, stack.pop_all(), left_out
         )

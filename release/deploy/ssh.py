@@ -152,6 +152,10 @@ def _meaning(host: SshDestination, status: int, stderr: str, *, greeted: bool) -
         return f"the agent did not start (status {status}).", f"Try: {ssh} true"
     message, hint = next(texts for sign, *texts in _REASONS if sign in stderr)
     last = stderr.rpartition("\n")[2].strip() or "ssh gives no reason"
-    targets = f", and it is none of the targets {', '.join(['local', *host.targets])}" if host.targets else ""
+    targets = (
+        f", and it is none of the targets {', '.join(dict.fromkeys(['local', *host.targets]))}"
+        if host.targets
+        else ""
+    )
     words = {"name": host.name, "user": host.user, "ssh": ssh, "last": last, "targets": targets}
     return message.format(**words), hint.format(**words)

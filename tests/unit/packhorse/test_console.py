@@ -2,6 +2,7 @@
 
 import os
 import pty
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -116,6 +117,21 @@ def test_a_reader_that_has_gone_ends_the_program_without_words(body: str) -> Non
         program.stdout.close()
         assert program.stderr.read() == ""
         assert program.wait() == 1
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&- 2>&-"])
+def test_a_stream_that_the_caller_has_closed_leads_nowhere(closed: str) -> None:
+    """A file that is opened next would get its number, and all that is printed."""
+    body = """
+import click, sys
+from packhorse import console
+@click.command()
+def cli():
+    sys.exit([file.fileno() for file in (sys.stdin, sys.stdout, sys.stderr)] != [0, 1, 2])
+console.run(cli)
+"""
+    command = f"exec {sys.executable} -c {shlex.quote(body)} {closed}"
+    assert subprocess.run(["sh", "-c", command], check=False).returncode == 0  # noqa: S607
 
 
 def test_json_keeps_the_order_of_its_keys(capsys: pytest.CaptureFixture[str]) -> None:

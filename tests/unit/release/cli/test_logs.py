@@ -103,3 +103,22 @@ def test_processes_are_completed_from_the_procfile(tmp_path: Path) -> None:
     parameter = logs.show.params[0]
     assert logs._processes(context, parameter, "") == ["web", "worker", "release", "run"]
     assert logs._processes(context, parameter, "w") == ["web", "worker"]
+
+
+def test_the_usage_says_what_to_type() -> None:
+    """The command has no word of its own."""
+    done = CliRunner().invoke(main.cli, ["logs", "--help"], prog_name="release")
+    assert done.output.startswith("Usage: release logs [OPTIONS] TARGET\n")
+
+
+@pytest.mark.parametrize(
+    ("group", "name"),
+    [("logs", "drain"), ("ps", "restart"), ("ps", "show"), ("maintenance", "on"), ("jobs", "run")],
+)
+def test_a_target_that_is_named_like_a_command_is_reached_behind_show(
+    tmp_path: Path, group: str, name: str
+) -> None:
+    """It was named before there was that command."""
+    (tmp_path / "release.toml").write_text(f'[targets.{name}]\nhosts = ["web2"]\n')
+    done = CliRunner().invoke(main.cli, ["-C", str(tmp_path), group, "show", name, "--limit", "web1"])
+    assert getattr(done.exception, "message", "") == f"{name} has no host web1."

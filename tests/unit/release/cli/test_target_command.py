@@ -5,10 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
+from packhorse.errors import PackhorseError
 from release.cli import main, target_command
+from release.deploy import ssh
 from tests.support.release_folders import a_layout, add_release
 
 
@@ -114,3 +117,24 @@ def test_columns_are_as_wide_as_their_longest_cell(capsys: pytest.CaptureFixture
 def test_what_can_find_a_host_busy_can_wait(command: str) -> None:
     """The hint of a busy application names the option."""
     assert "--wait SECONDS" in CliRunner().invoke(main.cli, [*command.split(), "--help"]).output
+
+
+def test_hosts_of_which_one_was_enough_are_not_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only --limit and --skip leave hosts out."""
+    monkeypatch.setattr(ssh.SshDestination, "command", lambda _: ["true"])
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "shop"\n')
+    (tmp_path / "release.toml").write_text('[targets.live]\nhosts = ["a1", "b1", "c1"]\n')
+    with click.Context(main.cli) as context:
+        context.meta["release.skip"] = ["b1"]
+        begun = target_command.begin(tmp_path, "live", most=1)
+    with begun.stack:
+        assert (begun.target.hosts, begun.left_out) == (["a1"], ["b1"])
+
+
+def test_hosts_cannot_be_chosen_of_two_targets_at_once(tmp_path: Path) -> None:
+    """Each has other ones."""
+    done = CliRunner().invoke(main.cli, ["-C", str(tmp_path), "diff", "one", "two", "--limit", "web1"])
+    assert isinstance(done.exception, PackhorseError)
+    assert "these are two" in done.exception.message

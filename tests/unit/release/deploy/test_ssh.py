@@ -95,9 +95,9 @@ def test_what_to_try_is_what_was_tried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_host_that_is_not_found_may_have_been_meant_for_a_target() -> None:
     """Nobody sees in `live` which of the two it should be."""
-    place = ssh.SshDestination("live", "shop", "shop", ("production", "staging"))
+    place = ssh.SshDestination("live", "shop", "shop", ("local", "production", "staging"))
     error = place.explain(255, "ssh: Could not resolve hostname live: …", greeted=False)
-    assert "it is none of the targets local, production, staging" in error.message
+    assert "it is none of the targets local, production, staging: " in error.message
 
 
 @pytest.mark.parametrize(
