@@ -133,7 +133,8 @@ def start(
             if status := run(processes=[phase], environment=shared.variables).run():
                 context.exit(status)
         if watch:
-            stack.enter_context(_watching(project, shared, events))
+            used = [project / "Procfile", env_file or project / environment.ENV_FILE]
+            stack.enter_context(_watching(project, shared, used, events))
         status = run(
             processes=processes,
             environment=shared.variables,
@@ -155,8 +156,8 @@ def _introduction(shared: "Environment", processes: "Sequence[LocalProcess]", po
 
 
 @contextlib.contextmanager
-def _watching(project: Path, shared: "Environment", events: "Events") -> "Iterator[None]":
-    """Put changes of the project into `events` inside the block."""
+def _watching(project: Path, shared: "Environment", used: list[Path], events: "Events") -> "Iterator[None]":
+    """Put changes of the project, and of the files that are `used`, into `events` inside the block."""
     from release.local import changes, manager
 
     over = threading.Event()
@@ -164,7 +165,7 @@ def _watching(project: Path, shared: "Environment", events: "Events") -> "Iterat
 
     def work() -> None:
         try:
-            changes.watch(project, without, lambda paths: events.put(manager.Changed(paths)), over)
+            changes.watch(project, without, used, lambda paths: events.put(manager.Changed(paths)), over)
         except PackhorseError as error:
             events.put(manager.Failed(error))
 

@@ -77,14 +77,16 @@ def shown(
 ) -> "contextlib.AbstractContextManager[Show]":
     """Show events inside the block: steps of one host with their times; several as a table, or lines."""
     if verbosity == Verbosity.QUIET:
-        return contextlib.nullcontext(_nothing)
+        return contextlib.nullcontext(_warnings)
     if not on_terminal():
         return _lines(hosts, verbosity)
     return _steps(verbosity) if len(hosts) == 1 else _table(hosts, verbosity)
 
 
-def _nothing(_host: str, _event: "Event") -> None:
-    pass
+def _warnings(host: str, event: "Event") -> None:
+    """Show warnings alone: what is left of progress with --quiet."""
+    if event["event"] == "warning":
+        console.echo(f"Warning: {host}: {event['text']}", err=True)
 
 
 class Times:

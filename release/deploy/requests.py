@@ -48,7 +48,7 @@ def parse(text: str) -> Requirement:
     """`NAME` or `NAME==VERSION`. Raises PackhorseError for anything else."""
     hint = "Write it as NAME==VERSION, such as sample-app==0.1.0"
     matched = _WANTED.fullmatch(text)
-    if not matched:
+    if not matched or re.fullmatch(r"\d+(\.\d+)+\S*", text):  # a version alone; as a name nobody means it
         raise PackhorseError(f'"{text}" is not one version of a project.', hint)
     try:
         version = Version(matched["version"]) if matched["version"] else None

@@ -40,19 +40,23 @@ def not_ignored(project: Path, paths: Sequence[str]) -> list[str]:
 def watch(
     project: Path,
     without: Collection[Path],
+    used: Collection[Path],
     report: Callable[[tuple[str, ...]], object],
     stop: threading.Event,
 ) -> None:
     """Call `report` with the names of files that change in `project`, but `without` these folders.
 
-    Until `stop` is set. Raises PackhorseError when the kernel watches no more.
+    Of files that git ignores those that are `used` count: a .env mostly is one. Until `stop` is set. Raises
+    PackhorseError when the kernel watches no more.
     """
     try:
         for changes in watchfiles.watch(
             project, watch_filter=ProjectFilter(project, without), stop_event=stop, raise_interrupt=False
         ):
             paths = sorted({path for _, path in changes})
-            if names := not_ignored(project, paths):
+            names = not_ignored(project, paths)
+            names += [path.name for path in used if str(path) in paths and path.name not in names]
+            if names:
                 report(tuple(names))
     except OSError as error:
         raise PackhorseError(

@@ -94,7 +94,8 @@ class UploadStage(PrivateStage):
         NonVolatile for other bytes; devpi answers 409 then, and would keep the metadata that came with them.
         """
         known = self.get_versiondata_perstage(project, version)
-        if known and hashes:
+        pushed = last_modified is not None  # of an upload devpi itself says that it was there
+        if known and hashes and (pushed or self.ixconfig.get("volatile")):
             linkstore = self.get_mutable_linkstore_perstage(project, version)
             for link in linkstore.get_links(Rel.ReleaseFile, basename=filename):
                 if link.matches_hashes(hashes) and link.entry.file_exists():

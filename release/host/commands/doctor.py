@@ -86,7 +86,7 @@ def _supervisor(layout: Layout, circus: circus_ini.Supervisor) -> Iterator[Check
 def _application(layout: Layout, circus: circus_ini.Supervisor) -> Check:
     number = releases.current(layout)
     if number is None:
-        return Check("application", WARNING, "never deployed here", "release deploy")
+        return Check("application", WARNING, "never deployed here", "release deploy TARGET")
     manifest = releases.read_manifest(layout, number)
     what = f"{manifest.project} {manifest.version} (release {number})"
     if layout.stopped.exists():

@@ -83,7 +83,8 @@ def to_go_back_to(layout: Layout, number: int | None) -> int:
         if before < origin and changed(layout, current, before):
             return before
     raise PackhorseError(
-        f"{layout.app} has no good release before release {origin} here.", "Deploy a version: release deploy"
+        f"{layout.app} has no good release before release {origin} here.",
+        "Deploy a version: release deploy TARGET",
     )
 
 

@@ -33,7 +33,9 @@ def run(layout: Layout, request: Show, _circus: Supervisor, _session: Session) -
 
 def _require(layout: Layout, current: int | None) -> int:
     if current is None:
-        raise PackhorseError(f"{layout.app} has never been deployed here.", "Deploy it: release deploy")
+        raise PackhorseError(
+            f"{layout.app} has never been deployed here.", "Deploy it: release deploy TARGET"
+        )
     return current
 
 
@@ -68,7 +70,8 @@ def describe(layout: Layout, number: int, key: str) -> dict[str, Any]:
             content = _content(layout, releases.read_manifest(layout, number), key)
     if not outcome and not content:
         raise PackhorseError(
-            f"{layout.app} has no release {number} here.", "List those that there are: release releases"
+            f"{layout.app} has no release {number} here.",
+            "List those that there are: release releases TARGET",
         )
     known = _outcome(layout, outcome) if outcome else {"state": UNFINISHED, "reason": "", "changed": ""}
     return {"release": number, "kept": bool(content), **known, **content}

@@ -41,7 +41,7 @@ def fetch(layout: Layout, needed: Sequence[File], index_url: str | None, session
     if missing and index_url is None:
         names = ", ".join(file.filename for file in missing)
         raise PackhorseError(
-            f"This host does not have {names} any more.", "Deploy the version again: release deploy"
+            f"This host does not have {names} any more.", "Deploy the version again: release deploy TARGET"
         )
     pool = concurrent.futures.ThreadPoolExecutor(AT_ONCE)
     try:

@@ -74,7 +74,9 @@ def require_current(layout: Layout) -> int:
     """The current release. Raises PackhorseError before the first."""
     number = current(layout)
     if number is None:
-        raise PackhorseError(f"{layout.app} has never been deployed here.", "Deploy it: release deploy")
+        raise PackhorseError(
+            f"{layout.app} has never been deployed here.", "Deploy it: release deploy TARGET"
+        )
     return number
 
 

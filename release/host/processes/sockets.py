@@ -109,7 +109,9 @@ def route_nginx(layout: Layout, where: health.Address) -> None:
 
     nginx needs that for a port only: it follows the link of the public socket for every connection.
     """
-    argument = "socket" if isinstance(where, Path) else str(where[1])
+    argument, place = (
+        ("socket", "the public socket") if isinstance(where, Path) else (str(where[1]), f"port {where[1]}")
+    )
     server = f"unix:{layout.web} " if isinstance(where, Path) else f"127.0.0.1:{where[1]} "
     if not layout.upstream.exists() or server in layout.upstream.read_text().replace(";", " "):
         return
@@ -118,7 +120,7 @@ def route_nginx(layout: Layout, where: health.Address) -> None:
     if done.status not in {0, STILL_DRAINING}:
         raise process.failure(
             done,
-            f"nginx could not be led to {argument}: {HELPER} ended with status {done.status}.",
+            f"nginx could not be led to {place}: {HELPER} ended with status {done.status}.",
             "The output above names the cause; release provision puts the helper and its rights in order.",
         )
 

@@ -65,5 +65,7 @@ def unpacked(mirror: Mirror, project: str, folder: Path) -> Path:
     sdist = folder / name
     sdist.write_bytes(requests.get(urljoin(page, url), timeout=60).content)
     with tarfile.open(sdist) as archive:
-        archive.extractall(folder, filter="data")
+        # Debian 12 has Python 3.11.2, without the argument `filter` and without data_filter (PEP 706).
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)
+        archive.extractall(folder)  # noqa: S202 (devpi's own)
     return folder / name.removesuffix(".tar.gz")

@@ -170,7 +170,7 @@ def test_a_server_whose_nginx_cannot_be_told_takes_all_back(shop: Company, file:
             said = deployed(shop, "0.4.0", status=1)
     finally:
         place.write_text(before) if before else place.unlink()
-    assert "Error: web3: nginx could not be led to release" in said
+    assert "web3: nginx could not be led to the public socket" in said
     assert [get(host) for host in shop.apps] == [(200, "0.2.0")] * 3
     assert load.failed == 0
     deployed(shop, "0.2.0")

@@ -67,7 +67,7 @@ def test_on_a_terminal_each_host_is_one_line_and_ends_with_its_seconds(fleet: Se
     lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown).replace("\r", "\n").splitlines()
     for name in ("web1", "web2", "web3"):
         assert any(line.startswith(f"{name}  command   ssh ") for line in lines)
-        assert any(re.match(rf"{name}  \d+\.\d s: .*connect \d", line) for line in lines)
+        assert any(re.match(rf"{name}  \d+\.\d s\b", line) for line in lines)
         assert any("pip install --offline" in line for line in lines if line.startswith(f"{name}  command"))
 
 

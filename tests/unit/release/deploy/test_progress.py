@@ -135,12 +135,12 @@ def test_a_command_that_only_asks_shows_no_end_of_its_own(capsys: pytest.Capture
 
 
 @pytest.mark.parametrize("hosts", [["web1"], ["web1", "web2"]])
-def test_quiet_shows_nothing(capsys: pytest.CaptureFixture[str], hosts: list[str]) -> None:
+def test_quiet_shows_warnings_alone(capsys: pytest.CaptureFixture[str], hosts: list[str]) -> None:
     """The command itself prints its summary, or its error."""
     with progress.shown(hosts, Verbosity.QUIET) as show:
         for event in (STEP, GATE, WARNING, LINE, COMMAND, STOP, RESULT):
             show("web1", event)
-    assert capsys.readouterr().err == ""
+    assert capsys.readouterr().err == f"Warning: web1: {WARNING['text']}\n"
 
 
 def test_verbose_shows_commands_as_a_shell_takes_them(capsys: pytest.CaptureFixture[str]) -> None:

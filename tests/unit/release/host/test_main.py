@@ -43,7 +43,7 @@ def test_expected_trouble_is_an_event(tmp_path: Path) -> None:
     assert error == {
         "event": "error",
         "message": "shop has never been deployed here.",
-        "hint": "Deploy it: release deploy",
+        "hint": "Deploy it: release deploy TARGET",
         "detail": "",
         "exit_code": 1,
     }

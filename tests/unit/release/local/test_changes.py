@@ -1,6 +1,7 @@
 """The promises of release.local.changes."""
 
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -39,3 +40,16 @@ def test_what_git_ignores_does_not_count(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)  # noqa: S607
     (tmp_path / ".gitignore").write_text("*.log\n")
     assert changes.not_ignored(tmp_path, paths) == ["a.py"]
+
+
+def test_a_file_that_is_used_counts_although_git_ignores_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A .env mostly is ignored, and a change of it is what people wait for."""
+    subprocess.run(["/usr/bin/git", "init", "-q", str(tmp_path)], check=True)
+    (tmp_path / ".gitignore").write_text(".env\nnotes\n")
+    there = {(Change.modified, str(tmp_path / name)) for name in (".env", "notes")}
+    monkeypatch.setattr("watchfiles.watch", lambda *_, **__: iter([there]))
+    reported: list[tuple[str, ...]] = []
+    changes.watch(tmp_path, [], [tmp_path / ".env"], reported.append, threading.Event())
+    assert reported == [(".env",)]
