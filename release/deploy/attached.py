@@ -60,7 +60,7 @@ def run(
         threading.Thread(target=controller.listen, args=arguments, daemon=True).start()
     with session.signals(), controller.pulse(connections):
         while any(host.stage is not schedule.Stage.ENDED for host in session.hosts.values()):
-            name, event = session.events.get()
+            name, event = controller.next_event(session.events)
             if isinstance(event, BaseException):
                 raise event
             if event["event"] == "output":

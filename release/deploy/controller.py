@@ -17,6 +17,8 @@ from release.host.request import Request
 PULSE = 5.0
 SILENCE = 30.0
 """Seconds without a word from us after which an agent takes us for dead: a cut cable says nothing."""
+LOOK = 0.5
+"""Seconds after which a signal has its effect in any case."""
 
 Events = queue.SimpleQueue[tuple[str, Event | BaseException]] | queue.Queue[tuple[str, Event | BaseException]]
 """Events of all hosts, each with the host's name."""
@@ -57,7 +59,7 @@ def run(
         threading.Thread(target=listen, args=arguments, daemon=True).start()
     with _signals(lambda reason: events.put(("", {"event": "stop", "reason": reason}))), pulse(connections):
         while any(host.stage is not schedule.Stage.ENDED for host in hosts.values()):
-            name, event = events.get()
+            name, event = next_event(events)
             if isinstance(event, BaseException):
                 raise event
             show(name, event)
@@ -69,6 +71,17 @@ def run(
                 hosts[name] = schedule.after_order(hosts[name], order)
                 _send(connections[name], order)
     return Outcome(tuple(hosts.values()), stopped)
+
+
+def next_event(events: Events) -> tuple[str, Event | BaseException]:
+    """Wait for the next event, and look for signals now and then.
+
+    One that comes at the moment at which a lock begins to wait does not wake it up: Python would call its
+    handler at the next event, which may be minutes away.
+    """
+    while True:
+        with contextlib.suppress(queue.Empty):
+            return events.get(timeout=LOOK)
 
 
 def _send(connection: Connection, order: schedule.Event) -> None:

@@ -1,6 +1,7 @@
 """release.deploy.controller, with agents played by scripts at the other end of real pipes."""
 
 import os
+import queue
 import signal
 import sys
 import threading
@@ -16,6 +17,7 @@ from packhorse.errors import PackhorseError
 from release.deploy import connection, controller, outcome
 from release.deploy.connection import Event
 from release.host.request import Rollback
+from tests.support.servers import wait_until
 
 # An agent that does nothing but keep the protocol, and writes into `log` when it was where.
 AGENT = """
@@ -277,3 +279,22 @@ print(json.dumps({"event": "result", "heard": sys.stdin.readline()}))
     with connection.AgentProcess(Scripted(script)) as process:
         done = controller.run({"web1": process}, {"web1": a_rollback()}, lambda *_: None)
     assert done.hosts[0].last == {"event": "result", "heard": "\n"}
+
+
+def test_a_signal_that_wakes_nobody_up_is_noticed_all_the_same() -> None:
+    """Here another thread gets it; at the moment at which a wait begins it is the same."""
+    events = queue.SimpleQueue[tuple[str, Event | BaseException]]()
+    main = threading.get_ident()
+
+    def send() -> None:
+        wait_until("a wait", lambda: sys._current_frames()[main].f_code.co_name == "next_event")
+        signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
+        time.sleep(10 * controller.LOOK)
+        events.put(("late", {}))
+
+    before = signal.signal(signal.SIGUSR1, lambda *_: events.put(("", {"event": "stop"})))
+    try:
+        threading.Thread(target=send, daemon=True).start()
+        assert controller.next_event(events) == ("", {"event": "stop"})
+    finally:
+        signal.signal(signal.SIGUSR1, before)
