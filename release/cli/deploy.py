@@ -62,6 +62,9 @@ def deploy(
         brought = external.read(project, command.name, command.settings)
         found = source.of_target(command.settings, command.target, command.home)
         artifact = found.artifact(requests.parse(version or command.project))
+        if artifact.yanked:
+            text = f"{artifact.project} {artifact.version} is withdrawn (yanked) on {artifact.index}."
+            console.echo(f"Warning: {text}", err=True)
         planned = (
             asdict(identity.read(artifact, indexes.get, command.settings.required_signers)) if plan else None
         )

@@ -59,12 +59,16 @@ def parse(text: str) -> Requirement:
 
 @dataclass(frozen=True)
 class Artifact:
-    """One version of a project: its wheels and sdist, and the company index on which they lie."""
+    """One version of a project: its wheels and sdist, and the company index on which they lie.
+
+    `yanked`: its owner took it back (PEP 592); it is deployed because somebody named it.
+    """
 
     project: str
     version: str
     files: list[File]
     index: str | None = None
+    yanked: bool = False
 
 
 def artifact(files: Iterable[index.File], requirement: Requirement, where: str) -> Artifact:
@@ -92,7 +96,8 @@ def artifact(files: Iterable[index.File], requirement: Requirement, where: str) 
                 f"Find out who uploaded it; deploy the one that is right with --index {file.differs}",
             )
     chosen = [File(requirement.project, f.filename, f.sha256, f.url) for f in found[version] if f.sha256]
-    return Artifact(requirement.project, str(version), chosen, indexes[0])
+    yanked = any(file.yanked for file in found[version])
+    return Artifact(requirement.project, str(version), chosen, indexes[0], yanked)
 
 
 def versions(files: Iterable[index.File], project: str) -> dict[Version, list[index.File]]:

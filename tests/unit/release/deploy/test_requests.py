@@ -230,3 +230,18 @@ def test_every_change_brings_the_checks_of_today() -> None:
     made = requests.change(Rollback, "shop", target, Path("/h"), **own)
     assert made.checks == {"worker": Check(10.0, ["ping"], 30.0)}
     assert decode(json.loads(encode(made))) == made
+
+
+@pytest.mark.parametrize("yanked", [False, True])
+def test_a_version_that_was_taken_back_is_known_as_such(*, yanked: bool) -> None:
+    """Who names it gets it, and a warning."""
+    found = requests.artifact([file("a-1.1.tar.gz", yanked=yanked)], requests.parse("a==1.1"), INDEX)
+    assert found.yanked is yanked
+
+
+@pytest.mark.parametrize("text", ["0.3.0", "1.0rc1", "2024.1.post1"])
+def test_a_version_alone_is_refused_with_the_form_to_write(text: str) -> None:
+    """As a name of a project nobody means it."""
+    with pytest.raises(PackhorseError) as caught:
+        requests.parse(text)
+    assert "NAME==VERSION" in str(caught.value.hint)
