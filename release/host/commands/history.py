@@ -82,9 +82,11 @@ def to_go_back_to(layout: Layout, number: int | None) -> int:
     for before in reversed(good):
         if before < origin and changed(layout, current, before):
             return before
+    others = [str(other) for other in good if changed(layout, current, other)]
+    named = f"Name one of the good releases {', '.join(others)}: release rollback TARGET N"
     raise PackhorseError(
-        f"{layout.app} has no good release before release {origin} here.",
-        "Deploy a version: release deploy TARGET",
+        f"{layout.app} has no good release before release {origin}, whose content runs here.",
+        named if others else "Deploy a version: release deploy TARGET",
     )
 
 

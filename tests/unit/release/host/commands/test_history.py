@@ -61,6 +61,17 @@ def test_back_twice_goes_two_back(layout: Layout) -> None:
     assert history.to_go_back_to(layout, None) == 1
 
 
+def test_at_the_first_content_the_others_are_named(layout: Layout) -> None:
+    """Who went back wants the one that was left after all, perhaps."""
+    for number in (1, 2):
+        add(layout, number, number)
+    add(layout, 3, 1)
+    releases.switch(layout, 3)
+    with pytest.raises(PackhorseError) as caught:
+        history.to_go_back_to(layout, None)
+    assert caught.value.hint == "Name one of the good releases 2: release rollback TARGET N"
+
+
 @pytest.mark.parametrize(
     ("number", "message"), [(None, "before release 2"), (3, "release 3"), (9, "release 9")]
 )
