@@ -51,7 +51,7 @@ def echo_rows(rows: Sequence[tuple[str, str | None, str]]) -> None:
     coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     lines = []
     for (head, colour, _), text in zip(rows, texts, strict=True):
-        shown = printable(head)
+        shown = printable(head.replace("\n", " "))
         lines.append(
             f"{click.style(shown, fg=colour) if coloured and colour else shown}{head and '  '}{text}"
         )

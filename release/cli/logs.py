@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from release.deploy.log_collector import Line, Note
 
 LINES, MOST_LINES = 100, 1_000_000
+WIDEST = 40
+"""Characters of the column of the process."""
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _COLOURS = ("cyan", "green", "yellow", "magenta", "blue", "bright_cyan", "bright_green", "bright_yellow")
 _BROKEN = re.compile("[\udc80-\udcff]")
@@ -255,7 +257,7 @@ class Printer:
         rows = []
         for line in lines:
             source = f"{line.process}.{line.release}" if line.release is not None else line.process
-            self.width = max(self.width, len(source))
+            self.width = max(self.width, min(len(source), WIDEST))
             at = f"{line.at[:23]}Z" if line.at else "-"
             host = f"{line.host:{self.host_width}}  " if self.several else ""
             colour = self.colours.setdefault(line.process, _COLOURS[len(self.colours) % len(_COLOURS)])

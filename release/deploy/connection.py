@@ -246,6 +246,17 @@ class AgentProcess:
             self.stdin.close()
 
 
+@contextlib.contextmanager
+def answers() -> Iterator[None]:
+    """Turn what a wrong answer of a host leads to inside the block into PackhorseError: others go on."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise PackhorseError(
+            f"it answered what no agent of ours does: {repr(error)[:200]}.", "Look at what runs there."
+        ) from error
+
+
 def _checked(event: Event) -> Event:
     """`event`, with its data as bytes. Raises ValueError for what no agent sends: it may be compromised."""
     if event["event"] == "output":

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from packhorse.errors import PackhorseError
 from release.deploy import controller
-from release.deploy.connection import LAST, AgentProcess, Event
+from release.deploy.connection import LAST, AgentProcess, Event, answers
 from release.host.formats import log_line
 from release.host.request import Logs
 
@@ -69,7 +69,6 @@ class HostLogs:
         self.notes: list[Note] = []
         self._key = ""
         self._begun: dict[tuple[str, int | None], tuple[float, Line]] = {}
-        self._sources: dict[str, tuple[str, int | None]] = {}
 
     def listen(self) -> None:
         """Put all events into the queue, and in any case a last one."""
@@ -117,7 +116,7 @@ class HostLogs:
         while True:
             event = self.events.get()
             yield from self._take(event)
-            if not isinstance(event, dict) or event["event"] == "caught up":
+            if self.over or not isinstance(event, dict) or event["event"] == "caught up":
                 break
         if not self.request.follow:
             yield from self.unfinished(time.monotonic())
@@ -126,6 +125,8 @@ class HostLogs:
         """Yield what has come since."""
         with contextlib.suppress(queue.Empty):
             for _ in range(WAITING):
+                if self.over:
+                    break
                 yield from self._take(self.events.get_nowait())
         yield from self.unfinished(time.monotonic() - PATIENCE)
 
@@ -143,7 +144,12 @@ class HostLogs:
         elif isinstance(event, BaseException):
             raise event
         else:
-            yield from self._take_agents(event)
+            try:
+                with answers():
+                    yield from self._take_agents(event)
+            except PackhorseError as error:
+                self._fail(error, error.hint)
+                self.over = True
 
     def _fail(self, error: PackhorseError, what_now: str) -> None:
         if self.request.follow and not self.error:
@@ -160,8 +166,8 @@ class HostLogs:
                 self.names, self.error = set(event["names"]), None
             case "lines":
                 for name, size in event.get("skipped", {}).items():
-                    of = f" of {name}" if name else ""
-                    self._note(f"{f'{size} bytes' if size else 'some lines'}{of} were skipped: {_TOO_FAST}")
+                    of = f" of {name}" if name and _source(name) else ""
+                    self._note(f"{f'{size:d} bytes' if size else 'some lines'}{of} were skipped: {_TOO_FAST}")
                 yield from self._joined(event["lines"])
             case "error":
                 error = _error(event)
@@ -170,10 +176,10 @@ class HostLogs:
     def _joined(self, rows: list[tuple[str, str, int | None, bool, str]]) -> Iterator[tuple[str, Line]]:
         """Yield whole lines; the key of one that was written in pieces is the last one's."""
         for at, name, pid, goes_on, text in rows:
+            process, release = _source(name)
+            if not (at == "" or log_line.TIME.fullmatch(at)) or not isinstance(pid, int | None):
+                raise ValueError((at, pid))
             self._key = max(self._key, at)  # a clock may be set back: the order in which they come stays
-            if name not in self._sources:
-                self._sources[name] = log_line.source(name) or (name, None)
-            process, release = self._sources[name]
             begun = self._begun.pop((name, pid), None) if self._begun else None
             whole = begun[1].text + text if begun else text
             line = Line(begun[1].at if begun else at, self.name, process, release, pid, whole)
@@ -193,7 +199,14 @@ class HostLogs:
             )
 
     def _note(self, text: str) -> None:
-        self.notes.append(Note(self.name, text))
+        self.notes.append(Note(self.name, text.replace("\n", " ")))
+
+
+def _source(name: str) -> tuple[str, int | None]:
+    """As log_line.source. Raises ValueError: an agent sends no other names."""
+    if not (found := log_line.source(name)):
+        raise ValueError(name)
+    return found
 
 
 def _error(event: Event) -> PackhorseError:
@@ -224,15 +237,14 @@ def collect(
             stack.callback(host.close)
         _show_present(hosts, request.lines, show)
         _tell(hosts, tell)
-        failed = [(host.name, host.error) for host in hosts if host.error]
-        if failed and (len(failed) == len(hosts) or not request.follow):
-            raise _named(*failed[0]) if named else failed[0][1]
+        _require_answers(hosts, named=named, all_of_them=not request.follow)
         _require_known(hosts, request)
         while request.follow and not all(host.over for host in hosts):
             rows = sorted((row for host in hosts for row in host.new()), key=_key)
             _tell(hosts, tell)
             show([line for _, line in rows])
             time.sleep(TICK if len(rows) < MANY else 0)
+        _require_answers(hosts, named=named, all_of_them=True)
 
 
 def _key(row: tuple[str, Line]) -> str:
@@ -253,6 +265,13 @@ def _tell(hosts: Sequence[HostLogs], tell: Callable[[Note], None]) -> None:
     for host in hosts:
         while host.notes:
             tell(host.notes.pop(0))
+
+
+def _require_answers(hosts: Sequence[HostLogs], *, named: bool, all_of_them: bool) -> None:
+    """Raise the error of the first host that has one, if all of them have to answer, or none does."""
+    failed = [(host.name, host.error) for host in hosts if host.error]
+    if failed and (all_of_them or len(failed) == len(hosts)):
+        raise _named(*failed[0]) if named else failed[0][1]
 
 
 def _named(name: str, error: PackhorseError) -> PackhorseError:

@@ -3,12 +3,14 @@
 Those without a time are of a circusd that an earlier version started, or of no process at all.
 """
 
+import functools
 import re
 from typing import NamedTuple
 
-_PREFIX = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z) (\d{1,10})(\+?) ")
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
+_PREFIX = re.compile(rb"(%s) (\d{1,10})(\+?) " % TIME.pattern.encode())
 # TYPE.RELEASE, and for what runs once .ID; types of a Procfile have no dot.
-_NAME = re.compile(r"([A-Za-z][\w-]*)(?:\.(\d{1,9})(?:\.[\w-]+)*)?", re.ASCII)
+_NAME = re.compile(r"([A-Za-z][\w-]{0,254})(?:\.(\d{1,9})(?:\.[\w-]+)*)?", re.ASCII)
 
 
 class LogLine(NamedTuple):
@@ -37,6 +39,7 @@ def text_of(line: str) -> str:
     return parse(line.encode("utf-8", "surrogateescape")).text
 
 
+@functools.lru_cache(1024)
 def source(name: str) -> tuple[str, int | None] | None:
     """Process type and release of the log `name` (without .log), such as web.43; None: it is no such log.
 

@@ -72,6 +72,15 @@ def test_lines_are_in_columns(capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
+def test_each_line_is_one_row_and_a_long_name_moves_no_others(capsys: pytest.CaptureFixture[str]) -> None:
+    """What a host calls its logs does not decide about the lines of others."""
+    printer = logs.Printer([])
+    printer.show([WEB._replace(process="x" * 2**20), WEB._replace(process="web\nforged"), WEB])
+    _, second, third = capsys.readouterr().out.splitlines()
+    assert "web forged.43 " in second
+    assert third == f"2026-11-26T05:13:50.123Z  {'web.43':40}  GET / 200"
+
+
 def test_bytes_and_controls_are_written_out(capsys: pytest.CaptureFixture[str]) -> None:
     """The terminal obeys none of them; UTF-8 is left alone."""
     logs.Printer([]).show([WEB._replace(text="\udcff\udc80 \x1b[2J \x00 \r \ud800 caf\u00e9 \u202e")])

@@ -46,7 +46,7 @@ CAUGHT_UP: Event = {"event": "caught up", "positions": {"web.1": [1, 2, 3]}}
 class Agent:
     """One that sends `script` and then ends, or is lost where that has an error; it keeps its requests."""
 
-    script: Sequence[Event | PackhorseError]
+    script: Sequence[Event | Exception]
     name: str = "web1"
     asked: list[Logs] = field(default_factory=list)
     ready = True
@@ -58,7 +58,7 @@ class Agent:
     def events(self, asked: Logs) -> Iterator[Event]:
         self.asked.append(asked)
         for event in self.script:
-            if isinstance(event, PackhorseError):
+            if isinstance(event, Exception):
                 raise event
             yield event
         if self.script[-1] is not RESULT:
@@ -236,7 +236,7 @@ def test_a_clock_that_differs_is_told() -> None:
 def test_a_bug_while_listening_ends_the_command() -> None:
     """Nobody may wait for ever."""
     with pytest.raises(KeyError):
-        Screen().collect(request(follow=True), Agent([{"no": "event"}]))
+        Screen().collect(request(follow=True), Agent([KeyError("event")]))
 
 
 def test_what_was_skipped_is_told() -> None:
@@ -276,3 +276,53 @@ def test_a_host_cannot_speak_for_its_connection(word: str) -> None:
     """What becomes of the connection is seen here; an event of that name is one that nobody knows."""
     agent = Agent([here("web.1"), {"event": word}, lines(row(1, "a")), RESULT])
     assert Screen().collect(request(), agent) == ["a"]
+
+
+WRONG: list[Event] = [
+    lines(row(1, "a", "web.1\n2026-11-26T05:00:00Z  web2  web.1")),
+    lines(row(1, "a", "x" * 2**20)),
+    lines(["2026-11-26T05:00:01.000000Z\nweb2", "web.1", 7, False, "a"]),
+    lines(["x", "web.1", 7, False, "a"]),
+    lines(["2026-11-26T05:00:01.000000Z", ["web.1"], 7, False, "a"]),
+    lines(["2026-11-26T05:00:01.000000Z", "web.1", "7\n", False, "a"]),
+    lines(["2026-11-26T05:00:01.000000Z"]),
+    lines(row(1, "a", goes_on=True), ["2026-11-26T05:00:01.000000Z", "web.1", 7, False, 5]),
+    lines(skipped={"x\nweb2 a": 5}),
+    lines(skipped={"web.1": "5\nweb2"}),
+    lines(skipped=[5]),
+    {"event": "logs", "names": [], "now": "yesterday"},
+    {"event": "logs", "names": [["web.1"]], "now": "2026-11-26T05:00:01Z"},
+]
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=range(len(WRONG)))
+def test_what_no_agent_sends_is_an_error_of_its_host_after_the_lines_of_the_others(wrong: Event) -> None:
+    """A compromised host may neither end the command nor write lines that look like those of another."""
+    screen = Screen()
+    liar = Agent([here("web.1"), wrong, RESULT])
+    other = Agent([here("web.1"), lines(row(1, "b"), row(2, "c")), RESULT], "web2")
+    with pytest.raises(PackhorseError, match="web1: it answered what no agent of ours does"):
+        screen.collect(request(), liar, other)
+    assert [line.text for line in screen.lines if line.host == "web2"] == ["b", "c"]
+    assert not any("\n" in "".join(map(str, line)) for line in screen.lines)
+
+
+def test_while_following_nothing_more_is_taken_from_a_host_that_lies() -> None:
+    """It is told once; when the others end, too, that is the error of the command."""
+    screen = Screen()
+    liar = Agent([here("web.1"), CAUGHT_UP, lines(["x", "web.1", 7, False, "a"]), lines(row(9, "later"))])
+    other = Agent([here("web.1"), CAUGHT_UP, lines(row(1, "b")), RESULT], "web2")
+    with pytest.raises(PackhorseError, match="web1: it answered what no agent of ours does"):
+        screen.collect(request(follow=True), liar, other)
+    assert [line.text for line in screen.lines] == ["b"]
+    assert [note.host for note in screen.notes] == ["web1"]
+
+
+def test_what_is_told_of_a_host_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next one could look as if it were of another host."""
+    monkeypatch.setattr(log_collector, "PAUSES", (60.0,))
+    down = Agent([PackhorseError("no route.\nweb2: all is well", "Try it.")])
+    screen = Screen()
+    with pytest.raises(PackhorseError):
+        screen.collect(request(follow=True), down)
+    assert screen.notes == [Note("web1", "no route. web2: all is well Trying again …")]
