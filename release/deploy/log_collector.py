@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from packhorse.errors import PackhorseError
-from release.deploy import controller
+from release.deploy import controller, outcome
 from release.deploy.connection import LAST, AgentProcess, Event, answers
 from release.host.formats import log_line
 from release.host.request import Logs
@@ -170,7 +170,7 @@ class HostLogs:
                     self._note(f"{f'{size:d} bytes' if size else 'some lines'}{of} were skipped: {_TOO_FAST}")
                 yield from self._joined(event["lines"])
             case "error":
-                error = _error(event)
+                error = outcome.failure(event)
                 self._fail(error, error.hint)
 
     def _joined(self, rows: list[tuple[str, str, int | None, bool, str]]) -> Iterator[tuple[str, Line]]:
@@ -207,12 +207,6 @@ def _source(name: str) -> tuple[str, int | None]:
     if not (found := log_line.source(name)):
         raise ValueError(name)
     return found
-
-
-def _error(event: Event) -> PackhorseError:
-    error = PackhorseError(event["message"], event["hint"], detail=event["detail"])
-    error.exit_code = event["exit_code"]
-    return error
 
 
 def collect(

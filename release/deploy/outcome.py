@@ -131,7 +131,7 @@ def error(outcome: Outcome, target: str, *, named: bool) -> PackhorseError | Non
     """
     for host in outcome.hosts:
         if host.failed and host.last:
-            return _of(host.last, f"{host.name}: " if named else "")
+            return failure(host.last, f"{host.name}: " if named else "")
     if outcome.stopped:
         back = any(state(host) == REVERTED for host in outcome.hosts)
         stopped = PackhorseError(
@@ -155,7 +155,8 @@ def error(outcome: Outcome, target: str, *, named: bool) -> PackhorseError | Non
     return None
 
 
-def _of(last: schedule.Event, prefix: str) -> PackhorseError:
-    failure = PackhorseError(f"{prefix}{last['message']}", last["hint"], detail=last["detail"])
-    failure.exit_code = last["exit_code"]
-    return failure
+def failure(last: schedule.Event, prefix: str = "") -> PackhorseError:
+    """The error that a host has sent as its last event."""
+    error = PackhorseError(f"{prefix}{last['message']}", last["hint"], detail=last["detail"])
+    error.exit_code = last["exit_code"]
+    return error
