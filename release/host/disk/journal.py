@@ -64,8 +64,9 @@ def append(path: Path, entry: Entry) -> None:
     line = json.dumps(asdict(entry)).encode() + b"\n"
     with (
         _locked(path.parent),
-        os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644), "r+b") as file,
+        os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+b") as file,
     ):
+        os.fchmod(file.fileno(), 0o600)  # it has command lines, and an earlier version let all read it
         whole = file.read()
         file.truncate(whole.rfind(b"\n") + 1)  # a torn line must not swallow this one
         file.seek(0, os.SEEK_END)

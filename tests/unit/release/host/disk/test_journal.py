@@ -43,6 +43,14 @@ def test_a_journal_of_an_older_packhorse_is_read(tmp_path: Path) -> None:
     assert journal.read(path) == [entry(1)]
 
 
+def test_nobody_else_reads_it(tmp_path: Path) -> None:
+    """It has the command lines of `release run`; earlier versions let every local user read it."""
+    path = tmp_path / "journal.jsonl"
+    path.touch(0o644)
+    journal.append(path, entry(1))
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
 def test_a_number_is_never_used_twice() -> None:
     """Pruned releases are only in the journal, half-made ones only on disk."""
     assert journal.next_number([], []) == 1
