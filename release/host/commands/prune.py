@@ -18,7 +18,11 @@ def prune(layout: Layout, keep: int, session: Session) -> None:
     for number in there:
         try:
             with releases.unused(layout, number) as unused:
-                if unused and number not in live:
+                if not unused:
+                    session.warn(
+                        f"Release {number} stays: a one-off runs with it, or something holds its READY"
+                    )
+                elif number not in live:
                     releases.remove(layout, number)
         except OSError as error:
             session.warn(f"Release {number} could not be removed: {error}")

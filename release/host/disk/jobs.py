@@ -28,10 +28,16 @@ def is_here(layout: Layout) -> bool:
 def set_here(layout: Layout, *, here: bool) -> None:
     """Let this host run the jobs, or not."""
     if here:
-        folder(layout).mkdir(exist_ok=True)
+        _make_folder(layout)
         (folder(layout) / HERE).touch()
     else:
         (folder(layout) / HERE).unlink(missing_ok=True)
+
+
+def _make_folder(layout: Layout) -> None:
+    """Make the folder, for this user alone: whoever may read a lock may hold it for ever (flock(2))."""
+    folder(layout).mkdir(exist_ok=True)
+    folder(layout).chmod(0o700)  # an earlier version let all users in
 
 
 def read(layout: Layout, job: str, what: str) -> dict[str, Any]:
@@ -45,7 +51,7 @@ def read(layout: Layout, job: str, what: str) -> dict[str, Any]:
 
 def write(layout: Layout, job: str, what: str, **state: object) -> None:
     """Write it."""
-    folder(layout).mkdir(exist_ok=True)
+    _make_folder(layout)
     files.write_whole(folder(layout) / f"{job}.{what}.json", json.dumps(state).encode())
 
 
@@ -59,7 +65,7 @@ def forget_times(layout: Layout, keep: Collection[str]) -> None:
 @contextlib.contextmanager
 def running(layout: Layout, job: str, *, overlap: bool = False) -> Iterator[bool]:
     """Hold the lock of a job, with `overlap` beside others that do; False: it is held, as the job runs."""
-    folder(layout).mkdir(exist_ok=True)
+    _make_folder(layout)
     descriptor = os.open(folder(layout) / f"{job}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         yield files.try_flock(descriptor, fcntl.LOCK_SH if overlap else fcntl.LOCK_EX)

@@ -29,7 +29,8 @@ def held(
     Waits up to `wait` seconds for another command, then raises BusyError; `session` can end the wait.
     """
     # The descriptor is not inherited: neither circusd nor an installer can keep the lock alive.
-    with os.fdopen(os.open(layout.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644), "r+b") as file:
+    with os.fdopen(os.open(layout.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+b") as file:
+        os.fchmod(file.fileno(), 0o600)  # flock(2) asks for no more than to read it
         if not files.try_flock(file.fileno()):
             _await(file, layout, wait, session)
         file.truncate()

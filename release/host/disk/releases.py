@@ -105,10 +105,15 @@ def write_manifest(
     folder = layout.release(manifest.release)
     for name in ("launch.py", "once.py", "shim.py", "forward.py"):
         files.write_whole(folder / name, pkgutil.get_data("release.host.runtime", name) or b"")
-    mode, group = (0o640, layout.run_group) if layout.separate else (0o600, -1)
+    mode, group = _for_users(layout)
     for name, values in (("env.json", env), ("config.json", config or {})):
         files.write_whole(folder / name, json.dumps(values).encode(), mode, group)
     files.write_whole(folder / "manifest.json", json.dumps(asdict(manifest), indent=2).encode())
+
+
+def _for_users(layout: Layout) -> tuple[int, int]:
+    """Mode and group of a file for the application's users alone."""
+    return (0o640, layout.run_group) if layout.separate else (0o600, -1)
 
 
 def read_manifest(layout: Layout, number: int) -> ReleaseManifest:
@@ -181,8 +186,11 @@ class Sync:
 
 
 def mark_ready(layout: Layout, number: int) -> None:
-    """Mark release `number` as complete: the last file written into its folder."""
-    files.write_whole(layout.release(number) / READY, b"")
+    """Mark release `number` as complete: the last file written into its folder.
+
+    One-offs lock it: whoever may read it may do so for ever (flock(2)).
+    """
+    files.write_whole(layout.release(number) / READY, b"", *_for_users(layout))
 
 
 def protect(layout: Layout, number: int) -> None:

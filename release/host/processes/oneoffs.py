@@ -17,6 +17,7 @@ from typing import Any
 
 from packhorse.errors import PackhorseError
 from release.host.control.session import Session
+from release.host.disk import releases
 from release.host.disk.layout import Layout
 from release.host.processes import usage
 from release.host.processes.circus_ini import Supervisor
@@ -73,6 +74,13 @@ def start(
         if started := _start(layout, circus, session, whole):
             return number, started
         session.safe_point()
+    if (held := oneoff.hold(layout.release(number))) is None:
+        ready = layout.release(number) / releases.READY
+        raise PackhorseError(
+            f"Release {number} of {layout.app} is being removed, or another process has locked its READY.",
+            f"Find out which does, and end it: sudo lsof {ready}",
+        )
+    os.close(held)
     raise PackhorseError(
         f"The one-off did not start in {TRIES} tries.",
         f"Look at what circusd says (journalctl -u packhorse@{layout.app}), and at {layout.circusd_log}",

@@ -22,6 +22,7 @@ def test_releases_made_under_a_strict_umask_can_be_read_but_not_their_configurat
     (code / "link").symlink_to("/nowhere")
     for name in ("env.json", "hashes.json", ".config.json.1f3a"):  # the last one of a write that was killed
         (folder / "releases" / "1" / name).touch(0o600)
+    (folder / "releases" / "1" / "READY").touch(0o644)
     for path in (code, *list(code.parents)[:3]):
         path.chmod(0o750)
     public.mkdir()
@@ -29,5 +30,6 @@ def test_releases_made_under_a_strict_umask_can_be_read_but_not_their_configurat
     assert [_mode(path) for path in (code, code / "web.py", code / "program")] == [0o755, 0o644, 0o755]
     assert _mode(folder / "releases" / "1") == 0o755
     assert _mode(folder / "releases" / "1" / "env.json") == 0o640
+    assert _mode(folder / "releases" / "1" / "READY") == 0o640
     assert _mode(folder / "releases" / "1" / "hashes.json") == 0o600
     assert _mode(folder / "releases" / "1" / ".config.json.1f3a") == 0o600

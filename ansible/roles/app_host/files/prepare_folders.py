@@ -31,10 +31,10 @@ def main(folder: Path, group: str, sockets: Path, public: Path) -> None:
     if not (folder / "data").exists() or (folder / "data").stat().st_gid != gid:
         distrust(folder)
         show(folder / "releases")
-    for name in ("env.json", "config.json"):
-        for configuration in folder.glob(f"releases/*/{name}"):
-            os.chown(configuration, -1, gid)
-            configuration.chmod(0o640)
+    for name in ("env.json", "config.json", "READY"):  # what may be read may be locked: flock(2)
+        for file in folder.glob(f"releases/*/{name}"):
+            os.chown(file, -1, gid)
+            file.chmod(0o640)
     for name in ("log", "data"):
         (folder / name).mkdir(exist_ok=True)
         share(folder / name, gid)

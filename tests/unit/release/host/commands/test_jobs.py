@@ -134,6 +134,14 @@ def test_a_job_that_may_overlap_runs_until_the_last_one_has_ended(layout: Layout
     assert not jobs.is_running(layout, "cleanup")
 
 
+def test_no_other_user_can_hold_a_job(layout: Layout) -> None:
+    """Whoever may read its lock may lock it for ever; earlier versions let every local user."""
+    jobs.folder(layout).mkdir(exist_ok=True)
+    jobs.folder(layout).chmod(0o755)
+    with jobs.running(layout, "clean"):
+        assert jobs.folder(layout).stat().st_mode & 0o777 == 0o700
+
+
 def test_jobs_belong_to_the_content_of_a_release(layout: Layout) -> None:
     """A rollback brings them back, and other hosts get them."""
     content = releases.content(layout, 1)

@@ -71,8 +71,10 @@ def test_a_release_that_a_one_off_holds_stays_until_its_end(tmp_path: Path) -> N
     layout = four(tmp_path)
     held = oneoff.hold(layout.release(2))
     assert held
-    prune.prune(layout, 1, a_session())
+    told: list[dict[str, object]] = []
+    prune.prune(layout, 1, a_session(emit=told.append))
     assert releases.numbers(layout) == [2, 3, 4]
+    assert "Release 2 stays" in str(told[0]["text"])
     os.close(held)
     prune.prune(layout, 1, a_session())
     assert releases.numbers(layout) == [3, 4]

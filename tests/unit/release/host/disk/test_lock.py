@@ -53,6 +53,14 @@ def test_somebody_patient_gets_it_when_it_is_free(tmp_path: Path) -> None:
     assert "stop by ann@example" in str(said[0]["text"])
 
 
+def test_no_other_user_can_take_it(tmp_path: Path) -> None:
+    """Whoever may read a file may lock it for ever; earlier versions let every local user."""
+    layout = a_layout(tmp_path)
+    layout.lock.touch(0o644)
+    with lock.held(layout, "stop", "ann@example"):
+        assert layout.lock.stat().st_mode & 0o777 == 0o600
+
+
 def test_a_wait_ends_when_nobody_waits_any_more(tmp_path: Path) -> None:
     """Ctrl-C."""
     layout, controller = a_layout(tmp_path), FakeController()

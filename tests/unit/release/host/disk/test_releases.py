@@ -47,6 +47,7 @@ def test_values_are_readable_by_their_owner_only(tmp_path: Path) -> None:
     add_release(layout, 1, TOKEN="s3cret\n$x")
     assert releases.read_env(layout, 1) == {"TOKEN": "s3cret\n$x"}
     assert (layout.release(1) / "env.json").stat().st_mode & 0o777 == 0o600
+    assert (layout.release(1) / releases.READY).stat().st_mode & 0o777 == 0o600  # or others lock it
     assert "s3cret" not in (layout.release(1) / "manifest.json").read_text()
 
 
