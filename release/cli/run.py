@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from release.cli.target_command import TargetCommand
     from release.deploy import run_output
     from release.deploy.controller import Outcome
+    from release.deploy.schedule import HostState
 
 FAILED = 255
 """The exit status when nothing was run, as of ssh; 126 and 127: the command cannot be run, as of a shell."""
@@ -122,7 +123,15 @@ def _run(
     elif all_hosts:
         _summary(outcome)
     begun.finish(outcome)
-    return next((status for host in outcome.hosts if (status := (host.last or {})["status"])), 0)
+    return next(filter(None, map(_status, outcome.hosts)), 0)
+
+
+def _status(host: "HostState") -> int:
+    """The exit status of the command on `host`. Raises PackhorseError when that cannot be one."""
+    from release.deploy.connection import answers
+
+    with answers(host.name):
+        return range(256).index((host.last or {})["status"])
 
 
 def _output(command: "TargetCommand", *, terminal: bool, as_json: bool) -> "run_output.Output":
@@ -139,7 +148,7 @@ def _summary(outcome: "Outcome") -> None:
     for host in outcome.hosts:
         last = host.last or {}
         console.echo(
-            f"{host.name}: {last.get('message') or 'ended with status ' + str(last['status'])}", err=True
+            f"{host.name}: {last.get('message') or 'ended with status ' + str(last.get('status'))}", err=True
         )
 
 

@@ -304,10 +304,22 @@ def report(
 
 
 def print_each(outcome: "Outcome", each: Callable[[str, Mapping[str, Any]], None]) -> None:
-    """Print what every host answered, by `each` (host, answer)."""
+    """Print what every host answered, by `each` (host, answer).
+
+    Raises PackhorseError, after the others, for a host whose answer cannot be right: it may be compromised.
+    """
+    from release.deploy.connection import answers
+
+    wrong = []
     for host in outcome.hosts:
         if host.last and host.last["event"] == "result":
-            each(host.name, host.last)
+            try:
+                with answers(host.name):
+                    each(host.name, host.last)
+            except PackhorseError as error:
+                wrong.append(error)
+    if wrong:
+        raise wrong[0]
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

@@ -247,13 +247,13 @@ class AgentProcess:
 
 
 @contextlib.contextmanager
-def answers() -> Iterator[None]:
-    """Turn what a wrong answer of a host leads to inside the block into PackhorseError: others go on."""
+def answers(host: str = "it") -> Iterator[None]:
+    """Turn what a wrong answer of `host` leads to inside the block into PackhorseError: others go on."""
     try:
         yield
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise PackhorseError(
-            f"it answered what no agent of ours does: {repr(error)[:200]}.", "Look at what runs there."
+            f"{host} answered what no agent of ours does: {repr(error)[:200]}.", "Look at what runs there."
         ) from error
 
 

@@ -68,4 +68,9 @@ def remedy(outcome: Outcome, target: str) -> str:
 
 def _answers(outcome: Outcome) -> dict[str, Mapping[str, Any]]:
     answers = {host.name: host.last for host in outcome.hosts if host.last and host.last["event"] == "result"}
-    return {host: last["scale"] for host, last in answers.items() if last.get("scale")}
+    scales = {host: last.get("scale") for host, last in answers.items()}
+    return {
+        host: scale
+        for host, scale in scales.items()
+        if isinstance(scale, dict) and all(isinstance(count, int) for count in scale.values())
+    }

@@ -96,7 +96,7 @@ def _address(results: Sequence[Mapping[str, Any]]) -> str:
 def behind(outcome: Outcome) -> dict[str, int]:
     """Hosts with an earlier release than another one has -> the newest release; of a `release status`."""
     numbers = {
-        host.name: host.last.get("release") or 0
+        host.name: number if isinstance(number := host.last.get("release"), int) else 0
         for host in outcome.hosts
         if host.last and "state" in host.last
     }

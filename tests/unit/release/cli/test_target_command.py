@@ -3,15 +3,20 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 from click.testing import CliRunner
 
 from packhorse.errors import PackhorseError
-from release.cli import main, target_command
-from release.deploy import ssh
+from release.cli import inspect, main, maintenance, processes, run, target_command
+from release.deploy import formation, ssh
+from release.deploy import outcome as outcomes
+from release.deploy.controller import Outcome
+from release.deploy.schedule import HostState
 from tests.support.release_folders import a_layout, add_release
 
 
@@ -138,3 +143,54 @@ def test_hosts_cannot_be_chosen_of_two_targets_at_once(tmp_path: Path) -> None:
     done = CliRunner().invoke(main.cli, ["-C", str(tmp_path), "diff", "one", "two", "--limit", "web1"])
     assert isinstance(done.exception, PackhorseError)
     assert "these are two" in done.exception.message
+
+
+def outcome_of(**answers: Mapping[str, object]) -> Outcome:
+    hosts = [HostState(name, last={"event": "result", **answer}) for name, answer in answers.items()]
+    return Outcome(tuple(hosts), None)
+
+
+JOB = {"job": "a", "schedule": "daily", "state": "", "last": {}, "next": 1e30}
+
+
+@pytest.mark.parametrize(
+    ("each", "right", "wrong"),
+    [
+        (processes._listed, {"app": "shop", "release": None}, {"app": "shop"}),
+        (processes._listed, {"app": "shop", "release": None}, {"release": 1, "processes": 5}),
+        (run._listed, {"app": "shop", "jobs": []}, {"app": "shop", "here": True, "jobs": [JOB]}),
+        (maintenance._print, {"app": "shop", "maintenance": None}, {"app": "shop", "maintenance": {"x": 1}}),
+        (maintenance._print, {"app": "shop", "maintenance": None}, {"app": "shop", "maintenance": "on"}),
+        (inspect._status, {"app": "shop", "state": "none", "note": "", "maintenance": 0, "processes": 0}, {}),
+    ],
+)
+def test_a_host_that_answers_nonsense_is_an_error_after_the_others(
+    capsys: pytest.CaptureFixture[str],
+    each: Callable[[str, Mapping[str, Any]], None],
+    right: Mapping[str, object],
+    wrong: Mapping[str, object],
+) -> None:
+    """It may be compromised; what the others answered is what somebody needs then."""
+    with pytest.raises(PackhorseError, match="web1 answered what no agent of ours does"):
+        target_command.print_each(outcome_of(web1=wrong, web2=right), each)
+    assert "shop" in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_hosts_are_compared_by_the_answers_that_can_be_right() -> None:
+    """For JSON, too, where all answers are shown as they are."""
+    outcome = outcome_of(
+        web1={"state": "up", "release": "x", "scale": {"web": []}},
+        web2={"state": "up", "release": 2, "scale": {"web": 1}},
+        web3={"state": "up", "release": 1, "scale": {"web": 2}},
+        web4={"scale": 5},
+    )
+    assert formation.differing(outcome) == {"web": {"web2": 1, "web3": 2}}
+    assert outcomes.behind(outcome) == {"web1": 2, "web3": 2}
+
+
+@pytest.mark.parametrize("status", [{}, {"status": "\x1b[2J"}, {"status": 999}, {"status": [1]}])
+def test_an_exit_status_that_is_none_is_an_error(status: Mapping[str, object]) -> None:
+    """Python prints a text that is given as the exit status as it is."""
+    (host,) = outcome_of(web1=status).hosts
+    with pytest.raises(PackhorseError, match="web1 answered"):
+        run._status(host)
