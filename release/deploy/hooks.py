@@ -4,6 +4,7 @@ import codecs
 import contextlib
 import functools
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -16,6 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any
+
+from packaging.version import VERSION_PATTERN
 
 from packhorse import process
 from packhorse.errors import PackhorseError
@@ -30,6 +33,10 @@ LONGEST = 4096
 """Characters of a line of a hook that are shown, and of an error that it gets."""
 BEFORE, AFTER, FAILURE = "before_deploy", "after_deploy", "on_failure"
 CONFIG = "config"
+
+_VERSION = re.compile(rf"(?=.{{1,200}}\Z){VERSION_PATTERN}", re.VERBOSE | re.IGNORECASE | re.ASCII)
+_COMMIT = re.compile("[0-9a-f]{7,64}")
+_URL = re.compile(r"https?://[!-~]{1,2000}")
 
 Show = Callable[[str, str], object]
 """Shows a line: its subject, and its text."""
@@ -65,12 +72,7 @@ class Run:
             return
         results = [host.last or {} for host in outcome.hosts]
         unchanged = all(outcomes.state(host) == outcomes.UNCHANGED for host in outcome.hosts)
-        self.facts |= {
-            "NUMBER": str(results[0].get("release") or ""),
-            "VERSION": str(results[0].get("version") or ""),
-            "COMMIT": str((results[0].get("artifact") or {}).get("commit") or ""),
-            "URL": " ".join(dict.fromkeys(result["url"] for result in results if result.get("url"))),
-        }
+        self.facts |= _facts(results)
         self._end(AFTER, "unchanged" if unchanged else "done", "", hosts)
 
     def fail(self, what: str, error: str, hosts: Sequence[Mapping[str, str]] = ()) -> None:
@@ -79,11 +81,11 @@ class Run:
 
     def _end(self, hook: str, what: str, error: str, hosts: Sequence[Mapping[str, str]]) -> None:
         self.over = True
-        self.facts |= {"OUTCOME": what, "ERROR": error.replace("\0", "")[:LONGEST]}
+        text = error.replace("\0", "").encode("utf-8", "replace").decode()  # no lone surrogates
+        self.facts |= {"OUTCOME": what, "ERROR": text[:LONGEST]}
         self._try(hook, lambda: self._run(hook))
         if (there := self.settings.webhook) is not None:
-            message = self.message(hosts)
-            self._try("webhook", lambda: webhook.send(there, self.project, os.environ, message))
+            self._try("webhook", lambda: webhook.send(there, self.project, os.environ, self.message(hosts)))
 
     def _try(self, what: str, work: Callable[[], None]) -> None:
         """Do `work`, whose failure changes nothing any more: it is a warning, and so is Ctrl-C."""
@@ -186,6 +188,20 @@ def around(running: Run) -> Iterator[Run]:
         raise
     finally:
         signal.signal(signal.SIGTERM, handler)
+
+
+def _facts(results: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """What hosts say about their release, as far as it can be right: one that lies suppresses no hook."""
+    number, version = results[0].get("release"), results[0].get("version")
+    artifact = results[0].get("artifact")
+    commit = artifact.get("commit") if isinstance(artifact, dict) else None
+    urls = [url for result in results if isinstance(url := result.get("url"), str) and _URL.fullmatch(url)]
+    return {
+        "NUMBER": str(number) if type(number) is int and 0 < number < 10**9 else "",
+        "VERSION": version if isinstance(version, str) and _VERSION.fullmatch(version) else "",
+        "COMMIT": commit if isinstance(commit, str) and _COMMIT.fullmatch(commit) else "",
+        "URL": " ".join(dict.fromkeys(urls)),
+    }
 
 
 def _read(started: "subprocess.Popen[bytes]", last: deque[str], show: Callable[[str], object]) -> None:

@@ -28,7 +28,7 @@ DONE = Outcome(
                 "project": "shop",
                 "version": "1.2",
                 "url": "https://shop.example.com/",
-                "artifact": {"commit": "abc"},
+                "artifact": {"commit": "abc1234"},
             },
         ),
     ),
@@ -66,11 +66,38 @@ def test_the_facts_are_variables(tmp_path: Path) -> None:
         for line in (
             "RELEASE_NUMBER=7",
             "RELEASE_VERSION=1.2",
-            "RELEASE_COMMIT=abc",
+            "RELEASE_COMMIT=abc1234",
             "RELEASE_URL=https://shop.example.com/",
             "RELEASE_OUTCOME=done",
         )
     )
+
+
+WRONG = ["1\0", "\ud800", "x" * 200_000, "1" * 5000, ["1.0"], {"a": 1}, 10**5000, 1.5, True, "a b\n"]
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=range(len(WRONG)))
+def test_what_a_host_says_of_its_release_suppresses_no_hook(tmp_path: Path, wrong: object) -> None:
+    """It may be compromised, and want nobody to hear of this deploy."""
+    lies = (
+        {"release": wrong, "version": wrong, "url": wrong, "artifact": {"commit": wrong}},
+        {"artifact": wrong},
+    )
+    for lie in lies:
+        running, shown = _run(tmp_path, after_deploy=[*WRITES, "after"])
+        running.finish(Outcome((HostState("web1", last={"event": "result", **lie}),), None), None)
+        assert shown == []
+        after = (tmp_path / "after").read_text().splitlines()
+        assert {f"RELEASE_{name}=" for name in ("NUMBER", "VERSION", "COMMIT", "URL")} <= set(after)
+        assert running.message([])["data"]["number"] is None
+
+
+def test_the_error_of_a_host_suppresses_no_hook(tmp_path: Path) -> None:
+    """A lone surrogate is no text for an environment."""
+    running, shown = _run(tmp_path, on_failure=[*WRITES, "failure"])
+    running.fail("failed", "no\ud800\0t")
+    assert shown == []
+    assert "RELEASE_ERROR=no?t" in (tmp_path / "failure").read_text()
 
 
 def test_a_failing_before_hook_stops_and_is_a_failure(tmp_path: Path) -> None:
