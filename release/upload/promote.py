@@ -70,11 +70,13 @@ def promote(wanted: Requirement, way: Way) -> Promoted:
     if missing:
         _require_not_withdrawn(wanted.project, version, [*files, *there])
         _check(wanted.project, files, way)
+        _require_same(files, _own(way.source, wanted.project, version, way), way.source)
         answers = _push(wanted.project, version, way)
-        there = _own(way.target, wanted.project, version, way)
+        before, there = there, _own(way.target, wanted.project, version, way)
         left = _missing(files, there, way)
         if left:
             raise _refused(answers, sorted(left), way)
+        _require_same([*files, *before], there, way.target)
         for file in there:
             if file.filename in missing:
                 _read(file, way)
@@ -142,6 +144,16 @@ def _missing(files: Sequence[index.File], there: Sequence[index.File], way: Way)
                 "Find out who uploaded it, then promote another version: what was released never changes.",
             )
     return {file.filename for file in files} - known.keys()
+
+
+def _require_same(checked: Sequence[index.File], there: Sequence[index.File], url: str) -> None:
+    """Raise PackhorseError for files that have come since the others were `checked`: devpi pushes all."""
+    known = {file.filename for file in checked}
+    if new := [file.filename for file in there if file.filename not in known]:
+        raise PackhorseError(
+            f"{', '.join(sorted(new))} came to {url} meanwhile, and was not checked.",
+            "Look at who uploaded it; if it is right, run the command again.",
+        )
 
 
 def _require_not_withdrawn(project: str, version: Version, files: Sequence[index.File]) -> None:

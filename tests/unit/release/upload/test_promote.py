@@ -103,6 +103,40 @@ def test_a_file_that_was_replaced_during_the_push_is_noticed() -> None:
         devpi.promote()
 
 
+OTHER = "app-1.0-py2-none-any.whl"
+
+
+def test_a_file_that_came_after_the_check_is_not_pushed() -> None:
+    """devpi pushes all files of the version, and nobody has looked at that one."""
+    devpi = Devpi({WHEEL: b"1"})
+    get = devpi.get
+
+    def read(url: str, accept: str) -> Response:
+        answer = get(url, accept)
+        if "/+f/" in url:
+            devpi.files[DEV][OTHER] = b"2"
+        return answer
+
+    devpi.get = read  # type: ignore[method-assign]
+    with pytest.raises(PackhorseError, match=f"{OTHER} came to {DEV} meanwhile"):
+        devpi.promote()
+    assert not devpi.posted
+
+
+def test_a_file_that_came_during_the_push_is_noticed() -> None:
+    """Then it is on the target, and somebody has to know; what was there before is no news."""
+    devpi = Devpi({WHEEL: b"1"}, {"app-1.0.tar.gz": b"before"})
+    push = devpi.post
+
+    def post(url: str, headers: Mapping[str, str], body: bytes) -> Response:
+        devpi.files[DEV][OTHER] = b"2"
+        return push(url, headers, body)
+
+    devpi.post = post  # type: ignore[method-assign]
+    with pytest.raises(PackhorseError, match=f"{OTHER} came to {PROD} meanwhile"):
+        devpi.promote()
+
+
 def test_a_file_that_is_not_what_its_page_lists_is_not_pushed() -> None:
     """A disk may have changed a bit."""
     devpi = Devpi({WHEEL: b"1"})
