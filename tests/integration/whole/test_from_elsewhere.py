@@ -111,6 +111,8 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
         (project / "release.toml").write_text(
             f'app = "{APP}"\nindex = "{mirror.url}/company/dev"\nallow_http = true\n'
             f"[targets.production]\nhosts = {json.dumps(names)}\ngraceful_timeout = 5\nkeep = 20\n"
+            '[[targets.production.jobs]]\nname = "cleanup"\n'
+            'schedule = "30 3 * * *"\ncommand = "echo cleaned"\n'
             f'[targets.local]\nbind = "127.0.0.1:{free_port()}"\n'
         )
         for command in ("build", "upload", "deploy production", "config set production GREETING=hi"):
@@ -133,4 +135,6 @@ def test_every_command_of_the_pages_works(reader: Reader) -> None:
                 printed[command] = reader.run(command)
     assert "maintenance mode is on" in printed["release maintenance on production"]
     assert "web2" in printed["release ps production"]
+    assert "30 3 * * *" in printed["release jobs production"]
+    assert "cleaned" in printed["release jobs run production cleanup"]
     assert printed["release config get production GREETING"] == "hi"
