@@ -34,7 +34,7 @@ def releases(project: Path, name: str | None) -> list[int]:
         folder = files.home() / "apps" / settings.app
         names = [path.name for path in (folder / "releases").glob("*")]
         text = "\n".join([files.last_lines(folder / "journal.jsonl", 1000), *names])
-    kept = {int(line) for line in text.splitlines() if line.isdecimal()}
+    kept = {int(line) for line in text.splitlines() if line.isdecimal() and len(line) < 10}
     return sorted(_good(text) & kept, reverse=True)
 
 
@@ -46,7 +46,7 @@ def _good(text: str) -> set[int]:
             entry = json.loads(line)
             if entry["state"] in {journal.GOOD, journal.FAILED, journal.TRIAL}:
                 states[int(entry["release"])] = entry["state"]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OverflowError):
             continue
     return {number for number, state in states.items() if state == journal.GOOD}
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from release.deploy import completion
+from release.deploy import completion, ssh
 
 
 def test_good_releases_of_this_machine_come_from_its_journal(
@@ -24,3 +24,14 @@ def test_good_releases_of_this_machine_come_from_its_journal(
         (journal.parent / "releases" / str(number)).mkdir(parents=True)
     assert completion.releases(tmp_path / "src", "local") == [3]
     assert completion.releases(tmp_path / "src", None) == []
+
+
+def test_a_host_that_answers_nonsense_completes_what_is_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A traceback in the middle of a line that somebody types."""
+    (tmp_path / "release.toml").write_text('[targets.production]\nhosts = ["web1"]\n')
+    entries = ['{"release": 3, "state": "good"}', '{"release": 1e400, "state": "good"}']
+    text = "\n".join([*entries, "9" * 5000, "3"])
+    monkeypatch.setattr(ssh.SshDestination, "run_if_connected", lambda *_: text)
+    assert completion.releases(tmp_path, "production") == [3]
