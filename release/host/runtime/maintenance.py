@@ -29,6 +29,8 @@ ANSWER_TIMEOUT = 30.0
 """Seconds for a client to read the answer, and to send on what nobody reads (nginx's lingering_time)."""
 IDLE_TIMEOUT = 300.0
 """Seconds without a byte after which a request that was passed on is given up."""
+BODY_TIMEOUT = 30.0
+"""The same while a part of the request's body is still to come."""
 STOP_GRACE = 1.0
 """Seconds for a client that is connected to begin its request when the program is to end."""
 STOP_TIMEOUT = 50.0
@@ -188,7 +190,8 @@ class Client(asyncio.Protocol):
         self.deadline = server.loop.time() + HEAD_TIMEOUT
         self.left = b""  # of an answer
         self.far: Far | None = None
-        self.body = 0  # bytes of the request's body that are still to come
+        self.body = self.moved = 0  # bytes of the request's body that are still to come, and that have come
+        self.began = self.deadline
         self.is_tunnel = False
         self.may_write = True
         self.answering = self.discarding = False
@@ -223,7 +226,7 @@ class Client(asyncio.Protocol):
         head = parse(raw)
         self.data = bytearray(rest)
         more = bool(rest) or head is None or head.length != 0
-        if head is None or not is_open(head.target, state.allowed) or self.server.is_full():
+        if head is None or not is_open(head.target, state.allowed) or not self.server.has_room():
             self.answer(head, more=more)
         elif head.length is None:
             self.send(NO_LENGTH, more=True)
@@ -247,6 +250,7 @@ class Client(asyncio.Protocol):
             return
         self.server.passes(self)
         self.far, self.body, self.is_tunnel = far, head.length or 0, False
+        self.began = self.server.loop.time()
         far.may_become_tunnel = head.is_websocket
         far.transport.write(passed_on(head))
         data, self.data = bytes(self.data), bytearray()
@@ -256,9 +260,10 @@ class Client(asyncio.Protocol):
     def pass_on(self, data: bytes) -> None:
         """Pass on what belongs to the request; what follows it is not read by anybody."""
         assert self.far  # noqa: S101  # for mypy
-        self.touch()
         mine = data if self.is_tunnel else data[: self.body]
         self.body -= 0 if self.is_tunnel else len(mine)
+        self.moved += len(mine)
+        self.touch()
         if self.far.may_become_tunnel and len(mine) < len(data):
             self.data += data[len(mine) :]
             if len(self.data) > LONGEST_HEAD:
@@ -268,7 +273,11 @@ class Client(asyncio.Protocol):
 
     def touch(self) -> None:
         """Note that something has moved."""
-        self.deadline = self.server.loop.time() + IDLE_TIMEOUT
+        self.deadline = self.server.loop.time() + (BODY_TIMEOUT if self.body else IDLE_TIMEOUT)
+
+    def pace(self) -> float:
+        """Bytes of the body that have come in a second, where each has a start of CHUNK."""
+        return (self.moved + CHUNK) / (self.server.loop.time() - self.began + 1)
 
     def answer(self, head: Head | None, *, more: bool) -> None:
         """Answer with the page; `more` may come that nobody reads."""
@@ -390,9 +399,16 @@ class Server:
         self.waiting.pop(client, None)
         self.passed.add(client)
 
-    def is_full(self) -> bool:
-        """Whether no more requests can be passed on."""
-        return len(self.passed) >= self.most_passed
+    def has_room(self) -> bool:
+        """Whether one more request can be passed on, in the place of the slowest body if need be."""
+        if len(self.passed) < self.most_passed:
+            return True
+        slow = [client for client in self.passed if client.body]
+        if slow:
+            slowest = min(slow, key=Client.pace)
+            self.remove(slowest)
+            slowest.transport.abort()
+        return bool(slow)
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
         """Let `work` be done beside the rest."""

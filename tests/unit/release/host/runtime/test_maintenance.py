@@ -1,7 +1,9 @@
 """The promises of release.host.runtime.maintenance that need no socket."""
 
+import asyncio
 import json
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -213,6 +215,34 @@ def test_a_changed_state_counts_from_the_next_request_on(tmp_path: Path) -> None
     path.unlink()
     state.read()
     assert state.allowed == []
+
+
+def test_bodies_that_hardly_come_keep_nobody_out(tmp_path: Path) -> None:
+    """The slowest makes room, and not one that is answered, or a WebSocket."""
+
+    async def fill() -> None:
+        server = maintenance.Server(maintenance.State(tmp_path / "maintenance.json"), tmp_path / "live")
+        now = server.loop.time()
+        slow, fast, new, answered = clients = [maintenance.Client(server) for _ in range(4)]
+        for client, seconds, moved, body in zip(
+            clients, (200, 200, 0, 250), (100, 2**26, 0, 0), (9, 9, 9, 0), strict=True
+        ):
+            client.transport = mock.Mock()
+            client.began, client.moved, client.body = now - seconds, moved, body
+            server.passes(client)
+            client.touch()
+        assert slow.deadline < now + maintenance.BODY_TIMEOUT + 1
+        assert answered.deadline > now + maintenance.BODY_TIMEOUT + 1
+        assert server.has_room()
+        server.most_passed = 4
+        assert server.has_room()
+        assert server.passed == {fast, new, answered}
+        assert isinstance(slow.transport, mock.Mock)
+        slow.transport.abort.assert_called_once()
+        server.most_passed, fast.body, new.body = 3, 0, 0
+        assert not server.has_room()
+
+    asyncio.run(fill())
 
 
 def test_the_built_in_page_loads_nothing() -> None:
