@@ -3,22 +3,34 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from packhorse.errors import PackhorseError
+from release.deploy.connection import answers
 from release.deploy.controller import Outcome
 
 _OUTCOMES = {"good": "deployed", "failed": "failed", "trial": "on trial"}
 
 
 def lines(outcome: Outcome) -> Iterator[str]:
-    """A line for each entry, in order of time: when, where (of several hosts), by whom, what."""
-    answers = [(host.name, host.last) for host in outcome.hosts if host.last and "entries" in host.last]
-    rows = sorted(
-        ((str(entry["at"]), host, entry) for host, answer in answers for entry in answer["entries"]),
-        key=lambda row: row[0],
-    )
-    width = max((len(host) for host, _ in answers), default=0)
-    for at, host, entry in rows:
+    """A line for each entry, in order of time: when, where (of several hosts), by whom, what.
+
+    Raises PackhorseError, after the others, for a host whose answer cannot be right: it may be compromised.
+    """
+    found = [(host.name, host.last) for host in outcome.hosts if host.last and "entries" in host.last]
+    rows: list[tuple[str, str, str]] = []
+    wrong = []
+    for host, answer in found:
+        try:
+            with answers(host):
+                entries = answer["entries"]
+                rows += [(str(entry["at"]), host, f"{entry['by']}  {sentence(entry)}") for entry in entries]
+        except PackhorseError as error:
+            wrong.append(error)
+    width = max((len(host) for host, _ in found), default=0)
+    for at, host, text in sorted(rows, key=lambda row: row[0]):
         where = f"{host:{width}}  " if len(outcome.hosts) > 1 else ""
-        yield f"{at}  {where}{entry['by']}  {sentence(entry)}"
+        yield f"{at}  {where}{text}".replace("\n", " ")
+    if wrong:
+        raise wrong[0]
 
 
 def sentence(entry: Mapping[str, Any]) -> str:

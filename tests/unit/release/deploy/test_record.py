@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from packhorse.errors import PackhorseError
 from release.deploy import record, schedule
 from release.deploy.controller import Outcome
 
@@ -30,6 +31,17 @@ def test_hosts_are_merged_in_order_of_time() -> None:
         "2026-01-02  b     ann@example  release 3 (1.0): failed; it broke",
         "2026-01-03  web1  ann@example  scale web=3",
     ]
+
+
+@pytest.mark.parametrize("entries", [5, [5], [{"at": "2026"}], [entry("2026") | {"state": []}]])
+def test_a_host_that_answers_nonsense_is_an_error_after_the_others(entries: object) -> None:
+    """It may be compromised, as may one whose entries have lines that look like those of others."""
+    liar = schedule.HostState("web1", last={"event": "result", "entries": entries})
+    other = host("web2", entry("2026-01-01", "command", reason="a\n2026-01-02  web3  ann@example  b"))
+    merged = record.lines(Outcome((liar, other), None))
+    assert next(merged) == "2026-01-01  web2  ann@example  a 2026-01-02  web3  ann@example  b"
+    with pytest.raises(PackhorseError, match="web1 answered what no agent of ours does"):
+        next(merged)
 
 
 def test_one_host_needs_no_name() -> None:
