@@ -200,20 +200,32 @@ def _answered(host: "HostState") -> bool:
 
 
 def _print_equal(outcome: "Outcome", lines: Callable[[Answer], Iterable[str]]) -> None:
-    """Print what the hosts answer; those that answer the same together, as times are a host's own."""
+    """Print what the hosts answer; those that answer the same together, as times are a host's own.
+
+    Raises PackhorseError, after the others, for a host whose answer cannot be right: it may be compromised.
+    """
+    from release.deploy.connection import answers
+
     groups: dict[str, list[str]] = {}
     texts: dict[str, list[str]] = {}
-    for host in outcome.hosts:
-        if _answered(host):
-            answer = dict(host.last or {})
-            same = json.dumps(_timeless({key: answer[key] for key in ("app", "releases")}), sort_keys=True)
-            groups.setdefault(same, []).append(host.name)
-            texts.setdefault(same, [_one_line(line) for line in lines(answer)])
+    wrong = []
+    for host in filter(_answered, outcome.hosts):
+        try:
+            with answers(host.name):
+                answer = dict(host.last or {})
+                found = _timeless({key: answer[key] for key in ("app", "releases")})
+                same = json.dumps(found, sort_keys=True)
+                texts.setdefault(same, [_one_line(line) for line in lines(answer)])
+                groups.setdefault(same, []).append(host.name)
+        except PackhorseError as error:
+            wrong.append(error)
     for same, hosts in groups.items():
         if len(outcome.hosts) > 1:
             console.echo(f"{', '.join(hosts)}:")
         for line in texts[same]:
             console.echo(line)
+    if wrong:
+        raise wrong[0]
 
 
 def _timeless(value: Any) -> Any:  # noqa: ANN401 (JSON)

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from packhorse.errors import PackhorseError
-from release.cli import inspect, main, maintenance, processes, run, target_command
+from release.cli import inspect, main, maintenance, processes, releases, run, target_command
 from release.deploy import formation, ssh
 from release.deploy import outcome as outcomes
 from release.deploy.controller import Outcome
@@ -174,6 +174,19 @@ def test_a_host_that_answers_nonsense_is_an_error_after_the_others(
     with pytest.raises(PackhorseError, match="web1 answered what no agent of ours does"):
         target_command.print_each(outcome_of(web1=wrong, web2=right), each)
     assert "shop" in capsys.readouterr().out.splitlines()[-1]
+
+
+@pytest.mark.parametrize("wrong", [{}, {"app": "shop", "releases": []}, {"app": "shop", "releases": [5]}])
+def test_a_release_that_cannot_be_shown_is_an_error_after_the_others(
+    capsys: pytest.CaptureFixture[str], wrong: Mapping[str, object]
+) -> None:
+    """What a release is, hosts say together where they say the same."""
+    right = {"app": "shop", "releases": [{"release": 7}]}
+    with pytest.raises(PackhorseError, match="web1 answered what no agent of ours does"):
+        releases._print_equal(
+            outcome_of(web1=wrong, web2=right), lambda answer: [f"release {answer['releases'][0]['release']}"]
+        )
+    assert capsys.readouterr().out == "web2:\nrelease 7\n"
 
 
 def test_hosts_are_compared_by_the_answers_that_can_be_right() -> None:
