@@ -34,7 +34,7 @@ PAUSES = (1.0, 2.0, 5.0)
 """Seconds before each try to reach a host again; the last one is repeated."""
 SKEW = 5.0
 """Seconds by which the clock of a host may differ without a word about it."""
-_TOO_FAST = "they came faster than they could be shown."
+_TOO_MANY = "they were more than could be shown."
 
 
 class Line(NamedTuple):
@@ -167,7 +167,7 @@ class HostLogs:
             case "lines":
                 for name, size in event.get("skipped", {}).items():
                     of = f" of {name}" if name and _source(name) else ""
-                    self._note(f"{f'{size:d} bytes' if size else 'some lines'}{of} were skipped: {_TOO_FAST}")
+                    self._note(f"{f'{size:d} bytes' if size else 'some lines'}{of} were skipped: {_TOO_MANY}")
                 yield from self._joined(event["lines"])
             case "error":
                 error = outcome.failure(event)

@@ -7,7 +7,7 @@ from packhorse import files
 from packhorse.errors import PackhorseError
 from release.host.commands import logs, reconcile
 from release.host.control.session import Session
-from release.host.disk import journal, lock, log_drain, releases
+from release.host.disk import journal, lock, log_drain, log_reader, releases
 from release.host.disk.layout import Layout
 from release.host.disk.log_drain import Drain
 from release.host.disk.log_reader import LogReader
@@ -60,6 +60,7 @@ def _begin_here(layout: Layout) -> None:
     found = {}
     for name in logs.names(layout):
         reader = LogReader(layout.log(name))
+        reader.skip(log_reader.LARGEST)
         reader.go_back(0)
         if position := reader.position():
             found[name] = position

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from release.host.control.session import Session, StoppedError
-from release.host.disk import releases
+from release.host.disk import log_reader, releases
 from release.host.disk.layout import Layout
 from release.host.disk.log_reader import LogReader, Position
 from release.host.formats import log_line
@@ -63,11 +63,10 @@ class Source:
             if self.wanted is None or self.wanted(text):
                 yield self.key, at, self.name, pid, goes_on, text
 
-    def present(self) -> Iterator[Row]:
-        """Yield what is there now, and not what is written meanwhile: its writer may be faster than we."""
-        left = self.reader.unread()
-        while left > 0 and (lines := self.reader.lines()):
-            left -= sum(map(len, lines)) + len(lines)
+    def present(self, session: Session) -> Iterator[Row]:
+        """Yield what is selected of what is there now. Raises StoppedError when nobody waits for it."""
+        for lines in self.reader.present():
+            session.safe_point()
             yield from self.rows(lines)
 
 
@@ -81,7 +80,7 @@ def run(layout: Layout, request: Logs, _circus: circus_ini.Supervisor, session: 
     sources = {name: Source(name, layout.log(name), request) for name in found if _selected(name, request)}
     session.emit({"event": "logs", "names": found, "now": _time(time.time())})
     if request.resume is None:
-        for event in _snapshot(list(sources.values()), request):
+        for event in _snapshot(list(sources.values()), request, session):
             session.emit(event)
     if request.follow:
         session.emit({"event": "caught up", "positions": _positions(sources)})
@@ -108,14 +107,17 @@ def _selected(name: str, request: Logs) -> bool:
     return process in request.processes if request.processes else release is not None
 
 
-def _snapshot(sources: list[Source], request: Logs) -> Iterator[dict[str, Any]]:
+def _snapshot(sources: list[Source], request: Logs, session: Session) -> Iterator[dict[str, Any]]:
     """Yield events with the lines that are there."""
     for source in sources:
+        session.safe_point()
+        if skipped := source.reader.skip(log_reader.LARGEST):
+            yield {"event": "lines", "lines": [], "skipped": {source.name: skipped}}
         if request.since:
             source.reader.leave_out(datetime.fromisoformat(request.since).timestamp())
         if request.lines is not None and not (request.grep or request.since):
             source.reader.go_back(request.lines)
-    merged = heapq.merge(*(source.present() for source in sources), key=lambda row: row[0])
+    merged = heapq.merge(*(source.present(session) for source in sources), key=lambda row: row[0])
     if request.lines is None:
         yield from _batches(merged)
         return

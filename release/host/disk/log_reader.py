@@ -12,6 +12,9 @@ from pathlib import Path
 MOST = 1024 * 1024
 """Bytes of a line that are read at once; what is longer is cut: its writer is not trusted with our memory."""
 CHUNK = 256 * 1024
+LARGEST = 64 * 2**20
+"""Bytes of a log and its parts that are looked at, the newest; the supervisor keeps 40 MiB. The application may
+make it any size: reading 8 TB of a sparse file takes hours."""
 PARTS = 3
 """Rotated parts that there may be beside a log: NAME.log.1 is the newest."""
 HEAD = 40
@@ -31,6 +34,12 @@ class _Part:
 
     def size(self) -> int:
         return os.fstat(self.descriptor).st_size
+
+    def left(self) -> int:
+        """Bytes after the offset, which becomes 0 when somebody has emptied the file."""
+        size = self.size()
+        self.offset = self.offset if self.offset <= size else 0
+        return size - self.offset
 
     def head(self, offset: int) -> int:
         return zlib.crc32(os.pread(self.descriptor, min(HEAD, offset), 0))
@@ -94,14 +103,14 @@ class LogReader:
 
     def unread(self) -> int:
         """Bytes that are there and have not been read."""
-        return sum(max(0, part.size() - part.offset) for part in self.parts)
+        return sum(part.left() for part in self.parts)
 
     def skip(self, most: int) -> int:
         """Leave out the oldest of what has not been read, but for `most` bytes; returns how many bytes."""
         skipped = 0
         while (surplus := self.unread() - most) > 0:
             part = self.parts[0]
-            left = part.size() - part.offset
+            left = part.left()
             if left <= surplus and len(self.parts) > 1:
                 skipped += left
                 self._forget(1)
@@ -117,9 +126,7 @@ class LogReader:
         """Some of the next whole lines; none when all that is there has been read."""
         while self.parts:
             part, newest = self.parts[0], len(self.parts) == 1
-            if part.offset > part.size():  # somebody has emptied it
-                part.offset = 0
-            content = os.pread(part.descriptor, CHUNK, part.offset)
+            content = os.pread(part.descriptor, min(CHUNK, part.left()), part.offset)
             whole, newline, _ = content.rpartition(b"\n")
             if content and not newline:
                 content = os.pread(part.descriptor, MOST, part.offset)
@@ -135,13 +142,21 @@ class LogReader:
         return []
 
     def new_lines(self) -> Iterator[bytes]:
-        """Yield the whole lines that were appended since the last call."""
+        """Yield the whole lines that were appended since the last call, of too many the newest."""
         self.refresh()
-        while lines := self.lines():
+        self.skip(LARGEST)
+        for lines in self.present():
             yield from lines
 
+    def present(self) -> Iterator[list[bytes]]:
+        """Yield what is there now, and not what is written meanwhile: its writer may be faster than we."""
+        left = self.unread()
+        while left > 0 and (lines := self.lines()):
+            left -= max(1, sum(map(len, lines)) + len(lines) - 1)  # what is cut has no newline
+            yield lines
+
     def go_back(self, count: int) -> None:
-        """Go to the last `count` lines of what is there."""
+        """Go to the last `count` lines of what is there and was not skipped."""
         for index in range(len(self.parts) - 1, -1, -1):
             part = self.parts[index]
             part.offset, found = _start_of_last(part, count)
@@ -178,10 +193,10 @@ def _open(path: Path) -> _Part | None:
 
 
 def _start_of_last(part: _Part, count: int) -> tuple[int, int]:
-    """Offset of the last `count` lines of a part, and how many of them it has."""
+    """Offset of the last `count` lines of a part after its offset, and how many of them it has."""
     end, seen = part.size(), 0  # newlines
-    while end > 0:
-        begin = max(0, end - CHUNK)
+    while end > part.offset:
+        begin = max(part.offset, end - CHUNK)
         content = os.pread(part.descriptor, end - begin, begin)
         newline = len(content)
         while (newline := content.rfind(b"\n", 0, newline)) >= 0:
@@ -189,4 +204,4 @@ def _start_of_last(part: _Part, count: int) -> tuple[int, int]:
                 return begin + newline + 1, count
             seen += 1
         end = begin
-    return 0, seen
+    return part.offset, seen

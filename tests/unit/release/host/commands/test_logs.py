@@ -1,5 +1,6 @@
 """The promises of release.host.commands.logs."""
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -54,6 +55,29 @@ def layout(tmp_path: Path) -> Layout:
     made.log("run.2.x1").write_text(at(8, "eight"))
     made.log("forward").write_text(at(9, "nine"))
     return made
+
+
+@pytest.mark.parametrize("fields", [{"lines": 2}, {"lines": 2, "grep": "one"}, {"lines": None}])
+def test_of_a_log_that_the_application_made_endless_the_end_is_read(
+    layout: Layout, fields: dict[str, Any]
+) -> None:
+    """`truncate -s 8T` takes no room on the disk; an agent would read for hours."""
+    with layout.log("web.2").open("r+b") as log:
+        log.truncate(8 * 2**40)
+        log.seek(0, os.SEEK_END)
+        log.write(b"\n" + at(9, "one more").encode())
+    request = {"release": 2, "processes": ["web"], **fields}
+    assert texts(layout, **request)[-1] == "one more"
+    assert sum(event.get("skipped", {}).get("web.2", 0) for event in asked(layout, **request)) > 2**42
+
+
+def test_reading_ends_with_who_asked_for_it(layout: Layout) -> None:
+    """Nobody would take what an agent finds in gigabytes."""
+    controller = FakeController()
+    controller.stop.set()
+    request = a_request(Logs, layout, lines=100, follow=False)
+    with pytest.raises(StoppedError):
+        logs.run(layout, request, FakeSupervisor(layout), a_session(controller))
 
 
 @pytest.mark.parametrize(

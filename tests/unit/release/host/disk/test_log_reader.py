@@ -26,6 +26,17 @@ def read(reader: LogReader) -> list[bytes]:
     return list(reader.new_lines())
 
 
+def test_of_new_lines_without_end_the_newest_are_read(tmp_path: Path) -> None:
+    """A release phase that makes its log 8 TB would hold the deploy for hours."""
+    log = tmp_path / "release.1.log"
+    log.touch()
+    reader = LogReader(log)
+    with log.open("r+b") as file:
+        file.truncate(8 * 2**40)
+    append(log, "\nend\n")
+    assert read(reader)[-1] == b"end"
+
+
 def test_whole_lines_are_read_over_rotations(tmp_path: Path) -> None:
     """Each once, in order; what has no end yet is read when it has one."""
     log = tmp_path / "web.1.log"
