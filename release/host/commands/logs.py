@@ -9,6 +9,7 @@ import heapq
 import os
 import queue
 import re
+import sys
 import threading
 import time
 from collections import deque
@@ -90,14 +91,19 @@ def run(layout: Layout, request: Logs, _circus: circus_ini.Supervisor, session: 
 
 
 def names(layout: Layout) -> list[str]:
-    """At most MOST_LOGS of the logs that there are, without .log, those of the newest release last."""
+    """At most MOST_LOGS of the logs that there are, without .log: first of what runs, then of new releases.
+
+    The application may make logs of releases that never were.
+    """
+    newest = max(releases.numbers(layout), default=sys.maxsize)
+    running = {path.stem.replace("+", "") for path in layout.watchers.glob("*.ini")}
     found = {}
     with contextlib.suppress(FileNotFoundError):
         for entry in os.scandir(layout.logs):
             name = entry.name.removesuffix(".log")
-            if name != entry.name and (source := log_line.source(name)):
+            if name != entry.name and (source := log_line.source(name)) and (source[1] or 0) <= newest:
                 found[name] = source[1] or 0
-    return sorted(found, key=lambda name: (found[name], name))[-MOST_LOGS:]
+    return sorted(found, key=lambda name: (name in running, found[name], name))[-MOST_LOGS:]
 
 
 def _selected(name: str, request: Logs) -> bool:

@@ -51,7 +51,7 @@ def positions_file(layout: Layout) -> Path:
 
 def positions(layout: Layout) -> dict[str, Position]:
     """Log -> the position up to which its lines were sent; what is no position is left out."""
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError, RecursionError):
         table = json.loads(files.last_lines(positions_file(layout), 1) or "{}")
         if isinstance(table, dict):
             return {name: position for name, position in table.items() if _is_position(position)}

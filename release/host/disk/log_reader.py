@@ -13,8 +13,8 @@ MOST = 1024 * 1024
 """Bytes of a line that are read at once; what is longer is cut: its writer is not trusted with our memory."""
 CHUNK = 256 * 1024
 LARGEST = 64 * 2**20
-"""Bytes of a log and its parts that are looked at, the newest; the supervisor keeps 40 MiB. The application may
-make it any size: reading 8 TB of a sparse file takes hours."""
+"""Bytes of a log and its parts that are looked at, the newest; the supervisor keeps 40 MiB. The application
+can make it any size: to read 8 TB of a sparse file takes hours."""
 PARTS = 3
 """Rotated parts that there may be beside a log: NAME.log.1 is the newest."""
 HEAD = 40

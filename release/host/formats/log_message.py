@@ -1,5 +1,6 @@
 """Datagrams with a log line for journald and for syslog."""
 
+import contextlib
 import re
 from datetime import datetime
 from typing import NamedTuple
@@ -46,7 +47,9 @@ def _journald(source: Source, line: LogLine, text: bytes) -> bytes:
 
 
 def _syslog(source: Source, line: LogLine, text: bytes) -> bytes:
-    when = datetime.fromisoformat(line.at).astimezone() if line.at else datetime.now().astimezone()
+    when = datetime.now().astimezone()
+    with contextlib.suppress(ValueError, OverflowError):  # no time, or one that the application made up
+        when = datetime.fromisoformat(line.at).astimezone()
     tag = f"{source.app}/{source.process}.{source.release}{f'[{line.pid}]' if line.pid else ''}"
     # As rsyslog writes control characters; with a NUL the text would end.
     shown = re.sub(rb"[\x00-\x08\x0a-\x1f\x7f]", lambda found: b"#%03o" % found[0][0], text)

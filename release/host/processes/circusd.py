@@ -237,7 +237,12 @@ class Circus:
                 if killed or time.monotonic() > deadline:
                     what = "was killed" if killed else "hangs"
                     raise self._failure(f"circusd {what}: it did not answer {command}.")
-            answer: dict[str, Any] = json.loads(dealer.recv())
+            try:
+                answer = json.loads(dealer.recv())
+            except (ValueError, RecursionError):
+                answer = None
+            if not isinstance(answer, dict):
+                raise self._failure(f"What answers {command} is not circusd.")
             return answer
 
     def _failure(self, message: str) -> PackhorseError:

@@ -101,7 +101,9 @@ def test_what_was_not_taken_in_time_is_counted(layout: Layout, monkeypatch: pyte
     assert 0 < len(lines) < 10
 
 
-@pytest.mark.parametrize("content", ["", "no json", "[]", '{"web.1": "x"}', '{"web.1": [1, -2, 3]}'])
+@pytest.mark.parametrize(
+    "content", ["", "no json", "[]", '{"web.1": "x"}', '{"web.1": [1, -2, 3]}', "[" * 9999]
+)
 def test_a_file_of_positions_that_is_none_sends_all_again(layout: Layout, content: str) -> None:
     """The application may write there what it likes; twice is better than never."""
     log_drain.positions_file(layout).write_text(content)

@@ -43,11 +43,12 @@ def texts(layout: Layout, **fields: object) -> list[str]:
 
 @pytest.fixture
 def layout(tmp_path: Path) -> Layout:
-    """Two releases, of which the second is current, with logs."""
+    """Two releases, of which the second is current, with logs, and one that is to come."""
     made = a_layout(tmp_path)
     for number in (1, 2):
         add_release(made, number)
     releases.switch(made, 2)
+    made.release(3).mkdir()
     made.log("web.1").write_text(at(1, "one") + at(5, "five"))
     made.log("web.2").write_text(at(4, "four") + at(6, "six ERROR"))
     made.log("worker.2").write_text(at(2, "two") + at(3, "three error") + at(7, "seven"))
@@ -55,6 +56,15 @@ def layout(tmp_path: Path) -> Layout:
     made.log("run.2.x1").write_text(at(8, "eight"))
     made.log("forward").write_text(at(9, "nine"))
     return made
+
+
+@pytest.mark.parametrize("forged", ["web.999999999.{}", "zz.2.{}", "zz{}.2"])
+def test_logs_that_the_application_made_up_hide_none_of_what_runs(layout: Layout, forged: str) -> None:
+    """Only so many are read, as each takes open files."""
+    layout.watcher_ini("web.2").touch()
+    for number in range(logs.MOST_LOGS):
+        layout.log(forged.format(number)).touch()
+    assert "six ERROR" in texts(layout)
 
 
 @pytest.mark.parametrize("fields", [{"lines": 2}, {"lines": 2, "grep": "one"}, {"lines": None}])

@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from release.host.formats import log_line, log_message
 from release.host.formats.log_message import JOURNALD, SYSLOG, Source
 
@@ -26,6 +28,13 @@ def test_a_line_of_an_earlier_version_has_no_process() -> None:
     assert b"SYSLOG_PID" not in message
     assert b"PACKHORSE_TIME" not in message
     assert b" shop/web.43: old" in log_message.of_line(SYSLOG, WEB, log_line.parse(b"old"), b"old")
+
+
+@pytest.mark.parametrize("at", ["2026-99-99T99:99:99", "0001-01-01T00:00:00", "9999-12-31T23:59:59"])
+def test_a_time_that_is_none_is_sent_as_now(at: str) -> None:
+    """An application that writes it would stop what sends its lines, again and again."""
+    line = log_line.parse(f"{at}.999999Z 1 x".encode())
+    assert log_message.of_line(SYSLOG, WEB, line, b"x").endswith(b" shop/web.43[1]: x")
 
 
 def test_syslog_gets_a_tag_and_no_control_character() -> None:
