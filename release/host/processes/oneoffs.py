@@ -10,7 +10,9 @@ import stat
 import struct
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,13 @@ from release.host.runtime import oneoff
 
 START_TIMEOUT = 10.0
 TRIES = 5
+END_TIMEOUT = 3 * oneoff.GRACE + oneoff.KILL_TIMEOUT + 5
+"""Seconds in which oneoff.py ends its command and what that leaves behind, and 5 for a slow host."""
 LONGEST_ANSWER = 65536
+MOST_RUNNING = 50
+"""One-offs that are listed: the application may write logs as if there were any number of them."""
+LONGEST_COMMAND = 502
+"""Characters, as commands/run.py cuts it."""
 _LINE = re.compile(rb"\S+Z (?P<pid>[0-9]{1,9}) (?P<text>.*)")
 
 
@@ -46,13 +54,19 @@ class OneOff:
             self.connection.sendall(json.dumps({"signal": number}).encode() + b"\n")
 
     def end(self) -> None:
-        """Let it end: SIGHUP, then SIGTERM, then SIGKILL."""
+        """Let it end: SIGHUP, then SIGTERM, then SIGKILL; what has not ended then is waited for no longer."""
+        self._shut(socket.SHUT_WR)
+        late = threading.Timer(END_TIMEOUT, self._shut, [socket.SHUT_RDWR])
+        late.daemon = True
+        late.start()
+
+    def _shut(self, how: int) -> None:
         with contextlib.suppress(OSError):
-            self.connection.shutdown(socket.SHUT_WR)
+            self.connection.shutdown(how)
 
     def wait(self) -> int | None:
         """Wait for its end, and return its exit status; None: it was killed with its oneoff.py."""
-        status = _answer(self.connection)[0].get("status")
+        status = _answer(self.connection, 0)[0].get("status")
         return status if isinstance(status, int) and 0 <= status <= 255 else None
 
 
@@ -96,7 +110,6 @@ def _start(
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(f"\0{name}")
         listener.listen()
-        listener.settimeout(START_TIMEOUT)
         if layout.separate:
             if not circus.running():
                 circus.start()
@@ -112,10 +125,10 @@ def _start(
         except TimeoutError:
             return None
     connection.settimeout(START_TIMEOUT)
-    connection.sendall(json.dumps(asked).encode() + b"\n")
     try:
-        answer, files = _answer(connection)
-    except TimeoutError:
+        connection.sendall(json.dumps(asked).encode() + b"\n")
+        answer, files = _answer(connection, 3)
+    except (TimeoutError, ConnectionError):
         return None
     connection.settimeout(None)
     if "text" in answer:
@@ -132,7 +145,9 @@ def _start(
 
 def _accept(listener: socket.socket, user: int) -> socket.socket:
     """The connection of a process of `user`; all others may know the name, too. Raises TimeoutError."""
+    deadline = time.monotonic() + START_TIMEOUT
     while True:
+        listener.settimeout(max(0.001, deadline - time.monotonic()))
         connection, _ = listener.accept()
         peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
         if struct.unpack("3i", peer)[1] == user:
@@ -140,19 +155,32 @@ def _accept(listener: socket.socket, user: int) -> socket.socket:
         connection.close()
 
 
-def _answer(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
-    """The next line of the one-off, and descriptors that came with it; {} at the end."""
+def _answer(connection: socket.socket, most: int) -> tuple[dict[str, Any], list[int]]:
+    """The next line of the one-off, and `most` descriptors that came with it; {} at the end.
+
+    Raises TimeoutError when it has not come within the connection's timeout, also byte by byte.
+    """
     data, files = b"", list[int]()
-    with contextlib.suppress(ConnectionError):
+    timeout = connection.gettimeout()
+    deadline = time.monotonic() + (timeout or 0)
+    try:
         while not data.endswith(b"\n") and len(data) < LONGEST_ANSWER:
-            more, received, _, _ = socket.recv_fds(connection, LONGEST_ANSWER, 3)
-            files += received
+            if timeout is not None:
+                connection.settimeout(max(0.001, deadline - time.monotonic()))
+            more, received, _, _ = socket.recv_fds(connection, LONGEST_ANSWER, most)
+            for each in received[most - len(files) :]:
+                os.close(each)
+            files += received[: most - len(files)]
             if not more:
                 return {}, files
             data += more
+    except ConnectionError:
+        pass
+    finally:
+        connection.settimeout(timeout)
     try:
         answer = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}, files
     return (answer if isinstance(answer, dict) else {}), files
 
@@ -168,8 +196,8 @@ class Running:
 
 def running(layout: Layout, processes: Mapping[int, usage.Stat]) -> list[Running]:
     """The one-offs among all `processes`: what their logs begin with may be the application's invention."""
-    found = []
-    for path in sorted(layout.logs.glob("run.*.*.log")):
+    found: dict[int, Running] = {}
+    for path in _newest(layout.logs.glob("run.*.*.log")):
         line = _LINE.match(_beginning(path))
         number = path.name.split(".")[1]
         if not line or not re.fullmatch("[0-9]{1,9}", number) or int(line["pid"]) not in processes:
@@ -178,8 +206,16 @@ def running(layout: Layout, processes: Mapping[int, usage.Stat]) -> list[Running
         with contextlib.suppress(OSError):  # it has ended
             if Path(oneoff.__file__).name.encode() in parent.read_bytes():
                 command = line["text"].decode("utf-8", "replace").rpartition(": started by ")[0]
-                found.append(Running(int(line["pid"]), int(number), command))
-    return found
+                found[int(line["pid"])] = Running(int(line["pid"]), int(number), command[:LONGEST_COMMAND])
+    return sorted(found.values(), key=lambda one: one.pid)
+
+
+def _newest(paths: Iterable[Path]) -> list[Path]:
+    times = {}
+    for path in paths:
+        with contextlib.suppress(OSError):  # it was removed just now
+            times[path] = path.lstat().st_mtime
+    return sorted(times, key=lambda path: times[path])[-MOST_RUNNING:]
 
 
 def _beginning(path: Path) -> bytes:
