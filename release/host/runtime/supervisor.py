@@ -93,11 +93,14 @@ class LogFile:
         self._open()
 
     def _rotate(self) -> None:
+        try:
+            for number in range(self.parts, 0, -1):
+                before = self._part(number - 1) if number > 1 else self.path
+                with contextlib.suppress(FileNotFoundError):
+                    before.replace(self._part(number))
+        except OSError:  # such as a folder in the place of a part: then the file is emptied, to stay bounded
+            os.ftruncate(self._descriptor, 0)
         self.close()
-        for number in range(self.parts, 0, -1):
-            before = self._part(number - 1) if number > 1 else self.path
-            with contextlib.suppress(FileNotFoundError):
-                before.replace(self._part(number))
         self._open()
 
     def _part(self, number: int) -> Path:

@@ -126,6 +126,17 @@ def test_a_full_log_is_moved_away_between_two_lines(tmp_path: Path) -> None:
     assert len(kept) > 36
 
 
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_folder_in_the_place_of_a_part_lets_no_log_grow(tmp_path: Path, number: int) -> None:
+    """What cannot be moved away is emptied: the disk belongs to others, too."""
+    (tmp_path / f"web.1.log.{number}" / "x").mkdir(parents=True)
+    log = LogFile(tmp_path / "web.1.log", 100, 3)
+    for _ in range(200):
+        log.write(b"line\n")
+    assert all(path.stat().st_size <= 100 for path in tmp_path.glob("web.1.log*") if path.is_file())
+    assert log.path.read_bytes().endswith(b"line\n")
+
+
 def test_a_full_disk_costs_lines_and_says_how_many(tmp_path: Path) -> None:
     """circusd goes on, with whole lines; RLIMIT_FSIZE makes the kernel write half a line, as a full disk."""
     log, path = LogFile(tmp_path / "web.1.log", 10_000, 3), tmp_path / "web.1.log"
