@@ -101,13 +101,13 @@ def _replace_closed() -> None:
 
 
 def show(error: PackhorseError) -> None:
-    """Print `error` on stderr: its detail, what happened, what to do now, perhaps a summary."""
+    """Print `error` on stderr: its detail, perhaps a summary, and last what happened and what to do now."""
     if error.detail:
         echo(error.detail.rstrip(), err=True)
-    for name, colour, text in (("Error:", "red", error.message), ("Hint:", "cyan", error.hint)):
-        click.echo(f"{_style(name, colour)} {printable(text)}", err=True)
     if error.summary:
         echo(error.summary, err=True)
+    for name, colour, text in (("Error:", "red", error.message), ("Hint:", "cyan", error.hint)):
+        click.echo(f"{_style(name, colour)} {printable(text)}", err=True)
 
 
 def _style(text: str, colour: str) -> str:

@@ -7,7 +7,7 @@ class PackhorseError(Exception):
     `message` says what happened and names the file, key or URL at fault; `hint` says what to do
     now; `detail` holds lines that help to find the cause (a tool's output, an application's log)
     and is shown above the two. `exit_code` is the exit status of the command, never 0; `summary`, if
-    there is one, is a last line for the log of a job.
+    there is one, is a line above them for the log of a job.
     """
 
     exit_code = 1

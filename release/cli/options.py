@@ -101,7 +101,7 @@ def chosen_verbosity() -> "Verbosity":
 def how(command: C) -> C:
     """Add `--plan`, `--wait`, `--retry-release`, `--quiet` and `--verbose`: how a deploy is to be done.
 
-    What fails without a terminal ends with a line for the log of the job (`_with_summary`).
+    What fails without a terminal says so in a line for the log of the job (`_with_summary`).
     """
     plan = click.option("--plan", is_flag=True, help="Print what would be done on each host; touch nothing.")
     retry = click.option(
@@ -113,7 +113,7 @@ def how(command: C) -> C:
 
 
 def _with_summary(command: C) -> C:
-    """Give the error of `command` a last line that says what failed, where its steps are lines, too."""
+    """Give the error of `command` a line before it that says what failed, where its steps are lines, too."""
 
     @functools.wraps(command)
     def run(*arguments: object, **options: Any) -> object:  # noqa: ANN401  # the command's own
@@ -126,8 +126,7 @@ def _with_summary(command: C) -> C:
             loud = chosen_verbosity() > progress.Verbosity.QUIET and not options["as_json"]
             if loud and not progress.on_terminal():
                 what, seconds = click.get_current_context().command_path, time.monotonic() - began
-                first = error.message.partition("\n")[0]
-                error.summary = f"Failed: {what} {options['target']}: {first}  ({seconds:.1f} s)"
+                error.summary = f"{what} {options['target']} failed  ({seconds:.1f} s)"
             raise
 
     return cast("C", run)
