@@ -15,7 +15,7 @@ from release.host.formats import log_line
 from release.host.processes import circus_ini, maintenance, oneoffs, usage, watchers
 from release.host.request import Ps
 
-SAMPLE = 0.3
+SAMPLE = 0.15
 """Seconds between two looks at processor time, which the kernel counts in hundredths of a second."""
 LINES = 5
 RUNNING, STOPPED, NONE, MISSING, LOOPING = "running", "stopped", "none", "not running", "crash loop"

@@ -249,7 +249,8 @@ def test_journald_gets_every_line_once_over_deploys_and_reboots(web: Servers) ->
     say(host, "d 3\n")
     wait_until("the third line", lambda: messages() == ["d 1", "d 2", "d 3"], deadline=60)
     assert journal(host, "MESSAGE=before the drain") == []
-    assert "0 bytes to send" in web.release("logs", "drain", "production", "--host", "web1").stdout
+    show = ("logs", "drain", "production", "--host", "web1")
+    wait_until("its record of it", lambda: "0 bytes to send" in web.release(*show).stdout)
     assert "drain-" not in web.release("ps", "production").stdout
     assert "logs drain --to journald" in web.release("journal", "production").stdout
     assert journal(other, "PACKHORSE_APP=tiny") == []
