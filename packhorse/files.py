@@ -38,20 +38,41 @@ def write_whole(path: Path, data: bytes, mode: int = 0o644, group: int = -1) -> 
     sync_folder(path.parent)
 
 
-def last_lines(path: Path, count: int = 20) -> str:
-    """The last `count` lines of the log at `path`, "" when there is no such file.
+def open_regular(path: Path) -> int | None:
+    """A descriptor to read the regular file at `path`; None when there is none, or it cannot be read.
 
-    Whoever writes the log may put a link or a pipe there: that is no log.
+    Whoever writes to its folder may put a link or a pipe there, which could lead or block anywhere.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
-        return ""
+        return None
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    return None
+
+
+def read_end(path: Path, most: int) -> bytes:
+    """The last bytes of the regular file at `path`, `most` of them; b"" for anything else."""
+    if (descriptor := open_regular(path)) is None:
+        return b""
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return ""
-        file.seek(max(0, file.seek(0, os.SEEK_END) - 64 * 1024))
-        return b"\n".join(file.read().splitlines()[-count:]).decode("utf-8", "replace")
+        file.seek(max(0, file.seek(0, os.SEEK_END) - most))
+        return file.read(most)
+
+
+def read_beginning(path: Path, most: int) -> bytes:
+    """The first bytes of the regular file at `path`, `most` of them; b"" for anything else."""
+    if (descriptor := open_regular(path)) is None:
+        return b""
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read(most)
+
+
+def last_lines(path: Path, count: int = 20) -> str:
+    """The last `count` lines of the log at `path`, "" when there is no such file."""
+    return b"\n".join(read_end(path, 64 * 1024).splitlines()[-count:]).decode("utf-8", "replace")
 
 
 def try_flock(descriptor: int, kind: int = fcntl.LOCK_EX) -> bool:

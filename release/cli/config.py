@@ -207,9 +207,12 @@ def list_(project: Path, target: str, *, reveal: bool, as_json: bool) -> None:
     What release.toml requires and nobody has set is listed, too; hosts that differ are named.
     """
     from release.deploy import drift
+    from release.deploy.connection import answers
 
     command, outcome = _ask(project, target, reveal=reveal)
-    found = [_shown(row) for row in drift.rows(outcome)]
+    with answers(f"A host of {target}"):
+        found = [_shown(row) for row in drift.rows(outcome)]
+        different, warning = drift.names(outcome), drift.sentence(outcome)
     if not found:
         command.finish(outcome)  # a host that is down may have some
     missing = sorted(set(command.settings.required) - {row["name"] for row in found})
@@ -222,7 +225,7 @@ def list_(project: Path, target: str, *, reveal: bool, as_json: bool) -> None:
                 "hosts": [
                     {"host": host.name, "release": (host.last or {}).get("release")} for host in outcome.hosts
                 ],
-                "different": drift.names(outcome),
+                "different": different,
             }
         )
     else:
@@ -232,8 +235,8 @@ def list_(project: Path, target: str, *, reveal: bool, as_json: bool) -> None:
             target_command.table(("name", "from", "value"), lines)
         else:
             console.echo(f"Nothing is set on {target}. To set something: release config set {target} NAME")
-    if text := drift.sentence(outcome):
-        console.echo(f"Warning: {text} See: release config sync --help", err=True)
+    if warning:
+        console.echo(f"Warning: {warning} See: release config sync --help", err=True)
     command.finish(outcome)
 
 

@@ -219,6 +219,20 @@ def report(
     planned: "dict[str, Any] | None" = None,
 ) -> None:
     """Print the outcome, and end with its error; `planned` is the identity of what a deploy would install."""
+    from release.deploy.connection import answers
+
+    with answers(f"A host of {command.name}"):
+        _print_outcome(command, outcome, plan=plan, as_json=as_json, planned=planned)
+
+
+def _print_outcome(
+    command: "TargetCommand",
+    outcome: "Outcome",
+    *,
+    plan: bool,
+    as_json: bool,
+    planned: "dict[str, Any] | None",
+) -> None:
     from release.deploy import drift, identity
     from release.deploy import outcome as outcomes
 

@@ -73,7 +73,7 @@ class _Show(click.Command):
 
         @property
         def command_path(self) -> str:
-            """What the user types before the arguments."""
+            """The words of the command, which precede its arguments."""
             return super().command_path.rstrip()
 
 

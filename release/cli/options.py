@@ -91,7 +91,7 @@ def verbosity(command: C) -> C:
 
 
 def chosen_verbosity() -> "Verbosity":
-    """What `--quiet` or `--verbose` has chosen."""
+    """How much is shown: `--quiet` and `--verbose` change it."""
     from release.deploy.progress import Verbosity
 
     found = click.get_current_context().meta.get(_VERBOSITY, "")

@@ -1,15 +1,19 @@
 """The commands on the processes of a target: list, scale, restart, stop and start them."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from packhorse import console
 from packhorse.errors import PackhorseError
 from release.cli import options, target_command
+
+if TYPE_CHECKING:
+    from release.cli.target_command import TargetCommand
+    from release.deploy.controller import Outcome
 
 
 def _types(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
@@ -42,17 +46,10 @@ def scale(project: Path, target: str, counts: tuple[str, ...], *, wait: float, a
     """
     wanted = _parse(counts)
     command = target_command.begin(project, target)
-    from release.deploy import formation
     from release.host.request import Scale
 
     outcome = target_command.ask(command, Scale, counts=wanted, lock_wait=wait)
-    if as_json:
-        command.emit_json(outcome, differing=formation.differing(outcome))
-    else:
-        target_command.print_each(outcome, _scaled)
-        if remedy := formation.remedy(outcome, target):
-            console.echo(remedy)
-    command.finish(outcome)
+    _report(command, outcome, _scaled, as_json=as_json)
 
 
 def _parse(words: tuple[str, ...]) -> dict[str, int]:
@@ -107,15 +104,26 @@ def show(project: Path, target: str, *, as_json: bool) -> None:
     Restarts are those of the last hour; "?" until circusd has been restarted with this version of Packhorse.
     """
     command = target_command.begin(project, target)
-    from release.deploy import formation
     from release.host.request import Ps
 
-    outcome = target_command.ask(command, Ps)
+    _report(command, target_command.ask(command, Ps), _listed, as_json=as_json)
+
+
+def _report(
+    command: "TargetCommand",
+    outcome: "Outcome",
+    each: Callable[[str, Mapping[str, Any]], None],
+    *,
+    as_json: bool,
+) -> None:
+    """Print what all hosts answered, and in which numbers of processes they differ."""
+    from release.deploy import formation
+
     if as_json:
         command.emit_json(outcome, differing=formation.differing(outcome))
     else:
-        target_command.print_each(outcome, _listed)
-        if remedy := formation.remedy(outcome, target):
+        target_command.print_each(outcome, each)
+        if remedy := formation.remedy(outcome, command.name):
             console.echo(remedy)
     command.finish(outcome)
 

@@ -125,12 +125,11 @@ def _diff_targets(project: Path, one: str, other: str, *, as_json: bool) -> None
     found: list[tuple[str, Answer]] = []
     for command in commands:
         outcome = target_command.ask(command, Show, releases=[None], key=key)
-        answers = [(host.name, host.last) for host in outcome.hosts if _answered(host)]
-        if not answers:
+        if not outcome.results:
             command.finish(outcome)
-        host, last = answers[0]
+        host, last = next(iter(outcome.results.items()))
         where = command.name if host == command.name else f"{command.name} ({host})"
-        found.append((where, (last or {})["releases"][0]))
+        found.append((where, last["releases"][0]))
     (before, old), (after, new) = found
     difference = comparison.difference(old, new)
     if as_json:
@@ -154,7 +153,7 @@ def open_(project: Path, target: str | None, *, as_json: bool) -> None:
     from release.host.request import Show
 
     outcome = target_command.ask(command, Show)
-    currents = [(host.last or {}).get("current") for host in outcome.hosts if _answered(host)]
+    currents = [last.get("current") for last in outcome.results.values()]
     urls = list(dict.fromkeys(current["url"] for current in currents if current and _is_url(current["url"])))
     if as_json:
         command.emit_json(outcome, urls=urls)
@@ -195,10 +194,6 @@ def _browse(url: str) -> None:
         webbrowser.open(url)
 
 
-def _answered(host: "HostState") -> bool:
-    return bool(host.last and host.last["event"] == "result")
-
-
 def _print_equal(outcome: "Outcome", lines: Callable[[Answer], Iterable[str]]) -> None:
     """Print what the hosts answer; those that answer the same together, as times are a host's own.
 
@@ -209,14 +204,13 @@ def _print_equal(outcome: "Outcome", lines: Callable[[Answer], Iterable[str]]) -
     groups: dict[str, list[str]] = {}
     texts: dict[str, list[str]] = {}
     wrong = []
-    for host in filter(_answered, outcome.hosts):
+    for host, answer in outcome.results.items():
         try:
-            with answers(host.name):
-                answer = dict(host.last or {})
+            with answers(host):
                 found = _timeless({key: answer[key] for key in ("app", "releases")})
                 same = json.dumps(found, sort_keys=True)
                 texts.setdefault(same, [_one_line(line) for line in lines(answer)])
-                groups.setdefault(same, []).append(host.name)
+                groups.setdefault(same, []).append(host)
         except PackhorseError as error:
             wrong.append(error)
     for same, hosts in groups.items():

@@ -101,7 +101,7 @@ def releases(context: click.Context, _parameter: click.Parameter, incomplete: st
 
 
 def releases_or_targets(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    """The same, and the names of targets."""
+    """Releases of the target in the command line, and the names of targets, for completion."""
     found = [] if incomplete.isdecimal() else _names(context, parameter, incomplete)
     return [*releases(context, parameter, incomplete), *found]
 
@@ -311,13 +311,12 @@ def print_each(outcome: "Outcome", each: Callable[[str, Mapping[str, Any]], None
     from release.deploy.connection import answers
 
     wrong = []
-    for host in outcome.hosts:
-        if host.last and host.last["event"] == "result":
-            try:
-                with answers(host.name):
-                    each(host.name, host.last)
-            except PackhorseError as error:
-                wrong.append(error)
+    for host, last in outcome.results.items():
+        try:
+            with answers(host):
+                each(host, last)
+        except PackhorseError as error:
+            wrong.append(error)
     if wrong:
         raise wrong[0]
 

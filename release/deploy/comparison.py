@@ -40,7 +40,7 @@ class Changes:
 
 
 def difference(old: Release, new: Release) -> dict[str, Any]:
-    """What makes `new` of `old`, for scripts; of variables their names alone."""
+    """Changes from `old` to `new`, for scripts; of variables their names alone."""
     both = [_by_name(each.get("dependencies", [])) for each in (old, new)]
     versions = [{name: each["version"] for name, each in known.items()} for known in both]
     dependencies = Changes.between(*versions)

@@ -25,7 +25,7 @@ Events = queue.SimpleQueue[tuple[str, Event | BaseException]] | queue.Queue[tupl
 
 
 class Alive(Protocol):
-    """What tells an agent that we are there."""
+    """Connection to an agent that expects signs of life."""
 
     def pulse(self) -> None:
         """Send a sign of life."""
@@ -37,6 +37,13 @@ class Outcome:
 
     hosts: tuple[schedule.HostState, ...]
     stopped: str | None
+
+    @property
+    def results(self) -> dict[str, Event]:
+        """Host -> the result that it answered with; without those that have failed."""
+        return {
+            host.name: dict(host.last) for host in self.hosts if host.last and host.last["event"] == "result"
+        }
 
 
 def run(

@@ -44,5 +44,4 @@ def sentence(outcome: Outcome) -> str:
 
 def _answers(outcome: Outcome) -> dict[str, Mapping[str, Any]]:
     """Host -> what it answers; without those that have nothing yet, and those that have failed."""
-    answers = {host.name: host.last for host in outcome.hosts if host.last and host.last["event"] == "result"}
-    return {host: last for host, last in answers.items() if last["release"] or last["variables"]}
+    return {host: last for host, last in outcome.results.items() if last["release"] or last["variables"]}

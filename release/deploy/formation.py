@@ -67,8 +67,7 @@ def remedy(outcome: Outcome, target: str) -> str:
 
 
 def _answers(outcome: Outcome) -> dict[str, Mapping[str, Any]]:
-    answers = {host.name: host.last for host in outcome.hosts if host.last and host.last["event"] == "result"}
-    scales = {host: last.get("scale") for host, last in answers.items()}
+    scales = {host: last.get("scale") for host, last in outcome.results.items()}
     return {
         host: scale
         for host, scale in scales.items()

@@ -97,7 +97,7 @@ class Run:
             self.show("warning", f"{what} was interrupted.")
 
     def message(self, hosts: Sequence[Mapping[str, str]]) -> dict[str, Any]:
-        """What the webhook gets."""
+        """JSON of the webhook."""
         named = {key.lower(): value or None for key, value in self.facts.items()}
         number = int(self.facts["NUMBER"]) if self.facts.get("NUMBER") else None
         seconds = round(time.monotonic() - self.began, 1)
@@ -191,7 +191,7 @@ def around(running: Run) -> Iterator[Run]:
 
 
 def _facts(results: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """What hosts say about their release, as far as it can be right: one that lies suppresses no hook."""
+    """Facts that hosts report about their release, if they can be right: one that lies suppresses no hook."""
     number, version = results[0].get("release"), results[0].get("version")
     artifact = results[0].get("artifact")
     commit = artifact.get("commit") if isinstance(artifact, dict) else None

@@ -49,7 +49,7 @@ class Line(NamedTuple):
 
 
 class Note(NamedTuple):
-    """What happened to the lines of a host."""
+    """A remark on the lines of a host: some were skipped, or the connection was lost."""
 
     host: str
     text: str

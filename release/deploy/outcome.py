@@ -113,9 +113,8 @@ def artifacts(outcome: Outcome) -> list[dict[str, Any]]:
 def plans(outcome: Outcome, batch: int) -> Iterator[str]:
     """Lines of a plan; hosts with equal plans are named together."""
     plans: dict[tuple[str, ...], list[str]] = {}
-    for host in outcome.hosts:
-        if host.last and host.last["event"] == "result":
-            plans.setdefault(tuple(host.last["plan"]), []).append(host.name)
+    for host, last in outcome.results.items():
+        plans.setdefault(tuple(last["plan"]), []).append(host)
     for plan, names in plans.items():
         yield f"{', '.join(names)}:"
         yield from (f"  {number}. {text}" for number, text in enumerate(plan, 1))

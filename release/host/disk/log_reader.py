@@ -2,12 +2,13 @@
 
 import contextlib
 import os
-import stat
 import zlib
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from packhorse import files
 
 MOST = 1024 * 1024
 """Bytes of a line that are read at once; what is longer is cut: its writer is not trusted with our memory."""
@@ -181,15 +182,8 @@ class LogReader:
 
 
 def _open(path: Path) -> _Part | None:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return None
-    found = os.fstat(descriptor)
-    if stat.S_ISREG(found.st_mode):
-        return _Part(descriptor, found.st_ino)
-    os.close(descriptor)
-    return None
+    descriptor = files.open_regular(path)
+    return None if descriptor is None else _Part(descriptor, os.fstat(descriptor).st_ino)
 
 
 def _start_of_last(part: _Part, count: int) -> tuple[int, int]:

@@ -1,12 +1,12 @@
 """Read the record of starts and ends of processes that runtime/supervisor.py keeps, without trust in it."""
 
 import json
-import os
-import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+from packhorse import files
 
 MOST = 2**20
 """Bytes that are read of each part: as many as the supervisor writes into it."""
@@ -47,7 +47,8 @@ def read(logs: Path) -> dict[str, list[Event]]:
     """Watcher -> its events, oldest first; {} without a record: an earlier circusd runs."""
     path = logs / "processes.jsonl"
     found: dict[str, list[Event]] = {}
-    for line in (_tail(path.with_name(f"{path.name}.1")) + _tail(path)).splitlines():
+    parts = [files.read_end(part, MOST) for part in (path.with_name(f"{path.name}.1"), path)]
+    for line in b"".join(parts).splitlines():
         event = parsed(line)
         if event:
             found.setdefault(event.watcher, []).append(event)
@@ -91,16 +92,3 @@ def history(events: Sequence[Event], now: datetime) -> History:
 def now() -> datetime:
     """The time by the clock with which the supervisor writes."""
     return datetime.now(UTC)
-
-
-def _tail(path: Path) -> bytes:
-    """The last MOST bytes of a regular file; b"" for anything else."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return b""
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return b""
-        file.seek(max(0, file.seek(0, os.SEEK_END) - MOST))
-        return file.read(MOST)

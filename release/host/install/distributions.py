@@ -1,13 +1,11 @@
 """The distributions that are installed in a release's virtualenv: names, versions, links."""
 
 import email
-import os
 import re
-import stat
 from collections.abc import Iterator
 from email.message import Message
-from pathlib import Path
 
+from packhorse import files
 from release.host.disk.layout import Layout
 from release.host.formats import project_link
 
@@ -22,7 +20,7 @@ def installed(layout: Layout, number: int) -> list[dict[str, str | None]]:
     """
     found = {}
     for folder in layout.release(number).glob("venv/lib/python*/site-packages/*.dist-info"):
-        head = email.message_from_bytes(_head(folder / "METADATA"))
+        head = email.message_from_bytes(files.read_beginning(folder / "METADATA", LARGEST_HEAD))
         name, version = _text(head["Name"]), _text(head["Version"])
         if name and version:
             normal = re.sub(r"[-_.]+", "-", name).lower()
@@ -39,13 +37,3 @@ def _stated(head: Message) -> Iterator[tuple[str, str]]:
 
 def _text(value: object) -> str:
     return str(value or "").strip()[:200]
-
-
-def _head(path: Path) -> bytes:
-    """The beginning of a regular file; b"" for anything else that an application on `local` puts there."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return b""
-    with os.fdopen(descriptor, "rb") as file:
-        return file.read(LARGEST_HEAD) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""

@@ -6,7 +6,6 @@ import os
 import re
 import secrets
 import socket
-import stat
 import struct
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from packhorse.errors import PackhorseError
+from packhorse.files import read_beginning
 from release.host.control.session import Session
 from release.host.disk import releases
 from release.host.disk.layout import Layout
@@ -198,7 +198,7 @@ def running(layout: Layout, processes: Mapping[int, usage.Stat]) -> list[Running
     """The one-offs among all `processes`: what their logs begin with may be the application's invention."""
     found: dict[int, Running] = {}
     for path in _newest(layout.logs.glob("run.*.*.log")):
-        line = _LINE.match(_beginning(path))
+        line = _LINE.match(read_beginning(path, 1024))
         number = path.name.split(".")[1]
         if not line or not re.fullmatch("[0-9]{1,9}", number) or int(line["pid"]) not in processes:
             continue
@@ -216,12 +216,3 @@ def _newest(paths: Iterable[Path]) -> list[Path]:
         with contextlib.suppress(OSError):  # it was removed just now
             times[path] = path.lstat().st_mtime
     return sorted(times, key=lambda path: times[path])[-MOST_RUNNING:]
-
-
-def _beginning(path: Path) -> bytes:
-    """The first kB of a log; b"" for anything but a file."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
-            return file.read(1024) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
-    return b""

@@ -70,6 +70,9 @@ def _write(log: int, pid: int, text: bytes, mark: bytes = b"") -> None:
     """Write a line as supervisor.py does; a full disk costs lines, and does not stop the command."""
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").encode()
     with contextlib.suppress(OSError):
+        while len(text) > LONGEST:
+            os.write(log, b"%s %d+ %s\n" % (now, pid, text[:LONGEST]))
+            text = text[LONGEST:]
         os.write(log, b"%s %d%s %s\n" % (now, pid, mark, text))
 
 

@@ -55,7 +55,7 @@ def test_a_job_that_fails_says_so_in_one_line_before_the_error(host: Host) -> No
     assert done.stdout.count("\n") == 1
     steps = [line for line in done.stderr.splitlines() if re.match(r" +\d+\.\d s  local  \w", line)]
     assert len(steps) == len(done.stderr.splitlines())
-    assert re.search(r"end       Done \(\d+\.\d s: .*\)$", steps[-1])
+    assert re.search(r"end       Done \(\d+\.\d s\b.*\)$", steps[-1])
 
 
 def test_a_terminal_shows_each_step_with_its_seconds(host: Host) -> None:

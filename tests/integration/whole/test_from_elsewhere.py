@@ -44,9 +44,8 @@ class Reader:
         """What a command of the page prints. Raises AssertionError if it fails."""
         if ENDLESS.match(command):
             return self._until_it_prints(command)
-        done = subprocess.run(  # noqa: S602  # as a reader types it
-            command,
-            shell=True,
+        done = subprocess.run(
+            ["/bin/sh", "-c", command],  # as a reader types it
             cwd=self.project,
             env=self.environment,
             input=f"{self.password}\n" if ASKING.match(command) else "",
