@@ -5,7 +5,6 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from packaging.utils import canonicalize_name
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from packhorse import settings
@@ -13,15 +12,39 @@ from packhorse.errors import PackhorseError
 from packhorse.settings import AbsolutePath, Url, matching
 from release.config import host_argument, unchecked
 from release.config.unchecked import ProjectFiles
+from release.config.value_types import (
+    AppName,
+    Calendar,
+    Command,
+    Domain,
+    HostHeader,
+    HostName,
+    IndexReference,
+    IndexUrl,
+    LoginName,
+    Memory,
+    Percentage,
+    Positive,
+    ProbePath,
+    ProcessName,
+    ProjectName,
+    PublicKey,
+    PythonVersion,
+    Size,
+    UrlPath,
+    UserName,
+    VariableName,
+    Version,
+    index_reference,
+    inside_project,
+    unique,
+    without_nul,
+)
 from release.host.disk.manifest import JOB_NAME, NO_JOB_NAMES
 from release.host.formats import schedule
 
 UNIX_SOCKET = "unix"
 _BIND = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9][A-Za-z0-9_.-]*):(?P<port>[0-9]{1,5})")
-
-
-def _index(text: str) -> str:
-    return text.rstrip("/").removesuffix("/+simple")
 
 
 def _bind(text: str) -> str:
@@ -37,19 +60,6 @@ def _batch(value: object) -> object:
     if isinstance(value, str) and re.fullmatch(r"(100|[1-9][0-9]?)%", value):
         return value
     raise ValueError(f'{value!r} is neither a number of hosts such as 2 nor a part of them such as "25%"')
-
-
-def _unique(names: list[str]) -> list[str]:
-    duplicates = sorted({name for name in names if names.count(name) > 1})
-    if duplicates:
-        raise ValueError(f"{', '.join(duplicates)} is listed twice")
-    return names
-
-
-def _inside_project(text: str) -> str:
-    if text.startswith("/") or ".." in text.split("/"):
-        raise ValueError(f'"{text}" is not a path inside the project')
-    return text
 
 
 def _pattern(text: str) -> str:
@@ -73,84 +83,6 @@ def _line(text: str) -> str:
     if not text.strip() or not text.isprintable():
         raise ValueError("is no command of one line")
     return text
-
-
-def _without_nul(text: str) -> str:
-    if "\0" in text:
-        raise ValueError("has a NUL, which no environment can hold")  # execve(2)
-    return text
-
-
-def _reference(text: str) -> str:
-    """An index as the user names it: a URL, or USER/INDEX on the server of `index`. Raises ValueError."""
-    if "://" in text:
-        return _index(settings.check_url(text))
-    if not re.fullmatch(r"[A-Za-z0-9_][\w.@-]*/[A-Za-z0-9_][\w.@-]*", text, re.ASCII):
-        raise ValueError(f'"{text}" is neither the URL of an index nor USER/INDEX, such as "company/prod"')
-    return text
-
-
-Positive = Annotated[float, Field(gt=0, le=7 * 86400, allow_inf_nan=False)]
-IndexUrl = Annotated[Url, AfterValidator(_index)]
-IndexReference = Annotated[str, AfterValidator(_reference)]
-AppName = Annotated[
-    str,
-    matching(
-        r"[a-z0-9]([a-z0-9-]*[a-z0-9])?",
-        'a name of lower-case letters, digits and "-", such as "my-shop"',
-        40,
-    ),
-]
-HostName = Annotated[
-    str, matching(unchecked.HOST_NAME, 'the name of a host without a user, such as "web1.example.com"', 253)
-]
-Domain = Annotated[
-    str, matching(r"(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?", 'a domain, such as "shop.example.com"', 253)
-]
-LoginName = Annotated[str, matching(unchecked.LOGIN_NAME, 'a user to log in as, such as "admin"', 64)]
-UserName = Annotated[str, matching(r"[a-z_][a-z0-9_-]*", 'a user, such as "shop"', 32)]  # useradd(8)
-ProjectName = Annotated[
-    str,
-    matching(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", 'the name of a package, such as "psycopg2"'),
-    AfterValidator(canonicalize_name),
-]
-VariableName = Annotated[str, matching(r"[A-Za-z_][A-Za-z0-9_]*", 'a variable, such as "DATABASE_URL"')]
-ProcessName = Annotated[  # as in a Procfile
-    str, matching(r"[A-Za-z][A-Za-z0-9_-]{0,30}", 'a process type of the Procfile, such as "worker"')
-]
-PublicKey = Annotated[
-    str,
-    matching(
-        r"(ssh|ecdsa|sk)-[\w@.-]+ [\w+/=]+( [^\x00-\x1f\x7f-\x9f]*)?",
-        'a line of a .pub file, such as "ssh-ed25519 AAAA… ann"',
-    ),
-]
-UrlPath = Annotated[
-    str,
-    matching(r"/((?!\.\.?/)[\w@+=:,.~-]+/)+", 'a path that begins and ends with "/", such as "/media/"'),
-]
-ProbePath = Annotated[
-    str, matching(r"/[!-~]*", 'a path that begins with "/" and has no spaces, such as "/healthz"')
-]
-HostHeader = Annotated[
-    str,
-    matching(r"[A-Za-z0-9_.:\[\]-]+", 'a Host header, such as "shop.example.com" or "localhost:8000"', 259),
-]
-Size = Annotated[str, matching(r"[1-9][0-9]*[kmgKMG]?", 'a size as nginx writes it, such as "10m"')]
-Memory = Annotated[  # systemd.resource-control(5)
-    str, matching(r"[1-9][0-9]*([KMGT]|%)?", 'a size or a share as systemd writes it, such as "2G" or "50%"')
-]
-Percentage = Annotated[str, matching(r"[1-9][0-9]*%", 'a percentage of one processor, such as "150%"')]
-PythonVersion = Annotated[str, matching(r"3\.(1[1-9]|[2-9][0-9])", 'a version of Python, such as "3.12"')]
-Version = Annotated[str, matching(r"[0-9][\w.+!-]*", 'a version, such as "0.1.0"')]
-Calendar = Annotated[  # systemd.time(7)
-    str, matching(r"[\w*:/,. ~-]+", 'a time as systemd writes it, such as "daily" or "*-*-* 03:00"')
-]
-
-
-Command = Annotated[  # an argument list, which no shell sees
-    list[Annotated[str, AfterValidator(_without_nul)]], Field(min_length=1)
-]
 
 
 class Health(settings.Settings):
@@ -226,7 +158,7 @@ class JobSettings(settings.Settings):
 
 
 def _unique_jobs(jobs: list[JobSettings]) -> list[JobSettings]:
-    _unique([job.name for job in jobs])
+    unique([job.name for job in jobs])
     return jobs
 
 
@@ -242,10 +174,10 @@ class Target(settings.Settings):
     the hosts.
     """
 
-    hosts: Annotated[list[HostName], Field(min_length=1), AfterValidator(_unique)] | None = None
+    hosts: Annotated[list[HostName], Field(min_length=1), AfterValidator(unique)] | None = None
     user: UserName | None = None
     run_user: UserName | None = None
-    domains: Annotated[list[Domain], AfterValidator(_unique)] | None = None
+    domains: Annotated[list[Domain], AfterValidator(unique)] | None = None
     tls_certificate: AbsolutePath | None = None
     tls_certificate_key: AbsolutePath | None = None
     batch: Annotated[int | str, BeforeValidator(_batch)] = "25%"
@@ -255,9 +187,9 @@ class Target(settings.Settings):
     installer: Literal["uv", "pip"] = "uv"
     graceful_timeout: Positive = 30.0
     keep: Annotated[int, Field(ge=1)] = 5
-    env: dict[VariableName, Annotated[str, AfterValidator(_without_nul)]] = Field(default={})
+    env: dict[VariableName, Annotated[str, AfterValidator(without_nul)]] = Field(default={})
     config_command: Command | None = None
-    secrets: Annotated[str, AfterValidator(_inside_project)] | None = None
+    secrets: Annotated[str, AfterValidator(inside_project)] | None = None
     processes: dict[ProcessName, ProcessSettings] = Field(default={})
     jobs: Annotated[list[JobSettings], AfterValidator(_unique_jobs)] = Field(default=[])
     provision: Provision = Provision()
@@ -346,7 +278,7 @@ class MirrorServers(settings.Settings):
     """
 
     hosts: Annotated[list[HostName], Field(min_length=1)]
-    settings: Annotated[str, AfterValidator(_inside_project)] = "mirror.toml"
+    settings: Annotated[str, AfterValidator(inside_project)] = "mirror.toml"
     index_url: Url | None = None
     version: Version | None = None
     user: LoginName | None = None
@@ -473,7 +405,7 @@ def resolve(reference: str, index: str) -> str:
     Raises PackhorseError for what is neither, and when `index` has no USER/INDEX itself.
     """
     try:
-        named = _reference(reference)
+        named = index_reference(reference)
     except ValueError as error:
         raise PackhorseError(f"{error}.", "Name it as devpi does: --to company/prod") from None
     if "://" in named:
