@@ -10,13 +10,15 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from packhorse import settings
 from packhorse.errors import PackhorseError
 from packhorse.settings import AbsolutePath, Url, matching
-from release.config import host_argument, unchecked
+from release.config import host_argument, services, unchecked
+from release.config.services import Service
 from release.config.unchecked import ProjectFiles
 from release.config.value_types import (
     AppName,
     Calendar,
     Command,
     Domain,
+    HostAddresses,
     HostHeader,
     HostName,
     IndexReference,
@@ -171,7 +173,7 @@ class Target(settings.Settings):
     `bind` is HOST:PORT or "unix"; `env` holds no secrets, `secrets` is an encrypted file of the project, and
     `config_command` prints variables; `batch` is how many hosts are switched at a time once the first one,
     the canary, is; `domains` (None: the names of the hosts; []: no vhost) and `tls_*` are for the nginx on
-    the hosts.
+    the hosts; of `services` it has a database each, see services.py.
     """
 
     hosts: Annotated[list[HostName], Field(min_length=1), AfterValidator(unique)] | None = None
@@ -192,12 +194,15 @@ class Target(settings.Settings):
     secrets: Annotated[str, AfterValidator(inside_project)] | None = None
     processes: dict[ProcessName, ProcessSettings] = Field(default={})
     jobs: Annotated[list[JobSettings], AfterValidator(_unique_jobs)] = Field(default=[])
+    services: Annotated[list[AppName], AfterValidator(unique)] = Field(default=[])
     provision: Provision = Provision()
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.hosts and self.bind != UNIX_SOCKET:
             raise ValueError("bind: on hosts, nginx listens and asks a socket: leave it out")
+        if self.services and not self.hosts:
+            raise ValueError("services: only named hosts are let in: set the URL with `release config` here")
         if bool(self.tls_certificate) != bool(self.tls_certificate_key):
             raise ValueError("tls_certificate and tls_certificate_key belong together")
         web = self.processes.get("web", ProcessSettings())
@@ -307,7 +312,8 @@ class ReleaseConfig(settings.Settings):
     themselves. `files`: files, folders and patterns of the project for the working directory of every
     process. `build_environment`: variables that build backends get besides the usual ones. With
     `require_signature`, hosts install only what one of `signers` has signed; nothing is deployed
-    without the variables that are `required`.
+    without the variables that are `required`. `addresses`: at which addresses hosts see each other, where ssh
+    and DNS do not say so.
     """
 
     app: AppName
@@ -327,11 +333,16 @@ class ReleaseConfig(settings.Settings):
     hooks: Hooks = Hooks()
     targets: Annotated[dict[AppName, Target], AfterValidator(_local_without_hosts)] = Field(default={})
     mirror: MirrorServers | None = None
+    services: dict[AppName, Service] = Field(default={})
+    addresses: dict[HostName, HostAddresses] = Field(default={})
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.require_signature and not self.signers:
             raise ValueError("require_signature: signers has no key, so that nothing could be deployed")
+        services.check(
+            self.app, self.services, {name: target.services for name, target in self.targets.items()}
+        )
         return self
 
     @property

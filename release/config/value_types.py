@@ -1,10 +1,11 @@
 """Types of the values in release.toml: each has one strict form, checked when the file is read."""
 
+import ipaddress
 import re
 from typing import Annotated
 
 from packaging.utils import canonicalize_name
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from packhorse import settings
 from packhorse.settings import Url, matching
@@ -46,6 +47,26 @@ def index_reference(text: str) -> str:
     return text
 
 
+def _address(text: str) -> str:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        raise ValueError(f'"{text}" is no IP address, such as "10.0.0.5"') from None
+    if "%" in text or address.is_link_local or address.is_loopback or address.is_multicast:
+        raise ValueError(f"{text} means another host to each host: name one that all see")
+    if address.is_unspecified or getattr(address, "ipv4_mapped", None):
+        raise ValueError(f'"{text}" is no address of a host, such as "10.0.0.5"')
+    return str(address)
+
+
+def _list(value: object) -> object:
+    if isinstance(value, dict):  # web1.example.com = "…", without the quotes around the name
+        raise ValueError(  # noqa: TRY004  # pydantic lets a TypeError pass
+            'is a table: names with dots need quotes, such as "web1.example.com" = "10.0.0.5"'
+        )
+    return [value] if isinstance(value, str) else value
+
+
 Positive = Annotated[float, Field(gt=0, le=7 * 86400, allow_inf_nan=False)]
 IndexUrl = Annotated[Url, AfterValidator(_index)]
 IndexReference = Annotated[str, AfterValidator(index_reference)]
@@ -62,6 +83,10 @@ HostName = Annotated[
 ]
 Domain = Annotated[
     str, matching(r"(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?", 'a domain, such as "shop.example.com"', 253)
+]
+IpAddress = Annotated[str, AfterValidator(_address)]
+HostAddresses = Annotated[
+    list[IpAddress], Field(min_length=1), AfterValidator(unique), BeforeValidator(_list)
 ]
 LoginName = Annotated[str, matching(unchecked.LOGIN_NAME, 'a user to log in as, such as "admin"', 64)]
 UserName = Annotated[str, matching(r"[a-z_][a-z0-9_-]*", 'a user, such as "shop"', 32)]  # useradd(8)

@@ -83,13 +83,18 @@ class SshDestination:
         return PackhorseError(message, hint, detail=stderr if status != 255 else "")
 
 
-def names(host: str) -> list[str]:
-    """The names by which users may know `host`, as nginx writes them: that of the network, and this one."""
+def hostname(host: str) -> str:
+    """The name or address at which ssh reaches `host`, from its configuration."""
     settings = ""
     with contextlib.suppress(FileNotFoundError):  # without ssh nothing comes of it
         settings = process.run(["ssh", *_config(), "-G", "--", host]).stdout
     found = re.search(r"^hostname (\S+)$", settings, re.MULTILINE)
-    there = found[1] if found else host
+    return found[1] if found else host
+
+
+def names(host: str) -> list[str]:
+    """The names by which users may know `host`, as nginx writes them: that of the network, and this one."""
+    there = hostname(host)
     # An alias is known here only: the URL gets the other name.
     both = [host, there] if re.search(r"[.:]", host) else [there, host]
     usable = [name.lower() for name in both if re.fullmatch(r"[A-Za-z0-9_.:-]+", name)]

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from packhorse.errors import PackhorseError
-from release.config import release_toml
+from release.config import release_toml, services
 from release.config.release_toml import MirrorServers, Provision
 
 EXAMPLE = Path(__file__).parents[4] / "release.example.toml"
@@ -39,6 +39,8 @@ def test_the_example_file_shows_every_key_and_is_valid(tmp_path: Path) -> None:
     assert local.model_fields_set | production.model_fields_set == set(release_toml.Target.model_fields)
     assert production.processes["worker"].model_fields_set == set(release_toml.ProcessSettings.model_fields)
     assert production.provision.model_fields_set == set(Provision.model_fields)
+    assert loaded.services["db"].model_fields_set == set(services.Service.model_fields)
+    assert loaded.services["db"].backup.model_fields_set == set(services.Backup.model_fields)
     assert loaded.mirror
     assert loaded.mirror.model_fields_set == set(MirrorServers.model_fields)
 
