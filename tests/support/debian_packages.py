@@ -23,6 +23,7 @@ PACKAGES = [
     Package("systemd-container", "systemd-nspawn", "runs the test hosts"),
     Package("iproute2", "ip", "connects the test hosts"),
     Package("openssh-client", "ssh", "reaches the test hosts"),
+    Package("pebble", "pebble", "issues the certificates of test hosts"),
     Package("age", "age", "encrypts the secrets of a project"),
 ]
 

@@ -29,7 +29,7 @@ PACKAGES = [
 ARCHIVE = "/usr/share/test-archive"
 ARCHIVED = [
     ("postgresql", "mariadb-server", "redis-server"),
-    ("certbot", "nftables", "unattended-upgrades", "systemd-timesyncd"),
+    ("lego", "openssl", "nftables", "unattended-upgrades", "systemd-timesyncd"),
     ("prometheus-node-exporter", "munin-node", "mtail", "libwww-perl"),
     ("chrony",),
 ]
