@@ -1,0 +1,45 @@
+"""The promises of release.provision.databases."""
+
+from release.config.release_toml import ReleaseConfig, Target
+from release.config.services import Service
+from release.provision import databases
+
+ADDRESSES = {"web1": ["10.0.0.1", "fd00::1"], "web2": ["10.0.0.2"], "db1": ["10.0.0.9"]}
+
+
+def config(hosts: list[str], place: str = "db1", version: str | None = None) -> ReleaseConfig:
+    return ReleaseConfig(
+        app="shop",
+        targets={"production": Target(hosts=hosts, services=["db"])},
+        services={"db": Service(kind="postgresql", hosts=[place], version=version)},
+        addresses=ADDRESSES,
+    )
+
+
+def test_only_the_hosts_of_the_target_are_let_in() -> None:
+    """By all their addresses, as which one they come from is the network's to say."""
+    assert databases.request(config(["web1", "web2"], version="15"), "production", "db") == {
+        "name": "shop_production_db",
+        "kind": "postgresql",
+        "version": "15",
+        "clients": ["10.0.0.1", "fd00::1", "10.0.0.2"],
+        "listen": ["10.0.0.9"],
+        "host": "10.0.0.9",
+        "backup": {"at": "daily", "keep": 7, "copy_to": None},
+    }
+
+
+def test_a_database_on_the_applications_only_host_is_in_no_network() -> None:
+    """And needs no address of the host."""
+    made = databases.request(config(["elsewhere"], "elsewhere"), "production", "db")
+    assert (made["clients"], made["listen"], made["host"]) == (["127.0.0.1"], [], "127.0.0.1")
+
+
+def test_a_database_on_one_of_several_hosts_is_reached_by_all_at_one_address() -> None:
+    """They have one configuration, and so one URL."""
+    made = databases.request(config(["web1", "web2"], "web2"), "production", "db")
+    assert (made["clients"], made["listen"], made["host"]) == (
+        ["10.0.0.1", "fd00::1", "10.0.0.2"],
+        ["10.0.0.2"],
+        "10.0.0.2",
+    )
