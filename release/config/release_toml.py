@@ -24,6 +24,7 @@ from release.config.value_types import (
     IndexReference,
     IndexUrl,
     LoginName,
+    LogSize,
     Memory,
     Percentage,
     Positive,
@@ -106,7 +107,8 @@ class Provision(settings.Settings):
     machine has builds of the target's Python, for hosts without one; the `authorized_keys` may deploy;
     `memory_max`, `cpu_quota`, `tasks_max` and `open_files` limit all processes of the application together;
     it may write to the places `writable` besides its own; nginx serves the folders of `static` (path of the
-    URL -> folder on the host) itself, and passes on requests of up to `max_body`.
+    URL -> folder on the host) itself, and passes on requests of up to `max_body`. Its logs are kept for
+    `log_days`, one part for each day; one that reaches `log_size` begins a new part, of which so many stay.
     """
 
     user: LoginName | None = None
@@ -120,6 +122,8 @@ class Provision(settings.Settings):
     writable: list[AbsolutePath] = Field(default=[])
     static: dict[UrlPath, AbsolutePath] = Field(default={})
     max_body: Size = "10m"
+    log_days: Annotated[int, Field(ge=1, le=3650)] = 14
+    log_size: LogSize = "100M"
 
 
 class ProcessSettings(settings.Settings):

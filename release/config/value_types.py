@@ -117,6 +117,7 @@ HostHeader = Annotated[
     str,
     matching(r"[A-Za-z0-9_.:\[\]-]+", 'a Host header, such as "shop.example.com" or "localhost:8000"', 259),
 ]
+LogSize = Annotated[str, matching(r"[1-9][0-9]*[kMG]", 'a size as logrotate writes it, such as "100M"')]
 Size = Annotated[str, matching(r"[1-9][0-9]*[kmgKMG]?", 'a size as nginx writes it, such as "10m"')]
 Memory = Annotated[  # systemd.resource-control(5)
     str, matching(r"[1-9][0-9]*([KMGT]|%)?", 'a size or a share as systemd writes it, such as "2G" or "50%"')

@@ -106,7 +106,9 @@ def front(host: Host, app: str, domain: str) -> None:
     for template, name in (("vhost", f"{app}.conf"), ("upstream", f"{app}.upstream.conf")):
         text = _template(role / "templates" / f"{template}.conf.j2", packhorse_app=app, **values)
         (folder / name).write_text(text)
-    shutil.copy2(role / "files/packhorse.conf", host.files / "etc/nginx/conf.d")
+    for name in ("packhorse-log.conf", "packhorse.conf"):
+        shutil.copy2(role / "files" / name, host.files / "etc/nginx/conf.d")
+    (host.files / "var/log/nginx/packhorse").mkdir(exist_ok=True)
     host.ssh("systemctl", "restart", "nginx")
 
 

@@ -28,6 +28,8 @@ class Handler(BaseHTTPRequestHandler):
             status, body = 404, "no such page"
         if self.path == "/slow":
             time.sleep(1.5)
+        if self.path.startswith("/status/"):
+            status = int(self.path[8:11])
         if self.path == "/env":
             body = json.dumps(dict(os.environ))
         self.send_response(status)
