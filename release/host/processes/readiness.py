@@ -134,21 +134,23 @@ def await_up(
     """
     begun = time.monotonic()
     first: dict[Watcher, list[int]] = {}
+    seen_at: dict[Watcher, float] = {}
     stay_up = {watcher: (uptimes or {}).get(watcher.process, STAY_UP) for watcher in started}
     ready = {watcher: begun + seconds for watcher, seconds in stay_up.items()}
     while ready and time.monotonic() < max(ready.values()):
         for watcher in started:
             pids, now = circus.pids(watcher.name), time.monotonic()
             if len(pids) == watcher.count and watcher not in first:
-                first[watcher] = pids
+                first[watcher], seen_at[watcher] = pids, now
             starting = watcher not in first and now - begun < START_TIMEOUT  # a circusd that has just started
             if not starting and pids != first.get(watcher):
-                raise _failure(layout, watcher, NotReadyError(_ended(now - begun)))
+                raise _failure(layout, watcher, NotReadyError(_ended(now - seen_at.get(watcher, now))))
             ready[watcher] = now + stay_up[watcher] if starting else ready[watcher]
         pause(health.TICK)
 
 
 def _ended(seconds: float) -> str:
+    """`seconds`: how long it was seen to run; 0 for one that ended before anybody looked."""
     return (
         "its process ended at once" if seconds < 2 * STAY_UP else f"its process ended after {seconds:.0f} s"
     )

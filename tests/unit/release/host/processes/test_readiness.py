@@ -168,6 +168,17 @@ def test_a_process_that_nobody_can_ask_has_to_stay_up(
     assert not readiness.is_healthy(layout, FakeSupervisor(layout), 1)
 
 
+def test_a_process_that_ends_before_anybody_sees_it_has_ended_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Circus gives up after some tries, and nothing of it is left to see for the rest of the wait."""
+    monkeypatch.setattr(readiness, "START_TIMEOUT", 0.3)
+    monkeypatch.setattr(readiness, "STAY_UP", 0.1)
+    layout = started(tmp_path, worker="work")
+    with pytest.raises(PackhorseError, match="its process ended at once"):
+        readiness.await_up(layout, FakeSupervisor(layout), [Watcher("worker", 1)], time.sleep)
+
+
 def test_workers_have_to_stay_up_at_the_same_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A release with ten of them is ready after a second, not after ten; without any, at once."""
     layout = started(tmp_path, worker="work", mailer="mail")
