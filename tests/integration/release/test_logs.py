@@ -88,8 +88,9 @@ class Follower:
             )
 
     def texts(self, prefix: str = "") -> list[str]:
-        """The lines that begin with `prefix`."""
-        lines = [json.loads(line) for line in self.output.read_text().splitlines()]
+        """The lines that begin with `prefix`, without one that is being written."""
+        whole = self.output.read_text().rpartition("\n")[0]
+        lines = [json.loads(line) for line in whole.splitlines()]
         return [line["text"] for line in lines if line["text"].startswith(prefix)]
 
     def wait_for(self, text: str, deadline: float = 60) -> None:
