@@ -33,9 +33,10 @@ def provision(
     index: str | None,
     arguments: tuple[str, ...],
 ) -> None:
-    """Prepare the hosts of TARGET: users, supervisor, nginx; the hosts of [mirror] for `mirror`.
+    """Prepare the hosts of TARGET: users, supervisor, nginx, and first the databases that it uses.
 
-    TARGET is one of release.toml, or a host: in admin@web1.example.com, admin is who Ansible logs in as.
+    TARGET is one of release.toml; a service of it, for its hosts alone; `mirror` for the hosts of [mirror];
+    or a host: in admin@web1.example.com, admin is who Ansible logs in as.
 
     May be run at any time, as often as you like: what is right stays as it is. At the end it says whose keys
     may deploy, the URL, and what comes next. Every other option goes to ansible-playbook, such as
@@ -49,7 +50,7 @@ def provision(
     config = release_toml.load(project, index=index)
     without = [host for value in skip for host in value.split(",") if host]
     if without:  # Ansible goes on with a host that is misspelled here
-        destinations.selected(target, work.hosts(config, target), [], without)
+        destinations.selected(target, work.all_hosts(config, target), [], without)
     pattern = [limit or "all", *(f"!{host}" for host in without)]
     flags = [*(["--check"] if check else []), *(["--diff"] if diff else [])]
     flags += ["--limit", ",".join(pattern)] if limit or without else []

@@ -9,6 +9,23 @@ from release.provision import addresses
 LOOPBACK = "127.0.0.1"
 
 
+def of(config: ReleaseConfig, service: str, wanted: str | None) -> list[dict[str, Any]]:
+    """What the role gets for `service`, if `wanted` (a target or service, None: all) needs it."""
+    names = [name for name, target in config.targets.items() if service in target.services]
+    needed = [name for name in names if wanted in (None, service, name)]
+    if not needed and wanted not in (None, service):
+        return []
+    declared = config.services[service]
+    return [
+        {
+            "name": service,
+            "kind": declared.kind,
+            "version": declared.version,
+            "databases": [request(config, target, service) for target in needed],
+        }
+    ]
+
+
 def request(config: ReleaseConfig, target: str, service: str) -> dict[str, Any]:
     """The settings of the database that `target` has of `service`; see docs/architecture.md.
 

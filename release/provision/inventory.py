@@ -1,18 +1,20 @@
 """Ansible's inventory, made from the hosts of release.toml."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from packhorse.errors import PackhorseError
 from release.config.release_toml import MirrorServers, Provision, ReleaseConfig, Target, simple_url
+from release.config.services import Service
 from release.deploy import ssh
 from release.host import runtime
 from release.host.disk.layout import SERVER_ROOT, SERVER_RUN, SERVER_SOCKETS, Layout
 from release.host.processes import circus_ini
-from release.provision import python_builds
+from release.provision import databases, python_builds
 
 MIRROR = "mirror"  # the target of `release provision` that stands for the hosts of [mirror]
+NOBODY = "no_hosts"  # a group without hosts
 _HOST = "undeclared_host"  # the group of a host that was named instead of a target: no target's group
 
 Variables = dict[str, Any]
@@ -21,12 +23,13 @@ Variables = dict[str, Any]
 def of(config: ReleaseConfig, project: Path, host: str | None = None) -> dict[str, Any]:
     """What `ansible-inventory --list` expects of a program: groups, and the variables of every host.
 
-    Groups: app_hosts and below it one for each target with hosts, see `group`; mirror_hosts. `host`: one that
-    no target has, as it was named instead of a target.
+    Groups: app_hosts and below it one for each target with hosts, see `group`; service_hosts and below it one
+    for each service, see `service_group`; mirror_hosts. `host`: what is prepared, a target, a service, or a
+    host that no target has; the hosts of services get what that needs, None: what all need.
     Raises PackhorseError when a host is in two targets, or when the hosts have no index to install from.
     """
     targets = {group(config, name): target for name, target in config.targets.items() if target.hosts}
-    if host and host not in (MIRROR, *config.targets):
+    if host and host not in (MIRROR, *config.targets, *config.services):
         targets[group(config, host)] = config.target(host)
     variables: dict[str, Variables] = {}
     for target in targets.values():
@@ -39,10 +42,14 @@ def of(config: ReleaseConfig, project: Path, host: str | None = None) -> dict[st
             variables[name] = _app(config, target, name, project)
     for name, mirror in _mirrors(config, project):
         variables[name] = {**variables.get(name, {}), **mirror}
+    variables.update(_services(config, host, variables))
     return {
         "_meta": {"hostvars": variables},
         "app_hosts": {"children": list(targets)},
         "mirror_hosts": {"hosts": config.mirror.hosts if config.mirror else []},
+        "service_hosts": {"children": [service_group(name) for name in config.services]},
+        NOBODY: {"hosts": []},
+        **{service_group(name): {"hosts": service.hosts} for name, service in config.services.items()},
         **{name: {"hosts": target.hosts} for name, target in targets.items()},
     }
 
@@ -66,7 +73,12 @@ def group(config: ReleaseConfig, target: str) -> str:
     return f"target_{target.replace('-', '_')}" if target in config.targets else _HOST
 
 
-def _login(table: Provision | MirrorServers) -> Variables:
+def service_group(service: str) -> str:
+    """The group of the hosts of a service."""
+    return f"service_{service.replace('-', '_')}"
+
+
+def _login(table: Provision | MirrorServers | Service) -> Variables:
     """How Ansible gets in: as ssh would by itself, unless the file says who; root needs no sudo."""
     user = {"ansible_user": table.user} if table.user else {}
     return {**user, "ansible_become": table.user != "root", "ansible_python_interpreter": table.python}
@@ -139,6 +151,23 @@ def _mirrors(config: ReleaseConfig, project: Path) -> Iterator[tuple[str, Variab
     }
     for host in mirror.hosts:
         yield host, variables
+
+
+def _services(
+    config: ReleaseConfig, wanted: str | None, known: Mapping[str, Variables]
+) -> dict[str, Variables]:
+    """The variables of the hosts of services, with what is `known` of them as hosts of something else.
+
+    A target says how Ansible gets in to its hosts; `user` of a service does where no target does.
+    """
+    variables: dict[str, Variables] = {}
+    for name, service in config.services.items():
+        for host in service.hosts:
+            before = variables.get(host) or known.get(host, {})
+            own = not before or (service.user and "ansible_user" not in before)
+            declared = [*before.get("packhorse_services", []), *databases.of(config, name, wanted)]
+            variables[host] = {**before, **(_login(service) if own else {}), "packhorse_services": declared}
+    return variables
 
 
 def _prefixed(table: Provision, without: set[str]) -> Variables:

@@ -27,6 +27,8 @@ def group(config: ReleaseConfig, target: str) -> str:
             raise PackhorseError(
                 "No host of the mirror is declared.", "Declare them in release.toml: [mirror]"
             )
+    elif target in config.services:
+        return inventory.NOBODY
     elif not config.target(target).hosts:
         raise PackhorseError(
             f"{target} has no hosts to prepare.",
@@ -36,10 +38,25 @@ def group(config: ReleaseConfig, target: str) -> str:
 
 
 def hosts(config: ReleaseConfig, target: str) -> list[str]:
-    """The hosts of `target`, which `group` has let pass."""
+    """The hosts of `target` itself, which `group` has let pass."""
     if target == inventory.MIRROR:
         return config.mirror.hosts if config.mirror else []
+    if target in config.services:
+        return config.services[target].hosts
     return config.target(target).hosts or []
+
+
+def all_hosts(config: ReleaseConfig, target: str) -> list[str]:
+    """The hosts that are prepared with `target`: its own, and those of its services."""
+    needed = [host for name in services(config, target) for host in config.services[name].hosts]
+    return list(dict.fromkeys([*hosts(config, target), *needed]))
+
+
+def services(config: ReleaseConfig, target: str) -> list[str]:
+    """The services whose hosts are prepared with `target`, or that itself."""
+    if target == inventory.MIRROR:
+        return []
+    return [target] if target in config.services else config.target(target).services
 
 
 def command(variables: Mapping[str, str], options: Sequence[str]) -> list[str]:
@@ -85,6 +102,8 @@ def run(config: ReleaseConfig, project: Path, target: str, options: Sequence[str
     with tempfile.TemporaryDirectory() as scratch:
         variables = {
             "packhorse_group": chosen,
+            "packhorse_services_group": ":".join(map(inventory.service_group, services(config, target)))
+            or inventory.NOBODY,
             **(_own(config, Path(scratch)) if target == inventory.MIRROR else {}),
         }
         settings = environment(project, target, config.index, os.environ)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from packhorse import toml
+from release.config import services
 from release.config.release_toml import ReleaseConfig
 from release.deploy import ssh
 from release.host.disk.layout import SERVER_ROOT, SERVER_RUN, Layout
@@ -33,10 +34,14 @@ def lines(config: ReleaseConfig, project: Path, target: str, hosts: Sequence[str
     if target == inventory.MIRROR and config.mirror:
         yield from of_mirror(toml.read(project / config.mirror.settings), hosts)
         return
+    if target in config.services:
+        yield from of_service(config, target)
+        return
     user = config.target(target).user or config.app
     with ThreadPoolExecutor(16) as pool:
         prepared = list(pool.map(lambda host: _ask(ssh.SshDestination(host, user, config.app)), hosts))
-    yield from of_target(prepared, user, target if target in config.targets else hosts[0])
+    name = target if target in config.targets else hosts[0]
+    yield from of_target(prepared, user, name, config.target(target).services)
 
 
 def _ask(destination: ssh.SshDestination) -> Prepared:
@@ -54,8 +59,21 @@ def key_names(text: str) -> tuple[str, ...]:
     return tuple(comment.strip() or f"…{key[-12:]}" for key, comment in _KEY.findall(text))
 
 
-def of_target(prepared: Sequence[Prepared], user: str, target: str) -> Iterator[str]:
-    """The lines about hosts of an application, which `user` deploys to."""
+def of_service(config: ReleaseConfig, service: str) -> Iterator[str]:
+    """The lines about a service, of which targets have databases."""
+    users = [name for name, target in config.targets.items() if service in target.services]
+    for target in users:
+        yield f"{target} has the database {services.database(config.app, target, service)}."
+    if not users:
+        yield f'No target has a database of it: services = ["{service}"] below [targets.…] in release.toml.'
+        return
+    yield f"Next, where its URL is not set yet: release services attach {service} {users[0]}"
+
+
+def of_target(
+    prepared: Sequence[Prepared], user: str, target: str, used: Sequence[str] = ()
+) -> Iterator[str]:
+    """The lines about hosts of an application, which `user` deploys to, and the services that are `used`."""
     for keys in dict.fromkeys(each.keys for each in prepared if not each.refusal):
         names = ", ".join(each.host for each in prepared if each.keys == keys and not each.refusal)
         who = ", ".join(keys) or "nobody's authorized_keys: sshd gets them from elsewhere"
@@ -68,6 +86,8 @@ def of_target(prepared: Sequence[Prepared], user: str, target: str) -> Iterator[
         yield f"URL of the application, once it is deployed: {' '.join(urls)}"
     elif not all(each.refusal for each in prepared):
         yield "No vhost of ours leads to the application: name the domains of the target in release.toml."
+    for service in used:
+        yield f"Next, where its URL is not set yet: release services attach {service} {target}"
     yield f"Next: release deploy {target}"
 
 

@@ -138,3 +138,43 @@ def test_what_hosts_could_not_work_with_is_refused(tmp_path: Path, text: str, sa
     """Here in a sentence, not there in the middle."""
     with pytest.raises(PackhorseError, match=said):
         inventory.of(settings(tmp_path, text), tmp_path)
+
+
+DB = '[services.db]\nkind = "postgresql"\nhosts = ["db1"]\nuser = "root"\n[addresses]\ndb1 = "10.0.0.9"\n'
+USERS = (
+    '"web1.example.com" = "10.0.0.1"\nweb2 = "10.0.0.2"\n'
+    '[targets.staging-eu]\nhosts = ["web1.example.com"]\nservices = ["db"]\n'
+    '[targets.production]\nhosts = ["web2"]\nservices = ["db"]\n'
+)
+
+
+def declared(folder: Path, text: str, wanted: str | None, host: str = "db1") -> list[str]:
+    """The databases that the role makes on `host` when `wanted` is provisioned."""
+    found = inventory.of(settings(folder, f"{INDEX}{text}"), folder, wanted)["_meta"]["hostvars"][host]
+    return [made["name"] for service in found["packhorse_services"] for made in service["databases"]]
+
+
+def test_the_hosts_of_a_service_are_a_group_with_what_is_wanted_of_it(tmp_path: Path) -> None:
+    """To prepare one target nobody has to know the addresses of another one's hosts."""
+    found = inventory.of(settings(tmp_path, f"{INDEX}{DB}{USERS}"), tmp_path)
+    assert found["service_hosts"] == {"children": ["service_db"]}
+    assert found["service_db"] == {"hosts": ["db1"]}
+    assert found["_meta"]["hostvars"]["db1"]["ansible_user"] == "root"
+    both = ["shop_staging-eu_db", "shop_production_db"]
+    assert declared(tmp_path, DB + USERS, None) == both
+    assert declared(tmp_path, DB + USERS, "db") == both
+    assert declared(tmp_path, DB + USERS, "production") == ["shop_production_db"]
+    assert declared(tmp_path, DB + USERS, "mirror") == []
+
+
+def test_a_host_of_the_application_may_have_its_databases(tmp_path: Path) -> None:
+    """Ansible gets in as its target says, and several services come together."""
+    text = (
+        '[services.db]\nkind = "postgresql"\nhosts = ["web1.example.com"]\nuser = "root"\n'
+        '[services.cache]\nkind = "redis"\nhosts = ["web1.example.com"]\n'
+        '[targets.production]\nhosts = ["web1.example.com"]\nservices = ["db", "cache"]\n'
+    )
+    found = variables(tmp_path, f'{INDEX}{text}provision.user = "admin"\n')
+    assert (found["packhorse_app"], found["ansible_user"], found["ansible_become"]) == ("shop", "admin", True)
+    assert [service["kind"] for service in found["packhorse_services"]] == ["postgresql", "redis"]
+    assert variables(tmp_path, INDEX + text)["ansible_user"] == "root"

@@ -7,7 +7,8 @@ import pytest
 
 from packhorse.errors import PackhorseError
 from release.config import release_toml
-from release.config.release_toml import ReleaseConfig
+from release.config.release_toml import ReleaseConfig, Target
+from release.config.services import Service
 from release.provision import playbook
 
 SETTINGS = """
@@ -88,3 +89,15 @@ def test_the_playbook_and_a_program_for_the_inventory_lie_beside_the_module() ->
     """They are installed with the package."""
     assert (playbook.HERE / "site.yml").exists()
     assert os.access(playbook.HERE / "inventory.sh", os.X_OK)
+
+
+def test_a_target_brings_the_hosts_of_its_services_and_a_service_those_alone() -> None:
+    """A host of both is prepared for its application only when that is meant."""
+    config = ReleaseConfig(
+        app="shop",
+        services={"db": Service(kind="postgresql", hosts=["db1"])},
+        targets={"production": Target(hosts=["web1", "db1"], services=["db"])},
+    )
+    assert playbook.services(config, "production") == playbook.services(config, "db") == ["db"]
+    assert playbook.all_hosts(config, "production") == ["web1", "db1"]
+    assert (playbook.group(config, "db"), playbook.all_hosts(config, "db")) == ("no_hosts", ["db1"])

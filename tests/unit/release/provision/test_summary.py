@@ -2,6 +2,8 @@
 
 import pytest
 
+from release.config.release_toml import ReleaseConfig, Target
+from release.config.services import Service
 from release.provision import summary
 from release.provision.summary import Prepared
 
@@ -62,3 +64,23 @@ def test_the_place_of_the_mirror_s_passwords_is_said_and_no_password() -> None:
     lines = list(summary.of_mirror({}, ["pypi.example.com"]))
     assert f"ssh pypi.example.com sudo cat {summary.CREDENTIALS}" in lines[1]
     assert lines[-1].startswith('Next: index = "http://pypi.example.com/company/dev" in release.toml')
+
+
+def test_what_comes_after_a_database_is_said() -> None:
+    """Provisioning brings the database; the application learns of it by one more command."""
+    said = list(summary.of_target([Prepared("web1", ("ann",), "http://a/")], "shop", "production", ["db"]))
+    assert said[-2:] == [
+        "Next, where its URL is not set yet: release services attach db production",
+        "Next: release deploy production",
+    ]
+    db = Service(kind="postgresql", hosts=["db1"])
+    used = ReleaseConfig(
+        app="shop", services={"db": db}, targets={"production": Target(hosts=["web1"], services=["db"])}
+    )
+    assert list(summary.of_service(used, "db")) == [
+        "production has the database shop_production_db.",
+        "Next, where its URL is not set yet: release services attach db production",
+    ]
+    assert list(summary.of_service(ReleaseConfig(app="shop", services={"db": db}), "db")) == [
+        'No target has a database of it: services = ["db"] below [targets.…] in release.toml.'
+    ]

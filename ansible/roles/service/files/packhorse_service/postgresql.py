@@ -93,8 +93,8 @@ def sql(port: int, text: str, database: str = "postgres") -> str:
 
 
 def query(port: int, text: str) -> Any:  # noqa: ANN401  # JSON
-    """The one value, JSON, of a query."""
-    return json.loads(sql(port, f"{text};\n"))
+    """The one value, JSON, of a query; None for NULL."""
+    return json.loads(sql(port, f"{text};\n").strip() or "null")
 
 
 def identifier(name: str) -> str:
@@ -187,18 +187,15 @@ def _let_in(database: Database, changes: Changes) -> None:
     others = [each for each in state.every("postgresql") if each.name != database.name]
     block = rules([*[each for each in others if each.place == database.place], database])
     new = with_block(text, block)
-    if new == text:
-        return
-
-    def write() -> None:
-        _replace(file, new)
-        _reload(database.port)
-        wrong = query(database.port, "SELECT to_json(min(error)) FROM pg_hba_file_rules")
-        if wrong:
-            raise ServiceError(f"{file} has an error: {wrong:.200}", "Correct it; then: release provision")
-
-    clients = ", ".join(database.clients) or "nobody"
-    changes.do(f"lets {clients} in to {database.name} (pg_hba.conf)", write)
+    if new != text:
+        clients = ", ".join(database.clients) or "nobody"
+        changes.do(f"lets {clients} in to {database.name} (pg_hba.conf)", lambda: _replace(file, new))
+    loaded = query(
+        database.port,
+        "SELECT to_json(pg_conf_load_time() > (pg_stat_file(current_setting('hba_file'))).modification)",
+    )
+    if not loaded:
+        changes.do(f"loads {file}", lambda: _load(database.port, file))
 
 
 def rules(databases: list[Database]) -> str:
@@ -268,8 +265,10 @@ def _restart(place: str) -> None:
     programs.run(["systemctl", "restart", _unit(place)])
 
 
-def _reload(port: int) -> None:
+def _load(port: int, file: Path) -> None:
     sql(port, "SELECT pg_reload_conf()")
+    if wrong := query(port, "SELECT to_json(min(error)) FROM pg_hba_file_rules"):
+        raise ServiceError(f"{file} has an error: {wrong:.200}", "Correct it; then: release provision")
 
 
 def _replace(file: Path, text: str) -> None:
