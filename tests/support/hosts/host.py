@@ -92,6 +92,7 @@ class Host:
             *("--resolv-conf=off", "--timezone=off", "--link-journal=no"),
             *("--directory", str(self.files), "--machine", self.name),
             *("--network-namespace-path", f"/run/netns/{self._unit}"),
+            "--capability=CAP_NET_ADMIN",  # over its own network: nftables
         ]
         with (self.folder / "console.log").open("ab") as console:
             self.process = subprocess.Popen(

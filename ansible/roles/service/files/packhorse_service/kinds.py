@@ -2,7 +2,7 @@
 
 from typing import Any, Protocol, cast
 
-from packhorse_service import postgresql
+from packhorse_service import mariadb, postgresql, redis
 from packhorse_service.changes import Changes
 from packhorse_service.state import Database
 
@@ -29,7 +29,7 @@ class Kind(Protocol):
         """Remove the database with all data and logins; the state file stays until then."""
 
 
-_KINDS = {"postgresql": postgresql}
+_KINDS = {"postgresql": postgresql, "mariadb": mariadb, "redis": redis}
 
 
 def of(database: Database) -> Kind:

@@ -183,7 +183,9 @@ def _database(database: Database, changes: Changes) -> None:
 def _let_in(database: Database, changes: Changes) -> None:
     """Write our block of pg_hba.conf, first in it, with the lines of all databases of the cluster."""
     file = ETC / database.place / "pg_hba.conf"
-    text = programs.run(["cat", "--", str(file)], user=USER)  # root would follow a link of that user
+    text = programs.run(
+        ["head", "--bytes=1000000", "--", str(file)], user=USER
+    )  # root would follow a link of that user
     others = [each for each in state.every("postgresql") if each.name != database.name]
     block = rules([*[each for each in others if each.place == database.place], database])
     new = with_block(text, block)

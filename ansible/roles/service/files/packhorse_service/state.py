@@ -34,7 +34,8 @@ class Database:
     `clients`: the addresses that are let in; `listen`: those that the server listens at besides loopback;
     `host` and `port`: where clients find it. Of the two logins NAME__a and NAME__b, `passwords` has those
     that are open; `current` is the one in use, `next` the one that a rotation has opened. `place`: which
-    server of the host, where there are several. `backup`: its settings in release.toml.
+    server of the host, where there are several. `admin`: the password of this program's own login, where a
+    server wants one. `backup`: its settings in release.toml.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Database:
     passwords: Mapping[str, str] = dataclasses.field(default_factory=dict)
     current: str = "a"
     next: str | None = None
+    admin: str = ""
     backup: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
@@ -132,8 +134,10 @@ def save(database: Database) -> None:
 
 
 def write(file: Path, text: str, mode: int, group: int = -1) -> None:
-    """Put a file there as a whole: whoever reads it sees the old or the new one."""
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Put a file into a folder of root's as a whole: whoever reads it sees the old or the new one."""
+    if not file.parent.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.parent.chmod(0o700 if mode == 0o600 else 0o755)
     scratch = file.with_name(f".{file.name}.{os.getpid()}")
     descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
