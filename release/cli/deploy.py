@@ -12,12 +12,13 @@ from packhorse.errors import PackhorseError
 from release.cli import options, target_command
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from release.cli.target_command import TargetCommand
     from release.deploy.connection import AgentProcess, Event
     from release.deploy.controller import Outcome
     from release.deploy.hooks import Run
+    from release.deploy.progress import Show
     from release.deploy.source import Source
     from release.host.request import Change
 
@@ -153,7 +154,10 @@ def carry_out(
     from release.host.request import Configure
 
     with _hooks(command, changes) as running:
-        with target_command.progress_of(agents) as show:
+        with contextlib.ExitStack() as stack:
+            show = stack.enter_context(target_command.progress_of(agents))
+            planned = next(iter(changes.values())).plan
+            balancers = None if planned else stack.enter_context(command.balancers(_warning(show)))
 
             def check(host: str, event: "Event") -> None:
                 if event["event"] == "content" and where:
@@ -161,10 +165,14 @@ def carry_out(
                     _check_content(command, host, event["content"], where, without_code=without_code)
                 show(host, event)
 
-            outcome = controller.run(agents, changes, check, command.target.batch_size)
+            outcome = controller.run(agents, changes, check, command.target.batch_size, balancers)
         if running:
             running.finish(outcome, outcomes.error(outcome, command.name, named=bool(command.target.hosts)))
         return outcome
+
+
+def _warning(show: "Show") -> "Callable[[str, str], None]":
+    return lambda name, text: show(name, {"event": "warning", "text": text})
 
 
 @contextlib.contextmanager

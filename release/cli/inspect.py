@@ -21,10 +21,12 @@ def status(project: Path, target: str, *, as_json: bool) -> None:
     from release.deploy import outcome as outcomes
     from release.host.request import Status
 
-    outcome = target_command.ask(command, Status)
+    with command.balancers(lambda _name, _text: None) as balancers:
+        outcome = target_command.ask(command, Status)
+        thoughts = balancers.ask() if balancers else {}
     behind = outcomes.behind(outcome)
     if as_json:
-        command.emit_json(outcome, behind=behind)
+        command.emit_json(outcome, behind=behind, balancers=outcomes.balancers_as_json(thoughts))
     else:
         target_command.print_each(outcome, _status)
         for host, newest in behind.items():
@@ -32,6 +34,8 @@ def status(project: Path, target: str, *, as_json: bool) -> None:
             console.echo(
                 f"{host} is behind, as {source} has release {newest}: {drift.remedy(target, source)}"
             )
+        for line in outcomes.balancers(thoughts):
+            console.echo(line)
     command.finish(outcome)
 
 

@@ -33,7 +33,7 @@ def provision(
     index: str | None,
     arguments: tuple[str, ...],
 ) -> None:
-    """Prepare the hosts of TARGET: users, supervisor, nginx, and first the databases that it uses.
+    """Prepare the hosts of TARGET: users, supervisor, nginx; first its databases, then its balancers.
 
     TARGET is one of release.toml; a service of it, for its hosts alone; `mirror` for the hosts of [mirror];
     or a host: in admin@web1.example.com, admin is who Ansible logs in as.

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from release.config.release_toml import ReleaseConfig, Target
+    from release.deploy.balancers import Balancers
     from release.deploy.connection import AgentProcess, Destination
     from release.deploy.controller import Outcome
     from release.deploy.progress import Show
@@ -192,6 +193,20 @@ class TargetCommand:
                 name: self.early.get(destination) or stack.enter_context(connection.AgentProcess(destination))
                 for name, destination in needed.items()
             }
+
+    @contextlib.contextmanager
+    def balancers(self, warn: "Callable[[str, str], object]") -> "Iterator[Balancers | None]":
+        """Connections to the balancers in front of the target, None when it has none."""
+        if not self.target.balancer:
+            yield None
+            return
+        from release.deploy import balancers, ssh
+
+        app, names = self.settings.app, self.target.balancer.hosts
+        there = {name: ssh.SshDestination(name, self.target.user or app, app) for name in names}
+        hosts = self.settings.target(self.name).hosts or []
+        with balancers.connected(there, balancers.led_to(app, self.name), hosts, warn) as found:
+            yield found
 
     @property
     def seconds(self) -> float:

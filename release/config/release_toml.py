@@ -10,7 +10,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from packhorse import settings
 from packhorse.errors import PackhorseError
 from packhorse.settings import AbsolutePath, Url, matching
-from release.config import host_argument, services, unchecked
+from release.config import balancer, host_argument, services, unchecked
+from release.config.balancer import Balancer
 from release.config.services import Service
 from release.config.unchecked import ProjectFiles
 from release.config.value_types import (
@@ -177,7 +178,7 @@ class Target(settings.Settings):
     `bind` is HOST:PORT or "unix"; `env` holds no secrets, `secrets` is an encrypted file of the project, and
     `config_command` prints variables; `batch` is how many hosts are switched at a time once the first one,
     the canary, is; `domains` (None: the names of the hosts; []: no vhost) and `tls_*` are for the nginx on
-    the hosts; of `services` it has a database each, see services.py.
+    the hosts, or on its `balancer`; of `services` it has a database each, see services.py.
     """
 
     hosts: Annotated[list[HostName], Field(min_length=1), AfterValidator(unique)] | None = None
@@ -199,6 +200,7 @@ class Target(settings.Settings):
     processes: dict[ProcessName, ProcessSettings] = Field(default={})
     jobs: Annotated[list[JobSettings], AfterValidator(_unique_jobs)] = Field(default=[])
     services: Annotated[list[AppName], AfterValidator(unique)] = Field(default=[])
+    balancer: Balancer | None = None
     provision: Provision = Provision()
 
     @model_validator(mode="after")
@@ -209,6 +211,7 @@ class Target(settings.Settings):
             raise ValueError("services: only named hosts are let in: set the URL with `release config` here")
         if bool(self.tls_certificate) != bool(self.tls_certificate_key):
             raise ValueError("tls_certificate and tls_certificate_key belong together")
+        balancer.check(self.balancer, self.hosts, self.domains)
         web = self.processes.get("web", ProcessSettings())
         if {"check_uptime", "check_command", "check_timeout"} & web.model_fields_set:
             raise ValueError("processes.web: web is asked over HTTP, see [health]: leave out its check")

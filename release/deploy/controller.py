@@ -4,7 +4,7 @@ import contextlib
 import queue
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import FrameType
 from typing import Protocol
@@ -31,6 +31,16 @@ class Alive(Protocol):
         """Send a sign of life."""
 
 
+class Balancers(Protocol):
+    """What stands in front of the hosts."""
+
+    def hold(self, hosts: Sequence[str]) -> None:
+        """Have exactly these hosts out, as far as enough others are left; return when it is so."""
+
+    def pulse(self) -> None:
+        """Send a sign of life."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """Final states of all hosts, in their order; `stopped` is the reason if all had to stop."""
@@ -51,12 +61,14 @@ def run(
     requests: Mapping[str, Request],
     show: Callable[[str, Event], None],
     batch: int | None = None,
+    balancers: Balancers | None = None,
 ) -> Outcome:
     """Let every host carry out its request, all at the same time, and wait until each has ended.
 
     `show` gets their events, with the host's name ("" for our own stop). With `batch`, agents wait at gates,
-    and what becomes of one becomes of all (see schedule.due_orders); without, each is on its own. Ctrl-C and
-    SIGTERM make all stop at the next safe point; a second one raises KeyboardInterrupt.
+    and what becomes of one becomes of all (see schedule.due_orders); without, each is on its own. `balancers`
+    have out who switches. Ctrl-C and SIGTERM make all stop at the next safe point; a second one raises
+    KeyboardInterrupt.
     """
     events: Events = queue.SimpleQueue()
     hosts = {name: schedule.HostState(name) for name in connections}
@@ -64,7 +76,8 @@ def run(
     for name, connection in connections.items():
         arguments = (name, connection, requests[name], events)
         threading.Thread(target=listen, args=arguments, daemon=True).start()
-    with _signals(lambda reason: events.put(("", {"event": "stop", "reason": reason}))), pulse(connections):
+    alive: dict[str, Alive] = {**connections, **({"": balancers} if balancers else {})}
+    with _signals(lambda reason: events.put(("", {"event": "stop", "reason": reason}))), pulse(alive):
         while any(host.stage is not schedule.Stage.ENDED for host in hosts.values()):
             name, event = next_event(events)
             if isinstance(event, BaseException):
@@ -74,8 +87,11 @@ def run(
                 hosts[name] = schedule.after_event(hosts[name], event)
             else:
                 stopped = event["reason"]
-            for name, order in schedule.due_orders(tuple(hosts.values()), batch, stopped).items():
-                hosts[name] = schedule.after_order(hosts[name], order)
+            orders = schedule.due_orders(tuple(hosts.values()), batch, stopped)
+            hosts |= {name: schedule.after_order(hosts[name], order) for name, order in orders.items()}
+            if balancers:
+                balancers.hold(schedule.switching(hosts.values()))
+            for name, order in orders.items():
                 _send(connections[name], order)
     return Outcome(tuple(hosts.values()), stopped)
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from packhorse.errors import PackhorseError
 from release.deploy import drift, schedule
+from release.deploy.balancers import Answer
 from release.deploy.connection import STOPPED
 from release.deploy.controller import Outcome
 
@@ -102,6 +103,33 @@ def behind(outcome: Outcome) -> dict[str, int]:
     }
     newest = max(numbers.values(), default=0)
     return {name: newest for name, number in numbers.items() if number < newest}
+
+
+def balancers(thoughts: Mapping[str, Answer | PackhorseError]) -> Iterator[str]:
+    """Lines about what each balancer thinks of the hosts."""
+    for name, answer in thoughts.items():
+        if isinstance(answer, PackhorseError):
+            yield f"balancer {name}: {answer.message} {answer.hint}"
+            continue
+        texts = [f"{host} {_thought(row)}" for host, row in answer.items()]
+        yield f"balancer {name}: {', '.join(texts)}"
+
+
+def _thought(row: Mapping[str, Any]) -> str:
+    reason = row["failure"] or ("it is being switched" if row["held"] else "")
+    if row["out"]:
+        return f"is out: {reason}"
+    return f"is in, as too few others are: {reason}" if reason else "is in"
+
+
+def balancers_as_json(thoughts: Mapping[str, Answer | PackhorseError]) -> list[dict[str, Any]]:
+    """The same for scripts."""
+    return [
+        {"balancer": name, "error": f"{answer.message} {answer.hint}"}
+        if isinstance(answer, PackhorseError)
+        else {"balancer": name, "hosts": [{"host": host, **row} for host, row in answer.items()]}
+        for name, answer in thoughts.items()
+    ]
 
 
 def artifacts(outcome: Outcome) -> list[dict[str, Any]]:

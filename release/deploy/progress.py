@@ -33,6 +33,7 @@ _WAITS = {
     "lock": "Connected",
     "agreement": "Waits for the others to agree on the release",
     "start": "Ready, waits for its turn",
+    "switch": "Healthy, waits until the balancers have it out",
     "verdict": "Healthy, waits for the others",
 }
 

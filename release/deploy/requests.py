@@ -172,7 +172,8 @@ def _who() -> str:
 
 def change(kind: type[C], app: str, target: Target, home: Path, **fields: object) -> C:
     """The request of a deploy or a rollback, with a key for the digests of this one command."""
-    gates = schedule.PLAN_GATES if fields.get("plan") else schedule.GATES
+    gates = schedule.BALANCED_GATES if target.balancer else schedule.GATES
+    gates = schedule.PLAN_GATES if fields.get("plan") else gates
     checks = {
         name: Check(process.check_uptime, process.check_command or [], process.check_timeout)
         for name, process in target.processes.items()

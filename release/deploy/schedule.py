@@ -1,7 +1,7 @@
 """Pure rollout scheduler: host states in, due orders out."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from enum import Enum, auto
 from typing import Any, Final
@@ -14,6 +14,8 @@ Event = Mapping[str, Any]
 
 GATES = ["lock", "agreement", "start", "verdict"]
 """Gates at which an agent waits: before the lock, before it makes a release, starts it, keeps it."""
+BALANCED_GATES = ["lock", "agreement", "start", "switch", "verdict"]
+"""The same with a balancer, which has the host out from before the switch until it waits for the verdict."""
 PLAN_GATES = ["agreement"]
 RESTART_GATES = ["start", "verdict"]
 CLOSE: Final[Event] = {}
@@ -30,6 +32,8 @@ class Stage(Enum):
     INSTALLING = auto()
     START = auto()
     STARTING = auto()
+    SWITCH = auto()
+    SWITCHING = auto()
     VERDICT = auto()
     COMMITTING = auto()
     LEAVING = auto()  # ordered to stop or to go back
@@ -40,17 +44,20 @@ _WAITS = {
     "lock": Stage.LOCK,
     "agreement": Stage.AGREEMENT,
     "start": Stage.START,
+    "switch": Stage.SWITCH,
     "verdict": Stage.VERDICT,
 }
 _GOES = {
     "lock": Stage.LOCKING,
     "agreement": Stage.INSTALLING,
     "start": Stage.STARTING,
+    "switch": Stage.SWITCHING,
     "verdict": Stage.COMMITTING,
 }
 _LOCKLESS = {Stage.COMING, Stage.LOCK, Stage.LOCKING}
 _UNTOUCHED = {*_LOCKLESS, Stage.AGREEMENT, Stage.INSTALLING, Stage.START}
-_TOUCHED = {Stage.STARTING, Stage.VERDICT}
+_STARTED = {Stage.STARTING, Stage.SWITCH, Stage.SWITCHING}
+_TOUCHED = {*_STARTED, Stage.VERDICT}
 
 
 @dataclass(frozen=True)
@@ -185,8 +192,14 @@ def _starts(hosts: Sequence[HostState], batch: int) -> dict[str, Event]:
     """Orders to start, once all are installed; when all are healthy, orders to commit."""
     waiting = [host.name for host in hosts if host.stage is Stage.START]
     healthy = [host.name for host in hosts if host.stage is Stage.VERDICT]
-    starting = sum(host.stage is Stage.STARTING for host in hosts)
+    starting = sum(host.stage in _STARTED for host in hosts)
+    switches: dict[str, Event] = {host.name: {"go": "switch"} for host in hosts if host.stage is Stage.SWITCH}
     if not waiting and not starting:
         return {name: {"go": "verdict"} for name in healthy}
     room = (batch if healthy else 1) - starting
-    return {name: {"go": "start"} for name in waiting[: max(0, room)]}
+    return switches | {name: {"go": "start"} for name in waiting[: max(0, room)]}
+
+
+def switching(hosts: Iterable[HostState]) -> list[str]:
+    """The hosts that switch now: balancers have them out."""
+    return [host.name for host in hosts if host.stage is Stage.SWITCHING]

@@ -52,7 +52,7 @@ class SshDestination:
     targets: tuple[str, ...] = ()
 
     def command(self) -> list[str]:
-        return self._to(agent_archive.command(PYTHON, str(SERVER_ROOT / self.app / "agent")))
+        return self.to(agent_archive.command(PYTHON, str(SERVER_ROOT / self.app / "agent")))
 
     def login(self, there: Sequence[str]) -> list[str]:
         """The argument list of a person's session, with a terminal: for the command `there`, or a shell."""
@@ -64,17 +64,18 @@ class SshDestination:
 
     def run(self, there: Sequence[str]) -> process.Finished:
         """Run the command `there`, which needs no agent, to its end."""
-        return process.run(self._to(there), timeout=RUN_TIMEOUT)
+        return process.run(self.to(there), timeout=RUN_TIMEOUT)
 
     def run_if_connected(self, there: Sequence[str], seconds: float) -> str:
         """What the command `there` prints, over a connection that is open already; "" without one."""
         with contextlib.suppress(FileNotFoundError):
             check = ["ssh", *_config(), "-O", "check", "-l", self.user, "--", self.name]
             if process.run(check, timeout=seconds).status == 0:
-                return process.run(self._to(there), timeout=seconds).stdout
+                return process.run(self.to(there), timeout=seconds).stdout
         return ""
 
-    def _to(self, there: Sequence[str]) -> list[str]:
+    def to(self, there: Sequence[str]) -> list[str]:
+        """The argument list of a session without a terminal, for the command `there`."""
         options = [part for key, value in OPTIONS.items() for part in ("-o", f"{key}={value}")]
         return ["ssh", *_config(), *options, "-l", self.user, "--", self.name, shlex.join(there)]
 

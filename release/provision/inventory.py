@@ -11,7 +11,7 @@ from release.deploy import ssh
 from release.host import runtime
 from release.host.disk.layout import SERVER_ROOT, SERVER_RUN, SERVER_SOCKETS, Layout
 from release.host.processes import circus_ini
-from release.provision import databases, python_builds
+from release.provision import addresses, balancing, databases, python_builds
 
 MIRROR = "mirror"  # the target of `release provision` that stands for the hosts of [mirror]
 NOBODY = "no_hosts"  # a group without hosts
@@ -24,8 +24,9 @@ def of(config: ReleaseConfig, project: Path, host: str | None = None) -> dict[st
     """What `ansible-inventory --list` expects of a program: groups, and the variables of every host.
 
     Groups: app_hosts and below it one for each target with hosts, see `group`; service_hosts and below it one
-    for each service, see `service_group`; mirror_hosts. `host`: what is prepared, a target, a service, or a
-    host that no target has; the hosts of services get what that needs, None: what all need.
+    for each service, see `service_group`; balancer_hosts alike, see `balancer_group`; mirror_hosts. `host`:
+    what is prepared, a target, a service, or a host that no target has; the hosts of services get what that
+    needs, None: what all need.
     Raises PackhorseError when a host is in two targets, or when the hosts have no index to install from.
     """
     targets = {group(config, name): target for name, target in config.targets.items() if target.hosts}
@@ -42,10 +43,15 @@ def of(config: ReleaseConfig, project: Path, host: str | None = None) -> dict[st
             variables[name] = _app(config, target, name, project)
     for name, mirror in _mirrors(config, project):
         variables[name] = {**variables.get(name, {}), **mirror}
+    for name, login, led_to in balancing.hosts(config):
+        variables[name] = {**_login(login), **variables.get(name, {}), "packhorse_balanced": led_to}
+    balanced = {name: target.balancer for name, target in config.targets.items() if target.balancer}
     variables.update(_services(config, host, variables))
     return {
         "_meta": {"hostvars": variables},
         "app_hosts": {"children": list(targets)},
+        "balancer_hosts": {"children": [balancer_group(name) for name in balanced]},
+        **{balancer_group(name): {"hosts": each.hosts} for name, each in balanced.items()},
         "mirror_hosts": {"hosts": config.mirror.hosts if config.mirror else []},
         "service_hosts": {"children": [service_group(name) for name in config.services]},
         NOBODY: {"hosts": []},
@@ -73,6 +79,11 @@ def group(config: ReleaseConfig, target: str) -> str:
     return f"target_{target.replace('-', '_')}" if target in config.targets else _HOST
 
 
+def balancer_group(target: str) -> str:
+    """The group of the balancers of `target`."""
+    return f"balancer_{target.replace('-', '_')}"
+
+
 def service_group(service: str) -> str:
     """The group of the hosts of a service."""
     return f"service_{service.replace('-', '_')}"
@@ -92,6 +103,8 @@ def _app(config: ReleaseConfig, target: Target, host: str, project: Path) -> Var
         )
     layout = Layout(config.app, SERVER_ROOT, SERVER_RUN)
     python, builds = target.python or config.python, target.provision.python_builds
+    in_front = target.balancer.hosts if target.balancer else []
+    names = [name for each in (*in_front, host) for name in ssh.names(each)] if target.domains is None else []
     return {
         **_login(target.provision),
         "packhorse_app": config.app,
@@ -101,7 +114,9 @@ def _app(config: ReleaseConfig, target: Target, host: str, project: Path) -> Var
         "packhorse_supervisor": str(Path(runtime.__file__).with_name("supervisor.py")),
         "packhorse_circus_ini": circus_ini.server_text(layout, SERVER_SOCKETS / config.app),
         "packhorse_domains": target.domains or [],
-        "packhorse_default_domains": ssh.names(host) if target.domains is None else [],
+        "packhorse_default_domains": list(dict.fromkeys(names)),
+        "packhorse_balancers": [address for each in in_front for address in addresses.of(config, each)],
+        "packhorse_url": balancing.url(target) if in_front else "",
         "packhorse_tls_certificate": target.tls_certificate,
         "packhorse_tls_certificate_key": target.tls_certificate_key,
         "packhorse_stop_timeout": _longest_stop(target) + 10,

@@ -47,9 +47,9 @@ def hosts(config: ReleaseConfig, target: str) -> list[str]:
 
 
 def all_hosts(config: ReleaseConfig, target: str) -> list[str]:
-    """The hosts that are prepared with `target`: its own, and those of its services."""
+    """The hosts that are prepared with `target`: its own, those of its services, and its balancers."""
     needed = [host for name in services(config, target) for host in config.services[name].hosts]
-    return list(dict.fromkeys([*hosts(config, target), *needed]))
+    return list(dict.fromkeys([*hosts(config, target), *needed, *balancers(config, target)]))
 
 
 def services(config: ReleaseConfig, target: str) -> list[str]:
@@ -57,6 +57,12 @@ def services(config: ReleaseConfig, target: str) -> list[str]:
     if target == inventory.MIRROR:
         return []
     return [target] if target in config.services else config.target(target).services
+
+
+def balancers(config: ReleaseConfig, target: str) -> list[str]:
+    """The hosts in front of those of `target`."""
+    balanced = target != inventory.MIRROR and target not in config.services and config.target(target).balancer
+    return balanced.hosts if balanced else []
 
 
 def command(variables: Mapping[str, str], options: Sequence[str]) -> list[str]:
@@ -104,6 +110,9 @@ def run(config: ReleaseConfig, project: Path, target: str, options: Sequence[str
             "packhorse_group": chosen,
             "packhorse_services_group": ":".join(map(inventory.service_group, services(config, target)))
             or inventory.NOBODY,
+            "packhorse_balancer_group": inventory.balancer_group(target)
+            if balancers(config, target)
+            else inventory.NOBODY,
             **(_own(config, Path(scratch)) if target == inventory.MIRROR else {}),
         }
         settings = environment(project, target, config.index, os.environ)

@@ -4,7 +4,7 @@ import contextlib
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 
 import jinja2
 
+from release.deploy import balancers
 from release.host import runtime
 from release.host.control import session
 from release.host.disk.layout import SERVER_ROOT, SERVER_RUN, SERVER_SOCKETS, Layout
@@ -44,6 +45,11 @@ print(connection.getresponse().read().decode())
 def prepare(host: Host, app: str = NAME) -> None:
     """What provisioning does, as far as `release deploy` needs it, in three seconds."""
     install_toolbox(host)
+    add_application(host, app)
+
+
+def add_application(host: Host, app: str) -> None:
+    """What is of one application's own."""
     host.add_user(app)
     host.ssh("install", "-d", "-o", app, "-m", "0711", str(layout(app).folder))
     supervise(host, app)
@@ -92,22 +98,49 @@ def supervise(host: Host, app: str = NAME) -> None:
     host.ssh("systemctl", "enable", "--now", f"packhorse@{app}", f"packhorse-jobs@{app}.timer")
 
 
-def front(host: Host, app: str, domain: str) -> None:
-    """nginx in front of the application, as role nginx sets it up."""
+def front(host: Host, app: str, *domains: str, balancers: Sequence[Host] = ()) -> None:
+    """nginx in front of the application, as role nginx sets it up; `balancers`: in front of this host."""
+    addresses = [each.address for each in balancers]
+    url = f"http://{domains[0]}/" if balancers else ""
+    _vhost(host, app, domains, nginx_balancers=addresses, nginx_url=url)
+
+
+def balance(host: Host, app: str, *domains: str, hosts: Sequence[Host], target: str = "production") -> None:
+    """A balancer that leads to `hosts`, as role balancer sets it up; the user that deploys is there."""
+    role, files, name = ROLE.parent / "balancer", host.files, balancers.led_to(app, target)
+    behind = [{"name": each.name, "address": each.address} for each in hosts]
+    health = {"path": "/healthz", "host": domains[0], "scheme": "http"}
+    (files / "etc/packhorse/balancers").mkdir(parents=True, exist_ok=True)
+    (files / f"etc/packhorse/balancers/{name}.json").write_text(
+        json.dumps({"user": app, "hosts": behind, "health": health})
+    )
+    shutil.copy2(role / "files/packhorse_balancer.py", files / "usr/local/bin/packhorse-balancer")
+    unit = role / "templates/packhorse-balancer.service.j2"
+    text = _template(unit, ansible_python_interpreter="/usr/bin/python3")
+    (files / "etc/systemd/system/packhorse-balancer.service").write_text(text)
+    host.ssh("systemctl", "daemon-reload")
+    host.ssh("systemctl", "enable", "--now", "packhorse-balancer")
+    _vhost(host, name, domains, nginx_hosts=behind)
+
+
+def _vhost(host: Host, name: str, domains: Sequence[str], **more: Any) -> None:  # noqa: ANN401  # of templates
     role = ROLE.parent / "nginx"
     values: dict[str, Any] = {
-        "nginx_names": [domain],
-        "packhorse_domains": [domain],
+        "nginx_names": domains,
+        "nginx_hosts": [],
+        "nginx_balancers": [],
+        "nginx_url": "",
+        "packhorse_domains": domains,
         "packhorse_tls_certificate": None,
     }
-    values |= {"packhorse_max_body": "10m", "packhorse_static": {}}
+    values |= {"packhorse_max_body": "10m", "packhorse_static": {}, **more}
     folder = host.files / "etc/nginx/packhorse"
     folder.mkdir(exist_ok=True)
-    for template, name in (("vhost", f"{app}.conf"), ("upstream", f"{app}.upstream.conf")):
-        text = _template(role / "templates" / f"{template}.conf.j2", packhorse_app=app, **values)
-        (folder / name).write_text(text)
-    for name in ("packhorse-log.conf", "packhorse.conf"):
-        shutil.copy2(role / "files" / name, host.files / "etc/nginx/conf.d")
+    for template, file in (("vhost", f"{name}.conf"), ("upstream", f"{name}.upstream.conf")):
+        text = _template(role / "templates" / f"{template}.conf.j2", packhorse_app=name, **values)
+        (folder / file).write_text(text)
+    for file in ("packhorse-log.conf", "packhorse.conf"):
+        shutil.copy2(role / "files" / file, host.files / "etc/nginx/conf.d")
     (host.files / "var/log/nginx/packhorse").mkdir(exist_ok=True)
     host.ssh("systemctl", "restart", "nginx")
 

@@ -32,10 +32,33 @@ class Handler(BaseHTTPRequestHandler):
             status = int(self.path[8:11])
         if self.path == "/env":
             body = json.dumps(dict(os.environ))
+        if self.path == "/headers":
+            body = json.dumps([[name, value] for name, value in self.headers.items()])
+        if self.path in ("/stream", "/echo"):
+            return self.talk(self.path == "/stream")
         self.send_response(status)
         self.send_header("Content-Length", str(len(body.encode())))
         self.end_headers()
         self.wfile.write(body.encode())
+    def do_POST(self):
+        length, read = int(self.headers["Content-Length"]), 0
+        while read < length:
+            read += len(self.rfile.read(min(65536, length - read)))
+        self.do_GET()
+    def talk(self, streams):
+        self.protocol_version = "HTTP/1.1"
+        self.send_response(200 if streams else 101)
+        self.send_header(*(("X-Accel-Buffering", "no") if streams else ("Upgrade", "websocket")))
+        self.send_header("Connection", "close" if streams else "Upgrade")
+        self.end_headers()
+        self.close_connection = True
+        if streams:
+            self.wfile.write(b"first")
+            time.sleep(3)
+            self.wfile.write(b"last")
+        else:
+            while data := self.connection.recv(100):
+                self.connection.sendall(data)
     def log_message(self, *args):
         pass
 class Server(ThreadingHTTPServer):

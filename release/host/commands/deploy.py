@@ -130,6 +130,7 @@ class _Rollout:
             answer = readiness.await_answer(layout, circus, watchers.web(layout, number), session.pause)
             self._check(early - watchers.web(layout, number))
             written.wait()
+            session.gate("switch")
             session.safe_point()
         except (PackhorseError, OSError) as failure:
             self._give_up(failure)

@@ -81,7 +81,9 @@ def url(layout: Layout) -> str | None:
 
 
 def vhost_url(text: str) -> str | None:
-    """The URL of the first name in the vhost `text`, which provisioning has written."""
+    """The URL of the first name in the vhost `text`, which provisioning has written; or its balancer's."""
+    if balanced := re.search(r"^# Clients arrive at (https?://\S+)$", text, re.MULTILINE):
+        return balanced[1]
     named = re.findall(r"^\s*server_name ([^;]+);", text, re.MULTILINE)
     names = named[-1].split() if named else []
     scheme = "https" if "ssl_certificate " in text else "http"

@@ -11,6 +11,7 @@ from release.host.control.agreement import Candidate, Offer, Rank
 
 RESULT = {"event": "result", "unchanged": False, "version": "2"}
 OFFER = {"next": 2, "candidate": {"digest": "2"}, "current": None, "running": None}
+GOES_BACK = (Stage.STARTING, Stage.SWITCH, Stage.SWITCHING, Stage.VERDICT)
 ERROR = {"event": "error", "message": "it broke", "exit_code": 1}
 
 
@@ -58,6 +59,9 @@ def test_locks_are_taken_in_the_order_of_names_not_as_written() -> None:
         ([Stage.VERDICT, Stage.STARTING, Stage.START, Stage.START], 2, go("start", 3)),
         ([Stage.VERDICT, Stage.STARTING, Stage.STARTING, Stage.START], 2, {}),
         ([Stage.ENDED, Stage.START, Stage.START], 2, go("start", 2)),  # the first runs it already
+        ([Stage.SWITCH, Stage.START], 1, go("switch", 1)),
+        ([Stage.SWITCHING, Stage.START], 1, {}),
+        ([Stage.VERDICT, Stage.SWITCH, Stage.START], 2, {**go("switch", 2), **go("start", 3)}),
     ],
 )
 def test_the_first_goes_first_then_a_batch_at_a_time(
@@ -85,7 +89,7 @@ def test_one_that_fails_takes_all_back(stopped: str | None) -> None:
     assert {host.stage: told[host.name] for host in every if host.name in told} == {
         **dict.fromkeys([Stage.COMING, Stage.LOCK, Stage.LOCKING, Stage.AGREEMENT], CLOSE),
         **dict.fromkeys([Stage.INSTALLING, Stage.START], CLOSE),
-        **{at: {"revert": reason} for at in (Stage.STARTING, Stage.VERDICT)},
+        **{at: {"revert": reason} for at in GOES_BACK},
     }
 
 
@@ -282,3 +286,9 @@ def test_a_gate_that_no_agent_of_ours_has_is_an_error_of_that_host() -> None:
     assert progress.words(event) == ("wait", "nowhere")
     with pytest.raises(PackhorseError, match="web1: its agent offers what no agent of ours does"):
         schedule.after_event(HostState("web1"), event)
+
+
+def test_balancers_have_out_who_switches() -> None:
+    """Not who starts, which may take minutes, and not who waits for the others."""
+    at = (Stage.VERDICT, Stage.SWITCH, Stage.SWITCHING, Stage.STARTING, Stage.ENDED, Stage.LEAVING)
+    assert schedule.switching(hosts(*at)) == ["web3"]

@@ -1,0 +1,186 @@
+"""Tell the balancers of a target which hosts to take out, and ask them what they think of all."""
+
+import contextlib
+import json
+import queue
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import IO, Any
+
+from packhorse.errors import PackhorseError
+from release.deploy import ssh
+
+PROGRAM = "/usr/local/bin/packhorse-balancer"
+PATIENCE = 12.0
+"""Seconds for an answer: longer than ssh takes to find out that a balancer is off (ConnectTimeout)."""
+LONGEST = 2**20
+"""Bytes of an answer."""
+LONGEST_FAILURE = 200
+
+Answer = dict[str, dict[str, Any]]
+
+
+def led_to(app: str, target: str) -> str:
+    """The name of a target's vhost on its balancers: no application's has a dot."""
+    return f"{app}.{target}"
+
+
+def parse(line: bytes, hosts: Sequence[str]) -> Answer:
+    """Host -> whether it is `out`, `held` by a deploy, and its `failure`, from what a balancer says.
+
+    Raises PackhorseError for an error, and for what says not just that about all of `hosts`.
+    """
+    wrong = PackhorseError(
+        f"it answers {line[:80]!r}.", "Look at what runs there: journalctl -u packhorse-balancer"
+    )
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        raise wrong from None
+    if isinstance(found, dict) and isinstance(error := found.get("error"), str):
+        raise PackhorseError(f"{error[:LONGEST_FAILURE]}.", "Run: release provision")
+    rows = found.get("hosts") if isinstance(found, dict) else None
+    if not isinstance(rows, dict) or set(rows) != set(hosts):
+        raise PackhorseError("it leads to other hosts than release.toml has.", "Run: release provision")
+    for row in rows.values():
+        kinds = {"out": bool, "held": bool, "failure": str}
+        if not isinstance(row, dict) or any(type(row.get(key)) is not kind for key, kind in kinds.items()):
+            raise wrong
+    return {
+        name: {
+            **{key: rows[name][key] for key in ("out", "held")},
+            "failure": rows[name]["failure"][:LONGEST_FAILURE],
+        }
+        for name in hosts
+    }
+
+
+class Balancer:
+    """One balancer, asked through ssh as the user that deploys; it forgets us when the connection ends."""
+
+    def __init__(self, destination: ssh.SshDestination, name: str, hosts: Sequence[str]) -> None:
+        self.destination, self.name, self.hosts = destination, name, hosts
+        self.errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the rest
+        self.lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self.lock = threading.Lock()
+        self.process = subprocess.Popen(
+            destination.to([PROGRAM, "talk"]),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            start_new_session=True,  # Ctrl-C in a terminal hits only us
+        )
+        threading.Thread(target=self._read, args=[self.process.stdout], daemon=True).start()
+
+    def _read(self, stdout: IO[bytes]) -> None:
+        with stdout:
+            for line in iter(lambda: stdout.readline(LONGEST), b""):
+                self.lines.put(line)
+        self.lines.put(b"")
+
+    def hold(self, held: Sequence[str]) -> None:
+        """Ask it to have `held` out, and no other host that works."""
+        self._write(json.dumps({"name": self.name, "hold": list(held)}).encode() + b"\n")
+
+    def pulse(self) -> None:
+        """Send a sign of life."""
+        self._write(b"\n")
+
+    def _write(self, data: bytes) -> None:
+        with self.lock, contextlib.suppress(OSError, ValueError):  # it has ended: answer() says how
+            assert self.process.stdin  # noqa: S101  # for mypy: it is a pipe
+            self.process.stdin.write(data)
+            self.process.stdin.flush()
+
+    def answer(self) -> Answer:
+        """Its answer to `hold`. Raises PackhorseError."""
+        try:
+            line = self.lines.get(timeout=PATIENCE)
+        except queue.Empty:
+            raise PackhorseError(
+                f"no answer within {PATIENCE:g} s.", f"Try: ssh {self.destination.name} true"
+            ) from None
+        if line:
+            return parse(line, self.hosts)
+        status = self.process.wait()
+        self.errors.seek(0)
+        said = self.errors.read(8192).decode(errors="replace").strip()
+        if status in {1, 126, 127}:
+            raise PackhorseError(
+                said.rpartition("\n")[2] or f"there is no {PROGRAM}.", "Run: release provision"
+            )
+        raise self.destination.explain(status, said, greeted=False)
+
+    def close(self) -> None:
+        """End the connection: it has no host of ours out any more."""
+        with self.lock, contextlib.suppress(OSError):
+            assert self.process.stdin  # noqa: S101
+            self.process.stdin.close()
+        try:
+            self.process.wait(1.0)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.errors.close()
+
+
+@dataclass
+class Balancers:
+    """All balancers of a target. One that does not answer is warned about by `warn` (its name, why), once."""
+
+    members: dict[str, Balancer]
+    warn: Callable[[str, str], object]
+    held: Sequence[str] = ()
+
+    def hold(self, hosts: Sequence[str]) -> None:
+        """Have `hosts` out, and no other; all balancers are told at the same time."""
+        if list(hosts) == list(self.held):
+            return
+        self.held = list(hosts)
+        for member in self.members.values():
+            member.hold(hosts)
+        for name, member in list(self.members.items()):
+            try:
+                member.answer()
+            except PackhorseError as error:
+                member.close()
+                del self.members[name]
+                self.warn(name, f"It takes no host out while that is switched: {error.message} {error.hint}")
+
+    def pulse(self) -> None:
+        """Send all a sign of life."""
+        for member in list(self.members.values()):
+            member.pulse()
+
+    def ask(self) -> dict[str, Answer | PackhorseError]:
+        """What each thinks of the hosts, or why that is not known."""
+        for member in self.members.values():
+            member.hold([])
+        found: dict[str, Answer | PackhorseError] = {}
+        for name, member in self.members.items():
+            try:
+                found[name] = member.answer()
+            except PackhorseError as error:
+                found[name] = error
+        return found
+
+
+@contextlib.contextmanager
+def connected(
+    destinations: Mapping[str, ssh.SshDestination],
+    name: str,
+    hosts: Sequence[str],
+    warn: Callable[[str, str], object],
+) -> Iterator[Balancers]:
+    """The balancers at `destinations`, which lead to `hosts` under `name`, connected inside the block."""
+    members: dict[str, Balancer] = {}
+    try:
+        for host, destination in destinations.items():
+            members[host] = Balancer(destination, name, hosts)
+        yield Balancers(dict(members), warn)
+    finally:
+        for member in members.values():
+            member.close()

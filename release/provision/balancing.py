@@ -1,0 +1,63 @@
+"""What the balancers of release.toml lead to: variables of Ansible's role balancer."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from release.config.release_toml import Provision, ReleaseConfig, Target
+from release.deploy import balancers, ssh
+from release.provision import addresses
+
+
+def hosts(config: ReleaseConfig) -> Iterator[tuple[str, Provision, list[dict[str, Any]]]]:
+    """Every balancer: its name, how Ansible logs in, and the targets that it leads to."""
+    found: dict[str, tuple[Provision, list[dict[str, Any]]]] = {}
+    for name, target in config.targets.items():
+        if target.balancer is None:
+            continue
+        own = {"user": target.balancer.user, "python": target.balancer.python}
+        login = target.provision.model_copy(update={key: value for key, value in own.items() if value})
+        for host in target.balancer.hosts:
+            found.setdefault(host, (login, []))[1].append(_led_to(config, name, target, host))
+    yield from ((host, login, led_to) for host, (login, led_to) in found.items())
+
+
+def url(target: Target) -> str:
+    """Where clients of `target` arrive, which has a balancer."""
+    names = _names(target, target.balancer.hosts[0] if target.balancer else "")
+    return f"{_scheme(target)}://{next((name for name in names if '*' not in name), names[0])}/"
+
+
+def _scheme(target: Target) -> str:
+    return "https" if target.tls_certificate else "http"
+
+
+def _names(target: Target, balancer: str) -> list[str]:
+    return target.domains or ssh.names(balancer)
+
+
+def _led_to(config: ReleaseConfig, name: str, target: Target, balancer: str) -> dict[str, Any]:
+    """What role balancer needs to lead from the host `balancer` to `target`."""
+    first = _names(target, balancer)[0]
+    behind = {host: addresses.of(config, host)[0] for host in target.hosts or []}
+    return {
+        "name": balancers.led_to(config.app, name),
+        "app": config.app,
+        "user": target.user or config.app,
+        "authorized_keys": list(target.provision.authorized_keys),
+        "domains": target.domains or [],
+        "default_domains": _names(target, balancer),
+        "tls_certificate": target.tls_certificate,
+        "tls_certificate_key": target.tls_certificate_key,
+        "max_body": target.provision.max_body,
+        "log_days": target.provision.log_days,
+        "log_size": target.provision.log_size,
+        "hosts": [
+            {"name": host, "address": f"[{address}]" if ":" in address else address}
+            for host, address in behind.items()
+        ],
+        "health": {
+            "path": config.health.path or "/healthz",
+            "host": first.replace("*", "balancer"),
+            "scheme": _scheme(target),
+        },
+    }

@@ -1,0 +1,279 @@
+"""Two applications with two domains each on two servers behind a balancer: one fails, or is switched."""
+
+import http.client
+import json
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import hosts, ssh_target
+from tests.support.hosts import Host
+from tests.support.load_client import Load
+from tests.support.servers import BIN, run_command, wait_until
+from tests.support.ssh_target import Servers
+from tests.support.tiny_app import NAME
+
+pytestmark = [*hosts.MARKS, pytest.mark.needs("nginx")]
+
+SHOP = ("shop.example.com", "*.shop.example.com")
+BLOG = ("blog.example.com", "news.example.com")
+RATE = 60
+BALANCER = (
+    'domains = ["shop.example.com", "*.shop.example.com"]\nbalancer = { hosts = ["lb1"], user = "root" }'
+)
+
+
+@dataclass
+class Site:
+    """The balancer `lb1`, the servers behind it, and the project folder of the second application, blog."""
+
+    servers: Servers
+    lb1: Host
+    blog: Path
+
+    @property
+    def pair(self) -> list[Host]:
+        return self.servers.hosts
+
+    def ask(
+        self, path: str = "/", *, name: str = SHOP[0], host: Host | None = None, **headers: str
+    ) -> tuple[int, str]:
+        """What the balancer answers, or nginx on `host`."""
+        with closing(http.client.HTTPConnection((host or self.lb1).address, timeout=20)) as connection:
+            connection.request("GET", path, headers={"Host": name, **headers})
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+
+    def headers(self, host: Host | None = None, **headers: str) -> dict[str, str]:
+        """What reaches the application of a request with these `headers`; none is there twice."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        found = [
+            (name.lower(), value) for name, value in json.loads(self.ask("/headers", host=host, **sent)[1])
+        ]
+        assert len(dict(found)) == len(found)
+        return dict(found)
+
+    def thoughts(self) -> dict[str, dict[str, Any]]:
+        """What `release status` says about the balancer's view of each server."""
+        done = self.servers.release("status", "production", "--json", status=None)
+        (balancer,) = json.loads(done.stdout)["balancers"]
+        return {row["host"]: row for row in balancer["hosts"]}
+
+    def out(self) -> list[str]:
+        return [name for name, row in self.thoughts().items() if row["out"]]
+
+    def load(self) -> Load:
+        return Load(80, address=self.lb1.address, host=SHOP[0], rate=RATE)
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Site]:
+    with ssh_target.running("web1", "web2") as servers:
+        lb1 = servers.net.host("lb1")
+        for host in servers.hosts:
+            ssh_target.front(host, NAME, *SHOP, balancers=[lb1])
+            ssh_target.add_application(host, "blog")
+            ssh_target.front(host, "blog", *BLOG, balancers=[lb1])
+        for app, domains in ((NAME, SHOP), ("blog", BLOG)):
+            lb1.add_user(app)
+            ssh_target.balance(lb1, app, *domains, hosts=servers.hosts)
+        servers.configure(BALANCER)
+        blog = servers.home / "blog"
+        blog.mkdir()
+        text = (servers.project / "release.toml").read_text()
+        blog_text = text.replace(f'app = "{NAME}"', 'app = "blog"').replace(
+            'domains = ["shop.example.com", "*.shop.example.com"]', f"domains = {json.dumps(BLOG)}"
+        )
+        (blog / "release.toml").write_text(blog_text)
+        servers.deploy("0.1.0")
+        command = (BIN / "release", "-C", blog, "deploy", "production", f"{NAME}==0.2.0")
+        run_command(*command, env=servers.environment)
+        yield Site(servers, lb1, blog)
+
+
+@pytest.fixture
+def both(site: Site) -> Site:
+    """Both servers run, are in, and serve 0.1.0 as the first application."""
+    site.servers.deploy("0.1.0", "--wait", "20")
+    wait_until("both to be in", lambda: [out_on(site.lb1, app) for app in (NAME, "blog")] == [[], []])
+    return site
+
+
+def answered(host: Host, app: str = NAME) -> int:
+    """How many requests the nginx on `host` has answered for `app`."""
+    return len((host.files / f"var/log/nginx/packhorse/{app}.access.log").read_text().splitlines())
+
+
+def test_each_domain_leads_to_its_application_on_both_servers(both: Site) -> None:
+    """Two projects that know nothing of each other share servers, ports and the balancer."""
+    before = [answered(host, app) for host in both.pair for app in (NAME, "blog")]
+    for _ in range(12):
+        assert [both.ask(name=name)[1] for name in (SHOP[0], "a.shop.example.com")] == ["0.1.0"] * 2
+        assert [both.ask(name=name)[1] for name in BLOG] == ["0.2.0"] * 2
+    after = [answered(host, app) for host in both.pair for app in (NAME, "blog")]
+    new = [end - start for end, start in zip(after, before, strict=True)]
+    assert (new[0] + new[2], new[1] + new[3]) == (24, 24), "questions of the balancer itself are not logged"
+    assert min(new) > 0
+    names = both.servers.release("status", "production").stdout
+    assert "http://shop.example.com/" in names
+    assert both.ask(name="other.example.com")[1] != "0.1.0"
+
+
+def test_the_application_learns_who_the_client_is_and_no_client_can_pretend(both: Site) -> None:
+    """Neither through the balancer nor past it."""
+    forged = {
+        "X_Forwarded_For": "1.2.3.4",
+        "X_Forwarded_Proto": "https",
+        "X_Forwarded_Host": "evil.example.com",
+    }
+    forged |= {"X_Packhorse_Probe": "1", "X_Real_IP": "1.2.3.4"}
+    me = both.servers.net.address
+    for host in (None, *both.pair):
+        before = sum(map(answered, both.pair))
+        found = both.headers(host, **forged)
+        assert (found["x-forwarded-for"], found["x-forwarded-proto"]) == (me, "http")
+        assert (found["x-forwarded-host"], found["host"]) == (SHOP[0], SHOP[0])
+        assert sum(map(answered, both.pair)) == before + 1, "no client is left out of the log"
+    assert f"{me} - -" in (both.pair[0].files / f"var/log/nginx/packhorse/{NAME}.access.log").read_text()
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "Content-Length: 39\nTransfer-Encoding: chunked\n\n0\n\nGET /smuggled HTTP/1.1\nHost: x\n\n",
+        "Transfer-Encoding: xchunked\n\n0\n\n",
+        "Content-Length: 5\nContent-Length: 6\n\nabcdef",
+        "Host: blog.example.com\n\n",
+        "Host : blog.example.com\n\n",
+    ],
+)
+def test_a_request_that_two_nginx_could_read_differently_is_refused(both: Site, rest: str) -> None:
+    """Request smuggling (RFC 9112, 11.2)."""
+    with socket.create_connection((both.lb1.address, 80), timeout=10) as client:
+        head = f"POST / HTTP/1.1\nHost: {SHOP[0]}\nConnection: close\n{rest}"
+        client.sendall(head.replace("\n", "\r\n").encode())
+        answer = b"".join(iter(lambda: client.recv(65536), b""))
+    assert re.match(rb"HTTP/1.1 (400|501) ", answer)
+    logs = [(host.files / f"var/log/nginx/packhorse/{NAME}.access.log").read_text() for host in both.pair]
+    assert not any("smuggled" in log for log in logs)
+
+
+def test_streams_websockets_and_large_uploads_pass_two_nginx(both: Site) -> None:
+    """The first part of a stream arrives before the last is written."""
+    with socket.create_connection((both.lb1.address, 80), timeout=20) as client:
+        client.sendall(b"GET /stream HTTP/1.0\r\nHost: shop.example.com\r\n\r\n")
+        seen = b""
+        while b"first" not in seen:
+            seen += client.recv(1000)
+        assert b"last" not in seen
+        assert b"X-Accel" not in seen
+        assert b"".join(iter(lambda: client.recv(1000), b"")).endswith(b"last")
+    with socket.create_connection((both.lb1.address, 80), timeout=20) as client:
+        upgrade = b"Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+        client.sendall(b"GET /echo HTTP/1.1\r\nHost: shop.example.com\r\n" + upgrade)
+        assert client.recv(1000).startswith(b"HTTP/1.1 101 ")
+        client.sendall(b"hello")
+        assert client.recv(1000) == b"hello"
+    for size, status in ((9_000_000, 200), (11_000_000, 413)):
+        with closing(http.client.HTTPConnection(both.lb1.address, timeout=20)) as connection:
+            connection.request("POST", "/", bytes(size), {"Host": SHOP[0]})
+            assert connection.getresponse().status == status
+
+
+def test_a_deploy_loses_nothing_and_the_balancer_leads_past_the_host_that_is_switched(both: Site) -> None:
+    """Its agent is stopped in the middle of the switch; then the deployer is killed."""
+    with both.load() as load:
+        both.servers.deploy("0.2.0")
+        assert both.out() == []
+        with both.servers.stopped_at("0.1.0", "verify") as deployer:
+            assert both.out() == ["web1"]
+            before = answered(both.pair[0])
+            for _ in range(30):
+                assert both.ask()[0] == 200
+            assert answered(both.pair[0]) == before
+            deployer.kill()
+            wait_until("the host to be in again", lambda: both.out() == [])
+            both.pair[0].ssh("pkill", "-CONT", "--uid", NAME)
+    assert load.failed == 0
+
+
+@pytest.mark.parametrize("how", ["power cut", "cable"])
+def test_when_a_host_dies_at_most_the_requests_on_it_fail(both: Site, how: str) -> None:
+    """Also while nginx tries it again. When it is back it serves again."""
+    web2 = both.pair[1]
+    loads = [both.load(), both.load()]
+    with loads[0], loads[1]:
+        wait_until("requests", lambda: min(load.sent for load in loads) > 30)
+        web2.power_cut() if how == "power cut" else web2.unplug()
+        try:
+            wait_until("it to be out", lambda: out_on(both.lb1) == ["2"])
+            sent = [load.sent for load in loads]
+            wait_until(
+                "more requests",
+                lambda: all(load.sent > n + 5 * RATE for load, n in zip(loads, sent, strict=True)),
+            )
+            lost = sum(load.failed for load in loads)
+        finally:
+            web2.boot() if how == "power cut" else web2.plug_in()
+        wait_until("it to be in again", lambda: out_on(both.lb1) == [], deadline=60)
+        before = answered(web2)
+        wait_until("it to serve", lambda: answered(web2) > before)
+    assert lost <= len(loads), "each client had one request on its way"
+    assert sum(load.failed for load in loads) == lost, "none when it is back"
+
+
+def out_on(balancer: Host, app: str = NAME) -> list[str]:
+    """The numbers of the hosts that are out, as nginx sees them."""
+    return sorted(balancer.ssh("ls", f"/run/packhorse-balancer/{app}.production").stdout.split())
+
+
+def test_a_host_whose_application_is_dead_is_left_out_and_no_form_is_sent_twice(both: Site) -> None:
+    """Its nginx lives, and would answer 502. What was sent to an application once is never repeated."""
+    web1 = both.pair[0]
+    with both.load() as load:
+        web1.ssh("systemctl", "stop", f"packhorse@{NAME}")
+        try:
+            wait_until("it to be out", lambda: both.out() == ["web1"])
+            posts = [post(both) for _ in range(30)]
+        finally:
+            web1.ssh("systemctl", "start", f"packhorse@{NAME}")
+        wait_until("it to be in again", lambda: both.out() == [])
+    assert posts == [200] * 30
+    assert load.failed <= 1, "the client had one request in the application when that ended"
+
+
+def post(site: Site) -> int:
+    with closing(http.client.HTTPConnection(site.lb1.address, timeout=20)) as connection:
+        connection.request("POST", "/", b"a=1", {"Host": SHOP[0]})
+        return connection.getresponse().status
+
+
+def test_what_the_application_answers_itself_is_no_failure_of_a_host(both: Site) -> None:
+    """Else one visitor whose requests end in 502 or 503 could take out all hosts."""
+    both.servers.release("maintenance", "on", "production")
+    try:
+        status, page = both.ask()
+        assert (status, "Back in a moment" in page) == (503, True)
+        assert both.out() == []
+    finally:
+        both.servers.release("maintenance", "off", "production")
+    wait_until("the application", lambda: both.ask() == (200, "0.1.0"))
+
+
+def test_a_balancer_that_is_down_or_that_nobody_prepared_stops_no_deploy(both: Site) -> None:
+    """It is named; all hosts stay in."""
+    both.lb1.ssh("systemctl", "stop", "packhorse-balancer")
+    try:
+        with both.load() as load:
+            said = both.servers.deploy("0.2.0").stderr
+    finally:
+        both.lb1.ssh("systemctl", "start", "packhorse-balancer")
+    assert "lb1" in said
+    assert "It takes no host out while that is switched: " in said
+    assert load.failed == 0
