@@ -96,7 +96,7 @@ def _known_keys(annotation: object, path: list[str]) -> list[str]:
     """The keys that the table at `path` below a value of type `annotation` may have."""
     if isinstance(annotation, type) and issubclass(annotation, Settings):
         if not path:
-            return list(annotation.model_fields)
+            return [field.alias or name for name, field in annotation.model_fields.items()]
         field = annotation.model_fields.get(path[0])
         return _known_keys(field.annotation, path[1:]) if field else []
     # Below a mapping or a list, one part of the path is a name that the user chose, or a position.

@@ -12,8 +12,10 @@ from packhorse.errors import PackhorseError
 from packhorse.settings import AbsolutePath, Url, matching
 from release.config import balancer, host_argument, services, unchecked
 from release.config.balancer import Balancer
+from release.config.firewall import Firewall
 from release.config.services import Service
 from release.config.unchecked import ProjectFiles
+from release.config.updates import Updates
 from release.config.value_types import (
     AppName,
     Calendar,
@@ -342,6 +344,8 @@ class ReleaseConfig(settings.Settings):
     mirror: MirrorServers | None = None
     services: dict[AppName, Service] = Field(default={})
     addresses: dict[HostName, HostAddresses] = Field(default={})
+    firewall: Firewall | None = None
+    updates: Updates | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

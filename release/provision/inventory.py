@@ -11,7 +11,7 @@ from release.deploy import ssh
 from release.host import runtime
 from release.host.disk.layout import SERVER_ROOT, SERVER_RUN, SERVER_SOCKETS, Layout
 from release.host.processes import circus_ini
-from release.provision import addresses, balancing, databases, python_builds
+from release.provision import addresses, balancing, databases, firewall, python_builds
 
 MIRROR = "mirror"  # the target of `release provision` that stands for the hosts of [mirror]
 NOBODY = "no_hosts"  # a group without hosts
@@ -47,6 +47,9 @@ def of(config: ReleaseConfig, project: Path, host: str | None = None) -> dict[st
         variables[name] = {**_login(login), **variables.get(name, {}), "packhorse_balanced": led_to}
     balanced = {name: target.balancer for name, target in config.targets.items() if target.balancer}
     variables.update(_services(config, host, variables))
+    every = {**config.targets, **({str(host): targets[_HOST]} if _HOST in targets else {})}
+    for name, known in variables.items():
+        variables[name] = {**known, **_every_host(config, project, name, every)}
     return {
         "_meta": {"hostvars": variables},
         "app_hosts": {"children": list(targets)},
@@ -125,6 +128,16 @@ def _app(config: ReleaseConfig, target: Target, host: str, project: Path) -> Var
         if builds and python
         else {},
         **_prefixed(target.provision, {"user", "python", "python_builds"}),
+    }
+
+
+def _every_host(config: ReleaseConfig, project: Path, host: str, targets: Mapping[str, Target]) -> Variables:
+    """What every host gets, whatever it is for: its time, updates, firewall."""
+    return {
+        "packhorse_project": config.app,
+        "packhorse_updates": config.updates.model_dump() if config.updates else None,
+        "packhorse_firewall": firewall.of(config, project, host, targets),
+        "packhorse_firewall_seconds": config.firewall.confirm_within if config.firewall else 60,
     }
 
 

@@ -24,6 +24,7 @@ PACKAGES = [
     Package("iproute2", "ip", "connects the test hosts"),
     Package("openssh-client", "ssh", "reaches the test hosts"),
     Package("pebble", "pebble", "issues the certificates of test hosts"),
+    Package("nftables", "nft", "tests the firewall rules of hosts"),
     Package("age", "age", "encrypts the secrets of a project"),
 ]
 
