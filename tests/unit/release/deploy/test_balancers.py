@@ -1,12 +1,15 @@
 """The promises of release.deploy.balancers."""
 
 import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from packhorse.errors import PackhorseError
-from release.deploy import balancers, outcome
+from release.deploy import balancers, outcome, ssh
 
 ROW = {"out": False, "held": False, "failure": ""}
 
@@ -64,3 +67,73 @@ def test_status_says_what_each_balancer_thinks() -> None:
     known, unknown = outcome.balancers_as_json(thoughts)
     assert known["hosts"][1] == {"host": "web2", "out": True, "held": False, "failure": "answers 502"}
     assert unknown == {"balancer": "lb2", "error": "no answer within 12 s. Try: ssh lb2 true"}
+
+
+@dataclass(frozen=True)
+class Scripted(ssh.SshDestination):
+    """A balancer played by a Python program on this machine."""
+
+    program: str = ""
+
+    def to(self, there: Sequence[str]) -> list[str]:
+        return [sys.executable, "-c", self.program, *there]
+
+
+OBEDIENT = """
+import json, sys
+for line in filter(str.strip, sys.stdin):
+    held = json.loads(line)["hold"]
+    rows = {name: {"out": name in held, "held": name in held, "failure": ""} for name in ("web1", "web2")}
+    print(json.dumps({"hosts": rows}), flush=True)
+"""
+UNREACHABLE = (
+    "import sys; print('ssh: connect to host lb2: No route to host', file=sys.stderr); sys.exit(255)"
+)
+UNPREPARED = "import sys; print('bash: packhorse-balancer: not found', file=sys.stderr); sys.exit(127)"
+SILENT = "import sys; sys.stdin.read()"
+
+
+@pytest.mark.parametrize(
+    ("program", "reason"),
+    [
+        (UNREACHABLE, "it cannot be reached: ssh: connect to host lb2: No route to host"),
+        (UNPREPARED, "not found Run: release provision"),
+        (SILENT, "no answer within 3 s"),
+        ("print('welcome'); input()", "it answers b'welcome"),
+    ],
+)
+def test_one_that_does_not_obey_is_named_once_and_the_others_go_on(
+    monkeypatch: pytest.MonkeyPatch, program: str, reason: str
+) -> None:
+    """A deploy needs none of them."""
+    monkeypatch.setattr(balancers, "PATIENCE", 3.0)
+    warnings: list[tuple[str, str]] = []
+    there = {
+        name: Scripted(name, "shop", "shop", program=text)
+        for name, text in (("lb1", OBEDIENT), ("lb2", program))
+    }
+    with balancers.connected(
+        there, "shop.production", ["web1", "web2"], lambda name, text: warnings.append((name, text))
+    ) as both:
+        both.pulse()
+        both.hold(["web1"])
+        both.hold(["web2"])
+        assert list(both.members) == ["lb1"]
+        answer = both.ask()["lb1"]
+    assert not isinstance(answer, PackhorseError)
+    assert [row["out"] for row in answer.values()] == [False, False]
+    assert [name for name, _ in warnings] == ["lb2"]
+    assert reason in warnings[0][1]
+
+
+def test_a_balancer_is_told_only_what_is_new() -> None:
+    """A deploy without a switch has nothing to say to it."""
+    counting = OBEDIENT.replace("held = ", "print(line, end='', file=sys.stderr); held = ")
+    there = {"lb1": Scripted("lb1", "shop", "shop", program=counting)}
+    with balancers.connected(there, "shop.production", ["web1", "web2"], print) as found:
+        for hosts in ([], ["web1"], ["web1"], [], []):
+            found.hold(hosts)
+        member = found.members["lb1"]
+        member.errors.seek(0)
+        told = [json.loads(line) for line in member.errors.read().splitlines()]
+    assert told == [{"name": "shop.production", "hold": held} for held in (["web1"], [])]

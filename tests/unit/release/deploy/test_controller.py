@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +54,8 @@ if request["gates"]:
     gate("start", digest="d")
     note("phase") if request["release_phase"] else None
     time.sleep({pace})
+    if "switch" in request["gates"]:
+        gate("switch")
     gate("verdict")
 if {fault!r} == "fail": fail()
 say(event="result", unchanged=False, project="tiny", version={version!r}, release=2, url="u")
@@ -92,7 +94,7 @@ class Scripted:
         return PackhorseError(f"{status} {stderr} {greeted}", "hint")
 
 
-def a_rollback(name: str = "web1", *, gated: bool = False) -> Rollback:
+def a_rollback(name: str = "web1", *, gated: bool = False, balanced: bool = False) -> Rollback:
     """A request; hosts played by scripts look at two of its fields."""
     return Rollback(
         app="tiny",
@@ -106,7 +108,7 @@ def a_rollback(name: str = "web1", *, gated: bool = False) -> Rollback:
         key="key",
         release=None,
         release_phase=name == "web1",
-        gates=["lock"] if gated else [],
+        gates=["lock", *(["switch"] if balanced else [])] if gated else [],
     )
 
 
@@ -121,13 +123,16 @@ class Fleet:
         ]
         self.shown: list[tuple[str, Event]] = []
 
-    def run(self, batch: int | None = 2) -> controller.Outcome:
+    def run(self, batch: int | None = 2, balancers: controller.Balancers | None = None) -> controller.Outcome:
         with ExitStack() as stack:
             agents = {
                 place.name: stack.enter_context(connection.AgentProcess(place)) for place in self.places
             }
-            requests = {name: a_rollback(name, gated=batch is not None) for name in agents}
-            return controller.run(agents, requests, lambda *said: self.shown.append(said), batch)
+            requests = {
+                name: a_rollback(name, gated=batch is not None, balanced=balancers is not None)
+                for name in agents
+            }
+            return controller.run(agents, requests, lambda *said: self.shown.append(said), batch, balancers)
 
     @property
     def happened(self) -> list[str]:
@@ -150,6 +155,34 @@ def test_all_hosts_run_the_new_release(tmp_path: Path) -> None:
     assert {*happened[6:8]} == {"start web2", "start web3"}
     assert happened[8] == "start web4"
     assert {line.split()[0] for line in happened[9:]} == {"verdict"}
+
+
+class Noted:
+    """A balancer that notes in the log which hosts it has out."""
+
+    def __init__(self, log: Path) -> None:
+        self.log = log
+
+    def hold(self, hosts: Sequence[str]) -> None:
+        with self.log.open("a") as log:
+            log.write(f"out {' '.join(hosts)}\n")
+
+    def pulse(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("fault", ["", "fail before verdict"])
+def test_balancers_have_a_host_out_while_it_switches_and_none_at_the_end(tmp_path: Path, fault: str) -> None:
+    """Also when it fails in the middle of it."""
+    fleet_ = Fleet(tmp_path, web3=fault)
+    fleet_.run(balancers=Noted(fleet_.log))
+    out: list[str] = []
+    for line in fleet_.happened:
+        what, *names = line.split()
+        out = names if what == "out" else out
+        assert what != "switch" or names[0] in out
+        assert what != "verdict" or not out
+    assert (out, sum(line.startswith("switch") for line in fleet_.happened) >= 3) == ([], True)
 
 
 @pytest.mark.parametrize("fault", ["die at", "fail before"])
