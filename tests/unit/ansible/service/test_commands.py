@@ -55,7 +55,7 @@ class Server:
         return {"version": "15.1", "size": 8_000_000, "place": database.place}
 
     def remove(self, database: Database, changes: Changes) -> None:
-        raise NotImplementedError
+        changes.do(f"removes {database.name}", lambda: self._set(database.with_(passwords={})))
 
 
 @pytest.fixture
@@ -139,6 +139,19 @@ def test_a_rotation_that_was_killed_is_finished_by_the_same_command(server: Serv
         command(REQUEST)
     command(REQUEST)
     assert dict(state.load(REQUEST["name"]).passwords) == server.logins
+
+
+def test_what_is_removed_is_gone_and_a_killed_removal_is_finished(server: Server) -> None:
+    """The state goes last: it says what is left to remove."""
+    commands.apply(REQUEST)
+    server.dies = True
+    with pytest.raises(KeyboardInterrupt):
+        commands.remove(REQUEST)
+    assert state.names() == [REQUEST["name"]]
+    did = ["removes shop_production_db", "forgets shop_production_db"]
+    assert commands.remove(REQUEST) == {"changed": True, "did": did}
+    assert (server.logins, state.names()) == ({}, [])
+    assert commands.remove(REQUEST)["changed"] is False
 
 
 def test_the_list_has_no_passwords_and_says_what_does_not_answer(server: Server) -> None:

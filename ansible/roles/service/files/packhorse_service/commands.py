@@ -4,6 +4,7 @@ Each writes first what is to be true (state.py), and then makes the server so: k
 command on the same database finishes it, and a command that runs twice does nothing the second time.
 """
 
+import shutil
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -102,6 +103,17 @@ def rotate_finish(request: Request) -> Answer:
     return {"changed": changed or bool(ended), "login": login, "closed": other, "disconnected": ended}
 
 
+def remove(request: Request) -> Answer:
+    """Remove the database `name` with data, logins and rules: {"changed", "did"}; who calls has a backup."""
+    name, changes = state.check_name(request.get("name")), Changes()
+    with state.lock():
+        database = state.find(name)
+        if database:
+            kinds.of(database).remove(database, changes)
+            changes.do(f"forgets {name}", lambda: shutil.rmtree(state.folder(name)))
+    return {"changed": bool(changes.done), "did": changes.done}
+
+
 def _declared(request: Request) -> Database:
     """The settings in a request. Raises ServiceError."""
     kind, version, backup = request.get("kind"), request.get("version"), request.get("backup", {})
@@ -158,4 +170,5 @@ COMMANDS: Mapping[str, Callable[[Request], Answer]] = {
     "credentials": credentials,
     "rotate": rotate,
     "rotate-finish": rotate_finish,
+    "remove": remove,
 }

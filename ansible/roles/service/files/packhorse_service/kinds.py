@@ -1,6 +1,7 @@
 """The kinds of databases behind one interface, a module for each kind."""
 
-from typing import Any, Protocol, cast
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from packhorse_service import mariadb, postgresql, redis
 from packhorse_service.changes import Changes
@@ -29,9 +30,9 @@ class Kind(Protocol):
         """Remove the database with all data and logins; the state file stays until then."""
 
 
-_KINDS = {"postgresql": postgresql, "mariadb": mariadb, "redis": redis}
+_KINDS: Mapping[str, Kind] = {"postgresql": postgresql, "mariadb": mariadb, "redis": redis}
 
 
 def of(database: Database) -> Kind:
     """The module for a database."""
-    return cast("Kind", _KINDS[database.kind])
+    return _KINDS[database.kind]

@@ -80,6 +80,17 @@ def describe(database: Database) -> dict[str, Any]:
     return {"version": str(answer["version"]).partition(" ")[0], "size": answer["size"]}
 
 
+def remove(database: Database, changes: Changes) -> None:
+    """Remove database and roles, and the lines that let its logins in; connections to it end."""
+    name, port = identifier(database.name), database.port
+    roles = ", ".join(map(identifier, [*map(database.login, state.LOGINS), database.name]))
+    changes.do(
+        f"removes the database {database.name}",
+        lambda: sql(port, f"DROP DATABASE IF EXISTS {name} WITH (FORCE);\nDROP ROLE IF EXISTS {roles};\n"),
+    )
+    _let_in(database.with_(clients=()), changes, keep=False)
+
+
 def sql(port: int, text: str, database: str = "postgres") -> str:
     """Run statements as the administrator, given on standard input; what they print. Raises ServiceError."""
     command = ["psql", "--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--no-password"]
@@ -180,14 +191,14 @@ def _database(database: Database, changes: Changes) -> None:
         changes.do(f"closes {database.name} to other roles", lambda: sql(database.port, close))
 
 
-def _let_in(database: Database, changes: Changes) -> None:
+def _let_in(database: Database, changes: Changes, *, keep: bool = True) -> None:
     """Write our block of pg_hba.conf, first in it, with the lines of all databases of the cluster."""
     file = ETC / database.place / "pg_hba.conf"
     text = programs.run(
         ["head", "--bytes=1000000", "--", str(file)], user=USER
     )  # root would follow a link of that user
     others = [each for each in state.every("postgresql") if each.name != database.name]
-    block = rules([*[each for each in others if each.place == database.place], database])
+    block = rules([*[each for each in others if each.place == database.place], *([database] if keep else [])])
     new = with_block(text, block)
     if new != text:
         clients = ", ".join(database.clients) or "nobody"
