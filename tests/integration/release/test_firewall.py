@@ -157,13 +157,13 @@ def walled(bare: Servers) -> Servers:
         for timer in ("apt-daily.timer", "apt-daily-upgrade.timer"):
             (host.files / "etc/systemd/system" / timer).unlink(missing_ok=True)
         host.ssh("systemctl", "daemon-reload")
-    bare.web1.ssh("apt-get", "install", "--yes", "nftables")
-    bare.web1.ssh("nft", f"{ADMINISTRATORS}; {DOCKERS}")
     run = ("systemd-run", "--quiet", "--collect", "python3", "-c")
     bare.web2.ssh(*run, SERVER)
     wait_until("a server", lambda: ":9999 " in bare.web2.ssh("ss", "-Hltn").stdout)
     bare.web1.ssh(*run, CLIENT.format(there=bare.web2.address))
     wait_until("a client", (bare.web2.files / "root/accepted").exists)
+    bare.web1.ssh("apt-get", "install", "--yes", "nftables")
+    bare.web1.ssh("nft", f"{ADMINISTRATORS}; {DOCKERS}")  # from here on the kernel has conntrack
     bare.provision(bare.shop(UPDATES), *ONLY_BASE)
     return bare
 
