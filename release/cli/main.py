@@ -11,6 +11,7 @@ from release.cli import (
     config,
     deploy,
     doctor,
+    firewall,
     inspect,
     local,
     login,
@@ -31,7 +32,7 @@ SECTIONS = {
     "Releases": ("deploy", "rollback", "releases", "show", "diff", "open", "verify"),
     "Configuration": ("config",),
     "Processes": ("status", "ps", "scale", "start", "stop", "maintenance", "logs", "run", "jobs", "journal"),
-    "Servers": ("provision", "doctor", "ssh", "inventory"),
+    "Servers": ("provision", "firewall", "doctor", "ssh", "inventory"),
 }
 
 
@@ -96,7 +97,7 @@ GROUPS = (
     maintenance.COMMANDS,
     *(releases.COMMANDS, run.COMMANDS),
 )
-for command in (new.new, *itertools.chain(*GROUPS), doctor.doctor):
+for command in (new.new, *itertools.chain(*GROUPS), doctor.doctor, firewall.firewall):
     cli.add_command(command)
 cli.add_command(new.new, "init")  # what other tools call it
 

@@ -68,10 +68,8 @@ class SshDestination:
 
     def run_if_connected(self, there: Sequence[str], seconds: float) -> str:
         """What the command `there` prints, over a connection that is open already; "" without one."""
-        with contextlib.suppress(FileNotFoundError):
-            check = ["ssh", *_config(), "-O", "check", "-l", self.user, "--", self.name]
-            if process.run(check, timeout=seconds).status == 0:
-                return process.run(self.to(there), timeout=seconds).stdout
+        if is_connected(self.name, self.user, seconds):
+            return process.run(self.to(there), timeout=seconds).stdout
         return ""
 
     def to(self, there: Sequence[str]) -> list[str]:
@@ -82,6 +80,33 @@ class SshDestination:
     def explain(self, status: int, stderr: str, *, greeted: bool) -> PackhorseError:
         message, hint = _meaning(self, status, stderr, greeted=greeted)
         return PackhorseError(message, hint, detail=stderr if status != 255 else "")
+
+
+# Root has no password to give to sudo, and there may be no sudo where one logs in as root.
+_BECOME_ROOT = 'if [ "$(id -u)" = 0 ]; then exec "$@"; else exec sudo -n -- "$@"; fi'
+
+
+def as_root(host: str, user: str | None, there: Sequence[str], *, terminal: bool = False) -> list[str]:
+    """The argument list that runs `there` on `host` as root: logged in as root, or as `user` through sudo.
+
+    None: as who ssh logs in by itself. With `terminal`, ours is passed on.
+    """
+    own = ("BatchMode", "RequestTTY", "LogLevel") if terminal else ()
+    options = [part for key, value in OPTIONS.items() if key not in own for part in ("-o", f"{key}={value}")]
+    login = ["-l", user] if user else []
+    wants = ["-t"] if terminal else []
+    command = shlex.join(["sh", "-c", _BECOME_ROOT, "sh", *there])
+    return ["ssh", *_config(), *options, *wants, *login, "--", host, command]
+
+
+def is_connected(host: str, user: str | None, seconds: float) -> bool:
+    """Whether a connection to `host` is open already (ControlPath)."""
+    login = ["-l", user] if user else []
+    with contextlib.suppress(FileNotFoundError):
+        return (
+            process.run(["ssh", *_config(), "-O", "check", *login, "--", host], timeout=seconds).status == 0
+        )
+    return False
 
 
 def hostname(host: str) -> str:

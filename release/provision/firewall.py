@@ -33,7 +33,8 @@ def of(
         *_services(config, host),
         *(_declared(rule) for rule in firewall.allow if _concerns(rule, host, targets)),
     ]
-    return {"ssh_from": firewall.ssh_from, "allow": allow}
+    ssh_from = [*firewall.ssh_from, *_copies(config, host)] if firewall.ssh_from else []
+    return {"ssh_from": list(dict.fromkeys(ssh_from)), "allow": allow}
 
 
 def rule(port: str, why: str, sources: Sequence[str] = (), protocol: str = "tcp") -> dict[str, Any]:
@@ -74,6 +75,14 @@ def _services(config: ReleaseConfig, host: str) -> Iterator[dict[str, Any]]:
         ]
         if sources:
             yield rule(SERVICE_PORTS[service.kind], f"{service.kind} {name}", sources)
+
+
+def _copies(config: ReleaseConfig, host: str) -> Iterator[str]:
+    """The addresses of the hosts that send copies of their backups to `host`, through ssh."""
+    for service in config.services.values():
+        if service.backup.copy_to == host:
+            for name in service.hosts:
+                yield from addresses.of(config, name)
 
 
 def _declared(declared: Allow) -> dict[str, Any]:

@@ -135,10 +135,23 @@ def _every_host(config: ReleaseConfig, project: Path, host: str, targets: Mappin
     """What every host gets, whatever it is for: its time, updates, firewall."""
     return {
         "packhorse_project": config.app,
-        "packhorse_updates": config.updates.model_dump() if config.updates else None,
+        "packhorse_updates": {"reboot_at": _reboot_at(config, host, targets)} if config.updates else None,
         "packhorse_firewall": firewall.of(config, project, host, targets),
         "packhorse_firewall_seconds": config.firewall.confirm_within if config.firewall else 60,
     }
+
+
+def _reboot_at(config: ReleaseConfig, host: str, targets: Mapping[str, Target]) -> str | None:
+    """When `host` may reboot: ten minutes after the one before it in its target, service or balancer."""
+    if config.updates is None or config.updates.reboot_at is None:
+        return None
+    groups = [target.hosts or [] for target in targets.values()]
+    groups += [target.balancer.hosts for target in targets.values() if target.balancer]
+    groups += [config.mirror.hosts] if config.mirror else []
+    position = next((group.index(host) for group in groups if host in group), 0)
+    hours, minutes = config.updates.reboot_at.split(":")
+    moment = (int(hours) * 60 + int(minutes) + 10 * position) % (24 * 60)
+    return f"{moment // 60:02}:{moment % 60:02}"
 
 
 def _run_user(config: ReleaseConfig, target: Target) -> str:

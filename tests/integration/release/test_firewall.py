@@ -201,6 +201,24 @@ def test_a_table_of_ports_probed_from_inside_and_outside(walled: Servers) -> Non
     assert walled.open_ports(None, *addresses) == [everybody] * 2
 
 
+def test_release_firewall_says_what_is_open_and_why(walled: Servers) -> None:
+    """The table that was probed above, as the hosts have it."""
+    command = (BIN / "release", "-C", walled.shop(UPDATES), "firewall", "production")
+    environment = walled.net.environment(walled.folder)
+    shown = run_command(*command, env=environment).stdout.splitlines()
+    friend = f"{walled.web2.address} {walled.address6(walled.web2)}"
+    assert [line.split(None, 2)[:2] for line in shown if line.startswith("web1 ")] == [
+        ["web1", f"{port}/tcp"] for port in (22, 80, 443, 9100, "60000-60010")
+    ]
+    assert f"{friend} node exporter shop" in " ".join(shown[4].split())
+    assert "something else" not in "".join(shown)
+    told = json.loads(run_command(*command, "--json", env=environment).stdout)
+    assert [(host["host"], host["loaded"], host["current"]) for host in told["hosts"]] == [
+        ("web1", True, True),
+        ("web2", True, True),
+    ]
+
+
 def test_the_second_run_changes_nothing(walled: Servers) -> None:
     """Provisioning may run every night."""
     assert "changed=0 " in walled.provision(walled.shop(UPDATES), *ONLY_BASE, "--limit", "web1")

@@ -115,8 +115,24 @@ def test_a_name_that_is_misspelled_is_no_rule_that_is_nowhere(
         variables(tmp_path, f"{TARGET}[firewall]\n{firewall}\n")
 
 
-def test_updates_are_as_release_toml_says(tmp_path: Path) -> None:
-    """Off unless the table is there."""
+def test_copies_of_backups_come_in_by_ssh(tmp_path: Path) -> None:
+    """Only where ssh is limited; the host of the database sends them."""
+    service = '[services.db]\nkind = "postgresql"\nhosts = ["db1"]\n[services.db.backup]\ncopy_to = "web1"\n'
+    text = f'{TARGET}services = ["db"]\n{service}[addresses]\n' + "".join(
+        f'{name} = "10.0.0.{number}"\n' for number, name in enumerate(("web1", "web2", "db1"), 1)
+    )
+    limited = f'{text}[firewall]\nssh_from = ["192.0.2.0/24"]\n'
+    found = [
+        variables(tmp_path, limited, host)["packhorse_firewall"]["ssh_from"] for host in ("web1", "web2")
+    ]
+    assert found == [["192.0.2.0/24", "10.0.0.3"], ["192.0.2.0/24"]]
+    assert variables(tmp_path, f"{text}[firewall]\n")["packhorse_firewall"]["ssh_from"] == []
+
+
+def test_hosts_of_a_target_reboot_one_after_the_other(tmp_path: Path) -> None:
+    """After an update of the kernel all of them would be away at once."""
     assert variables(tmp_path, TARGET)["packhorse_updates"] is None
-    at_night = variables(tmp_path, f'{TARGET}[updates]\nreboot_at = "04:00"\n')["packhorse_updates"]
-    assert at_night == {"reboot_at": "04:00"}
+    assert variables(tmp_path, f"{TARGET}[updates]\n")["packhorse_updates"] == {"reboot_at": None}
+    text = f'{TARGET}[updates]\nreboot_at = "23:55"\n'
+    found = [variables(tmp_path, text, host)["packhorse_updates"]["reboot_at"] for host in ("web1", "web2")]
+    assert found == ["23:55", "00:05"]
