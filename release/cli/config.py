@@ -1,34 +1,22 @@
 """The commands that read and change the configuration of a target: variables of its environment."""
 
 import os
-import secrets
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import click
 
 from packhorse import console, process
 from packhorse.errors import PackhorseError
-from release.cli import deploy, options, target_command
+from release.cli import configuration, options, target_command
 
 if TYPE_CHECKING:
     from release.cli.target_command import TargetCommand
     from release.deploy.controller import Outcome
 
 MASK = "********"
-
-
-class How(TypedDict):
-    """Values of `options.how`, `options.index` and `options.as_json`."""
-
-    index: str | None
-    plan: bool
-    wait: float
-    retry_release: bool
-    as_json: bool
 
 
 @click.group()
@@ -80,7 +68,12 @@ def _complete(context: click.Context, _parameter: click.Parameter, incomplete: s
 @options.as_json
 @click.pass_obj
 def set_(
-    project: Path, /, target: str, assignments: tuple[str, ...], env_file: Path | None, **how: Unpack[How]
+    project: Path,
+    /,
+    target: str,
+    assignments: tuple[str, ...],
+    env_file: Path | None,
+    **how: Unpack[configuration.How],
 ) -> None:
     """Set variables on all hosts of TARGET, all of them in one new release.
 
@@ -104,7 +97,7 @@ def set_(
         )
     for note in given.notes:
         console.echo(f"Note: {note}", err=True)
-    _configure(project, target, given.values, **how)
+    configuration.change(project, target, given.values, **how)
 
 
 def _ask_for_value(name: str) -> bytes:
@@ -122,9 +115,9 @@ def _ask_for_value(name: str) -> bytes:
 @options.index
 @options.as_json
 @click.pass_obj
-def unset(project: Path, /, target: str, names: tuple[str, ...], **how: Unpack[How]) -> None:
+def unset(project: Path, /, target: str, names: tuple[str, ...], **how: Unpack[configuration.How]) -> None:
     """Remove variables on all hosts of TARGET; one that release.toml has, too, gets that value again."""
-    _configure(project, target, unset=names, **how)
+    configuration.change(project, target, unset=names, **how)
 
 
 @config.command()
@@ -136,12 +129,12 @@ def unset(project: Path, /, target: str, names: tuple[str, ...], **how: Unpack[H
 @options.index
 @options.as_json
 @click.pass_obj
-def sync(project: Path, /, target: str, source: str, **how: Unpack[How]) -> None:
+def sync(project: Path, /, target: str, source: str, **how: Unpack[configuration.How]) -> None:
     """Let all hosts of TARGET run what HOST runs: its version with its configuration, as a new release.
 
     For hosts that differ, because one was down while the others were changed. Code comes from the index.
     """
-    _configure(project, target, source=source, **how)
+    configuration.change(project, target, source=source, **how)
 
 
 @config.command()
@@ -150,19 +143,19 @@ def sync(project: Path, /, target: str, source: str, **how: Unpack[How]) -> None
 @options.index
 @options.as_json
 @click.pass_obj
-def edit(project: Path, /, target: str, **how: Unpack[How]) -> None:
+def edit(project: Path, /, target: str, **how: Unpack[configuration.How]) -> None:
     """Edit what is set on TARGET in $VISUAL or $EDITOR; all changes are one new release.
 
     Only what you change is sent: what a colleague sets meanwhile stays.
     """
     from release.deploy import drift, editing
 
-    command, outcome = _ask(project, target, reveal=True)
+    command, outcome = configuration.read(project, target, reveal=True)
     _refuse_drift(command, outcome)
     values = {row["name"]: row["value"] for row in drift.rows(outcome) if row["set"]}
     edited = editing.edit(values, target, _edit_again)
     if edited.values or edited.unset:
-        _configure(project, target, edited.values, edited.unset, **how)
+        configuration.change(project, target, edited.values, edited.unset, **how)
     else:
         console.echo("Nothing was changed.")
 
@@ -183,7 +176,7 @@ def get(project: Path, target: str, name: str, *, as_json: bool) -> None:
     """Print the value of variable NAME on TARGET; into a pipe or a file its bytes, and nothing else."""
     from release.deploy import drift
 
-    command, outcome = _ask(project, target, reveal=True, names=[name])
+    command, outcome = configuration.read(project, target, reveal=True, names=[name])
     _refuse_drift(command, outcome)
     rows = drift.rows(outcome)
     if not rows:
@@ -209,7 +202,7 @@ def list_(project: Path, target: str, *, reveal: bool, as_json: bool) -> None:
     from release.deploy import drift
     from release.deploy.connection import answers
 
-    command, outcome = _ask(project, target, reveal=reveal)
+    command, outcome = configuration.read(project, target, reveal=reveal)
     with answers(f"A host of {target}"):
         found = [_shown(row) for row in drift.rows(outcome)]
         different, warning = drift.names(outcome), drift.sentence(outcome)
@@ -249,17 +242,6 @@ def _one_line(value: str) -> str:
     return value.replace("\n", "\\n").replace("\t", "\\t")
 
 
-def _ask(
-    project: Path, target: str, *, reveal: bool, names: list[str] | None = None
-) -> "tuple[TargetCommand, Outcome]":
-    """Ask all hosts of the target for their configuration."""
-    command = target_command.begin(project, target)
-    from release.host.request import Configuration
-
-    outcome = target_command.ask(command, Configuration, key=secrets.token_hex(), reveal=reveal, names=names)
-    return command, outcome
-
-
 def _refuse_drift(command: "TargetCommand", outcome: "Outcome") -> None:
     """Raise PackhorseError unless all hosts have answered, and agree."""
     from release.deploy import drift
@@ -267,44 +249,6 @@ def _refuse_drift(command: "TargetCommand", outcome: "Outcome") -> None:
     command.finish(outcome)
     if text := drift.sentence(outcome):
         raise PackhorseError(text, f"Choose whose is right: {drift.remedy(command.name)}")
-
-
-def _configure(
-    project: Path,
-    target: str,
-    values: dict[str, str] | None = None,
-    unset: Sequence[str] = (),
-    source: str | None = None,
-    **how: Unpack[How],
-) -> None:
-    """Let all hosts run their release with other values; with `source`, let them run what that host runs."""
-    command = target_command.begin(project, target, how["index"])
-    with command.agents() as agents:
-        from release.config import release_toml
-        from release.deploy import destinations, requests
-        from release.host.request import Configure
-
-        if source is not None:
-            destinations.require_chosen(target, source, agents, command.left_out)
-        where = deploy.known_source(command)
-        change = requests.change(
-            Configure,
-            *(command.settings.app, command.target, command.home),
-            target_name=command.name,
-            values=values or {},
-            unset=list(unset),
-            index_url=where and release_toml.simple_url(where.url),
-            plan=how["plan"],
-            lock_wait=how["wait"],
-            retry_release=how["retry_release"],
-            signers=command.settings.required_signers,
-        )
-        changes = {
-            host: replace(each, follow=source not in {None, host})
-            for host, each in requests.with_release_phase(change, agents, command.first).items()
-        }
-        outcome = deploy.carry_out(command, agents, changes, where)
-    deploy.report(command, outcome, plan=how["plan"], as_json=how["as_json"])
 
 
 COMMANDS = (config,)
