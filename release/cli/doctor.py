@@ -12,8 +12,9 @@ from packhorse import console
 from release.cli import deploy, options, target_command
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+    from release.config.release_toml import ReleaseConfig
     from release.deploy.connection import Event
     from release.doctor.report import Finding
 
@@ -28,7 +29,7 @@ def doctor(project: Path, target: str | None, index: str | None, *, as_json: boo
 
     \b
     On hosts: the way there, its key and the login, clock, agent, supervisor, application, disk, the index as
-    it is reached from there, certificate, toolbox, and where the hosts differ.
+    it is reached from there, certificate, toolbox, where the hosts differ, databases and their backups.
     Of a project: settings, pyproject.toml, Procfile, index, login, lock, git, the wheel that was built last.
 
     Nothing is changed. The exit status is 1 if a check has failed; a warning fails nothing.
@@ -71,7 +72,21 @@ def _of_target(project: Path, target: str, index: str | None) -> "Sequence[Findi
             key=secrets.token_hex(),
             toolbox_sha256=hashlib.sha256(toolbox).hexdigest(),
         )
-    return list(judge.findings(outcome.hosts, received, target))
+    return [*judge.findings(outcome.hosts, received, target), *_of_services(command.settings, target)]
+
+
+def _of_services(settings: "ReleaseConfig", target: str) -> "Iterator[Finding]":
+    """The databases of the target, and their backups."""
+    from release.doctor.report import Finding
+    from release.services import databases
+
+    used = settings.targets[target].services if target in settings.targets else []
+    if used:
+        hosts = list(dict.fromkeys(host for name in used for host in settings.services[name].hosts))
+        rows = databases.rows(settings, databases.ask(settings, hosts))
+        own = [row for row in rows if row.place and row.place.target == target]
+        for row, check in zip(own, databases.checks(own, time.time()), strict=True):
+            yield Finding(row.host, check)
 
 
 def _of_project(project: Path, index: str | None) -> "Sequence[Finding]":

@@ -23,6 +23,7 @@ from release.cli import (
     provision,
     releases,
     run,
+    services,
     versions,
 )
 
@@ -32,6 +33,7 @@ SECTIONS = {
     "Releases": ("deploy", "rollback", "releases", "show", "diff", "open", "verify"),
     "Configuration": ("config",),
     "Processes": ("status", "ps", "scale", "start", "stop", "maintenance", "logs", "run", "jobs", "journal"),
+    "Databases": ("services",),
     "Servers": ("provision", "firewall", "doctor", "ssh", "inventory"),
 }
 
@@ -94,7 +96,7 @@ def cli(context: click.Context, project: Path) -> None:
 GROUPS = (
     *(local.COMMANDS, login.COMMANDS, versions.COMMANDS, deploy.COMMANDS, config.COMMANDS),
     *(inspect.COMMANDS, logs.COMMANDS, processes.COMMANDS, provision.COMMANDS),
-    maintenance.COMMANDS,
+    *(maintenance.COMMANDS, services.COMMANDS),
     *(releases.COMMANDS, run.COMMANDS),
 )
 for command in (new.new, *itertools.chain(*GROUPS), doctor.doctor, firewall.firewall):

@@ -43,5 +43,12 @@ def request(config: ReleaseConfig, target: str, service: str) -> dict[str, Any]:
         "clients": [each for name in hosts for each in addresses.of(config, name)] if shared else [LOOPBACK],
         "listen": listen,
         "host": listen[0] if listen else LOOPBACK,
-        "backup": declared.backup.model_dump(),
+        "backup": _backup(config, service),
     }
+
+
+def _backup(config: ReleaseConfig, service: str) -> dict[str, Any]:
+    """When databases are saved, and where their host finds the one that gets copies."""
+    backup = config.services[service].backup
+    copy_to = {"copy_address": addresses.of(config, backup.copy_to)[0]} if backup.copy_to else {}
+    return {**backup.model_dump(), **copy_to}

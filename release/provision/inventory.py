@@ -24,9 +24,9 @@ def of(config: ReleaseConfig, project: Path, host: str | None = None) -> dict[st
     """What `ansible-inventory --list` expects of a program: groups, and the variables of every host.
 
     Groups: app_hosts and below it one for each target with hosts, see `group`; service_hosts and below it one
-    for each service, see `service_group`; balancer_hosts alike, see `balancer_group`; mirror_hosts. `host`:
-    what is prepared, a target, a service, or a host that no target has; the hosts of services get what that
-    needs, None: what all need.
+    for each service, see `service_group`; balancer_hosts alike, see `balancer_group`; copy_hosts, which get
+    copies of backups; mirror_hosts. `host`: what is prepared, a target, a service, or a host that no target
+    has; the hosts of services get what that needs, None: what all need.
     Raises PackhorseError when a host is in two targets, or when the hosts have no index to install from.
     """
     targets = {group(config, name): target for name, target in config.targets.items() if target.hosts}
@@ -50,6 +50,8 @@ def of(config: ReleaseConfig, project: Path, host: str | None = None) -> dict[st
     every = {**config.targets, **({str(host): targets[_HOST]} if _HOST in targets else {})}
     for name, known in variables.items():
         variables[name] = {**known, **_every_host(config, project, name, every)}
+    copies = [service.backup.copy_to for service in config.services.values() if service.backup.copy_to]
+    variables = {**{name: {"ansible_become": True} for name in copies}, **variables}
     return {
         "_meta": {"hostvars": variables},
         "app_hosts": {"children": list(targets)},
@@ -57,6 +59,7 @@ def of(config: ReleaseConfig, project: Path, host: str | None = None) -> dict[st
         **{balancer_group(name): {"hosts": each.hosts} for name, each in balanced.items()},
         "mirror_hosts": {"hosts": config.mirror.hosts if config.mirror else []},
         "service_hosts": {"children": [service_group(name) for name in config.services]},
+        "copy_hosts": {"hosts": list(dict.fromkeys(copies))},
         NOBODY: {"hosts": []},
         **{service_group(name): {"hosts": service.hosts} for name, service in config.services.items()},
         **{name: {"hosts": target.hosts} for name, target in targets.items()},

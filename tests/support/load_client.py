@@ -83,7 +83,7 @@ class Load:
             connection.close()
 
 
-# Runs on a host: requests through the socket at argv[1], argv[2] a second, until stdin closes.
+# Runs on a host: requests for argv[3] through the socket at argv[1], argv[2] a second, until stdin closes.
 _ON_HOST = """
 import http.client, json, select, socket, sys, time
 sent, failed, slowest, began = 0, 0, 0.0, time.monotonic()
@@ -94,7 +94,7 @@ while not select.select([0], [], [], max(0, sent / float(sys.argv[2]) - (time.mo
     try:
         connection.sock = socket.socket(socket.AF_UNIX)
         connection.sock.connect(sys.argv[1])
-        connection.request("GET", "/")
+        connection.request("GET", sys.argv[3])
         answer = connection.getresponse()
         answer.read()
         failed += answer.status != 200
@@ -116,10 +116,10 @@ class Sum:
 
 
 @contextlib.contextmanager
-def over_ssh(hosts: Sequence["Host"], path: str, rate: float) -> Iterator[Sum]:
-    """Ask the socket `path` of all `hosts`, `rate` requests a second together, while the block runs."""
+def over_ssh(hosts: Sequence["Host"], path: str, rate: float, page: str = "/") -> Iterator[Sum]:
+    """Ask the socket `path` of all `hosts` for `page`, `rate` times a second together, in the block."""
     whole = Sum()
-    command = ("python3", "-c", _ON_HOST, path, str(rate / len(hosts)))
+    command = ("python3", "-c", _ON_HOST, path, str(rate / len(hosts)), page)
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(host.program(*command)) for host in hosts]
         for client in clients:

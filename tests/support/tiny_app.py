@@ -36,6 +36,10 @@ class Handler(BaseHTTPRequestHandler):
             body = json.dumps([[name, value] for name, value in self.headers.items()])
         if self.path in ("/stream", "/echo"):
             return self.talk(self.path == "/stream")
+        if self.path == "/rows":
+            asked = ["psql", os.environ["DATABASE_URL"], "-XAtc", "SELECT count(*) FROM rows"]
+            done = subprocess.run(asked, capture_output=True, text=True)
+            status, body = (500, done.stderr) if done.returncode else (200, done.stdout.strip())
         self.send_response(status)
         self.send_header("Content-Length", str(len(body.encode())))
         self.end_headers()

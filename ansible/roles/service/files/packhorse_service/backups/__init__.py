@@ -1,0 +1,1 @@
+"""Back up and restore the databases of this host, and bring copies elsewhere."""

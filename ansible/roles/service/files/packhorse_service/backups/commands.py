@@ -1,0 +1,228 @@
+"""The commands of packhorse-service-backup: what each takes, does and answers."""
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from packhorse_service import state
+from packhorse_service.backups import copies, engines, programs
+from packhorse_service.backups.programs import BackupError
+from packhorse_service.backups.store import REMOVAL, Backup, Store
+from packhorse_service.errors import ServiceError
+from packhorse_service.state import Database
+
+Answer = dict[str, Any]
+Request = Mapping[str, Any]
+
+
+def say(text: str) -> None:
+    """Tell the person at the other end what happens."""
+    print(f"* {text}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def run(name: str) -> None:
+    """Do what the timer starts: back up, remove old ones, copy all that was not yet. Raises ServiceError."""
+    database = state.load(name)
+    store, error = Store(database.name), ""
+    try:
+        backup = _make(database, "timer")
+        store.prune(_keep(database))
+        print(f"{backup.name}: {backup.size} bytes", flush=True)  # noqa: T201
+        copies.push_new(store, copies.place(database))
+    except ServiceError as failure:
+        error = f"{failure.message} {failure.hint}"
+        raise
+    finally:
+        store.note({"time": int(time.time()), "ok": not error and sys.exc_info()[0] is None, "error": error})
+
+
+def list_(request: Request) -> Answer:
+    """All databases of this host, or of `app`, with their backups: {"databases": […]}."""
+    found = [state.load(name) for name in state.names()]
+    return {"databases": [_described(each) for each in found if request.get("app") in {None, each.parts[0]}]}
+
+
+def backup(request: Request) -> Answer:
+    """A backup of `name` now, and its copy: {"backup", "path", "warning"}; a copy that fails is a warning."""
+    database = state.load(request.get("name"))
+    store, warning = Store(database.name), ""
+    say(f"Backing up {database.name}")
+    made = _make(database, "hand")
+    store.prune(_keep(database))
+    try:
+        copies.push_new(store, copies.place(database))
+    except ServiceError as failure:
+        warning = f"{failure.message} {failure.hint}"
+    return {"backup": made.summary, "path": str(store.path(made)), "warning": warning}
+
+
+def restore(request: Request) -> Answer:
+    """Bring `backup` (None: the newest) of `name` back: {"backup", "old", "notes"}.
+
+    Into a new database first; when all rows are there, that takes the place of the other, which stays.
+    """
+    database = state.load(request.get("name"))
+    engine, store = engines.of(database), Store(database.name)
+    with store.locked():
+        if engine.interrupted:
+            say("Finishing the restore that was interrupted")
+            old = engine.switch()
+            return {"backup": None, "old": old, "notes": ["The restore that was interrupted is finished."]}
+        chosen = store.find(request.get("backup"))
+        _require_room(database, engine, chosen)
+        say(f"Checking {chosen.name}")
+        store.require_whole(chosen)
+        say("Loading it into a new database")
+        rows, notes = engine.load(store.path(chosen), chosen.facts)
+        if chosen.why != "foreign":
+            require_same(chosen.rows, rows)
+        say("Switching")
+        old = engine.switch()
+    return {"backup": chosen.summary, "old": old, "notes": notes}
+
+
+def _require_room(database: Database, engine: engines.Engine, chosen: Backup) -> None:
+    if chosen.kind != database.kind:
+        raise BackupError(f"{chosen.name} is of {chosen.kind}, and {database.name} is {database.kind}.")
+    if engine.exists(engine.old):
+        _, target, service = database.parts
+        raise BackupError(
+            f"What an earlier restore has replaced is still there, as {engine.old}.",
+            "Look whether you need it. To remove it, with a backup before: "
+            f"release services restore {service} {target} --drop-old",
+        )
+
+
+def require_same(expected: Mapping[str, int], found: Mapping[str, int]) -> None:
+    """Raise BackupError unless every table has as many rows as it had."""
+    different = [
+        f"{table}: {found.get(table, 'missing')} instead of {expected.get(table, 'none')}"
+        for table in sorted({*expected, *found})
+        if expected.get(table) != found.get(table)
+    ]
+    if different:
+        raise BackupError(
+            f"What was restored is not what was backed up: {'; '.join(different[:5])}.",
+            "The database is as it was. Take another backup.",
+        )
+
+
+def drop_old(request: Request) -> Answer:
+    """Remove what the last restore of `name` has replaced, after a backup of it: {"paths"}."""
+    database = state.load(request.get("name"))
+    engine, paths = engines.of(database), []
+    if engine.exists(engine.old):
+        paths = [str(Store(database.name).path(_make(database, REMOVAL, engine.old)))]
+        engine.drop_old()
+    return {"paths": paths}
+
+
+def last_backup(request: Request) -> Answer:
+    """Backups of all that is there of `name`, which is about to be removed: {"paths"}."""
+    database = state.load(request.get("name"))
+    engine, store = engines.of(database), Store(database.name)
+    made = [_make(database, REMOVAL, each) for each in (engine.database, engine.old) if engine.exists(each)]
+    if engine.exists(engine.old):
+        engine.drop_old()
+    engine.close()
+    return {"paths": [str(store.path(each)) for each in made]}
+
+
+def forget(request: Request) -> Answer:
+    """Stop the timer of a database that was removed: {}. Its backups stay."""
+    name = state.check_name(request.get("name"))
+    unit = f"packhorse-service-backup@{name}.timer"
+    path = Path("/etc/systemd/system") / unit
+    if path.exists():
+        programs.run(["systemctl", "disable", "--now", unit], user="root")
+        path.unlink()
+        programs.run(["systemctl", "daemon-reload"], user="root")
+    return {}
+
+
+def export(request: Request) -> None:
+    """Write `backup` (None: the newest) of `name` to stdout: a line of JSON, then its bytes."""
+    store = Store(state.check_name(request.get("name")))
+    chosen = store.find(request.get("backup"))
+    with store.path(chosen).open("rb") as file:
+        copies.send(chosen, file, sys.stdout.buffer)
+
+
+def import_(request: Request) -> Answer:
+    """Keep a backup that follows on stdin, as `export` writes it, as one of `name`: {"backup", "path"}."""
+    database = state.load(request.get("name"))
+    store = Store(database.name)
+    with store.locked():
+        made = store.receive(sys.stdin.buffer)
+    return {"backup": made.summary, "path": str(store.path(made))}
+
+
+def shell(name: str) -> int:
+    """Run the server's own client on `name`, with the terminal or the pipes that we have; its exit status."""
+
+    def attached(command: list[str], environment: dict[str, str]) -> int:
+        process = programs.start(command, secrets=environment, stdin=None, stdout=None, stderr=None)
+        while True:
+            try:
+                return process.wait()
+            except KeyboardInterrupt:  # for the client: it ends a query by it
+                continue
+
+    return engines.of(state.load(name)).shell(attached)
+
+
+def _make(database: Database, why: str, name: str | None = None) -> Backup:
+    """Back up the database; `name`: another one of the server, such as what a restore has replaced."""
+    engine, store = engines.of(database), Store(database.name)
+    with store.locked():
+        version, facts, label = engine.version(), engine.facts(), store.new_name()
+
+        def fill(write: Callable[[bytes], object]) -> Backup:
+            rows = engine.dump(name or engine.database, write)
+            return Backup(label, database.name, database.kind, version, 0, "0" * 64, why, rows, facts)
+
+        return store.write(fill)
+
+
+def _keep(database: Database) -> int:
+    return int(database.backup.get("keep") or 7)
+
+
+def _described(database: Database) -> Answer:
+    store, engine = Store(database.name), engines.of(database)
+    backups = store.all()
+    app, target, service = database.parts
+    try:
+        leftovers = {
+            "old": engine.old if engine.exists(engine.old) else None,
+            "interrupted": engine.interrupted,
+        }
+    except ServiceError:  # the server does not run
+        leftovers = {"old": None, "interrupted": False}
+    return {
+        "name": database.name,
+        "kind": database.kind,
+        "app": app,
+        "target": target,
+        "service": service,
+        "at": database.backup.get("at"),
+        "copy_to": database.backup.get("copy_to"),
+        "backups": [{**each.summary, "copied": store.is_copied(each)} for each in backups],
+        "last": store.noted(),
+        "folder": str(store.folder),
+        **leftovers,
+    }
+
+
+COMMANDS: Mapping[str, Callable[[Request], Answer | None]] = {
+    "list": list_,
+    "backup": backup,
+    "restore": restore,
+    "drop-old": drop_old,
+    "last-backup": last_backup,
+    "forget": forget,
+    "export": export,
+    "import": import_,
+}

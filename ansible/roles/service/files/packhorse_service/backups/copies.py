@@ -1,0 +1,97 @@
+"""Bring backups to another host, whose account for us may add files and nothing else."""
+
+import json
+import subprocess
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO
+
+from packhorse_service.backups.programs import CHUNK, BackupError
+from packhorse_service.backups.store import Backup, Store
+from packhorse_service.state import Database
+
+FOLDER = Path("/etc/packhorse/backups")
+"""Our key, and the keys of the hosts that copies go to."""
+USER = "packhorse-copies"
+"""The user on the other host; sshd runs packhorse-copies there, whatever is asked for."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A host that gets copies: its name in release.toml, its address."""
+
+    name: str
+    address: str
+
+
+def send(backup: Backup, source: IO[bytes], to: IO[bytes]) -> None:
+    """Write a backup to `to`: a line of JSON, then its bytes."""
+    to.write(json.dumps(asdict(backup)).encode() + b"\n")
+    while data := source.read(CHUNK):
+        to.write(data)
+    to.flush()
+
+
+def command(name: str, address: str) -> list[str]:
+    """The argument list of ssh; keys and known hosts are those that Ansible has brought."""
+    options = {
+        "BatchMode": "yes",
+        "ConnectTimeout": "10",
+        "ServerAliveInterval": "10",
+        "ServerAliveCountMax": "3",
+        "StrictHostKeyChecking": "yes",
+        "UserKnownHostsFile": str(FOLDER / "known_hosts"),
+        "GlobalKnownHostsFile": "/dev/null",
+        "HostKeyAlias": name,
+        "IdentityFile": str(FOLDER / "id_ed25519"),
+        "IdentitiesOnly": "yes",
+        "LogLevel": "ERROR",
+    }
+    parts = [part for key, value in options.items() for part in ("-o", f"{key}={value}")]
+    return ["ssh", "-F", "/dev/null", "-T", *parts, "-l", USER, "--", address, "receive"]
+
+
+def place(database: Database) -> Place | None:
+    """Where copies go, as `release provision` has written it; None: nowhere."""
+    backup = database.backup
+    return Place(backup["copy_to"], backup["copy_address"]) if backup.get("copy_to") else None
+
+
+def push_new(store: Store, to: Place | None) -> list[str]:
+    """Copy the backups that are not there yet, and return their names. Raises BackupError."""
+    if not to:
+        return []
+    done = []
+    for backup in store.all():
+        if not store.is_copied(backup):
+            with store.path(backup).open("rb") as file:
+                _push(backup, file, to)
+            store.mark_copied(backup)
+            done.append(backup.name)
+    return done
+
+
+def _push(backup: Backup, file: IO[bytes], to: Place) -> None:
+    with (
+        tempfile.TemporaryFile() as errors,
+        subprocess.Popen(
+            command(to.name, to.address), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
+        ) as process,
+    ):
+        assert process.stdin  # noqa: S101  # for mypy: they are pipes
+        assert process.stdout  # noqa: S101
+        try:
+            send(backup, file, process.stdin)
+            process.stdin.close()
+        except BrokenPipeError:
+            pass  # what it says, says why
+        answer = process.stdout.read(4096)
+        status = process.wait()
+        errors.seek(0)
+        said = errors.read(2000).decode("utf-8", "replace").strip()
+    if status or answer.strip() != b"kept":
+        raise BackupError(
+            f"The copy of {backup.name} to {to.name} failed: {said or f'status {status}'}.",
+            "The backup itself is here; the next run copies it. Look at that host, and: release provision",
+        )

@@ -1,0 +1,57 @@
+"""The kinds of databases behind one interface: dump, load into a new one, switch to that."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from packhorse_service.backups import mariadb, postgresql, redis
+from packhorse_service.state import Database
+
+
+class Engine(Protocol):
+    """One database of a server of this host."""
+
+    @property
+    def database(self) -> str:
+        """Its name."""
+
+    @property
+    def old(self) -> str:
+        """The name of what the last restore has replaced, if it still `exists`."""
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a switch was killed in the middle; the next one finishes it."""
+
+    def exists(self, name: str) -> bool:
+        """Whether the server has a database `name`."""
+
+    def version(self) -> str:
+        """The version of the server."""
+
+    def facts(self) -> dict[str, str]:
+        """What a new database for the same content needs to know from the beginning."""
+
+    def dump(self, name: str, write: Callable[[bytes], object]) -> dict[str, int]:
+        """Write database `name`, all of it of one moment; returns table -> rows. Raises BackupError."""
+
+    def load(self, path: Path, facts: dict[str, str]) -> tuple[dict[str, int], list[str]]:
+        """Fill a new database from a dump; returns table -> rows, and notes. Raises BackupError."""
+
+    def switch(self) -> str:
+        """Let the new database take the place of the other, which is `old` then. Raises BackupError."""
+
+    def drop_old(self) -> None:
+        """Remove `old`."""
+
+    def close(self) -> None:
+        """Remove the logins of backups, before the database is removed."""
+
+    def shell(self, run: Callable[[list[str], dict[str, str]], int]) -> int:
+        """Let `run` start the server's own client, with this environment; its exit status."""
+
+
+def of(database: Database) -> Engine:
+    """The engine for a database."""
+    kinds: Any = {"postgresql": postgresql, "mariadb": mariadb, "redis": redis}
+    return cast("Engine", kinds[database.kind].of(database))

@@ -1,0 +1,334 @@
+"""Dump and restore one database of MariaDB as an account that may do no more than its application.
+
+A dump is text for the client, which runs commands of the machine that it names (`\\!`): the client loads it
+in its sandbox, as a user that owns nothing. The accounts at localhost have rights on this database alone.
+"""
+
+import contextlib
+import json
+import os
+import re
+import secrets
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from packhorse_service.backups import programs
+from packhorse_service.backups.programs import BackupError
+from packhorse_service.state import Database
+
+STATE = Path("/var/lib/packhorse-service-backup")
+DUMP = ["--single-transaction", "--quick", "--hex-blob", "--no-autocommit", "--no-tablespaces"]
+DUMP += ["--default-character-set=utf8mb4"]
+OBJECTS = ["--routines", "--events", "--triggers"]
+# Definers of views, triggers, routines and events: to name another one than oneself is a right over all
+# databases. They stand on lines of their own, in which no value of a row can be: its newlines are escaped.
+_DEFINER = re.compile(
+    rb"^(/\*!50003 CREATE\*/ |/\*!50106 CREATE\*/ |CREATE |/\*!50013 )"
+    rb"(?:/\*!50017 |/\*!50117 )?DEFINER=`(?:[^`]|``)*`@`(?:[^`]|``)*`(?: ?\*/(?! *\n))? *"
+)
+
+
+def literal(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+def identifier(text: str) -> str:
+    return "`" + text.replace("`", "``") + "`"
+
+
+def without_definer(line: bytes) -> bytes:
+    """`line` of a dump, in which who loads it becomes the definer."""
+    found = _DEFINER.match(line)
+    return found[1] + line[found.end() :] if found else line
+
+
+@dataclass(frozen=True)
+class Client:
+    """An account at localhost, for the programs of MariaDB."""
+
+    name: str
+    environment: dict[str, str]
+
+    def command(self, program: str, *options: str) -> list[str]:
+        """The argument list of `program`, which finds the password in `environment`."""
+        return [program, "--no-defaults", "--protocol=socket", f"--user={self.name}", *options]
+
+
+@dataclass(frozen=True)
+class MariaDB:
+    """The `database` of the server of this host."""
+
+    database: str
+
+    @property
+    def restored(self) -> str:
+        """The database that a restore fills before it takes the place of the other."""
+        return f"{self.database}__n"
+
+    @property
+    def old(self) -> str:
+        """What the last restore has replaced."""
+        return f"{self.database}__o"
+
+    @property
+    def _folder(self) -> Path:
+        return STATE / self.database
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a switch has begun, and was killed."""
+        return (self._folder / "ready").exists()
+
+    def administer(self, sql: str) -> str:
+        """Run `sql` as root, who is known by the socket; in no database."""
+        command = ["mariadb", "--no-defaults", "--protocol=socket", "--batch", "--raw", "--skip-column-names"]
+        return programs.run([*command, "--user=root"], sql.encode(), user="root").strip("\n")
+
+    @contextlib.contextmanager
+    def _reader(self) -> Iterator[Client]:
+        """An account that dumps, and is gone afterwards: it reads the text of all databases' routines."""
+        name = f"{self.database}__c"
+        try:
+            yield self._open(name, [f"GRANT SELECT ON mysql.proc TO {literal(name)}@'localhost';"])
+        finally:
+            self.administer(f"DROP USER IF EXISTS {literal(name)}@'localhost';")
+
+    @contextlib.contextmanager
+    def _writer(self, end: str = "d") -> Iterator[Client]:
+        """An account that restores. It stays, locked: it is the definer of views, triggers and routines.
+
+        `end` of its name: d for restores, s for shells.
+        """
+        name = f"{self.database}__{end}"
+        try:
+            yield self._open(name, [])
+        finally:
+            self.administer(f"ALTER USER {literal(name)}@'localhost' ACCOUNT LOCK;")
+
+    def _open(self, name: str, grants: Sequence[str]) -> Client:
+        """Let account `name` in, with all rights on the databases that this one has, and with `grants`."""
+        account, password = f"{literal(name)}@'localhost'", secrets.token_hex(24)
+        patterns = [identifier(each).replace("_", r"\_") for each in (self.database, self.restored, self.old)]
+        rights = [f"GRANT ALL ON {pattern}.* TO {account};" for pattern in patterns]
+        self.administer(
+            f"CREATE USER IF NOT EXISTS {account} ACCOUNT LOCK;\n"
+            f"ALTER USER {account} IDENTIFIED BY {literal(password)} ACCOUNT UNLOCK;\n"
+            + "\n".join([*grants, *rights])
+        )
+        return Client(name, {"MYSQL_PWD": password})
+
+    def exists(self, name: str) -> bool:
+        found = f"SELECT 1 FROM information_schema.schemata WHERE schema_name = {literal(name)};"
+        return bool(self.administer(found))
+
+    def version(self) -> str:
+        return self.administer("SELECT version();").split("-")[0]
+
+    def facts(self) -> dict[str, str]:
+        """What its copy elsewhere has to have from the beginning."""
+        answer = self.administer(
+            "SELECT default_character_set_name, default_collation_name FROM information_schema.schemata"
+            f" WHERE schema_name = {literal(self.database)};"
+        )
+        return dict(zip(("charset", "collation"), answer.split("\t"), strict=False))
+
+    def tables(self, name: str) -> list[tuple[str, str]]:
+        """Tables, views and sequences of database `name`, with what they are."""
+        answer = self.administer(
+            "SELECT concat(table_type, '\\t', hex(table_name)) FROM information_schema.tables"
+            f" WHERE table_schema = {literal(name)} ORDER BY table_name;"
+        )
+        rows = [line.split("\t") for line in answer.splitlines()]
+        return [(bytes.fromhex(text).decode(), kind) for kind, text in rows]
+
+    def _with_rows(self, name: str) -> list[str]:
+        return [table for table, kind in self.tables(name) if kind not in {"VIEW", "SEQUENCE"}]
+
+    def dump(self, name: str, write: Callable[[bytes], object]) -> dict[str, int]:
+        """Write database `name` as SQL, of one moment; the rows of each table, as they are written."""
+        counter = Counter()
+
+        def both(data: bytes) -> None:
+            counter.feed(data)
+            write(data)
+
+        with self._reader() as client:
+            # rows that have an INSERT each can be counted
+            command = client.command("mariadb-dump", *DUMP, *OBJECTS, "--skip-extended-insert", name)
+            programs.pump(command, both, secrets=client.environment)
+        if not counter.complete:
+            raise BackupError("mariadb-dump ended before its last line.")
+        return dict.fromkeys(self._with_rows(name), 0) | counter.rows
+
+    def load(self, path: Path, facts: dict[str, str]) -> tuple[dict[str, int], list[str]]:
+        """Fill a new database from the dump `path`, and return its rows."""
+        new, words = identifier(self.restored), {"charset": "CHARACTER SET", "collation": "COLLATE"}
+        how = [f"{words[key]} {value}" for key, value in facts.items()
+               if key in words and re.fullmatch(r"\w+", value, re.ASCII)]  # fmt: skip
+        self.administer(f"DROP DATABASE IF EXISTS {new};\nCREATE DATABASE {new} {' '.join(how)};")
+        with self._writer() as client, path.open("rb") as file:
+            _feed(client, self.restored, file)
+            tables = self._with_rows(self.restored)
+            counts = "".join(f"SELECT count(*) FROM {new}.{identifier(table)};\n" for table in tables)
+            command = client.command("mariadb", "--batch", "--skip-column-names")
+            answer = programs.run(command, counts.encode(), secrets=client.environment)
+        return dict(zip(tables, map(int, answer.split()), strict=True)), []
+
+    def switch(self) -> str:
+        """Let the new database take the place of the other: tables in one step, all else right after.
+
+        Nobody else is in it meanwhile. Killed between, the next restore finds the objects of both in files,
+        and makes them again.
+        """
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with self._alone(), self._writer() as writer:
+            if not self.interrupted:
+                self._save_objects()
+            self._drop_objects()
+            self._rename()
+            for name in (self.database, self.old):
+                with (self._folder / name).open("rb") as file:
+                    _feed(writer, name, file)
+            self.administer(f"DROP DATABASE IF EXISTS {identifier(self.restored)};")
+            (self._folder / "ready").unlink()
+        return self.old
+
+    def _save_objects(self) -> None:
+        """Write views, triggers, routines and events of both databases to files; `ready` comes last."""
+        with self._reader() as client:
+            for source, place in ((self.restored, self.database), (self.database, self.old)):
+                path = self._folder / place
+                with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+                    views = [table for table, kind in self.tables(source) if kind == "VIEW"]
+                    if views:
+                        what = ["--skip-triggers", "--no-data", "--", source, *views]
+                        command = client.command("mariadb-dump", *DUMP, *what)
+                        programs.pump(command, file.write, secrets=client.environment)
+                    what = ["--no-create-info", "--no-data", *OBJECTS, source]
+                    command = client.command("mariadb-dump", *DUMP, *what)
+                    programs.pump(command, file.write, secrets=client.environment)
+                    os.fsync(file.fileno())
+        (self._folder / "ready").touch()
+
+    def _drop_objects(self) -> None:
+        """Remove what does not move with a table, or keeps it from moving."""
+        questions = {
+            "TRIGGER": "trigger_name) FROM information_schema.triggers WHERE trigger_schema",
+            "VIEW": "table_name) FROM information_schema.views WHERE table_schema",
+            "EVENT": "event_name) FROM information_schema.events WHERE event_schema",
+            "FUNCTION": "routine_name) FROM information_schema.routines WHERE routine_type = 'FUNCTION'"
+            " AND routine_schema",
+            "PROCEDURE": "routine_name) FROM information_schema.routines WHERE routine_type = 'PROCEDURE'"
+            " AND routine_schema",
+        }
+        for name in (self.database, self.restored):
+            for kind, question in questions.items():
+                for text in self.administer(f"SELECT hex({question} = {literal(name)};").splitlines():
+                    what = identifier(bytes.fromhex(text).decode())
+                    self.administer(f"DROP {kind} IF EXISTS {identifier(name)}.{what};")
+
+    def _rename(self) -> None:
+        """Move all tables of both databases in one statement, which is done as a whole or not at all."""
+        if not self.exists(self.restored):
+            return  # a run that was killed had come that far
+        facts, old = self.facts(), identifier(self.old)
+        self.administer(f"CREATE DATABASE IF NOT EXISTS {old} CHARACTER SET {facts['charset']};")
+        moves = [
+            f"{identifier(source)}.{identifier(table)} TO {identifier(to)}.{identifier(table)}"
+            for source, to in ((self.database, self.old), (self.restored, self.database))
+            for table, kind in self.tables(source)
+            if kind != "VIEW"
+        ]
+        begun = any(move.startswith(identifier(self.restored)) for move in moves)
+        if moves and (begun or not self.tables(self.old)):
+            self.administer(f"SET SESSION foreign_key_checks = 0;\nRENAME TABLE {', '.join(moves)};")
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Lock the logins of the application out, as long as its database is between two states."""
+        noted = self._folder / "locked"  # by a run that was killed, too
+        names = f"({literal(self.database + '__a')}, {literal(self.database + '__b')})"
+        if not noted.exists():
+            accounts = self.administer(
+                "SELECT concat(quote(user), '@', quote(host)) FROM mysql.global_priv WHERE user IN "
+                f"{names} AND coalesce(json_value(priv, '$.account_locked'), 0) <> 1;"
+            ).splitlines()
+            noted.with_suffix(".new").write_text(json.dumps(accounts))
+            noted.with_suffix(".new").rename(noted)
+        accounts = json.loads(noted.read_text())
+        self.administer("".join(f"ALTER USER {account} ACCOUNT LOCK;\n" for account in accounts))
+        try:
+            for number in self.administer(
+                f"SELECT id FROM information_schema.processlist WHERE user IN {names};"
+            ).splitlines():
+                with contextlib.suppress(BackupError):  # it has ended by itself
+                    self.administer(f"KILL {int(number)};")
+            yield
+        finally:
+            if not self.interrupted:
+                self.administer("".join(f"ALTER USER {account} ACCOUNT UNLOCK;\n" for account in accounts))
+                noted.unlink()
+
+    def drop_old(self) -> None:
+        """Remove what the last restore has replaced."""
+        self.administer(f"DROP DATABASE IF EXISTS {identifier(self.old)};")
+
+    def close(self) -> None:
+        """Remove the accounts of backups, restores and shells."""
+        names = ", ".join(f"{literal(f'{self.database}__{end}')}@'localhost'" for end in "cds")
+        self.administer(f"DROP USER IF EXISTS {names};")
+
+    def shell(self, run: Callable[[list[str], dict[str, str]], int]) -> int:
+        """The client `mariadb`, with rights on this database alone."""
+        with self._writer("s") as client:
+            environment = {**client.environment, "MYSQL_HISTFILE": "/dev/null"}
+            return run(client.command("mariadb", self.database), environment)
+
+
+def _feed(client: Client, name: str, lines: IO[bytes]) -> None:
+    """Let the client run the lines of a dump in database `name`."""
+    command = client.command("mariadb", "--sandbox", "--batch", "--default-character-set=utf8mb4", name)
+    with (
+        tempfile.TemporaryFile() as errors,
+        programs.start(
+            command,
+            secrets=client.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+        ) as process,
+    ):
+        assert process.stdin  # noqa: S101  # for mypy: it is a pipe
+        with contextlib.suppress(BrokenPipeError), process.stdin as stdin:
+            for line in lines:
+                stdin.write(without_definer(line))
+        status = process.wait()
+        errors.seek(0)
+        programs.require(status, command, errors.read())
+
+
+class Counter:
+    """Count rows, by table, in the lines of a dump that has one row in each INSERT."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, int] = {}
+        self.rest = b""
+        self.complete = False
+
+    def feed(self, data: bytes) -> None:
+        """Take the next piece of the dump."""
+        *lines, self.rest = (self.rest + data).split(b"\n")
+        for line in lines:
+            self.complete = line.startswith(b"-- Dump completed")
+            if found := re.match(rb"INSERT INTO `((?:[^`]|``)+)` (?:\([^)]*\) )?VALUES", line):
+                table = found[1].decode("utf-8", "replace").replace("``", "`")
+                self.rows[table] = self.rows.get(table, 0) + 1
+
+
+def of(database: Database) -> MariaDB:
+    """The database of a target."""
+    return MariaDB(database.name)

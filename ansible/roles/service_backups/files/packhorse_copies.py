@@ -1,0 +1,167 @@
+#!/usr/bin/python3 -I
+"""Keep copies of other hosts' backups: sshd runs `packhorse-copies receive ORIGIN` for keys that do no more.
+
+Nothing that arrives replaces or removes a copy. After a new one, those that are older than the days are
+removed, as far as enough newer ones stay: a host that was taken over cannot push old ones out before.
+
+    packhorse-copies receive ORIGIN KEEP DAYS      a backup on stdin
+    packhorse-copies list                          as JSON, for root
+    packhorse-copies send ORIGIN DATABASE NAME     to stdout, for root
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import pwd
+import re
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path("/var/backups/packhorse-copies")
+USER = "packhorse-copies"
+CHUNK = 2**20
+LARGEST_HEADER = 2**20
+FREE_PART = 10
+"""One of so many parts of the disk stays free for others, whatever arrives."""
+_ORIGIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,252}")
+_DATABASE = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_NAME = re.compile(r"[0-9]{8}T[0-9]{6}Z(-[0-9]{1,3})?")
+
+
+class CopyError(Exception):
+    """What is wrong with what arrived."""
+
+
+def header(line: bytes) -> dict[str, Any]:
+    """The header of a backup, as far as this program reads it. Raises CopyError."""
+    with contextlib.suppress(ValueError, RecursionError, KeyError, TypeError):
+        found = json.loads(line)
+        if (
+            _NAME.fullmatch(found["name"])
+            and _DATABASE.fullmatch(found["database"])
+            and re.fullmatch(r"[0-9a-f]{64}", found["sha256"])
+            and type(found["size"]) is int
+            and found["size"] >= 0
+        ):
+            return dict(found)
+    raise CopyError("that is no backup")
+
+
+def receive(origin: str, keep: int, days: int) -> None:
+    """Add the backup on stdin to those of `origin`. Raises CopyError."""
+    found = header(sys.stdin.buffer.readline(LARGEST_HEADER))
+    folder = ROOT / origin / found["database"]
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _locked(ROOT / origin):
+        for left in (ROOT / origin).glob("*/.new-*"):
+            left.unlink()
+        final = folder / f"{found['name']}.dump"
+        if final.with_suffix(".json").exists():
+            known = json.loads(final.with_suffix(".json").read_bytes())
+            if known["sha256"] != found["sha256"]:
+                raise CopyError(f"there is another copy named {found['name']}, which stays")
+        else:
+            final.unlink(missing_ok=True)  # half of one that was killed: without .json
+            _store(found, folder, final)
+        _prune(folder, keep, days)
+
+
+def _store(found: dict[str, Any], folder: Path, final: Path) -> None:
+    space = os.statvfs(folder)
+    if found["size"] > (space.f_bavail - space.f_blocks / FREE_PART) * space.f_frsize:
+        raise CopyError(f"{found['size']} bytes leave less than a tenth of the disk free")
+    scratch = folder / f".new-{os.getpid()}"
+    digest, left = hashlib.sha256(), found["size"]
+    try:
+        with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            while left and (data := sys.stdin.buffer.read(min(CHUNK, left))):
+                file.write(data)
+                digest.update(data)
+                left -= len(data)
+            if left or digest.hexdigest() != found["sha256"]:
+                raise CopyError("it did not arrive whole")
+            file.flush()
+            os.fsync(file.fileno())
+        note = scratch.with_suffix(".json")
+        with os.fdopen(os.open(note, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file_of_note:
+            json.dump(found, file_of_note)
+            file_of_note.flush()
+            os.fsync(file_of_note.fileno())
+        scratch.rename(final)
+        note.rename(final.with_suffix(".json"))
+    except OSError as error:
+        raise CopyError(f"it could not be written: {error.strerror}") from error
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def _prune(folder: Path, keep: int, days: int) -> None:
+    for path in sorted(folder.glob("*.json"))[:-keep]:
+        if path.stat().st_mtime < time.time() - days * 86400:
+            path.unlink()
+            path.with_suffix(".dump").unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def listed() -> list[dict[str, Any]]:
+    """All copies; ORIGIN is the host that they came from."""
+    found = []
+    for path in sorted(ROOT.glob("*/*/*.json")):
+        with contextlib.suppress(CopyError, OSError):
+            one = header(path.read_bytes()[:LARGEST_HEADER])
+            rows = one["rows"] if isinstance(one.get("rows"), dict) else {}
+            found.append({**one, "rows": sum(rows.values()), "tables": len(rows), "origin": path.parts[-3]})
+    return found
+
+
+def send(origin: str, database: str, name: str) -> None:
+    """Write a copy to stdout, its header first."""
+    path = ROOT / origin / database / f"{name}.json"
+    sys.stdout.buffer.write(json.dumps(json.loads(path.read_bytes())).encode() + b"\n")
+    with path.with_suffix(".dump").open("rb") as file:
+        while data := file.read(CHUNK):
+            sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
+def main(arguments: list[str]) -> int:
+    """Run a command, never as root: who wrote the files may have put links among them."""
+    os.umask(0o077)
+    if os.geteuid() == 0:
+        entry = pwd.getpwnam(USER)
+        os.setgroups([])
+        os.setgid(entry.pw_gid)
+        os.setuid(entry.pw_uid)
+    try:
+        match arguments:
+            case ["receive", origin, keep, days] if _ORIGIN.fullmatch(origin):
+                receive(origin, max(1, int(keep)), int(days))
+                print("kept")  # noqa: T201
+            case ["list"]:
+                print(json.dumps({"copies": listed()}))  # noqa: T201
+            case ["send", origin, database, name] if (
+                _ORIGIN.fullmatch(origin) and _DATABASE.fullmatch(database) and _NAME.fullmatch(name)
+            ):
+                send(origin, database, name)
+            case _:
+                print(__doc__, file=sys.stderr)  # noqa: T201
+                return 2
+    except (CopyError, OSError) as error:
+        print(f"packhorse-copies: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

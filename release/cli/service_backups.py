@@ -1,0 +1,240 @@
+"""The commands of `release services` that make backups, list them and bring them back."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from packhorse import console
+from packhorse.errors import PackhorseError
+from release.cli import options, target_command
+from release.cli import service_arguments as arguments
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from release.config.release_toml import ReleaseConfig
+    from release.services import answers, reach
+    from release.services.databases import Found, Place
+
+
+@click.command()
+@arguments.perhaps_of_target
+@click.option(
+    "--fetch",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Bring it here, too.",
+)
+@options.as_json
+@click.pass_obj
+def backup(project: Path, service: str, target: str | None, *, folder: Path | None, as_json: bool) -> None:
+    """Back up the database of TARGET on SERVICE now, without TARGET those of all targets.
+
+    It lies on the service's host, for root alone, and with `copy_to` on another host, too. Each day (`at`) a
+    timer does this by itself; the last 7 (`keep`) stay.
+    """
+    from release.services import answers, databases, reach, transfer
+
+    config, made = arguments.config(project), []
+    for place in databases.places(config, service, target):
+        host = reach.host(config, place.host)
+        answer = host.ask(reach.BACKUP, "backup", {"name": place.name}, arguments.progress)
+        one = answers.read(answers.Made, answer, host.name)
+        if one.backup is None:
+            raise PackhorseError(f"{host.name} does not say what it has made.", "Run the command again.")
+        here = transfer.fetch(host, place, one.backup.name, folder) if folder else None
+        made.append((place, one, here))
+    if as_json:
+        console.emit_json(
+            {
+                "backups": [
+                    {
+                        **(one.backup.model_dump() if one.backup else {}),
+                        "host": place.host,
+                        "path": one.path,
+                        "warning": one.warning,
+                        "fetched": str(here) if here else None,
+                    }
+                    for place, one, here in made
+                ]
+            }
+        )
+        return
+    for place, one, here in made:
+        if one.backup:
+            rows = f"{one.backup.rows} rows in {one.backup.tables} tables"
+            console.echo(
+                f"{one.backup.name}  {arguments.size(one.backup.size)}, {rows}: {place.host}:{one.path}"
+            )
+        if here:
+            console.echo(f"Here: {here}")
+        if one.warning:
+            console.echo(f"Warning: {one.warning}", err=True)
+
+
+@click.command()
+@arguments.perhaps_of_target
+@click.option(
+    "--fetch",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Bring the newest here (of TARGET), or that of --name.",
+)
+@click.option(
+    "--name",
+    "name",
+    metavar="BACKUP",
+    shell_complete=arguments.backup_names,
+    help="The backup to bring here.",
+)
+@options.as_json
+@click.pass_obj
+def backups(
+    project: Path, service: str, target: str | None, *, folder: Path | None, name: str | None, as_json: bool
+) -> None:
+    """List the backups of SERVICE: on its host, and the copies on another one. Oldest first."""
+    from release.services import databases, reach, transfer
+
+    config = arguments.config(project)
+    places = databases.places(config, service, target)
+    if folder:
+        if len(places) > 1:
+            raise PackhorseError(
+                "Name the target whose backup you want.", f"{', '.join(p.target for p in places)}"
+            )
+        host = reach.host(config, places[0].host)
+        console.echo(str(transfer.fetch(host, places[0], name, folder)))
+        return
+    found, failures = _all_backups(config, places)
+    if as_json:
+        rows = [{**each.model_dump(), "target": place.target, "host": host} for place, host, each in found]
+        console.emit_json({"backups": rows, "failures": [failure.message for failure in failures]})
+    elif found:
+        head = ("target", "backup", "size", "rows", "made", "on")
+        rows_of = [
+            (
+                place.target,
+                each.name,
+                arguments.size(each.size),
+                each.rows,
+                each.why,
+                f"{host} (copy)" if each.origin else host,
+            )
+            for place, host, each in found
+        ]
+        target_command.table(head, rows_of)
+    else:
+        console.echo(f"There are no backups. To make one: release services backup {service}")
+    for failure in failures:
+        console.echo(f"Warning: {failure.message} {failure.hint}", err=True)
+
+
+def _all_backups(
+    config: "ReleaseConfig", places: "Sequence[Place]"
+) -> "tuple[list[tuple[Place, str, answers.Backup]], list[PackhorseError]]":
+    """The backups of databases on their hosts, and their copies; and why a host said nothing."""
+    from release.services import databases, reach, transfer
+
+    found: list[tuple[Place, str, answers.Backup]] = []
+    asked = databases.ask(config, list(dict.fromkeys(place.host for place in places)))
+    failures = [answer for answer in asked.values() if isinstance(answer, PackhorseError)]
+    for place in places:
+        there = asked[place.host]
+        known: list[Found] = there if isinstance(there, list) else []
+        for each in known:
+            if each.server.name == place.name and each.backups:
+                found += [(place, place.host, backup) for backup in each.backups.backups]
+        if copy_to := config.services[place.service].backup.copy_to:
+            try:
+                copies = transfer.copies(reach.host(config, copy_to), place)
+            except PackhorseError as error:
+                failures.append(error)
+            else:
+                found += [(place, copy_to, copy) for copy in copies]
+    return found, failures
+
+
+@click.command()
+@arguments.of_target
+@click.argument("backup", required=False, metavar="[BACKUP | FILE]", shell_complete=arguments.backup_names)
+@click.option(
+    "--drop-old", is_flag=True, help="Remove what the last restore has replaced, after a backup of it."
+)
+@arguments.yes
+@options.as_json
+@click.pass_obj
+def restore(
+    project: Path, service: str, target: str, backup: str | None, *, drop_old: bool, yes: bool, as_json: bool
+) -> None:
+    """Bring the database of TARGET on SERVICE back from BACKUP, or from the newest one.
+
+    It is loaded into a new database first, and its rows are counted. When all are there, the new one takes
+    the place of the other, which stays under another name until --drop-old.
+
+    BACKUP is one of `release services backups`. When the service's host has it no more, because it was lost
+    and another one was provisioned, it comes from the copy. A FILE is one that --fetch has brought, or made
+    by pg_dump -Fc on any other server.
+    """
+    from release.services import answers, reach
+
+    place, host = arguments.found(project, service, target)
+    if drop_old:
+        arguments.ask_first(f"Remove what the last restore of {place.name} has replaced?", yes=yes)
+        answer = host.ask(reach.BACKUP, "drop-old", {"name": place.name}, arguments.progress)
+        paths = answers.read(answers.Made, answer, host.name).paths
+        console.echo(
+            f"Removed. Its backup: {host.name}:{paths[0]}" if paths else "There is nothing to remove."
+        )
+        return
+    chosen = _chosen(arguments.config(project), place, host, backup)
+    arguments.ask_first(f"Replace the database of {target} by {chosen or 'its newest backup'}?", yes=yes)
+    request = {"name": place.name, "backup": chosen}
+    made = answers.read(
+        answers.Made, host.ask(reach.BACKUP, "restore", request, arguments.progress), host.name
+    )
+    if as_json:
+        console.emit_json(made.model_dump())
+        return
+    for note in made.notes:
+        console.echo(f"Note: {note}", err=True)
+    if made.backup:
+        rows = f"{made.backup.rows} rows in {made.backup.tables} tables"
+        console.echo(f"{place.name} on {host.name} is what it was at {made.backup.name}: {rows}.")
+    if made.old:
+        command = f"release services restore {service} {target} --drop-old"
+        console.echo(f"What it replaced is kept as {made.old}. When you need it no more: {command}")
+
+
+def _chosen(config: "ReleaseConfig", place: "Place", host: "reach.Host", wanted: str | None) -> str | None:
+    """The name of the backup on `host` to bring back, after it was brought there if need be.
+
+    Raises PackhorseError when there is none such.
+    """
+    from release.services import answers, reach, transfer
+
+    if wanted and ("/" in wanted or Path(wanted).is_file()):
+        return transfer.bring_file(host, place, Path(wanted), arguments.progress)
+    found, failures = _all_backups(config, [place])
+    fitting = [
+        (where, each)
+        for _, where, each in found
+        if each.name == wanted or (wanted is None and each.why != answers.REMOVAL)
+    ]
+    if any(not each.origin for _, each in fitting):
+        return wanted
+    copies = [(where, each) for where, each in fitting if each.origin]
+    if not copies:
+        if failures:
+            raise failures[0]
+        raise PackhorseError(
+            f"There is no backup {wanted} of {place.name}." if wanted else f"{place.name} has no backup.",
+            f"There are: release services backups {place.service} {place.target}",
+        )
+    where, copy = copies[-1]
+    return transfer.bring_copy(host, place, reach.host(config, where), copy, arguments.progress)
+
+
+COMMANDS = (backup, backups, restore)

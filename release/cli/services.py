@@ -1,0 +1,430 @@
+"""The commands on databases of release.toml: list, attach, rotate, shell, back up, bring back, remove."""
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack
+
+import click
+
+from packhorse import console
+from packhorse.errors import PackhorseError
+from release.cli import configuration, options, service_backups, target_command
+from release.cli import service_arguments as arguments
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from release.config.release_toml import ReleaseConfig
+    from release.services import answers, reach
+    from release.services.databases import Place, Row
+
+_DEFAULT = {"postgresql": "DATABASE_URL", "mariadb": "DATABASE_URL", "redis": "REDIS_URL"}
+_variable = click.option(
+    "--as", "variable", metavar="NAME", help="The variable.  [default: DATABASE_URL or REDIS_URL]"
+)
+
+
+@click.group(invoke_without_command=True)
+@click.option("--plan", is_flag=True, help="Say what `release provision` would make, and what is left over.")
+@click.option("--remove", "remove_all", is_flag=True, help="Remove what is left over, after a backup of it.")
+@click.option("--host", "hosts", multiple=True, metavar="HOST", help="Look on this host, too.")
+@click.option("--yes", is_flag=True, help="Ask nothing.")
+@options.as_json
+@click.pass_context
+def services(
+    context: click.Context, *, plan: bool, remove_all: bool, hosts: tuple[str, ...], yes: bool, as_json: bool
+) -> None:
+    """Show the databases that targets use; attach them, rotate their passwords, back up, bring back.
+
+    \b
+    [services.db]                          in release.toml
+    kind = "postgresql"                    or "mariadb", "redis"
+    hosts = ["db1.example.com"]
+    [targets.production]
+    services = ["db"]
+
+    \b
+    release provision production           installs it; production gets a database, and its hosts are let in
+    release services attach db production  DATABASE_URL of the application, as a release
+    release services                       which there are, how large, the last backup of each
+    release services shell db production   psql
+    release services backup db production  now; a timer does it each day
+
+    What is no longer in release.toml is named by --plan, and kept until it is removed.
+    """
+    if context.invoked_subcommand:
+        return
+    project: Path = context.obj
+    from release.services import databases
+
+    config = arguments.config(project)
+    rows = databases.rows(config, databases.ask(config, databases.hosts(config, hosts)))
+    if remove_all:
+        _remove_all(config, [row for row in rows if row.found and not row.place], yes=yes)
+    elif plan and not as_json:
+        console.echo("\n".join(databases.plan(rows)) or "Nothing: hosts have what release.toml declares.")
+    else:
+        _show(rows, _attached(project, rows), as_json=as_json)
+
+
+def _show(rows: "Sequence[Row]", attached: dict[str, list[str] | None], *, as_json: bool) -> None:
+    """Print the databases, and after them why a host said nothing."""
+    from release.services import databases
+
+    if as_json:
+        console.emit_json({"services": [_as_json(row, attached.get(row.name)) for row in rows]})
+        return
+    if not rows:
+        console.echo("release.toml declares no service: [services.NAME], see docs/services.md.")
+        return
+    now, lines = time.time(), []
+    for row in rows:
+        found, name = row.found, attached.get(row.name)
+        last = databases.last(found.backups if found else None)
+        server = found.server if found else None
+        lines.append(
+            (
+                row.place.service if row.place else server.service if server else "",
+                row.place.target if row.place else server.target if server else "",
+                f"{server.kind} {server.version}" if server else row.place.kind if row.place else "",
+                row.host,
+                ", ".join(name) if name else "no" if name == [] else "?",
+                arguments.size(server.size) if server and not server.error else "",
+                f"{databases.ago(databases.age(last.name, now))}, {arguments.size(last.size)}"
+                if last
+                else "none",
+                "; ".join(_state(row)),
+            )
+        )
+    target_command.table(("service", "target", "kind", "host", "attached", "size", "last backup", ""), lines)
+    for failure in dict.fromkeys(f"{row.failure.message} {row.failure.hint}" for row in rows if row.failure):
+        console.echo(f"Warning: {failure}", err=True)
+
+
+def _state(row: "Row") -> list[str]:
+    """What is not as it should be with a database, in some words."""
+    if row.failure:
+        return ["its host does not answer"]
+    if row.found is None:
+        return ["not there yet: release provision"]
+    found, backups = row.found, row.found.backups
+    words = [] if row.place else ["not in release.toml: kept"]
+    words += [f"does not answer: {found.server.error}"] if found.server.error else []
+    words += ["a rotation is to be finished"] if found.server.rotating else []
+    if backups and not backups.last.ok:
+        words.append(f"BACKUP FAILED: {backups.last.error}")
+    if backups and backups.interrupted:
+        words.append("a restore was interrupted: run it again")
+    if backups and backups.old:
+        words.append(f"what a restore has replaced is kept as {backups.old}")
+    return words
+
+
+def _as_json(row: "Row", attached: list[str] | None) -> dict[str, Any]:
+    found = row.found
+    server, backups = (found.server, found.backups) if found else (None, None)
+    from release.services import databases
+
+    last = databases.last(backups)
+    return {
+        "database": row.name,
+        "service": row.place.service if row.place else server.service if server else "",
+        "target": row.place.target if row.place else server.target if server else "",
+        "kind": row.place.kind if row.place else server.kind if server else "",
+        "host": row.host,
+        "declared": row.place is not None,
+        "there": found is not None,
+        "version": server.version if server else None,
+        "size": server.size if server else None,
+        "attached": attached,
+        "rotating": bool(server and server.rotating),
+        "last_backup": last.model_dump() if last else None,
+        "backups": len(backups.backups) if backups else 0,
+        "last_run": backups.last.model_dump() if backups else None,
+        "copy_to": backups.copy_to if backups else None,
+        "replaced": backups.old if backups else None,
+        "error": row.failure.message if row.failure else server.error or None if server else None,
+    }
+
+
+def _attached(project: Path, rows: "Sequence[Row]") -> dict[str, list[str] | None]:
+    """Database -> the variables of its target that lead to it; None: the hosts of the target do not say."""
+    known: dict[str, list[str] | None] = {}
+    values: dict[str, dict[str, str] | None] = {}
+    for row in rows:
+        if row.place is None:
+            continue
+        target = row.place.target
+        if target not in values:
+            try:
+                values[target] = _variables(project, target)
+            except PackhorseError:
+                values[target] = None
+        there = values[target]
+        known[row.name] = None if there is None else _leading(there, row.name)
+    return known
+
+
+def _variables(project: Path, target: str) -> dict[str, str]:
+    """The variables of a target with their values, from the first host that answers; PackhorseError."""
+    from release.deploy import drift
+    from release.deploy.connection import answers
+
+    command, outcome = configuration.read(project, target, reveal=True)
+    if not outcome.results:
+        command.finish(outcome)
+    with answers(f"A host of {target}"):
+        return {str(row["name"]): str(row["value"]) for row in drift.rows(outcome)}
+
+
+def _leading(values: dict[str, str], name: str) -> list[str]:
+    """The variables whose values are URLs with a login of database `name`."""
+    logins = tuple(f"//{name}__{which}:" for which in "ab")
+    return sorted(key for key, value in values.items() if any(login in value for login in logins))
+
+
+def _credentials(place: "Place", host: "reach.Host", command: str) -> "answers.Credentials":
+    from release.services import answers, reach
+
+    return answers.read(
+        answers.Credentials, host.ask(reach.SERVICE, command, {"name": place.name}), host.name
+    )
+
+
+@services.command()
+@arguments.of_target
+@_variable
+@click.option("--replace", is_flag=True, help="Although the variable has another value.")
+@options.how
+@options.index
+@options.as_json
+@click.pass_obj
+def attach(
+    project: Path,
+    /,
+    service: str,
+    target: str,
+    variable: str | None,
+    *,
+    replace: bool,
+    **how: Unpack[configuration.How],
+) -> None:
+    """Put the URL of SERVICE into the configuration of TARGET: DATABASE_URL, or REDIS_URL.
+
+    As `release config set` does it: a release with a number, rolled out without a failed request, or kept for
+    the first deploy. The URL is in no command line and in no log.
+    """
+    from release.host.formats import variables
+
+    place, host = arguments.found(project, service, target)
+    name = variable or _DEFAULT[place.kind]
+    variables.check_name(name)
+    credentials = _credentials(place, host, "credentials")
+    present = _variables(project, target).get(name)
+    if present is not None and f"//{place.name}__" not in present and not replace:
+        raise PackhorseError(
+            f"{name} is set on {target} already, to something else.",
+            "Give this one another name (--as OTHER_URL), or take its place: --replace",
+        )
+    configuration.change(project, target, {name: (credentials.next or credentials).url}, **how)
+
+
+@services.command()
+@arguments.of_target
+@_variable
+@options.how
+@options.index
+@options.as_json
+@click.pass_obj
+def detach(
+    project: Path, /, service: str, target: str, variable: str | None, **how: Unpack[configuration.How]
+) -> None:
+    """Take the URL of SERVICE out of the configuration of TARGET. The database stays as it is."""
+    from release.services import databases
+
+    place = databases.place(arguments.config(project), service, target)
+    names = _leading(_variables(project, target), place.name)
+    if variable:
+        names = [name for name in names if name == variable]
+    if not names:
+        console.echo(f"{service} is not attached to {target}: there is nothing to do.", err=True)
+        return
+    configuration.change(project, target, unset=names, **how)
+
+
+@services.command()
+@arguments.of_target
+@options.how
+@options.index
+@options.as_json
+@click.pass_obj
+def rotate(project: Path, /, service: str, target: str, **how: Unpack[configuration.How]) -> None:
+    """Give TARGET a new login to SERVICE with a new password, and close the old one, without downtime.
+
+    Both logins are open while the new URL is rolled out, as a release. The old one is closed when all hosts
+    run with the new one; what still uses it (a shell, a job, another program) loses its connection then. A
+    rotation that was interrupted goes on when it is run again.
+    """
+    place, host = arguments.found(project, service, target)
+    values = _variables(project, target)
+    names = _leading(values, place.name)
+    if not names:
+        raise PackhorseError(
+            f"{service} is not attached to {target}: nothing would use the new login.",
+            f"Attach it first: release services attach {service} {target}",
+        )
+    if how["plan"]:
+        console.echo(
+            f"{', '.join(names)} of {target} gets another login, as a release; the present one is closed."
+        )
+        return
+    _require_all(target)
+    credentials = _credentials(place, host, "rotate")
+    if credentials.next is None:
+        raise PackhorseError(f"{host.name} has opened no second login.", "Run the command again.")
+    from release.services import urls
+
+    logins = (credentials.url, credentials.next.url)
+    changed = {name: urls.with_login(values[name], logins) for name in names}
+    configuration.change(project, target, changed, **how)
+    from release.services import reach
+
+    host.ask(reach.SERVICE, "rotate-finish", {"name": place.name})
+    if not how["as_json"]:
+        console.echo(f"{credentials.next.login} is the login of {target} now, {credentials.login} is closed.")
+
+
+def _require_all(target: str) -> None:
+    """Raise PackhorseError when hosts are left out: they would lose their login."""
+    meta = click.get_current_context().meta
+    if meta.get("release.limit") or meta.get("release.skip"):
+        raise PackhorseError(
+            f"All hosts of {target} have to take part: the login that they have is closed at the end.",
+            "Leave away --limit and --skip.",
+        )
+
+
+@services.command()
+@arguments.of_target
+@click.pass_obj
+def url(project: Path, service: str, target: str) -> None:
+    """Print the URL of SERVICE with the login of TARGET, for a tool of yours; it has a password."""
+    place, host = arguments.found(project, service, target)
+    console.emit_bytes(_credentials(place, host, "credentials").url.encode())
+
+
+@services.command()
+@arguments.of_target
+@click.pass_obj
+def shell(project: Path, service: str, target: str) -> None:
+    """Open psql, mariadb or redis-cli on SERVICE, with the database of TARGET.
+
+    It runs on the service's host, with a terminal when there is one; else it reads standard input:
+
+    \b
+      release services shell db production < schema.sql
+
+    The exit status is the client's.
+    """
+    from release.services import reach
+
+    place, host = arguments.found(project, service, target)
+    both = sys.stdin.isatty() and sys.stdout.isatty()
+    command = host.attached([reach.BACKUP, "shell", place.name], terminal=both)
+    os.execvp(command[0], command)  # noqa: S606  # its terminal is ours
+
+
+@services.command()
+@click.argument("service", shell_complete=arguments.service_names)
+@click.pass_obj
+def upgrade(project: Path, service: str) -> None:
+    """Say how to bring SERVICE to another version: what applies to what is there."""
+    from release.services import databases, upgrades
+
+    config = arguments.config(project)
+    databases.require(config, service)
+    declared = config.services[service]
+    asked = databases.ask(config, [declared.hosts[0]])[declared.hosts[0]]
+    if isinstance(asked, PackhorseError):
+        raise asked
+    version = next((each.server.version for each in asked if each.server.service == service), "")
+    for line in upgrades.notes(config, service, version):
+        console.echo(line)
+
+
+@services.command()
+@click.argument("service", shell_complete=arguments.service_names)
+@click.argument("target", required=False, shell_complete=arguments.target_names)
+@click.option(
+    "--host",
+    "hosts",
+    multiple=True,
+    metavar="HOST",
+    help="On this host alone, which release.toml may not name.",
+)
+@arguments.yes
+@click.pass_obj
+def remove(project: Path, service: str, target: str | None, *, hosts: tuple[str, ...], yes: bool) -> None:
+    """Remove databases of SERVICE (of TARGET) that are no longer in release.toml, after a backup of each.
+
+    The backups stay on the host. What release.toml still declares is refused: detach it, and take it out.
+    """
+    from release.services import databases
+
+    config = arguments.config(project)
+    asked = databases.ask(config, hosts or databases.hosts(config))
+    found = [
+        row
+        for row in databases.rows(config, asked)
+        if row.found and row.found.server.service == service and target in (None, row.found.server.target)
+    ]
+    rows = [row for row in found if not row.place]
+    declared = [row for row in found if row.place]
+    if declared and not rows:
+        raise PackhorseError(
+            f"release.toml still declares {', '.join(row.name for row in declared)}.",
+            f"Take {service} out of services of the target first; release services --plan says what is left.",
+        )
+    if not rows:
+        failure = next((answer for answer in asked.values() if isinstance(answer, PackhorseError)), None)
+        if failure:
+            raise failure
+        raise PackhorseError(
+            f"No host of release.toml has a database of {service} that could be removed.",
+            "Name the host that has it: --host HOST",
+        )
+    _remove_all(config, rows, yes=yes)
+
+
+def _remove_all(config: "ReleaseConfig", rows: "Sequence[Row]", *, yes: bool) -> None:
+    from release.services import answers, reach
+
+    if not rows:
+        console.echo("There is nothing to remove.")
+        return
+    arguments.ask_first(
+        f"Remove {', '.join(f'{row.name} on {row.host}' for row in rows)} with all data?", yes=yes
+    )
+    for row in rows:
+        host = reach.host(config, row.host)
+        kept = answers.read(
+            answers.Made,
+            host.ask(reach.BACKUP, "last-backup", {"name": row.name}, arguments.progress),
+            host.name,
+        )
+        for path in kept.paths:
+            console.echo(f"Backup: {host.name}:{path}")
+        if not kept.paths:
+            raise PackhorseError(
+                f"{host.name} has made no backup of {row.name}.", "Look there; nothing was removed."
+            )
+        host.ask(reach.SERVICE, "remove", {"name": row.name})
+        host.ask(reach.BACKUP, "forget", {"name": row.name})
+        console.echo(f"Removed {row.name} on {host.name}.")
+
+
+for each in service_backups.COMMANDS:
+    services.add_command(each)
+COMMANDS = (services,)

@@ -1,0 +1,1 @@
+"""Databases of release.toml from the developer's side: ask their hosts, compare, back up, bring back."""

@@ -1,0 +1,140 @@
+"""What hosts of services answer, in strict forms: a host may be compromised."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
+
+import pydantic
+from pydantic import ConfigDict, Field
+
+from packhorse.errors import PackhorseError
+from packhorse.settings import matching
+
+REMOVAL = "removal"
+"""Why a backup was made: of what was about to be removed."""
+BACKUP_NAME = r"[0-9]{8}T[0-9]{6}Z(-[0-9]{1,3})?"
+Text = Annotated[str, Field(max_length=2000)]
+Word = Annotated[str, matching(r"[A-Za-z0-9_.+:@/-]*", "a word", 300)]
+BackupName = Annotated[str, matching(BACKUP_NAME, "the name of a backup")]
+Number = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+class Answer(pydantic.BaseModel):
+    """A part of an answer: what else stands in it does not count."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+
+
+class Backup(Answer):
+    """A backup: `copied`: another host has it, too; `origin`: the host that it came from."""
+
+    name: BackupName
+    database: Word
+    kind: Word
+    version: Word
+    size: Number
+    sha256: Word
+    rows: Number
+    tables: Number
+    why: Word = ""
+    copied: bool = False
+    origin: Word = ""
+
+
+class LastRun(Answer):
+    """How the timer's last run has ended."""
+
+    time: Number = 0
+    ok: bool = True
+    error: Text = ""
+
+
+class Database(Answer):
+    """A database of a host, with its backups there: `old` is what a restore has replaced."""
+
+    name: Word
+    kind: Word
+    app: Word
+    target: Word
+    service: Word
+    at: Text | None
+    copy_to: Word | None
+    backups: list[Backup]
+    last: LastRun
+    old: Word | None
+    interrupted: bool
+    folder: Word
+
+
+class Databases(Answer):
+    """All databases of a host."""
+
+    databases: list[Database]
+
+
+class Server(Answer):
+    """What the server of a database says of it; `error`: it does not answer."""
+
+    name: Word
+    app: Word
+    target: Word
+    service: Word
+    kind: Word
+    login: Word
+    rotating: bool = False
+    version: Word = ""
+    size: Number = 0
+    error: Text = ""
+
+
+class Servers(Answer):
+    """All databases of a host."""
+
+    services: list[Server]
+
+
+class Login(Answer):
+    """A way into a database."""
+
+    url: Annotated[str, Field(max_length=2000, repr=False)]
+    login: Word
+
+
+class Credentials(Login):
+    """The login in use, and that of a rotation that has begun."""
+
+    name: Word
+    kind: Word
+    next: Login | None = None
+
+
+class Made(Answer):
+    """A backup that was made, and where it lies."""
+
+    backup: Backup | None = None
+    path: Word = ""
+    warning: Text = ""
+    old: Word = ""
+    notes: list[Text] = Field(default=[])
+    paths: list[Word] = Field(default=[])
+
+
+class Copies(Answer):
+    """The copies that a host keeps."""
+
+    copies: list[Backup]
+
+
+A = TypeVar("A", bound=Answer)
+
+
+def read(model: type[A], found: Mapping[str, Any], host: str) -> A:
+    """The answer of `host` as a `model`. Raises PackhorseError for what no program of ours answers."""
+    try:
+        return model.model_validate(found)
+    except pydantic.ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise PackhorseError(
+            f"{host} answered what no program of ours does: {where}: {first['msg'][:200]}.",
+            "Run `release provision` if it is of another version; else look at what runs there.",
+        ) from None

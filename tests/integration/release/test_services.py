@@ -1,0 +1,328 @@
+"""`release services` on real hosts: attach, rotate under load, back up, lose the host, bring all back."""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.support import hosts, ssh_target
+from tests.support.hosts import Host
+from tests.support.load_client import over_ssh
+from tests.support.servers import BIN, run_command, wait_until
+from tests.support.ssh_target import LAYOUT, Servers
+from tests.support.tiny_app import NAME, app_wheel
+
+pytestmark = hosts.MARKS
+
+DATABASE = f"{NAME}_production_db"
+BACKUPS = f"var/backups/packhorse-services/{DATABASE}"
+TABLES = """
+CREATE TABLE rows (id serial PRIMARY KEY, text text);
+INSERT INTO rows (text) SELECT 'row ' || n FROM generate_series(1, 5000) n;
+CREATE SCHEMA "od'd";
+CREATE TABLE "od'd"."t ""x" (id int, data bytea);
+INSERT INTO "od'd"."t ""x" SELECT n, sha256(n::text::bytea) FROM generate_series(1, 300) n;
+CREATE VIEW newest AS SELECT max(id) FROM rows;
+CREATE EXTENSION pgcrypto;
+CREATE FUNCTION touched() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.text := NEW.text; RETURN NEW; END';
+CREATE TRIGGER touch BEFORE UPDATE ON rows FOR EACH ROW EXECUTE FUNCTION touched();
+"""
+EVERYTHING = 'SELECT * FROM rows ORDER BY id; SELECT * FROM "od\'d"."t ""x" ORDER BY id; TABLE newest;'
+
+
+@dataclass
+class Shop:
+    """An application on web1 whose database is on db1, with copies on vault; db2 is there for later."""
+
+    fleet: Servers
+    db1: Host
+    db2: Host
+    vault: Host
+
+    def configure(self, services: str = "", host: str = "db1", used: str = '["db"]') -> None:
+        """Write release.toml, with the database on `host` and more `services`."""
+        self.fleet.configure(
+            f'services = {used}\n[targets.production.provision]\nuser = "root"\n'
+            f'[services.db]\nkind = "postgresql"\nhosts = ["{host}"]\nuser = "root"\n'
+            f'[services.db.backup]\nkeep = 3\ncopy_to = "vault"\n{services}'
+        )
+
+    def services(
+        self, *arguments: str, status: int = 0, stdin: str = ""
+    ) -> "subprocess.CompletedProcess[str]":
+        """What `release services …` does."""
+        done = subprocess.run(
+            [str(BIN / "release"), "services", *arguments],
+            env=self.fleet.environment,
+            cwd=self.fleet.project,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == status, done.stdout + done.stderr
+        return done
+
+    def sql(self, text: str, status: int = 0) -> str:
+        """What the shell prints for `text`."""
+        return self.services("shell", "db", "production", stdin=text, status=status).stdout
+
+    def listed(self) -> dict[str, dict[str, object]]:
+        """The databases, by their names."""
+        rows = json.loads(self.services("--json").stdout)["services"]
+        return {row["database"]: row for row in rows}
+
+    def backups(self) -> list[dict[str, object]]:
+        """All backups of the database."""
+        rows: list[dict[str, object]] = json.loads(self.services("backups", "db", "--json").stdout)["backups"]
+        return rows
+
+    def url(self) -> str:
+        """What the application has."""
+        return self.fleet.release("config", "get", "production", "DATABASE_URL").stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def shop() -> Iterator[Shop]:
+    with ssh_target.running("web1") as fleet:
+        db1, db2, vault = fleet.net.hosts("db1", "db2", "vault")
+        made = Shop(fleet, db1, db2, vault)
+        made.configure()
+        fleet.served.add(NAME, app_wheel("0.3.0"))
+        fleet.hosts[0].ssh("apt-get", "install", "-y", "postgresql-client-15")
+        fleet.release("provision", "db")
+        yield made
+
+
+def test_it_says_what_is_there_before_anything_is_attached(shop: Shop) -> None:
+    """And what would be made."""
+    row = shop.listed()[DATABASE]
+    assert (row["host"], row["attached"], row["last_backup"]) == ("db1", [], None)
+    assert shop.services("--plan").stdout.startswith("Nothing:")
+    assert "none" in shop.services().stdout
+
+
+def test_the_shell_is_the_owners_and_passes_on_input_and_status(shop: Shop) -> None:
+    """What is made in it belongs to the application, and nobody is a superuser in it."""
+    shop.sql(TABLES)
+    assert "5000" in shop.sql("SELECT count(*) FROM rows;")
+    assert "ERROR" in shop.services("shell", "db", "production", stdin="SELEC 1;\n").stderr
+    assert shop.sql("\\q\n") == ""
+    assert (
+        "must be superuser" in shop.services("shell", "db", "production", stdin="COPY rows TO '/x';").stderr
+    )
+
+
+def test_attach_before_the_first_deploy_is_kept_for_it(shop: Shop) -> None:
+    """Then the application has its database from the first request on."""
+    shop.services("attach", "db", "production")
+    shop.fleet.deploy("0.3.0")
+    assert shop.fleet.get(shop.fleet.hosts[0], "/rows") == "5000"
+    assert shop.listed()[DATABASE]["attached"] == ["DATABASE_URL"]
+    again = shop.services("attach", "db", "production").stdout
+    assert "ran tiny 0.3.0 (release 1) already" in again
+    assert shop.services("url", "db", "production").stdout.strip() == shop.url()
+
+
+def test_rotation_fails_no_request_and_closes_the_old_login(shop: Shop) -> None:
+    """Each request opens a connection of its own, as the worst of applications does."""
+    before = shop.url()
+    with over_ssh(shop.fleet.hosts, f"{LAYOUT.web}", rate=8, page="/rows") as load:
+        shop.services("rotate", "db", "production")
+    assert (load.failed, load.sent > 5) == (0, True)
+    web1 = shop.fleet.hosts[0]
+    assert shop.url() != before
+    assert "authentication failed" in web1.ssh("psql", before, "-c", "SELECT 1", status=2).stderr
+    assert shop.fleet.get(web1, "/rows") == "5000"
+
+
+def killed_when(shop: Shop, text: str, *arguments: str) -> None:
+    """`release services …`, killed as soon as it says `text` on stderr; agents end by themselves."""
+    command = [str(BIN / "release"), "services", *arguments]
+    with subprocess.Popen(
+        command,
+        env=shop.fleet.environment,
+        cwd=shop.fleet.project,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        for line in process.stderr or ():
+            if text in line:
+                break
+        process.kill()
+    wait_until("the lock", lambda: shop.fleet.lock_is_free(shop.fleet.hosts[0]))
+
+
+def test_a_rotation_that_was_killed_goes_on_where_it_was(shop: Shop) -> None:
+    """Neither login is closed too early, and the one that was opened is not forgotten."""
+    before, web1 = shop.url(), shop.fleet.hosts[0]
+    killed_when(shop, "Starting", "rotate", "db", "production")
+    assert shop.listed()[DATABASE]["rotating"] is True
+    assert "a rotation is to be finished" in shop.services().stdout
+    assert web1.ssh("psql", before, "-Atc", "SELECT 1").stdout == "1\n"
+    assert shop.fleet.get(web1, "/rows") == "5000"
+    shop.services("rotate", "db", "production")
+    assert shop.listed()[DATABASE]["rotating"] is False
+    assert "authentication failed" in web1.ssh("psql", before, "-c", "SELECT 1", status=2).stderr
+    assert shop.fleet.get(web1, "/rows") == "5000"
+
+
+def test_the_timers_unit_backs_up_and_copies_and_keeps_the_last(shop: Shop) -> None:
+    """Three stay here; the other host keeps all that came."""
+    for _ in range(4):
+        shop.db1.ssh("systemctl", "start", f"packhorse-service-backup@{DATABASE}.service")
+    timers = shop.db1.ssh("systemctl", "list-timers", "--all").stdout
+    assert f"packhorse-service-backup@{DATABASE}.timer" in timers
+    found = shop.backups()
+    here = [row for row in found if row["host"] == "db1"]
+    copies = [row for row in found if row["host"] == "vault"]
+    assert (len(here), len(copies)) == (3, 4)
+    assert all(row["copied"] and row["rows"] == 5300 and row["tables"] == 2 for row in here)
+    modes = shop.db1.ssh("find", f"/{BACKUPS}", "-type", "f", "-printf", "%m %u\\n").stdout
+    assert set(modes.splitlines()) == {"600 root"}
+
+
+def test_the_key_for_copies_adds_and_does_nothing_else(shop: Shop) -> None:
+    """Who has taken the database's host over has this key."""
+    own = ("ssh", "-i", "/etc/packhorse/backups/id_ed25519", "-o", "UserKnownHostsFile=/dev/null")
+    there = (*own, "-o", "StrictHostKeyChecking=no", f"packhorse-copies@{shop.vault.address}")
+    before = len(shop.backups())
+    for command in (("rm", "-rf", "/var/backups/packhorse-copies"), ("sh",), ("list",), ()):
+        done = shop.db1.ssh("sh", "-c", f"echo x | {' '.join((*there, *command))}", status=1)
+        assert "packhorse-copies: that is no backup" in done.stderr
+    assert (
+        "administratively prohibited"
+        in shop.db1.ssh(*there, "-W", "127.0.0.1:22", "-o", "ExitOnForwardFailure=yes", status=None).stderr
+    )
+    assert len(shop.backups()) == before
+
+
+def test_a_backup_comes_to_the_developer_as_a_file_of_the_servers_own(shop: Shop) -> None:
+    """For pg_restore on any other server."""
+    folder = shop.fleet.home / "fetched"
+    said = shop.services("backup", "db", "production", "--fetch", str(folder)).stdout
+    (path,) = folder.glob("*.dump")
+    assert f"Here: {path}" in said
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert "TABLE public rows" in run_command("pg_restore", "-l", path, env=os.environ).stdout
+
+
+def test_a_backup_on_a_full_disk_fails_visibly_and_harms_none(shop: Shop) -> None:
+    """The unit has failed, and two commands say it."""
+    before = shop.db1.ssh("ls", f"/{BACKUPS}").stdout
+    shop.db1.ssh("mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", f"/{BACKUPS}")
+    try:
+        shop.db1.ssh("systemctl", "start", f"packhorse-service-backup@{DATABASE}", status=1)
+        assert f"packhorse-service-backup@{DATABASE}" in shop.db1.ssh("systemctl", "--failed").stdout
+        assert "BACKUP FAILED" in shop.services().stdout
+        assert "No space left" in shop.fleet.release("doctor", "production", status=1).stdout
+    finally:
+        shop.db1.ssh("umount", f"/{BACKUPS}")
+        shop.db1.ssh("systemctl", "reset-failed")
+    assert shop.db1.ssh("ls", f"/{BACKUPS}").stdout == before
+
+
+PLANTED = """
+CREATE TABLE won (who text, super bool);
+CREATE SCHEMA trap;
+CREATE FUNCTION public.note() RETURNS void LANGUAGE sql AS
+  'INSERT INTO public.won SELECT current_user, rolsuper FROM pg_roles WHERE rolname = current_user';
+CREATE FUNCTION public.count(anyelement) RETURNS bigint LANGUAGE plpgsql AS
+  'BEGIN PERFORM public.note(); RETURN 0; END';
+CREATE FUNCTION public.format(text, VARIADIC text[]) RETURNS text LANGUAGE plpgsql AS
+  'BEGIN PERFORM public.note(); RETURN pg_catalog.format($1, VARIADIC $2); END';
+CREATE FUNCTION public.indexed(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS
+  'BEGIN IF (SELECT rolsuper FROM pg_roles WHERE rolname = session_user) THEN
+     ALTER ROLE "%(database)s" SUPERUSER; END IF; RETURN $1; END';
+CREATE TABLE trapped (id int);
+INSERT INTO trapped VALUES (1);
+CREATE INDEX ON trapped (indexed(id));
+ALTER DATABASE "%(database)s" SET search_path = public, pg_catalog;
+"""
+
+
+def test_what_an_application_has_planted_runs_with_its_own_rights_alone(shop: Shop) -> None:
+    """CVE-2018-1058, CVE-2024-7348: functions before those of the server, in indexes; a whole search_path."""
+    shop.sql(PLANTED % {"database": DATABASE})
+    shop.services("backup", "db", "production")
+    shop.services("restore", "db", "production", "--yes")
+    shop.services("restore", "db", "production", "--drop-old", "--yes")
+    psql = ("runuser", "-u", "postgres", "--", "psql", "-Atc")
+    roles = shop.db1.ssh(*psql, "SELECT rolname FROM pg_roles WHERE rolsuper").stdout.split()
+    assert roles == ["postgres"]
+    logins = shop.db1.ssh(*psql, "SELECT rolname FROM pg_roles WHERE rolcanlogin ORDER BY 1").stdout.split()
+    assert set(logins) <= {"postgres", f"{DATABASE}__a", f"{DATABASE}__b"}
+    assert "t" not in shop.sql("\\t\nSELECT super FROM won WHERE super;").split()
+    shop.sql(
+        "DROP SCHEMA trap; DROP TABLE won, trapped; DROP FUNCTION public.note, public.count, public.format;"
+    )
+    shop.sql("DROP FUNCTION public.indexed;")
+
+
+def test_a_restore_brings_every_row_back_and_keeps_what_it_replaced(shop: Shop) -> None:
+    """Rows that came since are in what is kept."""
+    shop.services("backup", "db", "production")
+    before = shop.sql(EVERYTHING)
+    shop.sql('DELETE FROM rows WHERE id > 10; DROP TABLE "od\'d"."t ""x";')
+    said = shop.services("restore", "db", "production", status=1).stderr
+    assert "Give --yes" in said
+    said = shop.services("restore", "db", "production", "--yes").stdout
+    assert f"kept as {DATABASE}__o" in said
+    assert shop.sql(EVERYTHING) == before
+    assert shop.fleet.get(shop.fleet.hosts[0], "/rows") == "5000"
+    psql = ("runuser", "-u", "postgres", "--", "psql", "-At", f"{DATABASE}__o", "-c")
+    assert shop.db1.ssh(*psql, "SELECT count(*) FROM rows").stdout == "10\n"
+    again = shop.services("restore", "db", "production", "--yes", status=1).stderr
+    assert "still there" in again
+    assert "--drop-old" in again
+    dropped = shop.services("restore", "db", "production", "--drop-old", "--yes").stdout
+    assert f"Its backup: db1:/{BACKUPS}/" in dropped
+    assert shop.listed()[DATABASE]["replaced"] is None
+
+
+OTHERS = """
+[services.my]
+kind = "mariadb"
+hosts = ["db2"]
+user = "root"
+[services.cache]
+kind = "redis"
+hosts = ["db2"]
+user = "root"
+"""
+
+
+def test_mariadb_and_redis_come_back_too(shop: Shop) -> None:
+    """With views, triggers and routines; with times to live."""
+    shop.configure(OTHERS, host="db2", used='["db", "my", "cache"]')
+    shop.fleet.release("provision", "my")
+    shop.fleet.release("provision", "cache")
+    tables = (
+        "CREATE TABLE t (id int PRIMARY KEY, text longtext); CREATE VIEW v AS SELECT max(id) AS top FROM t;"
+    )
+    tables += " CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW SET NEW.text = upper(NEW.text);"
+    tables += " CREATE FUNCTION f() RETURNS int DETERMINISTIC RETURN 3;"
+    rows = ", ".join(f"({number}, 'row {number}\\n')" for number in range(1, 301))
+    shop.services("shell", "my", "production", stdin=f"{tables}\nINSERT INTO t VALUES {rows};")
+    keys = "".join(f"SET key:{number} value{number}\n" for number in range(100))
+    shop.services("shell", "cache", "production", stdin=f"{keys}SET soon x EX 3000\n")
+    look = {
+        "my": "SELECT * FROM t ORDER BY id; SELECT top, f() FROM v;",
+        "cache": "DBSIZE\nGET key:7\nEXISTS soon\n",
+    }
+    change = {"my": "DELETE FROM t; DROP FUNCTION f;", "cache": "FLUSHALL\nSET other 1\n"}
+    for service, asked in look.items():
+        before = shop.services("shell", service, "production", stdin=asked).stdout
+        shop.services("backup", service)
+        shop.services("shell", service, "production", stdin=change[service])
+        shop.services("restore", service, "production", "--yes")
+        assert shop.services("shell", service, "production", stdin=asked).stdout == before
+        shop.services("restore", service, "production", "--drop-old", "--yes")
+    shop.services("shell", "my", "production", stdin="INSERT INTO t VALUES (999, 'abc');")
+    assert (
+        "ABC" in shop.services("shell", "my", "production", stdin="SELECT text FROM t WHERE id = 999;").stdout
+    )

@@ -1,0 +1,45 @@
+"""The promises of release.cli.services that need no host: what leads to a database, what is asked."""
+
+import pytest
+from click.testing import CliRunner
+
+from packhorse.errors import PackhorseError
+from release.cli import service_arguments, services
+from release.cli.main import cli
+
+URL = "postgresql://shop_production_db__a:p@10.0.0.4/shop_production_db"
+
+
+def test_a_variable_leads_to_a_database_by_its_login() -> None:
+    """With any scheme and options; not by a name that only begins alike."""
+    values = {
+        "DATABASE_URL": URL,
+        "ASYNC_URL": URL.replace("postgresql:", "postgresql+asyncpg:").replace("__a", "__b"),
+        "OTHER": URL.replace("shop_production_db__a", "shop_production_db2__a"),
+        "PATH": "/usr/bin",
+    }
+    assert services._leading(values, "shop_production_db") == ["ASYNC_URL", "DATABASE_URL"]
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(0, "0 B"), (999, "999 B"), (1500, "2 kB"), (10**13, "10.0 TB")]
+)
+def test_sizes_are_for_people(number: int, text: str) -> None:
+    """As disks are sold."""
+    assert service_arguments.size(number) == text
+
+
+def test_what_destroys_asks_or_wants_yes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A script says --yes; a person says y."""
+    service_arguments.ask_first("Remove it?", yes=True)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
+    with pytest.raises(PackhorseError, match="Nobody can be asked here"):
+        service_arguments.ask_first("Remove it?", yes=False)
+
+
+@pytest.mark.parametrize("name", [None, *services.services.commands])
+def test_each_command_explains_itself(name: str | None) -> None:
+    """What to type is in the help of the group, and what happens in that of the command."""
+    done = CliRunner().invoke(cli, ["services", *([name] if name else []), "--help"])
+    assert done.exit_code == 0
+    assert "[services.db]" in done.output or name

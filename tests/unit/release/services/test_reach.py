@@ -1,0 +1,75 @@
+"""The promises of release.services.reach: what hosts say is bounded, and read strictly."""
+
+from pathlib import Path
+
+import pytest
+
+from packhorse.errors import PackhorseError
+from release.services import answers, reach
+
+HOST = reach.Host("db1", "admin", "shop")
+
+
+@pytest.fixture
+def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A program that is found as ssh; tests write it."""
+    program = tmp_path / "ssh"
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    return program
+
+
+def says(program: Path, script: str) -> None:
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+
+
+def test_an_answer_comes_back_and_progress_is_shown(ssh: Path) -> None:
+    """What it is asked goes to standard input: arguments are for all to see."""
+    says(ssh, 'read line; echo "* half done" >&2; echo "{\\"had\\": $line}"')
+    shown: list[str] = []
+    assert HOST.ask("/x/packhorse-service", "list", {"name": "n"}, shown.append) == {"had": {"name": "n"}}
+    assert shown == ["half done"]
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("""echo '{"error": "No room.", "hint": "Make some."}'; exit 1""", "db1: No room."),
+        ("echo hello", "db1: something else than packhorse-service answers."),
+        ("printf '[1]'", "db1: something else than packhorse-service answers."),
+        ("head -c 200000 /dev/zero | tr '\\0' '['", "db1: something else than packhorse-service answers."),
+        (
+            "echo sudo: a password is required >&2; exit 1",
+            "db1: admin may not become root without a password",
+        ),
+        ("echo sh: 1: exec: x: not found >&2; exit 127", "db1 has no packhorse-service"),
+        ("echo Connection refused >&2; exit 255", "db1: it cannot be reached: Connection refused"),
+        ("echo boom >&2; exit 3", "db1: packhorse-service failed (status 3): boom"),
+    ],
+)
+def test_each_failure_has_words_of_its_own(ssh: Path, script: str, message: str) -> None:
+    """A host that was taken over may answer anything."""
+    says(ssh, f"cat > /dev/null; {script}")
+    with pytest.raises(PackhorseError) as raised:
+        HOST.ask("/x/packhorse-service", "list")
+    assert raised.value.message.startswith(message)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "../../x"},
+        {"name": "20260101T000000Z\x1b[2J"},
+        {"size": -1},
+        {"size": "1"},
+        {"rows": None},
+        {"sha256": "a b"},
+    ],
+)
+def test_a_backup_that_no_program_of_ours_answers_is_refused(change: dict[str, object]) -> None:
+    """Its name becomes the name of a file here."""
+    good: dict[str, object] = {"name": "20260101T000000Z", "database": "x", "kind": "redis", "version": "7"}
+    good |= {"size": 1, "sha256": "0", "rows": 1, "tables": 1}
+    answers.read(answers.Backup, good, "db1")
+    with pytest.raises(PackhorseError, match="db1 answered what no program of ours does"):
+        answers.read(answers.Backup, {**good, **change}, "db1")
