@@ -122,7 +122,7 @@ def serve(config: MirrorConfig, folder: Folder) -> NoReturn:
 def serve_in_background(config: MirrorConfig, folder: Folder, serve_command: list[str]) -> Serving:
     """Start `serve_command` (it becomes the server) in a session of its own; return when it answers."""
     check(config, folder)
-    with folder.log.open("ab") as log:
+    with files.open_log(folder.log) as log:
         child = subprocess.Popen(
             serve_command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
@@ -168,7 +168,7 @@ def temporary(config: MirrorConfig, folder: Folder, lock: int) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     private = config.model_copy(update={"host": "127.0.0.1", "port": port, "outside_url": None})
-    with folder.log.open("ab") as log:
+    with files.open_log(folder.log) as log:
         child = subprocess.Popen(
             command(private, folder, _TEMPORARY_SERVER),
             stdin=subprocess.PIPE,

@@ -6,6 +6,7 @@ import os
 import secrets
 import stat
 from pathlib import Path
+from typing import IO
 
 
 def home() -> Path:
@@ -68,6 +69,14 @@ def read_beginning(path: Path, most: int) -> bytes:
         return b""
     with os.fdopen(descriptor, "rb") as file:
         return file.read(most)
+
+
+def open_log(path: Path, most: int = 10 * 2**20) -> IO[bytes]:
+    """Open a log to append to it; of more than `most` bytes, it becomes NAME.1 first."""
+    with contextlib.suppress(FileNotFoundError):
+        if path.stat().st_size > most:
+            path.replace(path.with_name(f"{path.name}.1"))
+    return path.open("ab")
 
 
 def last_lines(path: Path, count: int = 20) -> str:

@@ -76,7 +76,7 @@ class Circus:
         bind = bind_of(self.layout.circus_ini.read_text())
         check_free(bind)
         circus_ini.write(self.layout, bind)  # an earlier version may have written the present one
-        with self.layout.circusd_log.open("ab") as log:
+        with files.open_log(self.layout.circusd_log) as log:
             process = subprocess.Popen(
                 [sys.executable, "-I", str(self.layout.supervisor), str(self.layout.circus_ini)],
                 cwd=self.layout.folder,

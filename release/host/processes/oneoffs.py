@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from packhorse.errors import PackhorseError
-from packhorse.files import read_beginning
+from packhorse.files import open_log, read_beginning
 from release.host.control.session import Session
 from release.host.disk import releases
 from release.host.disk.layout import Layout
@@ -117,7 +117,7 @@ def _start(
             session.safe_point()
             user = layout.control.stat().st_uid
         else:
-            with layout.circusd_log.open("ab") as log:
+            with open_log(layout.circusd_log) as log:
                 subprocess.run(program, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", check=True)
             user = os.getuid()
         try:

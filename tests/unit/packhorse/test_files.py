@@ -114,3 +114,15 @@ def test_a_lock_is_refused_while_another_opening_of_the_file_holds_it(tmp_path: 
         one.close()
         assert files.try_flock(other.fileno(), fcntl.LOCK_SH)
         assert files.try_flock(third.fileno(), fcntl.LOCK_SH)
+
+
+def test_a_log_that_has_grown_too_long_begins_anew(tmp_path: Path) -> None:
+    """Of circusd and of a mirror in the background, which run for years: twice the bound is kept."""
+    log = tmp_path / "x.log"
+    for text in (b"first", b"second", b"third"):
+        with files.open_log(log, most=4) as file:
+            file.write(text)
+    assert (log.read_bytes(), (tmp_path / "x.log.1").read_bytes()) == (b"third", b"second")
+    with files.open_log(log, most=10) as file:
+        file.write(b"fourth")
+    assert log.read_bytes() == b"thirdfourth"
