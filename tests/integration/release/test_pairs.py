@@ -24,11 +24,13 @@ if TYPE_CHECKING:
     import subprocess
 
 VERSIONS = itertools.cycle(["0.3.0", "0.4.0"])
+JOB = '[[targets.local.jobs]]\nname = "cleanup"\nschedule = "yearly"\ncommand = "python -c \'import tiny\'"\n'
 
 
 @pytest.fixture(scope="module")
 def host() -> Iterator[Host]:
     with short_home() as home, running_host(home) as running:
+        running.configure(target=JOB)
         for version in ("0.3.0", "0.4.0"):
             running.served.add(NAME, app_wheel(version, procfile="web: python -m tiny\nworker: sleep 1000\n"))
             running.deploy(version)
@@ -67,10 +69,12 @@ CHANGES: dict[str, Callable[[Host], request.Request]] = {
     "scale 1": asked(request.Scale, counts={"web": 1, "worker": 1}),
     "ps restart": asked(request.Restart, process=None),
     "ps stop worker": asked(request.Stop, process="worker"),
+    "ps start worker": asked(request.Start, process="worker"),
     "stop": asked(request.Stop),
     "start": asked(request.Start),
     "maintenance on": asked(request.Maintenance, on=True),
     "maintenance off": asked(request.Maintenance, on=False),
+    "logs drain off": asked(request.LogDrain, to="off"),
     "status": asked(request.Status),
 }
 READS: dict[str, Callable[[Host], request.Request]] = {
@@ -78,6 +82,7 @@ READS: dict[str, Callable[[Host], request.Request]] = {
     "journal": asked(request.Journal, lines=5),
     "ps": asked(request.Ps),
     "run": asked(request.Run, arguments=["python", "-c", "import tiny"], terminal=None),
+    "jobs run": asked(request.Run, arguments=[], terminal=None, job="cleanup"),
     "verify": asked(request.Verify),
     "logs -f": asked(request.Logs, lines=5, follow=True, release=None),
     "show": asked(request.Show, releases=[None]),
