@@ -251,6 +251,9 @@ def _print_outcome(
             console.echo(f"Artifact: {identity.sentence(artifact)}.")
         for text in outcomes.plans(outcome, command.target.batch_size):
             console.echo(text)
+        if command.target.balancer:
+            names = ", ".join(command.target.balancer.hosts)
+            console.echo(f"While a host is switched, requests at {names} go to the others.")
         if command.left_out:
             console.echo(f"Left out: {', '.join(command.left_out)}.")
     elif command.target.hosts and options.chosen_verbosity():

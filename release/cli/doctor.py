@@ -29,7 +29,8 @@ def doctor(project: Path, target: str | None, index: str | None, *, as_json: boo
 
     \b
     On hosts: the way there, its key and the login, clock, agent, supervisor, application, disk, the index as
-    it is reached from there, certificate, toolbox, where the hosts differ, databases and their backups.
+    it is reached from there, certificate, toolbox, where the hosts differ, databases and their backups, what
+    balancers think of the hosts.
     Of a project: settings, pyproject.toml, Procfile, index, login, lock, git, the wheel that was built last.
 
     Nothing is changed. The exit status is 1 if a check has failed; a warning fails nothing.
@@ -65,14 +66,16 @@ def _of_target(project: Path, target: str, index: str | None) -> "Sequence[Findi
     known = deploy.known_source(command)
     url = f"{release_toml.simple_url(known.url)}{command.project}/" if known else None
     toolbox = (playbook.HERE / "roles/app_host/files/toolbox.txt").read_bytes()
-    with console.working(f"Examining {target}"):
+    with console.working(f"Examining {target}"), command.balancers(lambda _name, _text: None) as balancers:
         outcome = target_command.ask(
             *(command, Doctor, note),
             index_url=url,
             key=secrets.token_hex(),
             toolbox_sha256=hashlib.sha256(toolbox).hexdigest(),
         )
-    return [*judge.findings(outcome.hosts, received, target), *_of_services(command.settings, target)]
+        thoughts = balancers.ask() if balancers else {}
+    of_hosts = [*judge.findings(outcome.hosts, received, target), *judge.of_balancers(thoughts)]
+    return [*of_hosts, *_of_services(command.settings, target)]
 
 
 def _of_services(settings: "ReleaseConfig", target: str) -> "Iterator[Finding]":

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from packhorse.errors import PackhorseError
 from release.deploy import drift, schedule
+from release.deploy.balancers import Answer
 from release.doctor.report import Finding
 from release.host.commands.doctor import FAILED, OK, WARNING, Check
 
@@ -17,6 +19,20 @@ def findings(
     for host in hosts:
         yield from (Finding(host.name, check) for check in _of_host(host, received.get(host.name)))
     yield from (Finding("", check) for check in differences(hosts, target))
+
+
+def of_balancers(thoughts: Mapping[str, Answer | PackhorseError]) -> Iterator[Finding]:
+    """What was found of balancers, by what they think of the hosts."""
+    for name, answer in thoughts.items():
+        if isinstance(answer, PackhorseError):
+            yield Finding(name, Check("balancer", FAILED, answer.message, answer.hint))
+            continue
+        failing = {host: row["failure"] for host, row in answer.items() if row["failure"]}
+        if not failing:
+            yield Finding(name, Check("balancer", OK, "all hosts answer it"))
+        for host, why in failing.items():
+            advice = f"Compare {host}: release status, and [addresses] in release.toml"
+            yield Finding(name, Check("balancer", FAILED, f"{host} does not serve: {why}", advice))
 
 
 def _of_host(host: schedule.HostState, received: float | None) -> Iterator[Check]:

@@ -102,7 +102,7 @@ def front(host: Host, app: str, *domains: str, balancers: Sequence[Host] = ()) -
     """nginx in front of the application, as role nginx sets it up; `balancers`: in front of this host."""
     addresses = [each.address for each in balancers]
     url = f"http://{domains[0]}/" if balancers else ""
-    _vhost(host, app, domains, nginx_balancers=addresses, nginx_url=url)
+    _start_vhost(host, app, domains, nginx_balancers=addresses, nginx_url=url)
 
 
 def balance(host: Host, app: str, *domains: str, hosts: Sequence[Host], target: str = "production") -> None:
@@ -120,10 +120,16 @@ def balance(host: Host, app: str, *domains: str, hosts: Sequence[Host], target: 
     (files / "etc/systemd/system/packhorse-balancer.service").write_text(text)
     host.ssh("systemctl", "daemon-reload")
     host.ssh("systemctl", "enable", "--now", "packhorse-balancer")
-    _vhost(host, name, domains, nginx_hosts=behind)
+    _start_vhost(host, name, domains, nginx_hosts=behind)
 
 
-def _vhost(host: Host, name: str, domains: Sequence[str], **more: Any) -> None:  # noqa: ANN401  # of templates
+def _start_vhost(host: Host, name: str, domains: Sequence[str], **more: Any) -> None:  # noqa: ANN401
+    write_vhost(host, name, domains, **more)
+    host.ssh("systemctl", "restart", "nginx")
+
+
+def write_vhost(host: Host, name: str, domains: Sequence[str], **more: Any) -> None:  # noqa: ANN401
+    """The files of a vhost, as role nginx makes them; `more`: variables of the templates."""
     role = ROLE.parent / "nginx"
     values: dict[str, Any] = {
         "nginx_names": domains,
@@ -131,6 +137,7 @@ def _vhost(host: Host, name: str, domains: Sequence[str], **more: Any) -> None: 
         "nginx_balancers": [],
         "nginx_url": "",
         "packhorse_domains": domains,
+        "nginx_has_certificate": True,
         "packhorse_tls_certificate": None,
     }
     values |= {"packhorse_max_body": "10m", "packhorse_static": {}, **more}
@@ -142,7 +149,6 @@ def _vhost(host: Host, name: str, domains: Sequence[str], **more: Any) -> None: 
     for file in ("packhorse-log.conf", "packhorse.conf"):
         shutil.copy2(role / "files" / file, host.files / "etc/nginx/conf.d")
     (host.files / "var/log/nginx/packhorse").mkdir(exist_ok=True)
-    host.ssh("systemctl", "restart", "nginx")
 
 
 def run_user(app: str = NAME) -> str:

@@ -4,6 +4,7 @@ import http.client
 import json
 import re
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -27,6 +28,12 @@ BLOG = ["blog.example.com", "news.example.com"]
 RATE = 60
 PAGE = {block.language: block.text for block in documents.blocks("balancer.md")}
 BALANCER = "".join(PAGE["toml"].splitlines(keepends=True)[2:])  # without the table and its hosts
+
+MAKE_CERTIFICATE = (
+    "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=blog "
+    "-keyout /etc/ssl/blog.key -out /etc/ssl/blog.pem"
+)
+CERTIFICATE = 'tls_certificate = "/etc/ssl/blog.pem"\ntls_certificate_key = "/etc/ssl/blog.key"\n'
 
 
 @dataclass
@@ -156,13 +163,15 @@ def test_the_application_learns_who_the_client_is_and_no_client_can_pretend(both
         "X_Forwarded_Proto": "https",
         "X_Forwarded_Host": "evil.example.com",
     }
-    forged |= {"X_Packhorse_Probe": "1", "X_Real_IP": "1.2.3.4"}
+    forged |= {"X_Packhorse_Probe": "1", "X_Real_IP": "1.2.3.4", "X_Forwarded_Port": "81"}
+    forged |= {"X_Forwarded_Prefix": "/evil", "Forwarded": "for=1.2.3.4;proto=https"}
     me = both.servers.net.address
     for host in (None, *both.pair):
         before = sum(map(answered, both.pair))
         found = both.headers(host, **forged)
         assert (found["x-forwarded-for"], found["x-forwarded-proto"]) == (me, "http")
-        assert (found["x-forwarded-host"], found["host"]) == (SHOP[0], SHOP[0])
+        assert (found["x-forwarded-host"], found["host"], found["x-real-ip"]) == (SHOP[0], SHOP[0], me)
+        assert not {"x-forwarded-port", "x-forwarded-prefix", "forwarded"} & found.keys()
         assert sum(map(answered, both.pair)) == before + 1, "no client is left out of the log"
     assert f"{me} - -" in (both.pair[0].files / f"var/log/nginx/packhorse/{NAME}.access.log").read_text()
 
@@ -332,3 +341,92 @@ def test_a_balancer_that_is_down_or_that_nobody_prepared_stops_no_deploy(both: S
     assert "lb1" in said
     assert "It takes no host out while that is switched: " in said
     assert load.failed == 0
+
+
+@pytest.mark.parametrize(
+    ("user", "said"),
+    [
+        ("blog", '{"name": "tiny.production", "hold": ["web1"]}'),
+        (NAME, '{"name": "tiny.production", "hold": ["web9"]}'),
+        (NAME, '{"name": "../tiny.production", "hold": []}'),
+        (NAME, '["tiny.production"]'),
+        (NAME, "[" * 60000),
+        ("nobody", '{"name": "tiny.production", "hold": ["web1"]}'),
+    ],
+)
+def test_only_who_deploys_an_application_takes_its_servers_out(both: Site, user: str, said: str) -> None:
+    """Whoever else is on the balancer is refused, or not listened to; it goes on for the others."""
+    talk = ("runuser", "-u", user, "--", "/usr/local/bin/packhorse-balancer", "talk")
+    with both.lb1.program(*talk) as client:
+        answer, _ = client.communicate(f"{said}\n")
+    assert '"hosts"' not in answer
+    assert both.out() == []
+
+
+def test_a_deployer_holds_as_many_servers_as_can_be_spared_and_all_together_none(both: Site) -> None:
+    """Two deploys at once, each of which would leave one."""
+    line = '{"name": "tiny.production", "hold": ["web1", "web2"]}\n'
+    with both.lb1.program("/usr/local/bin/packhorse-balancer", "talk") as client:
+        assert client.stdin
+        assert client.stdout
+        client.stdin.write(line)
+        client.stdin.flush()
+        rows = json.loads(client.stdout.readline())["hosts"]
+        assert [row["out"] for row in rows.values()] == [True, False]
+        client.kill()
+    wait_until("the connection to end", lambda: both.out() == [])
+
+
+def test_addresses_may_be_of_ipv6(site: Site) -> None:
+    """In an upstream they need brackets, elsewhere they must have none."""
+    web1 = site.pair[0]
+    behind = [{"name": "web1", "address": "[fd00::1]"}, {"name": "fd00::2", "address": "[fd00::2]"}]
+    folder = web1.files / "etc/nginx/packhorse"
+    try:
+        ssh_target.write_vhost(web1, "six", ["six.example.com"], nginx_balancers=["fd00::9", "10.0.0.9"])
+        ssh_target.write_vhost(web1, "six.production", ["6.example.com"], nginx_hosts=behind)
+        web1.ssh("nginx", "-t")
+    finally:
+        for file in folder.glob("six.*"):
+            file.unlink()
+
+
+def test_tls_begins_and_a_server_leaves_without_a_lost_request(both: Site) -> None:
+    """One run of provisioning, under load. The server that has the certificate, too, goes on serving it."""
+    web1, web2 = both.pair
+    for host in (both.lb1, web1):
+        host.ssh(*MAKE_CERTIFICATE.split())
+    file = both.blog / "release.toml"
+    text = file.read_text().replace('["web1", "web2"]', '["web1"]')
+    file.write_text(text.replace("balancer =", f"{CERTIFICATE}balancer ="))
+    with Load(80, address=both.lb1.address, host=BLOG[0], rate=RATE, good=(200, 301)) as load:
+        both.as_blog("provision", "production", "--start-at-task", "Install nginx")
+        before = answered(web2, "blog")
+        sent = load.sent
+        wait_until("requests", lambda: load.sent > sent + RATE)
+    assert (load.failed, load.statuses) == (0, {200, 301})
+    assert answered(web2, "blog") == before
+    for host in (both.lb1, web1):
+        found = json.loads(ask_https(host, "/headers"))
+        assert ["X-Forwarded-Proto", "https"] in found
+        assert both.ask(host=host, name=BLOG[0], X_Forwarded_Proto="https")[0] == 301
+    assert "https://blog.example.com/" in both.as_blog("status", "production")
+
+
+def ask_https(host: Host, path: str) -> str:
+    """What nginx there answers for the blog over TLS, whoever has signed its certificate."""
+    anyone = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    anyone.check_hostname, anyone.verify_mode = False, ssl.CERT_NONE
+    with closing(http.client.HTTPSConnection(host.address, timeout=20, context=anyone)) as connection:
+        connection.request("GET", path, headers={"Host": BLOG[0]})
+        return connection.getresponse().read().decode()
+
+
+def test_an_application_is_balanced_no_longer(both: Site) -> None:
+    """Somebody removes it by hand, when no client comes any more; the other one stays."""
+    remove = ("/usr/local/bin/packhorse-balancer", "remove")
+    for wrong in ("blog", "../blog.production", "other.production"):
+        assert "is not balanced here" in both.lb1.ssh(*remove, wrong, status=1).stderr
+    both.lb1.ssh(*remove, "blog.production")
+    wait_until("it to be gone", lambda: both.ask(name=BLOG[0]) == both.ask(name="unknown.example.com"))
+    assert both.ask() == (200, "0.1.0")

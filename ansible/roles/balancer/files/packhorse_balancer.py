@@ -224,7 +224,7 @@ class Balancer:
                 if line.strip():
                     writer.write(json.dumps(self._answer(uid, me, line)).encode() + b"\n")
                     await asyncio.wait_for(writer.drain(), SILENCE)
-        except (OSError, ValueError, TimeoutError):
+        except (OSError, ValueError, RecursionError):
             pass  # it counts as gone
         finally:
             self.connections[uid] -= 1

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from packhorse.errors import PackhorseError
 from release.deploy.schedule import HostState
 from release.doctor import target
 from release.doctor.report import Finding
@@ -64,3 +65,19 @@ def test_one_host_differs_from_nobody() -> None:
     assert list(target.differences([answered("web1")], "web1")) == []
     (found,) = target.differences([answered("web1"), answered("web2")], "production")
     assert found.state == OK
+
+
+def test_a_balancer_says_which_hosts_do_not_serve() -> None:
+    """Its own view: the way between them may be what is wrong."""
+    well, ill = ({"out": bool(why), "held": False, "failure": why} for why in ("", "Connection refused"))
+    thoughts: dict[str, dict[str, dict[str, Any]] | PackhorseError] = {
+        "lb1": {"web1": well, "web2": ill},
+        "lb2": {"web1": well, "web2": well},
+        "lb3": PackhorseError("it cannot be reached: no route", "Try: ssh"),
+    }
+    found = [(one.host, one.check.state, one.check.text) for one in target.of_balancers(thoughts)]
+    assert found == [
+        ("lb1", FAILED, "web2 does not serve: Connection refused"),
+        ("lb2", OK, "all hosts answer it"),
+        ("lb3", FAILED, "it cannot be reached: no route"),
+    ]

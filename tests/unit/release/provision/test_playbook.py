@@ -117,3 +117,11 @@ def test_a_target_brings_the_hosts_of_its_services_and_a_service_those_alone() -
     assert playbook.services(config, "production") == playbook.services(config, "db") == ["db"]
     assert playbook.all_hosts(config, "production") == ["web1", "db1"]
     assert (playbook.group(config, "db"), playbook.all_hosts(config, "db")) == ("no_hosts", ["db1"])
+
+
+def test_a_target_brings_its_balancers_whose_group_the_playbook_gets() -> None:
+    """Any of them may be skipped, as it may be down."""
+    target = {"hosts": ["web1"], "balancer": {"hosts": ["lb1", "lb2"]}}
+    config = ReleaseConfig.model_validate({"app": "shop", "targets": {"production": target}})
+    assert playbook.all_hosts(config, "production") == ["web1", "lb1", "lb2"]
+    assert playbook.hosts(config, "production") == ["web1"], "who deploys logs in there"
