@@ -1,5 +1,6 @@
 """The commands that prepare servers: provision, inventory."""
 
+import contextlib
 import re
 from pathlib import Path
 
@@ -13,8 +14,20 @@ from release.cli import options, target_command
 _ONLY_LOOKS = {"-C", "--syntax-check", "--list-hosts", "--list-tags", "--list-tasks"}
 
 
+def _prepared(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """What can be prepared, for completion: services and the mirror besides what other commands know."""
+    from release.config import release_toml
+
+    more: list[str] = []
+    with contextlib.suppress(PackhorseError):
+        config = release_toml.load(context.find_root().params["project"])
+        more = [*config.services, *(["mirror"] if config.mirror else [])]
+    fitting = [name for name in more if name.startswith(incomplete)]
+    return sorted({*fitting, *target_command.names(context, incomplete)})
+
+
 @click.command(context_settings={"ignore_unknown_options": True})
-@target_command.target_name
+@click.argument("target", shell_complete=_prepared)
 @click.option("--limit", metavar="PATTERN", help="Only these hosts of TARGET, as Ansible has it.")
 @click.option("--skip", multiple=True, metavar="HOST", help="Without this host, which may be down.")
 @click.option("--check", is_flag=True, help="Change nothing: say what would be changed.")
@@ -55,10 +68,11 @@ def provision(
     flags = [*(["--check"] if check else []), *(["--diff"] if diff else [])]
     flags += ["--limit", ",".join(pattern)] if limit or without else []
     work.run(config, project, target, [*flags, *arguments])
-    hosts = [host for host in work.hosts(config, target) if host not in without]
-    hosts = [host for host in hosts if limit is None or host in re.split("[,:]", limit)]
-    if hosts and not check and not _ONLY_LOOKS & set(arguments):
-        for line in summary.lines(config, project, target, hosts):
+    prepared = [host for host in work.all_hosts(config, target) if host not in without]
+    prepared = [host for host in prepared if limit is None or host in re.split("[,:]", limit)]
+    if prepared and not check and not _ONLY_LOOKS & set(arguments):
+        own = [host for host in work.hosts(config, target) if host in prepared]
+        for line in summary.lines(config, project, target, own):
             console.echo(line)
 
 

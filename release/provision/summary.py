@@ -30,18 +30,25 @@ class Prepared:
 
 
 def lines(config: ReleaseConfig, project: Path, target: str, hosts: Sequence[str]) -> Iterator[str]:
-    """The last lines of `release provision` for the `hosts` of `target`, which are prepared."""
+    """The last lines of `release provision` for the `hosts` of `target`, which are prepared.
+
+    Without any, only those of its services or balancers are.
+    """
     if target == inventory.MIRROR and config.mirror:
         yield from of_mirror(toml.read(project / config.mirror.settings), hosts)
         return
     if target in config.services:
         yield from of_service(config, target)
         return
+    used = config.target(target).services
+    if not hosts:
+        yield from _attach(used, target)
+        return
     user = config.target(target).user or config.app
     with ThreadPoolExecutor(16) as pool:
         prepared = list(pool.map(lambda host: _ask(ssh.SshDestination(host, user, config.app)), hosts))
     name = target if target in config.targets else hosts[0]
-    yield from of_target(prepared, user, name, config.target(target).services)
+    yield from of_target(prepared, user, name, used)
 
 
 def _ask(destination: ssh.SshDestination) -> Prepared:
@@ -67,7 +74,12 @@ def of_service(config: ReleaseConfig, service: str) -> Iterator[str]:
     if not users:
         yield f'No target has a database of it: services = ["{service}"] below [targets.…] in release.toml.'
         return
-    yield f"Next, where its URL is not set yet: release services attach {service} {users[0]}"
+    yield from _attach([service], users[0])
+
+
+def _attach(used: Sequence[str], target: str) -> Iterator[str]:
+    for service in used:
+        yield f"Next, where its URL is not set yet: release services attach {service} {target}"
 
 
 def of_target(
@@ -86,8 +98,7 @@ def of_target(
         yield f"URL of the application, once it is deployed: {' '.join(urls)}"
     elif not all(each.refusal for each in prepared):
         yield "No vhost of ours leads to the application: name the domains of the target in release.toml."
-    for service in used:
-        yield f"Next, where its URL is not set yet: release services attach {service} {target}"
+    yield from _attach(used, target)
     yield f"Next: release deploy {target}"
 
 

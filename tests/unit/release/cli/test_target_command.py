@@ -42,6 +42,23 @@ def test_target_names_are_completed(tmp_path: Path, release: str, word: str, exp
     assert [line.removeprefix("plain,") for line in done.splitlines()] == expected
 
 
+def test_services_and_the_mirror_are_completed_behind_provision(tmp_path: Path) -> None:
+    """Their hosts are prepared by their names."""
+    (tmp_path / "release.toml").write_text(
+        '[services.db]\nkind = "redis"\nhosts = ["db1"]\n[targets.a]\n'
+        '[mirror]\nhosts = ["pypi"]\nindex_url = "https://pypi.example.com/simple"\n'
+    )
+    environment = {
+        **os.environ,
+        "_RELEASE_COMPLETE": "bash_complete",
+        "COMP_WORDS": f"release -C {tmp_path} provision ",
+        "COMP_CWORD": "4",
+    }
+    command = [sys.executable, "-c", "from release.cli.main import cli; cli(prog_name='release')"]
+    done = subprocess.check_output(command, env=environment, text=True)
+    assert done.splitlines() == ["plain,a", "plain,db", "plain,local", "plain,mirror"]
+
+
 @pytest.mark.parametrize(("word", "expected"), [("", ["db1", "web1"]), ("w", ["web1"])])
 def test_hosts_of_the_target_are_completed_behind_limit_and_skip(
     tmp_path: Path, word: str, expected: list[str]

@@ -1,5 +1,7 @@
 """The promises of release.provision.summary."""
 
+from pathlib import Path
+
 import pytest
 
 from release.config.release_toml import ReleaseConfig, Target
@@ -83,4 +85,16 @@ def test_what_comes_after_a_database_is_said() -> None:
     ]
     assert list(summary.of_service(ReleaseConfig(app="shop", services={"db": db}), "db")) == [
         'No target has a database of it: services = ["db"] below [targets.…] in release.toml.'
+    ]
+
+
+def test_where_only_databases_were_prepared_only_what_is_next_of_them_is_said(tmp_path: Path) -> None:
+    """--limit left the application's hosts out: nobody asks them."""
+    config = ReleaseConfig(
+        app="shop",
+        services={"db": Service(kind="postgresql", hosts=["db1"])},
+        targets={"production": Target(hosts=["web1"], services=["db"])},
+    )
+    assert list(summary.lines(config, tmp_path, "production", [])) == [
+        "Next, where its URL is not set yet: release services attach db production"
     ]

@@ -138,8 +138,8 @@ def write(file: Path, text: str, mode: int, group: int = -1) -> None:
     if not file.parent.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
         file.parent.chmod(0o700 if mode == 0o600 else 0o755)
-    scratch = file.with_name(f".{file.name}.{os.getpid()}")
-    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    scratch = file.with_name(f".{file.name}.new")  # a killed command leaves one, and no more
+    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         with open(descriptor, "w", encoding="utf-8") as stream:  # noqa: PTH123  # a descriptor
             stream.write(text)
