@@ -292,6 +292,18 @@ def test_rules_that_let_nobody_in_are_taken_back(walled: Servers) -> None:
     )
 
 
+@pytest.fixture
+def shared_connections(walled: Servers) -> Iterator[None]:
+    """ssh's configuration keeps connections open, as many people have it."""
+    config = walled.net.ssh_config
+    before = config.read_text()
+    config.write_text(f"{before}Host *\nControlMaster auto\nControlPersist 60\nControlPath {config}.%h\n")
+    yield
+    run_command(walled.net.bin / "ssh", "-O", "exit", "root@web1", env=IP, status=None)
+    config.write_text(before)
+
+
+@pytest.mark.usefixtures("shared_connections")
 def test_each_project_has_rules_of_its_own(walled: Servers) -> None:
     """One goes, the other stays."""
     shops = walled.open_ports(walled.stranger, walled.web1.address)

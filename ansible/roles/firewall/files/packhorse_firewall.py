@@ -323,7 +323,8 @@ def _begin(trial: Path, project: str, seconds: int, fragment: "Fragment | None")
     fragments, ports = examine(project, fragment)
     text, before = render(fragments, ports), loaded()
     load(text, "--check")
-    trial.write_text(json.dumps({"project": project, "fragment": fragment, "rules": text}))
+    plan = {"project": project, "fragment": fragment, "rules": text, "by_ssh": connection() is not None}
+    trial.write_text(json.dumps(plan))
     disarm()
     # Of systemd's, so that it also runs when everything that deploys has died.
     arm = ("systemd-run", "--quiet", "--collect", f"--unit={TIMER}", "--timer-property=AccuracySec=100ms")
@@ -360,7 +361,8 @@ def confirm() -> str:
                 "See whether a firewall before this host is in the way, and run the command again.",
             )
         wanted = json.loads(trial.read_text())
-        if not let_in(connection()):
+        client = connection()
+        if (client is None and wanted["by_ssh"]) or not let_in(client):
             raise RefusedError(
                 "This connection was there before the new rules, and does not show that they let you in.",
                 "End what keeps connections open (ssh -O exit HOST), and run the command again.",
