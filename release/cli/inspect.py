@@ -51,6 +51,8 @@ def _status(host: str, result: Mapping[str, Any]) -> None:
         )
     if result["note"]:
         console.echo(result["note"])
+    if secured := result.get("certificate"):
+        console.echo(f"Certificate: {secured['text']}{'. ' * bool(secured['advice'])}{secured['advice']}")
     if result["maintenance"]:
         console.echo(outcomes.maintenance(result["maintenance"]))
     if result["processes"]:

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from packhorse import settings
 from packhorse.errors import PackhorseError
 from packhorse.settings import AbsolutePath, Url, matching
-from release.config import balancer, host_argument, services, unchecked
+from release.config import balancer, certificates, host_argument, services, unchecked
 from release.config.balancer import Balancer
 from release.config.firewall import Firewall
 from release.config.services import Service
@@ -179,8 +179,9 @@ class Target(settings.Settings):
     `python` is the version that runs a release, None: that of the project, else the one of Packhorse there.
     `bind` is HOST:PORT or "unix"; `env` holds no secrets, `secrets` is an encrypted file of the project, and
     `config_command` prints variables; `batch` is how many hosts are switched at a time once the first one,
-    the canary, is; `domains` (None: the names of the hosts; []: no vhost) and `tls_*` are for the nginx on
-    the hosts, or on its `balancer`; of `services` it has a database each, see services.py.
+    the canary, is; `domains` (None: the names of the hosts; []: no vhost), `tls_*`, `tls` ("acme": with
+    certificates of [acme]) and `hsts` (max-age, RFC 6797) are for the nginx on the hosts, or on its
+    `balancer`; of `services` it has a database each, see services.py.
     """
 
     hosts: Annotated[list[HostName], Field(min_length=1), AfterValidator(unique)] | None = None
@@ -189,6 +190,8 @@ class Target(settings.Settings):
     domains: Annotated[list[Domain], AfterValidator(unique)] | None = None
     tls_certificate: AbsolutePath | None = None
     tls_certificate_key: AbsolutePath | None = None
+    tls: Literal["acme"] | None = None
+    hsts: certificates.MaxAge | None = None
     batch: Annotated[int | str, BeforeValidator(_batch)] = "25%"
     bind: Annotated[str, AfterValidator(_bind)] = UNIX_SOCKET
     index: IndexReference | None = None
@@ -214,6 +217,10 @@ class Target(settings.Settings):
         if bool(self.tls_certificate) != bool(self.tls_certificate_key):
             raise ValueError("tls_certificate and tls_certificate_key belong together")
         balancer.check(self.balancer, self.hosts, self.domains)
+        if self.tls:
+            certificates.check_domains(self.domains)
+        if self.hsts and not (self.tls or self.tls_certificate):
+            raise ValueError('hsts is for a target with TLS: tls = "acme", or tls_certificate')
         web = self.processes.get("web", ProcessSettings())
         if {"check_uptime", "check_command", "check_timeout"} & web.model_fields_set:
             raise ValueError("processes.web: web is asked over HTTP, see [health]: leave out its check")
@@ -346,6 +353,7 @@ class ReleaseConfig(settings.Settings):
     addresses: dict[HostName, HostAddresses] = Field(default={})
     firewall: Firewall | None = None
     updates: Updates | None = None
+    acme: certificates.Acme | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -354,6 +362,8 @@ class ReleaseConfig(settings.Settings):
         services.check(
             self.app, self.services, {name: target.services for name, target in self.targets.items()}
         )
+        if self.acme is None and any(target.tls for target in self.targets.values()):
+            raise ValueError('tls = "acme" needs an authority: [acme] directory, contact and terms_agreed')
         return self
 
     @property

@@ -1,14 +1,15 @@
 """What the balancers of release.toml lead to: variables of Ansible's role balancer."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from release.config.release_toml import Provision, ReleaseConfig, Target
 from release.deploy import balancers, ssh
-from release.provision import addresses
+from release.provision import addresses, certificates
 
 
-def hosts(config: ReleaseConfig) -> Iterator[tuple[str, Provision, list[dict[str, Any]]]]:
+def hosts(config: ReleaseConfig, project: Path) -> Iterator[tuple[str, Provision, list[dict[str, Any]]]]:
     """Every balancer: its name, how Ansible logs in, and the targets that it leads to."""
     found: dict[str, tuple[Provision, list[dict[str, Any]]]] = {}
     for name, target in config.targets.items():
@@ -17,7 +18,7 @@ def hosts(config: ReleaseConfig) -> Iterator[tuple[str, Provision, list[dict[str
         own = {"user": target.balancer.user, "python": target.balancer.python}
         login = target.provision.model_copy(update={key: value for key, value in own.items() if value})
         for host in target.balancer.hosts:
-            found.setdefault(host, (login, []))[1].append(_led_to(config, name, target, host))
+            found.setdefault(host, (login, []))[1].append(_led_to(config, project, name, target, host))
     yield from ((host, login, led_to) for host, (login, led_to) in found.items())
 
 
@@ -28,14 +29,14 @@ def url(target: Target) -> str:
 
 
 def _scheme(target: Target) -> str:
-    return "https" if target.tls_certificate else "http"
+    return "https" if target.tls or target.tls_certificate else "http"
 
 
 def _names(target: Target, balancer: str) -> list[str]:
     return target.domains or ssh.names(balancer)
 
 
-def _led_to(config: ReleaseConfig, name: str, target: Target, balancer: str) -> dict[str, Any]:
+def _led_to(config: ReleaseConfig, project: Path, name: str, target: Target, balancer: str) -> dict[str, Any]:
     """What role balancer needs to lead from the host `balancer` to `target`."""
     first = _names(target, balancer)[0]
     behind = {host: addresses.of(config, host)[0] for host in target.hosts or []}
@@ -46,8 +47,7 @@ def _led_to(config: ReleaseConfig, name: str, target: Target, balancer: str) -> 
         "authorized_keys": list(target.provision.authorized_keys),
         "domains": target.domains or [],
         "default_domains": _names(target, balancer),
-        "tls_certificate": target.tls_certificate,
-        "tls_certificate_key": target.tls_certificate_key,
+        **certificates.of(config, project, target, balancer),
         "max_body": target.provision.max_body,
         "log_days": target.provision.log_days,
         "log_size": target.provision.log_size,

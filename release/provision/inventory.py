@@ -11,7 +11,7 @@ from release.deploy import ssh
 from release.host import runtime
 from release.host.disk.layout import SERVER_ROOT, SERVER_RUN, SERVER_SOCKETS, Layout
 from release.host.processes import circus_ini
-from release.provision import addresses, balancing, databases, firewall, python_builds
+from release.provision import addresses, balancing, certificates, databases, firewall, python_builds
 
 MIRROR = "mirror"  # the target of `release provision` that stands for the hosts of [mirror]
 NOBODY = "no_hosts"  # a group without hosts
@@ -43,7 +43,7 @@ def of(config: ReleaseConfig, project: Path, host: str | None = None) -> dict[st
             variables[name] = _app(config, target, name, project)
     for name, mirror in _mirrors(config, project):
         variables[name] = {**variables.get(name, {}), **mirror}
-    for name, login, led_to in balancing.hosts(config):
+    for name, login, led_to in balancing.hosts(config, project):
         variables[name] = {**_login(login), **variables.get(name, {}), "packhorse_balanced": led_to}
     balanced = {name: target.balancer for name, target in config.targets.items() if target.balancer}
     variables.update(_services(config, host, variables))
@@ -123,8 +123,9 @@ def _app(config: ReleaseConfig, target: Target, host: str, project: Path) -> Var
         "packhorse_default_domains": list(dict.fromkeys(names)),
         "packhorse_balancers": [address for each in in_front for address in addresses.of(config, each)],
         "packhorse_url": balancing.url(target) if in_front else "",
-        "packhorse_tls_certificate": target.tls_certificate,
-        "packhorse_tls_certificate_key": target.tls_certificate_key,
+        **{
+            f"packhorse_{key}": value for key, value in certificates.of(config, project, target, host).items()
+        },
         "packhorse_stop_timeout": _longest_stop(target) + 10,
         "packhorse_python_version": python or "",
         "packhorse_python_builds": python_builds.newest(project / builds, python)

@@ -12,7 +12,7 @@ from release.config import services
 from release.config.release_toml import ReleaseConfig
 from release.deploy import ssh
 from release.host.disk.layout import SERVER_ROOT, SERVER_RUN, Layout
-from release.host.processes import public_address
+from release.host.processes import certificate, public_address
 from release.provision import inventory
 
 CREDENTIALS = "/var/lib/packhorse-mirror/mirror/credentials.json"
@@ -21,12 +21,16 @@ _KEY = re.compile(r"\b(?:ssh|ecdsa|sk)-[\w@.-]+ ([\w+/=]{40,})(?: +(.*))?$", re.
 
 @dataclass(frozen=True)
 class Prepared:
-    """A host as the user that deploys sees it: its `keys`, by their comments; `refusal`: why not."""
+    """A host as the user that deploys sees it: its `keys`, by their comments; `refusal`: why not.
+
+    `renewal`: why not every domain has a certificate.
+    """
 
     host: str
     keys: tuple[str, ...] = ()
     url: str | None = None
     refusal: str | None = None
+    renewal: str = ""
 
 
 def lines(config: ReleaseConfig, project: Path, target: str, hosts: Sequence[str]) -> Iterator[str]:
@@ -54,11 +58,17 @@ def lines(config: ReleaseConfig, project: Path, target: str, hosts: Sequence[str
 def _ask(destination: ssh.SshDestination) -> Prepared:
     """Ask the host as the user that deploys, if that may log in from here."""
     vhost = Layout(destination.app, SERVER_ROOT, SERVER_RUN).vhost
-    done = destination.run(["sh", "-c", f"cat .ssh/authorized_keys {vhost} 2>/dev/null; true"])
+    renewal = certificate.renewal(destination.app)
+    read = (
+        f"cat .ssh/authorized_keys {vhost} {vhost.with_suffix('.tls')}; echo; echo {renewal}; cat {renewal}"
+    )
+    done = destination.run(["sh", "-c", f"{{ {read}; }} 2>/dev/null; true"])
     if done.status:
         failure = destination.explain(done.status, done.stderr, greeted=False)
         return Prepared(destination.name, refusal=f"{failure.message} {failure.hint}")
-    return Prepared(destination.name, key_names(done.stdout), public_address.vhost_url(done.stdout))
+    text, _, renewed = done.stdout.rpartition(f"\n{renewal}\n")
+    failed = certificate.renewal_failure(renewed) if certificate.is_renewed(text, destination.app) else ""
+    return Prepared(destination.name, key_names(text), public_address.vhost_url(text), renewal=failed)
 
 
 def key_names(text: str) -> tuple[str, ...]:
@@ -93,6 +103,9 @@ def of_target(
     for each in prepared:
         if each.refusal:
             yield f"{each.host}: from here nobody can deploy yet: {each.refusal}"
+    for each in prepared:
+        if each.renewal:
+            yield f"{each.host}: not every domain has a certificate{each.renewal}"
     urls = dict.fromkeys(each.url for each in prepared if each.url)
     if urls:
         yield f"URL of the application, once it is deployed: {' '.join(urls)}"

@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import json
+import ssl
 import threading
 import time
 from collections.abc import Collection, Iterator, Sequence
@@ -18,8 +19,8 @@ class Load:
     """Ask `http://address:port/path` as `host`, a new connection each time, while the block runs.
 
     One at a time, `rate` a second: after a slow one it catches up. A request fails when it is refused,
-    broken, not answered within 30 s, or answered with a status that is not in `good`. `slowest` is in
-    seconds.
+    broken, not answered within 30 s, or answered with a status that is not in `good`. With `tls`, which must
+    trust the certificate, it is https. `slowest` is in seconds.
     """
 
     def __init__(
@@ -31,9 +32,11 @@ class Load:
         host: str = "localhost",
         rate: float = 220,
         good: Collection[int] = (200,),
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.port = port
         self.good = good
+        self.tls = tls
         self.statuses: set[int] = set()
         self.path = path
         self.address = address
@@ -71,6 +74,9 @@ class Load:
     def _answered(self) -> bool:
         connection = http.client.HTTPConnection(self.address, self.port, timeout=30)
         try:
+            if self.tls:
+                connection.connect()
+                connection.sock = self.tls.wrap_socket(connection.sock, server_hostname=self.host)
             connection.request("GET", self.path, headers={"Host": self.host})
             response = connection.getresponse()
             response.read()

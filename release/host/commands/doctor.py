@@ -4,8 +4,6 @@ import hashlib
 import http.client
 import os
 import platform
-import socket
-import ssl
 import time
 import urllib.error
 import urllib.request
@@ -20,15 +18,13 @@ from release.host.commands import preflight
 from release.host.control.session import Session
 from release.host.disk import releases
 from release.host.disk.layout import SERVER_ROOT, Layout
-from release.host.processes import circus_ini, public_address, readiness
+from release.host.processes import certificate, circus_ini, public_address, readiness
 from release.host.request import Doctor
 
 OK, WARNING, FAILED = "ok", "warning", "failed"
 NETWORK_TIMEOUT = 10.0  # seconds
 SPARE = 200 * 2**20
 """Bytes of disk that a first release takes, roughly; of later ones their size is known."""
-DAYS = 21
-"""Days that a certificate should be good for: who renews by hand needs some."""
 TOOLBOX = Path("/opt/packhorse/toolbox")
 PROVISION = "Prepare the host again: release provision"
 
@@ -137,46 +133,14 @@ def index(url: str) -> Check:
 def _server(layout: Layout, toolbox_sha256: str) -> Iterator[Check]:
     """Check what provisioning makes."""
     url = public_address.url(layout)
-    if url and url.startswith("https:"):
-        yield certificate(url.split("/")[2])
+    if secured := certificate.report(layout):
+        yield Check("certificate", secured.state, secured.text, secured.advice)
     elif url:
         yield Check("public", OK, f"nginx leads {url} to it")
     else:
         advice = "For a web application: domains in release.toml, then release provision"
         yield Check("public", OK, f"nginx leads nothing to it. {advice}")
     yield from toolbox(TOOLBOX, toolbox_sha256)
-
-
-def certificate(name: str, address: tuple[str, int] = ("127.0.0.1", 443)) -> Check:
-    """Days left of the certificate of nginx for `name`; clients may still not trust it."""
-    anything = ssl.create_default_context()
-    anything.check_hostname, anything.verify_mode = False, ssl.CERT_NONE
-    try:
-        with _tls(anything, address, name) as first:
-            own = ssl.DER_cert_to_PEM_cert(first.getpeercert(binary_form=True) or b"")
-        # Python decodes a certificate that it trusts, and no other.
-        trusting = ssl.create_default_context(cadata=own)
-        trusting.check_hostname, trusting.verify_flags = False, ssl.VERIFY_X509_PARTIAL_CHAIN
-        with _tls(trusting, address, name) as second:
-            ends = ssl.cert_time_to_seconds(str((second.getpeercert() or {})["notAfter"]))
-    except ssl.SSLCertVerificationError as error:
-        return Check("certificate", FAILED, f"{name}: {error.verify_message}", "Renew it, and reload nginx.")
-    except OSError as error:
-        advice = "Look there: systemctl status nginx; release provision"
-        return Check("certificate", FAILED, f"{name}: nginx does not answer with TLS: {error}", advice)
-    days = int((ends - time.time()) / 86400)
-    state = OK if days >= DAYS else WARNING
-    advice = "" if state == OK else "Renew it, and reload nginx."
-    return Check("certificate", state, f"that of {name} is good for {days} days", advice)
-
-
-def _tls(context: ssl.SSLContext, address: tuple[str, int], name: str) -> ssl.SSLSocket:
-    connection = socket.create_connection(address, NETWORK_TIMEOUT)
-    try:
-        return context.wrap_socket(connection, server_hostname=name)
-    except OSError:
-        connection.close()
-        raise
 
 
 def toolbox(link: Path, sha256: str) -> Iterator[Check]:

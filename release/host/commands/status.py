@@ -1,6 +1,7 @@
 """Report which processes of an application run on this host, and how healthy they are."""
 
 import time
+from dataclasses import asdict
 from typing import Any
 
 from packhorse.errors import PackhorseError
@@ -8,7 +9,15 @@ from release.host.commands import reconcile, release_phase
 from release.host.control.session import Session
 from release.host.disk import journal, lock, releases, scale
 from release.host.disk.layout import Layout
-from release.host.processes import circus_ini, health, maintenance, public_address, sockets, watchers
+from release.host.processes import (
+    certificate,
+    circus_ini,
+    health,
+    maintenance,
+    public_address,
+    sockets,
+    watchers,
+)
 from release.host.request import Status
 
 
@@ -36,12 +45,29 @@ def run(layout: Layout, request: Status, circus: circus_ini.Supervisor, _session
         process["health"] in {"healthy", "stopped"} for process in processes
     )
     what = "stopped" if layout.stopped.exists() else "running" if sound else "broken"
-    return {**public_address.as_result(layout, number), "state": what, "note": note, "processes": processes}
+    return {
+        **public_address.as_result(layout, number),
+        "state": what,
+        "note": note,
+        "processes": processes,
+        "certificate": _certificate(layout),
+    }
 
 
 def _never_deployed(layout: Layout, note: str) -> dict[str, Any]:
-    state = maintenance.as_result(layout)
-    return {"app": layout.app, "state": "none", "note": note, "processes": [], "maintenance": state}
+    return {
+        "app": layout.app,
+        "state": "none",
+        "note": note,
+        "processes": [],
+        "maintenance": maintenance.as_result(layout),
+        "certificate": _certificate(layout),
+    }
+
+
+def _certificate(layout: Layout) -> dict[str, Any] | None:
+    found = certificate.report(layout)
+    return asdict(found) if found else None
 
 
 def _processes(layout: Layout, circus: circus_ini.Supervisor, number: int) -> list[dict[str, Any]]:

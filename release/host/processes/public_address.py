@@ -75,20 +75,40 @@ def url(layout: Layout) -> str | None:
     if bind:
         return address_text(layout, bind)
     try:
-        return vhost_url(layout.vhost.read_text()) if layout.root == SERVER_ROOT else None
+        return vhost_url(vhost(layout)) if layout.root == SERVER_ROOT else None
     except FileNotFoundError:
         return None
 
 
+def vhost(layout: Layout) -> str:
+    """The vhost, which provisioning has written, and what it includes about TLS. Raises FileNotFoundError."""
+    text, included = layout.vhost.read_text(), layout.vhost.with_suffix(".tls")
+    return text + included.read_text() if ".tl[s];" in text and included.exists() else text
+
+
+def vhost_names(text: str) -> list[str]:
+    """The names in the vhost `text`."""
+    named = re.findall(r"^\s*server_name ([^;]+);", text, re.MULTILINE)
+    return named[-1].split() if named else []
+
+
+def balancers(text: str) -> list[str]:
+    """The addresses of the balancers that the vhost `text` believes."""
+    return re.findall(r"^\s*set_real_ip_from (\S+);", text, re.MULTILINE)
+
+
+def is_secured(text: str) -> bool:
+    """Whether the vhost `text` serves by HTTPS."""
+    return "ssl_certificate " in text
+
+
 def vhost_url(text: str) -> str | None:
-    """The URL of the first name in the vhost `text`, which provisioning has written; or its balancer's."""
+    """The URL of the first name in the vhost `text`, or that of its balancer."""
     if balanced := re.search(r"^# Clients arrive at (https?://\S+)$", text, re.MULTILINE):
         return balanced[1]
-    named = re.findall(r"^\s*server_name ([^;]+);", text, re.MULTILINE)
-    names = named[-1].split() if named else []
-    scheme = "https" if "ssl_certificate " in text else "http"
+    names = vhost_names(text)
     name = next((name for name in names if "*" not in name), next(iter(names), None))
-    return name and f"{scheme}://{name}/"
+    return name and f"{'https' if is_secured(text) else 'http'}://{name}/"
 
 
 def as_result(layout: Layout, number: int | None) -> dict[str, object]:

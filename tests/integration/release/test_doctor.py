@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from release.host.commands import doctor
 from release.host.commands.doctor import FAILED, OK, WARNING
+from release.host.processes import certificate
 from tests.support.local_target import Host, running_host
 from tests.support.tiny_app import NAME
 
@@ -117,10 +117,10 @@ def test_the_days_of_a_certificate_are_counted_whoever_signed_it(
 ) -> None:
     """A host need not know the authority that all clients know."""
     with serving_tls(tmp_path, days) as address:
-        found = doctor.certificate("shop.example.com", address)
+        found = certificate.served(["shop.example.com"], address)
     assert found.state == state, found
 
 
 def test_a_port_without_tls_is_no_certificate() -> None:
     """nginx is down, or somebody else listens there."""
-    assert doctor.certificate("shop.example.com", ("127.0.0.1", 1)).state == FAILED
+    assert certificate.served(["shop.example.com"], ("127.0.0.1", 1)).state == FAILED

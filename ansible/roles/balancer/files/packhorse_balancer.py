@@ -286,6 +286,8 @@ def remove(name: str) -> None:
         raise ValueError(f"{name} is not balanced here: see {SETTINGS}")
     places = [f"/etc/nginx/packhorse/{name}.conf", f"/etc/nginx/packhorse/{name}.upstream.conf"]
     places += [f"/etc/logrotate.d/packhorse-{name}", str(SETTINGS / f"{name}.json")]
+    # Without them nothing asks for another certificate, see packhorse-acme@.service.
+    places += [f"/etc/nginx/packhorse/{name}.tls", f"/etc/packhorse/acme/{name}.json"]
     for place in places:
         Path(place).unlink(missing_ok=True)
     for command in (["nginx", "-t", "-q"], ["nginx", "-s", "reload"]):

@@ -79,7 +79,9 @@ def write(path: Path, text: str) -> None:
 def main(app: str, where: str) -> int:
     """Switch the port, or restore the old file."""
     path, text = known(app), upstream(app, where)
-    with LOCK.open("w") as lock:  # one at a time: each tests the files of all
+    # One at a time: each tests the files of all. Who could open it could hold it for ever.
+    LOCK.touch(0o600)
+    with LOCK.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         before, old = path.read_text(), workers()
         write(path, text)
