@@ -10,9 +10,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from packhorse import settings
 from packhorse.errors import PackhorseError
 from packhorse.settings import AbsolutePath, Url, matching
-from release.config import balancer, certificates, host_argument, services, unchecked
+from release.config import balancer, certificates, host_argument, monitoring, services, unchecked
 from release.config.balancer import Balancer
 from release.config.firewall import Firewall
+from release.config.monitoring import Monitoring
 from release.config.services import Service
 from release.config.unchecked import ProjectFiles
 from release.config.updates import Updates
@@ -354,6 +355,7 @@ class ReleaseConfig(settings.Settings):
     firewall: Firewall | None = None
     updates: Updates | None = None
     acme: certificates.Acme | None = None
+    monitoring: Monitoring | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -364,6 +366,8 @@ class ReleaseConfig(settings.Settings):
         )
         if self.acme is None and any(target.tls for target in self.targets.values()):
             raise ValueError('tls = "acme" needs an authority: [acme] directory, contact and terms_agreed')
+        hosted = [name for name, target in self.targets.items() if target.hosts]
+        monitoring.check(self.monitoring, [*hosted, *self.services, *(["mirror"] if self.mirror else [])])
         return self
 
     @property

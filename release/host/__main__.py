@@ -17,6 +17,7 @@ from release.host.commands import (
     deploy,
     doctor,
     drain,
+    facts,
     history,
     jobs,
     log_sender,
@@ -77,6 +78,10 @@ def main() -> None:
     if sys.argv[1:2] == ["drain"]:
         app, root, run, to = sys.argv[2:6]
         log_sender.main(Layout(app, Path(root), Path(run)), to)
+        return
+    if sys.argv[1:2] == ["facts"]:
+        layout = Layout(sys.argv[2], SERVER_ROOT, SERVER_RUN)
+        facts.write(layout, Path(sys.argv[3]), Circus(layout, supervised=True))
         return
     if sys.argv[1:2] in (["jobs"], ["job"]):
         _timed(Layout(sys.argv[2], SERVER_ROOT, SERVER_RUN), sys.argv[3:])

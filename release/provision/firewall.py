@@ -8,7 +8,7 @@ from packhorse import toml
 from packhorse.errors import PackhorseError
 from release.config.firewall import Allow, Firewall
 from release.config.release_toml import ReleaseConfig, Target
-from release.provision import addresses
+from release.provision import addresses, monitoring
 
 HTTP_PORTS = ("80", "443")
 # Each target has a server of Redis of its own, from this port on.
@@ -31,6 +31,7 @@ def of(
         *_http(config, targets, host),
         *_mirror(config, project, host),
         *_services(config, host),
+        *_monitoring(config, targets, host),
         *(_declared(rule) for rule in firewall.allow if _concerns(rule, host, targets)),
     ]
     ssh_from = [*firewall.ssh_from, *_copies(config, host)] if firewall.ssh_from else []
@@ -83,6 +84,12 @@ def _copies(config: ReleaseConfig, host: str) -> Iterator[str]:
         if service.backup.copy_to == host:
             for name in service.hosts:
                 yield from addresses.of(config, name)
+
+
+def _monitoring(config: ReleaseConfig, targets: Mapping[str, Target], host: str) -> Iterator[dict[str, Any]]:
+    """The port of what measures the host, for those who may ask."""
+    if config.monitoring and config.monitoring.sources and monitoring.of(config, host, targets):
+        yield rule(str(config.monitoring.port), "monitoring", config.monitoring.sources)
 
 
 def _declared(declared: Allow) -> dict[str, Any]:

@@ -11,7 +11,15 @@ from release.deploy import ssh
 from release.host import runtime
 from release.host.disk.layout import SERVER_ROOT, SERVER_RUN, SERVER_SOCKETS, Layout
 from release.host.processes import circus_ini
-from release.provision import addresses, balancing, certificates, databases, firewall, python_builds
+from release.provision import (
+    addresses,
+    balancing,
+    certificates,
+    databases,
+    firewall,
+    monitoring,
+    python_builds,
+)
 
 MIRROR = "mirror"  # the target of `release provision` that stands for the hosts of [mirror]
 NOBODY = "no_hosts"  # a group without hosts
@@ -136,10 +144,11 @@ def _app(config: ReleaseConfig, target: Target, host: str, project: Path) -> Var
 
 
 def _every_host(config: ReleaseConfig, project: Path, host: str, targets: Mapping[str, Target]) -> Variables:
-    """What every host gets, whatever it is for: its time, updates, firewall."""
+    """What every host gets, whatever it is for: its time, updates, monitoring, firewall."""
     return {
         "packhorse_project": config.app,
         "packhorse_updates": {"reboot_at": _reboot_at(config, host, targets)} if config.updates else None,
+        "packhorse_monitoring": monitoring.of(config, host, targets),
         "packhorse_firewall": firewall.of(config, project, host, targets),
         "packhorse_firewall_seconds": config.firewall.confirm_within if config.firewall else 60,
     }

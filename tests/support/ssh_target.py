@@ -211,10 +211,12 @@ class Servers:
         )
         (self.project / "release.toml").write_text(text)
 
-    def release(self, *arguments: str, status: int | None = 0) -> subprocess.CompletedProcess[str]:
+    def release(
+        self, *arguments: str, status: int | None = 0, timeout: float = 120
+    ) -> subprocess.CompletedProcess[str]:
         """Run `release` in the project."""
-        program, project = BIN / "release", self.project
-        return run_command(program, *arguments, env=self.environment, cwd=project, status=status)
+        program, env = BIN / "release", self.environment
+        return run_command(program, *arguments, env=env, cwd=self.project, status=status, timeout=timeout)
 
     def deploy(self, version: str, *more: str, status: int | None = 0) -> subprocess.CompletedProcess[str]:
         """`release deploy production tiny==VERSION`."""

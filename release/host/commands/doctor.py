@@ -18,7 +18,7 @@ from release.host.commands import preflight
 from release.host.control.session import Session
 from release.host.disk import releases
 from release.host.disk.layout import SERVER_ROOT, Layout
-from release.host.processes import certificate, circus_ini, public_address, readiness
+from release.host.processes import certificate, circus_ini, monitoring, public_address, readiness
 from release.host.request import Doctor
 
 OK, WARNING, FAILED = "ok", "warning", "failed"
@@ -141,6 +141,9 @@ def _server(layout: Layout, toolbox_sha256: str) -> Iterator[Check]:
         advice = "For a web application: domains in release.toml, then release provision"
         yield Check("public", OK, f"nginx leads nothing to it. {advice}")
     yield from toolbox(TOOLBOX, toolbox_sha256)
+    for unit, trouble in monitoring.answers():
+        advice = f"Look there: systemctl status {unit}; release provision" if trouble else ""
+        yield Check("monitoring", FAILED if trouble else OK, f"{unit}: {trouble or 'answers'}", advice)
 
 
 def toolbox(link: Path, sha256: str) -> Iterator[Check]:

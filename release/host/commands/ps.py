@@ -25,12 +25,27 @@ DRAINING = "draining"
 
 def run(layout: Layout, _request: Ps, circus: circus_ini.Supervisor, _session: Session) -> dict[str, Any]:
     """List them by type. Nothing is repaired, and no lock is taken."""
-    began, first = time.monotonic(), usage.table()
     number = releases.current(layout) if layout.folder.exists() else None
     shared = {"app": layout.app, "maintenance": maintenance.as_result(layout)}
     if number is None:
         kept = scale.read(layout)
         return {**shared, "release": None, "scale": dict(kept.counts), "processes": []}
+    rows = processes(layout, number, circus)
+    manifest, scaled = releases.read_manifest(layout, number), scale.read(layout)
+    return {
+        **shared,
+        "release": number,
+        "project": manifest.project,
+        "version": manifest.version,
+        "scale": {process: scaled.count(process) for process in manifest.running},
+        "processes": rows,
+        "jobs": jobs.listed(layout, number),
+    }
+
+
+def processes(layout: Layout, number: int, circus: circus_ini.Supervisor) -> list[dict[str, Any]]:
+    """List the processes of release `number` by type, then those of others, then one-offs."""
+    began, first = time.monotonic(), usage.table()
     manifest, scaled = releases.read_manifest(layout, number), scale.read(layout)
     names = set(filter(circus_ini.is_of_release, circus.watchers() if circus.running() else ()))
     pids = {name: circus.pids(name) for name in names}
@@ -58,15 +73,7 @@ def run(layout: Layout, _request: Ps, circus: circus_ini.Supervisor, _session: S
         row = {"process": "run", "release": one_off.release, "wanted": 0, "command": one_off.command}
         used = [_one(one_off.pid, first, second, seconds)]
         rows.append({**row, "each": used, **_history(layout, "", None), "state": RUNNING})
-    return {
-        **shared,
-        "release": number,
-        "project": manifest.project,
-        "version": manifest.version,
-        "scale": {process: scaled.count(process) for process in manifest.running},
-        "processes": rows,
-        "jobs": jobs.listed(layout, number),
-    }
+    return rows
 
 
 def _one(

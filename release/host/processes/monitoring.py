@@ -1,0 +1,42 @@
+"""Whether what measures this host answers: node exporter or munin-node, and what counts requests."""
+
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+PORTS = {"prometheus-node-exporter": 9100, "munin-node": 4949}
+UNITS = Path("/etc/systemd/system")
+METRICS = Path("/run/packhorse-metrics/packhorse.prom")
+OLDEST = 120.0  # seconds: it is written every 15
+TIMEOUT = 5.0
+
+
+class Answer(NamedTuple):
+    """What is known of a unit: `trouble` is "" while it does its work."""
+
+    unit: str
+    trouble: str
+
+
+def answers(units: Path = UNITS, metrics: Path = METRICS) -> Iterator[Answer]:
+    """What each unit that provisioning has set up here does; nothing where none is."""
+    present = [unit for unit in PORTS if (units / f"{unit}.service.d/packhorse.conf").exists()]
+    for unit in present:
+        try:
+            socket.create_connection(("127.0.0.1", PORTS[unit]), TIMEOUT).close()
+        except OSError as error:
+            yield Answer(unit, f"port {PORTS[unit]} does not answer: {error}")
+        else:
+            yield Answer(unit, "")
+    if present:
+        yield Answer("packhorse-metrics", _age(metrics))
+
+
+def _age(metrics: Path) -> str:
+    try:
+        age = time.time() - metrics.stat().st_mtime
+    except OSError:
+        return "no metrics of applications are written"
+    return f"the metrics of applications are {age:.0f} s old" if age > OLDEST else ""
