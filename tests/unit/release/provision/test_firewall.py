@@ -115,6 +115,20 @@ def test_a_name_that_is_misspelled_is_no_rule_that_is_nowhere(
         variables(tmp_path, f"{TARGET}[firewall]\n{firewall}\n")
 
 
+def test_who_may_ask_what_measures_a_host_is_let_in(tmp_path: Path) -> None:
+    """Without `from` a host answers to itself alone."""
+    table = f'{TARGET}domains = []\n[firewall]\n[monitoring]\nkind = "node-exporter"\n'
+    assert let_in(tmp_path, table) == []
+    assert let_in(tmp_path, f'{table}from = ["10.0.0.9", "fd00::/64"]\n') == [
+        ("9100", "10.0.0.9", "fd00::/64")
+    ]
+    munin = table.replace("node-exporter", "munin-node")
+    assert let_in(tmp_path, f'{munin}from = ["10.0.0.9"]\n', "web9", "admin@web9") == [
+        *[("80",), ("443",)],
+        ("4949", "10.0.0.9"),
+    ]
+
+
 def test_copies_of_backups_come_in_by_ssh(tmp_path: Path) -> None:
     """Only where ssh is limited; the host of the database sends them."""
     service = '[services.db]\nkind = "postgresql"\nhosts = ["db1"]\n[services.db.backup]\ncopy_to = "web1"\n'
