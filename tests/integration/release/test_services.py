@@ -2,13 +2,14 @@
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 
-from tests.support import hosts, ssh_target
+from tests.support import documents, hosts, ssh_target
 from tests.support.hosts import Host
 from tests.support.load_client import over_ssh
 from tests.support.servers import BIN, run_command, wait_until
@@ -282,6 +283,92 @@ def test_a_restore_brings_every_row_back_and_keeps_what_it_replaced(shop: Shop) 
     dropped = shop.services("restore", "db", "production", "--drop-old", "--yes").stdout
     assert f"Its backup: db1:/{BACKUPS}/" in dropped
     assert shop.listed()[DATABASE]["replaced"] is None
+
+
+@pytest.mark.parametrize("text", ["Loading", "Switching"])
+def test_a_restore_that_was_killed_leaves_one_or_the_other(shop: Shop, text: str) -> None:
+    """By the next run at the latest."""
+    before = shop.sql(EVERYTHING)
+    killed_when(shop, text, "restore", "db", "production", "--yes")
+    shop.db1.ssh(
+        "pkill", "-9", "-f", "packhorse_service.backups|packhorse-service-backup restore", status=None
+    )
+    assert shop.sql(EVERYTHING) == before
+    shop.services("restore", "db", "production", "--drop-old", "--yes")
+    shop.services("restore", "db", "production", "--yes")
+    assert shop.sql(EVERYTHING) == before
+    shop.services("restore", "db", "production", "--drop-old", "--yes")
+
+
+def test_a_changed_or_hostile_dump_changes_nothing(shop: Shop) -> None:
+    """What it says runs as the application at most; without all its rows it does not take the place."""
+    before = shop.sql(EVERYTHING)
+    folder = shop.fleet.home / "fetched"
+    (path,) = folder.glob("*.dump")
+    (path.with_name("bad.dump")).write_bytes(path.read_bytes()[:-2000])
+    said = shop.services(
+        "restore", "db", "production", str(path.with_name("bad.dump")), "--yes", status=1
+    ).stderr
+    assert "pg_restore failed" in said
+    (path.with_name("bad.sql")).write_text("DROP ROLE x;")
+    said = shop.services(
+        "restore", "db", "production", str(path.with_name("bad.sql")), "--yes", status=1
+    ).stderr
+    assert "is no dump in pg_dump's own format" in said
+    described = json.loads(path.with_name(f"{path.name}.json").read_text())
+    described |= {"name": "20200101T000000Z", "rows": {**described["rows"], "public.rows": 7}}
+    path.with_name(f"{path.name}.json").write_text(json.dumps(described))
+    said = shop.services("restore", "db", "production", str(path), "--yes", status=1).stderr
+    assert "public.rows: 5000 instead of 7" in said
+    assert shop.sql(EVERYTHING) == before
+
+
+def test_the_commands_of_the_pages_work(shop: Shop) -> None:
+    """In their order, as a reader types them."""
+    page = (documents.CHECKOUT / "docs/from-heroku.md").read_text()
+    named = re.findall(r"`(release services[^`]*)`", page)
+    (block,) = [each for each in documents.blocks("services.md") if each.language == "sh"]
+    environment = {**shop.fleet.environment, "PATH": f"{BIN}:{shop.fleet.environment['PATH']}"}
+    for command in [*named, *block.text.splitlines()]:
+        if "latest.dump" not in command:
+            run_command("sh", "-ec", command, env=environment, cwd=shop.fleet.project)
+        if "restore" in command:
+            shop.services("restore", "db", "production", "--drop-old", "--yes")
+
+
+def test_the_host_is_lost_and_another_one_has_every_row(shop: Shop) -> None:
+    """From the copy, which who took the first host over could not remove."""
+    shop.services("backup", "db", "production")
+    before = shop.sql(EVERYTHING)
+    shop.db1.power_cut()
+    try:
+        assert "its host does not answer" in shop.services().stdout
+        shop.configure(host="db2")
+        shop.fleet.release("provision", "db")
+        said = shop.services("restore", "db", "production", "--yes")
+        assert "Bringing" in said.stderr
+        assert shop.sql(EVERYTHING) == before
+        shop.services("attach", "db", "production")
+        assert shop.fleet.get(shop.fleet.hosts[0], "/rows") == "5000"
+    finally:
+        shop.db1.boot()
+    left = shop.services("--plan", "--host", "db1").stdout
+    assert f"db1: {DATABASE} (postgresql) is not in release.toml, and kept." in left
+
+
+def test_what_is_not_declared_any_more_is_removed_after_a_backup(shop: Shop) -> None:
+    """Data is never removed without one; what is declared is refused."""
+    assert "still declares" in shop.services("remove", "db", "--yes", status=1).stderr
+    said = shop.services("remove", "db", "production", "--host", "db1", "--yes").stdout
+    assert f"Backup: db1:/{BACKUPS}/" in said
+    assert f"Removed {DATABASE} on db1." in said
+    psql = ("runuser", "-u", "postgres", "--", "psql", "-Atc")
+    left = shop.db1.ssh(*psql, "SELECT datname FROM pg_database UNION SELECT rolname FROM pg_roles").stdout
+    assert NAME not in left
+    assert "packhorse-service-backup@" not in shop.db1.ssh("systemctl", "list-timers", "--all").stdout
+    path = next(line for line in said.splitlines() if line.startswith("Backup:")).partition("db1:")[2]
+    assert (shop.db1.files / path[1:]).read_bytes()[:5] == b"PGDMP"
+    assert shop.services("--plan", "--host", "db1").stdout.startswith("Nothing:")
 
 
 OTHERS = """
