@@ -27,13 +27,10 @@ _TIMEOUT = 30.0
 RULES = ETC / "clients.nft"
 _TABLE = "packhorse_redis"
 _FIREWALL = "packhorse-redis"
-# PartOf: the file of Debian's nftables.service begins with `flush ruleset`.
 _FIREWALL_UNIT = f"""\
 [Unit]
 Description=Lets the hosts of applications in to their instances of Redis
 After=nftables.service
-PartOf=nftables.service
-ReloadPropagatedFrom=nftables.service
 
 [Service]
 Type=oneshot
@@ -43,6 +40,14 @@ ExecReload=/usr/sbin/nft --file {RULES}
 
 [Install]
 WantedBy=multi-user.target
+"""
+# Debian's nftables.service flushes all tables when it starts, reloads and stops. A unit that is part of it
+# would take Redis along.
+_NFTABLES_UNIT = f"""\
+[Service]
+ExecStartPost=-/usr/sbin/nft --file {RULES}
+ExecReload=-/usr/sbin/nft --file {RULES}
+ExecStopPost=-/usr/sbin/nft --file {RULES}
 """
 # Redis does not start where nobody would be kept out, and listens at addresses that the network gives.
 _INSTANCE_UNIT = f"""\
@@ -180,6 +185,7 @@ def _let_in(database: Database, changes: Changes) -> None:
     allowed = ", ".join(database.clients) or "nobody"
     files = {
         UNITS / f"{_FIREWALL}.service": _FIREWALL_UNIT,
+        UNITS / f"nftables.service.d/{_FIREWALL}.conf": _NFTABLES_UNIT,
         UNITS / f"{_unit(database)}.service.d/packhorse.conf": _INSTANCE_UNIT,
     }
     for file, text in files.items():
