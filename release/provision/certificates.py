@@ -28,7 +28,7 @@ def of(config: ReleaseConfig, project: Path, target: Target, host: str) -> dict[
         "acme_others": [
             address for other in arrive if other != host for address in addresses.of(config, other)
         ]
-        if acme
+        if target.tls
         else [],
     }
 

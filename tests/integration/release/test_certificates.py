@@ -384,3 +384,27 @@ def test_a_certificate_of_one_s_own_is_served_until_there_is_one_of_the_authorit
     assert get(web1, PAGE)[0] == 301
     assert "changed: " in acme(web1, "--now")
     assert served(web1)["serial"] != own_serial
+
+
+def test_a_balancer_that_comes_gets_its_certificate_while_dns_still_leads_to_the_host(
+    shop: Company, web1: hosts.Host, ca: Authority
+) -> None:
+    """The host goes on as it was, and passes the authority's question on; nobody is redirected twice."""
+    lb1 = shop.apps[1]
+    lb1.ssh("sh", "-c", f"rm /etc/nginx/packhorse/{APP}.*; systemctl disable --now {UNIT}.timer")
+    before = served(web1)
+    configure(shop, f'{ACME}\nbalancer = {{ hosts = ["web2"], user = "root" }}')
+    settings = shop.project / "release.toml"
+    settings.write_text(settings.read_text().replace("hosts = ['web1', 'web2']", 'hosts = ["web1"]'))
+    said = shop.release("provision", "production").stdout
+    assert f"URL of the application, once it is deployed: https://{DOMAIN}/" in said
+    assert served(web1) == before
+    assert served(lb1)["names"] == f"DNS:{DOMAIN}"
+    assert served(lb1) != before
+    assert get(lb1, PAGE)[0] == 301
+    status, text, headers = over_tls(lb1, ca.trusting())
+    assert (status, text, headers["strict-transport-security"]) == (200, "web1", "max-age=31536000")
+    assert (
+        "Certificate: that of shop.example.com is good for 89 days"
+        in shop.release("status", "production").stdout
+    )

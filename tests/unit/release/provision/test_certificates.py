@@ -52,6 +52,7 @@ def test_with_balancers_the_certificate_is_there_and_not_behind_them(tmp_path: P
     (led_to,) = found["lb1"]["packhorse_balanced"]
     assert (led_to["acme"], led_to["acme_others"], led_to["hsts"]) == (AUTHORITY, ["10.0.0.9"], 86400)
     assert (found["web1"]["packhorse_acme"], found["web1"]["packhorse_hsts"]) == ({}, None)
+    assert found["web1"]["packhorse_acme_others"] == ["10.0.0.8", "10.0.0.9"], "DNS may still lead there"
     assert found["web1"]["packhorse_url"] == "https://shop.example.com/"
 
 
