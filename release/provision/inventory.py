@@ -147,23 +147,25 @@ def _every_host(config: ReleaseConfig, project: Path, host: str, targets: Mappin
     """What every host gets, whatever it is for: its time, updates, monitoring, firewall."""
     return {
         "packhorse_project": config.app,
-        "packhorse_updates": {"reboot_at": _reboot_at(config, host, targets)} if config.updates else None,
+        "packhorse_updates": {"reboot_at": _reboot_at(config, host)} if config.updates else None,
         "packhorse_monitoring": monitoring.of(config, host, targets),
         "packhorse_firewall": firewall.of(config, project, host, targets),
         "packhorse_firewall_seconds": config.firewall.confirm_within if config.firewall else 60,
     }
 
 
-def _reboot_at(config: ReleaseConfig, host: str, targets: Mapping[str, Target]) -> str | None:
-    """When `host` may reboot: ten minutes after the one before it in its target, service or balancer."""
+def _reboot_at(config: ReleaseConfig, host: str) -> str | None:
+    """When `host` may reboot: no two hosts of a project do at once; ten minutes apart if a day has room."""
     if config.updates is None or config.updates.reboot_at is None:
         return None
-    groups = [target.hosts or [] for target in targets.values()]
-    groups += [target.balancer.hosts for target in targets.values() if target.balancer]
-    groups += [config.mirror.hosts] if config.mirror else []
-    position = next((group.index(host) for group in groups if host in group), 0)
+    declared = [target.hosts or [] for target in config.targets.values()]
+    declared += [target.balancer.hosts for target in config.targets.values() if target.balancer]
+    declared += [service.hosts for service in config.services.values()]
+    declared += [config.mirror.hosts if config.mirror else [], [host]]
+    every = list(dict.fromkeys(name for names in declared for name in names))
+    apart = max(1, min(10, 24 * 60 // len(every)))
     hours, minutes = config.updates.reboot_at.split(":")
-    moment = (int(hours) * 60 + int(minutes) + 10 * position) % (24 * 60)
+    moment = (int(hours) * 60 + int(minutes) + apart * every.index(host)) % (24 * 60)
     return f"{moment // 60:02}:{moment % 60:02}"
 
 

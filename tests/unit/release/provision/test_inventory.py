@@ -178,3 +178,29 @@ def test_a_host_of_the_application_may_have_its_databases(tmp_path: Path) -> Non
     assert (found["packhorse_app"], found["ansible_user"], found["ansible_become"]) == ("shop", "admin", True)
     assert [service["kind"] for service in found["packhorse_services"]] == ["postgresql", "redis"]
     assert variables(tmp_path, INDEX + text)["ansible_user"] == "root"
+
+
+def test_no_two_hosts_of_a_project_reboot_at_once(tmp_path: Path) -> None:
+    """A database, a balancer and the first web host away together are the whole site away."""
+    text = (
+        '[addresses]\nweb1 = "10.0.0.1"\nweb2 = "10.0.0.2"\nlb1 = "10.0.0.3"\ndb1 = "10.0.0.4"\n'
+        '[targets.production]\nhosts = ["web1", "web2"]\nservices = ["db"]\nbalancer.hosts = ["lb1"]\n'
+        '[services.db]\nkind = "postgresql"\nhosts = ["db1"]\n'
+        '[mirror]\nhosts = ["pypi", "web1"]\n[updates]\nreboot_at = "23:30"\n'
+    )
+    found = inventory.of(settings(tmp_path, INDEX + text), tmp_path)["_meta"]["hostvars"]
+    assert {name: host["packhorse_updates"]["reboot_at"] for name, host in found.items()} == {
+        "web1": "23:30",
+        "web2": "23:40",
+        "lb1": "23:50",
+        "db1": "00:00",
+        "pypi": "00:10",
+    }
+
+
+def test_many_hosts_reboot_closer_to_each_other(tmp_path: Path) -> None:
+    """Ten minutes for each would meet the first one again on the next day."""
+    hosts = ", ".join(f'"web{number}"' for number in range(200))
+    text = f'[targets.production]\nhosts = [{hosts}]\ndomains = []\n[updates]\nreboot_at = "04:00"\n'
+    found = inventory.of(settings(tmp_path, INDEX + text), tmp_path)["_meta"]["hostvars"].values()
+    assert len({host["packhorse_updates"]["reboot_at"] for host in found}) == 200
