@@ -262,10 +262,10 @@ def test_only_those_who_may_ask_get_an_answer(servers: ssh_target.Servers, web1:
     assert not reaches(web2, 9100, web1.address)
     assert reaches(web1, 9100, "127.0.0.1")
     assert metrics(web1)["node_textfile_scrape_error"] == 0
-    for verb in ("start", "reload", "restart", "stop"):
-        web1.ssh("systemctl", verb, "nftables")
+    for verb in ("start", "reload", "restart", "stop", "start", "disable --now"):
+        web1.ssh("systemctl", *verb.split(), "nftables")
         assert not reaches(web2, 9100, web1.address), verb
-    web1.ssh("systemctl", "start", EXPORTER)
+        assert metrics(web1), verb
     web1.ssh("systemctl", "stop", "packhorse-monitoring")
     assert web1.ssh("systemctl", "is-active", EXPORTER, status=None).stdout == "inactive\n"
     said = servers.release("doctor", "production", "--json", status=1).stdout

@@ -41,8 +41,8 @@ ExecReload=/usr/sbin/nft --file {RULES}
 [Install]
 WantedBy=multi-user.target
 """
-# Debian's nftables.service flushes all tables when it starts, reloads and stops. A unit that is part of it
-# would take Redis along.
+# Debian's nftables.service flushes all tables when it starts, reloads and stops: the same answer as in the
+# drop-ins of roles firewall and monitoring.
 _NFTABLES_UNIT = f"""\
 [Service]
 ExecStartPost=-/usr/sbin/nft --file {RULES}
