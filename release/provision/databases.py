@@ -4,7 +4,7 @@ from typing import Any
 
 from release.config import services
 from release.config.release_toml import ReleaseConfig
-from release.provision import addresses
+from release.provision import addresses, firewall
 
 LOOPBACK = "127.0.0.1"
 
@@ -29,13 +29,15 @@ def of(config: ReleaseConfig, service: str, wanted: str | None) -> list[dict[str
 def request(config: ReleaseConfig, target: str, service: str) -> dict[str, Any]:
     """The settings of the database that `target` has of `service`; see docs/architecture.md.
 
-    Its server listens to the network only if a host of the target is another one than its own.
+    Its server listens to the network only if a host of the target is another one than its own; `ports`: where
+    the firewall lets them in.
     Raises PackhorseError where the address of a host is not known.
     """
     declared, (host,) = config.services[service], config.services[service].hosts
     hosts = config.target(target).hosts or []
     shared = any(each != host for each in hosts)
     listen = addresses.of(config, host) if shared else []
+    walled = shared and config.firewall is not None and host not in config.firewall.skip
     return {
         "name": services.database(config.app, target, service),
         "kind": declared.kind,
@@ -43,6 +45,7 @@ def request(config: ReleaseConfig, target: str, service: str) -> dict[str, Any]:
         "clients": [each for name in hosts for each in addresses.of(config, name)] if shared else [LOOPBACK],
         "listen": listen,
         "host": listen[0] if listen else LOOPBACK,
+        "ports": firewall.SERVICE_PORTS[declared.kind] if walled else None,
         "backup": _backup(config, service),
     }
 

@@ -77,6 +77,15 @@ def test_a_second_apply_changes_nothing(server: Server) -> None:
     assert commands.credentials(REQUEST)["url"] == url
 
 
+def test_a_server_at_a_port_that_the_firewall_keeps_closed_is_refused(server: Server) -> None:
+    """A second cluster of PostgreSQL has another port: applications would get no answer, and no reason."""
+    with pytest.raises(ServiceError, match=r"listens at port 5432 here, and .firewall. opens 5433 for it"):
+        commands.apply({**REQUEST, "ports": "5433"})
+    assert (server.logins, state.names()) == ({}, [])
+    for opened in (None, "5432", "5000-6000"):
+        commands.apply({**REQUEST, "ports": opened})
+
+
 def test_check_mode_says_what_would_come(server: Server) -> None:
     """On a host without any of it, too."""
     answer = commands.apply({**REQUEST, "check": True})

@@ -1,5 +1,6 @@
 """The promises of release.provision.databases."""
 
+from release.config.firewall import Firewall
 from release.config.release_toml import ReleaseConfig, Target
 from release.config.services import Service
 from release.provision import databases
@@ -25,6 +26,7 @@ def test_only_the_hosts_of_the_target_are_let_in() -> None:
         "clients": ["10.0.0.1", "fd00::1", "10.0.0.2"],
         "listen": ["10.0.0.9"],
         "host": "10.0.0.9",
+        "ports": None,
         "backup": {"at": "daily", "keep": 7, "copy_to": None},
     }
 
@@ -43,3 +45,13 @@ def test_a_database_on_one_of_several_hosts_is_reached_by_all_at_one_address() -
         ["10.0.0.2"],
         "10.0.0.2",
     )
+
+
+def test_a_host_hears_which_port_its_firewall_opens() -> None:
+    """Its server may listen at another one, and would be out of reach."""
+    walled = config(["web1"]).model_copy(update={"firewall": Firewall()})
+    assert databases.request(walled, "production", "db")["ports"] == "5432"
+    left_out = walled.model_copy(update={"firewall": Firewall(skip=["db1"])})
+    assert databases.request(left_out, "production", "db")["ports"] is None
+    at_home = config(["db1"]).model_copy(update={"firewall": Firewall()})
+    assert databases.request(at_home, "production", "db")["ports"] is None

@@ -20,8 +20,8 @@ Request = Mapping[str, Any]
 def apply(request: Request) -> Answer:
     """Bring a database as release.toml has it: {"changed", "did", "restart", "port"}.
 
-    Takes name, kind, version, clients, listen, host and backup, see Database; with check it changes nothing,
-    and "did" is what it would do.
+    Takes name, kind, version, clients, listen, host and backup, see Database, and ports: those that the
+    host's firewall opens for it, None for any. With check it changes nothing, and "did" is what it would do.
     """
     changes = Changes(check=bool(request.get("check")))
     declared = _declared(request)
@@ -36,6 +36,7 @@ def apply(request: Request) -> Answer:
         settings = ("version", "clients", "listen", "host", "backup")
         database = present.with_(**{key: getattr(declared, key) for key in settings})
         database = kinds.of(database).locate(database)
+        _check_port(database, request.get("ports"))
         _save(database, found, changes)
         kinds.of(database).apply(database, changes)
     return {
@@ -130,6 +131,16 @@ def _declared(request: Request) -> Database:
         host=state.address(request.get("host")),
         backup=backup,
     )
+
+
+def _check_port(database: Database, opened: str | None) -> None:
+    """Refuse a server at a port that the firewall keeps closed; `opened`: PORT or FIRST-LAST."""
+    first, _, last = (opened or "0-65535").partition("-")
+    if not int(first) <= database.port <= int(last or first):
+        raise ServiceError(
+            f"{database.kind} listens at port {database.port} here, and [firewall] opens {opened} for it.",
+            f'Let it listen at {opened}, or leave the host out in release.toml: [firewall] skip = ["…"]',
+        )
 
 
 def _save(database: Database, found: Database | None, changes: Changes) -> None:
