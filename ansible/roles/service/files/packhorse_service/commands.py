@@ -32,6 +32,8 @@ def apply(request: Request) -> Answer:
                 f"{declared.name} is {found.kind} on this host, and {declared.kind} in release.toml.",
                 "Give the new service another name: data does not move from one kind to another.",
             )
+        if found:
+            state.refuse_interrupted(found)
         present = found or Database(declared.name, declared.kind, passwords={"a": passwords.new()})
         settings = ("version", "clients", "listen", "host", "backup")
         database = present.with_(**{key: getattr(declared, key) for key in settings})
@@ -76,6 +78,7 @@ def rotate(request: Request) -> Answer:
     """
     with state.lock():
         database = state.load(request.get("name"))
+        state.refuse_interrupted(database)
         if database.next is None:
             other = next(which for which in state.LOGINS if which != database.current)
             database = database.with_(next=other, passwords={**database.passwords, other: passwords.new()})
@@ -91,6 +94,7 @@ def rotate_finish(request: Request) -> Answer:
     """
     with state.lock():
         database = state.load(request.get("name"))
+        state.refuse_interrupted(database)
         changed = database.next is not None
         if database.next:
             kept = {database.next: database.passwords[database.next]}

@@ -158,6 +158,21 @@ def folder(name: str) -> Path:
     return FOLDER / check_name(name)
 
 
+def switching(name: str) -> Path:
+    """The file that is there from the first to the last step of a restore's switch."""
+    return folder(name) / "switching.json"
+
+
+def refuse_interrupted(database: Database) -> None:
+    """Raise ServiceError if a restore was killed while it switched: its logins are closed, for one."""
+    if switching(database.name).exists():
+        _, target, service = database.parts
+        raise ServiceError(
+            f"A restore of {database.name} was interrupted.",
+            f"Finish it: release services restore {service} {target}",
+        )
+
+
 @contextlib.contextmanager
 def lock() -> Iterator[None]:
     """Keep other commands away, as they change files and servers of all databases. Raises ServiceError."""

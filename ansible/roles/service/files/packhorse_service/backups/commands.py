@@ -27,8 +27,10 @@ def run(name: str) -> None:
     database = state.load(name)
     store, error = Store(database.name), ""
     try:
-        backup = _make(database, "timer")
-        store.prune(_keep(database))
+        with store.locked():
+            state.refuse_interrupted(database)
+            backup = _make(database, "timer")
+            store.prune(_keep(database))
         print(f"{backup.name}: {backup.size} bytes", flush=True)  # noqa: T201
         copies.push_new(store, copies.place(database))
     except ServiceError as failure:
@@ -49,8 +51,10 @@ def backup(request: Request) -> Answer:
     database = state.load(request.get("name"))
     store, warning = Store(database.name), ""
     say(f"Backing up {database.name}")
-    made = _make(database, "hand")
-    store.prune(_keep(database))
+    with store.locked():
+        _finish(database)
+        made = _make(database, "hand")
+        store.prune(_keep(database))
     try:
         copies.push_new(store, copies.place(database))
     except ServiceError as failure:
@@ -66,9 +70,7 @@ def restore(request: Request) -> Answer:
     database = state.load(request.get("name"))
     engine, store = engines.of(database), Store(database.name)
     with store.locked():
-        if engine.interrupted:
-            say("Finishing the restore that was interrupted")
-            old = engine.switch()
+        if old := _finish(database):
             return {"backup": None, "old": old, "notes": ["The restore that was interrupted is finished."]}
         chosen = store.find(request.get("backup"))
         _require_room(database, engine, chosen)
@@ -79,8 +81,22 @@ def restore(request: Request) -> Answer:
         if chosen.why != "foreign":
             require_same(chosen.rows, rows)
         say("Switching")
-        old = engine.switch()
+        old = _switch(database)
     return {"backup": chosen.summary, "old": old, "notes": notes}
+
+
+def _finish(database: Database) -> str | None:
+    """Finish the switch of a restore that was killed: what it has replaced; None: there was none."""
+    if not state.switching(database.name).exists():
+        return None
+    say("Finishing the restore that was interrupted")
+    return _switch(database)
+
+
+def _switch(database: Database) -> str:
+    """Let what was restored take the place of the other, while nobody else opens or closes its logins."""
+    with state.lock():
+        return engines.of(state.load(database.name)).switch()
 
 
 def _require_room(database: Database, engine: engines.Engine, chosen: Backup) -> None:
@@ -112,10 +128,12 @@ def require_same(expected: Mapping[str, int], found: Mapping[str, int]) -> None:
 def drop_old(request: Request) -> Answer:
     """Remove what the last restore of `name` has replaced, after a backup of it: {"paths"}."""
     database = state.load(request.get("name"))
-    engine, paths = engines.of(database), []
-    if engine.exists(engine.old):
-        paths = [str(Store(database.name).path(_make(database, REMOVAL, engine.old)))]
-        engine.drop_old()
+    engine, store, paths = engines.of(database), Store(database.name), []
+    with store.locked():
+        _finish(database)
+        if engine.exists(engine.old):
+            paths = [str(store.path(_make(database, REMOVAL, engine.old)))]
+            engine.drop_old()
     return {"paths": paths}
 
 
@@ -123,10 +141,12 @@ def last_backup(request: Request) -> Answer:
     """Backups of all that is there of `name`, which is about to be removed: {"paths"}."""
     database = state.load(request.get("name"))
     engine, store = engines.of(database), Store(database.name)
-    made = [_make(database, REMOVAL, each) for each in (engine.database, engine.old) if engine.exists(each)]
-    if engine.exists(engine.old):
+    with store.locked():
+        _finish(database)
+        there = [each for each in (engine.database, engine.old) if engine.exists(each)]
+        made = [_make(database, REMOVAL, each) for each in there]
         engine.drop_old()
-    engine.close()
+        engine.close()
     return {"paths": [str(store.path(each)) for each in made]}
 
 
@@ -174,16 +194,18 @@ def shell(name: str) -> int:
 
 
 def _make(database: Database, why: str, name: str | None = None) -> Backup:
-    """Back up the database; `name`: another one of the server, such as what a restore has replaced."""
+    """Back up the database; `name`: another one of the server, such as what a restore has replaced.
+
+    Who calls has the lock of its backups.
+    """
     engine, store = engines.of(database), Store(database.name)
-    with store.locked():
-        version, facts, label = engine.version(), engine.facts(), store.new_name()
+    version, facts, label = engine.version(), engine.facts(), store.new_name()
 
-        def fill(write: Callable[[bytes], object]) -> Backup:
-            rows = engine.dump(name or engine.database, write)
-            return Backup(label, database.name, database.kind, version, 0, "0" * 64, why, rows, facts)
+    def fill(write: Callable[[bytes], object]) -> Backup:
+        rows = engine.dump(name or engine.database, write)
+        return Backup(label, database.name, database.kind, version, 0, "0" * 64, why, rows, facts)
 
-        return store.write(fill)
+    return store.write(fill)
 
 
 def _keep(database: Database) -> int:
@@ -195,12 +217,9 @@ def _described(database: Database) -> Answer:
     backups = store.all()
     app, target, service = database.parts
     try:
-        leftovers = {
-            "old": engine.old if engine.exists(engine.old) else None,
-            "interrupted": engine.interrupted,
-        }
+        old = engine.old if engine.exists(engine.old) else None
     except ServiceError:  # the server does not run
-        leftovers = {"old": None, "interrupted": False}
+        old = None
     return {
         "name": database.name,
         "kind": database.kind,
@@ -212,7 +231,8 @@ def _described(database: Database) -> Answer:
         "backups": [{**each.summary, "copied": store.is_copied(each)} for each in backups],
         "last": store.noted(),
         "folder": str(store.folder),
-        **leftovers,
+        "old": old,
+        "interrupted": state.switching(database.name).exists(),
     }
 
 

@@ -19,10 +19,6 @@ class Engine(Protocol):
     def old(self) -> str:
         """The name of what the last restore has replaced, if it still `exists`."""
 
-    @property
-    def interrupted(self) -> bool:
-        """Whether a switch was killed in the middle; the next one finishes it."""
-
     def exists(self, name: str) -> bool:
         """Whether the server has a database `name`."""
 
@@ -39,7 +35,10 @@ class Engine(Protocol):
         """Fill a new database from a dump; returns table -> rows, and notes. Raises BackupError."""
 
     def switch(self) -> str:
-        """Let the new database take the place of the other, which is `old` then. Raises BackupError."""
+        """Let the new database take the place of the other, which is `old` then. Raises BackupError.
+
+        From the first step to the last there is `state.switching`: called again, this finishes it.
+        """
 
     def drop_old(self) -> None:
         """Remove `old`."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from packhorse_service import state
 from packhorse_service.backups import programs
 from packhorse_service.backups.programs import BackupError
 from packhorse_service.state import Database
@@ -77,11 +78,6 @@ class MariaDB:
     @property
     def _folder(self) -> Path:
         return STATE / self.database
-
-    @property
-    def interrupted(self) -> bool:
-        """Whether a switch has begun, and was killed."""
-        return (self._folder / "ready").exists()
 
     def administer(self, sql: str) -> str:
         """Run `sql` as root, who is known by the socket; in no database."""
@@ -181,24 +177,47 @@ class MariaDB:
     def switch(self) -> str:
         """Let the new database take the place of the other: tables in one step, all else right after.
 
-        Nobody else is in it meanwhile. Killed between, the next restore finds the objects of both in files,
-        and makes them again.
+        Nobody else is in it meanwhile. `state.switching` says which step comes next: save, move or open. What
+        fails before `move` is undone.
         """
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with self._alone(), self._writer() as writer:
-            if not self.interrupted:
+        file = state.switching(self.database)
+        begun = json.loads(file.read_text()) if file.exists() else {}
+        step, accounts = begun.get("step", "save"), begun.get("accounts", self._open_accounts())
+
+        def note() -> None:
+            state.write(file, json.dumps({"step": step, "accounts": accounts}) + "\n", 0o600)
+
+        note()
+        try:
+            if step != "open":
+                self._lock_out(accounts)
+            if step == "save":
                 self._save_objects()
-            self._drop_objects()
-            self._rename()
+                step = "move"
+                note()
+            if step == "move":
+                self._move()
+                step = "open"
+                note()
+        finally:
+            if step != "move":
+                self.administer("".join(f"ALTER USER {account} ACCOUNT UNLOCK;\n" for account in accounts))
+                file.unlink()
+        return self.old
+
+    def _move(self) -> None:
+        """Rename all tables, and make the other objects of both databases again from their files."""
+        self._drop_objects()
+        self._rename()
+        with self._writer() as writer:
             for name in (self.database, self.old):
                 with (self._folder / name).open("rb") as file:
                     _feed(writer, name, file)
-            self.administer(f"DROP DATABASE IF EXISTS {identifier(self.restored)};")
-            (self._folder / "ready").unlink()
-        return self.old
+        self.administer(f"DROP DATABASE IF EXISTS {identifier(self.restored)};")
 
     def _save_objects(self) -> None:
-        """Write views, triggers, routines and events of both databases to files; `ready` comes last."""
+        """Write views, triggers, routines and events of both databases to files."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._reader() as client:
             for source, place in ((self.restored, self.database), (self.database, self.old)):
                 path = self._folder / place
@@ -212,7 +231,6 @@ class MariaDB:
                     command = client.command("mariadb-dump", *DUMP, *what)
                     programs.pump(command, file.write, secrets=client.environment)
                     os.fsync(file.fileno())
-        (self._folder / "ready").touch()
 
     def _drop_objects(self) -> None:
         """Remove what does not move with a table, or keeps it from moving."""
@@ -225,7 +243,7 @@ class MariaDB:
             "PROCEDURE": "routine_name) FROM information_schema.routines WHERE routine_type = 'PROCEDURE'"
             " AND routine_schema",
         }
-        for name in (self.database, self.restored):
+        for name in (self.database, self.restored, self.old):  # a run that was killed had made some again
             for kind, question in questions.items():
                 for text in self.administer(f"SELECT hex({question} = {literal(name)};").splitlines():
                     what = identifier(bytes.fromhex(text).decode())
@@ -247,31 +265,25 @@ class MariaDB:
         if moves and (begun or not self.tables(self.old)):
             self.administer(f"SET SESSION foreign_key_checks = 0;\nRENAME TABLE {', '.join(moves)};")
 
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Lock the logins of the application out, as long as its database is between two states."""
-        noted = self._folder / "locked"  # by a run that was killed, too
-        names = f"({literal(self.database + '__a')}, {literal(self.database + '__b')})"
-        if not noted.exists():
-            accounts = self.administer(
-                "SELECT concat(quote(user), '@', quote(host)) FROM mysql.global_priv WHERE user IN "
-                f"{names} AND coalesce(json_value(priv, '$.account_locked'), 0) <> 1;"
-            ).splitlines()
-            noted.with_suffix(".new").write_text(json.dumps(accounts))
-            noted.with_suffix(".new").rename(noted)
-        accounts = json.loads(noted.read_text())
+    def _open_accounts(self) -> list[str]:
+        """The accounts of the application that may log in, as SQL has them."""
+        return self.administer(
+            "SELECT concat(quote(user), '@', quote(host)) FROM mysql.global_priv WHERE user IN "
+            f"{self._logins} AND coalesce(json_value(priv, '$.account_locked'), 0) <> 1;"
+        ).splitlines()
+
+    @property
+    def _logins(self) -> str:
+        return f"({literal(self.database + '__a')}, {literal(self.database + '__b')})"
+
+    def _lock_out(self, accounts: Sequence[str]) -> None:
+        """Lock `accounts`, and end what the logins of the application still do."""
         self.administer("".join(f"ALTER USER {account} ACCOUNT LOCK;\n" for account in accounts))
-        try:
-            for number in self.administer(
-                f"SELECT id FROM information_schema.processlist WHERE user IN {names};"
-            ).splitlines():
-                with contextlib.suppress(BackupError):  # it has ended by itself
-                    self.administer(f"KILL {int(number)};")
-            yield
-        finally:
-            if not self.interrupted:
-                self.administer("".join(f"ALTER USER {account} ACCOUNT UNLOCK;\n" for account in accounts))
-                noted.unlink()
+        for number in self.administer(
+            f"SELECT id FROM information_schema.processlist WHERE user IN {self._logins};"
+        ).splitlines():
+            with contextlib.suppress(BackupError):  # it has ended by itself
+                self.administer(f"KILL {int(number)};")
 
     def drop_old(self) -> None:
         """Remove what the last restore has replaced."""

@@ -79,11 +79,6 @@ class PostgreSQL:
         """What the last restore has replaced."""
         return f"{self.database}__o"
 
-    @property
-    def interrupted(self) -> bool:
-        """A switch is one transaction."""
-        return False
-
     def administer(self, sql: str, database: str = "postgres") -> str:
         """Run `sql` as the superuser, in a `database` where applications have created nothing."""
         options = ["--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--set", "ON_ERROR_STOP=1"]
@@ -192,7 +187,10 @@ class PostgreSQL:
             return set(json.loads(ask(UNTRUSTED)))
 
     def switch(self) -> str:
-        """Let the new database take the place of the other, which stays under another name: that name."""
+        """Let the new database take the place of the other, which stays under another name: that name.
+
+        One transaction: nothing has to be finished.
+        """
         now, new, old = map(identifier, (self.database, self.restored, self.old))
         both = f"({literal(self.database)}, {literal(self.restored)})"
         rename = f"ALTER DATABASE {now} RENAME TO {old};\n" if self.exists(self.database) else ""

@@ -13,12 +13,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from packhorse_service import redis
+from packhorse_service import redis, state
 from packhorse_service.backups import programs
 from packhorse_service.backups.programs import BackupError
 from packhorse_service.state import Database
 
-STATE = Path("/var/lib/packhorse-service-backup")
 LONGEST_SAVE = 3600.0
 """Seconds in which an instance has to write its data."""
 # Run as the user of the folder. A file that a restore has brought is moved after the one that it replaces, so
@@ -58,15 +57,6 @@ class Redis:
     def old(self) -> str:
         """What the last restore has replaced: a folder beside the data."""
         return f"{self.database}__o"
-
-    @property
-    def _marker(self) -> Path:
-        return STATE / f"{self.database}.switching"
-
-    @property
-    def interrupted(self) -> bool:
-        """Whether a switch has begun, and was killed."""
-        return self._marker.exists()
 
     def exists(self, name: str) -> bool:
         """Whether there is this instance, or the folder of what was replaced."""
@@ -127,13 +117,12 @@ class Redis:
     def switch(self) -> str:
         """Let the instance start from what was restored; what it had lies in a folder beside it."""
         unit = self.settings.place
-        STATE.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._marker.touch()
+        state.write(state.switching(self.database), "{}\n", 0o600)
         programs.run(["systemctl", "stop", unit], user="root")
         move = ["sh", "-c", _SWITCH, "sh", self.folder, self.database]
         programs.run(move, user=redis.USER)
         programs.run(["systemctl", "start", unit], user="root")
-        self._marker.unlink()
+        state.switching(self.database).unlink()
         return self.old
 
     def drop_old(self) -> None:
