@@ -1,25 +1,20 @@
 """What the balancers of release.toml lead to: variables of Ansible's role balancer."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from release.config.release_toml import Provision, ReleaseConfig, Target
+from release.config.release_toml import ReleaseConfig, Target
 from release.deploy import balancers, ssh
 from release.provision import addresses, certificates
 
 
-def hosts(config: ReleaseConfig, project: Path) -> Iterator[tuple[str, Provision, list[dict[str, Any]]]]:
-    """Every balancer: its name, how Ansible logs in, and the targets that it leads to."""
-    found: dict[str, tuple[Provision, list[dict[str, Any]]]] = {}
+def hosts(config: ReleaseConfig, project: Path) -> dict[str, list[dict[str, Any]]]:
+    """Every balancer, and the targets that it leads to."""
+    found: dict[str, list[dict[str, Any]]] = {}
     for name, target in config.targets.items():
-        if target.balancer is None:
-            continue
-        own = {"user": target.balancer.user, "python": target.balancer.python}
-        login = target.provision.model_copy(update={key: value for key, value in own.items() if value})
-        for host in target.balancer.hosts:
-            found.setdefault(host, (login, []))[1].append(_led_to(config, project, name, target, host))
-    yield from ((host, login, led_to) for host, (login, led_to) in found.items())
+        for host in target.balancer.hosts if target.balancer else []:
+            found.setdefault(host, []).append(_led_to(config, project, name, target, host))
+    return found
 
 
 def url(target: Target) -> str:

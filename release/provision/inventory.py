@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from packhorse.errors import PackhorseError
-from release.config.release_toml import MirrorServers, Provision, ReleaseConfig, Target, simple_url
-from release.config.services import Service
+from release.config import root_login
+from release.config.release_toml import Provision, ReleaseConfig, Target, simple_url
 from release.deploy import ssh
 from release.host import runtime
 from release.host.disk.layout import SERVER_ROOT, SERVER_RUN, SERVER_SOCKETS, Layout
@@ -51,15 +51,19 @@ def of(config: ReleaseConfig, project: Path, host: str | None = None) -> dict[st
             variables[name] = _app(config, target, name, project)
     for name, mirror in _mirrors(config, project):
         variables[name] = {**variables.get(name, {}), **mirror}
-    for name, login, led_to in balancing.hosts(config, project):
-        variables[name] = {**_login(login), **variables.get(name, {}), "packhorse_balanced": led_to}
+    for name, led_to in balancing.hosts(config, project).items():
+        variables[name] = {**variables.get(name, {}), "packhorse_balanced": led_to}
     balanced = {name: target.balancer for name, target in config.targets.items() if target.balancer}
     variables.update(_services(config, host, variables))
     every = {**config.targets, **({str(host): targets[_HOST]} if _HOST in targets else {})}
     for name, known in variables.items():
-        variables[name] = {**known, **_every_host(config, project, name, every)}
+        variables[name] = {
+            **known,
+            **_login(config, name, every),
+            **_every_host(config, project, name, every),
+        }
     copies = [service.backup.copy_to for service in config.services.values() if service.backup.copy_to]
-    variables = {**{name: {"ansible_become": True} for name in copies}, **variables}
+    variables = {**{name: _login(config, name, every) for name in copies}, **variables}
     return {
         "_meta": {"hostvars": variables},
         "app_hosts": {"children": list(targets)},
@@ -103,10 +107,11 @@ def service_group(service: str) -> str:
     return f"service_{service.replace('-', '_')}"
 
 
-def _login(table: Provision | MirrorServers | Service) -> Variables:
+def _login(config: ReleaseConfig, host: str, targets: Mapping[str, Target]) -> Variables:
     """How Ansible gets in: as ssh would by itself, unless the file says who; root needs no sudo."""
-    user = {"ansible_user": table.user} if table.user else {}
-    return {**user, "ansible_become": table.user != "root", "ansible_python_interpreter": table.python}
+    login = root_login.of(config, host, targets)
+    user = {"ansible_user": login.user} if login.user else {}
+    return {**user, "ansible_become": login.user != "root", "ansible_python_interpreter": login.python}
 
 
 def _app(config: ReleaseConfig, target: Target, host: str, project: Path) -> Variables:
@@ -120,7 +125,6 @@ def _app(config: ReleaseConfig, target: Target, host: str, project: Path) -> Var
     in_front = target.balancer.hosts if target.balancer else []
     names = [name for each in (*in_front, host) for name in ssh.names(each)] if target.domains is None else []
     return {
-        **_login(target.provision),
         "packhorse_app": config.app,
         "packhorse_user": target.user or config.app,
         "packhorse_index_url": simple_url(config.index),
@@ -197,7 +201,6 @@ def _mirrors(config: ReleaseConfig, project: Path) -> Iterator[tuple[str, Variab
         )
     settings = project / mirror.settings
     variables = {
-        **_login(mirror),
         "packhorse_mirror_index_url": index_url,
         "packhorse_mirror_settings": settings.read_text() if settings.exists() else "",
         "packhorse_mirror_backups": mirror.backups,
@@ -212,17 +215,13 @@ def _mirrors(config: ReleaseConfig, project: Path) -> Iterator[tuple[str, Variab
 def _services(
     config: ReleaseConfig, wanted: str | None, known: Mapping[str, Variables]
 ) -> dict[str, Variables]:
-    """The variables of the hosts of services, with what is `known` of them as hosts of something else.
-
-    A target says how Ansible gets in to its hosts; `user` of a service does where no target does.
-    """
+    """The variables of the hosts of services, with what is `known` of them as hosts of something else."""
     variables: dict[str, Variables] = {}
     for name, service in config.services.items():
         for host in service.hosts:
             before = variables.get(host) or known.get(host, {})
-            own = not before or (service.user and "ansible_user" not in before)
             declared = [*before.get("packhorse_services", []), *databases.of(config, name, wanted)]
-            variables[host] = {**before, **(_login(service) if own else {}), "packhorse_services": declared}
+            variables[host] = {**before, "packhorse_services": declared}
     return variables
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from packhorse.errors import PackhorseError
+from release.config import root_login
 from release.config.release_toml import ReleaseConfig
 from release.deploy import ssh
 
@@ -173,12 +174,4 @@ def _listen(stderr: IO[bytes], said: list[bytes], show: Callable[[str], None]) -
 
 def host(config: ReleaseConfig, name: str) -> Host:
     """How to get into the host `name` of release.toml: as `release provision` does."""
-    for target in config.targets.values():
-        if name in (target.hosts or []) and target.provision.user:
-            return Host(name, target.provision.user, config.app)
-    for service in config.services.values():
-        if name in service.hosts and service.user:
-            return Host(name, service.user, config.app)
-    mirror = config.mirror
-    user = mirror.user if mirror and name in mirror.hosts else None
-    return Host(name, user, config.app)
+    return Host(name, root_login.of(config, name).user, config.app)
