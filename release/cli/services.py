@@ -391,10 +391,12 @@ def remove(project: Path, service: str, target: str | None, *, hosts: tuple[str,
         failure = next((answer for answer in asked.values() if isinstance(answer, PackhorseError)), None)
         if failure:
             raise failure
-        raise PackhorseError(
-            f"No host of release.toml has a database of {service} that could be removed.",
-            "Name the host that has it: --host HOST",
+        console.echo(
+            f"No database of {service} is left on {', '.join(asked)}: there is nothing to do. "
+            "One on another host: --host HOST",
+            err=True,
         )
+        return
     _remove_all(config, rows, yes=yes)
 
 
@@ -420,8 +422,8 @@ def _remove_all(config: "ReleaseConfig", rows: "Sequence[Row]", *, yes: bool) ->
             raise PackhorseError(
                 f"{host.name} has made no backup of {row.name}.", "Look there; nothing was removed."
             )
+        host.ask(reach.BACKUP, "forget", {"name": row.name})  # first: without the database it would be lost
         host.ask(reach.SERVICE, "remove", {"name": row.name})
-        host.ask(reach.BACKUP, "forget", {"name": row.name})
         console.echo(f"Removed {row.name} on {host.name}.")
 
 

@@ -44,3 +44,11 @@ def test_the_url_asks_for_tls() -> None:
     assert postgresql.url(there, "a") == (
         "postgresql://shop_production_db__a:x@[fd00::4]:5432/shop_production_db?sslmode=require"
     )
+
+
+def test_a_removal_takes_what_restores_have_left_and_grants_of_others() -> None:
+    """Each of these would keep a role, and the removal would end halfway."""
+    text = postgresql.removal(SHOP)
+    for end in ("", "__n", "__o"):
+        assert f'DROP DATABASE IF EXISTS "shop_production_db{end}" WITH (FORCE);' in text
+    assert text.index("DROP OWNED BY") < text.index("DROP ROLE IF EXISTS")

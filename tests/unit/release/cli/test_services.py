@@ -1,11 +1,15 @@
 """The promises of release.cli.services that need no host: what leads to a database, what is asked."""
 
+from pathlib import Path
+
 import pytest
 from click.testing import CliRunner
 
 from packhorse.errors import PackhorseError
 from release.cli import service_arguments, services
 from release.cli.main import cli
+from release.config.release_toml import ReleaseConfig
+from release.services import databases
 
 URL = "postgresql://shop_production_db__a:p@10.0.0.4/shop_production_db"
 
@@ -43,3 +47,12 @@ def test_each_command_explains_itself(name: str | None) -> None:
     done = CliRunner().invoke(cli, ["services", *([name] if name else []), "--help"])
     assert done.exit_code == 0
     assert "[services.db]" in done.output or name
+
+
+def test_what_is_removed_already_is_nothing_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A script may run twice."""
+    monkeypatch.setattr(service_arguments, "config", lambda _project: ReleaseConfig(app="shop"))
+    monkeypatch.setattr(databases, "ask", lambda _config, hosts: {name: [] for name in hosts})
+    done = CliRunner().invoke(services.remove, ["db", "--host", "db1", "--yes"], obj=Path())
+    assert done.exit_code == 0
+    assert "No database of db is left on db1: there is nothing to do." in done.output

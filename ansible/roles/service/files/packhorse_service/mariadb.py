@@ -72,10 +72,12 @@ def describe(database: Database) -> dict[str, Any]:
 
 
 def remove(database: Database, changes: Changes) -> None:
-    """Remove the database and its logins."""
+    """Remove the database with what restores have left, and its logins."""
     name = database.name
-    changes.do(f"removes the database {name}", lambda: sql(f"DROP DATABASE IF EXISTS {identifier(name)};\n"))
-    for user, host in _accounts(database):
+    drops = [f"DROP DATABASE IF EXISTS {identifier(f'{name}{end}')};\n" for end in ("", *state.RESTORES)]
+    changes.do(f"removes the database {name}", lambda: sql("".join(drops)))
+    own = [(f"{name}__{end}", "localhost") for end in "cds"]  # those of backups, restores and shells
+    for user, host in [*_accounts(database), *own]:
         drop = f"DROP USER IF EXISTS {literal(user)}@{literal(host)};\n"
         changes.do(f"removes {user} from {host}", functools.partial(sql, drop))
 

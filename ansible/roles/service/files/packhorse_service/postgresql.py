@@ -82,13 +82,24 @@ def describe(database: Database) -> dict[str, Any]:
 
 def remove(database: Database, changes: Changes) -> None:
     """Remove database and roles, and the lines that let its logins in; connections to it end."""
-    name, port = identifier(database.name), database.port
-    roles = ", ".join(map(identifier, [*map(database.login, state.LOGINS), database.name]))
-    changes.do(
-        f"removes the database {database.name}",
-        lambda: sql(port, f"DROP DATABASE IF EXISTS {name} WITH (FORCE);\nDROP ROLE IF EXISTS {roles};\n"),
-    )
+    text = removal(database)
+    changes.do(f"removes the database {database.name}", lambda: sql(database.port, text))
     _let_in(database.with_(clients=()), changes, keep=False)
+
+
+def removal(database: Database) -> str:
+    """The statements that remove all that there is of a database, also what restores have left.
+
+    What administrators have granted to its roles elsewhere would keep these, and is revoked.
+    """
+    names = [f"{database.name}{end}" for end in ("", *state.RESTORES)]
+    roles = [database.name, *(f"{database.name}__{end}" for end in (*state.LOGINS, *"cs"))]
+    drops = [f"DROP DATABASE IF EXISTS {identifier(name)} WITH (FORCE);" for name in names]
+    known = f"FROM pg_roles WHERE rolname IN ({', '.join(map(literal, roles))})"
+    owned = f"SELECT format('DROP OWNED BY %I', rolname) {known}"
+    return "\n".join(
+        [*drops, f"{owned}\n\\gexec", f"DROP ROLE IF EXISTS {', '.join(map(identifier, roles))};\n"]
+    )
 
 
 def sql(port: int, text: str, database: str = "postgres") -> str:

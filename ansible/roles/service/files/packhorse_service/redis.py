@@ -122,7 +122,7 @@ def remove(database: Database, changes: Changes) -> None:
     if (ETC / f"{name}.conf").exists() or _is_active(_unit(database)):
         stop = ["systemctl", "disable", "--now", _unit(database)]
         changes.do(f"stops {_unit(database)}", lambda: programs.run(stop))
-    files = [f"{DATA}/{name}.rdb", f"{DATA}/{name}.aof"]
+    files = [f"{DATA}/{name}{end}" for end in (".rdb", ".aof", *state.RESTORES)]
     changes.do(f"removes {' and '.join(files)}", lambda: programs.run(["rm", "-rf", "--", *files], user=USER))
     (ETC / f"{name}.conf").unlink(missing_ok=True)
     shutil.rmtree(UNITS / f"{_unit(database)}.service.d", ignore_errors=True)

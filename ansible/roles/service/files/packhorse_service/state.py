@@ -20,6 +20,8 @@ from packhorse_service.errors import ServiceError
 FOLDER = Path("/etc/packhorse/services")
 KINDS = ("postgresql", "mariadb", "redis")
 LOGINS = ("a", "b")
+RESTORES = ("__n", "__o")
+"""After the name: what a restore fills, and what the last one has replaced."""
 LOCK_TIMEOUT = 60.0
 _PART = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
 NAME = re.compile(rf"{_PART}_{_PART}_{_PART}")

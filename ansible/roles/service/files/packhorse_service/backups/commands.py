@@ -1,5 +1,6 @@
 """The commands of packhorse-service-backup: what each takes, does and answers."""
 
+import contextlib
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -77,9 +78,14 @@ def restore(request: Request) -> Answer:
         say(f"Checking {chosen.name}")
         store.require_whole(chosen)
         say("Loading it into a new database")
-        rows, notes = engine.load(store.path(chosen), chosen.facts)
-        if chosen.why != "foreign":
-            require_same(chosen.rows, rows)
+        try:
+            rows, notes = engine.load(store.path(chosen), chosen.facts)
+            if chosen.why != "foreign":
+                require_same(chosen.rows, rows)
+        except BaseException:
+            with contextlib.suppress(ServiceError):  # the first error says more
+                engine.drop(engine.restored)
+            raise
         say("Switching")
         old = _switch(database)
     return {"backup": chosen.summary, "old": old, "notes": notes}
@@ -133,7 +139,7 @@ def drop_old(request: Request) -> Answer:
         _finish(database)
         if engine.exists(engine.old):
             paths = [str(store.path(_make(database, REMOVAL, engine.old)))]
-            engine.drop_old()
+            engine.drop(engine.old)
     return {"paths": paths}
 
 
@@ -145,7 +151,9 @@ def last_backup(request: Request) -> Answer:
         _finish(database)
         there = [each for each in (engine.database, engine.old) if engine.exists(each)]
         made = [_make(database, REMOVAL, each) for each in there]
-        engine.drop_old()
+        if not there:  # a removal was killed after its backup
+            made = [each for each in store.all() if each.why == REMOVAL]
+        engine.drop(engine.old)
         engine.close()
     return {"paths": [str(store.path(each)) for each in made]}
 

@@ -16,6 +16,10 @@ class Engine(Protocol):
         """Its name."""
 
     @property
+    def restored(self) -> str:
+        """The name of what a restore fills."""
+
+    @property
     def old(self) -> str:
         """The name of what the last restore has replaced, if it still `exists`."""
 
@@ -40,8 +44,8 @@ class Engine(Protocol):
         From the first step to the last there is `state.switching`: called again, this finishes it.
         """
 
-    def drop_old(self) -> None:
-        """Remove `old`."""
+    def drop(self, name: str) -> None:
+        """Remove `restored` or `old`, if it is there."""
 
     def close(self) -> None:
         """Remove the logins of backups, before the database is removed."""

@@ -213,7 +213,7 @@ class MariaDB:
             for name in (self.database, self.old):
                 with (self._folder / name).open("rb") as file:
                     _feed(writer, name, file)
-        self.administer(f"DROP DATABASE IF EXISTS {identifier(self.restored)};")
+        self.drop(self.restored)
 
     def _save_objects(self) -> None:
         """Write views, triggers, routines and events of both databases to files."""
@@ -285,9 +285,8 @@ class MariaDB:
             with contextlib.suppress(BackupError):  # it has ended by itself
                 self.administer(f"KILL {int(number)};")
 
-    def drop_old(self) -> None:
-        """Remove what the last restore has replaced."""
-        self.administer(f"DROP DATABASE IF EXISTS {identifier(self.old)};")
+    def drop(self, name: str) -> None:
+        self.administer(f"DROP DATABASE IF EXISTS {identifier(name)};")
 
     def close(self) -> None:
         """Remove the accounts of backups, restores and shells."""

@@ -206,8 +206,8 @@ class PostgreSQL:
                     raise
         return self.old if rename else ""
 
-    def drop_old(self) -> None:
-        self.administer(f"DROP DATABASE IF EXISTS {identifier(self.old)} WITH (FORCE);")
+    def drop(self, name: str) -> None:
+        self.administer(f"DROP DATABASE IF EXISTS {identifier(name)} WITH (FORCE);")
 
     def close(self) -> None:
         """Remove the roles of backups and shells, which own nothing."""

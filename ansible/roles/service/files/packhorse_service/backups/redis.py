@@ -50,8 +50,8 @@ class Redis:
 
     @property
     def restored(self) -> str:
-        """The folder that a restore fills."""
-        return f"{self.folder}/{self.database}__n"
+        """What a restore fills: a folder beside the data."""
+        return f"{self.database}__n"
 
     @property
     def old(self) -> str:
@@ -99,8 +99,8 @@ class Redis:
 
     def load(self, path: Path, facts: dict[str, str]) -> tuple[dict[str, int], list[str]]:  # noqa: ARG002
         """Let a server apart read the file, and write what an instance starts from."""
-        place = self.restored
-        programs.run(["rm", "-rf", "--", place], user=redis.USER)
+        self.drop(self.restored)
+        place = f"{self.folder}/{self.restored}"
         programs.run(["mkdir", "-m", "0700", "--", place], user=redis.USER)
         with path.open("rb") as file:
             target = f"of={place}/{self.database}.rdb"
@@ -125,9 +125,9 @@ class Redis:
         state.switching(self.database).unlink()
         return self.old
 
-    def drop_old(self) -> None:
-        """Remove what the last restore has replaced."""
-        programs.run(["rm", "-rf", "--", f"{self.folder}/{self.old}"], user=redis.USER)
+    def drop(self, name: str) -> None:
+        """Remove the folder of what a restore has filled or replaced."""
+        programs.run(["rm", "-rf", "--", f"{self.folder}/{name}"], user=redis.USER)
 
     def close(self) -> None:
         """There are none."""

@@ -1,0 +1,76 @@
+"""The promises of packhorse_service.backups.commands."""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from packhorse_service import state
+from packhorse_service.backups import commands, engines, store
+from packhorse_service.backups.programs import BackupError
+from packhorse_service.state import Database
+
+NAME = "shop_production_db"
+REQUEST = {"name": NAME}
+
+
+class Engine:
+    """A server in memory: its databases, and the rows of what a restore fills."""
+
+    database, restored, old = NAME, f"{NAME}__n", f"{NAME}__o"
+
+    def __init__(self) -> None:
+        self.databases = {NAME, self.old}
+        self.loads = {"t": 1}
+
+    def exists(self, name: str) -> bool:
+        return name in self.databases
+
+    def version(self) -> str:
+        return "15.4"
+
+    def facts(self) -> dict[str, str]:
+        return {}
+
+    def dump(self, name: str, write: Callable[[bytes], object]) -> dict[str, int]:
+        write(name.encode())
+        return {"t": 1}
+
+    def load(self, _path: Path, _facts: dict[str, str]) -> tuple[dict[str, int], list[str]]:
+        self.databases.add(self.restored)
+        return self.loads, []
+
+    def drop(self, name: str) -> None:
+        self.databases.discard(name)
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
+    fake = Engine()
+    monkeypatch.setattr(state, "FOLDER", tmp_path / "services")
+    monkeypatch.setattr(commands, "Store", functools.partial(store.Store, root=tmp_path / "backups"))
+    monkeypatch.setattr(engines, "of", lambda _database: fake)
+    state.save(Database(NAME, "postgresql", passwords={"a": "x"}))
+    return fake
+
+
+def test_a_removal_that_was_killed_after_its_backup_goes_on(engine: Engine) -> None:
+    """The database is gone, and what else belongs to it is not: its backups are those of before."""
+    first = commands.last_backup(REQUEST)["paths"]
+    assert len(first) == 2
+    assert engine.databases == {NAME}
+    engine.drop(NAME)
+    assert sorted(commands.last_backup(REQUEST)["paths"]) == sorted(first)
+
+
+def test_what_a_restore_has_filled_goes_when_it_fails(engine: Engine) -> None:
+    """Nobody would find it, and it takes as much room as the database."""
+    engine.drop(engine.old)
+    commands.backup(REQUEST)
+    engine.loads = {"t": 0}
+    with pytest.raises(BackupError, match="t: 0 instead of 1"):
+        commands.restore(REQUEST)
+    assert engine.databases == {NAME}
