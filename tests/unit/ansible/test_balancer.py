@@ -1,9 +1,13 @@
 """What packhorse-balancer thinks of hosts, and which of them it takes out."""
 
+import asyncio
 import importlib.util
+import json
+import struct
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -64,3 +68,66 @@ def test_settings_that_are_none_are_an_error_that_the_program_survives(
     """Others are balanced all the same."""
     with pytest.raises((KeyError, TypeError, ValueError)):
         program.Application.of(text)
+
+
+def balancer(program: ModuleType) -> Any:  # noqa: ANN401  # of a module without a name
+    """It leads to two hosts, whose health is not known yet."""
+    health = {"path": "/healthz", "host": "shop.example.com", "scheme": "http"}
+    hosts = [{"name": name, "address": "10.0.0.1"} for name in ("web1", "web2")]
+    made = program.Balancer()
+    text = json.dumps({"user": "shop", "hosts": hosts, "health": health})
+    made.applications = {"shop.production": program.Application.of(text)}
+    return made
+
+
+@pytest.mark.parametrize("held", [["web1"] * 3, ["web3"], "web1", [["web1"]]])
+def test_a_list_of_hosts_that_is_longer_than_all_or_has_others_is_refused(
+    program: ModuleType, held: object
+) -> None:
+    """Whatever is kept is gone through at each line and each answer of a host."""
+    made = balancer(program)
+    line = json.dumps({"name": "shop.production", "hold": held}).encode()
+    assert made._answer(0, 1, line) == {"error": "it does not know these hosts"}
+    assert made.applications["shop.production"].held == {}
+
+
+class Client:
+    """The end of a connection that root writes `lines` to, and never stops."""
+
+    def __init__(self, lines: bytes) -> None:
+        self.reader, self.answers = asyncio.StreamReader(), 0
+        self.reader.feed_data(lines)
+
+    def get_extra_info(self, _name: str) -> "Client":
+        return self
+
+    def getsockopt(self, *_: int) -> bytes:
+        return struct.pack("3i", 1, 0, 0)
+
+    def write(self, _data: bytes) -> None:
+        self.answers += 1
+
+    async def drain(self) -> None:
+        pass
+
+    def close(self) -> None:
+        self.reader.feed_eof()
+
+
+def test_connections_of_one_user_are_few_and_hold_nothing_up(program: ModuleType) -> None:
+    """Hosts are asked in the same event loop: else they would count as silent."""
+
+    async def flood() -> list[int]:
+        line = json.dumps({"name": "shop.production", "hold": ["web1", "web1"]}).encode() + b"\n"
+        made, clients = balancer(program), [Client(line * 1000) for _ in range(32)]
+        tasks = [asyncio.ensure_future(made._connected(client.reader, client)) for client in clients]
+        await asyncio.sleep(2.5 * program.PACE)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert made.applications["shop.production"].held == {}
+        return [client.answers for client in clients]
+
+    answers = asyncio.run(flood())
+    assert 0 < max(answers) <= 3
+    assert sum(map(bool, answers)) == 8

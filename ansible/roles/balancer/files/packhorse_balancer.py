@@ -37,10 +37,12 @@ TURNS = 2
 """Answers of another kind than before that change what is thought of a host."""
 SILENCE = 30.0
 """Seconds after which a deploy without a word counts as gone: a cut cable says nothing."""
-LONGEST = 65536
+LONGEST = 16384
 """Bytes of a line."""
-MOST = 32
+MOST = 8
 """Connections of one user."""
+PACE = 0.05
+"""Seconds between two lines of a connection: hosts are asked in the same event loop."""
 
 
 @dataclass
@@ -73,7 +75,7 @@ class Application:
     hosts: list[Host]
     health: dict[str, str]
     text: str = ""
-    held: dict[int, list[str]] = field(default_factory=dict)
+    held: dict[int, set[str]] = field(default_factory=dict)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     @classmethod
@@ -85,12 +87,12 @@ class Application:
     def out(self) -> set[str]:
         """The names of the hosts that get no requests."""
         failing = [host.name for host in self.hosts if host.failure]
-        held = [name for names in self.held.values() for name in names]
+        held = set().union(*self.held.values())
         return outside([host.name for host in self.hosts], failing, held)
 
     def as_json(self) -> dict[str, Any]:
         """What deploys and `release status` are told."""
-        out, held = self.out(), {name for names in self.held.values() for name in names}
+        out, held = self.out(), set().union(*self.held.values())
         return {
             "hosts": {
                 host.name: {
@@ -217,13 +219,12 @@ class Balancer:
         uid, me = struct.unpack("3i", peer)[1], id(writer)
         self.connections[uid] = self.connections.get(uid, 0) + 1
         try:
-            while self.connections[uid] <= MOST and self._knows(uid):
-                line = await asyncio.wait_for(reader.readline(), SILENCE)
-                if not line.endswith(b"\n"):
-                    break
+            taken = self.connections[uid] <= MOST and self._knows(uid)
+            while taken and (line := await asyncio.wait_for(reader.readline(), SILENCE)).endswith(b"\n"):
                 if line.strip():
                     writer.write(json.dumps(self._answer(uid, me, line)).encode() + b"\n")
                     await asyncio.wait_for(writer.drain(), SILENCE)
+                await asyncio.sleep(PACE)
         except (OSError, ValueError, RecursionError):
             pass  # it counts as gone
         finally:
@@ -243,11 +244,10 @@ class Balancer:
         application = self.applications.get(name)
         if application is None or not _may(uid, application.user):
             return {"error": "it does not lead there, or you may not change that"}
-        if not isinstance(held, list) or not {host.name for host in application.hosts}.issuperset(
-            map(str, held)
-        ):
+        hosts = {host.name for host in application.hosts}
+        if not isinstance(held, list) or len(held) > len(hosts) or not hosts.issuperset(map(str, held)):
             return {"error": "it does not know these hosts"}
-        application.held[me] = list(map(str, held))
+        application.held[me] = set(map(str, held))
         self.settle(name)
         return application.as_json()
 
