@@ -131,3 +131,25 @@ def test_connections_of_one_user_are_few_and_hold_nothing_up(program: ModuleType
     answers = asyncio.run(flood())
     assert 0 < max(answers) <= 3
     assert sum(map(bool, answers)) == 8
+
+
+@pytest.mark.parametrize(("user", "held"), [("shop", {1: {"web1"}}), ("blog", {})])
+def test_what_a_deploy_holds_out_stays_out_when_settings_change(
+    program: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, user: str, held: dict[int, set[str]]
+) -> None:
+    """Somebody provisions while a host is being switched, and has another host taken away."""
+    monkeypatch.setattr(program, "SETTINGS", tmp_path)
+    monkeypatch.setattr(program, "STATE", tmp_path)
+    made = balancer(program)
+    before = made.applications["shop.production"]
+    before.held = {1: {"web1", "web2"}}
+    after = {**json.loads(before.text), "user": user, "hosts": [{"name": "web1", "address": "10.0.0.1"}]}
+    (tmp_path / "shop.production.json").write_text(json.dumps(after))
+
+    async def read() -> None:
+        made.read()
+        for task in made.applications["shop.production"].tasks:
+            task.cancel()
+
+    asyncio.run(read())
+    assert made.applications["shop.production"].held == held

@@ -168,7 +168,8 @@ class Balancer:
     def read(self) -> None:
         """Take over what root has written about applications."""
         texts = dict(_texts())
-        for name in [name for name, known in self.applications.items() if texts.get(name) != known.text]:
+        former = {name: known for name, known in self.applications.items() if texts.get(name) != known.text}
+        for name in former:
             for task in self.applications.pop(name).tasks:
                 task.cancel()
         for name in texts.keys() - self.applications.keys():
@@ -177,6 +178,9 @@ class Balancer:
             except (KeyError, TypeError, ValueError) as error:
                 log(f"{name}: its settings are wrong: {error!r}")
                 continue
+            if name in former and former[name].user == application.user:  # its deploys go on
+                hosts = {host.name for host in application.hosts}
+                application.held = {who: held & hosts for who, held in former[name].held.items()}
             application.tasks = [
                 asyncio.ensure_future(self._watch(name, application, host)) for host in application.hosts
             ]
