@@ -122,7 +122,7 @@ def stop(project: Path, target: str, *, wait: float, as_json: bool) -> None:
     command = target_command.begin(project, target)
     from release.host.request import Stop
 
-    target_command.report(command, Stop, _stopped, as_json=as_json, lock_wait=wait)
+    target_command.report(command, Stop, _stopped, as_json=as_json, together=True, lock_wait=wait)
 
 
 def _stopped(host: str, result: Mapping[str, Any]) -> None:
@@ -139,7 +139,7 @@ def start(project: Path, target: str, *, wait: float, as_json: bool) -> None:
     command = target_command.begin(project, target)
     from release.host.request import Start
 
-    target_command.report(command, Start, _started, as_json=as_json, lock_wait=wait)
+    target_command.report(command, Start, _started, as_json=as_json, together=True, lock_wait=wait)
 
 
 def _started(host: str, result: Mapping[str, Any]) -> None:

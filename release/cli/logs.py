@@ -226,7 +226,9 @@ def drain(project: Path, target: str, to: str | None, *, wait: float, as_json: b
     command = target_command.begin(project, target)
     from release.host.request import LogDrain
 
-    target_command.report(command, LogDrain, _drained, as_json=as_json, to=to, lock_wait=wait)
+    target_command.report(
+        command, LogDrain, _drained, as_json=as_json, together=to is not None, to=to, lock_wait=wait
+    )
 
 
 def _drained(host: str, result: Mapping[str, Any]) -> None:

@@ -124,7 +124,8 @@ def _ask(project: Path, target: str, *, as_json: bool, **fields: Any) -> None:  
     command = target_command.begin(project, target)
     from release.host.request import Maintenance
 
-    target_command.report(command, Maintenance, _print, as_json=as_json, **fields)
+    together = fields["on"] is not None
+    target_command.report(command, Maintenance, _print, as_json=as_json, together=together, **fields)
 
 
 def _print(host: str, result: Mapping[str, Any]) -> None:

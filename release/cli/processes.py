@@ -48,7 +48,7 @@ def scale(project: Path, target: str, counts: tuple[str, ...], *, wait: float, a
     command = target_command.begin(project, target)
     from release.host.request import Scale
 
-    outcome = target_command.ask(command, Scale, counts=wanted, lock_wait=wait)
+    outcome = target_command.ask(command, Scale, together=bool(wanted), counts=wanted, lock_wait=wait)
     _report(command, outcome, _scaled, as_json=as_json)
 
 
@@ -201,7 +201,9 @@ def stop_type(project: Path, target: str, process: str | None, *, wait: float, a
     command = target_command.begin(project, target)
     from release.host.request import Stop
 
-    target_command.report(command, Stop, _stopped, as_json=as_json, process=process, lock_wait=wait)
+    target_command.report(
+        command, Stop, _stopped, as_json=as_json, together=True, process=process, lock_wait=wait
+    )
 
 
 def _stopped(host: str, result: Mapping[str, Any]) -> None:
@@ -219,7 +221,9 @@ def start_type(project: Path, target: str, process: str | None, *, wait: float, 
     command = target_command.begin(project, target)
     from release.host.request import Start
 
-    target_command.report(command, Start, _started, as_json=as_json, process=process, lock_wait=wait)
+    target_command.report(
+        command, Start, _started, as_json=as_json, together=True, process=process, lock_wait=wait
+    )
 
 
 def _started(host: str, result: Mapping[str, Any]) -> None:

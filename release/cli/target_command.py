@@ -284,18 +284,26 @@ def progress_of(agents: "Mapping[str, AgentProcess]") -> "Iterator[Show]":
 
 
 def ask(
-    command: TargetCommand, kind: "type[Request]", show: "Show | None" = None, **fields: object
+    command: TargetCommand,
+    kind: "type[Request]",
+    show: "Show | None" = None,
+    *,
+    together: bool = False,
+    **fields: object,
 ) -> "Outcome":
-    """Ask all hosts a request of `kind` with `fields`, each on its own."""
-    from release.deploy import controller, requests
+    """Ask all hosts a request of `kind` with `fields`, each on its own, or `together`: all do it or none."""
+    from release.deploy import controller, requests, schedule
 
+    several = len(command.target.hosts or []) > 1
+    fields["gates"] = schedule.LOCK_GATES if together and several else []
     request = requests.request(
         kind, command.settings.app, command.target, command.home, target_name=command.name, **fields
     )
     with contextlib.ExitStack() as stack:
         agents = stack.enter_context(command.agents())
         shown = show or stack.enter_context(progress_of(agents))
-        return controller.run(agents, dict.fromkeys(agents, request), shown)
+        batch = len(agents) if request.gates else None
+        return controller.run(agents, dict.fromkeys(agents, request), shown, batch)
 
 
 def report(
@@ -304,13 +312,14 @@ def report(
     each: Callable[[str, Mapping[str, Any]], None],
     *,
     as_json: bool,
+    together: bool = False,
     **fields: object,
 ) -> None:
     """Ask all hosts (see `ask`), and print what they answer, by `each` (host, answer) or as JSON.
 
     Raises the error of the first host that has none.
     """
-    outcome = ask(command, kind, None, **fields)
+    outcome = ask(command, kind, None, together=together, **fields)
     if as_json:
         command.emit_json(outcome)
     else:

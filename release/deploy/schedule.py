@@ -18,6 +18,8 @@ BALANCED_GATES = ["lock", "agreement", "start", "switch", "verdict"]
 """The same with a balancer, which has the host out from before the switch until it waits for the verdict."""
 PLAN_GATES = ["agreement"]
 RESTART_GATES = ["start", "verdict"]
+LOCK_GATES = ["lock", "start"]
+"""Of a command that all hosts carry out or none: see lock.held_on_all_hosts."""
 CLOSE: Final[Event] = {}
 """The order to close the agent's stdin: it stops at the next safe point and leaves nothing behind."""
 
@@ -152,7 +154,7 @@ def due_orders(hosts: Sequence[HostState], batch: int | None, stopped: str | Non
     Locks are taken one after the other in sorted order, so that two deployers cannot wait for each other.
     Then all agree on the release to make, and install it at the same time. When every host could start, the
     first one does: the canary; after it `batch` at a time. When all are healthy, all commit; as soon as one
-    fails, all go back to what they were.
+    fails, all go back to what they were. Hosts without the gates of an agreement or a verdict go without.
     """
     if batch is None:  # hosts without gates, each on its own
         return {host.name: CLOSE for host in hosts if stopped and host.stage is Stage.COMING}
@@ -196,7 +198,8 @@ def _starts(hosts: Sequence[HostState], batch: int) -> dict[str, Event]:
     switches: dict[str, Event] = {host.name: {"go": "switch"} for host in hosts if host.stage is Stage.SWITCH}
     if not waiting and not starting:
         return {name: {"go": "verdict"} for name in healthy}
-    room = (batch if healthy else 1) - starting
+    done = [host.name for host in hosts if host.stage is Stage.ENDED and host.order == {"go": "start"}]
+    room = (batch if healthy or done else 1) - starting
     return switches | {name: {"go": "start"} for name in waiting[: max(0, room)]}
 
 

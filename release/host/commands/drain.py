@@ -24,7 +24,7 @@ def run(layout: Layout, request: LogDrain, circus: Supervisor, session: Session)
     if request.to is not None:
         _require(request.to)
         releases.create_folders(layout)
-        with lock.held(layout, "logs drain", request.by, request.lock_wait, session):
+        with lock.held_on_all_hosts(layout, "logs drain", request.by, request.lock_wait, session):
             session.step("drain", f"Sending logs to {request.to}" if request.to != OFF else "Sending no logs")
             before = log_drain.read(layout)
             if before is None and request.to != OFF:

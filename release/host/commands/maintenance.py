@@ -18,7 +18,7 @@ def run(layout: Layout, request: Maintenance, circus: Supervisor, session: Sessi
     if request.on is not None:
         releases.create_folders(layout)
         what = f"maintenance {'on' if request.on else 'off'}"
-        with lock.held(layout, what, request.by, request.lock_wait, session):
+        with lock.held_on_all_hosts(layout, what, request.by, request.lock_wait, session):
             before = maintenance.read(layout)
             session.step("maintain", "Answering 503" if request.on else "Answering again")
             wanted = _wanted(request)

@@ -24,7 +24,9 @@ def run(layout: Layout, request: Scale, circus: Supervisor, session: Session) ->
     if not request.counts:
         return _result(layout, changed={})
     releases.create_folders(layout)
-    with lock.held(layout, f"scale {text(request.counts)}", request.by, request.lock_wait, session):
+    with lock.held_on_all_hosts(
+        layout, f"scale {text(request.counts)}", request.by, request.lock_wait, session
+    ):
         if releases.current(layout) is not None:
             settled(layout, circus, request.counts)
         present = scale.read(layout)

@@ -16,7 +16,7 @@ def run(layout: Layout, request: Start, circus: Supervisor, session: Session) ->
     number = releases.require_current(layout)
     releases.create_folders(layout)
     what = f"start {request.process}" if request.process else "start"
-    with lock.held(layout, what, request.by, request.lock_wait, session):
+    with lock.held_on_all_hosts(layout, what, request.by, request.lock_wait, session):
         if layout.separate:  # else the processes may have written into their release themselves
             integrity.check(layout, number)
         if request.process:

@@ -13,7 +13,7 @@ def run(layout: Layout, request: Stop, circus: Supervisor, session: Session) -> 
     number = releases.require_current(layout)
     releases.create_folders(layout)
     what = f"stop {request.process}" if request.process else "stop"
-    with lock.held(layout, what, request.by, request.lock_wait, session):
+    with lock.held_on_all_hosts(layout, what, request.by, request.lock_wait, session):
         if request.process:
             scaling.settled(layout, circus, [request.process])
             wanted = scale.read(layout).with_stopped([request.process], stopped=True)

@@ -39,6 +39,19 @@ def held(
         yield
 
 
+@contextmanager
+def held_on_all_hosts(layout: Layout, command: str, by: str, wait: float, session: Session) -> Iterator[None]:
+    """Hold the lock for the `with` block, which begins when all hosts of the target hold theirs.
+
+    What two such commands do comes in the same order on all hosts, and one that is refused on a host is
+    carried out on none. Raises BusyError, or StoppedError when another host is busy.
+    """
+    session.gate("lock")
+    with held(layout, command, by, wait, session):
+        session.gate("start")
+        yield
+
+
 def _await(file: IO[bytes], layout: Layout, wait: float, session: Session | None) -> None:
     if wait and session:
         session.step("lock", f"Waiting for {owner(layout)}")

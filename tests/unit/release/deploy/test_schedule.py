@@ -71,6 +71,17 @@ def test_the_first_goes_first_then_a_batch_at_a_time(
     assert schedule.due_orders(hosts(*at), batch) == expected
 
 
+def test_without_a_verdict_the_rest_start_when_the_first_one_has_ended() -> None:
+    """As in `release scale`: begun on all hosts or on none, and not one after the other to the end."""
+    assert schedule.due_orders(hosts(Stage.START, Stage.LOCK), 3) == go("lock", 2)
+    waiting = hosts(Stage.START, Stage.START, Stage.START)
+    assert schedule.due_orders(waiting, 3) == go("start", 1)
+    done = replace(waiting[0], stage=Stage.ENDED, order={"go": "start"}, last=RESULT)
+    assert schedule.due_orders([done, *waiting[1:]], 3) == go("start", 2, 3)
+    busy = replace(waiting[2], stage=Stage.ENDED, order={"go": "lock"}, last=ERROR)
+    assert schedule.due_orders([*waiting[:2], busy], 3) == {"web1": CLOSE, "web2": CLOSE}
+
+
 def test_all_commit_when_all_are_healthy() -> None:
     """And not one before: it could not go back any more."""
     assert schedule.due_orders(hosts(Stage.VERDICT, Stage.STARTING), 2) == {}
