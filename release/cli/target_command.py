@@ -291,7 +291,10 @@ def ask(
     together: bool = False,
     **fields: object,
 ) -> "Outcome":
-    """Ask all hosts a request of `kind` with `fields`, each on its own, or `together`: all do it or none."""
+    """Ask all hosts a request of `kind` with `fields`, each on its own.
+
+    `together`: all that can be reached do it, or none.
+    """
     from release.deploy import controller, requests, schedule
 
     several = len(command.target.hosts or []) > 1

@@ -73,6 +73,7 @@ def run(
     events: Events = queue.SimpleQueue()
     hosts = {name: schedule.HostState(name) for name in connections}
     stopped: str | None = None
+    needs_all = any(request.gates != schedule.LOCK_GATES for request in requests.values())
     for name, connection in connections.items():
         arguments = (name, connection, requests[name], events)
         threading.Thread(target=listen, args=arguments, daemon=True).start()
@@ -87,7 +88,7 @@ def run(
                 hosts[name] = schedule.after_event(hosts[name], event)
             else:
                 stopped = event["reason"]
-            orders = schedule.due_orders(tuple(hosts.values()), batch, stopped)
+            orders = schedule.due_orders(tuple(hosts.values()), batch, stopped, needs_all=needs_all)
             hosts |= {name: schedule.after_order(hosts[name], order) for name, order in orders.items()}
             if balancers:
                 balancers.hold(schedule.switching(hosts.values()))

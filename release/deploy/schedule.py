@@ -148,16 +148,21 @@ def drift(hosts: Sequence[HostState]) -> str | None:
     return None
 
 
-def due_orders(hosts: Sequence[HostState], batch: int | None, stopped: str | None = None) -> dict[str, Event]:
+def due_orders(
+    hosts: Sequence[HostState], batch: int | None, stopped: str | None = None, *, needs_all: bool = True
+) -> dict[str, Event]:
     """The orders that are due now: host -> order. `hosts` as they are written; `stopped`: why all must stop.
 
     Locks are taken one after the other in sorted order, so that two deployers cannot wait for each other.
     Then all agree on the release to make, and install it at the same time. When every host could start, the
     first one does: the canary; after it `batch` at a time. When all are healthy, all commit; as soon as one
     fails, all go back to what they were. Hosts without the gates of an agreement or a verdict go without.
+    Without `needs_all`, hosts that could not be asked at all hold up nobody.
     """
     if batch is None:  # hosts without gates, each on its own
         return {host.name: CLOSE for host in hosts if stopped and host.stage is Stage.COMING}
+    if not needs_all:
+        hosts = [host for host in hosts if host.order or not host.failed]
     reason = stopped or conflict(hosts)
     if reason:
         closed = {host.name: CLOSE for host in hosts if host.stage in _UNTOUCHED}

@@ -212,7 +212,7 @@ class Servers:
         (self.project / "release.toml").write_text(text)
 
     def release(
-        self, *arguments: str, status: int | None = 0, timeout: float = 120
+        self, *arguments: str, status: int | None = 0, timeout: float = 900
     ) -> subprocess.CompletedProcess[str]:
         """Run `release` in the project."""
         program, env = BIN / "release", self.environment

@@ -1,9 +1,15 @@
 """The vhost of role nginx, for every kind of target: a real nginx takes each as it is."""
 
+import contextlib
+import http.client
 import importlib.util
 import itertools
 import re
+import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,7 +17,7 @@ from typing import Any
 import jinja2
 import pytest
 
-from tests.support.servers import run_command
+from tests.support.servers import free_port, run_command, wait_until
 
 pytestmark = pytest.mark.needs("nginx", "openssl")
 
@@ -105,3 +111,85 @@ def test_nginx_takes_every_vhost(acme: ModuleType, tmp_path: Path, place: str) -
         (tmp_path / "shop.upstream.conf").write_text(render("upstream.conf.j2", variables))
         said = run_command("nginx", "-t", "-c", tmp_path / "nginx", env={"PATH": "/usr/sbin:/usr/bin"}).stderr
         assert "[warn]" not in said, (variables, included)
+
+
+class _Echo(BaseHTTPRequestHandler):
+    """An application that shows the headers it gets."""
+
+    def do_GET(self) -> None:  # named by http.server
+        body = str(self.headers).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments: object) -> None:
+        """Nothing."""
+
+
+@contextlib.contextmanager
+def balancer(folder: Path) -> Iterator[int]:
+    """The port of a balancer for two domains, which leads to an `_Echo`."""
+    port, echo = free_port(), HTTPServer(("127.0.0.1", 0), _Echo)
+    base: dict[str, Any] = {
+        "nginx_hosts": [{"name": "web1", "address": "127.0.0.1"}],
+        "nginx_balancers": [],
+        "packhorse_app": "shop",
+        "packhorse_domains": ["shop.example.com", "*.shops.example.com"],
+        "packhorse_max_body": "1m",
+        "packhorse_static": {},
+        "packhorse_tls_certificate": None,
+        "packhorse_tls_certificate_key": None,
+        "nginx_names": ["shop.example.com", "*.shops.example.com"],
+        "nginx_url": "",
+        "nginx_acme": "/var/lib/packhorse-acme",
+        "nginx_has_certificate": True,
+        "nginx_version": "1.22.1",
+        "nginx_ciphers": ["ECDHE-ECDSA-AES128-GCM-SHA256"],
+    }
+    make(folder, base)
+    vhost = here(render("vhost.conf.j2", base), folder).replace("listen 1080", f"listen 127.0.0.1:{port}")
+    (folder / "shop.conf").write_text(vhost.replace("listen [::]:1080;", ""))
+    upstream = render("upstream.conf.j2", base).replace("127.0.0.1:80", f"127.0.0.1:{echo.server_port}")
+    (folder / "shop.upstream.conf").write_text(upstream)
+    threading.Thread(target=echo.serve_forever, daemon=True).start()
+    command = ["nginx", "-c", str(folder / "nginx"), "-g", "daemon off;"]
+    with subprocess.Popen(command, env={"PATH": "/usr/sbin:/usr/bin"}) as nginx:
+        try:
+            yield port
+        finally:
+            nginx.terminate()
+            echo.shutdown()
+            echo.server_close()
+
+
+def ask(port: int, host: str, **headers: str) -> tuple[int, str]:
+    """Status and body of the answer to a GET for `host`."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    with contextlib.closing(connection):
+        connection.request("GET", "/", headers={"Host": host, **headers})
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+
+
+def test_a_balancer_passes_on_its_own_names_alone(tmp_path: Path) -> None:
+    """Over TLS the first vhost gets all names, and a host behind it may serve others to it alone."""
+    with balancer(tmp_path) as port:
+        wait_until("nginx", (tmp_path / "pid").exists)
+        for name in ("shop.example.com", "SHOP.example.com:8443", "a.shops.example.com"):
+            assert ask(port, name)[0] == 200, name
+        for name in ("internal.example.com", "shops.example.com", "xshop.example.com", "127.0.0.1"):
+            assert ask(port, name)[0] == 421, name
+
+
+def test_only_websockets_are_a_way_past_nginx(tmp_path: Path) -> None:
+    """After an upgrade to h2c, say, each header that an application believes would be the client's own."""
+    with balancer(tmp_path) as port:
+        wait_until("nginx", (tmp_path / "pid").exists)
+        upgraded = ask(port, "shop.example.com", Connection="Upgrade", Upgrade="WebSocket")[1]
+        assert "Upgrade: websocket" in upgraded
+        assert "Connection: upgrade" in upgraded
+        for protocol in ("h2c", "websocket, h2c", "TLS/1.0"):
+            plain = ask(port, "shop.example.com", Connection="Upgrade", Upgrade=protocol)[1]
+            assert "Upgrade:" not in plain, protocol
+            assert "Connection: upgrade" not in plain

@@ -80,6 +80,8 @@ def test_without_a_verdict_the_rest_start_when_the_first_one_has_ended() -> None
     assert schedule.due_orders([done, *waiting[1:]], 3) == go("start", 2, 3)
     busy = replace(waiting[2], stage=Stage.ENDED, order={"go": "lock"}, last=ERROR)
     assert schedule.due_orders([*waiting[:2], busy], 3) == {"web1": CLOSE, "web2": CLOSE}
+    down = replace(busy, order=None)
+    assert schedule.due_orders([*waiting[:2], down], 3, needs_all=False) == go("start", 1)
 
 
 def test_all_commit_when_all_are_healthy() -> None:
