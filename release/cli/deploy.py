@@ -106,6 +106,8 @@ def rollback(
 ) -> None:
     """Make a new release on TARGET with the code and the configuration of release N.
 
+    Logins of databases of [services] stay what they are now: earlier ones are closed.
+
     By default that is the last good one before the current. Hosts that have it need no index. A host that was
     down, or was installed anew, gets the configuration from another one, and the code from the index.
     """

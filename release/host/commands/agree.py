@@ -11,7 +11,7 @@ from release.host.control.session import Session
 from release.host.disk import journal, releases, scale
 from release.host.disk.layout import Layout
 from release.host.disk.manifest import Content, ReleaseSpec
-from release.host.formats import variables
+from release.host.formats import service_url, variables
 from release.host.processes import readiness
 from release.host.processes.circus_ini import Supervisor
 from release.host.request import AnyChange, Change, Configure, Deploy, Rollback
@@ -94,6 +94,8 @@ def _candidate(
         return content, None if change.follow else agreement.Candidate(content.digest(change.key))
     number = history.to_go_back_to(layout, change.release)
     content, origin = releases.content(layout, number), releases.read_manifest(layout, number).origin
+    config = service_url.with_present_logins(layout.app, content.config, present.config)
+    content = replace(content, config=config)
     return content, agreement.Candidate(content.digest(change.key), number, origin)
 
 

@@ -184,6 +184,19 @@ def test_a_deploy_takes_over_what_was_set(tmp_path: Path) -> None:
     assert spec.content.environment == {"A": "2", "TOKEN": SECRET}
 
 
+def test_a_rollback_keeps_the_login_that_is_open_now(tmp_path: Path) -> None:
+    """`release services rotate` has closed the one that the earlier release had."""
+    layout = a_layout(tmp_path)
+    for number, login in ((1, "a:old"), (2, "b:new")):
+        add_release(layout, number)
+        url = f"postgresql://{layout.app}_production_db__{login}@10.0.0.5:5432/{layout.app}_production_db"
+        releases.write_manifest(layout, a_manifest(number), {}, {"DATABASE_URL": url, "X": str(number)})
+    releases.switch(layout, 2)
+    spec, _ = agree.agree(layout, a_rollback(layout, 1), FakeSupervisor(layout), a_session())
+    assert "__b:new@" in spec.content.config["DATABASE_URL"]
+    assert spec.content.config["X"] == "1"
+
+
 def test_a_change_of_the_configuration_changes_nothing_else(tmp_path: Path) -> None:
     """A variable that is unset has the value of release.toml again; the journal says which ones."""
     layout = a_layout(tmp_path)
