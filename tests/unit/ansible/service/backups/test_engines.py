@@ -76,9 +76,23 @@ def test_other_rows_than_were_backed_up_are_named() -> None:
         commands.require_same({"a": 1, "b": 3}, {"a": 2, "c": 0})
 
 
-def test_names_are_quoted_twice_over() -> None:
-    """Release.toml cannot have such names; tables of an application can."""
-    assert postgresql.identifier('a"b') == '"a""b"'
-    assert postgresql.literal("a'b") == "'a''b'"
-    assert mariadb.identifier("a`b") == "`a``b`"
-    assert mariadb.literal("a'\\") == "'a''\\\\'"
+def test_passwords_of_backups_are_in_no_statement(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that logs its slow statements, or all of them, would keep them."""
+    told: list[str] = []
+    for kind in (postgresql.PostgreSQL, mariadb.MariaDB):
+        monkeypatch.setattr(kind, "administer", lambda _self, sql: told.append(sql))
+    with postgresql.PostgreSQL("a_b_c", 5432, "/")._login() as environment:
+        assert environment["PGPASSWORD"] not in "".join(told)
+    with mariadb.MariaDB("a_b_c")._writer() as client:
+        assert client.environment["MYSQL_PWD"] not in "".join(told)
+    assert 'GRANT "a_b_c", "a_b_c__a", "a_b_c__b" TO "a_b_c__c"' in told[0]
+
+
+def test_what_a_restore_replaced_is_not_the_applications(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It could drop what belongs to its role."""
+    told: list[str] = []
+    monkeypatch.setattr(postgresql.PostgreSQL, "administer", lambda _self, sql: told.extend([sql]))
+    monkeypatch.setattr(postgresql.PostgreSQL, "exists", lambda _self, _name: True)
+    assert postgresql.PostgreSQL("a_b_c", 5432, "/").switch() == "a_b_c__o"
+    transaction = told[-1].partition("BEGIN;")[2].partition("COMMIT;")[0]
+    assert 'ALTER DATABASE "a_b_c__o" OWNER TO postgres' in transaction

@@ -8,7 +8,6 @@ import contextlib
 import json
 import os
 import re
-import secrets
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from packhorse_service import state
+from packhorse_service import mariadb, passwords, state
 from packhorse_service.backups import programs
 from packhorse_service.backups.programs import BackupError
 from packhorse_service.state import Database
@@ -31,14 +30,6 @@ _DEFINER = re.compile(
     rb"^(/\*!50003 CREATE\*/ |/\*!50106 CREATE\*/ |CREATE |/\*!50013 )"
     rb"(?:/\*!50017 |/\*!50117 )?DEFINER=`(?:[^`]|``)*`@`(?:[^`]|``)*`(?: ?\*/(?! *\n))? *"
 )
-
-
-def literal(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
-
-
-def identifier(text: str) -> str:
-    return "`" + text.replace("`", "``") + "`"
 
 
 def without_definer(line: bytes) -> bytes:
@@ -89,9 +80,9 @@ class MariaDB:
         """An account that dumps, and is gone afterwards: it reads the text of all databases' routines."""
         name = f"{self.database}__c"
         try:
-            yield self._open(name, [f"GRANT SELECT ON mysql.proc TO {literal(name)}@'localhost';"])
+            yield self._open(name, [f"GRANT SELECT ON mysql.proc TO {mariadb.literal(name)}@'localhost';"])
         finally:
-            self.administer(f"DROP USER IF EXISTS {literal(name)}@'localhost';")
+            self.administer(f"DROP USER IF EXISTS {mariadb.literal(name)}@'localhost';")
 
     @contextlib.contextmanager
     def _writer(self, end: str = "d") -> Iterator[Client]:
@@ -103,22 +94,25 @@ class MariaDB:
         try:
             yield self._open(name, [])
         finally:
-            self.administer(f"ALTER USER {literal(name)}@'localhost' ACCOUNT LOCK;")
+            self.administer(f"ALTER USER {mariadb.literal(name)}@'localhost' ACCOUNT LOCK;")
 
     def _open(self, name: str, grants: Sequence[str]) -> Client:
         """Let account `name` in, with all rights on the databases that this one has, and with `grants`."""
-        account, password = f"{literal(name)}@'localhost'", secrets.token_hex(24)
-        patterns = [identifier(each).replace("_", r"\_") for each in (self.database, self.restored, self.old)]
+        account, password = f"{mariadb.literal(name)}@'localhost'", passwords.new()
+        hashed = passwords.native_hash(password)  # servers may log what they are told
+        patterns = [
+            mariadb.identifier(each).replace("_", r"\_") for each in (self.database, self.restored, self.old)
+        ]
         rights = [f"GRANT ALL ON {pattern}.* TO {account};" for pattern in patterns]
         self.administer(
             f"CREATE USER IF NOT EXISTS {account} ACCOUNT LOCK;\n"
-            f"ALTER USER {account} IDENTIFIED BY {literal(password)} ACCOUNT UNLOCK;\n"
+            f"ALTER USER {account} IDENTIFIED BY PASSWORD '{hashed}' ACCOUNT UNLOCK;\n"
             + "\n".join([*grants, *rights])
         )
         return Client(name, {"MYSQL_PWD": password})
 
     def exists(self, name: str) -> bool:
-        found = f"SELECT 1 FROM information_schema.schemata WHERE schema_name = {literal(name)};"
+        found = f"SELECT 1 FROM information_schema.schemata WHERE schema_name = {mariadb.literal(name)};"
         return bool(self.administer(found))
 
     def version(self) -> str:
@@ -128,7 +122,7 @@ class MariaDB:
         """What its copy elsewhere has to have from the beginning."""
         answer = self.administer(
             "SELECT default_character_set_name, default_collation_name FROM information_schema.schemata"
-            f" WHERE schema_name = {literal(self.database)};"
+            f" WHERE schema_name = {mariadb.literal(self.database)};"
         )
         return dict(zip(("charset", "collation"), answer.split("\t"), strict=False))
 
@@ -136,7 +130,7 @@ class MariaDB:
         """Tables, views and sequences of database `name`, with what they are."""
         answer = self.administer(
             "SELECT concat(table_type, '\\t', hex(table_name)) FROM information_schema.tables"
-            f" WHERE table_schema = {literal(name)} ORDER BY table_name;"
+            f" WHERE table_schema = {mariadb.literal(name)} ORDER BY table_name;"
         )
         rows = [line.split("\t") for line in answer.splitlines()]
         return [(bytes.fromhex(text).decode(), kind) for kind, text in rows]
@@ -162,14 +156,14 @@ class MariaDB:
 
     def load(self, path: Path, facts: dict[str, str]) -> tuple[dict[str, int], list[str]]:
         """Fill a new database from the dump `path`, and return its rows."""
-        new, words = identifier(self.restored), {"charset": "CHARACTER SET", "collation": "COLLATE"}
+        new, words = mariadb.identifier(self.restored), {"charset": "CHARACTER SET", "collation": "COLLATE"}
         how = [f"{words[key]} {value}" for key, value in facts.items()
                if key in words and re.fullmatch(r"\w+", value, re.ASCII)]  # fmt: skip
         self.administer(f"DROP DATABASE IF EXISTS {new};\nCREATE DATABASE {new} {' '.join(how)};")
         with self._writer() as client, path.open("rb") as file:
             _feed(client, self.restored, file)
             tables = self._with_rows(self.restored)
-            counts = "".join(f"SELECT count(*) FROM {new}.{identifier(table)};\n" for table in tables)
+            counts = "".join(f"SELECT count(*) FROM {new}.{mariadb.identifier(table)};\n" for table in tables)
             command = client.command("mariadb", "--batch", "--skip-column-names")
             answer = programs.run(command, counts.encode(), secrets=client.environment)
         return dict(zip(tables, map(int, answer.split()), strict=True)), []
@@ -245,23 +239,23 @@ class MariaDB:
         }
         for name in (self.database, self.restored, self.old):  # a run that was killed had made some again
             for kind, question in questions.items():
-                for text in self.administer(f"SELECT hex({question} = {literal(name)};").splitlines():
-                    what = identifier(bytes.fromhex(text).decode())
-                    self.administer(f"DROP {kind} IF EXISTS {identifier(name)}.{what};")
+                for text in self.administer(f"SELECT hex({question} = {mariadb.literal(name)};").splitlines():
+                    what = mariadb.identifier(bytes.fromhex(text).decode())
+                    self.administer(f"DROP {kind} IF EXISTS {mariadb.identifier(name)}.{what};")
 
     def _rename(self) -> None:
         """Move all tables of both databases in one statement, which is done as a whole or not at all."""
         if not self.exists(self.restored):
             return  # a run that was killed had come that far
-        facts, old = self.facts(), identifier(self.old)
+        facts, old = self.facts(), mariadb.identifier(self.old)
         self.administer(f"CREATE DATABASE IF NOT EXISTS {old} CHARACTER SET {facts['charset']};")
         moves = [
-            f"{identifier(source)}.{identifier(table)} TO {identifier(to)}.{identifier(table)}"
+            "{0}.{2} TO {1}.{2}".format(*map(mariadb.identifier, (source, to, table)))
             for source, to in ((self.database, self.old), (self.restored, self.database))
             for table, kind in self.tables(source)
             if kind != "VIEW"
         ]
-        begun = any(move.startswith(identifier(self.restored)) for move in moves)
+        begun = any(move.startswith(mariadb.identifier(self.restored)) for move in moves)
         if moves and (begun or not self.tables(self.old)):
             self.administer(f"SET SESSION foreign_key_checks = 0;\nRENAME TABLE {', '.join(moves)};")
 
@@ -274,7 +268,7 @@ class MariaDB:
 
     @property
     def _logins(self) -> str:
-        return f"({literal(self.database + '__a')}, {literal(self.database + '__b')})"
+        return f"({mariadb.literal(self.database + '__a')}, {mariadb.literal(self.database + '__b')})"
 
     def _lock_out(self, accounts: Sequence[str]) -> None:
         """Lock `accounts`, and end what the logins of the application still do."""
@@ -286,11 +280,11 @@ class MariaDB:
                 self.administer(f"KILL {int(number)};")
 
     def drop(self, name: str) -> None:
-        self.administer(f"DROP DATABASE IF EXISTS {identifier(name)};")
+        self.administer(f"DROP DATABASE IF EXISTS {mariadb.identifier(name)};")
 
     def close(self) -> None:
         """Remove the accounts of backups, restores and shells."""
-        names = ", ".join(f"{literal(f'{self.database}__{end}')}@'localhost'" for end in "cds")
+        names = ", ".join(f"{mariadb.literal(f'{self.database}__{end}')}@'localhost'" for end in "cds")
         self.administer(f"DROP USER IF EXISTS {names};")
 
     def shell(self, run: Callable[[list[str], dict[str, str]], int]) -> int:

@@ -17,11 +17,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from packhorse_service import passwords, postgresql, state
 from packhorse_service.backups import programs
 from packhorse_service.backups.programs import BackupError
 from packhorse_service.state import Database
 
-SUFFIX = "dump"  # pg_dump's own format: pg_restore reads it
 LOCK_WAIT = 300_000
 """Milliseconds to wait for an application that holds a lock on a whole table."""
 
@@ -47,15 +47,6 @@ SELECT coalesce(json_agg(DISTINCT e.extname), '[]') FROM pg_catalog.pg_extension
 JOIN pg_catalog.pg_available_extension_versions v ON v.name = e.extname AND v.version = e.extversion
 WHERE v.superuser AND NOT v.trusted;
 """
-
-
-def literal(text: str) -> str:
-    """`text` as a literal of SQL, with standard_conforming_strings, which is the default."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def identifier(text: str) -> str:
-    return '"' + text.replace('"', '""') + '"'
 
 
 @dataclass(frozen=True)
@@ -91,14 +82,17 @@ class PostgreSQL:
 
         `end` of its name: c for backups, s for shells.
         """
-        login, password = f"{self.database}__{end}", secrets.token_hex(24)
-        name = identifier(login)
+        login, password = f"{self.database}__{end}", passwords.new()
+        # Servers may log what they are told.
+        verifier = postgresql.literal(passwords.scram_verifier(password))
+        name = postgresql.identifier(login)
+        # What an application makes after SET ROLE NONE belongs to its login.
+        owners = [self.database, *(f"{self.database}__{which}" for which in state.LOGINS)]
         self.administer(
             f"SELECT 'CREATE ROLE {name}' WHERE NOT EXISTS"
-            f" (SELECT FROM pg_roles WHERE rolname = {literal(login)})\n\\gexec\n"
-            "SET log_statement = 'none'; SET log_min_error_statement = 'panic';\n"
-            f"ALTER ROLE {name} LOGIN INHERIT BYPASSRLS CONNECTION LIMIT 8 PASSWORD {literal(password)};\n"
-            f"GRANT {identifier(self.database)} TO {name};\n"
+            f" (SELECT FROM pg_roles WHERE rolname = {postgresql.literal(login)})\n\\gexec\n"
+            f"ALTER ROLE {name} LOGIN INHERIT BYPASSRLS CONNECTION LIMIT 8 PASSWORD {verifier};\n"
+            f"GRANT {', '.join(map(postgresql.identifier, owners))} TO {name};\n"
         )
         settings = "-c search_path= -c idle_in_transaction_session_timeout=0 -c statement_timeout=0"
         try:
@@ -114,14 +108,14 @@ class PostgreSQL:
             self.administer(f"ALTER ROLE {name} NOLOGIN PASSWORD NULL;")
 
     def exists(self, name: str) -> bool:
-        return bool(self.administer(f"SELECT 1 FROM pg_database WHERE datname = {literal(name)};"))
+        return bool(self.administer(f"SELECT 1 FROM pg_database WHERE datname = {postgresql.literal(name)};"))
 
     def version(self) -> str:
         return self.administer("SHOW server_version;").split(" ")[0]
 
     def facts(self) -> dict[str, str]:
         """What its copy elsewhere has to have from the beginning."""
-        return dict(json.loads(self.administer(FACTS.format(database=literal(self.database)))))
+        return dict(json.loads(self.administer(FACTS.format(database=postgresql.literal(self.database)))))
 
     def dump(self, name: str, write: Callable[[bytes], object]) -> dict[str, int]:
         """Write database `name` as pg_restore reads it; its tables and rows at the same moment."""
@@ -168,16 +162,16 @@ class PostgreSQL:
 
     def _create(self, facts: dict[str, str], entries: Sequence[str]) -> None:
         """Make the empty database, with extensions that only an administrator could add to the old one."""
-        new = identifier(self.restored)
-        how = [f"OWNER {identifier(self.database)}", "TEMPLATE template0"]
+        new = postgresql.identifier(self.restored)
+        how = [f"OWNER {postgresql.identifier(self.database)}", "TEMPLATE template0"]
         keys = {"encoding": "ENCODING", "collate": "LC_COLLATE", "ctype": "LC_CTYPE"}
-        how += [f"{keys[key]} {literal(value)}" for key, value in facts.items() if key in keys]
+        how += [f"{keys[key]} {postgresql.literal(value)}" for key, value in facts.items() if key in keys]
         self.administer(f"DROP DATABASE IF EXISTS {new} WITH (FORCE);")
         self.administer(f"CREATE DATABASE {new} {' '.join(how)};")
         self.administer(f"REVOKE ALL ON DATABASE {new} FROM PUBLIC;")
         names = {line.rsplit(" ", 2)[-2] for line in entries if re.match(r"\d+; \d+ \d+ EXTENSION - ", line)}
         for name in sorted(self._untrusted() & names):
-            self.administer(f"CREATE EXTENSION {identifier(name)};", self.restored)
+            self.administer(f"CREATE EXTENSION {postgresql.identifier(name)};", self.restored)
 
     def _untrusted(self) -> set[str]:
         """The extensions of the present database that its owner could not have added."""
@@ -191,9 +185,14 @@ class PostgreSQL:
 
         One transaction: nothing has to be finished.
         """
-        now, new, old = map(identifier, (self.database, self.restored, self.old))
-        both = f"({literal(self.database)}, {literal(self.restored)})"
-        rename = f"ALTER DATABASE {now} RENAME TO {old};\n" if self.exists(self.database) else ""
+        now, new, old = map(postgresql.identifier, (self.database, self.restored, self.old))
+        both = f"({postgresql.literal(self.database)}, {postgresql.literal(self.restored)})"
+        rename = ""
+        if self.exists(self.database):  # the application could drop what belonged to it
+            rename = (
+                f"ALTER DATABASE {now} RENAME TO {old};\nALTER DATABASE {old} OWNER TO postgres;\n"
+                f"GRANT CONNECT ON DATABASE {old} TO {now};\n"
+            )
         for attempt in range(20):
             try:  # both or none: a transaction; renaming waits for others, and fails while there are any
                 self.administer(
@@ -207,11 +206,11 @@ class PostgreSQL:
         return self.old if rename else ""
 
     def drop(self, name: str) -> None:
-        self.administer(f"DROP DATABASE IF EXISTS {identifier(name)} WITH (FORCE);")
+        self.administer(f"DROP DATABASE IF EXISTS {postgresql.identifier(name)} WITH (FORCE);")
 
     def close(self) -> None:
         """Remove the roles of backups and shells, which own nothing."""
-        names = ", ".join(identifier(f"{self.database}__{end}") for end in "cs")
+        names = ", ".join(postgresql.identifier(f"{self.database}__{end}") for end in "cs")
         self.administer(f"DROP ROLE IF EXISTS {names};")
 
     def shell(self, run: Callable[[list[str], dict[str, str]], int]) -> int:
