@@ -4,7 +4,6 @@ import contextlib
 import json
 import queue
 import subprocess
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,10 @@ PATIENCE = 12.0
 LONGEST = 2**20
 """Bytes of an answer."""
 LONGEST_FAILURE = 200
+LONGEST_ERRORS = 8192
+"""Bytes of what ssh says when it fails."""
+UNREAD = 4
+"""Answers to nobody's question, after which the connection ends."""
 
 Answer = dict[str, dict[str, Any]]
 
@@ -63,23 +66,37 @@ class Balancer:
 
     def __init__(self, destination: ssh.SshDestination, name: str, hosts: Sequence[str]) -> None:
         self.destination, self.name, self.hosts = destination, name, hosts
-        self.errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the rest
+        self.errors = b""
         self.lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self.lock = threading.Lock()
         self.process = subprocess.Popen(
             destination.to([PROGRAM, "talk"]),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self.errors,
+            stderr=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C in a terminal hits only us
         )
-        threading.Thread(target=self._read, args=[self.process.stdout], daemon=True).start()
+        self.readers = [
+            threading.Thread(target=self._read, args=[self.process.stdout], daemon=True),
+            threading.Thread(target=self._read_errors, args=[self.process.stderr], daemon=True),
+        ]
+        for reader in self.readers:
+            reader.start()
 
     def _read(self, stdout: IO[bytes]) -> None:
         with stdout:
             for line in iter(lambda: stdout.readline(LONGEST), b""):
+                if self.lines.qsize() >= UNREAD:
+                    self.process.kill()
+                    break
                 self.lines.put(line)
         self.lines.put(b"")
+
+    def _read_errors(self, stderr: IO[bytes]) -> None:
+        with stderr:
+            self.errors = stderr.read(LONGEST_ERRORS)
+            if len(self.errors) == LONGEST_ERRORS:
+                self.process.kill()
 
     def hold(self, held: Sequence[str]) -> None:
         """Ask it to have `held` out, and no other host that works."""
@@ -106,8 +123,8 @@ class Balancer:
         if line:
             return parse(line, self.hosts)
         status = self.process.wait()
-        self.errors.seek(0)
-        said = self.errors.read(8192).decode(errors="replace").strip()
+        self.readers[1].join(1.0)  # ssh of a connection that others share may keep the pipe open
+        said = self.errors.decode(errors="replace").strip()
         if status in {1, 126, 127}:
             raise PackhorseError(
                 said.rpartition("\n")[2] or f"there is no {PROGRAM}.", "Run: release provision"
@@ -124,7 +141,8 @@ class Balancer:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        self.errors.close()
+        for reader in self.readers:
+            reader.join(1.0)
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """The promises of release.deploy.balancers."""
 
 import json
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -134,6 +135,17 @@ def test_a_balancer_is_told_only_what_is_new() -> None:
         for hosts in ([], ["web1"], ["web1"], [], []):
             found.hold(hosts)
         member = found.members["lb1"]
-        member.errors.seek(0)
-        told = [json.loads(line) for line in member.errors.read().splitlines()]
+    told = [json.loads(line) for line in member.errors.splitlines()]
     assert told == [{"name": "shop.production", "hold": held} for held in (["web1"], [])]
+
+
+@pytest.mark.parametrize("where", ["stdout", "stderr"])
+def test_one_that_floods_us_is_ended(where: str) -> None:
+    """It would fill the memory of the deployer's machine, or its disk."""
+    flood = f"import sys\nwhile True: sys.{where}.write('[]\\n' * 1000)"
+    there = {"lb1": Scripted("lb1", "shop", "shop", program=flood)}
+    with balancers.connected(there, "shop.production", ["web1", "web2"], print) as found:
+        member = found.members["lb1"]
+        assert member.process.wait(10) == -signal.SIGKILL
+        assert member.lines.qsize() <= balancers.UNREAD + 1
+        assert len(member.errors) <= balancers.LONGEST_ERRORS
