@@ -2,9 +2,11 @@
 
 import contextlib
 import json
+import os
 import queue
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
@@ -14,7 +16,9 @@ from release.deploy import ssh
 
 PROGRAM = "/usr/local/bin/packhorse-balancer"
 PATIENCE = 12.0
-"""Seconds for an answer: longer than ssh takes to find out that a balancer is off (ConnectTimeout)."""
+"""Seconds for the answers: longer than ssh takes to find out that a balancer is off (ConnectTimeout)."""
+HURRY = 5.0
+"""Seconds for the answers during a deploy, which stands still for so long."""
 LONGEST = 2**20
 """Bytes of an answer."""
 LONGEST_FAILURE = 200
@@ -76,6 +80,7 @@ class Balancer:
             stderr=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C in a terminal hits only us
         )
+        os.set_blocking(self._stdin.fileno(), False)  # it may read nothing
         self.readers = [
             threading.Thread(target=self._read, args=[self.process.stdout], daemon=True),
             threading.Thread(target=self._read_errors, args=[self.process.stderr], daemon=True),
@@ -108,21 +113,33 @@ class Balancer:
 
     def _write(self, data: bytes) -> None:
         with self.lock, contextlib.suppress(OSError, ValueError):  # it has ended: answer() says how
-            assert self.process.stdin  # noqa: S101  # for mypy: it is a pipe
-            self.process.stdin.write(data)
-            self.process.stdin.flush()
+            try:
+                self._stdin.write(data)
+                self._stdin.flush()
+            except BlockingIOError:
+                self.process.kill()
 
-    def answer(self) -> Answer:
-        """Its answer to `hold`. Raises PackhorseError."""
+    @property
+    def _stdin(self) -> IO[bytes]:
+        assert self.process.stdin  # noqa: S101  # for mypy: it is a pipe
+        return self.process.stdin
+
+    def answer(self, began: float, patience: float) -> Answer:
+        """Its answer to `hold`, within `patience` seconds since `began`. Raises PackhorseError."""
+        deadline = began + patience
         try:
-            line = self.lines.get(timeout=PATIENCE)
+            line = self.lines.get(timeout=max(0.0, deadline - time.monotonic()))
         except queue.Empty:
             raise PackhorseError(
-                f"no answer within {PATIENCE:g} s.", f"Try: ssh {self.destination.name} true"
+                f"no answer within {patience:g} s.", f"Try: ssh {self.destination.name} true"
             ) from None
         if line:
             return parse(line, self.hosts)
-        status = self.process.wait()
+        try:
+            status = self.process.wait(max(0.5, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:  # it has only closed its output
+            self.process.kill()
+            status = self.process.wait()
         self.readers[1].join(1.0)  # ssh of a connection that others share may keep the pipe open
         said = self.errors.decode(errors="replace").strip()
         if status in {1, 126, 127}:
@@ -134,8 +151,7 @@ class Balancer:
     def close(self) -> None:
         """End the connection: it has no host of ours out any more."""
         with self.lock, contextlib.suppress(OSError):
-            assert self.process.stdin  # noqa: S101
-            self.process.stdin.close()
+            self._stdin.close()
         try:
             self.process.wait(1.0)
         except subprocess.TimeoutExpired:
@@ -154,17 +170,17 @@ class Balancers:
     held: Sequence[str] = ()
 
     def hold(self, hosts: Sequence[str]) -> None:
-        """Have `hosts` out, and no other; all balancers are told at the same time."""
+        """Have `hosts` out, and no other; all balancers are told at the same time, with one deadline."""
         if list(hosts) == list(self.held):
             return
-        self.held = list(hosts)
+        self.held, began = list(hosts), time.monotonic()
         for member in self.members.values():
             member.hold(hosts)
         for name, member in list(self.members.items()):
             try:
-                member.answer()
+                member.answer(began, HURRY)
             except PackhorseError as error:
-                member.close()
+                member.process.kill()
                 del self.members[name]
                 self.warn(name, f"It takes no host out while that is switched: {error.message} {error.hint}")
 
@@ -175,12 +191,13 @@ class Balancers:
 
     def ask(self) -> dict[str, Answer | PackhorseError]:
         """What each thinks of the hosts, or why that is not known."""
+        began = time.monotonic()
         for member in self.members.values():
             member.hold([])
         found: dict[str, Answer | PackhorseError] = {}
         for name, member in self.members.items():
             try:
-                found[name] = member.answer()
+                found[name] = member.answer(began, PATIENCE)
             except PackhorseError as error:
                 found[name] = error
         return found

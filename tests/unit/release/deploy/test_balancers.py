@@ -3,6 +3,7 @@
 import json
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -107,7 +108,7 @@ def test_one_that_does_not_obey_is_named_once_and_the_others_go_on(
     monkeypatch: pytest.MonkeyPatch, program: str, reason: str
 ) -> None:
     """A deploy needs none of them."""
-    monkeypatch.setattr(balancers, "PATIENCE", 3.0)
+    monkeypatch.setattr(balancers, "HURRY", 3.0)
     warnings: list[tuple[str, str]] = []
     there = {
         name: Scripted(name, "shop", "shop", program=text)
@@ -149,3 +150,38 @@ def test_one_that_floods_us_is_ended(where: str) -> None:
         assert member.process.wait(10) == -signal.SIGKILL
         assert member.lines.qsize() <= balancers.UNREAD + 1
         assert len(member.errors) <= balancers.LONGEST_ERRORS
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        SILENT,
+        "import os, sys; os.close(1); sys.stdin.read()",
+        OBEDIENT.replace("held = json", "import time; time.sleep(1.4); held = json"),
+    ],
+)
+def test_slow_ones_hold_a_deploy_up_once_and_all_together(
+    monkeypatch: pytest.MonkeyPatch, program: str
+) -> None:
+    """Each step waits for the balancers: three in a row, each of which is late, would treble that."""
+    monkeypatch.setattr(balancers, "HURRY", 1.0)
+    warnings: list[str] = []
+    there = {name: Scripted(name, "shop", "shop", program=program) for name in ("lb1", "lb2", "lb3")}
+    with balancers.connected(
+        there, "shop.production", ["web1", "web2"], lambda name, _text: warnings.append(name)
+    ) as found:
+        began = time.monotonic()
+        found.hold(["web1"])
+        found.hold(["web2"])
+        seconds = time.monotonic() - began
+    assert warnings == ["lb1", "lb2", "lb3"]
+    assert seconds < 2.8
+
+
+def test_one_that_reads_nothing_does_not_block_us() -> None:
+    """Pulses and orders would fill the pipe to it."""
+    there = {"lb1": Scripted("lb1", "shop", "shop", program="import time; time.sleep(60)")}
+    with balancers.connected(there, "shop.production", ["web1", "web2"], print) as found:
+        for _ in range(100):
+            found.members["lb1"].hold(["web1" * 1000])
+        assert found.members["lb1"].process.wait(10) == -signal.SIGKILL
