@@ -62,6 +62,17 @@ def test_rows_of_a_dump_are_counted_wherever_its_pieces_end() -> None:
         assert (counter.rows, counter.complete) == ({"a`b": 1, "c": 2}, True)
 
 
+def test_lines_of_a_trigger_are_no_rows() -> None:
+    """Such a backup could not be restored: the table would have other rows than it says."""
+    counter = mariadb.Counter()
+    counter.feed(
+        b"CREATE TABLE `empty` (\nCREATE TABLE `audit` (\nINSERT INTO `audit` VALUES (1);\nDELIMITER ;;\n"
+        b"/*!50003 CREATE*/ /*!50003 TRIGGER tr BEFORE INSERT ON `audit` FOR EACH ROW BEGIN\n"
+        b"INSERT INTO `audit` VALUES (1);\nEND */;;\nDELIMITER ;\nINSERT INTO `audit` (`a`) VALUES (2);\n"
+    )
+    assert counter.rows == {"empty": 0, "audit": 2}
+
+
 def test_a_dump_that_was_cut_is_seen() -> None:
     """mariadb-dump ends with 0 at times, when the server has gone."""
     counter = mariadb.Counter()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from packhorse_service import state
-from packhorse_service.backups import copies, engines, programs
+from packhorse_service.backups import copies, engines, programs, progress
 from packhorse_service.backups.programs import BackupError
 from packhorse_service.backups.store import REMOVAL, Backup, Store
 from packhorse_service.errors import ServiceError
@@ -16,11 +16,6 @@ from packhorse_service.state import Database
 
 Answer = dict[str, Any]
 Request = Mapping[str, Any]
-
-
-def say(text: str) -> None:
-    """Tell the person at the other end what happens."""
-    print(f"* {text}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def run(name: str) -> None:
@@ -51,7 +46,7 @@ def backup(request: Request) -> Answer:
     """A backup of `name` now, and its copy: {"backup", "path", "warning"}; a copy that fails is a warning."""
     database = state.load(request.get("name"))
     store, warning = Store(database.name), ""
-    say(f"Backing up {database.name}")
+    progress.say(f"Backing up {database.name}")
     with store.locked():
         _finish(database)
         made = _make(database, "hand")
@@ -75,9 +70,9 @@ def restore(request: Request) -> Answer:
             return {"backup": None, "old": old, "notes": ["The restore that was interrupted is finished."]}
         chosen = store.find(request.get("backup"))
         _require_room(database, engine, chosen)
-        say(f"Checking {chosen.name}")
+        progress.say(f"Checking {chosen.name}")
         store.require_whole(chosen)
-        say("Loading it into a new database")
+        progress.say("Loading it into a new database")
         try:
             rows, notes = engine.load(store.path(chosen), chosen.facts)
             if chosen.why != "foreign":
@@ -86,7 +81,7 @@ def restore(request: Request) -> Answer:
             with contextlib.suppress(ServiceError):  # the first error says more
                 engine.drop(engine.restored)
             raise
-        say("Switching")
+        progress.say("Switching")
         old = _switch(database)
     return {"backup": chosen.summary, "old": old, "notes": notes}
 
@@ -95,7 +90,7 @@ def _finish(database: Database) -> str | None:
     """Finish the switch of a restore that was killed: what it has replaced; None: there was none."""
     if not state.switching(database.name).exists():
         return None
-    say("Finishing the restore that was interrupted")
+    progress.say("Finishing the restore that was interrupted")
     return _switch(database)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from packhorse_service import mariadb, passwords, state
-from packhorse_service.backups import programs
+from packhorse_service.backups import programs, progress
 from packhorse_service.backups.programs import BackupError
 from packhorse_service.state import Database
 
@@ -30,6 +30,8 @@ _DEFINER = re.compile(
     rb"^(/\*!50003 CREATE\*/ |/\*!50106 CREATE\*/ |CREATE |/\*!50013 )"
     rb"(?:/\*!50017 |/\*!50117 )?DEFINER=`(?:[^`]|``)*`@`(?:[^`]|``)*`(?: ?\*/(?! *\n))? *"
 )
+
+_TABLE = re.compile(rb"(CREATE TABLE|INSERT INTO) `((?:[^`]|``)+)` (?:\(|VALUES)")
 
 
 def without_definer(line: bytes) -> bytes:
@@ -138,6 +140,18 @@ class MariaDB:
     def _with_rows(self, name: str) -> list[str]:
         return [table for table, kind in self.tables(name) if kind not in {"VIEW", "SEQUENCE"}]
 
+    def _without_broken_views(self, name: str) -> list[str]:
+        """The options that leave out the views of what is not there any more: any of them ends a dump."""
+        views = self.administer(
+            "SELECT hex(table_name) FROM information_schema.tables WHERE table_type = 'VIEW' AND"
+            " table_rows IS NULL AND table_comment LIKE 'View %references invalid%' AND"  # rows: it is opened
+            f" table_schema = {mariadb.literal(name)};"
+        )
+        names = [bytes.fromhex(each).decode() for each in views.splitlines()]
+        if names:
+            progress.say(f"Left out, as what they show is not there: {', '.join(names)}")
+        return [f"--ignore-table={name}.{each}" for each in names]
+
     def dump(self, name: str, write: Callable[[bytes], object]) -> dict[str, int]:
         """Write database `name` as SQL, of one moment; the rows of each table, as they are written."""
         counter = Counter()
@@ -148,11 +162,12 @@ class MariaDB:
 
         with self._reader() as client:
             # rows that have an INSERT each can be counted
-            command = client.command("mariadb-dump", *DUMP, *OBJECTS, "--skip-extended-insert", name)
+            options = [*OBJECTS, "--skip-extended-insert", *self._without_broken_views(name)]
+            command = client.command("mariadb-dump", *DUMP, *options, name)
             programs.pump(command, both, secrets=client.environment)
         if not counter.complete:
             raise BackupError("mariadb-dump ended before its last line.")
-        return dict.fromkeys(self._with_rows(name), 0) | counter.rows
+        return counter.rows
 
     def load(self, path: Path, facts: dict[str, str]) -> tuple[dict[str, int], list[str]]:
         """Fill a new database from the dump `path`, and return its rows."""
@@ -216,12 +231,14 @@ class MariaDB:
             for source, place in ((self.restored, self.database), (self.database, self.old)):
                 path = self._folder / place
                 with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-                    views = [table for table, kind in self.tables(source) if kind == "VIEW"]
+                    ignored = self._without_broken_views(source)
+                    found = [table for table, kind in self.tables(source) if kind == "VIEW"]
+                    views = [each for each in found if f"--ignore-table={source}.{each}" not in ignored]
                     if views:
                         what = ["--skip-triggers", "--no-data", "--", source, *views]
                         command = client.command("mariadb-dump", *DUMP, *what)
                         programs.pump(command, file.write, secrets=client.environment)
-                    what = ["--no-create-info", "--no-data", *OBJECTS, source]
+                    what = ["--no-create-info", "--no-data", *OBJECTS, *ignored, source]
                     command = client.command("mariadb-dump", *DUMP, *what)
                     programs.pump(command, file.write, secrets=client.environment)
                     os.fsync(file.fileno())
@@ -317,21 +334,27 @@ def _feed(client: Client, name: str, lines: IO[bytes]) -> None:
 
 
 class Counter:
-    """Count rows, by table, in the lines of a dump that has one row in each INSERT."""
+    """Count rows, by table, in the lines of a dump that has one row in each INSERT.
+
+    Bodies of triggers, routines and events, which may have such lines, stand between two DELIMITERs.
+    """
 
     def __init__(self) -> None:
         self.rows: dict[str, int] = {}
         self.rest = b""
         self.complete = False
+        self._in_body = False
 
     def feed(self, data: bytes) -> None:
         """Take the next piece of the dump."""
         *lines, self.rest = (self.rest + data).split(b"\n")
         for line in lines:
             self.complete = line.startswith(b"-- Dump completed")
-            if found := re.match(rb"INSERT INTO `((?:[^`]|``)+)` (?:\([^)]*\) )?VALUES", line):
-                table = found[1].decode("utf-8", "replace").replace("``", "`")
-                self.rows[table] = self.rows.get(table, 0) + 1
+            if line.startswith(b"DELIMITER "):
+                self._in_body = line != b"DELIMITER ;"
+            elif not self._in_body and (found := _TABLE.match(line)):
+                table = found[2].decode("utf-8", "replace").replace("``", "`")
+                self.rows[table] = self.rows.get(table, 0) + (found[1] == b"INSERT INTO")
 
 
 def of(database: Database) -> MariaDB:
