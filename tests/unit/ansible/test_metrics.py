@@ -267,6 +267,21 @@ def test_an_application_has_some_processes_and_not_a_million(host: Host, program
     assert len(host.metrics()) == program.MOST_PROCESSES
 
 
+def test_an_application_that_tells_others_each_time_makes_no_endless_series(
+    host: Host, program: ModuleType
+) -> None:
+    """Whoever collects keeps each for years. Names that are long gone make room for new ones."""
+    seen: set[str] = set()
+    for turn in range(3):
+        host.tell({"processes": {f"p{turn}-{n}": {"processes": 1} for n in range(40)}})
+        seen |= set(host.metrics())
+    assert len(seen) == program.MOST_PROCESSES
+    host.tell({"processes": {"p0-0": {"processes": 1}, "p2-39": {"processes": 1}}})
+    assert set(host.metrics()) == {'packhorse_processes{app="shop",process="p0-0"}'}
+    (host.state / "shop.processes").write_text(json.dumps({f"old{n}": 0 for n in range(50)}))
+    assert len(host.metrics()) == 2
+
+
 def test_links_pipes_and_old_files_tell_nothing(host: Host) -> None:
     """A link would show files of others, a pipe would hold all metrics up, an old file is of an hour ago."""
     path = host.tell(TOLD)

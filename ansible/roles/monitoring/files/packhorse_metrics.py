@@ -28,7 +28,8 @@ SECONDS = 15
 CHUNK = 2**20
 LONGEST_FACTS = 64 * 1024
 OLDEST_FACTS = 300  # seconds: they come every minute
-MOST_PROCESSES = 50
+MOST_PROCESSES = 50  # of each application, within so many days:
+REMEMBERED_DAYS = 30
 POSITIONS = 8  # logs that are remembered for each application, of which two can grow
 
 APP = re.compile(r"[a-z0-9-]{1,40}(\.[a-z0-9-]{1,40})?")
@@ -162,12 +163,31 @@ def facts(path: Path) -> dict[str, Any]:
         known = {name: told[name] for name in GAUGES if is_number(told.get(name))}
         known["processes"] = {
             name: {key: row[key] for key in PROCESS_GAUGES if is_number(row.get(key))}
-            for name, row in list(processes.items())[:MOST_PROCESSES]
+            for name, row in processes.items()
             if PROCESS.fullmatch(name)
         }
     except (ValueError, AttributeError, TypeError, RecursionError):
         return {}
     return known
+
+
+def familiar(processes: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Those of `processes` whose names are among the first ones of the last days, which `path` keeps.
+
+    Each name is a time series for good: an application's user could tell others at each pass.
+    """
+    today = int(time.time()) // 86400
+    try:
+        before: dict[str, int] = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        before = {}
+    names = {name: day for name, day in before.items() if today - day < REMEMBERED_DAYS}
+    for name in processes:
+        if name in names or len(names) < MOST_PROCESSES:
+            names[name] = today
+    if names != before:
+        write(path, json.dumps(names), 0o600)
+    return {name: row for name, row in processes.items() if name in names}
 
 
 def is_number(value: object) -> bool:
@@ -284,6 +304,8 @@ def one_pass(logs: Path, state: Path, told: Path, shown: Path) -> None:
     every: dict[str, dict[str, Any]] = {}
     for app in sorted(filter(APP.fullmatch, names)):
         every[app] = facts(told / app / "facts.json")
+        if every[app]:
+            every[app]["processes"] = familiar(every[app]["processes"], state / f"{app}.processes")
         if app in logged:
             counters = load(state / f"{app}.json")
             if advance(counters, logs, app):
