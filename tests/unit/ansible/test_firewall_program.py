@@ -124,26 +124,40 @@ def test_other_forms_are_refused(program: ModuleType, wrong: str) -> None:
         program.checked(json.loads(wrong))
 
 
-def test_the_port_is_that_of_sshd_not_of_what_its_users_forward(
-    program: ModuleType, monkeypatch: pytest.MonkeyPatch
+LISTENER = "sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups\0"
+
+
+def process(proc: Path, number: int, program: str, title: str, *, user: int = 0) -> None:
+    """A process in the folder `proc` that has the socket 100 + `number`."""
+    folder = proc / str(number)
+    (folder / "fd").mkdir(parents=True)
+    (folder / "fd/3").symlink_to(f"socket:[{100 + number}]")
+    (folder / "exe").symlink_to(program)
+    (folder / "cmdline").write_text(title)
+    (folder / "status").write_text(f"Name:\tsshd\nUid:\t{user}\t0\t0\t0\nGid:\t0\t0\t0\t0\n")
+
+
+def test_only_ports_of_sshd_itself_are_open_for_ssh(
+    program: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """`ssh -R` listens in a process of the same name. After a change, sshd -T knows the port of tomorrow."""
+    """Any user can call a process sshd, and `ssh -R` listens in one. sshd -T knows the port of tomorrow."""
     said = {
         "sshd": "port 2222\nlistenaddress [::]:2222\nlistenaddress 0.0.0.0:2222\nmaxstartups 10:30:100\n",
-        "ss": (
-            'LISTEN 0 128 0.0.0.0:22 0.0.0.0:* users:(("sshd",pid=7,fd=3))\n'
-            'LISTEN 0 128 [::]:22 [::]:* users:(("sshd",pid=7,fd=4))\n'
-            'LISTEN 0 128 0.0.0.0:8080 0.0.0.0:* users:(("sshd",pid=8,fd=9))\n'
-            'LISTEN 0 511 0.0.0.0:80 0.0.0.0:* users:(("nginx",pid=9,fd=5))\n'
-        ),
         "systemctl": "Listen=[::]:2022 (Stream)\n\nListen=/run/x (Stream)\n",
     }
     monkeypatch.setattr(
         program, "run", lambda *command: subprocess.CompletedProcess(command, 0, said[command[0]], "")
     )
-    titles = {"7": b"sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups\0", "8": b"sshd: ann@notty\0"}
-    monkeypatch.setattr(program, "_title", titles.__getitem__)
-    assert program.listening_for_ssh() == [22, 2022, 2222]
+    process(tmp_path, 7, "/usr/sbin/sshd (deleted)", LISTENER)
+    process(tmp_path, 8, "/usr/sbin/sshd", "sshd: root@notty\0")
+    process(tmp_path, 9, "/usr/sbin/sshd", LISTENER, user=1000)
+    process(tmp_path, 10, "/usr/bin/python3.11", LISTENER)
+    (tmp_path / "net").mkdir()
+    row = "0: 00000000:{:04X} 00000000:0000 {} 00000000:00000000 00:00000000 00000000 0 0 {} 1 0\n"
+    rows = [row.format(port, "0A", socket) for port, socket in ((22, 107), (8080, 108), (81, 109), (82, 110))]
+    connected = row.format(5000, "01", 107)
+    (tmp_path / "net/tcp").write_text("  sl  local_address …\n" + "".join(rows) + connected)
+    assert program.listening_for_ssh(tmp_path) == [22, 2022, 2222]
 
 
 @pytest.mark.needs_root

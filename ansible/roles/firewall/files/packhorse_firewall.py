@@ -183,23 +183,36 @@ def run(*command: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
         return subprocess.CompletedProcess(command, 127, "", str(error))
 
 
-def listening_for_ssh() -> "list[int]":
+def listening_for_ssh(proc: Path = Path("/proc")) -> "list[int]":
     """The ports on which sshd listens, or will after its next start."""
     test = run("sshd", "-T", "-C", "user=root,host=localhost,addr=127.0.0.1").stdout
     found = re.findall(r"^port (\d+)$|^listenaddress .*:(\d+)$", test, re.MULTILINE)
-    now = run("ss", "--no-header", "--listening", "--tcp", "--numeric", "--processes").stdout
-    listeners = re.findall(r'^\S+\s+\S+\s+\S+\s+\S*:(\d+)\s.*\("sshd",pid=(\d+),', now, re.MULTILINE)
-    found += [(port, "") for port, process in listeners if b"[listener]" in _title(process)]
-    sockets = run("systemctl", "show", "--property=Listen", "ssh.socket", "sshd.socket").stdout
-    found += re.findall(r"^Listen=(?:\S*:)?(\d+) \(Stream\)()$", sockets, re.MULTILINE)
-    return sorted({int(text) for pair in found for text in pair if text})
+    units = run("systemctl", "show", "--property=Listen", "ssh.socket", "sshd.socket").stdout
+    found += re.findall(r"^Listen=(?:\S*:)?(\d+) \(Stream\)()$", units, re.MULTILINE)
+    ports = {int(text) for pair in found for text in pair if text}
+    sockets = set(_sockets_of_sshd(proc))
+    for table in ("tcp", "tcp6"):
+        with contextlib.suppress(OSError):
+            for line in (proc / "net" / table).read_text().splitlines()[1:]:
+                _, local, _, state, _, _, _, _, _, inode = line.split()[:10]  # proc_pid_net(5)
+                if state == "0A" and f"socket:[{inode}]" in sockets:
+                    ports.add(int(local.rpartition(":")[2], 16))
+    return sorted(ports)
 
 
-def _title(process: str) -> bytes:
-    """The title of a process. Sessions of sshd listen too, at what their users forward."""
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{process}/cmdline").read_bytes()
-    return b""
+def _sockets_of_sshd(proc: Path) -> "Iterator[str]":
+    """The sockets of the sshd that is root's: any user can give a process this name and this title.
+
+    Sessions of sshd, which have another title, listen too, at what their users forward.
+    """
+    for process in proc.glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            users = re.search(r"^Uid:(.*)$", (process / "status").read_text(), re.MULTILINE)
+            program = str((process / "exe").readlink()).removesuffix(" (deleted)")  # by an update
+            if not users or set(users[1].split()) != {"0"} or Path(program).name != "sshd":
+                continue
+            if b"[listener]" in (process / "cmdline").read_bytes():
+                yield from (str(descriptor.readlink()) for descriptor in (process / "fd").iterdir())
 
 
 def connection() -> "tuple[str, int, int] | None":
