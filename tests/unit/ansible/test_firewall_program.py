@@ -160,6 +160,24 @@ def test_only_ports_of_sshd_itself_are_open_for_ssh(
     assert program.listening_for_ssh(tmp_path) == [22, 2022, 2222]
 
 
+@pytest.mark.parametrize(("timer", "left"), [("active", 1), ("inactive", 0)])
+def test_a_trial_that_nothing_would_end_is_taken_back(
+    program: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, timer: str, left: int
+) -> None:
+    """A command that was killed before it set the timer: others would wait for its end for ever."""
+    monkeypatch.setattr(program, "RUN", tmp_path)
+    monkeypatch.setattr(program, "STATE", tmp_path / "state")
+    loaded: list[str] = []
+    monkeypatch.setattr(program, "load", loaded.append)
+    monkeypatch.setattr(
+        program, "run", lambda *command: subprocess.CompletedProcess(command, 3, f"{timer}\ninactive\n", "")
+    )
+    (tmp_path / "trial.json").write_text('{"proj')
+    with program.locked() as trial:
+        assert trial.exists() == bool(left)
+    assert loaded == ([] if left else [program.render({}, [])])
+
+
 @pytest.mark.needs_root
 @pytest.mark.needs("nft")
 def test_nft_takes_the_text(program: ModuleType) -> None:

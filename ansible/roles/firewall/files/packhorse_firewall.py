@@ -312,12 +312,17 @@ def write(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def locked() -> "Iterator[Path]":
-    """Nobody else changes anything meanwhile; the file of the trial, if there is one."""
+    """Nobody else changes anything meanwhile; the file of the trial, if there is one that will end."""
     RUN.mkdir(mode=0o700, exist_ok=True)
     STATE.mkdir(mode=0o755, parents=True, exist_ok=True)
     with (RUN / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield RUN / "trial.json"
+        trial = RUN / "trial.json"
+        units = run("systemctl", "is-active", f"{TIMER}.timer", f"{TIMER}.service").stdout.split()
+        if trial.exists() and not {"active", "activating"} & set(units):  # who began it was killed
+            load(confirmed_rules())
+            trial.unlink()
+        yield trial
 
 
 def attempt(project: str, seconds: int, fragment: "Fragment | None") -> str:
