@@ -6,6 +6,7 @@
 import json
 import sys
 
+from packhorse_service import requests
 from packhorse_service.backups import commands
 from packhorse_service.errors import ServiceError
 
@@ -21,7 +22,7 @@ def main(arguments: list[str]) -> int:
             case ["shell", name]:
                 return commands.shell(name)
             case [name] if name in commands.COMMANDS:
-                request = json.loads(sys.stdin.buffer.readline(LONGEST_REQUEST) or b"{}")
+                request = requests.read(sys.stdin.buffer.readline(LONGEST_REQUEST))
                 answer = commands.COMMANDS[name](request)
                 if answer is not None:
                     sys.stdout.write(json.dumps(answer) + "\n")
@@ -29,7 +30,8 @@ def main(arguments: list[str]) -> int:
                 names = "|".join(commands.COMMANDS)
                 sys.stderr.write(f"packhorse-service-backup {names} < request.json | run NAME | shell NAME\n")
                 return 2
-    except ServiceError as error:
+    except (ServiceError, OSError) as found:
+        error = requests.failure(found) if isinstance(found, OSError) else found
         if arguments[0] in ("run", "shell", "export"):
             sys.stderr.write(f"{error.message}\n{error.hint}\n")
         else:

@@ -323,6 +323,7 @@ def _feed(client: Client, name: str, lines: IO[bytes]) -> None:
             stdout=subprocess.DEVNULL,
             stderr=errors,
         ) as process,
+        programs.in_time(process, command),
     ):
         assert process.stdin  # noqa: S101  # for mypy: it is a pipe
         with contextlib.suppress(BrokenPipeError), process.stdin as stdin:

@@ -256,6 +256,7 @@ def _session(environment: dict[str, str], database: str) -> Iterator[Callable[[s
     with (
         os.fdopen(os.memfd_create("stderr"), "w+b") as errors,
         programs.start(command, secrets=environment, stdin=subprocess.PIPE, stderr=errors) as process,
+        programs.in_time(process, command),
     ):
         assert process.stdin  # noqa: S101  # for mypy: they are pipes
         assert process.stdout  # noqa: S101

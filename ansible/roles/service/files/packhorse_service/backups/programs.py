@@ -1,9 +1,11 @@
 """Run programs as another user, with secrets in their environment, and turn their failures into errors."""
 
+import contextlib
 import os
 import pwd
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -12,6 +14,8 @@ from packhorse_service.errors import ServiceError
 OWN_USER = "packhorse-backup"
 """A user of the system that owns nothing: what reads a dump, or what an application stored, runs as it."""
 
+LONGEST = 24 * 3600.0
+"""Seconds that one program may take: to read or write a whole database, for one."""
 LAST_BYTES = 2000
 CHUNK = 2**20
 Bytes = IO[bytes]
@@ -50,6 +54,27 @@ def start(  # noqa: PLR0913  # as Popen
     )
 
 
+@contextlib.contextmanager
+def in_time(process: "subprocess.Popen[bytes]", command: Sequence[str]) -> Iterator[None]:
+    """Kill `process` when the block takes too long. Raises BackupError then."""
+    late = threading.Event()
+
+    def end() -> None:
+        late.set()
+        process.kill()
+
+    timer = threading.Timer(LONGEST, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        if late.is_set():
+            name = Path(command[0]).name
+            raise BackupError(f"{name} did not end within {LONGEST:.0f} s.", "Look at the host.")
+
+
 def run(
     command: Sequence[str],
     text: bytes | IO[bytes] = b"",
@@ -59,7 +84,7 @@ def run(
 ) -> str:
     """Run `command` with the input `text` to its end, and return what it printed. Raises BackupError."""
     given = text if not isinstance(text, bytes) else subprocess.PIPE
-    with start(command, user=user, secrets=secrets, stdin=given) as process:
+    with start(command, user=user, secrets=secrets, stdin=given) as process, in_time(process, command):
         out, errors = process.communicate(text if isinstance(text, bytes) else None)
     require(process.returncode, command, errors)
     return out.decode("utf-8", "replace")
@@ -76,6 +101,7 @@ def pump(
     with (
         os.fdopen(os.memfd_create("stderr"), "w+b") as errors,
         start(command, user=user, secrets=secrets, stderr=errors) as process,
+        in_time(process, command),
     ):
         try:
             assert process.stdout  # noqa: S101  # for mypy: it is a pipe

@@ -18,6 +18,7 @@ from packhorse_service.backups import programs
 from packhorse_service.backups.programs import BackupError
 from packhorse_service.state import Database
 
+LONGEST_START = 60.0
 LONGEST_SAVE = 3600.0
 """Seconds in which an instance has to write its data."""
 # Run as the user of the folder. A file that a restore has brought is moved after the one that it replaces, so
@@ -172,7 +173,8 @@ class Redis:
 def _connect(
     connection: socket.socket, link: str, process: "subprocess.Popen[bytes]", said: "programs.Bytes"
 ) -> None:
-    """Connect as soon as the server listens. Raises BackupError when it ends instead."""
+    """Connect as soon as the server listens. Raises BackupError when it ends instead, or does neither."""
+    until = time.monotonic() + LONGEST_START
     while True:
         try:
             connection.connect(link)
@@ -180,6 +182,10 @@ def _connect(
             if process.poll() is not None:
                 said.seek(0)
                 programs.require(process.returncode or 1, ["redis-server"], said.read())
+            if time.monotonic() > until:
+                raise BackupError(
+                    f"redis-server does not listen after {LONGEST_START:.0f} s.", "Look at the host."
+                ) from None
             time.sleep(0.05)
         else:
             connection.settimeout(LONGEST_SAVE)
