@@ -1,5 +1,6 @@
 """What the balancers of release.toml lead to: variables of Ansible's role balancer."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,15 @@ def url(target: Target) -> str:
     """Where clients of `target` arrive, which has a balancer."""
     names = _names(target, target.balancer.hosts[0] if target.balancer else "")
     return f"{_scheme(target)}://{next((name for name in names if '*' not in name), names[0])}/"
+
+
+def probe(config: ReleaseConfig) -> str:
+    """Pattern of PCRE for the path that balancers ask for, which nginx and its templates leave as it is."""
+    return re.sub("[^a-zA-Z0-9/_-]", lambda found: rf"\x{ord(found[0]):02x}", _health_path(config))
+
+
+def _health_path(config: ReleaseConfig) -> str:
+    return config.health.path or "/healthz"
 
 
 def _scheme(target: Target) -> str:
@@ -51,7 +61,7 @@ def _led_to(config: ReleaseConfig, project: Path, name: str, target: Target, bal
             for host, address in behind.items()
         ],
         "health": {
-            "path": config.health.path or "/healthz",
+            "path": _health_path(config),
             "host": first.replace("*", "balancer"),
             "scheme": _scheme(target),
         },

@@ -134,6 +134,7 @@ def _app(config: ReleaseConfig, target: Target, host: str, project: Path) -> Var
         "packhorse_domains": target.domains or [],
         "packhorse_default_domains": list(dict.fromkeys(names)),
         "packhorse_balancers": [address for each in in_front for address in addresses.of(config, each)],
+        "packhorse_probe": balancing.probe(config),
         "packhorse_url": balancing.url(target) if in_front else "",
         **{
             f"packhorse_{key}": value for key, value in certificates.of(config, project, target, host).items()

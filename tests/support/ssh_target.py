@@ -136,6 +136,7 @@ def write_vhost(host: Host, name: str, domains: Sequence[str], **more: Any) -> N
         "nginx_hosts": [],
         "nginx_balancers": [],
         "nginx_url": "",
+        "nginx_probe": "/healthz",
         "packhorse_domains": domains,
         "nginx_has_certificate": True,
         "packhorse_tls_certificate": None,

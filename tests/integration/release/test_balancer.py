@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -158,6 +159,33 @@ def test_each_domain_leads_to_its_application_on_both_servers(both: Site) -> Non
     assert "http://shop.example.com/" in shown
     assert "balancer lb1: web1 is in, web2 is in" in shown
     assert both.ask(name="other.example.com")[1] != "0.1.0"
+
+
+ASK = f"""
+import http.client, sys
+address, method, path, probe = sys.argv[1:]
+there = http.client.HTTPConnection(address, timeout=10)
+there.request(method, path, headers={{"Host": "{SHOP[0]}", "X-Packhorse-Probe": probe}})
+print(there.getresponse().headers["X-Packhorse-App"])
+"""
+
+
+def test_a_host_shows_its_balancer_alone_that_it_has_the_application(both: Site) -> None:
+    """Any nginx answers 404, and counts as good. Besides, nothing but this question stays out of the log."""
+    web1 = both.pair[0]
+    marked = []
+    for host, path, method, probe in (
+        (both.lb1, "/healthz", "GET", "1"),
+        (both.lb1, "/healthz", "HEAD", "1"),
+        (both.lb1, "/other", "GET", "1"),
+        (both.lb1, "/healthz", "GET", ""),
+        (web1, "/healthz", "GET", "1"),
+    ):
+        logged = answered(web1) + 1
+        marked.append(host.ssh("python3", "-c", ASK, web1.address, method, path, probe).stdout == f"{NAME}\n")
+        if not marked[-1]:
+            wait_until("the line", partial(lambda number: answered(web1) == number, logged))
+    assert marked == [True, False, False, False, False]
 
 
 def until_logged(site: Site, number: int) -> None:

@@ -60,6 +60,13 @@ def test_hosts_are_asked_by_a_name_that_their_vhost_has(tmp_path: Path) -> None:
     assert staging["health"]["scheme"] == "https"
 
 
+def test_nginx_knows_the_question_of_a_balancer_by_a_pattern_of_its_path(tmp_path: Path) -> None:
+    """A path may have what nginx would take for the end of a text or a variable."""
+    for path, pattern in (("/healthz", "/healthz"), ('/up.php?a=$b"{', r"/up\x2ephp\x3fa\x3d\x24b\x22\x7b")):
+        web1 = of(tmp_path, f"{TEXT}[health]\npath = '{path}'\n")["_meta"]["hostvars"]["web1"]
+        assert web1["packhorse_probe"] == pattern
+
+
 def test_hosts_believe_all_addresses_of_their_balancers_and_say_where_clients_arrive(tmp_path: Path) -> None:
     """TLS ends there: nginx on the hosts has no https:// in its own names."""
     hosts = of(tmp_path)["_meta"]["hostvars"]
