@@ -61,6 +61,7 @@ def _led_to(config: ReleaseConfig, project: Path, name: str, target: Target, bal
             for host, address in behind.items()
         ],
         "health": {
+            "app": config.app,
             "path": _health_path(config),
             "host": first.replace("*", "balancer"),
             "scheme": _scheme(target),

@@ -109,7 +109,7 @@ def balance(host: Host, app: str, *domains: str, hosts: Sequence[Host], target: 
     """A balancer that leads to `hosts`, as role balancer sets it up; the user that deploys is there."""
     role, files, name = ROLE.parent / "balancer", host.files, balancers.led_to(app, target)
     behind = [{"name": each.name, "address": each.address} for each in hosts]
-    health = {"path": "/healthz", "host": domains[0], "scheme": "http"}
+    health = {"app": app, "path": "/healthz", "host": domains[0], "scheme": "http"}
     (files / "etc/packhorse/balancers").mkdir(parents=True, exist_ok=True)
     (files / f"etc/packhorse/balancers/{name}.json").write_text(
         json.dumps({"user": app, "hosts": behind, "health": health})

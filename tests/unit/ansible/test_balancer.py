@@ -61,6 +61,39 @@ def test_the_first_answer_counts_and_later_ones_when_they_come_twice(program: Mo
     assert thoughts == ["refused", "refused", "", "", "", "", "", "502", "slow", "slow"]
 
 
+@pytest.mark.parametrize(
+    ("answer", "failure"),
+    [
+        ("200 OK\r\nX-Packhorse-App: shop\r\n\r\n", ""),
+        ("404 Not Found\r\nServer: nginx\r\nX-Packhorse-App: shop\r\n\r\n", ""),
+        ("404 Not Found\r\nServer: nginx\r\n\r\n", "it is not prepared for the application"),
+        ("200 OK\r\nX-Packhorse-App: blog\r\n\r\n", "it is not prepared for the application"),
+        ("200 OK\r\n\r\nX-Packhorse-App: shop\r\n", "it is not prepared for the application"),
+        ("200 OK\r\n" + "X: 1\r\n" * 1000 + "X-Packhorse-App: shop\r\n\r\n", "it is not prepared"),
+        ("503 Service Unavailable\r\n\r\n", "answers 503"),
+    ],
+)
+def test_a_host_is_good_when_the_vhost_of_the_application_answers(
+    program: ModuleType, monkeypatch: pytest.MonkeyPatch, answer: str, failure: str
+) -> None:
+    """Debian's default site answers, too, on a host that nobody has prepared."""
+    health = {"app": "shop", "path": "/healthz", "host": "shop.example.com", "scheme": "http"}
+
+    async def ask() -> Any:  # noqa: ANN401  # of a module without a name
+        client = Client(f"HTTP/1.1 {answer}".encode())
+        client.reader.feed_eof()
+
+        async def connect(*_: object) -> tuple[asyncio.StreamReader, Client]:
+            return client.reader, client
+
+        monkeypatch.setattr(asyncio, "open_connection", connect)
+        return await program.failure_of(program.Host("web1", "10.0.0.1"), health)
+
+    found = asyncio.run(ask())
+    assert found.startswith(failure)
+    assert bool(found) == bool(failure)
+
+
 @pytest.mark.parametrize("text", ["[]", "{}", '{"user": "shop", "hosts": [{"name": "web1"}], "health": {}}'])
 def test_settings_that_are_none_are_an_error_that_the_program_survives(
     program: ModuleType, text: str
@@ -111,7 +144,7 @@ class Client:
         pass
 
     def close(self) -> None:
-        self.reader.feed_eof()
+        pass
 
 
 def test_connections_of_one_user_are_few_and_hold_nothing_up(program: ModuleType) -> None:

@@ -31,6 +31,7 @@ STATE = Path("/run/packhorse-balancer")
 SOCKET = STATE / "control.sock"
 INTERVAL = 1.0
 """Seconds between two questions to a host, and between two looks at the settings."""
+MOST_HEADERS = 100
 PATIENCE = 3.0
 """Seconds for an answer."""
 TURNS = 2
@@ -122,7 +123,7 @@ def log(text: str) -> None:
 
 
 async def failure_of(host: Host, health: Mapping[str, str]) -> str:
-    """Ask `host`: "" when it answers, and not with 500 or more; else why it counts as failing."""
+    """Ask `host`: "" when the application's vhost answers below 500; else why it counts as failing."""
     try:
         return await asyncio.wait_for(_ask(host.address, health), PATIENCE)
     except TimeoutError:
@@ -139,11 +140,17 @@ async def _ask(address: str, health: Mapping[str, str]) -> str:
             f"GET {health['path']} HTTP/1.1\r\nHost: {health['host']}\r\nX-Packhorse-Probe: 1\r\n"
             f"X-Forwarded-Proto: {health['scheme']}\r\nConnection: close\r\n\r\n".encode()
         )
-        line = await reader.readline()
-        found = re.match(rb"HTTP/1\.[01] ([1-9][0-9][0-9])\b", line)
+        lines = [await reader.readline()]
+        found = re.match(rb"HTTP/1\.[01] ([1-9][0-9][0-9])\b", lines[0])
         if not found:
-            return "the application cannot be reached" if not line else "no answer of HTTP"
-        return f"answers {found[1].decode()}" if int(found[1]) >= 500 else ""
+            return "no answer of HTTP" if lines[0] else "the application cannot be reached"
+        if int(found[1]) >= 500:
+            return f"answers {found[1].decode()}"
+        while lines[-1].strip() and len(lines) <= MOST_HEADERS:
+            lines.append(await reader.readline())
+        # Any nginx answers something. Settings of an older Packhorse have no app, and their hosts no mark.
+        marked = f"X-Packhorse-App: {health.get('app')}\r\n".encode() in lines or "app" not in health
+        return "" if marked else "it is not prepared for the application: release provision"
     finally:
         writer.close()
 

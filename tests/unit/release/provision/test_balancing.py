@@ -55,7 +55,12 @@ def test_it_passes_requests_on_to_addresses(tmp_path: Path) -> None:
 def test_hosts_are_asked_by_a_name_that_their_vhost_has(tmp_path: Path) -> None:
     """A host shows another site under other names."""
     production, staging = of(tmp_path)["_meta"]["hostvars"]["lb1"]["packhorse_balanced"]
-    assert production["health"] == {"path": "/healthz", "host": "balancer.shop.example.com", "scheme": "http"}
+    assert production["health"] == {
+        "app": "shop",
+        "path": "/healthz",
+        "host": "balancer.shop.example.com",
+        "scheme": "http",
+    }
     assert staging["health"]["host"] == "balancer.staging.example.com"
     assert staging["health"]["scheme"] == "https"
 
