@@ -1,11 +1,12 @@
 """The promises of packhorse_service.backups.commands."""
 
 import functools
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from packhorse_service import state
+from packhorse_service import kinds, state
 from packhorse_service.backups import commands, engines, store
 from packhorse_service.backups.programs import BackupError
 from packhorse_service.state import Database
@@ -46,6 +47,9 @@ class Engine:
     def close(self) -> None:
         pass
 
+    def describe(self, _database: Database) -> dict[str, object]:
+        return {"version": "15.4", "size": 8_000_000}
+
 
 @pytest.fixture
 def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
@@ -53,6 +57,8 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
     monkeypatch.setattr(state, "FOLDER", tmp_path / "services")
     monkeypatch.setattr(commands, "Store", functools.partial(store.Store, root=tmp_path / "backups"))
     monkeypatch.setattr(engines, "of", lambda _database: fake)
+    monkeypatch.setattr(kinds, "of", lambda _database: fake)
+    monkeypatch.setitem(commands.DATA, "postgresql", tmp_path)
     state.save(Database(NAME, "postgresql", passwords={"a": "x"}))
     return fake
 
@@ -72,5 +78,18 @@ def test_what_a_restore_has_filled_goes_when_it_fails(engine: Engine) -> None:
     commands.backup(REQUEST)
     engine.loads = {"t": 0}
     with pytest.raises(BackupError, match="t: 0 instead of 1"):
+        commands.restore(REQUEST)
+    assert engine.databases == {NAME}
+
+
+def test_a_restore_that_would_fill_the_disk_does_not_begin(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk stops the database, too."""
+    engine.drop(engine.old)
+    commands.backup(REQUEST)
+    full = os.statvfs_result((4096, 4096, 10_000, 0, 9_000, 9_000, 100, 100, 0, 255))
+    monkeypatch.setattr(os, "statvfs", lambda _path: full)
+    with pytest.raises(BackupError, match="takes about 8000000 bytes"):
         commands.restore(REQUEST)
     assert engine.databases == {NAME}

@@ -1,21 +1,28 @@
 """The commands of packhorse-service-backup: what each takes, does and answers."""
 
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from packhorse_service import state
+from packhorse_service import kinds, state
 from packhorse_service.backups import copies, engines, programs, progress
 from packhorse_service.backups.programs import BackupError
-from packhorse_service.backups.store import REMOVAL, Backup, Store
+from packhorse_service.backups.store import REMOVAL, SMALLEST_FREE, Backup, Store
 from packhorse_service.errors import ServiceError
 from packhorse_service.state import Database
 
 Answer = dict[str, Any]
 Request = Mapping[str, Any]
+DATA = {
+    "postgresql": Path("/var/lib/postgresql"),
+    "mariadb": Path("/var/lib/mysql"),
+    "redis": Path("/var/lib/redis"),
+}
+"""Where servers of the distribution keep what a restore fills."""
 
 
 def run(name: str) -> None:
@@ -110,6 +117,17 @@ def _require_room(database: Database, engine: engines.Engine, chosen: Backup) ->
             "Look whether you need it. To remove it, with a backup before: "
             f"release services restore {service} {target} --drop-old",
         )
+    needed, data = chosen.size, DATA[database.kind]
+    with contextlib.suppress(ServiceError):  # it does not answer, or has nothing yet
+        needed = max(needed, int(kinds.of(database).describe(database)["size"] or 0))
+    with contextlib.suppress(FileNotFoundError):
+        disk = os.statvfs(data)
+        free = disk.f_bavail * disk.f_frsize
+        if free < needed + SMALLEST_FREE:
+            raise BackupError(
+                f"A restore takes about {needed} bytes in {data}, beside what is there; {free} are free.",
+                "Make room there: the database is as it was.",
+            )
 
 
 def require_same(expected: Mapping[str, int], found: Mapping[str, int]) -> None:
