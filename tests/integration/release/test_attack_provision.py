@@ -12,6 +12,8 @@ pytestmark = hosts.MARKS
 FOLDER = f"/srv/apps/{APP}"
 # What root must not touch through a link: a folder of its own, its keys, files of the system.
 PREPARE = "mkdir -p /root/own; echo secret > /root/own/file; cp /etc/shadow /root/shadow"
+KEEP = f"cp -a {FOLDER} /var/before"
+RESTORE = f"find {FOLDER} -mindepth 1 -delete; cp -a /var/before/. {FOLDER}"
 STATE = "stat -c '%U %G %a %s %n' /root /root/own/* /root/shadow /root/.ssh /root/.ssh/* /etc /etc/shadow"
 
 
@@ -22,7 +24,7 @@ def shop() -> Iterator[Company]:
         settings = made.project / "release.toml"
         settings.write_text(settings.read_text().replace(made.index, made.outside.index_url("company/dev")))
         made.release("provision", "production")
-        made.apps[0].ssh("sh", "-c", PREPARE)
+        made.apps[0].ssh("sh", "-c", f"{PREPARE}; {KEEP}")
         yield made
 
 
@@ -41,8 +43,7 @@ KEYS = "ln -sf /root/.ssh/authorized_keys .ssh/authorized_keys; ln -s /root/shad
 def test_links_of_the_application_s_user_lead_root_nowhere(shop: Company, user: str, attack: str) -> None:
     """All below /srv/apps/APP is that user's to replace between two runs: so root makes nothing there."""
     web1 = shop.apps[0]
-    web1.ssh("find", FOLDER, "-mindepth", "1", "-delete")
-    shop.release("provision", "production")
+    web1.ssh("sh", "-c", RESTORE)
     before = web1.ssh("sh", "-c", STATE).stdout
     web1.ssh("runuser", "-u", user, "--", "sh", "-c", f"cd {FOLDER}; {attack}")
     shop.release("provision", "production", status=None)
