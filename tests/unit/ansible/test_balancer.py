@@ -1,9 +1,12 @@
 """What packhorse-balancer thinks of hosts, and which of them it takes out."""
 
 import asyncio
+import contextlib
+import fcntl
 import importlib.util
 import json
 import struct
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -186,3 +189,35 @@ def test_what_a_deploy_holds_out_stays_out_when_settings_change(
 
     asyncio.run(read())
     assert made.applications["shop.production"].held == held
+
+
+@pytest.mark.parametrize("refused", [True, False])
+def test_a_removal_that_nginx_refuses_leaves_all_as_it_was(
+    program: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, refused: bool
+) -> None:
+    """Some other file is wrong. Whoever else changes files of nginx waits for the test."""
+    for name in ("SETTINGS", "NGINX"):
+        monkeypatch.setattr(program, name, tmp_path)
+    lock = tmp_path / "lock"
+    monkeypatch.setattr(program, "NGINX_LOCK", lock)
+    present = {tmp_path / f"shop.production.{kind}": kind for kind in ("conf", "upstream.conf", "json")}
+    for path, text in present.items():
+        path.write_text(text)
+        path.chmod(0o640)
+    started = []
+
+    def run(command: list[str], *, check: bool) -> None:
+        started.append(command[1])
+        assert not any(path.exists() for path in present)
+        with lock.open() as other, pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if refused and check:
+            raise subprocess.CalledProcessError(1, command)
+
+    monkeypatch.setattr(program.subprocess, "run", run)
+    with pytest.raises(subprocess.CalledProcessError) if refused else contextlib.nullcontext():
+        program.remove("shop.production")
+    assert started == (["-t"] if refused else ["-t", "-s"])
+    left = {path: path.read_text() for path in present if path.exists()}
+    assert left == (present if refused else {})
+    assert all(path.stat().st_mode & 0o777 == 0o640 for path in left)

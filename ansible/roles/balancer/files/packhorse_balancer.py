@@ -11,6 +11,7 @@ than the N-th: it needs no reload, and a boot forgets it.
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import os
 import pwd
@@ -29,6 +30,9 @@ from typing import Any
 SETTINGS = Path("/etc/packhorse/balancers")
 STATE = Path("/run/packhorse-balancer")
 SOCKET = STATE / "control.sock"
+NGINX = Path("/etc/nginx/packhorse")
+NGINX_LOCK = Path("/run/packhorse-port.lock")
+"""Who changes files of nginx tests the files of all."""
 INTERVAL = 1.0
 """Seconds between two questions to a host, and between two looks at the settings."""
 MOST_HEADERS = 100
@@ -291,18 +295,35 @@ def talk() -> None:
             os.write(1, data)
 
 
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Wait until nobody else changes files of nginx."""
+    path.touch(0o600)
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def remove(name: str) -> None:
-    """Lead to an application no longer. Its certificate, user and logs stay."""
+    """Lead to an application no longer. Its certificate, user and logs stay; all does when nginx refuses."""
     if not re.fullmatch(r"[a-z0-9-]+\.[a-z0-9-]+", name) or not (SETTINGS / f"{name}.json").exists():
         raise ValueError(f"{name} is not balanced here: see {SETTINGS}")
-    places = [f"/etc/nginx/packhorse/{name}.conf", f"/etc/nginx/packhorse/{name}.upstream.conf"]
-    places += [f"/etc/logrotate.d/packhorse-{name}", str(SETTINGS / f"{name}.json")]
-    # Without them nothing asks for another certificate, see packhorse-acme@.service.
-    places += [f"/etc/nginx/packhorse/{name}.tls", f"/etc/packhorse/acme/{name}.json"]
-    for place in places:
-        Path(place).unlink(missing_ok=True)
-    for command in (["nginx", "-t", "-q"], ["nginx", "-s", "reload"]):
-        subprocess.run(command, check=True)
+    places = [NGINX / f"{name}.conf", NGINX / f"{name}.upstream.conf", NGINX / f"{name}.tls"]
+    places += [Path(f"/etc/logrotate.d/packhorse-{name}"), SETTINGS / f"{name}.json"]
+    places += [Path(f"/etc/packhorse/acme/{name}.json")]  # without it packhorse-acme@.service does not start
+    with locked(NGINX_LOCK):
+        kept = {path: (path.read_bytes(), path.stat().st_mode) for path in places if path.exists()}
+        for path in kept:
+            path.unlink()
+        test, reload = ["nginx", "-t", "-q"], ["nginx", "-s", "reload"]
+        try:
+            subprocess.run(test, check=True)
+        except BaseException:
+            for path, (text, mode) in kept.items():
+                path.touch(mode & 0o777)
+                path.write_bytes(text)
+            raise
+        subprocess.run(reload, check=True)
 
 
 def main(command: str = "", *arguments: str) -> None:
