@@ -314,6 +314,8 @@ class MirrorServers(settings.Settings):
 def _local_without_hosts(targets: dict[str, Target]) -> dict[str, Target]:
     if "local" in targets and targets["local"].hosts:
         raise ValueError("local is this machine: give the target with hosts another name")
+    if "upstream" in targets and targets["upstream"].balancer:  # nginx has APP.upstream.conf for its sockets
+        raise ValueError("upstream: a target with a balancer cannot have this name: give it another one")
     return targets
 
 

@@ -31,6 +31,7 @@ def test_a_target_may_have_several_balancers(tmp_path: Path) -> None:
         (f'{TARGET}balancer = {{ hosts = ["lb1;"] }}\n', "the name of a host"),
         (f'{TARGET}balancer = {{ hosts = ["lb1"], port = 80 }}\n', "unknown key"),
         (f'{TARGET}domains = []\nbalancer = {{ hosts = ["lb1"] }}\n', "name domains"),
+        (f'{TARGET.replace("production", "upstream")}balancer = {{ hosts = ["lb1"] }}\n', "this name"),
         ('[targets.production]\nbalancer = { hosts = ["lb1"] }\n', "no hosts to balance between"),
     ],
 )
