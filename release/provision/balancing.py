@@ -1,6 +1,7 @@
 """What the balancers of release.toml lead to: variables of Ansible's role balancer."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,33 @@ def hosts(config: ReleaseConfig, project: Path) -> dict[str, list[dict[str, Any]
         for host in target.balancer.hosts if target.balancer else []:
             found.setdefault(host, []).append(_led_to(config, project, name, target, host))
     return found
+
+
+def keys(config: ReleaseConfig, host: str, user: str, own: Sequence[str] | None) -> list[str]:
+    """The lines of authorized_keys of `user` on `host`, for all targets that are balanced there.
+
+    `own`: keys that deploy to the host itself, None: nobody does, []: its lines stay as they are. All others
+    may only talk to the program that takes hosts out.
+    """
+    if own is not None and not own:
+        return []
+    there = [
+        key
+        for target in config.targets.values()
+        if target.balancer and host in target.balancer.hosts and user == (target.user or config.app)
+        for key in target.provision.authorized_keys
+        if key not in (own or [])
+    ]
+    talking = [f'restrict,command="{balancers.PROGRAM} talk" {key}' for key in dict.fromkeys(there)]
+    return [*(own or []), *talking]
+
+
+def _own(config: ReleaseConfig, host: str, user: str) -> list[str] | None:
+    """The keys of the target that runs on `host` as `user`; None: none does."""
+    for target in config.targets.values():
+        if host in (target.hosts or []) and user == (target.user or config.app):
+            return list(target.provision.authorized_keys)
+    return None
 
 
 def url(target: Target) -> str:
@@ -43,13 +71,13 @@ def _names(target: Target, balancer: str) -> list[str]:
 
 def _led_to(config: ReleaseConfig, project: Path, name: str, target: Target, balancer: str) -> dict[str, Any]:
     """What role balancer needs to lead from the host `balancer` to `target`."""
-    first = _names(target, balancer)[0]
+    first, user = _names(target, balancer)[0], target.user or config.app
     behind = {host: addresses.of(config, host)[0] for host in target.hosts or []}
     return {
         "name": balancers.led_to(config.app, name),
         "app": config.app,
-        "user": target.user or config.app,
-        "authorized_keys": list(target.provision.authorized_keys),
+        "user": user,
+        "authorized_keys": keys(config, balancer, user, _own(config, balancer, user)),
         "domains": target.domains or [],
         "default_domains": _names(target, balancer),
         **certificates.of(config, project, target, balancer),

@@ -145,6 +145,9 @@ def _app(config: ReleaseConfig, target: Target, host: str, project: Path) -> Var
         if builds and python
         else {},
         **_prefixed(target.provision, {"user", "python", "python_builds"}),
+        "packhorse_authorized_keys": balancing.keys(
+            config, host, target.user or config.app, target.provision.authorized_keys
+        ),
     }
 
 

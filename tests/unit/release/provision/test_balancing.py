@@ -42,6 +42,23 @@ def test_one_balancer_leads_to_several_targets_each_under_a_name_of_its_own(tmp_
     assert (lb1["ansible_user"], lb1["ansible_become"]) == ("root", False)
 
 
+def test_keys_of_all_targets_may_talk_to_a_balancer_and_none_replaces_another(tmp_path: Path) -> None:
+    """They can do nothing else there; those that deploy to the host itself stay what they are."""
+    text = TEXT + '[targets.other]\nhosts = ["web3", "lb1"]\n'
+    for target, key in (("production", "AAAA"), ("staging-eu", "BBBB"), ("other", "CCCC")):
+        text += f'[targets.{target}.provision]\nauthorized_keys = ["ssh-ed25519 {key}", "ssh-rsa DDDD"]\n'
+    talk = 'restrict,command="/usr/local/bin/packhorse-balancer talk" ssh-'
+    alone = of(tmp_path, text.replace(', "lb1"]\n[targets.p', "]\n[targets.p"))["_meta"]["hostvars"]["lb1"]
+    found = [each["authorized_keys"] for each in alone["packhorse_balanced"]]
+    assert found == [[f"{talk}ed25519 AAAA", f"{talk}rsa DDDD", f"{talk}ed25519 BBBB"]] * 2
+    both = of(tmp_path, text)["_meta"]["hostvars"]["lb1"]
+    lines = ["ssh-ed25519 CCCC", "ssh-rsa DDDD", f"{talk}ed25519 AAAA", f"{talk}ed25519 BBBB"]
+    assert [each["authorized_keys"] for each in both["packhorse_balanced"]] == [lines] * 2
+    assert both["packhorse_authorized_keys"] == lines
+    unsaid = text.replace('["ssh-ed25519 CCCC", "ssh-rsa DDDD"]', "[]")
+    assert of(tmp_path, unsaid)["_meta"]["hostvars"]["lb1"]["packhorse_authorized_keys"] == []
+
+
 def test_it_passes_requests_on_to_addresses(tmp_path: Path) -> None:
     """Names would be looked up when nginx starts, and stop it when they are not found."""
     production, staging = of(tmp_path)["_meta"]["hostvars"]["lb1"]["packhorse_balanced"]
