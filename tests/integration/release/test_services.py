@@ -6,6 +6,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -87,7 +88,8 @@ class Shop:
 
 
 @pytest.fixture(scope="module")
-def shop() -> Iterator[Shop]:
+def bare() -> Iterator[Shop]:
+    """With an empty database, which nothing uses yet."""
     with ssh_target.running("web1") as fleet:
         db1, db2, vault = fleet.net.hosts("db1", "db2", "vault")
         made = Shop(fleet, db1, db2, vault)
@@ -98,17 +100,34 @@ def shop() -> Iterator[Shop]:
         yield made
 
 
-def test_it_says_what_is_there_before_anything_is_attached(shop: Shop) -> None:
+def test_it_says_what_is_there_before_anything_is_attached(bare: Shop) -> None:
     """And what would be made."""
-    row = shop.listed()[DATABASE]
+    row = bare.listed()[DATABASE]
     assert (row["host"], row["attached"], row["last_backup"]) == ("db1", [], None)
-    assert shop.services("--plan").stdout.startswith("Nothing:")
-    assert "none" in shop.services().stdout
+    assert bare.services("--plan").stdout.startswith("Nothing:")
+    assert "none" in bare.services().stdout
+
+
+@pytest.fixture(scope="module")
+def shop(bare: Shop) -> Shop:
+    """With TABLES, and an application that was deployed after `attach`."""
+    bare.sql(TABLES)
+    bare.services("attach", "db", "production")
+    bare.fleet.deploy("0.3.0")
+    return bare
+
+
+@pytest.fixture(scope="module")
+def fetched(shop: Shop) -> tuple[Path, str]:
+    """A backup that came to the developer, and what was said."""
+    folder = shop.fleet.home / "fetched"
+    said = shop.services("backup", "db", "production", "--fetch", str(folder)).stdout
+    (path,) = folder.glob("*.dump")
+    return path, said
 
 
 def test_the_shell_is_the_owners_and_passes_on_input_and_status(shop: Shop) -> None:
     """What is made in it belongs to the application, and nobody is a superuser in it."""
-    shop.sql(TABLES)
     assert "5000" in shop.sql("SELECT count(*) FROM rows;")
     assert "ERROR" in shop.services("shell", "db", "production", stdin="SELEC 1;\n").stderr
     assert shop.sql("\\q\n") == ""
@@ -119,8 +138,6 @@ def test_the_shell_is_the_owners_and_passes_on_input_and_status(shop: Shop) -> N
 
 def test_attach_before_the_first_deploy_is_kept_for_it(shop: Shop) -> None:
     """Then the application has its database from the first request on."""
-    shop.services("attach", "db", "production")
-    shop.fleet.deploy("0.3.0")
     assert shop.fleet.get(shop.fleet.hosts[0], "/rows") == "5000"
     assert shop.listed()[DATABASE]["attached"] == ["DATABASE_URL"]
     again = shop.services("attach", "db", "production").stdout
@@ -202,11 +219,9 @@ def test_the_key_for_copies_adds_and_does_nothing_else(shop: Shop) -> None:
     assert len(shop.backups()) == before
 
 
-def test_a_backup_comes_to_the_developer_as_a_file_of_the_servers_own(shop: Shop) -> None:
+def test_a_backup_comes_to_the_developer_as_a_file_of_the_servers_own(fetched: tuple[Path, str]) -> None:
     """For pg_restore on any other server."""
-    folder = shop.fleet.home / "fetched"
-    said = shop.services("backup", "db", "production", "--fetch", str(folder)).stdout
-    (path,) = folder.glob("*.dump")
+    path, said = fetched
     assert f"Here: {path}" in said
     assert path.stat().st_mode & 0o777 == 0o600
     assert "TABLE public rows" in run_command("pg_restore", "-l", path, env=os.environ).stdout
@@ -300,11 +315,9 @@ def test_a_restore_that_was_killed_leaves_one_or_the_other(shop: Shop, text: str
     shop.services("restore", "db", "production", "--drop-old", "--yes")
 
 
-def test_a_changed_or_hostile_dump_changes_nothing(shop: Shop) -> None:
+def test_a_changed_or_hostile_dump_changes_nothing(shop: Shop, fetched: tuple[Path, str]) -> None:
     """What it says runs as the application at most; without all its rows it does not take the place."""
-    before = shop.sql(EVERYTHING)
-    folder = shop.fleet.home / "fetched"
-    (path,) = folder.glob("*.dump")
+    before, (path, _) = shop.sql(EVERYTHING), fetched
     (path.with_name("bad.dump")).write_bytes(path.read_bytes()[:-2000])
     said = shop.services(
         "restore", "db", "production", str(path.with_name("bad.dump")), "--yes", status=1
@@ -329,11 +342,10 @@ def test_the_commands_of_the_pages_work(shop: Shop) -> None:
     named = re.findall(r"`(release services[^`]*)`", page)
     (block,) = [each for each in documents.blocks("services.md") if each.language == "sh"]
     environment = {**shop.fleet.environment, "PATH": f"{BIN}:{shop.fleet.environment['PATH']}"}
-    for command in [*named, *block.text.splitlines()]:
+    commands = [command.partition("#")[0].strip() for command in [*named, *block.text.splitlines()]]
+    for command in dict.fromkeys(commands):
         if "latest.dump" not in command:
             run_command("sh", "-ec", command, env=environment, cwd=shop.fleet.project)
-        if "restore" in command:
-            shop.services("restore", "db", "production", "--drop-old", "--yes")
 
 
 def test_the_host_is_lost_and_another_one_has_every_row(shop: Shop) -> None:
@@ -354,9 +366,10 @@ def test_the_host_is_lost_and_another_one_has_every_row(shop: Shop) -> None:
         shop.db1.boot()
     left = shop.services("--plan", "--host", "db1").stdout
     assert f"db1: {DATABASE} (postgresql) is not in release.toml, and kept." in left
+    is_removed_after_a_backup(shop)
 
 
-def test_what_is_not_declared_any_more_is_removed_after_a_backup(shop: Shop) -> None:
+def is_removed_after_a_backup(shop: Shop) -> None:
     """Data is never removed without one; what is declared is refused."""
     assert "still declares" in shop.services("remove", "db", "--yes", status=1).stderr
     said = shop.services("remove", "db", "production", "--host", "db1", "--yes").stdout
@@ -369,6 +382,7 @@ def test_what_is_not_declared_any_more_is_removed_after_a_backup(shop: Shop) -> 
     path = next(line for line in said.splitlines() if line.startswith("Backup:")).partition("db1:")[2]
     assert (shop.db1.files / path[1:]).read_bytes()[:5] == b"PGDMP"
     assert shop.services("--plan", "--host", "db1").stdout.startswith("Nothing:")
+    assert "nothing to do" in shop.services("remove", "db", "production", "--host", "db1", "--yes").stderr
 
 
 OTHERS = """
