@@ -66,10 +66,16 @@ def test_nothing_replaces_a_copy(tmp_path: Path) -> None:
         packed(size=-5),
         packed(size=2**60),
         packed(sha256="0" * 64),
+        packed(kind="no kind!"),
+        packed(version=15),
+        packed(rows={"t": "a"}),
+        packed(rows={"t": 2**63}),
+        packed(rows=[]),
+        packed("29991231T235959Z"),
     ],
 )
 def test_what_is_no_whole_backup_leaves_nothing(tmp_path: Path, content: bytes) -> None:
-    """Cut, of another hash, with a name that leads out, larger than the disk."""
+    """Cut, of another hash, with a name that leads out or lies in the future, larger than the disk."""
     assert received(tmp_path, content).returncode == 1
     assert not list(tmp_path.rglob("*.dump"))
     assert not list(tmp_path.rglob("*.json"))
@@ -126,3 +132,14 @@ def test_of_what_a_host_says_is_its_key_one_form_counts(text: str, taken: str | 
     for pattern in patterns:
         found = re.search(pattern, text)
         assert (found and found[0]) == taken
+
+
+def test_a_bad_header_hides_no_copies_of_others(tmp_path: Path) -> None:
+    """Each host writes to the list that all projects read: no more than fixed keys of sound copies."""
+    received(tmp_path, packed(pad="a" * 1000))
+    (path,) = tmp_path.glob("db1/*/*.json")
+    bad = json.loads(path.read_bytes()) | {"rows": {"t": "a"}}
+    path.with_name("20260102T000000Z.json").write_text(json.dumps(bad))
+    (one,) = json.loads(run(tmp_path, "list").stdout)["copies"]
+    keys = {"name", "database", "kind", "version", "size", "sha256", "why", "rows", "tables", "origin"}
+    assert (one["name"], set(one)) == ("20260101T000000Z", keys)

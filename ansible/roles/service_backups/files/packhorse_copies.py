@@ -31,6 +31,10 @@ FREE_PART = 10
 _ORIGIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,252}")
 _DATABASE = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _NAME = re.compile(r"[0-9]{8}T[0-9]{6}Z(-[0-9]{1,3})?")
+_WORD = re.compile(r"[A-Za-z0-9_.+:@/-]{0,300}")
+LARGEST_NUMBER = 2**63 - 1
+CLOCKS_APART = 300
+"""Seconds that the clock of another host may be ahead."""
 
 
 class CopyError(Exception):
@@ -38,15 +42,18 @@ class CopyError(Exception):
 
 
 def header(line: bytes) -> dict[str, Any]:
-    """The header of a backup, as far as this program reads it. Raises CopyError."""
-    with contextlib.suppress(ValueError, RecursionError, KeyError, TypeError):
+    """The header of a backup, in the form that `release` reads without complaint. Raises CopyError."""
+    with contextlib.suppress(ValueError, RecursionError, KeyError, TypeError, AttributeError):
         found = json.loads(line)
         if (
             _NAME.fullmatch(found["name"])
             and _DATABASE.fullmatch(found["database"])
             and re.fullmatch(r"[0-9a-f]{64}", found["sha256"])
-            and type(found["size"]) is int
-            and found["size"] >= 0
+            and all(_WORD.fullmatch(found.get(key, "")) for key in ("kind", "version", "why"))
+            and all(
+                type(number) is int and number >= 0 for number in (found["size"], *found["rows"].values())
+            )
+            and max(found["size"], sum(found["rows"].values())) <= LARGEST_NUMBER
         ):
             return dict(found)
     raise CopyError("that is no backup")
@@ -55,6 +62,8 @@ def header(line: bytes) -> dict[str, Any]:
 def receive(origin: str, keep: int, days: int) -> None:
     """Add the backup on stdin to those of `origin`. Raises CopyError."""
     found = header(sys.stdin.buffer.readline(LARGEST_HEADER))
+    if found["name"][:16] > time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(time.time() + CLOCKS_APART)):
+        raise CopyError(f"{found['name']} lies in the future: look at the clocks of both hosts")
     folder = ROOT / origin / found["database"]
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _locked(ROOT / origin):
@@ -115,13 +124,15 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def listed() -> list[dict[str, Any]]:
-    """All copies; ORIGIN is the host that they came from."""
+    """All copies that are sound, in fixed keys; `origin` is the host that they came from."""
     found = []
     for path in sorted(ROOT.glob("*/*/*.json")):
         with contextlib.suppress(CopyError, OSError):
             one = header(path.read_bytes()[:LARGEST_HEADER])
-            rows = one["rows"] if isinstance(one.get("rows"), dict) else {}
-            found.append({**one, "rows": sum(rows.values()), "tables": len(rows), "origin": path.parts[-3]})
+            shown = {key: one[key] for key in ("name", "database", "size", "sha256")}
+            shown |= {key: one.get(key, "") for key in ("kind", "version", "why")}
+            rows = {"rows": sum(one["rows"].values()), "tables": len(one["rows"])}
+            found.append({**shown, **rows, "origin": path.parts[-3]})
     return found
 
 
