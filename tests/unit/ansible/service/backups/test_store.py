@@ -100,6 +100,24 @@ def test_the_last_ones_of_each_reason_stay(kept: Store) -> None:
     assert [backup.name[6:8] for backup in kept.all()] == ["05", "06", "07"]
 
 
+def test_a_backup_named_in_the_future_does_not_push_out_the_one_just_made(kept: Store) -> None:
+    """The clock was ahead once: with keep = 1 each new backup would go as soon as it was made."""
+    ahead, new = made(kept, day=9), made(kept, day=2)
+    os.utime(kept.path(ahead), (0, 0))
+    assert kept.prune(1) == [ahead.name]
+    assert kept.all() == [new]
+
+
+def test_backups_of_one_second_are_in_the_order_of_their_numbers(kept: Store) -> None:
+    """`find` gives the last one: -10 comes after -2, and both after none."""
+    first = made(kept)
+    for suffix in ("-10", "-2"):
+        name = f"{first.name}{suffix}"
+        kept.path(replace(first, name=name)).write_bytes(b"rows")
+        kept.write_json(f"{name}.json", asdict(replace(first, name=name)))
+    assert [backup.name[16:] for backup in kept.all()] == ["", "-2", "-10"]
+
+
 def test_the_newest_is_of_what_the_database_was(kept: Store) -> None:
     """What was removed, and backed up before, comes back by its name alone."""
     first, removed = made(kept), made(kept, day=2, why=store.REMOVAL)

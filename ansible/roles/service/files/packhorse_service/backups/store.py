@@ -109,7 +109,9 @@ class Store:
     def all(self) -> list[Backup]:
         """Its backups, oldest first."""
         found = []
-        for path in sorted(self.folder.glob("*.json")):
+        for path in sorted(
+            self.folder.glob("*.json"), key=lambda path: (path.stem[:16], len(path.stem), path.stem)
+        ):
             with contextlib.suppress(BackupError, ValueError, OSError):
                 backup = checked(json.loads(path.read_bytes()))
                 if path.stem == backup.name and self.path(backup).stat().st_size == backup.size:
@@ -242,10 +244,14 @@ class Store:
             )
 
     def prune(self, keep: int) -> list[str]:
-        """Remove all but the last `keep` of each reason, and return their names."""
+        """Remove all but the last `keep` of each reason, and return their names.
+
+        The last are those that were written last: names are wrong after a run with the clock ahead.
+        """
         removed = []
-        for why in {backup.why for backup in self.all()} - {REMOVAL, "import", "foreign"}:
-            for backup in [each for each in self.all() if each.why == why][: -max(1, keep)]:
+        known = sorted(self.all(), key=lambda backup: self.path(backup).stat().st_mtime_ns)
+        for why in {backup.why for backup in known} - {REMOVAL, "import", "foreign"}:
+            for backup in [each for each in known if each.why == why][: -max(1, keep)]:
                 for suffix in ("json", "dump", "copied"):  # without .json it is none any more
                     (self.folder / f"{backup.name}.{suffix}").unlink(missing_ok=True)
                 removed.append(backup.name)
