@@ -214,9 +214,11 @@ def attach(
     """Put the URL of SERVICE into the configuration of TARGET: DATABASE_URL, or REDIS_URL.
 
     As `release config set` does it: a release with a number, rolled out without a failed request, or kept for
-    the first deploy. The URL is in no command line and in no log.
+    the first deploy. The URL is in no command line and in no log. Attached to the same host a second time, a
+    URL that you have changed keeps all but its login; --replace gives it as it was.
     """
     from release.host.formats import variables
+    from release.services import urls
 
     place, host = arguments.found(project, service, target)
     name = variable or _DEFAULT[place.kind]
@@ -228,7 +230,10 @@ def attach(
             f"{name} is set on {target} already, to something else.",
             "Give this one another name (--as OTHER_URL), or take its place: --replace",
         )
-    configuration.change(project, target, {name: (credentials.next or credentials).url}, **how)
+    url = (credentials.next or credentials).url
+    if present is not None and not replace and urls.same_address(present, url):
+        url = urls.with_login(present, url)
+    configuration.change(project, target, {name: url}, **how)
 
 
 @services.command()
@@ -286,8 +291,7 @@ def rotate(project: Path, /, service: str, target: str, **how: Unpack[configurat
         raise PackhorseError(f"{host.name} has opened no second login.", "Run the command again.")
     from release.services import urls
 
-    logins = (credentials.url, credentials.next.url)
-    changed = {name: urls.with_login(values[name], logins) for name in names}
+    changed = {name: urls.with_login(values[name], credentials.next.url) for name in names}
     configuration.change(project, target, changed, **how)
     from release.services import reach
 

@@ -6,7 +6,7 @@ import pytest
 
 from packhorse.errors import PackhorseError
 from release.config.release_toml import ReleaseConfig
-from release.services import answers, databases, urls
+from release.services import answers, databases
 from release.services.databases import Found
 from tests.support import documents
 
@@ -118,15 +118,6 @@ def test_doctor_says_what_does_not_answer_or_is_not_there() -> None:
     rows = databases.rows(CONFIG, {"db1": [found("shop_production_db", error="It is down.")]})
     states = [(check.state, check.text) for check in databases.checks(rows[:2], NOW)]
     assert states == [("failed", "It is down."), ("failed", "shop_staging_db is not on db1")]
-
-
-def test_a_rotation_changes_the_login_alone() -> None:
-    """The scheme names a driver, and options are the user's."""
-    logins = ("postgresql://a:1@10.0.0.4:5432/x", "postgresql://b:2@10.0.0.4:5432/x")
-    value = "postgresql+psycopg://a:1@pooler:6432/x?sslmode=verify-full"
-    assert urls.with_login(value, logins) == "postgresql+psycopg://b:2@pooler:6432/x?sslmode=verify-full"
-    assert urls.with_login(urls.with_login(value, logins), logins) == urls.with_login(value, logins)
-    assert urls.with_login("postgresql://c:3@x/x", logins) == logins[1]
 
 
 def test_the_settings_that_the_page_shows_are_taken() -> None:
