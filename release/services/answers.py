@@ -1,5 +1,6 @@
 """What hosts of services answer, in strict forms: a host may be compromised."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
@@ -16,6 +17,21 @@ Text = Annotated[str, Field(max_length=2000)]
 Word = Annotated[str, matching(r"[A-Za-z0-9_.+:@/-]*", "a word", 300)]
 BackupName = Annotated[str, matching(BACKUP_NAME, "the name of a backup")]
 Number = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+# What applications get as their URL: a driver may read local files when an option says so.
+_LOGIN_AND_PLACE = r"[a-z0-9-]+_[\w-]+:[\w-]+@(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}"
+_URL = re.compile(
+    rf"postgresql://{_LOGIN_AND_PLACE}/[\w-]+\?sslmode=require"
+    rf"|mysql://{_LOGIN_AND_PLACE}/[\w-]+(\?ssl_mode=REQUIRED)?|redis://{_LOGIN_AND_PLACE}/0",
+    re.ASCII,
+)
+
+
+def _url(text: str) -> str:
+    if len(text) > 1000 or not _URL.fullmatch(text):
+        raise ValueError("no URL of a database that packhorse-service makes")
+    return text
 
 
 class Answer(pydantic.BaseModel):
@@ -95,7 +111,7 @@ class Servers(Answer):
 class Login(Answer):
     """A way into a database."""
 
-    url: Annotated[str, Field(max_length=2000, repr=False)]
+    url: Annotated[str, Field(repr=False), pydantic.AfterValidator(_url)]
     login: Word
 
 

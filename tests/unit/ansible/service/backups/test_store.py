@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-from packhorse_service.backups import store
+from packhorse_service.backups import copies, store
 from packhorse_service.backups.programs import BackupError
 from packhorse_service.backups.store import Backup, Store
 
@@ -190,3 +190,15 @@ def test_other_bytes_are_no_header(text: bytes) -> None:
     """A login shell that prints something, say."""
     with pytest.raises(BackupError):
         store.read_header(io.BytesIO(text))
+
+
+def test_a_host_that_takes_a_copy_and_never_answers_is_given_up(
+    kept: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it holds up all further backups of the timer, and nothing says so."""
+    made(kept)
+    monkeypatch.setattr(copies, "LONGEST_PUSH", 0.3)
+    monkeypatch.setattr(copies, "command", lambda *_: ["sh", "-c", "cat > /dev/null; exec sleep 30"])
+    with pytest.raises(BackupError, match="ssh did not end within"):
+        copies.push_new(kept, copies.Place("vault", "10.0.0.9"))
+    assert not kept.is_copied(kept.all()[0])

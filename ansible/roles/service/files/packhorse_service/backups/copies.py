@@ -7,12 +7,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
-from packhorse_service.backups.programs import CHUNK, BackupError
+from packhorse_service.backups.programs import CHUNK, BackupError, in_time
 from packhorse_service.backups.store import Backup, Store
 from packhorse_service.state import Database
 
 FOLDER = Path("/etc/packhorse/backups")
 """Our key, and the keys of the hosts that copies go to."""
+LONGEST_PUSH = 6 * 3600.0
+"""Seconds for one copy: a host that takes it and never answers would hold up the timer's next runs."""
 USER = "packhorse-copies"
 """The user on the other host; sshd runs packhorse-copies there, whatever is asked for."""
 
@@ -78,6 +80,7 @@ def _push(backup: Backup, file: IO[bytes], to: Place) -> None:
         subprocess.Popen(
             command(to.name, to.address), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
         ) as process,
+        in_time(process, ["ssh"], LONGEST_PUSH),
     ):
         assert process.stdin  # noqa: S101  # for mypy: they are pipes
         assert process.stdout  # noqa: S101

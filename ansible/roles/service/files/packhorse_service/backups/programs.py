@@ -55,15 +55,17 @@ def start(  # noqa: PLR0913  # as Popen
 
 
 @contextlib.contextmanager
-def in_time(process: "subprocess.Popen[bytes]", command: Sequence[str]) -> Iterator[None]:
+def in_time(
+    process: "subprocess.Popen[bytes]", command: Sequence[str], seconds: float | None = None
+) -> Iterator[None]:
     """Kill `process` when the block takes too long. Raises BackupError then."""
-    late = threading.Event()
+    late, limit = threading.Event(), seconds or LONGEST
 
     def end() -> None:
         late.set()
         process.kill()
 
-    timer = threading.Timer(LONGEST, end)
+    timer = threading.Timer(limit, end)
     timer.daemon = True
     timer.start()
     try:
@@ -72,7 +74,7 @@ def in_time(process: "subprocess.Popen[bytes]", command: Sequence[str]) -> Itera
         timer.cancel()
         if late.is_set():
             name = Path(command[0]).name
-            raise BackupError(f"{name} did not end within {LONGEST:.0f} s.", "Look at the host.")
+            raise BackupError(f"{name} did not end within {limit:.0f} s.", "Look at the host.")
 
 
 def run(
