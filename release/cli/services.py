@@ -247,10 +247,10 @@ def detach(
     project: Path, /, service: str, target: str, variable: str | None, **how: Unpack[configuration.How]
 ) -> None:
     """Take the URL of SERVICE out of the configuration of TARGET. The database stays as it is."""
-    from release.services import databases
+    from release.config.services import database
 
-    place = databases.place(arguments.config(project), service, target)
-    names = _leading(_variables(project, target), place.name)
+    # Also one that is no longer in release.toml: it is detached before it is removed.
+    names = _leading(_variables(project, target), database(arguments.config(project).app, target, service))
     if variable:
         names = [name for name in names if name == variable]
     if not names:
@@ -401,7 +401,31 @@ def remove(project: Path, service: str, target: str | None, *, hosts: tuple[str,
             err=True,
         )
         return
+    for row in rows:
+        _require_unused(project, config, row)
     _remove_all(config, rows, yes=yes)
+
+
+def _require_unused(project: Path, config: "ReleaseConfig", row: "Row") -> None:
+    """Raise PackhorseError when the application has the URL of a database, on this host.
+
+    Whoever has lost all hosts of the application may remove it, with a word.
+    """
+    server = row.found.server if row.found else None
+    if server is None or server.app != config.app or server.target not in config.targets:
+        return
+    try:
+        values = _variables(project, server.target)
+    except PackhorseError as error:
+        console.echo(f"Whether {server.target} uses {row.name} is not known: {error.message}", err=True)
+        return
+    there = f"@[{server.host}]:{server.port}/" if ":" in server.host else f"@{server.host}:{server.port}/"
+    names = [name for name in _leading(values, row.name) if there in values[name]]
+    if names:
+        raise PackhorseError(
+            f"{server.target} uses {row.name}: {', '.join(names)}.",
+            f"Detach it first: release services detach {server.service} {server.target}",
+        )
 
 
 def _remove_all(config: "ReleaseConfig", rows: "Sequence[Row]", *, yes: bool) -> None:

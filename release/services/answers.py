@@ -88,7 +88,7 @@ class Databases(Answer):
 
 
 class Server(Answer):
-    """What the server of a database says of it; `error`: it does not answer."""
+    """What a server says of a database; `host`, `port`: as in its URL; `error`: it does not answer."""
 
     name: Word
     app: Word
@@ -96,6 +96,8 @@ class Server(Answer):
     service: Word
     kind: Word
     login: Word
+    host: Word = ""
+    port: Number = 0
     rotating: bool = False
     version: Word = ""
     size: Number = 0

@@ -1,6 +1,8 @@
 """The promises of release.cli.services that need no host: what leads to a database, what is asked."""
 
+import contextlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -8,10 +10,10 @@ from click.testing import CliRunner
 from packhorse.errors import PackhorseError
 from release.cli import service_arguments, services
 from release.cli.main import cli
-from release.config.release_toml import ReleaseConfig
+from release.config.release_toml import ReleaseConfig, Target
 from release.services import databases
 
-URL = "postgresql://shop_production_db__a:p@10.0.0.4/shop_production_db"
+URL = "postgresql://shop_production_db__a:p@10.0.0.4:5432/shop_production_db"
 
 
 def test_a_variable_leads_to_a_database_by_its_login() -> None:
@@ -47,6 +49,37 @@ def test_each_command_explains_itself(name: str | None) -> None:
     done = CliRunner().invoke(cli, ["services", *([name] if name else []), "--help"])
     assert done.exit_code == 0
     assert "[services.db]" in done.output or name
+
+
+@pytest.mark.parametrize(
+    ("app", "host", "values", "refused"),
+    [
+        ("shop", "10.0.0.4", {"DATABASE_URL": URL}, True),
+        ("shop", "10.0.0.5", {"DATABASE_URL": URL}, False),  # it has moved
+        ("shop", "10.0.0.4", {"DATABASE_URL": URL.replace("_db__a", "_other__a")}, False),
+        ("another", "10.0.0.4", {"DATABASE_URL": URL}, False),
+        ("shop", "10.0.0.4", None, False),
+    ],
+)
+def test_a_database_that_the_application_uses_is_not_removed(
+    monkeypatch: pytest.MonkeyPatch, app: str, host: str, values: dict[str, str] | None, *, refused: bool
+) -> None:
+    """With --yes neither; where no host can be asked, its hosts may be gone for good."""
+
+    def variables(_project: Path, target: str) -> dict[str, str]:
+        assert target == "production"
+        if values is None:
+            raise PackhorseError("web1 does not answer.", "")
+        return values
+
+    monkeypatch.setattr(services, "_variables", variables)
+    config = ReleaseConfig(app="shop", targets={"production": Target(hosts=["web1"])})
+    server = SimpleNamespace(
+        app=app, target="production", service="db", name="shop_production_db", host=host, port=5432
+    )
+    row = databases.Row(None, SimpleNamespace(server=server, host="db1"))  # type: ignore[arg-type]
+    with pytest.raises(PackhorseError, match="production uses") if refused else contextlib.nullcontext():
+        services._require_unused(Path(), config, row)
 
 
 def test_what_is_removed_already_is_nothing_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
