@@ -192,12 +192,14 @@ def test_tls_is_current(web1: hosts.Host, version: str, works: bool) -> None:  #
             assert secured.selected_alpn_protocol() == "h2"
 
 
-def test_keys_are_root_s_alone(web1: hosts.Host) -> None:
-    """The account's, too: who has it gets certificates for the domains."""
+def test_keys_are_root_s_alone_and_the_account_is_of_who_asks(web1: hosts.Host) -> None:
+    """Who has the account gets certificates for the domains."""
     found = web1.ssh("find", STATE, "-type", "f", "-printf", "%m %u %P\n").stdout.splitlines()
-    others = {line.split()[2] for line in found if not line.startswith("600 root ")}
-    assert others == {"status.json"}
-    assert any("accounts" in line for line in found)
+    others = [line.split() for line in found if not line.startswith("600 root ")]
+    assert ["644", "root", "status.json"] in others
+    asked = [line for line in others if line[2] != "status.json"]
+    assert any("accounts" in path for _, _, path in asked)
+    assert all(line[:2] == ["600", "packhorse-acme"] and line[2].startswith("lego/") for line in asked)
     folders = web1.ssh("stat", "-c", "%a", f"{STATE}/lego", f"{STATE}/certificates").stdout
     assert folders == "700\n700\n"
 

@@ -1,10 +1,11 @@
 """When packhorse-acme asks the authority, and for what."""
 
 import importlib.util
+import subprocess
 import sys
 import time
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -138,3 +139,30 @@ def test_what_the_authority_says_is_text_and_short(acme: ModuleType) -> None:
     said = acme.reason(log)
     assert len(said) == acme.LONGEST_REASON
     assert acme.reason(log.replace("x", "")) == "Could not?[31m"
+
+
+def test_lego_runs_as_a_user_of_its_own_whatever_the_challenges_have(
+    acme: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It joins a token of the authority to a path without a look; root would write anywhere, say to cron."""
+    given, started = [], []
+    monkeypatch.setattr(acme, "STATE", tmp_path)
+    monkeypatch.setattr(acme.pwd, "getpwnam", lambda name: SimpleNamespace(pw_uid=name, pw_gid=name))
+    monkeypatch.setattr(acme.os, "chown", lambda *owned, **how: given.append((*owned, how)))
+
+    def run(_command: list[str], **options: object) -> subprocess.CompletedProcess[str]:
+        started.append((options["user"], options["group"], options["extra_groups"]))
+        (tmp_path / "shop/challenges/left").touch()
+        return subprocess.CompletedProcess([], 1, stderr="")
+
+    monkeypatch.setattr(acme.subprocess, "run", run)
+    challenges, lego = tmp_path / "shop/challenges", tmp_path / "shop/lego"
+    (challenges / ".well-known").mkdir(parents=True)
+    (challenges / "left").symlink_to("/nowhere")
+    (lego / "accounts").mkdir(parents=True)
+    acme.order("shop", {"directory": "https://ca", "contact": "x@y.z"}, ["a"])
+    user = "packhorse-acme"
+    assert started == [(user, user, [])]
+    alone = {"follow_symlinks": False}
+    assert given == [(path, user, user, alone) for path in (challenges, lego, lego / "accounts")]
+    assert list(challenges.iterdir()) == []

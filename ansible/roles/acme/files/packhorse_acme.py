@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import json
 import os
+import pwd
 import re
 import shutil
 import socket
@@ -30,6 +31,7 @@ NGINX_LOCK = Path("/run/packhorse-port.lock")  # who changes files of nginx test
 NAME = re.compile(
     "[a-z0-9]([a-z0-9.-]*[a-z0-9])?"
 )  # of a domain; of an application, on balancers with its target
+LEGO_USER = "packhorse-acme"  # tokens of the authority become paths in lego: it may write nothing else
 LEGO_SECONDS = 900.0  # some seconds for each domain
 RELOAD_SECONDS = 30.0
 LONGEST_REASON = 1500  # characters
@@ -152,6 +154,9 @@ def order(app: str, settings: "dict[str, str]", names: "list[str]") -> str:
     folder = STATE / app
     challenges, lego = folder / "challenges", folder / "lego"
     empty(challenges)
+    owner = pwd.getpwnam(LEGO_USER)
+    for path in (challenges, lego, *lego.rglob("*")):
+        os.chown(path, owner.pw_uid, owner.pw_gid, follow_symlinks=False)
     command = ["lego", "--server", settings["directory"], "--accept-tos", "--email", settings["contact"]]
     command += ["--path", str(lego), "--http", "--http.webroot", str(challenges)]
     command += [f"--domains={name}" for name in names] + ["run"]
@@ -159,6 +164,10 @@ def order(app: str, settings: "dict[str, str]", names: "list[str]") -> str:
     try:
         done = subprocess.run(
             command,
+            user=LEGO_USER,
+            group=LEGO_USER,
+            extra_groups=[],
+            cwd="/",
             env={**os.environ, **trusted},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -189,9 +198,12 @@ def reason(log: str) -> str:
 
 
 def empty(folder: Path) -> None:
-    """Remove the folders in `folder`."""
+    """Remove whatever is in `folder`."""
     for path in folder.iterdir():
-        shutil.rmtree(path)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def adopt(folder: Path) -> None:
