@@ -350,6 +350,7 @@ def test_tls_that_is_taken_out_leaves_http_and_comes_back_with_its_certificate(
     web1.ssh("nginx", "-t")
     assert web1.ssh("systemctl", "is-enabled", f"{UNIT}.timer", status=1).stdout == "disabled\n"
     assert not (web1.files / SNIPPET[1:]).exists()
+    assert not (web1.files / f"{STATE[1:]}/status.json").exists()
     configure(shop, ACME, domains)
     shop.release("provision", "production", "--limit", "web1", *ONLY_VHOST)
     assert served(web1) == before
