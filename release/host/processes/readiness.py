@@ -137,7 +137,7 @@ def await_up(
     seen_at: dict[Watcher, float] = {}
     stay_up = {watcher: (uptimes or {}).get(watcher.process, STAY_UP) for watcher in started}
     ready = {watcher: begun + seconds for watcher, seconds in stay_up.items()}
-    while ready and time.monotonic() < max(ready.values()):
+    while ready:
         for watcher in started:
             pids, now = circus.pids(watcher.name), time.monotonic()
             if len(pids) == watcher.count and watcher not in first:
@@ -146,6 +146,8 @@ def await_up(
             if not starting and pids != first.get(watcher):
                 raise _failure(layout, watcher, NotReadyError(_ended(now - seen_at.get(watcher, now))))
             ready[watcher] = now + stay_up[watcher] if starting else ready[watcher]
+        if now >= max(ready.values()):
+            return
         pause(health.TICK)
 
 

@@ -179,6 +179,19 @@ def test_a_process_that_ends_before_anybody_sees_it_has_ended_at_once(
         readiness.await_up(layout, FakeSupervisor(layout), [Watcher("worker", 1)], time.sleep)
 
 
+def test_a_process_is_looked_at_once_more_when_its_time_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine all of it may pass between two looks, and nobody has seen it run."""
+    monkeypatch.setattr(readiness, "START_TIMEOUT", 0.3)
+    monkeypatch.setattr(readiness, "STAY_UP", 0.1)
+    layout = started(tmp_path, worker="work")
+    with pytest.raises(PackhorseError, match="its process ended at once"):
+        readiness.await_up(
+            layout, FakeSupervisor(layout), [Watcher("worker", 1)], lambda _seconds: time.sleep(0.4)
+        )
+
+
 def test_workers_have_to_stay_up_at_the_same_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A release with ten of them is ready after a second, not after ten; without any, at once."""
     layout = started(tmp_path, worker="work", mailer="mail")
