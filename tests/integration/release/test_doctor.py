@@ -82,7 +82,8 @@ def serving_tls(folder: Path, days: int) -> Iterator[tuple[str, int]]:
     (folder / "index.txt").touch()
     (folder / "ca.cnf").write_text(
         f"[ca]\ndefault_ca = it\n[it]\ndatabase = {folder}/index.txt\nnew_certs_dir = {folder}\n"
-        "default_md = sha256\npolicy = any\nrand_serial = yes\n[any]\ncommonName = supplied\n"
+        "default_md = sha256\npolicy = any\nrand_serial = yes\nx509_extensions = names\n"
+        "[any]\ncommonName = supplied\n[names]\nsubjectAltName = DNS:shop.example.com\n"
     )
     sign: list[str | Path] = [
         "openssl",
