@@ -1,11 +1,12 @@
 """Reach the hosts of services as root through ssh, and let programs there answer with JSON."""
 
+import contextlib
 import json
 import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -67,12 +68,9 @@ class Host:
             assert process.stdin and process.stdout and process.stderr  # noqa: S101, PT018  # for mypy
             reader = threading.Thread(target=_listen, args=[process.stderr, said, show], daemon=True)
             reader.start()
-            try:
+            with _ended(process):
                 feed(process.stdin)
                 answer = process.stdout.read(LARGEST_ANSWER)
-            except BaseException:
-                process.kill()
-                raise
             if len(answer) == LARGEST_ANSWER:
                 process.kill()
             status = process.wait()
@@ -92,11 +90,8 @@ class Host:
         ):
             assert process.stdin and process.stdout  # noqa: S101, PT018  # for mypy
             _write(process.stdin, line)
-            try:
+            with _ended(process):
                 shutil.copyfileobj(process.stdout, to, 2**20)
-            except BaseException:
-                process.kill()
-                raise
             status = process.wait()
             errors.seek(0)
             said = errors.read(_LAST).decode("utf-8", "replace").strip()
@@ -150,6 +145,15 @@ class Host:
             f"{self.name}: {name} failed (status {status}): {last or 'it gives no reason'}",
             "Look at that host; then run the command again: nothing is left half done.",
         )
+
+
+@contextlib.contextmanager
+def _ended(process: "subprocess.Popen[bytes]") -> Iterator[None]:
+    """Kill `process` when the block is left by an error or Ctrl-C, which would wait for its end else."""
+    with contextlib.ExitStack() as stack:
+        stack.callback(process.kill)
+        yield
+        stack.pop_all()
 
 
 def _write(stdin: IO[bytes], data: bytes) -> None:

@@ -150,9 +150,8 @@ def write(file: Path, text: str, mode: int, group: int = -1) -> None:
             stream.flush()
             os.fsync(descriptor)
         scratch.replace(file)
-    except BaseException:
+    finally:
         scratch.unlink(missing_ok=True)
-        raise
 
 
 def folder(name: str) -> Path:

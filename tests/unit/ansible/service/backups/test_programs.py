@@ -1,6 +1,5 @@
 """The promises of packhorse_service.backups.programs."""
 
-import os
 import pwd
 import socket
 import tempfile
@@ -11,7 +10,7 @@ import pytest
 from packhorse_service.backups import programs, redis
 from packhorse_service.backups.programs import BackupError
 
-pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="only root may start programs as somebody")
+pytestmark = pytest.mark.needs_root  # it starts programs as somebody
 
 
 @pytest.fixture(autouse=True)

@@ -17,6 +17,7 @@ from typing import IO
 
 from packhorse_service import mariadb, passwords, state
 from packhorse_service.backups import programs, progress
+from packhorse_service.backups.names import Names
 from packhorse_service.backups.programs import BackupError
 from packhorse_service.state import Database
 
@@ -53,20 +54,10 @@ class Client:
 
 
 @dataclass(frozen=True)
-class MariaDB:
+class MariaDB(Names):
     """The `database` of the server of this host."""
 
     database: str
-
-    @property
-    def restored(self) -> str:
-        """The database that a restore fills before it takes the place of the other."""
-        return f"{self.database}__n"
-
-    @property
-    def old(self) -> str:
-        """What the last restore has replaced."""
-        return f"{self.database}__o"
 
     @property
     def _folder(self) -> Path:

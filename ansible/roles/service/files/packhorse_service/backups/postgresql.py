@@ -19,6 +19,7 @@ from pathlib import Path
 
 from packhorse_service import passwords, postgresql, state
 from packhorse_service.backups import programs
+from packhorse_service.backups.names import Names
 from packhorse_service.backups.programs import BackupError
 from packhorse_service.state import Database
 
@@ -50,7 +51,7 @@ WHERE v.superuser AND NOT v.trusted;
 
 
 @dataclass(frozen=True)
-class PostgreSQL:
+class PostgreSQL(Names):
     """The `database` in the cluster that listens on `port`; its owner has the same name.
 
     `programs`: the folder of the programs of the cluster's own version, which read what they write.
@@ -59,16 +60,6 @@ class PostgreSQL:
     database: str
     port: int
     programs: str
-
-    @property
-    def restored(self) -> str:
-        """The database that a restore fills before it takes the place of the other."""
-        return f"{self.database}__n"
-
-    @property
-    def old(self) -> str:
-        """What the last restore has replaced."""
-        return f"{self.database}__o"
 
     def administer(self, sql: str, database: str = "postgres") -> str:
         """Run `sql` as the superuser, in a `database` where applications have created nothing."""

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from packhorse_service import redis, state
 from packhorse_service.backups import programs
+from packhorse_service.backups.names import Names
 from packhorse_service.backups.programs import BackupError
 from packhorse_service.state import Database
 
@@ -38,26 +39,16 @@ rm -rf "$2__n"
 
 
 @dataclass(frozen=True)
-class Redis:
-    """The instance of a database of a target."""
+class Redis(Names):
+    """The instance of a database of a target; `restored` and `old` are folders beside its data."""
 
     settings: Database
     folder: str = redis.DATA
 
     @property
-    def database(self) -> str:
+    def database(self) -> str:  # type: ignore[override]  # read only, as of all engines
         """Its name."""
         return self.settings.name
-
-    @property
-    def restored(self) -> str:
-        """What a restore fills: a folder beside the data."""
-        return f"{self.database}__n"
-
-    @property
-    def old(self) -> str:
-        """What the last restore has replaced: a folder beside the data."""
-        return f"{self.database}__o"
 
     def exists(self, name: str) -> bool:
         """Whether there is this instance, or the folder of what was replaced."""
