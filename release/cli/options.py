@@ -91,7 +91,7 @@ def verbosity(command: C) -> C:
 
 
 def chosen_verbosity() -> "Verbosity":
-    """How much is shown: `--quiet` and `--verbose` change it."""
+    """Level of output, which `--quiet` and `--verbose` change."""
     from release.deploy.progress import Verbosity
 
     found = click.get_current_context().meta.get(_VERBOSITY, "")

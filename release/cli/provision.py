@@ -15,7 +15,7 @@ _ONLY_LOOKS = {"-C", "--syntax-check", "--list-hosts", "--list-tags", "--list-ta
 
 
 def _prepared(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
-    """What can be prepared, for completion: services and the mirror besides what other commands know."""
+    """Names that `release provision` takes, for completion: services, the mirror, and targets."""
     from release.config import release_toml
 
     more: list[str] = []

@@ -104,7 +104,7 @@ def _show(rows: "Sequence[Row]", attached: dict[str, list[str] | None], *, as_js
 
 
 def _state(row: "Row") -> list[str]:
-    """What is not as it should be with a database, in some words."""
+    """Problems of a database, in some words."""
     if row.failure:
         return ["its host does not answer"]
     if row.found is None:

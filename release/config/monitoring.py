@@ -25,7 +25,7 @@ class Monitoring(settings.Settings):
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port at which it listens."""
         return PORTS[self.kind]
 
     def covers(self, name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Who logs in to a host of release.toml to be root there: for Ansible, and for programs that it installs."""
+"""Choose the user that logs in to a host to be root there: for Ansible, and for programs that it installs."""
 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
@@ -18,7 +18,7 @@ class RootLogin(NamedTuple):
 
 
 def of(config: ReleaseConfig, host: str, targets: Mapping[str, Target] | None = None) -> RootLogin:
-    """What the tables with `host` say: of targets first, then of balancers, services and the mirror.
+    """User and Python of the tables with `host`: of targets first, then balancers, services, the mirror.
 
     `targets`: those of release.toml, and the one with a host that was named instead.
     """

@@ -190,7 +190,7 @@ class Balancers:
             member.pulse()
 
     def ask(self) -> dict[str, Answer | PackhorseError]:
-        """What each thinks of the hosts, or why that is not known."""
+        """The state of the hosts at each balancer, or the error with which it failed."""
         began = time.monotonic()
         for member in self.members.values():
             member.hold([])

@@ -32,7 +32,7 @@ class Alive(Protocol):
 
 
 class Balancers(Protocol):
-    """What stands in front of the hosts."""
+    """The balancers in front of the hosts."""
 
     def hold(self, hosts: Sequence[str]) -> None:
         """Have exactly these hosts out, as far as enough others are left; return when it is so."""

@@ -22,7 +22,7 @@ def findings(
 
 
 def of_balancers(thoughts: Mapping[str, Answer | PackhorseError]) -> Iterator[Finding]:
-    """What was found of balancers, by what they think of the hosts."""
+    """Findings about balancers, by the state of the hosts there."""
     for name, answer in thoughts.items():
         if isinstance(answer, PackhorseError):
             yield Finding(name, Check("balancer", FAILED, answer.message, answer.hint))

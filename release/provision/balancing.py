@@ -1,4 +1,4 @@
-"""What the balancers of release.toml lead to: variables of Ansible's role balancer."""
+"""Make the variables of Ansible's role balancer out of release.toml."""
 
 import re
 from collections.abc import Sequence
@@ -47,7 +47,7 @@ def _own(config: ReleaseConfig, host: str, user: str) -> list[str] | None:
 
 
 def url(target: Target) -> str:
-    """Where clients of `target` arrive, which has a balancer."""
+    """The URL at which clients of `target` arrive, which has a balancer."""
     names = _names(target, target.balancer.hosts[0] if target.balancer else "")
     return f"{_scheme(target)}://{next((name for name in names if '*' not in name), names[0])}/"
 
@@ -70,7 +70,7 @@ def _names(target: Target, balancer: str) -> list[str]:
 
 
 def _led_to(config: ReleaseConfig, project: Path, name: str, target: Target, balancer: str) -> dict[str, Any]:
-    """What role balancer needs to lead from the host `balancer` to `target`."""
+    """Variables of role balancer with which the host `balancer` leads to `target`."""
     first, user = _names(target, balancer)[0], target.user or config.app
     behind = {host: addresses.of(config, host)[0] for host in target.hosts or []}
     return {

@@ -1,4 +1,4 @@
-"""What `packhorse-service apply` gets on the hosts of [services]: one request for each target's database."""
+"""Make the requests of `packhorse-service apply` out of release.toml: one for each target's database."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ LOOPBACK = "127.0.0.1"
 
 
 def of(config: ReleaseConfig, service: str, wanted: str | None) -> list[dict[str, Any]]:
-    """What the role gets for `service`, if `wanted` (a target or service, None: all) needs it."""
+    """Variables of the role for `service`, if `wanted` (a target or service, None: all) needs it."""
     names = [name for name, target in config.targets.items() if service in target.services]
     needed = [name for name in names if wanted in (None, service, name)]
     if not needed and wanted not in (None, service):

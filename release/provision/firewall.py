@@ -1,4 +1,4 @@
-"""What the firewall of a host lets in for this project: ssh, HTTP, the mirror, services, what is declared."""
+"""List what a host lets in for this project: ssh, HTTP, the mirror, services, declared ports."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ SERVICE_PORTS = {"postgresql": "5432", "mariadb": "3306", "redis": "6379-6878"}
 def of(
     config: ReleaseConfig, project: Path, host: str, targets: Mapping[str, Target]
 ) -> dict[str, Any] | None:
-    """What packhorse-firewall takes for `host`, see ansible/roles/firewall; None: no firewall of ours.
+    """Rules of `host` as packhorse-firewall takes them (ansible/roles/firewall); None: no firewall of ours.
 
     `targets`: those of release.toml, and the one with a host that was named instead.
     Raises PackhorseError for names in [firewall] that are none of release.toml's.

@@ -31,14 +31,14 @@ class Rule(settings.Settings):
 
 
 class Project(settings.Settings):
-    """What a project wants on a host."""
+    """Rules that a project wants on a host."""
 
     ssh_from: list[str]
     allow: list[Rule]
 
 
 class Answer(settings.Settings):
-    """What `packhorse-firewall show` prints."""
+    """State of a firewall, as `packhorse-firewall show` prints it."""
 
     loaded: bool
     on_trial: bool
@@ -78,7 +78,7 @@ class State:
                 yield from ((name, rule) for rule in project.allow)
 
     def notes(self, target: str) -> Iterator[str]:
-        """What a person should know besides the ports."""
+        """Notes for people besides the ports."""
         if self.error:
             yield self.error
             return

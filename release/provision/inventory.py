@@ -152,7 +152,7 @@ def _app(config: ReleaseConfig, target: Target, host: str, project: Path) -> Var
 
 
 def _every_host(config: ReleaseConfig, project: Path, host: str, targets: Mapping[str, Target]) -> Variables:
-    """What every host gets, whatever it is for: its time, updates, monitoring, firewall."""
+    """Variables of every host: time, updates, monitoring, firewall."""
     return {
         "packhorse_project": config.app,
         "packhorse_updates": {"reboot_at": _reboot_at(config, host)} if config.updates else None,

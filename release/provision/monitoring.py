@@ -1,4 +1,4 @@
-"""What role monitoring gets for a host: what answers there, and who may ask."""
+"""Make the variables of role monitoring: the program that answers, and addresses that may ask."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""What hosts of services answer, in strict forms: a host may be compromised."""
+"""Parse answers of hosts of services in strict forms: a host may be compromised."""
 
 import re
 from collections.abc import Mapping
@@ -57,7 +57,7 @@ class Backup(Answer):
 
 
 class LastRun(Answer):
-    """How the timer's last run has ended."""
+    """Outcome of the timer's last run."""
 
     time: Number = 0
     ok: bool = True
@@ -88,7 +88,7 @@ class Databases(Answer):
 
 
 class Server(Answer):
-    """What a server says of a database; `host`, `port`: as in its URL; `error`: it does not answer."""
+    """State of a database at its server; `host`, `port`: as in its URL; `error`: it does not answer."""
 
     name: Word
     app: Word

@@ -50,12 +50,12 @@ class Row:
 
     @property
     def host(self) -> str:
-        """Where it is, or will be."""
+        """The host that has it, or will have it."""
         return self.place.host if self.place else self.found.host if self.found else ""
 
 
 def declared(config: ReleaseConfig) -> list[Place]:
-    """What release.toml declares, in its order: services, and the targets that use each."""
+    """Databases of release.toml, in its order: of each service, those of the targets that use it."""
     return [
         Place(services.database(config.app, target, name), name, target, service.kind, service.hosts[0])
         for name, service in config.services.items()
@@ -144,7 +144,7 @@ def rows(config: ReleaseConfig, found: Mapping[str, list[Found] | PackhorseError
 
 
 def plan(some: Iterable[Row]) -> Iterator[str]:
-    """What `release provision` would make, and what is there and no longer in release.toml, as sentences."""
+    """Plan as sentences: databases that `release provision` would make, and those that are left over."""
     for row in some:
         if row.place and row.failure:
             yield f"{row.host}: {row.name}: unknown: {row.failure.message}"
@@ -183,7 +183,7 @@ def ago(seconds: float) -> str:
 
 
 def checks(some: Sequence[Row], now: float) -> Iterator[Check]:
-    """What `release doctor` says about the databases of a target."""
+    """Findings of `release doctor` about the databases of a target."""
     for row in some:
         name = f"service {row.place.service}" if row.place else "service"
         if row.failure:

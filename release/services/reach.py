@@ -177,5 +177,5 @@ def _listen(stderr: IO[bytes], said: list[bytes], show: Callable[[str], None]) -
 
 
 def host(config: ReleaseConfig, name: str) -> Host:
-    """How to get into the host `name` of release.toml: as `release provision` does."""
+    """The host `name` of release.toml, with the login that `release provision` uses."""
     return Host(name, root_login.of(config, name).user, config.app)

@@ -32,7 +32,7 @@ def collect(layout: Layout, circus: circus_ini.Supervisor) -> dict[str, Any]:
 
 
 def last_deploy(entries: Sequence[journal.Entry]) -> dict[str, Any]:
-    """How the last deploy, rollback or change of the configuration has ended, and when."""
+    """Outcome and time of the last deploy, rollback or change of the configuration."""
     ended = [entry for entry in entries if entry.state in {journal.GOOD, journal.FAILED}]
     if not ended:
         return {}

@@ -71,7 +71,7 @@ def _with(found: Report, failure: str, *, renewed: bool) -> Report:
 
 
 def renewal_failure(text: str) -> str:
-    """What packhorse-acme has written (`text`) about a failed renewal, as an end of a sentence; "": none."""
+    """The failed renewal that packhorse-acme noted in `text`, as an end of a sentence; "": none."""
     try:
         said = json.loads(text)
         reason = " ".join(said["reason"].split())[:_LONGEST_REASON]

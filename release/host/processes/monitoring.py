@@ -1,4 +1,4 @@
-"""Whether what measures this host answers: node exporter or munin-node, and what counts requests."""
+"""Check that node exporter or munin-node answers on this host, and that requests are counted."""
 
 import socket
 import time
@@ -14,14 +14,14 @@ TIMEOUT = 5.0
 
 
 class Answer(NamedTuple):
-    """What is known of a unit: `trouble` is "" while it does its work."""
+    """State of a unit: `trouble` is "" while it does its work."""
 
     unit: str
     trouble: str
 
 
 def answers(units: Path = UNITS, metrics: Path = METRICS) -> Iterator[Answer]:
-    """What each unit that provisioning has set up here does; nothing where none is."""
+    """States of the units that provisioning has set up here; none where it has not."""
     present = [unit for unit in PORTS if (units / f"{unit}.service.d/packhorse.conf").exists()]
     for unit in present:
         try:

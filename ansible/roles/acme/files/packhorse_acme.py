@@ -41,7 +41,7 @@ KEPT = 2  # certificates: the one that is served, and the one before
 
 
 class Problem(Exception):  # noqa: N818  # it is shown as a sentence
-    """What kept domains from a certificate, or nginx from serving it."""
+    """The reason why domains have no certificate, or nginx does not serve it."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Certificate:
 
 @dataclass(frozen=True)
 class State:
-    """What a run leaves for the next one and for `release status`.
+    """State that a run leaves for the next one and for `release status`.
 
     `failures`: times of the last runs, all in vain; `reason`: why not every domain is served.
     """
@@ -190,7 +190,7 @@ def order(app: str, settings: "dict[str, str]", names: "list[str]") -> str:
 
 
 def reason(log: str) -> str:
-    """What lego says that went wrong, without its record of what went well."""
+    """Errors that lego printed, without its record of what went well."""
     lines = [re.sub(r"^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d ", "", line).strip() for line in log.splitlines()]
     said = "\n".join(line for line in lines if line and not line.startswith("[INFO]"))
     printable = "".join(char if char.isprintable() or char == "\n" else "?" for char in said)
@@ -258,7 +258,7 @@ def read(folder: Path) -> "Certificate | None":
 
 
 def snippet(certificate: Certificate, names: Sequence[str]) -> str:
-    """What nginx includes in the vhost: TLS, and a redirect of `names` to it."""
+    """Lines that nginx includes in the vhost: TLS, and a redirect of `names` to it."""
     pattern = "|".join(name.replace(".", "[.]") for name in names)
     return f"""\
 # Written by packhorse-acme.

@@ -32,7 +32,7 @@ STATE = Path("/run/packhorse-balancer")
 SOCKET = STATE / "control.sock"
 NGINX = Path("/etc/nginx/packhorse")
 NGINX_LOCK = Path("/run/packhorse-port.lock")
-"""Who changes files of nginx tests the files of all."""
+"""Lock of all programs that change files of nginx: `nginx -t` tests the files of all."""
 INTERVAL = 1.0
 """Seconds between two questions to a host, and between two looks at the settings."""
 MOST_HEADERS = 100
@@ -96,7 +96,7 @@ class Application:
         return outside([host.name for host in self.hosts], failing, held)
 
     def as_json(self) -> dict[str, Any]:
-        """What deploys and `release status` are told."""
+        """The answer to deploys and `release status`."""
         out, held = self.out(), set().union(*self.held.values())
         return {
             "hosts": {
@@ -111,7 +111,7 @@ class Application:
 
 
 def outside(hosts: Sequence[str], failing: Collection[str], held: Collection[str]) -> set[str]:
-    """Which of `hosts` are out: all that fail, unless all do; of those `held` as many as leave half."""
+    """Hosts to take out: all that fail, unless all do; of those `held` as many as leave half."""
     out = {name for name in hosts if name in failing}
     if len(out) == len(hosts):
         return set()

@@ -65,7 +65,7 @@ Fragment = dict[str, Any]
 
 
 class RefusedError(Exception):
-    """What happened, and what to do now."""
+    """Error with two lines: what happened, and what to do now."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(f"Error: {message}\nHint: {hint}")
@@ -231,7 +231,7 @@ def connection() -> "tuple[str, int, int] | None":
 
 
 def other_manager() -> "RefusedError | None":
-    """Who else manages the firewall here."""
+    """Names of other programs that manage the firewall here."""
     name = ""
     with contextlib.suppress(OSError):
         if re.search(r"^ENABLED=yes", Path("/etc/ufw/ufw.conf").read_text(), re.MULTILINE | re.IGNORECASE):
@@ -428,7 +428,7 @@ def go_back() -> str:
 
 
 def show() -> str:
-    """What is loaded, as JSON."""
+    """Print the loaded rules as JSON."""
     chains = json.loads(run("nft", "--json", "list", "chains").stdout or "{}").get("nftables", [])
     every = [item["chain"] for item in chains if "chain" in item]
     others = [

@@ -122,7 +122,7 @@ def open_log(path: Path) -> BinaryIO | None:
 
 
 def identity(file: BinaryIO) -> str:
-    """What a log is known by under all its names; "" before its first line is whole.
+    """Identity of a log under all its names; "" before its first line is whole.
 
     An inode alone is used again, at once, when the oldest part is removed; the first line has a time.
     """
@@ -147,7 +147,7 @@ def whole_lines(file: BinaryIO, start: int) -> Iterator[list[bytes]]:
 
 
 def facts(path: Path) -> dict[str, Any]:
-    """What an application's user tells about it: numbers of known names; {} if it tells nothing.
+    """Numbers of known names that an application's user has written about it; {} if there are none.
 
     That user may put anything there: a link, a pipe, other JSON.
     """

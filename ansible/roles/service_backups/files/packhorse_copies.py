@@ -38,7 +38,7 @@ CLOCKS_APART = 300
 
 
 class CopyError(Exception):
-    """What is wrong with what arrived."""
+    """Error in an upload: its text says what is wrong."""
 
 
 def header(line: bytes) -> dict[str, Any]:

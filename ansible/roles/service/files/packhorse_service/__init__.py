@@ -1,1 +1,1 @@
-"""What a host does for the databases of [services]: logins, who is let in, backups. Standard library only."""
+"""Databases of [services] on their host: logins, allowed clients, backups. Standard library only."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 
 class Changes:
-    """What was done, or with `check` would be done, in order."""
+    """Record of changes that were made, or with `check` would be made, in order."""
 
     def __init__(self, *, check: bool = False) -> None:
         self.check = check

@@ -55,7 +55,7 @@ def list_(request: Request) -> Answer:  # noqa: ARG001  # as all commands
 
 
 def credentials(request: Request) -> Answer:
-    """How to log in to `name`: {"name", "kind", "url", "login", "next"}; next: those of a rotation."""
+    """Credentials of `name`: {"name", "kind", "url", "login", "next"}; next: those of a rotation."""
     database = state.load(request.get("name"))
     following = (
         {"url": _url(database, database.next), "login": database.login(database.next)}

@@ -9,7 +9,7 @@ from packhorse_service.state import Database
 
 
 class Kind(Protocol):
-    """What a module of a kind can do; every function may be called again, and finishes what was begun."""
+    """Interface of the modules of kinds; every function may be called again, and finishes what was begun."""
 
     def locate(self, database: Database) -> Database:
         """`database` with the port and place that it has or will get. Raises ServiceError."""

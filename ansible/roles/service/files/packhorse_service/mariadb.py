@@ -206,7 +206,7 @@ def _listen(database: Database, changes: Changes) -> None:
 def wanted_settings(
     defaults: list[str], present: str, ours: list[str] | None, *, needs_tls: bool
 ) -> tuple[str, bool]:
-    """What our file has to set: bind-address ("": nothing), and whether TLS.
+    """Settings for our file: bind-address ("": nothing), and whether TLS.
 
     `defaults`: the options that the server starts with, as my_print_defaults has them, with those of our
     file, which is `present`.

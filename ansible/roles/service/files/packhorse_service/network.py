@@ -1,4 +1,4 @@
-"""Which addresses a server has to listen at, so that clients reach it and as few others as possible."""
+"""Choose the addresses for a server to listen at: clients reach it, and as few others as possible."""
 
 import ipaddress
 import socket

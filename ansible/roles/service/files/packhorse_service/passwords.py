@@ -14,7 +14,7 @@ def new() -> str:
 
 
 def scram_verifier(password: str, salt: bytes = b"", iterations: int = ITERATIONS) -> str:
-    """What PostgreSQL stores of a password (RFC 5803), and takes in its place."""
+    """The verifier that PostgreSQL stores of a password (RFC 5803), and takes in its place."""
     salt = salt or secrets.token_bytes(16)
     salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, iterations)
     stored = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
@@ -35,11 +35,11 @@ def is_scram_verifier(password: str, verifier: str) -> bool:
 
 
 def native_hash(password: str) -> str:
-    """What MariaDB stores of a password (mysql_native_password), and takes in its place."""
+    """The hash that MariaDB stores of a password (mysql_native_password), and takes in its place."""
     inner = hashlib.sha1(password.encode(), usedforsecurity=False).digest()
     return f"*{hashlib.sha1(inner, usedforsecurity=False).hexdigest().upper()}"
 
 
 def redis_hash(password: str) -> str:
-    """What Redis stores of a password: ACL SETUSER takes it after a "#"."""
+    """The hash that Redis stores of a password: ACL SETUSER takes it after a "#"."""
     return hashlib.sha256(password.encode()).hexdigest()

@@ -21,7 +21,7 @@ def run(
     more: Mapping[str, str] | None = None,
     timeout: float = TIMEOUT,
 ) -> str:
-    """What `command` prints, with `text` as its input; as `user` and the groups of that, None: as root.
+    """Run `command` with the input `text`, and return its output; as `user` with their groups, None: as root.
 
     `more`: environment. Raises ServiceError when it fails, with the end of what it said.
     """

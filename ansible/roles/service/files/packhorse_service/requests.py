@@ -1,4 +1,4 @@
-"""What who called sends, a JSON object, and what it is told when the host itself fails."""
+"""Read the request, a JSON object on standard input, and answer errors, also those of the host itself."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is to be true of a database: one file per database below /etc/packhorse/services, root's alone.
+"""Wanted state of each database: a file below /etc/packhorse/services, root's alone.
 
 It is written before the server is changed, so that a command that was killed is finished by the next one.
 """
@@ -155,7 +155,7 @@ def write(file: Path, text: str, mode: int, group: int = -1) -> None:
 
 
 def folder(name: str) -> Path:
-    """Where all that belongs to a database lies, root's alone."""
+    """The folder of a database's files, root's alone."""
     return FOLDER / check_name(name)
 
 

@@ -22,7 +22,7 @@ DATA = {
     "mariadb": Path("/var/lib/mysql"),
     "redis": Path("/var/lib/redis"),
 }
-"""Where servers of the distribution keep what a restore fills."""
+"""Folders in which servers of the distribution keep their data, which a restore fills."""
 
 
 def run(name: str) -> None:

@@ -55,7 +55,7 @@ def command(name: str, address: str) -> list[str]:
 
 
 def place(database: Database) -> Place | None:
-    """Where copies go, as `release provision` has written it; None: nowhere."""
+    """The host that gets copies, as `release provision` has written it; None: no host."""
     backup = database.backup
     return Place(backup["copy_to"], backup["copy_address"]) if backup.get("copy_to") else None
 

@@ -30,7 +30,7 @@ class Engine(Protocol):
         """The version of the server."""
 
     def facts(self) -> dict[str, str]:
-        """What a new database for the same content needs to know from the beginning."""
+        """Settings that a new database for the same content needs from the beginning."""
 
     def dump(self, name: str, write: Callable[[bytes], object]) -> dict[str, int]:
         """Write database `name`, all of it of one moment; returns table -> rows. Raises BackupError."""

@@ -112,7 +112,7 @@ class MariaDB(Names):
         return self.administer("SELECT version();").split("-")[0]
 
     def facts(self) -> dict[str, str]:
-        """What its copy elsewhere has to have from the beginning."""
+        """Settings that its copy elsewhere needs from the beginning."""
         answer = self.administer(
             "SELECT default_character_set_name, default_collation_name FROM information_schema.schemata"
             f" WHERE schema_name = {mariadb.literal(self.database)};"

@@ -105,7 +105,7 @@ class PostgreSQL(Names):
         return self.administer("SHOW server_version;").split(" ")[0]
 
     def facts(self) -> dict[str, str]:
-        """What its copy elsewhere has to have from the beginning."""
+        """Settings that its copy elsewhere needs from the beginning."""
         return dict(json.loads(self.administer(FACTS.format(database=postgresql.literal(self.database)))))
 
     def dump(self, name: str, write: Callable[[bytes], object]) -> dict[str, int]:

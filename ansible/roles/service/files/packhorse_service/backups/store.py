@@ -28,7 +28,7 @@ SMALLEST_FREE = 2**25
 
 @dataclass(frozen=True)
 class Backup:
-    """What NAME.json says; `rows`: table -> how many rows it has; `why`: timer, hand, removal or import."""
+    """Header of a backup, as in NAME.json; `rows`: table -> number; `why`: timer, hand, removal or import."""
 
     name: str
     database: str
@@ -198,7 +198,7 @@ class Store:
             self.write_json("last.state", value)
 
     def noted(self) -> dict[str, Any]:
-        """How the last run of the timer has ended: time, ok, error; {} before the first."""
+        """Outcome of the last run of the timer: time, ok, error; {} before the first."""
         with contextlib.suppress(OSError, ValueError):
             return dict(json.loads((self.folder / "last.state").read_bytes()))
         return {}
