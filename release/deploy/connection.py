@@ -122,8 +122,8 @@ class AgentProcess:
         self.ready = False
         self.has_reader = False  # a thread that closes stdout itself: nobody else can while it reads
         self.killed: PackhorseError | None = None  # why, if it was by us
-        self.errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the rest, in __exit__
         command = destination.command()
+        self.errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the rest, in __exit__
         try:
             self.process = subprocess.Popen(
                 command,

@@ -66,6 +66,7 @@ class HostLogs:
         """The logs that it has; None: it has not answered yet."""
         self.error: PackhorseError | None = None
         self.over = False
+        self.closed = threading.Event()
         self.notes: list[Note] = []
         self._key = ""
         self._begun: dict[tuple[str, int | None], tuple[float, Line]] = {}
@@ -83,9 +84,12 @@ class HostLogs:
         over = self._attend(self.agent)  # which is closed by who started it
         tries = 0
         while self.request.follow and not over:
-            time.sleep(PAUSES[min(tries, len(PAUSES) - 1)])
+            if self.closed.wait(PAUSES[min(tries, len(PAUSES) - 1)]):
+                return
             tries += 1
             with contextlib.suppress(PackhorseError), AgentProcess(self.agent.destination) as agent:
+                if self.closed.is_set():
+                    return
                 self.agent, there = agent, self.names
                 over = self._attend(agent)
                 tries = 0 if self.names is not there else tries  # it has answered
@@ -108,7 +112,8 @@ class HostLogs:
         self.agent.pulse()
 
     def close(self) -> None:
-        """Ask the agent to stop."""
+        """Ask the agent to stop, and connect to none again."""
+        self.closed.set()
         self.agent.close()
 
     def present(self) -> Iterator[tuple[str, Line]]:

@@ -1,5 +1,6 @@
 """The promises of release.deploy.log_collector, towards agents that are played."""
 
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -215,6 +216,19 @@ def test_following_begins_while_one_host_is_down(monkeypatch: pytest.MonkeyPatch
     assert screen.notes == [Note("web2", "it cannot be reached: no route. Trying again …")]
     with pytest.raises(PackhorseError, match="no route"):
         Screen().collect(request(follow=True), down)
+
+
+def test_whoever_has_seen_enough_waits_for_no_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread that would connect again ends, too."""
+    monkeypatch.setattr(log_collector, "PAUSES", (60.0,))
+    down = Agent([PackhorseError("it cannot be reached: no route.", "Try it.")])
+    host = log_collector.HostLogs("web1", down, request(follow=True))  # type: ignore[arg-type]
+    thread = threading.Thread(target=host.listen, daemon=True)
+    thread.start()
+    assert isinstance(host.events.get(timeout=20), PackhorseError)
+    host.close()
+    thread.join(20)
+    assert not thread.is_alive()
 
 
 def test_an_application_that_is_on_no_host_is_an_error() -> None:
