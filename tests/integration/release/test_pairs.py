@@ -111,6 +111,8 @@ def side_by_side(host: Host, pair: tuple[str, str]) -> list[dict[str, Any]]:
         endless = [agent for name, agent in zip(pair, agents, strict=True) if name == "logs -f"]
         answers = [last(agent) for agent in agents if agent not in endless]
         for agent in endless:
+            assert agent.stdout
+            next(line for line in agent.stdout if '"caught up"' in line)  # it may just have begun
             assert agent.poll() is None  # it goes on, whatever the other one did
             assert agent.stdin
             agent.stdin.close()
