@@ -1,24 +1,42 @@
-"""A twelve-factor Flask application: configuration from the environment, logs to stdout."""
+"""A team's link board: configuration from the environment, logs to stdout, state in the database."""
 
-import logging
-import os
-import sys
+from importlib.metadata import version
 
 from flask import Flask
 
-from sample_app import pages
+from sample_app import config
+
+VERSION = version("sample-app")
 
 
-def create_app() -> Flask:
-    """The application, ready to serve."""
-    logging.basicConfig(
-        stream=sys.stdout,
-        level=os.environ.get("LOG_LEVEL", "INFO"),
-        format="%(levelname)s %(name)s: %(message)s",
-    )
+def create_app(settings: config.Settings | None = None) -> Flask:
+    """Make the application, ready to serve. Raises ConfigurationError."""
+    # Imported here: reading the version or the settings needs none of it.
+    from sample_app import api, auth, commands, errors, health, main
+    from sample_app.extensions import csrf, db, limiter, login, migrate
+
+    settings = settings or config.load()
     app = Flask(__name__)
-    app.config["GREETING"] = os.environ.get("GREETING", "Hello")
-    app.config["RELEASE"] = os.environ.get("PACKHORSE_RELEASE")  # set by Packhorse for every process
-    app.register_blueprint(pages.blueprint)
-    app.logger.info("ready: version %s, release %s", pages.VERSION, app.config["RELEASE"])
+    app.config.from_mapping(
+        SETTINGS=settings,
+        SECRET_KEY=settings.key,
+        SQLALCHEMY_DATABASE_URI=settings.database,
+        SQLALCHEMY_ENGINE_OPTIONS={"pool_pre_ping": True},
+        MAX_CONTENT_LENGTH=2**20,
+        TESTING=settings.environment == "testing",
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_SECURE=settings.https,
+        RATELIMIT_STORAGE_URI=settings.redis_url.get_secret_value() if settings.redis_url else "memory://",
+    )
+    if settings.database_url is None:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+    db.init_app(app)
+    migrate.init_app(app, db, directory=f"{app.root_path}/migrations")
+    login.init_app(app)
+    csrf.init_app(app)
+    limiter.init_app(app)
+    for part in (main, auth, api, health):
+        app.register_blueprint(part.blueprint)
+    errors.register(app)
+    commands.register(app)
     return app

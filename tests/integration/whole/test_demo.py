@@ -48,8 +48,8 @@ def test_the_demo_runs_on_a_clean_clone_and_again_and_stops(clone: Path) -> None
     assert seconds < 300
     app = next(line.split()[-1] for line in printed.splitlines() if line.startswith("The app:"))
     index = next(line.split()[-1] for line in printed.splitlines() if line.startswith("The index:"))
-    assert requests.get(f"{app}/version", timeout=5).json()["version"] == "0.1.0"
-    assert "sample_app-0.1.0" in requests.get(f"{index}/+simple/sample-app/", timeout=5).text
+    assert requests.get(f"{app}/version", timeout=5).json()["version"] == "1.0.0"
+    assert "sample_app-1.0.0" in requests.get(f"{index}/+simple/sample-app/", timeout=5).text
     printed, seconds = make(clone, "demo")
     assert seconds < 60
     assert "runs already" in printed

@@ -23,7 +23,7 @@ class Shop:
         shutil.copytree(SOURCES, self.folder, ignore=left)
         self.port = free_port()
         self.rewrite("release.toml", 'app = "sample-app"', 'app = "deployed-sample"')
-        self.rewrite("pyproject.toml", 'version = "0.1.0"', 'version = "0.11.0"')
+        self.rewrite("pyproject.toml", 'version = "1.0.0"', 'version = "1.11.0"')
         with self.folder.joinpath("release.toml").open("a") as settings:
             settings.write(f'\n[targets.local]\nbind = "127.0.0.1:{self.port}"\n')
 
@@ -58,11 +58,11 @@ def test_the_sample_application_is_upgraded_without_a_failed_request(shop: Shop)
     shop.release("deploy", "local")
     assert shop.get("/static/style.css")[0] == "text/css"
     assert "main h1" in shop.get("/static/style.css")[1]
-    shop.rewrite("pyproject.toml", 'version = "0.11.0"', 'version = "0.12.0"')
+    shop.rewrite("pyproject.toml", 'version = "1.11.0"', 'version = "1.12.0"')
     shop.publish("--sdist")
     with Load(shop.port) as load:
         shop.release("deploy", "local")
-        assert '"0.12.0"' in shop.get("/version")[1]
+        assert '"1.12.0"' in shop.get("/version")[1]
     assert load.failed == 0
     assert "main h1" in shop.get("/static/style.css")[1]
-    assert "ready: version 0.12.0, release 2" in shop.release("logs", "local", "-n", "10000")
+    assert "The database is ready." in shop.release("logs", "local", "-n", "10000")

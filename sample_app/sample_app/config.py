@@ -1,0 +1,105 @@
+"""Settings: the environment's variables, read and checked once, when the application starts."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+DRIVERS = {
+    "postgres": "postgresql+psycopg",
+    "postgresql": "postgresql+psycopg",
+    "mysql": "mysql+pymysql",
+    "mariadb": "mariadb+pymysql",
+}
+
+
+class ConfigurationError(Exception):
+    """A variable is missing or wrong; the text names it, and never its value."""
+
+
+class Settings(BaseSettings):
+    """One field for each variable of the same name in upper case.
+
+    `release`: set by Packhorse for every process. `data_dir`: where files last longer than a release.
+    """
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", hide_input_in_errors=True, env_ignore_empty=True
+    )
+
+    environment: Literal["production", "development", "testing"] = "production"
+    secret_key: SecretStr | None = None
+    database_url: SecretStr | None = None
+    data_dir: Path = Path("data")
+    redis_url: SecretStr | None = None
+    site_name: str = "Link board"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    proxies: Annotated[int, Field(ge=0, le=5)] = 0
+    """How many proxies in front are trusted to say who the client is (ProxyFix)."""
+    https: bool = False
+    """Redirect to https, send HSTS, and send cookies over https only."""
+    static_url: str | None = None
+    """Where the static files are, if the application does not serve them: a CDN or a bucket."""
+    smtp_url: SecretStr | None = None
+    """`smtp://user:password@host:port`; without it mail is written to the log."""
+    mail_from: str = "links@example.com"
+    admins: Annotated[tuple[str, ...], NoDecode] = ()
+    """Addresses, separated by commas: they get errors by mail, and are administrators when they sign up."""
+    sentry_dsn: SecretStr | None = None
+    statsd_url: str | None = None
+    """`statsd://host:port`."""
+    packhorse_app: str | None = None
+    packhorse_release: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split(cls, values: dict[str, object]) -> dict[str, object]:
+        if isinstance(values.get("admins"), str):
+            values = values | {
+                "admins": tuple(filter(None, map(str.strip, str(values["admins"]).split(","))))
+            }
+        return values
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.secret_key is None and self.environment == "production":
+            msg = "SECRET_KEY: is missing; it signs sessions and mails: keep 32 random bytes or more there"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def key(self) -> str:
+        """What signs sessions; outside of production a known word is enough."""
+        return self.secret_key.get_secret_value() if self.secret_key else "not a secret: for development"
+
+    @property
+    def database(self) -> str:
+        """SQLAlchemy's URL, with the driver that is installed; without DATABASE_URL a file in `data_dir`."""
+        if self.database_url is None:
+            return f"sqlite:///{self.data_dir.absolute() / 'links.sqlite'}"
+        url = make_url(self.database_url.get_secret_value())
+        return url.set(drivername=DRIVERS.get(url.drivername, url.drivername)).render_as_string(
+            hide_password=False
+        )
+
+
+def load() -> Settings:
+    """The settings. Raises ConfigurationError with a line for each variable at fault."""
+    try:
+        settings = Settings()
+        _ = settings.database
+    except ValidationError as error:
+        raise ConfigurationError("\n".join(map(_line, error.errors()))) from None
+    except ArgumentError:
+        msg = "DATABASE_URL: is no URL of a database, such as postgresql://user:password@host/name"
+        raise ConfigurationError(msg) from None
+    return settings
+
+
+def _line(error: object) -> str:
+    place = ".".join(map(str, error["loc"])).upper()  # type: ignore[index]
+    text = error["msg"].removeprefix("Value error, ")  # type: ignore[index]
+    return f"{place}: {text}" if place else text

@@ -1,0 +1,30 @@
+"""An application with an empty database of its own for each test."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sample_app.config import Settings
+from sample_app.extensions import db
+
+from sample_app import create_app
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[Flask]:
+    """The application after `flask deploy`, inside its context."""
+    made = create_app(Settings(environment="testing", data_dir=tmp_path))
+    done = made.test_cli_runner().invoke(args=["deploy"])
+    assert done.exit_code == 0, done.output
+    with made.app_context():
+        yield made
+        db.session.remove()
+        db.engine.dispose()
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """A browser without a session."""
+    return app.test_client()
