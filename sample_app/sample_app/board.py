@@ -1,0 +1,155 @@
+"""The board's operations, shared by pages and API: list, search, post, change and archive links."""
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeGuard
+from urllib.parse import urlsplit
+
+from sqlalchemy import Select, or_, select
+from sqlalchemy.exc import IntegrityError
+
+from sample_app.extensions import db
+from sample_app.models import Link, Tag, User, now
+
+MAX_TITLE, MAX_URL, MAX_NOTE, MAX_TAGS = 200, 2000, 5000, 10
+MAX_WORDS = 8
+"""Words of a search; what is beyond is left out, since each one scans the table."""
+
+
+class BoardError(Exception):
+    """A link can't be stored. `fields`: for each field at fault a sentence that says what to do."""
+
+    def __init__(self, fields: dict[str, str]) -> None:
+        super().__init__("; ".join(f"{name}: {text}" for name, text in fields.items()))
+        self.fields = fields
+
+
+@dataclass(frozen=True)
+class Page:
+    """Part of a list. `number`: counted from 1. `more`: whether another page follows."""
+
+    links: Sequence[Link]
+    number: int
+    more: bool
+
+
+def query(*, search: str = "", tag: str = "", archived: bool = False) -> Select[Any]:
+    """Select links, newest first. `search`: each of its words is in the title, the note or the URL."""
+    found = select(Link).where(Link.archived_at.is_not(None) if archived else Link.archived_at.is_(None))
+    for word in storable(search).split()[:MAX_WORDS]:
+        fields = (Link.title, Link.note, Link.url)
+        found = found.where(or_(*(field.icontains(word, autoescape=True) for field in fields)))
+    if tag:
+        found = found.where(Link.tags.any(Tag.name == storable(tag)))
+    return found.order_by(Link.id.desc())
+
+
+def page(found: Select[Any], number: int, size: int) -> Page:
+    """Fetch one page of `found`; one row more says whether another follows, which is cheaper than COUNT."""
+    rows = db.session.scalars(found.limit(size + 1).offset((number - 1) * size)).all()
+    return Page(rows[:size], number, len(rows) > size)
+
+
+def may_post(user: object) -> TypeGuard[User]:
+    """Whether `user` is signed in and has confirmed the address. The visitor without a session isn't."""
+    return isinstance(user, User) and user.confirmed_at is not None
+
+
+def may_change(user: object, link: Link) -> bool:
+    """Whether `user` may change and archive `link`: who posted it, and administrators."""
+    return may_post(user) and (user.id == link.user_id or user.is_admin)
+
+
+def post(user: User, *, url: str, title: str, note: str = "", tags: Sequence[str] = ()) -> Link:
+    """Store a new link. Raises BoardError."""
+    return _store(Link(user_id=user.id), url=url, title=title, note=note, tags=tags)
+
+
+def change(link: Link, *, url: str, title: str, note: str = "", tags: Sequence[str] = ()) -> Link:
+    """Replace what `link` says. Raises BoardError."""
+    return _store(link, url=url, title=title, note=note, tags=tags)
+
+
+def archive(link: Link) -> None:
+    """Take `link` out of the list; it stays in the archive."""
+    link.archived_at = link.archived_at or now()
+    db.session.commit()
+
+
+def unarchive(link: Link) -> None:
+    """Show `link` in the list again."""
+    link.archived_at = None
+    db.session.commit()
+
+
+def storable(text: str) -> str:
+    """Drop what databases refuse in text: NUL, and surrogates that a JSON document may hold."""
+    return text.replace("\0", "").encode(errors="ignore").decode()
+
+
+def _store(link: Link, *, url: str, title: str, note: str, tags: Sequence[str]) -> Link:
+    url, title, note = url.strip(), " ".join(title.split()), note.strip()
+    names = Tag.names(",".join(tags))
+    if wrong := _faults(url, title, note, names):
+        raise BoardError(wrong)
+    values = {"url": url, "title": title, "note": note}
+    try:
+        return _write(link, values, names)
+    except IntegrityError:  # somebody else has added one of the tags at this moment: find it now
+        db.session.rollback()
+        return _write(link, values, names)
+
+
+def _write(link: Link, values: dict[str, str], names: Sequence[str]) -> Link:
+    # One by one: the database decides which names are the same (MariaDB: "cafe" and "café").
+    found = [db.session.scalar(select(Tag).where(Tag.name == name)) or _add(Tag(name=name)) for name in names]
+    for field, value in values.items():
+        setattr(link, field, value)
+    link.tags = list(dict.fromkeys(found))
+    link.updated_at = now()
+    db.session.add(link)
+    db.session.commit()
+    return link
+
+
+def _add(tag: Tag) -> Tag:
+    db.session.add(tag)
+    db.session.flush()
+    return tag
+
+
+def _faults(url: str, title: str, note: str, names: Sequence[str]) -> dict[str, str]:
+    found = {
+        "url": _url_fault(url),
+        "title": _text_fault(title, MAX_TITLE) or ("" if title else "Give the link a title."),
+        "note": _text_fault(note, MAX_NOTE),
+        "tags": f"Use {MAX_TAGS} tags at most." if len(names) > MAX_TAGS else "",
+    }
+    return {field: text for field, text in found.items() if text}
+
+
+def _text_fault(text: str, most: int) -> str:
+    if len(text) > most:
+        return f"Use {most} characters at most."
+    # Cc: control characters; Cs: surrogates, which no database stores
+    if any(unicodedata.category(letter) in {"Cc", "Cs"} and letter not in "\r\n\t" for letter in text):
+        return "Leave out control characters."
+    return ""
+
+
+def _url_fault(url: str) -> str:
+    """What keeps `url` from being a safe target: browsers run `javascript:` and read "\\" as "/"."""
+    help_text = "Enter a whole address that starts with https:// or http://."
+    if any(letter.isspace() or letter == "\\" for letter in url):
+        return "Leave out spaces and backslashes."
+    if fault := _text_fault(url, MAX_URL):
+        return fault
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return help_text
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        return help_text
+    return "Leave out the user name and password." if "@" in parts.netloc else ""
