@@ -121,7 +121,7 @@ def backups(
                 arguments.size(each.size),
                 each.rows,
                 each.why,
-                f"{host} (copy)" if each.origin else host,
+                f"{host}, copy of {each.sender}" if each.origin else host,
             )
             for place, host, each in found
         ]
@@ -149,11 +149,12 @@ def _all_backups(
                 found += [(place, place.host, backup) for backup in each.backups.backups]
         if copy_to := config.services[place.service].backup.copy_to:
             try:
-                copies = transfer.copies(reach.host(config, copy_to), place)
+                copies, left_out = transfer.copies(reach.host(config, copy_to), place)
             except PackhorseError as error:
                 failures.append(error)
             else:
                 found += [(place, copy_to, copy) for copy in copies]
+                failures += left_out
     return found, failures
 
 
@@ -161,22 +162,38 @@ def _all_backups(
 @arguments.of_target
 @click.argument("backup", required=False, metavar="[BACKUP | FILE]", shell_complete=arguments.backup_names)
 @click.option(
+    "--from",
+    "sender",
+    metavar="HOST",
+    help="Take a copy that HOST has brought to another one, also when the service's host has backups.",
+)
+@click.option(
     "--drop-old", is_flag=True, help="Remove what the last restore has replaced, after a backup of it."
 )
 @arguments.yes
 @options.as_json
 @click.pass_obj
 def restore(
-    project: Path, service: str, target: str, backup: str | None, *, drop_old: bool, yes: bool, as_json: bool
+    project: Path,
+    service: str,
+    target: str,
+    backup: str | None,
+    *,
+    sender: str | None,
+    drop_old: bool,
+    yes: bool,
+    as_json: bool,
 ) -> None:
     """Bring the database of TARGET on SERVICE back from BACKUP, or from the newest one.
 
     It is loaded into a new database first, and its rows are counted. When all are there, the new one takes
     the place of the other, which stays under another name until --drop-old.
 
-    BACKUP is one of `release services backups`. When the service's host has it no more, because it was lost
-    and another one was provisioned, it comes from the copy. A FILE is one that --fetch has brought, or made
-    by pg_dump -Fc on any other server.
+    BACKUP is one of `release services backups`. When the service's host has it no more, it comes from the
+    copy that this host has brought to another one. When the host was lost, and another one was provisioned in
+    its place, say whose copy to take: --from LOST_HOST.
+
+    A FILE is one that --fetch has brought, or made by pg_dump -Fc on any other server.
     """
     from release.services import answers, reach
 
@@ -189,7 +206,7 @@ def restore(
             f"Removed. Its backup: {host.name}:{paths[0]}" if paths else "There is nothing to remove."
         )
         return
-    chosen = _chosen(arguments.config(project), place, host, backup)
+    chosen = _chosen(arguments.config(project), place, host, backup, sender)
     arguments.ask_first(f"Replace the database of {target} by {chosen or 'its newest backup'}?", yes=yes)
     request = {"name": place.name, "backup": chosen}
     made = answers.read(
@@ -208,32 +225,26 @@ def restore(
         console.echo(f"What it replaced is kept as {made.old}. When you need it no more: {command}")
 
 
-def _chosen(config: "ReleaseConfig", place: "Place", host: "reach.Host", wanted: str | None) -> str | None:
+def _chosen(
+    config: "ReleaseConfig", place: "Place", host: "reach.Host", wanted: str | None, sender: str | None
+) -> str | None:
     """The name of the backup on `host` to bring back, after it was brought there if need be.
 
-    Raises PackhorseError when there is none such.
+    `sender`: the host whose copy is wanted. Raises PackhorseError when there is none such.
     """
     from release.services import answers, reach, transfer
 
-    if wanted and ("/" in wanted or Path(wanted).is_file()):
+    if wanted and not sender and ("/" in wanted or Path(wanted).is_file()):
         return transfer.bring_file(host, place, Path(wanted), arguments.progress)
     found, failures = _all_backups(config, [place])
-    fitting = [
-        (where, each)
-        for _, where, each in found
-        if each.name == wanted or (wanted is None and each.why != answers.REMOVAL)
-    ]
-    if any(not each.origin for _, each in fitting):
+    fitting = [(where, each) for _, where, each in found if wanted or each.why != answers.REMOVAL]
+    if not sender and any(not each.origin and wanted in (None, each.name) for _, each in fitting):
         return wanted
-    copies = [(where, each) for where, each in fitting if each.origin]
-    if not copies:
-        if failures:
-            raise failures[0]
-        raise PackhorseError(
-            f"There is no backup {wanted} of {place.name}." if wanted else f"{place.name} has no backup.",
-            f"There are: release services backups {place.service} {place.target}",
-        )
-    where, copy = copies[-1]
+    copies = [each for _, each in fitting if each.origin]
+    if failures and not copies:
+        raise failures[0]
+    copy = transfer.choose(copies, place, wanted, sender)
+    where = next(where for where, each in fitting if each is copy)
     return transfer.bring_copy(host, place, reach.host(config, where), copy, arguments.progress)
 
 

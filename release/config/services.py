@@ -58,6 +58,11 @@ def database(app: str, target: str, service: str) -> str:
     return f"{app}_{target}_{service}"
 
 
+def origin(app: str, service: str, host: str) -> str:
+    """Who brings copies of backups to another host: a folder there, that its key cannot leave."""
+    return f"{app}_{service}@{host}"
+
+
 def check(app: str, services: Mapping[str, Service], used: Mapping[str, Sequence[str]]) -> None:
     """Look for what does not fit together; `used`: the services of each target. Raises ValueError."""
     for name in services:

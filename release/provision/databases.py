@@ -22,6 +22,7 @@ def of(config: ReleaseConfig, service: str, wanted: str | None) -> list[dict[str
             "kind": declared.kind,
             "version": declared.version,
             "databases": [request(config, target, service) for target in needed],
+            "copies": _copies(config, service) if needed else {},
         }
     ]
 
@@ -55,3 +56,16 @@ def _backup(config: ReleaseConfig, service: str) -> dict[str, Any]:
     backup = config.services[service].backup
     copy_to = {"copy_address": addresses.of(config, backup.copy_to)[0]} if backup.copy_to else {}
     return {**backup.model_dump(), **copy_to}
+
+
+def _copies(config: ReleaseConfig, name: str) -> dict[str, Any]:
+    """Which host gets copies of backups, from whom, by which key; {}: none does."""
+    service = config.services[name]
+    if not service.backup.copy_to:
+        return {}
+    return {
+        "to": service.backup.copy_to,
+        "key": f"{config.app}_{name}",
+        "origin": services.origin(config.app, name, service.hosts[0]),
+        "keep": service.backup.keep,
+    }

@@ -41,7 +41,7 @@ class Answer(pydantic.BaseModel):
 
 
 class Backup(Answer):
-    """A backup: `copied`: another host has it, too; `origin`: the host that it came from."""
+    """A backup: `copied`: another host has it, too; `origin`: of a copy, who brought it."""
 
     name: BackupName
     database: Word
@@ -54,6 +54,11 @@ class Backup(Answer):
     why: Word = ""
     copied: bool = False
     origin: Word = ""
+
+    @property
+    def sender(self) -> str:
+        """The host that brought this copy; "": it is none. Earlier versions had it alone for an origin."""
+        return self.origin.rpartition("@")[2]
 
 
 class LastRun(Answer):
@@ -137,9 +142,9 @@ class Made(Answer):
 
 
 class Copies(Answer):
-    """The copies that a host keeps."""
+    """The copies that a host keeps, each to be read by itself: several hosts have brought them."""
 
-    copies: list[Backup]
+    copies: list[dict[str, Any]]
 
 
 A = TypeVar("A", bound=Answer)

@@ -25,6 +25,11 @@ class Place:
     kind: str
     host: str
 
+    @property
+    def origin(self) -> str:
+        """Who brings copies of its backups to another host."""
+        return services.origin(self.name.partition("_")[0], self.service, self.host)
+
 
 @dataclass(frozen=True)
 class Found:

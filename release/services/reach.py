@@ -50,7 +50,7 @@ class Host:
     def converse(
         self,
         there: list[str],
-        feed: Callable[[IO[bytes]], None],
+        feed: Callable[[IO[bytes]], None] = lambda stdin: stdin.close(),
         show: Callable[[str], None] = lambda _text: None,
     ) -> dict[str, Any]:
         """The JSON that the command `there` answers, while `feed` writes to its standard input."""
@@ -69,7 +69,8 @@ class Host:
             reader = threading.Thread(target=_listen, args=[process.stderr, said, show], daemon=True)
             reader.start()
             with _ended(process):
-                feed(process.stdin)
+                with contextlib.suppress(BrokenPipeError):  # the other side says itself why it has gone
+                    feed(process.stdin)
                 answer = process.stdout.read(LARGEST_ANSWER)
             if len(answer) == LARGEST_ANSWER:
                 process.kill()
@@ -158,11 +159,8 @@ def _ended(process: "subprocess.Popen[bytes]") -> Iterator[None]:
 
 def _write(stdin: IO[bytes], data: bytes) -> None:
     """Write `data` and the end; the other side says itself why it has gone."""
-    try:
+    with contextlib.suppress(BrokenPipeError), stdin:
         stdin.write(data)
-        stdin.close()
-    except BrokenPipeError:
-        pass
 
 
 def _listen(stderr: IO[bytes], said: list[bytes], show: Callable[[str], None]) -> None:

@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,11 +19,48 @@ SUFFIXES = {"postgresql": "dump", "mariadb": "sql", "redis": "rdb"}
 LARGEST_HEADER = 2**20
 
 
-def copies(host: reach.Host, place: Place) -> list[answers.Backup]:
-    """The copies that `host` keeps of a database, oldest first, from whichever host they came."""
-    found = answers.read(answers.Copies, host.ask(reach.COPIES, "list"), host.name)
-    own = [each for each in found.copies if each.database == place.name]
-    return sorted(own, key=lambda each: each.name)
+def copies(host: reach.Host, place: Place) -> tuple[list[answers.Backup], list[PackhorseError]]:
+    """The copies that `host` keeps of a database, oldest first, and why some are left out."""
+    found = answers.read(answers.Copies, host.converse([reach.COPIES, "list", place.name]), host.name)
+    known, failures = [], []
+    for each in found.copies:
+        try:
+            known.append(answers.read(answers.Backup, each, host.name))
+        except PackhorseError as error:
+            name = f"{each.get('name')!r:.60} of {each.get('origin')!r:.60}"
+            failures.append(PackhorseError(f"A copy is left out, {name}: {error.message}", error.hint))
+    own = [each for each in known if each.database == place.name]
+    return sorted(own, key=lambda each: (each.name[:16], len(each.name), each.name)), failures
+
+
+def choose(
+    known: Sequence[answers.Backup], place: Place, wanted: str | None, sender: str | None
+) -> answers.Backup:
+    """The copy `wanted` of those that hold a database (None: the newest) which its own host brought.
+
+    One that another host brought has to be named, or its host, `sender`: whoever took that over may have made
+    it. Raises PackhorseError when there is none such.
+    """
+    fitting = [each for each in known if wanted in (None, each.name) and sender in (None, each.sender)]
+    # Earlier versions had the host alone for an origin.
+    own = [each for each in fitting if each.origin in (place.origin, place.host)]
+    senders = list(dict.fromkeys(each.sender for each in fitting))
+    if own:
+        return own[-1]
+    if (wanted or sender) and len(senders) == 1:
+        return fitting[-1]
+    restore = f"release services restore {place.service} {place.target}"
+    name = f" {wanted}" if wanted else ""
+    if senders:
+        raise PackhorseError(
+            f"{place.host} has no backup{name} of {place.name}, nor brought a copy; "
+            f"others have: {', '.join(senders)}.",
+            f"Say whose copy you want, if you trust that host: {restore}{name} --from {senders[-1]}",
+        )
+    raise PackhorseError(
+        f"There is no backup{name} of {place.name}{f' from {sender}' if sender else ''}.",
+        f"There are: release services backups {place.service} {place.target}",
+    )
 
 
 def fetch(host: reach.Host, place: Place, name: str | None, folder: Path) -> Path:
@@ -90,8 +127,6 @@ def bring_file(host: reach.Host, place: Place, path: Path, show: Callable[[str],
                     shutil.copyfileobj(file, stdin, 2**20)
 
             return _imported(host, feed, show)
-    except BrokenPipeError:
-        raise PackhorseError(f"{host.name} did not take {path}.", "Look whether its disk is full.") from None
     except OSError as error:
         raise PackhorseError(
             f"{path} cannot be read: {error.strerror}.", "Name a file of a backup."
@@ -102,7 +137,7 @@ def bring_copy(
     host: reach.Host, place: Place, source: reach.Host, copy: answers.Backup, show: Callable[[str], None]
 ) -> str:
     """Bring a copy that the host `source` keeps to `host` as a backup, and return its name there."""
-    show(f"Bringing {copy.name} from {source.name}")
+    show(f"Bringing {copy.name} from {source.name}, a copy of {copy.sender}")
 
     def feed(stdin: IO[bytes]) -> None:
         with stdin:

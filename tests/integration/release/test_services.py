@@ -206,7 +206,7 @@ def test_the_timers_unit_backs_up_and_copies_and_keeps_the_last(shop: Shop) -> N
 
 def test_the_key_for_copies_adds_and_does_nothing_else(shop: Shop) -> None:
     """Who has taken the database's host over has this key."""
-    own = ("ssh", "-i", "/etc/packhorse/backups/id_ed25519", "-o", "UserKnownHostsFile=/dev/null")
+    own = ("ssh", "-i", f"/etc/packhorse/backups/{NAME}_db", "-o", "UserKnownHostsFile=/dev/null")
     there = (*own, "-o", "StrictHostKeyChecking=no", f"packhorse-copies@{shop.vault.address}")
     before = len(shop.backups())
     for command in (("rm", "-rf", "/var/backups/packhorse-copies"), ("sh",), ("list",), ()):
@@ -357,8 +357,9 @@ def test_the_host_is_lost_and_another_one_has_every_row(shop: Shop) -> None:
         assert "its host does not answer" in shop.services().stdout
         shop.configure(host="db2")
         shop.fleet.release("provision", "db")
-        said = shop.services("restore", "db", "production", "--yes")
-        assert "Bringing" in said.stderr
+        assert "--from db1" in shop.services("restore", "db", "production", "--yes", status=1).stderr
+        said = shop.services("restore", "db", "production", "--from", "db1", "--yes")
+        assert "from vault, a copy of db1" in said.stderr
         assert shop.sql(EVERYTHING) == before
         shop.services("attach", "db", "production")
         assert shop.fleet.get(shop.fleet.hosts[0], "/rows") == "5000"

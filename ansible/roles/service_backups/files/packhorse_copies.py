@@ -1,12 +1,16 @@
 #!/usr/bin/python3 -I
 """Keep copies of other hosts' backups: sshd runs `packhorse-copies receive ORIGIN` for keys that do no more.
 
-Nothing that arrives replaces or removes a copy. After a new one, those that are older than the days are
-removed, as far as enough newer ones stay: a host that was taken over cannot push old ones out before.
+ORIGIN is APPLICATION_SERVICE@HOST, whose databases alone its key can add. Nothing that arrives replaces or
+removes a copy. After a new one, those that are older than the days are removed, as far as enough newer ones
+stay: a host that was taken over cannot push old ones out before.
 
     packhorse-copies receive ORIGIN KEEP DAYS      a backup on stdin
-    packhorse-copies list                          as JSON, for root
+    packhorse-copies list [DATABASE]               as JSON, for root
     packhorse-copies send ORIGIN DATABASE NAME     to stdout, for root
+
+Below /var/backups/packhorse-copies there are ORIGIN/DATABASE/NAME.dump and NAME.json. Earlier versions had
+HOST for ORIGIN: `receive` takes such a folder over when the first new copy of the database arrives.
 """
 
 import contextlib
@@ -27,8 +31,15 @@ USER = "packhorse-copies"
 CHUNK = 2**20
 LARGEST_HEADER = 2**20
 FREE_PART = 10
-"""One of so many parts of the disk stays free for others, whatever arrives."""
-_ORIGIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,252}")
+"""One of so many parts of the disk stays free, whatever arrives."""
+HOST_PART = 2
+"""One of so many parts of the disk is the most that copies of one host take, of bytes and of files."""
+MOST_COPIES = 10_000
+"""Copies of one origin, all of which a list names."""
+FIELDS = ("name", "database", "kind", "version", "size", "sha256", "why", "rows", "facts")
+_HOST = r"[A-Za-z0-9_:][A-Za-z0-9_.:-]{0,252}"
+_ORIGIN = re.compile(rf"([a-z0-9-]{{1,60}})_([a-z0-9-]{{1,60}})@({_HOST})")
+_ANY_ORIGIN = re.compile(rf"{_ORIGIN.pattern}|{_HOST}")
 _DATABASE = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _NAME = re.compile(r"[0-9]{8}T[0-9]{6}Z(-[0-9]{1,3})?")
 _WORD = re.compile(r"[A-Za-z0-9_.+:@/-]{0,300}")
@@ -50,23 +61,30 @@ def header(line: bytes) -> dict[str, Any]:
             and _DATABASE.fullmatch(found["database"])
             and re.fullmatch(r"[0-9a-f]{64}", found["sha256"])
             and all(_WORD.fullmatch(found.get(key, "")) for key in ("kind", "version", "why"))
+            and all(isinstance(text, str) for text in found.get("facts", {}).values())
             and all(
                 type(number) is int and number >= 0 for number in (found["size"], *found["rows"].values())
             )
             and max(found["size"], sum(found["rows"].values())) <= LARGEST_NUMBER
         ):
-            return dict(found)
+            return {key: found[key] for key in FIELDS if key in found}
     raise CopyError("that is no backup")
 
 
 def receive(origin: str, keep: int, days: int) -> None:
     """Add the backup on stdin to those of `origin`. Raises CopyError."""
     found = header(sys.stdin.buffer.readline(LARGEST_HEADER))
+    if not _is_of(origin, found["database"]):
+        raise CopyError(f"{found['database']} is no database of {origin}")
     if found["name"][:16] > time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(time.time() + CLOCKS_APART)):
         raise CopyError(f"{found['name']} lies in the future: look at the clocks of both hosts")
     folder = ROOT / origin / found["database"]
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (ROOT / origin).mkdir(mode=0o700, exist_ok=True)
     with _locked(ROOT / origin):
+        former = ROOT / origin.partition("@")[2] / found["database"]  # the layout of earlier versions
+        if former.is_dir() and not folder.exists():
+            former.rename(folder)
+        folder.mkdir(mode=0o700, exist_ok=True)
         for left in (ROOT / origin).glob("*/.new-*"):
             left.unlink()
         final = folder / f"{found['name']}.dump"
@@ -76,19 +94,48 @@ def receive(origin: str, keep: int, days: int) -> None:
                 raise CopyError(f"there is another copy named {found['name']}, which stays")
         else:
             final.unlink(missing_ok=True)  # half of one that was killed: without .json
+            _require_share(origin, found["size"])
             _store(found, folder, final)
         _prune(folder, keep, days)
 
 
+def _is_of(origin: str, database: str) -> bool:
+    """Whether APP_TARGET_SERVICE is one of APP_SERVICE@HOST."""
+    names = database.split("_")
+    return len(names) == 3 and f"{names[0]}_{names[2]}" == origin.partition("@")[0]
+
+
+def _require_share(origin: str, size: int) -> None:
+    """Raise CopyError where copies of one host would be too many, or leave others too little of the disk."""
+    space, sizes = os.statvfs(ROOT), []
+    for path in ROOT.glob(f"*@{origin.partition('@')[2]}/*/*"):
+        with contextlib.suppress(FileNotFoundError):  # pruned meanwhile
+            sizes.append(path.stat().st_blocks * 512)
+    if sum(1 for _ in ROOT.glob(f"{origin}/*/*.json")) >= MOST_COPIES:
+        raise CopyError(f"{origin} has {MOST_COPIES} copies here, and may have no more")
+    if (sum(sizes) + size) * HOST_PART > space.f_blocks * space.f_frsize:
+        raise CopyError(f"copies of this host would take more than 1/{HOST_PART} of the disk")
+    if len(sizes) * HOST_PART > space.f_files > 0:
+        raise CopyError(f"copies of this host take more than 1/{HOST_PART} of the files of this disk")
+
+
+def _require_free(size: int) -> None:
+    """Raise CopyError where `size` more bytes and a file leave less than a tenth of the disk free."""
+    space = os.statvfs(ROOT)
+    if size > (space.f_bavail - space.f_blocks / FREE_PART) * space.f_frsize:
+        raise CopyError(f"{size} bytes leave less than 1/{FREE_PART} of the disk free")
+    if space.f_files and space.f_favail * FREE_PART < space.f_files:
+        raise CopyError(f"less than 1/{FREE_PART} of the files of the disk are free")
+
+
 def _store(found: dict[str, Any], folder: Path, final: Path) -> None:
-    space = os.statvfs(folder)
-    if found["size"] > (space.f_bavail - space.f_blocks / FREE_PART) * space.f_frsize:
-        raise CopyError(f"{found['size']} bytes leave less than a tenth of the disk free")
     scratch = folder / f".new-{os.getpid()}"
     digest, left = hashlib.sha256(), found["size"]
+    _require_free(left)
     try:
         with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             while left and (data := sys.stdin.buffer.read(min(CHUNK, left))):
+                _require_free(len(data))  # others write, too
                 file.write(data)
                 digest.update(data)
                 left -= len(data)
@@ -123,10 +170,10 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def listed() -> list[dict[str, Any]]:
-    """All copies that are sound, in fixed keys; `origin` is the host that they came from."""
+def listed(database: str) -> list[dict[str, Any]]:
+    """All copies of `database` ("*": of all) that are sound, in fixed keys; `origin`: who brought them."""
     found = []
-    for path in sorted(ROOT.glob("*/*/*.json")):
+    for path in sorted(ROOT.glob(f"*/{database}/*.json")):
         with contextlib.suppress(CopyError, OSError):
             one = header(path.read_bytes()[:LARGEST_HEADER])
             shown = {key: one[key] for key in ("name", "database", "size", "sha256")}
@@ -160,11 +207,16 @@ def main(arguments: list[str]) -> int:
                 receive(origin, max(1, int(keep)), int(days))
                 print("kept")  # noqa: T201
             case ["list"]:
-                print(json.dumps({"copies": listed()}))  # noqa: T201
+                print(json.dumps({"copies": listed("*")}))  # noqa: T201
+            case ["list", database] if _DATABASE.fullmatch(database):
+                print(json.dumps({"copies": listed(database)}))  # noqa: T201
             case ["send", origin, database, name] if (
-                _ORIGIN.fullmatch(origin) and _DATABASE.fullmatch(database) and _NAME.fullmatch(name)
+                _ANY_ORIGIN.fullmatch(origin) and _DATABASE.fullmatch(database) and _NAME.fullmatch(name)
             ):
                 send(origin, database, name)
+            case ["receive", *_]:  # in lines of authorized_keys of earlier versions, for all databases
+                print("an old key: run release provision where you deploy", file=sys.stderr)  # noqa: T201
+                return 1
             case _:
                 print(__doc__, file=sys.stderr)  # noqa: T201
                 return 2

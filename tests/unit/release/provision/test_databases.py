@@ -2,7 +2,7 @@
 
 from release.config.firewall import Firewall
 from release.config.release_toml import ReleaseConfig, Target
-from release.config.services import Service
+from release.config.services import Backup, Service
 from release.provision import databases
 
 ADDRESSES = {"web1": ["10.0.0.1", "fd00::1"], "web2": ["10.0.0.2"], "db1": ["10.0.0.9"]}
@@ -55,3 +55,14 @@ def test_a_host_hears_which_port_its_firewall_opens() -> None:
     assert databases.request(left_out, "production", "db")["ports"] is None
     at_home = config(["db1"]).model_copy(update={"firewall": Firewall()})
     assert databases.request(at_home, "production", "db")["ports"] is None
+
+
+def test_each_service_brings_its_copies_with_a_key_of_its_own() -> None:
+    """A host has databases of several projects and services, each with its own number of copies to keep."""
+    service = Service(kind="postgresql", hosts=["db1"], backup=Backup(keep=3, copy_to="vault"))
+    copying = config(["web1"]).model_copy(
+        update={"services": {"db": service}, "addresses": {**ADDRESSES, "vault": ["10.0.0.20"]}}
+    )
+    (made,) = databases.of(copying, "db", None)
+    assert made["copies"] == {"to": "vault", "key": "shop_db", "origin": "shop_db@db1", "keep": 3}
+    assert databases.of(config(["web1"]), "db", None)[0]["copies"] == {}

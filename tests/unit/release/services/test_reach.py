@@ -1,6 +1,7 @@
 """The promises of release.services.reach: what hosts say is bounded, and read strictly."""
 
-from pathlib import Path
+from collections.abc import Callable
+from typing import IO
 
 import pytest
 
@@ -10,22 +11,9 @@ from release.services import answers, reach
 HOST = reach.Host("db1", "admin", "shop")
 
 
-@pytest.fixture
-def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A program that is found as ssh; tests write it."""
-    program = tmp_path / "ssh"
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    return program
-
-
-def says(program: Path, script: str) -> None:
-    program.write_text(f"#!/bin/sh\n{script}\n")
-    program.chmod(0o755)
-
-
-def test_an_answer_comes_back_and_progress_is_shown(ssh: Path) -> None:
+def test_an_answer_comes_back_and_progress_is_shown(ssh: Callable[[str], None]) -> None:
     """What it is asked goes to standard input: arguments are for all to see."""
-    says(ssh, 'read line; echo "* half done" >&2; echo "{\\"had\\": $line}"')
+    ssh('read line; echo "* half done" >&2; echo "{\\"had\\": $line}"')
     shown: list[str] = []
     assert HOST.ask("/x/packhorse-service", "list", {"name": "n"}, shown.append) == {"had": {"name": "n"}}
     assert shown == ["half done"]
@@ -47,9 +35,9 @@ def test_an_answer_comes_back_and_progress_is_shown(ssh: Path) -> None:
         ("echo boom >&2; exit 3", "db1: packhorse-service failed (status 3): boom"),
     ],
 )
-def test_each_failure_has_words_of_its_own(ssh: Path, script: str, message: str) -> None:
+def test_each_failure_has_words_of_its_own(ssh: Callable[[str], None], script: str, message: str) -> None:
     """A host that was taken over may answer anything."""
-    says(ssh, f"cat > /dev/null; {script}")
+    ssh(f"cat > /dev/null; {script}")
     with pytest.raises(PackhorseError) as raised:
         HOST.ask("/x/packhorse-service", "list")
     assert raised.value.message.startswith(message)
@@ -73,3 +61,17 @@ def test_a_backup_that_no_program_of_ours_answers_is_refused(change: dict[str, o
     answers.read(answers.Backup, good, "db1")
     with pytest.raises(PackhorseError, match="db1 answered what no program of ours does"):
         answers.read(answers.Backup, {**good, **change}, "db1")
+
+
+def test_why_a_host_stops_reading_is_what_counts(ssh: Callable[[str], None]) -> None:
+    """A full disk, or that it has the file already: the pipe breaks before all of a large file has gone."""
+
+    def feed(stdin: IO[bytes]) -> None:
+        with stdin:
+            stdin.write(bytes(2**22))
+
+    ssh("""read line; echo '{"error": "The disk is full.", "hint": "Make room."}'; exit 1""")
+    with pytest.raises(PackhorseError, match="db1: The disk is full"):
+        HOST.converse(["x"], feed)
+    ssh("""read line; echo '{"backup": null}'""")
+    assert HOST.converse(["x"], feed) == {"backup": None}

@@ -200,5 +200,5 @@ def test_a_host_that_takes_a_copy_and_never_answers_is_given_up(
     monkeypatch.setattr(copies, "LONGEST_PUSH", 0.3)
     monkeypatch.setattr(copies, "command", lambda *_: ["sh", "-c", "cat > /dev/null; exec sleep 30"])
     with pytest.raises(BackupError, match="ssh did not end within"):
-        copies.push_new(kept, copies.Place("vault", "10.0.0.9"))
+        copies.push_new(kept, copies.CopyHost("vault", "10.0.0.9", "shop_db"))
     assert not kept.is_copied(kept.all()[0])

@@ -35,7 +35,7 @@ def run(name: str) -> None:
             backup = _make(database, "timer")
             store.prune(_keep(database))
         print(f"{backup.name}: {backup.size} bytes", flush=True)  # noqa: T201
-        copies.push_new(store, copies.place(database))
+        copies.push_new(store, copies.host(database))
     except ServiceError as failure:
         error = f"{failure.message} {failure.hint}"
         raise
@@ -59,7 +59,7 @@ def backup(request: Request) -> Answer:
         made = _make(database, "hand")
         store.prune(_keep(database))
     try:
-        copies.push_new(store, copies.place(database))
+        copies.push_new(store, copies.host(database))
     except ServiceError as failure:
         warning = f"{failure.message} {failure.hint}"
     return {"backup": made.summary, "path": str(store.path(made)), "warning": warning}

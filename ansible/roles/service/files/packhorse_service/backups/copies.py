@@ -12,7 +12,7 @@ from packhorse_service.backups.store import Backup, Store
 from packhorse_service.state import Database
 
 FOLDER = Path("/etc/packhorse/backups")
-"""Our key, and the keys of the hosts that copies go to."""
+"""APP_SERVICE and APP_SERVICE.known_hosts: the key that brings copies of its databases, and who gets them."""
 LONGEST_PUSH = 6 * 3600.0
 """Seconds for one copy: a host that takes it and never answers would hold up the timer's next runs."""
 USER = "packhorse-copies"
@@ -20,11 +20,12 @@ USER = "packhorse-copies"
 
 
 @dataclass(frozen=True)
-class Place:
-    """A host that gets copies: its name in release.toml, its address."""
+class CopyHost:
+    """A host that gets copies: its name in release.toml, its address, the name of our key for it."""
 
     name: str
     address: str
+    key: str
 
 
 def send(backup: Backup, source: IO[bytes], to: IO[bytes]) -> None:
@@ -35,7 +36,7 @@ def send(backup: Backup, source: IO[bytes], to: IO[bytes]) -> None:
     to.flush()
 
 
-def command(name: str, address: str) -> list[str]:
+def command(to: CopyHost) -> list[str]:
     """The argument list of ssh; keys and known hosts are those that Ansible has brought."""
     options = {
         "BatchMode": "yes",
@@ -43,24 +44,26 @@ def command(name: str, address: str) -> list[str]:
         "ServerAliveInterval": "10",
         "ServerAliveCountMax": "3",
         "StrictHostKeyChecking": "yes",
-        "UserKnownHostsFile": str(FOLDER / "known_hosts"),
+        "UserKnownHostsFile": str(FOLDER / f"{to.key}.known_hosts"),
         "GlobalKnownHostsFile": "/dev/null",
-        "HostKeyAlias": name,
-        "IdentityFile": str(FOLDER / "id_ed25519"),
+        "HostKeyAlias": to.name,
+        "IdentityFile": str(FOLDER / to.key),
         "IdentitiesOnly": "yes",
         "LogLevel": "ERROR",
     }
     parts = [part for key, value in options.items() for part in ("-o", f"{key}={value}")]
-    return ["ssh", "-F", "/dev/null", "-T", *parts, "-l", USER, "--", address, "receive"]
+    return ["ssh", "-F", "/dev/null", "-T", *parts, "-l", USER, "--", to.address, "receive"]
 
 
-def place(database: Database) -> Place | None:
+def host(database: Database) -> CopyHost | None:
     """The host that gets copies, as `release provision` has written it; None: no host."""
-    backup = database.backup
-    return Place(backup["copy_to"], backup["copy_address"]) if backup.get("copy_to") else None
+    backup, (app, _, service) = database.backup, database.parts
+    if not backup.get("copy_to"):
+        return None
+    return CopyHost(backup["copy_to"], backup["copy_address"], f"{app}_{service}")
 
 
-def push_new(store: Store, to: Place | None) -> list[str]:
+def push_new(store: Store, to: CopyHost | None) -> list[str]:
     """Copy the backups that are not there yet, and return their names. Raises BackupError."""
     if not to:
         return []
@@ -74,11 +77,11 @@ def push_new(store: Store, to: Place | None) -> list[str]:
     return done
 
 
-def _push(backup: Backup, file: IO[bytes], to: Place) -> None:
+def _push(backup: Backup, file: IO[bytes], to: CopyHost) -> None:
     with (
         tempfile.TemporaryFile() as errors,
         subprocess.Popen(
-            command(to.name, to.address), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
+            command(to), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
         ) as process,
         in_time(process, ["ssh"], LONGEST_PUSH),
     ):
