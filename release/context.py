@@ -14,8 +14,8 @@ class Context:
     """The company index (its URL), PACKHORSE_HOME, a way to run processes, and HTTP.
 
     `sdists`, `build_requires`, `files` and `build_environment` are as in release.toml; without `signers`
-    nothing has to be signed. `values`: target -> its `env`; `pythons`: what its targets ask for. With
-    `check`, a build imports what the Procfile names.
+    nothing has to be signed. `values`: target -> its `env`; `pythons`: what its targets ask for; `static`:
+    the folder of [static]. With `check`, a build imports what the Procfile names.
     """
 
     index_url: str
@@ -29,6 +29,7 @@ class Context:
     signers: Sequence[str] = ()
     values: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
     pythons: Collection[str] = ()
+    static: str | None = None
     check: bool = False
 
     @property
@@ -54,6 +55,7 @@ def of_project(project: Path, index_option: str | None) -> Context:
         build_environment=settings.build_environment,
         signers=settings.required_signers,
         values={name: target.env for name, target in settings.targets.items()},
+        static=settings.static.folder if settings.static else None,
         pythons={
             *([settings.python] if settings.python else []),  # of hosts that are no declared target's
             *(target.python for target in settings.targets.values() if target.python),

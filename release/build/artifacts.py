@@ -125,6 +125,8 @@ def _warnings(
     sources = [*contents.modules(wheel), *((path, file.content) for path, file in beside.items())]
     yield from data_paths.warnings(sources, processes, context.values)
     yield from project_files.warnings(beside)
+    if context.static and not any(artifact.static_files(wheel, context.static)):
+        yield f"The wheel has no files in {context.static}, which [static] in release.toml names."
     pythons = context.pythons or [f"{sys.version_info[0]}.{sys.version_info[1]}"]
     yield from host_platform.warnings(application.lock, pythons, context.sdists)
     served = contents.served(wheel, processes.values())

@@ -11,10 +11,12 @@ from packhorse import settings
 from packhorse.errors import PackhorseError
 from packhorse.settings import AbsolutePath, Url, matching
 from release.config import balancer, certificates, host_argument, monitoring, services, unchecked
+from release.config import static as static_files
 from release.config.balancer import Balancer
 from release.config.firewall import Firewall
 from release.config.monitoring import Monitoring
 from release.config.services import Service
+from release.config.static import Static
 from release.config.unchecked import ProjectFiles
 from release.config.updates import Updates
 from release.config.value_types import (
@@ -358,6 +360,7 @@ class ReleaseConfig(settings.Settings):
     updates: Updates | None = None
     acme: certificates.Acme | None = None
     monitoring: Monitoring | None = None
+    static: Static | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -369,6 +372,9 @@ class ReleaseConfig(settings.Settings):
         if self.acme is None and any(target.tls for target in self.targets.values()):
             raise ValueError('tls = "acme" needs an authority: [acme] directory, contact and terms_agreed')
         hosted = [name for name, target in self.targets.items() if target.hosts]
+        static_files.check(
+            self.static, [(name, target.provision.static) for name, target in self.targets.items()]
+        )
         monitoring.check(self.monitoring, [*hosted, *self.services, *(["mirror"] if self.mirror else [])])
         return self
 

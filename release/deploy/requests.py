@@ -209,6 +209,7 @@ def content(
         index=artifact.index,
         required=settings.required,
         python=target.python or settings.python,
+        static=settings.static.folder if settings.static else None,
         jobs=[
             Job(
                 job.name,

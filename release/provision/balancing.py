@@ -1,10 +1,10 @@
 """Make the variables of Ansible's role balancer out of release.toml."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from release.config import static
 from release.config.release_toml import ReleaseConfig, Target
 from release.deploy import balancers, ssh
 from release.provision import addresses, certificates
@@ -54,7 +54,7 @@ def url(target: Target) -> str:
 
 def probe(config: ReleaseConfig) -> str:
     """Pattern of PCRE for the path that balancers ask for, which nginx and its templates leave as it is."""
-    return re.sub("[^a-zA-Z0-9/_-]", lambda found: rf"\x{ord(found[0]):02x}", _health_path(config))
+    return static.literal(_health_path(config))
 
 
 def _health_path(config: ReleaseConfig) -> str:

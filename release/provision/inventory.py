@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from packhorse.errors import PackhorseError
-from release.config import root_login
+from release.config import root_login, static
 from release.config.release_toml import Provision, ReleaseConfig, Target, simple_url
 from release.deploy import ssh
 from release.host import runtime
@@ -135,6 +135,7 @@ def _app(config: ReleaseConfig, target: Target, host: str, project: Path) -> Var
         "packhorse_default_domains": list(dict.fromkeys(names)),
         "packhorse_balancers": [address for each in in_front for address in addresses.of(config, each)],
         "packhorse_probe": balancing.probe(config),
+        "packhorse_application_static": _static(config),
         "packhorse_url": balancing.url(target) if in_front else "",
         **{
             f"packhorse_{key}": value for key, value in certificates.of(config, project, target, host).items()
@@ -149,6 +150,13 @@ def _app(config: ReleaseConfig, target: Target, host: str, project: Path) -> Var
             config, host, target.user or config.app, target.provision.authorized_keys
         ),
     }
+
+
+def _static(config: ReleaseConfig) -> Variables | None:
+    """Patterns of PCRE for the path of [static] in URLs, and for names below it that have a hash."""
+    if config.static is None:
+        return None
+    return {"url": static.literal(config.static.url), "hashed": config.static.hashed_pattern}
 
 
 def _every_host(config: ReleaseConfig, project: Path, host: str, targets: Mapping[str, Target]) -> Variables:

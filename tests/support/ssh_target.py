@@ -98,11 +98,11 @@ def supervise(host: Host, app: str = NAME) -> None:
     host.ssh("systemctl", "enable", "--now", f"packhorse@{app}", f"packhorse-jobs@{app}.timer")
 
 
-def front(host: Host, app: str, *domains: str, balancers: Sequence[Host] = ()) -> None:
+def front(host: Host, app: str, *domains: str, balancers: Sequence[Host] = (), **more: object) -> None:
     """nginx in front of the application, as role nginx sets it up; `balancers`: in front of this host."""
     addresses = [each.address for each in balancers]
     url = f"http://{domains[0]}/" if balancers else ""
-    _start_vhost(host, app, domains, nginx_balancers=addresses, nginx_url=url)
+    _start_vhost(host, app, domains, nginx_balancers=addresses, nginx_url=url, **more)
 
 
 def balance(host: Host, app: str, *domains: str, hosts: Sequence[Host], target: str = "production") -> None:
@@ -149,6 +149,7 @@ def write_vhost(host: Host, name: str, domains: Sequence[str], **more: Any) -> N
         (folder / file).write_text(text)
     for file in ("packhorse-log.conf", "packhorse.conf"):
         shutil.copy2(role / "files" / file, host.files / "etc/nginx/conf.d")
+    shutil.copy2(role / "files/static.settings", folder)
     (host.files / "var/log/nginx/packhorse").mkdir(exist_ok=True)
 
 

@@ -159,14 +159,19 @@ def app_wheel(
     padding: int = 0,
     wheels: Mapping[str, bytes] | None = None,
     beside: Mapping[str, bytes] | None = None,
+    static: Mapping[str, bytes] | None = None,
 ) -> Dist:
-    """The application as a wheel, with `wheels` of dependencies, and files `beside` it, inside."""
+    """The application as a wheel, with `wheels` of dependencies, and files `beside` it, inside.
+
+    Its `static` files are in tiny/static.
+    """
     made = wheel(NAME, version, padding=padding)
     info = f"{NAME}-{version}.dist-info"
     members = {
         f"{info}/{name}": data for name, data in stamps(version, procfile, lock, wheels, beside).items()
     }
     members["tiny/__main__.py"] = code(version, fault).encode()
+    members |= {f"tiny/static/{name}": data for name, data in (static or {}).items()}
     with io.BytesIO(made.content) as original:
         return Dist(made.filename, _joined(original, members), made.metadata)
 

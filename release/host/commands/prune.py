@@ -2,7 +2,7 @@
 
 from packhorse.errors import PackhorseError
 from release.host.control.session import Session
-from release.host.disk import file_cache, journal, releases
+from release.host.disk import file_cache, journal, releases, static_files
 from release.host.disk.layout import Layout
 from release.host.install import installer
 from release.host.processes import process_table
@@ -27,11 +27,10 @@ def prune(layout: Layout, keep: int, session: Session) -> None:
         except OSError as error:
             session.warn(f"Release {number} could not be removed: {error}")
     try:
-        needed = {sha for number in _ready(layout) for sha in releases.read_manifest(layout, number).files}
+        needed = {
+            sha for number in releases.ready(layout) for sha in releases.read_manifest(layout, number).files
+        }
         installer.prune_cache(layout, file_cache.prune(layout, needed))
+        static_files.publish(layout)
     except (PackhorseError, OSError) as error:
         session.warn(f"Old files could not be removed: {error}")
-
-
-def _ready(layout: Layout) -> list[int]:
-    return [number for number in releases.numbers(layout) if releases.is_ready(layout, number)]

@@ -12,7 +12,7 @@ def run(layout: Layout, request: Verify, _circus: Supervisor, session: Session) 
     """Check every release. Raises PackhorseError that names the files of the newest one that is not right."""
     releases.require_current(layout)
     with lock.held(layout, "verify", request.by, request.lock_wait, session):
-        ready = [number for number in releases.numbers(layout) if releases.is_ready(layout, number)]
+        ready = releases.ready(layout)
         for number in reversed(ready):
             session.step("verify", f"Reading release {number}")
             integrity.check(layout, number)

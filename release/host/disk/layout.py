@@ -57,6 +57,11 @@ class Layout:
         return self.folder / "current"
 
     @property
+    def static(self) -> Path:
+        """Static files of all releases here, for nginx: see static_files.py."""
+        return self.folder / "static-files"
+
+    @property
     def journal(self) -> Path:
         """The outcomes of all releases: see journal.py."""
         return self.folder / "journal.jsonl"
@@ -184,6 +189,10 @@ class Layout:
     def release(self, number: int) -> Path:
         """The folder of release `number`."""
         return self.releases / str(number)
+
+    def static_of(self, number: int) -> Path:
+        """The folder with the static files of release `number`."""
+        return self.release(number) / "static"
 
     def launcher(self, number: int) -> Path:
         """The program that circus starts for every process of release `number`: runtime/launch.py."""

@@ -93,7 +93,7 @@ class Content:
     `files`: all of the version, of which each host takes the one that fits; `index`: the URL of the company
     index on which they lie. `env` came with the deploy, `config` was set by `release config`, and wins: both
     may hold secrets. Without a variable that is `required` it is not deployed.
-    `python`: such as 3.12; None: that of the agent.
+    `python`: such as 3.12; None: that of the agent. `static`: the folder of the wheel with its static files.
     """
 
     project: str
@@ -109,6 +109,7 @@ class Content:
     required: list[str] = field(default_factory=list)
     python: str | None = None
     jobs: list[Job] = field(default_factory=list)
+    static: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what another host may have made up: both become parts of a program's path."""
@@ -226,6 +227,7 @@ class ReleaseManifest:
     required: list[str] = field(default_factory=list)
     required_python: str | None = None
     jobs: list[Job] = field(default_factory=list)
+    static: str | None = None
 
     @property
     def artifact(self) -> Identity:

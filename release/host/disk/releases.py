@@ -55,6 +55,11 @@ def numbers(layout: Layout) -> list[int]:
     return sorted(int(entry.name) for entry in layout.releases.iterdir() if entry.name.isdecimal())
 
 
+def ready(layout: Layout) -> list[int]:
+    """The numbers of the complete releases, ascending."""
+    return [number for number in numbers(layout) if is_ready(layout, number)]
+
+
 def current(layout: Layout) -> int | None:
     """The release that should run, None before the first.
 
@@ -161,6 +166,7 @@ def content(layout: Layout, number: int | None) -> Content:
         required=manifest.required,
         python=manifest.required_python,
         jobs=manifest.jobs,
+        static=manifest.static,
     )
 
 

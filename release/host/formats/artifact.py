@@ -5,6 +5,7 @@ import email
 import hashlib
 import json
 import re
+import stat
 import tarfile
 import zipfile
 import zlib
@@ -31,6 +32,7 @@ STAMPED = (procfile.NAME, lockfile.NAME, MANIFEST)
 LARGEST_FILE = 16 * 2**20
 LARGEST_WHEEL = 2**29
 LARGEST_FILES = 2**27  # all files for the working directory together
+LARGEST_STATIC = 2**30  # all static files together
 _PATH_PART = re.compile(r"[^/\\\x00-\x1f\x7f]{1,255}")
 LARGEST_SDIST = 4 * 2**30
 
@@ -190,6 +192,30 @@ def project_files(path: Path, expected: Mapping[str, str]) -> Iterator[tuple[str
         raise PackhorseError(f"{path.name}: this is no readable artifact: {error}", _AGAIN) from error
     for name in missing:
         raise PackhorseError(f"{path.name}: its {name!r} is missing.", _AGAIN)
+
+
+def static_files(wheel: Path, folder: str) -> Iterator[tuple[str, bytes]]:
+    """Path below `folder` of the wheel, and content, of all files there.
+
+    Raises PackhorseError for links, for paths that lead out of the folder, and for more than LARGEST_STATIC.
+    """
+    left = LARGEST_STATIC
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            for entry in archive.infolist():
+                name = entry.filename.removeprefix(f"{folder}/")
+                if name == entry.filename or entry.is_dir():
+                    continue
+                if stat.S_IFMT(entry.external_attr >> 16) not in (0, stat.S_IFREG) or not is_path(name):
+                    raise PackhorseError(
+                        f"{wheel.name}: {entry.filename!r} is no file inside of {folder}.", _AGAIN
+                    )
+                with archive.open(entry) as file:
+                    content = _read(file, f"{wheel.name}: {folder}", left)
+                left -= len(content)
+                yield name, content
+    except _UNREADABLE as error:
+        raise PackhorseError(f"{wheel.name}: this is no readable artifact: {error}", _AGAIN) from error
 
 
 def is_path(text: str) -> bool:

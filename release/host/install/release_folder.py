@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 import platform
+import zlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 from packhorse import files
 from packhorse.errors import PackhorseError
 from release.host.control.session import Session
-from release.host.disk import file_cache, journal, releases
+from release.host.disk import file_cache, journal, releases, static_files
 from release.host.disk.layout import Layout
 from release.host.disk.manifest import NO_JOB_NAMES, Content, File, Job, ReleaseManifest, ReleaseSpec
 from release.host.install import bytecode, installer, integrity, verification
@@ -67,6 +68,8 @@ def install(layout: Layout, spec: ReleaseSpec, file: File, python: Interpreter, 
         layout.release(number).mkdir()
         _install(layout, spec, wheels, python, session)
         _write_files(layout, number, file, contents.manifest.files)
+        if content.static:
+            _write_static(layout, number, content.static, wheels[-1], session)
         session.checkpoint("ready")
         manifest = ReleaseManifest(
             release=number,
@@ -94,12 +97,14 @@ def install(layout: Layout, spec: ReleaseSpec, file: File, python: Interpreter, 
             required=content.required,
             required_python=content.python,
             jobs=content.jobs,
+            static=content.static,
         )
         releases.write_manifest(layout, manifest, content.env, content.config)
         integrity.seal(layout, number)
         releases.mark_ready(layout, number)
         if not layout.separate:
             releases.protect(layout, number)
+        static_files.publish(layout)
     except BaseException:
         with contextlib.suppress(OSError):  # the next command removes what a broken disk keeps
             releases.remove(layout, number)
@@ -112,8 +117,8 @@ def _verify(layout: Layout, spec: ReleaseSpec, file: File) -> str | None:
     For a rollback to what was installed here before, and for another configuration of it, goes what was
     required then: a rollback is the way out of trouble.
     """
-    ready = [number for number in releases.numbers(layout) if releases.is_ready(layout, number)]
-    installed = {manifest.sha256: manifest for manifest in (releases.read_manifest(layout, n) for n in ready)}
+    ready = [releases.read_manifest(layout, number) for number in releases.ready(layout)]
+    installed = {manifest.sha256: manifest for manifest in ready}
     if spec.unless_installed and file.sha256 in installed:
         return installed[file.sha256].signer
     return verification.verify(file_cache.path(layout, file), spec.signers) if spec.signers else None
@@ -280,12 +285,37 @@ def _write_files(layout: Layout, number: int, file: File, expected: Mapping[str,
         Path(folder).chmod(0o555)
 
 
+def _write_static(layout: Layout, number: int, folder: str, wheel: File, session: Session) -> None:
+    """Make the folder of the static files, with those in `folder` of the application's own `wheel`.
+
+    nginx makes ETag and Last-Modified of time and size: so that they are the same on all hosts, and others
+    for other content, the time is one of past decades that stands for the content.
+    """
+    from release.host.formats import artifact
+
+    place = layout.static_of(number)
+    place.mkdir()
+    for path, content in artifact.static_files(file_cache.path(layout, wheel), folder):
+        target = place / path
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("xb") as new:
+                new.write(content)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise PackhorseError(
+                f"{wheel.filename}: {error.filename} is there already.", "Build it with: release build"
+            ) from error
+        target.chmod(0o444)
+        stamp = zlib.crc32(content) % 2**30
+        os.utime(target, (stamp, stamp))
+    if not any(place.iterdir()):
+        session.warn(f"{wheel.filename} has no files in {folder}, which [static] in release.toml names")
+
+
 def same_content(layout: Layout, content: Content, python: Interpreter) -> int | None:
     """The newest release with the files that `content` needs with `python`, if the cache still has all."""
     digests = {file.sha256 for file in content.files}
-    for number in reversed(
-        [number for number in releases.numbers(layout) if releases.is_ready(layout, number)]
-    ):
+    for number in reversed(releases.ready(layout)):
         manifest = releases.read_manifest(layout, number)
         if (
             manifest.sha256 in digests

@@ -17,6 +17,7 @@ from typing import Any
 import jinja2
 import pytest
 
+from release.config.static import Static
 from tests.support.servers import free_port, run_command, wait_until
 
 pytestmark = pytest.mark.needs("nginx", "openssl")
@@ -58,6 +59,7 @@ def here(text: str, folder: Path) -> str:
 def make(folder: Path, variables: dict[str, Any]) -> None:
     """What the vhosts of `folder` need besides."""
     files = ROLES / "nginx/files"
+    (folder / "static.settings").write_text((files / "static.settings").read_text())
     (folder / "tls.settings").write_text(here(render("tls.settings.j2", variables), folder))
     (folder / "http").write_text(here((files / "packhorse.conf").read_text(), folder))
     (folder / "nginx").write_text(
@@ -77,7 +79,8 @@ def test_nginx_takes_every_vhost(acme: ModuleType, tmp_path: Path, place: str) -
         "packhorse_app": "shop",
         "packhorse_domains": ["shop.example.com"],
         "packhorse_max_body": "1m",
-        "packhorse_static": {"/static/": "/srv/static"},
+        "packhorse_static": {"/media/": "/srv/static"},
+        "packhorse_application_static": {"url": "/static/", "hashed": Static(folder="s").hashed_pattern},
         "packhorse_tls_certificate_key": str(tmp_path / "key.pem"),
         "nginx_names": ["shop.example.com"],
         "nginx_url": "",

@@ -172,3 +172,11 @@ def test_the_backend_gets_the_time_of_the_sources_and_the_company_index(project:
     environment = runner.environments[-1]
     assert environment["SOURCE_DATE_EPOCH"] == "315532800"
     assert environment["UV_DEFAULT_INDEX"] == "http://pypi.example.com/company/dev/+simple/"
+
+
+def test_a_folder_of_static_files_that_the_wheel_lacks_is_said(project: Path) -> None:
+    """The build has left it out, or release.toml names another one."""
+    for folder, expected in (("sample_app/static", 1), ("sample_app", 0)):
+        there = replace(a_context(project.parent, run=FakeRunner(Backend())), static=folder)
+        said = artifacts.build(project, project / "dist", [artifacts.WHEEL], there).warnings
+        assert sum("The wheel has no files in sample_app/static" in text for text in said) == expected

@@ -204,3 +204,11 @@ def test_many_hosts_reboot_closer_to_each_other(tmp_path: Path) -> None:
     text = f'[targets.production]\nhosts = [{hosts}]\ndomains = []\n[updates]\nreboot_at = "04:00"\n'
     found = inventory.of(settings(tmp_path, INDEX + text), tmp_path)["_meta"]["hostvars"].values()
     assert len({host["packhorse_updates"]["reboot_at"] for host in found}) == 200
+
+
+def test_nginx_gets_patterns_of_static_files(tmp_path: Path) -> None:
+    """They hold no quote and no brace of their own; the rest of the expression is ours."""
+    static = '[static]\nfolder = "shop/static"\nurl = "/s.a/"\nhashed = ["a*.js"]\n'
+    found = variables(tmp_path, f"{INDEX}{TARGET}{static}")["packhorse_application_static"]
+    assert found == {"url": r"/s\x2ea/", "hashed": r"a.*\x2ejs"}
+    assert variables(tmp_path, f"{INDEX}{TARGET}")["packhorse_application_static"] is None

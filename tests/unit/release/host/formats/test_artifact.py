@@ -188,3 +188,46 @@ def test_files_that_fill_the_memory_are_refused(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(artifact, "LARGEST_FILES", 100)
     with pytest.raises(PackhorseError, match="is larger than"):
         dict(artifact.project_files(path, dict.fromkeys("ab", sha256(bytes(60)))))
+
+
+def zipped(path: Path, files: dict[str, bytes], mode: int = 0o100644) -> Path:
+    """A wheel with `files`, all of this mode."""
+    with zipfile.ZipFile(path, "w") as made:
+        for name, content in files.items():
+            entry = zipfile.ZipInfo(name)
+            entry.external_attr = mode << 16
+            made.writestr(entry, content)
+    return path
+
+
+def test_static_files_are_those_below_the_folder_alone(tmp_path: Path) -> None:
+    """Whatever is in their names: HTML is text here."""
+    names = ["shop/static/a.css", "shop/static/x/<b>.js", "shop/statics/a", "shop/static", "shop/views.py"]
+    path = zipped(tmp_path / "shop.whl", {**dict.fromkeys(names, b"x"), "shop/static/x/": b""})
+    assert dict(artifact.static_files(path, "shop/static")) == {"a.css": b"x", "x/<b>.js": b"x"}
+
+
+@pytest.mark.parametrize(
+    "name", ["../views.py", "x/../../views.py", "/etc/passwd", "./a", "x//a", "a\nb", "\x1b[2J", "x\\..\\a"]
+)
+def test_a_static_file_that_leads_out_of_the_folder_is_refused(name: str, tmp_path: Path) -> None:
+    """The path becomes one on hosts, and in the bucket; a control character would be one of the terminal."""
+    path = zipped(tmp_path / "shop.whl", {"shop/static/a.css": b"", f"shop/static/{name}": b""})
+    with pytest.raises(PackhorseError, match=r"shop\.whl: .* is no file inside of shop/static"):
+        list(artifact.static_files(path, "shop/static"))
+
+
+@pytest.mark.parametrize("mode", [0o120777, 0o060644, 0o010644])
+def test_a_link_among_static_files_is_refused(mode: int, tmp_path: Path) -> None:
+    """Some programs that unpack make a link of such an entry."""
+    path = zipped(tmp_path / "shop.whl", {"shop/static/a.css": b"/etc/passwd"}, mode)
+    with pytest.raises(PackhorseError, match="is no file inside"):
+        list(artifact.static_files(path, "shop/static"))
+
+
+def test_static_files_that_fill_the_disk_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kilobyte of zip may be gigabytes."""
+    monkeypatch.setattr(artifact, "LARGEST_STATIC", 2**20)
+    path = zipped(tmp_path / "shop.whl", {"shop/static/a": bytes(2**19), "shop/static/b": bytes(2**19 + 1)})
+    with pytest.raises(PackhorseError, match="shop/static is larger than 0 MiB"):
+        list(artifact.static_files(path, "shop/static"))

@@ -1,6 +1,7 @@
 """The promises of release.host.install.release_folder that need no installer."""
 
 import io
+import time
 import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -168,3 +169,43 @@ def test_a_wheel_that_an_older_packhorse_built_here_is_used_again(tmp_path: Path
         path.write_bytes(content)
     dep, _ = fetched(layout, app_wheel("1.0", lock=LOCK))
     assert (dep.filename, dep.sha256) == (DEP.filename, DEP.sha256)
+
+
+def static_of(layout: Layout, files: dict[str, bytes], said: list[str]) -> Path:
+    """Where the `files` of a wheel lie that a release has; `said` gets the warnings."""
+    dist = app_wheel("1.0", static=files)
+    wheel_file = File(NAME, dist.filename, dist.sha256)
+    path = file_cache.path(layout, wheel_file)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(dist.content)
+    layout.release(1).mkdir(exist_ok=True)
+    session = a_session(emit=lambda event: said.append(event["text"]))
+    release_folder._write_static(layout, 1, "tiny/static", wheel_file, session)
+    return layout.static_of(1)
+
+
+def test_static_files_have_a_time_that_stands_for_their_content(tmp_path: Path) -> None:
+    """nginx makes ETags of time and size: hosts that install at different times answer the same."""
+    said: list[str] = []
+    one = static_of(a_layout(tmp_path / "1"), {"a.css": b"one", "x/b.css": b"two"}, said)
+    other = static_of(a_layout(tmp_path / "2"), {"a.css": b"one", "x/b.css": b"six"}, said)
+    assert (one / "a.css").stat().st_mtime == (other / "a.css").stat().st_mtime < time.time()
+    assert (one / "x/b.css").stat().st_mtime != (other / "x/b.css").stat().st_mtime
+    assert (one / "a.css").stat().st_mode & 0o777 == 0o444
+    assert (one / "x/b.css").read_bytes() == b"two"
+    assert said == []
+
+
+def test_a_folder_without_static_files_is_said(tmp_path: Path) -> None:
+    """It may be a typing error in release.toml; the application may serve them itself."""
+    said: list[str] = []
+    assert list(static_of(a_layout(tmp_path), {}, said).iterdir()) == []
+    assert said == [
+        "tiny-1.0-py3-none-any.whl has no files in tiny/static, which [static] in release.toml names"
+    ]
+
+
+def test_one_name_for_a_static_file_and_a_folder_is_refused(tmp_path: Path) -> None:
+    """An archive can have both, a disk cannot."""
+    with pytest.raises(PackhorseError, match="is there already"):
+        static_of(a_layout(tmp_path), {"a": b"", "a/b": b""}, [])

@@ -1,0 +1,82 @@
+"""The promises of release.config.static."""
+
+import pytest
+
+from packhorse import settings
+from packhorse.errors import PackhorseError
+from release.config.release_toml import ReleaseConfig
+from release.config.static import Static, literal
+
+
+def parse(**table: object) -> ReleaseConfig:
+    return settings.parse(ReleaseConfig, {"app": "shop", **table}, "release.toml")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "css/base.55e7cbb9ba48.css",  # Django
+        "main.3f9a8b7c6d5e4f3a2b1c.js",  # webpack
+        "style-d41d8cd98f00b204e9800998ecf8427e.css",  # Flask-Static-Digest
+        "3f9a8b7c.js",
+        "app.3f9a8b7c.js.gz",
+        "a/b_3f9a8b7c.min.css",
+    ],
+)
+def test_a_hash_in_a_name_is_seen(name: str) -> None:
+    """What the usual tools write is cached for ever without a word in release.toml."""
+    assert Static(folder="shop/static").is_hashed(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["style.css", "photo-20260101.jpg", "a.3f9a8b7.js", "3f9a8b7c/style.css", "x.3f9a8b7c", "a.3F9A8B7C.js"],
+)
+def test_what_may_change_is_no_hash(name: str) -> None:
+    """A date, a short number, a folder: browsers would show the old file for a year."""
+    assert not Static(folder="shop/static").is_hashed(name)
+
+
+def test_patterns_name_what_has_a_hash_in_another_form() -> None:
+    """Vite's hashes look like words; `*` is for folders below, too."""
+    static = Static(folder="shop/static", hashed=["assets/*", "*-????????.js"])
+    assert [static.is_hashed(name) for name in ("assets/a/b.css", "x/index-DiwrgTda.js")] == [True, True]
+    assert not any(static.is_hashed(name) for name in ("assets", "index.js", "xassets/a", "assets/\n"[:-2]))
+    assert not Static(folder="shop/static", hashed=[]).is_hashed("a.3f9a8b7c.js")
+
+
+def test_a_pattern_for_nginx_has_no_character_of_its_own() -> None:
+    """It is text between quotes there, and Ansible runs templates in it."""
+    assert literal('/st.a+{}"$/') == r"/st\x2ea\x2b\x7b\x7d\x22\x24/"
+    assert Static(folder="s", hashed=["a.b*?"]).hashed_pattern == r"a\x2eb.*."
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {},
+        {"folder": "/etc"},
+        {"folder": "../etc"},
+        {"folder": "shop/../.."},
+        {"folder": "shop/static/"},
+        {"folder": 'shop"; }'},
+        {"folder": "shop", "url": "static"},
+        {"folder": "shop", "url": "/"},
+        {"folder": "shop", "hashed": ['a"']},
+        {"folder": "shop", "hashed": ["(a+)+"]},
+        {"folder": "shop", "hashed": ["*", "*"]},
+        {"folder": "shop", "hash": ["*"]},
+    ],
+)
+def test_what_is_no_folder_url_or_pattern_is_refused(table: dict[str, object]) -> None:
+    """They become part of nginx's configuration, and of paths on hosts."""
+    with pytest.raises(PackhorseError, match=r"release\.toml: static"):
+        parse(static=table)
+
+
+def test_one_path_is_served_from_one_place() -> None:
+    """nginx would take the folder of the target, and nobody would see why."""
+    target = {"hosts": ["web1"], "provision": {"static": {"/static/": "/srv/static"}}}
+    with pytest.raises(PackhorseError, match=r"targets\.production\.provision\.static: /static/ is the url"):
+        parse(static={"folder": "shop/static"}, targets={"production": target})
+    assert parse(static={"folder": "shop/static", "url": "/s/"}, targets={"production": target}).static
