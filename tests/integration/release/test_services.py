@@ -178,6 +178,7 @@ def killed_when(shop: Shop, text: str, *arguments: str) -> None:
 def test_a_rotation_that_was_killed_goes_on_where_it_was(shop: Shop) -> None:
     """Neither login is closed too early, and the one that was opened is not forgotten."""
     before, web1 = shop.url(), shop.fleet.hosts[0]
+    web1.ssh("psql", before, "-c", "SET ROLE NONE; CREATE SCHEMA own; CREATE TABLE own.mine (id int);")
     killed_when(shop, "Starting", "rotate", "db", "production")
     assert shop.listed()[DATABASE]["rotating"] is True
     assert "a rotation is to be finished" in shop.services().stdout
@@ -187,6 +188,8 @@ def test_a_rotation_that_was_killed_goes_on_where_it_was(shop: Shop) -> None:
     assert shop.listed()[DATABASE]["rotating"] is False
     assert "authentication failed" in web1.ssh("psql", before, "-c", "SELECT 1", status=2).stderr
     assert shop.fleet.get(web1, "/rows") == "5000"
+    dropped = shop.services("shell", "db", "production", stdin="DROP SCHEMA own CASCADE;").stderr
+    assert "must be owner" not in dropped  # what a login made as itself went to the owner
 
 
 def test_the_timers_unit_backs_up_and_copies_and_keeps_the_last(shop: Shop) -> None:

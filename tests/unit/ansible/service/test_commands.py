@@ -153,6 +153,7 @@ def test_a_rotation_that_was_killed_is_finished_by_the_same_command(server: Serv
 def test_what_is_removed_is_gone_and_a_killed_removal_is_finished(server: Server) -> None:
     """The state goes last: it says what is left to remove."""
     commands.apply(REQUEST)
+    commands.close("shop_production_db")
     server.dies = True
     with pytest.raises(KeyboardInterrupt):
         commands.remove(REQUEST)
@@ -161,6 +162,35 @@ def test_what_is_removed_is_gone_and_a_killed_removal_is_finished(server: Server
     assert commands.remove(REQUEST) == {"changed": True, "did": did}
     assert (server.logins, state.names()) == ({}, [])
     assert commands.remove(REQUEST)["changed"] is False
+
+
+def test_what_is_open_is_not_removed(server: Server) -> None:
+    """Somebody has provisioned it again since its last backup, which has nothing of what was written then."""
+    commands.apply(REQUEST)
+    with pytest.raises(ServiceError, match="would be lost"):
+        commands.remove(REQUEST)
+    server.connections = ["a", "b", "s"]
+    commands.close("shop_production_db")
+    assert (server.logins, server.connections) == ({}, [])
+    commands.apply(REQUEST)
+    assert list(server.logins) == ["a"]
+    with pytest.raises(ServiceError, match="would be lost"):
+        commands.remove(REQUEST)
+
+
+@pytest.mark.parametrize("command", [commands.credentials, commands.rotate, commands.rotate_finish])
+def test_a_closed_database_gives_no_login(server: Server, command: Any) -> None:  # noqa: ANN401
+    """Its removal has begun; provisioning opens it again, with another password."""
+    commands.apply(REQUEST)
+    before = server.logins["a"]
+    commands.rotate(REQUEST)
+    commands.rotate_finish(REQUEST)
+    commands.close("shop_production_db")
+    with pytest.raises(ServiceError, match="is closed: its removal has begun"):
+        command(REQUEST)
+    assert server.logins == {}
+    commands.apply(REQUEST)
+    assert before not in commands.credentials(REQUEST)["url"]
 
 
 def test_the_list_has_no_passwords_and_says_what_does_not_answer(server: Server) -> None:

@@ -34,7 +34,9 @@ def apply(request: Request) -> Answer:
             )
         if found:
             state.refuse_interrupted(found)
-        present = found or Database(declared.name, declared.kind, passwords={"a": passwords.new()})
+        present = found or Database(declared.name, declared.kind)
+        if not present.passwords:  # it is new, or was closed for a removal that did not come
+            present = present.with_(current="a", passwords={"a": passwords.new()})
         settings = ("version", "clients", "listen", "host", "backup")
         database = present.with_(**{key: getattr(declared, key) for key in settings})
         database = kinds.of(database).locate(database)
@@ -57,6 +59,7 @@ def list_(request: Request) -> Answer:  # noqa: ARG001  # as all commands
 def credentials(request: Request) -> Answer:
     """Credentials of `name`: {"name", "kind", "url", "login", "next"}; next: those of a rotation."""
     database = state.load(request.get("name"))
+    state.refuse_closed(database)
     following = (
         {"url": _url(database, database.next), "login": database.login(database.next)}
         if database.next
@@ -78,6 +81,7 @@ def rotate(request: Request) -> Answer:
     """
     with state.lock():
         database = state.load(request.get("name"))
+        state.refuse_closed(database)
         state.refuse_interrupted(database)
         if database.next is None:
             other = next(which for which in state.LOGINS if which != database.current)
@@ -94,6 +98,7 @@ def rotate_finish(request: Request) -> Answer:
     """
     with state.lock():
         database = state.load(request.get("name"))
+        state.refuse_closed(database)
         state.refuse_interrupted(database)
         changed = database.next is not None
         if database.next:
@@ -108,11 +113,33 @@ def rotate_finish(request: Request) -> Answer:
     return {"changed": changed or bool(ended), "login": login, "closed": other, "disconnected": ended}
 
 
+def close(name: str) -> None:
+    """Close all logins of `name`, which is about to be removed, and end their connections.
+
+    What they wrote later would not be in the last backup. `apply` opens a login again.
+    """
+    with state.lock():
+        database = state.load(name).with_(passwords={}, next=None)
+        state.save(database)
+        kind = kinds.of(database)
+        kind.apply(database, Changes())
+        for which in (*state.LOGINS, state.SHELL):
+            kind.disconnect(database, which)
+
+
 def remove(request: Request) -> Answer:
-    """Remove the database `name` with data, logins and rules: {"changed", "did"}; who calls has a backup."""
+    """Remove the database `name` with data, logins and rules: {"changed", "did"}.
+
+    Who calls has closed it, and made a backup. Raises ServiceError for one that is open (again).
+    """
     name, changes = state.check_name(request.get("name")), Changes()
     with state.lock():
         database = state.find(name)
+        if database and database.passwords:
+            raise ServiceError(
+                f"{name} is in use (again): what was written since its last backup would be lost.",
+                "Run the command again: it closes the database, and makes another backup.",
+            )
         if database:
             kinds.of(database).remove(database, changes)
             changes.do(f"forgets {name}", lambda: shutil.rmtree(state.folder(name)))

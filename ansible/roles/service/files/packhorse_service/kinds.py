@@ -21,7 +21,7 @@ class Kind(Protocol):
         """The URL with which clients log in as a or b."""
 
     def disconnect(self, database: Database, which: str) -> int:
-        """End the connections of a login that is closed; how many."""
+        """End the connections of a login that is closed, or of `state.SHELL`; how many."""
 
     def describe(self, database: Database) -> dict[str, Any]:
         """{"version", "size" in bytes} of what runs; raises ServiceError when it does not answer."""

@@ -1,5 +1,6 @@
 """PostgreSQL: an owner role without a login, two logins that act as it, and who is let in (pg_hba.conf)."""
 
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,7 @@ def apply(database: Database, changes: Changes) -> None:
     _listen(database, changes)
     _roles(database, changes)
     _database(database, changes)
+    _reassign(database, changes)
     _let_in(database, changes)
 
 
@@ -63,7 +65,7 @@ def disconnect(database: Database, which: str) -> int:
     return int(
         query(
             database.port,
-            "SELECT to_json(count(pg_terminate_backend(pid))) FROM pg_stat_activity"
+            "SELECT to_json(count(pg_terminate_backend(pid, 10000))) FROM pg_stat_activity"
             f" WHERE usename = {literal(database.login(which))}",
         )
     )
@@ -200,6 +202,29 @@ def _database(database: Database, changes: Changes) -> None:
     if row["public"] is not False:
         close = f"REVOKE ALL ON DATABASE {quoted} FROM PUBLIC"
         changes.do(f"closes {database.name} to other roles", lambda: sql(database.port, close))
+
+
+def _reassign(database: Database, changes: Changes) -> None:
+    """Give to the owner what logins have made after SET ROLE NONE: the next login could not change it.
+
+    This alone runs as the administrator in the database of an application: it changes catalogs, and runs
+    nothing that the application has stored there.
+    """
+    name, logins = literal(database.name), [database.login(end) for end in (*state.LOGINS, state.SHELL)]
+    roles = query(
+        database.port,
+        "SELECT coalesce(json_agg(DISTINCT r.rolname), '[]') FROM pg_shdepend d JOIN pg_roles r"
+        " ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = r.oid AND d.deptype = 'o'"
+        f" WHERE d.dbid = (SELECT oid FROM pg_database WHERE datname = {name})"
+        f" AND r.rolname IN ({', '.join(map(literal, logins))})",
+    )
+    for role in roles:
+        give = (
+            "SET default_transaction_read_only = off;\nSET lock_timeout = '10s';\n"
+            f"REASSIGN OWNED BY {identifier(role)} TO {identifier(database.name)};\n"
+        )
+        text = f"gives what {role} has made to {database.name}"
+        changes.do(text, functools.partial(sql, database.port, give, database.name))
 
 
 def _let_in(database: Database, changes: Changes, *, keep: bool = True) -> None:

@@ -102,7 +102,9 @@ def url(database: Database, which: str) -> str:
 
 
 def disconnect(database: Database, which: str) -> int:
-    """End the connections of a closed login."""
+    """End the connections of a closed login; shells use those of the application."""
+    if which not in state.LOGINS:
+        return 0
     with connection(database) as server:
         ended = server("CLIENT", "KILL", "USER", database.login(which))
     return ended if isinstance(ended, int) else 0

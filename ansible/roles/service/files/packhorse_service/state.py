@@ -20,6 +20,8 @@ from packhorse_service.errors import ServiceError
 FOLDER = Path("/etc/packhorse/services")
 KINDS = ("postgresql", "mariadb", "redis")
 LOGINS = ("a", "b")
+SHELL = "s"
+"""The login of `release services shell`, where it has one of its own."""
 RESTORES = ("__n", "__o")
 """After the name: what a restore fills, and what the last one has replaced."""
 LOCK_TIMEOUT = 60.0
@@ -35,9 +37,9 @@ class Database:
 
     `clients`: the addresses that are let in; `listen`: those that the server listens at besides loopback;
     `host` and `port`: where clients find it. Of the two logins NAME__a and NAME__b, `passwords` has those
-    that are open; `current` is the one in use, `next` the one that a rotation has opened. `place`: which
-    server of the host, where there are several. `admin`: the password of this program's own login, where a
-    server wants one. `backup`: its settings in release.toml.
+    that are open, none once a removal has begun; `current` is the one in use, `next` the one that a rotation
+    has opened. `place`: which server of the host, where there are several. `admin`: the password of this
+    program's own login, where a server wants one. `backup`: its settings in release.toml.
     """
 
     name: str
@@ -171,6 +173,16 @@ def refuse_interrupted(database: Database) -> None:
         raise ServiceError(
             f"A restore of {database.name} was interrupted.",
             f"Finish it: release services restore {service} {target}",
+        )
+
+
+def refuse_closed(database: Database) -> None:
+    """Raise ServiceError if all logins of a database are closed for its removal, which has not ended."""
+    if not database.passwords:
+        _, target, service = database.parts
+        raise ServiceError(
+            f"{database.name} is closed: its removal has begun.",
+            f"Go on: release services remove {service} {target}; to use it again: release provision",
         )
 
 

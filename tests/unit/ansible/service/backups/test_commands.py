@@ -9,6 +9,8 @@ import pytest
 from packhorse_service import kinds, state
 from packhorse_service.backups import commands, engines, store
 from packhorse_service.backups.programs import BackupError
+from packhorse_service.changes import Changes
+from packhorse_service.errors import ServiceError
 from packhorse_service.state import Database
 
 NAME = "shop_production_db"
@@ -23,6 +25,7 @@ class Engine:
     def __init__(self) -> None:
         self.databases = {NAME, self.old}
         self.loads = {"t": 1}
+        self.did: list[str] = []
 
     def exists(self, name: str) -> bool:
         return name in self.databases
@@ -35,6 +38,7 @@ class Engine:
 
     def dump(self, name: str, write: Callable[[bytes], object]) -> dict[str, int]:
         write(name.encode())
+        self.did.append(f"dumps {name}")
         return {"t": 1}
 
     def load(self, _path: Path, _facts: dict[str, str]) -> tuple[dict[str, int], list[str]]:
@@ -44,8 +48,12 @@ class Engine:
     def drop(self, name: str) -> None:
         self.databases.discard(name)
 
-    def close(self) -> None:
-        pass
+    def apply(self, database: Database, _changes: Changes) -> None:
+        self.did.append(f"opens {', '.join(database.passwords) or 'none'}")
+
+    def disconnect(self, _database: Database, which: str) -> int:
+        self.did.append(f"ends {which}")
+        return 0
 
     def describe(self, _database: Database) -> dict[str, object]:
         return {"version": "15.4", "size": 8_000_000}
@@ -67,9 +75,19 @@ def test_a_removal_that_was_killed_after_its_backup_goes_on(engine: Engine) -> N
     """The database is gone, and what else belongs to it is not: its backups are those of before."""
     first = commands.last_backup(REQUEST)["paths"]
     assert len(first) == 2
-    assert engine.databases == {NAME}
-    engine.drop(NAME)
+    engine.databases.clear()
     assert sorted(commands.last_backup(REQUEST)["paths"]) == sorted(first)
+
+
+def test_nobody_writes_any_more_when_the_last_backup_begins(engine: Engine) -> None:
+    """What was written after it would be lost. It removes nothing yet."""
+    commands.last_backup(REQUEST)
+    closed = ["opens none", "ends a", "ends b", "ends s"]
+    assert engine.did == [*closed, f"dumps {NAME}", f"dumps {engine.old}"]
+    assert state.load(NAME).passwords == {}
+    assert engine.databases == {NAME, engine.old}
+    with pytest.raises(ServiceError, match="is closed: its removal has begun"):
+        commands.shell(NAME)
 
 
 def test_what_a_restore_has_filled_goes_when_it_fails(engine: Engine) -> None:

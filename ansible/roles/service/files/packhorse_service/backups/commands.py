@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from packhorse_service import commands as databases
 from packhorse_service import kinds, state
 from packhorse_service.backups import copies, engines, programs, progress
 from packhorse_service.backups.programs import BackupError
@@ -157,17 +158,18 @@ def drop_old(request: Request) -> Answer:
 
 
 def last_backup(request: Request) -> Answer:
-    """Backups of all that is there of `name`, which is about to be removed: {"paths"}."""
+    """Close `name`, which is about to be removed, and back up all that is there of it: {"paths"}."""
     database = state.load(request.get("name"))
     engine, store = engines.of(database), Store(database.name)
     with store.locked():
         _finish(database)
         there = [each for each in (engine.database, engine.old) if engine.exists(each)]
+        if engine.database in there:
+            progress.say("Closing its logins")
+            databases.close(database.name)
         made = [_make(database, REMOVAL, each) for each in there]
         if not there:  # a removal was killed after its backup
             made = [each for each in store.all() if each.why == REMOVAL]
-        engine.drop(engine.old)
-        engine.close()
     return {"paths": [str(store.path(each)) for each in made]}
 
 
@@ -211,7 +213,9 @@ def shell(name: str) -> int:
             except KeyboardInterrupt:  # for the client: it ends a query by it
                 continue
 
-    return engines.of(state.load(name)).shell(attached)
+    database = state.load(name)
+    state.refuse_closed(database)
+    return engines.of(database).shell(attached)
 
 
 def _make(database: Database, why: str, name: str | None = None) -> Backup:

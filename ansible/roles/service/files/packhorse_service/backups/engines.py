@@ -47,9 +47,6 @@ class Engine(Protocol):
     def drop(self, name: str) -> None:
         """Remove `restored` or `old`, if it is there."""
 
-    def close(self) -> None:
-        """Remove the logins of backups, before the database is removed."""
-
     def shell(self, run: Callable[[list[str], dict[str, str]], int]) -> int:
         """Let `run` start the server's own client, with this environment; its exit status."""
 

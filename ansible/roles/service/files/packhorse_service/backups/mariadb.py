@@ -290,14 +290,9 @@ class MariaDB(Names):
     def drop(self, name: str) -> None:
         self.administer(f"DROP DATABASE IF EXISTS {mariadb.identifier(name)};")
 
-    def close(self) -> None:
-        """Remove the accounts of backups, restores and shells."""
-        names = ", ".join(f"{mariadb.literal(f'{self.database}__{end}')}@'localhost'" for end in "cds")
-        self.administer(f"DROP USER IF EXISTS {names};")
-
     def shell(self, run: Callable[[list[str], dict[str, str]], int]) -> int:
         """The client `mariadb`, with rights on this database alone."""
-        with self._writer("s") as client:
+        with self._writer(state.SHELL) as client:
             environment = {**client.environment, "MYSQL_HISTFILE": "/dev/null"}
             return run(client.command("mariadb", self.database), environment)
 

@@ -199,14 +199,9 @@ class PostgreSQL(Names):
     def drop(self, name: str) -> None:
         self.administer(f"DROP DATABASE IF EXISTS {postgresql.identifier(name)} WITH (FORCE);")
 
-    def close(self) -> None:
-        """Remove the roles of backups and shells, which own nothing."""
-        names = ", ".join(postgresql.identifier(f"{self.database}__{end}") for end in "cs")
-        self.administer(f"DROP ROLE IF EXISTS {names};")
-
     def shell(self, run: Callable[[list[str], dict[str, str]], int]) -> int:
         """psql, as the owner: what is made there belongs to the application."""
-        with self._login("s") as environment:
+        with self._login(state.SHELL) as environment:
             options = {"PGOPTIONS": f"-c role={self.database}", "PSQL_HISTORY": "/dev/null"}
             return run(["psql", "--dbname", _conninfo(self.database)], {**environment, **options})
 

@@ -121,9 +121,6 @@ class Redis(Names):
         """Remove the folder of what a restore has filled or replaced."""
         programs.run(["rm", "-rf", "--", f"{self.folder}/{name}"], user=redis.USER)
 
-    def close(self) -> None:
-        """There are none."""
-
     def shell(self, run: Callable[[list[str], dict[str, str]], int]) -> int:
         """redis-cli, as the application."""
         which = self.settings.current
