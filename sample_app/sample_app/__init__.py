@@ -1,6 +1,7 @@
 """A team's link board: configuration from the environment, logs to stdout, state in the database."""
 
 from importlib.metadata import version
+from urllib.parse import urlsplit
 
 from flask import Flask
 
@@ -12,24 +13,31 @@ VERSION = version("sample-app")
 def create_app(settings: config.Settings | None = None) -> Flask:
     """Make the application, ready to serve. Raises ConfigurationError."""
     # Imported here: reading the version or the settings needs none of it.
-    from sample_app import api, auth, commands, errors, health, main
+    from sample_app import api, auth, commands, errors, health, jobs, logs, main
     from sample_app.extensions import csrf, db, limiter, login, migrate
 
     settings = settings or config.load()
+    public = urlsplit(settings.public_url)
     app = Flask(__name__)
     app.config.from_mapping(
         SETTINGS=settings,
         SECRET_KEY=settings.key,
         SQLALCHEMY_DATABASE_URI=settings.database,
-        SQLALCHEMY_ENGINE_OPTIONS={"pool_pre_ping": True},
+        SQLALCHEMY_ENGINE_OPTIONS={
+            "pool_pre_ping": True,
+            "hide_parameters": settings.environment != "development",
+        },
+        SERVER_NAME=public.netloc,
+        APPLICATION_ROOT=public.path or "/",
+        PREFERRED_URL_SCHEME=public.scheme,
         MAX_CONTENT_LENGTH=2**20,
         TESTING=settings.environment == "testing",
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_SECURE=settings.https,
         RATELIMIT_STORAGE_URI=settings.redis_url.get_secret_value() if settings.redis_url else "memory://",
     )
-    if settings.database_url is None:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    logs.register(app)
     db.init_app(app)
     migrate.init_app(app, db, directory=f"{app.root_path}/migrations")
     login.init_app(app)
@@ -39,4 +47,5 @@ def create_app(settings: config.Settings | None = None) -> Flask:
         app.register_blueprint(part.blueprint)
     errors.register(app)
     commands.register(app)
+    jobs.register(app)
     return app

@@ -1,17 +1,20 @@
-"""Commands of `flask`: `deploy` prepares the database for the code that is about to serve."""
+"""Commands of `flask`: `deploy` is the release phase, `worker` a process type, `cleanup` a scheduled job."""
 
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import click
 import flask_migrate
-from flask import Flask
-from flask.cli import with_appcontext
-from sqlalchemy import Connection, select, text
+from flask import Flask, current_app
+from flask.cli import ScriptInfo, with_appcontext
+from sqlalchemy import Connection, delete, exists, select, text
 
-from sample_app import models
+from sample_app import jobs, models
+from sample_app.auth import confirmation
 from sample_app.extensions import db
+from sample_app.models import User
 
 LOCK = "sample-app deploy"
 WAIT = 300
@@ -20,7 +23,8 @@ WAIT = 300
 
 def register(app: Flask) -> None:
     """Add the commands to `app`."""
-    app.cli.add_command(deploy)
+    for command in (deploy, worker, cleanup):
+        app.cli.add_command(command)
 
 
 @click.command()
@@ -33,7 +37,7 @@ def deploy() -> None:
     with db.engine.connect() as connection, one_at_a_time(connection):
         flask_migrate.upgrade()
         insert_roles()
-    click.echo("The database is ready.")
+    current_app.logger.info("the database is ready")
 
 
 def insert_roles() -> None:
@@ -41,6 +45,34 @@ def insert_roles() -> None:
     there = set(db.session.scalars(select(models.Role.name)))
     db.session.add_all(models.Role(name=name) for name in models.ROLES if name not in there)
     db.session.commit()
+
+
+@click.command()
+@click.pass_context
+def worker(context: click.Context) -> None:
+    """Do the jobs of the queue. TERM: finish the job at hand, and end."""
+    app = context.ensure_object(ScriptInfo).load_app()  # outside of its context: each job has its own
+    app.extensions["queue"].create_consumer(graceful_signal="TERM", max_delay=1.0, periodic=False).run()
+
+
+@click.command()
+@click.option("--days", default=confirmation.DAYS, show_default=True, help="how old an account may be")
+@with_appcontext
+def cleanup(days: int) -> None:
+    """Delete accounts that nobody has confirmed, and queue again mails that were not sent.
+
+    Safe to run again, at any time.
+    """
+    old = User.created_at < models.now() - timedelta(days=days)
+    stale = select(User.id).where(
+        old, User.confirmed_at.is_(None), ~exists().where(models.Link.user_id == User.id)
+    )
+    numbers = list(db.session.scalars(stale.limit(1000)))
+    db.session.execute(delete(models.Token).where(models.Token.user_id.in_(numbers)))
+    db.session.execute(delete(User).where(User.id.in_(numbers), User.confirmed_at.is_(None)))
+    db.session.commit()
+    jobs.queue_unsent()
+    current_app.logger.info("deleted %d accounts that were never confirmed", len(numbers))
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -43,8 +44,11 @@ class Settings(BaseSettings):
     """Redirect to https, send HSTS, and send cookies over https only."""
     static_url: str | None = None
     """Where the static files are, if the application does not serve them: a CDN or a bucket."""
+    public_url: str = "http://127.0.0.1:8000"
+    """Where people find the application: links in mails begin with it."""
     smtp_url: SecretStr | None = None
-    """`smtp://user:password@host:port`; without it mail is written to the log."""
+    """`smtps://user:password@host:465`, `smtp+tls://user:password@host:587` (STARTTLS), or `smtp://127.0.0.1`;
+    without it mail is written to the log in development, and not sent in production."""
     mail_from: str = "links@example.com"
     admins: Annotated[tuple[str, ...], NoDecode] = ()
     """Addresses, separated by commas: they get errors by mail, and are administrators when they sign up."""
@@ -68,7 +72,20 @@ class Settings(BaseSettings):
         if self.secret_key is None and self.environment == "production":
             msg = "SECRET_KEY: is missing; it signs sessions and mails: keep 32 random bytes or more there"
             raise ValueError(msg)
+        if self.smtp_url:
+            self._check_smtp(urlsplit(self.smtp_url.get_secret_value()))
         return self
+
+    def _check_smtp(self, url: SplitResult) -> None:
+        if url.scheme not in {"smtp", "smtp+tls", "smtps"} or not url.hostname:
+            msg = "SMTP_URL: is no smtps://user:password@host:465, smtp+tls://user:password@host:587, smtp://host"
+            raise ValueError(msg)
+        if url.scheme == "smtp" and url.username:
+            msg = "SMTP_URL: would send the password without TLS: write smtp+tls: (STARTTLS) or smtps:"
+            raise ValueError(msg)
+        if "public_url" not in self.model_fields_set and self.environment == "production":
+            msg = "PUBLIC_URL: is missing; links in mails begin with it, such as https://links.example.com"
+            raise ValueError(msg)
 
     @property
     def key(self) -> str:

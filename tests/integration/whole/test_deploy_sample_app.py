@@ -65,4 +65,4 @@ def test_the_sample_application_is_upgraded_without_a_failed_request(shop: Shop)
         assert '"1.12.0"' in shop.get("/version")[1]
     assert load.failed == 0
     assert "main h1" in shop.get("/static/style.css")[1]
-    assert "The database is ready." in shop.release("logs", "local", "-n", "10000")
+    assert "the database is ready" in shop.release("logs", "local", "-n", "10000")

@@ -1,0 +1,80 @@
+"""Jobs of the worker: what a request does not wait for.
+
+What is to be done stands in the database (`confirmation_sent_at` is NULL until the mail is sent); the queue
+only says when. So nothing is lost with a queue, or with a worker that was killed: what is not done yet is
+queued again by each worker that starts, and by `flask cleanup`.
+"""
+
+import sqlite3
+from collections.abc import Callable
+from functools import partial
+
+from flask import Flask, current_app, render_template, url_for
+from huey import Huey
+from huey.serializer import SignedSerializer
+from huey.storage import MemoryStorage, RedisStorage, SqliteStorage
+from redis.exceptions import RedisError
+from sqlalchemy import select
+from sqlalchemy.orm import lazyload
+
+from sample_app import mail
+from sample_app.auth import confirmation
+from sample_app.config import Settings
+from sample_app.extensions import db
+from sample_app.models import User, now
+
+
+def register(app: Flask) -> None:
+    """Give `app` its queue: in Redis, or in a file in `data_dir`, which the workers of this host share."""
+    queue = make_queue(app.config["SETTINGS"])
+    task = queue.task(retries=3, retry_delay=10, retry_backoff=3, name="send_confirmation")
+    app.extensions["queue"] = queue
+    app.extensions["send_confirmation"] = task(partial(in_context, app, deliver_confirmation))
+    queue.on_startup("unsent")(partial(in_context, app, queue_unsent))
+
+
+def make_queue(settings: Settings) -> Huey:
+    """A queue whose messages, which Python unpickles, are signed: who writes to Redis runs no code here."""
+    make = partial(Huey, "sample-app", results=False, serializer=SignedSerializer(settings.key, salt="jobs"))
+    if settings.environment == "testing":
+        return make(immediate=True, storage_class=MemoryStorage)
+    if settings.redis_url:
+        return make(storage_class=RedisStorage, url=settings.redis_url.get_secret_value())
+    return make(storage_class=SqliteStorage, filename=settings.data_dir / "queue.sqlite")
+
+
+def in_context(app: Flask, function: Callable[..., None], *arguments: int) -> None:
+    """Call `function` with the application, and with a session of the database that ends with it."""
+    with app.app_context():
+        function(*arguments)
+
+
+def send_confirmation(user_id: int) -> None:
+    """Let the worker send the mail to a user who is committed. Never fails: see `queue_unsent`."""
+    try:
+        current_app.extensions["send_confirmation"](user_id)
+    except (RedisError, sqlite3.Error) as error:
+        current_app.logger.warning("the queue does not answer: %s", type(error).__name__)
+
+
+def queue_unsent() -> None:
+    """Queue again the mails that were not sent."""
+    for user_id in db.session.scalars(select(User.id).where(*UNSENT)):
+        send_confirmation(user_id)
+
+
+UNSENT = (User.confirmation_sent_at.is_(None), User.confirmed_at.is_(None))
+
+
+def deliver_confirmation(user_id: int) -> None:
+    """Send the mail, unless it was, or another worker is at it: then the row is locked."""
+    query = select(User).options(lazyload(User.role)).where(User.id == user_id, *UNSENT)
+    user = db.session.scalar(query.with_for_update(skip_locked=True))
+    if user is None:
+        return
+    url = url_for("auth.confirm", token=confirmation.token(user), _external=True)
+    name = current_app.config["SETTINGS"].site_name
+    text = render_template("mail/confirm.txt", url=url)
+    mail.send(user.email, f"Confirm your address for {name}", text)
+    user.confirmation_sent_at = now()
+    db.session.commit()
