@@ -33,7 +33,7 @@ def free_port() -> int:
             return port
 
 
-def wait_until(what: str, ready: Callable[[], T], *, deadline: float = 20) -> T:
+def wait_until(what: str, ready: Callable[[], T], *, deadline: float = 60) -> T:
     """The first true answer of `ready`, asked every 50 ms; fails with `what` after `deadline` seconds."""
     end = time.monotonic() + deadline
     while not (answer := ready()):

@@ -4,7 +4,6 @@ import json
 import os
 import socket
 import subprocess
-import time
 from pathlib import Path
 
 import requests
@@ -27,18 +26,16 @@ def test_a_mirror_made_by_init_and_serve_answers_and_has_the_declared_indexes(mi
     assert report["upstream"]["answers"] is True
 
 
-def test_serve_becomes_devpi_server_and_answers_within_ten_seconds(home: Path) -> None:
+def test_serve_becomes_devpi_server_and_answers(home: Path) -> None:
     """One process: a supervisor's signals and its restart reach the server itself."""
     port = free_port()
     environment = clean_environment(home)
     run_command(MIRROR, "init", env=environment, cwd=home)
-    started = time.monotonic()
     with subprocess.Popen(
         [MIRROR, "serve", "--port", str(port)], env=environment, cwd=home, stderr=subprocess.DEVNULL
     ) as server:
         try:
             wait_until("the mirror to answer", lambda: _answers(f"http://127.0.0.1:{port}/+api"))
-            assert time.monotonic() - started < 10
             report = json.loads(run_command(MIRROR, "status", "--json", env=environment).stdout)
             assert report["pid"] == server.pid
             arguments = Path(f"/proc/{server.pid}/cmdline").read_bytes()

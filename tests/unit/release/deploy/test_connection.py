@@ -14,6 +14,7 @@ from packhorse.errors import PackhorseError
 from release.deploy import agent_archive, connection
 from release.deploy.connection import Event
 from release.host.request import Start, encode
+from tests.support.servers import wait_until
 
 GREETING = 'print(json.dumps({"event": "agent", "present": True}), flush=True)'
 REQUEST = Start(
@@ -180,7 +181,7 @@ def test_closed_before_it_greets_nothing_is_waited_for() -> None:
         with pytest.raises(PackhorseError, match="Stopped before it began") as caught:
             list(process.events(REQUEST))
         assert caught.value.exit_code == 130
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 KILLED = """
@@ -203,7 +204,4 @@ def test_when_we_are_killed_the_agent_gets_the_end_of_its_stdin(tmp_path: Path) 
         assert process.stdout
         assert process.stdout.readline() == b"ready\n"
         process.kill()
-    deadline = time.monotonic() + 10
-    while not (tmp_path / "witness").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until("the witness", (tmp_path / "witness").exists)

@@ -168,11 +168,11 @@ def test_a_hook_that_hangs_is_ended_with_all_that_it_started(
 
 def test_a_hook_that_leaves_a_daemon_does_not_hold_up_the_deploy(tmp_path: Path) -> None:
     """It keeps the pipe open."""
-    running, shown = _run(tmp_path, before_deploy=["sh", "-c", "sleep 5 & echo started"])
+    running, shown = _run(tmp_path, before_deploy=["sh", "-c", "sleep 30 & echo started"])
     began = time.monotonic()
     running.before()
     assert shown == ["before_deploy: started"]
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 20
 
 
 def test_output_without_end_costs_no_memory(tmp_path: Path) -> None:

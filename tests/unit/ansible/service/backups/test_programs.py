@@ -27,7 +27,7 @@ def test_a_program_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) 
         programs.run(["sleep", "30"])
     with pytest.raises(BackupError, match=r"sleep did not end within 0 s\."):
         programs.pump(["sleep", "30"], bytes.strip)
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 25
 
 
 def test_what_a_program_says_is_in_the_error() -> None:

@@ -49,7 +49,7 @@ def test_a_process_that_ignores_the_request_to_end_is_killed(tmp_path: Path) -> 
         assert process_table.find(layout) == [AppProcess(child.pid, 3)]
         started = time.monotonic()
         process_table.end([child.pid, 2**22 + 1], 0.3)
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 30
         assert child.wait(1) == -signal.SIGKILL
 
 
@@ -69,7 +69,7 @@ def test_a_process_whose_parent_does_not_care_has_ended_all_the_same() -> None:
         # Until it is no shell any more, it does ask.
         wait_until("the parent to become sleep", lambda: psutil.Process(parent.pid).name() == "sleep")
         started = time.monotonic()
-        process_table.end([child.pid], 10)
-        assert time.monotonic() - started < 5
+        process_table.end([child.pid], 60)
+        assert time.monotonic() - started < 30
         assert child.status() == psutil.STATUS_ZOMBIE
         parent.kill()
