@@ -13,7 +13,7 @@ VERSION = version("sample-app")
 def create_app(settings: config.Settings | None = None) -> Flask:
     """Make the application, ready to serve. Raises ConfigurationError."""
     # Imported here: reading the version or the settings needs none of it.
-    from sample_app import api, auth, commands, errors, health, jobs, logs, main
+    from sample_app import alerts, api, auth, commands, errors, health, jobs, logs, main, metrics
     from sample_app.extensions import csrf, db, limiter, login, migrate
 
     settings = settings or config.load()
@@ -38,6 +38,8 @@ def create_app(settings: config.Settings | None = None) -> Flask:
     )
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     logs.register(app)
+    alerts.register(settings)
+    metrics.register(app)
     db.init_app(app)
     migrate.init_app(app, db, directory=f"{app.root_path}/migrations")
     login.init_app(app)

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import Select, or_, select
 from sqlalchemy.exc import IntegrityError
 
+from sample_app import metrics
 from sample_app.extensions import db
 from sample_app.models import Link, Tag, User, now
 
@@ -63,7 +64,9 @@ def may_change(user: object, link: Link) -> bool:
 
 def post(user: User, *, url: str, title: str, note: str = "", tags: Sequence[str] = ()) -> Link:
     """Store a new link. Raises BoardError."""
-    return _store(Link(user_id=user.id), url=url, title=title, note=note, tags=tags)
+    link = _store(Link(user_id=user.id), url=url, title=title, note=note, tags=tags)
+    metrics.count_posted()
+    return link
 
 
 def change(link: Link, *, url: str, title: str, note: str = "", tags: Sequence[str] = ()) -> Link:

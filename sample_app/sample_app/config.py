@@ -55,6 +55,8 @@ class Settings(BaseSettings):
     sentry_dsn: SecretStr | None = None
     statsd_url: str | None = None
     """`statsd://host:port`."""
+    metrics_token: SecretStr | None = None
+    """What Prometheus sends as `Authorization: Bearer …` for /metrics: closed in production without it."""
     packhorse_app: str | None = None
     packhorse_release: str | None = None
 

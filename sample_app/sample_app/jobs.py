@@ -73,8 +73,8 @@ def deliver_confirmation(user_id: int) -> None:
     if user is None:
         return
     url = url_for("auth.confirm", token=confirmation.token(user), _external=True)
-    name = current_app.config["SETTINGS"].site_name
+    settings: Settings = current_app.config["SETTINGS"]
     text = render_template("mail/confirm.txt", url=url)
-    mail.send(user.email, f"Confirm your address for {name}", text)
+    mail.send(settings, user.email, f"Confirm your address for {settings.site_name}", text)
     user.confirmation_sent_at = now()
     db.session.commit()

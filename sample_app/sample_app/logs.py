@@ -19,7 +19,7 @@ from sample_app import config
 
 ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 """Request ids of a proxy that are taken over; other text would be a stranger's in our logs and headers."""
-QUIET = frozenset({"health.healthz", "health.readyz", "health.metrics", "static"})
+QUIET = frozenset({"health.healthz", "health.readyz", "metrics.show", "static"})
 """Endpoints whose requests are logged only when they fail: something asks them all the time."""
 
 

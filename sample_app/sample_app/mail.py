@@ -1,13 +1,12 @@
 """Mail through the server of SMTP_URL, over TLS."""
 
+import logging
 import smtplib
 import ssl
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, unquote, urlsplit
-
-from flask import current_app
 
 if TYPE_CHECKING:
     from sample_app.config import Settings
@@ -20,14 +19,13 @@ class MailError(Exception):
     """The mail was not sent; the text says why, without addresses."""
 
 
-def send(to: str, subject: str, text: str) -> None:
+def send(settings: "Settings", to: str, subject: str, text: str) -> None:
     """Send a mail, or write it to the log where nobody else reads that: in development. Raises MailError."""
-    settings: Settings = current_app.config["SETTINGS"]
     if settings.smtp_url is None:
         if settings.environment == "production":
             msg = "SMTP_URL is not set: no mail is sent"
             raise MailError(msg)
-        current_app.logger.info("mail to %s: %s\n%s", to, subject, text)
+        logging.getLogger(__name__).info("mail to %s: %s\n%s", to, subject, text)
         return
     message = EmailMessage()
     message["From"], message["To"], message["Subject"] = settings.mail_from, to, subject

@@ -1,5 +1,7 @@
 """An application with an empty database of its own for each test."""
 
+import logging
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +12,17 @@ from sample_app.config import Settings
 from sample_app.extensions import db
 
 from sample_app import create_app
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Undo what applications of other environments than `testing` do to the logs of this process."""
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers, root.level = handlers, level
+    logging.captureWarnings(capture=False)
 
 
 @pytest.fixture

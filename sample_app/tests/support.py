@@ -3,17 +3,19 @@
 import asyncio
 import os
 import random
+import shutil
 import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from email import message_from_bytes, policy
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
@@ -77,16 +79,31 @@ def smtp_server(**options: object) -> Iterator[Postbox]:
         controller.stop()
 
 
+def needs(command: str) -> pytest.MarkDecorator:
+    """Leave a test out where a server that it starts is not installed."""
+    return pytest.mark.skipif(find(command) is None, reason=f"{command} is not installed")
+
+
+def find(command: str) -> str | None:
+    """The path of a server, which may be in a folder that is not on the PATH."""
+    versions = sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True)
+    return shutil.which(command, path=":".join([os.environ["PATH"], "/usr/sbin", *versions]))
+
+
+def program(folder: Path, *arguments: str, **env: str) -> AbstractContextManager["subprocess.Popen[bytes]"]:
+    """A module's process, with the environment of the application; see `started`."""
+    command = (sys.executable, "-m", *arguments)
+    return started(folder, *command, log=arguments[0], env=environment(folder, **env))
+
+
 @contextmanager
-def program(folder: Path, *arguments: str, **env: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """A module's process, with its output in `folder`; killed at the end if it still runs."""
-    with (folder / f"{arguments[0]}.log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", *arguments],
-            env=environment(folder, **env),
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
+def started(
+    folder: Path, *command: str, log: str = "", env: Mapping[str, str] | None = None
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """A process with its output in `folder`; killed at the end if it still runs."""
+    program = find(command[0]) or command[0]
+    with (folder / f"{log or command[0]}.log").open("ab") as output:
+        process = subprocess.Popen([program, *command[1:]], env=env, stdout=output, stderr=subprocess.STDOUT)
     try:
         yield process
     finally:
@@ -99,9 +116,10 @@ def environment(folder: Path, **more: str) -> Mapping[str, str]:
     return {"PATH": os.environ["PATH"], "DATA_DIR": str(folder), "ENVIRONMENT": "development", **more}
 
 
-def free_port() -> int:
-    """A TCP port on loopback that was free a moment ago, and is not given to outgoing connections."""
+def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+    """A port on loopback that was free a moment ago, and is not given to outgoing connections."""
     while True:
         port = random.randrange(10_240, 32_768)  # noqa: S311  # no secret
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+        with suppress(OSError), socket.socket(type=kind) as server:
+            server.bind(("127.0.0.1", port))
             return port

@@ -27,6 +27,7 @@ PACKAGES = [
     Package("nftables", "nft", "tests the firewall rules of hosts"),
     Package("prometheus", "promtool", "checks the examples of alerts"),
     Package("age", "age", "encrypts the secrets of a project"),
+    Package("collectd-core", "collectd", "receives the StatsD metrics of the sample application"),
 ]
 
 
