@@ -1,6 +1,8 @@
 # `make demo` and `make test` need Python 3.11 or later with venv, make and git, and install the rest.
 PYTHON ?= python3
 VENV := .venv
+# Tests wait for other programs for a third of their time.
+WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) * 3 / 2)))
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -27,7 +29,7 @@ demo-stop: ## stop what `make demo` started; its state stays in .packhorse/
 
 test: $(VENV)/.installed ## run the whole suite; TESTS=path for a part of it
 	@$(BIN)/python tests/support/debian_packages.py
-	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(TESTS)
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 test-unit: $(VENV)/.installed ## run the unit tests: no servers, under a minute
 	$(BIN)/pytest --numprocesses auto tests/unit
