@@ -1,5 +1,6 @@
 """`[firewall]`, `[updates]` and the time of hosts, which never shut out who sets them up."""
 
+import ipaddress
 import json
 import re
 import shlex
@@ -57,7 +58,8 @@ class Servers:
     folder: Path
 
     def address6(self, host: hosts.Host) -> str:
-        return f"{PREFIX}{self.net.number:x}::{host.number + 0x10:x}"
+        written = f"{PREFIX}{self.net.number:x}::{host.number + 0x10:x}"
+        return str(ipaddress.ip_address(written))  # the first network is 0, which is not written
 
     def project(self, app: str, tables: str) -> Path:
         """The folder of a project whose target has web1 and web2."""
