@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from typing import Any, TypeGuard
 from urllib.parse import urlsplit
 
-from sqlalchemy import Select, or_, select
+from sqlalchemy import Select, func, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from sample_app import metrics
 from sample_app.extensions import db
-from sample_app.models import Link, Tag, User, now
+from sample_app.models import Link, Tag, User, link_tags, now
 
 MAX_TITLE, MAX_URL, MAX_NOTE, MAX_TAGS = 200, 2000, 5000, 10
+MOST_TAGS = 200
+"""Tags on the page of all tags."""
 MAX_WORDS = 8
 """Words of a search; what is beyond is left out, since each one scans the table."""
 
@@ -50,6 +52,14 @@ def page(found: Select[Any], number: int, size: int) -> Page:
     """Fetch one page of `found`; one row more says whether another follows, which is cheaper than COUNT."""
     rows = db.session.scalars(found.limit(size + 1).offset((number - 1) * size)).all()
     return Page(rows[:size], number, len(rows) > size)
+
+
+def tags() -> list[tuple[str, int]]:
+    """The tags of all links that are not archived, with how many there are of each, most used first."""
+    count = func.count()
+    used = select(Tag.name, count).join(link_tags).join(Link).where(Link.archived_at.is_(None))
+    rows = db.session.execute(used.group_by(Tag.name).order_by(count.desc(), Tag.name).limit(MOST_TAGS))
+    return [(name, number) for name, number in rows]
 
 
 def may_post(user: object) -> TypeGuard[User]:

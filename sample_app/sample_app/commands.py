@@ -11,7 +11,7 @@ from flask import Flask, current_app
 from flask.cli import ScriptInfo, with_appcontext
 from sqlalchemy import Connection, delete, exists, select, text
 
-from sample_app import jobs, models
+from sample_app import jobs, models, seed
 from sample_app.auth import confirmation
 from sample_app.extensions import db
 from sample_app.models import User
@@ -23,7 +23,7 @@ WAIT = 300
 
 def register(app: Flask) -> None:
     """Add the commands to `app`."""
-    for command in (deploy, worker, cleanup):
+    for command in (deploy, worker, cleanup, seed.seed):
         app.cli.add_command(command)
 
 

@@ -1,7 +1,25 @@
-"""Answers for what goes wrong: pages for people; the API has problem+json of its own."""
+"""Error pages for people: what happened, and what to do now. The API has problem+json of its own."""
 
-from flask import Flask, render_template
+from flask import Flask, Response, render_template
+from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
+
+TEXTS = {
+    400: ("That request made no sense to us", "Go back, check what you entered, and try again."),
+    403: ("This is not yours to do", "Only who posted a link, or an administrator, may change it."),
+    404: ("There is nothing here", "The address may be mistyped, or what was here is gone."),
+    405: ("That can't be done here", "This address doesn't take such a request. Start again from the board."),
+    413: ("That is too much", "What you sent is larger than a link needs. Shorten it, and try again."),
+    429: (
+        "That was too often",
+        "To keep accounts safe we stop after several attempts. Wait {wait}, and try again.",
+    ),
+    500: ("Something broke on our side", "It has been reported. Try again in a moment."),
+}
+EXPIRED = (
+    "This form has expired",
+    "You may have signed in or out in another tab. Go back, reload the page, and send it again.",
+)
 
 
 def register(app: Flask) -> None:
@@ -9,7 +27,26 @@ def register(app: Flask) -> None:
     app.register_error_handler(HTTPException, page)
 
 
-def page(error: HTTPException) -> tuple[str, int]:
-    """A page in the words of the status."""
+def page(error: HTTPException) -> Response:
+    """The page for `error`, with its headers (Allow, Retry-After)."""
     status = error.code or 500
-    return render_template("error.html", status=status, name=error.name, text=error.description), status
+    title, text = (
+        EXPIRED if isinstance(error, CSRFError) else TEXTS.get(status, (error.name, error.description or ""))
+    )
+    response = error.get_response()
+    wait = response.headers.get("Retry-After", "")
+    # A 500 may come from the database: that page asks it nothing, not even who is signed in.
+    known = {"user": None} if status >= 500 else {}
+    return Response(
+        render_template(
+            "error.html", status=status, title=title, text=text.format(wait=minutes(wait)), **known
+        ),
+        status,
+        {name: value for name, value in response.headers if name not in {"Content-Type", "Content-Length"}},
+    )
+
+
+def minutes(seconds: str) -> str:
+    """`seconds` of a Retry-After header, in words."""
+    count = -(-int(seconds) // 60) if seconds.isdigit() else 1
+    return "a minute" if count == 1 else f"{count} minutes"

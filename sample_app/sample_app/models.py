@@ -75,6 +75,10 @@ class User(UserMixin, Base):  # type: ignore[misc]  # flask-login has no types
         """May change everybody's links."""
         return self.role.name == ADMIN
 
+    def get_id(self) -> str:
+        """What a session keeps: a new password ends all sessions that began with the old one."""
+        return f"{self.id}.{digest(self.password_hash)[:16]}"
+
     def set_password(self, password: str) -> None:
         """Keep a hash of `password` (scrypt)."""
         self.password_hash = generate_password_hash(password)
@@ -149,3 +153,8 @@ class Link(Base):
     archived_at: Mapped[datetime | None] = mapped_column(Moment)
     user: Mapped[User] = relationship(lazy="joined", innerjoin=True)
     tags: Mapped[list[Tag]] = relationship(secondary=link_tags, order_by=Tag.name, lazy="selectin")
+
+    @property
+    def host(self) -> str:
+        """Where the link leads, without "www."."""
+        return self.url.split("/")[2].removeprefix("www.")

@@ -4,12 +4,14 @@ import logging
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sample_app.config import Settings
 from sample_app.extensions import db
+from werkzeug.test import TestResponse
 
 from sample_app import create_app
 
@@ -25,10 +27,20 @@ def logging_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     logging.captureWarnings(capture=False)
 
 
+class Visitor(FlaskClient):
+    """A client whose requests have a context each: Flask would use that of the test, with its `g`."""
+
+    def open(self, *args: Any, **kwargs: Any) -> TestResponse:  # noqa: ANN401
+        """Send a request."""
+        with self.application.app_context():
+            return super().open(*args, **kwargs)
+
+
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[Flask]:
     """The application after `flask deploy`, inside its context."""
     made = create_app(Settings(environment="testing", data_dir=tmp_path))
+    made.test_client_class = Visitor
     done = made.test_cli_runner().invoke(args=["deploy"])
     assert done.exit_code == 0, done.output
     with made.app_context():

@@ -25,6 +25,7 @@ PACKAGES = [
     Package("openssh-client", "ssh", "reaches the test hosts"),
     Package("pebble", "pebble", "issues the certificates of test hosts"),
     Package("nftables", "nft", "tests the firewall rules of hosts"),
+    Package("chromium", "chromium", "shows the pages of the sample application"),
     Package("prometheus", "promtool", "checks the examples of alerts"),
     Package("age", "age", "encrypts the secrets of a project"),
     Package("collectd-core", "collectd", "receives the StatsD metrics of the sample application"),

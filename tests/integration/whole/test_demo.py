@@ -46,9 +46,11 @@ def test_the_demo_runs_on_a_clean_clone_and_again_and_stops(clone: Path) -> None
     """
     printed, seconds = make(clone, "demo")
     assert seconds < 300
-    app = next(line.split()[-1] for line in printed.splitlines() if line.startswith("The app:"))
+    app = next(line.split()[2] for line in printed.splitlines() if line.startswith("The app:"))
     index = next(line.split()[-1] for line in printed.splitlines() if line.startswith("The index:"))
     assert requests.get(f"{app}/version", timeout=5).json()["version"] == "1.0.0"
+    assert "The twelve-factor app" in requests.get(app, timeout=5).text
+    assert "Sign in as ann@example.com or ben@example.com with the password: load the horse" in printed
     assert "sample_app-1.0.0" in requests.get(f"{index}/+simple/sample-app/", timeout=5).text
     printed, seconds = make(clone, "demo")
     assert seconds < 120

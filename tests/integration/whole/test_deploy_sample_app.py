@@ -19,7 +19,7 @@ class Shop:
     def __init__(self, mirror: Mirror, folder: Path) -> None:
         self.mirror = mirror
         self.folder = folder / "src"
-        left = shutil.ignore_patterns("style.css", "dist", "*.egg-info", "__pycache__")
+        left = shutil.ignore_patterns(".venv", "style.css", "dist", "*.egg-info", "__pycache__")
         shutil.copytree(SOURCES, self.folder, ignore=left)
         self.port = free_port()
         self.rewrite("release.toml", 'app = "sample-app"', 'app = "deployed-sample"')

@@ -1,0 +1,33 @@
+"""The form of a link."""
+
+from typing import Any
+
+from flask_wtf import FlaskForm
+from wtforms import StringField, TextAreaField, URLField
+
+from sample_app import board
+
+
+class LinkForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
+    """What the board asks for; board.py checks it, for pages and API alike."""
+
+    url = URLField("Address", description="The whole address: https://…")
+    title = StringField("Title", description="What one finds there, in a few words.")
+    tags = StringField(
+        "Tags (optional)", description=f"Up to {board.MAX_TAGS}, separated by commas: python, databases"
+    )
+    note = TextAreaField("Note (optional)", description="Why it is worth a look.")
+
+    def values(self) -> dict[str, Any]:
+        """What board.post() and board.change() take."""
+        return {
+            "url": self.url.data or "",
+            "title": self.title.data or "",
+            "note": self.note.data or "",
+            "tags": [self.tags.data or ""],
+        }
+
+    def show(self, error: board.BoardError) -> None:
+        """Put what the board refuses beside the fields."""
+        for name, text in error.fields.items():
+            self[name].errors = [text]
