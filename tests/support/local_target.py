@@ -76,7 +76,7 @@ class Host:
         return clean_environment(self.home, LEAK="from the shell")
 
     def release(
-        self, *arguments: str, status: int | None = 0, timeout: float = 60
+        self, *arguments: str, status: int | None = 0, timeout: float = 180
     ) -> subprocess.CompletedProcess[str]:
         """Run `release` in the project."""
         return run_command(

@@ -34,7 +34,7 @@ def test_devpi_servers_own_suite_passes_but_for_what_is_named(mirror_server: Mir
     _run(mirror_server, suite, tmp_path, "-p", "tests.support.devpi_suite", "-n", "2", "test_devpi_server")
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1500)
 def test_devpi_clients_own_suite_passes_but_for_what_is_named(mirror_server: Mirror, tmp_path: Path) -> None:
     """Against the devpi-server that it finds, which has our plugin."""
     suite = unpacked(mirror_server, "devpi-client", tmp_path)

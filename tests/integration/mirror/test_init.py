@@ -132,7 +132,7 @@ def test_ctrl_c_in_init_says_that_a_second_run_works_and_it_does(home: Path) -> 
     assert started.stdout is not None
     started.stdout.readline()
     os.killpg(started.pid, signal.SIGINT)
-    _, error = started.communicate(timeout=20)
+    _, error = started.communicate(timeout=60)
     assert started.returncode == 130
     assert error.lstrip() == "Interrupted.\nNothing is left half done: run the command again.\n"
     assert wait_until("its server to end", lambda: not state.held(home / "mirror" / "lock"))

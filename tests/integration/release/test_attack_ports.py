@@ -165,7 +165,7 @@ def test_a_port_that_is_taken_before_the_application_listens_is_given_up(host: s
     """circus starts it again, on another port; until then clients wait, and nobody else answers."""
     with running("late") as app:
         with squatting(host, app.port()):
-            assert app.process.wait(10) == 128 + signal.SIGTERM
+            assert app.process.wait(60) == 128 + signal.SIGTERM
         assert f"taken by user {OTHER_USER}" in app.lines()[-1]
         with contextlib.suppress(TimeoutError):
             assert app.ask(seconds=0.2) == b""
@@ -185,7 +185,7 @@ def test_the_end_of_the_application_is_the_end_of_its_forwarder() -> None:
     """With its status: circus starts both again, and clients wait at the release's socket meanwhile."""
     with running("127.0.0.1") as app:
         assert app.ask(b"end") == b""
-        assert app.process.wait(10) == 7
+        assert app.process.wait(60) == 7
 
 
 def test_an_application_does_not_outlive_its_forwarder() -> None:

@@ -113,7 +113,7 @@ def test_a_killed_command_lets_the_agent_stop(host: Host) -> None:
     assert agent.stdout
     agent.stdout.close()
     agent.stdin.close()
-    agent.wait(10)
+    agent.wait(60)
     assert host.get() == "0.1.0"
     assert_tidy(host)
 
@@ -306,6 +306,6 @@ def test_logs_are_followed_over_a_deploy(host: Host) -> None:
     host.deploy("0.2.0")
     assert b"Z  web.2  hello from 0.2.0" in command.stdout.readline()
     command.send_signal(signal.SIGINT)
-    command.communicate(timeout=10)
+    command.communicate(timeout=60)
     assert command.returncode == 0
     assert "hello from 0.1.0" in host.release("logs", "local", "--release", "1").stdout

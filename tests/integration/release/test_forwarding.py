@@ -53,7 +53,7 @@ def test_bytes_go_both_ways_to_where_the_link_leads() -> None:
                     there.sendall(b"answer")
                 assert client.recv(100) == b"answer"
                 assert client.recv(100) == b""
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
 
 
 def test_without_a_release_connections_are_closed(tmp_path: Path) -> None:

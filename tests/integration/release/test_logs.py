@@ -106,7 +106,7 @@ def following(web: Servers, *options: str) -> Iterator[Follower]:
     try:
         yield follower
         follower.process.send_signal(signal.SIGINT)
-        assert follower.process.wait(20) == 0
+        assert follower.process.wait(60) == 0
     finally:
         follower.process.kill()
         follower.process.wait()
@@ -305,7 +305,7 @@ def test_a_terminal_gets_colours_and_ctrl_c_ends_it(web: Servers) -> None:
         say(web.hosts[0], "\x1b[2Jred\n")
         shown = terminals.read_until(controller, "\\x1b[2Jred")
         os.write(controller, b"\x03")
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
     assert "\x1b[36m20" in shown
     assert "\x1b[2J" not in shown
 

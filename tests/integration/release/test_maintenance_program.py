@@ -270,4 +270,4 @@ def test_what_has_begun_is_answered_before_the_end(front: Front) -> None:
         assert idle.recv(1) == b""
         client.sendall(CLOSED[10:])
         assert everything(client).endswith(b"<p>closed</p>")
-    assert front.process.wait(10) == 0
+    assert front.process.wait(60) == 0

@@ -70,7 +70,7 @@ def test_a_terminal_shows_each_step_with_its_seconds(host: Host) -> None:
                 shown = ""
                 while not re.search(last, shown):
                     shown += read_until(controller, "\n")
-                assert process.wait(20) == status
+                assert process.wait(60) == status
         assert "Failed:" not in shown
         if not status:
             assert re.search(r"  fetch     [^\n]*  \d+\.\d\d s\r\n", shown)

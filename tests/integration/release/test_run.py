@@ -114,7 +114,7 @@ def test_a_slow_reader_costs_no_memory(run: Runner) -> None:
             size += len(piece)
         assert size == 100_000_000
         assert process.stderr.read() == b"end\n"
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
 
 
 def test_a_terminal_knows_its_size_and_type(run: Runner) -> None:
@@ -135,7 +135,7 @@ def test_a_terminal_knows_its_size_and_type(run: Runner) -> None:
         it.until("WORD")
         it.type("\x04")
         it.until("EOFError")
-        assert it.process.wait(20) == 1
+        assert it.process.wait(60) == 1
 
 
 def test_ctrl_c_reaches_the_command_and_the_terminal_is_as_before(run: Runner) -> None:
@@ -148,7 +148,7 @@ def test_ctrl_c_reaches_the_command_and_the_terminal_is_as_before(run: Runner) -
         it.type("echo status $?\r")
         it.until("status 130")
         it.type("exit 7\r")
-        assert it.process.wait(20) == 7
+        assert it.process.wait(60) == 7
         assert termios.tcgetattr(it.controller) == before
 
 
@@ -163,7 +163,7 @@ def test_a_full_screen_program_gets_and_sends_raw_bytes(run: Runner) -> None:
         assert "\x1b[2J\x00" in it.until("ready")
         it.type("\x03\x1a\x11\x1b[A\x7f~.\r~~.~q")
         it.until("031a111b5b417f7e2e0d7e2e7e71")
-        assert it.process.wait(20) == 0
+        assert it.process.wait(60) == 0
 
 
 def test_enter_tilde_dot_leaves_a_command_that_listens_to_nothing(run: Runner) -> None:
@@ -173,7 +173,7 @@ def test_enter_tilde_dot_leaves_a_command_that_listens_to_nothing(run: Runner) -
         it.type("\x03\r")
         it.type("~")
         it.type(".")
-        assert it.process.wait(20) == 130
+        assert it.process.wait(60) == 130
     wait_until("its end", lambda: not alive_here("1019"), deadline=30)
 
 
@@ -201,7 +201,7 @@ def test_signals_are_passed_on_without_a_terminal(run: Runner) -> None:
         assert process.stdout.readline() == b"begun\n"
         process.send_signal(signal.SIGTERM)
         assert process.stdout.read() == b"told\n"
-        assert process.wait(20) == 4
+        assert process.wait(60) == 4
     with run.piped("sh", "-c", "trap '' INT; echo begun; exec sleep 1031") as process:
         assert process.stdout
         assert process.stdout.readline() == b"begun\n"
@@ -209,7 +209,7 @@ def test_signals_are_passed_on_without_a_terminal(run: Runner) -> None:
         assert process.stderr
         assert b"once more" in process.stderr.readline()
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 130
+        assert process.wait(60) == 130
     wait_until("its end", lambda: not alive_here("1031"))
 
 
@@ -224,7 +224,7 @@ def test_its_trace_is_in_the_journal_and_its_output_in_the_log(run: Runner) -> N
     with run.typed("sh") as it:
         it.type("echo sec''ret; exit 5\r")
         it.until("secret")
-        assert it.process.wait(20) == 5
+        assert it.process.wait(60) == 5
     run("sh", "-c", "echo visible; exit 6", status=6)
     shown = subprocess.run(
         [sys.executable, "-m", "release", "journal", run.target, "--json"],
@@ -266,7 +266,7 @@ def test_it_goes_on_over_deploys_and_keeps_its_release(run: Runner) -> None:
         folder, number = process.stdout.read().split()
         assert folder.endswith(b"/venv")
         assert number == first.strip()
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
     deploy("0.1.0")
     assert run("ls", os.fsdecode(folder), status=None).returncode == 2
 

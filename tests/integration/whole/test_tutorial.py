@@ -12,7 +12,7 @@ from tests.support import documents, file_keyring, hosts
 from tests.support.hosts.bare_servers import Company, company, get
 from tests.support.servers import BIN, run_command
 
-pytestmark = [*hosts.MARKS, pytest.mark.needs("nginx"), pytest.mark.timeout(900)]
+pytestmark = [*hosts.MARKS, pytest.mark.needs("nginx")]
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ class _KeyFs:
     def write_transaction(self) -> Iterator[None]:
         self.changed = []
         yield
-        self.may_commit.wait(10)
+        self.may_commit.wait(60)
         self.kept.append(self.changed)
 
     def change(self, name: str) -> Callable[[], None]:
@@ -39,7 +39,7 @@ def _begin(keyfs: _KeyFs, pool: ThreadPoolExecutor, *changes: Callable[[], None]
         begun.set()
 
     waiting = [pool.submit(writes.do, first)]
-    assert begun.wait(10)
+    assert begun.wait(60)
     for change in changes:
         before = writes.waiting
         waiting.append(pool.submit(writes.do, change))

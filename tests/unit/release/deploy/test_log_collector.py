@@ -225,9 +225,9 @@ def test_whoever_has_seen_enough_waits_for_no_host(monkeypatch: pytest.MonkeyPat
     host = log_collector.HostLogs("web1", down, request(follow=True))  # type: ignore[arg-type]
     thread = threading.Thread(target=host.listen, daemon=True)
     thread.start()
-    assert isinstance(host.events.get(timeout=20), PackhorseError)
+    assert isinstance(host.events.get(timeout=60), PackhorseError)
     host.close()
-    thread.join(20)
+    thread.join(60)
     assert not thread.is_alive()
 
 

@@ -49,7 +49,7 @@ class _Answer:
     def iter_raw(self, size: int) -> Iterator[bytes]:
         for position in range(0, len(self._content), size):
             if position >= 2 * size:
-                assert self._gate.wait(5)
+                assert self._gate.wait(60)
             yield self._content[position : position + size]
 
 

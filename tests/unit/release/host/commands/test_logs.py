@@ -218,7 +218,7 @@ def test_who_cannot_take_all_is_told_what_was_skipped(
 
     def emit(event: dict[str, Any]) -> None:
         if event["event"] == "lines":
-            may_go.wait(20)
+            may_go.wait(60)
         events.append(event)
 
     turns = 0

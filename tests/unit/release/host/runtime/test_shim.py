@@ -21,7 +21,7 @@ def test_a_signal_reaches_every_process_of_the_line_and_their_end_is_awaited() -
         assert running.stdout
         assert running.stdout.readline() == "up\n"
         os.kill(running.pid, signal.SIGTERM)
-        assert running.wait(10) == 143
+        assert running.wait(60) == 143
         with pytest.raises(ProcessLookupError):
             os.killpg(running.pid, 0)
         assert running.stdout.read() == "bye\n"
@@ -31,7 +31,7 @@ def test_a_signal_reaches_every_process_of_the_line_and_their_end_is_awaited() -
 def test_the_end_of_the_line_is_the_end_of_the_process(line: str, status: int) -> None:
     """circus decides by it, and people read it in logs."""
     with shim(line) as running:
-        assert running.wait(10) == status
+        assert running.wait(60) == status
 
 
 def test_a_server_that_the_shell_becomes_knows_its_own_process_id() -> None:

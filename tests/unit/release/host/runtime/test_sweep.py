@@ -25,9 +25,9 @@ def test_only_processes_of_releases_that_should_not_run_end(tmp_path: Path) -> N
     """In a process of its own, as circusd starts it."""
     with started(tmp_path, 1) as old, started(tmp_path, 2) as new, started(tmp_path / "x", 1) as other:
         subprocess.run(sweep.command(tmp_path, [], [2]), check=True)
-        assert old.wait(10) == -signal.SIGKILL
+        assert old.wait(60) == -signal.SIGKILL
         assert (new.poll(), other.poll()) == (None, None)
         subprocess.run(sweep.command(tmp_path, [new.pid], [2]), check=True)
-        assert new.wait(10) == -signal.SIGKILL
+        assert new.wait(60) == -signal.SIGKILL
         assert other.poll() is None
         other.kill()
