@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import hosts
+from tests.support import hosts, ssh_target
 from tests.support.acme_server import Authority, authority
 from tests.support.hosts.bare_servers import APP, DOMAIN, Company, changed, company, get
 from tests.support.load_client import Load
@@ -22,6 +22,7 @@ STATE = f"/var/lib/packhorse-acme/{APP}"
 SNIPPET = f"/etc/nginx/packhorse/{APP}.tls"
 UNIT = f"packhorse-acme@{APP}"
 PAGE = "/static/page"
+FROM_NGINX = ("--start-at-task", "Install nginx")
 ONLY_VHOST = ("--start-at-task", "Make the vhost of the application")
 CHALLENGE = "/.well-known/acme-challenge"
 DAY = 86400
@@ -48,6 +49,8 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
         authority(made.net.address, tmp_path_factory.mktemp("x") / "acme") as ca,
     ):
         AUTHORITIES.append(ca)
+        for host in made.apps:  # what provisioning does there first has tests of its own
+            ssh_target.prepare(host, APP)
         (made.project / "ca.pem").write_text(ca.pem.read_text())
         ca.lead(DOMAIN, made.apps[0].address)
         configure(made)
@@ -70,7 +73,7 @@ def said(bare: Company) -> str:
     for host in bare.apps:
         (host.files / "srv/static").mkdir(parents=True)
         (host.files / "srv/static/page").write_text(host.name)
-    return bare.release("provision", "production").stdout
+    return bare.release("provision", "production", *FROM_NGINX).stdout
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +143,7 @@ def later(host: hosts.Host, days: int) -> Iterator[None]:
 def test_check_mode_on_bare_servers_changes_nothing(bare: Company) -> None:
     """It says what would come; nobody has asked the authority."""
     before = changed(bare.apps[0])
-    out = bare.release("provision", "production", "--check", "--diff", "--limit", "web1").stdout
+    out = bare.release("provision", "production", "--check", "--diff", "--limit", "web1", *FROM_NGINX).stdout
     assert changed(bare.apps[0]) == before
     assert "packhorse-acme@.timer" in out
 
@@ -207,7 +210,7 @@ def test_keys_are_root_s_alone_and_the_account_is_of_who_asks(web1: hosts.Host) 
 def test_the_second_run_changes_nothing(shop: Company) -> None:
     """Also not the certificate: authorities count how often they are asked."""
     before = [served(host) for host in shop.apps]
-    out = shop.release("provision", "production").stdout
+    out = shop.release("provision", "production", *FROM_NGINX).stdout
     assert out.count("changed=0") == 2
     assert [served(host) for host in shop.apps] == before
 
@@ -399,7 +402,7 @@ def test_a_balancer_that_comes_gets_its_certificate_while_dns_still_leads_to_the
     configure(shop, f'{ACME}\nbalancer = {{ hosts = ["web2"], user = "root" }}')
     settings = shop.project / "release.toml"
     settings.write_text(settings.read_text().replace("hosts = ['web1', 'web2']", 'hosts = ["web1"]'))
-    said = shop.release("provision", "production").stdout
+    said = shop.release("provision", "production", *FROM_NGINX).stdout
     assert f"URL of the application, once it is deployed: https://{DOMAIN}/" in said
     assert served(web1) == before
     assert served(lb1)["names"] == f"DNS:{DOMAIN}"
