@@ -344,9 +344,16 @@ def test_the_examples_of_the_docs_are_right(web1: hosts.Host, tmp_path: Path) ->
 def test_what_is_taken_out_of_release_toml_goes_from_the_host(
     servers: ssh_target.Servers, web1: hosts.Host
 ) -> None:
-    """Unless another project on the host wants it; no port stays open, and nothing runs for nobody."""
+    """Unless another project on the host wants it; no port stays open, nothing runs or has failed."""
     other = web1.files / "etc/packhorse/monitoring/other.nft"
     other.write_text("# kind: munin-node\n")
+    fails = web1.files / f"etc/systemd/system/packhorse-facts@{NAME}.service.d/fails.conf"
+    fails.parent.mkdir()
+    fails.write_text("[Service]\nExecStartPre=false\n")
+    web1.ssh("systemctl", "daemon-reload")
+    web1.ssh("systemctl", "start", f"packhorse-facts@{NAME}", status=1)
+    fails.unlink()
+    fails.parent.rmdir()
     configure(servers, "")
     provision(servers, "production", *ROLE_ALONE)
     ports = web1.ssh("ss", "-Hltn").stdout
