@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm.attributes import flag_modified
 
 from sample_app import metrics
 from sample_app.extensions import db
@@ -96,6 +97,12 @@ def unarchive(link: Link) -> None:
     db.session.commit()
 
 
+def delete(link: Link) -> None:
+    """Delete `link` for good."""
+    db.session.delete(link)
+    db.session.commit()
+
+
 def storable(text: str) -> str:
     """Drop what databases refuse in text: NUL, and surrogates that a JSON document may hold."""
     return text.replace("\0", "").encode(errors="ignore").decode()
@@ -122,6 +129,7 @@ def _write(link: Link, values: dict[str, str], names: Sequence[str]) -> Link:
     link.tags = list(dict.fromkeys(found))
     link.updated_at = now()
     db.session.add(link)
+    flag_modified(link, "updated_at")  # writes the row, and so counts `version`, if only tags have changed
     db.session.commit()
     return link
 

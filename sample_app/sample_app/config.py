@@ -1,5 +1,6 @@
 """Settings: the environment's variables, read and checked once, when the application starts."""
 
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import SplitResult, urlsplit
@@ -57,6 +58,10 @@ class Settings(BaseSettings):
     """`statsd://host:port`."""
     metrics_token: SecretStr | None = None
     """What Prometheus sends as `Authorization: Bearer …` for /metrics: closed in production without it."""
+    api_rate: str = "300 per minute"
+    """How many requests each user may send to the API."""
+    api_v1_sunset: date | None = None
+    """The day when version 1 of the API goes; its answers announce that."""
     packhorse_app: str | None = None
     packhorse_release: str | None = None
 

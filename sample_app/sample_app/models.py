@@ -151,8 +151,11 @@ class Link(Base):
     created_at: Mapped[datetime] = mapped_column(Moment, default=now)
     updated_at: Mapped[datetime] = mapped_column(Moment, default=now, onupdate=now)
     archived_at: Mapped[datetime | None] = mapped_column(Moment)
+    version: Mapped[int] = mapped_column(server_default="1")
     user: Mapped[User] = relationship(lazy="joined", innerjoin=True)
     tags: Mapped[list[Tag]] = relationship(secondary=link_tags, order_by=Tag.name, lazy="selectin")
+    # Of two changes at once, the later one raises StaleDataError instead of undoing the earlier one.
+    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012  # SQLAlchemy's interface
 
     @property
     def host(self) -> str:

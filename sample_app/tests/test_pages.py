@@ -139,3 +139,23 @@ def test_an_error_of_the_database_has_a_page_for_users_too(app: Flask, client: F
     answer = client.get("/auth/profile")
     assert answer.status_code == 500
     assert "Something broke on our side" in answer.text
+
+
+def test_of_two_changes_at_once_the_later_one_is_told(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Instead of undoing what the other one wrote."""
+    link = board.post(make_user(), url="https://example.com/", title="first")
+    sign_in(client)
+    may_change = board.may_change
+
+    def and_somebody_else_writes(user: object, found: Link) -> bool:
+        with app.app_context():
+            board.change(db.session.get_one(Link, found.id), url="https://example.com/", title="theirs")
+        return may_change(user, found)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(board, "may_change", and_somebody_else_writes)
+        answer = press(client, f"/links/{link.id}/archive")
+    assert (answer.status_code, "Somebody else was faster" in answer.text) == (409, True)
+    assert "theirs" in client.get("/").text
