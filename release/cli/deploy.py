@@ -9,14 +9,14 @@ import click
 
 from packhorse import console
 from packhorse.errors import PackhorseError
-from release.cli import options, target_command
+from release.cli import assets, options, target_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from release.cli.target_command import TargetCommand
     from release.deploy.connection import AgentProcess, Event
-    from release.deploy.controller import Outcome
+    from release.deploy.controller import Outcome, Preparation
     from release.deploy.hooks import Run
     from release.deploy.progress import Show
     from release.deploy.source import Source
@@ -56,6 +56,7 @@ def deploy(
     command = target_command.begin(project, target, index)
     with command.agents() as agents:
         from release import index as indexes
+        from release.config import assets as assets_settings
         from release.config import external, release_toml
         from release.deploy import identity, requests, source
         from release.host.request import Deploy
@@ -69,11 +70,15 @@ def deploy(
         planned = (
             asdict(identity.read(artifact, indexes.get, command.settings.required_signers)) if plan else None
         )
+        bucket = command.settings.pushed_to(command.name)
         change = requests.change(
             Deploy,
             *(command.settings.app, command.target, command.home),
             target_name=command.name,
-            content=requests.content(command.settings, command.target, artifact, brought),
+            content=requests.content(
+                *(command.settings, command.target, artifact, brought),
+                {assets_settings.VARIABLE: bucket.url} if bucket else None,
+            ),
             bind=command.target.address,
             index_url=release_toml.simple_url(found.url),
             plan=plan,
@@ -82,7 +87,9 @@ def deploy(
             maintenance=maintenance,
             signers=command.settings.required_signers,
         )
-        outcome = carry_out(command, agents, requests.with_release_phase(change, agents, command.first))
+        pushing = assets.prepared(command.settings, command.name, artifact) if bucket and not plan else None
+        changes = requests.with_release_phase(change, agents, command.first)
+        outcome = carry_out(command, agents, changes, preparation=pushing)
     report(command, outcome, plan=plan, as_json=as_json, planned=planned)
 
 
@@ -149,8 +156,12 @@ def carry_out(
     agents: "Mapping[str, AgentProcess]",
     changes: "Mapping[str, Change]",
     where: "Source | None" = None,
+    preparation: "Preparation | None" = None,
 ) -> "Outcome":
-    """Let all hosts make their `changes`; code that one sends to others has to be on the index of `where`."""
+    """Let all hosts make their `changes`; code that one sends to others has to be on the index of `where`.
+
+    No host starts before `preparation` is done.
+    """
     from release.deploy import controller
     from release.deploy import outcome as outcomes
     from release.host.request import Configure
@@ -167,7 +178,8 @@ def carry_out(
                     _check_content(command, host, event["content"], where, without_code=without_code)
                 show(host, event)
 
-            outcome = controller.run(agents, changes, check, command.target.batch_size, balancers)
+            batch = command.target.batch_size
+            outcome = controller.run(agents, changes, check, batch, balancers, preparation=preparation)
         if running:
             running.finish(outcome, outcomes.error(outcome, command.name, named=bool(command.target.hosts)))
         return outcome

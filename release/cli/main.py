@@ -8,6 +8,7 @@ import click
 
 from packhorse import console
 from release.cli import (
+    assets,
     config,
     deploy,
     doctor,
@@ -30,7 +31,7 @@ from release.cli import (
 SECTIONS = {
     "On this machine": ("new", "local", "build", "lock"),
     "Company index": ("login", "logout", "upload", "promote", "pipeline"),
-    "Releases": ("deploy", "rollback", "releases", "show", "diff", "open", "verify"),
+    "Releases": ("deploy", "rollback", "releases", "show", "diff", "open", "verify", "assets"),
     "Configuration": ("config",),
     "Processes": ("status", "ps", "scale", "start", "stop", "maintenance", "logs", "run", "jobs", "journal"),
     "Databases": ("services",),
@@ -97,7 +98,7 @@ GROUPS = (
     *(local.COMMANDS, login.COMMANDS, versions.COMMANDS, deploy.COMMANDS, config.COMMANDS),
     *(inspect.COMMANDS, logs.COMMANDS, processes.COMMANDS, provision.COMMANDS),
     *(maintenance.COMMANDS, services.COMMANDS),
-    *(releases.COMMANDS, run.COMMANDS),
+    *(releases.COMMANDS, run.COMMANDS, assets.COMMANDS),
 )
 for command in (new.new, *itertools.chain(*GROUPS), doctor.doctor, firewall.firewall):
     cli.add_command(command)

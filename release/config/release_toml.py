@@ -10,8 +10,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from packhorse import settings
 from packhorse.errors import PackhorseError
 from packhorse.settings import AbsolutePath, Url, matching
+from release.config import assets as bucket
 from release.config import balancer, certificates, host_argument, monitoring, services, unchecked
 from release.config import static as static_files
+from release.config.assets import Assets
 from release.config.balancer import Balancer
 from release.config.firewall import Firewall
 from release.config.monitoring import Monitoring
@@ -361,6 +363,7 @@ class ReleaseConfig(settings.Settings):
     acme: certificates.Acme | None = None
     monitoring: Monitoring | None = None
     static: Static | None = None
+    assets: Assets | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -371,12 +374,27 @@ class ReleaseConfig(settings.Settings):
         )
         if self.acme is None and any(target.tls for target in self.targets.values()):
             raise ValueError('tls = "acme" needs an authority: [acme] directory, contact and terms_agreed')
-        hosted = [name for name, target in self.targets.items() if target.hosts]
+        hosted = self.with_hosts
+        bucket.check(
+            self.assets,
+            has_static=self.static is not None,
+            declared=list(self.targets),
+            allow_http=self.allow_http,
+        )
         static_files.check(
             self.static, [(name, target.provision.static) for name, target in self.targets.items()]
         )
         monitoring.check(self.monitoring, [*hosted, *self.services, *(["mirror"] if self.mirror else [])])
         return self
+
+    @property
+    def with_hosts(self) -> list[str]:
+        """The declared targets with hosts."""
+        return [name for name, target in self.targets.items() if target.hosts]
+
+    def pushed_to(self, target: str) -> Assets | None:
+        """The bucket that deploys to `target` push to, if there is one."""
+        return self.assets if self.assets and self.assets.covers(target, self.with_hosts) else None
 
     @property
     def required_signers(self) -> list[str]:

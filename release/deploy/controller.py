@@ -17,6 +17,7 @@ from release.host.request import Request
 PULSE = 5.0
 SILENCE = 30.0
 """Seconds without a word from us after which an agent takes us for dead: a cut cable says nothing."""
+PREPARED = "prepared"
 LOOK = 0.5
 """Seconds after which a signal has its effect in any case."""
 
@@ -41,6 +42,16 @@ class Balancers(Protocol):
         """Send a sign of life."""
 
 
+class Preparation(Protocol):
+    """Work to be done here when all hosts could start, before the first one does."""
+
+    def run(self, say: Callable[[str, str], None]) -> None:
+        """Do it, and `say` the name of a step and a sentence about it. Raises PackhorseError."""
+
+    def stop(self) -> None:
+        """Let `run` end soon."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """Final states of all hosts, in their order; `stopped` is the reason if all had to stop."""
@@ -56,23 +67,27 @@ class Outcome:
         }
 
 
-def run(
+def run(  # noqa: PLR0913  # all that a rollout is made of
     connections: Mapping[str, Connection],
     requests: Mapping[str, Request],
     show: Callable[[str, Event], None],
     batch: int | None = None,
     balancers: Balancers | None = None,
+    *,
+    preparation: Preparation | None = None,
 ) -> Outcome:
     """Let every host carry out its request, all at the same time, and wait until each has ended.
 
     `show` gets their events, with the host's name ("" for our own stop). With `batch`, agents wait at gates,
     and what becomes of one becomes of all (see schedule.due_orders); without, each is on its own. `balancers`
-    have out who switches. Ctrl-C and SIGTERM make all stop at the next safe point; a second one raises
+    have out who switches; no host starts before `preparation` is done, whose error is raised when all have
+    ended. Ctrl-C and SIGTERM make all stop at the next safe point; a second one raises
     KeyboardInterrupt.
     """
     events: Events = queue.SimpleQueue()
     hosts = {name: schedule.HostState(name) for name in connections}
     stopped: str | None = None
+    prepared = _Prepared(preparation, list(connections), events)
     needs_all = any(request.gates != schedule.LOCK_GATES for request in requests.values())
     for name, connection in connections.items():
         arguments = (name, connection, requests[name], events)
@@ -83,18 +98,64 @@ def run(
             name, event = next_event(events)
             if isinstance(event, BaseException):
                 raise event
-            show(name, event)
+            if event["event"] != PREPARED:
+                show(name, event)
             if name:
                 hosts[name] = schedule.after_event(hosts[name], event)
             else:
-                stopped = event["reason"]
+                stopped = event.get("reason", stopped)
             orders = schedule.due_orders(tuple(hosts.values()), batch, stopped, needs_all=needs_all)
+            orders = prepared.allowed(orders)
             hosts |= {name: schedule.after_order(hosts[name], order) for name, order in orders.items()}
             if balancers:
                 balancers.hold(schedule.switching(hosts.values()))
             for name, order in orders.items():
                 _send(connections[name], order)
+    prepared.end()
     return Outcome(tuple(hosts.values()), stopped)
+
+
+class _Prepared:
+    """Holds back the orders to start until the `preparation` is done, which begins when the first is due."""
+
+    def __init__(self, preparation: Preparation | None, hosts: Sequence[str], events: "Events") -> None:
+        self.preparation, self.hosts, self.events = preparation, hosts, events
+        self.began, self.done = False, preparation is None
+        self.error: PackhorseError | None = None
+
+    def allowed(self, orders: dict[str, schedule.Event]) -> dict[str, schedule.Event]:
+        """Those of the due `orders` that may be sent now."""
+        starts = {name for name, order in orders.items() if order.get("go") == "start"}
+        if self.done or not starts:
+            return orders
+        if not self.began:
+            self.began = True
+            threading.Thread(target=self._run, daemon=True).start()
+        return {name: order for name, order in orders.items() if name not in starts}
+
+    def end(self) -> None:
+        """Stop what goes on, and raise the error that it ended with."""
+        if self.preparation and self.began:
+            self.preparation.stop()
+        if self.error:
+            raise self.error
+
+    def _run(self) -> None:
+        try:
+            if self.preparation:
+                self.preparation.run(self._say)
+        except PackhorseError as error:
+            self.error = error
+            self.events.put(("", {"event": PREPARED, "reason": error.message}))
+        except BaseException as bug:  # noqa: BLE001  # raised again, where somebody waits
+            self.events.put(("", bug))
+        else:
+            self.done = True
+            self.events.put(("", {"event": PREPARED}))
+
+    def _say(self, name: str, text: str) -> None:
+        for host in self.hosts:
+            self.events.put((host, {"event": "step", "name": name, "text": text}))
 
 
 def next_event(events: Events) -> tuple[str, Event | BaseException]:

@@ -1,10 +1,11 @@
 """Identity of what is deployed: read from an artifact on the company index, checked, put into words."""
 
+import contextlib
 import hashlib
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from packhorse.errors import PackhorseError
 from release import index
@@ -15,7 +16,22 @@ from release.host.install import verification
 
 
 def read(found: Artifact, get: index.Get, signers: Sequence[str] = ()) -> Identity:
-    """The identity of version `found`, read from its wheel, or else its sdist, on the index.
+    """The identity of version `found`, read from its wheel, or else its sdist; see `checked`."""
+    with checked(found, get, signers) as made:
+        return made.identity
+
+
+class Checked(NamedTuple):
+    """A file of a version: where it lies now, what it says about itself, and who it is."""
+
+    path: Path
+    contents: artifact.Contents
+    identity: Identity
+
+
+@contextlib.contextmanager
+def checked(found: Artifact, get: index.Get, signers: Sequence[str] = ()) -> Iterator[Checked]:
+    """The wheel of version `found` on the index, or else its sdist, in a file until the end of the block.
 
     With `signers`, one of these keys has to have signed it.
 
@@ -28,24 +44,25 @@ def read(found: Artifact, get: index.Get, signers: Sequence[str] = ()) -> Identi
             f"{file.url} answered {answer.status}, and not with the file that the index lists.",
             "Look at the log of the index; deploy when the file is right.",
         )
-    with tempfile.TemporaryDirectory(prefix="packhorse-plan-") as folder:
+    with tempfile.TemporaryDirectory(prefix="packhorse-artifact-") as folder:
         path = Path(folder, file.filename)
         path.write_bytes(answer.body)
         signer = verification.verify(path, signers) if signers else None
         contents = artifact.read(path)
-    artifact.require(contents, found.project, found.version, file.filename)
-    built = contents.manifest
-    return Identity(
-        name=found.project,
-        version=found.version,
-        filename=file.filename,
-        sha256=file.sha256,
-        index=found.index,
-        commit=built.commit,
-        dirty=built.dirty,
-        committer=built.committer,
-        signer=signer,
-    )
+        artifact.require(contents, found.project, found.version, file.filename)
+        built = contents.manifest
+        own = Identity(
+            name=found.project,
+            version=found.version,
+            filename=file.filename,
+            sha256=file.sha256,
+            index=found.index,
+            commit=built.commit,
+            dirty=built.dirty,
+            committer=built.committer,
+            signer=signer,
+        )
+        yield Checked(path, contents, own)
 
 
 def sentence(table: Mapping[str, Any]) -> str:

@@ -183,9 +183,15 @@ def change(kind: type[C], app: str, target: Target, home: Path, **fields: object
 
 
 def content(
-    settings: ReleaseConfig, target: Target, artifact: Artifact, brought: Mapping[str, str]
+    settings: ReleaseConfig,
+    target: Target,
+    artifact: Artifact,
+    brought: Mapping[str, str],
+    defaults: Mapping[str, str] | None = None,
 ) -> Content:
     """Content of a deploy of `artifact`, with the secrets that are `brought` from files and commands.
+
+    `defaults`: variables that are set unless something else sets them.
 
     Values of the configuration travel only in here: it does not show them, and `Target` holds none.
     """
@@ -205,7 +211,7 @@ def content(
             name: Rule(process.overlap, target.stop_timeout(process))
             for name, process in target.processes.items()
         },
-        env={**target.env, **brought},
+        env={**(defaults or {}), **target.env, **brought},
         index=artifact.index,
         required=settings.required,
         python=target.python or settings.python,

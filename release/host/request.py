@@ -251,6 +251,11 @@ class Maintenance(Request):
 
 
 @dataclass(frozen=True, kw_only=True)
+class StaticFiles(Request):
+    """Name the static files of all releases, and let nothing change until the gate `start`."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Verify(Request):
     """Compare the files of all releases with what was installed."""
 
@@ -282,6 +287,7 @@ KINDS = (
     Restart,
     Ps,
     Scale,
+    StaticFiles,
     Verify,
     Doctor,
     Show,

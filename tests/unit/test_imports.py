@@ -38,6 +38,7 @@ THIRD_PARTIES = {
     },
     "mirror.plugin.simple": {"msgspec", "packaging"},
     "release": {"click", "keyring", "packaging", "pydantic", "rich"},
+    "release.assets": {"botocore", "packaging"},
     "release.local": {"honcho", "psutil", "watchfiles"},
     "release.host": {"packaging", "psutil", "uv", "zmq"},
     "release.host.formats": {"packaging"},
@@ -150,6 +151,7 @@ def test_every_dependency_is_declared_and_every_declared_one_is_used() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     declared = {Requirement(line).name for line in project["dependencies"]}
     providers = packages_distributions()
+    declared |= {Requirement(line).name for line in project["optional-dependencies"]["assets"]}
     used = {re.sub("_", "-", providers[name][0]) for _, path in modules() for name in imported(path)}
     assert used | STARTED == declared
 

@@ -18,7 +18,7 @@ from tests.support.tiny_app import NAME, app_wheel
 pytestmark = [*hosts.MARKS, pytest.mark.needs("nginx")]
 
 DOMAIN = "shop.example.com"
-(TOML,) = [block.text for block in documents.blocks("static.md") if block.filename == "release.toml"]
+TOML, _ = [block.text for block in documents.blocks("static.md") if block.filename == "release.toml"]
 STATIC = Static(**tomllib.loads(TOML)["static"])
 OLD, NEW = "css/app.0123abcd.css", "css/app.89efcdab.css"
 SCRIPT = b"let page = 1;" * 100

@@ -1,11 +1,16 @@
 """The promises of release.config.static."""
 
+from pathlib import Path
+from typing import Any
+from wsgiref.util import setup_testing_defaults
+
 import pytest
 
 from packhorse import settings
 from packhorse.errors import PackhorseError
 from release.config.release_toml import ReleaseConfig
 from release.config.static import Static, literal
+from tests.support import documents
 
 
 def parse(**table: object) -> ReleaseConfig:
@@ -80,3 +85,26 @@ def test_one_path_is_served_from_one_place() -> None:
     with pytest.raises(PackhorseError, match=r"targets\.production\.provision\.static: /static/ is the url"):
         parse(static={"folder": "shop/static"}, targets={"production": target})
     assert parse(static={"folder": "shop/static", "url": "/s/"}, targets={"production": target}).static
+
+
+def test_the_application_serves_files_as_the_page_shows(tmp_path: Path) -> None:
+    """WhiteNoise caches what has a hash as nginx does, and leaves the rest to the application."""
+    (text,) = [block.text for block in documents.blocks("static.md") if block.filename == "wsgi.py"]
+    (tmp_path / "static").mkdir()
+    (tmp_path / "static/app.0123abcd.css").write_text("a { }")
+    namespace = {"__file__": str(tmp_path / "wsgi.py")}
+    exec(text, namespace)  # noqa: S102  # it is ours
+    said: dict[str, tuple[str, dict[str, str]]] = {}
+    for path in ("/static/app.0123abcd.css", "/"):
+        environ: dict[str, Any] = {}
+        setup_testing_defaults(environ)
+        environ["PATH_INFO"] = path
+        answer = namespace["app"](  # type: ignore[operator]
+            environ, lambda status, headers, path=path: said.update({path: (status, dict(headers))})
+        )
+        b"".join(answer)
+        getattr(answer, "close", lambda: None)()
+    status, headers = said["/static/app.0123abcd.css"]
+    assert (status, headers["Content-Type"]) == ("200 OK", 'text/css; charset="utf-8"')
+    assert "immutable" in headers["Cache-Control"]
+    assert said["/"][0] == "404 Not Found"

@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,7 +123,12 @@ class Fleet:
         ]
         self.shown: list[tuple[str, Event]] = []
 
-    def run(self, batch: int | None = 2, balancers: controller.Balancers | None = None) -> controller.Outcome:
+    def run(
+        self,
+        batch: int | None = 2,
+        balancers: controller.Balancers | None = None,
+        preparation: controller.Preparation | None = None,
+    ) -> controller.Outcome:
         with ExitStack() as stack:
             agents = {
                 place.name: stack.enter_context(connection.AgentProcess(place)) for place in self.places
@@ -132,7 +137,11 @@ class Fleet:
                 name: a_rollback(name, gated=batch is not None, balanced=balancers is not None)
                 for name in agents
             }
-            return controller.run(agents, requests, lambda *said: self.shown.append(said), batch, balancers)
+
+            def show(name: str, event: Event) -> None:
+                self.shown.append((name, event))
+
+            return controller.run(agents, requests, show, batch, balancers, preparation=preparation)
 
     @property
     def happened(self) -> list[str]:
@@ -183,6 +192,45 @@ def test_balancers_have_a_host_out_while_it_switches_and_none_at_the_end(tmp_pat
         assert what != "switch" or names[0] in out
         assert what != "verdict" or not out
     assert (out, sum(line.startswith("switch") for line in fleet_.happened) >= 3) == ([], True)
+
+
+class Work:
+    """Work to be done before any host starts, which notes in the log that it is; or fails by `error`."""
+
+    def __init__(self, log: Path, error: PackhorseError | None = None) -> None:
+        self.log, self.error, self.stopped = log, error, False
+
+    def run(self, say: Callable[[str, str], None]) -> None:
+        say("assets", "Pushing")
+        if self.error:
+            raise self.error
+        with self.log.open("a") as log:
+            log.write("prepared\n")
+
+    def stop(self) -> None:
+        self.stopped = True
+
+
+def test_no_host_starts_before_the_preparation_is_done(tmp_path: Path) -> None:
+    """It begins when all have installed the release; they say what goes on."""
+    fleet_ = Fleet(tmp_path)
+    assert states(fleet_.run(preparation=Work(fleet_.log))) == ["done"] * 4
+    happened = fleet_.happened
+    place = happened.index("prepared")
+    assert not [line for line in happened[:place] if line.startswith("start")]
+    assert sum(line.startswith("agreement") for line in happened[:place]) == 4
+    assert ("web4", {"event": "step", "name": "assets", "text": "Pushing"}) in fleet_.shown
+
+
+def test_a_preparation_that_fails_starts_nothing(tmp_path: Path) -> None:
+    """All hosts end first, and the error is that of the preparation."""
+    fleet_ = Fleet(tmp_path)
+    work = Work(fleet_.log, PackhorseError("The bucket is gone.", "Make it."))
+    with pytest.raises(PackhorseError, match="The bucket is gone"):
+        fleet_.run(preparation=work)
+    assert work.stopped
+    assert not [line for line in fleet_.happened if line.startswith(("start", "prepared"))]
+    assert sum(event["event"] == "error" for _, event in fleet_.shown) == 4
 
 
 @pytest.mark.parametrize("fault", ["die at", "fail before"])

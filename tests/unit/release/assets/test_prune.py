@@ -1,0 +1,92 @@
+"""The promises of release.assets.prune and push.in_parallel, with a bucket in memory."""
+
+import threading
+
+import pytest
+
+from packhorse.errors import PackhorseError
+from release.assets.objects import Object, Stored
+from release.assets.prune import Prune
+from release.assets.push import in_parallel
+
+
+class Memory:
+    """A bucket in memory."""
+
+    def __init__(self, *keys: str) -> None:
+        self.keys = set(keys)
+
+    def stored(self, prefix: str) -> dict[str, Stored]:
+        return {key: Stored(0, "") for key in self.keys if key.startswith(prefix)}
+
+    def put(self, each: Object) -> None:
+        self.keys.add(each.key)
+
+    def delete(self, key: str) -> None:
+        self.keys.remove(key)
+
+
+def ready(names: object) -> dict[str, object]:
+    return {"event": "gate", "name": "start", "names": names}
+
+
+def test_what_any_host_needs_stays() -> None:
+    """Of whichever target it is."""
+    store = Memory("shop/a.css", "shop/b.css", "shop/c.css", "blog/c.css")
+    pruning = Prune(store, "shop/", ["web1", "stage1"], dry_run=False)
+    pruning.hear("web1", ready(["a.css"]))
+    pruning.hear("stage1", ready(["b.css", "b.css.gz"]))
+    pruning.run(lambda *_: None)
+    assert store.keys == {"shop/a.css", "shop/b.css", "blog/c.css"}
+    assert (pruning.unneeded, pruning.kept) == (["shop/c.css"], 2)
+
+
+def test_a_dry_run_removes_nothing() -> None:
+    """It says the same."""
+    store = Memory("shop/c.css")
+    pruning = Prune(store, "shop/", ["web1"], dry_run=True)
+    pruning.hear("web1", ready([]))
+    pruning.run(lambda *_: None)
+    assert (store.keys, pruning.unneeded) == ({"shop/c.css"}, ["shop/c.css"])
+
+
+@pytest.mark.parametrize(
+    ("event", "said"),
+    [
+        ({"event": "error", "message": "no route"}, "stage1: no route"),
+        ({"event": "gate", "name": "lock"}, "stage1: it did not say"),
+        (ready(None), "stage1: it did not say"),
+        (ready([1]), "stage1: it did not say"),
+    ],
+)
+def test_without_the_word_of_each_host_nothing_is_removed(event: dict[str, object], said: str) -> None:
+    """A host that is down may serve pages again in a minute."""
+    store = Memory("shop/c.css")
+    pruning = Prune(store, "shop/", ["web1", "stage1"], dry_run=False)
+    pruning.hear("web1", ready([]))
+    pruning.hear("stage1", event)
+    with pytest.raises(PackhorseError, match=said):
+        pruning.run(lambda *_: None)
+    assert store.keys == {"shop/c.css"}
+
+
+def test_the_first_error_ends_the_rest() -> None:
+    """A bucket that refuses one file refuses thousands, each after some tries."""
+    tried: list[int] = []
+
+    def fail(number: int) -> None:
+        tried.append(number)
+        raise PackhorseError("no", "hint")
+
+    with pytest.raises(PackhorseError, match="no"):
+        in_parallel(range(10_000), fail, lambda: None, threading.Event())
+    assert len(tried) < 10_000
+
+
+def test_a_stop_ends_what_has_not_begun() -> None:
+    """Ctrl-C in a deploy."""
+    stopped, done = threading.Event(), list[int]()
+    stopped.set()
+    with pytest.raises(PackhorseError, match="Stopped before all was done"):
+        in_parallel([1, 2], done.append, lambda: None, stopped)
+    assert done == []
