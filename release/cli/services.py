@@ -82,7 +82,7 @@ def _show(rows: "Sequence[Row]", attached: dict[str, list[str] | None], *, as_js
     now, lines = time.time(), []
     for row in rows:
         found, name = row.found, attached.get(row.name)
-        last = databases.last(found.backups if found else None)
+        last = databases.last(found.backups if found else None, now)
         server = found.server if found else None
         lines.append(
             (
@@ -95,7 +95,7 @@ def _show(rows: "Sequence[Row]", attached: dict[str, list[str] | None], *, as_js
                 f"{databases.ago(databases.age(last.name, now))}, {arguments.size(last.size)}"
                 if last
                 else "none",
-                "; ".join(_state(row)),
+                "; ".join(_state(row, now)),
             )
         )
     target_command.table(("service", "target", "kind", "host", "attached", "size", "last backup", ""), lines)
@@ -103,8 +103,10 @@ def _show(rows: "Sequence[Row]", attached: dict[str, list[str] | None], *, as_js
         console.echo(f"Warning: {failure}", err=True)
 
 
-def _state(row: "Row") -> list[str]:
+def _state(row: "Row", now: float) -> list[str]:
     """Problems of a database, in some words."""
+    from release.services import databases
+
     if row.failure:
         return ["its host does not answer"]
     if row.found is None:
@@ -115,6 +117,8 @@ def _state(row: "Row") -> list[str]:
     words += ["a rotation is to be finished"] if found.server.rotating else []
     if backups and not backups.last.ok:
         words.append(f"BACKUP FAILED: {backups.last.error}")
+    if databases.is_overdue(backups, now):
+        words.append("BACKUP OVERDUE")
     if backups and backups.interrupted:
         words.append("a restore was interrupted: run it again")
     if backups and backups.old:
@@ -127,7 +131,7 @@ def _as_json(row: "Row", attached: list[str] | None) -> dict[str, Any]:
     server, backups = (found.server, found.backups) if found else (None, None)
     from release.services import databases
 
-    last = databases.last(backups)
+    last = databases.last(backups, time.time())
     return {
         "database": row.name,
         "service": row.place.service if row.place else server.service if server else "",
@@ -142,6 +146,7 @@ def _as_json(row: "Row", attached: list[str] | None) -> dict[str, Any]:
         "rotating": bool(server and server.rotating),
         "last_backup": last.model_dump() if last else None,
         "backups": len(backups.backups) if backups else 0,
+        "overdue": databases.is_overdue(backups, time.time()),
         "last_run": backups.last.model_dump() if backups else None,
         "copy_to": backups.copy_to if backups else None,
         "replaced": backups.old if backups else None,

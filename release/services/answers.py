@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
 import pydantic
@@ -15,7 +16,16 @@ REMOVAL = "removal"
 BACKUP_NAME = r"[0-9]{8}T[0-9]{6}Z(-[0-9]{1,3})?"
 Text = Annotated[str, Field(max_length=2000)]
 Word = Annotated[str, matching(r"[A-Za-z0-9_.+:@/-]*", "a word", 300)]
-BackupName = Annotated[str, matching(BACKUP_NAME, "the name of a backup")]
+
+
+def _with_time(name: str) -> str:
+    datetime.strptime(name[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    return name
+
+
+BackupName = Annotated[
+    str, matching(BACKUP_NAME, "the name of a backup"), pydantic.AfterValidator(_with_time)
+]
 Number = Annotated[int, Field(ge=0, lt=2**63)]
 
 
@@ -70,7 +80,10 @@ class LastRun(Answer):
 
 
 class Database(Answer):
-    """A database of a host, with its backups there: `old` is what a restore has replaced."""
+    """A database of a host, with its backups there.
+
+    `overdue`: when the timer should have made another one; `old`: what a restore has replaced.
+    """
 
     name: Word
     kind: Word
@@ -78,6 +91,7 @@ class Database(Answer):
     target: Word
     service: Word
     at: Text | None
+    overdue: Number | None = None
     copy_to: Word | None
     backups: list[Backup]
     last: LastRun

@@ -11,8 +11,8 @@ from release.config.release_toml import ReleaseConfig
 from release.host.commands.doctor import FAILED, OK, WARNING, Check
 from release.services import answers, reach
 
-OVERDUE = 2 * 86400
-"""Seconds without a backup after which one of a daily timer is missed."""
+CLOCKS_APART = 300
+"""Seconds that the clock of a host may be ahead."""
 
 
 @dataclass(frozen=True)
@@ -167,16 +167,22 @@ def plan(some: Iterable[Row]) -> Iterator[str]:
             )
 
 
-def last(backups: answers.Database | None) -> answers.Backup | None:
-    """The newest backup of what the database was: not of what was about to be removed."""
-    ordinary = [each for each in backups.backups if each.why != answers.REMOVAL] if backups else []
+def last(backups: answers.Database | None, now: float) -> answers.Backup | None:
+    """The newest backup of what the database was: not of what was about to be removed, nor of the future."""
+    known = backups.backups if backups else []
+    ordinary = [each for each in known if each.why != answers.REMOVAL and age(each.name, now) > -CLOCKS_APART]
     return ordinary[-1] if ordinary else None
+
+
+def is_overdue(backups: answers.Database | None, now: float) -> bool:
+    """Whether the timer should have made another backup by now."""
+    return bool(backups and backups.overdue and now > backups.overdue)
 
 
 def age(name: str, now: float) -> float:
     """Seconds since the backup `name` was made, which has the time in its name."""
     made = datetime.strptime(name[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-    return max(0.0, now - made.timestamp())
+    return now - made.timestamp()
 
 
 def ago(seconds: float) -> str:
@@ -203,7 +209,7 @@ def checks(some: Sequence[Row], now: float) -> Iterator[Check]:
 
 def _of_backups(name: str, row: Row, now: float) -> Check:
     found = row.found.backups if row.found else None
-    newest = last(found)
+    newest = last(found, now)
     service, target = (row.place.service, row.place.target) if row.place else ("", "")
     command = f"release services backup {service} {target}"
     if found and not found.last.ok:
@@ -214,6 +220,9 @@ def _of_backups(name: str, row: Row, now: float) -> Check:
     if found is None or newest is None:
         return Check(name, WARNING, f"{row.name} has no backup yet", command)
     passed = age(newest.name, now)
-    if found.at == "daily" and passed > OVERDUE:
-        return Check(name, FAILED, f"the last backup of {row.name} is from {ago(passed)}", command)
+    if is_overdue(found, now):
+        late = (
+            f"the last backup of {row.name} is from {ago(passed)}; its timer ({found.at}) has made none since"
+        )
+        return Check(name, FAILED, late, command)
     return Check(name, OK, f"{row.name} answers, the last backup is from {ago(passed)}")

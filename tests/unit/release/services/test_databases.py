@@ -101,7 +101,14 @@ def test_what_is_not_declared_is_said(service: str, target: str, message: str) -
     [
         ({"backups": [backup("20251231T230000Z")]}, "ok", "the last backup is from 60 min ago"),
         ({"backups": []}, "warning", "has no backup yet"),
-        ({"backups": [backup("20251220T230000Z")]}, "failed", "is from 11 d ago"),
+        ({"backups": [backup("20251231T230000Z")], "overdue": int(NOW) + 1}, "ok", "is from 60 min ago"),
+        (
+            {"backups": [backup("20251231T230000Z")], "at": "*:0/5", "overdue": int(NOW) - 1},
+            "failed",
+            "is from 60 min ago; its timer (*:0/5) has made none since",
+        ),
+        ({"backups": [backup("20251231T230000Z"), backup("20270101T000000Z")]}, "ok", "60 min ago"),
+        ({"backups": [backup("20260101T000100Z")]}, "ok", "just now"),  # its clock is a minute ahead
         ({"backups": [], "last": {"ok": False, "error": "No space"}}, "failed", "failed: No space"),
         ({"interrupted": True}, "failed", "a restore of shop_production_db was interrupted"),
     ],

@@ -48,6 +48,7 @@ def test_each_failure_has_words_of_its_own(ssh: Callable[[str], None], script: s
     [
         {"name": "../../x"},
         {"name": "20260101T000000Z\x1b[2J"},
+        {"name": "20261332T250000Z"},
         {"size": -1},
         {"size": "1"},
         {"rows": None},

@@ -2,12 +2,13 @@
 
 import functools
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from packhorse_service import kinds, state
-from packhorse_service.backups import commands, engines, store
+from packhorse_service.backups import commands, engines, schedule, store
 from packhorse_service.backups.programs import BackupError
 from packhorse_service.changes import Changes
 from packhorse_service.errors import ServiceError
@@ -111,3 +112,40 @@ def test_a_restore_that_would_fill_the_disk_does_not_begin(
     with pytest.raises(BackupError, match="takes about 8000000 bytes"):
         commands.restore(REQUEST)
     assert engine.databases == {NAME}
+
+
+def test_the_list_says_when_the_next_backup_is_overdue(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a timer with whatever calendar; `release doctor` compares it with the clock."""
+    asked: list[tuple[str, float]] = []
+
+    def overdue(calendar: str, last: float) -> float:
+        asked.append((calendar, last))
+        return last + 7.5
+
+    monkeypatch.setattr(schedule, "overdue", overdue)
+    assert commands.list_({})["databases"][0]["overdue"] is None
+    state.save(Database(NAME, "postgresql", backup={"at": "Mon *-*-* 03:00"}))
+    commands.backup(REQUEST)
+    (row,) = commands.list_({})["databases"]
+    assert asked == [("Mon *-*-* 03:00", row["overdue"] - 7)]
+    assert engine.databases
+
+
+def test_a_run_that_systemd_stops_is_noted_as_failed(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a day; it leaves no open login, and `release services` says so."""
+    before = signal.getsignal(signal.SIGTERM)
+
+    def dump(_name: str, _write: Callable[[bytes], object]) -> dict[str, int]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return {}
+
+    monkeypatch.setattr(engine, "dump", dump)
+    try:
+        with pytest.raises(BackupError, match="stopped before its end"):
+            commands.run(NAME)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    (row,) = commands.list_({})["databases"]
+    assert (row["last"]["ok"], "stopped" in row["last"]["error"], row["backups"]) == (False, True, [])

@@ -202,3 +202,23 @@ def test_a_host_that_takes_a_copy_and_never_answers_is_given_up(
     with pytest.raises(BackupError, match="ssh did not end within"):
         copies.push_new(kept, copies.CopyHost("vault", "10.0.0.9", "shop_db"))
     assert not kept.is_copied(kept.all()[0])
+
+
+def test_a_backup_of_the_future_is_not_the_newest(kept: Store) -> None:
+    """A clock was ahead, or a host that was taken over made it: it would be the newest for years."""
+    first = made(kept)
+    with kept.locked():
+        ahead = kept.write(lambda write: (write(b"x"), replace(HEADER, name="29990101T000000Z"))[1])
+        brought = kept.receive(packed(b"y", name="29980101T000000Z"))
+    assert kept.find(None) == kept.newest() != ahead
+    assert not brought.is_of_future
+    assert kept.find(ahead.name) == ahead
+    assert first in kept.all()
+
+
+def test_a_foreign_file_that_comes_twice_is_kept_once(kept: Store) -> None:
+    """Its name is when it came; nothing removes it later."""
+    with kept.locked():
+        first = kept.receive(packed(why="foreign"))
+        again = kept.receive(packed(why="foreign", name="20260102T000000Z"))
+    assert (again, kept.all()) == (first, [first])

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -10,7 +11,7 @@ from typing import Any
 
 from packhorse_service import commands as databases
 from packhorse_service import kinds, state
-from packhorse_service.backups import copies, engines, programs, progress
+from packhorse_service.backups import copies, engines, programs, progress, schedule
 from packhorse_service.backups.programs import BackupError
 from packhorse_service.backups.store import REMOVAL, SMALLEST_FREE, Backup, Store
 from packhorse_service.errors import ServiceError
@@ -30,6 +31,7 @@ def run(name: str) -> None:
     """Do what the timer starts: back up, remove old ones, copy all that was not yet. Raises ServiceError."""
     database = state.load(name)
     store, error = Store(database.name), ""
+    signal.signal(signal.SIGTERM, _stopped)
     try:
         with store.locked():
             state.refuse_interrupted(database)
@@ -42,6 +44,13 @@ def run(name: str) -> None:
         raise
     finally:
         store.note({"time": int(time.time()), "ok": not error and sys.exc_info()[0] is None, "error": error})
+
+
+def _stopped(*_: object) -> None:
+    """End a run that systemd stops, so that its login is closed, and its failure noted."""
+    raise BackupError(
+        "The run was stopped before its end.", "See why: journalctl -u packhorse-service-backup@*"
+    )
 
 
 def list_(request: Request) -> Answer:
@@ -252,6 +261,7 @@ def _described(database: Database) -> Answer:
         "target": target,
         "service": service,
         "at": database.backup.get("at"),
+        "overdue": _overdue(database, store.newest()),
         "copy_to": database.backup.get("copy_to"),
         "backups": [{**each.summary, "copied": store.is_copied(each)} for each in backups],
         "last": store.noted(),
@@ -259,6 +269,15 @@ def _described(database: Database) -> Answer:
         "old": old,
         "interrupted": state.switching(database.name).exists(),
     }
+
+
+def _overdue(database: Database, newest: Backup | None) -> int | None:
+    """The time at which there should have been another backup; None: not known, or there is none yet."""
+    with contextlib.suppress(ServiceError):  # provisioning says which calendar systemd does not know
+        if newest:
+            due = schedule.overdue(database.backup.get("at") or "daily", newest.time)
+            return int(due) if due else None
+    return None
 
 
 COMMANDS: Mapping[str, Callable[[Request], Answer | None]] = {

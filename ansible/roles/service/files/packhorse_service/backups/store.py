@@ -12,6 +12,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,6 +23,9 @@ DATABASE = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 NAME = re.compile(r"[0-9]{8}T[0-9]{6}Z(-[0-9]{1,3})?")
 LARGEST_HEADER = 2**20
 REMOVAL = "removal"
+FORMAT = "%Y%m%dT%H%M%SZ"
+CLOCKS_APART = 300
+"""Seconds that the clock of another host may be ahead."""
 SMALLEST_FREE = 2**25
 """Bytes of the disk that a backup leaves to others."""
 
@@ -41,6 +45,16 @@ class Backup:
     facts: dict[str, str] = field(default_factory=dict)
 
     @property
+    def time(self) -> float:
+        """The time in its name: when it was begun."""
+        return datetime.strptime(self.name[:16], FORMAT).replace(tzinfo=UTC).timestamp()
+
+    @property
+    def is_of_future(self) -> bool:
+        """Whether a clock was wrong, or somebody wants it to be the newest for ever."""
+        return self.time > time.time() + CLOCKS_APART
+
+    @property
     def summary(self) -> dict[str, Any]:
         """For lists: a database may have thousands of tables."""
         return {**asdict(self), "rows": sum(self.rows.values()), "tables": len(self.rows)}
@@ -55,6 +69,7 @@ def checked(found: object) -> Backup:
         texts = (backup.kind, backup.version, backup.why, *backup.facts, *backup.facts.values(), *backup.rows)
         if (
             NAME.fullmatch(backup.name)
+            and backup.time  # the name is a time
             and DATABASE.fullmatch(backup.database)
             and re.fullmatch(r"[0-9a-f]{64}", backup.sha256)
             and all(isinstance(text, str) for text in texts)
@@ -121,15 +136,17 @@ class Store:
     def path(self, backup: Backup) -> Path:
         return self.folder / f"{backup.name}.dump"
 
-    def find(self, name: str | None) -> Backup:
-        """The backup `name`, None: the newest of what the database was. Raises BackupError.
+    def newest(self) -> Backup | None:
+        """The newest one of what the database was: not of what somebody was about to remove."""
+        fitting = [each for each in self.all() if each.why != REMOVAL and not each.is_of_future]
+        return fitting[-1] if fitting else None
 
-        One that was made before a removal is of what somebody wanted to be rid of.
-        """
+    def find(self, name: str | None) -> Backup:
+        """The backup `name`, None: the newest. Raises BackupError."""
         known = self.all()
-        for backup in reversed(known):
-            if backup.name == name or (name is None and backup.why != REMOVAL):
-                return backup
+        found = next((each for each in known if each.name == name), None) if name else self.newest()
+        if found:
+            return found
         names = ", ".join(backup.name for backup in known[-5:])
         raise BackupError(
             f"There is no backup {name} of {self.database} here."
@@ -140,7 +157,7 @@ class Store:
 
     def new_name(self) -> str:
         """A name by the time, that is not taken."""
-        base = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        base = time.strftime(FORMAT, time.gmtime())
         taken = {path.stem for path in self.folder.glob("*.json")}
         return next(name for name in (base, *(f"{base}-{n}" for n in range(1, 1000))) if name not in taken)
 
@@ -224,10 +241,12 @@ class Store:
             why = "foreign" if header.why == "foreign" else "import"  # whose rows nobody has counted
             return replace(header, database=self.database, why=why)
 
-        for backup in self.all():
-            if backup.name == header.name and backup.sha256 == header.sha256:
+        for backup in self.all():  # of a foreign file, the name is the time at which it was sent
+            if backup.sha256 == header.sha256 and (
+                backup.name == header.name or backup.why == header.why == "foreign"
+            ):
                 return backup
-        if any(backup.name == header.name for backup in self.all()):
+        if header.is_of_future or any(backup.name == header.name for backup in self.all()):
             header = replace(header, name=self.new_name())
         return self.write(fill)
 
