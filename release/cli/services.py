@@ -62,7 +62,7 @@ def services(
     config = arguments.config(project)
     rows = databases.rows(config, databases.ask(config, databases.hosts(config, hosts)))
     if remove_all:
-        _remove_all(config, [row for row in rows if row.found and not row.place], yes=yes)
+        _remove_all(project, config, [row for row in rows if row.found and not row.place], yes=yes)
     elif plan and not as_json:
         console.echo("\n".join(databases.plan(rows)) or "Nothing: hosts have what release.toml declares.")
     else:
@@ -406,9 +406,7 @@ def remove(project: Path, service: str, target: str | None, *, hosts: tuple[str,
             err=True,
         )
         return
-    for row in rows:
-        _require_unused(project, config, row)
-    _remove_all(config, rows, yes=yes)
+    _remove_all(project, config, rows, yes=yes)
 
 
 def _require_unused(project: Path, config: "ReleaseConfig", row: "Row") -> None:
@@ -433,12 +431,15 @@ def _require_unused(project: Path, config: "ReleaseConfig", row: "Row") -> None:
         )
 
 
-def _remove_all(config: "ReleaseConfig", rows: "Sequence[Row]", *, yes: bool) -> None:
+def _remove_all(project: Path, config: "ReleaseConfig", rows: "Sequence[Row]", *, yes: bool) -> None:
+    """Remove databases, each after a last backup; none if one of them is in use (PackhorseError)."""
     from release.services import answers, reach
 
     if not rows:
         console.echo("There is nothing to remove.")
         return
+    for row in rows:
+        _require_unused(project, config, row)
     arguments.ask_first(
         f"Remove {', '.join(f'{row.name} on {row.host}' for row in rows)} with all data?", yes=yes
     )

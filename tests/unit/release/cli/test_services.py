@@ -11,7 +11,7 @@ from packhorse.errors import PackhorseError
 from release.cli import service_arguments, services
 from release.cli.main import cli
 from release.config.release_toml import ReleaseConfig, Target
-from release.services import databases
+from release.services import answers, databases, reach
 
 URL = "postgresql://shop_production_db__a:p@10.0.0.4:5432/shop_production_db"
 
@@ -80,6 +80,26 @@ def test_a_database_that_the_application_uses_is_not_removed(
     row = databases.Row(None, SimpleNamespace(server=server, host="db1"))  # type: ignore[arg-type]
     with pytest.raises(PackhorseError, match="production uses") if refused else contextlib.nullcontext():
         services._require_unused(Path(), config, row)
+
+
+@pytest.mark.parametrize("command", [["--remove", "--yes"], ["remove", "db", "--yes"]])
+def test_nothing_is_removed_when_one_of_all_is_in_use(
+    monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    """With either command; an application would fail without its database."""
+    config = ReleaseConfig(app="shop", targets={"production": Target(hosts=["web1"])})
+    monkeypatch.setattr(service_arguments, "config", lambda _project: config)
+    known = {"name": "shop_production_db", "app": "shop", "target": "production", "service": "db"}
+    server = answers.Server.model_validate(
+        {**known, "kind": "postgresql", "login": "x", "host": "10.0.0.4", "port": 5432}
+    )
+    found = {"web1": [databases.Found("web1", server, None)]}
+    monkeypatch.setattr(databases, "ask", lambda _config, _hosts: found)
+    monkeypatch.setattr(services, "_variables", lambda *_: {"DATABASE_URL": URL})
+    monkeypatch.setattr(reach.Host, "ask", lambda *_: pytest.fail("it begins"))
+    done = CliRunner().invoke(services.services, command, obj=Path())
+    assert isinstance(done.exception, PackhorseError)
+    assert done.exception.message == "production uses shop_production_db: DATABASE_URL."
 
 
 def test_what_is_removed_already_is_nothing_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
