@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from packhorse_service import kinds, state
-from packhorse_service.backups import commands, engines, schedule, store
+from packhorse_service.backups import commands, copies, engines, programs, schedule, store
 from packhorse_service.backups.programs import BackupError
 from packhorse_service.changes import Changes
 from packhorse_service.errors import ServiceError
@@ -149,3 +149,22 @@ def test_a_run_that_systemd_stops_is_noted_as_failed(engine: Engine, monkeypatch
         signal.signal(signal.SIGTERM, before)
     (row,) = commands.list_({})["databases"]
     assert (row["last"]["ok"], "stopped" in row["last"]["error"], row["backups"]) == (False, True, [])
+
+
+def test_the_key_for_copies_goes_with_the_last_database_of_its_service(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A host that has lost the service would keep a way to the host of copies."""
+    monkeypatch.setattr(copies, "FOLDER", tmp_path)
+    monkeypatch.setattr(programs, "run", lambda *_, **__: "")
+    files = [tmp_path / name for name in ("shop_db", "shop_db.pub", "shop_db.known_hosts", "shop_cache")]
+    for path in files:
+        path.touch()
+    state.save(Database("shop_staging_db", "postgresql"))
+    commands.forget({"name": "shop_staging_db"})
+    assert all(path.exists() for path in files)
+    (state.folder("shop_staging_db") / "state.json").unlink()
+    state.folder("shop_staging_db").rmdir()
+    commands.forget(REQUEST)
+    assert [path.name for path in files if path.exists()] == ["shop_cache"]
+    assert engine.databases

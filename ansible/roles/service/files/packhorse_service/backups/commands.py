@@ -183,8 +183,9 @@ def last_backup(request: Request) -> Answer:
 
 
 def forget(request: Request) -> Answer:
-    """Stop the timer of a database that was removed: {}. Its backups stay."""
+    """Stop the timer of a database that is removed, and bring no more copies: {}. Its backups stay."""
     name = state.check_name(request.get("name"))
+    copies.forget_key(name)
     unit = f"packhorse-service-backup@{name}.timer"
     path = Path("/etc/systemd/system") / unit
     if path.exists():

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
+from packhorse_service import state
 from packhorse_service.backups.programs import CHUNK, BackupError, in_time
 from packhorse_service.backups.store import Backup, Store
 from packhorse_service.state import Database
@@ -57,10 +58,23 @@ def command(to: CopyHost) -> list[str]:
 
 def host(database: Database) -> CopyHost | None:
     """The host that gets copies, as `release provision` has written it; None: no host."""
-    backup, (app, _, service) = database.backup, database.parts
+    backup = database.backup
     if not backup.get("copy_to"):
         return None
-    return CopyHost(backup["copy_to"], backup["copy_address"], f"{app}_{service}")
+    return CopyHost(backup["copy_to"], backup["copy_address"], key(database.name))
+
+
+def key(name: str) -> str:
+    """The name of the key for copies of database `name`: all targets of an application share it."""
+    app, _, service = name.split("_")
+    return f"{app}_{service}"
+
+
+def forget_key(name: str) -> None:
+    """Remove the key that brings copies of database `name`, unless another target uses it on this host."""
+    if not any(key(each) == key(name) for each in state.names() if each != name):
+        for end in ("", ".pub", ".known_hosts"):
+            (FOLDER / f"{key(name)}{end}").unlink(missing_ok=True)
 
 
 def push_new(store: Store, to: CopyHost | None) -> list[str]:
