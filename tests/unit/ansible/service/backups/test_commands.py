@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from packhorse_service import kinds, state
-from packhorse_service.backups import commands, copies, engines, programs, schedule, store
-from packhorse_service.backups.programs import BackupError
+from packhorse_service.backups import commands, copies, engines, processes, schedule, store
+from packhorse_service.backups.processes import BackupError
 from packhorse_service.changes import Changes
 from packhorse_service.errors import ServiceError
 from packhorse_service.state import Database
@@ -156,7 +156,7 @@ def test_the_key_for_copies_goes_with_the_last_database_of_its_service(
 ) -> None:
     """A host that has lost the service would keep a way to the host of copies."""
     monkeypatch.setattr(copies, "FOLDER", tmp_path)
-    monkeypatch.setattr(programs, "run", lambda *_, **__: "")
+    monkeypatch.setattr(processes, "run", lambda *_, **__: "")
     files = [tmp_path / name for name in ("shop_db", "shop_db.pub", "shop_db.known_hosts", "shop_cache")]
     for path in files:
         path.touch()

@@ -2,7 +2,7 @@
 
 import pytest
 from packhorse_service.backups import commands, mariadb, postgresql
-from packhorse_service.backups.programs import BackupError
+from packhorse_service.backups.processes import BackupError
 
 LISTED = """\
 ;

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from packhorse_service.backups import copies, store
-from packhorse_service.backups.programs import BackupError
+from packhorse_service.backups.processes import BackupError
 from packhorse_service.backups.store import Backup, Store
 
 NAME = "shop_production_db"

@@ -9,7 +9,7 @@ from typing import IO, Any
 
 import pytest
 from packhorse_service import state
-from packhorse_service.backups import commands, engines, mariadb, programs, redis
+from packhorse_service.backups import commands, engines, mariadb, processes, redis
 from packhorse_service.errors import ServiceError
 from packhorse_service.state import Database
 
@@ -94,7 +94,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
     monkeypatch.setattr(mariadb, "STATE", tmp_path / "state")
     monkeypatch.setattr(mariadb.MariaDB, "administer", lambda _self, sql: fake.administer(sql))
     monkeypatch.setattr(mariadb, "_feed", fake.feed)
-    monkeypatch.setattr(programs, "pump", fake.dump)
+    monkeypatch.setattr(processes, "pump", fake.dump)
     state.save(SHOP)
     return fake
 
@@ -125,11 +125,11 @@ def test_a_switch_of_mariadb_that_fails_early_is_undone(
     """The application gets in again, to what it had."""
 
     def fail(*_: object, **__: object) -> None:
-        raise programs.BackupError("mariadb-dump failed")
+        raise processes.BackupError("mariadb-dump failed")
 
-    monkeypatch.setattr(programs, "pump", fail)
+    monkeypatch.setattr(processes, "pump", fail)
     server.kill = Kill(1000)
-    with pytest.raises(programs.BackupError):
+    with pytest.raises(processes.BackupError):
         engines.of(SHOP).switch()
     assert server.databases[NAME] == OLD
     assert (server.locked, state.switching(NAME).exists()) == (set(), False)
@@ -167,7 +167,7 @@ def test_a_switch_of_redis_is_finished_after_a_kill_at_any_step(
             kill.steps -= 4
         return ""
 
-    monkeypatch.setattr(programs, "run", run)
+    monkeypatch.setattr(processes, "run", run)
     try:
         instance.switch()
     except KilledError:

@@ -11,8 +11,8 @@ from typing import Any
 
 from packhorse_service import commands as databases
 from packhorse_service import kinds, state
-from packhorse_service.backups import copies, engines, programs, progress, schedule
-from packhorse_service.backups.programs import BackupError
+from packhorse_service.backups import copies, engines, processes, progress, schedule
+from packhorse_service.backups.processes import BackupError
 from packhorse_service.backups.store import REMOVAL, SMALLEST_FREE, Backup, Store
 from packhorse_service.errors import ServiceError
 from packhorse_service.state import Database
@@ -189,9 +189,9 @@ def forget(request: Request) -> Answer:
     unit = f"packhorse-service-backup@{name}.timer"
     path = Path("/etc/systemd/system") / unit
     if path.exists():
-        programs.run(["systemctl", "disable", "--now", unit], user="root")
+        processes.run(["systemctl", "disable", "--now", unit], user="root")
         path.unlink()
-        programs.run(["systemctl", "daemon-reload"], user="root")
+        processes.run(["systemctl", "daemon-reload"], user="root")
     return {}
 
 
@@ -216,7 +216,7 @@ def shell(name: str) -> int:
     """Run the server's own client on `name`, with the terminal or the pipes that we have; its exit status."""
 
     def attached(command: list[str], environment: dict[str, str]) -> int:
-        process = programs.start(command, secrets=environment, stdin=None, stdout=None, stderr=None)
+        process = processes.start(command, secrets=environment, stdin=None, stdout=None, stderr=None)
         while True:
             try:
                 return process.wait()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from packhorse_service import state
-from packhorse_service.backups.programs import CHUNK, BackupError, in_time
+from packhorse_service.backups.processes import CHUNK, BackupError, in_time
 from packhorse_service.backups.store import Backup, Store
 from packhorse_service.state import Database
 

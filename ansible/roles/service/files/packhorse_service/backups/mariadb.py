@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import IO
 
 from packhorse_service import mariadb, passwords, state
-from packhorse_service.backups import programs, progress
+from packhorse_service.backups import processes, progress
 from packhorse_service.backups.names import Names
-from packhorse_service.backups.programs import BackupError
+from packhorse_service.backups.processes import BackupError
 from packhorse_service.state import Database
 
 STATE = Path("/var/lib/packhorse-service-backup")
@@ -66,7 +66,7 @@ class MariaDB(Names):
     def administer(self, sql: str) -> str:
         """Run `sql` as root, who is known by the socket; in no database."""
         command = ["mariadb", "--no-defaults", "--protocol=socket", "--batch", "--raw", "--skip-column-names"]
-        return programs.run([*command, "--user=root"], sql.encode(), user="root").strip("\n")
+        return processes.run([*command, "--user=root"], sql.encode(), user="root").strip("\n")
 
     @contextlib.contextmanager
     def _reader(self) -> Iterator[Client]:
@@ -155,7 +155,7 @@ class MariaDB(Names):
             # rows that have an INSERT each can be counted
             options = [*OBJECTS, "--skip-extended-insert", *self._without_broken_views(name)]
             command = client.command("mariadb-dump", *DUMP, *options, name)
-            programs.pump(command, both, secrets=client.environment)
+            processes.pump(command, both, secrets=client.environment)
         if not counter.complete:
             raise BackupError("mariadb-dump ended before its last line.")
         return counter.rows
@@ -171,7 +171,7 @@ class MariaDB(Names):
             tables = self._with_rows(self.restored)
             counts = "".join(f"SELECT count(*) FROM {new}.{mariadb.identifier(table)};\n" for table in tables)
             command = client.command("mariadb", "--batch", "--skip-column-names")
-            answer = programs.run(command, counts.encode(), secrets=client.environment)
+            answer = processes.run(command, counts.encode(), secrets=client.environment)
         return dict(zip(tables, map(int, answer.split()), strict=True)), []
 
     def switch(self) -> str:
@@ -228,10 +228,10 @@ class MariaDB(Names):
                     if views:
                         what = ["--skip-triggers", "--no-data", "--", source, *views]
                         command = client.command("mariadb-dump", *DUMP, *what)
-                        programs.pump(command, file.write, secrets=client.environment)
+                        processes.pump(command, file.write, secrets=client.environment)
                     what = ["--no-create-info", "--no-data", *OBJECTS, *ignored, source]
                     command = client.command("mariadb-dump", *DUMP, *what)
-                    programs.pump(command, file.write, secrets=client.environment)
+                    processes.pump(command, file.write, secrets=client.environment)
                     os.fsync(file.fileno())
 
     def _drop_objects(self) -> None:
@@ -302,14 +302,14 @@ def _feed(client: Client, name: str, lines: IO[bytes]) -> None:
     command = client.command("mariadb", "--sandbox", "--batch", "--default-character-set=utf8mb4", name)
     with (
         tempfile.TemporaryFile() as errors,
-        programs.start(
+        processes.start(
             command,
             secrets=client.environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=errors,
         ) as process,
-        programs.in_time(process, command),
+        processes.in_time(process, command),
     ):
         assert process.stdin  # noqa: S101  # for mypy: it is a pipe
         with contextlib.suppress(BrokenPipeError), process.stdin as stdin:
@@ -317,7 +317,7 @@ def _feed(client: Client, name: str, lines: IO[bytes]) -> None:
                 stdin.write(without_definer(line))
         status = process.wait()
         errors.seek(0)
-        programs.require(status, command, errors.read())
+        processes.require(status, command, errors.read())
 
 
 class Counter:

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from packhorse_service import passwords, postgresql, state
-from packhorse_service.backups import programs
+from packhorse_service.backups import processes
 from packhorse_service.backups.names import Names
-from packhorse_service.backups.programs import BackupError
+from packhorse_service.backups.processes import BackupError
 from packhorse_service.state import Database
 
 LOCK_WAIT = 300_000
@@ -65,7 +65,7 @@ class PostgreSQL(Names):
         """Run `sql` as the superuser, in a `database` where applications have created nothing."""
         options = ["--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--set", "ON_ERROR_STOP=1"]
         command = ["psql", *options, "--port", str(self.port), "--dbname", database]
-        return programs.run(command, sql.encode(), user="postgres").strip()
+        return processes.run(command, sql.encode(), user="postgres").strip()
 
     @contextlib.contextmanager
     def _login(self, end: str = "c") -> Iterator[dict[str, str]]:
@@ -116,7 +116,7 @@ class PostgreSQL(Names):
             snapshot = ask("SELECT pg_export_snapshot();")
             options = ["--format=custom", f"--snapshot={snapshot}", f"--lock-wait-timeout={LOCK_WAIT}"]
             command = [f"{self.programs}/pg_dump", *options, "--dbname", _conninfo(name)]
-            programs.pump(command, write, secrets=environment)
+            processes.pump(command, write, secrets=environment)
         return rows
 
     def load(self, path: Path, facts: dict[str, str]) -> tuple[dict[str, int], list[str]]:
@@ -135,11 +135,11 @@ class PostgreSQL(Names):
             data, rights = split(entries)
             with path.open("rb") as file, _list(data) as listed:
                 command = [*restore, "--no-acl", "--exit-on-error", "--use-list", listed]
-                programs.run(command, file, secrets=environment)
+                processes.run(command, file, secrets=environment)
             notes = []
             try:
                 with path.open("rb") as file, _list(rights) as listed:
-                    programs.run([*restore, "--use-list", listed], file, secrets=environment)
+                    processes.run([*restore, "--use-list", listed], file, secrets=environment)
             except BackupError as error:  # a role of another cluster, say
                 notes.append(f"Not all rights of other roles could be granted again: {error.message}")
             with _session(environment, self.restored) as ask:
@@ -149,7 +149,7 @@ class PostgreSQL(Names):
 
     def _entries(self, path: Path) -> list[str]:
         with path.open("rb") as file:
-            return programs.run([f"{self.programs}/pg_restore", "--list"], file).splitlines()
+            return processes.run([f"{self.programs}/pg_restore", "--list"], file).splitlines()
 
     def _create(self, facts: dict[str, str], entries: Sequence[str]) -> None:
         """Make the empty database, with extensions that only an administrator could add to the old one."""
@@ -224,7 +224,7 @@ def _list(lines: Sequence[str]) -> Iterator[str]:
     with tempfile.NamedTemporaryFile("w", dir="/tmp", prefix="packhorse-", encoding="utf-8") as file:
         file.write("\n".join(lines) + "\n")
         file.flush()
-        os.fchown(file.fileno(), pwd.getpwnam(programs.OWN_USER).pw_uid, -1)
+        os.fchown(file.fileno(), pwd.getpwnam(processes.OWN_USER).pw_uid, -1)
         yield file.name
 
 
@@ -241,8 +241,8 @@ def _session(environment: dict[str, str], database: str) -> Iterator[Callable[[s
     command = ["psql", *options, "--dbname", _conninfo(database)]
     with (
         os.fdopen(os.memfd_create("stderr"), "w+b") as errors,
-        programs.start(command, secrets=environment, stdin=subprocess.PIPE, stderr=errors) as process,
-        programs.in_time(process, command),
+        processes.start(command, secrets=environment, stdin=subprocess.PIPE, stderr=errors) as process,
+        processes.in_time(process, command),
     ):
         assert process.stdin  # noqa: S101  # for mypy: they are pipes
         assert process.stdout  # noqa: S101
@@ -260,7 +260,7 @@ def _session(environment: dict[str, str], database: str) -> Iterator[Callable[[s
                 lines.append(line.decode("utf-8", "replace").rstrip("\n"))
             status = process.wait()
             errors.seek(0)
-            programs.require(status or 1, command, errors.read())
+            processes.require(status or 1, command, errors.read())
             raise AssertionError
 
         try:

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from packhorse_service import redis, state
-from packhorse_service.backups import programs
+from packhorse_service.backups import processes
 from packhorse_service.backups.names import Names
-from packhorse_service.backups.programs import BackupError
+from packhorse_service.backups.processes import BackupError
 from packhorse_service.state import Database
 
 LONGEST_START = 60.0
@@ -55,7 +55,7 @@ class Redis(Names):
         if name == self.database:
             return (redis.ETC / f"{name}.conf").exists()
         with contextlib.suppress(BackupError):
-            programs.run(["test", "-d", f"{self.folder}/{name}"], user=redis.USER)
+            processes.run(["test", "-d", f"{self.folder}/{name}"], user=redis.USER)
             return True
         return False
 
@@ -81,22 +81,22 @@ class Redis(Names):
     def _give(self, path: str, write: Callable[[bytes], object]) -> dict[str, int]:
         """Write the file at `path` as it is now, whatever takes its place meanwhile."""
         link = f"{path}.backup"
-        programs.run(["ln", "-f", "--", path, link], user=redis.USER)
+        processes.run(["ln", "-f", "--", path, link], user=redis.USER)
         try:
             keys, _ = _checked(link)
-            programs.pump(["cat", "--", link], write, user=redis.USER)
+            processes.pump(["cat", "--", link], write, user=redis.USER)
         finally:
-            programs.run(["rm", "-f", "--", link], user=redis.USER)
+            processes.run(["rm", "-f", "--", link], user=redis.USER)
         return {"keys": keys}
 
     def load(self, path: Path, facts: dict[str, str]) -> tuple[dict[str, int], list[str]]:  # noqa: ARG002
         """Let a server apart read the file, and write what an instance starts from."""
         self.drop(self.restored)
         place = f"{self.folder}/{self.restored}"
-        programs.run(["mkdir", "-m", "0700", "--", place], user=redis.USER)
+        processes.run(["mkdir", "-m", "0700", "--", place], user=redis.USER)
         with path.open("rb") as file:
             target = f"of={place}/{self.database}.rdb"
-            programs.run(["dd", target, "bs=1M", "status=none"], file, user=redis.USER)
+            processes.run(["dd", target, "bs=1M", "status=none"], file, user=redis.USER)
         keys, expiring = _checked(f"{place}/{self.database}.rdb")
         with self._apart(place, aof=False) as server:
             there = sum(int(number) for number in re.findall(r":keys=(\d+)", str(server("INFO", "keyspace"))))
@@ -110,16 +110,16 @@ class Redis(Names):
         """Let the instance start from what was restored; what it had lies in a folder beside it."""
         unit = self.settings.place
         state.write(state.switching(self.database), "{}\n", 0o600)
-        programs.run(["systemctl", "stop", unit], user="root")
+        processes.run(["systemctl", "stop", unit], user="root")
         move = ["sh", "-c", _SWITCH, "sh", self.folder, self.database]
-        programs.run(move, user=redis.USER)
-        programs.run(["systemctl", "start", unit], user="root")
+        processes.run(move, user=redis.USER)
+        processes.run(["systemctl", "start", unit], user="root")
         state.switching(self.database).unlink()
         return self.old
 
     def drop(self, name: str) -> None:
         """Remove the folder of what a restore has filled or replaced."""
-        programs.run(["rm", "-rf", "--", f"{self.folder}/{name}"], user=redis.USER)
+        processes.run(["rm", "-rf", "--", f"{self.folder}/{name}"], user=redis.USER)
 
     def shell(self, run: Callable[[list[str], dict[str, str]], int]) -> int:
         """redis-cli, as the application."""
@@ -144,7 +144,7 @@ class Redis(Names):
         command = ["redis-server", *(part for key, value in options.items() for part in (f"--{key}", value))]
         with (
             tempfile.TemporaryFile() as said,
-            programs.start(command, user=redis.USER, stdout=said, stderr=subprocess.STDOUT) as process,
+            processes.start(command, user=redis.USER, stdout=said, stderr=subprocess.STDOUT) as process,
         ):
             try:
                 with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
@@ -159,7 +159,7 @@ class Redis(Names):
 
 
 def _connect(
-    connection: socket.socket, link: str, process: "subprocess.Popen[bytes]", said: "programs.Bytes"
+    connection: socket.socket, link: str, process: "subprocess.Popen[bytes]", said: "processes.Bytes"
 ) -> None:
     """Connect as soon as the server listens. Raises BackupError when it ends instead, or does neither."""
     until = time.monotonic() + LONGEST_START
@@ -169,7 +169,7 @@ def _connect(
         except OSError:
             if process.poll() is not None:
                 said.seek(0)
-                programs.require(process.returncode or 1, ["redis-server"], said.read())
+                processes.require(process.returncode or 1, ["redis-server"], said.read())
             if time.monotonic() > until:
                 raise BackupError(
                     f"redis-server does not listen after {LONGEST_START:.0f} s.", "Look at the host."
@@ -201,7 +201,7 @@ def _save(server: redis.Command) -> None:
 
 def _checked(path: str) -> tuple[int, int]:
     """The keys in an RDB file, and how many of them have a time to live. Raises BackupError."""
-    said = programs.run(["redis-check-rdb", path], user=redis.USER)
+    said = processes.run(["redis-check-rdb", path], user=redis.USER)
     keys = re.search(r"\[info\] (\d+) keys read", said)
     expiring = re.search(r"\[info\] (\d+) expires", said)
     if not keys or not expiring or "looks OK" not in said:

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from packhorse_service.backups.programs import CHUNK, BackupError
+from packhorse_service.backups.processes import CHUNK, BackupError
 
 ROOT = Path("/var/backups/packhorse-services")
 DATABASE = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")

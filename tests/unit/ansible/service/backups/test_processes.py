@@ -1,4 +1,4 @@
-"""The promises of packhorse_service.backups.programs."""
+"""The promises of packhorse_service.backups.processes."""
 
 import pwd
 import socket
@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 import pytest
-from packhorse_service.backups import programs, redis
-from packhorse_service.backups.programs import BackupError
+from packhorse_service.backups import processes, redis
+from packhorse_service.backups.processes import BackupError
 
 pytestmark = pytest.mark.needs_root  # it starts programs as somebody
 
@@ -21,20 +21,20 @@ def ourselves(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_program_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A lock of a database is waited for with its application locked out."""
-    monkeypatch.setattr(programs, "LONGEST", 0.1)
+    monkeypatch.setattr(processes, "LONGEST", 0.1)
     begun = time.monotonic()
     with pytest.raises(BackupError, match=r"sleep did not end within 0 s\."):
-        programs.run(["sleep", "30"])
+        processes.run(["sleep", "30"])
     with pytest.raises(BackupError, match=r"sleep did not end within 0 s\."):
-        programs.pump(["sleep", "30"], bytes.strip)
+        processes.pump(["sleep", "30"], bytes.strip)
     assert time.monotonic() - begun < 25
 
 
 def test_what_a_program_says_is_in_the_error() -> None:
     """Its last lines."""
-    assert programs.run(["cat"], b"given") == "given"
+    assert processes.run(["cat"], b"given") == "given"
     with pytest.raises(BackupError, match=r"sh failed: no; more"):
-        programs.run(["sh", "-c", "echo no >&2; echo more >&2; exit 3"])
+        processes.run(["sh", "-c", "echo no >&2; echo more >&2; exit 3"])
 
 
 def test_a_server_that_never_listens_is_not_waited_for(
@@ -42,9 +42,9 @@ def test_a_server_that_never_listens_is_not_waited_for(
 ) -> None:
     """Redis that hangs before it makes its socket."""
     monkeypatch.setattr(redis, "LONGEST_START", 0.1)
-    monkeypatch.setattr(programs, "LONGEST", 5)
+    monkeypatch.setattr(processes, "LONGEST", 5)
     with (
-        programs.start(["sleep", "30"]) as process,
+        processes.start(["sleep", "30"]) as process,
         tempfile.TemporaryFile() as said,
         socket.socket(socket.AF_UNIX) as link,
     ):
