@@ -114,6 +114,7 @@ def _state(row: "Row", now: float) -> list[str]:
     found, backups = row.found, row.found.backups
     words = [] if row.place else ["not in release.toml: kept"]
     words += [f"does not answer: {found.server.error}"] if found.server.error else []
+    words += ["closed: its removal has begun"] if found.server.closed else []
     words += ["a rotation is to be finished"] if found.server.rotating else []
     if backups and not backups.last.ok:
         words.append(f"BACKUP FAILED: {backups.last.error}")

@@ -107,7 +107,10 @@ class Databases(Answer):
 
 
 class Server(Answer):
-    """State of a database at its server; `host`, `port`: as in its URL; `error`: it does not answer."""
+    """State of a database at its server; `host`, `port`: as in its URL; `error`: it does not answer.
+
+    `closed`: its removal has begun.
+    """
 
     name: Word
     app: Word
@@ -118,6 +121,7 @@ class Server(Answer):
     host: Word = ""
     port: Number = 0
     rotating: bool = False
+    closed: bool = False
     version: Word = ""
     size: Number = 0
     error: Text = ""

@@ -172,7 +172,9 @@ def test_what_is_open_is_not_removed(server: Server) -> None:
     server.connections = ["a", "b", "s"]
     commands.close("shop_production_db")
     assert (server.logins, server.connections) == ({}, [])
+    assert commands.list_({})["services"][0]["closed"] is True
     commands.apply(REQUEST)
+    assert commands.list_({})["services"][0]["closed"] is False
     assert list(server.logins) == ["a"]
     with pytest.raises(ServiceError, match="would be lost"):
         commands.remove(REQUEST)

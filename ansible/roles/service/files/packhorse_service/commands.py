@@ -198,6 +198,7 @@ def _described(database: Database) -> Answer:
         "clients": list(database.clients),
         "login": database.login(database.current),
         "rotating": database.next is not None,
+        "closed": not database.passwords,
         "backup": dict(database.backup),
     }
     try:
