@@ -3,7 +3,8 @@
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeGuard
+from datetime import datetime
+from typing import Any, Generic, NamedTuple, TypeGuard, TypeVar
 from urllib.parse import urlsplit
 
 from sqlalchemy import Select, func, or_, select
@@ -29,11 +30,45 @@ class BoardError(Exception):
         self.fields = fields
 
 
+class Row(NamedTuple):
+    """What the list shows of a link: objects with all that they bring would take most of its time."""
+
+    id: int
+    user_id: int
+    url: str
+    title: str
+    note: str
+    created_at: datetime
+    author: str
+    tags: list[str]
+
+    @property
+    def host(self) -> str:
+        """Where the link leads, without "www."."""
+        return self.url.split("/", 3)[2].removeprefix("www.")
+
+    @property
+    def moment(self) -> str:
+        """When it was posted, for programs."""
+        return self.created_at.isoformat()
+
+    @property
+    def day(self) -> str:
+        """When it was posted, for people."""
+        return self.created_at.strftime("%-d %b %Y")
+
+
+FIELDS = (Link.id, Link.user_id, Link.url, Link.title, Link.note, Link.created_at, User.name)
+"""The columns of a Row, but the tags."""
+
+T = TypeVar("T", Link, Row)
+
+
 @dataclass(frozen=True)
-class Page:
+class Page(Generic[T]):
     """Part of a list. `number`: counted from 1. `more`: whether another page follows."""
 
-    links: Sequence[Link]
+    links: Sequence[T]
     number: int
     more: bool
 
@@ -49,10 +84,21 @@ def query(*, search: str = "", tag: str = "", archived: bool = False) -> Select[
     return found.order_by(Link.id.desc())
 
 
-def page(found: Select[Any], number: int, size: int) -> Page:
+def page(found: Select[Any], number: int, size: int) -> Page[Link]:
     """Fetch one page of `found`; one row more says whether another follows, which is cheaper than COUNT."""
-    rows = db.session.scalars(found.limit(size + 1).offset((number - 1) * size)).all()
-    return Page(rows[:size], number, len(rows) > size)
+    links = db.session.scalars(found.limit(size + 1).offset((number - 1) * size)).all()
+    return Page(links[:size], number, len(links) > size)
+
+
+def rows(found: Select[Any], number: int, size: int) -> Page[Row]:
+    """Fetch one page of `found`, only what a list shows."""
+    chosen = found.with_only_columns(*FIELDS).join(Link.user).limit(size + 1).offset((number - 1) * size)
+    links = [Row(*row, tags=[]) for row in db.session.execute(chosen)]
+    tags = {link.id: link.tags for link in links[:size]}
+    named = select(link_tags.c.link_id, Tag.name).join(Tag).where(link_tags.c.link_id.in_(tags))
+    for link_id, name in db.session.execute(named.order_by(Tag.name)) if tags else ():
+        tags[link_id].append(name)
+    return Page(links[:size], number, len(links) > size)
 
 
 def tags() -> list[tuple[str, int]]:
@@ -68,7 +114,7 @@ def may_post(user: object) -> TypeGuard[User]:
     return isinstance(user, User) and user.confirmed_at is not None
 
 
-def may_change(user: object, link: Link) -> bool:
+def may_change(user: object, link: Link | Row) -> bool:
     """Whether `user` may change and archive `link`: who posted it, and administrators."""
     return may_post(user) and (user.id == link.user_id or user.is_admin)
 

@@ -156,8 +156,3 @@ class Link(Base):
     tags: Mapped[list[Tag]] = relationship(secondary=link_tags, order_by=Tag.name, lazy="selectin")
     # Of two changes at once, the later one raises StaleDataError instead of undoing the earlier one.
     __mapper_args__ = {"version_id_col": version}  # noqa: RUF012  # SQLAlchemy's interface
-
-    @property
-    def host(self) -> str:
-        """Where the link leads, without "www."."""
-        return self.url.split("/")[2].removeprefix("www.")

@@ -1,8 +1,10 @@
 """The board's operations."""
 
+from collections.abc import Callable
+
 import pytest
 from sample_app.extensions import db
-from sample_app.models import ADMIN, MEMBER, Role, Tag, User, now
+from sample_app.models import ADMIN, MEMBER, Link, Role, Tag, User, now
 from sqlalchemy import func, select
 
 from sample_app import board
@@ -109,11 +111,24 @@ def test_who_posted_a_link_and_administrators_may_change_it() -> None:
     assert not board.may_post(unconfirmed)
 
 
-def test_pages_know_whether_another_follows() -> None:
+@pytest.mark.parametrize("fetch", [board.page, board.rows])
+def test_pages_know_whether_another_follows(fetch: Callable[..., board.Page[Link]]) -> None:
     """Without counting all rows."""
     ann = add_user()
     for number in range(5):
         board.post(ann, url="https://example.com/", title=str(number))
-    pages = [board.page(board.query(), number, 2) for number in (1, 2, 3, 4)]
+    pages = [fetch(board.query(), number, 2) for number in (1, 2, 3, 4)]
     assert [[link.title for link in page.links] for page in pages] == [["4", "3"], ["2", "1"], ["0"], []]
     assert [page.more for page in pages] == [True, True, False, False]
+
+
+def test_rows_show_what_links_are() -> None:
+    """With the tags of their own link only."""
+    ann = add_user()
+    board.post(ann, url="https://www.example.com/a?b", title="one", note="why", tags=["b", "a"])
+    board.post(ann, **GOOD, tags=["a"])
+    second, first = board.rows(board.query(tag="a"), 1, 20).links
+    assert (first.host, first.title, first.note, first.author) == ("example.com", "one", "why", "Ann")
+    assert (first.tags, second.tags) == (["a", "b"], ["a"])
+    assert first.moment.endswith("+00:00")
+    assert board.may_change(ann, first)

@@ -34,7 +34,7 @@ def show_list(*, archived: bool) -> str:
     number = request.args.get("page", "1")
     if not number.isascii() or not number.isdigit() or not 1 <= int(number[:9]) <= LAST:
         abort(404)
-    page = board.page(board.query(search=search, tag=tag, archived=archived), int(number), SIZE)
+    page = board.rows(board.query(search=search, tag=tag, archived=archived), int(number), SIZE)
     if page.number > 1 and not page.links:
         abort(404)
     return render_template("main/list.html", page=page, search=search, tag=tag, archived=archived)
