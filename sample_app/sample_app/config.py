@@ -58,8 +58,8 @@ class Settings(BaseSettings):
     """`statsd://host:port`."""
     metrics_token: SecretStr | None = None
     """What Prometheus sends as `Authorization: Bearer …` for /metrics: closed in production without it."""
-    api_rate: str = "300 per minute"
-    """How many requests each user may send to the API."""
+    api_rate: Annotated[int, Field(ge=1)] = 300
+    """How many requests each user may send to the API in a minute."""
     api_v1_sunset: date | None = None
     """The day when version 1 of the API goes; its answers announce that."""
     packhorse_app: str | None = None

@@ -385,7 +385,7 @@ def test_a_flood_of_faults_is_cut(client: FlaskClient, ann: dict[str, str]) -> N
         ("per_page", "per_page=101"),
         ("archived", "archived=maybe"),
         ("search", "search=" + "x" * 201),
-        ("cursor", "cursor=0000000000000001"),
+        ("cursor", "cursor=00000001"),
         ("_external", "_external=1"),
     ],
 )
@@ -395,11 +395,13 @@ def test_every_parameter_at_fault_is_named(client: FlaskClient, parameter: str, 
     assert [error["parameter"] for error in errors] == [parameter]  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("cursor", ["", "x", "8000000000000000", "-000000000000001", "7" * 5000, "\0" * 16])
+@pytest.mark.parametrize(
+    "cursor", ["", "x", "80000000", "-0000001", "7" * 5000, "\0" * 8, "7fffffffffffffff"]
+)
 def test_a_cursor_that_nobody_was_given_is_refused(client: FlaskClient, cursor: str) -> None:
     """And the largest possible one is only a large number."""
     check_problem(client.get("/api/v2/links", query_string={"cursor": cursor}), 422)
-    assert client.get("/api/v2/links?cursor=7fffffffffffffff").status_code == 200
+    assert client.get("/api/v2/links?cursor=7fffffff").status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -413,7 +415,7 @@ def test_any_text_may_be_searched(client: FlaskClient, query: str) -> None:
 @pytest.fixture
 def limited(tmp_path: Path) -> Iterator[FlaskClient]:
     """The API for three requests in a minute."""
-    made = create_app(Settings(environment="testing", data_dir=tmp_path, api_rate="3 per minute"))
+    made = create_app(Settings(environment="testing", data_dir=tmp_path, api_rate=3))
     made.test_cli_runner().invoke(args=["deploy"])
     with made.app_context():
         yield made.test_client()

@@ -20,7 +20,7 @@ def server(app: Flask) -> Iterator[str]:
     """The URL where gunicorn serves the application."""
     folder, port = app.config["SETTINGS"].data_dir, support.free_port()
     command = ["gunicorn", "sample_app:create_app()", "--config", "python:sample_app.gunicorn_config"]
-    with support.program(folder, *command, "--bind", f"127.0.0.1:{port}", API_RATE="1000000 per minute"):
+    with support.program(folder, *command, "--bind", f"127.0.0.1:{port}", API_RATE="1000000"):
         yield f"http://127.0.0.1:{port}"
 
 

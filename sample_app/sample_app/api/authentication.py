@@ -36,8 +36,7 @@ def check() -> None:
 
 
 def _rate() -> str:
-    rate: str = current_app.config["SETTINGS"].api_rate
-    return rate
+    return f"{current_app.config['SETTINGS'].api_rate} per minute"
 
 
 def _who() -> str:

@@ -6,14 +6,16 @@ from pydantic import Field
 
 from sample_app import board, models
 from sample_app.api import authentication, schemas, shared
-from sample_app.api.operations import Api
+from sample_app.api.operations import MAX_ID, Api
 from sample_app.extensions import db
 
 api = Api("v2", "A team's links. Tags are objects, and a cursor leads through the list.")
 shared.register(api)
 
-START = "7fffffffffffffff"
-"""The cursor before the newest link. Cursors are ids, written so that nobody takes them for counts."""
+START = f"{MAX_ID:08x}"
+"""The cursor before the newest link. Cursors are ids, written so that nobody takes them for counts.
+
+None is larger than an id can be: PostgreSQL refuses to compare a larger number."""
 
 
 class NewTag(schemas.Sent):
@@ -55,7 +57,7 @@ class LinkChange(schemas.LinkChange):
 class LinkQuery(schemas.Filter):
     """Which links. `cursor`: take it from the link to the next part."""
 
-    cursor: Annotated[str, Field(pattern="^[0-7][0-9a-f]{15}$")] = START
+    cursor: Annotated[str, Field(pattern="^[0-7][0-9a-f]{7}$")] = START
     per_page: schemas.PageSize = 20
 
 
@@ -76,7 +78,7 @@ def list_links(query: LinkQuery) -> LinkPage:
         links=schemas.PageLinks(
             self=schemas.here(),
             first=schemas.here(cursor=START),
-            next=schemas.here(cursor=f"{page[-1].id:016x}") if more else None,
+            next=schemas.here(cursor=f"{page[-1].id:08x}") if more else None,
         ),
     )
 
