@@ -53,8 +53,8 @@ class Bucket:
         # Other stores than AWS's know no checksum but MD5.
         how = config.Config(
             connect_timeout=10,
-            read_timeout=60,
-            retries={"mode": "standard", "total_max_attempts": 5},
+            read_timeout=20,
+            retries={"mode": "standard", "total_max_attempts": 4},
             max_pool_connections=WORKERS,
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",

@@ -93,21 +93,24 @@ def in_parallel(
 ) -> None:
     """Do `work` for all items, and call `step` after each; the first error, or a stop, ends it."""
 
-    failed = threading.Event()
+    over = threading.Event()
 
     def done(item: T) -> bool:
-        if stopped.is_set() or failed.is_set():
+        if stopped.is_set() or over.is_set():
             return False
         try:
             work(item)
         except BaseException:
-            failed.set()
+            over.set()
             raise
         return True
 
     with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
-        for each in concurrent.futures.as_completed([pool.submit(done, item) for item in items]):
-            if each.result():
-                step()
+        try:
+            for each in concurrent.futures.as_completed([pool.submit(done, item) for item in items]):
+                if each.result():
+                    step()
+        finally:  # the pool waits for what has begun, also after Ctrl-C
+            over.set()
     if stopped.is_set():
         raise PackhorseError("Stopped before all was done.", "Run the command again; it goes on there.")

@@ -1,6 +1,7 @@
 """The promises of release.assets.prune and push.in_parallel, with a bucket in memory."""
 
 import threading
+import time
 
 import pytest
 
@@ -90,3 +91,19 @@ def test_a_stop_ends_what_has_not_begun() -> None:
     with pytest.raises(PackhorseError, match="Stopped before all was done"):
         in_parallel([1, 2], done.append, lambda: None, stopped)
     assert done == []
+
+
+def test_ctrl_c_ends_what_has_not_begun() -> None:
+    """The main thread gets it, while others send thousands of files."""
+    done: list[int] = []
+
+    def step() -> None:
+        raise KeyboardInterrupt
+
+    def work(number: int) -> None:
+        done.append(number)
+        time.sleep(0.001)
+
+    with pytest.raises(KeyboardInterrupt):
+        in_parallel(range(100_000), work, step, threading.Event())
+    assert len(done) < 100_000
