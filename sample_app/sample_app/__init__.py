@@ -41,6 +41,7 @@ def create_app(settings: config.Settings | None = None) -> Flask:
         SQLALCHEMY_DATABASE_URI=settings.database,
         SQLALCHEMY_ENGINE_OPTIONS={
             "pool_pre_ping": True,
+            "connect_args": settings.database_options,
             "hide_parameters": settings.environment != "development",
         },
         SERVER_NAME=public.netloc,

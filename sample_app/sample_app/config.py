@@ -1,5 +1,6 @@
 """Settings: the environment's variables, read and checked once, when the application starts."""
 
+import ssl
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -105,9 +106,25 @@ class Settings(BaseSettings):
         if self.database_url is None:
             return f"sqlite:///{self.data_dir.absolute() / 'links.sqlite'}"
         url = make_url(self.database_url.get_secret_value())
-        return url.set(drivername=DRIVERS.get(url.drivername, url.drivername)).render_as_string(
-            hide_password=False
-        )
+        url = url.set(drivername=DRIVERS.get(url.drivername, url.drivername))
+        return url.difference_update_query(["ssl_mode"]).render_as_string(hide_password=False)
+
+    @property
+    def database_options(self) -> dict[str, object]:
+        """What the driver gets beside the URL: a time limit, and `ssl_mode`, which PyMySQL doesn't know.
+
+        `REQUIRED` encrypts and proves nothing, as `sslmode=require` of PostgreSQL's does.
+        """
+        if self.database_url is None:
+            return {}
+        mode = str(make_url(self.database_url.get_secret_value()).query.get("ssl_mode", "")).upper()
+        options: dict[str, object] = {"connect_timeout": 10}
+        if mode in {"REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY"}:
+            context = ssl.create_default_context()
+            context.check_hostname = mode == "VERIFY_IDENTITY"
+            context.verify_mode = ssl.CERT_NONE if mode == "REQUIRED" else ssl.CERT_REQUIRED
+            options["ssl"] = context
+        return options
 
 
 def load() -> Settings:

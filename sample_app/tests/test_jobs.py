@@ -12,7 +12,7 @@ from sample_app.config import Settings
 from sample_app.extensions import db
 from sample_app.models import Link, Role, Token, User, now
 from sqlalchemy import func, select
-from support import Postbox, program, smtp_server, wait_until
+from support import Postbox, free_port, needs, program, smtp_server, started, wait_until
 
 from sample_app import create_app, jobs
 
@@ -153,3 +153,27 @@ def test_cleanup_deletes_accounts_that_nobody_confirmed(app: Flask) -> None:
         left = sorted(db.session.scalars(select(User.email)))
         assert left == ["confirmed@example.com", "posted@example.com", "young@example.com"]
         assert db.session.scalar(select(func.count()).select_from(Token)) == 0
+
+
+@needs("redis-server")
+def test_hosts_share_a_queue_in_redis(app: Flask, postbox: Postbox, tmp_path: Path) -> None:
+    """With a URL and the rights that `release services` gives: no administration."""
+    assert app.testing
+    port = free_port()
+    rights = ["--user", "board__a", "on", ">of-redis", "~*", "&*", "+@all", "-@admin", "+config|get"]
+    redis = ("redis-server", "--port", str(port), "--save", "", "--dir", str(tmp_path), *rights)
+    url = f"redis://board__a:of-redis@127.0.0.1:{port}/0"
+    settings = Settings(environment="development", data_dir=tmp_path, smtp_url=postbox.url, redis_url=url)
+    with started(tmp_path, *redis), create_app(settings).app_context():
+        user = sign_up()
+        wait_until("redis answers", lambda: "Ready to accept" in (tmp_path / "redis-server.log").read_text())
+        jobs.send_confirmation(user.id)
+        with program(tmp_path, *WORKER, SMTP_URL=postbox.url, REDIS_URL=url) as worker:
+            wait_until("the mail is sent", lambda: sent(user))
+            second = sign_up("ben@example.com")
+            jobs.send_confirmation(second.id)
+            wait_until("the second mail is sent", lambda: sent(second))
+            worker.send_signal(signal.SIGTERM)
+            assert worker.wait(30) == 0
+        db.session.remove()
+        db.engine.dispose()

@@ -28,6 +28,10 @@ PACKAGES = [
     Package("chromium", "chromium", "shows the pages of the sample application"),
     Package("prometheus", "promtool", "checks the examples of alerts"),
     Package("age", "age", "encrypts the secrets of a project"),
+    Package("postgresql", "pg_ctlcluster", "keeps the links of the sample application"),
+    Package("mariadb-server-core", "mariadbd", "keeps the links of the sample application"),
+    Package("mariadb-client-core", "mariadb", "makes the database of the sample application"),
+    Package("redis-server", "redis-server", "keeps the queue of the sample application"),
     Package("collectd-core", "collectd", "receives the StatsD metrics of the sample application"),
 ]
 

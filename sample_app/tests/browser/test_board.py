@@ -5,13 +5,13 @@ from collections.abc import Callable
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from conftest import Opener  # type: ignore[import-not-found]
 from flask import Flask
 from playwright.sync_api import Page, expect
 from sample_app.auth import confirmation
 from sample_app.models import User
 from sample_app.seed import PASSWORD
 
+Opener = Callable[..., Page]
 Shot = Callable[[Page, str], None]
 
 

@@ -92,22 +92,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    with op.batch_alter_table("link_tags", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_link_tags_tag_id"))
-
-    op.drop_table("link_tags")
-    with op.batch_alter_table("tokens", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_tokens_user_id"))
-
-    op.drop_table("tokens")
-    with op.batch_alter_table("links", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_links_user_id"))
-        batch_op.drop_index("ix_links_shown")
-
-    op.drop_table("links")
-    with op.batch_alter_table("users", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_users_role_id"))
-
-    op.drop_table("users")
-    op.drop_table("tags")
-    op.drop_table("roles")
+    for table in ("link_tags", "tokens", "links", "users", "tags", "roles"):  # with their indexes
+        op.drop_table(table)
