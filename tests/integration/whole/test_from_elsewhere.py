@@ -16,7 +16,7 @@ from tests.support.hosts import network
 from tests.support.servers import BIN, free_port, running_mirror
 from tests.support.tiny_app import code
 
-pytestmark = [*hosts.MARKS, pytest.mark.needs("nginx"), pytest.mark.timeout(600)]
+pytestmark = [*hosts.MARKS, pytest.mark.needs("nginx")]
 
 PAGES = ("from-heroku.md", "from-kamal.md")
 APP = "shop"
@@ -25,6 +25,10 @@ IN_THE_TUTORIAL = {"release provision mirror", "release provision production"}
 ON_DATABASES = "release services"
 """What these commands begin with: test_services.py runs them, on servers with databases."""
 ASKING = re.compile(r"release (config set production \w+$|login)")
+SEEN = re.compile(
+    r"release (build|config list|diff|doctor|jobs|journal|logs|new|pipeline|ps|releases|run|status)\b"
+)
+"""Commands that change nothing: what the first page has shown to work, the second need not."""
 ENDLESS = re.compile(r"release (logs .* -f|local( web)?( --watch)?)$")
 
 
@@ -132,7 +136,7 @@ def test_every_command_of_the_pages_works(reader: Reader) -> None:
         for command in listed:
             if command in IN_THE_TUTORIAL:
                 assert command in tutorial
-            elif not command.startswith(ON_DATABASES):
+            elif not command.startswith(ON_DATABASES) and not (command in printed and SEEN.match(command)):
                 printed[command] = reader.run(command)
     assert "maintenance mode is on" in printed["release maintenance on production"]
     assert "web2" in printed["release ps production"]
