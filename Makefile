@@ -1,7 +1,7 @@
 # `make demo` and `make test` need Python 3.11 or later with venv, make and git, and install the rest.
 PYTHON ?= python3
 VENV := .venv
-# Tests wait for other programs for a third of their time.
+# More than processors: tests also wait, for starts, for time limits and for each other's programs.
 WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) * 3 / 2)))
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
