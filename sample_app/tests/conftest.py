@@ -37,9 +37,15 @@ class Visitor(FlaskClient):
 
 
 @pytest.fixture
-def app(tmp_path: Path) -> Iterator[Flask]:
+def settings(tmp_path: Path) -> Settings:
+    """What the application is made with."""
+    return Settings(environment="testing", data_dir=tmp_path)
+
+
+@pytest.fixture
+def app(settings: Settings) -> Iterator[Flask]:
     """The application after `flask deploy`, inside its context."""
-    made = create_app(Settings(environment="testing", data_dir=tmp_path))
+    made = create_app(settings)
     made.test_client_class = Visitor
     done = made.test_cli_runner().invoke(args=["deploy"])
     assert done.exit_code == 0, done.output

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from sample_app.config import Settings
+from support import Postbox, smtp_server
 from werkzeug.serving import make_server
 
 OUTPUT = Path(__file__).parents[2] / "test-output"
@@ -27,6 +29,19 @@ def browser() -> Iterator[Browser]:
         started = playwright.chromium.launch(executable_path=program, args=arguments)
         yield started
         started.close()
+
+
+@pytest.fixture
+def postbox() -> Iterator[Postbox]:
+    """The server that gets the application's mails."""
+    with smtp_server() as box:
+        yield box
+
+
+@pytest.fixture
+def settings(settings: Settings, postbox: Postbox) -> Settings:
+    """Of an application that sends its mails."""
+    return Settings(**settings.model_dump() | {"smtp_url": postbox.url})
 
 
 @pytest.fixture
