@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm.attributes import flag_modified
+from sqlalchemy.orm.exc import StaleDataError
 
 from sample_app import metrics
 from sample_app.extensions import db
@@ -159,11 +160,14 @@ def _store(link: Link, *, url: str, title: str, note: str, tags: Sequence[str]) 
     names = Tag.names(",".join(tags))
     if wrong := _faults(url, title, note, names):
         raise BoardError(wrong)
-    values = {"url": url, "title": title, "note": note}
+    values, seen = {"url": url, "title": title, "note": note}, link.version
     try:
         return _write(link, values, names)
     except IntegrityError:  # somebody else has added one of the tags at this moment: find it now
         db.session.rollback()
+        if seen and seen != link.version:
+            msg = "Somebody else has changed the link, too."
+            raise StaleDataError(msg) from None
         return _write(link, values, names)
 
 

@@ -8,7 +8,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sample_app.config import Settings
 from sample_app.extensions import db
-from sample_app.models import ADMIN, MEMBER, Link, Role, Token, User, now
+from sample_app.models import ADMIN, MEMBER, Link, Role, Tag, Token, User, now
 from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
@@ -192,6 +192,26 @@ def test_a_change_between_check_and_write_is_not_lost(
     lost = client.patch(url, json=change, headers=headers) if change else client.delete(url, headers=headers)
     check_problem(lost, 412)
     assert client.get(url).get_json()["tags"] == ["theirs"]
+
+
+def test_a_change_is_not_lost_when_both_add_the_same_tag(
+    app: Flask, client: FlaskClient, ann: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second try, which finds that tag, must not forget which state the change is meant for."""
+    url, etag = (made := post(client, ann)).headers["Location"], made.headers["ETag"]
+    add = vars(board)["_add"]
+
+    def after_somebody_else(tag: Tag) -> Tag:
+        monkeypatch.setattr(board, "_add", add)
+        with app.app_context():
+            board.change(db.session.get_one(Link, 1), **GOOD | {"title": "theirs"}, tags=[tag.name])
+        added: Tag = add(tag)
+        return added
+
+    monkeypatch.setattr(board, "_add", after_somebody_else)
+    changes = {"title": "mine", "tags": ["new"]}
+    check_problem(client.patch(url, json=changes, headers=ann | {"If-Match": etag}), 412)
+    assert client.get(url).get_json()["title"] == "theirs"
 
 
 def test_a_token_is_needed_for_changes_and_a_wrong_one_is_refused_everywhere(
