@@ -264,8 +264,8 @@ def test_a_renewal_that_fails_is_seen_and_leaves_all_as_it_was(
 def test_an_authority_that_has_lost_its_accounts_gets_another(web1: hosts.Host) -> None:
     """A private one was installed anew: the pebble of this test knows nobody any more."""
     before = served(web1)
-    assert "accountDoesNotExist" in acme(web1, "--renew", status=1)
-    assert "changed: " in acme(web1, "--renew")
+    assert "accountDoesNotExist" in acme(web1, "--renew", "--force", status=1)
+    assert "changed: " in acme(web1, "--renew", "--force")
     assert served(web1) != before
     assert state(web1)["failures"] == []
     web1.ssh("systemctl", "start", UNIT)
@@ -297,14 +297,14 @@ def test_a_domain_that_is_added_is_in_the_certificate_and_one_that_leads_elsewhe
 def test_a_run_that_is_killed_leaves_nothing_that_the_next_one_minds(web1: hosts.Host) -> None:
     """While the authority looks at the challenge, and after the certificate has come."""
     before = served(web1)
-    run = web1.program("setsid", "packhorse-acme", APP, "--renew")
+    run = web1.program("setsid", "packhorse-acme", APP, "--renew", "--force")
     challenges = web1.files / f"{STATE[1:]}/challenges"
     wait_until("a challenge", lambda: list(challenges.rglob("acme-challenge/*")))
     web1.ssh("pkill", "-9", "-f", "packhorse-acme")
     run.communicate()
     assert list(challenges.rglob("acme-challenge/*"))
     assert served(web1) == before
-    assert "changed: " in acme(web1, "--renew")
+    assert "changed: " in acme(web1, "--renew", "--force")
     assert not list(challenges.rglob("acme-challenge/*"))
     renewed = served(web1)
     number = (web1.files / SNIPPET[1:]).read_text().partition("certificates/")[2].partition("/")[0]

@@ -1,6 +1,8 @@
 """When packhorse-acme asks the authority, and for what."""
 
+import contextlib
 import importlib.util
+import json
 import subprocess
 import sys
 import time
@@ -106,6 +108,46 @@ def test_failures_are_further_and_further_apart_and_never_five_in_an_hour(acme: 
     assert acme.State([now - 60] * 3).may_ask(by_hand=True)
     assert not acme.State([now - 60] * 4).may_ask(by_hand=True)
     assert acme.State([now - 3700, *[now - 60] * 3]).may_ask(by_hand=True)
+
+
+@pytest.mark.parametrize(
+    ("left", "wanted", "force", "asks"),
+    [
+        (80, ["a"], False, False),
+        (80, ["a"], True, True),
+        (80, ["a", "b", "c"], False, True),  # a domain has come
+        (50, ["a"], False, True),
+    ],
+)
+def test_a_new_certificate_is_renewed_with_a_word_alone(  # a table
+    acme: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    left: float,
+    wanted: list[str],
+    *,
+    force: bool,
+    asks: bool,
+) -> None:
+    """An authority that was asked for it five times in a week issues none when it is needed."""
+    asked = []
+
+    def obtain(*_: object) -> str:
+        asked.append(1)
+        return ""
+
+    (tmp_path / "shop/certificates").mkdir(parents=True)
+    (tmp_path / "shop.json").write_text(f'{{"domains": {json.dumps(wanted)}}}')
+    monkeypatch.setattr(acme, "SETTINGS", tmp_path)
+    monkeypatch.setattr(acme, "STATE", tmp_path)
+    monkeypatch.setattr(acme, "newest", lambda _folder: certificate(acme, left))
+    monkeypatch.setattr(acme, "obtain", obtain)
+    monkeypatch.setattr(acme, "show", lambda *_: None)
+    with contextlib.nullcontext() if asks else pytest.raises(acme.Problem, match="--renew --force"):
+        acme.main("shop", renew=True, force=force)
+    assert bool(asked) == asks
+    acme.main("shop", by_hand=True)  # of provisioning: it never asks for what is good
+    assert len(asked) == asks + ("c" in wanted)
 
 
 def test_the_redirect_is_for_the_certificate_s_names_alone(acme: ModuleType) -> None:

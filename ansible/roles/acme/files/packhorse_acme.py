@@ -36,7 +36,7 @@ LEGO_SECONDS = 900.0  # some seconds for each domain
 RELOAD_SECONDS = 30.0
 LONGEST_REASON = 1500  # characters
 # Public authorities allow five failed validations of a name in an hour.
-FAILURES, HOUR, LONGEST_WAIT = 4, 3600.0, 24 * 3600.0
+FAILURES, HOUR, DAY = 4, 3600.0, 24 * 3600.0
 KEPT = 2  # certificates: the one that is served, and the one before
 
 
@@ -61,6 +61,15 @@ class Certificate:
         """Whether one for `names` has to be obtained."""
         return not self.has_left(1 / 3) or not self.names.issuperset(names)
 
+    def require_age(self, names: Sequence[str]) -> None:
+        """Raise Problem when it is new: authorities issue some for the same names in a week, and no more."""
+        if self.has_left(2 / 3) and self.names.issuperset(names):
+            days = (time.time() - self.begins) / DAY
+            raise Problem(
+                f"The certificate is {days:.0f} days old, and authorities count how often they are asked.\n"
+                "When its key has leaked: --renew --force"
+            )
+
     def keeps(self, refused: Sequence[str]) -> bool:
         """Whether it is for some of `refused` names, and good for so long that they may come back."""
         return not self.names.isdisjoint(refused) and self.has_left(1 / 10)
@@ -81,7 +90,7 @@ class State:
         """The time before which the authority is not asked again: later after each failure."""
         if not self.failures:
             return 0.0
-        return self.failures[-1] + min(LONGEST_WAIT, HOUR * 2.0 ** len(self.failures) / 2)
+        return self.failures[-1] + min(DAY, HOUR * 2.0 ** len(self.failures) / 2)
 
     def may_ask(self, *, by_hand: bool) -> bool:
         """Whether the authority is asked now."""
@@ -89,7 +98,7 @@ class State:
         return not often if by_hand else self.again <= time.time()
 
 
-def main(app: str, *, by_hand: bool = False, renew: bool = False) -> None:
+def main(app: str, *, by_hand: bool = False, renew: bool = False, force: bool = False) -> None:
     """Do what is to do for `app`. Raises Problem, OSError or ValueError when not every domain is served."""
     if not NAME.fullmatch(app):
         raise ValueError("there is no application of this name")
@@ -102,6 +111,8 @@ def main(app: str, *, by_hand: bool = False, renew: bool = False) -> None:
         state = read_state(folder / "status.json")
         adopt(folder)
         best = newest(folder)
+        if renew and best and not force:
+            best.require_age(wanted)
         if not (renew or best is None or best.is_due(wanted)):
             state = State()
         elif state.may_ask(by_hand=by_hand or renew):
@@ -361,7 +372,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("app", metavar="APP", help='an application with tls = "acme" on this host')
     parser.add_argument("--now", action="store_true", help="try again, also shortly after a failure")
     parser.add_argument(
-        "--renew", action="store_true", help="replace the certificate, though it is good: its key leaked"
+        "--renew", action="store_true", help="replace the certificate before a third of its time is left"
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="with --renew: also a new one, as its key has leaked"
     )
     return parser.parse_args()
 
@@ -371,6 +385,6 @@ if __name__ == "__main__":
     os.umask(0o022)
     try:
         asked = arguments()
-        main(asked.app, by_hand=asked.now, renew=asked.renew)
+        main(asked.app, by_hand=asked.now, renew=asked.renew, force=asked.force)
     except (Problem, OSError, ValueError, KeyError) as error:
         sys.exit(f"packhorse-acme: {error}")
