@@ -5,9 +5,11 @@ import contextlib
 import fcntl
 import importlib.util
 import json
+import socket
 import struct
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -225,3 +227,78 @@ def test_a_removal_that_nginx_refuses_leaves_all_as_it_was(
     left = {path: path.read_text() for path in present if path.exists()}
     assert left == (present if refused else {})
     assert all(path.stat().st_mode & 0o777 == 0o640 for path in left)
+
+
+TALK = "import sys, runpy; m = runpy.run_path(sys.argv[1]); c = m['Talk']; "
+TALK += "c.run.__globals__.update(SOCKET=sys.argv[2], SILENCE=float(sys.argv[3])); c().run()"
+HOLD = b'{"hold": ["web1"]}\n'
+
+
+@contextlib.contextmanager
+def talking(place: Path, silence: float = 30) -> Iterator["subprocess.Popen[bytes]"]:
+    """`packhorse-balancer talk` with another socket."""
+    command = [sys.executable, "-c", TALK, str(PROGRAM), str(place), str(silence)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@contextlib.contextmanager
+def serving(place: Path) -> Iterator[socket.socket]:
+    """The socket of `serve`, which is gone after the block."""
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(place))
+        server.listen()
+        server.settimeout(20)
+        yield server
+    place.unlink()
+
+
+def heard(server: socket.socket, lines: int, answer: bytes) -> list[bytes]:
+    """The first lines of a new connection, which is answered and ended then."""
+    connection, _ = server.accept()
+    with connection, connection.makefile("rb") as stream:
+        found = [stream.readline() for _ in range(lines)]
+        if answer:
+            connection.sendall(answer)
+    return found
+
+
+def test_what_a_deploy_holds_out_is_said_again_when_the_program_restarts(tmp_path: Path) -> None:
+    """A host that is being switched would get requests; the deploy, far away, notices nothing."""
+    place = tmp_path / "control.sock"
+    with contextlib.ExitStack() as stack:
+        with serving(place) as server:
+            process = stack.enter_context(talking(place))
+            assert process.stdin
+            assert process.stdout
+            process.stdin.write(HOLD)
+            assert heard(server, 1, b"first\n") == [HOLD]
+            assert process.stdout.readline() == b"first\n"
+        with serving(place) as server:
+            connection, _ = server.accept()
+            with connection, connection.makefile("rb") as lines:
+                assert lines.readline() == HOLD
+                connection.sendall(b"again\n")
+                process.stdin.write(b"\n" + HOLD.replace(b"1", b"2"))
+                assert [lines.readline(), lines.readline()] == [b"\n", HOLD.replace(b"1", b"2")]
+                connection.sendall(b"second\n")
+                assert process.stdout.readline() == b"second\n"
+                process.stdin.close()
+                assert lines.readline() == b""
+        assert process.wait(20) == 0
+
+
+@pytest.mark.parametrize(("answer", "silence"), [(b"", 30), (b"known\n", 0)])
+def test_a_connection_that_is_refused_or_silent_is_not_opened_again(
+    tmp_path: Path, answer: bytes, silence: float
+) -> None:
+    """What a deploy holds out comes back when its cable was cut; and nobody is asked in a circle."""
+    place = tmp_path / "control.sock"
+    with serving(place) as server, talking(place, silence) as process:
+        assert process.stdin
+        process.stdin.write(HOLD)
+        heard(server, 1, answer)
+        assert process.wait(20) == 0

@@ -6,13 +6,15 @@
     packhorse-balancer remove NAME    leads to an application no longer (as root)
 
 NAME is APPLICATION.TARGET. While there is a file /run/packhorse-balancer/NAME/N, nginx takes another host
-than the N-th: it needs no reload, and a boot forgets it.
+than the N-th: it needs no reload, and a boot forgets it. So does a restart of `serve`, but each `talk` says
+again what its deploy holds out.
 """
 
 import asyncio
 import contextlib
 import fcntl
 import json
+import math
 import os
 import pwd
 import re
@@ -22,6 +24,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +45,8 @@ TURNS = 2
 """Answers of another kind than before that change what is thought of a host."""
 SILENCE = 30.0
 """Seconds after which a deploy without a word counts as gone: a cut cable says nothing."""
+RESTART = 10.0
+"""Seconds in which `serve` comes back when it restarts."""
 LONGEST = 16384
 """Bytes of a line."""
 MOST = 8
@@ -280,19 +285,74 @@ def _texts() -> Iterator[tuple[str, str]]:
             yield file.stem, file.read_text()
 
 
-def talk() -> None:
-    """Connect stdin and stdout with the program that serves, until one of them ends."""
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(str(SOCKET))
+class Talk:
+    """One deploy's connection with `serve`, which outlives a restart of that."""
 
-        def forward() -> None:
-            while data := os.read(0, LONGEST):
-                connection.sendall(data)
-            connection.shutdown(socket.SHUT_WR)
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.link = _connect(0)
+        self.held = b""  # the last line that says what to hold out
+        self.heard = time.monotonic()
+        self.waits = self.ended = False
 
-        threading.Thread(target=forward, daemon=True).start()
-        while data := connection.recv(LONGEST):
-            os.write(1, data)
+    def forward(self) -> None:
+        """Pass on what the deploy says on stdin, to its end."""
+        stdin = open(0, "rb", buffering=0)  # noqa: SIM115  # buffers have locks, at the end of a program
+        for line in iter(lambda: stdin.readline(LONGEST), b""):
+            with self.lock, contextlib.suppress(OSError):  # a new connection hears it, too
+                self.heard = time.monotonic()
+                if line.strip():
+                    self.held, self.waits = line, True
+                self.link.sendall(line)
+        with self.lock, contextlib.suppress(OSError):
+            self.ended = True
+            self.link.shutdown(socket.SHUT_WR)
+
+    def run(self) -> None:
+        """Pass on what `serve` answers, until one of both ends, or the deploy is silent."""
+        threading.Thread(target=self.forward, daemon=True).start()
+        is_known = False  # the next answer is to what was answered before
+        lost = -math.inf
+        while True:
+            if self._listen(is_known=is_known):
+                lost = time.monotonic()
+            now = time.monotonic()
+            # Who never had an answer is not known there; a cut cable says nothing.
+            if self.ended or now - lost > RESTART or now - self.heard > SILENCE:
+                break
+            time.sleep(0.1)
+            with self.lock:
+                self.link = _connect(RESTART)
+                is_known = not self.waits
+                with contextlib.suppress(OSError):  # it took the connection, and ended
+                    self.link.sendall(self.held)
+
+    def _listen(self, *, is_known: bool) -> int:
+        """Write answers to stdout, without the first one if it `is_known`; how many came."""
+        count = 0
+        with self.link, self.link.makefile("rb") as stream, contextlib.suppress(OSError):
+            for line in iter(lambda: stream.readline(LONGEST), b""):
+                count += 1
+                if count > 1 or not is_known:
+                    self.waits = False
+                    os.write(1, line)
+        return count
+
+
+def _connect(seconds: float) -> socket.socket:
+    """A connection with `serve`, which may take so many seconds to be there."""
+    until = time.monotonic() + seconds
+    while True:
+        link = socket.socket(socket.AF_UNIX)
+        try:
+            link.connect(str(SOCKET))
+        except OSError:
+            link.close()
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.1)
+        else:
+            return link
 
 
 @contextlib.contextmanager
@@ -332,7 +392,7 @@ def main(command: str = "", *arguments: str) -> None:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit())
         asyncio.run(Balancer().serve())
     elif (command, arguments) == ("talk", ()):
-        talk()
+        Talk().run()
     elif command == "remove" and len(arguments) == 1:
         remove(*arguments)
     else:
