@@ -58,6 +58,7 @@ def deploy(
         from release import index as indexes
         from release.config import assets as assets_settings
         from release.config import external, release_toml
+        from release.config import services as databases
         from release.deploy import identity, requests, source
         from release.host.request import Deploy
 
@@ -86,6 +87,10 @@ def deploy(
             retry_release=retry_release,
             maintenance=maintenance,
             signers=command.settings.required_signers,
+            services={
+                name: databases.VARIABLES[command.settings.services[name].kind]
+                for name in command.target.services
+            },
         )
         pushing = assets.prepared(command.settings, command.name, artifact) if bucket and not plan else None
         changes = requests.with_release_phase(change, agents, command.first)

@@ -1,7 +1,7 @@
 """Shared by the commands on services: arguments with completion, the database that they mean, questions."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +62,19 @@ def backup_names(context: click.Context, _parameter: click.Parameter, incomplete
     return [name for name in found if name.startswith(incomplete)]
 
 
+def schemes(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Schemes for the kind of the service in the command line, without one all."""
+    from release.config import release_toml
+    from release.services import urls
+
+    try:
+        known = release_toml.load(context.find_root().params["project"]).services
+        some = urls.SCHEMES[known[context.params["service"]].kind]
+    except (PackhorseError, KeyError):
+        some = [scheme for each in urls.SCHEMES.values() for scheme in each]
+    return [scheme for scheme in some if scheme.startswith(incomplete)]
+
+
 C = Callable[..., Any]
 
 
@@ -85,8 +98,30 @@ def found(project: Path, service: str, target: str) -> "tuple[Place, reach.Host]
     from release.services import databases, reach
 
     settings = config(project)
+    require_order(settings, service, target)
     place = databases.place(settings, service, target)
-    return place, reach.host(settings, place.host)
+    return place, reach.host(settings, place.host, target)
+
+
+def require_order(settings: "ReleaseConfig", service: str, target: str | None = None) -> None:
+    """Raise PackhorseError, with the command that was meant, when a target stands before the service."""
+    if service in settings.services or not (service in settings.targets or target in settings.services):
+        return
+    uses = settings.targets[service].services if service in settings.targets else []
+    name = target if target in settings.services else next(iter([*uses, *settings.services]), "SERVICE")
+    raise PackhorseError(
+        f"{service} is no service: the service comes first, then the target.",
+        f"Write: {click.get_current_context().command_path} {name} {service}",
+    )
+
+
+def raise_first(answers: Iterable[object]) -> None:
+    """Raise the first error among the answers of hosts, after a line for each other one."""
+    failures = [answer for answer in answers if isinstance(answer, PackhorseError)]
+    for failure in failures[1:]:
+        console.echo(f"Warning: {failure.message} {failure.hint}", err=True)
+    if failures:
+        raise failures[0]
 
 
 def progress(text: str) -> None:

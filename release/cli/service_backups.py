@@ -38,8 +38,9 @@ def backup(project: Path, service: str, target: str | None, *, folder: Path | No
     from release.services import answers, databases, reach, transfer
 
     config, made = arguments.config(project), []
+    arguments.require_order(config, service, target)
     for place in databases.places(config, service, target):
-        host = reach.host(config, place.host)
+        host = reach.host(config, place.host, place.target)
         answer = host.ask(reach.BACKUP, "backup", {"name": place.name}, arguments.progress)
         one = answers.read(answers.Made, answer, host.name)
         if one.backup is None:
@@ -99,13 +100,14 @@ def backups(
     from release.services import databases, reach, transfer
 
     config = arguments.config(project)
+    arguments.require_order(config, service, target)
     places = databases.places(config, service, target)
     if folder:
         if len(places) > 1:
             raise PackhorseError(
                 "Name the target whose backup you want.", f"{', '.join(p.target for p in places)}"
             )
-        host = reach.host(config, places[0].host)
+        host = reach.host(config, places[0].host, places[0].target)
         console.echo(str(transfer.fetch(host, places[0], name, folder)))
         return
     found, failures = _all_backups(config, places)
@@ -126,10 +128,9 @@ def backups(
             for place, host, each in found
         ]
         target_command.table(head, rows_of)
-    else:
+    elif not failures:
         console.echo(f"There are no backups. To make one: release services backup {service}")
-    for failure in failures:
-        console.echo(f"Warning: {failure.message} {failure.hint}", err=True)
+    arguments.raise_first(failures)
 
 
 def _all_backups(

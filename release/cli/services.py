@@ -1,6 +1,5 @@
 """The commands on databases of release.toml: list, attach, rotate, shell, back up, bring back, remove."""
 
-import os
 import sys
 import time
 from pathlib import Path
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from release.services import answers, reach
     from release.services.databases import Place, Row
 
-_DEFAULT = {"postgresql": "DATABASE_URL", "mariadb": "DATABASE_URL", "redis": "REDIS_URL"}
+_MORE = "To look on a host that release.toml names no longer: --host HOST"
 _variable = click.option(
     "--as", "variable", metavar="NAME", help="The variable.  [default: DATABASE_URL or REDIS_URL]"
 )
@@ -60,13 +59,19 @@ def services(
     from release.services import databases
 
     config = arguments.config(project)
-    rows = databases.rows(config, databases.ask(config, databases.hosts(config, hosts)))
+    asked = databases.ask(config, databases.hosts(config, hosts))
+    rows = databases.rows(config, asked)
     if remove_all:
         _remove_all(project, config, [row for row in rows if row.found and not row.place], yes=yes)
     elif plan and not as_json:
-        console.echo("\n".join(databases.plan(rows)) or "Nothing: hosts have what release.toml declares.")
-    else:
+        console.echo(
+            "\n".join(databases.plan(rows)) or f"Nothing: hosts have what release.toml declares. {_MORE}"
+        )
+    elif rows or not config.services or as_json:
         _show(rows, _attached(project, rows), as_json=as_json)
+    for problem in databases.unused(config):
+        console.echo(f"Note: {problem.message} {problem.hint}", err=True)
+    arguments.raise_first(asked[name] for name in asked if name in {*hosts, *(row.host for row in rows)})
 
 
 def _show(rows: "Sequence[Row]", attached: dict[str, list[str] | None], *, as_json: bool) -> None:
@@ -99,8 +104,6 @@ def _show(rows: "Sequence[Row]", attached: dict[str, list[str] | None], *, as_js
             )
         )
     target_command.table(("service", "target", "kind", "host", "attached", "size", "last backup", ""), lines)
-    for failure in dict.fromkeys(f"{row.failure.message} {row.failure.hint}" for row in rows if row.failure):
-        console.echo(f"Warning: {failure}", err=True)
 
 
 def _state(row: "Row", now: float) -> list[str]:
@@ -110,7 +113,7 @@ def _state(row: "Row", now: float) -> list[str]:
     if row.failure:
         return ["its host does not answer"]
     if row.found is None:
-        return ["not there yet: release provision"]
+        return [f"not there yet: release provision {row.place.target}" if row.place else "not there"]
     found, backups = row.found, row.found.backups
     words = [] if row.place else ["not in release.toml: kept"]
     words += [f"does not answer: {found.server.error}"] if found.server.error else []
@@ -202,6 +205,12 @@ def _credentials(place: "Place", host: "reach.Host", command: str) -> "answers.C
 @services.command()
 @arguments.of_target
 @_variable
+@click.option(
+    "--scheme",
+    metavar="SCHEME",
+    shell_complete=arguments.schemes,
+    help="As your driver wants it: postgresql+psycopg, say.  [default: as it is, else the plain one]",
+)
 @click.option("--replace", is_flag=True, help="Although the variable has another value.")
 @options.how
 @options.index
@@ -214,6 +223,7 @@ def attach(
     target: str,
     variable: str | None,
     *,
+    scheme: str | None,
     replace: bool,
     **how: Unpack[configuration.How],
 ) -> None:
@@ -221,14 +231,24 @@ def attach(
 
     As `release config set` does it: a release with a number, rolled out without a failed request, or kept for
     the first deploy. The URL is in no command line and in no log. Attached to the same host a second time, a
-    URL that you have changed keeps all but its login; --replace gives it as it was.
+    URL that you have changed keeps all but its login, on another host its scheme; --replace gives it as it
+    was.
+
+    \b
+      release services attach db production --scheme postgresql+psycopg     SQLAlchemy with psycopg 3
+      release services attach db production --scheme mysql+pymysql          SQLAlchemy with PyMySQL
+
+    Options for TLS become those of the driver. A rotation keeps the scheme.
     """
+    from release.config import services as settings
     from release.host.formats import variables
     from release.services import urls
 
     place, host = arguments.found(project, service, target)
-    name = variable or _DEFAULT[place.kind]
+    name = variable or settings.VARIABLES[place.kind]
     variables.check_name(name)
+    if scheme:
+        urls.check_scheme(scheme, place.kind)
     credentials = _credentials(place, host, "credentials")
     present = _variables(project, target).get(name)
     if present is not None and f"//{place.name}__" not in present and not replace:
@@ -237,9 +257,9 @@ def attach(
             "Give this one another name (--as OTHER_URL), or take its place: --replace",
         )
     url = (credentials.next or credentials).url
-    if present is not None and not replace and urls.same_address(present, url):
-        url = urls.with_login(present, url)
-    configuration.change(project, target, {name: url}, **how)
+    if present is not None and not replace:
+        url = urls.kept(present, url)
+    configuration.change(project, target, {name: urls.with_scheme(url, scheme) if scheme else url}, **how)
 
 
 @services.command()
@@ -256,7 +276,9 @@ def detach(
     from release.config.services import database
 
     # Also one that is no longer in release.toml: it is detached before it is removed.
-    names = _leading(_variables(project, target), database(arguments.config(project).app, target, service))
+    config = arguments.config(project)
+    arguments.require_order(config, service, target)
+    names = _leading(_variables(project, target), database(config.app, target, service))
     if variable:
         names = [name for name in names if name == variable]
     if not names:
@@ -336,14 +358,13 @@ def shell(project: Path, service: str, target: str) -> None:
     \b
       release services shell db production < schema.sql
 
-    The exit status is the client's.
+    PostgreSQL and MariaDB stop at the first error of what they read so. The exit status is the client's.
     """
     from release.services import reach
 
     place, host = arguments.found(project, service, target)
     both = sys.stdin.isatty() and sys.stdout.isatty()
-    command = host.attached([reach.BACKUP, "shell", place.name], terminal=both)
-    os.execvp(command[0], command)  # noqa: S606  # its terminal is ours
+    sys.exit(host.run_attached(reach.BACKUP, "shell", place.name, terminal=both))
 
 
 @services.command()
@@ -354,6 +375,7 @@ def upgrade(project: Path, service: str) -> None:
     from release.services import databases, upgrades
 
     config = arguments.config(project)
+    arguments.require_order(config, service)
     databases.require(config, service)
     declared = config.services[service]
     asked = databases.ask(config, [declared.hosts[0]])[declared.hosts[0]]
@@ -384,6 +406,7 @@ def remove(project: Path, service: str, target: str | None, *, hosts: tuple[str,
     from release.services import databases
 
     config = arguments.config(project)
+    arguments.require_order(config, service, target)
     asked = databases.ask(config, hosts or databases.hosts(config))
     found = [
         row
@@ -437,7 +460,7 @@ def _remove_all(project: Path, config: "ReleaseConfig", rows: "Sequence[Row]", *
     from release.services import answers, reach
 
     if not rows:
-        console.echo("There is nothing to remove.")
+        console.echo(f"There is nothing to remove. {_MORE}")
         return
     for row in rows:
         _require_unused(project, config, row)

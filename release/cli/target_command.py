@@ -243,6 +243,8 @@ def begin(project: Path, name: str, index: str | None = None, most: int | None =
         # To check the settings takes as long as an agent's start, a fifth of a second: both at the same time.
         found = unchecked.read(project)
         expected = destinations.expected(found.tables, name, home)
+        if "release.skip" in meta:
+            expected = destinations.skippable(expected)
         early = {
             there: stack.enter_context(connection.AgentProcess(there))
             for there in [

@@ -11,6 +11,12 @@ from packhorse.settings import AbsolutePath, matching
 from release.config.value_types import Calendar, HostName, LoginName
 
 Kind = Literal["postgresql", "mariadb", "redis"]
+VARIABLES: Mapping[Kind, str] = {
+    "postgresql": "DATABASE_URL",
+    "mariadb": "DATABASE_URL",
+    "redis": "REDIS_URL",
+}
+"""What applications call the URL of a database, unless they say another name."""
 NO_NAMES = ("local", "mirror")  # what `release provision` has another meaning for
 LONGEST_NAME = 60  # PostgreSQL cuts names at 63 bytes (NAMEDATALEN), and logins end in __a and __b
 # PostgreSQL has major versions alone; of the others, series such as 10.11 get corrections.

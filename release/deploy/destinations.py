@@ -1,6 +1,7 @@
 """Destinations of a target: this machine, or its hosts through ssh."""
 
 import contextlib
+import dataclasses
 import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -69,6 +70,16 @@ def expected(tables: Mapping[str, Any], name: str, home: Path) -> list[connectio
         isinstance(word, str) and re.fullmatch(unchecked.HOST_NAME, word) for word in [*hosts, user, app]
     )
     return list(of_target(here, hosts, user, app, targets).values()) if hosts and names else []
+
+
+def skippable(
+    found: Sequence[connection.Destination],
+) -> list[connection.Destination]:
+    """The destinations of a command that has `--skip`: who cannot reach one of several learns of it."""
+    return [
+        dataclasses.replace(each, skippable=len(found) > 1) if isinstance(each, ssh.SshDestination) else each
+        for each in found
+    ]
 
 
 def _named(name: str, targets: Mapping[str, Mapping[str, Any]]) -> list[Any]:

@@ -6,7 +6,7 @@ import re
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from packhorse import process
@@ -43,13 +43,15 @@ CONFIG = "RELEASE_SSH_CONFIG"
 class SshDestination:
     """The application's own user on a host, reached through `ssh`; `name` is the host's in release.toml.
 
-    `targets`: those of release.toml, when the host was named instead of one of them.
+    `targets`: those of release.toml, when the host was named instead of one of them. `skippable`: the command
+    has `--skip`, and other hosts.
     """
 
     name: str
     user: str
     app: str
     targets: tuple[str, ...] = ()
+    skippable: bool = field(default=False, compare=False)
 
     def command(self) -> list[str]:
         return self.to(agent_archive.command(PYTHON, str(SERVER_ROOT / self.app / "agent")))
@@ -78,8 +80,20 @@ class SshDestination:
         return ["ssh", *_config(), *options, "-l", self.user, "--", self.name, shlex.join(there)]
 
     def explain(self, status: int, stderr: str, *, greeted: bool) -> PackhorseError:
-        message, hint = _meaning(self, status, stderr, greeted=greeted)
-        return PackhorseError(message, hint, detail=stderr if status != 255 else "")
+        if greeted or status != 255:
+            message, hint = _of_agent(status, f"Try: {_try(self.name, self.user)} true", greeted=greeted)
+            return PackhorseError(message, hint, detail=stderr if status != 255 else "")
+        targets = ", ".join(dict.fromkeys(["local", *self.targets])) if self.targets else ""
+        return _of_ssh(
+            self.name,
+            self.user,
+            stderr,
+            denied="Put your key into authorized_keys ([targets.….provision]), and: release provision.",
+            targets=f", and it is none of the targets {targets}" if targets else "",
+            skip=f"; the other hosts of its target do without it: --skip {self.name}"
+            if self.skippable
+            else "",
+        )
 
 
 # Root has no password to give to sudo, and there may be no sudo where one logs in as root.
@@ -97,6 +111,13 @@ def as_root(host: str, user: str | None, there: Sequence[str], *, terminal: bool
     wants = ["-t"] if terminal else []
     command = shlex.join(["sh", "-c", _BECOME_ROOT, "sh", *there])
     return ["ssh", *_config(), *options, *wants, *login, "--", host, command]
+
+
+def root_failure(host: str, user: str | None, stderr: str) -> PackhorseError:
+    """The error when ssh itself has failed (status 255) with a command of `as_root`."""
+    return _of_ssh(
+        host, user, stderr, denied='Say who may: user = "…" in the table of that host in release.toml.'
+    )
 
 
 def is_connected(host: str, user: str | None, seconds: float) -> bool:
@@ -158,35 +179,30 @@ _REASONS = (
         "its host key is not known here.",
         "Connect once by hand and compare the key: {ssh}",
     ),
-    (
-        "Permission denied",
-        "{user} may not log in: {last}",
-        "Put your key into authorized_keys ([targets.….provision]), and: release provision. Try: {ssh} true",
-    ),
-    (
-        "",
-        "it cannot be reached: {last}",
-        "Try: {ssh} true; the other hosts of its target do without it: --skip {name}",
-    ),
+    ("Permission denied", "{user} may not log in: {last}", "{denied} Try: {ssh} true"),
+    ("", "it cannot be reached: {last}", "Try: {ssh} true{skip}"),
 )
 
 
-def _meaning(host: SshDestination, status: int, stderr: str, *, greeted: bool) -> tuple[str, str]:
-    """Message and hint. ssh(1): 255 is ssh itself; sh(1): 126 and 127 are no such program."""
-    ssh = shlex.join(["ssh", *_config(), f"{host.user}@{host.name}"])
+def _try(host: str, user: str | None) -> str:
+    """The command line by which a person logs in."""
+    return shlex.join(["ssh", *_config(), f"{user}@{host}" if user else host])
+
+
+def _of_agent(status: int, attempt: str, *, greeted: bool) -> tuple[str, str]:
+    """Message and hint for the end of an agent. sh(1): 126 and 127 are no such program."""
     if greeted:
         what = "the connection was lost" if status == 255 else f"the agent ended without an answer ({status})"
         return f"{what}.", "What was being done there stops at the next safe point; look: release status"
     if status in {126, 127}:
         return f"there is no {PYTHON}.", "Prepare the host: release provision"
-    if status != 255:
-        return f"the agent did not start (status {status}).", f"Try: {ssh} true"
+    return f"the agent did not start (status {status}).", attempt
+
+
+def _of_ssh(host: str, user: str | None, stderr: str, **words: str) -> PackhorseError:
+    """The error of ssh itself (ssh(1): status 255); `user` None: it says itself who logs in."""
     message, hint = next(texts for sign, *texts in _REASONS if sign in stderr)
     last = stderr.rpartition("\n")[2].strip() or "ssh gives no reason"
-    targets = (
-        f", and it is none of the targets {', '.join(dict.fromkeys(['local', *host.targets]))}"
-        if host.targets
-        else ""
-    )
-    words = {"name": host.name, "user": host.user, "ssh": ssh, "last": last, "targets": targets}
-    return message.format(**words), hint.format(**words)
+    words = {"targets": "", "skip": "", "name": host, "user": user or "you", "last": last, **words}
+    words["ssh"] = _try(host, user)
+    return PackhorseError(message.format(**words), hint.format(**words))

@@ -77,10 +77,14 @@ class Change(Request):
 
 @dataclass(frozen=True, kw_only=True)
 class Deploy(Change):
-    """Make `content` serve on `bind`: host and port, None for the unix socket."""
+    """Make `content` serve on `bind`: host and port, None for the unix socket.
+
+    `services`: service of release.toml that the target uses -> the variable that usually has its URL.
+    """
 
     content: Content
     bind: tuple[str, int] | None
+    services: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

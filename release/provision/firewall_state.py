@@ -113,7 +113,7 @@ def _of_host(app: str, host: str, variables: dict[str, Any]) -> State:
     if status != 255 and ("not found" in text or "No such file" in text):
         return State(host, app, wanted)
     if status == 255:
-        reason = ssh.SshDestination(host, user or "you", app).explain(status, text, greeted=False)
+        reason = ssh.root_failure(host, user, text)
         return State(host, app, wanted, error=f"{reason.message} {reason.hint}")
     last = text.rpartition("\n")[2][:500] or "it gives no reason"
     return State(host, app, wanted, error=f"its firewall cannot be read (status {status}): {last}")

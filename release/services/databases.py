@@ -1,5 +1,6 @@
 """Compare the databases that release.toml declares with those that hosts have."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ class Place:
     name: str
     service: str
     target: str
-    kind: str
+    kind: services.Kind
     host: str
 
     @property
@@ -76,11 +77,28 @@ def place(config: ReleaseConfig, service: str, target: str) -> Place:
         if (each.service, each.target) == (service, target):
             return each
     if target not in config.targets:
-        raise PackhorseError(f"There is no target {target}.", f"Targets: {', '.join(config.targets)}")
-    raise PackhorseError(
-        f"{target} does not use {service}.",
-        f'Write services = ["{service}"] below [targets.{target}], and: release provision {target}',
+        raise PackhorseError(
+            f"There is no target {target}.", f"Targets: {', '.join(config.targets) or 'none'}"
+        )
+    raise PackhorseError(f"{target} does not use {service}.", use(config, service, [target]))
+
+
+def use(config: ReleaseConfig, service: str, targets: Sequence[str]) -> str:
+    """Say what to write into release.toml, for the first of `targets` or another one to use `service`."""
+    first, *others = targets or ["NAME"]
+    names = [*(config.targets[first].services if first in config.targets else []), service]
+    instead = f" (or of {', '.join(others)})" if others else ""
+    return (
+        f"Write services = {json.dumps(names)} below [targets.{first}]{instead}, "
+        f"and: release provision {first}"
     )
+
+
+def unused(config: ReleaseConfig) -> Iterator[PackhorseError]:
+    """What is wrong with each service that no target uses."""
+    for service in config.services:
+        if not any(service in target.services for target in config.targets.values()):
+            yield PackhorseError(f"No target uses {service}.", use(config, service, list(config.targets)))
 
 
 def places(config: ReleaseConfig, service: str, target: str | None) -> list[Place]:
@@ -90,9 +108,7 @@ def places(config: ReleaseConfig, service: str, target: str | None) -> list[Plac
     require(config, service)
     found = [each for each in declared(config) if each.service == service]
     if not found:
-        raise PackhorseError(
-            f"No target uses {service}.", f'Say so in release.toml: [targets.NAME] services = ["{service}"]'
-        )
+        raise PackhorseError(f"No target uses {service}.", use(config, service, list(config.targets)))
     return found
 
 
@@ -122,6 +138,8 @@ def ask(config: ReleaseConfig, names: Sequence[str]) -> dict[str, list[Found] | 
             servers = answers.read(answers.Servers, host.ask(reach.SERVICE, "list"), name)
             request = {"app": config.app}
             backups = answers.read(answers.Databases, host.ask(reach.BACKUP, "list", request), name)
+        except reach.NotProvisionedError:
+            return []
         except PackhorseError as error:
             return error
         known = {each.name: each for each in backups.databases}
@@ -200,7 +218,8 @@ def checks(some: Sequence[Row], now: float) -> Iterator[Check]:
         if row.failure:
             yield Check(name, WARNING, row.failure.message, row.failure.hint)
         elif not row.found:
-            yield Check(name, FAILED, f"{row.name} is not on {row.host}", "release provision")
+            hint = f"release provision {row.place.target}" if row.place else "release provision"
+            yield Check(name, FAILED, f"{row.name} is not on {row.host}", hint)
         elif row.found.server.error:
             yield Check(name, FAILED, row.found.server.error, f"Look at the server on {row.host}.")
         else:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from packhorse import console
 from packhorse.errors import PackhorseError
 from release.config import root_login
 from release.config.release_toml import ReleaseConfig
@@ -21,17 +22,27 @@ BACKUP = "/usr/local/sbin/packhorse-service-backup"
 COPIES = "/usr/local/sbin/packhorse-copies"
 LARGEST_ANSWER = 2**26
 """Bytes: lists of thousands of backups are far from it."""
+PATIENCE = 2.0
+"""Seconds of silence of a host after which somebody who waits is told so."""
 _LAST = 4096
 _PROGRESS = "* "
+_NO_PROGRAM = 127  # as sh(1) says it; no client of a database ends so
+
+
+class NotProvisionedError(PackhorseError):
+    """A host has no program of ours: `release provision` was not run for it."""
 
 
 @dataclass(frozen=True)
 class Host:
-    """A host of release.toml, and who logs in there (None: whom ssh says)."""
+    """A host of release.toml, and who logs in there (None: whom ssh says).
+
+    `target`: what `release provision` takes to prepare it.
+    """
 
     name: str
     user: str | None = None
-    app: str = ""
+    target: str = "TARGET"
 
     def ask(
         self,
@@ -64,9 +75,14 @@ class Host:
         except FileNotFoundError as error:
             raise PackhorseError("There is no program ssh.", "Install OpenSSH's client.") from error
         said: list[bytes] = []
-        with process:
+        with process, self._patience() as heard:
             assert process.stdin and process.stdout and process.stderr  # noqa: S101, PT018  # for mypy
-            reader = threading.Thread(target=_listen, args=[process.stderr, said, show], daemon=True)
+
+            def shown(text: str) -> None:
+                heard()
+                show(text)
+
+            reader = threading.Thread(target=_listen, args=[process.stderr, said, shown], daemon=True)
             reader.start()
             with _ended(process):
                 with contextlib.suppress(BrokenPipeError):  # the other side says itself why it has gone
@@ -99,9 +115,35 @@ class Host:
         if status:
             self._answer(there[0], status, b"", said)
 
-    def attached(self, there: list[str], *, terminal: bool) -> list[str]:
-        """The argument list of ssh for a command there that has our terminal, or our pipes."""
-        return ssh.as_root(self.name, self.user, there, terminal=terminal)
+    def run_attached(self, program: str, *arguments: str, terminal: bool) -> int:
+        """Run `program` there with our terminal, or our pipes; its exit status.
+
+        Raises NotProvisionedError when there is none.
+        """
+        there = ["sh", "-c", f'[ -x "$0" ] || exit {_NO_PROGRAM}; exec "$0" "$@"', program, *arguments]
+        command = ssh.as_root(self.name, self.user, there, terminal=terminal)
+        with subprocess.Popen(command) as process:
+            status = _end_of(process)
+        if status == _NO_PROGRAM:
+            raise self.not_provisioned(Path(program).name)
+        return status
+
+    def not_provisioned(self, program: str) -> NotProvisionedError:
+        return NotProvisionedError(
+            f"{self.name} has no {program}: nothing brought a service there.",
+            f"Run: release provision {self.target}",
+        )
+
+    @contextlib.contextmanager
+    def _patience(self) -> Iterator[Callable[[], None]]:
+        """Say on stderr that we wait for the host when the block is long without a call of what it gets."""
+        timer = threading.Timer(PATIENCE, console.echo, [f"  Waiting for {self.name}"], {"err": True})
+        timer.daemon = True
+        timer.start()
+        try:
+            yield timer.cancel
+        finally:
+            timer.cancel()
 
     def _answer(self, program: str, status: int, answer: bytes, said: str) -> dict[str, Any]:
         found: object = None
@@ -124,14 +166,10 @@ class Host:
     def _explain(self, program: str, status: int, said: str) -> PackhorseError:
         name, last = Path(program).name, said.rpartition("\n")[2][:500]
         if status == 255:
-            there = ssh.SshDestination(self.name, self.user or "you", self.app)
-            failure = there.explain(status, said, greeted=False)
+            failure = ssh.root_failure(self.name, self.user, said)
             return PackhorseError(f"{self.name}: {failure.message}", failure.hint)
-        if "command not found" in said or "No such file" in said or status in {126, 127}:
-            return PackhorseError(
-                f"{self.name} has no {name}: nothing brought a service there.",
-                "Run: release provision TARGET",
-            )
+        if status in {126, 127} or ("sudo:" in said and "command not found" in said):
+            return self.not_provisioned(name)
         if "sudo:" in said:
             return PackhorseError(
                 f"{self.name}: {self.user or 'who logs in'} may not become root without a password: {last}",
@@ -146,6 +184,13 @@ class Host:
             f"{self.name}: {name} failed (status {status}): {last or 'it gives no reason'}",
             "Look at that host; then run the command again: nothing is left half done.",
         )
+
+
+def _end_of(process: "subprocess.Popen[bytes]") -> int:
+    """Wait for the exit status of `process`, which has the terminal: Ctrl-C there is for it, not for us."""
+    while True:
+        with contextlib.suppress(KeyboardInterrupt):
+            return process.wait()
 
 
 @contextlib.contextmanager
@@ -174,6 +219,21 @@ def _listen(stderr: IO[bytes], said: list[bytes], show: Callable[[str], None]) -
             del said[:-20]
 
 
-def host(config: ReleaseConfig, name: str) -> Host:
-    """The host `name` of release.toml, with the login that `release provision` uses."""
-    return Host(name, root_login.of(config, name).user, config.app)
+def host(config: ReleaseConfig, name: str, target: str | None = None) -> Host:
+    """The host `name` of release.toml, with the login that `release provision` uses.
+
+    `target`: the one that the command is about; None: the first one that needs the host.
+    """
+    return Host(name, root_login.of(config, name).user, target or next(_needing(config, name), "TARGET"))
+
+
+def _needing(config: ReleaseConfig, name: str) -> Iterator[str]:
+    """Targets with databases or copies of them on a host, then those that it is of, then services."""
+    having = {
+        service: [*declared.hosts, declared.backup.copy_to] for service, declared in config.services.items()
+    }
+    for target, settings in config.targets.items():
+        if any(name in having[service] for service in settings.services):
+            yield target
+    yield from (target for target, settings in config.targets.items() if name in (settings.hosts or []))
+    yield from (service for service, hosts in having.items() if name in hosts)

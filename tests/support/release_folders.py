@@ -61,6 +61,7 @@ def add_release(layout: Layout, number: int, outcome: str | None = journal.GOOD,
         )
 
 
+OF_A_DEPLOY = {"content", "bind", "services"}
 INDEX = "http://index.example.com/company/dev/+simple/"
 
 
@@ -93,13 +94,13 @@ def a_deploy(layout: Layout, content: Content | None = None) -> Deploy:
 
 def a_rollback(layout: Layout, release: int | None) -> Rollback:
     """A request to go back to `release`."""
-    fields = {key: value for key, value in vars(a_deploy(layout)).items() if key not in {"content", "bind"}}
+    fields = {key: value for key, value in vars(a_deploy(layout)).items() if key not in OF_A_DEPLOY}
     return Rollback(**fields, release=release)
 
 
 def a_configure(layout: Layout, **fields: Any) -> Configure:  # noqa: ANN401  # those of Configure
     """A request to change the configuration."""
-    common = {key: value for key, value in vars(a_deploy(layout)).items() if key not in {"content", "bind"}}
+    common = {key: value for key, value in vars(a_deploy(layout)).items() if key not in OF_A_DEPLOY}
     return Configure(**common, **fields)
 
 

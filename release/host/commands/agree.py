@@ -49,7 +49,11 @@ def agree(
             )
     if assigned is None or content is None:
         raise refusal or RuntimeError("the controller sent no content")
-    _require(content, change.target_name)
+    unattached = _unattached(change, content) if isinstance(change, Deploy) else {}
+    _require(content, change.target_name, unattached)
+    if unattached and change.release_phase:  # one host says it for all
+        commands = ", ".join(unattached.values())
+        session.warn(f"{change.target_name} uses a database whose URL the application has not: {commands}")
     variables.check_sum(content.environment)
     if assigned.send:
         session.emit({"event": "content", "content": asdict(content)})
@@ -111,14 +115,25 @@ def _of_other_host(table: Mapping[str, Any], change: AnyChange) -> Content:
     return replace(content, files=[replace(file, url=None) for file in content.files])
 
 
-def _require(content: Content, target_name: str) -> None:
+def _unattached(deploy: Deploy, content: Content) -> dict[str, str]:
+    """Variable -> the command that gives it the URL of a database which the application has not yet."""
+    values, commands = content.environment.values(), {}
+    for service, variable in deploy.services.items():
+        login = f"{deploy.app}_{deploy.target_name}_{service}__"  # __a or __b: it has two
+        if not any(login in value for value in values):
+            commands[variable] = f"release services attach {service} {deploy.target_name}"
+    return commands
+
+
+def _require(content: Content, target_name: str, unattached: Mapping[str, str]) -> None:
     """Raise PackhorseError unless every variable that release.toml requires is there."""
     missing = [name for name in content.required if name not in content.environment]
-    if missing:
-        raise PackhorseError(
-            f"release.toml requires {', '.join(missing)}, which would not be set.",
-            f"Set it (it asks for the value): release config set {target_name} {missing[0]}",
-        )
+    if not missing:
+        return
+    hint = f"Set it (it asks for the value): release config set {target_name} {missing[0]}"
+    if missing[0] in unattached:
+        hint = f"Let it have the URL of the database: {unattached[missing[0]]}"
+    raise PackhorseError(f"release.toml requires {', '.join(missing)}, which would not be set.", hint)
 
 
 def _offer(

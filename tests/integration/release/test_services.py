@@ -129,11 +129,11 @@ def fetched(shop: Shop) -> tuple[Path, str]:
 def test_the_shell_is_the_owners_and_passes_on_input_and_status(shop: Shop) -> None:
     """What is made in it belongs to the application, and nobody is a superuser in it."""
     assert "5000" in shop.sql("SELECT count(*) FROM rows;")
-    assert "ERROR" in shop.services("shell", "db", "production", stdin="SELEC 1;\n").stderr
+    shell = ("shell", "db", "production")
+    said = shop.services(*shell, stdin="SELEC 1;\nSELECT 'further';\n", status=3)
+    assert ("ERROR" in said.stderr, said.stdout) == (True, "")
     assert shop.sql("\\q\n") == ""
-    assert (
-        "must be superuser" in shop.services("shell", "db", "production", stdin="COPY rows TO '/x';").stderr
-    )
+    assert "must be superuser" in shop.services(*shell, stdin="COPY rows TO '/x';", status=3).stderr
 
 
 def test_attach_before_the_first_deploy_is_kept_for_it(shop: Shop) -> None:
@@ -357,7 +357,7 @@ def test_the_host_is_lost_and_another_one_has_every_row(shop: Shop) -> None:
     before = shop.sql(EVERYTHING)
     shop.db1.power_cut()
     try:
-        assert "its host does not answer" in shop.services().stdout
+        assert "its host does not answer" in shop.services(status=1).stdout
         shop.configure(host="db2")
         shop.fleet.release("provision", "db")
         assert "--from db1" in shop.services("restore", "db", "production", "--yes", status=1).stderr

@@ -4,11 +4,12 @@ import contextlib
 from pathlib import Path
 from types import SimpleNamespace
 
+import click
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from packhorse.errors import PackhorseError
-from release.cli import service_arguments, services
+from release.cli import configuration, service_arguments, service_backups, services
 from release.cli.main import cli
 from release.config.release_toml import ReleaseConfig, Target
 from release.services import answers, databases, reach
@@ -109,3 +110,158 @@ def test_what_is_removed_already_is_nothing_to_do(monkeypatch: pytest.MonkeyPatc
     done = CliRunner().invoke(services.remove, ["db", "--host", "db1", "--yes"], obj=Path())
     assert done.exit_code == 0
     assert "No database of db is left on db1: there is nothing to do." in done.output
+
+
+DECLARED = ReleaseConfig.model_validate(
+    {
+        "app": "shop",
+        "services": {
+            "db": {"kind": "postgresql", "hosts": ["db1"]},
+            "my": {"kind": "mariadb", "hosts": ["db1"]},
+            "cache": {"kind": "redis", "hosts": ["db2"]},
+        },
+        "targets": {"production": {"hosts": ["web1"], "services": ["db", "my"]}},
+    }
+)
+DOWN = PackhorseError("db1: it cannot be reached.", "Try: ssh db1 true")
+
+
+@pytest.fixture
+def declared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service_arguments, "config", lambda _project: DECLARED)
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, ["services", *arguments])
+
+
+@pytest.mark.usefixtures("declared")
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        (("attach", "production", "db"), "services attach db production"),
+        (("attach", "prodution", "db"), "services attach db prodution"),
+        (("rotate", "production", "production"), "services rotate db production"),
+        (("detach", "production", "db"), "services detach db production"),
+        (("shell", "production", "my"), "services shell my production"),
+        (("url", "production", "my"), "services url my production"),
+        (("backup", "production"), "services backup db production"),
+        (("backups", "production", "my"), "services backups my production"),
+        (("restore", "production", "db"), "services restore db production"),
+        (("remove", "production", "db"), "services remove db production"),
+        (("upgrade", "production"), "services upgrade db production"),
+    ],
+)
+def test_arguments_in_the_wrong_order_are_answered_with_the_right_one(
+    typed: tuple[str, ...], meant: str
+) -> None:
+    """As `release config set production NAME` has the target first."""
+    refused = run(*typed).exception
+    assert isinstance(refused, PackhorseError)
+    assert refused.hint.endswith(meant)
+
+
+@pytest.mark.usefixtures("declared")
+@pytest.mark.parametrize("options", [(), ("--plan",), ("--json",), ("--remove", "--yes")])
+def test_a_host_that_does_not_answer_fails_the_command_after_what_the_others_say(
+    monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+) -> None:
+    """A job that looks at the exit status alone must not take silence for good news."""
+    monkeypatch.setattr(databases, "ask", lambda _config, hosts: dict.fromkeys(hosts, DOWN))
+    monkeypatch.setattr(services, "_attached", lambda *_: {})
+    done = run(*options)
+    assert done.exception is DOWN
+    assert done.stdout
+    monkeypatch.setattr(databases, "ask", lambda _config, hosts: {name: [] for name in hosts})
+    assert run(*options).exit_code == 0
+    assert "No target uses cache. Write services = [" in run(*options).stderr
+
+
+@pytest.mark.usefixtures("declared")
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_a_list_of_backups_without_those_of_a_host_fails(
+    monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+) -> None:
+    """It would look as if there were none; each host that is missing is named."""
+    other = PackhorseError("vault: it cannot be reached.", "Try: ssh vault true")
+    monkeypatch.setattr(service_backups, "_all_backups", lambda *_: ([], [DOWN, other]))
+    done = run("backups", "db", *options)
+    assert done.exception is DOWN
+    assert "vault: it cannot be reached." in done.stderr
+    assert "There are no backups" not in done.stdout
+
+
+@pytest.mark.usefixtures("declared")
+def test_a_host_that_was_asked_for_by_its_name_has_to_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hosts of the application are looked at without a word: they need not have databases."""
+    down = {"web1", "db9"}
+    monkeypatch.setattr(
+        databases, "ask", lambda _config, hosts: {name: DOWN if name in down else [] for name in hosts}
+    )
+    assert run("--plan").exit_code == 0
+    assert run("--plan", "--host", "db9").exception is DOWN
+
+
+@pytest.mark.usefixtures("declared")
+@pytest.mark.parametrize("option", ["--plan", "--remove"])
+def test_who_finds_nothing_left_over_learns_where_else_to_look(
+    monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    """A host that release.toml has lost with its service is asked by nobody."""
+    declared = [databases.Row(place, None) for place in databases.declared(DECLARED)]
+    there = [databases.Row(row.place, SimpleNamespace(host="db1")) for row in declared]  # type: ignore[arg-type]
+    monkeypatch.setattr(databases, "ask", lambda _config, hosts: {name: [] for name in hosts})
+    monkeypatch.setattr(databases, "rows", lambda *_: there)
+    assert "--host HOST" in run(option).stdout
+
+
+KEPT = URL.replace("postgresql:", "postgresql+asyncpg:") + "?ssl=require"
+
+
+@pytest.mark.usefixtures("declared")
+@pytest.mark.parametrize(
+    ("present", "options", "expected"),
+    [
+        (None, (), f"{URL}?sslmode=require"),
+        (None, ("--scheme", "postgresql+psycopg"), f"{URL}?sslmode=require".replace(":", "+psycopg:", 1)),
+        (KEPT.replace(":p@", ":old@"), (), KEPT),
+        (KEPT.replace("10.0.0.4", "10.0.0.9"), (), KEPT),
+        (KEPT, ("--scheme", "postgresql"), f"{URL}?sslmode=require"),
+        (KEPT, ("--replace",), f"{URL}?sslmode=require"),
+    ],
+)
+def test_attach_writes_the_scheme_of_the_driver_and_keeps_it(
+    monkeypatch: pytest.MonkeyPatch, present: str | None, options: tuple[str, ...], expected: str
+) -> None:
+    """Also when the database has moved to another host."""
+    login = {"url": f"{URL}?sslmode=require", "login": "shop_production_db__a"}
+    credentials = answers.Credentials.model_validate({**login, "name": "shop_production_db", "kind": "x"})
+    monkeypatch.setattr(services, "_credentials", lambda *_: credentials)
+    monkeypatch.setattr(services, "_variables", lambda *_: {"DATABASE_URL": present} if present else {})
+    written: list[dict[str, str]] = []
+    monkeypatch.setattr(
+        configuration, "change", lambda _project, _target, values, **_how: written.append(values)
+    )
+    done = run("attach", "db", "production", *options)
+    assert done.exit_code == 0, done
+    assert written == [{"DATABASE_URL": expected}]
+
+
+@pytest.mark.usefixtures("declared")
+def test_a_scheme_of_another_database_is_refused_before_anything_is_asked() -> None:
+    """With two that fit."""
+    refused = run("attach", "db", "production", "--scheme", "mysql").exception
+    assert isinstance(refused, PackhorseError)
+    assert refused.hint == "Such as: --scheme postgresql or postgresql+psycopg"
+
+
+def test_schemes_are_completed_for_the_kind_of_the_service(tmp_path: Path) -> None:
+    """Without a service all of them."""
+    (tmp_path / "release.toml").write_text('app = "shop"\n[services.my]\nkind = "mariadb"\nhosts = ["db1"]\n')
+    root = click.Context(cli)
+    root.params = {"project": tmp_path}
+    context = click.Context(services.attach, parent=root)
+    parameter = services.attach.params[0]
+    assert "postgresql" in service_arguments.schemes(context, parameter, "")
+    context.params = {"service": "my"}
+    assert service_arguments.schemes(context, parameter, "mysql+p") == ["mysql+pymysql"]

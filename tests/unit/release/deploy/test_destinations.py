@@ -31,6 +31,16 @@ def test_a_target_without_hosts_is_this_machine() -> None:
     assert destinations.of_target(HERE, None, None, "shop") == {"production": HERE}
 
 
+def test_hosts_are_to_be_skipped_where_there_are_others() -> None:
+    """A hint must not offer what leaves nothing."""
+    pair = list(destinations.of_target(HERE, ["web1", "web2"], None, "shop").values())
+    for some, expected in ((pair, [True, True]), (pair[:1], [False])):
+        found = destinations.skippable(some)
+        assert found == some, "they are found by comparing"
+        assert ["--skip" in each.explain(255, "", greeted=False).hint for each in found] == expected
+    assert destinations.skippable([HERE]) == [HERE]
+
+
 @pytest.mark.parametrize("target", ["local", "production", "web3.example.com", "admin@[::1]"])
 def test_where_agents_are_expected_they_are_needed(tmp_path: Path, target: str) -> None:
     """Else every command would start them twice."""

@@ -1,5 +1,6 @@
 """The promises of release.deploy.ssh."""
 
+import dataclasses
 import shlex
 from pathlib import Path
 
@@ -90,7 +91,35 @@ def test_what_to_try_is_what_was_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the configuration file, another host would answer, or none."""
     monkeypatch.setenv("RELEASE_SSH_CONFIG", "/ci/our config")
     told = PLACE.explain(255, "", greeted=False)
-    assert told.hint.startswith("Try: ssh -F '/ci/our config' shop@web1.example.com true;")
+    assert told.hint == "Try: ssh -F '/ci/our config' shop@web1.example.com true"
+
+
+def test_hosts_are_to_be_skipped_only_where_that_can_be_done() -> None:
+    """A command on one database has no --skip, and no other host."""
+    several = dataclasses.replace(PLACE, skippable=True)
+    assert several.explain(255, "", greeted=False).hint.endswith(" without it: --skip web1.example.com")
+    assert "--skip" not in PLACE.explain(255, "", greeted=False).hint
+
+
+@pytest.mark.parametrize(
+    ("user", "said", "message", "hint"),
+    [
+        (None, "Connection refused", "it cannot be reached: Connection refused", "Try: ssh db1 true"),
+        ("admin", "", "it cannot be reached: ssh gives no reason", "Try: ssh admin@db1 true"),
+        (
+            None,
+            "db1: Permission denied (publickey).",
+            "you may not log in: db1: Permission denied (publickey).",
+            'Say who may: user = "…" in the table of that host in release.toml. Try: ssh db1 true',
+        ),
+    ],
+)
+def test_who_logs_in_to_be_root_is_named_as_ssh_takes_it(
+    user: str | None, said: str, message: str, hint: str
+) -> None:
+    """Without a user in release.toml, ssh's configuration says one."""
+    told = ssh.root_failure("db1", user, said)
+    assert (told.message, told.hint) == (message, hint)
 
 
 def test_a_host_that_is_not_found_may_have_been_meant_for_a_target() -> None:

@@ -6,16 +6,17 @@ import pytest
 
 from packhorse.errors import PackhorseError
 from release.config.release_toml import ReleaseConfig
-from release.services import answers, databases
+from release.services import answers, databases, reach
 from release.services.databases import Found
 from tests.support import documents
 
+CACHE = {"kind": "redis", "hosts": ["db2"]}
 CONFIG = ReleaseConfig.model_validate(
     {
         "app": "shop",
         "services": {
             "db": {"kind": "postgresql", "hosts": ["db1"]},
-            "cache": {"kind": "redis", "hosts": ["db2"]},
+            "cache": CACHE,
         },
         "targets": {
             "production": {"hosts": ["web1"], "services": ["db", "cache"]},
@@ -48,6 +49,48 @@ def found(
 def backup(name: str) -> dict[str, object]:
     known = {"name": name, "database": "shop_production_db", "kind": "postgresql", "version": "15"}
     return {**known, "size": 1, "sha256": "0", "rows": 2, "tables": 1}
+
+
+UNUSED = ReleaseConfig.model_validate(
+    {
+        "app": "shop",
+        "services": {"db": {"kind": "postgresql", "hosts": ["db1"]}, "cache": CACHE},
+        "targets": {"production": {"hosts": ["web1"], "services": ["cache"]}, "staging": {"hosts": ["web2"]}},
+    }
+)
+
+
+def test_a_service_that_no_target_uses_comes_with_the_line_to_write() -> None:
+    """Without it nothing is made, and nothing looks wrong."""
+    (told,) = databases.unused(UNUSED)
+    assert told.message == "No target uses db."
+    assert told.hint == (
+        'Write services = ["cache", "db"] below [targets.production] (or of staging), '
+        "and: release provision production"
+    )
+    with pytest.raises(PackhorseError) as refused:
+        databases.places(UNUSED, "db", None)
+    assert refused.value.hint == told.hint
+    with pytest.raises(PackhorseError) as refused:
+        databases.place(UNUSED, "cache", "staging")
+    assert 'Write services = ["cache"] below [targets.staging], and:' in refused.value.hint
+    assert list(databases.unused(CONFIG)) == []
+
+
+def test_a_host_that_nobody_has_prepared_has_no_database_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That is no failure; one that does not answer is."""
+
+    def converse(host: reach.Host, *_: object) -> dict[str, object]:
+        if host.name == "db1":
+            raise host.not_provisioned("packhorse-service")
+        raise PackhorseError("db2: it cannot be reached.", "Try.")
+
+    monkeypatch.setattr(reach.Host, "converse", converse)
+    asked = databases.ask(CONFIG, ["db1", "db2"])
+    assert asked["db1"] == []
+    rows = databases.rows(CONFIG, asked)
+    assert [row.failure is not None for row in rows] == [False, False, True]
+    assert next(databases.plan(rows)).endswith("would be made: release provision production")
 
 
 def test_each_target_of_a_service_has_a_database_there() -> None:

@@ -1,14 +1,17 @@
 """The promises of release.services.reach: what hosts say is bounded, and read strictly."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import IO
 
 import pytest
 
+from packhorse import console
 from packhorse.errors import PackhorseError
+from release.config.release_toml import ReleaseConfig
 from release.services import answers, reach
 
-HOST = reach.Host("db1", "admin", "shop")
+HOST = reach.Host("db1", "admin", "production")
 
 
 def test_an_answer_comes_back_and_progress_is_shown(ssh: Callable[[str], None]) -> None:
@@ -31,6 +34,11 @@ def test_an_answer_comes_back_and_progress_is_shown(ssh: Callable[[str], None]) 
             "db1: admin may not become root without a password",
         ),
         ("echo sh: 1: exec: x: not found >&2; exit 127", "db1 has no packhorse-service"),
+        ("echo sudo: /x: command not found >&2; exit 1", "db1 has no packhorse-service"),
+        (
+            "echo No such file or directory: y >&2; exit 1",
+            "db1: packhorse-service failed (status 1): No such",
+        ),
         ("echo Connection refused >&2; exit 255", "db1: it cannot be reached: Connection refused"),
         ("echo boom >&2; exit 3", "db1: packhorse-service failed (status 3): boom"),
     ],
@@ -41,6 +49,74 @@ def test_each_failure_has_words_of_its_own(ssh: Callable[[str], None], script: s
     with pytest.raises(PackhorseError) as raised:
         HOST.ask("/x/packhorse-service", "list")
     assert raised.value.message.startswith(message)
+
+
+def test_a_host_that_is_silent_is_named_once(
+    ssh: Callable[[str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ssh tries for ten seconds to reach one that is down; what shows progress needs no such line."""
+    told: list[str] = []
+
+    def echo(text: str, *, err: bool) -> None:
+        assert err
+        told.append(text)
+        (tmp_path / "told").touch()
+
+    monkeypatch.setattr(console, "echo", echo)
+    monkeypatch.setattr(reach, "PATIENCE", 0)
+    ssh(f"while [ ! -e {tmp_path}/told ]; do sleep 0.01; done; echo '{{}}'")
+    HOST.ask("/x/packhorse-service", "list")
+    assert told == ["  Waiting for db1"]
+    monkeypatch.setattr(reach, "PATIENCE", 3600)
+    ssh("echo '* at work' >&2; echo '{}'")
+    HOST.ask("/x/packhorse-service", "list")
+    assert told == ["  Waiting for db1"]
+
+
+@pytest.mark.parametrize(("script", "status"), [("exit 3", 3), ("exit 0", 0), ("kill -9 $$", -9)])
+def test_a_client_that_has_our_terminal_ends_with_its_own_status(
+    ssh: Callable[[str], None], script: str, status: int
+) -> None:
+    """A script that fails must not look as if it had worked."""
+    ssh(script)
+    assert HOST.run_attached("/bin/sh", "-c", "true", terminal=False) == status
+
+
+def test_a_host_without_the_program_says_so_and_not_its_shell(
+    ssh: Callable[[str], None], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """With the target that `release provision` takes."""
+    ssh('for last; do :; done; eval "$last"')  # as sshd lets a shell run it
+    with pytest.raises(reach.NotProvisionedError) as refused:
+        HOST.run_attached("/nonexistent/packhorse-service-backup", "shell", "x", terminal=False)
+    assert refused.value.message.startswith("db1 has no packhorse-service-backup")
+    assert refused.value.hint == "Run: release provision production"
+    assert capfd.readouterr().err == ""
+
+
+CONFIG = ReleaseConfig.model_validate(
+    {
+        "app": "shop",
+        "services": {
+            "db": {"kind": "postgresql", "hosts": ["db1"], "backup": {"copy_to": "vault"}},
+            "cache": {"kind": "redis", "hosts": ["db2"]},
+        },
+        "targets": {
+            "staging": {"hosts": ["web2", "db1"]},
+            "production": {"hosts": ["web1"], "services": ["db"]},
+        },
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("host", "target"),
+    [("db1", "production"), ("vault", "production"), ("web2", "staging"), ("db2", "cache"), ("x", "TARGET")],
+)
+def test_a_hint_names_what_prepares_the_host(host: str, target: str) -> None:
+    """The target whose databases are there, first; what the command is about before all."""
+    assert reach.host(CONFIG, host).target == target
+    assert reach.host(CONFIG, host, "other").target == "other"
 
 
 @pytest.mark.parametrize(

@@ -246,6 +246,37 @@ def test_nothing_is_made_without_a_variable_that_is_required(tmp_path: Path, cha
     assert "release config set production TOKEN" in refused.value.hint
 
 
+URL = "postgresql+psycopg://shop_production_db__b:p@10.0.0.4:5432/shop_production_db"
+
+
+@pytest.mark.parametrize(
+    ("variables", "required", "hint", "warned"),
+    [
+        ({}, ["DATABASE_URL"], "release services attach db production", False),
+        ({}, ["KEY", "DATABASE_URL"], "release config set production KEY", False),
+        ({}, [], "", True),
+        ({"DB": URL}, [], "", False),
+        ({"DB": URL}, ["DATABASE_URL"], "release config set production DATABASE_URL", False),
+        ({"DB": URL.replace("_db", "_dbs")}, [], "", True),
+    ],
+)
+def test_a_database_that_was_not_attached_is_named_with_the_command(
+    tmp_path: Path, variables: dict[str, str], required: list[str], hint: str, *, warned: bool
+) -> None:
+    """Nobody should look for a password that `release services attach` brings; else the application fails."""
+    layout = a_layout(tmp_path)
+    content = replace(a_content(**variables), required=required)
+    deploy = replace(a_deploy(layout, content), services={"db": "DATABASE_URL"})
+    if hint:
+        with pytest.raises(PackhorseError) as refused:
+            agree.agree(layout, deploy, FakeSupervisor(layout), a_session())
+        assert refused.value.hint.endswith(hint)
+        return
+    events = agreed(layout, deploy, Answering(assignment={"number": 1}))[2]
+    told = [event["text"] for event in events if event["event"] == "warning"]
+    assert ["release services attach db production" in text for text in told] == [True] * warned
+
+
 @pytest.mark.parametrize("change", ["deploy", "set"])
 def test_what_is_set_and_what_a_deploy_brings_fit_into_one_environment(tmp_path: Path, change: str) -> None:
     """Each alone does: no process would start with both, and whoever waits for it learns nothing."""

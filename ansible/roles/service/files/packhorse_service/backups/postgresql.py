@@ -12,6 +12,7 @@ import pwd
 import re
 import secrets
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -200,10 +201,11 @@ class PostgreSQL(Names):
         self.administer(f"DROP DATABASE IF EXISTS {postgresql.identifier(name)} WITH (FORCE);")
 
     def shell(self, run: Callable[[list[str], dict[str, str]], int]) -> int:
-        """psql, as the owner: what is made there belongs to the application."""
+        """psql, as the owner: what is made there belongs to the application. A script ends at an error."""
         with self._login(state.SHELL) as environment:
             options = {"PGOPTIONS": f"-c role={self.database}", "PSQL_HISTORY": "/dev/null"}
-            return run(["psql", "--dbname", _conninfo(self.database)], {**environment, **options})
+            stop = [] if sys.stdin.isatty() else ["--set=ON_ERROR_STOP=1"]
+            return run(["psql", *stop, "--dbname", _conninfo(self.database)], {**environment, **options})
 
 
 def split(entries: Sequence[str]) -> tuple[list[str], list[str]]:
