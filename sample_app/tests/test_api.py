@@ -153,6 +153,8 @@ def test_readers_get_304_for_what_they_have(client: FlaskClient, ann: dict[str, 
         again = client.get(url, headers={"If-None-Match": f'"other", W/{etag}'})
         assert (again.status_code, again.data, again.headers["ETag"]) == (304, b"", etag)
         assert again.headers["Cache-Control"] == "no-cache"
+        assert client.get(url, headers={"If-Match": etag}).status_code == 200
+        check_problem(client.get(url, headers={"If-Match": '"other"'}), 412)
     etag = client.get("/api/v1/links").headers["ETag"]
     post(client, ann)
     assert client.get("/api/v1/links", headers={"If-None-Match": etag}).status_code == 200

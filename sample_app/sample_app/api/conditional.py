@@ -2,7 +2,7 @@
 
 import hashlib
 
-from flask import request
+from flask import Response, request
 from pydantic import BaseModel
 from werkzeug.exceptions import PreconditionFailed, PreconditionRequired
 
@@ -10,6 +10,15 @@ from werkzeug.exceptions import PreconditionFailed, PreconditionRequired
 def etag(text: str) -> str:
     """A tag of these very bytes."""
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def finish(response: Response, text: str) -> Response:
+    """Tag `response`, whose body is `text`: 304 for who has that already, 412 for who wants another one."""
+    response.set_etag(etag(text))
+    if request.method in {"GET", "HEAD"} and "If-Match" in request.headers:
+        _match(text)
+    response.make_conditional(request)
+    return response
 
 
 def require() -> None:
@@ -21,6 +30,10 @@ def require() -> None:
 
 def check(shown: BaseModel) -> None:
     """Refuse a change that is meant for another state than `shown`, with 412."""
-    if not request.if_match.contains(etag(shown.model_dump_json())):
+    _match(shown.model_dump_json())
+
+
+def _match(text: str) -> None:
+    if not request.if_match.contains(etag(text)):
         msg = "This is not what it was when you got it: get it again."
         raise PreconditionFailed(msg)

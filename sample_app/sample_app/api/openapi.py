@@ -5,7 +5,7 @@ import json
 from http import HTTPStatus
 from typing import Any
 
-from flask import Response, current_app, request, url_for
+from flask import Response, current_app, url_for
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
@@ -71,10 +71,7 @@ def make(api: Api) -> Json:
 def serve(api: Api) -> Response:
     """The document of `api`, or 304."""
     text = json.dumps(make(api))
-    response = Response(text, mimetype=JSON)
-    response.set_etag(conditional.etag(text))
-    response.make_conditional(request)
-    return response
+    return conditional.finish(Response(text, mimetype=JSON), text)
 
 
 def _operation(each: Operation, api: Api, models: Models) -> Json:

@@ -156,12 +156,10 @@ def _response(shown: BaseModel | None, status: int) -> Response:
         return Response(status=status)
     text = shown.model_dump_json()
     response = Response(text, status, mimetype=JSON)
-    response.set_etag(conditional.etag(text))
     if isinstance(shown, Resource) and status == HTTPStatus.CREATED:
         response.headers["Location"] = shown.links.self
     if isinstance(shown, Collection):
         for relation, url in shown.links:
             if url and relation != "self":
                 response.headers.add("Link", f'<{url}>; rel="{relation}"')
-    response.make_conditional(request)
-    return response
+    return conditional.finish(response, text)
