@@ -115,7 +115,7 @@ class Settings(BaseSettings):
 
         `REQUIRED` encrypts and proves nothing, as `sslmode=require` of PostgreSQL's does.
         """
-        if self.database_url is None:
+        if self.database_url is None or self.database.startswith("sqlite"):  # a file: no network to wait for
             return {}
         mode = str(make_url(self.database_url.get_secret_value()).query.get("ssl_mode", "")).upper()
         options: dict[str, object] = {"connect_timeout": 10}
