@@ -1,4 +1,7 @@
-"""The client of a bucket, by botocore: list, put and delete objects. No answer of it is trusted."""
+"""The client of a bucket, by botocore: list, put and delete objects. No answer of it is trusted.
+
+Each object says in its metadata which project has pushed it: others may have theirs below the same prefix.
+"""
 
 import base64
 import contextlib
@@ -12,6 +15,8 @@ from release.config.assets import Assets
 WORKERS = 16
 MOST = 1_000_000
 """Objects below a prefix: a list without an end fills no memory."""
+OWNER = "packhorse"
+"""Key in an object's metadata: the application that has pushed it, and its prefix."""
 
 _DENIED = ("AccessDenied", "Forbidden", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken")
 # Errors of botocore whose text has no part of a request.
@@ -31,14 +36,17 @@ class Store(Protocol):
     def put(self, each: Object) -> None:
         """Store an object, in the place of an earlier one."""
 
+    def is_own(self, key: str) -> bool:
+        """Whether the object was put by this project, not by others."""
+
     def delete(self, key: str) -> None:
         """Remove an object, if it is there."""
 
 
 class Bucket:
-    """The bucket of [assets]. Its methods raise PackhorseError, which shows no credentials."""
+    """The bucket of [assets] for application `app`. Its methods raise PackhorseError without credentials."""
 
-    def __init__(self, settings: Assets) -> None:
+    def __init__(self, settings: Assets, app: str) -> None:
         try:
             import botocore.session
             from botocore import config, exceptions, parsers
@@ -47,7 +55,7 @@ class Bucket:
                 "The client of buckets, botocore, is not installed.",
                 "Install Packhorse with it: pip install 'packhorse[assets]'",
             ) from None
-        self.settings = settings
+        self.settings, self.owner = settings, f"{app} {settings.folder(app)}"
         self._errors = (exceptions.BotoCoreError, exceptions.ClientError)
         self._no_answers = (parsers.ResponseParserError, ValueError, KeyError)
         # Other stores than AWS's know no checksum but MD5.
@@ -88,10 +96,16 @@ class Bucket:
                 ContentType=each.content_type,
                 CacheControl=each.cache_control,
                 ContentMD5=base64.b64encode(each.md5).decode(),
+                Metadata={OWNER: self.owner},
                 **encoding,
             )
         if "ETag" not in answer:
             raise self._no_store()
+
+    def is_own(self, key: str) -> bool:
+        with self._said(f"asked about {key}"):
+            answer = self._client.head_object(Bucket=self.settings.bucket, Key=key)
+        return bool(answer.get("Metadata", {}).get(OWNER) == self.owner)
 
     def delete(self, key: str) -> None:
         with self._said(f"rid of {key}"):
@@ -125,7 +139,7 @@ class Bucket:
         if "Credentials" in kind or answer.get("Code") in _DENIED:
             hint = (
                 "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, of somebody who may list, "
-                "put and delete objects there."
+                "read, put and delete objects there."
             )
         elif answer.get("Code") in ("NoSuchBucket", "404"):
             hint = "Correct bucket and endpoint below [assets] in release.toml, or make the bucket."

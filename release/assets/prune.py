@@ -1,4 +1,4 @@
-"""Remove from the bucket what no release needs that a host of any target still has."""
+"""Remove from the bucket what this project has pushed, and no release needs that a host still has."""
 
 import threading
 from collections.abc import Callable, Collection, Mapping
@@ -12,13 +12,18 @@ from release.assets.push import in_parallel
 class Prune:
     """Removes objects below `prefix` while all `hosts` hold their locks, so that no deploy counts on them.
 
-    `hear` gets their events: each names the files of its releases. With `dry_run` nothing is removed.
+    `hear` gets their events: each names the files of its releases. Of what they do not need, the `agreed`
+    names alone are removed; None: all. What others have put below the prefix is `foreign`, and stays.
     """
 
-    def __init__(self, store: Store, prefix: str, hosts: Collection[str], *, dry_run: bool) -> None:
-        self.store, self.prefix, self.hosts, self.dry_run = store, prefix, hosts, dry_run
+    def __init__(
+        self, store: Store, prefix: str, hosts: Collection[str], agreed: frozenset[str] | None
+    ) -> None:
+        self.store, self.prefix, self.hosts, self.agreed = store, prefix, hosts, agreed
         self.unneeded: list[str] = []
-        self.kept = 0
+        self.foreign: list[str] = []
+        self.removed: list[str] = []
+        self.there = 0
         self._names: dict[str, list[str]] = {}
         self._errors: dict[str, str] = {}
         self._stopped = threading.Event()
@@ -41,11 +46,18 @@ class Prune:
         self.require_all()
         needed = {f"{self.prefix}{name}" for names in self._names.values() for name in names}
         stored = self.store.stored(self.prefix)
-        self.unneeded = sorted(stored.keys() - needed)
-        self.kept = len(stored) - len(self.unneeded)
-        if self.unneeded and not self.dry_run:
-            say("assets", f"Removing {len(self.unneeded)} of {len(stored)} objects")
-            in_parallel(self.unneeded, self.store.delete, lambda: None, self._stopped)
+        unneeded = sorted(stored.keys() - needed)
+        own: dict[str, bool] = {}
+        in_parallel(
+            *(unneeded, lambda key: own.update({key: self.store.is_own(key)}), lambda: None, self._stopped)
+        )
+        self.there = len(stored)
+        self.foreign = [key for key in unneeded if not own[key]]
+        self.unneeded = [key for key in unneeded if own[key]]
+        self.removed = [key for key in self.unneeded if self.agreed is None or key in self.agreed]
+        if self.removed:
+            say("assets", f"Removing {len(self.removed)} of {len(stored)} objects")
+            in_parallel(self.removed, self.store.delete, lambda: None, self._stopped)
 
     def require_all(self) -> None:
         """Raise PackhorseError unless all hosts have said what they need."""

@@ -87,46 +87,61 @@ def push(
 @assets.command()
 @target_command.target_name
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+@click.option("--yes", is_flag=True, help="Ask nothing.")
 @options.wait
 @options.as_json
 @click.pass_obj
-def prune(project: Path, target: str, *, dry_run: bool, wait: float, as_json: bool) -> None:
+def prune(project: Path, target: str, *, dry_run: bool, yes: bool, wait: float, as_json: bool) -> None:
     """Remove from the bucket of TARGET what no release needs that a host of any target still has.
 
     All hosts of release.toml are asked, and let nobody deploy meanwhile; when one does not answer, nothing is
-    removed. How many releases a host keeps: `keep` of a target.
+    removed. How many releases a host keeps: `keep` of a target. What this project has not pushed stays.
     """
     from release.config import release_toml
 
     settings = release_toml.load(project)
     which = _files(settings, target)
-    with _asked(settings, wait) as (agents, asked):
-        from release.assets.bucket import Bucket
-        from release.assets.prune import Prune
-        from release.deploy import controller
+    pruning = _pruned(settings, which, wait, None if yes and not dry_run else frozenset())
+    if pruning.unneeded and not (dry_run or yes):
+        for key in pruning.unneeded:
+            console.echo(key, err=True)
+        where = f"{which.assets.bucket}/{which.prefix}"
+        question = f"Remove {len(pruning.unneeded)} of {pruning.there} objects from {where}?"
+        options.ask_first(question, yes=False)
+        pruning = _pruned(settings, which, wait, frozenset(pruning.unneeded))
+    _report(pruning, which, target, dry_run=dry_run, as_json=as_json)
 
-        pruning = Prune(Bucket(which.assets), which.prefix, list(agents), dry_run=dry_run)
+
+def _pruned(settings: "ReleaseConfig", which: "Files", wait: float, agreed: frozenset[str] | None) -> "Prune":
+    """Remove what all hosts say that they do not need, of the `agreed` names; None: of all."""
+    from release.assets.bucket import Bucket
+    from release.assets.prune import Prune
+    from release.deploy import controller
+
+    with _asked(settings, wait) as (agents, asked):
+        pruning = Prune(Bucket(which.assets, which.app), which.prefix, list(agents), agreed)
         with console.working(f"Asking {len(agents)} hosts which files their releases need"):
             outcome = controller.run(agents, asked, pruning.hear, len(agents), preparation=pruning)
     if outcome.stopped:
         raise PackhorseError(f"{outcome.stopped}: stopped.", "Run the command again; it goes on there.")
     pruning.require_all()
-    _report(pruning, which, target, as_json=as_json)
+    return pruning
 
 
-def _report(pruning: "Prune", which: "Files", target: str, *, as_json: bool) -> None:
+def _report(pruning: "Prune", which: "Files", target: str, *, dry_run: bool, as_json: bool) -> None:
+    removed = pruning.unneeded if dry_run else pruning.removed
+    kept = pruning.there - len(removed)
     if as_json:
-        removed = {"removed": pruning.unneeded, "kept": pruning.kept, "dry_run": pruning.dry_run}
-        console.emit_json({"target": target, "bucket": which.assets.bucket, **removed})
+        found = {"removed": removed, "kept": kept, "foreign": pruning.foreign, "dry_run": dry_run}
+        console.emit_json({"target": target, "bucket": which.assets.bucket, **found})
         return
-    if pruning.dry_run:
-        for key in pruning.unneeded:
+    if dry_run:
+        for key in removed:
             console.echo(key)
-    what = "would be removed" if pruning.dry_run else "removed"
+    what = "would be removed" if dry_run else "removed"
     bucket = f"{which.assets.bucket}/{which.prefix}"
-    console.echo(
-        f"{len(pruning.unneeded)} objects {what} from {bucket}, {pruning.kept} stay", err=pruning.dry_run
-    )
+    others = f", {len(pruning.foreign)} of them of others" if pruning.foreign else ""
+    console.echo(f"{len(removed)} objects {what} from {bucket}, {kept} stay{others}", err=dry_run)
 
 
 @contextlib.contextmanager
@@ -177,7 +192,7 @@ def prepared(settings: "ReleaseConfig", target: str, artifact: "Artifact", *, fo
     from release.assets.push import Push
 
     which = _files(settings, target)
-    return Push(which, artifact, Bucket(which.assets), force=force)
+    return Push(which, artifact, Bucket(which.assets, which.app), force=force)
 
 
 def warn(unhashed: list[str]) -> None:

@@ -1,6 +1,5 @@
-"""Shared by the commands on services: arguments with completion, the database that they mean, questions."""
+"""Shared by the commands on services: arguments with completion, and the database that they mean."""
 
-import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -126,12 +125,3 @@ def raise_first(answers: Iterable[object]) -> None:
 
 def progress(text: str) -> None:
     console.echo(f"  {text}", err=True)
-
-
-def ask_first(question: str, *, yes: bool) -> None:
-    """Ask, unless `yes`. Raises PackhorseError when nobody can answer, and click.Abort for a no."""
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise PackhorseError(f"{question} Nobody can be asked here.", "Give --yes.")
-    click.confirm(question, default=False, abort=True, err=True)

@@ -200,7 +200,7 @@ def restore(
 
     place, host = arguments.found(project, service, target)
     if drop_old:
-        arguments.ask_first(f"Remove what the last restore of {place.name} has replaced?", yes=yes)
+        options.ask_first(f"Remove what the last restore of {place.name} has replaced?", yes=yes)
         answer = host.ask(reach.BACKUP, "drop-old", {"name": place.name}, arguments.progress)
         paths = answers.read(answers.Made, answer, host.name).paths
         console.echo(
@@ -208,7 +208,7 @@ def restore(
         )
         return
     chosen = _chosen(arguments.config(project), place, host, backup, sender)
-    arguments.ask_first(f"Replace the database of {target} by {chosen or 'its newest backup'}?", yes=yes)
+    options.ask_first(f"Replace the database of {target} by {chosen or 'its newest backup'}?", yes=yes)
     request = {"name": place.name, "backup": chosen}
     made = answers.read(
         answers.Made, host.ask(reach.BACKUP, "restore", request, arguments.progress), host.name

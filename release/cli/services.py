@@ -464,7 +464,7 @@ def _remove_all(project: Path, config: "ReleaseConfig", rows: "Sequence[Row]", *
         return
     for row in rows:
         _require_unused(project, config, row)
-    arguments.ask_first(
+    options.ask_first(
         f"Remove {', '.join(f'{row.name} on {row.host}' for row in rows)} with all data?", yes=yes
     )
     for row in rows:

@@ -45,10 +45,10 @@ class Shop:
     def deploy(self, version: str, status: int = 0, **more: str) -> subprocess.CompletedProcess[str]:
         return self.release("deploy", "local", f"{NAME}=={version}", status=status, **more)
 
-    def prune(self, *options: str) -> dict[str, object]:
+    def prune(self, option: str) -> dict[str, object]:
         """What a prune says that it has removed, and left."""
         found: dict[str, object] = json.loads(
-            self.release("assets", "prune", "local", "--json", *options).stdout
+            self.release("assets", "prune", "local", "--json", option).stdout
         )
         return found
 
@@ -141,12 +141,21 @@ def test_a_prune_keeps_what_any_release_has_and_removes_the_rest(shop: Shop) -> 
     shop.deploy("3.0.0", status=1)
     assert "shop/x.33333333abcd.css" in shop.bucket.names()
     shop.bucket.client().put_object(Bucket=shop.bucket.name, Key="shop-2/a.css", Body=b"")
-    shop.bucket.client().put_object(Bucket=shop.bucket.name, Key="shop/stray <b>.css", Body=b"")
+    own = {
+        "Bucket": shop.bucket.name,
+        "Key": "shop/stray <b>.css",
+        "Metadata": {"packhorse": f"{NAME} shop/"},
+    }
+    shop.bucket.client().put_object(**own, Body=b"")
+    shop.bucket.client().put_object(Bucket=shop.bucket.name, Key="shop/v2/a.css", Body=b"")
     before = shop.bucket.names()
     unneeded = ["shop/app.0123abcd.css", "shop/stray <b>.css"]
     assert shop.prune("--dry-run")["removed"] == unneeded
     assert shop.bucket.names() == before
-    assert shop.prune()["removed"] == unneeded
+    assert "Nobody can be asked here" in shop.release("assets", "prune", "local", status=1).stderr
+    assert shop.bucket.names() == before
+    done = shop.prune("--yes")
+    assert (done["removed"], done["foreign"]) == (unneeded, ["shop/v2/a.css"])
     assert shop.bucket.names() == before - set(unneeded)
     assert {"shop-2/a.css", f"shop/{NEW}", "shop/app.js"} <= shop.bucket.names()
 

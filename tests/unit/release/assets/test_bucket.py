@@ -32,7 +32,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Bucket:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
     settings = Assets(bucket="shop", url="https://static.example.com", endpoint="https://s3.example.com")
-    return Bucket(settings)
+    return Bucket(settings, "shop")
 
 
 def answering(
@@ -86,6 +86,31 @@ def test_an_object_that_nobody_confirms_is_not_stored(bucket: Bucket) -> None:
 
 
 @pytest.mark.parametrize(
+    ("headers", "own"),
+    [
+        ({"x-amz-meta-packhorse": "shop shop/"}, True),
+        ({"x-amz-meta-packhorse": "shop shop/v2/"}, False),
+        ({"x-amz-meta-packhorse": "blog shop/"}, False),
+        ({}, False),
+    ],
+)
+def test_an_object_is_of_the_project_that_has_put_it(
+    bucket: Bucket, headers: dict[str, str], own: object
+) -> None:
+    """Another one may push below a folder of this one's prefix, or people put uploads there."""
+    sent: list[Any] = []
+
+    def look(request: Any, **_: object) -> None:  # noqa: ANN401
+        sent.append(request.headers.get("x-amz-meta-packhorse"))
+
+    bucket._client.meta.events.register_first("before-send.s3", look)
+    answering(bucket, b"", headers={"ETag": '"x"', **headers})
+    assert bucket.is_own("shop/a.css") == own
+    bucket.put(CSS)
+    assert sent == [None, b"shop shop/"]
+
+
+@pytest.mark.parametrize(
     ("status", "code", "hint"),
     [
         (403, "AccessDenied", "Set AWS_ACCESS_KEY_ID"),
@@ -135,5 +160,5 @@ def test_without_the_client_it_is_said_how_to_install_it(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(PackhorseError, match=r"botocore, is not installed") as caught:
-        Bucket(Assets(bucket="shop", url="https://static.example.com"))
+        Bucket(Assets(bucket="shop", url="https://static.example.com"), "shop")
     assert "packhorse[assets]" in caught.value.hint

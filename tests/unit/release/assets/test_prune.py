@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Collection
 
 import pytest
 
@@ -12,16 +13,19 @@ from release.assets.push import in_parallel
 
 
 class Memory:
-    """A bucket in memory."""
+    """A bucket in memory, with `others`, which another project has put there."""
 
-    def __init__(self, *keys: str) -> None:
-        self.keys = set(keys)
+    def __init__(self, *keys: str, others: Collection[str] = ()) -> None:
+        self.keys, self.others = {*keys, *others}, others
 
     def stored(self, prefix: str) -> dict[str, Stored]:
         return {key: Stored(0, "") for key in self.keys if key.startswith(prefix)}
 
     def put(self, each: Object) -> None:
         self.keys.add(each.key)
+
+    def is_own(self, key: str) -> bool:
+        return key not in self.others
 
     def delete(self, key: str) -> None:
         self.keys.remove(key)
@@ -34,18 +38,37 @@ def ready(names: object) -> dict[str, object]:
 def test_what_any_host_needs_stays() -> None:
     """Of whichever target it is."""
     store = Memory("shop/a.css", "shop/b.css", "shop/c.css", "blog/c.css")
-    pruning = Prune(store, "shop/", ["web1", "stage1"], dry_run=False)
+    pruning = Prune(store, "shop/", ["web1", "stage1"], None)
     pruning.hear("web1", ready(["a.css"]))
     pruning.hear("stage1", ready(["b.css", "b.css.gz"]))
     pruning.run(lambda *_: None)
     assert store.keys == {"shop/a.css", "shop/b.css", "blog/c.css"}
-    assert (pruning.unneeded, pruning.kept) == (["shop/c.css"], 2)
+    assert (pruning.removed, pruning.there) == (["shop/c.css"], 3)
+
+
+def test_what_this_project_has_not_pushed_stays() -> None:
+    """Another one's prefix is a folder of this one's, or people keep uploads there."""
+    store = Memory("shop/c.css", others=["shop/v2/app.css", "shop/media/photo.jpg"])
+    pruning = Prune(store, "shop/", ["web1"], None)
+    pruning.hear("web1", ready([]))
+    pruning.run(lambda *_: None)
+    assert store.keys == {"shop/v2/app.css", "shop/media/photo.jpg"}
+    assert pruning.foreign == ["shop/media/photo.jpg", "shop/v2/app.css"]
+
+
+def test_what_nobody_has_agreed_to_stays() -> None:
+    """A host that was taken over may need less, the second time that it is asked."""
+    store = Memory("shop/c.css", "shop/d.css")
+    pruning = Prune(store, "shop/", ["web1"], frozenset({"shop/c.css"}))
+    pruning.hear("web1", ready([]))
+    pruning.run(lambda *_: None)
+    assert (store.keys, pruning.removed) == ({"shop/d.css"}, ["shop/c.css"])
 
 
 def test_a_dry_run_removes_nothing() -> None:
     """It says the same."""
     store = Memory("shop/c.css")
-    pruning = Prune(store, "shop/", ["web1"], dry_run=True)
+    pruning = Prune(store, "shop/", ["web1"], frozenset())
     pruning.hear("web1", ready([]))
     pruning.run(lambda *_: None)
     assert (store.keys, pruning.unneeded) == ({"shop/c.css"}, ["shop/c.css"])
@@ -63,7 +86,7 @@ def test_a_dry_run_removes_nothing() -> None:
 def test_without_the_word_of_each_host_nothing_is_removed(event: dict[str, object], said: str) -> None:
     """A host that is down may serve pages again in a minute."""
     store = Memory("shop/c.css")
-    pruning = Prune(store, "shop/", ["web1", "stage1"], dry_run=False)
+    pruning = Prune(store, "shop/", ["web1", "stage1"], None)
     pruning.hear("web1", ready([]))
     pruning.hear("stage1", event)
     with pytest.raises(PackhorseError, match=said):

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from packhorse.errors import PackhorseError
-from release.cli import configuration, service_arguments, service_backups, services
+from release.cli import configuration, options, service_arguments, service_backups, services
 from release.cli.main import cli
 from release.config.release_toml import ReleaseConfig, Target
 from release.services import answers, databases, reach
@@ -38,10 +38,10 @@ def test_sizes_are_for_people(number: int, text: str) -> None:
 
 def test_what_destroys_asks_or_wants_yes(monkeypatch: pytest.MonkeyPatch) -> None:
     """A script says --yes; a person says y."""
-    service_arguments.ask_first("Remove it?", yes=True)
+    options.ask_first("Remove it?", yes=True)
     monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
     with pytest.raises(PackhorseError, match="Nobody can be asked here"):
-        service_arguments.ask_first("Remove it?", yes=False)
+        options.ask_first("Remove it?", yes=False)
 
 
 @pytest.mark.parametrize("name", [None, *services.services.commands])
