@@ -33,6 +33,8 @@ def configure(settings: config.Settings) -> None:
         root.removeHandler(handler)
     root.addHandler(Stdout(Text() if settings.environment == "development" else Json()))
     logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)  # five lines at each start
+    # At INFO it names the token of a mail, or an address; the request with its 429 has a line of its own.
+    logging.getLogger("flask-limiter").setLevel(logging.WARNING)
     logging.captureWarnings(capture=True)
     sys.excepthook = log_crash
 

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
+from sample_app.config import Settings
+from sample_app.extensions import limiter
 from support import environment, free_port, program, wait_until
 
-from sample_app import logs
+from sample_app import create_app, logs
 
 PRODUCTION = {"ENVIRONMENT": "production", "SECRET_KEY": "a key of the tests, never to be logged"}
 SITE = ("gunicorn", "--config", "python:sample_app.gunicorn_config")
@@ -75,6 +77,22 @@ def test_an_id_that_is_not_sane_is_replaced(app: Flask, given: str) -> None:
     answer = app.test_client().get("/healthz", headers={"X-Request-ID": given})
     assert answer.headers["X-Request-ID"] != given
     assert len(answer.headers["X-Request-ID"]) == 32
+
+
+def test_a_limit_that_is_reached_names_no_token_and_no_address(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The token of a mail is still good then; flask-limiter would log what it counts by."""
+    app = create_app(Settings(environment="development", data_dir=tmp_path))
+    app.config["WTF_CSRF_ENABLED"] = False
+    client = app.test_client()
+    for path in ("/auth/confirm?token=hunter2", "/auth/resend"):
+        limiter.reset()
+        codes = [client.post(path, data={"email": "hunter2@"}).status_code for _ in range(11)]
+        assert codes[-1] == 429
+    output = capsys.readouterr().out
+    assert output.count(" 429") == 2
+    assert "hunter2" not in output
 
 
 def test_a_traceback_is_one_field(app: Flask) -> None:
