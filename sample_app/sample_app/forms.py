@@ -4,7 +4,20 @@ import unicodedata
 from urllib.parse import urlsplit
 
 from flask import request, url_for
+from flask_wtf import FlaskForm
+from werkzeug.datastructures import MultiDict
 from wtforms import Field, Form, ValidationError
+
+
+class PageForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
+    """A form that only takes text: Flask-WTF reads JSON and uploaded files into its fields, too."""
+
+    class Meta:
+        """Options of WTForms."""
+
+        def wrap_formdata(self, _form: Form, given: object) -> MultiDict[str, str] | None:
+            """What was sent; nothing for a form that is only shown, or made with `formdata=None`."""
+            return request.form if request.method == "POST" and given is not None else None
 
 
 def tidy(text: str | None) -> str:

@@ -21,12 +21,17 @@ def make_user(email: str = "ann@example.com", *, confirmed: bool = True, name: s
     return user
 
 
-def submit(client: FlaskClient, path: str, **fields: str) -> TestResponse:
-    """Fill in the form at `path` as a browser does, with the token that is in it."""
+def token_of(client: FlaskClient, path: str) -> str:
+    """The token in the form at `path`, without which it is refused."""
     page = client.get(path)
     found = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', page.text)
     assert found, page.text
-    return client.post(path, data=fields | {"csrf_token": found[1]})
+    return found[1]
+
+
+def submit(client: FlaskClient, path: str, **fields: str) -> TestResponse:
+    """Fill in the form at `path` as a browser does."""
+    return client.post(path, data=fields | {"csrf_token": token_of(client, path)})
 
 
 def sign_in(

@@ -1,6 +1,7 @@
 """Sign up, confirm, sign in and out, passwords, API tokens."""
 
 import re
+from io import BytesIO
 
 import pytest
 from flask import Flask
@@ -10,7 +11,7 @@ from sample_app.extensions import db, limiter
 from sample_app.forms import safe_next
 from sample_app.models import Token, User, digest
 from sqlalchemy import func, select
-from support_pages import PASSWORD, confirm_path, make_user, press, sign_in, submit
+from support_pages import PASSWORD, confirm_path, make_user, press, sign_in, submit, token_of
 
 pytestmark = pytest.mark.usefixtures("app")
 FORM = {"name": "Ann", "email": "Ann@Example.com", "password": PASSWORD}
@@ -155,6 +156,26 @@ def test_addresses_of_one_ipv6_subscriber_count_together(app: Flask) -> None:
     assert sign_in(visitor, "other@example.com", "wrong").status_code == 422
 
 
+@pytest.mark.parametrize("sent", [[1], 5, "x", {"email": 5}, {"password": 5}, FORM | {"email": "\ud800@x.y"}])
+def test_forms_take_no_json(client: FlaskClient, sent: object) -> None:
+    """Its values may be anything, and the limit of attempts for an account would not see whose it is."""
+    make_user()
+    for path in ("/auth/sign-in", "/auth/sign-up", "/auth/resend"):
+        headers = {"X-CSRFToken": token_of(client, path)}
+        assert "Enter your address" in client.post(path, json=sent, headers=headers).text
+
+
+def test_forms_take_no_files_and_no_control_characters(client: FlaskClient) -> None:
+    """PostgreSQL refuses NUL."""
+    sent = {
+        "csrf_token": token_of(client, "/auth/sign-in"),
+        "password": "x",
+        "email": (BytesIO(b"x"), "name"),
+    }
+    assert "Enter your address" in client.post("/auth/sign-in", data=sent).text
+    assert "Leave out control characters" in sign_in(client, "a\0b").text
+
+
 def test_a_new_password_ends_other_sessions(app: Flask, client: FlaskClient) -> None:
     """It needs the current one."""
     make_user()
@@ -196,6 +217,7 @@ def test_a_token_is_shown_once_and_revoked_by_its_owner_only(app: Flask, client:
     other = app.test_client()
     sign_in(other, "ben@example.com")
     assert press(other, f"/auth/tokens/{token.id}/revoke").status_code == 404
+    assert press(client, f"/auth/tokens/{2**70}/revoke").status_code == 404
     assert press(client, f"/auth/tokens/{token.id}/revoke").status_code == 302
     assert db.session.scalar(select(func.count()).select_from(Token)) == 0
 

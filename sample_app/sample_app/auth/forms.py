@@ -1,10 +1,9 @@
 """Forms of users: sign up, confirm, sign in, profile, API tokens."""
 
-from flask_wtf import FlaskForm
 from wtforms import EmailField, PasswordField, StringField
 from wtforms.validators import Email, EqualTo, InputRequired, Length
 
-from sample_app.forms import printable, tidy
+from sample_app.forms import PageForm, printable, tidy
 
 SHORTEST, LONGEST = 10, 200
 """Letters of a password. Length is what makes it strong; NIST SP 800-63B advises against rules on letters."""
@@ -40,7 +39,7 @@ def known_address() -> EmailField:
     return EmailField("E-mail address", checks, [address])
 
 
-class SignUp(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
+class SignUp(PageForm):
     """A new account."""
 
     name = known_name()
@@ -48,32 +47,34 @@ class SignUp(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     password = new_password("Password")
 
 
-class SignIn(FlaskForm):  # type: ignore[misc]
+class SignIn(PageForm):
     """Whatever was typed is tried: advice on its form would only help those who guess."""
 
-    email = EmailField("E-mail address", [InputRequired("Enter your address."), Length(max=254)], [address])
+    email = EmailField(
+        "E-mail address", [InputRequired("Enter your address."), Length(max=254), printable], [address]
+    )
     password = PasswordField("Password", [InputRequired("Enter your password."), Length(max=LONGEST)])
 
 
-class Resend(FlaskForm):  # type: ignore[misc]
+class Resend(PageForm):
     """The mail once more."""
 
     email = known_address()
 
 
-class Confirm(FlaskForm):  # type: ignore[misc]
+class Confirm(PageForm):
     """Whoever follows the link in the mail knows the password, too."""
 
     password = PasswordField("Password", [InputRequired("Enter your password."), Length(max=LONGEST)])
 
 
-class Profile(FlaskForm):  # type: ignore[misc]
+class Profile(PageForm):
     """What may be changed without the password."""
 
     name = known_name()
 
 
-class Password(FlaskForm):  # type: ignore[misc]
+class Password(PageForm):
     """A change of the password."""
 
     current = PasswordField("Current password", [InputRequired("Enter your current password.")])
@@ -81,7 +82,7 @@ class Password(FlaskForm):  # type: ignore[misc]
     again = PasswordField("New password again", [EqualTo("password", "The two new passwords differ.")])
 
 
-class NewToken(FlaskForm):  # type: ignore[misc]
+class NewToken(PageForm):
     """An API token."""
 
     label = StringField(

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from flask_wtf import FlaskForm
 from wtforms import StringField, TextAreaField, URLField
 
 from sample_app import board
+from sample_app.forms import PageForm
 
 
-class LinkForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
+class LinkForm(PageForm):
     """What the board asks for; board.py checks it, for pages and API alike."""
 
     url = URLField("Address", description="The whole address: https://…")

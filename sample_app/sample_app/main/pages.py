@@ -1,5 +1,7 @@
 """Pages of the board: list, search, tags, post, edit, archive."""
 
+import re
+
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask_login import current_user, login_required
 from werkzeug import Response
@@ -32,7 +34,7 @@ def show_list(*, archived: bool) -> str:
     """One page of links, of those that `q` and `tag` ask for."""
     search, tag = request.args.get("q", "").strip()[:200], request.args.get("tag", "")[:40]
     number = request.args.get("page", "1")
-    if not number.isascii() or not number.isdigit() or not 1 <= int(number[:9]) <= LAST:
+    if not re.fullmatch("[0-9]{1,9}", number) or not 1 <= int(number) <= LAST:
         abort(404)
     page = board.rows(board.query(search=search, tag=tag, archived=archived), int(number), SIZE)
     if page.number > 1 and not page.links:
