@@ -1,11 +1,13 @@
 """Settings: the environment's variables, read and checked once, when the application starts."""
 
 import ssl
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import SplitResult, urlsplit
 
+import click
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import make_url
@@ -17,9 +19,19 @@ DRIVERS = {
     "mysql": "mysql+pymysql",
     "mariadb": "mariadb+pymysql",
 }
+URLS = {
+    "redis_url": ({"redis", "rediss"}, "redis://:password@host:6379/0"),
+    "smtp_url": (
+        {"smtp", "smtp+tls", "smtps"},
+        "smtps://user:password@host:465, smtp+tls://user:password@host:587, smtp://host",
+    ),
+    "sentry_dsn": ({"http", "https"}, "https://key@host/1"),
+    "statsd_url": ({"statsd"}, "statsd://host:8125"),
+}
+"""Schemes and an example; DATABASE_URL is SQLAlchemy's to check."""
 
 
-class ConfigurationError(Exception):
+class ConfigurationError(click.ClickException):  # which `flask` shows as one line
     """A variable is missing or wrong; the text names it, and never its value."""
 
 
@@ -76,6 +88,24 @@ class Settings(BaseSettings):
         return values
 
     @model_validator(mode="after")
+    def _check_urls(self) -> Self:
+        """Refuse what libraries would complain about with a part of the password: as of a port, say."""
+        for name, (schemes, example) in URLS.items():
+            value, fine = getattr(self, name), False
+            if value is None:
+                continue
+            with suppress(ValueError):
+                parts = urlsplit(value.get_secret_value() if isinstance(value, SecretStr) else value)
+                beyond = parts.path + parts.query + parts.fragment
+                fine = (
+                    parts.scheme in schemes and bool(parts.hostname) and parts.port != 0 and "@" not in beyond
+                )
+            if not fine:
+                msg = f"{name.upper()}: is no URL such as {example} (in a password write / as %2F, @ as %40)"
+                raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
     def _complete(self) -> Self:
         if self.secret_key is None and self.environment == "production":
             msg = "SECRET_KEY: is missing; it signs sessions and mails: keep 32 random bytes or more there"
@@ -85,9 +115,6 @@ class Settings(BaseSettings):
         return self
 
     def _check_smtp(self, url: SplitResult) -> None:
-        if url.scheme not in {"smtp", "smtp+tls", "smtps"} or not url.hostname:
-            msg = "SMTP_URL: is no smtps://user:password@host:465, smtp+tls://user:password@host:587, smtp://host"
-            raise ValueError(msg)
         if url.scheme == "smtp" and url.username:
             msg = "SMTP_URL: would send the password without TLS: write smtp+tls: (STARTTLS) or smtps:"
             raise ValueError(msg)
@@ -131,10 +158,10 @@ def load() -> Settings:
     """The settings. Raises ConfigurationError with a line for each variable at fault."""
     try:
         settings = Settings()
-        _ = settings.database
+        make_url(settings.database).get_dialect()
     except ValidationError as error:
         raise ConfigurationError("\n".join(map(_line, error.errors()))) from None
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # ValueError: the port
         msg = "DATABASE_URL: is no URL of a database, such as postgresql://user:password@host/name"
         raise ConfigurationError(msg) from None
     return settings

@@ -1,9 +1,13 @@
 """Settings: what the variables mean, and how they are refused."""
 
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
 from pydantic import SecretStr
-from sample_app.config import Settings
+from sample_app.config import ConfigurationError, Settings, load
+from support import environment
 
 from sample_app import create_app
 
@@ -16,3 +20,41 @@ def test_a_file_of_sqlite_may_be_named(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert app.test_client().get("/readyz").status_code == 200
     assert (tmp_path / "other.sqlite").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("REDIS_URL", "redis://:SECR/ETPW@127.0.0.1/0"),
+        ("REDIS_URL", "redis://:1234/ETPW@127.0.0.1/0"),
+        ("REDIS_URL", "redis://me:1234#ETPW@127.0.0.1"),
+        ("REDIS_URL", "reddis://:SECRETPW@127.0.0.1/0"),
+        ("SMTP_URL", "smtps://me:SECR/ETPW@127.0.0.1"),
+        ("SMTP_URL", "smtps://me:SECR\u2100ETPW@127.0.0.1"),  # NFKC makes a slash of it
+        ("STATSD_URL", "statsd://127.0.0.1:SECR"),
+        ("SENTRY_DSN", "https://SECR/ETPW@127.0.0.1/1"),
+        ("DATABASE_URL", "postgresql://me:SECR@ET:PW@127.0.0.1/x"),
+        ("DATABASE_URL", "postgresql://me:SECRETPW@127.0.0.1:x/x"),
+        ("DATABASE_URL", "postgrexql://me:SECRETPW@127.0.0.1/x"),
+        ("DATABASE_URL", "SECRETPW"),
+    ],
+)
+def test_a_url_that_is_wrong_is_named_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    """Libraries would say which part they can't read, and log a part of the password."""
+    for variable, text in {"ENVIRONMENT": "testing", "PUBLIC_URL": "http://a.example", name: value}.items():
+        monkeypatch.setenv(variable, text)
+    with pytest.raises(ConfigurationError, match=f"^{name}: is no URL") as refused:
+        load()
+    assert not any(part in str(refused.value) for part in ("SECR", "ETPW", "1234"))
+
+
+def test_the_release_phase_says_in_a_line_what_is_missing(tmp_path: Path) -> None:
+    """A traceback would hide it."""
+    command = [sys.executable, "-m", "flask", "--app", "sample_app", "deploy"]
+    env = environment(tmp_path, ENVIRONMENT="production")
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert line.startswith("Error: SECRET_KEY: is missing")
