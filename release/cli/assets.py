@@ -116,15 +116,16 @@ def _pruned(settings: "ReleaseConfig", which: "Files", wait: float, agreed: froz
     """Remove what all hosts say that they do not need, of the `agreed` names; None: of all."""
     from release.assets.bucket import Bucket
     from release.assets.prune import Prune
-    from release.deploy import controller
+    from release.deploy import controller, schedule
 
     with _asked(settings, wait) as (agents, asked):
         pruning = Prune(Bucket(which.assets, which.app), which.prefix, list(agents), agreed)
         with console.working(f"Asking {len(agents)} hosts which files their releases need"):
             outcome = controller.run(agents, asked, pruning.hear, len(agents), preparation=pruning)
-    if outcome.stopped:
-        raise PackhorseError(f"{outcome.stopped}: stopped.", "Run the command again; it goes on there.")
-    pruning.require_all()
+    if not outcome.stopped:
+        pruning.require_all()
+    if reason := schedule.conflict(outcome.hosts) or outcome.stopped:
+        raise PackhorseError(reason, "Perhaps not all was removed. Run the command again; it goes on there.")
     return pruning
 
 

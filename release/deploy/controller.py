@@ -81,8 +81,8 @@ def run(  # noqa: PLR0913  # all that a rollout is made of
     `show` gets their events, with the host's name ("" for our own stop). With `batch`, agents wait at gates,
     and what becomes of one becomes of all (see schedule.due_orders); without, each is on its own. `balancers`
     have out who switches; no host starts before `preparation` is done, whose error is raised when all have
-    ended. Ctrl-C and SIGTERM make all stop at the next safe point; a second one raises
-    KeyboardInterrupt.
+    ended. Ctrl-C and SIGTERM make all stop at the next safe point, and first let `preparation` end; a second
+    one raises KeyboardInterrupt.
     """
     events: Events = queue.SimpleQueue()
     hosts = {name: schedule.HostState(name) for name in connections}
@@ -93,17 +93,20 @@ def run(  # noqa: PLR0913  # all that a rollout is made of
         arguments = (name, connection, requests[name], events)
         threading.Thread(target=listen, args=arguments, daemon=True).start()
     alive: dict[str, Alive] = {**connections, **({"": balancers} if balancers else {})}
-    with _signals(lambda reason: events.put(("", {"event": "stop", "reason": reason}))), pulse(alive):
-        while any(host.stage is not schedule.Stage.ENDED for host in hosts.values()):
+    signals = _signals(lambda reason: events.put(("", {"event": "stop", "reason": reason})))
+    with signals, pulse(alive), contextlib.closing(prepared):
+        while prepared.running or any(host.stage is not schedule.Stage.ENDED for host in hosts.values()):
             name, event = next_event(events)
             if isinstance(event, BaseException):
                 raise event
-            if event["event"] != PREPARED:
+            if event["event"] == PREPARED:
+                prepared.running = False
+            else:
                 show(name, event)
             if name:
                 hosts[name] = schedule.after_event(hosts[name], event)
             else:
-                stopped = event.get("reason", stopped)
+                stopped = stopped or event.get("reason")
             orders = schedule.due_orders(tuple(hosts.values()), batch, stopped, needs_all=needs_all)
             orders = prepared.allowed(orders)
             hosts |= {name: schedule.after_order(hosts[name], order) for name, order in orders.items()}
@@ -111,34 +114,37 @@ def run(  # noqa: PLR0913  # all that a rollout is made of
                 balancers.hold(schedule.switching(hosts.values()))
             for name, order in orders.items():
                 _send(connections[name], order)
-    prepared.end()
+    if prepared.error and not prepared.stopped:
+        raise prepared.error
     return Outcome(tuple(hosts.values()), stopped)
 
 
 class _Prepared:
-    """Holds back the orders to start until the `preparation` is done, which begins when the first is due."""
+    """Runs the `preparation` when the first order to start is due, and holds back all orders meanwhile.
+
+    So hosts keep their locks until it has ended, also when one of them fails: then it ends soon.
+    """
 
     def __init__(self, preparation: Preparation | None, hosts: Sequence[str], events: "Events") -> None:
         self.preparation, self.hosts, self.events = preparation, hosts, events
-        self.began, self.done = False, preparation is None
+        self.began = self.running = self.stopped = False
         self.error: PackhorseError | None = None
 
     def allowed(self, orders: dict[str, schedule.Event]) -> dict[str, schedule.Event]:
         """Those of the due `orders` that may be sent now."""
-        starts = {name for name, order in orders.items() if order.get("go") == "start"}
-        if self.done or not starts:
-            return orders
-        if not self.began:
-            self.began = True
+        starts = any(order.get("go") == "start" for order in orders.values())
+        if not starts:
+            self.close()
+        elif self.preparation and not self.began:
+            self.began = self.running = True
             threading.Thread(target=self._run, daemon=True).start()
-        return {name: order for name, order in orders.items() if name not in starts}
+        return {} if self.running else orders
 
-    def end(self) -> None:
-        """Stop what goes on, and raise the error that it ended with."""
-        if self.preparation and self.began:
+    def close(self) -> None:
+        """Let the preparation end soon, if it runs."""
+        if self.preparation and self.running:
+            self.stopped = True
             self.preparation.stop()
-        if self.error:
-            raise self.error
 
     def _run(self) -> None:
         try:
@@ -150,7 +156,6 @@ class _Prepared:
         except BaseException as bug:  # noqa: BLE001  # raised again, where somebody waits
             self.events.put(("", bug))
         else:
-            self.done = True
             self.events.put(("", {"event": PREPARED}))
 
     def _say(self, name: str, text: str) -> None:
