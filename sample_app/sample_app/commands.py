@@ -1,9 +1,12 @@
 """Commands of `flask`: `deploy` is the release phase, `worker` a process type, `cleanup` a scheduled job."""
 
+import fcntl
 import hashlib
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import TextIO
 
 import click
 import flask_migrate
@@ -18,7 +21,7 @@ from sample_app.models import User
 
 LOCK = "sample-app deploy"
 WAIT = 300
-"""Seconds to wait for another host that migrates."""
+"""Seconds to wait for another `flask deploy`."""
 
 
 def register(app: Flask) -> None:
@@ -35,7 +38,7 @@ def deploy() -> None:
     Safe to run again, and on two hosts at once: the second one waits. A rollback runs it, too: tables that
     newer code has migrated stay as they are.
     """
-    with db.engine.connect() as connection, one_at_a_time(connection):
+    with one_at_a_time() as connection:
         if schema.compare(connection) is schema.Schema.NEWER:
             current_app.logger.warning("the database was migrated by newer code, and stays as it is")
         else:
@@ -80,16 +83,36 @@ def cleanup(days: int) -> None:
 
 
 @contextmanager
-def one_at_a_time(connection: Connection) -> Iterator[None]:
-    """Hold a lock of the database server's; SQLite has but one writer anyway."""
-    kind = connection.dialect.name
-    if kind == "postgresql":
-        number = int.from_bytes(hashlib.sha256(LOCK.encode()).digest()[:8], signed=True)
-        connection.execute(text("SELECT pg_advisory_lock(:number)"), {"number": number})
-    elif kind in {"mysql", "mariadb"}:
-        got = connection.scalar(text("SELECT GET_LOCK(:name, :wait)"), {"name": LOCK, "wait": WAIT})
-        if got != 1:
-            msg = f"Another host has been migrating the database for {WAIT} s."
-            raise click.ClickException(msg)
-    yield  # the lock goes with the connection
-    connection.invalidate()
+def one_at_a_time() -> Iterator[Connection]:
+    """Hold the lock of `flask deploy`. Raises ClickException if another one holds it for WAIT seconds.
+
+    The connection has no transaction: one that is open would block CREATE INDEX CONCURRENTLY of a migration.
+    """
+    path, end = current_app.config["SETTINGS"].data_dir / "deploy.lock", time.monotonic() + WAIT
+    with db.engine.connect() as connection, path.open("a") as file:
+        connection.execution_options(isolation_level="AUTOCOMMIT")
+        while not take(connection, file):
+            if time.monotonic() >= end:
+                msg = f"Another `flask deploy` has been at work on the database for {WAIT} s."
+                raise click.ClickException(msg)
+            time.sleep(0.5)
+        try:
+            yield connection
+        finally:
+            connection.invalidate()  # the server's lock goes with it
+
+
+def take(connection: Connection, file: TextIO) -> bool:
+    """Try to take the lock: of the database server, or of `file` with SQLite, which is on one host only."""
+    match connection.dialect.name:
+        case "postgresql":
+            number = int.from_bytes(hashlib.sha256(LOCK.encode()).digest()[:8], signed=True)
+            query = text("SELECT pg_try_advisory_lock(:number)")
+            return bool(connection.scalar(query, {"number": number}))
+        case "mysql" | "mariadb":
+            return bool(connection.scalar(text("SELECT GET_LOCK(:name, 0)"), {"name": LOCK}))
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

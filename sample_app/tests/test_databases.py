@@ -17,7 +17,7 @@ from sample_app.models import ROLES, Role, User, now
 from sqlalchemy import inspect, select, text
 from support import environment, needs
 
-from sample_app import board, create_app, jobs
+from sample_app import board, commands, create_app, jobs
 
 
 @pytest.fixture(
@@ -88,6 +88,17 @@ def test_two_hosts_deploy_at_once(site: Flask, server: Server, tmp_path: Path) -
         assert sorted(db.session.scalars(select(Role.name))) == sorted(ROLES)
         db.session.rollback()
     assert site.test_client().get("/readyz").status_code == 200
+
+
+def test_a_deploy_that_waits_for_another_one_ends(site: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its lock has no transaction, which would stop CREATE INDEX CONCURRENTLY."""
+    monkeypatch.setattr(commands, "WAIT", 0)
+    with commands.one_at_a_time():
+        assert site.test_cli_runner().invoke(args=["deploy"]).exit_code == 1
+        if db.engine.dialect.name == "postgresql":
+            query = text("SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'")
+            assert db.session.scalar(query) == 0
+    assert site.test_cli_runner().invoke(args=["deploy"]).exit_code == 0
 
 
 def test_links_are_posted_listed_and_found(site: Flask) -> None:
