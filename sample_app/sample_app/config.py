@@ -55,11 +55,11 @@ class Settings(BaseSettings):
     proxies: Annotated[int, Field(ge=0, le=5)] = 0
     """How many proxies in front are trusted to say who the client is (ProxyFix)."""
     https: bool = False
-    """Redirect to https, send HSTS, and send cookies over https only."""
+    """Redirect to https at PUBLIC_URL, send HSTS, and send cookies over https only."""
     static_url: str | None = None
     """Where the static files are, if the application does not serve them: a CDN or a bucket."""
     public_url: str = "http://127.0.0.1:8000"
-    """Where people find the application: links in mails begin with it."""
+    """Where people find the application: links in mails begin with it, and redirects to https lead there."""
     smtp_url: SecretStr | None = None
     """`smtps://user:password@host:465`, `smtp+tls://user:password@host:587` (STARTTLS), or `smtp://127.0.0.1`;
     without it mail is written to the log in development, and not sent in production."""
@@ -109,6 +109,9 @@ class Settings(BaseSettings):
     def _complete(self) -> Self:
         if self.secret_key is None and self.environment == "production":
             msg = "SECRET_KEY: is missing; it signs sessions and mails: keep 32 random bytes or more there"
+            raise ValueError(msg)
+        if self.https and not self.public_url.startswith("https://"):
+            msg = "PUBLIC_URL: must begin with https://, since HTTPS sends there what came by http"
             raise ValueError(msg)
         if self.smtp_url:
             self._check_smtp(urlsplit(self.smtp_url.get_secret_value()))

@@ -3,16 +3,17 @@
 Our own, since flask-talisman has had no release since 2023, and this is all of it that a page needs.
 """
 
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
-from flask import Flask, Response, redirect, request, session
+from flask import Flask, Response, abort, current_app, redirect, request, session
 from werkzeug import Response as BaseResponse
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from sample_app.api import problems
 from sample_app.config import Settings
 
-PLAIN = {"/healthz", "/readyz"}
-"""Paths that supervisors ask without TLS, from inside."""
+PLAIN = {"/healthz", "/readyz", "/metrics"}
+"""Paths that supervisors and Prometheus ask without TLS, from inside."""
 YEAR = 365 * 24 * 3600
 
 
@@ -41,7 +42,8 @@ def fixed_headers(settings: Settings) -> dict[str, str]:
     """The headers that are the same for every answer."""
     sources = "'self'"
     if settings.static_url and (parts := urlsplit(settings.static_url)).netloc:
-        sources += f" {parts.scheme}://{parts.netloc}"
+        # With the path: in a bucket's service others have folders under the same name.
+        sources += f" {parts.scheme}://{parts.netloc}{quote(parts.path.rstrip('/'), safe='/%')}/"
     policy = {
         "default-src": "'none'",
         "script-src": sources,
@@ -65,7 +67,13 @@ def fixed_headers(settings: Settings) -> dict[str, str]:
 
 
 def insist_on_https() -> BaseResponse | None:
-    """Send whoever came by http to the same URL with https; 308 keeps the method."""
+    """Send whoever came by http to the same path of PUBLIC_URL's host; 308 keeps the method.
+
+    Anybody can write another name into Host. A program has sent its token by then: it must hear of that.
+    """
     if request.is_secure or request.path in PLAIN:
         return None
-    return redirect(request.url.replace("http://", "https://", 1), 308)
+    if problems.concerned():
+        abort(403, "Use https. If you sent a token, others may have read it: revoke it.")
+    host = urlsplit(current_app.config["SETTINGS"].public_url).netloc
+    return redirect(urlsplit(request.url)._replace(scheme="https", netloc=host).geturl(), 308)

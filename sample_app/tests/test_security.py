@@ -5,9 +5,13 @@ from typing import Any
 
 import pytest
 from flask import Flask, request, url_for
+from flask.testing import FlaskClient
+from pydantic import ValidationError
 from sample_app.config import Settings
 
 from sample_app import assets, create_app
+
+HTTP = "http://links.example.com"
 
 
 def make(folder: Path, **settings: Any) -> Flask:  # noqa: ANN401
@@ -29,17 +33,40 @@ def test_no_page_runs_scripts_of_others_or_is_shown_in_a_frame(app: Flask) -> No
     assert "Strict-Transport-Security" not in headers
 
 
-def test_https_is_insisted_on_and_remembered(tmp_path: Path) -> None:
-    """Except by supervisors, who ask from inside."""
-    client = make(tmp_path, https=True, proxies=1).test_client()
-    answer = client.get("/tags?a=b", headers={"Host": "links.example.com"})
+@pytest.fixture
+def secure(tmp_path: Path) -> FlaskClient:
+    """A client of an application with HTTPS behind a proxy."""
+    return make(tmp_path, https=True, proxies=1, public_url="https://links.example.com").test_client()
+
+
+def test_https_is_insisted_on_and_remembered(secure: FlaskClient) -> None:
+    """Where the application is at home, whatever name a client asks for."""
+    answer = secure.get("/tags?a=b", base_url="http://evil.example.org")
     assert answer.status_code == 308
     assert answer.location == "https://links.example.com/tags?a=b"
-    assert client.get("/healthz").status_code == 200
-    answer = client.get("/auth/sign-in", headers={"X-Forwarded-Proto": "https"})
+    answer = secure.get("/auth/sign-in", base_url=HTTP, headers={"X-Forwarded-Proto": "https"})
     assert answer.status_code == 200
     assert answer.headers["Strict-Transport-Security"] == "max-age=31536000"
     assert "Secure" in answer.headers["Set-Cookie"]
+
+
+def test_supervisors_and_prometheus_ask_from_inside_without_tls(secure: FlaskClient) -> None:
+    """On the host itself there is none."""
+    assert secure.get("/healthz", base_url=HTTP).status_code == 200
+    assert secure.get("/metrics", base_url=HTTP).status_code == 200
+
+
+def test_the_api_refuses_plain_http(secure: FlaskClient) -> None:
+    """After a redirect nobody would notice that the token is sent in clear each time."""
+    answer = secure.get("/api/v2/links", base_url=HTTP, headers={"Authorization": "Bearer links_x"})
+    assert (answer.status_code, answer.mimetype) == (403, "application/problem+json")
+    assert "revoke" in answer.get_json()["detail"]
+
+
+def test_https_needs_an_address_to_send_clients_to(tmp_path: Path) -> None:
+    """The default is for development."""
+    with pytest.raises(ValidationError, match="PUBLIC_URL: must begin"):
+        make(tmp_path, https=True)
 
 
 @pytest.mark.parametrize(("proxies", "by"), [(0, "127.0.0.1"), (1, "192.0.2.2"), (2, "192.0.2.1")])
@@ -61,12 +88,12 @@ def test_static_files_have_hashed_names_where_a_build_made_them(tmp_path: Path) 
 
 
 def test_a_cdn_may_serve_them(tmp_path: Path) -> None:
-    """The policy allows it, and nothing else."""
+    """The policy allows this folder of it, and nothing else."""
     app = make(tmp_path, static_url="https://cdn.example.com/links/")
     with app.test_request_context():
         assert url_for("static", filename="other.css") == "https://cdn.example.com/links/other.css"
     policy = app.test_client().get("/nothing").headers["Content-Security-Policy"]
-    assert "script-src 'self' https://cdn.example.com;" in policy
+    assert "script-src 'self' https://cdn.example.com/links/;" in policy
 
 
 def test_only_hashed_names_are_kept_for_ever(tmp_path: Path) -> None:
