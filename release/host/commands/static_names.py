@@ -10,7 +10,9 @@ from release.host.request import StaticFiles
 def run(layout: Layout, request: StaticFiles, _circus: Supervisor, session: Session) -> dict[str, object]:
     """Send their names at the gate `start`, with the lock; also of a release that a killed deploy left."""
     session.gate("lock")
-    if not layout.folder.exists():  # nothing was ever deployed here
+    try:
+        layout.folder.mkdir(parents=True, exist_ok=True)  # for the lock: a first deploy may come meanwhile
+    except PermissionError:  # of a host that is not provisioned: no deploy can begin there either
         session.gate("start", names=[])
         return {"app": layout.app, "releases": []}
     with lock.held(layout, "assets prune", request.by, request.lock_wait, session):

@@ -36,9 +36,11 @@ def test_names_of_all_releases_are_said_also_of_those_that_have_failed(tmp_path:
     assert said[-1] == {"event": "gate", "name": "start", "names": ["css/1.css", "css/2.css", "css/3.css"]}
 
 
-def test_the_lock_is_held_until_others_have_gone_by_the_names(tmp_path: Path) -> None:
-    """A deploy in between would count on objects that are about to go."""
-    layout = a_layout(tmp_path)
+@pytest.mark.parametrize("deployed", [True, False])
+def test_the_lock_is_held_until_others_have_gone_by_the_names(tmp_path: Path, *, deployed: bool) -> None:
+    """A deploy in between would count on objects that are about to go; also the first one."""
+    layout = a_layout(tmp_path) if deployed else Layout("shop", tmp_path / "apps", tmp_path / "run")
+    assert layout.folder.exists() == deployed
 
     def emit(event: dict[str, Any]) -> None:
         if event["name"] == "start":
@@ -50,9 +52,15 @@ def test_the_lock_is_held_until_others_have_gone_by_the_names(tmp_path: Path) ->
         static_names.run(layout, a_request(StaticFiles, layout), FakeSupervisor(layout), session)
 
 
-def test_a_host_on_which_nothing_was_deployed_needs_nothing(tmp_path: Path) -> None:
-    """And nothing is made there."""
+def test_a_host_that_is_not_provisioned_needs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever deploys may make no folders there: so nothing can be deployed meanwhile."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
     layout, said = Layout("shop", tmp_path / "apps", tmp_path / "run"), list[dict[str, Any]]()
     assert names(layout, said) == {"app": "shop", "releases": []}
     assert said[-1]["names"] == []
-    assert not list(tmp_path.iterdir())
