@@ -50,7 +50,7 @@ def agree(
     if assigned is None or content is None:
         raise refusal or RuntimeError("the controller sent no content")
     unattached = _unattached(change, content) if isinstance(change, Deploy) else {}
-    _require(content, change.target_name, unattached)
+    _require(content, change, unattached)
     if unattached and change.release_phase:  # one host says it for all
         commands = ", ".join(unattached.values())
         session.warn(f"{change.target_name} uses a database whose URL the application has not: {commands}")
@@ -116,23 +116,25 @@ def _of_other_host(table: Mapping[str, Any], change: AnyChange) -> Content:
 
 
 def _unattached(deploy: Deploy, content: Content) -> dict[str, str]:
-    """Variable -> the command that gives it the URL of a database which the application has not yet."""
+    """Service -> the command that attaches its database, of those whose URL the application has not yet."""
     values, commands = content.environment.values(), {}
-    for service, variable in deploy.services.items():
+    for service in deploy.services:
         login = f"{deploy.app}_{deploy.target_name}_{service}__"  # __a or __b: it has two
         if not any(login in value for value in values):
-            commands[variable] = f"release services attach {service} {deploy.target_name}"
+            commands[service] = f"release services attach {service} {deploy.target_name}"
     return commands
 
 
-def _require(content: Content, target_name: str, unattached: Mapping[str, str]) -> None:
+def _require(content: Content, change: AnyChange, unattached: Mapping[str, str]) -> None:
     """Raise PackhorseError unless every variable that release.toml requires is there."""
     missing = [name for name in content.required if name not in content.environment]
     if not missing:
         return
-    hint = f"Set it (it asks for the value): release config set {target_name} {missing[0]}"
-    if missing[0] in unattached:
-        hint = f"Let it have the URL of the database: {unattached[missing[0]]}"
+    hint = f"Set it (it asks for the value): release config set {change.target_name} {missing[0]}"
+    services = change.services if isinstance(change, Deploy) else {}
+    usual = [service for service, variable in services.items() if variable == missing[0]]
+    if len(usual) == 1 and usual[0] in unattached:  # of two, nobody knows which one is meant
+        hint = f"Let it have the URL of the database: {unattached[usual[0]]}"
     raise PackhorseError(f"release.toml requires {', '.join(missing)}, which would not be set.", hint)
 
 

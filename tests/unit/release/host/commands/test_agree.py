@@ -277,6 +277,33 @@ def test_a_database_that_was_not_attached_is_named_with_the_command(
     assert ["release services attach db production" in text for text in told] == [True] * warned
 
 
+@pytest.mark.parametrize(
+    ("variables", "required", "hint", "warned"),
+    [
+        ({"DB": URL}, [], "", ["archive"]),
+        ({}, [], "", ["db", "archive"]),
+        ({"DB": URL}, ["DATABASE_URL"], "release config set production DATABASE_URL", []),
+    ],
+)
+def test_of_two_databases_each_is_named_that_was_not_attached(
+    tmp_path: Path, variables: dict[str, str], required: list[str], hint: str, warned: list[str]
+) -> None:
+    """Both have the same variable usually: which one is to be in it is the user's to say."""
+    layout = a_layout(tmp_path)
+    content = replace(a_content(**variables), required=required)
+    deploy = replace(a_deploy(layout, content), services=dict.fromkeys(["db", "archive"], "DATABASE_URL"))
+    if hint:
+        with pytest.raises(PackhorseError) as refused:
+            agree.agree(layout, deploy, FakeSupervisor(layout), a_session())
+        assert refused.value.hint.endswith(hint)
+        return
+    events = agreed(layout, deploy, Answering(assignment={"number": 1}))[2]
+    (told,) = [event["text"] for event in events if event["event"] == "warning"]
+    assert [f"attach {name} production" in told for name in ("db", "archive")] == [
+        name in warned for name in ("db", "archive")
+    ]
+
+
 @pytest.mark.parametrize("change", ["deploy", "set"])
 def test_what_is_set_and_what_a_deploy_brings_fit_into_one_environment(tmp_path: Path, change: str) -> None:
     """Each alone does: no process would start with both, and whoever waits for it learns nothing."""
