@@ -82,7 +82,17 @@ def test_an_object_that_nobody_confirms_is_not_stored(bucket: Bucket) -> None:
     """A web server answers a PUT with 200, too."""
     with pytest.raises(PackhorseError, match="does not answer as a store like S3 does"):
         answering(bucket, b"<html>thanks</html>").put(CSS)
-    answering(bucket, b"", headers={"ETag": '"x"'})
+
+
+def test_an_object_that_the_store_confirms_is_stored(bucket: Bucket) -> None:
+    """Each is sent with the bytes, the type and the time of caching."""
+    sent: list[Any] = []
+    bucket._client.meta.events.register_first("before-send.s3", lambda request, **_: sent.append(request))
+    answering(bucket, b"", headers={"ETag": '"x"'}).put(CSS)
+    (request,) = sent
+    assert request.method == "PUT"
+    assert request.headers["Content-Type"] == b"text/css"
+    assert request.body.read() == b"a"
 
 
 @pytest.mark.parametrize(
