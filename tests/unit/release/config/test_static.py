@@ -92,10 +92,11 @@ def test_the_application_serves_files_as_the_page_shows(tmp_path: Path) -> None:
     (text,) = [block.text for block in documents.blocks("static.md") if block.filename == "wsgi.py"]
     (tmp_path / "static").mkdir()
     (tmp_path / "static/app.0123abcd.css").write_text("a { }")
+    (tmp_path / "static/report.20260101.css").write_text("a { }")
     namespace = {"__file__": str(tmp_path / "wsgi.py")}
     exec(text, namespace)  # noqa: S102  # it is ours
     said: dict[str, tuple[str, dict[str, str]]] = {}
-    for path in ("/static/app.0123abcd.css", "/"):
+    for path in ("/static/app.0123abcd.css", "/static/report.20260101.css", "/"):
         environ: dict[str, Any] = {}
         setup_testing_defaults(environ)
         environ["PATH_INFO"] = path
@@ -107,4 +108,5 @@ def test_the_application_serves_files_as_the_page_shows(tmp_path: Path) -> None:
     status, headers = said["/static/app.0123abcd.css"]
     assert (status, headers["Content-Type"]) == ("200 OK", 'text/css; charset="utf-8"')
     assert "immutable" in headers["Cache-Control"]
+    assert "immutable" not in said["/static/report.20260101.css"][1]["Cache-Control"]
     assert said["/"][0] == "404 Not Found"
