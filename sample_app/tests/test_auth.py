@@ -12,6 +12,7 @@ from sample_app.forms import safe_next
 from sample_app.models import Token, User, digest
 from sqlalchemy import func, select
 from support_pages import PASSWORD, confirm_path, make_user, press, sign_in, submit, token_of
+from werkzeug.security import check_password_hash
 
 pytestmark = pytest.mark.usefixtures("app")
 FORM = {"name": "Ann", "email": "Ann@Example.com", "password": PASSWORD}
@@ -44,6 +45,41 @@ def test_who_was_first_with_an_address_does_not_keep_it(client: FlaskClient) -> 
     assert user
     assert submit(client, confirm_path(user), password="known to the thief").status_code == 200
     assert submit(client, confirm_path(user), password=PASSWORD).status_code == 302
+
+
+def test_who_signs_up_at_the_moment_of_confirming_does_not_get_the_account(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the password that was compared is confirmed."""
+    user = make_user(confirmed=False)
+    path = confirm_path(user)
+
+    def and_the_thief_signs_up(self: User, password: str) -> bool:
+        with app.app_context():
+            accounts.sign_up(name="Thief", email="ann@example.com", password="known to the thief")
+        return check_password_hash(self.password_hash, password)
+
+    monkeypatch.setattr(User, "has_password", and_the_thief_signs_up)
+    assert "the password that you chose" in submit(client, path, password=PASSWORD).text
+    db.session.refresh(user)
+    assert user.confirmed_at is None
+
+
+def test_who_confirms_at_the_moment_of_signing_up_again_keeps_the_account(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other way round."""
+    user = make_user(confirmed=False)
+
+    def and_ann_confirms(_: User) -> None:
+        with app.app_context():
+            accounts.confirm(db.session.get_one(User, user.id))
+
+    monkeypatch.setattr(accounts, "ask_for_mail", and_ann_confirms)
+    accounts.sign_up(name="Thief", email="ann@example.com", password="known to the thief")
+    db.session.refresh(user)
+    assert user.confirmed_at
+    assert (user.name, user.has_password(PASSWORD)) == ("Ann", True)
 
 
 def test_a_confirmed_account_is_not_changed_by_signing_up_again(client: FlaskClient) -> None:

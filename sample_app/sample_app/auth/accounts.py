@@ -4,7 +4,7 @@ from datetime import timedelta
 from functools import cache
 
 from flask import current_app
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from werkzeug.security import check_password_hash, generate_password_hash
 
@@ -28,8 +28,9 @@ def sign_up(*, name: str, email: str, password: str) -> None:
         user = User(name=name, email=email, password_hash=hashed, role=role(MEMBER))
         db.session.add(user)
     elif user.confirmed_at is None:
-        user.name, user.password_hash = name, hashed
         ask_for_mail(user)
+        waiting = update(User).where(User.id == user.id, User.confirmed_at.is_(None))  # still, at this moment
+        db.session.execute(waiting.values(name=name, password_hash=hashed))
     else:
         user.confirmation_sent_at = now()
     try:
@@ -55,12 +56,17 @@ def ask_for_mail(user: User) -> None:
         user.confirmation_sent_at = None
 
 
-def confirm(user: User) -> None:
-    """Believe that the address is that of `user`, who becomes an administrator if ADMINS has it."""
-    user.confirmed_at = user.confirmed_at or now()
-    if user.email in {address.lower() for address in current_app.config["SETTINGS"].admins}:
-        user.role = role(ADMIN)
+def confirm(user: User) -> bool:
+    """Believe that the address is that of `user`, who becomes an administrator if ADMINS has it.
+
+    False if the password is no longer the one that was compared: somebody signed up again at this moment.
+    """
+    admins = {address.lower() for address in current_app.config["SETTINGS"].admins}
+    values = {"confirmed_at": now()} | ({"role_id": role(ADMIN).id} if user.email in admins else {})
+    same = update(User).where(User.id == user.id, User.password_hash == user.password_hash)
+    done = db.session.connection().execute(same.values(values))
     db.session.commit()
+    return done.rowcount == 1
 
 
 def check(email: str, password: str) -> User | None:

@@ -79,8 +79,7 @@ def confirm() -> str | Response | tuple[str, int]:
         return redirect(url_for("auth.sign_in"))
     form = forms.Confirm()
     if form.validate_on_submit():
-        if user.has_password(form.password.data):
-            accounts.confirm(user)
+        if user.has_password(form.password.data) and accounts.confirm(user):
             begin_session(user)
             flash(f"Welcome, {user.name}. Your address is confirmed: post your first link.", "success")
             return redirect(url_for("main.links"))
