@@ -19,6 +19,7 @@ from sqlalchemy import (
     TypeDecorator,
     select,
 )
+from sqlalchemy.dialects.mysql import VARCHAR
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 from werkzeug.security import check_password_hash, generate_password_hash
 
@@ -26,6 +27,8 @@ from sample_app.extensions import Base, db
 
 MEMBER, ADMIN = "member", "admin"
 ROLES = (MEMBER, ADMIN)
+# By default MariaDB takes "bóss@example.com" for "boss@example.com".
+EMAIL = String(254).with_variant(VARCHAR(254, collation="utf8mb4_bin"), "mysql", "mariadb")
 
 
 class Moment(TypeDecorator[datetime]):
@@ -61,7 +64,7 @@ class User(UserMixin, Base):  # type: ignore[misc]  # flask-login has no types
 
     __tablename__ = "users"
     id: Mapped[int] = mapped_column(primary_key=True)
-    email: Mapped[str] = mapped_column(String(254), unique=True)
+    email: Mapped[str] = mapped_column(EMAIL, unique=True)
     name: Mapped[str] = mapped_column(String(60))
     password_hash: Mapped[str] = mapped_column(String(200))
     role_id: Mapped[int] = mapped_column(ForeignKey("roles.id"), index=True)

@@ -47,11 +47,11 @@ def site(server: Server, tmp_path: Path) -> Iterator[Flask]:
         db.engine.dispose()
 
 
-def add_user(*, confirmed: bool = True) -> User:
+def add_user(email: str = "anna@example.com", *, confirmed: bool = True) -> User:
     """Somebody who may post."""
     role = db.session.scalar(select(Role).limit(1))
     at = now() if confirmed else None
-    made = User(email="anna@example.com", name="Anna", password_hash="-", role=role, confirmed_at=at)
+    made = User(email=email, name="Anna", password_hash="-", role=role, confirmed_at=at)
     db.session.add(made)
     db.session.commit()
     return made
@@ -118,6 +118,17 @@ def test_links_are_posted_listed_and_found(site: Flask) -> None:
     board.archive(first)
     assert [link.title for link in board.page(board.query(archived=True), 1, 10).links] == ["Grüße 🐎 100%"]
     assert site.test_client().get("/").status_code == 200
+
+
+def test_addresses_that_differ_by_accents_are_different_accounts(site: Flask) -> None:
+    """Else who confirms one of them has the other, and guesses of its password are counted elsewhere."""
+    assert site.testing
+    add_user("\u00e1nna@example.com")
+    assert User.find("anna@example.com") is None
+    add_user()
+    add_user("anna\u200b@example.com")
+    found = [user.email for user in map(User.find, ("anna@example.com", "\u00e1nna@example.com")) if user]
+    assert found == ["anna@example.com", "\u00e1nna@example.com"]
 
 
 def test_the_connection_is_encrypted(site: Flask) -> None:
