@@ -53,7 +53,8 @@ class Settings(BaseSettings):
     site_name: str = "Link board"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     proxies: Annotated[int, Field(ge=0, le=5)] = 0
-    """How many proxies in front are trusted to say who the client is (ProxyFix)."""
+    """How many proxies in front are trusted to say who the client is (ProxyFix): 1 behind Packhorse's nginx,
+    also with a balancer, it passes on one address. With 0 all visitors behind it count as one client."""
     https: bool = False
     """Redirect to https at PUBLIC_URL, send HSTS, and send cookies over https only."""
     static_url: str | None = None

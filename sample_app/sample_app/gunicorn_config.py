@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 from sample_app.config import ConfigurationError, load  # not `config`: a setting of gunicorn has that name
 from sample_app.logs import GunicornLogger
@@ -16,6 +17,14 @@ except ConfigurationError as error:  # said once, not by each worker with a trac
 workers = 2
 logger_class = GunicornLogger
 control_socket_disable = True
+
+
+def when_ready(server: Any) -> None:  # noqa: ANN401  # gunicorn has no types
+    """Called by gunicorn when its sockets are open: a Unix socket has a proxy in front."""
+    if not settings.proxies and any(isinstance(listener.getsockname(), str) for listener in server.LISTENERS):
+        server.log.warning(
+            "PROXIES is 0: all visitors count as one, and may lock each other out. Set it to 1."
+        )
 
 
 def changed(path: Path) -> float:

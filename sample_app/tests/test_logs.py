@@ -130,6 +130,15 @@ def test_commands_write_objects_too(tmp_path: Path) -> None:
     assert "hunter2" not in failed.stdout + failed.stderr
 
 
+def test_a_site_behind_a_proxy_that_it_does_not_believe_says_so(tmp_path: Path) -> None:
+    """All visitors would be one client to it, for the limits of signing in."""
+    arguments = (*SITE, "--bind", f"unix:{tmp_path / 'socket'}", "sample_app:create_app()")
+    with program(tmp_path, *arguments, **PRODUCTION):
+        log = tmp_path / "gunicorn.log"
+        wait_until("workers boot", lambda: log.read_text().count("Booting worker") == 2)
+        assert log.read_text().count("PROXIES is 0") == 1
+
+
 def test_a_missing_variable_is_said_once(tmp_path: Path) -> None:
     """Not by a traceback of each worker of gunicorn."""
     done = subprocess.run(
