@@ -11,8 +11,9 @@ from packhorse.settings import matching
 from release.config.value_types import UrlPath, unique
 
 # A hash in hexadecimal digits before the suffix, as Django, webpack and Flask-Static-Digest write it. One of
-# them is a letter: 20260101 is a date, and its file may change.
-_BY_CONTENT = r"(?:.*/)?(?:[^/]*[._-])?(?=[0-9]*[a-f])[0-9a-f]{8,64}\.[^/]+"
+# them is a letter: 20260101 is a date, and its file may change. What is possessive, or atomic in `_pattern`,
+# is tried once: clients choose the names that nginx matches, of some thousand characters.
+_BY_CONTENT = r"(?:.*/)?+(?:[^/]*[._-])?(?=[0-9]*[a-f])[0-9a-f]{8,64}\.[^/]+"
 
 Folder = Annotated[
     str,
@@ -50,7 +51,10 @@ class Static(settings.Settings):
 
 
 def _pattern(glob: str) -> str:
-    return literal(glob).replace(r"\x2a", ".*").replace(r"\x3f", ".")
+    """Pattern of linear time: a part after a `*` is taken where it first occurs, the last at the end."""
+    first, *parts = [literal(part).replace(r"\x3f", ".") for part in re.split(r"\*+", glob)]
+    between = "".join(f"(?>.*?{part})" for part in parts[:-1])
+    return first + between + "".join(f".*{part}" for part in parts[-1:])
 
 
 def literal(text: str) -> str:

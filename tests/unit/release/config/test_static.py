@@ -1,5 +1,8 @@
 """The promises of release.config.static."""
 
+import fnmatch
+import itertools
+import time
 from pathlib import Path
 from typing import Any
 from wsgiref.util import setup_testing_defaults
@@ -54,6 +57,34 @@ def test_a_pattern_for_nginx_has_no_character_of_its_own() -> None:
     """It is text between quotes there, and Ansible runs templates in it."""
     assert literal('/st.a+{}"$/') == r"/st\x2ea\x2b\x7b\x7d\x22\x24/"
     assert Static(folder="s", hashed=["a.b*?"]).hashed_pattern == r"a\x2eb.*."
+
+
+def test_stars_match_as_fnmatch_has_them() -> None:
+    """Each part is taken where it first occurs, and that loses no name."""
+    globs = ["".join(chars) for chars in itertools.product("a-*?", repeat=4)]
+    names = ["".join(chars) for length in range(1, 7) for chars in itertools.product("a-", repeat=length)]
+    for glob in globs:
+        static = Static(folder="shop/static", hashed=[glob])
+        found = [name for name in names if static.is_hashed(name)]
+        assert found == [name for name in names if fnmatch.fnmatchcase(name, glob)], glob
+
+
+@pytest.mark.parametrize(
+    ("hashed", "name"),
+    [
+        (None, ".aaaaaaaa" * 8000 + "/x"),
+        (None, "-1" * 40_000),
+        (None, "aaaaaaaa.a/" * 8000),
+        (None, "-" * 40_000 + "1" * 40_000),
+        (["*-*.js"], "-" * 80_000),
+        (["*-*-?*-*.js"], "-a" * 40_000),
+    ],
+)
+def test_a_long_name_takes_no_long_time(hashed: list[str] | None, name: str) -> None:
+    """Visitors choose it, and nginx matches it while all others wait."""
+    start = time.process_time()
+    assert not Static(folder="shop/static", hashed=hashed).is_hashed(name)
+    assert time.process_time() - start < 1
 
 
 @pytest.mark.parametrize(
