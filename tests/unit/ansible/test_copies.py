@@ -1,5 +1,6 @@
 """What packhorse-copies lets other hosts do: add, and nothing else."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -19,11 +20,15 @@ ORIGIN = "shop_db@db1"
 
 
 def run(
-    root: Path, *arguments: str, stdin: bytes = b"", limits: dict[str, int] | None = None
+    root: Path,
+    *arguments: str,
+    stdin: bytes = b"",
+    limits: dict[str, int] | None = None,
+    timeout: float | None = None,
 ) -> "subprocess.CompletedProcess[bytes]":
     """The program with another folder and other `limits`, and without another user."""
     command = [sys.executable, "-c", START, str(PROGRAM), str(root), json.dumps(limits or {}), *arguments]
-    return subprocess.run(command, input=stdin, capture_output=True, check=False)
+    return subprocess.run(command, input=stdin, capture_output=True, check=False, timeout=timeout)
 
 
 def packed(name: str = "20260101T000000Z", data: bytes = b"rows", **changes: object) -> bytes:
@@ -79,11 +84,14 @@ def test_nothing_replaces_a_copy(tmp_path: Path) -> None:
         packed(rows=[]),
         packed(facts={"encoding": [1]}),
         packed("29991231T235959Z"),
+        packed("20250230T000000Z"),
+        packed("20250101T256199Z"),
     ],
 )
 def test_what_is_no_whole_backup_leaves_nothing(tmp_path: Path, content: bytes) -> None:
-    """Cut, of another hash, with a name that leads out or lies in the future, larger than the disk."""
+    """Cut, of another hash, with a name that leads out, a time to come or of no calendar, too large."""
     assert received(tmp_path, content).returncode == 1
+    assert not list(tmp_path.glob("*/*"))
     assert not list(tmp_path.rglob("*.dump"))
     assert not list(tmp_path.rglob("*.json"))
     assert not list(tmp_path.rglob(".new-*"))
@@ -173,6 +181,25 @@ def test_one_host_does_not_fill_the_disk_of_all(tmp_path: Path, limits: dict[str
     done = received(tmp_path, packed("20260102T000000Z"), limits=limits)
     assert (done.returncode, reason in done.stderr.decode()) == (1, True)
     assert received(tmp_path, packed(), limits=limits).stdout == b"kept\n"  # it is there
+
+
+def test_refused_copies_leave_no_folders(tmp_path: Path) -> None:
+    """Each upload may name another target, and so another folder; the files of a disk are numbered."""
+    assert received(tmp_path, packed()).stdout == b"kept\n"
+    for limits in ({"MOST_COPIES": 0}, {"HOST_PART": 10**15}, {"FREE_PART": 1}, {}):
+        assert received(tmp_path, packed(database="shop_x_db")[:-1], limits=limits).returncode == 1
+        assert received(tmp_path, packed("20260102T000000Z")[:-1], limits=limits).returncode == 1
+    assert [path.name for path in (tmp_path / ORIGIN).iterdir()] == ["shop_production_db"]
+
+
+def test_uploads_of_one_host_take_turns(tmp_path: Path) -> None:
+    """Two of its services would each count the half of the disk as theirs."""
+    with (tmp_path / ".lock-db1").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(subprocess.TimeoutExpired):
+            run(tmp_path, "receive", ORIGIN, "2", "30", stdin=packed(), timeout=2)
+        assert received(tmp_path, packed(), "shop_db@db2").stdout == b"kept\n"
+    assert [path.name for path in tmp_path.glob("*@*")] == ["shop_db@db2"]
 
 
 def test_of_a_header_what_a_backup_has_is_kept(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ import re
 import sys
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,7 @@ def header(line: bytes) -> dict[str, Any]:
     """The header of a backup, in the form that `release` reads without complaint. Raises CopyError."""
     with contextlib.suppress(ValueError, RecursionError, KeyError, TypeError, AttributeError):
         found = json.loads(line)
+        datetime.strptime(found["name"][:16], "%Y%m%dT%H%M%S%z")
         if (
             _NAME.fullmatch(found["name"])
             and _DATABASE.fullmatch(found["database"])
@@ -78,13 +80,12 @@ def receive(origin: str, keep: int, days: int) -> None:
         raise CopyError(f"{found['database']} is no database of {origin}")
     if found["name"][:16] > time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(time.time() + CLOCKS_APART)):
         raise CopyError(f"{found['name']} lies in the future: look at the clocks of both hosts")
-    folder = ROOT / origin / found["database"]
-    (ROOT / origin).mkdir(mode=0o700, exist_ok=True)
-    with _locked(ROOT / origin):
-        former = ROOT / origin.partition("@")[2] / found["database"]  # the layout of earlier versions
+    folder, host = ROOT / origin / found["database"], origin.partition("@")[2]
+    with _locked(ROOT / f".lock-{host}"):  # its share is counted for all its origins together
+        former = ROOT / host / found["database"]  # the layout of earlier versions
         if former.is_dir() and not folder.exists():
+            folder.parent.mkdir(exist_ok=True)
             former.rename(folder)
-        folder.mkdir(mode=0o700, exist_ok=True)
         for left in (ROOT / origin).glob("*/.new-*"):
             left.unlink()
         final = folder / f"{found['name']}.dump"
@@ -95,7 +96,14 @@ def receive(origin: str, keep: int, days: int) -> None:
         else:
             final.unlink(missing_ok=True)  # half of one that was killed: without .json
             _require_share(origin, found["size"])
-            _store(found, folder, final)
+            _require_free(found["size"])
+            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                _store(found, folder, final)
+            except CopyError:
+                with contextlib.suppress(OSError):  # it has other copies
+                    folder.rmdir()
+                raise
         _prune(folder, keep, days)
 
 
@@ -107,8 +115,8 @@ def _is_of(origin: str, database: str) -> bool:
 
 def _require_share(origin: str, size: int) -> None:
     """Raise CopyError where copies of one host would be too many, or leave others too little of the disk."""
-    space, sizes = os.statvfs(ROOT), []
-    for path in ROOT.glob(f"*@{origin.partition('@')[2]}/*/*"):
+    space, sizes, own = os.statvfs(ROOT), [], f"*@{origin.partition('@')[2]}"
+    for path in (*ROOT.glob(f"{own}/*"), *ROOT.glob(f"{own}/*/*")):  # folders count, too
         with contextlib.suppress(FileNotFoundError):  # pruned meanwhile
             sizes.append(path.stat().st_blocks * 512)
     if sum(1 for _ in ROOT.glob(f"{origin}/*/*.json")) >= MOST_COPIES:
@@ -130,8 +138,8 @@ def _require_free(size: int) -> None:
 
 def _store(found: dict[str, Any], folder: Path, final: Path) -> None:
     scratch = folder / f".new-{os.getpid()}"
+    note = scratch.with_suffix(".json")
     digest, left = hashlib.sha256(), found["size"]
-    _require_free(left)
     try:
         with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             while left and (data := sys.stdin.buffer.read(min(CHUNK, left))):
@@ -143,7 +151,6 @@ def _store(found: dict[str, Any], folder: Path, final: Path) -> None:
                 raise CopyError("it did not arrive whole")
             file.flush()
             os.fsync(file.fileno())
-        note = scratch.with_suffix(".json")
         with os.fdopen(os.open(note, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file_of_note:
             json.dump(found, file_of_note)
             file_of_note.flush()
@@ -154,6 +161,7 @@ def _store(found: dict[str, Any], folder: Path, final: Path) -> None:
         raise CopyError(f"it could not be written: {error.strerror}") from error
     finally:
         scratch.unlink(missing_ok=True)
+        note.unlink(missing_ok=True)
 
 
 def _prune(folder: Path, keep: int, days: int) -> None:
@@ -164,8 +172,8 @@ def _prune(folder: Path, keep: int, days: int) -> None:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    with (folder / ".lock").open("w") as lock:
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
