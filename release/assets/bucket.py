@@ -5,6 +5,7 @@ Each object says in its metadata which project has pushed it: others may have th
 
 import base64
 import contextlib
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
@@ -15,6 +16,10 @@ from release.config.assets import Assets
 WORKERS = 16
 MOST = 1_000_000
 """Objects below a prefix: a list without an end fills no memory."""
+MOST_PAGES = 10_000
+"""Pages of a list: one of pages without objects has an end, too."""
+LONGEST = 600.0
+"""Seconds for a list, while nobody can deploy."""
 OWNER = "packhorse"
 """Key in an object's metadata: the application that has pushed it, and its prefix."""
 
@@ -75,12 +80,18 @@ class Bucket:
 
     def stored(self, prefix: str) -> dict[str, Stored]:
         found: dict[str, Stored] = {}
+        deadline = time.monotonic() + LONGEST
         with self._said("listed"):
             pages = self._client.get_paginator("list_objects_v2")
-            for page in pages.paginate(Bucket=self.settings.bucket, Prefix=prefix):
+            for number, page in enumerate(pages.paginate(Bucket=self.settings.bucket, Prefix=prefix), 1):
                 # What is no list at all has no such word, and would count as an empty bucket.
-                if not isinstance(page.get("IsTruncated"), bool) or len(found) > MOST:
+                if not isinstance(page.get("IsTruncated"), bool) or len(found) > MOST or number > MOST_PAGES:
                     raise self._no_store()
+                if time.monotonic() > deadline:
+                    raise PackhorseError(
+                        f"{self._name} cannot be listed within {LONGEST:.0f} s: {number} pages, and more.",
+                        "Look at the store, or give the application a prefix with fewer objects.",
+                    )
                 for row in page.get("Contents", ()):
                     if row["Key"].startswith(prefix):  # or it would be removed, perhaps
                         found[row["Key"]] = Stored(row["Size"], row["ETag"].strip('"'))

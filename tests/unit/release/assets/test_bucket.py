@@ -78,6 +78,33 @@ def test_what_is_no_list_is_no_empty_bucket(bucket: Bucket, body: bytes) -> None
         answering(bucket, body).stored("shop/")
 
 
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        ({"MOST_PAGES": 5}, "does not answer as a store like S3 does"),
+        ({"LONGEST": -1.0}, "cannot be listed within"),
+    ],
+)
+def test_a_list_of_pages_without_objects_has_an_end(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch, limits: dict[str, float], said: str
+) -> None:
+    """A deploy would wait for it with the locks of all hosts."""
+    for name, value in limits.items():
+        monkeypatch.setattr(f"release.assets.bucket.{name}", value)
+    sent: list[str] = []
+
+    def answer(request: Any, **_: object) -> AWSResponse:  # noqa: ANN401
+        sent.append(request.url)
+        more = f"<NextContinuationToken>{len(sent)}</NextContinuationToken>"
+        body = listing(truncated="true" if len(sent) < 50 else "false", more=more)
+        return AWSResponse(request.url, 200, {}, Raw(body))
+
+    bucket._client.meta.events.register("before-send.s3", answer)
+    with pytest.raises(PackhorseError, match=said):
+        bucket.stored("shop/")
+    assert len(sent) < 10
+
+
 def test_an_object_that_nobody_confirms_is_not_stored(bucket: Bucket) -> None:
     """A web server answers a PUT with 200, too."""
     with pytest.raises(PackhorseError, match="does not answer as a store like S3 does"):
