@@ -6,7 +6,7 @@ from sqlalchemy import select
 from werkzeug import Response
 
 from sample_app.auth import accounts, confirmation, forms
-from sample_app.extensions import db, limiter
+from sample_app.extensions import client_network, db, limiter
 from sample_app.forms import safe_next
 from sample_app.models import Token, User
 
@@ -22,19 +22,26 @@ def typed_address() -> str:
     return f"account:{forms.address(request.form.get('email'))[:254]}"
 
 
+def typed_address_here() -> str:
+    """The same for one network: ten requests from elsewhere must not keep the owner of the account out."""
+    return f"{typed_address()} {client_network()}"
+
+
 def typed_token() -> str:
     """The link in a mail that a form belongs to, for its rate limit."""
     return f"token:{request.args.get('token')}"
 
 
 by_network = limiter.shared_limit("20 per minute; 100 per hour", "accounts", methods=["POST"])
-by_account = limiter.shared_limit("10 per 15 minutes", "account", key_func=typed_address, methods=["POST"])
+by_mailbox = limiter.shared_limit("10 per 15 minutes", "mailbox", key_func=typed_address, methods=["POST"])
+by_account_here = limiter.limit("10 per 15 minutes", key_func=typed_address_here, methods=["POST"])
+by_account = limiter.limit("100 per hour", key_func=typed_address, methods=["POST"])
 by_token = limiter.limit("10 per 15 minutes", key_func=typed_token, methods=["POST"])
 
 
 @blueprint.route("/sign-up", methods=["GET", "POST"])
 @by_network
-@by_account
+@by_mailbox
 def sign_up() -> str | Response:
     """A new account, and a mail to confirm its address."""
     form = forms.SignUp()
@@ -52,7 +59,7 @@ def sent() -> str:
 
 @blueprint.route("/resend", methods=["GET", "POST"])
 @by_network
-@by_account
+@by_mailbox
 def resend() -> str | Response:
     """The mail once more."""
     form = forms.Resend()
@@ -91,6 +98,7 @@ def confirm() -> str | Response | tuple[str, int]:
 
 @blueprint.route("/sign-in", methods=["GET", "POST"])
 @by_network
+@by_account_here
 @by_account
 def sign_in() -> str | Response | tuple[str, int]:
     """Begin a session."""
@@ -114,7 +122,7 @@ def begin_session(user: User) -> None:
 
 @blueprint.post("/sign-out")
 def sign_out() -> Response:
-    """End the session."""
+    """End the session in this browser; a copy of its cookie works until the password changes."""
     logout_user()
     session.clear()
     flash("You are signed out.", "success")
@@ -147,6 +155,9 @@ def password() -> str | Response:
             db.session.commit()
             begin_session(user)
             flash("Your password is changed. All other sessions are signed out.", "success")
+            if db.session.scalar(select(Token.id).where(Token.user_id == user.id).limit(1)):
+                flash("Your API tokens still work: revoke those that others may know.")
+                return redirect(url_for("auth.tokens"))
             return redirect(url_for("auth.profile"))
         form.current.errors = ["That is not your current password."]
     return render_template("auth/password.html", form=form)
