@@ -127,9 +127,17 @@ def post(user: User, *, url: str, title: str, note: str = "", tags: Sequence[str
     return link
 
 
-def change(link: Link, *, url: str, title: str, note: str = "", tags: Sequence[str] = ()) -> Link:
-    """Replace what `link` says. Raises BoardError."""
-    return _store(link, url=url, title=title, note=note, tags=tags)
+def change(  # noqa: PLR0913  # a link has these fields
+    link: Link,
+    *,
+    url: str,
+    title: str,
+    note: str = "",
+    tags: Sequence[str] = (),
+    archived: bool | None = None,
+) -> Link:
+    """Replace what `link` says; with `archived`, also in which list it is. Raises BoardError."""
+    return _store(link, url=url, title=title, note=note, tags=tags, archived=archived)
 
 
 def archive(link: Link) -> None:
@@ -155,12 +163,17 @@ def storable(text: str) -> str:
     return text.replace("\0", "").encode(errors="ignore").decode()
 
 
-def _store(link: Link, *, url: str, title: str, note: str, tags: Sequence[str]) -> Link:
+def _store(  # noqa: PLR0913  # as change()
+    link: Link, *, url: str, title: str, note: str, tags: Sequence[str], archived: bool | None = None
+) -> Link:
     url, title, note = url.strip(), " ".join(title.split()), note.strip()
     names = Tag.names(",".join(tags))
     if wrong := _faults(url, title, note, names):
         raise BoardError(wrong)
-    values, seen = {"url": url, "title": title, "note": note}, link.version
+    values: dict[str, Any] = {"url": url, "title": title, "note": note}
+    if archived is not None:
+        values["archived_at"] = (link.archived_at or now()) if archived else None
+    seen = link.version
     try:
         return _write(link, values, names)
     except IntegrityError:  # somebody else has added one of the tags at this moment: find it now
@@ -171,7 +184,7 @@ def _store(link: Link, *, url: str, title: str, note: str, tags: Sequence[str]) 
         return _write(link, values, names)
 
 
-def _write(link: Link, values: dict[str, str], names: Sequence[str]) -> Link:
+def _write(link: Link, values: dict[str, Any], names: Sequence[str]) -> Link:
     # One by one: the database decides which names are the same (MariaDB: "cafe" and "café").
     found = [db.session.scalar(select(Tag).where(Tag.name == name)) or _add(Tag(name=name)) for name in names]
     for field, value in values.items():
@@ -192,7 +205,7 @@ def _add(tag: Tag) -> Tag:
 
 def _faults(url: str, title: str, note: str, names: Sequence[str]) -> dict[str, str]:
     found = {
-        "url": _url_fault(url),
+        "url": url_fault(url),
         "title": _text_fault(title, MAX_TITLE) or ("" if title else "Give the link a title."),
         "note": _text_fault(note, MAX_NOTE),
         "tags": f"Use {MAX_TAGS} tags at most." if len(names) > MAX_TAGS else "",
@@ -209,8 +222,8 @@ def _text_fault(text: str, most: int) -> str:
     return ""
 
 
-def _url_fault(url: str) -> str:
-    """What keeps `url` from being a safe target: browsers run `javascript:` and read "\\" as "/"."""
+def url_fault(url: str) -> str:
+    """What keeps `url` from being a safe target, or "": browsers run `javascript:` and read "\\" as "/"."""
     help_text = "Enter a whole address that starts with https:// or http://."
     if any(letter.isspace() or letter == "\\" for letter in url):
         return "Leave out spaces and backslashes."

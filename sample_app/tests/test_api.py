@@ -175,6 +175,33 @@ def test_a_change_names_the_state_that_it_is_meant_for(client: FlaskClient, ann:
     assert client.delete(url, headers=ann | {"If-Match": "*"}).status_code == 204
 
 
+def test_a_change_of_fields_and_list_is_one(client: FlaskClient, ann: dict[str, str]) -> None:
+    """Nobody sees, or is left with, half of it."""
+    url = post(client, ann).headers["Location"]
+    for count, archived in enumerate([True, False], 2):
+        fields = {"archived": archived, "title": f"Title {count}"}
+        changed = client.patch(url, json=fields, headers=ann | {"If-Match": "*"}).get_json()
+        assert {name: changed[name] for name in fields} == fields
+        assert db.session.scalars(select(Link.version)).one() == count
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://example.com:65000/",
+        "https://example.com/ä",
+        "https://exämple.com/",
+        "http://my_host/",
+        "https://[::1]/",
+    ],
+)
+def test_every_address_that_the_board_takes_may_be_sent(
+    client: FlaskClient, ann: dict[str, str], url: str
+) -> None:
+    """A client can send back what it has got, and what people can post."""
+    assert post(client, ann, url=url).get_json()["url"] == url
+
+
 @pytest.mark.parametrize("change", [{"tags": ["mine"]}, {"title": "mine"}, {"archived": True}, None])
 def test_a_change_between_check_and_write_is_not_lost(
     app: Flask, client: FlaskClient, ann: dict[str, str], monkeypatch: pytest.MonkeyPatch, change: object

@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import Annotated, Generic, TypeVar
 
 from flask import request, url_for
-from pydantic import BaseModel, BeforeValidator, ConfigDict, EmailStr, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, EmailStr, Field
+from pydantic_core import PydanticCustomError
 
 from sample_app import board
 
@@ -19,12 +20,23 @@ PageSize = Annotated[int, Field(ge=1, le=100), _number]
 Truth = Annotated[bool, _truth]
 
 CONTROLS = r"\x00-\x1f\x7f-\x9f"
-# ASCII, as a URI is written (RFC 3986); names in other scripts come as punycode.
+# What every client can rely on; the board takes more, such as hosts and paths in other scripts.
+_PLAIN_URL = r"^https?://[A-Za-z0-9]+([.-][A-Za-z0-9]+)*(:[0-9]{1,4})?([/?#][!-\[\]-~]*)?$"
+
+
+def _web_url(url: str) -> str:
+    if fault := board.url_fault(url):
+        raise PydanticCustomError("web_url", "{fault}", {"fault": fault.removesuffix(".")})
+    return url
+
+
 WebUrl = Annotated[
     str,
+    AfterValidator(_web_url),
     Field(
         max_length=board.MAX_URL,
-        pattern=r"^https?://[A-Za-z0-9]+([.-][A-Za-z0-9]+)*(:[0-9]{1,4})?([/?#][!-\[\]-~]*)?$",
+        json_schema_extra={"pattern": _PLAIN_URL},
+        description="Of a page on the web, as browsers open it; the pattern is that of plain ones.",
         examples=["https://example.com/page"],
     ),
 ]

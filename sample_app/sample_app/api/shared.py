@@ -118,15 +118,14 @@ def changeable_link(link_id: int, show: Callable[[models.Link], schemas.LinkFiel
 
 
 def change_link(link: models.Link, changes: dict[str, Any]) -> None:
-    """Change only what is in `changes`."""
-    archived = changes.pop("archived", None)
-    if changes:
+    """Change only what is in `changes`, all of it or nothing."""
+    if changes.keys() - {"archived"}:
         names = [tag.name for tag in link.tags]
         board.change(
             link, **{"url": link.url, "title": link.title, "note": link.note, "tags": names, **changes}
         )
-    if archived is not None:
-        (board.archive if archived else board.unarchive)(link)
+    elif changes:
+        (board.archive if changes["archived"] else board.unarchive)(link)
 
 
 def _tags() -> Select[str, int]:
