@@ -29,9 +29,17 @@ def token_of(client: FlaskClient, path: str) -> str:
     return found[1]
 
 
+def hidden(page: str) -> dict[str, str]:
+    """The hidden fields of the form of a page."""
+    return dict(re.findall(r'name="(\w+)" type="hidden" value="([^"]*)"', page))
+
+
 def submit(client: FlaskClient, path: str, **fields: str) -> TestResponse:
-    """Fill in the form at `path` as a browser does."""
-    return client.post(path, data=fields | {"csrf_token": token_of(client, path)})
+    """Fill in the form at `path` as a browser does, with the hidden fields that are in it."""
+    page = client.get(path)
+    found = hidden(page.text)
+    assert "csrf_token" in found, page.text
+    return client.post(path, data=found | fields)
 
 
 def sign_in(

@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 from sample_app.extensions import db, limiter
 from sample_app.models import Link
 from sqlalchemy import event, select, text
-from support_pages import make_user, press, sign_in, submit
+from support_pages import hidden, make_user, press, sign_in, submit
 
 from sample_app import board
 
@@ -50,6 +50,22 @@ def test_what_the_board_refuses_is_said_beside_the_fields(client: FlaskClient) -
     assert 'href="#url"' in answer.text
     assert 'aria-describedby="title-help title-error"' in answer.text
     assert ">\nkept</textarea>" in answer.text.replace("\r", "")
+
+
+def test_who_edits_what_somebody_else_has_changed_meanwhile_is_told(client: FlaskClient) -> None:
+    """With all that was typed still there; who saves again has read it."""
+    link = board.post(make_user(), **FORM | {"tags": ["a"]})
+    sign_in(client)
+    form = hidden(client.get(f"/links/{link.id}/edit").text) | FORM
+    board.change(link, url="https://example.com/", title="Theirs")
+    answer = client.post(f"/links/{link.id}/edit", data=form | {"title": "Mine"})
+    assert answer.status_code == 409
+    assert "Somebody else has changed this link meanwhile" in answer.text
+    assert 'value="Mine"' in answer.text
+    assert "Theirs" in client.get("/").text
+    again = client.post(f"/links/{link.id}/edit", data=form | hidden(answer.text) | {"title": "Mine"})
+    assert again.status_code == 302
+    assert "Mine" in client.get("/").text
 
 
 def test_others_change_nothing(app: Flask, client: FlaskClient) -> None:

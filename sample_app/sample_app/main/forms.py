@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from wtforms import StringField, TextAreaField, URLField
+from wtforms import HiddenField, StringField, TextAreaField, URLField
 
 from sample_app import board
 from sample_app.forms import PageForm
@@ -17,6 +17,7 @@ class LinkForm(PageForm):
         "Tags (optional)", description=f"Up to {board.MAX_TAGS}, separated by commas: python, databases"
     )
     note = TextAreaField("Note (optional)", description="Why it is worth a look.")
+    version = HiddenField()  # of the link that the form was filled with
 
     def values(self) -> dict[str, Any]:
         """What board.post() and board.change() take."""
@@ -26,6 +27,17 @@ class LinkForm(PageForm):
             "note": self.note.data or "",
             "tags": [self.tags.data or ""],
         }
+
+    def is_of(self, version: int) -> bool:
+        """Whether the form was filled with this version of the link; if not, say so, once."""
+        if self.version.data == str(version):
+            return True
+        self.version.data = str(version)
+        self.form_errors.append(
+            "Somebody else has changed this link meanwhile. Look at it in another tab, then save again: "
+            "what is below replaces their change."
+        )
+        return False
 
     def show(self, error: board.BoardError) -> None:
         """Put what the board refuses beside the fields."""

@@ -72,8 +72,11 @@ def edit(number: int) -> str | Response | tuple[str, int]:
     """Change a link."""
     link = changeable(number)
     tags = ", ".join(tag.name for tag in link.tags)
-    form = LinkForm(data={"url": link.url, "title": link.title, "note": link.note, "tags": tags})
+    shown = {"url": link.url, "title": link.title, "note": link.note, "version": link.version}
+    form = LinkForm(data=shown | {"tags": tags})
     if form.validate_on_submit():
+        if not form.is_of(link.version):
+            return render_template("main/form.html", form=form, link=link), 409
         try:
             board.change(link, **form.values())
         except board.BoardError as error:
