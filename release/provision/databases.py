@@ -1,5 +1,6 @@
 """Make the requests of `packhorse-service apply` out of release.toml: one for each target's database."""
 
+import re
 from typing import Any
 
 from release.config import services
@@ -59,13 +60,22 @@ def _backup(config: ReleaseConfig, service: str) -> dict[str, Any]:
 
 
 def _copies(config: ReleaseConfig, name: str) -> dict[str, Any]:
-    """Which host gets copies of backups, from whom, by which key; {}: none does."""
+    """Which host gets copies of backups, from whom, by which key; {}: none does.
+
+    `former`: regular expression for lines of authorized_keys there, of origins that release.toml has no more.
+    """
     service = config.services[name]
     if not service.backup.copy_to:
         return {}
+    brought = [
+        f"{re.escape(each)}@{re.escape(other.hosts[0])}"
+        for each, other in config.services.items()
+        if other.backup.copy_to == service.backup.copy_to
+    ]
     return {
         "to": service.backup.copy_to,
         "key": f"{config.app}_{name}",
         "origin": services.origin(config.app, name, service.hosts[0]),
+        "former": rf" # {re.escape(config.app)}_(?!({'|'.join(brought)})$)[a-z0-9-]+@[^ ]+$",
         "keep": service.backup.keep,
     }

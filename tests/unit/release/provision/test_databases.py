@@ -1,5 +1,7 @@
 """The promises of release.provision.databases."""
 
+import re
+
 from release.config.firewall import Firewall
 from release.config.release_toml import ReleaseConfig, Target
 from release.config.services import Backup, Service
@@ -64,5 +66,10 @@ def test_each_service_brings_its_copies_with_a_key_of_its_own() -> None:
         update={"services": {"db": service}, "addresses": {**ADDRESSES, "vault": ["10.0.0.20"]}}
     )
     (made,) = databases.of(copying, "db", None)
+    former = made["copies"].pop("former")
     assert made["copies"] == {"to": "vault", "key": "shop_db", "origin": "shop_db@db1", "keep": 3}
+    line = 'restrict,command="/usr/local/sbin/packhorse-copies receive {0} 3 30" ssh-ed25519 AAAA # {0}\n'
+    kept = ["shop_db@db1", "other_db@db1", "shop-2_db@db1", "shop@vault"]
+    gone = ["shop_db@db2", "shop_db@db1.example.com", "shop_cache@db1", "shop_db@2001:db8::1"]
+    assert [each for each in kept + gone if re.search(former, line.format(each))] == gone
     assert databases.of(config(["web1"]), "db", None)[0]["copies"] == {}
