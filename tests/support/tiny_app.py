@@ -15,6 +15,7 @@ from tests.support.dists import Dist, archive, record_of, wheel
 SERVER = """\
 import json, os, signal, socket, subprocess, sys, threading, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
 VERSION, FAULT = {version!r}, {fault!r}
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
@@ -40,6 +41,8 @@ class Handler(BaseHTTPRequestHandler):
             asked = ["psql", os.environ["DATABASE_URL"], "-XAtc", "SELECT count(*) FROM rows"]
             done = subprocess.run(asked, capture_output=True, text=True)
             status, body = (500, done.stderr) if done.returncode else (200, done.stdout.strip())
+        if self.path == "/databases":
+            body = json.dumps(dict(databases(os.environ)))
         self.send_response(status)
         self.send_header("Content-Length", str(len(body.encode())))
         self.end_headers()
@@ -65,6 +68,19 @@ class Handler(BaseHTTPRequestHandler):
                 self.connection.sendall(data)
     def log_message(self, *args):
         pass
+def databases(variables):
+    for name, url in variables.items():
+        parts = urlsplit(url)
+        clients = dict(
+            postgresql=["psql", url, "-XAtc", "SELECT 'in'"],
+            mysql=["mariadb", "-BN", "--ssl", "-h", parts.hostname, "-P", str(parts.port or ""),
+                   "-u", parts.username, "-e", "SELECT 'in'", parts.path[1:]],
+            redis=["redis-cli", "-u", url, "PING", "in"],
+        )
+        if parts.scheme in clients:
+            secret = dict(os.environ, MYSQL_PWD=parts.password or "")
+            done = subprocess.run(clients[parts.scheme], env=secret, capture_output=True, text=True)
+            yield name, done.stdout.strip() or done.stderr
 class Server(ThreadingHTTPServer):
     daemon_threads = False
     def __init__(self, listener):

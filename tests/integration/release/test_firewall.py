@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import documents, hosts
-from tests.support.hosts.bare_servers import changed
+from tests.support.hosts import ports
 from tests.support.servers import BIN, run_command, wait_until
 
 pytestmark = [*hosts.MARKS, pytest.mark.needs("nft")]
@@ -23,25 +23,6 @@ ONLY_BASE = (
 )
 ONLY_FIREWALL = ("--start-at-task", "Look whether this project has rules on the host")
 LISTENING = {22, 80, 443, 5432, 9100, 60001}
-LISTEN = """
-import signal, socket
-kept = [
-    socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True)
-    for port in (443, 5432, 9100, 60001)
-]
-signal.pause()
-"""
-PROBE = """
-import json, socket, sys
-found = []
-for address, port in json.loads(sys.argv[1]):
-    try:
-        socket.create_connection((address, port), timeout=5).close()
-        found.append([address, port])
-    except ConnectionRefusedError:  # at once, as if nothing listened
-        pass
-print(json.dumps(found))
-"""
 PREFIX = "fd00:5048:"  # RFC 4193; a network for each of ours
 UPDATES = '[updates]\nreboot_at = "04:30"\n'
 IP = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
@@ -91,19 +72,7 @@ class Servers:
 
     def open_ports(self, client: hosts.Host | None, *addresses: str) -> list[set[int]]:
         """The ports of LISTENING that `client` (None: this machine) reaches at each of the addresses."""
-        pairs = [(address, port) for address in addresses for port in sorted(LISTENING)]
-        command = ["python3", "-c", PROBE, json.dumps(pairs)]
-        if client:
-            found = json.loads(client.ssh(*command).stdout)
-        else:
-            found = json.loads(run_command(*command, env=IP).stdout)
-        return [{port for there, port in found if there == address} for address in addresses]
-
-
-def listen(host: hosts.Host) -> None:
-    """Let something listen at every port that sshd and nginx have not."""
-    host.ssh("systemd-run", "--quiet", "--collect", "--unit=listeners", "python3", "-c", LISTEN)
-    wait_until("listeners", lambda: ":60001 " in host.ssh("ss", "-Hltn").stdout)
+        return ports.open_to(client, addresses, LISTENING)
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +91,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
         )
         for host in (web1, web2, stranger):
             host.ssh("ip", "addr", "add", f"{servers.address6(host)}/64", "dev", "host0", "nodad")
-        listen(web1)
+        ports.listen(web1, LISTENING)
         yield servers
 
 
@@ -181,16 +150,6 @@ def attempt(seconds: int) -> str:
     """The command that tries rules of the project shop with ssh alone, as the role does; it ends at once."""
     text = json.dumps({"ssh_from": [], "allow": []})
     return f"echo {shlex.quote(text)} | packhorse-firewall try shop {seconds}"
-
-
-def test_check_mode_on_bare_hosts_says_what_would_be_let_in_and_changes_nothing(bare: Servers) -> None:
-    """The first thing that a careful administrator tries."""
-    before = changed(bare.web1)
-    said = bare.provision(bare.shop("[updates]\n"), "--check", "--diff", *ONLY_BASE)
-    assert changed(bare.web1) == before
-    assert '+            "port": "60000-60010",' in said
-    assert '+APT::Periodic::Unattended-Upgrade "1";' in said
-    assert bare.open_ports(bare.stranger, bare.web1.address) == [LISTENING]
 
 
 def test_a_table_of_ports_probed_from_inside_and_outside(walled: Servers) -> None:
@@ -264,7 +223,7 @@ def test_a_boot_loads_what_was_confirmed_before_the_network(walled: Servers) -> 
     assert table(walled.web1, *OURS) == before
     times = walled.web1.ssh("systemctl", "show", "--value", ENTERED, *IN_ORDER).stdout.split()
     assert [int(each) for each in times] == sorted(int(each) for each in times)
-    listen(walled.web1)
+    ports.listen(walled.web1, LISTENING)
 
 
 def test_only_a_new_connection_confirms(walled: Servers) -> None:

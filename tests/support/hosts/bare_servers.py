@@ -67,7 +67,7 @@ class Company:
             runs = [
                 pool.submit(self.release, "provision", name, *options) for name in ("mirror", "production")
             ]
-            return {host: number for run in runs for host, number in _recap(run.result().stdout).items()}
+            return {host: number for run in runs for host, number in recap(run.result().stdout).items()}
 
     def upload(self, artifacts: Iterable[Dist]) -> None:
         """To the mirror that was provisioned, with `release upload`."""
@@ -97,7 +97,7 @@ def changed(host: Host) -> set[Path]:
     return {path for path in found if not any(path.is_relative_to(name) for name in own)}
 
 
-def _recap(said: str) -> dict[str, int]:
+def recap(said: str) -> dict[str, int]:
     """Ansible's last words: how much it changed on every host."""
     lines = re.findall(r"^(\S+) +: ok=\d+ +changed=(\d+) ", said, re.MULTILINE)
     return {host: int(number) for host, number in lines}
