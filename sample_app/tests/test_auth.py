@@ -154,7 +154,11 @@ def test_a_sign_in_goes_on_where_it_was_asked_for(client: FlaskClient) -> None:
     make_user()
     asked = client.get("/links/new").location
     assert asked == "/auth/sign-in?next=%2Flinks%2Fnew"
+    with client.session_transaction() as before:
+        before["of"] = "somebody else"
     assert sign_in(client, target="/links/new").location == "/links/new"
+    with client.session_transaction() as begun:
+        assert "of" not in begun
     assert press(client, "/auth/sign-out").location == "/"
     assert client.get("/links/new").location == asked
 

@@ -108,10 +108,7 @@ def test_links_are_posted_listed_and_found(site: Flask) -> None:
     board.post(user, url="https://example.com/2", title="Second", tags=["x"])
     titles = [link.title for link in board.page(board.query(), 1, 10).links]
     assert titles == ["Second", "Grüße 🐎 100%"]
-    assert [link.id for link in board.page(board.query(search="GRÜSSE 🐎".lower()), 1, 10).links] in (
-        [],
-        [first.id],
-    )
+    assert [link.id for link in board.page(board.query(search="grüß 🐎"), 1, 10).links] == [first.id]
     assert [link.id for link in board.page(board.query(search="🐎 100%"), 1, 10).links] == [first.id]
     assert board.page(board.query(search="200%"), 1, 10).links == []
     assert len(board.page(board.query(tag="x"), 1, 1).links) == 1

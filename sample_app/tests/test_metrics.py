@@ -21,8 +21,6 @@ from sample_app import board, create_app
 PRODUCTION = {"ENVIRONMENT": "production", "SECRET_KEY": "of the tests", "METRICS_TOKEN": "of-prometheus"}
 KEY = {"Authorization": "Bearer of-prometheus"}
 HEALTHY = ("board_requests_total", "200", "health.healthz", "GET")
-KEY = {"Authorization": "Bearer of-prometheus"}
-HEALTHY = ("board_requests_total", "200", "health.healthz", "GET")
 
 
 def user() -> User:

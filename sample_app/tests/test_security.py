@@ -73,8 +73,12 @@ def test_https_needs_an_address_to_send_clients_to(tmp_path: Path) -> None:
 def test_only_as_many_proxies_are_believed_as_there_are(tmp_path: Path, proxies: int, by: str) -> None:
     """What a client writes itself stands before what proxies add."""
     client = make(tmp_path, proxies=proxies).test_client()
-    headers = {"X-Forwarded-For": "203.0.113.9, 192.0.2.1, 192.0.2.2", "X-Forwarded-Host": "evil.example.org"}
-    assert client.get("/seen", headers=headers).json["by"] == by  # type: ignore[index]
+    headers = {
+        "X-Forwarded-For": "203.0.113.9, 192.0.2.1, 192.0.2.2",
+        "X-Forwarded-Host": "evil.example.org",
+        "X-Forwarded-Proto": "https, https, http",
+    }
+    assert client.get("/seen", headers=headers).json == {"by": by, "secure": proxies == 2}
     assert "evil" not in client.get("/links/new", headers=headers).location
 
 
