@@ -6,7 +6,6 @@ the other. A checkout installed with `pip install -e` gets style.css only, and u
 
 import hashlib
 import json
-import re
 import shutil
 from pathlib import Path
 
@@ -17,7 +16,6 @@ from setuptools.command.sdist import sdist
 HERE = Path(__file__).parent
 STATIC = HERE / "sample_app" / "static"
 MANIFEST = STATIC / "manifest.json"
-HASHED = re.compile(r"\.[0-9a-f]{12}\.\w+$")
 
 
 def compile_styles() -> None:
@@ -28,19 +26,21 @@ def compile_styles() -> None:
 
 
 def remove_hashed() -> None:
-    MANIFEST.unlink(missing_ok=True)
-    for path in STATIC.iterdir():
-        if HASHED.search(path.name):
-            path.unlink()
+    if MANIFEST.exists():
+        for name in json.loads(MANIFEST.read_text(encoding="utf-8")).values():
+            (STATIC / name).unlink(missing_ok=True)
+        MANIFEST.unlink()
 
 
 def copy_hashed() -> None:
     names = {}
-    for path in sorted(STATIC.iterdir()):
+    for path in sorted(path for path in STATIC.rglob("*") if path.is_file()):
         digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
-        names[path.name] = f"{path.stem}.{digest}{path.suffix}"
-        shutil.copyfile(path, STATIC / names[path.name])
-    MANIFEST.write_text(json.dumps(names, indent=1), encoding="utf-8")
+        hashed = path.with_name(f"{path.stem}.{digest}{path.suffix}")
+        names[path.relative_to(STATIC).as_posix()] = hashed.relative_to(STATIC).as_posix()
+    MANIFEST.write_text(json.dumps(names, indent=1), encoding="utf-8")  # first: it says what to remove
+    for name, hashed_name in names.items():
+        shutil.copyfile(STATIC / name, STATIC / hashed_name)
 
 
 def build_static(*, hashed: bool) -> None:
