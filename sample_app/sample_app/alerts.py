@@ -1,6 +1,5 @@
-"""Errors: by mail to ADMINS, at most ten an hour, and to Sentry."""
+"""Errors: by mail to ADMINS, at most ten an hour and process, and to Sentry."""
 
-import atexit
 import logging
 import time
 from collections import deque
@@ -25,6 +24,7 @@ def register(settings: "Settings") -> None:
     root = logging.getLogger()
     for there in [handler for handler in root.handlers if isinstance(handler, Background)]:
         root.removeHandler(there)
+        there.close()
     if settings.admins and settings.smtp_url:
         root.addHandler(Background(Mail(settings)))
     if settings.sentry_dsn:
@@ -39,9 +39,15 @@ class Background(QueueHandler):
         self.setLevel(logging.ERROR)
         self.setFormatter(Report())
         self.addFilter(Sparse(AN_HOUR))
-        listener = QueueListener(self.queue, handler)
-        listener.start()
-        atexit.register(listener.stop)  # sends what is waiting
+        self.listener: QueueListener | None = QueueListener(self.queue, handler)
+        self.listener.start()
+
+    def close(self) -> None:
+        """Send what is waiting, and end the thread; `logging` calls this when the process ends, too."""
+        if self.listener:
+            self.listener.stop()
+            self.listener = None
+        super().close()
 
     def enqueue(self, record: logging.LogRecord) -> None:
         """Called for each record that the filter has let pass."""
@@ -91,11 +97,18 @@ class Mail(SMTPHandler):
         self.settings = settings
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Called in the thread of `Background`; a failure is a warning in the log, never another error."""
+        """Called in the thread of `Background`, which an exception would end.
+
+        A failure is a warning in the log, or a line on stderr, never another error. In the text may be lone
+        surrogates of a client's.
+        """
+        text = record.getMessage().encode(errors="replace").decode()
         try:
-            mail.send(self.settings, ", ".join(self.toaddrs), self.getSubject(record), record.getMessage())
+            mail.send(self.settings, ", ".join(self.toaddrs), self.getSubject(record), text)
         except mail.MailError as error:
             logging.getLogger(__name__).warning("an error was not mailed: %s", error)
+        except Exception:  # noqa: BLE001  # as logging's own handlers do: a MAIL_FROM with a line break, say
+            self.handleError(record)
 
 
 def start_sentry(settings: "Settings", dsn: str) -> None:

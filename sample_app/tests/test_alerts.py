@@ -11,8 +11,10 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from sample_app.alerts import Sparse
-from support import environment, smtp_server
+import pytest
+from sample_app.alerts import Background, Mail, Sparse, register
+from sample_app.config import Settings
+from support import environment, smtp_server, wait_until
 
 # A program with a page that fails, and somebody who sends secrets to it.
 BROKEN = """
@@ -73,6 +75,34 @@ def test_a_mail_server_that_is_away_makes_no_other_error(tmp_path: Path) -> None
     records = [json.loads(line) for line in log.splitlines()]
     assert [record["level"] for record in records if record["logger"] == "sample_app.alerts"] == ["warning"]
     assert sum(record["level"] == "error" for record in records) == 1
+
+
+def test_an_error_that_cannot_be_mailed_stops_no_other_one(capsys: pytest.CaptureFixture[str]) -> None:
+    """An exception would end the thread, and from then on nobody would hear of errors."""
+    broken, surrogate = (logging.LogRecord("a", logging.ERROR, "", 1, text, (), None) for text in "b\ud800")
+    with smtp_server() as box:
+        settings = Settings(environment="testing", smtp_url=box.url, admins=("ops@example.com",))
+        handler = Mail(settings)
+        background = Background(handler)
+        handler.settings = settings.model_copy(update={"mail_from": "a\nb"})
+        background.handle(broken)
+        wait_until("the first one is done", lambda: not background.queue.unfinished_tasks, 10)
+        handler.settings = settings
+        background.handle(surrogate)
+        background.close()
+    assert "ValueError" in capsys.readouterr().err
+    assert [mail.get_content().strip() for mail in box.mails] == ["?"]
+
+
+def test_another_application_in_the_same_process_leaves_no_thread_behind() -> None:
+    """As with `flask run`, which loads the code again, and in tests."""
+    settings = Settings(environment="testing", smtp_url="smtp://127.0.0.1", admins=("ops@example.com",))
+    before = threading.active_count()
+    for _ in range(3):
+        register(settings)
+    assert threading.active_count() == before + 1
+    register(Settings(environment="testing"))
+    assert threading.active_count() == before
 
 
 def test_what_was_held_back_is_counted() -> None:
