@@ -14,7 +14,7 @@ try:
 except ConfigurationError as error:  # said once, not by each worker with a traceback
     sys.exit(str(error))
 
-workers = 2
+workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 logger_class = GunicornLogger
 control_socket_disable = True
 
@@ -29,7 +29,10 @@ def when_ready(server: Any) -> None:  # noqa: ANN401  # gunicorn has no types
 
 def changed(path: Path) -> float:
     """When `path` was changed; long ago if another process removes it right now."""
-    return path.stat().st_mtime if path.exists() else 0.0
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 # The numbers of /metrics: all processes of a release count in one folder, those that ended too. It is in
