@@ -22,6 +22,9 @@ MOST_TAGS = 200
 MAX_WORDS = 8
 """Words of a search; what is beyond is left out, since each one scans the table."""
 
+BIDI = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+"""Characters that turn the order of what follows, to show another name or host (Unicode TR 36, 2.1.1)."""
+
 
 class BoardError(Exception):
     """A link can't be stored. `fields`: for each field at fault a sentence that says what to do."""
@@ -46,7 +49,7 @@ class Row(NamedTuple):
     @property
     def host(self) -> str:
         """Where the link leads, without "www."."""
-        return self.url.split("/", 3)[2].removeprefix("www.")
+        return (urlsplit(self.url).hostname or "").removeprefix("www.")
 
     @property
     def moment(self) -> str:
@@ -163,6 +166,15 @@ def storable(text: str) -> str:
     return text.replace("\0", "").encode(errors="ignore").decode()
 
 
+def has_controls(text: str) -> bool:
+    """Whether `text` has control characters, surrogates, which no database stores, or those of BIDI."""
+    return any(
+        (unicodedata.category(letter) in {"Cc", "Cs"} and letter not in "\r\n\t")
+        or unicodedata.bidirectional(letter) in BIDI
+        for letter in text
+    )
+
+
 def _store(  # noqa: PLR0913  # as change()
     link: Link, *, url: str, title: str, note: str, tags: Sequence[str], archived: bool | None = None
 ) -> Link:
@@ -216,10 +228,7 @@ def _faults(url: str, title: str, note: str, names: Sequence[str]) -> dict[str, 
 def _text_fault(text: str, most: int) -> str:
     if len(text) > most:
         return f"Use {most} characters at most."
-    # Cc: control characters; Cs: surrogates, which no database stores
-    if any(unicodedata.category(letter) in {"Cc", "Cs"} and letter not in "\r\n\t" for letter in text):
-        return "Leave out control characters."
-    return ""
+    return "Leave out control characters." if has_controls(text) else ""
 
 
 def url_fault(url: str) -> str:
@@ -227,6 +236,8 @@ def url_fault(url: str) -> str:
     help_text = "Enter a whole address that starts with https:// or http://."
     if any(letter.isspace() or letter == "\\" for letter in url):
         return "Leave out spaces and backslashes."
+    if any(unicodedata.category(letter) == "Cf" for letter in url):
+        return "Leave out invisible characters."
     if fault := _text_fault(url, MAX_URL):
         return fault
     try:

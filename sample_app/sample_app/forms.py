@@ -1,12 +1,13 @@
 """Parts that forms have in common: what texts may hold, and the next page after a form."""
 
-import unicodedata
 from urllib.parse import urlsplit
 
 from flask import request, url_for
 from flask_wtf import FlaskForm
 from werkzeug.datastructures import MultiDict
 from wtforms import Field, Form, ValidationError
+
+from sample_app import board
 
 
 class PageForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
@@ -27,7 +28,7 @@ def tidy(text: str | None) -> str:
 
 def printable(_form: Form, field: Field) -> None:
     """Refuse control characters; a validator. NUL is one, and PostgreSQL refuses it."""
-    if any(unicodedata.category(letter) in {"Cc", "Cs"} for letter in field.data or ""):
+    if board.has_controls(field.data or ""):
         raise ValidationError("Leave out control characters.")
 
 

@@ -272,6 +272,7 @@ def test_a_name_is_changed_and_stays_text(client: FlaskClient) -> None:
     submit(client, "/auth/profile", name="<b>Ann</b> ")
     assert "&lt;b&gt;Ann&lt;/b&gt;" in client.get("/").text
     assert "Leave out control characters" in submit(client, "/auth/profile", name="A\0nn").text
+    assert "Leave out control characters" in submit(client, "/auth/profile", name="\u202eAnn").text
 
 
 def test_a_token_is_shown_once_and_revoked_by_its_owner_only(app: Flask, client: FlaskClient) -> None:

@@ -85,6 +85,8 @@ def test_tags_are_shared_and_found() -> None:
         "https://example.com:99999/",
         "https://example.com/a b",
         "https://example.com/\0",
+        "https://\u202emoc.elpmaxe/",
+        "https://exam\u200bple.com/",
         "https://example.com/" + "a" * 2000,
     ],
 )
@@ -93,6 +95,22 @@ def test_only_whole_addresses_of_the_web_are_stored(url: str) -> None:
     with pytest.raises(board.BoardError) as caught:
         board.post(add_user(), url=url, title="x")
     assert list(caught.value.fields) == ["url"]
+
+
+@pytest.mark.parametrize("letter", "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+def test_no_text_turns_what_follows_it(letter: str) -> None:
+    """A title would show another host after it; other invisible letters belong to Persian, and to emoji."""
+    with pytest.raises(board.BoardError) as caught:
+        board.post(add_user(), url=GOOD["url"], title=f"a{letter}b", note=letter)
+    assert list(caught.value.fields) == ["title", "note"]
+    assert not board.has_controls("\u200c\u200d\n")
+
+
+@pytest.mark.parametrize("end", ["?.bank.example/", "#.bank.example/", ":8000", "/a@bank.example"])
+def test_the_host_that_is_shown_is_the_one_that_the_link_leads_to(end: str) -> None:
+    """Whatever the rest of the URL makes it look like."""
+    board.post(add_user(), url=f"https://evil.example{end}", title="x")
+    assert board.rows(board.query(), 1, 20).links[0].host == "evil.example"
 
 
 def test_every_field_at_fault_is_named() -> None:

@@ -19,7 +19,8 @@ PageNumber = Annotated[int, Field(ge=1, le=100_000), _number]
 PageSize = Annotated[int, Field(ge=1, le=100), _number]
 Truth = Annotated[bool, _truth]
 
-CONTROLS = r"\x00-\x1f\x7f-\x9f"
+BIDI = r"\u202a-\u202e\u2066-\u2069"  # board.BIDI
+CONTROLS = rf"\x00-\x1f\x7f-\x9f{BIDI}"
 # What every client can rely on; the board takes more, such as hosts and paths in other scripts.
 _PLAIN_URL = r"^https?://[A-Za-z0-9]+([.-][A-Za-z0-9]+)*(:[0-9]{1,4})?([/?#][!-\[\]-~]*)?$"
 
@@ -48,7 +49,9 @@ Title = Annotated[
         examples=["A page to remember"],
     ),
 ]
-Note = Annotated[str, Field(max_length=board.MAX_NOTE, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$")]
+Note = Annotated[
+    str, Field(max_length=board.MAX_NOTE, pattern=rf"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f{BIDI}]*$")
+]
 TagText = Annotated[
     str, Field(min_length=1, max_length=40, pattern=rf"^[^,{CONTROLS}]+$", examples=["python"])
 ]
