@@ -5,6 +5,7 @@ Each object says in its metadata which project has pushed it: others may have th
 
 import base64
 import contextlib
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
@@ -35,8 +36,8 @@ _PLAIN = (
 class Store(Protocol):
     """A bucket."""
 
-    def stored(self, prefix: str) -> dict[str, Stored]:
-        """All objects whose names begin with `prefix`."""
+    def stored(self, prefix: str, stopped: threading.Event) -> dict[str, Stored]:
+        """All objects whose names begin with `prefix`. Raises PackhorseError once `stopped` is set."""
 
     def put(self, each: Object) -> None:
         """Store an object, in the place of an earlier one."""
@@ -78,7 +79,7 @@ class Bucket:
                 "s3", endpoint_url=settings.endpoint, region_name=settings.region, config=how
             )
 
-    def stored(self, prefix: str) -> dict[str, Stored]:
+    def stored(self, prefix: str, stopped: threading.Event) -> dict[str, Stored]:
         found: dict[str, Stored] = {}
         deadline = time.monotonic() + LONGEST
         with self._said("listed"):
@@ -87,6 +88,8 @@ class Bucket:
                 # What is no list at all has no such word, and would count as an empty bucket.
                 if not isinstance(page.get("IsTruncated"), bool) or len(found) > MOST or number > MOST_PAGES:
                     raise self._no_store()
+                if stopped.is_set():
+                    raise PackhorseError("Stopped while the bucket was listed.", "Run the command again.")
                 if time.monotonic() > deadline:
                     raise PackhorseError(
                         f"{self._name} cannot be listed within {LONGEST:.0f} s: {number} pages, and more.",

@@ -45,7 +45,7 @@ class Prune:
         """Find what is not needed, and remove it. Raises PackhorseError unless all hosts have been heard."""
         self.require_all()
         needed = {f"{self.prefix}{name}" for names in self._names.values() for name in names}
-        stored = self.store.stored(self.prefix)
+        stored = self.store.stored(self.prefix, self._stopped)
         unneeded = sorted(stored.keys() - needed)
         own: dict[str, bool] = {}
         in_parallel(

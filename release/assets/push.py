@@ -76,7 +76,11 @@ class Push:
         """What is to be done, by the file on the index and a listing of the bucket. Raises PackhorseError."""
         with identity.checked(self.artifact, self.get, self.files.signers) as made:
             wanted = objects.of_version(made, self.files.static, self.files.prefix)
-        due = wanted if self.force else objects.missing(wanted, self.store.stored(self.files.prefix))
+        due = (
+            wanted
+            if self.force
+            else objects.missing(wanted, self.store.stored(self.files.prefix, self._stopped))
+        )
         return Plan(wanted, due)
 
     def sentence(self, plan: Plan) -> str:

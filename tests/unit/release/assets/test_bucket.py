@@ -1,6 +1,7 @@
 """The promises of release.assets.bucket about a store that answers as no store does."""
 
 import builtins
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from release.assets.bucket import Bucket
 from release.assets.objects import Object, Stored
 from release.config.assets import Assets
 
+GOES_ON = threading.Event()
 SECRET = "wJalrXUtnFEMI-the-secret"
 CSS = Object("shop/a.css", b"a", "text/css", None, hashed=False)
 
@@ -55,7 +57,7 @@ def listing(*keys: str, truncated: str = "false", more: str = "") -> bytes:
 def test_names_outside_of_the_prefix_are_left_alone(bucket: Bucket) -> None:
     """What a store lists beside what it was asked for would be removed as unneeded."""
     body = listing("shop/a.css", "shop-2/b.css", "../shop/c.css")
-    assert answering(bucket, body).stored("shop/") == {"shop/a.css": Stored(1, "e")}
+    assert answering(bucket, body).stored("shop/", GOES_ON) == {"shop/a.css": Stored(1, "e")}
 
 
 @pytest.mark.parametrize(
@@ -75,7 +77,15 @@ def test_names_outside_of_the_prefix_are_left_alone(bucket: Bucket) -> None:
 def test_what_is_no_list_is_no_empty_bucket(bucket: Bucket, body: bytes) -> None:
     """An address of a web page, say: all would be sent there, and taken for stored."""
     with pytest.raises(PackhorseError, match=r"The bucket shop at https://s3\.example\.com "):
-        answering(bucket, body).stored("shop/")
+        answering(bucket, body).stored("shop/", GOES_ON)
+
+
+def test_a_list_ends_when_nobody_waits_for_it_any_more(bucket: Bucket) -> None:
+    """Hosts keep their locks until it has ended."""
+    stopped = threading.Event()
+    stopped.set()
+    with pytest.raises(PackhorseError, match="Stopped while the bucket was listed"):
+        answering(bucket, listing()).stored("shop/", stopped)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +111,7 @@ def test_a_list_of_pages_without_objects_has_an_end(
 
     bucket._client.meta.events.register("before-send.s3", answer)
     with pytest.raises(PackhorseError, match=said):
-        bucket.stored("shop/")
+        bucket.stored("shop/", GOES_ON)
     assert len(sent) < 10
 
 
@@ -163,7 +173,7 @@ def test_an_error_says_what_to_do_and_shows_no_credentials(
     echo = f"<AWSAccessKeyId>AKIAEXAMPLE</AWSAccessKeyId><StringToSign>{SECRET}</StringToSign>"
     body = f"<Error><Code>{code}</Code><Message>{'why ' * 1000}</Message>{echo}</Error>".encode()
     with pytest.raises(PackhorseError, match=f"cannot be listed: {code}: why") as caught:
-        answering(bucket, body, status).stored("shop/")
+        answering(bucket, body, status).stored("shop/", GOES_ON)
     assert hint in caught.value.hint
     assert len(caught.value.message) < 500
     assert SECRET not in f"{caught.value.message}{caught.value.hint}{caught.value.detail}"
@@ -176,7 +186,7 @@ def test_a_client_that_quotes_the_signed_request_is_not_repeated(
     monkeypatch.setattr(bucket._client._endpoint.http_session, "send", _quote)
     monkeypatch.setattr("time.sleep", lambda _: None)
     with pytest.raises(PackhorseError) as caught:
-        bucket.stored("shop/")
+        bucket.stored("shop/", GOES_ON)
     assert "AKIAEXAMPLE" not in caught.value.message
 
 

@@ -18,7 +18,7 @@ class Memory:
     def __init__(self, *keys: str, others: Collection[str] = ()) -> None:
         self.keys, self.others = {*keys, *others}, others
 
-    def stored(self, prefix: str) -> dict[str, Stored]:
+    def stored(self, prefix: str, _stopped: threading.Event) -> dict[str, Stored]:
         return {key: Stored(0, "") for key in self.keys if key.startswith(prefix)}
 
     def put(self, each: Object) -> None:
