@@ -7,6 +7,7 @@ queued again by each worker that starts, and by `flask cleanup`.
 
 import sqlite3
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 
 from flask import Flask, current_app, render_template, url_for
@@ -14,8 +15,7 @@ from huey import Huey
 from huey.serializer import SignedSerializer
 from huey.storage import MemoryStorage, RedisStorage, SqliteStorage
 from redis.exceptions import RedisError
-from sqlalchemy import select
-from sqlalchemy.orm import lazyload
+from sqlalchemy import or_, select, update
 
 from sample_app import mail
 from sample_app.auth import confirmation
@@ -49,32 +49,47 @@ def in_context(app: Flask, function: Callable[..., None], *arguments: int) -> No
         function(*arguments)
 
 
-def send_confirmation(user_id: int) -> None:
+def send_confirmation(user_id: int, delay: int = 0) -> None:
     """Let the worker send the mail to a user who is committed. Never fails: see `queue_unsent`."""
     try:
-        current_app.extensions["send_confirmation"](user_id)
+        current_app.extensions["send_confirmation"].schedule((user_id,), delay=delay)
     except (RedisError, sqlite3.Error) as error:
         current_app.logger.warning("the queue does not answer: %s", type(error).__name__)
 
 
 def queue_unsent() -> None:
-    """Queue again the mails that were not sent."""
-    for user_id in db.session.scalars(select(User.id).where(*UNSENT)):
-        send_confirmation(user_id)
+    """Queue again the mails that were not sent; those that a worker was at, when it would have given up."""
+    for user_id, claimed in db.session.execute(select(User.id, User.confirmation_claimed_at).where(*UNSENT)):
+        left = CLAIM - (now() - claimed).total_seconds() if claimed else 0
+        send_confirmation(user_id, max(0, int(left)))
 
 
 UNSENT = (User.confirmation_sent_at.is_(None), User.confirmed_at.is_(None))
+CLAIM = 180
+"""Seconds that a worker has for a mail: more than all answers of a slow server take (`mail.TIMEOUT`)."""
 
 
 def deliver_confirmation(user_id: int) -> None:
-    """Send the mail, unless it was, or another worker is at it: then the row is locked."""
-    query = select(User).options(lazyload(User.role)).where(User.id == user_id, *UNSENT)
-    user = db.session.scalar(query.with_for_update(skip_locked=True))
-    if user is None:
+    """Send the mail, unless it was, or another worker is at it. Meanwhile nothing is locked."""
+    mine = or_(
+        User.confirmation_claimed_at.is_(None),
+        User.confirmation_claimed_at <= now() - timedelta(seconds=CLAIM),
+    )
+    claim = update(User).where(User.id == user_id, *UNSENT, mine).values(confirmation_claimed_at=now())
+    claimed = db.session.connection().execute(claim).rowcount
+    db.session.commit()
+    if not claimed:
         return
-    url = url_for("auth.confirm", token=confirmation.token(user), _external=True)
+    user = db.session.get_one(User, user_id)
+    url, address = url_for("auth.confirm", token=confirmation.token(user), _external=True), user.email
+    db.session.rollback()
     settings: Settings = current_app.config["SETTINGS"]
     text = render_template("mail/confirm.txt", url=url)
-    mail.send(settings, user.email, f"Confirm your address for {settings.site_name}", text)
-    user.confirmation_sent_at = now()
-    db.session.commit()
+    sent = None
+    try:
+        mail.send(settings, address, f"Confirm your address for {settings.site_name}", text)
+        sent = now()
+    finally:  # what failed may be tried again at once
+        done = update(User).where(User.id == user_id, *UNSENT)
+        db.session.execute(done.values(confirmation_claimed_at=None, confirmation_sent_at=sent))
+        db.session.commit()

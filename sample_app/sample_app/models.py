@@ -60,7 +60,10 @@ class Role(Base):
 
 
 class User(UserMixin, Base):  # type: ignore[misc]  # flask-login has no types
-    """Somebody who signs in. `confirmed_at`: when the link in the mail was followed."""
+    """Somebody who signs in. `confirmed_at`: when the link in the mail was followed.
+
+    `confirmation_claimed_at`: when a worker began to send that mail, while it has not finished.
+    """
 
     __tablename__ = "users"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -71,6 +74,7 @@ class User(UserMixin, Base):  # type: ignore[misc]  # flask-login has no types
     created_at: Mapped[datetime] = mapped_column(Moment, default=now)
     confirmed_at: Mapped[datetime | None] = mapped_column(Moment)
     confirmation_sent_at: Mapped[datetime | None] = mapped_column(Moment)
+    confirmation_claimed_at: Mapped[datetime | None] = mapped_column(Moment)
     role: Mapped[Role] = relationship(lazy="joined", innerjoin=True)
 
     @property

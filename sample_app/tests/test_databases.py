@@ -3,6 +3,8 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 import flask_migrate
@@ -14,7 +16,7 @@ from flask import Flask
 from sample_app.config import Settings
 from sample_app.extensions import db
 from sample_app.models import ROLES, Role, User, now
-from sqlalchemy import inspect, select, text
+from sqlalchemy import inspect, select, text, update
 from support import environment, needs
 
 from sample_app import board, commands, create_app, jobs
@@ -150,16 +152,20 @@ def test_the_next_request_works_after_a_restart_of_the_server(site: Flask, serve
 
 
 def test_a_mail_that_another_worker_sends_is_left_to_it(site: Flask) -> None:
-    """It has the row of the user locked; nobody waits, and nobody gets the mail twice."""
-    user = add_user(confirmed=False)
-    number = user.id
-    with db.engine.begin() as other:
-        other.execute(text("SELECT id FROM users FOR UPDATE"))
-        with site.app_context():
-            jobs.deliver_confirmation(number)
-    db.session.rollback()
-    assert user.confirmation_sent_at is None
-    db.session.rollback()
-    with site.app_context():
-        jobs.deliver_confirmation(number)
-    assert user.confirmation_sent_at
+    """Who claims it at the same moment waits for the row, and finds it taken."""
+    number = add_user(confirmed=False).id
+    deliver = (jobs.in_context, site, jobs.deliver_confirmation, number)
+    with ThreadPoolExecutor() as threads:
+        with db.engine.begin() as other:
+            other.execute(update(User).values(confirmation_claimed_at=now()))
+            second = threads.submit(*deliver)
+            with pytest.raises(TimeoutError):
+                second.result(1)
+        second.result(30)
+    sent = select(User.confirmation_sent_at)
+    assert db.session.scalar(sent) is None
+    old = now() - timedelta(seconds=jobs.CLAIM)
+    db.session.execute(update(User).values(confirmation_claimed_at=old))
+    db.session.commit()
+    jobs.in_context(*deliver[1:])
+    assert db.session.scalar(sent)

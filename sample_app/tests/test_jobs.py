@@ -3,6 +3,7 @@
 import re
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -91,7 +92,8 @@ def test_a_worker_that_is_told_to_end_finishes_the_job_at_hand(
 def test_a_mail_is_sent_although_its_worker_was_killed(
     board: Flask, postbox: Postbox, tmp_path: Path
 ) -> None:
-    """By then the job was out of the queue; the next worker finds it in the database."""
+    """By then the job was out of the queue; the next worker finds it in the database, and waits for the time
+    that the other one had."""
     assert board
     user = sign_up()
     postbox.opened.clear()
@@ -100,6 +102,9 @@ def test_a_mail_is_sent_although_its_worker_was_killed(
         worker.kill()
         worker.wait()
     assert not sent(user)
+    assert user.confirmation_claimed_at
+    user.confirmation_claimed_at -= timedelta(seconds=jobs.CLAIM)
+    db.session.commit()
     postbox.opened.set()
     with program(tmp_path, *WORKER, SMTP_URL=postbox.url):
         wait_until("the mail is sent", lambda: sent(user))
@@ -135,6 +140,35 @@ def test_messages_that_are_not_signed_are_not_read(board: Flask) -> None:
     queue.storage.enqueue(b"cos\nsystem\n(S'false'\ntR.:0123")
     with pytest.raises(ValueError, match="mismatch"):
         queue.dequeue()
+
+
+def test_two_workers_send_a_mail_once_and_lock_nothing_meanwhile(board: Flask, postbox: Postbox) -> None:
+    """SQLite locks no rows; and what a server locks, others wait for as long as a mail server is slow."""
+    number = sign_up().id
+    postbox.opened.clear()
+
+    def deliver() -> None:
+        jobs.in_context(board, jobs.deliver_confirmation, number)
+
+    with ThreadPoolExecutor() as threads:
+        first = threads.submit(deliver)
+        assert postbox.waiting.wait(30)
+        deliver()
+        sign_up("ben@example.com")  # writes
+        postbox.opened.set()
+        first.result(30)
+    assert len(postbox.mails) == 1
+    assert sent(db.session.get_one(User, number))
+
+
+def test_a_mail_whose_worker_was_killed_waits_for_the_end_of_its_claim(board: Flask) -> None:
+    """Else two workers could send it; no other mail waits."""
+    sign_up(confirmation_claimed_at=now())
+    sign_up("ben@example.com")
+    jobs.queue_unsent()
+    queue = board.extensions["queue"]
+    waiting = sorted(queue.ready_to_run(queue.dequeue()) for _ in range(2))
+    assert waiting == [False, True]
 
 
 def test_cleanup_deletes_accounts_that_nobody_confirmed(app: Flask) -> None:
