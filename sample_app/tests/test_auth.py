@@ -195,6 +195,13 @@ def test_guesses_from_many_networks_are_stopped_too(app: Flask, monkeypatch: pyt
         assert answer.status_code == (422 if number < 100 else 429)
 
 
+def test_the_password_is_asked_for_ten_times_with_every_spelling_of_a_link(client: FlaskClient) -> None:
+    """Characters that base64 doesn't have are skipped by Python."""
+    path = confirm_path(make_user(confirmed=False))
+    codes = [submit(client, path + "é" * number, password="wrong").status_code for number in range(11)]
+    assert codes == [200] * 10 + [429]
+
+
 def test_mails_that_others_ask_for_keep_nobody_out(app: Flask, client: FlaskClient) -> None:
     """They are counted apart from attempts to sign in."""
     make_user()

@@ -27,16 +27,17 @@ def typed_address_here() -> str:
     return f"{typed_address()} {client_network()}"
 
 
-def typed_token() -> str:
-    """The link in a mail that a form belongs to, for its rate limit."""
-    return f"token:{request.args.get('token')}"
+def confirmed_account() -> str:
+    """The account that a link in a mail is about, for its rate limit: base64 spells a token in many ways."""
+    user = confirmation.user_of(request.args.get("token", ""))
+    return f"confirm:{user.id if user else ''}"
 
 
 by_network = limiter.shared_limit("20 per minute; 100 per hour", "accounts", methods=["POST"])
 by_mailbox = limiter.shared_limit("10 per 15 minutes", "mailbox", key_func=typed_address, methods=["POST"])
 by_account_here = limiter.limit("10 per 15 minutes", key_func=typed_address_here, methods=["POST"])
 by_account = limiter.limit("100 per hour", key_func=typed_address, methods=["POST"])
-by_token = limiter.limit("10 per 15 minutes", key_func=typed_token, methods=["POST"])
+by_link = limiter.limit("10 per 15 minutes", key_func=confirmed_account, methods=["POST"])
 
 
 @blueprint.route("/sign-up", methods=["GET", "POST"])
@@ -71,7 +72,7 @@ def resend() -> str | Response:
 
 @blueprint.route("/confirm", methods=["GET", "POST"])
 @by_network
-@by_token
+@by_link
 def confirm() -> str | Response | tuple[str, int]:
     """Where the link in the mail leads.
 
