@@ -12,7 +12,7 @@ import click
 import flask_migrate
 from flask import Flask, current_app
 from flask.cli import ScriptInfo, with_appcontext
-from sqlalchemy import Connection, delete, exists, select, text
+from sqlalchemy import Connection, delete, exists, func, select, text
 
 from sample_app import jobs, models, schema, seed
 from sample_app.auth import confirmation
@@ -63,14 +63,15 @@ def worker(context: click.Context) -> None:
 
 
 @click.command()
-@click.option("--days", default=confirmation.DAYS, show_default=True, help="how old an account may be")
+@click.option("--days", default=confirmation.DAYS, show_default=True, help="how old the last mail may be")
 @with_appcontext
 def cleanup(days: int) -> None:
     """Delete accounts that nobody has confirmed, and queue again mails that were not sent.
 
     Safe to run again, at any time.
     """
-    old = User.created_at < models.now() - timedelta(days=days)
+    since = func.coalesce(User.confirmation_sent_at, User.created_at)  # what the last mail says counts
+    old = since < models.now() - timedelta(days=days)
     stale = select(User.id).where(
         old, User.confirmed_at.is_(None), ~exists().where(models.Link.user_id == User.id)
     )
