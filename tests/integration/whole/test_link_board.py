@@ -246,7 +246,8 @@ def test_the_release_phase_migrates_and_the_worker_sends_mail(board: Board) -> N
     for port in (5432, 6379):
         with pytest.raises(OSError, match="refused"):
             socket.create_connection((database, port), timeout=5)
-    assert head(board) == "0001"
+    migrations = (board.project / "sample_app/migrations/versions").glob("0*.py")
+    assert head(board) == max(path.name[:4] for path in migrations)
 
 
 def head(board: Board) -> str:
@@ -275,7 +276,7 @@ def test_a_schema_changes_in_two_steps_without_a_failed_request(board: Board) ->
 
 
 def test_no_mail_is_lost_when_workers_are_replaced(board: Board) -> None:
-    """By a deploy, by a new number of processes, and by kill -9."""
+    """By a deploy, by a new number of processes, and by kill -9: then within the three minutes of a claim."""
     before = len(set(board.postbox.got))
     with ThreadPoolExecutor() as pool:
         deploy = pool.submit(board.release, "deploy", "production")
@@ -285,7 +286,7 @@ def test_no_mail_is_lost_when_workers_are_replaced(board: Board) -> None:
     board.python(SIGN_UPS.format(first=200))
     for host in board.web:
         host.ssh("pkill", "-KILL", "-f", "sample_app worker")
-    wait_until("the mails", lambda: board.mailed(before + 20), deadline=90)
+    wait_until("the mails", lambda: board.mailed(before + 20), deadline=240)
 
 
 def test_its_day_by_the_commands_of_the_platform(board: Board) -> None:
