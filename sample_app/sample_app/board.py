@@ -62,8 +62,18 @@ class Row(NamedTuple):
         return self.created_at.strftime("%-d %b %Y")
 
 
-FIELDS = (Link.id, Link.user_id, Link.url, Link.title, Link.note, Link.created_at, User.name)
-"""The columns of a Row, but the tags."""
+NAMES = select(func.aggregate_strings(Tag.name, ",")).join(link_tags).where(link_tags.c.link_id == Link.id)
+FIELDS = (
+    Link.id,
+    Link.user_id,
+    Link.url,
+    Link.title,
+    Link.note,
+    Link.created_at,
+    User.name,
+    NAMES.correlate(Link).scalar_subquery(),
+)
+"""The columns of a Row; tags have no comma. One query for all: a second one costs a sixth of the page."""
 
 T = TypeVar("T", Link, Row)
 
@@ -97,11 +107,10 @@ def page(found: Select[Any], number: int, size: int) -> Page[Link]:
 def rows(found: Select[Any], number: int, size: int) -> Page[Row]:
     """Fetch one page of `found`, only what a list shows."""
     chosen = found.with_only_columns(*FIELDS).join(Link.user).limit(size + 1).offset((number - 1) * size)
-    links = [Row(*row, tags=[]) for row in db.session.execute(chosen)]
-    tags = {link.id: link.tags for link in links[:size]}
-    named = select(link_tags.c.link_id, Tag.name).join(Tag).where(link_tags.c.link_id.in_(tags))
-    for link_id, name in db.session.execute(named.order_by(Tag.name)) if tags else ():
-        tags[link_id].append(name)
+    links = [
+        Row._make((*fields, sorted(names.split(",")) if names else []))
+        for *fields, names in db.session.execute(chosen)
+    ]
     return Page(links[:size], number, len(links) > size)
 
 
