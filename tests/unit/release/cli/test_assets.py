@@ -1,13 +1,22 @@
-"""The promises of release.cli.assets that need no host: what a prune asks."""
+"""The promises of release.cli.assets that need no host: what a prune asks, and when it has failed."""
 
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+from packhorse.errors import PackhorseError
 from release.assets.prune import Prune
+from release.assets.push import Files
 from release.cli import assets
 from release.cli.main import cli
+from release.config.assets import Assets
+from release.config.static import Static
+from release.deploy import controller
+from release.deploy.schedule import HostState, Stage
 from tests.unit.release.assets.test_prune import Memory, ready
 
 TOML = """app = "shop"
@@ -51,3 +60,27 @@ def test_a_prune_removes_nothing_that_nobody_has_agreed_to(store: Memory, tmp_pa
     assert prune(tmp_path, "--yes").exit_code == 0
     assert not store.keys
     assert prune(tmp_path).exit_code == 0, "there is nothing to ask"
+
+
+def test_a_prune_during_which_a_host_was_lost_is_no_success(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All were heard, and then it was cut short: the host that was lost is the reason."""
+    last = {"event": "error", "message": "the connection was lost", "exit_code": 1}
+    lost = HostState("web2", Stage.ENDED, order={"go": "lock"}, last=last)
+
+    def run(agents: object, _asked: object, hear: Callable[..., None], *_: Any, **__: Any) -> Any:  # noqa: ANN401
+        assert agents == {"web1": None, "web2": None}
+        for host in ("web1", "web2"):
+            hear(host, {"event": "gate", "name": "start", "names": []})
+        return controller.Outcome((HostState("web1", Stage.ENDED), lost), "Stopped before all was done.")
+
+    @contextlib.contextmanager
+    def asked(*_: object) -> Iterator[tuple[dict[str, None], dict[str, None]]]:
+        yield {"web1": None, "web2": None}, {}
+
+    monkeypatch.setattr(controller, "run", run)
+    monkeypatch.setattr(assets, "_asked", asked)
+    which = Files("shop", Static(folder="shop/static"), Assets(bucket="shop", url="https://s.example.com"))
+    pruned: Callable[..., object] = vars(assets)["_pruned"]
+    with pytest.raises(PackhorseError, match="web2: the connection was lost") as caught:
+        pruned(None, which, 0.0, None)
+    assert "Perhaps not all was removed" in caught.value.hint
