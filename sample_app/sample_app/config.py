@@ -20,6 +20,7 @@ DRIVERS = {
     "mariadb": "mariadb+pymysql",
 }
 URLS = {
+    "public_url": ({"http", "https"}, "https://links.example.com"),
     "redis_url": ({"redis", "rediss"}, "redis://:password@host:6379/0"),
     "smtp_url": (
         {"smtp", "smtp+tls", "smtps"},
@@ -102,7 +103,8 @@ class Settings(BaseSettings):
                     parts.scheme in schemes and bool(parts.hostname) and parts.port != 0 and "@" not in beyond
                 )
             if not fine:
-                msg = f"{name.upper()}: is no URL such as {example} (in a password write / as %2F, @ as %40)"
+                hint = " (in a password write / as %2F, @ as %40)" if isinstance(value, SecretStr) else ""
+                msg = f"{name.upper()}: is no URL such as {example}{hint}"
                 raise ValueError(msg)
         return self
 
@@ -110,6 +112,11 @@ class Settings(BaseSettings):
     def _complete(self) -> Self:
         if self.secret_key is None and self.environment == "production":
             msg = "SECRET_KEY: is missing; it signs sessions and mails: keep 32 random bytes or more there"
+            raise ValueError(msg)
+        if self.environment == "production" and len(self.key) < 32:
+            msg = (
+                "SECRET_KEY: is too short: who guesses it signs in as anybody; it needs 32 characters or more"
+            )
             raise ValueError(msg)
         if self.https and not self.public_url.startswith("https://"):
             msg = "PUBLIC_URL: must begin with https://, since HTTPS sends there what came by http"

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 from sample_app.config import ConfigurationError, Settings, load
 from support import environment
 
@@ -37,6 +37,8 @@ def test_a_file_of_sqlite_may_be_named(tmp_path: Path) -> None:
         ("DATABASE_URL", "postgresql://me:SECRETPW@127.0.0.1:x/x"),
         ("DATABASE_URL", "postgrexql://me:SECRETPW@127.0.0.1/x"),
         ("DATABASE_URL", "SECRETPW"),
+        ("PUBLIC_URL", "links.example.com"),
+        ("PUBLIC_URL", "https://links.example.com:99999"),
     ],
 )
 def test_a_url_that_is_wrong_is_named_and_not_shown(
@@ -48,6 +50,14 @@ def test_a_url_that_is_wrong_is_named_and_not_shown(
     with pytest.raises(ConfigurationError, match=f"^{name}: is no URL") as refused:
         load()
     assert not any(part in str(refused.value) for part in ("SECR", "ETPW", "1234"))
+
+
+def test_a_key_that_can_be_guessed_is_refused_in_production() -> None:
+    """32 characters, as the message asks for; development has a known one."""
+    with pytest.raises(ValidationError, match="SECRET_KEY: is too short"):
+        Settings(environment="production", secret_key="x" * 31)
+    assert Settings(environment="production", secret_key="x" * 32).key == "x" * 32
+    assert Settings(environment="development", secret_key="x").key == "x"
 
 
 def test_the_release_phase_says_in_a_line_what_is_missing(tmp_path: Path) -> None:

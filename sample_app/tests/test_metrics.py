@@ -18,7 +18,7 @@ from support import free_port, needs, program, started, wait_until
 
 from sample_app import board, create_app
 
-PRODUCTION = {"ENVIRONMENT": "production", "SECRET_KEY": "of the tests", "METRICS_TOKEN": "of-prometheus"}
+PRODUCTION = {"ENVIRONMENT": "production", "SECRET_KEY": "of the tests" * 3, "METRICS_TOKEN": "of-prometheus"}
 KEY = {"Authorization": "Bearer of-prometheus"}
 HEALTHY = ("board_requests_total", "200", "health.healthz", "GET")
 
@@ -82,7 +82,7 @@ def test_numbers_are_not_for_everybody(site: int, app: Flask) -> None:
     assert ask(site, "/metrics", Authorization="Bearer wrong")[0] == 401
     assert app.test_client().get("/metrics").status_code == 200
     closed = create_app(
-        Settings(environment="production", secret_key="x", data_dir=app.config["SETTINGS"].data_dir)
+        Settings(environment="production", secret_key="x" * 32, data_dir=app.config["SETTINGS"].data_dir)
     )
     assert closed.test_client().get("/metrics").status_code == 404
 
