@@ -21,4 +21,8 @@ def test_everything_that_is_imported_is_declared() -> None:
     roots = {name.partition(".")[0] for name in names} - sys.stdlib_module_names - {"sample_app"}
     declared = {re.split(r"[\[<>=; ]", line)[0].lower() for line in requires("sample-app") or ()}
     known = packages_distributions()
-    assert [root for root in sorted(roots) if not {name.lower() for name in known[root]} & declared] == []
+    assert [
+        root
+        for root in sorted(roots)
+        if not {name.lower().replace("_", "-") for name in known[root]} & declared
+    ] == []
