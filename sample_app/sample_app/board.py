@@ -73,7 +73,7 @@ FIELDS = (
     User.name,
     NAMES.correlate(Link).scalar_subquery(),
 )
-"""The columns of a Row; tags have no comma. One query for all: a second one costs a sixth of the page."""
+"""The columns of a Row; tags have no comma. One query for all of a page."""
 
 T = TypeVar("T", Link, Row)
 

@@ -108,7 +108,7 @@ def test_whatever_is_searched_for_has_an_answer(client: FlaskClient, query: str)
 
 
 def test_a_list_takes_one_query_however_long_it_is(client: FlaskClient) -> None:
-    """Links come with users and tags: each query more costs a sixth of the page's time with PostgreSQL."""
+    """Links come with users and tags."""
     user = make_user()
     for number in range(20):
         board.post(user, url="https://example.com/", title=str(number), tags=["a", f"b{number}"])
