@@ -29,7 +29,7 @@ class Object:
 
     @property
     def cache_control(self) -> str:
-        """How long browsers and CDNs keep it."""
+        """Header for browsers and CDNs: how long they keep it."""
         return FOR_EVER if self.hashed else FOR_A_MINUTE
 
     @property

@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Files:
-    """Which files of application `app` go to which bucket; `signers` as in `identity.read`."""
+    """The files of application `app` and their bucket; `signers` as in `identity.read`."""
 
     app: str
     static: Static
@@ -30,7 +30,7 @@ class Files:
 
     @property
     def prefix(self) -> str:
-        """What the names of all objects begin with."""
+        """Beginning of the names of all objects."""
         return self.assets.folder(self.app)
 
 
@@ -73,7 +73,7 @@ class Push:
         self.upload(plan, lambda: None)
 
     def plan(self) -> Plan:
-        """What is to be done, by the file on the index and a listing of the bucket. Raises PackhorseError."""
+        """Compare the file on the index with a listing of the bucket. Raises PackhorseError."""
         with identity.checked(self.artifact, self.get, self.files.signers) as made:
             wanted = objects.of_version(made, self.files.static, self.files.prefix)
         due = (
@@ -84,7 +84,7 @@ class Push:
         return Plan(wanted, due)
 
     def sentence(self, plan: Plan) -> str:
-        """What `upload` does, for people."""
+        """Sentence about what `upload` does."""
         return f"Pushing {len(plan.due)} of {len(plan.wanted)} static files to {self.files.assets.bucket}"
 
     def upload(self, plan: Plan, step: Callable[[], None]) -> None:
@@ -104,7 +104,7 @@ def in_parallel(
             return False
         try:
             work(item)
-        except BaseException:
+        except BaseException:  # at once: other threads begin the next items before `as_completed` tells
             over.set()
             raise
         return True

@@ -33,7 +33,7 @@ class Assets(settings.Settings):
     targets: Annotated[list[AppName], AfterValidator(unique)] | None = None
 
     def folder(self, app: str) -> str:
-        """What the names of all objects begin with, with a "/" at its end."""
+        """Beginning of the names of all objects, with a "/" at its end."""
         return f"{(self.prefix or app).rstrip('/')}/"
 
     def covers(self, target: str, declared: Collection[str]) -> bool:

@@ -16,7 +16,7 @@ VARIABLES: Mapping[Kind, str] = {
     "mariadb": "DATABASE_URL",
     "redis": "REDIS_URL",
 }
-"""What applications call the URL of a database, unless they say another name."""
+"""Variable for the URL of a database of each kind, unless `attach` names another one."""
 NO_NAMES = ("local", "mirror")  # what `release provision` has another meaning for
 LONGEST_NAME = 60  # PostgreSQL cuts names at 63 bytes (NAMEDATALEN), and logins end in __a and __b
 # PostgreSQL has major versions alone; of the others, series such as 10.11 get corrections.
@@ -65,7 +65,7 @@ def database(app: str, target: str, service: str) -> str:
 
 
 def origin(app: str, service: str, host: str) -> str:
-    """Who brings copies of backups to another host: a folder there, that its key cannot leave."""
+    """Folder of a host's copies of backups on another host; its key cannot leave it."""
     return f"{app}_{service}@{host}"
 
 

@@ -39,7 +39,8 @@ class ConfigurationError(click.ClickException):  # which `flask` shows as one li
 class Settings(BaseSettings):
     """One field for each variable of the same name in upper case.
 
-    `release`: set by Packhorse for every process. `data_dir`: where files last longer than a release.
+    `packhorse_app`, `packhorse_release`: set by Packhorse for every process. `data_dir`: for files that last
+    longer than a release.
     """
 
     model_config = SettingsConfigDict(
@@ -67,7 +68,7 @@ class Settings(BaseSettings):
     without it mail is written to the log in development, and not sent in production."""
     mail_from: str = "links@example.com"
     admins: Annotated[tuple[str, ...], NoDecode] = ()
-    """Addresses, separated by commas: they get errors by mail, and are administrators when they sign up."""
+    """Addresses, separated by commas: they get errors by mail, and become administrators when confirmed."""
     sentry_dsn: SecretStr | None = None
     statsd_url: str | None = None
     """`statsd://host:port`."""

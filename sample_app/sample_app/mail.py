@@ -3,6 +3,8 @@
 import logging
 import smtplib
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 from typing import TYPE_CHECKING
@@ -39,19 +41,17 @@ def send(settings: "Settings", to: str, subject: str, text: str) -> None:
         raise MailError(f"the server of SMTP_URL: {type(error).__name__}") from error
 
 
-def connect(url: SplitResult) -> smtplib.SMTP:
+@contextmanager
+def connect(url: SplitResult) -> Iterator[smtplib.SMTP]:
     """A connection, signed in if `url` has a password. `smtps:` is TLS at once, `smtp+tls:` STARTTLS."""
     host, tls = url.hostname or "", ssl.create_default_context()
     if url.scheme == "smtps":
         server: smtplib.SMTP = smtplib.SMTP_SSL(host, url.port or 465, timeout=TIMEOUT, context=tls)
     else:
         server = smtplib.SMTP(host, url.port or (587 if url.scheme == "smtp+tls" else 25), timeout=TIMEOUT)
-    try:
+    with server:
         if url.scheme == "smtp+tls":
             server.starttls(context=tls)
         if url.username:
             server.login(unquote(url.username), unquote(url.password or ""))
-    except BaseException:
-        server.close()
-        raise
-    return server
+        yield server

@@ -36,8 +36,9 @@ required = ["SECRET_KEY"]
 [health]
 path = "/readyz"
 timeout = 40
+[static]
+folder = "sample_app/static"
 [firewall]
-[addresses]
 [services.db]
 kind = "postgresql"
 hosts = ["{database}"]
@@ -177,13 +178,13 @@ class Board:
             made.load_verify_locations(host.files / "etc/ssl/links.pem")
         return made
 
-    def page(self, host: Host) -> str:
-        """The list, as a reader gets it."""
+    def page(self, host: Host, path: str = "/") -> str:
+        """Head and body of a page, the list, as a reader gets it."""
         with (
             socket.create_connection((host.address, 443), timeout=20) as plain,
             self.context().wrap_socket(plain, server_hostname=DOMAIN) as reader,
         ):
-            reader.sendall(f"GET / HTTP/1.0\r\nHost: {DOMAIN}\r\n\r\n".encode())
+            reader.sendall(f"GET {path} HTTP/1.0\r\nHost: {DOMAIN}\r\n\r\n".encode())
             return b"".join(iter(lambda: reader.recv(65536), b"")).decode()
 
     def load(self) -> list[Load]:
@@ -248,6 +249,17 @@ def test_the_release_phase_migrates_and_the_worker_sends_mail(board: Board) -> N
             socket.create_connection((database, port), timeout=5)
     migrations = (board.project / "sample_app/migrations/versions").glob("0*.py")
     assert head(board) == max(path.name[:4] for path in migrations)
+
+
+def test_nginx_serves_the_style_sheet_that_the_page_names(board: Board) -> None:
+    """For ever, by its hashed name, on the other server too; the application is not asked."""
+    (path,) = re.findall(r'href="(/static/style\.[0-9a-f]{12}\.css)"', board.page(board.web[0]))
+    sheet, _, body = board.page(board.web[1], path).partition("\r\n\r\n")
+    assert " 200 OK" in sheet.splitlines()[0]
+    assert "Content-Type: text/css" in sheet
+    assert "immutable" in sheet
+    assert "X-Request-ID" not in sheet  # each answer of the application has one
+    assert "{" in body
 
 
 def head(board: Board) -> str:
