@@ -10,6 +10,7 @@ from typing import Annotated, Self
 import pydantic
 from packaging.utils import canonicalize_name
 
+from mirror.advisories.settings import Advisories
 from packhorse import settings, toml
 from packhorse.errors import PackhorseError
 from packhorse.settings import AbsolutePath, HostAddress, Settings, Url, matching
@@ -126,6 +127,7 @@ class MirrorConfig(Settings):
     reserved: Annotated[tuple[ReservedName, ...], pydantic.BeforeValidator(_freeze_array)] = ()
     upstream: Upstream = Upstream()
     front: Front = Front()
+    advisories: Advisories = Advisories()
     users: dict[str, User] = pydantic.Field(default_factory=lambda: {"company": User()})
     indexes: dict[str, Index] = pydantic.Field(default_factory=_default_indexes)
 

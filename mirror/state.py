@@ -49,6 +49,11 @@ class Folder:
         return self.server / "+refused-hosts"
 
     @property
+    def advisories(self) -> Path:
+        """Known vulnerabilities (mirror/advisories/database.py); may be there without a mirror."""
+        return self.root / "advisories.sqlite"
+
+    @property
     def secret(self) -> Path:
         """32 random bytes as text; devpi signs logins with them."""
         return self.root / "secret"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from mirror.cli import backup, packages, reserve, server
+from mirror.cli import advisories, backup, packages, reserve, server
 from packhorse import console
 
 HELP = """Run the company index: a caching mirror of the public index, and your own packages.
@@ -41,7 +41,13 @@ def cli(context: click.Context, path: Path | None) -> None:
     context.obj = path
 
 
-for command in (*server.COMMANDS, *packages.COMMANDS, *reserve.COMMANDS, *backup.COMMANDS):
+for command in (
+    *server.COMMANDS,
+    *packages.COMMANDS,
+    *reserve.COMMANDS,
+    *backup.COMMANDS,
+    *advisories.COMMANDS,
+):
     cli.add_command(command)
 
 

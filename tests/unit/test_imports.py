@@ -22,6 +22,7 @@ TOOLBOX = ROOT / "ansible" / "roles" / "app_host" / "files" / "toolbox.in"
 THIRD_PARTIES = {
     "packhorse": {"click", "pydantic", "pydantic_core", "rich"},
     "mirror": {"click", "devpi_server", "httpx", "packaging", "pydantic"},
+    "mirror.advisories": {"cvss", "httpx", "msgspec", "packaging", "pydantic"},
     "mirror.plugin": {
         *(
             "cachetools",

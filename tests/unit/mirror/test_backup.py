@@ -119,3 +119,11 @@ def test_without_a_mirror_there_is_nothing_to_back_up(tmp_path: Path) -> None:
     """PACKHORSE_HOME was forgotten."""
     with pytest.raises(PackhorseError, match="no mirror"):
         backup.make(Folder(tmp_path), tmp_path / "backups", 7, NOW)
+
+
+def test_a_backup_has_the_known_vulnerabilities(folder: Folder, tmp_path: Path) -> None:
+    """A restored mirror that blocks by them would have nothing to go by."""
+    folder.advisories.write_bytes(b"advisories")
+    made = backup.make(folder, tmp_path / "backups", 7, NOW)
+    backup.restore(Folder(tmp_path / "again"), made)
+    assert Folder(tmp_path / "again").advisories.read_bytes() == b"advisories"

@@ -27,7 +27,8 @@ def test_help_imports_only_click_and_a_little_of_ours() -> None:
     loaded = set(done.stdout.splitlines()[-1].split())
     ours = {name for name in loaded if name.partition(".")[0] in {"mirror", "packhorse"}}
     commands = {
-        f"mirror.cli.{name}" for name in ("backup", "main", "options", "packages", "reserve", "server")
+        f"mirror.cli.{name}"
+        for name in ("advisories", "backup", "main", "options", "packages", "reserve", "server")
     }
     shared = {"packhorse", "packhorse.console", "packhorse.errors", "packhorse.files"}
     assert ours == {"mirror", "mirror.cli"} | commands | shared
