@@ -75,9 +75,9 @@ def fetch_all(pins: Sequence[Pin], index_url: str) -> Iterator[Result]:
 def _fetch(pin: Pin, index_url: str, client: httpx.Client) -> Result:
     page_url = f"{index_url}{pin.project}/"
     try:
-        with _get(client, page_url, {"Accept": SIMPLE_JSON}) as page:
+        with get(client, page_url, {"Accept": SIMPLE_JSON}) as page:
             file = lockfile.choose(pin, json.loads(page.read())["files"])
-        with _get(client, urljoin(page_url, file["url"]), {}) as response:
+        with get(client, urljoin(page_url, file["url"]), {}) as response:
             size = _read(response, file["hashes"])  # one of them is in the lock, see choose
     except (DownloadError, lockfile.NoFileError, httpx.HTTPError) as error:
         return Result(pin, problem=str(error) or type(error).__name__)
@@ -85,7 +85,7 @@ def _fetch(pin: Pin, index_url: str, client: httpx.Client) -> Result:
 
 
 @contextmanager
-def _get(client: httpx.Client, url: str, headers: Mapping[str, str]) -> Iterator[httpx.Response]:
+def get(client: httpx.Client, url: str, headers: Mapping[str, str]) -> Iterator[httpx.Response]:
     """The response 200, its body unread; asks again while the mirror answers 503. Raises DownloadError."""
     for tries_left in reversed(range(TRIES)):
         with client.stream("GET", url, headers=headers) as response:

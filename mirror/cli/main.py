@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from mirror.cli import advisories, backup, packages, reserve, server
+from mirror.cli import advisories, backup, bundle, packages, reserve, server
 from packhorse import console
 
 HELP = """Run the company index: a caching mirror of the public index, and your own packages.
@@ -47,6 +47,7 @@ for command in (
     *reserve.COMMANDS,
     *backup.COMMANDS,
     *advisories.COMMANDS,
+    *bundle.COMMANDS,
 ):
     cli.add_command(command)
 

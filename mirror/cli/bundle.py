@@ -1,0 +1,139 @@
+"""Commands for machines without a network: bundle create, bundle update, bundle load."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mirror.cli import options
+from packhorse import console
+
+if TYPE_CHECKING:
+    from mirror.offline.bundle.create import Made
+
+_FILES = click.argument(
+    "files",
+    metavar="FILE...",
+    nargs=-1,
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+)
+_INDEX = click.option(
+    "--index", metavar="USER/NAME", help="Where to look  [default: company/dev, else root/pypi]"
+)
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group()
+def bundle() -> None:
+    """Carry packages to machines without a network: as a folder that is an index, too.
+
+    \b
+    mirror bundle create pylock.toml -o DIR             files, their pages and checksums
+    mirror bundle update DIR pylock.toml -o DELTA       adds what is new; DELTA has that alone
+    mirror bundle load DIR                              inside: into the mirror there
+
+    \b
+    Or without a mirror inside:
+    pip install --no-index --find-links DIR/files flask
+    uv pip install --no-index --find-links DIR/files flask
+    python -m http.server --directory DIR 8000
+    pip install --index-url http://127.0.0.1:8000/simple/ flask
+    """
+
+
+@bundle.command()
+@_FILES
+@click.option(
+    "-o",
+    "--output",
+    "target",
+    metavar="DIR",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The folder to make; a bundle that is there is replaced.",
+)
+@_INDEX
+@_JSON
+@click.pass_obj
+def create(
+    path: Path | None, files: tuple[Path, ...], target: Path, index: str | None, *, as_json: bool
+) -> None:
+    """Make a bundle of the files that locks need on this Python and platform.
+
+    FILE is a pylock.toml or a requirements.txt in which every line is pinned. What the index lists is taken,
+    nothing else. The same locks give the same bytes. Needs the mirror to serve.
+    """
+    from mirror import lockfile, prefetch
+    from mirror.offline.bundle import create as work
+
+    pins = list(dict.fromkeys(pin for file in files for pin in lockfile.read(file)))
+    index_url = prefetch.index_url(options.folder(), index or options.config(path).default_index)
+    with console.progress(f"{target.name}:", len(pins)) as step:
+        made = work.create(pins, index_url, target, step)
+    _show(made, as_json=as_json)
+
+
+@bundle.command()
+@click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+@_FILES
+@click.option(
+    "-o",
+    "--output",
+    "delta",
+    metavar="DELTA",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="A folder for a bundle of what is new alone.",
+)
+@_INDEX
+@_JSON
+@click.pass_obj
+def update(
+    path: Path | None,
+    folder: Path,
+    files: tuple[Path, ...],
+    delta: Path | None,
+    index: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Add the files that locks need to the bundle in DIR, which is the old one until all is there.
+
+    With -o, what is new is a small bundle of its own as well, to be carried where the old one is already.
+    """
+    from mirror import lockfile, prefetch
+    from mirror.offline.bundle import create as work
+
+    pins = list(dict.fromkeys(pin for file in files for pin in lockfile.read(file)))
+    index_url = prefetch.index_url(options.folder(), index or options.config(path).default_index)
+    with console.progress(f"{folder.name}:", len(pins)) as step:
+        made = work.update(pins, index_url, folder, delta, step)
+    _show(made, as_json=as_json)
+
+
+def _show(made: "Made", *, as_json: bool) -> None:
+    if as_json:
+        new = [{"filename": each.filename, "size": each.size, "sha256": each.sha256} for each in made.new]
+        console.emit_json(
+            {
+                "bundle": str(made.path),
+                "files": len(made.listing.files),
+                "bytes": made.listing.size,
+                "projects": len(made.listing.projects),
+                "new": new,
+                "delta": str(made.delta) if made.delta else None,
+                "fingerprint": made.fingerprint,
+            }
+        )
+        return
+    new_size = sum(file.size for file in made.new)
+    console.echo(
+        f"{made.path}: {len(made.listing.files)} files with {made.listing.size / 1e6:.1f} MB,"
+        f" {len(made.new)} of them new ({new_size / 1e6:.1f} MB)"
+    )
+    if made.delta:
+        console.echo(f"{made.delta}: what is new")
+    console.echo(f"sha256 of SHA256SUMS: {made.fingerprint}")
+
+
+COMMANDS = (bundle,)

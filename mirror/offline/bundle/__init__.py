@@ -1,0 +1,1 @@
+"""Bundles: folders with packages and a static index of them, made, extended, and loaded into a mirror."""

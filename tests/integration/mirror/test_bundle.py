@@ -1,0 +1,199 @@
+"""`mirror bundle`: made of a real mirror, used by pip and uv, served by web servers, loaded into another."""
+
+import functools
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from tests.support.dists import sdist, wheel
+from tests.support.mirror_and_upstream import Mirrored, mirror_of
+from tests.support.servers import BIN, clean_environment, run_command
+from tests.support.upstream import Listed, Upstream
+
+LIBRARY = wheel("bundled-library", "1.5", requires_python=">=3.8", padding=300_000)
+NEWER = wheel("bundled-library", "1.6", requires_python=">=3.8")
+APP = wheel("bundled-app", "1.0", requires=["bundled-library>=1"])
+SOURCE = sdist("bundled-source", "1.0")
+OWN = wheel("bundled-own", "1.0+local.1", requires=["bundled-app"])
+REASON = '<b>broken</b> & "wrong"'
+PINS = ("bundled-source==1.0", "bundled-own==1.0+local.1", "bundled-library==1.5", "bundled-app==1.0")
+ALL = (APP, LIBRARY, SOURCE, OWN)
+
+
+@dataclass(frozen=True)
+class Site:
+    """Two mirrors with the same packages, and the bundle that the first has made."""
+
+    mirrored: Mirrored
+    other: Mirrored
+    lock: Path
+    bundle: Path
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("bundle")
+    lock = folder / "requirements.txt"
+    lock.write_text("".join(f"{pin}\n" for pin in PINS))
+    with ExitStack() as until_done:
+        upstream = until_done.enter_context(Upstream())
+        upstream.add("bundled-library", Listed(NEWER, yanked=REASON), Listed(LIBRARY, yanked=REASON))
+        upstream.add("bundled-app", APP, wheel("bundled-app", "1.0", tag="cp26-cp26m-win32"))
+        upstream.add("bundled-source", SOURCE, status={"status": "archived", "reason": "done"})
+        first, second = (until_done.enter_context(mirror_of(upstream)) for _ in range(2))
+        (folder / OWN.filename).write_bytes(OWN.content)
+        for mirrored in (first, second):
+            mirrored.upload(folder / OWN.filename)
+        bundle = folder / "bundle"
+        first.mirror.run(BIN / "mirror", "bundle", "create", lock, "-o", bundle)
+        yield Site(first, second, lock, bundle)
+
+
+def contents(folder: Path) -> dict[str, tuple[str, bytes]]:
+    """Mode and content of each file, mode of each folder."""
+    return {
+        str(path.relative_to(folder)): (
+            oct(path.stat().st_mode),
+            path.read_bytes() if path.is_file() else b"",
+        )
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+def test_the_same_lock_gives_the_same_bytes(site: Site, tmp_path: Path) -> None:
+    """Another mirror, filled in another order, with another umask, and pins in another order."""
+    backwards = tmp_path / "requirements.txt"
+    backwards.write_text("".join(f"{pin}\n" for pin in reversed(PINS)))
+    for dist in (APP, LIBRARY):
+        site.other.url_of(dist)
+    command = f"umask 077; {BIN}/mirror bundle create {backwards} -o {tmp_path}/other --json"
+    done = site.other.mirror.run("sh", "-c", command)
+    assert contents(tmp_path / "other") == contents(site.bundle)
+    made = json.loads(done.stdout)
+    assert (made["files"], made["projects"], made["bytes"]) == (4, 4, sum(len(d.content) for d in ALL))
+    assert made["fingerprint"] == hashlib.sha256((site.bundle / "SHA256SUMS").read_bytes()).hexdigest()
+
+
+def test_every_file_has_the_checksum_that_is_stated(site: Site) -> None:
+    """With the tool that each machine has."""
+    done = run_command("sha256sum", "--check", "--strict", "SHA256SUMS", env=os.environ, cwd=site.bundle)
+    listed = [line.removesuffix(": OK") for line in done.stdout.splitlines()]
+    found = [path for path in contents(site.bundle) if (site.bundle / path).is_file()]
+    assert sorted([*listed, "SHA256SUMS"]) == sorted(found)
+    names = {path.name for path in (site.bundle / "files").iterdir()}
+    assert names == {dist.filename for dist in ALL} | {
+        f"{dist.filename}.metadata" for dist in ALL if dist.filename.endswith(".whl")
+    }
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def plain_url(site: Site) -> Iterator[str]:
+    """What `python -m http.server --directory DIR` serves."""
+    handler = functools.partial(_Quiet, directory=str(site.bundle))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_port}/simple/"
+        server.shutdown()
+
+
+INSTALLERS: dict[str, list[str | Path]] = {
+    "pip": [sys.executable, "-Im", "pip", "install", "--no-cache-dir"],
+    "uv": [BIN / "uv", "pip", "install", "--python", sys.executable],
+}
+
+
+@pytest.mark.parametrize("client", INSTALLERS)
+@pytest.mark.parametrize("form", ["folder", "server"])
+def test_installers_take_it_without_a_mirror(
+    site: Site, plain_url: str, client: str, form: str, tmp_path: Path
+) -> None:
+    """As a folder of files, and as an index from a server that knows files alone."""
+    places = {
+        "folder": ["--no-index", "--find-links", str(site.bundle / "files")],
+        "server": ["--index-url", plain_url],
+    }
+    pins = ["bundled-own", "bundled-library==1.5"]
+    environment = clean_environment(tmp_path)
+    done = run_command(
+        *INSTALLERS[client], *places[form], "--target", tmp_path / "installed", *pins, env=environment
+    )
+    installed = {path.name for path in (tmp_path / "installed").glob("*.dist-info")}
+    assert installed == {
+        "bundled_own-1.0+local.1.dist-info",
+        "bundled_app-1.0.dist-info",
+        "bundled_library-1.5.dist-info",
+    }
+    assert "warning" not in done.stderr.lower() or "yanked" in done.stderr.lower()
+
+
+def test_an_update_adds_and_writes_what_is_new_apart(site: Site, tmp_path: Path) -> None:
+    """The large one stays outside, the small one is carried in."""
+    full, delta, lock = tmp_path / "full", tmp_path / "delta", tmp_path / "requirements.txt"
+    lock.write_text("bundled-app==1.0\n")
+    site.mirrored.mirror.run(BIN / "mirror", "bundle", "create", lock, "-o", full)
+    done = site.mirrored.mirror.run(
+        BIN / "mirror", "bundle", "update", full, site.lock, "-o", delta, "--json"
+    )
+    assert contents(full) == contents(site.bundle)
+    new = {dist.filename for dist in ALL} - {APP.filename}
+    assert {each["filename"] for each in json.loads(done.stdout)["new"]} == new
+    assert {path.name for path in (delta / "files").iterdir() if path.suffix != ".metadata"} == new
+    run_command("sha256sum", "--check", "--strict", "SHA256SUMS", env=os.environ, cwd=delta)
+    refused = site.mirrored.mirror.run(
+        BIN / "mirror", "bundle", "update", full, site.lock, "-o", delta, status=1
+    )
+    assert f"Error: {delta} has another bundle." in refused.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["delta", "full", "requirements.txt"]
+
+
+def test_what_is_missing_is_named_and_nothing_is_written(site: Site, tmp_path: Path) -> None:
+    """Half a bundle would be found out inside, where nobody can mend it."""
+    lock = tmp_path / "requirements.txt"
+    lock.write_text("bundled-app==1.0\nbundled-app==7\nbundled-gone==1\n")
+    command = ("bundle", "create", lock, "-o", tmp_path / "made")
+    done = site.mirrored.mirror.run(BIN / "mirror", *command, status=1)
+    assert "bundled-app==7: the index has no such version" in done.stderr
+    assert "bundled-gone==1: " in done.stderr
+    assert "2 of 3 pins cannot be bundled" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["requirements.txt"]
+
+
+def test_something_else_is_never_replaced(site: Site, tmp_path: Path) -> None:
+    """A folder of the user's."""
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home/thesis").write_text("x")
+    command = ("bundle", "create", site.lock, "-o", tmp_path / "home")
+    done = site.mirrored.mirror.run(BIN / "mirror", *command, status=1)
+    assert "is not a bundle" in done.stderr
+    assert (tmp_path / "home/thesis").exists()
+
+
+def test_killed_while_it_is_made_the_old_one_is_whole(site: Site, tmp_path: Path) -> None:
+    """And the next run clears what is left."""
+    target = tmp_path / "made"
+    command: list[str | Path] = [BIN / "mirror", "bundle", "create", site.lock, "-o", target]
+    site.mirrored.mirror.run(*command)
+    before = contents(target)
+    running = subprocess.Popen(command, env=site.mirrored.mirror.environment, cwd=tmp_path)
+    while running.poll() is None and not (tmp_path / ".made.new").exists():
+        pass
+    running.kill()
+    running.wait()
+    assert contents(target) == before
+    site.mirrored.mirror.run(*command)
+    assert [path.name for path in tmp_path.iterdir()] == ["made"]
+    assert contents(target) == before
