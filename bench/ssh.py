@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from bench.tools import stage
 from bench.tools.rows import Row
-from release.deploy import agent_archive, ssh
+from release.agents import agent_archive, ssh
 from release.host.disk.layout import SERVER_ROOT
 from release.host.disk.manifest import Health
 from release.host.processes import health

@@ -13,10 +13,10 @@ from release.cli import options, target_command
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from release.agents.connection import AgentProcess
     from release.assets.prune import Prune
     from release.assets.push import Files, Push
     from release.config.release_toml import ReleaseConfig
-    from release.deploy.connection import AgentProcess
     from release.deploy.requests import Artifact
     from release.host.request import Request
 
@@ -114,9 +114,9 @@ def prune(project: Path, target: str, *, dry_run: bool, yes: bool, wait: float, 
 
 def _pruned(settings: "ReleaseConfig", which: "Files", wait: float, agreed: frozenset[str] | None) -> "Prune":
     """Remove what all hosts say that they do not need, of the `agreed` names; None: of all."""
+    from release.agents import controller, schedule
     from release.assets.bucket import Bucket
     from release.assets.prune import Prune
-    from release.deploy import controller, schedule
 
     with _asked(settings, wait) as (agents, asked):
         pruning = Prune(Bucket(which.assets, which.app), which.prefix, list(agents), agreed)
@@ -150,7 +150,8 @@ def _asked(
     settings: "ReleaseConfig", wait: float
 ) -> "Iterator[tuple[dict[str, AgentProcess], dict[str, Request]]]":
     """Agents on all hosts of all targets, and their requests."""
-    from release.deploy import connection, destinations, requests, schedule
+    from release.agents import connection, destinations, schedule
+    from release.deploy import requests
     from release.host.request import StaticFiles
 
     home, app = files.home(), settings.app

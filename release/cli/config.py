@@ -13,8 +13,8 @@ from packhorse.errors import PackhorseError
 from release.cli import configuration, options, target_command
 
 if TYPE_CHECKING:
+    from release.agents.controller import Outcome
     from release.cli.target_command import TargetCommand
-    from release.deploy.controller import Outcome
 
 MASK = "********"
 
@@ -82,7 +82,7 @@ def set_(
     leaves the value in the history of your shell.
     """
     process.hide_arguments(assignments)
-    from release.deploy import values
+    from release.variables import values
 
     if not assignments and env_file is None:
         raise PackhorseError(
@@ -103,7 +103,7 @@ def set_(
 def _ask_for_value(name: str) -> bytes:
     if sys.stdin.isatty():
         return console.ask_hidden(name)
-    from release.deploy import values
+    from release.variables import values
 
     return values.without_last_newline(sys.stdin.buffer.read())
 
@@ -148,7 +148,7 @@ def edit(project: Path, /, target: str, **how: Unpack[configuration.How]) -> Non
 
     Only what you change is sent: what a colleague sets meanwhile stays.
     """
-    from release.deploy import drift, editing
+    from release.variables import drift, editing
 
     command, outcome = configuration.read(project, target, reveal=True)
     _refuse_drift(command, outcome)
@@ -174,7 +174,7 @@ def _edit_again(error: PackhorseError) -> bool:
 @click.pass_obj
 def get(project: Path, target: str, name: str, *, as_json: bool) -> None:
     """Print the value of variable NAME on TARGET; into a pipe or a file its bytes, and nothing else."""
-    from release.deploy import drift
+    from release.variables import drift
 
     command, outcome = configuration.read(project, target, reveal=True, names=[name])
     _refuse_drift(command, outcome)
@@ -199,8 +199,8 @@ def list_(project: Path, target: str, *, reveal: bool, as_json: bool) -> None:
 
     What release.toml requires and nobody has set is listed, too; hosts that differ are named.
     """
-    from release.deploy import drift
-    from release.deploy.connection import answers
+    from release.agents.connection import answers
+    from release.variables import drift
 
     command, outcome = configuration.read(project, target, reveal=reveal)
     with answers(f"A host of {target}"):
@@ -244,7 +244,7 @@ def _one_line(value: str) -> str:
 
 def _refuse_drift(command: "TargetCommand", outcome: "Outcome") -> None:
     """Raise PackhorseError unless all hosts have answered, and agree."""
-    from release.deploy import drift
+    from release.variables import drift
 
     command.finish(outcome)
     if text := drift.sentence(outcome):

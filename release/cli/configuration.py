@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 from release.cli import deploy, target_command
 
 if TYPE_CHECKING:
+    from release.agents.controller import Outcome
     from release.cli.target_command import TargetCommand
-    from release.deploy.controller import Outcome
 
 
 class How(TypedDict):
@@ -45,8 +45,9 @@ def change(
     """Let all hosts run their release with other values; with `source`, let them run what that host runs."""
     command = target_command.begin(project, target, how["index"])
     with command.agents() as agents:
+        from release.agents import destinations
         from release.config import release_toml
-        from release.deploy import destinations, requests
+        from release.deploy import requests
         from release.host.request import Configure
 
         if source is not None:

@@ -14,9 +14,9 @@ from release.cli import assets, options, target_command
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from release.agents.connection import AgentProcess, Event
+    from release.agents.controller import Outcome, Preparation
     from release.cli.target_command import TargetCommand
-    from release.deploy.connection import AgentProcess, Event
-    from release.deploy.controller import Outcome, Preparation
     from release.deploy.hooks import Run
     from release.deploy.progress import Show
     from release.deploy.source import Source
@@ -167,7 +167,7 @@ def carry_out(
 
     No host starts before `preparation` is done.
     """
-    from release.deploy import controller
+    from release.agents import controller
     from release.deploy import outcome as outcomes
     from release.host.request import Configure
 
@@ -246,7 +246,7 @@ def report(
     planned: "dict[str, Any] | None" = None,
 ) -> None:
     """Print the outcome, and end with its error; `planned` is the identity of what a deploy would install."""
-    from release.deploy.connection import answers
+    from release.agents.connection import answers
 
     with answers(f"A host of {command.name}"):
         _print_outcome(command, outcome, plan=plan, as_json=as_json, planned=planned)
@@ -260,8 +260,9 @@ def _print_outcome(
     as_json: bool,
     planned: "dict[str, Any] | None",
 ) -> None:
-    from release.deploy import drift, identity
+    from release.deploy import identity
     from release.deploy import outcome as outcomes
+    from release.variables import drift
 
     if as_json:
         command.emit_json(outcome, **({"artifact": planned} if planned else {}))

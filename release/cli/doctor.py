@@ -14,8 +14,8 @@ from release.cli import deploy, options, target_command
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from release.agents.connection import Event
     from release.config.release_toml import ReleaseConfig
-    from release.deploy.connection import Event
     from release.doctor.report import Finding
 
 
@@ -96,7 +96,7 @@ def _of_project(project: Path, index: str | None) -> "Sequence[Finding]":
     from release.config import release_toml
     from release.doctor import project as examine
     from release.doctor import report
-    from release.host.commands.doctor import OK
+    from release.host.commands.inspect.doctor import OK
 
     settings = report.attempt(
         "settings", lambda: f"{release_toml.load(project, index=index).app} is its name"

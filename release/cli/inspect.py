@@ -17,9 +17,9 @@ from release.cli import options, target_command
 def status(project: Path, target: str, *, as_json: bool) -> None:
     """Show what runs on TARGET; what a killed command left half done is repaired first."""
     command = target_command.begin(project, target)
-    from release.deploy import drift
     from release.deploy import outcome as outcomes
     from release.host.request import Status
+    from release.variables import drift
 
     with command.balancers(lambda _name, _text: None) as balancers:
         outcome = target_command.ask(command, Status)
@@ -100,8 +100,8 @@ def journal(project: Path, target: str, lines: int, *, as_json: bool) -> None:
     The oldest comes first; several hosts are merged in order of time, which is UTC.
     """
     command = target_command.begin(project, target)
-    from release.deploy import record
     from release.host.request import Journal
+    from release.inspect import record
 
     outcome = target_command.ask(command, Journal, lines=lines)
     if as_json:

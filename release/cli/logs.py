@@ -17,7 +17,7 @@ from release.cli import options, target_command
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-    from release.deploy.log_collector import Line, Note
+    from release.inspect.log_collector import Line, Note
 
 LINES, MOST_LINES = 100, 1_000_000
 WIDEST = 40
@@ -175,8 +175,9 @@ def show(
     Control characters are written out (\\x1b): a terminal would obey them.
     """
     command = target_command.begin(project, target)
-    from release.deploy import log_collector, requests
+    from release.deploy import requests
     from release.host.request import Logs
+    from release.inspect import log_collector
 
     fields = {"follow": follow, "processes": list(processes), "release": release, "grep": grep, **since}
     most = lines if lines is not None else (None if since else LINES)

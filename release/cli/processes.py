@@ -12,8 +12,8 @@ from packhorse.errors import PackhorseError
 from release.cli import options, target_command
 
 if TYPE_CHECKING:
+    from release.agents.controller import Outcome
     from release.cli.target_command import TargetCommand
-    from release.deploy.controller import Outcome
 
 
 def _types(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
@@ -117,7 +117,7 @@ def _report(
     as_json: bool,
 ) -> None:
     """Print what all hosts answered, and in which numbers of processes they differ."""
-    from release.deploy import formation
+    from release.inspect import formation
 
     if as_json:
         command.emit_json(outcome, differing=formation.differing(outcome))
@@ -129,7 +129,8 @@ def _report(
 
 
 def _listed(host: str, result: Mapping[str, Any]) -> None:
-    from release.deploy import formation, job_table, outcome
+    from release.deploy import outcome
+    from release.inspect import formation, job_table
 
     if result["release"] is None:
         console.echo(f"{result['app']} has never been deployed to {host}.")
@@ -161,7 +162,8 @@ def restart(project: Path, target: str, process: str | None, *, wait: float, as_
     are.
     """
     command = target_command.begin(project, target)
-    from release.deploy import controller, requests, schedule
+    from release.agents import controller, schedule
+    from release.deploy import requests
     from release.host.request import Restart
 
     request = requests.request(

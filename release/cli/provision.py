@@ -55,8 +55,8 @@ def provision(
     may deploy, the URL, and what comes next. Every other option goes to ansible-playbook, such as
     --ask-become-pass.
     """
+    from release.agents import destinations
     from release.config import release_toml
-    from release.deploy import destinations
     from release.provision import playbook as work
     from release.provision import summary
 

@@ -16,8 +16,8 @@ from packhorse.errors import PackhorseError
 from release.cli import options, target_command
 
 if TYPE_CHECKING:
-    from release.deploy.controller import Outcome
-    from release.deploy.schedule import HostState
+    from release.agents.controller import Outcome
+    from release.agents.schedule import HostState
 
 Answer = Mapping[str, Any]
 
@@ -45,7 +45,7 @@ def show(project: Path, target: str, release: int | None, *, as_json: bool) -> N
 
 
 def _details(answer: Answer) -> Iterable[str]:
-    from release.deploy import comparison
+    from release.inspect import comparison
 
     found = answer["releases"][0]
     yield f"Release {found['release']} of {answer['app']}:"
@@ -91,8 +91,8 @@ def diff(project: Path, target: str, one: str | None, other: int | None, *, as_j
 
 
 def _difference(host: "HostState") -> dict[str, Any]:
-    from release.deploy import comparison
     from release.deploy import outcome as outcomes
+    from release.inspect import comparison
 
     known = outcomes.as_json(host)
     found = known.pop("releases", ())
@@ -100,7 +100,7 @@ def _difference(host: "HostState") -> dict[str, Any]:
 
 
 def _compared(answer: Answer) -> Iterable[str]:
-    from release.deploy import comparison
+    from release.inspect import comparison
 
     found = answer["releases"]
     if len(found) < 2:
@@ -111,8 +111,8 @@ def _compared(answer: Answer) -> Iterable[str]:
 
 def _diff_targets(project: Path, one: str, other: str, *, as_json: bool) -> None:
     """Compare what the first hosts that answer, of two targets, have as current release."""
-    from release.deploy import comparison
     from release.host.request import Show
+    from release.inspect import comparison
 
     meta = click.get_current_context().meta
     if meta.get("release.limit") or meta.get("release.skip"):
@@ -199,7 +199,7 @@ def _print_equal(outcome: "Outcome", lines: Callable[[Answer], Iterable[str]]) -
 
     Raises PackhorseError, after the others, for a host whose answer cannot be right: it may be compromised.
     """
-    from release.deploy.connection import answers
+    from release.agents.connection import answers
 
     groups: dict[str, list[str]] = {}
     texts: dict[str, list[str]] = {}

@@ -15,10 +15,10 @@ from release.cli import options, target_command
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from release.agents.controller import Outcome
+    from release.agents.schedule import HostState
     from release.cli.target_command import TargetCommand
-    from release.deploy import run_output
-    from release.deploy.controller import Outcome
-    from release.deploy.schedule import HostState
+    from release.oneoffs import run_output
 
 FAILED = 255
 """The exit status when nothing was run, as of ssh; 126 and 127: the command cannot be run, as of a shell."""
@@ -102,8 +102,9 @@ def _run(
     both = sys.stdin.isatty() and sys.stdout.isatty()
     terminal = both and not (all_hosts or as_json or alone) if tty is None else tty
     begun = target_command.begin(project, target, most=None if all_hosts else 1)
-    from release.deploy import attached, requests, run_output
+    from release.deploy import requests
     from release.host.request import Run
+    from release.oneoffs import attached, run_output
 
     request = requests.request(
         *(Run, begun.settings.app, begun.target, begun.home),
@@ -128,14 +129,14 @@ def _run(
 
 def _status(host: "HostState") -> int:
     """The exit status of the command on `host`. Raises PackhorseError when that cannot be one."""
-    from release.deploy.connection import answers
+    from release.agents.connection import answers
 
     with answers(host.name):
         return range(256).index((host.last or {})["status"])
 
 
 def _output(command: "TargetCommand", *, terminal: bool, as_json: bool) -> "run_output.Output":
-    from release.deploy import run_output
+    from release.oneoffs import run_output
 
     hosts = command.target.hosts or [command.name]
     if as_json:
@@ -163,7 +164,7 @@ def ssh(project: Path, target: str, command: tuple[str, ...]) -> None:
     processes belong to another user: `release run` has both.
     """
     begun = target_command.begin(project, target, most=1)
-    from release.deploy import ssh as ssh_client
+    from release.agents import ssh as ssh_client
     from release.host.request import Note
 
     if not begun.target.hosts:
@@ -217,7 +218,7 @@ def show(project: Path, target: str, *, as_json: bool) -> None:
 
 
 def _listed(host: str, result: "Mapping[str, Any]") -> None:
-    from release.deploy import job_table
+    from release.inspect import job_table
 
     if not result["jobs"]:
         console.echo(f"{result['app']} on {host} has no jobs: [[targets.….jobs]] in release.toml.")

@@ -178,8 +178,8 @@ def _attached(project: Path, rows: "Sequence[Row]") -> dict[str, list[str] | Non
 
 def _variables(project: Path, target: str) -> dict[str, str]:
     """The variables of a target with their values, from the first host that answers; PackhorseError."""
-    from release.deploy import drift
-    from release.deploy.connection import answers
+    from release.agents.connection import answers
+    from release.variables import drift
 
     command, outcome = configuration.read(project, target, reveal=True)
     if not outcome.results:

@@ -16,10 +16,10 @@ from release.cli import options
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+    from release.agents.connection import AgentProcess, Destination
+    from release.agents.controller import Outcome
     from release.config.release_toml import ReleaseConfig, Target
     from release.deploy.balancers import Balancers
-    from release.deploy.connection import AgentProcess, Destination
-    from release.deploy.controller import Outcome
     from release.deploy.progress import Show
     from release.host.request import Request
 
@@ -32,8 +32,8 @@ def names(context: click.Context, incomplete: str) -> list[str]:
 
     A file that cannot be read completes nothing more.
     """
+    from release.agents import ssh
     from release.config import release_toml
-    from release.deploy import ssh
 
     known = {"local"}
     with contextlib.suppress(PackhorseError):
@@ -93,7 +93,7 @@ def jobs(context: click.Context, _parameter: click.Parameter, incomplete: str) -
 
 def releases(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     """The good releases of the target in the command line, for completion, newest first; quickly, or none."""
-    from release.deploy import completion
+    from release.inspect import completion
 
     with contextlib.suppress(PackhorseError):
         numbers = completion.releases(context.find_root().params["project"], _typed(context))
@@ -109,7 +109,7 @@ def releases_or_targets(context: click.Context, parameter: click.Parameter, inco
 
 def versions(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     """NAME==VERSION of the project on the index of the target in the command line; quickly, or none."""
-    from release.deploy import completion
+    from release.inspect import completion
 
     with contextlib.suppress(PackhorseError):
         project, target = context.find_root().params["project"], context.params.get("target")
@@ -182,7 +182,7 @@ class TargetCommand:
     @contextlib.contextmanager
     def agents(self) -> Iterator[dict[str, "AgentProcess"]]:
         """Host -> an agent there, which loads its modules while the request is being made."""
-        from release.deploy import connection, destinations
+        from release.agents import connection, destinations
 
         here = connection.LocalDestination.below(self.home, self.name)
         needed = destinations.of_target(
@@ -200,7 +200,8 @@ class TargetCommand:
         if not self.target.balancer:
             yield None
             return
-        from release.deploy import balancers, ssh
+        from release.agents import ssh
+        from release.deploy import balancers
 
         app, names = self.settings.app, self.target.balancer.hosts
         there = {name: ssh.SshDestination(name, self.target.user or app, app) for name in names}
@@ -234,8 +235,8 @@ def begin(project: Path, name: str, index: str | None = None, most: int | None =
 
     On the first `most` of them, None: on all. Raises PackhorseError when there is no such target, or host.
     """
+    from release.agents import connection, destinations
     from release.config import unchecked
-    from release.deploy import connection, destinations
 
     began, home, meta = time.monotonic(), files.home(), click.get_current_context().meta
     limit, skip = meta.get("release.limit", []), meta.get("release.skip", [])
@@ -297,7 +298,8 @@ def ask(
 
     `together`: all that can be reached do it, or none.
     """
-    from release.deploy import controller, requests, schedule
+    from release.agents import controller, schedule
+    from release.deploy import requests
 
     several = len(command.target.hosts or []) > 1
     fields["gates"] = schedule.LOCK_GATES if together and several else []
@@ -337,7 +339,7 @@ def print_each(outcome: "Outcome", each: Callable[[str, Mapping[str, Any]], None
 
     Raises PackhorseError, after the others, for a host whose answer cannot be right: it may be compromised.
     """
-    from release.deploy.connection import answers
+    from release.agents.connection import answers
 
     wrong = []
     for host, last in outcome.results.items():

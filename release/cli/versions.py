@@ -13,7 +13,7 @@ from release.cli import options, target_command
 
 if TYPE_CHECKING:
     from release.config.release_toml import ReleaseConfig
-    from release.deploy.pipeline import IndexCell, TargetRow
+    from release.inspect.pipeline import IndexCell, TargetRow
 
 
 @click.command()
@@ -117,8 +117,8 @@ def pipeline(project: Path, name: str | None, index: str | None, *, as_json: boo
     nothing. NAME is the project, by default that of the folder.
     """
     from release.config import release_toml, unchecked
-    from release.deploy import pipeline as work
     from release.deploy import requests
+    from release.inspect import pipeline as work
 
     found = unchecked.read(project)
     settings = release_toml.check(found, index)
@@ -139,8 +139,9 @@ def _asked(settings: "ReleaseConfig", project: str) -> "tuple[list[IndexCell], l
     """Ask all indexes and all hosts, at the same time."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from release.deploy import source, survey
-    from release.deploy.pipeline import TargetRow
+    from release.deploy import source
+    from release.inspect import survey
+    from release.inspect.pipeline import TargetRow
 
     home = files.home()
     targets = survey.targets(settings, home)

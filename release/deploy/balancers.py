@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from packhorse.errors import PackhorseError
-from release.deploy import ssh
+from release.agents import ssh
 
 PROGRAM = "/usr/local/bin/packhorse-balancer"
 PATIENCE = 12.0

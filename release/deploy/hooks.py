@@ -22,10 +22,10 @@ from packaging.version import VERSION_PATTERN
 
 from packhorse import process
 from packhorse.errors import PackhorseError
+from release.agents.controller import Outcome
 from release.config.release_toml import Hooks
 from release.deploy import outcome as outcomes
 from release.deploy import webhook
-from release.deploy.controller import Outcome
 
 GRACE = 5.0
 """Seconds that a hook has to end after TERM."""

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from packhorse.errors import PackhorseError
-from release.deploy import drift, schedule
+from release.agents import schedule
+from release.agents.connection import STOPPED
+from release.agents.controller import Outcome
 from release.deploy.balancers import Answer
-from release.deploy.connection import STOPPED
-from release.deploy.controller import Outcome
+from release.variables import drift
 
 DONE, UNCHANGED, REVERTED, UNTOUCHED, FAILED = "done", "unchanged", "reverted", "untouched", "failed"
 

@@ -14,7 +14,7 @@ from packhorse import console
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from release.deploy.connection import Event
+    from release.agents.connection import Event
 
 Show = Callable[[str, "Event"], None]
 

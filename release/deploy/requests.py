@@ -21,8 +21,8 @@ from packaging.version import InvalidVersion, Version
 
 from packhorse.errors import PackhorseError
 from release import index
+from release.agents import controller, schedule
 from release.config.release_toml import ReleaseConfig, Target
-from release.deploy import controller, schedule
 from release.host.disk import layout
 from release.host.disk.manifest import Content, File, Health, Job, Rule
 from release.host.formats import schedule as times

@@ -9,7 +9,7 @@ from release import index
 from release.build import contents, lock, project_files, source_tree
 from release.context import Context
 from release.doctor.report import attempt
-from release.host.commands.doctor import FAILED, OK, WARNING, Check
+from release.host.commands.inspect.doctor import FAILED, OK, WARNING, Check
 from release.host.formats import artifact, lockfile, procfile
 from release.upload import credentials, twine
 

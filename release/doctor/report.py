@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from packhorse.errors import PackhorseError
-from release.host.commands.doctor import FAILED, OK, WARNING, Check
+from release.host.commands.inspect.doctor import FAILED, OK, WARNING, Check
 
 
 @dataclass(frozen=True)

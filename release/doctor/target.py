@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from packhorse.errors import PackhorseError
-from release.deploy import drift, schedule
+from release.agents import schedule
 from release.deploy.balancers import Answer
 from release.doctor.report import Finding
-from release.host.commands.doctor import FAILED, OK, WARNING, Check
+from release.host.commands.inspect.doctor import FAILED, OK, WARNING, Check
+from release.variables import drift
 
 # Certificates and logs live with a minute; a clock that is off by an hour breaks TLS.
 CLOCK_WARNING, CLOCK_FAILED = 5.0, 60.0

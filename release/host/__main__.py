@@ -12,30 +12,11 @@ from typing import Any
 
 from packhorse.errors import PackhorseError
 from release.host import request
-from release.host.commands import (
-    configuration,
-    deploy,
-    doctor,
-    drain,
-    facts,
-    history,
-    jobs,
-    log_sender,
-    logs,
-    maintenance,
-    ps,
-    reconcile,
-    record,
-    restart,
-    run,
-    scaling,
-    show,
-    start,
-    static_names,
-    status,
-    stop,
-    verify,
-)
+from release.host.commands.deploy import deploy
+from release.host.commands.inspect import doctor, facts, ps, record, show, static_names, status, verify
+from release.host.commands.logs import drain, log_sender, logs
+from release.host.commands.processes import jobs, maintenance, restart, run, scaling, start, stop
+from release.host.commands.releases import configuration, history, reconcile
 from release.host.control.channel import Channel
 from release.host.control.session import Session
 from release.host.disk.layout import SERVER_ROOT, SERVER_RUN, Layout

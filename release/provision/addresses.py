@@ -4,8 +4,8 @@ import ipaddress
 import socket
 
 from packhorse.errors import PackhorseError
+from release.agents import ssh
 from release.config.release_toml import ReleaseConfig
-from release.deploy import ssh
 
 
 def of(config: ReleaseConfig, host: str) -> list[str]:

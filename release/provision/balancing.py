@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from release.agents import ssh
 from release.config import static
 from release.config.release_toml import ReleaseConfig, Target
-from release.deploy import balancers, ssh
+from release.deploy import balancers
 from release.provision import addresses, certificates
 
 

@@ -12,8 +12,8 @@ import pydantic
 from pydantic import Field
 
 from packhorse import settings
+from release.agents import ssh
 from release.config.release_toml import ReleaseConfig
-from release.deploy import ssh
 from release.provision import inventory
 
 COMMAND = ("/usr/local/sbin/packhorse-firewall", "show")

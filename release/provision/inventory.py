@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from packhorse.errors import PackhorseError
+from release.agents import ssh
 from release.config import root_login, static
 from release.config.release_toml import Provision, ReleaseConfig, Target, simple_url
-from release.deploy import ssh
 from release.host import runtime
 from release.host.disk.layout import SERVER_ROOT, SERVER_RUN, SERVER_SOCKETS, Layout
 from release.host.processes import circus_ini

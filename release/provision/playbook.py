@@ -13,8 +13,8 @@ from importlib import metadata, resources
 from pathlib import Path
 
 from packhorse.errors import PackhorseError
+from release.agents import ssh
 from release.config.release_toml import ReleaseConfig
-from release.deploy import ssh
 from release.provision import inventory, own_wheel
 
 HERE = Path(str(resources.files("release") / "ansible"))

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from packhorse import toml
+from release.agents import ssh
 from release.config import services
 from release.config.release_toml import ReleaseConfig
-from release.deploy import ssh
 from release.host.disk.layout import SERVER_ROOT, SERVER_RUN, Layout
 from release.host.processes import certificate, public_address
 from release.provision import inventory

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from packhorse import process
 from packhorse.errors import PackhorseError
+from release.agents import ssh
 from release.config import release_toml
-from release.deploy import ssh
 from release.services import answers, databases, reach
 
 SECONDS = 1.0

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from packhorse.errors import PackhorseError
 from release.config import services
 from release.config.release_toml import ReleaseConfig
-from release.host.commands.doctor import FAILED, OK, WARNING, Check
+from release.host.commands.inspect.doctor import FAILED, OK, WARNING, Check
 from release.services import answers, reach
 
 CLOCKS_APART = 300

@@ -13,9 +13,9 @@ from typing import IO, Any
 
 from packhorse import console
 from packhorse.errors import PackhorseError
+from release.agents import ssh
 from release.config import root_login
 from release.config.release_toml import ReleaseConfig
-from release.deploy import ssh
 
 SERVICE = "/usr/local/sbin/packhorse-service"
 BACKUP = "/usr/local/sbin/packhorse-service-backup"

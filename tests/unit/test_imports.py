@@ -87,7 +87,7 @@ def test_a_module_or_package_without_a_place_among_the_layers_fails_the_linter(c
         ("release/host/disk/journal.py", "from release.cli import main"),
         ("release/host/runtime/shim.py", "from release.host.disk import layout"),
         ("release/host/formats/procfile.py", "from packhorse import files"),
-        ("release/host/commands/plan.py", "from packhorse import settings"),
+        ("release/host/commands/deploy/plan.py", "from packhorse import settings"),
         ("mirror/plugin/simple/content_types.py", "from mirror.plugin.upstream import client"),
         ("mirror/server.py", "from mirror.plugin import compat"),
         ("mirror/api.py", "from release import index"),

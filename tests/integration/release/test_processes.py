@@ -17,7 +17,7 @@ import pytest
 
 from release.config import release_toml
 from release.deploy import requests
-from release.host.commands import scaling
+from release.host.commands.processes import scaling
 from release.host.control import session
 from release.host.processes import process_table
 from release.host.processes.circusd import Circus

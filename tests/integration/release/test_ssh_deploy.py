@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from release.deploy import ssh
+from release.agents import ssh
 from tests.support import hosts, ssh_target, terminals
 from tests.support.servers import BIN, run_command, wait_until
 from tests.support.ssh_target import LAYOUT, Servers

@@ -3,7 +3,7 @@
 
 Each pass reads what is new in /var/log/nginx/packhorse/APP.access.log, adds it to counters, and writes these
 together with the position in the log, in one step: a kill or a power cut counts no line twice and leaves none
-out. What the applications' own users report (facts.json, see release/host/commands/facts.py) is added.
+out. What the agents of applications report (facts.json, see its commands/inspect/facts.py) is added.
 No label comes from a visitor: methods, classes of status codes and bounds of durations are fixed lists.
 """
 

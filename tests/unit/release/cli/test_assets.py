@@ -9,14 +9,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 from packhorse.errors import PackhorseError
+from release.agents import controller
+from release.agents.schedule import HostState, Stage
 from release.assets.prune import Prune
 from release.assets.push import Files
 from release.cli import assets
 from release.cli.main import cli
 from release.config.assets import Assets
 from release.config.static import Static
-from release.deploy import controller
-from release.deploy.schedule import HostState, Stage
 from tests.unit.release.assets.test_prune import Memory, ready
 
 TOML = """app = "shop"

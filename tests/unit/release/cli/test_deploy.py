@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from packhorse.errors import PackhorseError
+from release.agents.controller import Outcome
+from release.agents.schedule import HostState, Stage
 from release.cli import deploy
-from release.deploy.controller import Outcome
-from release.deploy.schedule import HostState, Stage
 
 
 @pytest.mark.parametrize("fields", [{}, {"release": 1, "url": 5}, {"release": 1, "url": None}])

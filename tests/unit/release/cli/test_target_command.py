@@ -12,11 +12,12 @@ import pytest
 from click.testing import CliRunner
 
 from packhorse.errors import PackhorseError
+from release.agents import ssh
+from release.agents.controller import Outcome
+from release.agents.schedule import HostState
 from release.cli import inspect, main, maintenance, processes, releases, run, target_command
-from release.deploy import formation, ssh
 from release.deploy import outcome as outcomes
-from release.deploy.controller import Outcome
-from release.deploy.schedule import HostState
+from release.inspect import formation
 from tests.support.release_folders import a_layout, add_release
 
 

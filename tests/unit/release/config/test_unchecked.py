@@ -41,6 +41,6 @@ def test_a_folder_without_a_project_lends_its_name(tmp_path: Path) -> None:
 
 def test_agents_start_before_pydantic_is_loaded() -> None:
     """To load it takes as long as an agent's start: that is why settings are read twice, first unchecked."""
-    modules = "release.config.unchecked, release.deploy.destinations"
+    modules = "release.config.unchecked, release.agents.destinations"
     script = f"import sys, {modules}; sys.exit('pydantic' in sys.modules)"
     subprocess.run([sys.executable, "-c", script], check=True)

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from packhorse.errors import PackhorseError
-from release.deploy import balancers, outcome, ssh
+from release.agents import ssh
+from release.deploy import balancers, outcome
 
 ROW = {"out": False, "held": False, "failure": ""}
 

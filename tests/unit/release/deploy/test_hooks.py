@@ -9,11 +9,11 @@ import psutil
 import pytest
 
 from packhorse.errors import PackhorseError
+from release.agents.controller import Outcome
+from release.agents.schedule import HostState
 from release.config.release_toml import Hooks
 from release.deploy import hooks
-from release.deploy.controller import Outcome
 from release.deploy.hooks import Run
-from release.deploy.schedule import HostState
 
 FACTS = {"TARGET": "production", "HOSTS": "web1", "NUMBER": "", "ERROR": "", "OUTCOME": ""}
 DONE = Outcome(

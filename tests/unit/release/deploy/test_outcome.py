@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from release.deploy import outcome, schedule
-from release.deploy.controller import Outcome
+from release.agents import schedule
+from release.agents.controller import Outcome
+from release.deploy import outcome
 
 
 def host(name: str, order: schedule.Event | None = None, **last: Any) -> schedule.HostState:  # noqa: ANN401  # JSON

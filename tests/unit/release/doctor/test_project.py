@@ -4,7 +4,7 @@ from pathlib import Path
 
 from release.doctor import project
 from release.doctor.report import attempt
-from release.host.commands.doctor import OK
+from release.host.commands.inspect.doctor import OK
 
 
 def test_a_project_without_a_procfile_is_a_library(tmp_path: Path) -> None:

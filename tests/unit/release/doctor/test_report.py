@@ -3,7 +3,7 @@
 from packhorse.errors import PackhorseError
 from release.doctor import report
 from release.doctor.report import Finding
-from release.host.commands.doctor import FAILED, OK, WARNING, Check
+from release.host.commands.inspect.doctor import FAILED, OK, WARNING, Check
 
 GOOD = Finding("web1", Check("disk", OK, "much is free"))
 ODD = Finding("web1", Check("clock", WARNING, "7 s behind", "Set it"))

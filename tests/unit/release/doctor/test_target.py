@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from packhorse.errors import PackhorseError
-from release.deploy.schedule import HostState
+from release.agents.schedule import HostState
 from release.doctor import target
 from release.doctor.report import Finding
-from release.host.commands.doctor import FAILED, OK, WARNING, Check
+from release.host.commands.inspect.doctor import FAILED, OK, WARNING, Check
 
 FACTS: dict[str, Any] = {
     "release": 7,

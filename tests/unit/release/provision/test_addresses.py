@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import pytest
 
 from packhorse.errors import PackhorseError
+from release.agents import ssh
 from release.config.release_toml import ReleaseConfig
-from release.deploy import ssh
 from release.provision import addresses
 
 CONFIG = ReleaseConfig(app="shop", addresses={"web1": ["10.0.0.5", "fd00::5"]})

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from release.deploy import ssh
+from release.agents import ssh
 from release.provision import firewall_state
 from release.provision.firewall_state import Answer, Project, State
 

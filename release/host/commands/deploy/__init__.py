@@ -1,0 +1,1 @@
+"""The steps of a deploy or a rollback, and their order."""

@@ -1,0 +1,1 @@
+"""Commands that look at an application on this host, and change nothing."""

@@ -1,0 +1,1 @@
+"""Logs of an application: send their lines to the controller, or to the host."""

@@ -1,0 +1,1 @@
+"""Commands on the processes of an application: scale, restart, stop, start, one-offs, jobs, maintenance."""

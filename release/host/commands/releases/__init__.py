@@ -1,0 +1,1 @@
+"""The release that runs and those before: activate, repair, list, configure."""

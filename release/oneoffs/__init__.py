@@ -1,0 +1,1 @@
+"""One-off processes on hosts: pass on input, output and signals."""

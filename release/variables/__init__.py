@@ -1,0 +1,1 @@
+"""Variables of a target: read values, edit them, compare what hosts have."""
