@@ -188,6 +188,32 @@ def progress(text: str, total: int) -> Iterator[Callable[[], None]]:
 
 
 @contextmanager
+def transfer(text: str) -> Iterator[tuple[Callable[[int], None], Callable[[int], None]]]:
+    """Show bytes, speed and the remaining time on a terminal.
+
+    Yields two functions: one to call with the bytes of a file that is to come, one with bytes that have come.
+    """
+    from rich import progress as bars
+    from rich.console import Console
+
+    columns = (
+        *(bars.TextColumn("{task.description}"), bars.BarColumn(), bars.DownloadColumn()),
+        *(bars.TransferSpeedColumn(), bars.TimeRemainingColumn()),
+    )
+    shown = sys.stderr.isatty()
+    with bars.Progress(*columns, console=Console(stderr=True), transient=True, disable=not shown) as bar:
+        task = bar.add_task(text, total=None)
+        total = 0
+
+        def add(size: int) -> None:
+            nonlocal total
+            total += size
+            bar.update(task, total=total)
+
+        yield add, lambda size: bar.advance(task, size)
+
+
+@contextmanager
 def working(text: str) -> Iterator[None]:
     """Show `text` while the block runs: beside a spinner on a terminal, else as one line on stderr.
 

@@ -122,12 +122,12 @@ def audit(path: Path | None, sources: tuple[str, ...], least: str, *, cached: bo
 
 def _packages(source: str, config: "MirrorConfig", *, cached: bool) -> "list[Package]":
     """The versions in a lock, or on an index. Raises PackhorseError for what is neither."""
-    from mirror import lockfile
     from mirror.advisories import audit as work
+    from mirror.lockfiles import environments, reader
 
     if Path(source).is_file():
-        pins = lockfile.read(Path(source))
-        return [work.Package(pin.project, pin.version) for pin in pins if pin.version]
+        pins = reader.read(source, environments.wanted()).only_pins()
+        return [work.Package(pin.project, pin.version) for pin in pins]
     files = options.folder().files
     if options.folder().initialised() and _is_index(source, files, config):
         indexes = [source, *(_caches(source, config) if cached else ())]

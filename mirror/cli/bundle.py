@@ -9,6 +9,7 @@ from mirror.cli import options
 from packhorse import console
 
 if TYPE_CHECKING:
+    from mirror.lockfiles.lock import Pin
     from mirror.offline.bundle.create import Made
 
 _FILES = click.argument(
@@ -61,13 +62,14 @@ def create(
 ) -> None:
     """Make a bundle of the files that locks need on this Python and platform.
 
-    FILE is a pylock.toml or a requirements.txt in which every line is pinned. What the index lists is taken,
-    nothing else. The same locks give the same bytes. Needs the mirror to serve.
+    FILE is a pylock.toml, uv.lock, poetry.lock, pdm.lock, Pipfile.lock, or a requirements.txt in
+    which every line is pinned. What the index lists is taken, nothing else. The same locks give the
+    same bytes. Needs the mirror to serve.
     """
-    from mirror import lockfile, prefetch
+    from mirror.offline import prefetch
     from mirror.offline.bundle import create as work
 
-    pins = list(dict.fromkeys(pin for file in files for pin in lockfile.read(file)))
+    pins = _pins(files)
     index_url = prefetch.index_url(options.folder(), index or options.config(path).default_index)
     with console.progress(f"{target.name}:", len(pins)) as step:
         made = work.create(pins, index_url, target, step)
@@ -101,14 +103,24 @@ def update(
 
     With -o, what is new is a small bundle of its own as well, to be carried where the old one is already.
     """
-    from mirror import lockfile, prefetch
+    from mirror.offline import prefetch
     from mirror.offline.bundle import create as work
 
-    pins = list(dict.fromkeys(pin for file in files for pin in lockfile.read(file)))
+    pins = _pins(files)
     index_url = prefetch.index_url(options.folder(), index or options.config(path).default_index)
     with console.progress(f"{folder.name}:", len(pins)) as step:
         made = work.update(pins, index_url, folder, delta, step)
     _show(made, as_json=as_json)
+
+
+def _pins(files: tuple[Path, ...]) -> "tuple[Pin, ...]":
+    """The pins of locks on this Python and platform. Raises PackhorseError where a version is missing."""
+    from mirror.lockfiles import environments, reader
+
+    lock = reader.read_all(map(str, files), environments.wanted())
+    for each in lock.elsewhere:
+        console.echo(f"left out {each}", err=True)
+    return lock.only_pins()
 
 
 def _show(made: "Made", *, as_json: bool) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from mirror.cli import advisories, backup, bundle, packages, reserve, server
+from mirror.cli import advisories, backup, bundle, offline, packages, reserve, server
 from packhorse import console
 
 HELP = """Run the company index: a caching mirror of the public index, and your own packages.
@@ -43,6 +43,7 @@ def cli(context: click.Context, path: Path | None) -> None:
 
 for command in (
     *server.COMMANDS,
+    *offline.COMMANDS,
     *packages.COMMANDS,
     *reserve.COMMANDS,
     *backup.COMMANDS,

@@ -1,4 +1,4 @@
-"""Commands that change which packages clients get: prefetch, yank, unyank, accept-changed."""
+"""Commands that change which packages clients get: yank, unyank, accept-changed."""
 
 from pathlib import Path
 
@@ -6,29 +6,6 @@ import click
 
 from mirror.cli import options
 from packhorse import console
-
-
-@click.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--index", metavar="USER/NAME", help="Where to look  [default: company/dev, else root/pypi]")
-@click.pass_obj
-def prefetch(path: Path | None, file: Path, index: str | None) -> None:
-    """Bring every file that a lock needs on this Python and platform into the cache.
-
-    FILE is a pylock.toml or a requirements.txt in which every line is pinned. Hashes in it are
-    checked. Needs the mirror to serve.
-    """
-    from mirror import lockfile
-    from mirror import prefetch as work
-
-    pins = lockfile.read(file)
-    index_url = work.index_url(options.folder(), index or options.config(path).default_index)
-    results = []
-    with console.progress(f"{file.name}:", len(pins)) as step:
-        for result in work.fetch_all(pins, index_url):
-            results.append(result)
-            step()
-    console.echo(work.summary(results))
 
 
 @click.command()
@@ -74,4 +51,4 @@ def accept_changed(path: str) -> None:
     console.echo(f"accepted {path}: the mirror asks for it anew")
 
 
-COMMANDS = (prefetch, yank, unyank, accept_changed)
+COMMANDS = (yank, unyank, accept_changed)

@@ -1,1 +1,1 @@
-"""Work for machines without a network: bundles of packages, and what is new for those that are in use."""
+"""Work for machines without a network: a cache filled ahead, bundles, and what is new for those in use."""

@@ -14,11 +14,14 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from mirror import api, lockfile, prefetch
-from mirror.lockfile import NoFileError, Pin
+from mirror import api
+from mirror.lockfiles import choice
+from mirror.lockfiles.choice import NoFileError
+from mirror.lockfiles.lock import Pin
+from mirror.offline import prefetch
 from mirror.offline.bundle import disk, folder, listing
 from mirror.offline.bundle.listing import FILES, METADATA, File, Listing, WrongListingError
-from mirror.prefetch import AT_ONCE, SILENCE, SIMPLE_JSON, DownloadError
+from mirror.offline.prefetch import AT_ONCE, SILENCE, SIMPLE_JSON, DownloadError
 from packhorse.errors import PackhorseError
 
 Step = Callable[[], None]
@@ -199,7 +202,7 @@ class _Source:
 
     def _get(self, pin: Pin, page: Mapping[str, Any], page_url: str) -> _Got:
         try:
-            chosen = [lockfile.choose(pin, page["files"])]
+            chosen = choice.choose(pin, page["files"])
             files = tuple(self._file(pin.project, each, page_url) for each in chosen)
         except (DownloadError, NoFileError, WrongListingError, httpx.HTTPError) as error:
             return _Got(problem=f"{pin}: {str(error) or type(error).__name__}")

@@ -26,7 +26,9 @@ def test_after_a_prefetch_every_file_is_served_without_the_upstream(
     assert done.stdout.startswith("20 files with 1.9 MB are in the cache")
     mirrored.upstream.forget()
     again = mirrored.mirror.run(BIN / "mirror", "prefetch", lock)
-    assert again.stdout == done.stdout
+    assert again.stdout.startswith(
+        "20 files with 1.9 MB are in the cache: 0 new with 0.0 MB, 20 already there"
+    )
     assert [seen.path for seen in mirrored.upstream.requests if seen.path.startswith("/files/")] == []
     fetched = [path.name for path in (mirrored.mirror.home / "mirror/server/+files").rglob("prefetched*")]
     assert sorted(fetched) == sorted(dist.filename for dist in dists)

@@ -28,7 +28,17 @@ def test_help_imports_only_click_and_a_little_of_ours() -> None:
     ours = {name for name in loaded if name.partition(".")[0] in {"mirror", "packhorse"}}
     commands = {
         f"mirror.cli.{name}"
-        for name in ("advisories", "backup", "bundle", "main", "options", "packages", "reserve", "server")
+        for name in (
+            "advisories",
+            "backup",
+            "bundle",
+            "main",
+            "offline",
+            "options",
+            "packages",
+            "reserve",
+            "server",
+        )
     }
     shared = {"packhorse", "packhorse.console", "packhorse.errors", "packhorse.files"}
     assert ours == {"mirror", "mirror.cli"} | commands | shared

@@ -1,0 +1,113 @@
+"""Commands that prepare for work without the upstream: prefetch."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mirror.cli import options
+from packhorse import console
+
+_PLATFORM_NAMES = "linux-x86_64, musl-aarch64, macos-arm64, windows-x86_64, …"
+
+
+def _complete_platform(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    from mirror.lockfiles.environments import PLATFORMS
+
+    return [name for name in PLATFORMS if name.startswith(begun)]
+
+
+def of_locks(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the arguments and options that say which files of which locks are meant."""
+    for add in reversed(
+        [
+            click.argument(
+                "files", metavar="FILE_OR_REQUIREMENT…", type=click.Path(), nargs=-1, required=True
+            ),
+            click.option(
+                "--python",
+                "pythons",
+                metavar="VERSION",
+                multiple=True,
+                help="Files for this Python, such as 3.12; repeat it for several  [default: this Python]",
+            ),
+            click.option(
+                "--platform",
+                "platforms",
+                metavar="NAME",
+                multiple=True,
+                shell_complete=_complete_platform,
+                help=f"Files for this platform: {_PLATFORM_NAMES} or a wheel's tag such as"
+                " manylinux_2_28_x86_64; repeat it for several  [default: this machine]",
+            ),
+            click.option("--all-files", is_flag=True, help="Every file of each version, for all platforms."),
+            click.option(
+                "--index", metavar="USER/NAME", help="Where to look  [default: company/dev, else root/pypi]"
+            ),
+            click.option("--json", "as_json", is_flag=True, help="Print the report as JSON."),
+        ]
+    ):
+        command = add(command)
+    return command
+
+
+@click.command()
+@of_locks
+@click.pass_obj
+def prefetch(
+    path: Path | None,
+    files: tuple[str, ...],
+    pythons: tuple[str, ...],
+    platforms: tuple[str, ...],
+    index: str | None,
+    *,
+    all_files: bool,
+    as_json: bool,
+) -> None:
+    """Bring every file that locks need into the cache.
+
+    \b
+    FILE is a pylock.toml, requirements.txt, uv.lock, poetry.lock, pdm.lock or Pipfile.lock:
+      mirror prefetch uv.lock
+      mirror prefetch requirements.txt --python 3.11 --python 3.12 --platform linux-x86_64
+
+    All groups and extras of a lock count. Of each version come the wheels that the Pythons and
+    platforms take, and the sdist where there is none. Hashes in a lock are checked. What is here
+    already is checked, and not downloaded again: start it again after an interruption, and it goes
+    on. Exit status 1 when a file is missing in the end. Needs the mirror to serve.
+    """
+    from mirror import api
+    from mirror.lockfiles import environments, reader
+    from mirror.offline import prefetch as work
+    from mirror.offline import report
+    from packhorse.errors import PackhorseError
+
+    lock = reader.read_all(files, environments.wanted(pythons, platforms))
+    pins = lock.only_pins()
+    index_url = work.index_url(options.folder(), index or options.config(path).default_index)
+    results = []
+    with api.client(timeout=work.SILENCE) as client, console.transfer("Fetching") as (found, received):
+        for event in work.Prefetch(index_url, options.folder(), client, every=all_files).run(pins):
+            match event:
+                case work.Found(size):
+                    found(size)
+                case work.Received(size):
+                    received(size)
+                case _:
+                    results.append(event)
+    if as_json:
+        console.emit_json(report.as_json(results, lock.elsewhere))
+    else:
+        for each in lock.elsewhere:
+            console.echo(f"left out {each}", err=True)
+        console.echo(report.as_text(results))
+    if failures := report.failures(results):
+        raise PackhorseError(
+            f"{len(failures)} of {len(results)} files are not in the cache.",
+            "Correct the lock where the index has no such file; otherwise run the command again.",
+            detail="\n".join(failures),
+        )
+
+
+COMMANDS = (prefetch,)

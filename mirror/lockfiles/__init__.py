@@ -1,0 +1,1 @@
+"""Lock files of users: which versions and files of which projects they ask for, in which environments."""

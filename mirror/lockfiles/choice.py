@@ -1,0 +1,114 @@
+"""Choose the files of a pin that installers take in its environments, from those that a page lists."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from packaging import tags
+from packaging.utils import (
+    InvalidSdistFilename,
+    InvalidWheelFilename,
+    parse_sdist_filename,
+    parse_wheel_filename,
+)
+from packaging.version import InvalidVersion, Version
+
+from mirror.lockfiles.environments import Environment
+from mirror.lockfiles.lock import Hashes, LockedFile, Pin
+
+PageFile = Mapping[str, Any]
+"""A file as a page in JSON has it (PEP 691): filename, url, hashes, requires-python."""
+
+
+class NoFileError(Exception):
+    """A page has no file that fits the pin; the message says why."""
+
+
+def choose(pin: Pin, files: Iterable[PageFile], *, every: bool = False) -> list[PageFile]:
+    """The wheels that the environments of `pin` take, or the sdist where there is none; or `every` file.
+
+    Raises NoFileError.
+    """
+    listed = {file["filename"]: file for file in files}
+    candidates = [file.filename for file in pin.files if pin.exact or file.filename in listed]
+    candidates = candidates or _of_version(pin, listed)
+    if every:
+        return [_listed(pin, name, listed) for name in candidates]
+    chosen: dict[str, PageFile] = {}
+    for environment in pin.environments:
+        names = [
+            name
+            for name in candidates
+            if name not in listed or environment.takes_python(listed[name].get("requires-python"))
+        ]
+        for name in _taken(names, environment):
+            chosen[name] = _listed(pin, name, listed)
+    return list(chosen.values())
+
+
+def locked_hashes(pin: Pin, file: PageFile) -> dict[str, str]:
+    """The hashes that a chosen `file` must have by the lock, as far as that tells which are its."""
+    named = next((each.hashes for each in pin.files if each.filename == file["filename"]), None)
+    if named is not None:
+        return dict(named)
+    # Without names a lock has hashes of all files of a version; a page that states one was compared already.
+    return dict(pin.hashes) if len(pin.hashes) == 1 else {}
+
+
+def _taken(names: Sequence[str], environment: Environment) -> list[str]:
+    parsed = {name: found for name in names if (found := _parse(name))}
+    wheels = {name: wheel for name, (_, _, wheel) in parsed.items() if wheel}
+    sdists = [name for name, (_, _, wheel) in parsed.items() if not wheel]
+    # Installers prefer the usual form of an sdist.
+    taken = environment.wheels(wheels) or sorted(sdists, key=lambda name: not name.endswith(".tar.gz"))[:1]
+    if taken:
+        return taken
+    raise NoFileError(f"no file of it fits {environment}")
+
+
+def _of_version(pin: Pin, listed: Mapping[str, PageFile]) -> list[str]:
+    named = [name for name in listed if _is_of(pin, name)]
+    if not named:
+        raise NoFileError(f"the index has no such version{_instead(pin)}")
+    allowed = [name for name in named if not pin.hashes or _agree(pin.hashes, listed[name]["hashes"])]
+    if not allowed:
+        raise NoFileError(f"the index has it with another hash{_instead(pin)}")
+    return allowed
+
+
+def _listed(pin: Pin, name: str, listed: Mapping[str, PageFile]) -> PageFile:
+    """The file of the page. Raises NoFileError when the page lacks it, or has it with another hash."""
+    if name not in listed:
+        raise NoFileError(f"the index has no {name}{_instead(pin)}")
+    locked = next((file for file in pin.files if file.filename == name), LockedFile(name))
+    if locked.hashes and not _agree(locked.hashes, listed[name]["hashes"]):
+        raise NoFileError(f"the index has {name} with another hash{_instead(pin)}")
+    return listed[name]
+
+
+def _agree(wanted: Hashes, stated: Mapping[str, str]) -> bool:
+    """Whether a hash is among those of the lock; one of a kind that the lock has not says nothing."""
+    kinds = {kind for kind, _ in wanted} & set(stated)
+    return not kinds or any((kind, stated[kind].lower()) in wanted for kind in kinds)
+
+
+def _instead(pin: Pin) -> str:
+    return f" (the lock takes it from {pin.source})" if pin.source else ""
+
+
+def _is_of(pin: Pin, filename: str) -> bool:
+    parsed = _parse(filename)
+    try:
+        return parsed is not None and parsed[0] == pin.project and parsed[1] == Version(pin.version)
+    except InvalidVersion:
+        return False
+
+
+def _parse(filename: str) -> tuple[str, Version, frozenset[tags.Tag]] | None:
+    """Name, version and, for a wheel, its tags. None for a file that is neither wheel nor sdist."""
+    try:
+        if filename.endswith(".whl"):
+            name, version, _, found = parse_wheel_filename(filename)
+            return name, version, found
+        return *parse_sdist_filename(filename), frozenset()
+    except (InvalidSdistFilename, InvalidWheelFilename):
+        return None

@@ -1,0 +1,118 @@
+"""Values of a lock: its pins, the requirements that it leaves open, and packages that no index has."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from packaging.utils import canonicalize_name
+
+from mirror.lockfiles.environments import Environment
+from packhorse.errors import PackhorseError
+
+Hashes = frozenset[tuple[str, str]]
+"""Pairs such as ("sha256", "…hex…")."""
+
+
+class LockError(PackhorseError):
+    """A file that cannot be read as a lock."""
+
+
+@dataclass(frozen=True)
+class LockedFile:
+    """A file that a lock names."""
+
+    filename: str
+    hashes: Hashes = frozenset()
+    size: int | None = None
+
+
+@dataclass(frozen=True)
+class Pin:
+    """A version of a project that a lock asks for, in `environments`."""
+
+    project: str  # normalised (PEP 503)
+    version: str
+    files: tuple[LockedFile, ...] = ()  # empty: the lock names none
+    hashes: Hashes = frozenset()  # of any of its files, where a lock has hashes without names
+    extras: tuple[str, ...] = ()
+    marker: str = ""
+    source: str = ""  # URL of the index that the lock takes it from, where it says so
+    environments: tuple[Environment, ...] = field(default=(), compare=False)
+    exact: bool = False  # installers take a file that the lock names, whatever an index lists
+
+    def __str__(self) -> str:
+        return f"{self.project}=={self.version}"
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """A requirement without one version, to be resolved; `constraint`: only bounds what others ask for."""
+
+    text: str
+    constraint: bool = False
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A package that comes from no index: `source` is such as "git https://example.com/demo"."""
+
+    project: str
+    source: str
+    local: bool = False  # a folder or file beside the lock
+
+    def __str__(self) -> str:
+        return f"{self.project}: comes from {self.source}, not from an index"
+
+
+@dataclass(frozen=True)
+class Lock:
+    """What one or several files and arguments ask for."""
+
+    names: tuple[str, ...]  # the files and arguments
+    formats: tuple[str, ...] = ()  # "uv.lock", "poetry.lock", …, "requirements"
+    pins: tuple[Pin, ...] = ()
+    requirements: tuple[Requirement, ...] = ()
+    elsewhere: tuple[Elsewhere, ...] = ()
+
+    def only_pins(self) -> tuple[Pin, ...]:
+        """The pins. Raises LockError when some requirement has no one version."""
+        if wanted := [each.text for each in self.requirements if not each.constraint]:
+            raise LockError(
+                f"{', '.join(self.names)}: {wanted[0]} has no pinned version.",
+                "Pin every line, for example with `uv pip compile --generate-hashes requirements.in`.",
+            )
+        return self.pins
+
+
+def merged(locks: Iterable[Lock]) -> Lock:
+    """All of `locks` as one; what several ask for is there once."""
+    found = list(locks)
+    pins: dict[Pin, tuple[Environment, ...]] = {}
+    for pin in (pin for lock in found for pin in lock.pins):
+        pins[pin] = tuple(dict.fromkeys((*pins.get(pin, ()), *pin.environments)))
+    return Lock(
+        tuple(name for lock in found for name in lock.names),
+        tuple(dict.fromkeys(kind for lock in found for kind in lock.formats)),
+        tuple(replace(pin, environments=where) for pin, where in pins.items()),
+        tuple(dict.fromkeys(each for lock in found for each in lock.requirements)),
+        tuple(dict.fromkeys(each for lock in found for each in lock.elsewhere)),
+    )
+
+
+def normalised(name: str) -> str:
+    """The name as indexes have it (PEP 503)."""
+    return str(canonicalize_name(name))
+
+
+def hash_of(text: str) -> tuple[str, str]:
+    """The pair that "sha256:…" says. Raises ValueError."""
+    kind, colon, digest = text.partition(":")
+    if not (kind and colon and digest):
+        raise ValueError(f"{text[:80]!r} is no hash such as sha256:…")
+    return kind.lower(), digest.lower()
+
+
+def hashes_of(texts: Iterable[str] | Mapping[str, str]) -> Hashes:
+    """Hashes of a list of "sha256:…", or of a table. Raises ValueError."""
+    if isinstance(texts, Mapping):
+        return frozenset((kind.lower(), digest.lower()) for kind, digest in texts.items())
+    return frozenset(hash_of(text) for text in texts)

@@ -1,0 +1,117 @@
+"""Read lock files and requirements: find out their format, and what they ask for in wanted environments."""
+
+import json
+import tomllib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from packaging.markers import InvalidMarker
+from packaging.requirements import InvalidRequirement
+
+from mirror.lockfiles import lock, pdm_lock, pipfile_lock, poetry_lock, pylock_toml, requirements, uv_lock
+from mirror.lockfiles.environments import Environment
+from mirror.lockfiles.lock import Lock, LockError
+
+LARGEST = 50_000_000
+"""Bytes of a file that is read; a uv.lock of a thousand packages has 5 MB."""
+
+_KNOWN = "a pylock.toml, requirements.txt, uv.lock, poetry.lock, pdm.lock or Pipfile.lock"
+Format = Callable[[Any, Sequence[Environment]], Lock]
+
+
+def read_all(arguments: Iterable[str], environments: Sequence[Environment]) -> Lock:
+    """What all `arguments` ask for together, each a file or a requirement such as `flask==3.1`.
+
+    Raises PackhorseError that names the file and its line or package at fault.
+    """
+    return lock.merged([read(argument, environments) for argument in arguments])
+
+
+def read(argument: str, environments: Sequence[Environment]) -> Lock:
+    """What a file, or a requirement, asks for in `environments`. Raises PackhorseError."""
+    path = Path(argument)
+    if not _is_file(path):
+        return _of_requirement(argument, environments)
+    text = _text(path)
+    try:
+        data, kind, parse = _format(path, text)
+        found = parse(data, environments) if parse else requirements.read(path, text, environments)
+    except InvalidMarker as error:
+        raise LockError(f"{path}: a marker: {error}", _again(path)) from error
+    except (msgspec.ValidationError, ValueError, RecursionError) as error:
+        raise LockError(f"{path}: {str(error) or 'it is nested too deeply'}", _again(path)) from error
+    return replace(found, names=(argument,), formats=(kind,))
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.exists() and not path.is_dir()
+    except (OSError, ValueError):  # too long, or with a NUL: a requirement, if anything
+        return False
+
+
+def _of_requirement(argument: str, environments: Sequence[Environment]) -> Lock:
+    try:
+        return requirements.of_argument(argument, environments)
+    except InvalidRequirement as error:
+        raise LockError(
+            f"{argument}: there is no such file, and it is no requirement.",
+            f"Name {_KNOWN}, or a requirement such as flask==3.1.",
+        ) from error
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(LARGEST + 1)
+        if len(content) > LARGEST:
+            raise LockError(f"{path}: has more than {LARGEST // 1_000_000} MB.", f"Name {_KNOWN}.")
+        return content.decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise LockError(f"{path}: {reason}", f"Name {_KNOWN}.") from error
+
+
+def _format(path: Path, text: str) -> tuple[Any, str, Format | None]:
+    """The content as data, the name of its format, and what reads it; None for requirements."""
+    data = _json(text) if text.lstrip().startswith("{") else _toml(path, text)
+    if data is None:
+        return text, "requirements", None
+    given = data.get("metadata")
+    metadata: dict[str, Any] = given if isinstance(given, dict) else {}
+    if "_meta" in data:
+        return data, "Pipfile.lock", pipfile_lock.read
+    if "created-by" in data or ("lock-version" in data and "packages" in data):
+        return data, "pylock.toml", pylock_toml.read
+    if "lock-version" in metadata:
+        return data, "poetry.lock", poetry_lock.read
+    if "lock_version" in metadata:
+        return data, "pdm.lock", pdm_lock.read
+    if "version" in data and ("package" in data or "requires-python" in data):
+        return data, "uv.lock", uv_lock.read
+    raise LockError(
+        f"{path}: this is no lock that can be read.",
+        f"Name {_KNOWN}; `uv lock`, `poetry lock` or `uv pip compile` make one of a project.",
+    )
+
+
+def _json(text: str) -> dict[str, Any]:
+    data = json.loads(text)
+    return data if isinstance(data, dict) else {}
+
+
+def _toml(path: Path, text: str) -> dict[str, Any] | None:
+    """The tables of a TOML file, None for a file that is none by its name and content."""
+    try:
+        return tomllib.loads(text) or None
+    except (tomllib.TOMLDecodeError, RecursionError):
+        if path.suffix in {".toml", ".lock"}:
+            raise
+        return None
+
+
+def _again(path: Path) -> str:
+    return f"Make {path.name} again with the tool that it belongs to, or name another file."

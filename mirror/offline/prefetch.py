@@ -1,0 +1,196 @@
+"""Fill the mirror's cache with the files of locks, by downloading each of them through the mirror."""
+
+import json
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urljoin
+
+import httpx
+
+from mirror import state
+from mirror.lockfiles import choice
+from mirror.lockfiles.choice import PageFile
+from mirror.lockfiles.lock import Pin
+from mirror.offline import storage
+from mirror.state import Folder
+from packhorse.errors import PackhorseError
+
+AT_ONCE = 16
+TRIES = 4  # while the mirror answers 503
+SILENCE = 120  # seconds; the mirror may have to wait for its upstream
+SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
+CHUNK = 256 * 1024
+
+
+@dataclass(frozen=True)
+class Result:
+    """The result for one file, or for a pin whose files could not be found out."""
+
+    pin: Pin
+    filename: str = ""
+    size: int = 0
+    new: bool = False  # it came now, instead of having been there
+    problem: str = ""  # empty: the file is in the cache
+
+    def __str__(self) -> str:
+        return self.filename or str(self.pin)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file that is to come: its size, as far as the index tells it."""
+
+    size: int
+
+
+@dataclass(frozen=True)
+class Received:
+    """Bytes that have arrived."""
+
+    size: int
+
+
+Event = Found | Received | Result
+
+
+class DownloadError(Exception):
+    """The mirror did not send the page or file that was asked for; the message says why."""
+
+
+def index_url(folder: Folder, index: str) -> str:
+    """The URL of the simple index `index` of the running mirror. Raises PackhorseError when none runs."""
+    now = state.read_serving(folder)
+    if now is None:
+        raise PackhorseError("The mirror does not serve.", "Start it with `mirror serve --background`.")
+    return f"{now.url}/{index}/+simple/"
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """The files of a pin, and the page that lists them."""
+
+    pin: Pin
+    page_url: str
+    files: Sequence[PageFile]
+
+
+class Prefetch:
+    """Downloads the files of pins through the mirror at `index_url`.
+
+    The mirror stores a file before it sends the last bytes of it: once we have read it all, it is cached.
+    """
+
+    def __init__(self, index_url: str, folder: Folder, client: httpx.Client, *, every: bool = False) -> None:
+        self._index_url = index_url
+        self._folder = folder
+        self._client = client
+        self._every = every
+        self._events: queue.SimpleQueue[Event | _Listed | Exception] = queue.SimpleQueue()
+
+    def run(self, pins: Iterable[Pin]) -> Iterator[Event]:
+        """Yield what happens until all is done; a file that several pins ask for is fetched once."""
+        finding, fetching = self._workers(self._find), self._workers(self._fetch)
+        seen: set[str] = set()
+        pending = 0
+        for pin in pins:
+            finding.put((pin,))
+            pending += 1
+        while pending:
+            event = self._events.get()
+            if isinstance(event, Exception):
+                raise event
+            if isinstance(event, _Listed):
+                for file in event.files:
+                    url = urljoin(event.page_url, file["url"])
+                    if url not in seen:
+                        seen.add(url)
+                        pending += 1
+                        yield Found(_size(file))
+                        fetching.put((event.pin, url, file))
+                pending -= 1
+            else:
+                pending -= isinstance(event, Result)
+                yield event
+
+    def _workers(self, task: Callable[..., Event | _Listed]) -> queue.SimpleQueue[tuple[Any, ...]]:
+        """Threads that do `task` with what is put into the queue. They end with the process: one that is
+        interrupted is not to wait for the downloads of a slow line.
+        """
+        todo: queue.SimpleQueue[tuple[Any, ...]] = queue.SimpleQueue()
+
+        def work() -> None:
+            while True:
+                arguments = todo.get()
+                try:
+                    self._events.put(task(*arguments))
+                except Exception as error:  # noqa: BLE001  # `run` raises it
+                    self._events.put(error)
+
+        for _ in range(AT_ONCE):
+            threading.Thread(target=work, daemon=True).start()
+        return todo
+
+    def _find(self, pin: Pin) -> Result | _Listed:
+        page_url = f"{self._index_url}{pin.project}/"
+        try:
+            with get(self._client, page_url, {"Accept": SIMPLE_JSON}) as page:
+                files = choice.choose(pin, json.loads(page.read())["files"], every=self._every)
+        except (DownloadError, choice.NoFileError, httpx.HTTPError) as error:
+            return Result(pin, problem=str(error) or type(error).__name__)
+        return _Listed(pin, page_url, files)
+
+    def _fetch(self, pin: Pin, url: str, file: PageFile) -> Result:
+        name, size = file["filename"], _size(file)
+        hashes = {**file["hashes"], **choice.locked_hashes(pin, file)}
+        path = storage.path_of(self._folder, url)
+        if path is not None and path.exists():
+            problem = storage.problem(path, hashes)
+            self._events.put(Received(size))
+            return Result(pin, name, path.stat().st_size, problem=problem)
+        try:
+            with get(self._client, url, {}) as response:
+                size = self._read(response, hashes)
+        except (DownloadError, httpx.HTTPError) as error:
+            return Result(pin, name, problem=str(error) or type(error).__name__)
+        return Result(pin, name, size, new=True)
+
+    def _read(self, response: httpx.Response, hashes: Mapping[str, str]) -> int:
+        """Read the whole body, to count and to check it; its size. Raises DownloadError for another hash."""
+        hashers = storage.hashers(hashes)
+        size = 0
+        for chunk in response.iter_bytes(CHUNK):
+            size += len(chunk)
+            self._events.put(Received(len(chunk)))
+            for hasher in hashers.values():
+                hasher.update(chunk)
+        if wrong := storage.difference(hashers, hashes):
+            raise DownloadError(wrong)
+        return size
+
+
+def _size(file: PageFile) -> int:
+    """Bytes that a page states, 0 when it states none (PEP 700)."""
+    size = file.get("size")
+    return size if isinstance(size, int) else 0
+
+
+@contextmanager
+def get(client: httpx.Client, url: str, headers: Mapping[str, str]) -> Iterator[httpx.Response]:
+    """The response 200, its body unread; asks again while the mirror answers 503. Raises DownloadError."""
+    for tries_left in reversed(range(TRIES)):
+        with client.stream("GET", url, headers=headers) as response:
+            if response.status_code == 200:
+                yield response
+                return
+            is_text = response.headers.get("Content-Type", "").startswith("text/plain")
+            reason = response.read().decode(errors="replace").strip().rpartition("\n")[2] if is_text else ""
+        if response.status_code != 503 or "offline" in reason or not tries_left:
+            break
+        after = response.headers.get("Retry-After", "")
+        time.sleep(min(int(after) if after.isdecimal() else 1, 5))
+    raise DownloadError(f"{url}: {response.status_code} {reason or response.reason_phrase}")

@@ -1,0 +1,171 @@
+"""Prefetch: each pin of a lock becomes cached files or a problem in words."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import httpx
+import pytest
+
+from mirror.lockfiles import environments
+from mirror.lockfiles.lock import Elsewhere, Pin
+from mirror.offline import prefetch, report
+from mirror.offline.prefetch import Found, Prefetch, Received, Result
+from mirror.state import Folder
+
+INDEX = "http://127.0.0.1:3141/company/dev/+simple/"
+CONTENT = b"a wheel"
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+FILE = {
+    "filename": "demo-1.0-py3-none-any.whl",
+    "url": "../../+f/demo-1.0-py3-none-any.whl",
+    "hashes": {"sha256": SHA256},
+    "size": len(CONTENT),
+}
+PAGE = httpx.Response(200, content=json.dumps({"files": [FILE]}))
+PIN = Pin("demo", "1.0", environments=environments.wanted())
+NAME = "demo-1.0-py3-none-any.whl"
+NEW = Result(PIN, NAME, len(CONTENT), new=True)
+
+
+def fetch(
+    *responses: httpx.Response, pin: Pin = PIN, folder: Path = Path("/none")
+) -> tuple[Result, list[str]]:
+    """What came of a pin when the mirror gives these responses in turn, and the URLs it was asked."""
+    asked: list[str] = []
+    rest = iter(responses)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(str(request.url))
+        response = next(rest)
+        return httpx.Response(response.status_code, headers=response.headers, content=response.content)
+
+    with httpx.Client(transport=httpx.MockTransport(answer)) as client:
+        events = list(Prefetch(INDEX, Folder(folder), client).run([pin]))
+    (result,) = (event for event in events if isinstance(event, Result))
+    return result, asked
+
+
+def unavailable(reason: str) -> httpx.Response:
+    """A 503 as the plugin sends it; clients may ask again at once."""
+    return httpx.Response(503, headers={"Retry-After": "0"}, text=f"503 Service Unavailable\n\n{reason}\n")
+
+
+def test_the_page_is_asked_first_and_then_the_file() -> None:
+    """Its URL is relative to the page."""
+    result, asked = fetch(PAGE, httpx.Response(200, content=CONTENT))
+    assert result == NEW
+    assert asked == [f"{INDEX}demo/", f"http://127.0.0.1:3141/company/dev/+f/{NAME}"]
+
+
+def test_a_mirror_that_waits_for_its_upstream_is_asked_again() -> None:
+    """503 with Retry-After means just that."""
+    result, _ = fetch(unavailable("busy"), PAGE, unavailable("busy"), httpx.Response(200, content=CONTENT))
+    assert result == NEW
+
+
+def test_a_mirror_that_stays_unavailable_is_given_up_with_its_reason() -> None:
+    """The other files of the lock still want to come."""
+    result, asked = fetch(*[unavailable("the upstream does not answer")] * prefetch.TRIES)
+    assert result.problem == f"{INDEX}demo/: 503 the upstream does not answer"
+    assert len(asked) == prefetch.TRIES
+
+
+def test_an_offline_mirror_is_not_asked_again() -> None:
+    """Nothing will change."""
+    _, asked = fetch(unavailable("offline: demo is not in the cache, and nothing is fetched"))
+    assert len(asked) == 1
+
+
+def test_a_file_with_other_content_is_a_problem() -> None:
+    """The page says which hash it has."""
+    result, _ = fetch(PAGE, httpx.Response(200, content=b"something else"))
+    assert result.problem.startswith("its sha256 is ")
+    assert result.problem.endswith(f" instead of {SHA256}")
+
+
+@pytest.mark.parametrize("others", [("0" * 64, "f" * 64), ()])
+def test_a_lock_may_have_hashes_of_other_files_of_the_version_too(others: tuple[str, ...]) -> None:
+    """`uv pip compile --generate-hashes` writes those of every wheel and of the sdist."""
+    hashes = frozenset(("sha256", digest) for digest in (SHA256, *others))
+    pin = Pin("demo", "1.0", hashes=hashes, environments=PIN.environments)
+    assert fetch(PAGE, httpx.Response(200, content=CONTENT), pin=pin)[0].problem == ""
+
+
+def test_a_version_that_the_index_lacks_is_a_problem() -> None:
+    """The lock is wrong, or was made with another index."""
+    result, _ = fetch(httpx.Response(200, content=json.dumps({"files": []})))
+    assert result.problem == "the index has no such version"
+
+
+def test_a_connection_that_breaks_is_a_problem() -> None:
+    """The mirror may be stopped meanwhile."""
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        raise httpx.ReadError("")
+
+    with httpx.Client(transport=httpx.MockTransport(answer)) as client:
+        (result,) = Prefetch(INDEX, Folder(Path("/none")), client).run([PIN])
+    assert result == Result(PIN, problem="ReadError")
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Path:
+    """Where the mirror stores the file."""
+    path = Folder(tmp_path).files / "company/dev/+f/abc/def" / NAME
+    path.parent.mkdir(parents=True)
+    path.write_bytes(CONTENT)
+    return path
+
+
+HERE = {**FILE, "url": f"../../+f/abc/def/{NAME}"}
+
+
+@pytest.mark.usefixtures("stored")
+def test_a_file_that_is_here_is_not_asked_for(tmp_path: Path) -> None:
+    """Started again after an interruption, it goes on."""
+    page = httpx.Response(200, content=json.dumps({"files": [HERE]}))
+    result, asked = fetch(page, folder=tmp_path)
+    assert result == Result(PIN, NAME, len(CONTENT))
+    assert asked == [f"{INDEX}demo/"]
+
+
+@pytest.mark.parametrize("content", [CONTENT[:3], b"", b"another"])
+def test_a_file_that_is_here_is_read_to_see_that_it_is_whole(
+    tmp_path: Path, stored: Path, content: bytes
+) -> None:
+    """A full disk or a power cut may have left less."""
+    stored.write_bytes(content)
+    page = httpx.Response(200, content=json.dumps({"files": [HERE]}))
+    result, _ = fetch(page, folder=tmp_path)
+    assert result.problem.startswith("the file that is here is broken: its sha256 is ")
+
+
+def test_bytes_are_reported_as_they_come_and_two_pins_of_a_file_fetch_it_once() -> None:
+    """The progress bar needs them; a lock has a project once more for each of its extras."""
+    answers = {"simple": PAGE.content, "+f": CONTENT}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, content=answers["simple" if "simple" in str(request.url) else "+f"])
+
+    with httpx.Client(transport=httpx.MockTransport(answer)) as client:
+        events = list(Prefetch(INDEX, Folder(Path("/none")), client).run([PIN, PIN]))
+    assert events == [Found(len(CONTENT)), Received(len(CONTENT)), NEW]
+
+
+def test_the_report_counts_what_came_and_names_what_did_not() -> None:
+    """All problems at once: who fills a mirror for a flight has one chance."""
+    good, old = Result(PIN, NAME, 1_500_000, new=True), Result(PIN, "old.whl", 500_000)
+    bad = Result(Pin("other", "2"), problem="gone")
+    assert report.as_text([good, old, bad]) == (
+        "2 files with 2.0 MB are in the cache: 1 new with 1.5 MB, 1 already there, 1 failed"
+    )
+    assert report.failures([good, bad]) == ["other==2: gone"]
+    assert report.as_json([good, old, bad], [Elsewhere("local", "git x")]) == {
+        "files": 2,
+        "bytes": 2_000_000,
+        "new": {"files": 1, "bytes": 1_500_000},
+        "already_there": 1,
+        "failed": [{"project": "other", "version": "2", "file": None, "reason": "gone"}],
+        "left_out": [{"project": "local", "source": "git x"}],
+    }
