@@ -11,6 +11,7 @@ import pydantic
 from packaging.utils import canonicalize_name
 
 from mirror.advisories.settings import Advisories
+from mirror.monitoring.settings import Metrics, Monitoring
 from packhorse import settings, toml
 from packhorse.errors import PackhorseError
 from packhorse.settings import AbsolutePath, HostAddress, Settings, Url, matching
@@ -128,8 +129,13 @@ class MirrorConfig(Settings):
     upstream: Upstream = Upstream()
     front: Front = Front()
     advisories: Advisories = Advisories()
+    metrics: Metrics = Metrics()
     users: dict[str, User] = pydantic.Field(default_factory=lambda: {"company": User()})
     indexes: dict[str, Index] = pydantic.Field(default_factory=_default_indexes)
+
+    @property
+    def monitoring(self) -> Monitoring:
+        return Monitoring(metrics=self.metrics)
 
     @property
     def default_index(self) -> str:

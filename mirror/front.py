@@ -91,6 +91,10 @@ server {
         try_files $packhorse_disk$uri @devpi;
     }
 
+    location = /+metrics {
+        @METRICS@
+    }
+
     location / {
         try_files /.none @devpi;
     }
@@ -169,6 +173,7 @@ def _fill(config: MirrorConfig, folder: Folder, listen: str) -> str:
         "FILES": str(folder.files),
         "MAX_UPLOAD": str(config.max_upload),
         "REQUESTS_PER_CLIENT": str(config.front.requests_per_client),
+        "METRICS": "try_files /.none @devpi;" if config.metrics.is_shared else "return 404;",
         "OUTSIDE_URL": config.outside_url or _outside_url(config.front.server_name),
     }
     filled = _TEMPLATE

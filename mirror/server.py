@@ -17,6 +17,7 @@ from typing import NoReturn
 from mirror import api, state
 from mirror import config as configuration
 from mirror.config import MirrorConfig
+from mirror.monitoring import settings as monitoring
 from mirror.state import Folder, Serving
 from packhorse import files, process
 from packhorse.errors import PackhorseError
@@ -58,6 +59,7 @@ def command(config: MirrorConfig, folder: Folder, program: Sequence[str] = _SERV
         *["--keyfs-cache-size", _CACHED_VALUES],
         *["--request-timeout", str(config.request_timeout)],
         *["--restrict-modify", "root"],
+        *["--monitoring", str(folder.monitoring)],
         *outside,
         *offline,
         *hosts,
@@ -114,6 +116,7 @@ def serve(config: MirrorConfig, folder: Folder) -> NoReturn:
         raise _occupied(folder)
     state.set_url(folder, config.url)
     state.write_serving(folder, Serving(config.url, os.getpid()))
+    monitoring.write(folder.monitoring, config.monitoring)
     os.set_inheritable(lock, True)  # noqa: FBT003 (the standard library's signature)
     arguments = command(config, folder)
     os.execve(arguments[0], arguments, environment(os.environ))  # noqa: S606 (no shell is meant)
@@ -168,6 +171,7 @@ def temporary(config: MirrorConfig, folder: Folder, lock: int) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     private = config.model_copy(update={"host": "127.0.0.1", "port": port, "outside_url": None})
+    monitoring.write(folder.monitoring, config.monitoring)
     with files.open_log(folder.log) as log:
         child = subprocess.Popen(
             command(private, folder, _TEMPORARY_SERVER),

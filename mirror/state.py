@@ -54,6 +54,11 @@ class Folder:
         return self.root / "advisories.sqlite"
 
     @property
+    def monitoring(self) -> Path:
+        """What the server is told of [metrics], [audit] and [[webhooks]]."""
+        return self.root / "monitoring.json"
+
+    @property
     def secret(self) -> Path:
         """32 random bytes as text; devpi signs logins with them."""
         return self.root / "secret"

@@ -40,6 +40,12 @@ def devpiserver_add_parser_options(parser: Any) -> None:
         " public address or no https. May be given several times.",
     )
     group.addoption(
+        "--monitoring",
+        metavar="FILE",
+        default=None,
+        help="JSON that `mirror serve` writes: [metrics], [audit] and [[webhooks]] of mirror.toml.",
+    )
+    group.addoption(
         "--skip-upload-checks",
         action="store_true",
         help="Take uploads as they come: archives that cannot be opened, or are something else than their"

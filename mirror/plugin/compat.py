@@ -181,6 +181,8 @@ INTERNALS: Mapping[str, Row] = {
     "devpi_server.mirror.ProjectNamesCache.exists": ("self",),
     "devpi_server.mirror.ProjectNamesCache.get": ("self",),
     "devpi_server.mirror.ProjectNamesCache.is_expired": ("expiry_time",),
+    "devpi_server.main.XOM._stagecache": None,
+    "devpi_server.mirror.ProjectUpdateCache._project2time": None,
     "devpi_server.mirror.ProjectUpdateCache.expire": ("project",),
     "devpi_server.mirror.ProjectUpdateCache.get_etag": ("project",),
     "devpi_server.mirror.ProjectUpdateCache.get_timestamp": ("project",),
@@ -252,6 +254,11 @@ INTERNALS: Mapping[str, Row] = {
     "devpi_server.httpclient.HTTPClient.client": None,
     "devpi_server.httpclient.HTTPClient.headers": None,
     "devpi_server.mirror.MirrorStage.http": None,
+    # metrics/readiness.py, metrics/state.py
+    "devpi_server.keyfs_sqlite.BaseConnection.last_changelog_serial": None,
+    "devpi_server.main.XOM.polling_replicas": None,
+    "devpi_server.replica.ReplicaThread.get_primary_serial": ("self",),
+    "devpi_server.replica.ReplicaThread.update_from_primary_at": None,
     # wiring.py
     "devpi_server.config.Config.requests_only": None,
     "devpi_server.config.Config.server_path": None,

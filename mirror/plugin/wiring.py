@@ -1,9 +1,16 @@
 """Build the parts of the plugin and put them into devpi; the only file that knows all of them."""
 
+import json
+from collections.abc import Mapping
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from mirror.plugin import error_views, reservations
+import devpi_server
+from prometheus_client import CollectorRegistry
+
+from mirror.plugin import compat, error_views, reservations
 from mirror.plugin.admin import access, changed_file_views, reservation_views
 from mirror.plugin.connections import admission, server
 from mirror.plugin.files.downloads import Downloads
@@ -12,6 +19,9 @@ from mirror.plugin.files.storage import DevpiStorage
 from mirror.plugin.files.views import FileViews
 from mirror.plugin.metadata.store import MetadataStore
 from mirror.plugin.metadata.views import MetadataViews
+from mirror.plugin.metrics import counters, readiness, state
+from mirror.plugin.metrics import wsgi as monitoring
+from mirror.plugin.metrics.access import Readers, TokenError
 from mirror.plugin.pages import wsgi
 from mirror.plugin.pages.store import PageStore
 from mirror.plugin.pages.views import PageViews
@@ -38,6 +48,7 @@ from mirror.plugin.patches import (
     upload_view,
 )
 from mirror.plugin.uploads import provenance, yank
+from mirror.plugin.upstream import mirror_stage
 from mirror.plugin.upstream.allowed_hosts import AllowedHosts
 from mirror.plugin.upstream.client import UpstreamClient
 from mirror.plugin.upstream.mirror_stage import Services
@@ -47,6 +58,7 @@ from mirror.plugin.write_queue import WriteQueue
 
 # Folders of ours below devpi's server folder, which has "+files" of its own.
 PAGES, UPSTREAM, DOWNLOADS, METADATA = "+pages", "+upstream", "+downloads", "+metadata"
+FILES = "+files"  # devpi's
 REFUSED = "+refused-hosts"  # a file, see AllowedHosts
 
 
@@ -88,6 +100,7 @@ def wire(config: Any, pyramid_config: Any) -> None:
     devpi_requests.apply(xom, hosts)
     client = UpstreamClient(xom, hosts)
     writes = WriteQueue(xom.keyfs)
+    counters.QUEUE.labels("database").set_function(lambda: writes.waiting)
     pages = PageCache(folder / UPSTREAM, store.changing)
     stages.apply(xom, Services(client, ParserProcess(), writes, pages))
     file_entries.apply(xom.filestore, pages)
@@ -98,6 +111,8 @@ def wire(config: Any, pyramid_config: Any) -> None:
     file_views.apply(xom, FileViews(xom, client, downloads), metadata)
 
     server.apply(config)
+    path = config.args.monitoring
+    _monitor(pyramid_config, xom, folder, json.loads(Path(path).read_text()) if path else {})
     admission.install(pyramid_config)
     wsgi.install(pyramid_config, store)
     error_views.install(pyramid_config)
@@ -109,3 +124,21 @@ def wire(config: Any, pyramid_config: Any) -> None:
     changed_file_views.install(pyramid_config, pages)
     if not (config.requests_only or xom.is_replica()):
         reservations.reserve_existing(xom)
+
+
+def _monitor(pyramid_config: Any, xom: Any, folder: Path, settings: Mapping[str, Any]) -> None:
+    """Answer health, readiness and metrics. Raises devpi's Fatal for a wrong token file."""
+    folders = (FILES, PAGES, UPSTREAM, DOWNLOADS, METADATA)
+    sizes = state.Sizes({name.removeprefix("+"): folder / name for name in folders})
+    own = CollectorRegistry()
+    own.register(state.StateCollector(xom, folder, sizes, partial(mirror_stage.confirmed, xom)))
+    role = "replica" if xom.is_replica() else "primary"
+    counters.INFO.labels(version("packhorse"), devpi_server.__version__, role).set(1)
+    metrics = settings.get("metrics", {})
+    token_file = metrics.get("token_file")
+    try:
+        readers = Readers(metrics.get("allow", ()), Path(token_file) if token_file else None)
+    except TokenError as error:
+        compat.fatal(f"[metrics] in mirror.toml: token_file: {error}")
+    ready = readiness.Readiness(readiness.of_process(xom, folder))
+    monitoring.install(pyramid_config, ready, readers, (counters.REGISTRY, own))

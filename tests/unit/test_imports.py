@@ -32,6 +32,7 @@ THIRD_PARTIES = {
             "httpx",
             "packaging",
             "pluggy",
+            "prometheus_client",
             "pyramid",
             "waitress",
             "webob",

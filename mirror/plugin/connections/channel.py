@@ -12,6 +12,7 @@ from waitress.task import ErrorTask, Task, WSGITask
 from mirror.plugin.connections import clients
 from mirror.plugin.connections.admission import Admission
 from mirror.plugin.connections.dispatcher import OTHERS, READS
+from mirror.plugin.metrics import counters
 
 # Larger bodies are taken from who may upload only: logins and settings are smaller.
 SMALL = 64 * 1024
@@ -20,6 +21,8 @@ PATIENCE, SLOWEST = 60.0, 1000.0  # seconds, bytes per second
 # Read on after a refusal for so long: a client that still sends would see a broken connection and no answer.
 LINGER = 30.0
 _READ = re.compile(r".*/(\+simple/[^/]+/?|\+[ef]/.+|\+api)")
+# A request with one of them was passed on by a proxy: it is of somebody else than its connection.
+_PASSED_ON = frozenset(("X_REAL_IP", "X_FORWARDED_FOR", "X_FORWARDED_PROTO", "FORWARDED", "VIA"))
 
 
 class Parser(HTTPRequestParser):
@@ -43,9 +46,21 @@ class Parser(HTTPRequestParser):
 
 
 class _Header(Task):
-    """Headers of all answers, waitress's own errors included."""
+    """Headers of all answers, waitress's own errors included; each answer is counted."""
+
+    began = 0.0
+
+    def start(self) -> None:
+        super().start()
+        self.began = time.perf_counter()
+        counters.start()
 
     def build_response_header(self) -> bytes:
+        request = self.request
+        method = getattr(request, "command", "")  # what waitress cannot read has none
+        kind = counters.kind_of(method, getattr(request, "path", ""), request.headers.get("CONTENT_TYPE", ""))
+        size = (self.content_length or 0) if self.has_body and method != "HEAD" else 0
+        counters.answered(kind, self.status, time.perf_counter() - self.began, size)
         self.response_headers.append(("X-Content-Type-Options", "nosniff"))
         if self.has_body and all(name.lower() != "content-type" for name, _ in self.response_headers):
             self.response_headers.append(("Content-Type", "text/plain; charset=utf-8"))
@@ -61,7 +76,9 @@ class Request(_Header, WSGITask):
         if not channel.is_local:
             for untrusted in ("X_OUTSIDE_URL", "X_REAL_IP"):
                 self.request.headers.pop(untrusted, None)
+        is_passed_on = not _PASSED_ON.isdisjoint(self.request.headers)
         environ: dict[str, Any] = super().get_environment()
+        environ["packhorse.is_local"] = channel.is_local and not is_passed_on
         environ["packhorse.client"] = channel.client
         return environ
 

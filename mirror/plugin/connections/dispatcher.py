@@ -6,7 +6,7 @@ from waitress.task import ThreadedTaskDispatcher
 
 from mirror.plugin.connections.fair_queue import FairQueue, Turn
 
-READS, OTHERS = "reads", "others"
+LANES = READS, OTHERS = "reads", "others"
 
 
 class FairDispatcher(ThreadedTaskDispatcher):

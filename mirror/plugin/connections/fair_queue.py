@@ -76,6 +76,10 @@ class FairQueue:
             del self._of_client[client]
         return was_full
 
+    def waiting(self, lane: str) -> int:
+        """Tasks of `lane` that wait, also those that may not run yet. Needs no lock: a moment's number."""
+        return sum(map(len, list(self._waiting[lane].values())))
+
     def _next(self) -> tuple[str, str] | None:
         for lane, clients in self._waiting.items():
             if clients and self._running[lane] < self._lanes[lane]:

@@ -3,14 +3,17 @@
 import logging
 import resource
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from functools import partial
 from typing import Any
 
 from waitress.adjustments import Adjustments
 from waitress.server import MultiSocketServer, TcpWSGIServer, create_server
+from waitress.task import ThreadedTaskDispatcher
 
 from mirror.plugin.connections.channel import Channel
-from mirror.plugin.connections.dispatcher import FairDispatcher
+from mirror.plugin.connections.dispatcher import LANES, FairDispatcher
+from mirror.plugin.metrics import counters, wsgi
 
 _OTHER_FILES = 300  # descriptors for the database, files that are sent, upstreams
 _SETTINGS = {
@@ -36,12 +39,29 @@ def create(app: Any, **settings: Any) -> Any:
     adjustments.connection_limit = 2 * most  # waitress would accept nobody then; we make room before
     sockets: dict[int, Any] = {}
     dispatcher = FairDispatcher(adjustments.threads)
+    for lane in LANES:
+        counters.QUEUE.labels(f"requests_{lane}").set_function(partial(dispatcher.queue.waiting, lane))
+    monitoring = {address: _one_thread() for address in wsgi.ADDRESSES}
     servers = [
-        Server(app, sockets, dispatcher=dispatcher, adj=adjustments, sockinfo=listen, most=most)
+        Server(
+            app,
+            sockets,
+            dispatcher=dispatcher,
+            adj=adjustments,
+            sockinfo=listen,
+            most=most,
+            monitoring=monitoring,
+        )
         for listen in adjustments.listen
     ]
     addresses = [(server.effective_host, server.effective_port) for server in servers]
     return MultiSocketServer(sockets, adjustments, addresses, dispatcher, servers[-1].log_info)
+
+
+def _one_thread() -> ThreadedTaskDispatcher:
+    dispatcher = ThreadedTaskDispatcher()
+    dispatcher.set_thread_count(1)
+    return dispatcher
 
 
 def _open_files() -> int:
@@ -56,8 +76,12 @@ class Server(TcpWSGIServer):
 
     channel_class = Channel
 
-    def __init__(self, *args: Any, most: int, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, most: int, monitoring: Mapping[str, ThreadedTaskDispatcher], **kwargs: Any
+    ) -> None:
+        """`monitoring` has threads apart for addresses that are to answer when all others are busy."""
         self._most = most
+        self._monitoring = monitoring
         super().__init__(*args, **kwargs)
         self.logger = logging.getLogger("packhorse.connections")
 
@@ -70,7 +94,11 @@ class Server(TcpWSGIServer):
 
     def add_task(self, task: Any) -> None:
         if isinstance(task, Channel):
-            task.name_client(task.requests[0])
+            request = task.requests[0]
+            task.name_client(request)
+            if not request.error and (dispatcher := self._monitoring.get(request.path)):
+                dispatcher.add_task(task)
+                return
         super().add_task(task)
 
     def maintenance(self, now: float) -> None:

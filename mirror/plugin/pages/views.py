@@ -15,6 +15,7 @@ from pyramid.httpexceptions import HTTPFound, HTTPNotAcceptable, HTTPNotFound
 from pyramid.response import Response
 
 from mirror.plugin import reservations, responses
+from mirror.plugin.metrics import counters
 from mirror.plugin.pages import negotiate, response
 from mirror.plugin.pages.compressor import Compressor
 from mirror.plugin.pages.dependencies import Snapshot
@@ -194,5 +195,7 @@ def _form(request: Any) -> Representation | None:
 
 
 def _answer(request: Any, form: Representation, page: StoredPage, age: float | None = None) -> Any:
+    if age is not None:
+        counters.shown_stale()
     answer = response.respond(request.environ, form, page, age)
     return Response(status=answer.status, headerlist=answer.headers, app_iter=[answer.body])

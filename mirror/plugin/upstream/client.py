@@ -5,7 +5,7 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -14,6 +14,7 @@ import httpx
 from devpi_common.url import URL
 from devpi_server.httpclient import OfflineHTTPClient
 
+from mirror.plugin.metrics import counters
 from mirror.plugin.upstream import allowed_hosts
 from mirror.plugin.upstream.allowed_hosts import LONGEST, AllowedHosts, HostRefusedError, UpstreamTransport
 
@@ -100,7 +101,7 @@ class UpstreamClient:
             extensions = {allowed_hosts.OWN: upstream.url, allowed_hosts.WHOLE: whole}
             with (
                 self._client(upstream) as client,
-                client.stream(method, url, headers=sent, extensions=extensions) as answer,
+                _counted(client.stream(method, url, headers=sent, extensions=extensions)) as answer,
             ):
                 _refuse_error(answer)
                 yield answer
@@ -150,12 +151,33 @@ class UpstreamClient:
     @contextmanager
     def slot(self) -> Iterator[None]:
         """Take one of the threads that may wait for upstreams. Raises GatewayError without a free one."""
+        counters.asked_upstream()
         if not self._waiting.acquire(blocking=False):
             raise GatewayError(503, "too many requests wait for the upstream", "1")
         try:
             yield
         finally:
             self._waiting.release()
+
+
+@contextmanager
+def _counted(asking: AbstractContextManager[httpx.Response]) -> Iterator[httpx.Response]:
+    """Count a request to an upstream, and the bytes that come."""
+    began = time.perf_counter()
+    result = "unreachable"
+    try:
+        with asking as answer:
+            counters.UPSTREAM_SECONDS.observe(time.perf_counter() - began)
+            try:
+                yield answer
+                result = "ok"
+            except GatewayError as error:
+                result = "not_found" if error.status == 404 else "error"
+                raise
+            finally:
+                counters.UPSTREAM_BYTES.inc(answer.num_bytes_downloaded)
+    finally:
+        counters.UPSTREAM_REQUESTS.labels(result).inc()
 
 
 def _no_clients() -> queue.LifoQueue[httpx.Client | None]:

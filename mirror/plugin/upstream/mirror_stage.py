@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
@@ -54,6 +54,13 @@ class Freshness:
     def counts(self) -> bool:
         """Whether it may be shown without a question from now on."""
         return self.age is None and self.until > time.time() + 1
+
+
+def confirmed(xom: Any) -> Iterator[float]:
+    """The times (time.time()) at which upstreams confirmed the pages that this process has asked for."""
+    singletons = [each for of_index in list(xom._stagecache.values()) for each in list(of_index.values())]  # noqa: SLF001
+    caches = (each for each in singletons if isinstance(each, ProjectUpdateCache))
+    return (moment for each in caches for moment, _ in list(each._project2time.values()) if moment)  # noqa: SLF001
 
 
 class CachingStage(MirrorStage):

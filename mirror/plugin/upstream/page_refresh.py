@@ -7,6 +7,7 @@ from concurrent.futures import Future
 
 from devpi_server.log import threadlog
 
+from mirror.plugin.metrics import counters
 from mirror.plugin.single_flight import SingleFlight
 from mirror.plugin.upstream.circuit_breaker import CircuitBreaker
 from mirror.plugin.upstream.client import GatewayError
@@ -14,6 +15,9 @@ from mirror.plugin.upstream.client import GatewayError
 PATIENCE = 3.0  # seconds that a client waits for news when there is something to show
 BRIEFLY = 0.3  # the same, after the upstream failed or was slower than that
 CROWD = 20  # clients that wait: with more, none keeps its thread of the server for longer than PATIENCE
+
+
+_FETCHING = counters.QUEUE.labels("pages")
 
 
 class _Request(Future[None]):
@@ -39,6 +43,7 @@ class PageRefresh:
         seconds; the request goes on then. With something old to show, nobody waits for an upstream
         that failed lately: the next try goes on behind.
         """
+        counters.asked_upstream()
         with self._lock:
             failed = self._breaker.check(project, has_old=has_old)
             if has_old:
@@ -77,7 +82,8 @@ class PageRefresh:
 
     def _fetch(self, project: str, fetch: Callable[[], None]) -> None:
         try:
-            fetch()
+            with _FETCHING.track_inprogress():
+                fetch()
         except GatewayError as error:
             threadlog.warn("%s: %s", project, error.text)
             with self._lock:

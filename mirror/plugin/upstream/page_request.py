@@ -6,11 +6,14 @@ from dataclasses import dataclass
 
 import httpx
 
+from mirror.plugin.metrics import counters
 from mirror.plugin.simple import parse
 from mirror.plugin.simple.parse import ACCEPT, LARGEST, InvalidPageError, RawPage
 from mirror.plugin.upstream.client import GatewayError, Upstream, UpstreamClient, read_body
 from mirror.plugin.upstream.page_cache import PageInfo
 from mirror.plugin.upstream.parser_process import ParsedPage, ParseRequest, ParserProcess
+
+_PARSING = counters.QUEUE.labels("parser")
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,8 @@ def _parse(
         int(serial) if serial.isdecimal() else -1,
     )
     try:
-        return parser.read(ParseRequest(request.index, request.project, page, about, request.of_primary))
+        with _PARSING.track_inprogress():
+            return parser.read(ParseRequest(request.index, request.project, page, about, request.of_primary))
     except InvalidPageError as reason:
         raise GatewayError(503, f"the upstream's answer for {request.project} is {reason}") from reason
 

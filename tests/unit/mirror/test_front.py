@@ -7,6 +7,7 @@ import pytest
 
 from mirror import front
 from mirror.config import Front, MirrorConfig
+from mirror.monitoring.settings import Metrics
 from mirror.state import Folder
 from packhorse import settings
 from packhorse.errors import PackhorseError
@@ -78,6 +79,14 @@ def test_a_folder_that_nginx_would_read_as_something_else_is_refused(name: str) 
     """Its path is in the configuration, between quotes."""
     with pytest.raises(PackhorseError, match="nginx cannot serve from"):
         front.text(MirrorConfig(), Folder(Path("/srv", name)))
+
+
+def test_metrics_pass_only_when_the_settings_name_a_reader() -> None:
+    """nginx connects from the machine itself, which may read them by default."""
+    blocked = "location = /+metrics {\n        return 404;"
+    assert blocked in front.text(MirrorConfig(), FOLDER)
+    for metrics in (Metrics(allow=("192.0.2.0/24",)), Metrics(token_file="/etc/token")):
+        assert blocked not in front.text(MirrorConfig(metrics=metrics), FOLDER)
 
 
 def test_every_placeholder_is_filled() -> None:

@@ -1,0 +1,78 @@
+"""The dashboard and the alerts of the docs ask for metrics and labels that exist."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from prometheus_client.metrics_core import Metric
+
+from mirror.plugin.metrics import counters
+from mirror.plugin.metrics.state import Sizes, StateCollector
+from tests.support import documents
+
+ROOT = Path(__file__).parents[5]
+SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_count", "_sum")}
+OF_PROMETHEUS = {"up", "instance", "job", "le"}
+
+
+def families() -> Iterator[Metric]:
+    """All that a primary or a replica may show."""
+    yield from counters.REGISTRY.collect()
+    replica = {"serial": 1, "in-request": True, "last-request": 0.0}
+    xom: Any = SimpleNamespace(
+        keyfs=SimpleNamespace(get_current_serial=lambda: 1),
+        is_replica=lambda: False,
+        polling_replicas={"a": replica},
+    )
+    sizes = Sizes({"files": ROOT / "docs"})
+    sizes.scan()
+    yield from StateCollector(xom, ROOT, sizes, lambda: iter([1.0])).collect()
+
+
+def names() -> dict[str, Metric]:
+    return {f"{family.name}{suffix}": family for family in families() for suffix in SUFFIXES[family.type]}
+
+
+def expressions() -> Iterator[str]:
+    dashboard = json.loads((ROOT / "docs/grafana-mirror.json").read_text())
+    for panel in dashboard["panels"]:
+        yield from (target["expr"] for target in panel["targets"])
+    rules = next(
+        each.text for each in documents.blocks("monitoring-mirror.md") if each.filename == "rules.yml"
+    )
+    yield from re.findall(r"expr: (?:\|\n)?((?:.+\n)+?)(?=        for:)", rules)
+
+
+def labels_of(expression: str) -> set[str]:
+    grouped = re.findall(r"by \(([^)]*)\)", expression)
+    selected = re.findall(r"(\w+)(?:=~|=|!=)\"", expression)
+    return {label.strip() for group in grouped for label in group.split(",")} | set(selected)
+
+
+@pytest.mark.parametrize("expression", list(expressions()))
+def test_each_expression_asks_for_what_there_is(expression: str) -> None:
+    """A dashboard that shows nothing is worse than none: it looks as if all were quiet."""
+    known = names()
+    used = set(re.findall(r"\b(?:packhorse_mirror|process)_\w+", expression))
+    assert used or expression.startswith("up{")
+    assert used <= set(known)
+    declared = {label for name in used for label in getattr(counters_of(name), "_labelnames", ())}
+    sampled = {label for name in used for sample in known[name].samples for label in sample.labels}
+    assert labels_of(expression) <= declared | sampled | OF_PROMETHEUS
+
+
+def counters_of(name: str) -> object:
+    """The counter that shows `name`, if a module of ours declares it."""
+    return counters.REGISTRY._names_to_collectors.get(name)
+
+
+def test_the_page_explains_each_metric() -> None:
+    """Its table is the reference."""
+    page = (ROOT / "docs/monitoring-mirror.md").read_text()
+    shown = [name for name in names() if not name.startswith("process_")]
+    without = {re.sub(r"_(bucket|count|sum)$", "", name).removeprefix("packhorse_mirror_") for name in shown}
+    assert [name for name in sorted(without) if f"`{name}`" not in page] == []

@@ -1,0 +1,59 @@
+"""What is measured when somebody asks."""
+
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from mirror.plugin.metrics.state import SCAN_EVERY, Sizes, StateCollector
+
+
+def test_sizes_are_of_all_files_below_and_are_scanned_seldom(tmp_path: Path) -> None:
+    """A scan reads every folder of the cache: its share of the time is bounded."""
+    now = [0.0]
+    (tmp_path / "files/a/b").mkdir(parents=True)
+    (tmp_path / "files/one").write_bytes(b"1" * 10)
+    (tmp_path / "files/a/b/two").write_bytes(b"1" * 20)
+    (tmp_path / "files/a/link").symlink_to("/usr")
+    sizes = Sizes({"files": tmp_path / "files", "gone": tmp_path / "gone"}, clock=lambda: now[0])
+    sizes.scan()
+    assert sizes.found()["files"] in range(30, 40)  # a link has the length of its text
+    assert sizes.found()["gone"] == 0
+    assert sizes._next == SCAN_EVERY
+
+
+def values(xom: Any, confirmed: list[float], folder: Path) -> dict[str, float]:  # noqa: ANN401 (a fake)
+    collector = StateCollector(xom, folder, Sizes({}), lambda: iter(confirmed))
+    return {
+        family.name.removeprefix("packhorse_mirror_"): family.samples[0].value
+        for family in collector.collect()
+        if family.samples
+    }
+
+
+def fake(*, replica: bool, **more: object) -> Any:  # noqa: ANN401 (a fake)
+    keyfs = SimpleNamespace(get_current_serial=lambda: 90)
+    return SimpleNamespace(keyfs=keyfs, is_replica=lambda: replica, **more)
+
+
+def test_a_primary_knows_how_far_the_worst_of_its_replicas_is_behind(tmp_path: Path) -> None:
+    """And how long ago the most silent of them asked; one that waits for changes asks now."""
+    replicas = {
+        "a": {"serial": 90, "in-request": True, "last-request": 0.0},
+        "b": {"serial": 40, "in-request": False, "last-request": time.time() - 100},
+    }
+    shown = values(fake(replica=False, polling_replicas=replicas), [time.time() - 50, time.time()], tmp_path)
+    assert (shown["replicas"], shown["replica_lag_serials"]) == (2, 50)
+    assert 100 <= shown["replica_silence_seconds"] < 160
+    assert 50 <= shown["oldest_page_seconds"] < 110
+    assert shown["disk_free_bytes"] <= shown["disk_size_bytes"]
+
+
+def test_a_replica_knows_what_it_lacks(tmp_path: Path) -> None:
+    """Nothing is said before it has heard of its primary: a zero would be a lie."""
+    thread = SimpleNamespace(get_primary_serial=lambda: None, update_from_primary_at=None)
+    assert "replica_lag_serials" not in values(fake(replica=True, replica_thread=thread), [], tmp_path)
+    thread = SimpleNamespace(get_primary_serial=lambda: 97, update_from_primary_at=time.time() - 5)
+    shown = values(fake(replica=True, replica_thread=thread), [], tmp_path)
+    assert shown["replica_lag_serials"] == 7
+    assert 5 <= shown["replica_silence_seconds"] < 65
