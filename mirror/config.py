@@ -5,13 +5,14 @@ from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 import pydantic
 from packaging.utils import canonicalize_name
 
 from mirror.advisories.settings import Advisories
 from mirror.monitoring.settings import Metrics, Monitoring
+from mirror.policy.settings import Policy
 from packhorse import settings, toml
 from packhorse.errors import PackhorseError
 from packhorse.settings import AbsolutePath, HostAddress, Settings, Url, matching
@@ -81,6 +82,7 @@ class Index(Settings):
     volatile: bool = True
     acl_upload: Names | None = None  # None: its owner alone
     acl_toxresult_upload: Names | None = None  # None: who may upload
+    policy: Policy | None = None  # besides the one of all indexes
 
 
 class Front(Settings):
@@ -130,8 +132,30 @@ class MirrorConfig(Settings):
     front: Front = Front()
     advisories: Advisories = Advisories()
     metrics: Metrics = Metrics()
+    policy: Policy | None = None  # rules for files of all indexes
     users: dict[str, User] = pydantic.Field(default_factory=lambda: {"company": User()})
     indexes: dict[str, Index] = pydantic.Field(default_factory=_default_indexes)
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _keep_default_indexes(cls, data: Any) -> Any:  # noqa: ANN401 (what the file has)
+        """Tables that add nothing but a policy to the default indexes replace none of them."""
+        tables = data.get("indexes") if isinstance(data, Mapping) else None
+        if (
+            not isinstance(tables, Mapping)
+            or not tables
+            or not all(isinstance(table, Mapping) and set(table) == {"policy"} for table in tables.values())
+        ):
+            return data
+        default = {name: index.model_dump(exclude_unset=True) for name, index in _default_indexes().items()}
+        both = {name: {**default.get(name, {}), **tables.get(name, {})} for name in (*default, *tables)}
+        return {**data, "indexes": both}
+
+    @property
+    def policies(self) -> dict[str, dict[str, Any]]:
+        """The policies as the server keeps them: index, "" for all -> rules and their values."""
+        tables = {"": self.policy, **{name: index.policy for name, index in self.indexes.items()}}
+        return {name: policy.as_json() for name, policy in tables.items() if policy and policy.as_json()}
 
     @property
     def monitoring(self) -> Monitoring:
@@ -183,7 +207,7 @@ def require_tls(config: MirrorConfig, key: str, url: str) -> None:
 def in_order(indexes: dict[str, Index]) -> list[str]:
     """The names of `indexes`, every index after its bases. Raises CycleError."""
     sorter = TopologicalSorter({name: index.bases for name, index in indexes.items()})
-    return [name for name in sorter.static_order() if name in indexes]
+    return [name for name in sorter.static_order() if name in indexes and name != UPSTREAM_INDEX]
 
 
 def _contradictions(config: MirrorConfig) -> Iterator[str]:
@@ -204,7 +228,8 @@ def _contradictions(config: MirrorConfig) -> Iterator[str]:
 def _index_contradictions(name: str, index: Index, config: MirrorConfig) -> Iterator[str]:
     owner, slash, rest = name.partition("/")
     if name == UPSTREAM_INDEX:
-        yield f"indexes.{name}: this is the upstream index, set it up in [upstream]"
+        if index.model_fields_set != {"policy"}:
+            yield f"indexes.{name}: this is the upstream index, set it up in [upstream]"
     elif not slash or not _NAME.fullmatch(owner) or not _NAME.fullmatch(rest):
         yield f'indexes.{name}: should be "user/name" of letters, digits and "-._@"'
     elif owner != "root" and owner not in config.users:

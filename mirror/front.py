@@ -1,7 +1,7 @@
 """Write the configuration of nginx, which serves from disk what is there and asks devpi-server for the rest.
 
-Pages come from the folder that the plugin fills (mirror/plugin/pages/store.py), metadata from
-mirror/plugin/metadata/store.py, files from devpi's own `+files`. devpi-server answers every other request.
+Pages come from the folder that the plugin fills (mirror/plugin/pages/store.py), files and metadata by links
+in it (mirror/plugin/pages/open_files.py). devpi-server answers every other request.
 """
 
 import re
@@ -73,22 +73,23 @@ server {
         try_files /fresh/$packhorse_project/$packhorse_stage.$packhorse_form @devpi;
     }
 
-    location ~ "^/[^/+]+/[^/+]+/\+f/(?<packhorse_wheel>[0-9a-f]{3}/[0-9a-f]{13})/[^/]+\.whl\.metadata$" {
-        root "@METADATA@";
+    # Links to what nginx may serve without asking: all, or what policies allow.
+    location ~ "^/(?<packhorse_index>[^/+]+/[^/+]+)/\+f/(?<packhorse_wheel>@HASH@)/[^/]+\.whl\.metadata$" {
+        root "@PAGES@/open";
         types { }
         default_type application/octet-stream;
         add_header Cache-Control "max-age=365000000, immutable, public";
         add_header X-Content-Type-Options nosniff always;
-        try_files $packhorse_disk/$packhorse_wheel @devpi;
+        try_files $packhorse_disk/$packhorse_index/metadata/$packhorse_wheel @devpi;
     }
 
-    location ~ "^/[^/+]+/[^/+]+/\+f/[0-9a-f]{3}/[0-9a-f]{13}/[^/]+$" {
-        root "@FILES@";
+    location ~ "^/(?<packhorse_index>[^/+]+/[^/+]+)/(?<packhorse_file>\+f/@HASH@/[^/]+)$" {
+        root "@PAGES@/open";
         types { }
         default_type application/octet-stream;
         add_header Cache-Control "max-age=365000000, immutable, public";
         add_header X-Content-Type-Options nosniff always;
-        try_files $packhorse_disk$uri @devpi;
+        try_files $packhorse_disk/$packhorse_index/files/$packhorse_file @devpi;
     }
 
     location = /+metrics {
@@ -168,9 +169,8 @@ def _fill(config: MirrorConfig, folder: Folder, listen: str) -> str:
         "LISTEN": f"{listen} ssl" if certificate else listen,
         "TLS": tls,
         "SERVER_NAME": config.front.server_name,
+        "HASH": "[0-9a-f]{3}/[0-9a-f]{13}",
         "PAGES": str(folder.pages),
-        "METADATA": str(folder.metadata),
-        "FILES": str(folder.files),
         "MAX_UPLOAD": str(config.max_upload),
         "REQUESTS_PER_CLIENT": str(config.front.requests_per_client),
         "METRICS": "try_files /.none @devpi;" if config.metrics.is_shared else "return 404;",

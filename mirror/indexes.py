@@ -30,11 +30,15 @@ def read(api: Api) -> Users:
 
 
 def plan(
-    config: MirrorConfig, users: Users, passwords: Mapping[str, str], reserved: Collection[str] = ()
+    config: MirrorConfig,
+    users: Users,
+    passwords: Mapping[str, str],
+    reserved: Collection[str] = (),
+    policies: Mapping[str, Any] | None = None,
 ) -> list[Change]:
     """The calls that make the server match `config`, bases before the indexes that inherit from them.
 
-    `reserved` are the names that the server holds reserved on purpose.
+    `reserved` are the names that the server holds reserved on purpose, `policies` the rules in force.
     """
     return [
         *(
@@ -49,7 +53,13 @@ def plan(
             for name in configuration.in_order(config.indexes)
             for change in _index_changes(name, config.indexes[name], _index(users, name))
         ),
+        *([_policy_change(config)] if policies is not None and policies != config.policies else []),
     ]
+
+
+def _policy_change(config: MirrorConfig) -> Change:
+    where = ", ".join(name or "all indexes" for name in config.policies)
+    return Change("PUT", "/+policies", config.policies, f"declared policies of {where or 'no index'}")
 
 
 def undeclared(config: MirrorConfig, users: Users) -> list[str]:

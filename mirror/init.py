@@ -138,7 +138,9 @@ def match(
     if Credentials(given.url, known) != before:
         state.write_credentials(folder, Credentials(given.url, known))
     for change in [
-        *indexes.plan(config, users, known, _reserved(config, api)),
+        *indexes.plan(
+            config, users, known, _reserved(config, api), api.call("GET", "/+policies")["settings"]
+        ),
         *_password_changes(users, generated),
     ]:
         api.call(change.method, change.path, change.body)

@@ -39,11 +39,6 @@ class Folder:
         return self.server / "+pages"
 
     @property
-    def metadata(self) -> Path:
-        """Metadata files of wheels, named as in their URLs (mirror/plugin/metadata/store.py)."""
-        return self.server / "+metadata" / "by-url"
-
-    @property
     def refused_hosts(self) -> Path:
         """Hosts that upstreams led to in vain (mirror/plugin/upstream/allowed_hosts.py)."""
         return self.server / "+refused-hosts"

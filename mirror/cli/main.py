@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from mirror.cli import advisories, backup, bundle, offline, packages, reserve, server
+from mirror.cli import advisories, backup, bundle, offline, packages, policy, reserve, server
 from packhorse import console
 
 HELP = """Run the company index: a caching mirror of the public index, and your own packages.
@@ -45,6 +45,7 @@ for command in (
     *server.COMMANDS,
     *offline.COMMANDS,
     *packages.COMMANDS,
+    *policy.COMMANDS,
     *reserve.COMMANDS,
     *backup.COMMANDS,
     *advisories.COMMANDS,

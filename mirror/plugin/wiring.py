@@ -11,18 +11,21 @@ import devpi_server
 from prometheus_client import CollectorRegistry
 
 from mirror.plugin import compat, error_views, reservations
-from mirror.plugin.admin import access, changed_file_views, reservation_views
+from mirror.plugin.admin import access, changed_file_views, policy_views, reservation_views
 from mirror.plugin.connections import admission, server
 from mirror.plugin.files.downloads import Downloads
 from mirror.plugin.files.known_files import KnownFiles
 from mirror.plugin.files.storage import DevpiStorage
 from mirror.plugin.files.views import FileViews
-from mirror.plugin.metadata.store import MetadataStore
+from mirror.plugin.guards import why_views
+from mirror.plugin.guards.guards import Guards
+from mirror.plugin.metadata.store import BY_URL, MetadataStore
 from mirror.plugin.metadata.views import MetadataViews
 from mirror.plugin.metrics import counters, readiness, state
 from mirror.plugin.metrics import wsgi as monitoring
 from mirror.plugin.metrics.access import Readers, TokenError
 from mirror.plugin.pages import wsgi
+from mirror.plugin.pages.open_files import OpenFiles
 from mirror.plugin.pages.store import PageStore
 from mirror.plugin.pages.views import PageViews
 from mirror.plugin.patches import (
@@ -74,19 +77,13 @@ def wire(config: Any, pyramid_config: Any) -> None:
     xom = pyramid_config.registry["xom"]
     folder = Path(config.server_path)
     access.refuse_private_reads(config)
-    garbage_collection.apply()
     sqlite.apply(folder)
-    fsync.apply()
-    password_cache.apply()
-    login_throttle.apply()
-    redaction.apply()
-    json_bodies.apply()
-    own_tokens.apply()
-    upload_view.apply()
-    project_list.apply()
-    has_project.apply()
     notifier.apply(xom)
-    reserved_names.apply()
+    for patch in (
+        *(garbage_collection, fsync, password_cache, login_throttle, redaction, json_bodies),
+        *(own_tokens, upload_view, project_list, has_project, reserved_names),
+    ):
+        patch.apply()
 
     # devpi makes it when a first index is asked for: fifty threads would read the certificates at once.
     _ = xom.http
@@ -108,7 +105,10 @@ def wire(config: Any, pyramid_config: Any) -> None:
     known_files = KnownFiles(xom, pages, writes)
     downloads = Downloads(client, DevpiStorage(xom, writes, pages), folder / DOWNLOADS, known_files)
     metadata = MetadataViews(xom, client, downloads, MetadataStore(folder / METADATA), pages)
-    file_views.apply(xom, FileViews(xom, client, downloads), metadata)
+    guards = Guards(xom, pages)
+    open_files = OpenFiles(store, folder / FILES, folder / METADATA / BY_URL)
+    views = file_views.Services(FileViews(xom, client, downloads), metadata, guards, open_files)
+    file_views.apply(xom, views)
 
     server.apply(config)
     path = config.args.monitoring
@@ -117,10 +117,10 @@ def wire(config: Any, pyramid_config: Any) -> None:
     wsgi.install(pyramid_config, store)
     error_views.install(pyramid_config)
     access.install(pyramid_config)
-    PageViews(xom, store, metadata.completed).install(pyramid_config)
-    yank.install(pyramid_config)
-    provenance.install(pyramid_config)
-    reservation_views.install(pyramid_config)
+    PageViews(xom, store, metadata.completed, guards).install(pyramid_config)
+    why_views.install(pyramid_config, guards)
+    for part in (yank, provenance, reservation_views, policy_views):
+        part.install(pyramid_config)
     changed_file_views.install(pyramid_config, pages)
     if not (config.requests_only or xom.is_replica()):
         reservations.reserve_existing(xom)

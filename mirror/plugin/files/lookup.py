@@ -36,6 +36,24 @@ def find(filestore: Any, stage: CachingStage, path: str) -> Any:
     )
 
 
+def find_below(filestore: Any, stage: Any, path: str) -> Any:
+    """The entry of a file that a base of `stage` holds, at the address that pages of `stage` have for it.
+
+    None when no base shows such a file. May restart the transaction. Raises GatewayError when nobody knows.
+    """
+    asked = _PATH.fullmatch(path)
+    rest = path.removeprefix(f"{stage.name}/")
+    for project in filenames.projects_of(asked[1]) if asked else ():
+        try:
+            bases = [base for base, _ in stage.op_sro_check_mirror_whitelist("refresh", project=project)]
+        except stage.UpstreamNotFoundError:
+            continue
+        for base in bases:
+            if base.name != stage.name and (entry := known(filestore, f"{base.name}/{rest}")):
+                return entry
+    return None
+
+
 def known(filestore: Any, path: str) -> Any:
     """The entry of the file at `path` if a page here lists it, or devpi has written it; else None."""
     entry = filestore.get_file_entry(path)

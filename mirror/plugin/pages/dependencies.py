@@ -8,12 +8,13 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from mirror.plugin import pinned_hashes, reservations
+from mirror.plugin.guards import declared
 from mirror.plugin.upstream.mirror_stage import CachingStage
 
 # devpi's keys (model.py, add_keys): with a project among their parameters, and those that concern all
 # projects: bases, whitelists and mirror URLs say who inherits what.
 OF_A_PROJECT = {"PROJSIMPLELINKS", "PROJVERSIONS", "PROJVERSION", reservations.RECORD}
-OF_ALL = {"USER", "USERLIST", reservations.PATTERNS}
+OF_ALL = {"USER", "USERLIST", reservations.PATTERNS, declared.POLICIES}
 
 
 def projects_of(keys: Iterable[Any]) -> set[str] | None:
@@ -45,6 +46,7 @@ class Snapshot:
 
     def _keys(self) -> Iterator[str]:
         """The paths of devpi's keys."""
+        yield declared.path()
         yield from reservations.paths_of(self._project)
         for base in self._stage.sro():
             yield base.user.key.relpath

@@ -4,6 +4,10 @@
           what nginx may serve at any time
     stale/<project>/…
           true too, as far as is known here: for when the upstream, or devpi, does not answer
+    open/<user>/<index>/
+          what nginx may serve of files and metadata, as links; pages/open_files.py makes them
+    allowed/<project>/…
+          where those links lead that hold until something about the project changes
     lock  held while pages appear and while writes commit
 
 Nothing here is fsynced: the folders are emptied at every start. A kill -9 at any line leaves pages
@@ -14,6 +18,7 @@ page appears only if nothing that it was made from has changed since.
 import contextlib
 import fcntl
 import gzip
+import hashlib
 import os
 import re
 import secrets
@@ -30,6 +35,7 @@ from mirror.plugin import read_cache
 from mirror.plugin.read_cache import ReadCache
 
 FRESH, STALE, LOCK, SCRATCH = "fresh", "stale", "lock", "scratch"
+OPEN, ALLOWED = "open", "allowed"
 KINDS, GZ = (".json", ".html"), ".gz"
 COMPRESSION = 5  # of 1 to 9: 9 takes twice as long for a page half a percent smaller
 REMEMBERED = 8 * 1024 * 1024  # bytes of pages in memory, of which none is LARGE: reading takes longest then
@@ -181,9 +187,39 @@ class PageStore:
                 self._drop_all()
             else:
                 for project in filter(_PROJECT.fullmatch, projects):
-                    for state in (FRESH, STALE):
+                    for state in (FRESH, STALE, ALLOWED):
                         self._remove(self._folder / state / project)
             yield
+
+    def is_linked(self, address: str) -> bool:
+        """Whether nginx may serve what is at `address` below open/."""
+        return (self._folder / OPEN / address).exists()
+
+    def link(
+        self, address: str, target: Path, project: str | None = None, *, is_true: Callable[[], bool]
+    ) -> None:
+        """Let nginx serve `target` at `address` below open/, until something about `project` changes."""
+        link = self._folder / OPEN / address
+        with self._locked():
+            # Through a link to a whole folder, a file itself would be replaced.
+            if not is_true() or any(folder.is_symlink() for folder in link.parents):
+                return
+            if project is not None:
+                allowed = self._folder / ALLOWED / project / hashlib.sha256(address.encode()).hexdigest()
+                self._make_public(allowed.parent)
+                allowed.unlink(missing_ok=True)
+                allowed.symlink_to(target)
+                target = allowed
+            self._make_public(link.parent)
+            link.unlink(missing_ok=True)
+            link.symlink_to(target)
+
+    def _make_public(self, folder: Path) -> None:
+        """Make a folder and those it lies in, with permissions for nginx."""
+        for each in [*reversed(folder.relative_to(self._folder).parents), folder.relative_to(self._folder)]:
+            if not (self._folder / each).exists():
+                (self._folder / each).mkdir()
+                (self._folder / each).chmod(0o755)
 
     def _make_parents(self, path: Path) -> None:
         """With permissions for nginx, which runs as another user, whatever the umask."""
@@ -193,7 +229,7 @@ class PageStore:
                 folder.chmod(0o755)
 
     def _drop_all(self) -> None:
-        for state in (FRESH, STALE):
+        for state in (FRESH, STALE, OPEN, ALLOWED):
             self._remove(self._folder / state)
         self._make_folders()
 

@@ -15,6 +15,7 @@ from pyramid.httpexceptions import HTTPFound, HTTPNotAcceptable, HTTPNotFound
 from pyramid.response import Response
 
 from mirror.plugin import reservations, responses
+from mirror.plugin.guards.guards import Guards
 from mirror.plugin.metrics import counters
 from mirror.plugin.pages import negotiate, response
 from mirror.plugin.pages.compressor import Compressor
@@ -35,13 +36,14 @@ Completed = Callable[[Sequence[ProjectFile]], Sequence[ProjectFile]]
 class PageViews:
     """The views of project pages of one devpi-server process."""
 
-    def __init__(self, xom: Any, store: PageStore, completed: Completed) -> None:
+    def __init__(self, xom: Any, store: PageStore, completed: Completed, guards: Guards) -> None:
         self._xom = xom
         self._store = store
         self._expiry = Expiry(store)
         self._compressor = Compressor(store)
         self._rendering = threading.Lock()  # fifty pages at once take no less time, and megabytes each
         self._completed = completed
+        self._guards = guards
         # Offline a page lists the files that are here, and those come and go without a transaction.
         self._may_store = not xom.config.offline_mode
 
@@ -150,12 +152,14 @@ class PageViews:
     def _detail(self, stage: Any, project: str) -> ProjectDetail:
         """Details of `project` on `stage` and its bases."""
         found = stage.op_sro_check_mirror_whitelist("facts", project=project)
-        shown = detail.merged(project, (_filtered(stage, each) for _, each in found))
+        listed = ((base, _filtered(stage, each)) for base, each in found)
+        shown = detail.merged(project, (self._guards.judged(stage, *each).shown for each in listed))
         if self._xom.config.offline_mode:
             shown = self._deliverable(shown)
         # Not with the sizes that the upstream did not tell: thousands of looks at the disk would find
         # hardly any file, and a page that lacks one size may promise none (PEP 700).
-        return detail.with_files(shown, self._completed(shown.files))
+        completed = detail.with_files(shown, self._completed(shown.files))
+        return self._guards.addressed(stage, completed)
 
     def _deliverable(self, shown: ProjectDetail) -> ProjectDetail:
         """Keep only the files that are here. Raises GatewayError when none is."""

@@ -6,6 +6,7 @@ from typing import Any
 from devpi_server import model
 
 from mirror.plugin import pinned_hashes, reservations
+from mirror.plugin.guards import declared
 
 _STOCK: Callable[[Any, Any], None] = model.add_keys
 
@@ -19,3 +20,4 @@ def _add_keys(xom: Any, keyfs: Any) -> None:
     _STOCK(xom, keyfs)
     reservations.add_keys(keyfs)
     pinned_hashes.add_keys(keyfs)
+    declared.add_keys(keyfs)

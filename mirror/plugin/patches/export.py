@@ -1,4 +1,4 @@
-"""Let devpi-export find mirrored files by pages outside of its database, and keep reservations and hashes."""
+"""Let devpi-export find mirrored files by pages outside of its database, and keep what is ours in it."""
 
 from contextlib import nullcontext
 from pathlib import Path
@@ -9,6 +9,7 @@ from devpi_server.keyfs_types import RelPath
 from devpi_server.model import User
 
 from mirror.plugin import pinned_hashes, reservations
+from mirror.plugin.guards import declared
 from mirror.plugin.patches import stages
 from mirror.plugin.simple import detail
 from mirror.plugin.simple.detail import ProjectDetail
@@ -18,7 +19,7 @@ from mirror.plugin.upstream.page_cache import PageCache
 _STOCK: Any = importexport.Exporter
 _STOCK_IMPORTER: Any = importexport.Importer
 # Keys of dataindex.json; devpi without this plugin overlooks them.
-RESERVED, PINNED = "packhorse_reserved", "packhorse_pinned"
+RESERVED, PINNED, POLICIES = "packhorse_reserved", "packhorse_pinned", "packhorse_policies"
 
 
 def apply(folder: str) -> None:
@@ -37,24 +38,26 @@ def apply(folder: str) -> None:
         def dump_all(self, path: Path) -> None:
             self.export[RESERVED] = reservations.records(self.xom.keyfs)
             self.export[PINNED] = pinned_hashes.records(self.xom.keyfs)
+            self.export[POLICIES] = declared.settings(self.xom.keyfs)
             super().dump_all(path)
 
     setattr(importexport, "Exporter", Exporter)  # noqa: B010 (so does mypy not mind)
 
 
 def apply_to_import() -> None:
-    """Import reservations and hashes."""
+    """Import reservations, hashes and policies."""
     setattr(importexport, "Importer", Importer)  # noqa: B010 (so does mypy not mind)
 
 
 class Importer(_STOCK_IMPORTER):
-    """devpi's, and the reservations and hashes of the server that exported."""
+    """devpi's, and the reservations, hashes and policies of the server that exported."""
 
     def import_all(self, path: Path) -> None:
         super().import_all(path)
         with self.xom.keyfs.write_transaction():
             reservations.restore(self.xom.keyfs, self.import_data.get(RESERVED, {}))
             pinned_hashes.restore(self.xom.keyfs, self.import_data.get(PINNED, {}))
+            declared.declare(self.xom.keyfs, self.import_data.get(POLICIES, {}))
 
 
 class ExportedMirror(CachingStage):

@@ -1,6 +1,7 @@
 """Let devpi's views of files serve through ours, and find mirrored files that no page here lists yet."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -11,19 +12,35 @@ from pyramid.httpexceptions import HTTPForbidden
 from mirror.plugin import responses
 from mirror.plugin.files import lookup
 from mirror.plugin.files.views import FileViews
+from mirror.plugin.guards.guards import Guards
 from mirror.plugin.metadata.views import MetadataViews
+from mirror.plugin.pages.dependencies import Snapshot
+from mirror.plugin.pages.open_files import OpenFiles, ServedFile
+from mirror.plugin.pages.store import PageKey
 from mirror.plugin.upstream.mirror_stage import CachingStage
 
 _STOCK: Callable[..., Any] = PyPIView._pkgserv  # noqa: SLF001 (listed in compat.py)
 _STOCK_VIEWS: dict[str, Callable[[Any], Any]] = {
     name: getattr(PyPIView, name) for name in ("stage_pkgserv", "mirror_pkgserv")
 }
-_ours: WeakKeyDictionary[XOM, tuple[FileViews, MetadataViews]] = WeakKeyDictionary()
 
 
-def apply(xom: XOM, files: FileViews, metadata: MetadataViews) -> None:
-    """Serve `+f` and `+e` addresses of `xom` by `files` and `metadata`."""
-    _ours[xom] = files, metadata
+@dataclass(frozen=True)
+class Services:
+    """What serves files, and what decides about them."""
+
+    files: FileViews
+    metadata: MetadataViews
+    guards: Guards
+    open_files: OpenFiles
+
+
+_ours: WeakKeyDictionary[XOM, Services] = WeakKeyDictionary()
+
+
+def apply(xom: XOM, services: Services) -> None:
+    """Serve `+f` and `+e` addresses of `xom` by `services`."""
+    _ours[xom] = services
     xom.config.args.enable_core_metadata = True  # else devpi refuses `.metadata` before it asks us
     setattr(PyPIView, "_pkgserv", _serve)  # noqa: B010 (so does mypy not mind)
     for name, stock in _STOCK_VIEWS.items():
@@ -31,14 +48,21 @@ def apply(xom: XOM, files: FileViews, metadata: MetadataViews) -> None:
 
 
 def _serve(view: Any, entry: Any, *, is_metadata: bool = False) -> Any:
-    """Serve the file of `entry`, or its metadata file."""
+    """Serve the file of `entry`, or its metadata file, unless a policy denies it."""
     request, stage = view.request, view.context.stage
     devpis_own = not is_metadata and json_preferred(request)
     if not entry.meta or devpis_own or not request.has_permission("pkg_read"):
         return _STOCK(view, entry, is_metadata=is_metadata)
-    files, metadata = _ours[view.xom]
-    views = metadata if is_metadata else files
-    return views.serve(request, stage, entry)
+    ours, key = _ours[view.xom], PageKey(stage.name, entry.project or "")
+    served = ServedFile(key, str(entry.relpath), is_metadata=is_metadata)
+    snapshot = None if ours.open_files.has(served) else Snapshot(stage, key.project)
+    ours.guards.check(stage, entry)
+    is_restricted = bool(ours.guards.declared())
+    holder = view.xom.model.getstage(entry.user, entry.index)
+    answer = (ours.metadata if is_metadata else ours.files).serve(request, holder or stage, entry)
+    if snapshot:
+        ours.open_files.open(served, snapshot.is_current, is_restricted=is_restricted)
+    return answer
 
 
 def _with_lookup(stock: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -47,15 +71,16 @@ def _with_lookup(stock: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def serve(view: Any) -> Any:
         responses.refuse_writes(view.request)
         stage = view.context.stage
-        if not isinstance(stage, CachingStage):
-            return stock(view)
         path = view._relpath_from_request()  # noqa: SLF001 (listed in compat.py)
         of_wheel = path.removesuffix(".metadata")
         entry = lookup.known(view.xom.filestore, of_wheel)
         if entry is None:
             if not view.request.has_permission("pkg_read"):
                 raise HTTPForbidden("package read forbidden")
-            entry = lookup.find(view.xom.filestore, stage, of_wheel)
-        return _serve(view, entry, is_metadata=path != of_wheel)
+            if isinstance(stage, CachingStage):
+                entry = lookup.find(view.xom.filestore, stage, of_wheel)
+            else:
+                entry = lookup.find_below(view.xom.filestore, stage, of_wheel)
+        return stock(view) if entry is None else _serve(view, entry, is_metadata=path != of_wheel)
 
     return serve

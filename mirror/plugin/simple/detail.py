@@ -23,6 +23,7 @@ class ProjectDetail:
     status: Mapping[str, str] = field(default_factory=dict)  # {"status": …, "reason": …} (PEP 792)
     tracks: tuple[str, ...] = ()  # URLs of the pages that it extends (PEP 708)
     alternate_locations: tuple[str, ...] = ()  # URLs of its pages on other indexes (PEP 708)
+    withheld: int = 0  # files that policies of this server do not show; not stored
 
 
 def merged(name: str, projects: Iterable[ProjectDetail]) -> ProjectDetail:
@@ -43,6 +44,7 @@ def merged(name: str, projects: Iterable[ProjectDetail]) -> ProjectDetail:
         next((project.status for project in found if project.status), {}),
         _in_all([project.tracks for project in giving]),
         _in_all([project.alternate_locations for project in giving]),
+        sum(project.withheld for project in found),
     )
 
 

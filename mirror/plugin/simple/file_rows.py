@@ -51,6 +51,7 @@ class FileObject(msgspec.Struct, omit_defaults=True, rename="kebab"):
 
 _encode = msgspec.json.Encoder().encode_lines
 _decode = msgspec.json.Decoder(FileObject).decode
+_decode_all = msgspec.json.Decoder(list[FileObject]).decode
 
 
 class ProjectFile(NamedTuple):
@@ -109,6 +110,10 @@ class Rows(Sequence[ProjectFile]):
     def filenames(self) -> list[str]:
         """The names of all files, as `filename_of` has them."""
         return _FILENAME.findall(self.text)
+
+    def objects(self) -> list[FileObject]:
+        """All files as the JSON of their rows describes them: half the cost of tuples."""
+        return _decode_all(f"[{self.text.replace(chr(10), ',')}]")
 
     def sha256s(self) -> list[str] | None:
         """The sha256 of each file; None when one has none, or another hash before it."""

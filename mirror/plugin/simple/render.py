@@ -19,6 +19,8 @@ def as_json(project: ProjectDetail) -> bytes:
     meta: dict[str, object] = {"api-version": NEWEST if rows.have_sizes() else WITHOUT_SIZES}
     if project.tracks:
         meta["tracks"] = project.tracks
+    if project.withheld:
+        meta |= {"_withheld": project.withheld, "_why": _why(project)}  # an underscore: no standard's key
     head: dict[str, object] = {"meta": meta, "name": project.name, "versions": project.versions}
     if project.alternate_locations:
         head["alternate-locations"] = project.alternate_locations
@@ -39,10 +41,16 @@ def as_html(project: ProjectDetail, index: str) -> bytes:
         *(f'<meta name="pypi:{key}" content="{escape(value)}">' for key, value in _metas(project)),
         f"<title>{title}</title>",
         f"</head><body><h1>{title}</h1>",
+        *([f"<p>{_why(project)}</p>"] if project.withheld else []),
         *(_anchor(file) for file in project.files),
         "</body></html>\n",
     ]
     return "\n".join(lines).encode()
+
+
+def _why(project: ProjectDetail) -> str:
+    """In words, as installers take every link for a file."""
+    return f"{project.withheld} files are withheld by policies: ../../+why/{project.name} says why"
 
 
 def _metas(project: ProjectDetail) -> Iterator[tuple[str, str]]:

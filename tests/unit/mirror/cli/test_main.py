@@ -36,6 +36,7 @@ def test_help_imports_only_click_and_a_little_of_ours() -> None:
             "offline",
             "options",
             "packages",
+            "policy",
             "reserve",
             "server",
         )

@@ -101,7 +101,7 @@ for _ in range(2):
         patch.apply()
     export.apply("+upstream")
     sqlite.apply(Path("/nowhere"))
-    file_views.apply(Xom(), None, None)
+    file_views.apply(Xom(), None)
     stages.apply(Xom(), None)
     page_invalidation.apply(type("KeyFS", (), {})(), None)
     compat.check()

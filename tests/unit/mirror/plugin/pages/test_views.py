@@ -1,7 +1,7 @@
 """Project pages of an index: from the store, rendered, redirected to, refused."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +11,7 @@ from devpi_server.mirror import MirrorCustomizer
 from pyramid.httpexceptions import HTTPMethodNotAllowed, HTTPNotFound
 from pyramid.request import Request
 
+from mirror.plugin.guards.guards import Guards
 from mirror.plugin.pages.store import PageKey, PageStore
 from mirror.plugin.pages.views import PageViews
 from mirror.plugin.simple.content_types import JSON
@@ -18,6 +19,7 @@ from mirror.plugin.simple.detail import ProjectDetail
 from mirror.plugin.simple.file_rows import ProjectFile
 from mirror.plugin.upstream.client import GatewayError
 from mirror.plugin.upstream.mirror_stage import CachingStage, Freshness
+from mirror.plugin.upstream.page_cache import PageCache
 
 FILE = ProjectFile(
     "demo-1.0.zip",
@@ -70,6 +72,9 @@ class _KeyFs:
     def db_read_typedkey(self, _: str) -> tuple[str, int]:
         return "", self.written
 
+    def get_key(self, _: str) -> Any:  # noqa: ANN401 (devpi is untyped)
+        return SimpleNamespace(get=dict)  # nothing is declared
+
 
 class _Server:
     """The views, and what they stand on."""
@@ -82,7 +87,8 @@ class _Server:
         self.store = PageStore(folder)
         self.store.empty()
         xom = SimpleNamespace(keyfs=self.keyfs, model=model, config=config)
-        self.views = PageViews(xom, self.store, lambda files: files)
+        guards = Guards(xom, PageCache(folder.with_name("upstream"), lambda _: nullcontext()))
+        self.views = PageViews(xom, self.store, lambda files: files, guards)
 
     def get(self, project: str = "demo", *, method: str = "GET", accept: str = JSON, query: str = "") -> Any:  # noqa: ANN401 (pyramid)
         path = f"/root/pypi/+simple/{project}/"

@@ -1,0 +1,56 @@
+"""Commands for policies: policy shows the rules in force, why the decisions about a project."""
+
+from pathlib import Path
+
+import click
+
+from mirror.cli import options
+from packhorse import console
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Show them for scripts.")
+@click.pass_obj
+def policy(path: Path | None, *, as_json: bool) -> None:
+    """Show the policies in force: which files of packages this mirror lists and serves.
+
+    They are declared in mirror.toml, [policy] for all indexes and [indexes."company/prod".policy] for one;
+    `mirror init` puts them in force. Needs the mirror to serve.
+    """
+    import json
+
+    from mirror import yank as work
+    from mirror.policy import report
+
+    answer = work.connect(options.folder()).call("GET", "/+policies")
+    declared = options.config(path).policies
+    console.echo(json.dumps(answer, indent=2) if as_json else report.rules_as_text(answer, declared))
+
+
+@click.command()
+@click.argument("project", metavar="NAME[==VERSION]")
+@click.option("--index", metavar="USER/NAME", help="Where it is asked for  [default: company/dev]")
+@click.option("--json", "as_json", is_flag=True, help="Show all files and decisions for scripts.")
+@click.pass_obj
+def why(path: Path | None, project: str, index: str | None, *, as_json: bool) -> None:
+    """Say which files of a package are listed, and which rule withholds the others.
+
+    The same is at /USER/INDEX/+why/NAME for everybody. Exit status 1: nothing is listed. Needs the mirror to
+    serve.
+    """
+    import json
+    import sys
+
+    from mirror import yank as work
+    from mirror.policy import report
+
+    name, version = work.parse(project) if "==" in project else (project, None)
+    on = index or options.config(path).default_index
+    answer = work.connect(options.folder()).call("GET", f"/{on}/+why/{report.name_of(name)}")
+    found = report.of_version(answer, version)
+    console.echo(json.dumps(found, indent=2) if as_json else report.why_as_text(found))
+    if not any(file["allowed"] for file in found["files"]):
+        sys.exit(1)
+
+
+COMMANDS = (policy, why)

@@ -1,0 +1,1 @@
+"""Enforce policies: on pages, on files and their metadata, also where nginx serves them; say why."""

@@ -1,0 +1,158 @@
+"""Judge the files of projects as an index shows them, and files by their addresses."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mirror.plugin.guards import declared
+from mirror.plugin.guards.declared import Declared
+from mirror.plugin.policy import evaluation
+from mirror.plugin.policy.evaluation import Denial, FileJudge
+from mirror.plugin.policy.facts import FileFacts, ProjectFacts
+from mirror.plugin.simple import file_rows, filenames
+from mirror.plugin.simple.detail import ProjectDetail
+from mirror.plugin.simple.file_rows import ROOT, FileObject, ProjectFile, Rows
+from mirror.plugin.upstream.client import GatewayError
+from mirror.plugin.upstream.page_cache import PageCache
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What an index shows of a project that one of its bases holds, and what it does not."""
+
+    shown: ProjectDetail
+    denied: Sequence[tuple[FileObject, Denial]] = ()
+
+
+class Guards:
+    """The policies of one devpi-server process."""
+
+    def __init__(self, xom: Any, pages: PageCache, clock: Callable[[], float] = time.time) -> None:
+        self._xom = xom
+        self._pages = pages
+        self._clock = clock
+
+    def declared(self) -> Declared:
+        """The policies in force. Needs a transaction."""
+        return declared.read(self._xom.keyfs)
+
+    def judged(self, stage: Any, base: Any, project: ProjectDetail) -> Judged:
+        """What `stage` shows of `project`, which `base` holds. Needs a transaction."""
+        in_force = self.declared()
+        judge = self._judge(in_force, stage, base, _facts(base, project)) if in_force else None
+        if in_force and not filenames.begin_with(file_rows.rows(project.files).filenames(), project.name):
+            judge = _with_names(judge)
+        if judge is None:
+            return Judged(project)
+        facts = _facts(base, project)
+        rows = file_rows.rows(project.files)
+        kept, denied = [], []
+        for pair, file in zip(rows.pairs(), rows.objects(), strict=True):
+            if denial := judge(FileFacts(facts, file)):
+                denied.append((file, denial))
+            else:
+                kept.append((pair, file.filename))
+        if not denied:
+            return Judged(project)
+        gone = set(filenames.versions_of([file.filename for file, _ in denied]))
+        gone -= set(filenames.versions_of([name for _, name in kept]))
+        shown = replace(
+            project,
+            files=Rows.of(pair for pair, _ in kept),
+            versions=tuple(version for version in project.versions if version not in gone),
+            withheld=len(denied),
+        )
+        return Judged(shown, denied)
+
+    def addressed(self, stage: Any, project: ProjectDetail) -> ProjectDetail:
+        """`project` with addresses of files on `stage`, where its policies are more than those of a base.
+
+        An address is judged by the policies of the index in it, for as long as a lock has it.
+        """
+        in_force = self.declared()
+        rows = file_rows.rows(project.files)
+        text = rows.text
+        for base in stage.sro() if in_force else ():
+            if len(in_force.of(_chain(stage, base))) > len(in_force.of([base.name])):
+                address = f'"url":"{ROOT}%s/+'
+                here, there = (file_rows.quoted_path(each.name) for each in (stage, base))
+                text = text.replace(address % there, address % here)
+        return project if text is rows.text else replace(project, files=Rows(text, rows.origins))
+
+    def check(self, stage: Any, entry: Any) -> None:
+        """Raise GatewayError (403) when a policy denies the file of `entry` at an address on `stage`.
+
+        May restart the transaction.
+        """
+        if denial := self.denial(stage, entry):
+            raise GatewayError(
+                403,
+                f"{entry.basename} is denied: {denial.sentence}."
+                f" /{stage.name}/+why/{entry.project} says more.",
+            )
+
+    def denial(self, stage: Any, entry: Any) -> Denial | None:
+        """The decision against the file of `entry` at an address on `stage`; None when it may be served."""
+        in_force = self.declared()
+        if not in_force:
+            return None
+        if not entry.project:
+            return Denial("project", "", "which project this is a file of is not known here")
+        holder = self._xom.model.getstage(entry.user, entry.index)
+        file, facts = self._file(holder, entry)
+        judge = _with_names(self._judge(in_force, stage, holder, facts))
+        return judge(FileFacts(facts, file))
+
+    def _judge(self, in_force: Declared, stage: Any, base: Any, project: ProjectFacts) -> FileJudge | None:
+        return evaluation.judge_of(in_force.of(_chain(stage, base)), project, self._clock())
+
+    def _file(self, holder: Any, entry: Any) -> tuple[ProjectFile, ProjectFacts]:
+        """The file of `entry` as its page describes it, and the project."""
+        project = self._project(holder, entry.project)
+        rows = file_rows.rows(project.files) if project else Rows("")
+        file = _find(rows, str(entry.relpath), entry.basename)
+        facts = _facts(holder, project) if project else ProjectFacts(entry.project, is_known=False)
+        return file or ProjectFile(entry.basename, str(entry.relpath)), replace(facts, is_listed=bool(file))
+
+    def _project(self, holder: Any, name: str) -> ProjectDetail | None:
+        """The project, None when no page of it is here, and none can be had."""
+        if holder.ixconfig["type"] == "mirror" and self._pages.token(holder.name, name) is None:
+            try:
+                holder.refresh(name)
+            except (GatewayError, holder.UpstreamNotFoundError):
+                return None
+        found: ProjectDetail = holder.facts(name)
+        return found
+
+
+def _facts(base: Any, project: ProjectDetail) -> ProjectFacts:
+    return ProjectFacts(project.name, is_upload=base.ixconfig["type"] != "mirror", status=project.status)
+
+
+def _chain(stage: Any, base: Any) -> list[str]:
+    """The indexes on the way from `stage` to `base`, on whatever way: whoever inherits adds its policies."""
+    return list(_inheriting(stage.sro(), base.name))
+
+
+def _inheriting(stages: Iterable[Any], name: str) -> Iterator[str]:
+    for each in stages:
+        if each.name == name or any(below.name == name for below in each.sro()):
+            yield each.name
+
+
+def _find(rows: Rows, path: str, filename: str) -> ProjectFile | None:
+    if "/+f/" in path and path.count("/") == 5:
+        return rows.find(path)
+    return next((file for file in rows if file.filename == filename and file.path == path), None)
+
+
+def _with_names(judge: FileJudge | None) -> FileJudge:
+    """Deny files whose names are of other projects than their page, so that rules by name hold for them."""
+
+    def judged(file: FileFacts) -> Denial | None:
+        if not file.tells_its_project:
+            return Denial("file name", "", f"{file.filename} is not named as a file of {file.project.name}")
+        return judge(file) if judge else None
+
+    return judged

@@ -1,0 +1,118 @@
+"""GET /user/index/+why/PROJECT: which files of a project are listed there, and why others are not."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from html import escape
+from typing import Any
+
+from devpi_server.normalized import normalize_name
+from devpi_server.views import apiresult, json_preferred
+from pyramid.httpexceptions import HTTPNotFound
+from pyramid.response import Response
+
+from mirror.plugin import reservations, responses
+from mirror.plugin.guards.guards import Guards, Judged
+from mirror.plugin.policy.evaluation import Denial, Policy
+from mirror.plugin.simple import filenames
+from mirror.plugin.upstream.client import GatewayError
+
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    "Vary": "Accept",
+}
+
+
+def install(pyramid_config: Any, guards: Guards) -> None:
+    """Add the address."""
+    pyramid_config.add_route("packhorse why", "/{user:[^+/]+}/{index:[^+/]+}/+why/{project:[^/]+}")
+    pyramid_config.add_view(
+        lambda context, request: show(guards, context, request), route_name="packhorse why"
+    )
+
+
+def show(guards: Guards, context: Any, request: Any) -> Any:
+    """The decisions about a project, as JSON for those who prefer it, else as HTML."""
+    responses.refuse_writes(request)
+    project = normalize_name(request.matchdict["project"])
+    if not filenames.is_project(project):
+        raise HTTPNotFound("No project can have this name.")
+    if not request.has_permission("pkg_read"):
+        raise HTTPNotFound("No such index.")
+    found = decisions(guards, context.stage, project)
+    if json_preferred(request):
+        answer = apiresult(200, result=found, type="decisions")
+    else:
+        answer = Response(as_html(found), content_type="text/html", charset="utf-8")
+    answer.headers.update(_HEADERS)
+    return answer
+
+
+def decisions(guards: Guards, stage: Any, project: str) -> dict[str, Any]:
+    """What is decided about each file of `project` on `stage`, and about the project itself."""
+    notes: list[str] = []
+    held = []
+    try:
+        _ = list(stage.op_sro_check_mirror_whitelist("refresh", project=project))
+        held = list(stage.op_sro_check_mirror_whitelist("facts", project=project))
+    except stage.UpstreamNotFoundError:
+        notes.append(f"the upstream has no {project}")
+    except GatewayError as error:
+        notes.append(f"the upstream did not answer: {error.text}")
+    if reservations.hides_upstreams(stage, project):
+        notes.append(f"the name {project} is reserved: nothing is listed that an upstream has under it")
+    judged = [(base.name, guards.judged(stage, base, detail)) for base, detail in held]
+    return {
+        "project": project,
+        "on": stage.name,
+        "notes": notes,
+        "policies": list(described(guards.declared().of(each.name for each in stage.sro()))),
+        "files": [file for index, each in judged for file in _files(index, each)],
+    }
+
+
+def _files(index: str, judged: Judged) -> Iterator[dict[str, Any]]:
+    for file, denial in judged.denied:
+        yield {**_file(index, file.filename), "allowed": False, **denial._asdict()}
+    for listed in judged.shown.files:
+        yield {**_file(index, listed.filename), "allowed": True}
+
+
+def _file(index: str, filename: str) -> dict[str, Any]:
+    return {"filename": filename, "version": filenames.version_of(filename), "index": index}
+
+
+def described(policies: list[Policy]) -> Iterator[dict[str, str]]:
+    """Policies in words."""
+    for policy in policies:
+        for rule in policy.rules:
+            yield {"index": policy.index, "rule": rule.name, "words": rule.describe()}
+
+
+def as_html(found: Mapping[str, Any]) -> str:
+    """For people; nothing in it is a link or a script, as upstreams have written parts of it."""
+    title = escape(f"{found['project']} on {found['on']}")
+    denied = [file for file in found["files"] if not file["allowed"]]
+    rules = [
+        f"{each['index'] or 'all indexes'}, {each['rule']}: {each['words']}" for each in found["policies"]
+    ]
+    lines = [
+        "<!DOCTYPE html>",
+        f'<html lang="en"><head><meta charset="utf-8"><title>Why: {title}</title></head><body>',
+        f"<h1>{title}</h1>",
+        *(f"<p>{escape(note)}</p>" for note in found["notes"]),
+        f"<p>{len(found['files']) - len(denied)} files are listed, {len(denied)} are not.</p>",
+        _list(f"{file['filename']}: {_sentence(file)}" for file in denied),
+        "<h2>Policies</h2>",
+        _list(rules),
+        "</body></html>\n",
+    ]
+    return "\n".join(lines)
+
+
+def _list(texts: Iterable[str]) -> str:
+    return "\n".join(["<ul>", *(f"<li>{escape(text)}</li>" for text in texts), "</ul>"])
+
+
+def _sentence(file: Mapping[str, Any]) -> str:
+    return Denial(file["rule"], file["policy_of"], file["reason"]).sentence

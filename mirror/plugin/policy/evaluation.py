@@ -1,0 +1,131 @@
+"""Evaluate policies: every rule of every index from the one asked down to the one that holds a file.
+
+Fails closed: a rule that cannot be read or evaluated denies, and says so.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from mirror.plugin.policy.facts import FileFacts, ProjectFacts
+
+
+class Refusal(NamedTuple):
+    """Why a rule denies a file, as a sentence, and when it no longer will (seconds since the epoch)."""
+
+    reason: str
+    until: float | None = None
+
+
+Judge = Callable[[FileFacts], Refusal | None]
+
+
+class Rule(Protocol):
+    """A rule of a policy."""
+
+    name: str  # its key in mirror.toml
+    judges_uploads: bool  # whether it has a say about files of indexes of uploads
+
+    def about(self, project: ProjectFacts, now: float) -> Judge | None:
+        """What judges the files of `project` at `now`; None when all of them pass."""
+
+    def describe(self) -> str:
+        """The rule in words, for `mirror policy`."""
+
+
+class Denial(NamedTuple):
+    """A decision against a file: the rule, the index whose policy has it ("": all indexes), and why."""
+
+    rule: str
+    policy_of: str
+    reason: str
+    until: float | None = None
+
+    @property
+    def sentence(self) -> str:
+        where = f"of {self.policy_of}" if self.policy_of else "of all indexes"
+        return f"{self.reason} (policy {where}, rule {self.rule})"
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The rules of one index, or of all ("")."""
+
+    index: str
+    rules: tuple[Rule, ...]
+
+
+Builder = Callable[[Any], Rule | None]  # from the value of a key; None when the value asks for nothing
+FileJudge = Callable[[FileFacts], Denial | None]
+
+
+class UnreadableRule:
+    """The place of a rule that this version cannot read: it denies everything."""
+
+    judges_uploads = False
+
+    def __init__(self, name: str, problem: str) -> None:
+        self.name = name
+        self._problem = problem
+
+    def about(self, project: ProjectFacts, now: float) -> Judge:  # noqa: ARG002 (as Rule has it)
+        refusal = Refusal(f"the policy cannot be evaluated: {self._problem}")
+        return lambda _: refusal
+
+    def describe(self) -> str:
+        return f"cannot be read, so that it denies everything: {self._problem}"
+
+
+def build(index: str, settings: Mapping[str, Any], builders: Mapping[str, Builder]) -> Policy:
+    """The policy of `settings`, keys of mirror.toml to values; one that cannot be read denies everything."""
+    built = (_rule(name, value, builders) for name, value in settings.items())
+    return Policy(index, tuple(rule for rule in built if rule))
+
+
+def _rule(name: str, value: object, builders: Mapping[str, Builder]) -> Rule | None:
+    if name not in builders:
+        return UnreadableRule(name, "this version of the mirror does not know the rule")
+    try:
+        return builders[name](value)
+    except Exception as error:  # noqa: BLE001 (fails closed, whatever is wrong)
+        return UnreadableRule(name, f"{type(error).__name__}: {error}")
+
+
+def judge_of(policies: Sequence[Policy], project: ProjectFacts, now: float) -> FileJudge | None:
+    """What judges the files of `project`; None when all of them pass, so that nobody need look at them."""
+    judges = list(_judges(policies, project, now))
+    if not judges:
+        return None
+
+    def judge(file: FileFacts) -> Denial | None:
+        return next(filter(None, (_denial(rule, index, judge, file) for rule, index, judge in judges)), None)
+
+    return judge
+
+
+def _judges(
+    policies: Iterable[Policy], project: ProjectFacts, now: float
+) -> Iterator[tuple[str, str, Judge]]:
+    for policy in policies:
+        for rule in policy.rules:
+            if project.is_upload and not rule.judges_uploads:
+                continue
+            try:
+                judge = rule.about(project, now)
+            except Exception as error:  # noqa: BLE001 (fails closed, whatever is wrong)
+                judge = _failed(error)
+            if judge:
+                yield rule.name, policy.index, judge
+
+
+def _denial(rule: str, index: str, judge: Judge, file: FileFacts) -> Denial | None:
+    try:
+        refusal = judge(file)
+    except Exception as error:  # noqa: BLE001 (fails closed, whatever is wrong)
+        refusal = _failed(error)(file)
+    return Denial(rule, index, *refusal) if refusal else None
+
+
+def _failed(error: Exception) -> Judge:
+    refusal = Refusal(f"the policy cannot be evaluated: {type(error).__name__}: {error}")
+    return lambda _: refusal

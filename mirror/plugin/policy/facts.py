@@ -1,0 +1,51 @@
+"""Facts about a project and a file that rules decide by."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+
+from packaging.version import InvalidVersion, Version
+
+from mirror.plugin.simple import filenames
+from mirror.plugin.simple.file_rows import FileObject, ProjectFile
+
+
+@dataclass(frozen=True)
+class ProjectFacts:
+    """A project as the index that holds it knows it."""
+
+    name: str  # normalised (PEP 503)
+    is_upload: bool = False  # the index that holds it is one of uploads
+    status: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # PEP 792
+    is_known: bool = True  # False: no page of it is here, so that its status is unknown
+    is_listed: bool = True  # False: the page does not list the file that is asked for
+
+
+class FileFacts:
+    """A file as the page of its project describes it; what is None is unknown."""
+
+    def __init__(self, project: ProjectFacts, row: FileObject | ProjectFile) -> None:
+        self.project = project
+        self.filename = row.filename
+        self.upload_time = row.upload_time  # "2024-01-31T12:00:00.000000Z", the upstream's word
+        self.yanked = row.yanked or False  # True or the reason
+        self.hashes = row.hashes
+        self.size = row.size
+
+    @property
+    def is_wheel(self) -> bool:
+        return self.filename.endswith(".whl")
+
+    @cached_property
+    def version(self) -> Version | None:
+        """The version that the file's name tells; None when it tells none that PEP 440 has."""
+        try:
+            return Version(filenames.version_of(self.filename) or "")
+        except InvalidVersion:
+            return None
+
+    @property
+    def tells_its_project(self) -> bool:
+        """Whether the name begins with that of the project whose page lists the file."""
+        return filenames.begin_with([self.filename], self.project.name)

@@ -1,0 +1,1 @@
+"""Policies in mirror.toml: the settings, and what `mirror policy` and `mirror why` show."""

@@ -1,0 +1,215 @@
+"""Policies on a real mirror, asked directly and through nginx: pages, files, metadata, reasons, attacks."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin
+
+import pytest
+import requests
+
+from tests.support.dists import Dist, sdist, wheel
+from tests.support.mirror_and_upstream import Mirrored, new_name
+from tests.support.nginx_front import fronted as fronted_mirror
+from tests.support.nginx_front import through
+from tests.support.servers import BIN, free_port
+from tests.support.upstream import Listed, Upstream
+
+pytestmark = pytest.mark.needs("nginx")
+
+SETTINGS = """
+policy.deny = ["evil-*", "patched==1.2"]
+policy.hide_yanked = true
+[indexes."company/prod".policy]
+sdists = ["source"]
+deny = ["prod-never"]
+"""
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[Upstream]:
+    with Upstream() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def mirrored(upstream: Upstream, port: int) -> Iterator[Mirrored]:
+    """A mirror with policies, and nginx in front of it."""
+    with fronted_mirror(upstream, port, SETTINGS) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def nginx(mirrored: Mirrored, port: int) -> Mirrored:
+    """The same mirror, asked through nginx."""
+    return through(port, mirrored)
+
+
+def listed(server: Mirrored, project: str, index: str = "company/dev") -> list[str]:
+    return [file["filename"] for file in server.page(project, index)["files"]]
+
+
+def status(server: Mirrored, url: str) -> tuple[int, str]:
+    answer = requests.get(urljoin(server.mirror.url, url), timeout=30)
+    return answer.status_code, answer.text
+
+
+def address(dist: Dist, index: str) -> str:
+    return f"/{index}/+f/{dist.sha256[:3]}/{dist.sha256[3:16]}/{dist.filename}"
+
+
+def why(server: Mirrored, project: str, index: str = "company/dev") -> Any:  # noqa: ANN401 (JSON)
+    url = f"{server.mirror.url}/{index}/+why/{project}"
+    return requests.get(url, headers={"Accept": "application/json"}, timeout=30).json()["result"]
+
+
+@contextmanager
+def changed_policy(mirrored: Mirrored, lines: str) -> Iterator[None]:
+    """Within the block, mirror.toml has these policies of all indexes instead of its own."""
+    path = mirrored.mirror.home / "mirror.toml"
+    before = path.read_text()
+    kept = [line for line in before.splitlines() if not line.startswith("policy.")]
+    try:
+        for text in ("\n".join([lines, *kept]), before):
+            path.write_text(text)
+            mirrored.mirror.run(BIN / "mirror", "init", cwd=mirrored.mirror.home)
+            if text is not before:
+                yield
+    finally:
+        path.write_text(before)
+
+
+@pytest.fixture(params=["directly", "through nginx"])
+def server(request: pytest.FixtureRequest, mirrored: Mirrored, nginx: Mirrored) -> Mirrored:
+    return mirrored if request.param == "directly" else nginx
+
+
+def test_a_denied_file_is_on_no_page_and_at_no_address(server: Mirrored, upstream: Upstream) -> None:
+    """Neither it nor its metadata, on every index of the chain, under every spelling of its name."""
+    name = new_name("evil-")
+    dist = wheel(name, "1.0")
+    upstream.add(name, dist)
+    for index in ("root/pypi", "company/prod", "company/dev"):
+        assert listed(server, name, index) == []
+        for url in (address(dist, index), address(dist, index) + ".metadata"):
+            code, text = status(server, url)
+            assert (code, f"/{index}/+why/{name}" in text, "evil-*" in text) == (403, True, True), url
+    assert listed(server, name.replace("-", "."), "company/dev") == []
+    assert listed(server, name.upper().replace("-", "_"), "company/dev") == []
+
+
+def test_a_version_is_denied_and_the_others_are_listed(server: Mirrored, upstream: Upstream) -> None:
+    """Also on the list of versions, which tools read that look for updates."""
+    if "patched" not in upstream.projects:
+        upstream.add("patched", wheel("patched", "1.1"), wheel("patched", "1.2"), sdist("patched", "1.2"))
+    page = server.page("patched", "root/pypi")
+    assert [file["filename"] for file in page["files"]] == ["patched-1.1-py3-none-any.whl"]
+    assert page["versions"] == ["1.1"]
+    assert page["meta"]["_withheld"] == 2
+    assert {file["rule"] for file in why(server, "patched")["files"] if not file["allowed"]} == {"deny"}
+
+
+def test_a_file_that_is_here_is_not_served_once_it_is_denied(
+    server: Mirrored, mirrored: Mirrored, upstream: Upstream
+) -> None:
+    """nginx sends files from the disk without a question: a new policy must hold for them at once."""
+    name = new_name("later")
+    dist = wheel(name, "1.0")
+    upstream.add(name, dist)
+    urls = [
+        address(dist, index) + end for index in ("root/pypi", "company/prod") for end in ("", ".metadata")
+    ]
+    for _ in range(2):  # the second time by nginx
+        assert [status(server, url)[0] for url in urls] == [200] * 4
+    assert listed(server, name) == [dist.filename]
+    with changed_policy(mirrored, f'policy.deny = ["{name}"]'):
+        assert [status(server, url)[0] for url in urls] == [403] * 4
+        assert listed(server, name) == []
+    assert [status(server, url)[0] for url in urls] == [200] * 4
+    assert listed(server, name) == [dist.filename]
+
+
+def test_a_file_of_a_project_that_is_quarantined_or_yanked_later_is_not_served(
+    server: Mirrored, mirrored: Mirrored, upstream: Upstream
+) -> None:
+    """Its page says so after a refresh; the file is on the disk, and nginx has sent it before."""
+    quarantined, yanked = new_name("quarantined"), new_name("yanked")
+    dists = {name: wheel(name, "1.0") for name in (quarantined, yanked)}
+    for name, dist in dists.items():
+        upstream.add(name, dist)
+        for _ in range(2):
+            assert status(server, address(dist, "company/prod"))[0] == 200
+    upstream.projects[quarantined].status = {"status": "quarantined", "reason": "<script>malware</script>"}
+    upstream.projects[yanked].files = [Listed(dists[yanked], yanked="<b>broken</b>")]
+    for name, dist in dists.items():
+        mirrored.refresh(name)
+        code, text = status(server, address(dist, "company/prod"))
+        assert code == 403
+        assert ("malware" if name == quarantined else "broken") in text
+        assert listed(server, name) == []
+
+
+def test_an_index_adds_rules_to_those_below_it(server: Mirrored, upstream: Upstream) -> None:
+    """Its pages lead to addresses of its own, at which its rules hold."""
+    name = new_name("strict")
+    whl, tar = wheel(name, "1.0"), sdist(name, "1.0")
+    upstream.add(name, whl, tar)
+    assert len(listed(server, name, "root/pypi")) == 2
+    for index in ("company/prod", "company/dev"):
+        assert listed(server, name, index) == [whl.filename]
+        assert f"/{index}/+f/" in server.url_of(whl, index)
+        assert status(server, server.url_of(whl, index))[0] == 200
+        code, text = status(server, address(tar, index))
+        assert (code, "policy of company/prod, rule sdists" in text) == (403, True)
+    assert status(server, address(tar, "root/pypi"))[0] == 200, "an address is judged by the index in it"
+
+
+def test_own_uploads_are_judged_by_deny_lists_alone(
+    mirrored: Mirrored, nginx: Mirrored, tmp_path: Path
+) -> None:
+    """An sdist of our own is ours; a release that turned out bad is denied like any other."""
+    own, bad = sdist(new_name("own"), "1.0"), wheel("prod_never", "1.0")
+    for dist in (own, bad):
+        (tmp_path / dist.filename).write_bytes(dist.content)
+        mirrored.upload(tmp_path / dist.filename, "company/prod")
+    for server in (mirrored, nginx):
+        assert listed(server, own.filename.partition("-")[0]) == [own.filename]
+        assert status(server, address(own, "company/prod"))[0] == 200
+        assert listed(server, "prod-never") == []
+        assert [status(server, address(bad, index))[0] for index in ("company/prod", "company/dev")] == [
+            403
+        ] * 2
+
+
+def test_clients_install_what_is_allowed(mirrored: Mirrored, nginx: Mirrored, upstream: Upstream) -> None:
+    """pip and uv take the newest version that is listed; pip says why a file that a lock names is refused."""
+    name = new_name("evil-")
+    upstream.add(name, wheel(name, "1.0"))
+    needs = new_name("needs")
+    upstream.add(needs, wheel(needs, "1.0"), Listed(wheel(needs, "2.0"), yanked=True))
+    venv = mirrored.mirror.home / "venv"
+    run = mirrored.mirror.run
+    run(sys.executable, "-m", "venv", "--clear", venv)
+    index = ("--index-url", nginx.mirror.index_url("company/dev"))
+    run(venv / "bin" / "pip", "install", "--no-cache-dir", *index, needs)
+    run(
+        BIN / "uv",
+        "pip",
+        "install",
+        "--no-cache",
+        "--reinstall",
+        "--python",
+        venv / "bin" / "python",
+        *index,
+        needs,
+    )
+    command = (venv / "bin" / "pip", "install", "--no-cache-dir", *index, name)
+    refused = run(*command, status=1).stderr
+    assert "No matching distribution" in refused

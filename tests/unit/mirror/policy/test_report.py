@@ -1,0 +1,63 @@
+"""What `mirror policy` and `mirror why` print."""
+
+from typing import Any
+
+import pytest
+
+from mirror.policy import report
+from packhorse.errors import PackhorseError
+
+ANSWER: dict[str, Any] = {
+    "project": "demo",
+    "on": "company/dev",
+    "notes": [],
+    "files": [
+        {"filename": "demo-1.0.zip", "version": "1.0", "allowed": True},
+        *(
+            {
+                "filename": f"demo-{number}.0.zip",
+                "version": f"{number}.0",
+                "allowed": False,
+                "rule": "deny",
+                "policy_of": "",
+                "reason": "because\x1b[2J",
+            }
+            for number in range(2, 30)
+        ),
+    ],
+}
+
+
+def test_files_are_named_below_the_reason_that_they_share() -> None:
+    """Nothing that an upstream wrote steers the terminal."""
+    lines = report.why_as_text(ANSWER).splitlines()
+    assert lines[0] == "demo on company/dev: 1 files are listed, 28 are not"
+    assert lines[2] == "policy of all indexes, rule deny: because?[2J"
+    assert (lines[3], lines[-1]) == ("  demo-2.0.zip", "  and 8 more")
+
+
+def test_one_version_is_found_in_every_spelling() -> None:
+    """1.0.0 is 1.0 (PEP 440)."""
+    found = report.of_version(ANSWER, "1.0.0")
+    assert [file["filename"] for file in found["files"]] == ["demo-1.0.zip"]
+
+
+def test_policies_in_force_and_what_mirror_toml_would_change() -> None:
+    """Who edits the file and forgets `mirror init` is told."""
+    answer = {
+        "settings": {"": {"deny": ["x"]}},
+        "rules": [{"index": "", "rule": "deny", "words": "not listed: x"}],
+        "reserved": ["acme"],
+    }
+    text = report.rules_as_text(answer, {"": {"deny": ["x"]}})
+    assert text == "policy of all indexes  deny: not listed: x\nall indexes of uploads  reserved: acme"
+    assert "`mirror init` applies it" in report.rules_as_text(answer, {})
+    empty: dict[str, Any] = {"settings": {}, "rules": [], "reserved": []}
+    assert report.rules_as_text(empty, {}) == "no policy is declared: [policy] in mirror.toml has them"
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "..", "-"])
+def test_what_names_no_project_is_refused(name: str) -> None:
+    """It becomes part of an address."""
+    with pytest.raises(PackhorseError, match="names no project"):
+        report.name_of(name)

@@ -1,0 +1,60 @@
+"""Policies in mirror.toml, where they hold, and what the server gets of them."""
+
+from pathlib import Path
+
+import pytest
+
+from mirror import config
+from packhorse.errors import PackhorseError
+
+
+def load(folder: Path, text: str) -> config.MirrorConfig:
+    path = folder / "mirror.toml"
+    path.write_text(text)
+    return config.load(path)
+
+
+def test_policies_of_all_indexes_and_of_one(tmp_path: Path) -> None:
+    """A table that adds nothing but a policy replaces none of the default indexes."""
+    text = '[policy]\ndeny = ["evil"]\n[indexes."root/pypi".policy]\nallow = []\n'
+    loaded = load(
+        tmp_path, text + '[indexes."company/prod".policy]\nrefuse_quarantined = false\nsdists = []\n'
+    )
+    assert loaded.policies == {
+        "": {"deny": ["evil"], "refuse_quarantined": True},
+        "root/pypi": {"allow": [], "refuse_quarantined": True},
+        "company/prod": {"sdists": []},
+    }
+    assert loaded.indexes["company/prod"].bases == ("root/pypi",)
+    assert config.in_order(loaded.indexes) == ["company/prod", "company/dev"]
+
+
+def test_without_a_policy_there_is_none(tmp_path: Path) -> None:
+    """Not even an empty one: servers look at nothing then."""
+    assert load(tmp_path, "").policies == {}
+    assert load(tmp_path, "policy.refuse_quarantined = false").policies == {}
+
+
+def test_the_upstream_index_has_nothing_else_there(tmp_path: Path) -> None:
+    """Its address is in [upstream]."""
+    text = '[indexes."root/pypi"]\nvolatile = true\n'
+    with pytest.raises(PackhorseError, match="this is the upstream index"):
+        load(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("policy.denied = []", "policy.denied: unknown key"),
+        ('policy.deny = ["a b"]', '"a b" should be a project'),
+        ('policy.deny = ["demo>>1"]', "should be a project"),
+        ('policy.deny = "demo"', "should be an array"),
+        ('policy.sdists = ["demo>1"]', '"demo>1" should be a project or a pattern'),
+        ('policy.hide_yanked = "yes"', "policy.hide_yanked"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_place(tmp_path: Path, text: str, problem: str) -> None:
+    """A policy that is read otherwise than it was meant is none."""
+    with pytest.raises(PackhorseError) as caught:
+        load(tmp_path, text)
+    assert problem in str(caught.value)
