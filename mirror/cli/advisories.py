@@ -126,8 +126,10 @@ def _packages(source: str, config: "MirrorConfig", *, cached: bool) -> "list[Pac
     from mirror.lockfiles import environments, reader
 
     if Path(source).is_file():
-        pins = reader.read(source, environments.wanted()).only_pins()
-        return [work.Package(pin.project, pin.version) for pin in pins]
+        lock = reader.read(source, [environments.anywhere()])
+        for each in lock.elsewhere:
+            console.echo(f"warning: {source}: {each}: not looked up", err=True)
+        return [work.Package(pin.project, pin.version) for pin in lock.only_pins()]
     files = options.folder().files
     if options.folder().initialised() and _is_index(source, files, config):
         indexes = [source, *(_caches(source, config) if cached else ())]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from mirror.cli import advisories, backup, bundle, offline, packages, policy, reserve, server
+from mirror.cli import advisories, backup, bundle, offline, packages, policy, reserve, sbom, server
 from packhorse import console
 
 HELP = """Run the company index: a caching mirror of the public index, and your own packages.
@@ -50,6 +50,7 @@ for command in (
     *backup.COMMANDS,
     *advisories.COMMANDS,
     *bundle.COMMANDS,
+    *sbom.COMMANDS,
 ):
     cli.add_command(command)
 

@@ -87,6 +87,21 @@ class Environment:
         return chosen
 
 
+class _Anywhere(Environment):
+    """All Pythons on all platforms: every marker holds somewhere."""
+
+    def holds(self, marker: str, extras: Iterable[str] = (), groups: Iterable[str] = ()) -> bool:  # noqa: ARG002
+        return True
+
+    def takes_python(self, specifier: str | None) -> bool:  # noqa: ARG002
+        return True
+
+
+def anywhere() -> Environment:
+    """Where everything is needed that a lock has, to ask what it may install; not to choose files by."""
+    return _Anywhere("anywhere", (), {}, {}, {})
+
+
 def here() -> Environment:
     """This Python on this machine."""
     markers = {key: str(value) for key, value in default_environment().items()}

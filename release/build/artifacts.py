@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from packhorse import files
+from packhorse import files, sbom
 from packhorse.errors import PackhorseError
 from release import index, signing
 from release.build import (
@@ -96,7 +96,9 @@ def build(
         stamped = {f"{artifact.FILES}/{path}": file.content for path, file in beside.items()}
         stamped |= {procfile.NAME: commands, lockfile.NAME: locked} if commands else {}
         programs = [f"{artifact.FILES}/{path}" for path, file in beside.items() if file.executable]
-        stamps = _Stamps(stamped, programs, manifest, wheels, source.epoch, work / "stamped", key)
+        parts = sbom.of_lock(lockfile.parse(locked, lockfile.NAME)) if commands else []
+        bill = sbom.document(sbom.of_metadata(_metadata(made[WHEEL])), parts)
+        stamps = _Stamps(stamped, programs, manifest, wheels, bill, source.epoch, work / "stamped", key)
         built = [_stamp(made, kind, stamps) for kind in (SDIST, WHEEL) if kind in set(kinds)]
         digests = {item.path.name: item.sha256 for item in built}
         index.missing(context.index_url, manifest.name, digests, context.get)
@@ -202,13 +204,14 @@ def _metadata(path: Path) -> bytes:
 class _Stamps:
     """Content to add to artifacts: `files` and `wheels` (name -> content), manifest, signature by `key`.
 
-    `programs` are names of `files` that can be executed.
+    `programs` are names of `files` that can be executed; `bill` is the bill of materials, for wheels.
     """
 
     files: dict[str, bytes]
     programs: list[str]
     manifest: artifact.BuildManifest
     wheels: dict[str, bytes]
+    bill: bytes
     epoch: int
     folder: Path
     key: Path | None
@@ -219,7 +222,7 @@ def _stamp(made: Mapping[str, Path], kind: str, stamps: _Stamps) -> Built:
     stamps.folder.mkdir(exist_ok=True)
     target = stamps.folder / made[kind].name
     if kind == WHEEL:
-        added = {**stamps.files, **_stamped_wheels(stamps.manifest, stamps.wheels)}
+        added = {**stamps.files, **_stamped_wheels(stamps.manifest, stamps.wheels), sbom.NAME: stamps.bill}
         repack.wheel(made[WHEEL], target, added, stamps.epoch, stamps.programs)
     else:
         plain = stamps.folder / "plain.whl"

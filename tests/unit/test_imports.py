@@ -20,9 +20,10 @@ TOOLBOX = ROOT / "ansible" / "roles" / "app_host" / "files" / "toolbox.in"
 
 # What a package may import of others; the longest name that fits a module counts.
 THIRD_PARTIES = {
-    "packhorse": {"click", "pydantic", "pydantic_core", "rich"},
+    "packhorse": {"click", "cyclonedx", "packageurl", "packaging", "pydantic", "pydantic_core", "rich"},
     "mirror": {"click", "devpi_server", "httpx", "packaging", "pydantic"},
     "mirror.advisories": {"cvss", "httpx", "msgspec", "packaging", "pydantic"},
+    "mirror.lockfiles": {"msgspec", "packaging"},
     "mirror.plugin": {
         *(
             "cachetools",

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
 from release.host.formats import artifact
 from tests.support import built_dists, sample_projects
@@ -97,8 +99,34 @@ def test_artifacts_hold_no_trace_of_the_build_machine(mirror_server: Mirror, tmp
         content = b"".join(archive.read(name) for name in archive.namelist())
         files = (tar.extractfile(entry) for entry in tar if entry.isreg())
         content += b"".join(file.read() for file in files if file)
+    content = content.replace(b"http://cyclonedx.org/schema/", b"")  # how a bill of materials says what it is
     for trace in ("127.0.0.1", "://", str(tmp_path), os.uname().nodename):
         assert trace.encode() not in content, trace
+
+
+def test_a_wheel_has_its_bill_of_materials_and_mirror_sbom_makes_the_same_of_each_artifact(
+    mirror_server: Mirror, tmp_path: Path
+) -> None:
+    """PEP 770; the official schema lets it pass. From outside, the hash of the file itself is known, too."""
+    folder = sample_projects.repository(tmp_path / "app", sample_projects.src, "build-bill")
+    build(mirror_server, folder)
+    (wheel,) = folder.joinpath("dist").glob("*.whl")
+    (sdist,) = folder.joinpath("dist").glob("*.tar.gz")
+    with zipfile.ZipFile(wheel) as archive:
+        inside = archive.read("build_bill-0.1.0.dist-info/sboms/packhorse.cdx.json").decode()
+    lock = json.loads(mirror_server.run(BIN / "mirror", "sbom", folder / "pylock.toml").stdout)
+    texts = [inside, *(mirror_server.run(BIN / "mirror", "sbom", path).stdout for path in (wheel, sdist))]
+    bills = [json.loads(text) for text in texts]
+    for text, bill in zip(texts, bills, strict=True):
+        assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+        assert bill["metadata"]["component"]["purl"] == "pkg:pypi/build-bill@0.1.0"
+        assert [each["name"] for each in bill["components"]] == ["itsdangerous"]
+        (flat,) = bill["components"]
+        assert len(flat["externalReferences"]) == 1  # release build locks wheels alone
+    (known,) = lock["components"]
+    assert known["externalReferences"] == bills[0]["components"][0]["externalReferences"]
+    files = [bill["metadata"]["component"].get("externalReferences", [{}])[0].get("url") for bill in bills]
+    assert files == [None, wheel.name, sdist.name]
 
 
 def test_a_static_file_that_git_ignores_is_in_both_artifacts(mirror_server: Mirror, tmp_path: Path) -> None:

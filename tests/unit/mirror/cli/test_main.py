@@ -38,6 +38,7 @@ def test_help_imports_only_click_and_a_little_of_ours() -> None:
             "packages",
             "policy",
             "reserve",
+            "sbom",
             "server",
         )
     }
