@@ -39,6 +39,11 @@ class Folder:
         return self.server / "+pages"
 
     @property
+    def metadata(self) -> Path:
+        """Metadata files of wheels, named by their hashes (mirror/plugin/metadata/store.py)."""
+        return self.server / "+metadata" / "by-url"
+
+    @property
     def refused_hosts(self) -> Path:
         """Hosts that upstreams led to in vain (mirror/plugin/upstream/allowed_hosts.py)."""
         return self.server / "+refused-hosts"
