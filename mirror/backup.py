@@ -9,6 +9,8 @@ import errno
 import os
 import shutil
 import sqlite3
+import stat
+import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -60,10 +62,20 @@ def restore(folder: Folder, backup: Path) -> None:
         raise PackhorseError(f"{backup} is not a backup.", "Name a folder that `mirror backup` has made.")
     scratch = folder.home / f"mirror{_SCRATCH}"
     shutil.rmtree(scratch, ignore_errors=True)
-    shutil.copytree(backup, scratch, symlinks=True)
+    shutil.copytree(backup, scratch, symlinks=True, copy_function=_copy_unnoticed)
+    _shift_last_use(scratch, time.time() - (backup / "server" / DATABASE).stat().st_mtime)
     os.sync()
     scratch.rename(folder.root)
     files.sync_folder(folder.home)
+
+
+def _shift_last_use(root: Path, seconds: float) -> None:
+    """Let files count as unused for as long as they were when the backup was made, not since then."""
+    for parent, _, names in os.walk(root / "server" / "+files"):
+        for path in (Path(parent, name) for name in names):
+            found = path.stat()
+            used = found.st_atime_ns + int(max(0, seconds) * 1e9)
+            os.utime(path, ns=(used, found.st_mtime_ns))
 
 
 def _make_folder(target: Path) -> None:
@@ -139,8 +151,24 @@ def _link(source: Path, destination: Path, previous: Path | None) -> None:
             raise
         if previous is not None and previous.exists() and _same(source, previous):
             destination.hardlink_to(previous)
+            _copy_times(source.stat(), destination)
         else:
-            shutil.copy2(source, destination)
+            _copy_unnoticed(source, destination)
+
+
+def _copy_unnoticed(source: Path | str, destination: Path | str) -> None:
+    """Copy a file with its mode and times; the last use of both is what it was."""
+    with files.open_unnoticed(Path(source)) as content:
+        found = os.fstat(content.fileno())
+        descriptor = os.open(destination, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb") as copy:
+            shutil.copyfileobj(content, copy, 2**20)
+            os.fchmod(descriptor, stat.S_IMODE(found.st_mode))
+    _copy_times(found, Path(destination))
+
+
+def _copy_times(found: os.stat_result, destination: Path) -> None:
+    os.utime(destination, ns=(found.st_atime_ns, found.st_mtime_ns))
 
 
 def _same(one: Path, other: Path) -> bool:

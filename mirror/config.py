@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 from mirror.advisories.settings import Advisories
 from mirror.monitoring.settings import Metrics, Monitoring
 from mirror.policy.settings import Policy
-from packhorse import settings, toml
+from packhorse import quantities, settings, toml
 from packhorse.errors import PackhorseError
 from packhorse.settings import AbsolutePath, HostAddress, Settings, Url, matching
 
@@ -105,6 +105,24 @@ class Front(Settings):
         return self
 
 
+def _check_size(text: str) -> str:
+    quantities.size(text, Path("/"))
+    return text
+
+
+def _check_time(text: str) -> str:
+    quantities.seconds(text)
+    return text
+
+
+class Prune(Settings):
+    """Limits to which the mirror keeps by itself: size and age of cached files; versions that stay."""
+
+    max_size: Annotated[str, pydantic.AfterValidator(_check_size)] | None = None
+    unused_for: Annotated[str, pydantic.AfterValidator(_check_time)] | None = None
+    keep_last: Annotated[int, pydantic.Field(ge=0)] = 0
+
+
 def _default_indexes() -> dict[str, Index]:
     return {
         "company/prod": Index(bases=(UPSTREAM_INDEX,), volatile=False),
@@ -133,6 +151,7 @@ class MirrorConfig(Settings):
     advisories: Advisories = Advisories()
     metrics: Metrics = Metrics()
     policy: Policy | None = None  # rules for files of all indexes
+    prune: Prune = Prune()
     users: dict[str, User] = pydantic.Field(default_factory=lambda: {"company": User()})
     indexes: dict[str, Index] = pydantic.Field(default_factory=_default_indexes)
 

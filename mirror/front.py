@@ -81,6 +81,7 @@ server {
         add_header Cache-Control "max-age=365000000, immutable, public";
         add_header X-Content-Type-Options nosniff always;
         try_files $packhorse_disk/$packhorse_index/metadata/$packhorse_wheel @devpi;
+        error_page 404 = @devpi;  # pruned since try_files has seen it
     }
 
     location ~ "^/(?<packhorse_index>[^/+]+/[^/+]+)/(?<packhorse_file>\+f/@HASH@/[^/]+)$" {
@@ -90,6 +91,7 @@ server {
         add_header Cache-Control "max-age=365000000, immutable, public";
         add_header X-Content-Type-Options nosniff always;
         try_files $packhorse_disk/$packhorse_index/files/$packhorse_file @devpi;
+        error_page 404 = @devpi;
     }
 
     location = /+metrics {

@@ -16,10 +16,10 @@ from typing import NoReturn
 
 from mirror import api, state
 from mirror import config as configuration
-from mirror.config import MirrorConfig
+from mirror.config import MirrorConfig, Prune
 from mirror.monitoring import settings as monitoring
 from mirror.state import Folder, Serving
-from packhorse import files, process
+from packhorse import files, process, quantities
 from packhorse.errors import PackhorseError
 
 READY_SECONDS = 30.0  # it takes about one second; a loaded machine may need more
@@ -64,7 +64,18 @@ def command(config: MirrorConfig, folder: Folder, program: Sequence[str] = _SERV
         *offline,
         *hosts,
         *unchecked,
+        *_limits(config.prune, folder.root),
     ]
+
+
+def _limits(prune: Prune, folder: Path) -> list[str]:
+    most = (
+        [] if prune.max_size is None else ["--prune-max-size", str(quantities.size(prune.max_size, folder))]
+    )
+    unused_for = (
+        [] if prune.unused_for is None else ["--prune-unused-for", str(quantities.seconds(prune.unused_for))]
+    )
+    return [*most, *unused_for, "--prune-keep-last", str(prune.keep_last)]
 
 
 def trust_store(environment: Mapping[str, str]) -> str | None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from mirror.cli import advisories, backup, bundle, offline, packages, policy, reserve, sbom, server
+from mirror.cli import advisories, backup, bundle, offline, packages, policy, reserve, sbom, server, upkeep
 from packhorse import console
 
 HELP = """Run the company index: a caching mirror of the public index, and your own packages.
@@ -51,6 +51,7 @@ for command in (
     *advisories.COMMANDS,
     *bundle.COMMANDS,
     *sbom.COMMANDS,
+    *upkeep.COMMANDS,
 ):
     cli.add_command(command)
 

@@ -51,6 +51,26 @@ def devpiserver_add_parser_options(parser: Any) -> None:
         help="Take uploads as they come: archives that cannot be opened, or are something else than their"
         " names say, are listed for all who install.",
     )
+    group.addoption(
+        "--prune-max-size",
+        metavar="BYTES",
+        type=int,
+        help="Keep the files that are cached from upstreams below this size: those that nobody has used for"
+        " the longest time are removed.",
+    )
+    group.addoption(
+        "--prune-unused-for",
+        metavar="SECONDS",
+        type=float,
+        help="Remove cached files that nobody has used for so long.",
+    )
+    group.addoption(
+        "--prune-keep-last",
+        metavar="N",
+        type=int,
+        default=0,
+        help="Keep the N newest versions of each project all the same.",
+    )
 
 
 @_implements

@@ -54,6 +54,9 @@ INTERNALS: Mapping[str, Row] = {
     "devpi_server.views.PyPIView.request": None,
     "devpi_server.views.PyPIView.xom": None,
     "devpi_server.views.json_preferred": ("request",),
+    # upkeep/
+    "devpi_server.filestore.BaseFileEntry.file_delete": ("self",),
+    "devpi_server.keyfs_types.TypedKey.delete": ("self",),
     # patches/page_invalidation.py
     "devpi_server.keyfs.KeyFS.import_changes": ("serial", "changes"),
     "devpi_server.keyfs.Transaction": ("keyfs", "at_serial", "write"),

@@ -50,6 +50,10 @@ from mirror.plugin.patches import (
     stages,
     upload_view,
 )
+from mirror.plugin.upkeep import views as cached_file_views
+from mirror.plugin.upkeep.cached_files import CachedFiles
+from mirror.plugin.upkeep.limit import Limit, limits_of
+from mirror.plugin.upkeep.removal import Removal
 from mirror.plugin.uploads import provenance, yank
 from mirror.plugin.upstream import mirror_stage
 from mirror.plugin.upstream.allowed_hosts import AllowedHosts
@@ -103,8 +107,13 @@ def wire(config: Any, pyramid_config: Any) -> None:
     file_entries.apply(xom.filestore, pages)
 
     known_files = KnownFiles(xom, pages, writes)
-    downloads = Downloads(client, DevpiStorage(xom, writes, pages), folder / DOWNLOADS, known_files)
-    metadata = MetadataViews(xom, client, downloads, MetadataStore(folder / METADATA), pages)
+    metadata_store = MetadataStore(folder / METADATA)
+    cached = CachedFiles(xom, pages, folder)
+    removal = Removal(xom, cached, metadata_store, pages)
+    limit = Limit(limits_of(config.args), xom.keyfs, cached, removal, writes)
+    storage = DevpiStorage(xom, writes, pages, limit.stored)
+    downloads = Downloads(client, storage, folder / DOWNLOADS, known_files)
+    metadata = MetadataViews(xom, client, downloads, metadata_store, pages)
     guards = Guards(xom, pages)
     open_files = OpenFiles(store, folder / FILES, folder / METADATA / BY_URL)
     views = file_views.Services(FileViews(xom, client, downloads), metadata, guards, open_files)
@@ -122,8 +131,10 @@ def wire(config: Any, pyramid_config: Any) -> None:
     for part in (yank, provenance, reservation_views, policy_views):
         part.install(pyramid_config)
     changed_file_views.install(pyramid_config, pages)
+    cached_file_views.install(pyramid_config, cached, removal)
     if not (config.requests_only or xom.is_replica()):
         reservations.reserve_existing(xom)
+        limit.start()
 
 
 def _monitor(pyramid_config: Any, xom: Any, folder: Path, settings: Mapping[str, Any]) -> None:

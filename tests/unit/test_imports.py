@@ -40,6 +40,7 @@ THIRD_PARTIES = {
         ),
     },
     "mirror.plugin.simple": {"msgspec", "packaging"},
+    "mirror.plugin.upkeep": {"devpi_server", "msgspec", "packaging", "pyramid"},
     "release": {"click", "keyring", "packaging", "pydantic", "rich"},
     "release.assets": {"botocore", "packaging"},
     "release.local": {"honcho", "psutil", "watchfiles"},

@@ -1,5 +1,6 @@
 """Store downloaded files in devpi's file storage."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,13 +15,21 @@ from mirror.plugin.write_queue import WriteQueue
 class DevpiStorage:
     """devpi's storage of files, written by the write queue."""
 
-    def __init__(self, xom: Any, writes: WriteQueue, pages: PageCache) -> None:
+    def __init__(
+        self, xom: Any, writes: WriteQueue, pages: PageCache, stored: Callable[[int], None] = lambda _: None
+    ) -> None:
+        """`stored` is told the size of each file that is kept."""
         self._xom = xom
         self._writes = writes
         self._pages = pages
+        self._stored = stored
 
     def keep(self, download: Download, found: dict[str, str]) -> None:
         """Return when the file is stored for good."""
+        self._keep(download, found)
+        self._stored(download.path.stat().st_size)
+
+    def _keep(self, download: Download, found: dict[str, str]) -> None:
         entry = download.request.entry
         if not (self._xom.is_replica() or entry.has_existing_metadata()):
             self._writes.do(lambda: self._keep_new(download, found))

@@ -1,5 +1,6 @@
 """Serve files: from the cache, or from a download while it arrives."""
 
+import contextlib
 import mimetypes
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -10,6 +11,7 @@ from devpi_server.log import threadlog
 from pyramid.httpexceptions import HTTPFound
 
 from mirror.plugin import responses
+from mirror.plugin.files import last_use
 from mirror.plugin.files.downloads import Download, DownloadRequest, Downloads, Source
 from mirror.plugin.upstream.client import GatewayError, UpstreamClient, primary_of, upstream_of
 
@@ -25,10 +27,8 @@ class FileViews:
     def serve(self, request: Any, stage: Any, entry: Any) -> Any:
         """The file, a part of it, or 304. Raises GatewayError."""
         if entry.file_exists():
-            path = Path(entry.file_os_path())
-            return responses.respond(
-                request, _validators(entry, entry.last_modified), responses.of_file(request, path)
-            )
+            with contextlib.suppress(FileNotFoundError):  # pruned since
+                return _stored(request, entry)
         if not self._xom.is_replica():
             if stage.ixconfig["type"] != "mirror":
                 raise GatewayError(404, f"{entry.relpath} is not here any more")
@@ -79,6 +79,16 @@ class FileViews:
             )
             answer.headers["X-Accel-Buffering"] = "no"  # nginx is to pass on what arrives
             return answer
+
+
+def _stored(request: Any, entry: Any) -> Any:
+    """The answer from the disk. Raises FileNotFoundError."""
+    path = Path(entry.file_os_path())
+    body = responses.of_file(request, path)
+    answer = responses.respond(request, _validators(entry, entry.last_modified), body)
+    if request.method == "GET":
+        last_use.note(path)
+    return answer
 
 
 class _DownloadBody:

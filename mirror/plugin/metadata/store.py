@@ -63,6 +63,16 @@ class MetadataStore:
         """Remember that this wheel has none."""
         self._write(key, BROKEN, reason.encode())
 
+    def forget(self, key: str) -> bool:
+        """Remove the metadata file of a wheel that is removed itself; whether there was one."""
+        sha256 = self.sha256(key)
+        if sha256 is None:
+            return False
+        self._known.pop(key, None)
+        (self._folder / BY_URL / key[:3] / key[3:16]).unlink(missing_ok=True)
+        self._path(key, sha256).unlink(missing_ok=True)
+        return True
+
     def _write(self, key: str, value: str, content: bytes) -> None:
         if self._known.get(key) == value:
             return

@@ -1,10 +1,12 @@
 """Serve metadata files of wheels (PEP 658): from the store, the upstream, or the wheel itself."""
 
+import contextlib
 import hashlib
 import operator
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,6 +30,7 @@ from mirror.plugin.upstream.client import (
     upstream_of,
 )
 from mirror.plugin.upstream.page_cache import PageCache
+from packhorse import files
 
 Offer = bool | Mapping[str, str]
 
@@ -104,10 +107,12 @@ class MetadataViews:
     def _look_into(self, file: ProjectFile, key: str) -> Offer:
         """Value of core-metadata for a wheel that is here."""
         entry = self._xom.filestore.get_file_entry(file.path)
-        if entry is None or not entry.file_exists():
+        if entry is None:
             return False
         try:
             return {"sha256": self._store.keep(key, _of_file(entry))}
+        except FileNotFoundError:
+            return False
         except wheel.BrokenWheelError as reason:
             self._store.keep_broken(key, str(reason))
             return False
@@ -138,7 +143,7 @@ class MetadataViews:
 
         Raises GatewayError, or BrokenWheelError when the whole wheel proves it.
         """
-        if entry.file_exists():
+        with contextlib.suppress(FileNotFoundError):
             return _of_file(entry)
         if self._xom.is_replica():
             return self._of_primary(entry)
@@ -192,6 +197,6 @@ class MetadataViews:
 
 
 def _of_file(entry: Any) -> bytes:
-    """Metadata from a wheel that is here. Raises BrokenWheelError."""
-    with entry.file_open_read() as file:
+    """Metadata from a wheel that is here. Raises BrokenWheelError or FileNotFoundError."""
+    with files.open_unnoticed(Path(entry.file_os_path())) as file:
         return wheel.read_metadata(file, entry.basename)

@@ -1,6 +1,9 @@
 """The promises of mirror.backup."""
 
+import errno
+import os
 import sqlite3
+import time
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -127,3 +130,41 @@ def test_a_backup_has_the_known_vulnerabilities(folder: Folder, tmp_path: Path) 
     made = backup.make(folder, tmp_path / "backups", 7, NOW)
     backup.restore(Folder(tmp_path / "again"), made)
     assert Folder(tmp_path / "again").advisories.read_bytes() == b"advisories"
+
+
+def test_a_backup_is_no_use_of_a_file_and_knows_the_last_one(
+    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On another disk, too: there the copy of an earlier backup learns what has happened since."""
+    link = Path.hardlink_to
+
+    def another_disk(self: Path, target: Path) -> None:
+        if folder.home in target.parents:
+            raise OSError(errno.EXDEV, "another disk")
+        link(self, target)
+
+    monkeypatch.setattr(Path, "hardlink_to", another_disk)
+    name = Path("server/+files/company/dev/+f/abc/a-1.0.whl")
+    source = folder.root / name
+    os.utime(source, (1000, 500))
+    backup.make(folder, tmp_path / "target", keep=3, now=NOW)
+    assert (source.stat().st_atime, source.stat().st_mtime) == (1000, 500)
+    os.utime(source, (2000, 500))
+    made = backup.make(folder, tmp_path / "target", keep=3, now=LATER)
+    assert (made / name).stat().st_atime == 2000
+
+
+def test_what_is_restored_counts_as_unused_for_as_long_as_when_the_backup_was_made(
+    folder: Folder, tmp_path: Path
+) -> None:
+    """Otherwise the first prune after it would remove what was used every day."""
+    name = Path("server/+files/company/dev/+f/abc/a-1.0.whl")
+    made = backup.make(folder, tmp_path / "target", keep=1, now=NOW)
+    then = time.time() - 100 * 86_400
+    os.utime(made / name, (then - 3600, then - 7200))
+    os.utime(made / "server" / backup.DATABASE, (then, then))
+    restored = Folder(tmp_path / "elsewhere")
+    restored.home.mkdir()
+    backup.restore(restored, made)
+    assert 3500 < time.time() - (restored.root / name).stat().st_atime < 3700
+    assert (made / name).stat().st_atime == then - 3600

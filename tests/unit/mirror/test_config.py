@@ -46,7 +46,7 @@ def test_the_example_shows_exactly_the_defaults() -> None:
 def test_the_example_shows_every_key() -> None:
     """It is the reference of mirror.toml."""
     text = EXAMPLE.read_text()
-    models = (MirrorConfig, config.Upstream, config.User, Index)
+    models = (MirrorConfig, config.Upstream, config.User, config.Prune, Index)
     keys = [key for model in models for key in model.model_fields]
     assert [key for key in keys if key not in text] == []
 

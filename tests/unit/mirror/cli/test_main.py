@@ -40,6 +40,7 @@ def test_help_imports_only_click_and_a_little_of_ours() -> None:
             "reserve",
             "sbom",
             "server",
+            "upkeep",
         )
     }
     shared = {"packhorse", "packhorse.console", "packhorse.errors", "packhorse.files"}

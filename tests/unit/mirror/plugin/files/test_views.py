@@ -125,6 +125,22 @@ def test_a_file_that_has_come_since_the_look_for_it_is_served(tmp_path: Path) ->
     assert (answer.body, client.in_use) == (CONTENT, 0)
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_file_that_is_pruned_after_the_look_for_it_comes_by_a_download(tmp_path: Path, method: str) -> None:
+    """It is there once more, and nobody has got an error."""
+
+    class Pruned(_Entry):
+        looks = iter([True, False, False])
+
+        def file_exists(self) -> bool:
+            return next(self.looks)
+
+    answer = serve(
+        Pruned(tmp_path / "gone"), _Downloads(tmp_path), _Client(**{"Content-Length": "7"}), method
+    )
+    assert (answer.status_code, answer.content_length) == (200, 7 if method == "HEAD" else len(CONTENT))
+
+
 def test_a_client_that_has_the_file_costs_no_download() -> None:
     """The hash is known before the file is here."""
     answer = serve(_Entry(), None, If_None_Match=f'"{DIGEST}"')

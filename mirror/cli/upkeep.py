@@ -1,0 +1,83 @@
+"""Commands for the disk of a mirror: prune."""
+
+from pathlib import Path
+
+import click
+
+from mirror.cli import options
+from packhorse import console
+
+
+@click.command()
+@click.option(
+    "--keep-last",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Keep the N newest versions of each project that are here; alone, remove all others.",
+)
+@click.option("--unused-for", metavar="TIME", help="Remove what nobody has used for so long: 90d, 12h, 4w.")
+@click.option(
+    "--max-size",
+    metavar="SIZE",
+    help="Remove what is unused longest, until the rest takes 50G, 500M, 80% (of the disk).",
+)
+@click.option(
+    "--keep",
+    "locks",
+    metavar="LOCK",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Keep the releases that this lock names. May be given several times.",
+)
+@click.option("--dry-run", is_flag=True, help="Show what would go, by project.")
+@click.option("--yes", is_flag=True, help="Remove also what could not be had again.")
+@click.option("--json", "as_json", is_flag=True, help="Show all files for scripts.")
+@click.pass_obj
+def prune(
+    path: Path | None,
+    keep_last: int | None,
+    unused_for: str | None,
+    max_size: str | None,
+    locks: tuple[Path, ...],
+    *,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Remove cached files of upstreams that nobody uses; never what was uploaded.
+
+    A file that is removed is downloaded again when somebody asks for it, and must have the same hash
+    then. Without rules, those of [prune] in mirror.toml hold, to which the mirror keeps by itself. What
+    counts as newest: final releases in the order of PEP 440, then pre-releases, then yanked ones.
+    Clients may install meanwhile. Needs the mirror to serve.
+
+    \b
+    mirror prune --unused-for 90d --keep-last 2 --dry-run
+    mirror prune --max-size 50G --keep pylock.toml
+    """
+    from mirror import yank
+    from mirror.upkeep import prune as work
+    from mirror.upkeep import rules
+
+    folder = options.folder()
+    given = rules.Given(keep_last, unused_for, max_size).or_else(options.config(path).prune)
+    asked = rules.of(given, locks, folder.root)
+    api = yank.connect(folder)
+    found = work.plan(api, asked, withdrawn=yes)
+    for sentence in work.warnings(found):
+        console.echo(sentence, err=True)
+    removed = None
+    if not dry_run:
+        if not yes:
+            work.refuse_offline(found)
+        with console.progress("prune:", len(found.chosen)) as step:
+            removed = work.remove(api, found.chosen, step)
+    if as_json:
+        console.emit_json(work.as_json(found, removed))
+        return
+    for line in work.table(found.chosen) if dry_run else ():
+        console.echo(line)
+    console.echo(work.total(found, removed))
+
+
+COMMANDS = (prune,)

@@ -1,0 +1,1 @@
+"""Upkeep of a mirror: remove cached files that nobody uses."""

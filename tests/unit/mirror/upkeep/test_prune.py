@@ -1,0 +1,104 @@
+"""What `mirror prune` asks, does and says."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mirror.config import Prune
+from mirror.upkeep import prune, rules
+from mirror.upkeep.prune import Chosen, Plan, Rules
+from packhorse.errors import PackhorseError
+
+
+def file(project: str, version: str, *, size: int = 1000, links: int = 1, listed: bool = True) -> Chosen:
+    path = f"root/pypi/+f/abc/0123456789abc/{project}-{version}.zip"
+    return {
+        "path": path, "project": project, "version": version, "size": size, "used": 7.5, "links": links,
+        "listed": listed, "yanked": False,
+    }  # fmt: skip
+
+
+FILES = [file("small", "1.0"), file("large", "1.0", size=5000), file("large", "2.0", links=2)]
+PLAN = Plan(FILES, [], files=10, bytes=20_000, offline=False, last_use_is_kept=True)
+
+
+class _Api:
+    """Remembers what it is asked; all files but one are gone."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, str, Any]] = []
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:  # noqa: ANN401 (JSON)
+        self.calls.append((method, path, body))
+        return [path for path in body if "small" not in path]
+
+    def accepts(self, user: str, password: str) -> bool:
+        raise NotImplementedError(user, password)
+
+
+def test_without_a_rule_nothing_may_go() -> None:
+    """All would."""
+    with pytest.raises(PackhorseError, match="No rule"):
+        prune.plan(_Api(), Rules(), withdrawn=False)
+
+
+def test_files_go_in_pieces_and_those_used_meanwhile_stay() -> None:
+    """A piece holds up who stores a file; one more call tidies up."""
+    api, steps = _Api(), list[None]()
+    many = [file("demo", str(number)) for number in range(prune.AT_ONCE)]
+    gone = prune.remove(api, [*many, *FILES], lambda: steps.append(None))
+    assert [each["project"] for each in gone] == ["demo"] * prune.AT_ONCE + ["large"] * 2
+    assert [len(body) for _, _, body in api.calls] == [prune.AT_ONCE, len(FILES), 0]
+    assert len(steps) == len(many) + len(FILES)
+    assert api.calls[1][2][FILES[0]["path"]] == FILES[0]["used"]
+
+
+def test_a_dry_run_says_what_goes_by_project_and_what_the_disk_gets_back() -> None:
+    assert prune.table(FILES) == ["large  2 files  6.0 kB  1.0, 2.0", "small  1 file  1.0 kB  1.0"]
+    assert prune.total(PLAN, None) == (
+        "would remove 3 files with 7.0 kB"
+        " (1.0 kB of that stay on the disk as long as a backup there has them)"
+        "; 7 files with 13.0 kB stay"
+    )
+    assert prune.total(PLAN, FILES[:1]) == "removed 1 file with 1.0 kB; 9 files with 19.0 kB stay"
+
+
+def test_many_versions_are_counted() -> None:
+    (line,) = prune.table([file("demo", str(number)) for number in range(9)])
+    assert line.endswith("0, 1, 2, 3, 4 and 4 more versions")
+
+
+def test_offline_nothing_goes_without_being_asked_for_twice() -> None:
+    prune.refuse_offline(PLAN)
+    prune.refuse_offline(replace(PLAN, offline=True, chosen=[]))
+    with pytest.raises(PackhorseError, match="offline"):
+        prune.refuse_offline(replace(PLAN, offline=True))
+
+
+def test_what_is_spared_and_what_is_not_seen_is_said() -> None:
+    assert prune.warnings(PLAN) == []
+    spared, unseen = prune.warnings(replace(PLAN, spared=FILES[:1], last_use_is_kept=False))
+    assert ("1 file with 1.0 kB" in spared, "--yes" in spared, "noatime" in unseen) == (True, True, True)
+
+
+def test_rules_of_mirror_toml_hold_when_none_is_given() -> None:
+    configured = Prune(max_size="50G", keep_last=2)
+    asked = rules.of(rules.Given(None, None, None).or_else(configured), (), Path("/"))
+    assert (asked.most, asked.keep_last, asked.unused_since) == (50 * 10**9, 2, None)
+    given = rules.of(rules.Given(None, "1d", None).or_else(configured), (), Path("/"))
+    assert (given.most, given.keep_last, given.unused_since is None) == (None, None, False)
+
+
+def test_releases_that_locks_pin_are_kept(tmp_path: Path) -> None:
+    lock = tmp_path / "requirements.txt"
+    lock.write_text("Some.Demo==1.0.0\n")
+    asked = rules.of(rules.Given(1, None, None), [lock], Path("/"))
+    assert asked.keep == frozenset({("some-demo", "1")})
+
+
+@pytest.mark.parametrize("given", [rules.Given(None, "90", None), rules.Given(None, None, "x")])
+def test_what_is_no_size_and_no_time_is_named(given: rules.Given) -> None:
+    with pytest.raises(PackhorseError, match=r"--(unused-for|max-size): "):
+        rules.of(given, (), Path("/"))
