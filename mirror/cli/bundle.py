@@ -123,6 +123,42 @@ def _pins(files: tuple[Path, ...]) -> "tuple[Pin, ...]":
     return lock.only_pins()
 
 
+@bundle.command()
+@click.argument("folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--index", metavar="USER/NAME", help="Where own packages are uploaded  [default: company/dev]")
+@click.option(
+    "--fingerprint",
+    metavar="SHA256",
+    help="Load it only if it is the one for which `create` or `update` printed this.",
+)
+@_JSON
+@click.pass_context
+def load(
+    context: click.Context, folder: Path, index: str | None, fingerprint: str | None, *, as_json: bool
+) -> None:
+    """Put the packages of the bundle in DIR into the mirror, which may be offline.
+
+    What came from an upstream goes into its cache, with what the pages say; own packages are uploaded to
+    --index. All is checked: names, links, sizes, hashes; a file that the mirror knows with another content is
+    refused, and so is one of an upstream under a name that is reserved. May be repeated: what is there is
+    not sent again. Exit status 1 when something was refused. Needs the mirror to serve.
+    """
+    from mirror.offline.bundle import disk
+    from mirror.offline.bundle import load as work
+
+    target = work.Target(options.folder(), index or options.config(context.obj).default_index)
+    with console.progress(f"{folder.name}:", len(disk.read(folder).files)) as step:
+        found = work.load(folder, target, fingerprint, step)
+    refused = [each for each in found if each.state == work.REFUSED]
+    if as_json:
+        console.emit_json(work.as_json(found))
+        context.exit(1 if refused else 0)
+    for each in found:
+        if each.file.own and each.state == work.NEW:
+            console.echo(f"uploaded to {each.index}: {each.file.filename}")
+    console.echo(work.summary(folder, found))
+
+
 def _show(made: "Made", *, as_json: bool) -> None:
     if as_json:
         new = [{"filename": each.filename, "size": each.size, "sha256": each.sha256} for each in made.new]

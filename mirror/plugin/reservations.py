@@ -55,12 +55,20 @@ def hides_upstreams(stage: Any, project: str) -> bool:
     goes before: it says that own and public releases of a name are to be mixed.
     """
     keyfs = stage.keyfs
-    matching = [pattern for pattern in keyfs.get_key(PATTERNS).get() if fnmatchcase(project, pattern)]
-    if not matching and project not in keyfs.get_key(NAMES).get():
+    if not is_reserved(keyfs, project):
         return False
     if stage.ixconfig["type"] == "mirror":
-        return bool(matching) or not record(keyfs, project).get("index")
+        return _matches(keyfs, project) or not record(keyfs, project).get("index")
     return not _is_whitelisted(stage, project)
+
+
+def is_reserved(keyfs: Any, project: str) -> bool:
+    """Whether a normalised name is reserved, by an upload or by an administrator."""
+    return _matches(keyfs, project) or project in keyfs.get_key(NAMES).get()
+
+
+def _matches(keyfs: Any, project: str) -> bool:
+    return any(fnmatchcase(project, pattern) for pattern in keyfs.get_key(PATTERNS).get())
 
 
 def hidden_among(stage: Any, projects: Iterable[str]) -> set[str]:

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from mirror.plugin import compat, error_views, reservations
 from mirror.plugin.admin import access, changed_file_views, policy_views, reservation_views
+from mirror.plugin.admin.bundle_views import BundleViews
 from mirror.plugin.connections import admission, server
 from mirror.plugin.files.downloads import Downloads
 from mirror.plugin.files.known_files import KnownFiles
@@ -103,7 +104,8 @@ def wire(config: Any, pyramid_config: Any) -> None:
     writes = WriteQueue(xom.keyfs)
     counters.QUEUE.labels("database").set_function(lambda: writes.waiting)
     pages = PageCache(folder / UPSTREAM, store.changing)
-    stages.apply(xom, Services(client, ParserProcess(), writes, pages))
+    parser = ParserProcess()
+    stages.apply(xom, Services(client, parser, writes, pages))
     file_entries.apply(xom.filestore, pages)
 
     known_files = KnownFiles(xom, pages, writes)
@@ -132,6 +134,7 @@ def wire(config: Any, pyramid_config: Any) -> None:
         part.install(pyramid_config)
     changed_file_views.install(pyramid_config, pages)
     cached_file_views.install(pyramid_config, cached, removal)
+    BundleViews(xom, parser, downloads).install(pyramid_config)
     if not (config.requests_only or xom.is_replica()):
         reservations.reserve_existing(xom)
         limit.start()

@@ -7,7 +7,7 @@ import sys
 import threading
 import weakref
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
@@ -141,6 +141,9 @@ class Storage(Protocol):
     def keep(self, download: Download, found: dict[str, str]) -> None:
         """Store the file at `download.path`, which has the hashes `found`. Raises GatewayError or OSError."""
 
+    def keep_new(self, download: Download, found: dict[str, str]) -> None:
+        """The same, in the write transaction of the caller."""
+
 
 class Known(Protocol):
     """Facts about files before they are downloaded. Tests pass a fake."""
@@ -183,6 +186,22 @@ class Downloads:
 
         return self._in_progress.join(request.relpath, new, self._download_and_store)
 
+    def take(self, entry: Any, chunks: Iterable[bytes]) -> None:
+        """Store a file that somebody brings, if it is the one that the upstream would have to send.
+
+        Needs a write transaction. Raises GatewayError.
+        """
+        path = self._folder / secrets.token_hex(16)
+        download = Download(DownloadRequest(entry, ()), path, self._known.expected(entry))
+        try:
+            received, found = _receive(download, chunks)
+            if problem := _problem(download.expected, None, received, found):
+                raise GatewayError(400, f"{entry.relpath} is another file: {problem}")
+            download.flush()
+            self._storage.keep_new(download, found)
+        finally:
+            path.unlink(missing_ok=True)
+
     def _submit(self, function: Callable[..., object], relpath: str, *arguments: object) -> None:
         index = relpath.partition("/+")[0]
         self._pools[index].submit(function, relpath, *arguments)
@@ -206,25 +225,16 @@ class Downloads:
 
     def _download(self, download: Download) -> dict[str, str]:
         """Fetch the file; return its hashes. Raises GatewayError unless length and hashes are as stated."""
-        request, expected = download.request, download.expected
-        running = {kind: hashlib.new(kind) for kind in {"sha256", *expected.hashes}}
-        received = 0
         with ExitStack() as until_read:
-            answer = self._answer(request, until_read)
+            answer = self._answer(download.request, until_read)
             length = answer.headers.get("Content-Length", "")
             download.begin(int(length) if length.isdecimal() else None, answer.headers.get("Last-Modified"))
-            for chunk in answer.iter_raw(CHUNK):
-                download.add(chunk)
-                received += len(chunk)
-                if received > expected.most:
-                    break
-                for hasher in running.values():
-                    hasher.update(chunk)
-        found = {kind: hasher.hexdigest() for kind, hasher in running.items()}
-        if problem := _problem(expected, download.length, received, found):
+            received, found = _receive(download, answer.iter_raw(CHUNK))
+        if problem := _problem(download.expected, download.length, received, found):
             if "sha256" in problem:
-                self._known.report(request.entry, expected, found["sha256"])
-            raise GatewayError(502, f"the upstream gave a wrong file for {request.relpath}: {problem}")
+                self._known.report(download.request.entry, download.expected, found["sha256"])
+            relpath = download.request.relpath
+            raise GatewayError(502, f"the upstream gave a wrong file for {relpath}: {problem}")
         download.flush()
         return found
 
@@ -240,6 +250,21 @@ class Downloads:
 
     def _ask(self, source: Source) -> AbstractContextManager[Any]:
         return self._client.stream(source.url, source.upstream, whole=False)
+
+
+def _receive(download: Download, chunks: Iterable[bytes]) -> tuple[int, dict[str, str]]:
+    """Write what comes, but not without end; the number of bytes, and their hashes."""
+    expected = download.expected
+    running = {kind: hashlib.new(kind) for kind in {"sha256", *expected.hashes}}
+    received = 0
+    for chunk in chunks:
+        download.add(chunk)
+        received += len(chunk)
+        if received > expected.most:
+            break
+        for hasher in running.values():
+            hasher.update(chunk)
+    return received, {kind: hasher.hexdigest() for kind, hasher in running.items()}
 
 
 def _problem(expected: Expected, length: int | None, received: int, found: Mapping[str, str]) -> str | None:

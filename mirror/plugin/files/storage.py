@@ -32,7 +32,7 @@ class DevpiStorage:
     def _keep(self, download: Download, found: dict[str, str]) -> None:
         entry = download.request.entry
         if not (self._xom.is_replica() or entry.has_existing_metadata()):
-            self._writes.do(lambda: self._keep_new(download, found))
+            self._writes.do(lambda: self.keep_new(download, found))
             if "sha256" not in entry.hashes:  # its page shows one from now on
                 self._pages.changed(entry.project)
             return
@@ -42,7 +42,7 @@ class DevpiStorage:
         if self._xom.is_replica():  # its administrator is shown the files that could not be replicated
             self._xom.replica_thread.shared_data.errors.remove(entry)
 
-    def _keep_new(self, download: Download, found: dict[str, str]) -> None:
+    def keep_new(self, download: Download, found: dict[str, str]) -> None:
         """Store the file and its entry, as `iter_cache_remote_file` in devpi's views.py does."""
         known = download.request.entry
         stage = self._xom.model.getstage(known.user, known.index)

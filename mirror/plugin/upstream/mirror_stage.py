@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
@@ -15,16 +15,17 @@ from devpi_server.model import join_links_data
 from devpi_server.normalized import normalize_name
 
 from mirror.plugin import pinned_hashes
-from mirror.plugin.simple import detail, file_paths, filenames
+from mirror.plugin.simple import content_types, detail, file_paths, filenames
 from mirror.plugin.simple.detail import ProjectDetail
-from mirror.plugin.upstream import changed_files, client, entries, page_cache, page_request
+from mirror.plugin.simple.parse import RawPage
+from mirror.plugin.upstream import changed_files, client, entries, given_files, page_cache, page_request
 from mirror.plugin.upstream.client import GatewayError, Upstream, UpstreamClient
 from mirror.plugin.upstream.devpi_client import DevpiClient
 from mirror.plugin.upstream.negative_cache import NegativeCache
-from mirror.plugin.upstream.page_cache import CachedPage, PageCache
+from mirror.plugin.upstream.page_cache import CachedPage, PageCache, PageInfo
 from mirror.plugin.upstream.page_refresh import PageRefresh
 from mirror.plugin.upstream.page_request import PageRequest
-from mirror.plugin.upstream.parser_process import ParsedPage, ParserProcess
+from mirror.plugin.upstream.parser_process import ParsedPage, ParseRequest, ParserProcess
 from mirror.plugin.write_queue import Change, WriteQueue
 
 NOT_FOUND_EXPIRY = 60  # seconds; devpi keeps a 404 as long as a page, half an hour
@@ -287,6 +288,31 @@ class CachingStage(MirrorStage):
             self._keep(new, page.content if new.detail is parsed else page_cache.encode(new))
         self.cache_retrieve_times.refresh(project, new.about.etag if new else etag)
         self.cache_projectnames.add(project)
+
+    def take_page(self, project: str, content: bytes) -> Mapping[str, str]:
+        """Add the files of a page (JSON) that somebody brings, as if the upstream listed them.
+
+        File names -> why each is refused, "" when it is listed now. Needs a write transaction. Raises
+        InvalidPageError, GatewayError.
+        """
+        page_url = self._page_url(project)
+        known = self._known(project)
+        same = known if known and known.about.page == page_url else None
+        about = same.about if same else PageInfo(page_url, int(time.time()), None, -1)
+        body = RawPage(content_types.JSON, page_url, content)
+        parsed = self._shared.parser.read(ParseRequest(self.name, project, body, about))
+        new = page_cache.decode_unchecked(project, parsed.content)
+        here = same.detail if same else ProjectDetail(project)
+        pinned = pinned_hashes.pinned(self.keyfs, self.name, project)
+        found = given_files.merge(here, new.detail, pinned)
+        if found.detail != here:
+            for file in file_paths.to_write(found.detail, here):
+                entries.keep(self.keyfs, project, file)
+            merged = replace(new, detail=found.detail)
+            self._keep(merged, page_cache.encode(merged))
+            self.gone.discard(project)
+            self.cache_projectnames.add(project)
+        return found.refused
 
     def _held(self, new: CachedPage, old: CachedPage | None, write: Callable[[Change], None]) -> CachedPage:
         """`new` without the files that the upstream has changed, which are reported."""

@@ -4,6 +4,7 @@ import functools
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -14,10 +15,12 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import requests
 
+from mirror.offline.bundle import listing
 from tests.support.dists import sdist, wheel
 from tests.support.mirror_and_upstream import Mirrored, mirror_of
-from tests.support.servers import BIN, clean_environment, run_command
+from tests.support.servers import BIN, clean_environment, run_command, running_mirror
 from tests.support.upstream import Listed, Upstream
 
 LIBRARY = wheel("bundled-library", "1.5", requires_python=">=3.8", padding=300_000)
@@ -54,7 +57,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         (folder / OWN.filename).write_bytes(OWN.content)
         for mirrored in (first, second):
             mirrored.upload(folder / OWN.filename)
-        bundle = folder / "bundle"
+        bundle = folder / "outside/bundle"
         first.mirror.run(BIN / "mirror", "bundle", "create", lock, "-o", bundle)
         yield Site(first, second, lock, bundle)
 
@@ -197,3 +200,111 @@ def test_killed_while_it_is_made_the_old_one_is_whole(site: Site, tmp_path: Path
     site.mirrored.mirror.run(*command)
     assert [path.name for path in tmp_path.iterdir()] == ["made"]
     assert contents(target) == before
+
+
+@pytest.fixture(scope="module")
+def inside() -> Iterator[Mirrored]:
+    """A new mirror that never had an upstream."""
+    with Upstream() as nobody:
+        settings = f'offline = true\n[upstream]\nurl = "{nobody.url}"\n'
+        with running_mirror(settings) as mirror:
+            yield Mirrored(nobody, mirror)
+        assert (nobody.connections, nobody.requests) == (0, [])
+
+
+def load(
+    mirrored: Mirrored, bundle: Path, *options: str, status: int = 0
+) -> subprocess.CompletedProcess[str]:
+    return mirrored.mirror.run(BIN / "mirror", "bundle", "load", bundle, *options, status=status)
+
+
+def test_a_damaged_bundle_is_refused_file_by_file(site: Site, inside: Mirrored, tmp_path: Path) -> None:
+    """And all that is whole is loaded; what lists something else than ours would is not looked at."""
+    damaged = tmp_path / "damaged"
+    shutil.copytree(site.bundle, damaged)
+    library = damaged / "files" / LIBRARY.filename
+    library.write_bytes(bytes(len(LIBRARY.content)))
+    done = load(inside, damaged, status=1)
+    assert (
+        f"{LIBRARY.filename}: files/{LIBRARY.filename} has another content than its page says" in done.stderr
+    )
+    assert "4 files, 3 new" in done.stderr
+    assert "1 refused" in done.stderr
+    assert f"uploaded to company/dev: {OWN.filename}" in done.stdout
+    page = damaged / "simple/bundled-app/index.html"
+    page.write_text(page.read_text().replace("../../files/", "https://example.com/"))
+    done = load(inside, damaged, status=1)
+    assert "simple/bundled-app/index.html does not say what the other pages say" in done.stderr
+
+
+def test_what_is_there_is_not_sent_again(site: Site, inside: Mirrored) -> None:
+    """A load may be repeated after anything."""
+    fingerprint = hashlib.sha256((site.bundle / "SHA256SUMS").read_bytes()).hexdigest()
+    first = json.loads(load(inside, site.bundle, "--json", "--fingerprint", fingerprint).stdout)
+    assert (first["new"], first["here"], first["refused"]) == (1, 3, 0)
+    assert load(inside, site.bundle).stdout.endswith("4 files, 0 new (0.0 MB), 4 there already\n")
+    refused = load(inside, site.bundle, "--fingerprint", "0" * 64, status=1)
+    assert "is not the bundle with this fingerprint" in refused.stderr
+
+
+def test_a_loaded_mirror_serves_pages_and_files_offline(site: Site, inside: Mirrored) -> None:
+    """As the mirror outside had them: who uploaded what, yanks, a project's status."""
+    for dist in (APP, LIBRARY, SOURCE):
+        outside, loaded = site.mirrored.entry(dist, "company/dev"), inside.entry(dist, "company/dev")
+        assert loaded["url"].startswith("../../../../root/pypi/+f/")
+        for key in ("filename", "hashes", "size", "requires-python", "upload-time", "yanked"):
+            assert loaded.get(key) == outside.get(key)
+    assert inside.entry(LIBRARY)["yanked"] == REASON
+    assert inside.page("bundled-source", "company/dev")["project-status"]["status"] == "archived"
+    assert inside.entry(OWN, "company/dev")["url"].startswith("../../../../company/dev/+f/")
+    assert requests.get(inside.url_of(LIBRARY), timeout=10).content == LIBRARY.content
+
+
+@pytest.mark.parametrize("client", INSTALLERS)
+def test_a_loaded_mirror_is_installed_from(inside: Mirrored, client: str, tmp_path: Path) -> None:
+    """Dependencies of own packages are among what was cached."""
+    index = ["--index-url", inside.mirror.index_url("company/dev"), "--target", str(tmp_path / "installed")]
+    pins = ["bundled-own", "bundled-library==1.5"]
+    run_command(*INSTALLERS[client], *index, *pins, env=clean_environment(tmp_path))
+    assert (tmp_path / "installed/bundled_app").is_dir()
+
+
+def test_what_the_mirror_knows_otherwise_is_refused(inside: Mirrored, tmp_path: Path) -> None:
+    """Another content under a known name; a name that is the company's; one of its own that is public."""
+    root = ("root", inside.mirror.credentials["root"])
+    requests.put(f"{inside.mirror.url}/+reserved/bundled-secret", auth=root, timeout=10).raise_for_status()
+    bundle = tmp_path / "bundle"
+    (bundle / "files").mkdir(parents=True)
+    contents = {
+        APP.filename: b"another app",
+        "bundled_secret-9.tar.gz": b"reserved",
+        OWN.filename: b"another own",
+        "bundled_library-9.tar.gz": b"own here, public there",
+    }
+    own = {OWN.filename, "bundled_library-9.tar.gz"}
+    files = []
+    for name, content in contents.items():
+        (bundle / "files" / name).write_bytes(content)
+        digest = hashlib.sha256(content).hexdigest()
+        project = listing.release(name)[0]
+        files.append(listing.File(project, name, len(content), digest, own=name in own))
+    for path, text in listing.texts(listing.Listing(tuple(files))).items():
+        (bundle / path).parent.mkdir(parents=True, exist_ok=True)
+        (bundle / path).write_bytes(text)
+    found = json.loads(load(inside, bundle, "--json", status=1).stdout)
+    reasons = {each["filename"]: each["reason"] for each in found["files"]}
+    assert found["refused"] == 4
+    assert "had another file of this name before" in reasons[APP.filename]
+    assert "reserved for packages of this server's own" in reasons["bundled_secret-9.tar.gz"]
+    assert reasons[OWN.filename] == "company/dev has another file of this name"
+    assert "mirror reserve bundled-library" in reasons["bundled_library-9.tar.gz"]
+    assert inside.entry(APP)["hashes"]["sha256"] == APP.sha256
+
+
+def test_only_root_may_load(inside: Mirrored) -> None:
+    """A page of a cache is what all install from."""
+    user = ("company", inside.mirror.credentials["company"])
+    for path in ("root/pypi/+bundle/bundled-app", f"root/pypi/+bundle/bundled-app/{APP.filename}"):
+        for auth, status in ((None, 401), (user, 403)):
+            answer = requests.put(f"{inside.mirror.url}/{path}", data=b"x", auth=auth, timeout=10)
+            assert answer.status_code == status

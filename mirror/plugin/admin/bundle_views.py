@@ -1,0 +1,139 @@
+"""PUT /USER/INDEX/+bundle/PROJECT, and …/FILENAME: take pages and files of a bundle, for root.
+
+`mirror bundle load` sends them. On an index that caches an upstream they are as good as what the upstream
+sends: read by the same parser, held to the same hashes. For an index of uploads, the first says which files
+are to be uploaded.
+"""
+
+from functools import partial
+from typing import Any
+
+from devpi_server.views import apiresult
+
+from mirror.plugin import reservations, responses
+from mirror.plugin.admin import access
+from mirror.plugin.files.downloads import Downloads
+from mirror.plugin.simple import content_types, filenames
+from mirror.plugin.simple.file_rows import ProjectFile
+from mirror.plugin.simple.parse import InvalidPageError, RawPage
+from mirror.plugin.upstream import page_cache
+from mirror.plugin.upstream.client import GatewayError
+from mirror.plugin.upstream.mirror_stage import CachingStage
+from mirror.plugin.upstream.page_cache import PageInfo
+from mirror.plugin.upstream.parser_process import ParseRequest, ParserProcess
+
+NEW, HERE, REFUSED = "new", "here", "refused"
+State = dict[str, Any]
+
+
+class BundleViews:
+    """The views of one devpi-server process."""
+
+    def __init__(self, xom: Any, parser: ParserProcess, downloads: Downloads) -> None:
+        self._xom = xom
+        self._parser = parser
+        self._downloads = downloads
+
+    def install(self, pyramid_config: Any) -> None:
+        """Add the addresses."""
+        page = "/{user:[^+/]+}/{index:[^+/]+}/+bundle/{project:[^+/]+}"
+        for name, pattern, view in (
+            ("packhorse bundle page", page, self.take_page),
+            ("packhorse bundle file", f"{page}/{{filename:[^/]+}}", self.take_file),
+        ):
+            pyramid_config.add_route(name, pattern)
+            pyramid_config.add_view(access.root_only(view), route_name=name, request_method="PUT")
+
+    def take_page(self, request: Any) -> Any:
+        """Say what is new of a page's files, what is here, and what is refused and why."""
+        stage, project = request.context.stage, request.matchdict["project"]
+        if self._xom.is_replica():
+            return apiresult(403, "a replica takes no bundle: load it into the primary")
+        if not filenames.is_project(project):
+            return apiresult(400, "no project can have this name")
+        try:
+            is_cache = isinstance(stage, CachingStage)
+            take = self._into_cache if is_cache else self._compared_with_uploads
+            result = take(stage, project, request.body)
+        except InvalidPageError as error:
+            return apiresult(400, f"the page of {project} is {error}")
+        except GatewayError as error:
+            return apiresult(error.status, error.text)
+        return apiresult(200, result=result, type="bundle page")
+
+    def take_file(self, request: Any) -> Any:
+        """Store the content of a file that a page lists."""
+        stage, project = request.context.stage, request.matchdict["project"]
+        known = (
+            stage.facts(project)
+            if isinstance(stage, CachingStage) and filenames.is_project(project)
+            else None
+        )
+        named = (
+            [file for file in known.files if file.filename == request.matchdict["filename"]] if known else []
+        )
+        if not named:
+            return apiresult(404, "no page of this index lists the file")
+        entry = self._xom.filestore.get_file_entry(named[0].path)
+        if not entry.file_exists():
+            read = partial(request.body_file.read, responses.CHUNK)
+            try:
+                self._downloads.take(entry, iter(read, b""))
+            except GatewayError as error:
+                self._xom.keyfs.tx.doom()
+                return apiresult(400, error.text)
+        return apiresult(200, f"{entry.relpath} is here")
+
+    def _into_cache(self, stage: Any, project: str, content: bytes) -> dict[str, State]:
+        if reservations.hides_upstreams(stage, project):
+            why = "the name is reserved for packages of this server's own"
+            return {file.filename: _state(REFUSED, why) for file in self._parsed(stage, project, content)}
+        refused = stage.take_page(project, content)
+        paths = {file.filename: file for file in stage.facts(project).files}
+        return {
+            name: _state(REFUSED, reason) if reason else self._state_of(paths[name])
+            for name, reason in refused.items()
+        }
+
+    def _compared_with_uploads(self, stage: Any, project: str, content: bytes) -> dict[str, State]:
+        """States of files that are to be uploaded to `stage`, if neither it nor its bases have them."""
+        known: dict[str, tuple[str, ProjectFile]] = {}
+        public = ""
+        for base in stage.sro():
+            if isinstance(base, CachingStage):
+                public = public or (base.name if base.is_project_cached(project) else "")
+                continue
+            for file in base.facts(project).files:
+                known.setdefault(file.filename, (base.name, file))
+        is_public = public and not known and not reservations.is_reserved(stage.keyfs, project)
+        found = {}
+        for file in self._parsed(stage, project, content):
+            index, old = known.get(file.filename, (stage.name, None))
+            if is_public:
+                why = f"{public} has a project of this name; if it is yours: mirror reserve {project}"
+                found[file.filename] = _state(REFUSED, why)
+            elif old is None:
+                found[file.filename] = {**_state(NEW), "index": index}
+            elif old.hashes.get("sha256") == file.hashes["sha256"]:
+                found[file.filename] = {**_state(HERE), "index": index, "yanked": bool(old.yanked)}
+            else:
+                found[file.filename] = _state(REFUSED, f"{index} has another file of this name")
+        return found
+
+    def _parsed(self, stage: Any, project: str, content: bytes) -> list[ProjectFile]:
+        """The files of a page. Raises InvalidPageError."""
+        url = f"https://localhost/{project}/"  # what relative addresses are relative to: nobody is asked
+        body = RawPage(content_types.JSON, url, content)
+        page = self._parser.read(ParseRequest(stage.name, project, body, PageInfo(url, 0, None, -1)))
+        files = page_cache.decode_unchecked(project, page.content).detail.files
+        if not all("sha256" in file.hashes for file in files):
+            raise InvalidPageError("one without hashes")
+        return list(files)
+
+    def _state_of(self, file: ProjectFile) -> State:
+        entry = self._xom.filestore.get_file_entry(file.path)
+        return _state(HERE if entry.file_exists() else NEW)
+
+
+def _state(state: str, reason: str = "") -> State:
+    return {"state": state, "reason": reason}

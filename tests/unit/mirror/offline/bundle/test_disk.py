@@ -1,0 +1,116 @@
+"""A bundle on a disk is read as if an enemy had written it."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mirror.offline.bundle import disk, listing
+from mirror.offline.bundle.listing import File, Listing
+from packhorse.errors import PackhorseError
+
+CONTENT, METADATA = b"a wheel", b"Metadata-Version: 2.1\n"
+FILE = File(
+    "demo",
+    "demo-1.0-py3-none-any.whl",
+    len(CONTENT),
+    hashlib.sha256(CONTENT).hexdigest(),
+    hashlib.sha256(METADATA).hexdigest(),
+)
+PATH = f"files/{FILE.filename}"
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    folder = tmp_path / "bundle"
+    (folder / "files").mkdir(parents=True)
+    (folder / PATH).write_bytes(CONTENT)
+    (folder / f"{PATH}.metadata").write_bytes(METADATA)
+    for path, content in listing.texts(Listing((FILE,))).items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content)
+    return folder
+
+
+def test_a_bundle_of_ours_is_read(bundle: Path) -> None:
+    """The rest would be worth nothing otherwise."""
+    assert disk.read(bundle) == Listing((FILE,))
+    assert disk.problem(bundle, FILE) == ""
+    sums = (bundle / "SHA256SUMS").read_bytes()
+    assert disk.fingerprint(bundle) == hashlib.sha256(sums).hexdigest()
+
+
+def _replaced(path: str, old: str, new: str) -> Callable[[Path], object]:
+    def change(bundle: Path) -> None:
+        text = (bundle / path).read_text()
+        assert old in text
+        (bundle / path).write_text(text.replace(old, new))
+
+    return change
+
+
+def _linked(path: str, target: str) -> Callable[[Path], object]:
+    def change(bundle: Path) -> None:
+        (bundle / path).rename(bundle / target)
+        (bundle / path).symlink_to(bundle / target)
+
+    return change
+
+
+TEXTS: dict[str, Callable[[Path], object]] = {
+    "a link in HTML alone": _replaced("simple/demo/index.html", "../../files/", "https://example.com/"),
+    "a script in HTML alone": _replaced("simple/demo/index.html", "<body>", "<body><script>x()</script>"),
+    "another project in the list": _replaced("simple/index.html", "demo/", "evil/"),
+    "another hash in JSON alone": _replaced("simple/demo/index.v1_json", FILE.sha256, "0" * 64),
+    "another hash among the checksums": _replaced("SHA256SUMS", FILE.sha256, "0" * 64),
+    "a page that is a link": _linked("simple/demo/index.v1_json", "elsewhere"),
+    "a folder that is a link": _linked("simple/demo", "elsewhere"),
+    "pages behind a link": _linked("simple", "elsewhere"),
+    "no page": lambda bundle: (bundle / "simple/demo/index.v1_json").unlink(),
+    "no pages": lambda bundle: (bundle / "simple").rename(bundle / "gone"),
+    "no checksums": lambda bundle: (bundle / "SHA256SUMS").unlink(),
+    "a project without a page": lambda bundle: (bundle / "simple/other").mkdir(),
+    "more than one format": _replaced("bundle.json", '"format": 1', '"format": 1, "format": 2'),
+    "spaces in JSON": _replaced("bundle.json", '"format": 1', '"format":  1'),
+}
+
+
+@pytest.mark.parametrize("change", TEXTS)
+def test_what_is_not_as_ours_would_be_is_refused(bundle: Path, change: str) -> None:
+    """Before anything is loaded, in two lines."""
+    TEXTS[change](bundle)
+    with pytest.raises(PackhorseError, match="is not as `mirror bundle` makes it"):
+        disk.read(bundle)
+
+
+def test_a_text_file_without_end_is_not_read(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a sparse file of terabytes only what ours may have."""
+    monkeypatch.setattr(disk, "MOST", 50)
+    with pytest.raises(PackhorseError, match="larger than 50 bytes"):
+        disk.read(bundle)
+
+
+def test_another_folder_is_none(tmp_path: Path) -> None:
+    """A slip of the hand."""
+    with pytest.raises(PackhorseError, match="is not a bundle"):
+        disk.read(tmp_path)
+
+
+FILES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "gone": (lambda bundle: (bundle / PATH).unlink(), "missing, or no regular file"),
+    "a link": (_linked(PATH, "elsewhere"), "missing, or no regular file"),
+    "behind a link": (_linked("files", "elsewhere"), "missing, or no regular file"),
+    "shorter": (lambda bundle: (bundle / PATH).write_bytes(b"a"), "another size"),
+    "changed": (lambda bundle: (bundle / PATH).write_bytes(b"b wheel"), "another content"),
+    "metadata gone": (lambda bundle: (bundle / f"{PATH}.metadata").unlink(), "metadata is missing"),
+    "metadata changed": (lambda bundle: (bundle / f"{PATH}.metadata").write_bytes(b"x"), "another content"),
+}
+
+
+@pytest.mark.parametrize("change", FILES)
+def test_a_file_that_is_not_the_listed_one_is_told(bundle: Path, change: str) -> None:
+    """It is refused alone: the others of the bundle are as good as before."""
+    act, why = FILES[change]
+    act(bundle)
+    assert why in disk.problem(bundle, FILE)
