@@ -43,6 +43,11 @@ def of_locks(command: Callable[..., Any]) -> Callable[..., Any]:
             ),
             click.option("--all-files", is_flag=True, help="Every file of each version, for all platforms."),
             click.option(
+                "--allow-builds",
+                is_flag=True,
+                help="Let uv build sdists to learn what they depend on: this runs programs of their authors.",
+            ),
+            click.option(
                 "--index", metavar="USER/NAME", help="Where to look  [default: company/dev, else root/pypi]"
             ),
             click.option("--json", "as_json", is_flag=True, help="Print the report as JSON."),
@@ -63,17 +68,20 @@ def prefetch(
     index: str | None,
     *,
     all_files: bool,
+    allow_builds: bool,
     as_json: bool,
 ) -> None:
-    """Bring every file that locks need into the cache.
+    """Bring every file that locks or requirements need into the cache.
 
     \b
     FILE is a pylock.toml, requirements.txt, uv.lock, poetry.lock, pdm.lock or Pipfile.lock:
       mirror prefetch uv.lock
       mirror prefetch requirements.txt --python 3.11 --python 3.12 --platform linux-x86_64
+      mirror prefetch "flask>=3" gunicorn==23.0.0
 
-    All groups and extras of a lock count. Of each version come the wheels that the Pythons and
-    platforms take, and the sdist where there is none. Hashes in a lock are checked. What is here
+    All groups and extras of a lock count. uv resolves what has no version, or no hash, against the
+    index. Of each version come the wheels that the Pythons and platforms take, or the sdist where
+    there is none, with what it needs to be built. Hashes in a lock are checked. What is here
     already is checked, and not downloaded again: start it again after an interruption, and it goes
     on. Exit status 1 when a file is missing in the end. Needs the mirror to serve.
     """
@@ -81,14 +89,16 @@ def prefetch(
     from mirror.lockfiles import environments, reader
     from mirror.offline import prefetch as work
     from mirror.offline import report
+    from mirror.offline.resolve import Place
     from packhorse.errors import PackhorseError
 
-    lock = reader.read_all(files, environments.wanted(pythons, platforms))
-    pins = lock.only_pins()
+    targets = environments.wanted(pythons, platforms)
+    lock = reader.read_all(files, targets)
     index_url = work.index_url(options.folder(), index or options.config(path).default_index)
     results = []
     with api.client(timeout=work.SILENCE) as client, console.transfer("Fetching") as (found, received):
-        for event in work.Prefetch(index_url, options.folder(), client, every=all_files).run(pins):
+        prefetch = work.Prefetch(index_url, options.folder(), client, every=all_files)
+        for event in work.fill(lock, targets, Place(index_url, builds=allow_builds), prefetch):
             match event:
                 case work.Found(size):
                     found(size)

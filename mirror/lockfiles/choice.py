@@ -1,6 +1,8 @@
 """Choose the files of a pin that installers take in its environments, from those that a page lists."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from packaging import tags
@@ -43,6 +45,18 @@ def choose(pin: Pin, files: Iterable[PageFile], *, every: bool = False) -> list[
         for name in _taken(names, environment):
             chosen[name] = _listed(pin, name, listed)
     return list(chosen.values())
+
+
+def builders(pin: Pin, files: Iterable[PageFile]) -> dict[str, tuple[Environment, ...]]:
+    """Sdists by name, with the environments that take them, and so must build them."""
+    listed = list(files)
+    found: dict[str, tuple[Environment, ...]] = {}
+    for environment in pin.environments:
+        with suppress(NoFileError):
+            for file in choose(replace(pin, environments=(environment,)), listed):
+                if not (name := file["filename"]).endswith(".whl"):
+                    found[name] = (*found.get(name, ()), environment)
+    return found
 
 
 def locked_hashes(pin: Pin, file: PageFile) -> dict[str, str]:

@@ -30,6 +30,12 @@ _OLDEST = {"linux": (2, 28), "musl": (1, 2), "macos": (11, 0)}
 """What a platform without a version has at least, of its C library or system (Debian 10, RHEL 8)."""
 _NEWEST = {"linux": (2, 50), "musl": (1, 5), "macos": (30, 0)}
 _LEGACY_MANYLINUX = {(2, 17): "manylinux2014", (2, 12): "manylinux2010", (2, 5): "manylinux1"}
+_UV_PLATFORMS = {
+    *("x86_64-pc-windows-msvc", "aarch64-pc-windows-msvc", "i686-pc-windows-msvc"),
+    *("x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"),
+    *("x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl"),
+    *("x86_64-apple-darwin", "aarch64-apple-darwin"),
+}
 _EXTRA = re.compile(r"""\bextra\s*==\s*["']([^"']+)["']|["']([^"']+)["']\s*==\s*extra\b""")
 
 
@@ -42,6 +48,7 @@ class Environment:
     markers: Mapping[str, str]
     ranks: Mapping[tags.Tag, int]  # of wheel tags, the best first
     levels: Mapping[str, int]  # platform tag -> how new a system it needs; others run on all
+    uv_platform: str | None = ""  # as uv's --python-platform has it; "": this machine, None: uv knows none
 
     def __str__(self) -> str:
         return self.name
@@ -140,7 +147,8 @@ def _environment(python: str, name: str) -> Environment:
         *tags.compatible_tags(version, interpreter, platforms),
     )
     ranked = {tag: number for number, tag in reversed(list(enumerate(names)))}
-    return Environment(f"{python} on {name or 'this machine'}", full, markers, ranked, levels)
+    uv_platform = _uv_platform(markers, platforms) if name else ""
+    return Environment(f"{python} on {name or 'this machine'}", full, markers, ranked, levels, uv_platform)
 
 
 def _this_platform() -> tuple[dict[str, str], list[str], dict[str, int]]:
@@ -204,6 +212,17 @@ def _level(text: str, oldest: tuple[int, int]) -> int:
     found = re.match(r"[a-z]+_(\d+)_(\d+)_", text)
     version = (int(found[1]), int(found[2])) if found else (0, 0)
     return 0 if version <= oldest else version[0] * 1000 + version[1]
+
+
+def _uv_platform(markers: Mapping[str, str], platforms: Sequence[str]) -> str | None:
+    """The name of uv's for a platform, None for a processor that uv does not resolve for."""
+    processor = {"AMD64": "x86_64", "ARM64": "aarch64", "arm64": "aarch64", "x86": "i686"}
+    machine = processor.get(markers["platform_machine"], markers["platform_machine"])
+    system = {"win32": "pc-windows-msvc", "darwin": "apple-darwin"}.get(
+        markers["sys_platform"],
+        "unknown-linux-musl" if platforms[0].startswith("musl") else "unknown-linux-gnu",
+    )
+    return f"{machine}-{system}" if f"{machine}-{system}" in _UV_PLATFORMS else None
 
 
 def _implementation(markers: dict[str, str]) -> dict[str, str]:

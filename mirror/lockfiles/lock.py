@@ -42,6 +42,18 @@ class Pin:
     def __str__(self) -> str:
         return f"{self.project}=={self.version}"
 
+    @property
+    def is_bare(self) -> bool:
+        """Whether it is a line such as `flask==3.1`: what it depends on may be missing beside it."""
+        return not (self.files or self.hashes)
+
+    @property
+    def requirement(self) -> str:
+        """The line that asks for it."""
+        extras = f"[{','.join(self.extras)}]" if self.extras else ""
+        marker = f" ; {self.marker}" if self.marker else ""
+        return f"{self.project}{extras}=={self.version}{marker}"
+
 
 @dataclass(frozen=True)
 class Requirement:

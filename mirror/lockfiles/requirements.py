@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from packaging import requirements as packaging
@@ -38,16 +39,9 @@ def read(path: Path, text: str, environments: Sequence[Environment], *, depth: i
 
 
 def of_argument(text: str, environments: Sequence[Environment]) -> Lock:
-    """What a single requirement asks for: it is resolved, also one version, as others belong to it.
-
-    Raises InvalidRequirement.
-    """
-    requirement = packaging.Requirement(text)
-    if requirement.url:
-        return Lock((text,), elsewhere=(Elsewhere(lock.normalised(requirement.name), requirement.url),))
-    if not any(each.holds(str(requirement.marker or "")) for each in environments):
-        return Lock((text,), ("requirements",))
-    return Lock((text,), ("requirements",), requirements=(Requirement(str(requirement)),))
+    """What a single requirement asks for. Raises InvalidRequirement."""
+    found = _of_requirement(packaging.Requirement(text), frozenset(), environments)
+    return replace(found, names=(text,), formats=("requirements",))
 
 
 def _nested(path: Path, where: str, environments: Sequence[Environment], depth: int) -> Lock:
@@ -79,6 +73,12 @@ def _of_line(line: str, where: str, environments: Sequence[Environment]) -> Lock
         requirement = packaging.Requirement(text)
     except InvalidRequirement as error:
         raise LockError(f"{where}: {error}", "Write a line such as `flask==3.1` or `flask>=3`.") from error
+    return _of_requirement(requirement, hashes, environments)
+
+
+def _of_requirement(
+    requirement: packaging.Requirement, hashes: Hashes, environments: Sequence[Environment]
+) -> Lock:
     name = lock.normalised(requirement.name)
     marker = str(requirement.marker or "")
     chosen = tuple(each for each in environments if each.holds(marker))

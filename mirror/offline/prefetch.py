@@ -6,17 +6,20 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
 
 import httpx
 
 from mirror import state
-from mirror.lockfiles import choice
+from mirror.lockfiles import choice, lock
 from mirror.lockfiles.choice import PageFile
-from mirror.lockfiles.lock import Pin
-from mirror.offline import storage
+from mirror.lockfiles.environments import Environment
+from mirror.lockfiles.lock import Lock, Pin
+from mirror.offline import build_requirements, resolve, storage
+from mirror.offline.resolve import Place, Unresolved
 from mirror.state import Folder
 from packhorse.errors import PackhorseError
 
@@ -36,6 +39,8 @@ class Result:
     size: int = 0
     new: bool = False  # it came now, instead of having been there
     problem: str = ""  # empty: the file is in the cache
+    path: Path | None = field(default=None, compare=False)  # where the mirror stores it
+    builders: tuple[Environment, ...] = ()  # of an sdist: the environments that must build it
 
     def __str__(self) -> str:
         return self.filename or str(self.pin)
@@ -55,7 +60,7 @@ class Received:
     size: int
 
 
-Event = Found | Received | Result
+Event = Found | Received | Result | Unresolved
 
 
 class DownloadError(Exception):
@@ -77,6 +82,54 @@ class _Listed:
     pin: Pin
     page_url: str
     files: Sequence[PageFile]
+    builders: Mapping[str, tuple[Environment, ...]]
+
+
+def fill(
+    found: Lock, environments: Sequence[Environment], place: Place, prefetch: "Prefetch"
+) -> Iterator[Event]:
+    """Bring what a lock asks for, and what its sdists need to be built; yield what happens.
+
+    Build requirements may have sdists with such of their own.
+    """
+    pins, unresolved = resolve.pins(found, environments, place)
+    done: set[tuple[str, Environment]] = set()
+    asked: set[tuple[tuple[str, ...], Environment]] = set()
+    while pins or unresolved:
+        yield from unresolved
+        results = []
+        for event in prefetch.run(pins):
+            yield event
+            if isinstance(event, Result):
+                results.append(event)
+        done |= {(str(pin), environment) for pin in pins for environment in pin.environments}
+        needed, unresolved = _build_requirements(results, asked, place)
+        pins = tuple(pin for pin in needed if any((str(pin), each) not in done for each in pin.environments))
+
+
+def _build_requirements(
+    results: Iterable[Result], asked: set[tuple[tuple[str, ...], Environment]], place: Place
+) -> tuple[tuple[Pin, ...], list[Unresolved]]:
+    """The pins that the sdists among `results` need to be built; each set of requirements is `asked` once."""
+    pins: list[Pin] = []
+    unresolved: list[Unresolved] = []
+    for result in results:
+        if result.path is None or result.problem or not result.builders:
+            continue
+        try:
+            wanted = build_requirements.read(result.path)
+        except ValueError as error:
+            unresolved.append(Unresolved(f"what {result} needs to be built", str(error)))
+            continue
+        for environment in result.builders:
+            if wanted and (wanted, environment) not in asked:
+                asked.add((wanted, environment))
+                answer = resolve.resolve(wanted, environment, place)
+                if isinstance(answer, Unresolved):
+                    unresolved.append(Unresolved(f"what {result} needs to be built", str(answer)))
+                else:
+                    pins += answer
+    return lock.merged([Lock((), pins=tuple(pins))]).pins, unresolved
 
 
 class Prefetch:
@@ -91,14 +144,14 @@ class Prefetch:
         self._client = client
         self._every = every
         self._events: queue.SimpleQueue[Event | _Listed | Exception] = queue.SimpleQueue()
+        self._finding, self._fetching = self._workers(self._find), self._workers(self._fetch)
+        self._seen: set[str] = set()
 
     def run(self, pins: Iterable[Pin]) -> Iterator[Event]:
         """Yield what happens until all is done; a file that several pins ask for is fetched once."""
-        finding, fetching = self._workers(self._find), self._workers(self._fetch)
-        seen: set[str] = set()
         pending = 0
         for pin in pins:
-            finding.put((pin,))
+            self._finding.put((pin,))
             pending += 1
         while pending:
             event = self._events.get()
@@ -107,11 +160,11 @@ class Prefetch:
             if isinstance(event, _Listed):
                 for file in event.files:
                     url = urljoin(event.page_url, file["url"])
-                    if url not in seen:
-                        seen.add(url)
+                    if url not in self._seen:
+                        self._seen.add(url)
                         pending += 1
                         yield Found(_size(file))
-                        fetching.put((event.pin, url, file))
+                        self._fetching.put((event.pin, url, file, event.builders.get(file["filename"], ())))
                 pending -= 1
             else:
                 pending -= isinstance(event, Result)
@@ -139,25 +192,27 @@ class Prefetch:
         page_url = f"{self._index_url}{pin.project}/"
         try:
             with get(self._client, page_url, {"Accept": SIMPLE_JSON}) as page:
-                files = choice.choose(pin, json.loads(page.read())["files"], every=self._every)
+                listed = json.loads(page.read())["files"]
+            files = choice.choose(pin, listed, every=self._every)
         except (DownloadError, choice.NoFileError, httpx.HTTPError) as error:
             return Result(pin, problem=str(error) or type(error).__name__)
-        return _Listed(pin, page_url, files)
+        return _Listed(pin, page_url, files, choice.builders(pin, listed))
 
-    def _fetch(self, pin: Pin, url: str, file: PageFile) -> Result:
+    def _fetch(self, pin: Pin, url: str, file: PageFile, builders: tuple[Environment, ...]) -> Result:
         name, size = file["filename"], _size(file)
         hashes = {**file["hashes"], **choice.locked_hashes(pin, file)}
         path = storage.path_of(self._folder, url)
         if path is not None and path.exists():
             problem = storage.problem(path, hashes)
             self._events.put(Received(size))
-            return Result(pin, name, path.stat().st_size, problem=problem)
+            size = path.stat().st_size
+            return Result(pin, name, size, problem=problem, path=path, builders=builders)
         try:
             with get(self._client, url, {}) as response:
                 size = self._read(response, hashes)
         except (DownloadError, httpx.HTTPError) as error:
             return Result(pin, name, problem=str(error) or type(error).__name__)
-        return Result(pin, name, size, new=True)
+        return Result(pin, name, size, new=True, path=path, builders=builders)
 
     def _read(self, response: httpx.Response, hashes: Mapping[str, str]) -> int:
         """Read the whole body, to count and to check it; its size. Raises DownloadError for another hash."""

@@ -5,34 +5,27 @@ from typing import Any
 
 from mirror.lockfiles.lock import Elsewhere
 from mirror.offline.prefetch import Result
+from mirror.offline.resolve import Unresolved
+
+Results = Sequence[Result | Unresolved]
 
 
-def as_json(results: Sequence[Result], elsewhere: Sequence[Elsewhere]) -> dict[str, Any]:
+def as_json(results: Results, elsewhere: Sequence[Elsewhere]) -> dict[str, Any]:
     """The report for scripts; keys are only ever added."""
-    there = [result for result in results if not result.problem]
-    new = [result for result in there if result.new]
+    there, new = _there(results), _new(results)
     return {
         "files": len(there),
         "bytes": sum(result.size for result in there),
         "new": {"files": len(new), "bytes": sum(result.size for result in new)},
         "already_there": len(there) - len(new),
-        "failed": [
-            {
-                "project": result.pin.project,
-                "version": result.pin.version,
-                "file": result.filename or None,
-                "reason": result.problem,
-            }
-            for result in _failed(results)
-        ],
+        "failed": [_failure(result) for result in _failed(results)],
         "left_out": [{"project": each.project, "source": each.source} for each in elsewhere],
     }
 
 
-def as_text(results: Sequence[Result]) -> str:
+def as_text(results: Results) -> str:
     """A sentence that counts the files."""
-    there = [result for result in results if not result.problem]
-    new = [result for result in there if result.new]
+    there, new = _there(results), _new(results)
     total, came = (sum(result.size for result in some) / 1e6 for some in (there, new))
     return (
         f"{len(there)} files with {total:.1f} MB are in the cache: {len(new)} new with {came:.1f} MB,"
@@ -40,10 +33,37 @@ def as_text(results: Sequence[Result]) -> str:
     )
 
 
-def failures(results: Sequence[Result]) -> list[str]:
+def failures(results: Results) -> list[str]:
     """A line for each file that is not in the cache: all at once, as one may have a single chance."""
-    return [f"{result}: {result.problem}" for result in _failed(results)]
+    return [
+        str(each) if isinstance(each, Unresolved) else f"{each}: {each.problem}" for each in _failed(results)
+    ]
 
 
-def _failed(results: Sequence[Result]) -> list[Result]:
-    return [result for result in results if result.problem]
+def _there(results: Results) -> list[Result]:
+    return [each for each in results if isinstance(each, Result) and not each.problem]
+
+
+def _new(results: Results) -> list[Result]:
+    return [each for each in _there(results) if each.new]
+
+
+def _failed(results: Results) -> list[Result | Unresolved]:
+    return [each for each in results if isinstance(each, Unresolved) or each.problem]
+
+
+def _failure(failed: Result | Unresolved) -> dict[str, str | None]:
+    if isinstance(failed, Unresolved):
+        return {
+            "project": None,
+            "version": None,
+            "file": None,
+            "wanted": failed.wanted,
+            "reason": failed.reason,
+        }
+    return {
+        "project": failed.pin.project,
+        "version": failed.pin.version,
+        "file": failed.filename or None,
+        "reason": failed.problem,
+    }

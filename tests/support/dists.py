@@ -54,12 +54,20 @@ def wheel(
     return Dist(f"{module}-{version}-{tag}.whl", archive(members), metadata)
 
 
-def sdist(name: str, version: str, *, requires: Sequence[str] = (), requires_python: str = "") -> Dist:
+def sdist(
+    name: str,
+    version: str,
+    *,
+    requires: Sequence[str] = (),
+    requires_python: str = "",
+    build_requires: Sequence[str] = ("setuptools",),
+) -> Dist:
     """A valid sdist of a project without code that setuptools can build."""
     folder = f"{name.replace('-', '_')}-{version}"
     metadata = _metadata(name, version, requires, requires_python)
     project = f'[project]\nname = "{name}"\nversion = "{version}"\ndependencies = {list(requires)!r}\n'
-    build = '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n'
+    needs = json.dumps(list(build_requires))
+    build = f'[build-system]\nrequires = {needs}\nbuild-backend = "setuptools.build_meta"\n'
     members = {"PKG-INFO": metadata, "pyproject.toml": f"{build}{project}".encode()}
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as tar:

@@ -15,7 +15,7 @@ from tests.support.upstream import JSON, Upstream
 APP = wheel("offline-app", "1.0", requires=["offline-library>=1"], padding=50_000)
 LIBRARY = wheel("offline-library", "1.5", padding=50_000)
 OWN = wheel("offline-own", "1.0", requires=["offline-app"])
-SOURCE = sdist("offline-source", "1.0")
+SOURCE = sdist("offline-source", "1.0", build_requires=[])
 
 
 @pytest.fixture(scope="module")

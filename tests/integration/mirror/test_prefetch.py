@@ -1,5 +1,6 @@
 """`mirror prefetch`: afterwards a lock's files are in the cache, or it says which are not."""
 
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,7 +16,9 @@ def test_after_a_prefetch_every_file_is_served_without_the_upstream(
 ) -> None:
     """What `mirror prefetch` is for."""
     names = [new_name("prefetched") for _ in range(20)]
-    dists = [wheel(name, "1.0", padding=100_000) for name in names[:-1]] + [sdist(names[-1], "1.0")]
+    dists = [wheel(name, "1.0", padding=100_000) for name in names[:-1]] + [
+        sdist(names[-1], "1.0", build_requires=[])
+    ]
     for name, dist in zip(names, dists, strict=True):
         mirrored.upstream.add(name, dist, wheel(name, "2.0"), wheel(name, "1.0", tag="cp26-cp26m-win32"))
     lock = tmp_path / "requirements.txt"
@@ -81,6 +84,34 @@ def test_the_hash_in_the_lock_counts_not_the_one_on_the_page(mirrored: Mirrored,
     lock.write_text(f"{name}==1.0 --hash=sha256:{'0' * 64}\n")
     done = mirrored.mirror.run(BIN / "mirror", "prefetch", lock, status=1)
     assert f"{name}==1.0: the index has it with another hash" in done.stderr
+
+
+def test_requirements_are_resolved_and_sdists_bring_what_they_need_to_be_built(
+    mirrored: Mirrored, tmp_path: Path
+) -> None:
+    """For other Pythons and platforms; no program of a stranger runs."""
+    kinds = ("app", "library", "source", "windows", "backend")
+    app, library, source, windows, backend = (new_name(kind) for kind in kinds)
+    wheels = [
+        wheel(library, "1.5", tag=f"cp312-cp312-{tag}") for tag in ("musllinux_1_2_x86_64", "win_amd64")
+    ]
+    mirrored.upstream.add(app, wheel(app, "1.0", requires=[f"{library}>=1", f"{windows} ; os_name == 'nt'"]))
+    mirrored.upstream.add(library, *wheels, wheel(library, "2.0", tag="cp312-cp312-macosx_11_0_arm64"))
+    mirrored.upstream.add(windows, wheel(windows, "1.0"))
+    mirrored.upstream.add(source, sdist(source, "1.0", build_requires=[f"{backend}>=1"]))
+    mirrored.upstream.add(backend, wheel(backend, "1.0"))
+    lines = tmp_path / "requirements.txt"
+    lines.write_text(f"{app}\n{source}==1.0\n")
+    targets = ["--python", "3.12", "--platform", "musl-x86_64", "--platform", "windows-x86_64"]
+    done = mirrored.mirror.run(BIN / "mirror", "prefetch", "--json", *targets, lines)
+    report = json.loads(done.stdout)
+    assert (report["files"], report["already_there"], report["failed"]) == (6, 0, [])
+    here = {path.name for path in (mirrored.mirror.home / "mirror/server/+files").rglob("*-*.*")}
+    assert {dist.filename for dist in wheels} < here
+    assert {f"{windows}-1.0-py3-none-any.whl", f"{backend}-1.0-py3-none-any.whl"} < here
+    unknown = mirrored.mirror.run(BIN / "mirror", "prefetch", f"{source}>=1", status=1)
+    assert "--allow-builds runs it" in unknown.stderr
+    mirrored.mirror.run(BIN / "mirror", "prefetch", f"{source}>=1", "--allow-builds")
 
 
 def _package(dist: Dist) -> str:

@@ -163,9 +163,10 @@ def test_several_files_are_one_lock(tmp_path: Path) -> None:
     "text", ["flask", "Flask[async]==3.1", "flask>=2,<4", "flask~=3.0 ; python_version>'3'"]
 )
 def test_an_argument_that_is_no_file_is_a_requirement(text: str) -> None:
-    """Also with one version: what it depends on belongs to it, and is to be resolved."""
+    """With one version it is a pin without hashes, and is resolved: what it depends on belongs to it."""
     lock = reader.read(text, ENVIRONMENTS)
-    assert (len(lock.requirements), lock.pins) == (1, ())
+    assert len(lock.requirements) + len(lock.pins) == 1
+    assert all(pin.is_bare for pin in lock.pins)
 
 
 @pytest.mark.parametrize(

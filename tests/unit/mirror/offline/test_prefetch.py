@@ -11,6 +11,7 @@ from mirror.lockfiles import environments
 from mirror.lockfiles.lock import Elsewhere, Pin
 from mirror.offline import prefetch, report
 from mirror.offline.prefetch import Found, Prefetch, Received, Result
+from mirror.offline.resolve import Unresolved
 from mirror.state import Folder
 
 INDEX = "http://127.0.0.1:3141/company/dev/+simple/"
@@ -160,7 +161,10 @@ def test_the_report_counts_what_came_and_names_what_did_not() -> None:
     assert report.as_text([good, old, bad]) == (
         "2 files with 2.0 MB are in the cache: 1 new with 1.5 MB, 1 already there, 1 failed"
     )
-    assert report.failures([good, bad]) == ["other==2: gone"]
+    open_one = Unresolved("x>=1 for 3.12", "nothing fits")
+    assert report.failures([good, bad, open_one]) == ["other==2: gone", "x>=1 for 3.12: nothing fits"]
+    failed = report.as_json([open_one], [])["failed"]
+    assert (failed[0]["wanted"], failed[0]["reason"]) == ("x>=1 for 3.12", "nothing fits")
     assert report.as_json([good, old, bad], [Elsewhere("local", "git x")]) == {
         "files": 2,
         "bytes": 2_000_000,
