@@ -18,7 +18,7 @@ from mirror.plugin.files.downloads import Downloads
 from mirror.plugin.files.known_files import KnownFiles
 from mirror.plugin.files.storage import DevpiStorage
 from mirror.plugin.files.views import FileViews
-from mirror.plugin.guards import why_views
+from mirror.plugin.guards import first_seen_view, why_views
 from mirror.plugin.guards.guards import Guards
 from mirror.plugin.metadata.store import BY_URL, MetadataStore
 from mirror.plugin.metadata.views import MetadataViews
@@ -59,6 +59,7 @@ from mirror.plugin.uploads import provenance, yank
 from mirror.plugin.upstream import mirror_stage
 from mirror.plugin.upstream.allowed_hosts import AllowedHosts
 from mirror.plugin.upstream.client import UpstreamClient
+from mirror.plugin.upstream.first_seen import FirstSeen
 from mirror.plugin.upstream.mirror_stage import Services
 from mirror.plugin.upstream.page_cache import PageCache
 from mirror.plugin.upstream.parser_process import ParserProcess
@@ -66,6 +67,7 @@ from mirror.plugin.write_queue import WriteQueue
 
 # Folders of ours below devpi's server folder, which has "+files" of its own.
 PAGES, UPSTREAM, DOWNLOADS, METADATA = "+pages", "+upstream", "+downloads", "+metadata"
+FIRST_SEEN = "+first-seen"
 FILES = "+files"  # devpi's
 REFUSED = "+refused-hosts"  # a file, see AllowedHosts
 
@@ -73,8 +75,8 @@ REFUSED = "+refused-hosts"  # a file, see AllowedHosts
 def wire_commands() -> None:
     """Wire each command of devpi-server, such as devpi-export, which makes no application."""
     database_keys.apply()
-    export.apply(UPSTREAM)
-    export.apply_to_import()
+    export.apply(UPSTREAM, FIRST_SEEN)
+    export.apply_to_import(FIRST_SEEN)
 
 
 def wire(config: Any, pyramid_config: Any) -> None:
@@ -105,7 +107,8 @@ def wire(config: Any, pyramid_config: Any) -> None:
     counters.QUEUE.labels("database").set_function(lambda: writes.waiting)
     pages = PageCache(folder / UPSTREAM, store.changing)
     parser = ParserProcess()
-    stages.apply(xom, Services(client, parser, writes, pages))
+    first_seen = FirstSeen(folder / FIRST_SEEN)
+    stages.apply(xom, Services(client, parser, writes, pages, first_seen))
     file_entries.apply(xom.filestore, pages)
 
     known_files = KnownFiles(xom, pages, writes)
@@ -116,7 +119,7 @@ def wire(config: Any, pyramid_config: Any) -> None:
     storage = DevpiStorage(xom, writes, pages, limit.stored)
     downloads = Downloads(client, storage, folder / DOWNLOADS, known_files)
     metadata = MetadataViews(xom, client, downloads, metadata_store, pages)
-    guards = Guards(xom, pages)
+    guards = Guards(xom, pages, first_seen)
     open_files = OpenFiles(store, folder / FILES, folder / METADATA / BY_URL)
     views = file_views.Services(FileViews(xom, client, downloads), metadata, guards, open_files)
     file_views.apply(xom, views)
@@ -126,12 +129,11 @@ def wire(config: Any, pyramid_config: Any) -> None:
     _monitor(pyramid_config, xom, folder, json.loads(Path(path).read_text()) if path else {})
     admission.install(pyramid_config)
     wsgi.install(pyramid_config, store)
-    error_views.install(pyramid_config)
-    access.install(pyramid_config)
+    for part in (error_views, access, yank, provenance, reservation_views, policy_views):
+        part.install(pyramid_config)
     PageViews(xom, store, metadata.completed, guards).install(pyramid_config)
     why_views.install(pyramid_config, guards)
-    for part in (yank, provenance, reservation_views, policy_views):
-        part.install(pyramid_config)
+    first_seen_view.install(pyramid_config, first_seen)
     changed_file_views.install(pyramid_config, pages)
     cached_file_views.install(pyramid_config, cached, removal)
     BundleViews(xom, parser, downloads).install(pyramid_config)

@@ -1,7 +1,7 @@
 """The settings of policies in mirror.toml: `[policy]`, and `[indexes."user/name".policy]` besides it."""
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import pydantic
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -40,6 +40,15 @@ def _freeze_array(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
+def parse_age(value: object) -> object:
+    """Seconds of a text such as "7d"; what is no text stays. Raises ValueError."""
+    found = re.fullmatch(r"([0-9]{1,6})(min|h|d|w)", value) if isinstance(value, str) else None
+    if found is None or not int(found[1]):
+        raise ValueError('should be a number of days, hours, minutes or weeks, such as "7d", "36h" or "2w"')
+    return int(found[1]) * {"min": 60, "h": 3600, "d": 86400, "w": 604800}[found[2]]
+
+
+Age = Annotated[int, pydantic.BeforeValidator(parse_age)]
 _Array = pydantic.BeforeValidator(_freeze_array)
 Requirements = Annotated[tuple[Annotated[str, pydantic.AfterValidator(check_requirement)], ...], _Array]
 ProjectNames = Annotated[tuple[Annotated[str, pydantic.AfterValidator(check_name)], ...], _Array]
@@ -53,11 +62,25 @@ class Policy(Settings):
     refuse_quarantined: bool = True  # PEP 792
     hide_yanked: bool = False
     sdists: ProjectNames | None = None  # None: of all projects
+    minimum_age: Age | None = None  # of upstream files, in seconds
+    exempt: Requirements = ()  # from minimum_age
+    trust_upload_times: bool = True  # of files on the first page of a project that is seen
 
     def as_json(self) -> dict[str, Any]:
         """The rules as the server keeps them; those that deny nothing are left out."""
         found = self.model_dump(mode="json", exclude_none=True)
+        of_age = {key: found.pop(key) for key in ("exempt", "trust_upload_times")}
+        if "minimum_age" in found:
+            found["minimum_age"] = {"seconds": found["minimum_age"], **of_age}
         return {key: value for key, value in found.items() if value not in (False, []) or key in _LISTS}
+
+    @pydantic.model_validator(mode="after")
+    def _age_has_its_settings(self) -> Self:
+        if self.minimum_age is None and self.model_fields_set & {"exempt", "trust_upload_times"}:
+            raise ValueError(
+                'exempt and trust_upload_times belong to minimum_age, such as minimum_age = "7d"'
+            )
+        return self
 
 
 _LISTS = {"allow", "sdists"}  # an empty one denies most

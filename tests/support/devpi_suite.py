@@ -27,6 +27,7 @@ from mirror.plugin.uploads import contents
 from mirror.plugin.uploads.upload_stage import UploadStage
 from mirror.plugin.upstream import client, mirror_stage
 from mirror.plugin.upstream.allowed_hosts import AllowedHosts
+from mirror.plugin.upstream.first_seen import FirstSeen
 from mirror.plugin.upstream.page_cache import PageCache
 from mirror.plugin.upstream.parser_process import ParsedPage, ParseRequest, ParserProcess
 from mirror.plugin.write_queue import WriteQueue
@@ -201,7 +202,8 @@ def _shared(stage: Any) -> mirror_stage.Services:  # noqa: ANN401 (devpi's own)
     def made() -> mirror_stage.Services:
         vars(stage.xom.config.args).setdefault("threads", 50)  # an import has none
         pages = PageCache(stage.xom.config.server_path / wiring.UPSTREAM, lambda _: nullcontext())
-        return mirror_stage.Services(SuiteFetcher(stage.xom), _reader(), WriteQueue(stage.keyfs), pages)
+        seen = FirstSeen(stage.xom.config.server_path / wiring.FIRST_SEEN)
+        return mirror_stage.Services(SuiteFetcher(stage.xom), _reader(), WriteQueue(stage.keyfs), pages, seen)
 
     return cast("mirror_stage.Services", stage.xom.setdefault_singleton(*mirror_stage.SERVICES, factory=made))
 

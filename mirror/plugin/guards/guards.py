@@ -3,17 +3,20 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Any
 
 from mirror.plugin.guards import declared
 from mirror.plugin.guards.declared import Declared
 from mirror.plugin.policy import evaluation
+from mirror.plugin.policy.age import MinimumAge
 from mirror.plugin.policy.evaluation import Denial, FileJudge
 from mirror.plugin.policy.facts import FileFacts, ProjectFacts
 from mirror.plugin.simple import file_rows, filenames
 from mirror.plugin.simple.detail import ProjectDetail
 from mirror.plugin.simple.file_rows import ROOT, FileObject, ProjectFile, Rows
 from mirror.plugin.upstream.client import GatewayError
+from mirror.plugin.upstream.first_seen import FirstSeen, Seen
 from mirror.plugin.upstream.page_cache import PageCache
 
 
@@ -24,13 +27,21 @@ class Judged:
     shown: ProjectDetail
     denied: Sequence[tuple[FileObject, Denial]] = ()
 
+    @property
+    def until(self) -> float:
+        """When the first of these decisions may change by itself (seconds since the epoch)."""
+        return min((denial.until for _, denial in self.denied if denial.until is not None), default=inf)
+
 
 class Guards:
     """The policies of one devpi-server process."""
 
-    def __init__(self, xom: Any, pages: PageCache, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, xom: Any, pages: PageCache, first_seen: FirstSeen, clock: Callable[[], float] = time.time
+    ) -> None:
         self._xom = xom
         self._pages = pages
+        self._first_seen = first_seen
         self._clock = clock
 
     def declared(self) -> Declared:
@@ -40,12 +51,14 @@ class Guards:
     def judged(self, stage: Any, base: Any, project: ProjectDetail) -> Judged:
         """What `stage` shows of `project`, which `base` holds. Needs a transaction."""
         in_force = self.declared()
-        judge = self._judge(in_force, stage, base, _facts(base, project)) if in_force else None
-        if in_force and not filenames.begin_with(file_rows.rows(project.files).filenames(), project.name):
+        if not in_force:
+            return Judged(project)
+        facts = self._facts(base, project)
+        judge = self._judge(in_force, stage, base, facts)
+        if not filenames.begin_with(file_rows.rows(project.files).filenames(), project.name):
             judge = _with_names(judge)
         if judge is None:
             return Judged(project)
-        facts = _facts(base, project)
         rows = file_rows.rows(project.files)
         kept, denied = [], []
         for pair, file in zip(rows.pairs(), rows.objects(), strict=True):
@@ -112,8 +125,32 @@ class Guards:
         project = self._project(holder, entry.project)
         rows = file_rows.rows(project.files) if project else Rows("")
         file = _find(rows, str(entry.relpath), entry.basename)
-        facts = _facts(holder, project) if project else ProjectFacts(entry.project, is_known=False)
+        facts = self._facts(holder, project or ProjectDetail(entry.project))
+        facts = replace(facts, is_known=project is not None)
         return file or ProjectFile(entry.basename, str(entry.relpath)), replace(facts, is_listed=bool(file))
+
+    def _facts(self, base: Any, project: ProjectDetail) -> ProjectFacts:
+        if base.ixconfig["type"] != "mirror":
+            return ProjectFacts(project.name, is_upload=True)
+        seen = self._seen(base.name, project.name) if self._times_matter() else None
+        return ProjectFacts(
+            project.name,
+            status=project.status,
+            first_seen=seen.at if seen else None,
+            seen_since=seen.since if seen else 0.0,
+        )
+
+    def _seen(self, index: str, project: str) -> Seen | None:
+        """When files of a project were first seen; without a record, the page that is here is their first."""
+        if seen := self._first_seen.read(index, project):
+            return seen
+        known = self._pages.read(index, project)
+        names = file_rows.rows(known.detail.files).filenames() if known else ()
+        return Seen(float(known.about.fetched), {}, frozenset(names)) if known else None
+
+    def _times_matter(self) -> bool:
+        rules = (rule for policy in self.declared().policies.values() for rule in policy.rules)
+        return any(isinstance(rule, MinimumAge) for rule in rules)
 
     def _project(self, holder: Any, name: str) -> ProjectDetail | None:
         """The project, None when no page of it is here, and none can be had."""
@@ -124,10 +161,6 @@ class Guards:
                 return None
         found: ProjectDetail = holder.facts(name)
         return found
-
-
-def _facts(base: Any, project: ProjectDetail) -> ProjectFacts:
-    return ProjectFacts(project.name, is_upload=base.ixconfig["type"] != "mirror", status=project.status)
 
 
 def _chain(stage: Any, base: Any) -> list[str]:

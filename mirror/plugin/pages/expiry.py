@@ -1,4 +1,4 @@
-"""Expire fresh pages of mirrors: a background thread makes each stale at its time."""
+"""Expire pages of mirrors: a background thread makes each stale, or takes it away, at its time."""
 
 import heapq
 import threading
@@ -17,28 +17,31 @@ class Expiry:
     def __init__(self, store: PageStore, clock: Callable[[], float] = time.time) -> None:
         self._store = store
         self._clock = clock
-        self._due: list[tuple[float, str, str]] = []
-        self._until: dict[PageKey, float] = {}
+        self._due: list[tuple[float, str, str, bool]] = []
+        self._until: dict[tuple[PageKey, bool], float] = {}
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
-    def schedule(self, key: PageKey, until: float) -> None:
-        """Make the page of `key` stale at `until`, unless another time is set before that; inf: never."""
+    def schedule(self, key: PageKey, until: float, *, is_untrue: bool = False) -> None:
+        """Make the page of `key` stale at `until`, unless another time is set before that; inf: never.
+
+        `is_untrue`: what it says will not be true any more, so that it goes away.
+        """
         if until == inf:
             return
-        self.note(key, until)
+        self.note(key, until, is_untrue=is_untrue)
         with self._changed:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="expire pages", daemon=True)
                 self._thread.start()
             self._changed.notify()
 
-    def note(self, key: PageKey, until: float) -> None:
+    def note(self, key: PageKey, until: float, *, is_untrue: bool = False) -> None:
         """Do the same for a caller of `expire`, without the thread."""
         with self._changed:
-            if self._until.get(key) != until:
-                self._until[key] = until
-                heapq.heappush(self._due, (until, key.index, key.project))
+            if self._until.get((key, is_untrue)) != until:
+                self._until[key, is_untrue] = until
+                heapq.heappush(self._due, (until, key.index, key.project, is_untrue))
 
     def expire(self) -> float | None:
         """Make stale what is due; return the seconds until the next page is, None without one."""
@@ -46,16 +49,19 @@ class Expiry:
             with self._changed:
                 if not self._due:
                     return None
-                until, index, project = self._due[0]
+                until, index, project, is_untrue = self._due[0]
                 left = until - self._clock()
                 if left > 0:
                     return left
                 heapq.heappop(self._due)
                 key = PageKey(index, project)
-                if self._until.get(key) != until:
+                if self._until.get((key, is_untrue)) != until:
                     continue  # it was confirmed meanwhile
-                del self._until[key]
-            self._store.move(key, fresh=False)
+                del self._until[key, is_untrue]
+            if is_untrue:
+                self._store.remove(key)
+            else:
+                self._store.move(key, fresh=False)
 
     def _run(self) -> None:
         while True:

@@ -179,6 +179,14 @@ class PageStore:
                 with contextlib.suppress(FileNotFoundError):
                     Path(f"{source}{suffix}").replace(f"{target}{suffix}")
 
+    def remove(self, key: PageKey) -> None:
+        """Forget a page."""
+        suffixes = [kind + packed for kind in KINDS for packed in ("", GZ)]
+        with self._locked():
+            for state in (FRESH, STALE) if key.path else ():
+                for suffix in suffixes:
+                    Path(f"{self._folder}/{state}/{key.path}{suffix}").unlink(missing_ok=True)
+
     @contextlib.contextmanager
     def changing(self, projects: Iterable[str] | None) -> Iterator[None]:
         """Surround a commit that changes `projects` on some index (None: all): first drop their pages."""

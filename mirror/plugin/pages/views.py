@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import Any
 
 from devpi_server.keyfs_types import FilePathInfo, RelPath
@@ -126,7 +127,7 @@ class PageViews:
             raise HTTPNotFound(f"The index {key.index} does not exist.")
         snapshot = Snapshot(stage, key.project)
         with self._rendering:
-            shown = self._detail(stage, key.project)
+            shown, until = self._detail(stage, key.project)
             content = render.as_json(shown) if form.kind == ".json" else render.as_html(shown, key.index)
         files = {form.kind: content}
         if len(content) <= COMPRESSED_AT_ONCE:
@@ -146,20 +147,22 @@ class PageViews:
             mtime = int(time.time())
         if fresh:
             self._expiry.schedule(key, freshness.until)
+        self._expiry.schedule(key, until, is_untrue=True)
         suffix = next(suffix for suffix in form.suffixes if suffix in files)
         return StoredPage(files[suffix], mtime, suffix.endswith(GZ))
 
-    def _detail(self, stage: Any, project: str) -> ProjectDetail:
-        """Details of `project` on `stage` and its bases."""
+    def _detail(self, stage: Any, project: str) -> tuple[ProjectDetail, float]:
+        """Details of `project` on `stage` and its bases, and until when they are true."""
         found = stage.op_sro_check_mirror_whitelist("facts", project=project)
-        listed = ((base, _filtered(stage, each)) for base, each in found)
-        shown = detail.merged(project, (self._guards.judged(stage, *each).shown for each in listed))
+        judged = [self._guards.judged(stage, base, _filtered(stage, each)) for base, each in found]
+        shown = detail.merged(project, (each.shown for each in judged))
         if self._xom.config.offline_mode:
             shown = self._deliverable(shown)
         # Not with the sizes that the upstream did not tell: thousands of looks at the disk would find
         # hardly any file, and a page that lacks one size may promise none (PEP 700).
         completed = detail.with_files(shown, self._completed(shown.files))
-        return self._guards.addressed(stage, completed)
+        until = min((each.until for each in judged), default=inf)
+        return self._guards.addressed(stage, completed), until
 
     def _deliverable(self, shown: ProjectDetail) -> ProjectDetail:
         """Keep only the files that are here. Raises GatewayError when none is."""

@@ -13,6 +13,7 @@ from mirror.plugin.guards import declared
 from mirror.plugin.patches import stages
 from mirror.plugin.simple import detail
 from mirror.plugin.simple.detail import ProjectDetail
+from mirror.plugin.upstream.first_seen import FirstSeen
 from mirror.plugin.upstream.mirror_stage import CachingStage, Services
 from mirror.plugin.upstream.page_cache import PageCache
 
@@ -20,10 +21,11 @@ _STOCK: Any = importexport.Exporter
 _STOCK_IMPORTER: Any = importexport.Importer
 # Keys of dataindex.json; devpi without this plugin overlooks them.
 RESERVED, PINNED, POLICIES = "packhorse_reserved", "packhorse_pinned", "packhorse_policies"
+FIRST_SEEN = "packhorse_first_seen"
 
 
-def apply(folder: str) -> None:
-    """Export mirrors by the pages in this folder below devpi's server folder."""
+def apply(folder: str, first_seen_folder: str) -> None:
+    """Export mirrors by the pages, and first-seen times, in these folders below devpi's server folder."""
 
     class Exporter(_STOCK):
         def __init__(self, tw: Any, xom: Any) -> None:
@@ -31,7 +33,7 @@ def apply(folder: str) -> None:
             if path.exists():  # else our plugin has never served here
                 unused: Any = None  # who exports asks no upstream and writes nothing
                 pages = PageCache(path, lambda _: nullcontext())
-                stages.apply(xom, Services(unused, unused, unused, pages))
+                stages.apply(xom, Services(unused, unused, unused, pages, unused))
                 User.MirrorStage = ExportedMirror  # type: ignore[assignment, method-assign]
             super().__init__(tw, xom)
 
@@ -39,25 +41,28 @@ def apply(folder: str) -> None:
             self.export[RESERVED] = reservations.records(self.xom.keyfs)
             self.export[PINNED] = pinned_hashes.records(self.xom.keyfs)
             self.export[POLICIES] = declared.settings(self.xom.keyfs)
+            seen = FirstSeen(Path(self.xom.config.server_path) / first_seen_folder)
+            self.export[FIRST_SEEN] = seen.records()
             super().dump_all(path)
 
     setattr(importexport, "Exporter", Exporter)  # noqa: B010 (so does mypy not mind)
 
 
-def apply_to_import() -> None:
-    """Import reservations, hashes and policies."""
+def apply_to_import(first_seen_folder: str) -> None:
+    """Import what `apply` exports besides devpi's own."""
+
+    class Importer(_STOCK_IMPORTER):
+        def import_all(self, path: Path) -> None:
+            super().import_all(path)
+            FirstSeen(Path(self.xom.config.server_path) / first_seen_folder).restore(
+                self.import_data.get(FIRST_SEEN, {})
+            )
+            with self.xom.keyfs.write_transaction():
+                reservations.restore(self.xom.keyfs, self.import_data.get(RESERVED, {}))
+                pinned_hashes.restore(self.xom.keyfs, self.import_data.get(PINNED, {}))
+                declared.declare(self.xom.keyfs, self.import_data.get(POLICIES, {}))
+
     setattr(importexport, "Importer", Importer)  # noqa: B010 (so does mypy not mind)
-
-
-class Importer(_STOCK_IMPORTER):
-    """devpi's, and the reservations, hashes and policies of the server that exported."""
-
-    def import_all(self, path: Path) -> None:
-        super().import_all(path)
-        with self.xom.keyfs.write_transaction():
-            reservations.restore(self.xom.keyfs, self.import_data.get(RESERVED, {}))
-            pinned_hashes.restore(self.xom.keyfs, self.import_data.get(PINNED, {}))
-            declared.declare(self.xom.keyfs, self.import_data.get(POLICIES, {}))
 
 
 class ExportedMirror(CachingStage):

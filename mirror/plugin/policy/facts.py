@@ -1,6 +1,6 @@
 """Facts about a project and a file that rules decide by."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
@@ -20,6 +20,8 @@ class ProjectFacts:
     status: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # PEP 792
     is_known: bool = True  # False: no page of it is here, so that its status is unknown
     is_listed: bool = True  # False: the page does not list the file that is asked for
+    first_seen: Callable[[str], float | None] | None = None  # of a file name: seconds since the epoch
+    seen_since: float = 0.0  # when the first page of the project was seen
 
 
 class FileFacts:

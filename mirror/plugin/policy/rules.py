@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from mirror.plugin.policy import names
+from mirror.plugin.policy.age import MinimumAge
 from mirror.plugin.policy.evaluation import Builder, Judge, Refusal
 from mirror.plugin.policy.facts import FileFacts, ProjectFacts
 from mirror.plugin.policy.names import Named
@@ -147,4 +148,5 @@ BUILDERS: Mapping[str, Builder] = {
     "refuse_quarantined": partial(_switch, Quarantine),
     "hide_yanked": partial(_switch, HideYanked),
     "sdists": Sdists,
+    "minimum_age": MinimumAge.of,
 }

@@ -1,6 +1,7 @@
 """Mirror index on devpi's: refreshes pages from the upstream, keeps all that they say, never guesses."""
 
 import asyncio
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -15,12 +16,13 @@ from devpi_server.model import join_links_data
 from devpi_server.normalized import normalize_name
 
 from mirror.plugin import pinned_hashes
-from mirror.plugin.simple import content_types, detail, file_paths, filenames
+from mirror.plugin.simple import content_types, detail, file_paths, file_rows, filenames
 from mirror.plugin.simple.detail import ProjectDetail
 from mirror.plugin.simple.parse import RawPage
 from mirror.plugin.upstream import changed_files, client, entries, given_files, page_cache, page_request
 from mirror.plugin.upstream.client import GatewayError, Upstream, UpstreamClient
 from mirror.plugin.upstream.devpi_client import DevpiClient
+from mirror.plugin.upstream.first_seen import FirstSeen
 from mirror.plugin.upstream.negative_cache import NegativeCache
 from mirror.plugin.upstream.page_cache import CachedPage, PageCache, PageInfo
 from mirror.plugin.upstream.page_refresh import PageRefresh
@@ -41,6 +43,7 @@ class Services:
     parser: ParserProcess
     writes: WriteQueue
     pages: PageCache
+    first_seen: FirstSeen
 
 
 @dataclass(frozen=True)
@@ -206,6 +209,7 @@ class CachingStage(MirrorStage):
             self.del_project(project)
         super().delete()
         self._shared.pages.remove_index(self.name)
+        self._shared.first_seen.remove_index(self.name)
         pinned_hashes.forget_index(self.keyfs, self.name)
 
     def refresh(self, project: str) -> Freshness:
@@ -282,6 +286,7 @@ class CachingStage(MirrorStage):
         parsed = new.detail if new else None
         if new and not is_replica:
             new = self._held(new, same, write)
+        self._note_files(project, new, known)
         if page and new and not (same and new.detail == same.detail):
             if not is_replica:
                 self._write_entries(page, new, known, write)
@@ -309,6 +314,7 @@ class CachingStage(MirrorStage):
             for file in file_paths.to_write(found.detail, here):
                 entries.keep(self.keyfs, project, file)
             merged = replace(new, detail=found.detail)
+            self._note_files(project, merged, self._known(project))
             self._keep(merged, page_cache.encode(merged))
             self.gone.discard(project)
             self.cache_projectnames.add(project)
@@ -327,6 +333,30 @@ class CachingStage(MirrorStage):
                 report = partial(pinned_hashes.report, self.keyfs, path)
                 write(partial(report, kept=file.kept, refused=file.refused))
         return replace(new, detail=found.detail)
+
+    def _note_files(self, project: str, new: CachedPage | None, known: CachedPage | None) -> None:
+        """Remember since when files are there, before a page shows them.
+
+        A page from before this was remembered is older than the answer. A replica sees files later than its
+        primary, which therefore says when it saw them. Raises GatewayError when it does not.
+        """
+        shared = self._shared.first_seen
+        try:
+            if known and not shared.exists(self.name, project):
+                shared.note(self.name, project, _filenames(known), known.about.fetched)
+            of_primary = (
+                page_request.first_seen(self._shared.client, self.name, project, self.upstream)
+                if new and self.xom.is_replica()
+                else None
+            )
+            if of_primary:
+                shared.write(self.name, project, of_primary)
+            elif new:
+                shared.note(self.name, project, _filenames(new), time.time())
+        except OSError as error:  # a file that is not noted counts as young, if that matters
+            threadlog.error(
+                "%s/%s: it cannot be noted when files were first seen: %s", self.name, project, error
+            )
 
     def _keep(self, known: CachedPage, content: bytes) -> None:
         try:
@@ -375,3 +405,8 @@ class CachingStage(MirrorStage):
         fetched = known.about.fetched if known else 0
         confirmed: float = max(self.cache_retrieve_times.get_timestamp(project), fetched)
         return max(0.0, time.time() - confirmed)
+
+
+def _filenames(known: CachedPage) -> list[str]:
+    names = file_rows.rows(known.detail.files).filenames()
+    return [json.loads(f'"{name}"') if "\\" in name else name for name in names]

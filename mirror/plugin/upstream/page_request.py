@@ -1,5 +1,6 @@
 """Request a project's page, or the list of all projects, from an upstream, or raise GatewayError."""
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -55,6 +56,28 @@ def lists_no_project(client: UpstreamClient, url: str, upstream: Upstream) -> bo
             return parse.lists_no_project(raw_page(answer, grow))
     except GatewayError:
         return False
+
+
+def first_seen(
+    client: UpstreamClient, index: str, project: str, primary: Upstream
+) -> dict[str, list[str]] | None:
+    """When the primary of a replica first saw files of a project; None of one that does not note it.
+
+    Raises GatewayError.
+    """
+    url = f"{primary.url.rstrip('/')}/{index}/+first-seen/{project}"
+    try:
+        with client.stream(url, primary, headers={"Accept": "application/json"}) as answer:
+            found: dict[str, list[str]] = json.loads(read_body(answer, LARGEST))["result"]
+    except GatewayError as error:
+        if error.status == 404:
+            return None
+        raise
+    except (ValueError, KeyError) as error:
+        raise GatewayError(
+            503, f"the primary does not say when files of {project} were first seen"
+        ) from error
+    return found
 
 
 def _fetch(client: UpstreamClient, parser: ParserProcess, request: PageRequest) -> ParsedPage | None:

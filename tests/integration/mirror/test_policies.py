@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
@@ -14,7 +15,7 @@ from tests.support.dists import Dist, sdist, wheel
 from tests.support.mirror_and_upstream import Mirrored, new_name
 from tests.support.nginx_front import fronted as fronted_mirror
 from tests.support.nginx_front import through
-from tests.support.servers import BIN, free_port
+from tests.support.servers import BIN, free_port, wait_until
 from tests.support.upstream import Listed, Upstream
 
 pytestmark = pytest.mark.needs("nginx")
@@ -22,6 +23,8 @@ pytestmark = pytest.mark.needs("nginx")
 SETTINGS = """
 policy.deny = ["evil-*", "patched==1.2"]
 policy.hide_yanked = true
+policy.minimum_age = "7d"
+policy.exempt = ["exempt-*"]
 [indexes."company/prod".policy]
 sdists = ["source"]
 deny = ["prod-never"]
@@ -154,6 +157,42 @@ def test_a_file_of_a_project_that_is_quarantined_or_yanked_later_is_not_served(
         assert code == 403
         assert ("malware" if name == quarantined else "broken") in text
         assert listed(server, name) == []
+
+
+def test_a_young_file_is_listed_when_it_is_old_enough(server: Mirrored, upstream: Upstream) -> None:
+    """The page changes by itself, also the one that nginx serves; `exempt` is for what must be new."""
+    name, exempt = new_name("young"), new_name("exempt-")
+    almost = (datetime.now(UTC) - timedelta(days=7) + timedelta(seconds=4)).isoformat()
+    old, young = wheel(name, "1.0"), wheel(name, "1.1")
+    upstream.add(name, old, Listed(young, upload_time=almost))
+    upstream.add(exempt, Listed(wheel(exempt, "1.0"), upload_time=almost))
+    assert listed(server, name) == [old.filename]
+    code, text = status(server, address(young, "root/pypi"))
+    assert (code, "rule minimum_age" in text, "not yet 7d old" in text) == (403, True, True)
+    assert len(listed(server, exempt)) == 1
+    asked = len(upstream.requests)
+    wait_until("the file is old enough", lambda: listed(server, name) == [old.filename, young.filename])
+    assert status(server, address(young, "root/pypi"))[0] == 200
+    assert not [seen for seen in upstream.requests[asked:] if seen.path.startswith("/simple/")]
+
+
+def test_a_file_that_appears_with_an_old_date_is_young(
+    server: Mirrored, mirrored: Mirrored, upstream: Upstream
+) -> None:
+    """An upstream that was taken over back-dates what it adds. A restart forgets nothing."""
+    name = new_name("backdated")
+    old, backdated = wheel(name, "1.0"), wheel(name, "1.1")
+    upstream.add(name, Listed(old, upload_time="2020-01-01T00:00:00Z"))
+    assert listed(server, name) == [old.filename]
+    upstream.add(name, Listed(backdated, upload_time="2020-01-01T00:00:00Z"))
+    mirrored.refresh(name)
+    for _ in range(2):
+        assert listed(server, name) == [old.filename]
+        assert status(server, address(backdated, "root/pypi"))[0] == 403
+        (young,) = (file for file in why(server, name)["files"] if not file["allowed"])
+        assert (young["rule"], young["version"]) == ("minimum_age", "1.1")
+        mirrored.mirror.run(BIN / "mirror", "stop")
+        mirrored.mirror.run(BIN / "mirror", "serve", "--background", cwd=mirrored.mirror.home)
 
 
 def test_an_index_adds_rules_to_those_below_it(server: Mirrored, upstream: Upstream) -> None:

@@ -99,7 +99,7 @@ for _ in range(2):
         patch.apply()
     for patch in (redaction, upload_view):
         patch.apply()
-    export.apply("+upstream")
+    export.apply("+upstream", "+first-seen")
     sqlite.apply(Path("/nowhere"))
     file_views.apply(Xom(), None)
     stages.apply(Xom(), None)

@@ -58,3 +58,24 @@ def test_a_wrong_value_is_named_with_its_place(tmp_path: Path, text: str, proble
     with pytest.raises(PackhorseError) as caught:
         load(tmp_path, text)
     assert problem in str(caught.value)
+
+
+def test_an_age_is_sent_in_seconds_with_what_belongs_to_it(tmp_path: Path) -> None:
+    """A rule is one value on the server."""
+    text = 'policy.minimum_age = "36h"\npolicy.exempt = ["certifi"]\npolicy.refuse_quarantined = false\n'
+    assert load(tmp_path, text).policies[""] == {
+        "minimum_age": {"seconds": 129600, "exempt": ["certifi"], "trust_upload_times": True}
+    }
+
+
+@pytest.mark.parametrize("value", ["7", '"7"', '"0d"', '"-1d"', '"7 days"', '"7m"', "true", '"9999999d"'])
+def test_what_is_no_age_is_refused(tmp_path: Path, value: str) -> None:
+    """Seven what."""
+    with pytest.raises(PackhorseError, match=r"policy\.minimum_age: should be a number of days"):
+        load(tmp_path, f"policy.minimum_age = {value}")
+
+
+def test_what_belongs_to_an_age_needs_one(tmp_path: Path) -> None:
+    """Who exempts a project believes that there is a rule."""
+    with pytest.raises(PackhorseError, match="belong to minimum_age"):
+        load(tmp_path, 'policy.exempt = ["certifi"]')

@@ -18,6 +18,7 @@ from mirror.plugin.simple.content_types import JSON
 from mirror.plugin.simple.detail import ProjectDetail
 from mirror.plugin.simple.file_rows import ProjectFile
 from mirror.plugin.upstream.client import GatewayError
+from mirror.plugin.upstream.first_seen import FirstSeen
 from mirror.plugin.upstream.mirror_stage import CachingStage, Freshness
 from mirror.plugin.upstream.page_cache import PageCache
 
@@ -87,7 +88,8 @@ class _Server:
         self.store = PageStore(folder)
         self.store.empty()
         xom = SimpleNamespace(keyfs=self.keyfs, model=model, config=config)
-        guards = Guards(xom, PageCache(folder.with_name("upstream"), lambda _: nullcontext()))
+        cache = PageCache(folder.with_name("upstream"), lambda _: nullcontext())
+        guards = Guards(xom, cache, FirstSeen(folder.with_name("seen")))
         self.views = PageViews(xom, self.store, lambda files: files, guards)
 
     def get(self, project: str = "demo", *, method: str = "GET", accept: str = JSON, query: str = "") -> Any:  # noqa: ANN401 (pyramid)
