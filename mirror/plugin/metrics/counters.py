@@ -59,6 +59,9 @@ DENIALS = Counter(
     ["rule"],
     registry=REGISTRY,
 )
+AUDIT_LOST = Counter(
+    f"{PREFIX}_audit_lost", "Events that could not be written to the audit log.", registry=REGISTRY
+)
 QUEUE = Gauge(
     f"{PREFIX}_queue_length",
     "What waits: requests for a thread (by lane), changes for the database, pages for their upstream or to be"

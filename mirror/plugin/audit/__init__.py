@@ -1,0 +1,1 @@
+"""Audit log: who uploaded, deleted, pushed, yanked, changed or logged in, and what was denied."""

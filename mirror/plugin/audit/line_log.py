@@ -1,0 +1,70 @@
+"""Append whole lines to a file that begins anew at a size; a full disk or a crash leaves no half line."""
+
+import os
+import threading
+from pathlib import Path
+
+
+class LineLog:
+    """A file and its earlier parts, PATH.1 (the newest) to PATH.KEEP. Thread-safe.
+
+    Nothing is kept open: what was moved or deleted meanwhile is simply made again.
+    """
+
+    def __init__(self, path: Path, largest: int, keep: int) -> None:
+        """Begin a new part before one has more than `largest` bytes; keep so many earlier ones."""
+        self._path = path
+        self._largest = largest
+        self._keep = keep
+        self._lock = threading.Lock()
+
+    def repair(self) -> None:
+        """Cut off what a power cut has left of a last line. Raises OSError."""
+        with self._lock:
+            descriptor = self._open()
+            try:
+                size = os.fstat(descriptor).st_size
+                content = os.pread(descriptor, size, 0)
+                os.ftruncate(descriptor, content.rfind(b"\n") + 1)
+            finally:
+                os.close(descriptor)
+
+    def append(self, line: bytes) -> None:
+        """Append a line, which ends with its only line end. Raises OSError, and then nothing is written."""
+        with self._lock:
+            descriptor = self._open()
+            try:
+                if os.fstat(descriptor).st_size + len(line) > self._largest:
+                    self._rotate()
+                    os.close(descriptor)
+                    descriptor = self._open()
+                _write_whole(descriptor, line)
+            finally:
+                os.close(descriptor)
+
+    def _open(self) -> int:
+        self._path.parent.mkdir(mode=0o700, exist_ok=True)
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        return os.open(self._path, flags, 0o600)
+
+    def _rotate(self) -> None:
+        parts = [self._path, *(self._path.with_name(f"{self._path.name}.{n + 1}") for n in range(self._keep))]
+        for older, newer in zip(reversed(parts), list(reversed(parts))[1:], strict=False):
+            if newer.exists():
+                newer.rename(older)
+        if not self._keep:
+            self._path.unlink()
+
+
+def _write_whole(descriptor: int, line: bytes) -> None:
+    """Write all of `line` or nothing: on a disk that is nearly full, write(2) takes a part."""
+    before = os.fstat(descriptor).st_size
+    try:
+        written = os.write(descriptor, line)
+        if written < len(line):
+            os.write(descriptor, line[written:])  # says why not
+            if os.fstat(descriptor).st_size < before + len(line):
+                raise OSError("only a part of the line was written")
+    except OSError:
+        os.ftruncate(descriptor, before)
+        raise

@@ -1,0 +1,93 @@
+"""What a request does, in the words of the audit log. Pure."""
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+_USER = {"PUT": "user-create", "PATCH": "user-change", "DELETE": "user-delete"}
+_INDEX = {"PUT": "index-create", "PATCH": "index-change", "DELETE": "index-delete"}
+# Addresses of the whole server, by their first part.
+_SERVER = {"+login": "login", "+reserved": "reserve", "+changed-files": "accept-changed", "_": "token"}
+_UPLOADS = {"submit": "register", "file_upload": "upload", "doc_upload": "upload"}
+_READS = {"GET", "HEAD", "OPTIONS"}
+
+
+def address(environ: Mapping[str, Any]) -> str:
+    """The client's address: what a web server on this machine states, else the other end's.
+
+    connections/channel.py has removed X-Real-IP from what others send; X-Forwarded-For counts never.
+    """
+    stated = environ.get("HTTP_X_REAL_IP", "")
+    try:
+        return str(ipaddress.ip_address(stated))
+    except ValueError:
+        return str(environ.get("REMOTE_ADDR", ""))
+
+
+def action(method: str, path: str, form: Mapping[str, Any]) -> str | None:
+    """Name of what a request does, None for one that only reads."""
+    parts = path.strip("/").split("/")
+    if method in _READS:
+        return None
+    if parts[0] in _SERVER:
+        named = _SERVER[parts[0]]
+        return "release-name" if named == "reserve" and method == "DELETE" else named
+    if parts[-1] == "+yank":
+        return "unyank" if method == "DELETE" else "yank"
+    if any("token" in part for part in parts if part.startswith("+")):
+        return "token"
+    if parts[-1] == "refresh":
+        return "refresh"
+    if re.search(r"/\+[ef]/", path):
+        return "delete" if method == "DELETE" else "test-result"
+    if len(parts) == 1:
+        return _USER.get(method, "change")
+    if len(parts) == 2 and method in {"POST", "PUSH"}:
+        return _UPLOADS.get(str(form.get(":action")), "upload") if form else "push"
+    if len(parts) == 2:
+        return _INDEX.get(method, "change")
+    return "delete" if method == "DELETE" else "change"
+
+
+def place(path: str) -> dict[str, str]:
+    """The user, index, project, version and file that a path names."""
+    user, index, *rest = [*path.strip("/").split("/"), "", ""][:6] if path.strip("/") else ["", ""]
+    found = {"index": f"{user}/{index}"} if index and not user.startswith("+") else {"user": user}
+    rest = [part for part in rest if part]
+    if user.startswith(("+", "_")):
+        return {"file": path.strip("/").partition("/")[2]} if index else {}
+    if rest and rest[0] in {"+f", "+e"}:
+        return {**found, "file": path.rpartition("/")[2]}
+    named = [part for part in rest if not part.startswith("+") and part != "refresh"]
+    return {**found, **dict(zip(("project", "version"), named, strict=False))}
+
+
+def of_form(form: Mapping[str, Any]) -> dict[str, str]:
+    """What an upload says that it is."""
+    content = form.get("content")
+    filename = getattr(content, "filename", None)
+    found = {"project": form.get("name"), "version": form.get("version"), "file": filename}
+    return {key: value for key, value in found.items() if isinstance(value, str) and value}
+
+
+def of_push(body: Any) -> dict[str, str]:
+    """What is pushed, and where to: an index, or the host of another server, without the login in its URL."""
+    if not isinstance(body, Mapping):
+        return {}
+    host = urlsplit(str(body.get("posturl", ""))).hostname if body.get("posturl") else None
+    found = {"project": body.get("name"), "version": body.get("version")}
+    target = body.get("targetindex") or host
+    return {key: value for key, value in {**found, "target": target}.items() if isinstance(value, str)}
+
+
+def of_change(body: Any) -> dict[str, str]:
+    """The keys of what is changed of a user or an index; values may be secrets."""
+    if isinstance(body, Mapping):
+        keys = [str(key) for key in body]
+    elif isinstance(body, list):
+        keys = [re.split(r"[-+]?=", str(each), maxsplit=1)[0] for each in body if "=" in str(each)]
+    else:
+        return {}
+    return {"detail": f"keys: {', '.join(sorted(keys))}"} if keys else {}

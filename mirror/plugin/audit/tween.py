@@ -1,0 +1,95 @@
+"""Tweens that record what requests have done once it is committed, and what they were denied."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from mirror.plugin.audit import events, requests
+
+_TRANSACTION = "devpi_server.views.tween_keyfs_transaction"
+_WHO, _RECORDED = "packhorse.who", "packhorse.recorded"
+_STATUS = {401: "permission", 403: "permission", 429: "throttle"}
+_LARGEST = 64 * 1024  # bytes of JSON that are looked at
+
+Handler = Callable[[Any], Any]
+
+
+def install(pyramid_config: Any) -> None:
+    """Add the tweens, one on each side of devpi's transaction."""
+    pyramid_config.add_tween(f"{__name__}.recording", over=_TRANSACTION)
+    pyramid_config.add_tween(f"{__name__}.naming", under=_TRANSACTION)
+
+
+def naming(handler: Handler, _registry: Any) -> Handler:
+    """Note who asks, while there is a transaction to find that out."""
+
+    def name(request: Any) -> Any:
+        try:
+            return handler(request)
+        finally:
+            if request.method not in {"GET", "HEAD"}:
+                request.environ[_WHO] = request.authenticated_userid
+
+    return name
+
+
+def recording(handler: Handler, _registry: Any) -> Handler:
+    """Record what came of a request that changes something, and of one that was denied."""
+
+    def record(request: Any) -> Any:
+        try:
+            answer = handler(request)
+        except Exception:
+            _record(request, 500)
+            raise
+        _record(request, answer.status_code)
+        return answer
+
+    return record
+
+
+def denied(request: Any, action: str, rule: str, **more: Any) -> None:
+    """Record a denial of this request, which the tween then does not record again."""
+    if not request.environ.get(_RECORDED):
+        request.environ[_RECORDED] = True
+        where = {"from": requests.address(request.environ), **requests.place(request.path_info)}
+        events.denied(action, rule, **{**where, **more})
+
+
+def _record(request: Any, status: int) -> None:
+    environ = request.environ
+    method = environ.get("HTTP_X_PACKHORSE_ADMISSION", request.method)  # connections/admission.py
+    if status == 204 and method != request.method:
+        return  # the body may come
+    form = environ.get("webob._parsed_post_vars")
+    form = form[0] if form and request.method == "POST" else {}
+    action = requests.action(method, request.path_info, form)
+    if action is None:
+        if status in _STATUS and "HTTP_AUTHORIZATION" in environ:
+            denied(request, "read", _STATUS[status])
+        return
+    who = environ.get(_WHO)
+    if status in _STATUS:
+        denied(request, action, _STATUS[status], who=who)
+    elif not environ.get(_RECORDED):
+        more = {**requests.place(request.path_info), **_details(request, action, form)}
+        result = "ok" if status < 400 else "failed"
+        failed = {} if status < 400 else {"status": status}
+        who = more.pop("user", None) if action == "login" else who
+        events.record(action, result, who=who, **{"from": requests.address(environ)}, **more, **failed)
+
+
+def _details(request: Any, action: str, form: Any) -> dict[str, str]:
+    if form:
+        return requests.of_form(form)
+    if not 0 < (request.content_length or 0) <= _LARGEST or not request.is_body_readable:
+        return {}
+    try:
+        body = json.loads(request.body)
+    except (ValueError, OSError):
+        return {}
+    if action == "push":
+        return requests.of_push(body)
+    if action == "login":
+        return {"user": str(body.get("user"))} if isinstance(body, dict) else {}
+    return requests.of_change(body) if action.startswith(("user-", "index-")) else {}
