@@ -11,7 +11,7 @@ import pydantic
 from packaging.utils import canonicalize_name
 
 from mirror.advisories.settings import Advisories
-from mirror.monitoring.settings import Metrics, Monitoring
+from mirror.monitoring.settings import Audit, Metrics
 from mirror.policy.settings import Policy
 from packhorse import quantities, settings, toml
 from packhorse.errors import PackhorseError
@@ -150,6 +150,7 @@ class MirrorConfig(Settings):
     front: Front = Front()
     advisories: Advisories = Advisories()
     metrics: Metrics = Metrics()
+    audit: Audit = Audit()
     policy: Policy | None = None  # rules for files of all indexes
     prune: Prune = Prune()
     users: dict[str, User] = pydantic.Field(default_factory=lambda: {"company": User()})
@@ -175,10 +176,6 @@ class MirrorConfig(Settings):
         """The policies as the server keeps them: index, "" for all -> rules and their values."""
         tables = {"": self.policy, **{name: index.policy for name, index in self.indexes.items()}}
         return {name: policy.as_json() for name, policy in tables.items() if policy and policy.as_json()}
-
-    @property
-    def monitoring(self) -> Monitoring:
-        return Monitoring(metrics=self.metrics)
 
     @property
     def default_index(self) -> str:

@@ -18,6 +18,7 @@ from mirror import api, state
 from mirror import config as configuration
 from mirror.config import MirrorConfig, Prune
 from mirror.monitoring import settings as monitoring
+from mirror.monitoring.settings import AuditFolder, Monitoring
 from mirror.state import Folder, Serving
 from packhorse import files, process, quantities
 from packhorse.errors import PackhorseError
@@ -78,6 +79,11 @@ def _limits(prune: Prune, folder: Path) -> list[str]:
     return [*most, *unused_for, "--prune-keep-last", str(prune.keep_last)]
 
 
+def _write_monitoring(config: MirrorConfig, folder: Folder) -> None:
+    audit = AuditFolder(**config.audit.model_dump(), folder=str(folder.audit))
+    monitoring.write(folder.monitoring, Monitoring(metrics=config.metrics, audit=audit))
+
+
 def trust_store(environment: Mapping[str, str]) -> str | None:
     """The file of certificates to trust for calls to the upstream; None leaves devpi its own list.
 
@@ -127,7 +133,7 @@ def serve(config: MirrorConfig, folder: Folder) -> NoReturn:
         raise _occupied(folder)
     state.set_url(folder, config.url)
     state.write_serving(folder, Serving(config.url, os.getpid()))
-    monitoring.write(folder.monitoring, config.monitoring)
+    _write_monitoring(config, folder)
     os.set_inheritable(lock, True)  # noqa: FBT003 (the standard library's signature)
     arguments = command(config, folder)
     os.execve(arguments[0], arguments, environment(os.environ))  # noqa: S606 (no shell is meant)
@@ -182,7 +188,7 @@ def temporary(config: MirrorConfig, folder: Folder, lock: int) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     private = config.model_copy(update={"host": "127.0.0.1", "port": port, "outside_url": None})
-    monitoring.write(folder.monitoring, config.monitoring)
+    _write_monitoring(config, folder)
     with files.open_log(folder.log) as log:
         child = subprocess.Popen(
             command(private, folder, _TEMPORARY_SERVER),

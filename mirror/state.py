@@ -59,6 +59,11 @@ class Folder:
         return self.root / "monitoring.json"
 
     @property
+    def audit(self) -> Path:
+        """The audit log, for whom runs the server alone; a restored backup does not replace it."""
+        return self.root / "audit"
+
+    @property
     def secret(self) -> Path:
         """32 random bytes as text; devpi signs logins with them."""
         return self.root / "secret"

@@ -4,7 +4,19 @@ from pathlib import Path
 
 import click
 
-from mirror.cli import advisories, backup, bundle, offline, packages, policy, reserve, sbom, server, upkeep
+from mirror.cli import (
+    advisories,
+    backup,
+    bundle,
+    monitoring,
+    offline,
+    packages,
+    policy,
+    reserve,
+    sbom,
+    server,
+    upkeep,
+)
 from packhorse import console
 
 HELP = """Run the company index: a caching mirror of the public index, and your own packages.
@@ -52,6 +64,7 @@ for command in (
     *bundle.COMMANDS,
     *sbom.COMMANDS,
     *upkeep.COMMANDS,
+    *monitoring.COMMANDS,
 ):
     cli.add_command(command)
 

@@ -40,10 +40,24 @@ class Metrics(Settings):
         return bool(self.allow or self.token_file)
 
 
+class Audit(Settings):
+    """The audit log: how large its files become, and how many earlier ones of each are kept."""
+
+    max_size: Annotated[int, pydantic.Field(ge=1, le=10_000)] = 10  # MB
+    keep: Annotated[int, pydantic.Field(ge=0, le=1000)] = 10
+
+
+class AuditFolder(Audit):
+    """The same, and where the files are."""
+
+    folder: str
+
+
 class Monitoring(Settings):
     """All that the server is told."""
 
-    metrics: Metrics = Metrics()
+    metrics: Metrics
+    audit: AuditFolder
 
 
 def write(path: Path, settings: Monitoring) -> None:

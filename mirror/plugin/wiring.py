@@ -13,6 +13,8 @@ from prometheus_client import CollectorRegistry
 from mirror.plugin import compat, error_views, reservations
 from mirror.plugin.admin import access, changed_file_views, policy_views, reservation_views
 from mirror.plugin.admin.bundle_views import BundleViews
+from mirror.plugin.audit import events, tween
+from mirror.plugin.audit.events import AuditLog
 from mirror.plugin.connections import admission, server
 from mirror.plugin.files.downloads import Downloads
 from mirror.plugin.files.known_files import KnownFiles
@@ -125,8 +127,7 @@ def wire(config: Any, pyramid_config: Any) -> None:
     file_views.apply(xom, views)
 
     server.apply(config)
-    path = config.args.monitoring
-    _monitor(pyramid_config, xom, folder, json.loads(Path(path).read_text()) if path else {})
+    _monitor(config, pyramid_config, xom)
     admission.install(pyramid_config)
     wsgi.install(pyramid_config, store)
     for part in (error_views, access, yank, provenance, reservation_views, policy_views):
@@ -142,7 +143,16 @@ def wire(config: Any, pyramid_config: Any) -> None:
         limit.start()
 
 
-def _monitor(pyramid_config: Any, xom: Any, folder: Path, settings: Mapping[str, Any]) -> None:
+def _monitor(config: Any, pyramid_config: Any, xom: Any) -> None:
+    """Let administrators see what goes on, as the file of `--monitoring` says."""
+    path, folder = config.args.monitoring, Path(config.server_path)
+    settings = json.loads(Path(path).read_text()) if path else {}
+    _measure(pyramid_config, xom, folder, settings.get("metrics", {}))
+    if "audit" in settings:
+        _audit(pyramid_config, xom, settings["audit"])
+
+
+def _measure(pyramid_config: Any, xom: Any, folder: Path, settings: Mapping[str, Any]) -> None:
     """Answer health, readiness and metrics. Raises devpi's Fatal for a wrong token file."""
     folders = (FILES, PAGES, UPSTREAM, DOWNLOADS, METADATA)
     sizes = state.Sizes({name.removeprefix("+"): folder / name for name in folders})
@@ -150,11 +160,19 @@ def _monitor(pyramid_config: Any, xom: Any, folder: Path, settings: Mapping[str,
     own.register(state.StateCollector(xom, folder, sizes, partial(mirror_stage.confirmed, xom)))
     role = "replica" if xom.is_replica() else "primary"
     counters.INFO.labels(version("packhorse"), devpi_server.__version__, role).set(1)
-    metrics = settings.get("metrics", {})
-    token_file = metrics.get("token_file")
+    token_file = settings.get("token_file")
     try:
-        readers = Readers(metrics.get("allow", ()), Path(token_file) if token_file else None)
+        readers = Readers(settings.get("allow", ()), Path(token_file) if token_file else None)
     except TokenError as error:
         compat.fatal(f"[metrics] in mirror.toml: token_file: {error}")
     ready = readiness.Readiness(readiness.of_process(xom, folder))
     monitoring.install(pyramid_config, ready, readers, (counters.REGISTRY, own))
+
+
+def _audit(pyramid_config: Any, xom: Any, settings: Mapping[str, Any]) -> None:
+    """Write the audit log. On a replica that has denials only: its primary has what is done."""
+    log = AuditLog(Path(settings["folder"]), settings["max_size"] * 1_000_000, settings["keep"])
+    log.repair()
+    events.write_to(log)
+    if not xom.is_replica():
+        tween.install(pyramid_config)

@@ -59,12 +59,10 @@ class LineLog:
 def _write_whole(descriptor: int, line: bytes) -> None:
     """Write all of `line` or nothing: on a disk that is nearly full, write(2) takes a part."""
     before = os.fstat(descriptor).st_size
+    written = 0
     try:
-        written = os.write(descriptor, line)
-        if written < len(line):
-            os.write(descriptor, line[written:])  # says why not
-            if os.fstat(descriptor).st_size < before + len(line):
-                raise OSError("only a part of the line was written")
+        while written < len(line):
+            written += os.write(descriptor, line[written:])
     except OSError:
         os.ftruncate(descriptor, before)
         raise

@@ -2,14 +2,20 @@
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 _USER = {"PUT": "user-create", "PATCH": "user-change", "DELETE": "user-delete"}
 _INDEX = {"PUT": "index-create", "PATCH": "index-change", "DELETE": "index-delete"}
 # Addresses of the whole server, by their first part.
-_SERVER = {"+login": "login", "+reserved": "reserve", "+changed-files": "accept-changed", "_": "token"}
+_SERVER = {
+    "+changed-files": "accept-changed",
+    "+login": "login",
+    "+policies": "policy",
+    "+reserved": "reserve",
+    "_": "token",  # trusted publishing
+}
 _UPLOADS = {"submit": "register", "file_upload": "upload", "doc_upload": "upload"}
 _READS = {"GET", "HEAD", "OPTIONS"}
 
@@ -28,32 +34,38 @@ def address(environ: Mapping[str, Any]) -> str:
 
 def action(method: str, path: str, form: Mapping[str, Any]) -> str | None:
     """Name of what a request does, None for one that only reads."""
-    parts = path.strip("/").split("/")
     if method in _READS:
         return None
+    parts = path.strip("/").split("/")
+    deletes = method == "DELETE"
     if parts[0] in _SERVER:
         named = _SERVER[parts[0]]
-        return "release-name" if named == "reserve" and method == "DELETE" else named
-    if parts[-1] == "+yank":
-        return "unyank" if method == "DELETE" else "yank"
-    if any("token" in part for part in parts if part.startswith("+")):
-        return "token"
-    if parts[-1] == "refresh":
-        return "refresh"
-    if re.search(r"/\+[ef]/", path):
-        return "delete" if method == "DELETE" else "test-result"
+        return "release-name" if named == "reserve" and deletes else named
+    special = {
+        "unyank" if deletes else "yank": parts[-1] == "+yank",
+        "token": any(part.startswith("+") and "token" in part for part in parts),
+        "refresh": parts[-1] == "refresh",
+        "delete" if deletes else "test-result": re.search(r"/\+[ef]/", path) is not None,
+    }
+    return next((name for name, holds in special.items() if holds), None) or _of_index(method, parts, form)
+
+
+def _of_index(method: str, parts: Sequence[str], form: Mapping[str, Any]) -> str:
+    """The same below a user."""
     if len(parts) == 1:
         return _USER.get(method, "change")
-    if len(parts) == 2 and method in {"POST", "PUSH"}:
+    if len(parts) > 2:
+        return "delete" if method == "DELETE" else "change"
+    if method in {"POST", "PUSH"}:
         return _UPLOADS.get(str(form.get(":action")), "upload") if form else "push"
-    if len(parts) == 2:
-        return _INDEX.get(method, "change")
-    return "delete" if method == "DELETE" else "change"
+    return _INDEX.get(method, "change")
 
 
 def place(path: str) -> dict[str, str]:
     """The user, index, project, version and file that a path names."""
-    user, index, *rest = [*path.strip("/").split("/"), "", ""][:6] if path.strip("/") else ["", ""]
+    user, index, *rest = [*path.strip("/").split("/"), "", ""][:6]
+    if not user:
+        return {}
     found = {"index": f"{user}/{index}"} if index and not user.startswith("+") else {"user": user}
     rest = [part for part in rest if part]
     if user.startswith(("+", "_")):

@@ -4,8 +4,11 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from pyramid.tweens import EXCVIEW
+
 from mirror.plugin.audit import events, requests
 
+_LOGGING = "devpi_server.views.tween_request_logging"
 _TRANSACTION = "devpi_server.views.tween_keyfs_transaction"
 _WHO, _RECORDED = "packhorse.who", "packhorse.recorded"
 _STATUS = {401: "permission", 403: "permission", 429: "throttle"}
@@ -16,8 +19,9 @@ Handler = Callable[[Any], Any]
 
 def install(pyramid_config: Any) -> None:
     """Add the tweens, one on each side of devpi's transaction."""
-    pyramid_config.add_tween(f"{__name__}.recording", over=_TRANSACTION)
-    pyramid_config.add_tween(f"{__name__}.naming", under=_TRANSACTION)
+    pyramid_config.add_tween(f"{__name__}.recording", under=_LOGGING, over=_TRANSACTION)
+    # devpi's views raise their answers: what makes answers of them is to stay inside of the transaction.
+    pyramid_config.add_tween(f"{__name__}.naming", under=_TRANSACTION, over=EXCVIEW)
 
 
 def naming(handler: Handler, _registry: Any) -> Handler:
@@ -63,6 +67,8 @@ def _record(request: Any, status: int) -> None:
         return  # the body may come
     form = environ.get("webob._parsed_post_vars")
     form = form[0] if form and request.method == "POST" else {}
+    if not form and (method != request.method or request.content_type.startswith("multipart/")):
+        form = {":action": "file_upload"}  # refused before it was read
     action = requests.action(method, request.path_info, form)
     if action is None:
         if status in _STATUS and "HTTP_AUTHORIZATION" in environ:
@@ -72,14 +78,14 @@ def _record(request: Any, status: int) -> None:
     if status in _STATUS:
         denied(request, action, _STATUS[status], who=who)
     elif not environ.get(_RECORDED):
-        more = {**requests.place(request.path_info), **_details(request, action, form)}
+        more = {**requests.place(request.path_info), **_details(request, action, form, status)}
         result = "ok" if status < 400 else "failed"
         failed = {} if status < 400 else {"status": status}
-        who = more.pop("user", None) if action == "login" else who
+        who = more.pop("user", None) if action == "login" and status < 400 else who
         events.record(action, result, who=who, **{"from": requests.address(environ)}, **more, **failed)
 
 
-def _details(request: Any, action: str, form: Any) -> dict[str, str]:
+def _details(request: Any, action: str, form: Any, status: int) -> dict[str, str]:
     if form:
         return requests.of_form(form)
     if not 0 < (request.content_length or 0) <= _LARGEST or not request.is_body_readable:
@@ -91,5 +97,6 @@ def _details(request: Any, action: str, form: Any) -> dict[str, str]:
     if action == "push":
         return requests.of_push(body)
     if action == "login":
-        return {"user": str(body.get("user"))} if isinstance(body, dict) else {}
+        # Of a login that failed, it may be a password that was typed into the wrong field.
+        return {"user": str(body.get("user"))} if isinstance(body, dict) and status < 400 else {}
     return requests.of_change(body) if action.startswith(("user-", "index-")) else {}

@@ -33,6 +33,14 @@ class Judged:
         return min((denial.until for _, denial in self.denied if denial.until is not None), default=inf)
 
 
+class DeniedError(GatewayError):
+    """A policy denies a file."""
+
+    def __init__(self, text: str, denial: Denial) -> None:
+        super().__init__(403, text)
+        self.denial = denial
+
+
 class Guards:
     """The policies of one devpi-server process."""
 
@@ -94,15 +102,15 @@ class Guards:
         return project if text is rows.text else replace(project, files=Rows(text, rows.origins))
 
     def check(self, stage: Any, entry: Any) -> None:
-        """Raise GatewayError (403) when a policy denies the file of `entry` at an address on `stage`.
+        """Raise DeniedError when a policy denies the file of `entry` at an address on `stage`.
 
         May restart the transaction.
         """
         if denial := self.denial(stage, entry):
-            raise GatewayError(
-                403,
+            raise DeniedError(
                 f"{entry.basename} is denied: {denial.sentence}."
                 f" /{stage.name}/+why/{entry.project} says more.",
+                denial,
             )
 
     def denial(self, stage: Any, entry: Any) -> Denial | None:

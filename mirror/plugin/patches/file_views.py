@@ -10,9 +10,10 @@ from devpi_server.views import PyPIView, json_preferred
 from pyramid.httpexceptions import HTTPForbidden
 
 from mirror.plugin import responses
+from mirror.plugin.audit import tween
 from mirror.plugin.files import lookup
 from mirror.plugin.files.views import FileViews
-from mirror.plugin.guards.guards import Guards
+from mirror.plugin.guards.guards import DeniedError, Guards
 from mirror.plugin.metadata.views import MetadataViews
 from mirror.plugin.pages.dependencies import Snapshot
 from mirror.plugin.pages.open_files import OpenFiles, ServedFile
@@ -56,13 +57,23 @@ def _serve(view: Any, entry: Any, *, is_metadata: bool = False) -> Any:
     ours, key = _ours[view.xom], PageKey(stage.name, entry.project or "")
     served = ServedFile(key, str(entry.relpath), is_metadata=is_metadata)
     snapshot = None if ours.open_files.has(served) else Snapshot(stage, key.project)
-    ours.guards.check(stage, entry)
+    _check(ours.guards, request, stage, entry)
     is_restricted = bool(ours.guards.declared())
     holder = view.xom.model.getstage(entry.user, entry.index)
     answer = (ours.metadata if is_metadata else ours.files).serve(request, holder or stage, entry)
     if snapshot:
         ours.open_files.open(served, snapshot.is_current, is_restricted=is_restricted)
     return answer
+
+
+def _check(guards: Guards, request: Any, stage: Any, entry: Any) -> None:
+    """Raise DeniedError, and record it, when a policy denies the file of `entry`."""
+    try:
+        guards.check(stage, entry)
+    except DeniedError as error:
+        more = {"project": entry.project, "file": entry.basename, "detail": error.denial.sentence}
+        tween.denied(request, "download", error.denial.rule, **more)
+        raise
 
 
 def _with_lookup(stock: Callable[[Any], Any]) -> Callable[[Any], Any]:

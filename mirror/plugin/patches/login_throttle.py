@@ -15,6 +15,8 @@ from cachetools import LRUCache, TTLCache
 from devpi_server import auth
 from pyramid.httpexceptions import HTTPServiceUnavailable, HTTPTooManyRequests
 
+from mirror.plugin.audit import tween
+
 _STOCK: Callable[..., dict[str, Any]] = auth.Auth._validate  # noqa: SLF001 (listed in compat.py)
 MOST = 10_000  # clients and names that are remembered
 WAIT = 10.0  # seconds for a turn
@@ -107,9 +109,15 @@ def apply() -> None:
                 return _refuse(request, HTTPServiceUnavailable, 1)
             seconds = throttle.seconds_to_wait(client, authuser)
             if seconds > 0:
+                tween.denied(request, "login", "throttle")
                 return _refuse(request, HTTPTooManyRequests, seconds)
             result = check()
-            throttle.count(client, authuser, authpassword, right=result["status"] == "ok")
+            right = result["status"] == "ok"
+            throttle.count(client, authuser, authpassword, right=right)
+            if not right:
+                # A name that nobody has may be a password that was typed into the wrong field.
+                known = authuser if result["status"] == "reject" else None
+                tween.denied(request, "login", "login", claimed=known)
             return result
 
     setattr(auth.Auth, "_validate", validate)  # noqa: B010 (so does mypy not mind)

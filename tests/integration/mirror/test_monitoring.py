@@ -1,18 +1,26 @@
-"""What an administrator sees of a real mirror: /+metrics, /+health, /+ready."""
+"""What an administrator sees of a real mirror: /+metrics, /+health, /+ready, the audit log."""
 
+import json
+import os
+import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
+from mirror import state
+from mirror.state import Folder
 from tests.support import faults
 from tests.support.dists import wheel
 from tests.support.mirror_and_upstream import Mirrored, new_name
 from tests.support.nginx_front import fronted as fronted_mirror
-from tests.support.servers import free_port, wait_until
+from tests.support.nginx_front import through
+from tests.support.servers import BIN, free_port, wait_until
+from tests.support.team_indexes import new_team
 from tests.support.upstream import Upstream
 
 pytestmark = pytest.mark.needs("nginx")
@@ -124,3 +132,87 @@ def test_health_answers_while_all_threads_are_busy(watched: Mirrored, port: int)
         assert not all(each.done() for each in waiting)
         gate.set()
     watched.upstream.heal()
+
+
+def audited(watched: Mirrored, *options: str) -> list[dict[str, Any]]:
+    """What `mirror audit-log` prints."""
+    lines = watched.mirror.run(BIN / "mirror", "audit-log", "--json", *options).stdout.splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def test_the_audit_log_has_who_did_what_from_where_and_no_secret(watched: Mirrored, port: int) -> None:
+    """Through nginx the address is the client's, whatever else the client says."""
+    team = new_team(through(port, watched))
+    project = new_name("audited")
+    first, second = wheel(project, "1.0"), wheel(project, "1.1")
+    team.upload(first, description="a description")
+    team.upload(second)
+    team.call("PUT", f"{team.name}/dev/{project}/1.0/+yank", json={"reason": "broken"})
+    pushed = {"name": project, "version": "1.0", "targetindex": f"{team.name}/prod"}
+    team.call("POST", f"{team.name}/dev", json=pushed)
+    team.call("DELETE", f"{team.name}/dev/{project}/1.1")
+    team.call("POST", "+login", json={"user": team.name, "password": "pw"})
+    team.call("PATCH", team.name, json={"password": "a-new-password"})
+    url = f"http://127.0.0.1:{port}"
+    forged = {"X-Real-IP": "198.51.100.1", "X-Forwarded-For": "198.51.100.2", "Forwarded": "for=198.51.100.3"}
+    wrong = {"user": team.name, "password": "a-wrong-password"}
+    assert requests.post(f"{url}/+login", json=wrong, headers=forged, timeout=30).status_code == 401
+    typed = {"user": "a-password-in-the-wrong-field", "password": "x"}
+    assert requests.post(f"{url}/+login", json=typed, timeout=30).status_code == 401
+    refused = requests.post(f"{url}/{team.name}/dev/", files={"content": b"1" * 100_000}, timeout=30)
+    assert refused.status_code == 401
+    done = audited(watched, "--project", project)
+    assert [event["action"] for event in done] == ["upload", "upload", "yank", "push", "delete"]
+    assert {event["who"] for event in done} == {team.name}
+    assert (done[0]["file"], done[0]["version"], done[0]["index"]) == (
+        first.filename,
+        "1.0",
+        f"{team.name}/dev",
+    )
+    assert done[3]["target"] == f"{team.name}/prod"
+    theirs = audited(watched, "--who", team.name)
+    assert [event["action"] for event in theirs[-3:]] == ["login", "user-change", "login"]
+    assert theirs[-2]["detail"] == "keys: password"
+    assert (theirs[-1]["result"], theirs[-1]["rule"], theirs[-1]["claimed"]) == ("denied", "login", team.name)
+    denied = audited(watched, "--denied")
+    assert [event["action"] for event in denied[-3:]] == ["login", "login", "upload"]
+    assert {event["from"] for event in (*done, *theirs, *denied)} == {"127.0.0.1"}
+    folder = watched.mirror.home / "mirror" / "audit"
+    everything = "".join(path.read_text() for path in folder.iterdir())
+    for secret in ("a-new-password", "a-wrong-password", "a-password-in-the-wrong-field", "198.51.100."):
+        assert secret not in everything
+
+
+def test_a_web_server_on_this_machine_names_the_client(watched: Mirrored) -> None:
+    """As nginx does; each address has tries of its own."""
+    user = {"user": "root", "password": "wrong"}
+    header = {"X-Real-IP": "2001:db8::7", "X-Forwarded-For": "192.0.2.1"}
+    assert (
+        requests.post(f"{watched.mirror.url}/+login", json=user, headers=header, timeout=30).status_code
+        == 401
+    )
+    assert audited(watched, "--denied", "--who", "root")[-1]["from"] == "2001:db8::7"
+
+
+def test_events_outlive_the_server_and_a_full_disk_harms_no_request(watched: Mirrored) -> None:
+    """Each is written before its answer; a folder in the place of the file is as bad as a full disk."""
+    team = new_team(watched)
+    team.call("POST", "+login", json={"user": team.name, "password": "pw"})
+    serving = state.read_serving(Folder(watched.mirror.home))
+    assert serving
+    os.kill(serving.pid, signal.SIGKILL)
+    log = watched.mirror.home / "mirror" / "audit" / "audit.jsonl"
+    with log.open("a") as file:
+        file.write('{"time": "20')  # what a power cut leaves
+    watched.mirror.run(BIN / "mirror", "serve", "--background", cwd=watched.mirror.home)
+    assert audited(watched, "--who", team.name)[-1]["action"] == "login"
+    aside = log.rename(log.with_name("aside"))
+    log.mkdir()
+    try:
+        team.upload(wheel(new_name("unaudited"), "1.0"))
+        wait_until("the count", lambda: metrics(watched)["audit_lost_total"] >= 1)
+    finally:
+        log.rmdir()
+        aside.rename(log)
+    team.call("POST", "+login", json={"user": team.name, "password": "pw"})
+    assert [json.loads(line)["action"] for line in log.read_text().splitlines()][-1] == "login"

@@ -33,6 +33,7 @@ def test_help_imports_only_click_and_a_little_of_ours() -> None:
             "backup",
             "bundle",
             "main",
+            "monitoring",
             "offline",
             "options",
             "packages",

@@ -1,0 +1,64 @@
+"""Commands that show what the server records: audit-log."""
+
+import click
+
+from mirror.cli import options
+from packhorse import console
+
+ACTIONS = (
+    *("upload", "register", "delete", "push", "yank", "unyank", "refresh", "test-result", "token", "login"),
+    *("user-create", "user-change", "user-delete", "index-create", "index-change", "index-delete"),
+    *("reserve", "release-name", "accept-changed", "policy", "download", "read", "change"),
+)
+
+
+@click.command("audit-log")
+@click.option(
+    "--since",
+    default="1d",
+    show_default=True,
+    metavar="TIME",
+    help="From when on: 30m, 12h, 7d or 4w ago, or a time such as 2026-01-31T12:00.",
+)
+@click.option("--who", metavar="USER", help="What this user did, or what was tried under this name.")
+@click.option(
+    "--action",
+    metavar="ACTION",
+    shell_complete=lambda *_: [name for name in ACTIONS if name.startswith(_[2])],
+    help="One of: " + ", ".join(ACTIONS) + ".",
+)
+@click.option("--project", metavar="NAME", help="What concerns this project.")
+@click.option("--denied", is_flag=True, help="What was denied alone.")
+@click.option("--json", "as_json", is_flag=True, help="Print the lines of JSON as they are.")
+@click.option("-f", "--follow", is_flag=True, help="Go on with what happens from now on.")
+def audit_log(
+    since: str,
+    who: str | None,
+    action: str | None,
+    project: str | None,
+    *,
+    denied: bool,
+    as_json: bool,
+    follow: bool,
+) -> None:
+    """Show who uploaded, deleted, pushed, yanked, changed or logged in, and what was denied.
+
+    \b
+    Each line: when, result, action, user, client's address, and what it was about.
+    The files are in mirror/audit in $PACKHORSE_HOME; [audit] in mirror.toml limits them.
+    """
+    import json
+
+    from mirror.monitoring import audit_log as work
+
+    try:
+        moment = work.moment(since)
+    except (ValueError, OverflowError) as error:
+        raise click.BadParameter(f"{since} is no time: give 30m, 12h, 7d or 2026-01-31.") from error
+    wanted = work.Filter(moment, who, action, project, denied=denied)
+    folder = options.folder().audit
+    for event in work.follow(folder, wanted) if follow else work.read(folder, wanted):
+        console.echo(json.dumps(event) if as_json else work.as_line(event))
+
+
+COMMANDS = (audit_log,)
