@@ -1,4 +1,4 @@
-"""Commands that prepare for work without the upstream: prefetch."""
+"""Commands that prepare for work without the upstream: prefetch, verify."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -120,4 +120,52 @@ def prefetch(
         )
 
 
-COMMANDS = (prefetch,)
+@click.command()
+@of_locks
+@click.pass_obj
+def verify(
+    path: Path | None,
+    files: tuple[str, ...],
+    pythons: tuple[str, ...],
+    platforms: tuple[str, ...],
+    index: str | None,
+    *,
+    all_files: bool,
+    allow_builds: bool,
+    as_json: bool,
+) -> None:
+    """Tell whether locks or requirements would install from what is here alone.
+
+    \b
+      mirror verify uv.lock
+      mirror verify requirements.txt --python 3.12 --platform linux-x86_64
+
+    Takes what `mirror prefetch` takes, and looks at the disk only: the mirror may be stopped or
+    offline, and its upstream is not asked. Every file is read, and compared with its hash. Exit
+    status 1 when something is missing, or broken.
+    """
+    from mirror.lockfiles import environments, reader
+    from mirror.offline import storage
+    from mirror.offline import verify as work
+    from packhorse.errors import PackhorseError
+
+    targets = environments.wanted(pythons, platforms)
+    lock = reader.read_all(files, targets)
+    if not options.folder().initialised():
+        raise PackhorseError(f"{options.folder().root}: there is no mirror.", "Make one with `mirror init`.")
+    config = options.config(path)
+    here = storage.StoredFiles(options.folder(), storage.indexes(config, index or config.default_index))
+    results = list(work.Verification(here, every=all_files, builds=allow_builds).run(lock, targets))
+    if as_json:
+        console.emit_json(work.as_json(results))
+    else:
+        console.echo(work.as_text(results))
+    if missing := [each for each in results if each.problem]:
+        raise PackhorseError(
+            f"This does not install from what is here: {len(missing)} of {len(results)} files are missing.",
+            f"Bring them with `mirror prefetch {' '.join(files)}`, and the same options.",
+            detail="\n".join(map(str, missing)),
+        )
+
+
+COMMANDS = (prefetch, verify)

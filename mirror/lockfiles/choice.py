@@ -25,16 +25,18 @@ class NoFileError(Exception):
     """A page has no file that fits the pin; the message says why."""
 
 
-def choose(pin: Pin, files: Iterable[PageFile], *, every: bool = False) -> list[PageFile]:
+def choose(
+    pin: Pin, files: Iterable[PageFile], *, every: bool = False, where: str = "the index"
+) -> list[PageFile]:
     """The wheels that the environments of `pin` take, or the sdist where there is none; or `every` file.
 
-    Raises NoFileError.
+    Raises NoFileError, which names the place as `where`.
     """
     listed = {file["filename"]: file for file in files}
-    candidates = [file.filename for file in pin.files if pin.exact or file.filename in listed]
-    candidates = candidates or _of_version(pin, listed)
+    candidates = [file.filename for file in pin.files if pin.exact or every or file.filename in listed]
+    candidates = candidates or _of_version(pin, listed, where)
     if every:
-        return [_listed(pin, name, listed) for name in candidates]
+        return [_listed(pin, name, listed, where) for name in candidates]
     chosen: dict[str, PageFile] = {}
     for environment in pin.environments:
         names = [
@@ -42,8 +44,11 @@ def choose(pin: Pin, files: Iterable[PageFile], *, every: bool = False) -> list[
             for name in candidates
             if name not in listed or environment.takes_python(listed[name].get("requires-python"))
         ]
-        for name in _taken(names, environment):
-            chosen[name] = _listed(pin, name, listed)
+        taken = _taken(names, environment)
+        if not taken:
+            raise NoFileError(f"{where} has no file of it that fits {environment}")
+        for name in taken:
+            chosen[name] = _listed(pin, name, listed, where)
     return list(chosen.values())
 
 
@@ -73,29 +78,26 @@ def _taken(names: Sequence[str], environment: Environment) -> list[str]:
     wheels = {name: wheel for name, (_, _, wheel) in parsed.items() if wheel}
     sdists = [name for name, (_, _, wheel) in parsed.items() if not wheel]
     # Installers prefer the usual form of an sdist.
-    taken = environment.wheels(wheels) or sorted(sdists, key=lambda name: not name.endswith(".tar.gz"))[:1]
-    if taken:
-        return taken
-    raise NoFileError(f"no file of it fits {environment}")
+    return environment.wheels(wheels) or sorted(sdists, key=lambda name: not name.endswith(".tar.gz"))[:1]
 
 
-def _of_version(pin: Pin, listed: Mapping[str, PageFile]) -> list[str]:
+def _of_version(pin: Pin, listed: Mapping[str, PageFile], where: str) -> list[str]:
     named = [name for name in listed if _is_of(pin, name)]
     if not named:
-        raise NoFileError(f"the index has no such version{_instead(pin)}")
+        raise NoFileError(f"{where} has no such version{_instead(pin)}")
     allowed = [name for name in named if not pin.hashes or _agree(pin.hashes, listed[name]["hashes"])]
     if not allowed:
-        raise NoFileError(f"the index has it with another hash{_instead(pin)}")
+        raise NoFileError(f"{where} has it with another hash{_instead(pin)}")
     return allowed
 
 
-def _listed(pin: Pin, name: str, listed: Mapping[str, PageFile]) -> PageFile:
+def _listed(pin: Pin, name: str, listed: Mapping[str, PageFile], where: str) -> PageFile:
     """The file of the page. Raises NoFileError when the page lacks it, or has it with another hash."""
     if name not in listed:
-        raise NoFileError(f"the index has no {name}{_instead(pin)}")
+        raise NoFileError(f"{where} has no {name}{_instead(pin)}")
     locked = next((file for file in pin.files if file.filename == name), LockedFile(name))
     if locked.hashes and not _agree(locked.hashes, listed[name]["hashes"]):
-        raise NoFileError(f"the index has {name} with another hash{_instead(pin)}")
+        raise NoFileError(f"{where} has {name} with another hash{_instead(pin)}")
     return listed[name]
 
 

@@ -14,11 +14,12 @@ from urllib.parse import urljoin
 import httpx
 
 from mirror import state
-from mirror.lockfiles import choice, lock
+from mirror.lockfiles import choice
 from mirror.lockfiles.choice import PageFile
 from mirror.lockfiles.environments import Environment
 from mirror.lockfiles.lock import Lock, Pin
-from mirror.offline import build_requirements, resolve, storage
+from mirror.offline import resolve, storage
+from mirror.offline.builds import BuildRequirements, Sdist
 from mirror.offline.resolve import Place, Unresolved
 from mirror.state import Folder
 from packhorse.errors import PackhorseError
@@ -93,43 +94,15 @@ def fill(
     Build requirements may have sdists with such of their own.
     """
     pins, unresolved = resolve.pins(found, environments, place)
-    done: set[tuple[str, Environment]] = set()
-    asked: set[tuple[tuple[str, ...], Environment]] = set()
+    builds = BuildRequirements(place)
     while pins or unresolved:
         yield from unresolved
-        results = []
+        sdists = []
         for event in prefetch.run(pins):
             yield event
-            if isinstance(event, Result):
-                results.append(event)
-        done |= {(str(pin), environment) for pin in pins for environment in pin.environments}
-        needed, unresolved = _build_requirements(results, asked, place)
-        pins = tuple(pin for pin in needed if any((str(pin), each) not in done for each in pin.environments))
-
-
-def _build_requirements(
-    results: Iterable[Result], asked: set[tuple[tuple[str, ...], Environment]], place: Place
-) -> tuple[tuple[Pin, ...], list[Unresolved]]:
-    """The pins that the sdists among `results` need to be built; each set of requirements is `asked` once."""
-    pins: list[Pin] = []
-    unresolved: list[Unresolved] = []
-    for result in results:
-        if result.path is None or result.problem or not result.builders:
-            continue
-        try:
-            wanted = build_requirements.read(result.path)
-        except ValueError as error:
-            unresolved.append(Unresolved(f"what {result} needs to be built", str(error)))
-            continue
-        for environment in result.builders:
-            if wanted and (wanted, environment) not in asked:
-                asked.add((wanted, environment))
-                answer = resolve.resolve(wanted, environment, place)
-                if isinstance(answer, Unresolved):
-                    unresolved.append(Unresolved(f"what {result} needs to be built", str(answer)))
-                else:
-                    pins += answer
-    return lock.merged([Lock((), pins=tuple(pins))]).pins, unresolved
+            if isinstance(event, Result) and event.path and not event.problem:
+                sdists.append(Sdist(event.path, event.builders))
+        pins, unresolved = builds.of(sdists)
 
 
 class Prefetch:
@@ -203,7 +176,7 @@ class Prefetch:
         hashes = {**file["hashes"], **choice.locked_hashes(pin, file)}
         path = storage.path_of(self._folder, url)
         if path is not None and path.exists():
-            problem = storage.problem(path, hashes)
+            problem = storage.problem(path, hashes, lambda path: path.open("rb"))
             self._events.put(Received(size))
             size = path.stat().st_size
             return Result(pin, name, size, problem=problem, path=path, builders=builders)

@@ -4,7 +4,7 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ class Place:
     """Where versions are looked for: an index, or nothing but the files in a folder."""
 
     index_url: str = ""
-    folder: Path | None = None
+    folder: Callable[[], Path] | None = None  # makes the folder when it is needed first
     builds: bool = False  # uv may build an sdist to learn what it depends on: this runs its author's program
 
 
@@ -115,7 +115,7 @@ def _command(environment: Environment, place: Place) -> list[str]:
         *("--no-cache", "--no-header", "--no-annotate", "--no-emit-index-url"),
     ]
     command += [] if place.builds else ["--no-build"]
-    command += ["--no-index", "--find-links", str(place.folder)] if place.folder else []
+    command += ["--no-index", "--find-links", str(place.folder())] if place.folder else []
     if environment.uv_platform:
         command += ["--python-platform", environment.uv_platform]
     return [*command, "--python-version", environment.pythons[0]]

@@ -98,3 +98,15 @@ def test_a_file_that_is_not_here_is_503_and_says_offline(offline: Mirrored, name
     for suffix in ("", ".metadata"):
         answer = requests.get(f"{offline.mirror.url}/{path}{suffix}", timeout=10)
         assert (answer.status_code, "offline" in answer.text) == (503, True)
+
+
+def test_verify_says_what_installs_without_a_question_to_the_upstream(
+    offline: Mirrored, tmp_path: Path
+) -> None:
+    """Of the mirror that is offline here; and of what an installer would take, with all it depends on."""
+    lock = tmp_path / "requirements.txt"
+    lock.write_text(f"offline-app==1.0 --hash=sha256:{APP.sha256}\noffline-library>=1\n")
+    done = offline.mirror.run(BIN / "mirror", "verify", lock, "offline-own", "offline-source==1.0")
+    assert done.stdout.startswith("4 files with 0.1 MB are here")
+    done = offline.mirror.run(BIN / "mirror", "verify", "offline-library==1.6", "offline-app", status=1)
+    assert "offline-library==1.6" in done.stderr

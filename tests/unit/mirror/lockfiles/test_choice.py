@@ -30,7 +30,7 @@ def test_each_environment_gets_its_wheel_or_the_sdist() -> None:
     assert choice.choose(PIN, [SDIST, FOREIGN, PURE]) == [PURE]
     assert choice.choose(PIN, [FOREIGN, SDIST, NATIVE]) == [NATIVE, SDIST]
     assert choice.choose(PIN, [file("demo-1.0.zip"), SDIST]) == [SDIST]
-    with pytest.raises(NoFileError, match=r"no file of it fits 3\.12 on windows-x86_64"):
+    with pytest.raises(NoFileError, match=r"no file of it that fits 3\.12 on windows-x86_64"):
         choice.choose(PIN, [FOREIGN, NATIVE])
 
 
