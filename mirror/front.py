@@ -33,9 +33,9 @@ upstream packhorse_devpi {
     keepalive 32;
 }
 
-# The form of a page that a request certainly prefers; "" sends the request to devpi.
+# The form of a page that a request certainly prefers; no page has the form "none": devpi is asked.
 map "$request_method $args $http_accept" $packhorse_form {
-    default "";
+    default none;
     "~^(GET|HEAD)  application/vnd\.pypi\.simple\.v1\+json@LESSER_FORMS@" json;
     "~^(GET|HEAD)  text/html@LESSER_FORMS@" html;
 }
@@ -53,6 +53,8 @@ server {
     server_tokens off;
     add_header X-Content-Type-Options nosniff always;
     gzip_vary on;
+    gzip_proxied any;  # behind another proxy, too
+    recursive_error_pages on;  # a page that is not there: from devpi; without that: an expired one
     max_ranges 4;
     client_max_body_size @MAX_UPLOAD@m;  # devpi has smaller limits, by who sends and where
     client_header_timeout 20s;
@@ -65,12 +67,15 @@ server {
         root "@PAGES@";
         types { application/vnd.pypi.simple.v1+json json; text/html html; }
         charset utf-8;
-        gzip_static on;
+        gzip_static always;  # no page is there but as .gz; gunzip is for the few clients that take none
+        gunzip on;
+        log_not_found off;
         add_header Cache-Control no-cache;
         add_header X-Content-Type-Options nosniff always;
         add_header Content-Security-Policy "default-src 'none'";
         add_header Vary Accept;
-        try_files /fresh/$packhorse_project/$packhorse_stage.$packhorse_form @devpi;
+        error_page 403 404 405 = @devpi;
+        rewrite ^ /fresh/$packhorse_project/$packhorse_stage.$packhorse_form break;
     }
 
     # Links to what nginx may serve without asking: all, or what policies allow.
@@ -103,7 +108,7 @@ server {
     }
 
     location @devpi {
-        proxy_pass http://packhorse_devpi;
+        proxy_pass http://packhorse_devpi$request_uri;  # as it was sent, whatever nginx has made of it
         proxy_http_version 1.1;
         proxy_set_header Connection "";
         proxy_set_header Host $http_host;
@@ -126,13 +131,16 @@ server {
         root "@PAGES@";
         types { application/vnd.pypi.simple.v1+json json; text/html html; }
         charset utf-8;
-        gzip_static on;
+        gzip_static always;
+        gunzip on;
+        log_not_found off;
         add_header Cache-Control no-cache;
         add_header X-Content-Type-Options nosniff always;
         add_header Content-Security-Policy "default-src 'none'";
         add_header Vary Accept;
         add_header X-Packhorse-Stale unknown;
-        try_files /stale/$packhorse_project/$packhorse_stage.$packhorse_form @down;
+        error_page 403 404 405 = @down;
+        rewrite ^ /stale/$packhorse_project/$packhorse_stage.$packhorse_form break;
     }
 
     location @busy {

@@ -31,6 +31,7 @@ THIRD_PARTIES = {
             "devpi_server",
             "httpcore",
             "httpx",
+            "isal",
             "packaging",
             "pluggy",
             "prometheus_client",

@@ -6,9 +6,9 @@ from email.utils import formatdate
 from functools import lru_cache
 from typing import Any
 
-from mirror.plugin import responses
+from mirror.plugin import gzip_bytes, responses
 from mirror.plugin.pages import negotiate
-from mirror.plugin.pages.store import GZ, StoredPage
+from mirror.plugin.pages.store import StoredPage
 from mirror.plugin.simple import content_types
 
 STALE = "X-Packhorse-Stale"  # seconds since the upstream last confirmed what is shown
@@ -27,12 +27,8 @@ class Representation:
 
     @property
     def kind(self) -> str:
-        return ".json" if self.content_type == content_types.JSON else ".html"
-
-    @property
-    def suffixes(self) -> tuple[str, ...]:
-        """Suffixes of the files that will do, the best first: a new page is not compressed yet."""
-        return (self.kind + GZ, self.kind) if self.gzip else (self.kind,)
+        """Kind of the file that has it, one of store.KINDS."""
+        return ".json.gz" if self.content_type == content_types.JSON else ".html.gz"
 
 
 @dataclass(frozen=True)
@@ -58,7 +54,8 @@ def respond(
 ) -> PageResponse:
     """The page, or 304 when the client's copy still is the page; `age` in seconds if it is not fresh."""
     changed = _date(page.mtime)
-    headers = [("ETag", page.etag), ("Last-Modified", changed)]
+    # Weak for bytes that are not those of the file, as nginx's gunzip has it (RFC 9110, 8.8.1).
+    headers = [("ETag", page.etag if form.gzip else f"W/{page.etag}"), ("Last-Modified", changed)]
     headers += [("Cache-Control", CACHE_CONTROL), ("Vary", VARY), ("Content-Security-Policy", POLICY)]
     if age is not None:
         headers.append((STALE, str(int(age))))
@@ -66,10 +63,11 @@ def respond(
         return PageResponse("304 Not Modified", headers)
     charset = "" if form.content_type == content_types.JSON else "; charset=utf-8"
     headers.append(("Content-Type", form.content_type + charset))
-    headers.append(("Content-Length", str(len(page.content))))
-    if page.compressed:
+    if form.gzip:
         headers.append(("Content-Encoding", "gzip"))
-    return PageResponse("200 OK", headers, b"" if environ["REQUEST_METHOD"] == "HEAD" else page.content)
+    content = page.content if form.gzip else gzip_bytes.decompress(page.content)
+    headers.append(("Content-Length", str(len(content))))
+    return PageResponse("200 OK", headers, b"" if environ["REQUEST_METHOD"] == "HEAD" else content)
 
 
 @lru_cache(maxsize=1024)

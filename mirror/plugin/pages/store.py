@@ -1,6 +1,6 @@
 """Store rendered pages as files, and remove them before a write that changes them is answered.
 
-    fresh/<project>/<user>/<index>.json .json.gz .html .html.gz
+    fresh/<project>/<user>/<index>.json.gz .html.gz
           what nginx may serve at any time
     stale/<project>/…
           true too, as far as is known here: for when the upstream, or devpi, does not answer
@@ -17,7 +17,6 @@ page appears only if nothing that it was made from has changed since.
 
 import contextlib
 import fcntl
-import gzip
 import hashlib
 import os
 import re
@@ -26,7 +25,7 @@ import shutil
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -36,19 +35,13 @@ from mirror.plugin.read_cache import ReadCache
 
 FRESH, STALE, LOCK, SCRATCH = "fresh", "stale", "lock", "scratch"
 OPEN, ALLOWED = "open", "allowed"
-KINDS, GZ = (".json", ".html"), ".gz"
-COMPRESSION = 5  # of 1 to 9: 9 takes twice as long for a page half a percent smaller
+KINDS = (".json.gz", ".html.gz")  # nearly every client takes gzip; for others it is decompressed
 REMEMBERED = 8 * 1024 * 1024  # bytes of pages in memory, of which none is LARGE: reading takes longest then
 LARGE = 128 * 1024
 # Names that are safe as parts of a path; pages of others are rendered anew each time.
 _INDEX = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*/[A-Za-z0-9_][A-Za-z0-9._-]*")
 _PROJECT = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _SLOTS = 4096  # of the lock file's 8 bytes each: the last mtime of a page
-
-
-def gzipped(content: bytes) -> bytes:
-    """Compress with gzip; the same bytes for the same content."""
-    return gzip.compress(content, COMPRESSION, mtime=0)
 
 
 @dataclass(frozen=True)
@@ -72,11 +65,10 @@ def _path(index: str, project: str) -> Path | None:
 
 @dataclass(frozen=True)
 class StoredPage:
-    """One representation of a page, read whole."""
+    """One form of a page, compressed with gzip."""
 
     content: bytes
     mtime: int
-    compressed: bool = False
 
     @property
     def etag(self) -> str:
@@ -105,13 +97,12 @@ class PageStore:
         for path in (self._folder / SCRATCH).iterdir():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
-    def read(self, key: PageKey, suffixes: Sequence[str], *, stale: bool = False) -> StoredPage | None:
-        """The page with the first suffix that is stored and fresh; or, if asked for, expired."""
+    def read(self, key: PageKey, kind: str, *, stale: bool = False) -> StoredPage | None:
+        """The page of this kind (one of KINDS) that is fresh; or, if asked for, expired."""
         path = key.path
-        for state in (FRESH, STALE) if stale else (FRESH,):
-            for suffix in suffixes if path else ():
-                if page := self._read(f"{self._folder}/{state}/{path}{suffix}"):
-                    return page
+        for state in ((FRESH, STALE) if stale else (FRESH,)) if path else ():
+            if page := self._read(f"{self._folder}/{state}/{path}{kind}"):
+                return page
         return None
 
     def _read(self, path: str) -> StoredPage | None:
@@ -125,47 +116,28 @@ class PageStore:
                 found, content = os.fstat(file.fileno()), file.read()
         except FileNotFoundError:
             return None
-        page = StoredPage(content, int(found.st_mtime), path.endswith(GZ))
+        page = StoredPage(content, int(found.st_mtime))
         if len(content) <= LARGE:
             self._recent.put(path, read_cache.version_of_stat(found), len(content), page)
         return page
 
     def keep(
-        self, key: PageKey, files: Mapping[str, bytes], *, fresh: bool = False, is_true: Callable[[], bool]
+        self, key: PageKey, kind: str, content: bytes, *, fresh: bool = False, is_true: Callable[[], bool]
     ) -> int:
-        """Keep representations (by suffix) of a page that is true while no write can interfere.
+        """Keep a form of a page, compressed, that is true while no write can interfere.
 
-        Returns the mtime that they have, or would have.
+        Returns the mtime that it has, or would have.
         """
-        scratch = [(suffix, self._write(content)) for suffix, content in files.items()]
+        scratch = self._write(content)
         with self._locked() as lock:
             mtime = self._next_mtime(lock, key)
             if key.path is not None and is_true():
                 target = self._folder / (FRESH if fresh else STALE) / key.path
                 self._make_parents(target)
-                for suffix, path in scratch:
-                    os.utime(path, (mtime, mtime))
-                    path.replace(f"{target}{suffix}")
-        for _, path in scratch:
-            path.unlink(missing_ok=True)
+                os.utime(scratch, (mtime, mtime))
+                scratch.replace(f"{target}{kind}")
+        scratch.unlink(missing_ok=True)
         return mtime
-
-    def compress(self, key: PageKey) -> None:
-        """Write the .gz files of a page beside it."""
-        for kind in KINDS:
-            page = self.read(key, [kind], stale=True)
-            if page is None:
-                continue
-            scratch = self._write(gzipped(page.content))
-            os.utime(scratch, (page.mtime, page.mtime))
-            with self._locked():
-                for state in (FRESH, STALE):
-                    source = self._folder / state / f"{key.path}{kind}"
-                    # No other page with this key has this mtime.
-                    if source.exists() and int(source.stat().st_mtime) == page.mtime:
-                        scratch.replace(f"{source}{GZ}")
-                        break
-            scratch.unlink(missing_ok=True)
 
     def move(self, key: PageKey, *, fresh: bool) -> None:
         """Make a stale page fresh, or the reverse; its bytes stay the same."""
@@ -175,17 +147,16 @@ class PageStore:
         source, target = (self._folder / state / key.path for state in states)
         with self._locked():
             self._make_parents(target)
-            for suffix in (kind + packed for kind in KINDS for packed in ("", GZ)):
+            for kind in KINDS:
                 with contextlib.suppress(FileNotFoundError):
-                    Path(f"{source}{suffix}").replace(f"{target}{suffix}")
+                    Path(f"{source}{kind}").replace(f"{target}{kind}")
 
     def remove(self, key: PageKey) -> None:
         """Forget a page."""
-        suffixes = [kind + packed for kind in KINDS for packed in ("", GZ)]
         with self._locked():
             for state in (FRESH, STALE) if key.path else ():
-                for suffix in suffixes:
-                    Path(f"{self._folder}/{state}/{key.path}{suffix}").unlink(missing_ok=True)
+                for kind in KINDS:
+                    Path(f"{self._folder}/{state}/{key.path}{kind}").unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def changing(self, projects: Iterable[str] | None) -> Iterator[None]:

@@ -15,22 +15,21 @@ from devpi_server.views import INSTALLER_USER_AGENT, abort_if_invalid_project
 from pyramid.httpexceptions import HTTPFound, HTTPNotAcceptable, HTTPNotFound
 from pyramid.response import Response
 
-from mirror.plugin import reservations, responses
+from mirror.plugin import gzip_bytes, reservations, responses
 from mirror.plugin.guards.guards import Guards
 from mirror.plugin.metrics import counters
 from mirror.plugin.pages import negotiate, response
-from mirror.plugin.pages.compressor import Compressor
 from mirror.plugin.pages.dependencies import Snapshot
 from mirror.plugin.pages.expiry import Expiry
 from mirror.plugin.pages.response import Representation
-from mirror.plugin.pages.store import GZ, PageKey, PageStore, StoredPage, gzipped
+from mirror.plugin.pages.store import PageKey, PageStore, StoredPage
 from mirror.plugin.simple import detail, filenames, render
+from mirror.plugin.simple.content_types import JSON
 from mirror.plugin.simple.detail import ProjectDetail
 from mirror.plugin.simple.file_rows import ProjectFile
 from mirror.plugin.upstream.client import GatewayError
 from mirror.plugin.upstream.mirror_stage import Freshness
 
-COMPRESSED_AT_ONCE = 50_000  # bytes: a millisecond; who waits for a larger page had better not wait for that
 Completed = Callable[[Sequence[ProjectFile]], Sequence[ProjectFile]]
 
 
@@ -41,7 +40,6 @@ class PageViews:
         self._xom = xom
         self._store = store
         self._expiry = Expiry(store)
-        self._compressor = Compressor(store)
         self._rendering = threading.Lock()  # fifty pages at once take no less time, and megabytes each
         self._completed = completed
         self._guards = guards
@@ -83,7 +81,7 @@ class PageViews:
             return HTTPNotAcceptable(f"Accept one of {offers}.", headers={"Vary": response.VARY})
         freshness = self._refresh(context.stage, project)
         key = PageKey(context.stage.name, str(project))
-        stored = self._store.read(key, form.suffixes, stale=True) if self._may_store else None
+        stored = self._store.read(key, form.kind, stale=True) if self._may_store else None
         page = stored or self._render(key, form, freshness)
         if stored:
             self._publish(key, freshness)
@@ -128,17 +126,15 @@ class PageViews:
         snapshot = Snapshot(stage, key.project)
         with self._rendering:
             shown, until = self._detail(stage, key.project)
-            content = render.as_json(shown) if form.kind == ".json" else render.as_html(shown, key.index)
-        files = {form.kind: content}
-        if len(content) <= COMPRESSED_AT_ONCE:
-            files[form.kind + GZ] = gzipped(content)
-        else:
-            self._compressor.enqueue(key)
+            is_json = form.content_type == JSON
+            content = render.as_json(shown) if is_json else render.as_html(shown, key.index)
+            packed = gzip_bytes.compress(content)
         fresh = freshness.counts
         try:
             mtime = self._store.keep(
                 key,
-                files,
+                form.kind,
+                packed,
                 fresh=fresh,
                 is_true=lambda: self._may_store and snapshot.is_current(),
             )
@@ -148,8 +144,7 @@ class PageViews:
         if fresh:
             self._expiry.schedule(key, freshness.until)
         self._expiry.schedule(key, until, is_untrue=True)
-        suffix = next(suffix for suffix in form.suffixes if suffix in files)
-        return StoredPage(files[suffix], mtime, suffix.endswith(GZ))
+        return StoredPage(packed, mtime)
 
     def _detail(self, stage: Any, project: str) -> tuple[ProjectDetail, float]:
         """Details of `project` on `stage` and its bases, and until when they are true."""

@@ -45,7 +45,7 @@ class PageMiddleware:
         ):
             return None
         form = response.representation(environ.get("HTTP_ACCEPT"), environ.get("HTTP_ACCEPT_ENCODING"))
-        page = form and self._store.read(PageKey(asked[1], asked[2]), form.suffixes)
+        page = form and self._store.read(PageKey(asked[1], asked[2]), form.kind)
         return response.respond(environ, form, page) if form and page else None
 
 

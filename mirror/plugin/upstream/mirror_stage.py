@@ -280,7 +280,7 @@ class CachingStage(MirrorStage):
             self.gone.add(project, max(1.0, min(NOT_FOUND_EXPIRY, self.cache_expiry)))
             return
         self.gone.discard(project)
-        new = page_cache.decode_unchecked(project, page.content) if page else None
+        new = page_cache.decode_new(project, page.content) if page else None
         if new and same and new.about.serial < same.about.serial and not self.ignore_serial_header:
             new = None  # an older one, from another server of a content delivery network
         parsed = new.detail if new else None
@@ -306,7 +306,7 @@ class CachingStage(MirrorStage):
         about = same.about if same else PageInfo(page_url, int(time.time()), None, -1)
         body = RawPage(content_types.JSON, page_url, content)
         parsed = self._shared.parser.read(ParseRequest(self.name, project, body, about))
-        new = page_cache.decode_unchecked(project, parsed.content)
+        new = page_cache.decode_new(project, parsed.content)
         here = same.detail if same else ProjectDetail(project)
         pinned = pinned_hashes.pinned(self.keyfs, self.name, project)
         found = given_files.merge(here, new.detail, pinned)

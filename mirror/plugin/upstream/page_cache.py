@@ -4,7 +4,7 @@ Not in devpi's database: a page of a popular project has thousands of files, is 
 one is added, and can be asked for again whenever it is lost. A first install through a new mirror
 spent half of its time in that database.
 
-    <user>%2F<index>/<project>    a line with the length and a checksum, and then detail.as_text
+    <user>%2F<index>/<project>    detail.as_text, compressed with gzip, which has a checksum
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-from mirror.plugin import read_cache
+from mirror.plugin import gzip_bytes, read_cache
 from mirror.plugin.read_cache import FileVersion, ReadCache
 from mirror.plugin.simple import detail, file_rows
 from mirror.plugin.simple.detail import ProjectDetail
@@ -50,6 +50,12 @@ class CachedPage:
 
     detail: ProjectDetail
     about: PageInfo
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes in memory, but for some."""
+        rows = file_rows.rows(self.detail.files)
+        return len(rows.text) + len(rows.origins)
 
 
 class PageCache:
@@ -82,7 +88,7 @@ class PageCache:
         token, content = _content(path)
         known = decode(project, content)
         if token and known:
-            self._recent.put(str(path), token, len(content), known)
+            self._recent.put(str(path), token, known.size, known)
         return known
 
     def find(self, project: str, file_path: str) -> ProjectFile | None:
@@ -110,7 +116,7 @@ class PageCache:
                 scratch.replace(path)
         finally:
             scratch.unlink(missing_ok=True)
-        self._recent.put(str(path), token, len(content), known)
+        self._recent.put(str(path), token, known.size, known)
 
     def changed(self, project: str) -> None:
         """Drop the rendered pages of a project; its upstream pages stay."""
@@ -138,26 +144,21 @@ class PageCache:
 
 def encode(known: CachedPage) -> bytes:
     """A page as it is stored."""
-    text = detail.as_text(known.detail, vars(known.about)).encode("ascii")
-    return b"%d %d\n%b" % (len(text), zlib.crc32(text), text)
+    return gzip_bytes.compress(detail.as_text(known.detail, vars(known.about)).encode("ascii"))
 
 
 def decode(project: str, content: bytes) -> CachedPage | None:
     """The page of which `content` was made; None when that is not all there."""
-    return _known(project, _text(content))
+    found = detail.from_text(project, _text(content).decode("ascii"))
+    return CachedPage(found[0], PageInfo(**found[1])) if found else None
 
 
-def decode_unchecked(project: str, content: bytes) -> CachedPage:
-    """Decode bytes made in this process; skip the checksum."""
-    known = _known(project, memoryview(content)[content.index(b"\n") + 1 :])
+def decode_new(project: str, content: bytes) -> CachedPage:
+    """Decode what `encode` has just made, in whatever process of ours. Raises ValueError."""
+    known = decode(project, content)
     if known is None:
         raise ValueError(project)
     return known
-
-
-def _known(project: str, text: bytes | memoryview) -> CachedPage | None:
-    found = detail.from_text(project, str(text, "ascii"))
-    return CachedPage(found[0], PageInfo(**found[1])) if found else None
 
 
 def _content(path: Path) -> tuple[FileVersion | None, bytes]:
@@ -169,6 +170,14 @@ def _content(path: Path) -> tuple[FileVersion | None, bytes]:
 
 
 def _text(content: bytes) -> bytes:
-    """Without the first line; nothing when it is not whole: a power cut may have left any part of it."""
+    """What was compressed; nothing when it is not whole: a power cut may have left any part of it.
+
+    Earlier versions stored it as it is, after a line with its length and checksum.
+    """
+    if content.startswith(gzip_bytes.MAGIC):
+        try:
+            return gzip_bytes.decompress(content)
+        except gzip_bytes.CorruptError:
+            return b""
     head, _, text = content.partition(b"\n")
     return text if head == b"%d %d" % (len(text), zlib.crc32(text)) else b""

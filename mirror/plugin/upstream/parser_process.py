@@ -21,6 +21,7 @@ from multiprocessing.connection import Connection
 
 from cachetools import LRUCache
 
+from mirror.plugin import gzip_bytes
 from mirror.plugin.simple import file_paths, parse
 from mirror.plugin.simple.detail import ProjectDetail
 from mirror.plugin.simple.file_rows import ProjectFile
@@ -193,7 +194,7 @@ class _Child:
                 raise _LimitError(f"it takes more than {self._patience} s") from error
             # Not every library survives it when it gets no memory.
             raise _LimitError(f"its process has ended, as without memory: {type(error).__name__}") from error
-        if isinstance(result, _LimitError) or len(content) > LARGE:
+        if isinstance(result, _LimitError) or (content and gzip_bytes.size(content) > LARGE):
             self.end()  # gives its memory back
         if isinstance(result, ParsedPage):
             return replace(result, content=content)

@@ -181,7 +181,7 @@ def test_who_has_the_page_is_told_so(mirrored: Mirrored) -> None:
 
 
 def test_every_form_and_coding_has_its_own_etag(mirrored: Mirrored) -> None:
-    """A strong ETag means the same bytes."""
+    """A strong ETag means the same bytes; what is decompressed has a weak one, as nginx gives it."""
     project = new_project(mirrored)
     etags = {
         get(mirrored, project, Accept=accept, Accept_Encoding=coding).headers["ETag"]
@@ -189,7 +189,7 @@ def test_every_form_and_coding_has_its_own_etag(mirrored: Mirrored) -> None:
         for coding in ("gzip", "identity")
     }
     assert len(etags) == 4
-    assert all(etag.startswith('"') for etag in etags)
+    assert sorted(etag[:2] for etag in etags if etag.endswith('"')) == 2 * ['"6'] + 2 * ["W/"]
 
 
 def test_head_says_what_get_would(mirrored: Mirrored) -> None:

@@ -21,7 +21,7 @@ def fresh_page(folder: Path) -> PageStore:
     """A store with one fresh page."""
     store = PageStore(folder / "pages")
     store.empty()
-    store.keep(DEMO, {".json": b""}, fresh=True, is_true=lambda: True)
+    store.keep(DEMO, ".json.gz", b"", fresh=True, is_true=lambda: True)
     return store
 
 
@@ -31,11 +31,11 @@ def test_a_page_is_fresh_until_its_time_and_not_longer(tmp_path: Path) -> None:
     expiry = Expiry(store, clock)
     expiry.note(DEMO, 110)
     assert expiry.expire() == 10
-    assert store.read(DEMO, [".json"])
+    assert store.read(DEMO, ".json.gz")
     clock.now = 110
     assert expiry.expire() is None
-    assert store.read(DEMO, [".json"]) is None
-    assert store.read(DEMO, [".json"], stale=True)
+    assert store.read(DEMO, ".json.gz") is None
+    assert store.read(DEMO, ".json.gz", stale=True)
 
 
 def test_a_page_that_the_upstream_confirmed_stays_fresh(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_a_page_that_the_upstream_confirmed_stays_fresh(tmp_path: Path) -> None:
     expiry.note(DEMO, 130)
     clock.now = 120
     assert expiry.expire() == 10
-    assert store.read(DEMO, [".json"])
+    assert store.read(DEMO, ".json.gz")
 
 
 def test_the_thread_does_it_on_its_own(tmp_path: Path) -> None:
@@ -55,8 +55,8 @@ def test_the_thread_does_it_on_its_own(tmp_path: Path) -> None:
 
     store = fresh_page(tmp_path)
     Expiry(store).schedule(DEMO, time.time() + 0.2)
-    assert store.read(DEMO, [".json"])
+    assert store.read(DEMO, ".json.gz")
     end = time.monotonic() + 60
-    while store.read(DEMO, [".json"]) and time.monotonic() < end:
+    while store.read(DEMO, ".json.gz") and time.monotonic() < end:
         time.sleep(0.02)
-    assert store.read(DEMO, [".json"]) is None
+    assert store.read(DEMO, ".json.gz") is None

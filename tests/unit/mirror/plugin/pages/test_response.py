@@ -4,19 +4,14 @@ from typing import Any
 
 import pytest
 
+from mirror.plugin import gzip_bytes
 from mirror.plugin.pages import response
 from mirror.plugin.pages.response import Representation
 from mirror.plugin.pages.store import StoredPage
 from mirror.plugin.simple.content_types import JSON, TEXT
 
-PAGE = StoredPage(b"{}", 1000)
+PAGE = StoredPage(gzip_bytes.compress(b"{}"), 1000)
 GET: dict[str, Any] = {"REQUEST_METHOD": "GET"}
-
-
-def test_the_best_form_of_a_page_comes_first() -> None:
-    """A new page is not compressed yet, and then is sent as it is."""
-    assert Representation(JSON, gzip=True).suffixes == (".json.gz", ".json")
-    assert Representation(TEXT, gzip=False).suffixes == (".html",)
 
 
 def test_a_form_is_found_for_headers_or_none() -> None:

@@ -1,6 +1,5 @@
 """Pages as files: when they appear, when they go, and what a client can tell them apart by."""
 
-import gzip
 import threading
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from mirror.plugin.pages.store import PageKey, PageStore, StoredPage
 DEV = PageKey("company/dev", "demo")
 PYPI = PageKey("root/pypi", "demo")
 OTHER = PageKey("root/pypi", "other")
-PAGE = {".json": b"page"}
+PAGE = (".json.gz", b"page")
 
 
 @pytest.fixture
@@ -25,68 +24,47 @@ def store(tmp_path: Path) -> PageStore:
 def keep(store: PageStore, *places: PageKey) -> None:
     """Fresh pages."""
     for place in places:
-        store.keep(place, PAGE, fresh=True, is_true=lambda: True)
+        store.keep(place, *PAGE, fresh=True, is_true=lambda: True)
 
 
-def test_what_is_kept_is_read_again_packed_or_not(store: PageStore) -> None:
+def test_what_is_kept_is_read_again(store: PageStore) -> None:
     """The bytes that nginx sends are those that we send."""
-    mtime = store.keep(DEV, PAGE, is_true=lambda: True)
-    assert store.read(DEV, [".json.gz", ".json"], stale=True) == StoredPage(b"page", mtime)
-    store.compress(DEV)
-    packed = store.read(DEV, [".json.gz", ".json"], stale=True)
-    assert packed
-    assert (gzip.decompress(packed.content), packed.mtime, packed.compressed) == (b"page", mtime, True)
-    assert store.read(DEV, [".html"], stale=True) is None
-
-
-def test_a_page_that_goes_while_it_is_packed_is_gone(
-    store: PageStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A write must not wait for it, and nothing of the old page may come back."""
-    keep(store, DEV)
-
-    def compress(content: bytes, *_: int, **__: int) -> bytes:
-        with store.changing(["demo"]):
-            pass
-        store.keep(DEV, {".json": b"new!"}, is_true=lambda: True)
-        return content
-
-    monkeypatch.setattr(gzip, "compress", compress)
-    store.compress(DEV)
-    assert store.read(DEV, [".json.gz"], stale=True) is None
+    mtime = store.keep(DEV, *PAGE, is_true=lambda: True)
+    assert store.read(DEV, ".json.gz", stale=True) == StoredPage(b"page", mtime)
+    assert store.read(DEV, ".html.gz", stale=True) is None
 
 
 def test_a_page_is_shown_without_a_question_only_once_it_is_called_fresh(store: PageStore) -> None:
     """The folder `fresh` is what nginx serves on its own."""
-    store.keep(DEV, PAGE, is_true=lambda: True)
-    assert store.read(DEV, [".json"]) is None
+    store.keep(DEV, *PAGE, is_true=lambda: True)
+    assert store.read(DEV, ".json.gz") is None
     store.move(DEV, fresh=True)
-    assert store.read(DEV, [".json"])
+    assert store.read(DEV, ".json.gz")
     store.move(DEV, fresh=False)
-    assert store.read(DEV, [".json"]) is None
-    assert store.read(DEV, [".json"], stale=True)
+    assert store.read(DEV, ".json.gz") is None
+    assert store.read(DEV, ".json.gz", stale=True)
 
 
 def test_a_write_removes_the_project_on_all_indexes_before_it_happens(store: PageStore) -> None:
     """Who inherits from whom needs no bookkeeping, and a crash in the middle leaves no old page."""
     keep(store, DEV, PYPI, OTHER)
     with store.changing(["demo"]):
-        assert store.read(DEV, [".json"], stale=True) is None
-        assert store.read(PYPI, [".json"], stale=True) is None
-    assert store.read(OTHER, [".json"])
+        assert store.read(DEV, ".json.gz", stale=True) is None
+        assert store.read(PYPI, ".json.gz", stale=True) is None
+    assert store.read(OTHER, ".json.gz")
 
 
 def test_a_change_of_indexes_removes_everything(store: PageStore) -> None:
     """Bases, whitelists and mirror URLs decide about every page."""
     keep(store, DEV, OTHER)
     with store.changing(None):
-        assert store.read(OTHER, [".json"], stale=True) is None
+        assert store.read(OTHER, ".json.gz", stale=True) is None
 
 
 def test_a_page_that_was_overtaken_by_a_write_is_never_kept(store: PageStore) -> None:
     """It was rendered from the state before."""
-    mtime = store.keep(DEV, PAGE, is_true=lambda: False)
-    assert store.read(DEV, [".json"], stale=True) is None
+    mtime = store.keep(DEV, *PAGE, is_true=lambda: False)
+    assert store.read(DEV, ".json.gz", stale=True) is None
     assert mtime, "the client that asked still gets a page with an ETag"
 
 
@@ -99,7 +77,7 @@ def test_no_page_appears_while_a_write_commits(store: PageStore) -> None:
         return False
 
     with store.changing(["demo"]):
-        keeper = threading.Thread(target=store.keep, args=(DEV, PAGE), kwargs={"is_true": is_true})
+        keeper = threading.Thread(target=store.keep, args=(DEV, *PAGE), kwargs={"is_true": is_true})
         keeper.start()
         keeper.join(0.2)
         order.append("committed")
@@ -112,29 +90,29 @@ def test_what_a_commit_sets_off_does_not_wait_for_the_commit(store: PageStore) -
     keep(store, OTHER)
     with store.changing(["demo"]), store.changing(["other"]):
         pass
-    assert store.read(OTHER, [".json"], stale=True) is None
+    assert store.read(OTHER, ".json.gz", stale=True) is None
 
 
 def test_two_pages_of_a_place_never_share_second_and_size(store: PageStore, tmp_path: Path) -> None:
     """nginx's ETag is made of these two; the clock stands still here, and a restart changes nothing."""
     etags = []
     for content in (b"one", b"two"):
-        store.keep(DEV, {".json": content}, is_true=lambda: True)
-        page = store.read(DEV, [".json"], stale=True)
+        store.keep(DEV, ".json.gz", content, is_true=lambda: True)
+        page = store.read(DEV, ".json.gz", stale=True)
         assert page
         etags.append(page.etag)
     restarted = PageStore(tmp_path / "pages", clock=lambda: 1000.5)
     restarted.empty()
-    restarted.keep(DEV, {".json": b"six"}, is_true=lambda: True)
-    page = restarted.read(DEV, [".json"], stale=True)
+    restarted.keep(DEV, ".json.gz", b"six", is_true=lambda: True)
+    page = restarted.read(DEV, ".json.gz", stale=True)
     assert page
     assert len({*etags, page.etag}) == 3
 
 
 def test_the_etag_is_what_nginx_makes_of_the_file(store: PageStore) -> None:
     """A client that was answered by one asks the other whether it has changed."""
-    store.keep(DEV, PAGE, is_true=lambda: True)
-    page = store.read(DEV, [".json"], stale=True)
+    store.keep(DEV, *PAGE, is_true=lambda: True)
+    page = store.read(DEV, ".json.gz", stale=True)
     assert page
     assert page.etag == '"3e8-4"'  # second 1000, 4 bytes
 
@@ -144,14 +122,14 @@ def test_a_start_forgets_everything(store: PageStore, tmp_path: Path) -> None:
     keep(store, DEV)
     again = PageStore(tmp_path / "pages")
     again.empty()
-    assert again.read(DEV, [".json"], stale=True) is None
+    assert again.read(DEV, ".json.gz", stale=True) is None
     assert not list((tmp_path / "pages" / "scratch").iterdir())
 
 
 def test_pages_can_be_read_by_another_user(store: PageStore, tmp_path: Path) -> None:
     """nginx is not devpi's user; files of the two must not depend on a umask."""
     keep(store, DEV)
-    kept = tmp_path / "pages" / "fresh" / "demo" / "company" / "dev.json"
+    kept = tmp_path / "pages" / "fresh" / "demo" / "company" / "dev.json.gz"
     assert kept.stat().st_mode & 0o777 == 0o644
     assert all(parent.stat().st_mode & 0o005 == 0o005 for parent in list(kept.parents)[:4])
 
@@ -170,7 +148,7 @@ def test_names_that_could_leave_the_folder_are_not_kept(
 ) -> None:
     """devpi allows dots in names of users and indexes."""
     before = sorted(tmp_path.rglob("*"))
-    store.keep(place, PAGE, is_true=lambda: True)
+    store.keep(place, *PAGE, is_true=lambda: True)
     store.move(place, fresh=True)
-    assert store.read(place, [".json"], stale=True) is None
+    assert store.read(place, ".json.gz", stale=True) is None
     assert sorted(tmp_path.rglob("*")) == before

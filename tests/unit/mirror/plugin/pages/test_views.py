@@ -105,7 +105,7 @@ def test_a_page_is_rendered_once_and_then_published(tmp_path: Path) -> None:
     server = _Server(tmp_path / "pages", Freshness())
     answer = server.get()
     assert (answer.status_code, answer.content_type, answer.json["versions"]) == (200, JSON, ["1.0"])
-    assert server.store.read(DEMO, [".json"]), "fresh"
+    assert server.store.read(DEMO, ".json.gz"), "fresh"
     assert server.get().body == answer.body
     assert server.stage.rendered == 1
 
@@ -114,8 +114,8 @@ def test_a_stale_page_is_shown_with_its_age_and_not_published(tmp_path: Path) ->
     """nginx would show it for fresh."""
     server = _Server(tmp_path / "pages", Freshness(age=60.0))
     assert server.get().headers["X-Packhorse-Stale"] == "60"
-    assert server.store.read(DEMO, [".json"]) is None
-    assert server.store.read(DEMO, [".json"], stale=True)
+    assert server.store.read(DEMO, ".json.gz") is None
+    assert server.store.read(DEMO, ".json.gz", stale=True)
 
 
 def test_a_page_rendered_before_a_write_is_answered_and_not_stored(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_a_page_rendered_before_a_write_is_answered_and_not_stored(tmp_path: Pat
     server = _Server(tmp_path / "pages", Freshness())
     server.keyfs.written = 2
     assert server.get().status_code == 200
-    assert server.store.read(DEMO, [".json"], stale=True) is None
+    assert server.store.read(DEMO, ".json.gz", stale=True) is None
 
 
 @pytest.mark.parametrize(("accept", "query", "status"), [("image/png", "", 406), ("*/*", "format=x", 406)])
@@ -159,4 +159,4 @@ def test_offline_a_page_lists_what_is_here_and_is_never_stored(tmp_path: Path) -
         server.get()
     server.keyfs.size = 12
     assert [file["filename"] for file in server.get().json["files"]] == ["demo-1.0.zip"]
-    assert server.store.read(DEMO, [".json"], stale=True) is None
+    assert server.store.read(DEMO, ".json.gz", stale=True) is None

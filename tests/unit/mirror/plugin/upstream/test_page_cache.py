@@ -1,7 +1,9 @@
 """What upstreams said, on disk: whole, or not there."""
 
+import gzip
 import os
 import time
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +17,6 @@ from mirror.plugin.upstream.page_cache import (
     CachedPage,
     PageCache,
     PageInfo,
-    decode_unchecked,
     encode,
 )
 
@@ -107,7 +108,9 @@ def test_a_page_that_is_damaged_counts_as_not_there(tmp_path: Path, rendered: Re
     (path,) = (tmp_path / "pages").glob("*/*")
     whole = path.read_bytes()
     damaged = [whole[:length] for length in range(len(whole))]
-    damaged += [bytes(len(whole)), whole.replace(b"demo-1.0.zip", b"demo-1.1.zip"), whole + b"\n"]
+    middle = len(whole) // 2
+    damaged += [bytes(len(whole)), whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]]
+    damaged += [whole[:middle] + bytes(len(whole) - middle)]
     for content in damaged:
         path.write_bytes(content)
         again = PageCache(tmp_path / "pages", rendered.changing)
@@ -131,10 +134,15 @@ def test_a_file_is_found_on_its_page_and_no_other(pages: PageCache) -> None:
     assert pages.find("demo", path) is None
 
 
-def test_what_was_just_packed_is_read_as_what_is_on_the_disk() -> None:
-    """But for its checksum, which a disk may need."""
-    page = known("demo-1.0.zip")
-    assert decode_unchecked("demo", encode(page)) == page
+def test_what_an_earlier_version_stored_is_read(pages: PageCache, tmp_path: Path) -> None:
+    """A mirror without a network, or a backup, has nothing else."""
+    write(pages, "root/pypi", known("demo-1.0.zip"))
+    (path,) = (tmp_path / "pages").glob("*/*")
+    text = gzip.decompress(path.read_bytes())
+    path.write_bytes(b"%d %d\n%b" % (len(text), zlib.crc32(text), text))
+    assert pages.read("root/pypi", "demo") == known("demo-1.0.zip")
+    path.write_bytes(b"%d %d\n%b" % (len(text), zlib.crc32(text), text.replace(b"1.0", b"1.1")))
+    assert pages.read("root/pypi", "demo") is None
 
 
 def test_what_a_killed_process_left_is_removed_and_what_is_being_written_stays(
