@@ -1,28 +1,18 @@
 """Commands for machines without a network: bundle create, bundle update, bundle load."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from mirror.cli import options
+from mirror.cli import offline, options
+from mirror.cli.offline import of_locks
 from packhorse import console
 
 if TYPE_CHECKING:
-    from mirror.lockfiles.lock import Pin
-    from mirror.offline.bundle.create import Made
-
-_FILES = click.argument(
-    "files",
-    metavar="FILE...",
-    nargs=-1,
-    required=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-)
-_INDEX = click.option(
-    "--index", metavar="USER/NAME", help="Where to look  [default: company/dev, else root/pypi]"
-)
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+    from mirror.offline.bundle.create import Made, Wanted
 
 
 @click.group()
@@ -44,7 +34,7 @@ def bundle() -> None:
 
 
 @bundle.command()
-@_FILES
+@of_locks
 @click.option(
     "-o",
     "--output",
@@ -54,31 +44,23 @@ def bundle() -> None:
     type=click.Path(file_okay=False, path_type=Path),
     help="The folder to make; a bundle that is there is replaced.",
 )
-@_INDEX
-@_JSON
 @click.pass_obj
-def create(
-    path: Path | None, files: tuple[Path, ...], target: Path, index: str | None, *, as_json: bool
-) -> None:
-    """Make a bundle of the files that locks need on this Python and platform.
+def create(path: Path | None, /, target: Path, *, as_json: bool, **wanted: Any) -> None:  # noqa: ANN401
+    """Make a bundle of the files that locks need.
 
-    FILE is a pylock.toml, uv.lock, poetry.lock, pdm.lock, Pipfile.lock, or a requirements.txt in
-    which every line is pinned. What the index lists is taken, nothing else. The same locks give the
-    same bytes. Needs the mirror to serve.
+    FILE is a lock as `mirror prefetch` takes it. What pages of the index list is taken, and nothing else.
+    The same locks give the same bytes, of any mirror. Needs the mirror to serve.
     """
-    from mirror.offline import prefetch
     from mirror.offline.bundle import create as work
 
-    pins = _pins(files)
-    index_url = prefetch.index_url(options.folder(), index or options.config(path).default_index)
-    with console.progress(f"{target.name}:", len(pins)) as step:
-        made = work.create(pins, index_url, target, step)
+    with _wanted(path, target, wanted) as found:
+        made = work.create(found, target)
     _show(made, as_json=as_json)
 
 
 @bundle.command()
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
-@_FILES
+@of_locks
 @click.option(
     "-o",
     "--output",
@@ -87,40 +69,32 @@ def create(
     type=click.Path(file_okay=False, path_type=Path),
     help="A folder for a bundle of what is new alone.",
 )
-@_INDEX
-@_JSON
 @click.pass_obj
-def update(
-    path: Path | None,
-    folder: Path,
-    files: tuple[Path, ...],
-    delta: Path | None,
-    index: str | None,
-    *,
-    as_json: bool,
-) -> None:
+def update(path: Path | None, /, folder: Path, delta: Path | None, *, as_json: bool, **wanted: Any) -> None:  # noqa: ANN401
     """Add the files that locks need to the bundle in DIR, which is the old one until all is there.
 
     With -o, what is new is a small bundle of its own as well, to be carried where the old one is already.
     """
-    from mirror.offline import prefetch
     from mirror.offline.bundle import create as work
 
-    pins = _pins(files)
-    index_url = prefetch.index_url(options.folder(), index or options.config(path).default_index)
-    with console.progress(f"{folder.name}:", len(pins)) as step:
-        made = work.update(pins, index_url, folder, delta, step)
+    with _wanted(path, folder, wanted) as found:
+        made = work.update(found, folder, delta)
     _show(made, as_json=as_json)
 
 
-def _pins(files: tuple[Path, ...]) -> "tuple[Pin, ...]":
-    """The pins of locks on this Python and platform. Raises PackhorseError where a version is missing."""
-    from mirror.lockfiles import environments, reader
+@contextmanager
+def _wanted(path: Path | None, target: Path, given: Mapping[str, Any]) -> Iterator["Wanted"]:
+    """What the options of `of_locks` ask for, in the cache by then. Raises PackhorseError."""
+    from mirror.offline.bundle.create import Wanted
+    from mirror.offline.prefetch import Result
 
-    lock = reader.read_all(map(str, files), environments.wanted())
-    for each in lock.elsewhere:
+    fetched = offline.fetch(path, given)
+    fetched.require_all()
+    for each in fetched.lock.elsewhere:
         console.echo(f"left out {each}", err=True)
-    return lock.only_pins()
+    results = [result for result in fetched.results if isinstance(result, Result)]
+    with console.progress(target.name, len(results)) as step:
+        yield Wanted(results, fetched.index_url, step)
 
 
 @bundle.command()
@@ -131,7 +105,7 @@ def _pins(files: tuple[Path, ...]) -> "tuple[Pin, ...]":
     metavar="SHA256",
     help="Load it only if it is the one for which `create` or `update` printed this.",
 )
-@_JSON
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def load(
     context: click.Context, folder: Path, index: str | None, fingerprint: str | None, *, as_json: bool

@@ -1,13 +1,19 @@
 """Commands that prepare for work without the upstream: prefetch, verify."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mirror.cli import options
 from packhorse import console
+
+if TYPE_CHECKING:
+    from mirror.lockfiles.lock import Lock
+    from mirror.offline.prefetch import Result
+    from mirror.offline.resolve import Unresolved
 
 _PLATFORM_NAMES = "linux-x86_64, musl-aarch64, macos-arm64, windows-x86_64, …"
 
@@ -57,6 +63,51 @@ def of_locks(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+@dataclass(frozen=True)
+class Fetched:
+    """What the options of `of_locks` asked for, and what came of it into the cache."""
+
+    lock: "Lock"
+    results: "list[Result | Unresolved]"
+    index_url: str
+
+    def require_all(self) -> None:
+        """Raise PackhorseError that names every file that is not in the cache."""
+        from mirror.offline import report
+        from packhorse.errors import PackhorseError
+
+        if failures := report.failures(self.results):
+            raise PackhorseError(
+                f"{len(failures)} of {len(self.results)} files are not in the cache.",
+                "Correct the lock where the index has no such file; otherwise run the command again.",
+                detail="\n".join(failures),
+            )
+
+
+def fetch(path: Path | None, given: Mapping[str, Any]) -> Fetched:
+    """Bring what the options of `of_locks` ask for into the cache, with a progress bar."""
+    from mirror import api
+    from mirror.lockfiles import environments, reader
+    from mirror.offline import prefetch as work
+    from mirror.offline.resolve import Place
+
+    targets = environments.wanted(given["pythons"], given["platforms"])
+    lock = reader.read_all(given["files"], targets)
+    index_url = work.index_url(options.folder(), given["index"] or options.config(path).default_index)
+    results: list[Result | Unresolved] = []
+    with api.client(timeout=work.SILENCE) as client, console.transfer("Fetching") as (found, received):
+        prefetch = work.Prefetch(index_url, options.folder(), client, every=given["all_files"])
+        for event in work.fill(lock, targets, Place(index_url, builds=given["allow_builds"]), prefetch):
+            match event:
+                case work.Found(size):
+                    found(size)
+                case work.Received(size):
+                    received(size)
+                case _:
+                    results.append(event)
+    return Fetched(lock, results, index_url)
+
+
 @click.command()
 @of_locks
 @click.pass_obj
@@ -85,39 +136,18 @@ def prefetch(
     already is checked, and not downloaded again: start it again after an interruption, and it goes
     on. Exit status 1 when a file is missing in the end. Needs the mirror to serve.
     """
-    from mirror import api
-    from mirror.lockfiles import environments, reader
-    from mirror.offline import prefetch as work
     from mirror.offline import report
-    from mirror.offline.resolve import Place
-    from packhorse.errors import PackhorseError
 
-    targets = environments.wanted(pythons, platforms)
-    lock = reader.read_all(files, targets)
-    index_url = work.index_url(options.folder(), index or options.config(path).default_index)
-    results = []
-    with api.client(timeout=work.SILENCE) as client, console.transfer("Fetching") as (found, received):
-        prefetch = work.Prefetch(index_url, options.folder(), client, every=all_files)
-        for event in work.fill(lock, targets, Place(index_url, builds=allow_builds), prefetch):
-            match event:
-                case work.Found(size):
-                    found(size)
-                case work.Received(size):
-                    received(size)
-                case _:
-                    results.append(event)
+    given = {"files": files, "pythons": pythons, "platforms": platforms, "index": index}
+    fetched = fetch(path, {**given, "all_files": all_files, "allow_builds": allow_builds})
+    lock, results = fetched.lock, fetched.results
     if as_json:
         console.emit_json(report.as_json(results, lock.elsewhere))
     else:
         for each in lock.elsewhere:
             console.echo(f"left out {each}", err=True)
         console.echo(report.as_text(results))
-    if failures := report.failures(results):
-        raise PackhorseError(
-            f"{len(failures)} of {len(results)} files are not in the cache.",
-            "Correct the lock where the index has no such file; otherwise run the command again.",
-            detail="\n".join(failures),
-        )
+    fetched.require_all()
 
 
 @click.command()

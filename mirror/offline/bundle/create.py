@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cache
@@ -15,16 +15,20 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 
 from mirror import api
-from mirror.lockfiles import choice
-from mirror.lockfiles.choice import NoFileError
-from mirror.lockfiles.lock import Pin
 from mirror.offline import prefetch
 from mirror.offline.bundle import disk, folder, listing
 from mirror.offline.bundle.listing import FILES, METADATA, File, Listing, WrongListingError
-from mirror.offline.prefetch import AT_ONCE, SILENCE, SIMPLE_JSON, DownloadError
+from mirror.offline.prefetch import AT_ONCE, SILENCE, SIMPLE_JSON, DownloadError, Result
 from packhorse.errors import PackhorseError
 
-Step = Callable[[], None]
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a bundle is to have: files of an index of the running mirror, which a prefetch has chosen."""
+
+    results: Sequence[Result]  # without a problem
+    index_url: str
+    step: Callable[[], None] = lambda: None  # called after each file
 
 
 @dataclass(frozen=True)
@@ -38,17 +42,8 @@ class Made:
     delta: Path | None = None  # the bundle of the new ones alone
 
 
-@dataclass(frozen=True)
-class _Got:
-    """What one pin brought."""
-
-    files: tuple[File, ...] = ()
-    status: Mapping[str, str] | None = None
-    problem: str = ""
-
-
-def create(pins: Sequence[Pin], index_url: str, target: Path, step: Step) -> Made:
-    """Make a bundle of the files of `pins`, in the place of the one at `target` if there is one.
+def create(wanted: Wanted, target: Path) -> Made:
+    """Make a bundle of what is wanted, in the place of the one at `target` if there is one.
 
     Raises PackhorseError that names every file that cannot be had; nothing has changed then.
     """
@@ -56,15 +51,15 @@ def create(pins: Sequence[Pin], index_url: str, target: Path, step: Step) -> Mad
     _refuse_other(target)
     before = disk.read(target) if disk.is_bundle(target) else Listing()
     with folder.replacing(target) as scratch:
-        got = _collect(pins, index_url, scratch, step)
+        got = _collect(wanted, scratch)
         _write(scratch, got)
         fingerprint = disk.fingerprint(scratch)
     known = set(before.files)
     return Made(target, got, tuple(file for file in got.files if file not in known), fingerprint)
 
 
-def update(pins: Sequence[Pin], index_url: str, target: Path, delta: Path | None, step: Step) -> Made:
-    """Add the files of `pins` to the bundle at `target`; write what is new to `delta` as well.
+def update(wanted: Wanted, target: Path, delta: Path | None) -> Made:
+    """Add what is wanted to the bundle at `target`; write what is new to `delta` as well.
 
     What pages say of a file by now (a yank) replaces what the bundle said; such a file counts as new.
     Raises PackhorseError; nothing has changed then.
@@ -73,7 +68,7 @@ def update(pins: Sequence[Pin], index_url: str, target: Path, delta: Path | None
     folder.recover(target)
     before = disk.read(target)
     with folder.replacing(target) as scratch:
-        got = _collect(pins, index_url, scratch, step)
+        got = _collect(wanted, scratch)
         merged = _merged(before, got)
         known = set(before.files)
         new = Listing(
@@ -149,64 +144,62 @@ def _write(scratch: Path, listed: Listing) -> None:
     (scratch / FILES).mkdir(exist_ok=True)
 
 
-def _collect(pins: Sequence[Pin], index_url: str, scratch: Path, step: Step) -> Listing:
-    """Download the files of `pins` to `scratch`. Raises PackhorseError that names every missing one."""
+def _collect(wanted: Wanted, scratch: Path) -> Listing:
+    """Copy what is wanted to `scratch`. Raises PackhorseError that names all that cannot be had."""
     (scratch / FILES).mkdir()
-    got: list[_Got] = []
+    names: dict[str, set[str]] = {}
+    for result in wanted.results:
+        names.setdefault(result.pin.project, set()).add(result.filename)
+    files: list[File] = []
+    statuses, problems = {}, []
     with api.client(timeout=SILENCE) as client, ThreadPoolExecutor(AT_ONCE) as pool:
-        source = _Source(client, index_url, scratch / FILES)
-        running = {pool.submit(source.get, project, list(of)): project for project, of in _by_project(pins)}
+        source = _Source(client, wanted, scratch / FILES)
+        running = {pool.submit(source.get, project, of): project for project, of in sorted(names.items())}
         try:
             for done in as_completed(running):
-                got += done.result()
-                for _ in done.result():
-                    step()
+                try:
+                    found, status = done.result()
+                except (DownloadError, WrongListingError, httpx.HTTPError, ValueError) as error:
+                    problems.append(f"{running[done]}: {str(error) or type(error).__name__}")
+                    continue
+                files += found
+                statuses.update({running[done]: status} if status else {})
         finally:  # when interrupted: start no further downloads, and end those that go on
             pool.shutdown(wait=False, cancel_futures=True)
             client.close()
-    if problems := sorted(each.problem for each in got if each.problem):
+    if problems:
         raise PackhorseError(
-            f"{len(problems)} of {len(pins)} pins cannot be bundled.",
-            "Correct the lock where the index has no such file; otherwise run the command again.",
-            detail="\n".join(problems),
+            f"{len(problems)} of {len(names)} projects cannot be bundled.",
+            "The lines above say why; run the command again when that is mended.",
+            detail="\n".join(sorted(problems)),
         )
-    files = {file.filename: file for each in got for file in each.files}
-    statuses = {file.project: each.status for each in got for file in each.files if each.status}
-    return Listing(tuple(files[name] for name in sorted(files)), statuses)
-
-
-def _by_project(pins: Iterable[Pin]) -> Iterator[tuple[str, list[Pin]]]:
-    found: dict[str, list[Pin]] = {}
-    for pin in pins:
-        found.setdefault(pin.project, []).append(pin)
-    yield from found.items()
+    return Listing(tuple(sorted(files, key=lambda file: file.filename)), statuses)
 
 
 class _Source:
     """The pages and files of one index of the running mirror."""
 
-    def __init__(self, client: httpx.Client, index_url: str, files: Path) -> None:
+    def __init__(self, client: httpx.Client, wanted: Wanted, files: Path) -> None:
         self._client = client
-        self._index_url = index_url
+        self._wanted = wanted
         self._files = files
         self._is_own = cache(self._asks_is_own)
 
-    def get(self, project: str, pins: Sequence[Pin]) -> list[_Got]:
-        """What the pins of one project bring, or why not."""
-        page_url = f"{self._index_url}{project}/"
-        try:
-            page = json.loads(self._read(page_url, {"Accept": SIMPLE_JSON}))
-        except (DownloadError, httpx.HTTPError, ValueError) as error:
-            return [_Got(problem=f"{pin}: {str(error) or type(error).__name__}") for pin in pins]
-        return [self._get(pin, page, page_url) for pin in pins]
+    def get(self, project: str, names: Collection[str]) -> tuple[list[File], dict[str, str]]:
+        """Some files of a project, as its page lists them, and its status.
 
-    def _get(self, pin: Pin, page: Mapping[str, Any], page_url: str) -> _Got:
-        try:
-            chosen = choice.choose(pin, page["files"])
-            files = tuple(self._file(pin.project, each, page_url) for each in chosen)
-        except (DownloadError, NoFileError, WrongListingError, httpx.HTTPError) as error:
-            return _Got(problem=f"{pin}: {str(error) or type(error).__name__}")
-        return _Got(files, listing.said_status(page))
+        Raises DownloadError, WrongListingError, httpx.HTTPError, ValueError.
+        """
+        page_url = f"{self._wanted.index_url}{project}/"
+        page = json.loads(self._read(page_url, {"Accept": SIMPLE_JSON}))
+        listed = {file["filename"]: file for file in page["files"]}
+        files = []
+        for name in sorted(names):
+            if name not in listed:
+                raise DownloadError(f"the page lists {name} no longer")
+            files.append(self._file(project, listed[name], page_url))
+            self._wanted.step()
+        return files, listing.said_status(page)
 
     def _file(self, project: str, listed: Mapping[str, Any], page_url: str) -> File:
         """Download a file, and the metadata file that belongs to it."""
@@ -246,6 +239,6 @@ class _Source:
 
     def _asks_is_own(self, index: str) -> bool:
         """Whether `index` is one of uploads."""
-        url = f"{urljoin(self._index_url, '/')}{index}?no_projects="
+        url = f"{urljoin(self._wanted.index_url, '/')}{index}?no_projects="
         found = json.loads(self._read(url, {"Accept": "application/json"}))
         return bool(found["result"]["type"] != "mirror")
