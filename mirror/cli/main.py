@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from mirror.cli import (
+    accounts,
     advisories,
     backup,
     bundle,
@@ -59,6 +60,7 @@ for command in (
     *packages.COMMANDS,
     *policy.COMMANDS,
     *reserve.COMMANDS,
+    *accounts.COMMANDS,
     *backup.COMMANDS,
     *advisories.COMMANDS,
     *bundle.COMMANDS,

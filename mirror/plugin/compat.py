@@ -252,6 +252,11 @@ INTERNALS: Mapping[str, Row] = {
     "devpi_server.replica.ReplicaHTTPClient.get_extra_headers": ("extra_headers",),
     "devpi_server.replica.ReplicaThread.H_REPLICA_FILEREPL": None,
     "devpi_server.replica.ReplicaThread.http": None,
+    # patches/token_identity.py
+    "devpi_server.view_auth.DevpiSecurityPolicy._get_credentials": ("request",),
+    "devpi_server.view_auth.DevpiSecurityPolicy.identity": ("request",),
+    "devpi_server.view_auth.DevpiSecurityPolicy.identity_cache": None,
+    "devpi_server.view_auth.DevpiSecurityPolicy.load_identity": ("request",),
     # upstream/devpi_client.py, patches/devpi_requests.py
     "devpi_server.httpclient.FatalResponse": ("url", "reason"),
     "devpi_server.httpclient.HTTPClient.client": None,

@@ -51,6 +51,7 @@ from mirror.plugin.patches import (
     reserved_names,
     sqlite,
     stages,
+    token_identity,
     upload_view,
 )
 from mirror.plugin.upkeep import views as cached_file_views
@@ -90,7 +91,7 @@ def wire(config: Any, pyramid_config: Any) -> None:
     notifier.apply(xom)
     for patch in (
         *(garbage_collection, fsync, password_cache, login_throttle, redaction, json_bodies),
-        *(own_tokens, upload_view, project_list, has_project, reserved_names),
+        *(own_tokens, token_identity, upload_view, project_list, has_project, reserved_names),
     ):
         patch.apply()
 

@@ -22,6 +22,7 @@ TOOLBOX = ROOT / "ansible" / "roles" / "app_host" / "files" / "toolbox.in"
 THIRD_PARTIES = {
     "packhorse": {"click", "cyclonedx", "packageurl", "packaging", "pydantic", "pydantic_core", "rich"},
     "mirror": {"click", "devpi_server", "httpx", "packaging", "pydantic"},
+    "mirror.accounts": {"packaging", "pymacaroons"},
     "mirror.advisories": {"cvss", "httpx", "msgspec", "packaging", "pydantic"},
     "mirror.lockfiles": {"msgspec", "packaging"},
     "mirror.plugin": {
@@ -29,6 +30,7 @@ THIRD_PARTIES = {
             "cachetools",
             "devpi_common",
             "devpi_server",
+            "devpi_tokens",
             "httpcore",
             "httpx",
             "isal",

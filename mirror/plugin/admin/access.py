@@ -14,11 +14,13 @@ from pyramid.security import forget
 from pyramid.viewderivers import INGRESS
 
 from mirror.plugin import compat
+from mirror.plugin.access import tokens
 
 # Names of devpi's views. Test results are kept for ever; a refresh makes the server ask its upstreams; a push
 # makes it send files to any address, and shows what that answers. devpi itself guards the others that write.
 _WRITES = {"post_toxresult", "simple_refresh", "pushrelease"}
 _INTERNAL = {"user_list", "status"}  # users with their rights; the server's folders
+_PEOPLE = {"simple_refresh", *_INTERNAL}  # for who logs in; a token is for packages alone
 
 View = Callable[[Any, Any], Any]
 
@@ -34,20 +36,22 @@ def _guarded(view: View, info: Any) -> View:
         return view
 
     def guarded(context: Any, request: Any) -> Any:
-        is_upload = name == "pushrelease" and ":action" in request.POST
+        is_upload = name == "pushrelease" and not tokens.is_push(request)
         if not is_upload and request.authenticated_userid is None:
             return _unauthorized(request)
+        if name in _PEOPLE and tokens.is_token(request):
+            return apiresult(403, "a token may not do this")
         return view(context, request)
 
     return guarded
 
 
 def root_only(view: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """`view` for root; 401 or 403 for everybody else."""
+    """`view` for root; 401 or 403 for everybody else, and for tokens, which are for packages alone."""
 
     @functools.wraps(view)
     def guarded(request: Any) -> Any:
-        if request.authenticated_userid != "root":
+        if request.authenticated_userid != "root" or tokens.is_token(request):
             return apiresult(
                 403 if request.authenticated_userid else 401, "only root may see and change this"
             )

@@ -29,6 +29,7 @@ def test_help_imports_only_click_and_a_little_of_ours() -> None:
     commands = {
         f"mirror.cli.{name}"
         for name in (
+            "accounts",
             "advisories",
             "backup",
             "bundle",

@@ -1,0 +1,138 @@
+"""Tokens of users (devpi-tokens): each may do what it was made for, on its indexes, until it expires."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from packaging.utils import canonicalize_name
+from pymacaroons import Macaroon
+
+from mirror.api import Api
+from mirror.indexes import Users, read
+from packhorse.errors import PackhorseError
+
+# Permissions of devpi's, by what `--may` takes.
+MAY: Mapping[str, tuple[str, ...]] = {
+    "upload": ("upload", "pkg_read"),  # and yank, and push to another index that the token is for
+    "delete": ("del_entry", "del_project", "del_verdata"),
+}
+PREFIX = "devpi-"
+NEVER = "never"
+
+
+@dataclass(frozen=True)
+class TokenRequest:
+    """A token to make: for `user`, on `indexes` alone, until `expires` (seconds since 1970; None: for ever).
+
+    Without `projects` it is for all of them.
+    """
+
+    user: str
+    indexes: Sequence[str]
+    may: Sequence[str]
+    projects: Sequence[str]
+    expires: int | None
+
+
+def create(api: Api, request: TokenRequest) -> dict[str, object]:
+    """Make a token: "token", which nobody can see again, its "id", and its limits. Raises PackhorseError."""
+    _check(read(api), request)
+    projects = [str(canonicalize_name(name)) for name in request.projects]
+    body = {
+        "allowed": [permission for name in request.may for permission in MAY[name]],
+        "indexes": list(request.indexes),
+        "expires": NEVER if request.expires is None else request.expires,
+        **({"projects": projects} if projects else {}),
+    }
+    token: str = api.call("POST", f"/{quote(request.user, '')}/+token-create", body)["token"]
+    identifier = Macaroon.deserialize(token.removeprefix(PREFIX)).identifier_bytes.decode()
+    return {
+        "token": token,
+        "id": identifier.rpartition("-")[2],
+        "user": request.user,
+        "indexes": list(request.indexes),
+        "projects": projects,
+        "may": list(request.may),
+        "expires": request.expires,
+    }
+
+
+def listing(api: Api) -> list[dict[str, Any]]:
+    """All tokens: "id", "user", "indexes", "projects", "may", "expires". An empty list is no limit."""
+    return [
+        {"id": identifier, "user": user, **_limits(found.get("restrictions", ()))}
+        for user in sorted(read(api))
+        for identifier, found in sorted(_of(api, user).items())
+    ]
+
+
+def revoke(api: Api, identifier: str) -> str:
+    """End a token at once; a sentence for people. Raises PackhorseError."""
+    for user in sorted(read(api)):
+        if identifier in _of(api, user):
+            api.call("DELETE", f"/{quote(user, '')}/+tokens/{quote(identifier, '')}")
+            return f"revoked token {identifier} of {user}"
+    raise PackhorseError(f"There is no token {identifier}.", "`mirror token list` shows the ids of all.")
+
+
+def as_rows(found: Sequence[Mapping[str, Any]], now: float) -> list[tuple[str, ...]]:
+    """For people: id, user, what it may, where, for which projects, until when."""
+    return [
+        (
+            row["id"],
+            row["user"],
+            ",".join(row["may"]) or "all",
+            ",".join(row["indexes"]) or "all indexes",
+            ",".join(row["projects"]) or "all projects",
+            _until(row["expires"], now),
+        )
+        for row in found
+    ]
+
+
+def _until(expires: int | None, now: float) -> str:
+    if expires is None:
+        return "for ever"
+    day = time.strftime("%Y-%m-%d", time.gmtime(expires))
+    return f"expired {day}" if expires <= now else f"until {day}"
+
+
+def _of(api: Api, user: str) -> Mapping[str, Mapping[str, Any]]:
+    found: Mapping[str, Mapping[str, Any]] = api.call("GET", f"/{quote(user, '')}/+tokens")["tokens"]
+    return found
+
+
+def _limits(restrictions: Sequence[str]) -> dict[str, Any]:
+    """As devpi-tokens stores them: ["allowed=upload", "expires=1780000000", …]."""
+    found = dict(restriction.partition("=")[::2] for restriction in restrictions)
+    lists = {name: [text for text in found.get(name, "").split(",") if text] for name in _LISTS}
+    allowed = lists.pop("allowed")
+    expires = found.get("expires", NEVER)
+    return {
+        **lists,
+        "may": [name for name, permissions in MAY.items() if set(permissions) <= set(allowed)] or allowed,
+        "expires": int(expires) if expires.isdecimal() else None,
+    }
+
+
+_LISTS = ("indexes", "projects", "allowed")
+
+
+def _check(users: Users, request: TokenRequest) -> None:
+    if request.user not in users:
+        raise PackhorseError(f"There is no user {request.user}.", "`mirror user list` shows them.")
+    for index in request.indexes:
+        owner, _, name = index.partition("/")
+        settings = users.get(owner, {}).get("indexes", {}).get(name)
+        if settings is None or settings["type"] != "stage":
+            raise PackhorseError(
+                f"{index} is no index of uploads.",
+                "`mirror status` lists the indexes; write it as USER/NAME.",
+            )
+        if "upload" in request.may and not {request.user, ":AUTHENTICATED:"} & set(settings["acl_upload"]):
+            raise PackhorseError(
+                f"{request.user} may not upload to {index}, and neither may a token of this user.",
+                f"Name another one with --user, or add {request.user} to its acl_upload in mirror.toml.",
+            )

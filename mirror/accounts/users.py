@@ -1,0 +1,99 @@
+"""Users of the mirror: add, list, give another password, remove."""
+
+from dataclasses import replace
+from typing import Any
+from urllib.parse import quote
+
+from mirror import state
+from mirror.api import Api
+from mirror.config import MirrorConfig
+from mirror.indexes import Users, read
+from mirror.state import Folder
+from packhorse.errors import PackhorseError
+
+SHORTEST = 8  # characters of a password
+
+
+def listing(api: Api) -> list[dict[str, Any]]:
+    """All users, sorted: "name", "email", "indexes" that are theirs, and where they may "upload"."""
+    users = read(api)
+    return [
+        {
+            "name": name,
+            "email": data.get("email"),
+            "indexes": sorted(f"{name}/{index}" for index in data.get("indexes", {})),
+            "upload": sorted(
+                f"{owner}/{index}"
+                for owner, found in users.items()
+                for index, settings in found.get("indexes", {}).items()
+                if {name, ":AUTHENTICATED:"} & set(settings.get("acl_upload", ()))
+            ),
+        }
+        for name, data in sorted(users.items())
+    ]
+
+
+def add(api: Api, name: str, password: str, email: str | None) -> str:
+    """Create user `name`; a sentence for people. Raises PackhorseError, also when there is one."""
+    if name in read(api):
+        raise PackhorseError(
+            f"There is a user {name} already.", f"`mirror user password {name}` gives it another password."
+        )
+    _check_password(password)
+    api.call("PUT", f"/{quote(name, '')}", {"password": password, **({"email": email} if email else {})})
+    return f'created user {name}; who may upload stands in mirror.toml: acl_upload = ["{name}"] of an index'
+
+
+def change_password(api: Api, folder: Folder, name: str, password: str) -> str:
+    """Give user `name` another password; a sentence for people. Raises PackhorseError.
+
+    A password that `mirror init` made is also kept in credentials.json, and is changed there first: one that
+    only the server has could not be found again after a kill.
+    """
+    _existing(read(api), name)
+    _check_password(password)
+    before = state.read_credentials(folder)
+    kept = before if before is not None and name in before.users else None
+    if kept is not None:
+        state.write_credentials(folder, replace(kept, users={**kept.users, name: password}))
+    try:
+        api.call("PATCH", f"/{quote(name, '')}", {"password": password})
+    except PackhorseError:
+        if kept is not None:
+            state.write_credentials(folder, kept)
+        raise
+    return f"changed the password of {name}; its tokens stay valid, see `mirror token list`"
+
+
+def remove(api: Api, config: MirrorConfig, name: str) -> str:
+    """Remove a user without indexes; a sentence for people. Its tokens end with it. Raises PackhorseError."""
+    users = read(api)
+    data = _existing(users, name)
+    if name == "root":
+        raise PackhorseError("root is not removed.", "It is what the `mirror` command logs in as.")
+    if name in config.users:
+        raise PackhorseError(
+            f"{name} is declared in mirror.toml, and `mirror init` would make it again.",
+            f"Remove [users.{name}] there, then run the command again.",
+        )
+    if indexes := sorted(f"{name}/{index}" for index in data.get("indexes", {})):
+        raise PackhorseError(
+            f"{name} has indexes: {', '.join(indexes)}.",
+            f"Delete them first, with all that is on them: `devpi index --delete {indexes[0]}`.",
+        )
+    api.call("DELETE", f"/{quote(name, '')}")
+    return f"removed user {name}"
+
+
+def _existing(users: Users, name: str) -> Users:
+    if name not in users:
+        raise PackhorseError(f"There is no user {name}.", "`mirror user list` shows them.")
+    return users[name]
+
+
+def _check_password(password: str) -> None:
+    if len(password) < SHORTEST:
+        raise PackhorseError(
+            f"The password has fewer than {SHORTEST} characters.",
+            "Take a longer one, or let one be made: --generate.",
+        )

@@ -1,0 +1,202 @@
+"""Commands on who may do what: user, token."""
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mirror.cli import options
+from packhorse import console
+from packhorse.errors import PackhorseError
+
+if TYPE_CHECKING:
+    from mirror.api import Api
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print it for scripts.")
+generate = click.option("--generate", is_flag=True, help="Make a password, and print it on stdout.")
+
+
+@click.group()
+def user() -> None:
+    """Add, list and remove users of the mirror, and change their passwords.
+
+    \b
+    mirror user add anna              asks for a password
+    mirror user add ci < FILE         takes the first line of FILE
+    mirror user list
+
+    A user may do nothing by that: acl_upload of an index in mirror.toml names who may upload.
+    """
+
+
+@user.command("add")
+@click.argument("name")
+@click.option("--email", metavar="ADDRESS", help="Shown to nobody who is not logged in.")
+@generate
+def user_add(name: str, email: str | None, *, generate: bool) -> None:
+    """Create user NAME; the password is asked for, or read from standard input."""
+    from mirror.accounts import users
+
+    api = _api()
+    password = _password(generate=generate)
+    console.echo(users.add(api, name, password, email), err=generate)
+    if generate:
+        console.echo(password)
+
+
+@user.command("password")
+@click.argument("name")
+@generate
+def user_password(name: str, *, generate: bool) -> None:
+    """Give user NAME another password; it is asked for, or read from standard input."""
+    from mirror.accounts import users
+
+    api = _api()
+    password = _password(generate=generate)
+    console.echo(users.change_password(api, options.folder(), name, password), err=generate)
+    if generate:
+        console.echo(password)
+
+
+@user.command("remove")
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def user_remove(path: Path | None, name: str, *, yes: bool) -> None:
+    """Remove user NAME, who has no indexes; its tokens end with it."""
+    from mirror.accounts import users
+
+    if not yes and not sys.stdin.isatty():
+        raise PackhorseError(f"{name} is not removed: nobody is here to be asked.", "Add --yes.")
+    if not yes:
+        click.confirm(f"Remove user {name} and its tokens?", abort=True, err=True)
+    console.echo(users.remove(_api(), options.config(path), name))
+
+
+@user.command("list")
+@as_json
+def user_list(*, as_json: bool) -> None:
+    """List all users: their indexes, and where they may upload."""
+    from mirror.accounts import users
+
+    found = users.listing(_api())
+    if as_json:
+        console.emit_json(found)
+        return
+    for row in found:
+        uploads = f"uploads to {', '.join(row['upload'])}" if row["upload"] else "uploads nowhere"
+        console.echo(f"{row['name']}  {uploads}" + (f"  {row['email']}" if row["email"] else ""))
+
+
+@click.group()
+def token() -> None:
+    """Make, list and revoke tokens: passwords for programs, which may do one thing and expire.
+
+    \b
+    mirror token create --index company/dev --project shop --expires 90d
+    TWINE_USERNAME=__token__ TWINE_PASSWORD=… twine upload --repository-url URL dist/*
+    mirror token list
+    mirror token revoke ID
+    """
+
+
+@token.command("create")
+@click.option(
+    "--index", "indexes", metavar="USER/NAME", multiple=True, required=True, help="Where; may be repeated."
+)
+@click.option(
+    "--may",
+    multiple=True,
+    default=("upload",),
+    show_default=True,
+    type=click.Choice(("upload", "delete")),
+    help="What; may be repeated. Who may upload may also yank, and push between indexes of the token.",
+)
+@click.option("--project", "projects", metavar="NAME", multiple=True, help="Only for these  [default: all]")
+@click.option(
+    "--expires", metavar="TIME", default="90d", show_default=True, help='Such as "12h", "90d", or "never".'
+)
+@click.option("--user", "name", metavar="NAME", help="Whose token it is  [default: the owner of the index]")
+@as_json
+def token_create(
+    indexes: tuple[str, ...],
+    may: tuple[str, ...],
+    projects: tuple[str, ...],
+    expires: str,
+    name: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Make a token, and print it on stdout: nobody can see it again.
+
+    Tools take it as the password of the user __token__. A stolen one may do what it was made for, no more.
+    """
+    from mirror.accounts import tokens
+
+    until = None if expires == tokens.NEVER else int(time.time()) + _seconds(expires)
+    owner = name or indexes[0].partition("/")[0]
+    made = tokens.create(_api(), tokens.TokenRequest(owner, indexes, may, projects, until))
+    if as_json:
+        console.emit_json(made)
+        return
+    ((identifier, _, *rest),) = tokens.as_rows([made], time.time())
+    console.echo(f"token {identifier} of {owner}: {', '.join(rest)}", err=True)
+    console.echo(str(made["token"]))
+
+
+@token.command("list")
+@as_json
+def token_list(*, as_json: bool) -> None:
+    """List the tokens of all users; none of them can be seen again."""
+    from mirror.accounts import tokens
+
+    found = tokens.listing(_api())
+    if as_json:
+        console.emit_json(found)
+        return
+    for row in tokens.as_rows(found, time.time()):
+        console.echo("  ".join(row))
+    if not found:
+        console.echo("There is no token.", err=True)
+
+
+@token.command("revoke")
+@click.argument("identifier", metavar="ID")
+def token_revoke(identifier: str) -> None:
+    """End the token ID of `mirror token list` at once."""
+    from mirror.accounts import tokens
+
+    console.echo(tokens.revoke(_api(), identifier))
+
+
+def _api() -> "Api":
+    from mirror import yank
+
+    return yank.connect(options.folder())
+
+
+def _seconds(text: str) -> int:
+    from packhorse import quantities
+
+    try:
+        return quantities.seconds(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--expires") from error
+
+
+def _password(*, generate: bool) -> str:
+    import secrets
+
+    if generate:
+        return secrets.token_urlsafe(24)
+    if not sys.stdin.isatty():
+        return sys.stdin.readline(4096).rstrip("\r\n")
+    password = console.ask_hidden("Password")
+    if console.ask_hidden("Once more") != password:
+        raise PackhorseError("The two are not equal.", "Run the command again.")
+    return password.decode(errors="replace")
+
+
+COMMANDS = (user, token)

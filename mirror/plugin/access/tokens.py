@@ -1,0 +1,83 @@
+"""Tokens of devpi-tokens: the user name that all tools send, and limits that its caveats do not reach.
+
+A caveat is checked against the address of a request alone. So a push to another index, whose project and
+target stand in the body, and a file, whose address names no project, are compared with a token's limits here.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from devpi_server import views
+from devpi_server.normalized import normalize_name
+from devpi_tokens import server
+from pyramid.httpexceptions import HTTPForbidden
+
+ANY_USER = "__token__"  # what twine and uv send as the user of a token, as PyPI's documentation asks for
+
+
+def credentials(found: tuple[str, str] | None) -> tuple[str, str] | None:
+    """`found`, with the empty name under which devpi-tokens takes a token of any user."""
+    return ("", found[1]) if found is not None and found[0] == ANY_USER else found
+
+
+def identity(request: Any, load: Callable[[Any], Any]) -> Any:
+    """Who `request` is from, as `load` says; None where its token is no matter.
+
+    Raises HTTPForbidden for a token that is expired, revoked, altered, or not meant for this request.
+    """
+    try:
+        found = load(request)
+    except HTTPForbidden as error:
+        if _reads_packages(request):
+            return None
+        if "doesn't exist" in str(error):  # the user, or the token: a stranger learns no names from it
+            raise HTTPForbidden("This token was revoked, or is of another server.") from error
+        raise
+    if isinstance(found, server.TokenIdentity):
+        if _reads_packages(request):
+            return None
+        _check(request, found)
+    return found
+
+
+def _reads_packages(request: Any) -> bool:
+    """Whether everybody may read what is asked for: a token, which may be for uploads alone, is no matter."""
+    names = request.matchdict or {}
+    return request.method in {"GET", "HEAD"} and "index" in names and not request.path.endswith("/+api")
+
+
+def _check(request: Any, found: Any) -> None:
+    projects, indexes = _limit(found, "projects"), _limit(found, "indexes")
+    if request.matchdict and "relpath" in request.matchdict and projects is not None:
+        raise HTTPForbidden("This token is for projects; it cannot change files by their addresses.")
+    if not is_push(request):
+        return
+    pushed = views.getjson(request)
+    if "targetindex" not in pushed:
+        raise HTTPForbidden("A token cannot push to another server.")
+    if indexes is not None and pushed["targetindex"] not in indexes:
+        raise HTTPForbidden("This token is not for the index that you push to.")
+    if projects is not None and normalize_name(str(pushed.get("name"))) not in projects:
+        raise HTTPForbidden("This token is not for the project that you push.")
+
+
+def is_push(request: Any) -> bool:
+    """Whether devpi will take a request for a push and not for an upload; it asks the form the same way."""
+    route = getattr(request.matched_route, "name", "")
+    may_be = request.method in {"POST", "PUSH"} and route in {"/{user}/{index}", "/{user}/{index}/"}
+    return may_be and not request.POST.get(":action")
+
+
+def is_token(request: Any) -> bool:
+    """Whether the client has shown a token instead of a password."""
+    return isinstance(request.identity, server.TokenIdentity)
+
+
+def _limit(found: Any, name: str) -> frozenset[str] | None:
+    """What all caveats of this name allow; None without one."""
+    values = [frozenset(restriction.value) for restriction in found.restrictions.get(name, ())]
+    if not values:
+        return None
+    common = functools.reduce(frozenset.intersection, values)
+    return frozenset(map(normalize_name, common)) if name == "projects" else common

@@ -1,0 +1,31 @@
+"""Patch how devpi finds out who a request is from: tokens have limits that devpi-tokens alone does not keep.
+
+No hook can do it: devpi calls those that say who it is by itself, without wrappers (traced_pluggy_call).
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from devpi_server.view_auth import DevpiSecurityPolicy
+
+from mirror.plugin.access import tokens
+
+_STOCK: Callable[[Any, Any], Any] = DevpiSecurityPolicy.load_identity
+_STOCK_CREDENTIALS: Callable[[Any, Any], Any] = DevpiSecurityPolicy._get_credentials  # noqa: SLF001 (in compat.py)
+
+
+def apply() -> None:
+    """Let mirror/plugin/access/tokens.py have a word in both."""
+    for name, function in (("identity", _identity), ("_get_credentials", _get_credentials)):
+        setattr(DevpiSecurityPolicy, name, function)
+
+
+def _identity(policy: Any, request: Any) -> Any:
+    load = functools.partial(tokens.identity, load=functools.partial(_STOCK, policy))
+    return policy.identity_cache.get_or_create(request, load)  # once for each request
+
+
+def _get_credentials(policy: Any, request: Any) -> tuple[Any, list[str]]:
+    found, plugins = _STOCK_CREDENTIALS(policy, request)
+    return tokens.credentials(found), plugins
