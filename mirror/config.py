@@ -175,7 +175,14 @@ class MirrorConfig(Settings):
     def policies(self) -> dict[str, dict[str, Any]]:
         """The policies as the server keeps them: index, "" for all -> rules and their values."""
         tables = {"": self.policy, **{name: index.policy for name, index in self.indexes.items()}}
-        return {name: policy.as_json() for name, policy in tables.items() if policy and policy.as_json()}
+        found = {name: policy.as_json() for name, policy in tables.items() if policy}
+        ignored = self.advisories.as_json()
+        if ignored:  # `release build` asks the server, also where no policy denies anything
+            found.setdefault("", {}).setdefault("vulnerabilities", None)
+        for rules in found.values():
+            if "vulnerabilities" in rules:
+                rules["vulnerabilities"] = {"least": rules["vulnerabilities"], "ignore": ignored}
+        return {name: rules for name, rules in found.items() if rules}
 
     @property
     def default_index(self) -> str:

@@ -60,6 +60,10 @@ class KnownVulnerabilities:
         self._listed = {version for group in self._groups for version in group.versions}
         self._known: dict[object, list[Finding]] = {}
 
+    def __bool__(self) -> bool:
+        """Whether there is any advisory."""
+        return bool(self._groups)
+
     def find(self, version: str) -> list[Finding]:
         """The vulnerabilities of `version`, the most severe first; [] of one that is not affected.
 

@@ -39,6 +39,12 @@ class Advisories(Settings):
         pydantic.BeforeValidator(_freeze),
     ] = ()
 
+    def as_json(self) -> list[dict[str, str | None]]:
+        """What is ignored, as the server keeps it."""
+        return [
+            {"id": each.id, "until": each.until.isoformat() if each.until else None} for each in self.ignore
+        ]
+
     def ignored(self, names: set[str], today: date) -> Ignored | None:
         """The entry that lets a vulnerability with these ids pass today, if there is one."""
         return next((each for each in self.ignore if each.id in names and each.holds(today)), None)

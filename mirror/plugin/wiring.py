@@ -20,14 +20,16 @@ from mirror.plugin.files.downloads import Downloads
 from mirror.plugin.files.known_files import KnownFiles
 from mirror.plugin.files.storage import DevpiStorage
 from mirror.plugin.files.views import FileViews
-from mirror.plugin.guards import first_seen_view, why_views
+from mirror.plugin.guards import first_seen_view, vulnerability_view, why_views
 from mirror.plugin.guards.guards import Guards
+from mirror.plugin.guards.known_vulnerabilities import VulnerabilityFile
 from mirror.plugin.metadata.store import BY_URL, MetadataStore
 from mirror.plugin.metadata.views import MetadataViews
 from mirror.plugin.metrics import counters, readiness, state
 from mirror.plugin.metrics import wsgi as monitoring
 from mirror.plugin.metrics.access import Readers, TokenError
 from mirror.plugin.pages import wsgi
+from mirror.plugin.pages.dropper import Dropper
 from mirror.plugin.pages.open_files import OpenFiles
 from mirror.plugin.pages.store import PageStore
 from mirror.plugin.pages.views import PageViews
@@ -72,6 +74,7 @@ from mirror.plugin.write_queue import WriteQueue
 PAGES, UPSTREAM, DOWNLOADS, METADATA = "+pages", "+upstream", "+downloads", "+metadata"
 FIRST_SEEN = "+first-seen"
 FILES = "+files"  # devpi's
+ADVISORIES = "advisories.sqlite"  # beside that folder: `mirror advisories update` needs no server
 REFUSED = "+refused-hosts"  # a file, see AllowedHosts
 
 
@@ -122,7 +125,7 @@ def wire(config: Any, pyramid_config: Any) -> None:
     storage = DevpiStorage(xom, writes, pages, limit.stored)
     downloads = Downloads(client, storage, folder / DOWNLOADS, known_files)
     metadata = MetadataViews(xom, client, downloads, metadata_store, pages)
-    guards = Guards(xom, pages, first_seen)
+    guards = Guards(xom, pages, first_seen, VulnerabilityFile(folder.parent / ADVISORIES))
     open_files = OpenFiles(store, folder / FILES, folder / METADATA / BY_URL)
     views = file_views.Services(FileViews(xom, client, downloads), metadata, guards, open_files)
     file_views.apply(xom, views)
@@ -134,7 +137,7 @@ def wire(config: Any, pyramid_config: Any) -> None:
     for part in (error_views, access, yank, provenance, reservation_views, policy_views):
         part.install(pyramid_config)
     PageViews(xom, store, metadata.completed, guards).install(pyramid_config)
-    why_views.install(pyramid_config, guards)
+    _explain(pyramid_config, guards, store)
     first_seen_view.install(pyramid_config, first_seen)
     changed_file_views.install(pyramid_config, pages)
     cached_file_views.install(pyramid_config, cached, removal)
@@ -142,6 +145,13 @@ def wire(config: Any, pyramid_config: Any) -> None:
     if not (config.requests_only or xom.is_replica()):
         reservations.reserve_existing(xom)
         limit.start()
+
+
+def _explain(pyramid_config: Any, guards: Guards, store: PageStore) -> None:
+    """Say why files are not listed, and which versions are vulnerable; drop pages when that changes."""
+    why_views.install(pyramid_config, guards)
+    vulnerability_view.install(pyramid_config, guards.vulnerabilities)
+    Dropper(store, guards.state, guards.uses_state).start()
 
 
 def _monitor(config: Any, pyramid_config: Any, xom: Any) -> None:

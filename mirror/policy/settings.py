@@ -1,7 +1,7 @@
 """The settings of policies in mirror.toml: `[policy]`, and `[indexes."user/name".policy]` besides it."""
 
 import re
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import pydantic
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -61,6 +61,7 @@ class Policy(Settings):
     allow: Requirements | None = None  # None: all
     refuse_quarantined: bool = True  # PEP 792
     hide_yanked: bool = False
+    vulnerabilities: Literal["low", "medium", "high", "critical"] | None = None  # the least that is denied
     sdists: ProjectNames | None = None  # None: of all projects
     minimum_age: Age | None = None  # of upstream files, in seconds
     exempt: Requirements = ()  # from minimum_age

@@ -18,6 +18,7 @@ from packhorse import files, sbom
 from packhorse.errors import PackhorseError
 from release import index, signing
 from release.build import (
+    advisories,
     contents,
     data_paths,
     host_platform,
@@ -88,6 +89,9 @@ def build(
     locked = _lock(folder, context) if commands else b""
     source, tracked = source_tree.source(folder, context.run), source_tree.files(folder, context.run)
     beside = project_files.find(folder, context.files, tracked)
+    pylock = lockfile.parse(locked, lockfile.NAME) if commands else None
+    parts = sbom.of_lock(pylock) if pylock else []
+    vulnerable = advisories.ask(parts, context.index_url, context.get)
     with tempfile.TemporaryDirectory(prefix="packhorse-build-") as scratch:
         work = Path(scratch)
         made = _run_backend(folder, work, source.epoch, context)
@@ -96,18 +100,17 @@ def build(
         stamped = {f"{artifact.FILES}/{path}": file.content for path, file in beside.items()}
         stamped |= {procfile.NAME: commands, lockfile.NAME: locked} if commands else {}
         programs = [f"{artifact.FILES}/{path}" for path, file in beside.items() if file.executable]
-        parts = sbom.of_lock(lockfile.parse(locked, lockfile.NAME)) if commands else []
         bill = sbom.document(sbom.of_metadata(_metadata(made[WHEEL])), parts)
         stamps = _Stamps(stamped, programs, manifest, wheels, bill, source.epoch, work / "stamped", key)
         built = [_stamp(made, kind, stamps) for kind in (SDIST, WHEEL) if kind in set(kinds)]
         digests = {item.path.name: item.sha256 for item in built}
         index.missing(context.index_url, manifest.name, digests, context.get)
         warnings = [*contents.left_out(made[WHEEL], tracked, beside.keys())]
-        if commands:
+        if pylock:
             processes = procfile.parse(commands, procfile.NAME)
-            pylock = lockfile.parse(locked, lockfile.NAME)
             application = import_check.Application(made[WHEEL], processes, pylock, wheels, beside)
             warnings += _warnings(application, tracked, work / "check", context)
+        warnings += vulnerable()
         published = [_publish(item, outdir) for item in built]
     return Result(manifest, published, folder / lockfile.NAME, lock_is_new, warnings)
 

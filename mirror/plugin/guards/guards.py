@@ -3,15 +3,19 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
 from math import inf
 from typing import Any
 
 from mirror.plugin.guards import declared
 from mirror.plugin.guards.declared import Declared
+from mirror.plugin.guards.known_vulnerabilities import VulnerabilityFile
 from mirror.plugin.policy import evaluation
 from mirror.plugin.policy.age import MinimumAge
 from mirror.plugin.policy.evaluation import Denial, FileJudge
 from mirror.plugin.policy.facts import FileFacts, ProjectFacts
+from mirror.plugin.policy.vulnerabilities import Vulnerabilities
 from mirror.plugin.simple import file_rows, filenames
 from mirror.plugin.simple.detail import ProjectDetail
 from mirror.plugin.simple.file_rows import ROOT, FileObject, ProjectFile, Rows
@@ -45,16 +49,35 @@ class Guards:
     """The policies of one devpi-server process."""
 
     def __init__(
-        self, xom: Any, pages: PageCache, first_seen: FirstSeen, clock: Callable[[], float] = time.time
+        self,
+        xom: Any,
+        pages: PageCache,
+        first_seen: FirstSeen,
+        vulnerabilities: VulnerabilityFile,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._xom = xom
         self._pages = pages
         self._first_seen = first_seen
+        self.vulnerabilities = vulnerabilities
         self._clock = clock
 
     def declared(self) -> Declared:
         """The policies in force. Needs a transaction."""
         return declared.read(self._xom.keyfs)
+
+    def state(self) -> object:
+        """State of what policies decide by and is not in the database: the advisories, and the day.
+
+        What is ignored until a day counts from then on.
+        """
+        return self.vulnerabilities.version(), datetime.fromtimestamp(self._clock(), UTC).date()
+
+    def uses_state(self) -> bool:
+        """Whether a policy in force depends on `state`. Needs no transaction."""
+        with self._xom.keyfs.read_transaction(allow_reuse=True):
+            policies = self.declared().policies.values()
+        return any(isinstance(rule, Vulnerabilities) for policy in policies for rule in policy.rules)
 
     def judged(self, stage: Any, base: Any, project: ProjectDetail) -> Judged:
         """What `stage` shows of `project`, which `base` holds. Needs a transaction."""
@@ -146,6 +169,7 @@ class Guards:
             status=project.status,
             first_seen=seen.at if seen else None,
             seen_since=seen.since if seen else 0.0,
+            vulnerabilities=partial(self.vulnerabilities.of, project.name),
         )
 
     def _seen(self, index: str, project: str) -> Seen | None:

@@ -4,7 +4,7 @@ A page is dropped before one of them changes (patches/page_invalidation.py for d
 upstream pages), and kept only if none has changed since its rendering began.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from mirror.plugin import pinned_hashes, reservations
@@ -28,14 +28,19 @@ def projects_of(keys: Iterable[Any]) -> set[str] | None:
 class Snapshot:
     """The state that a page of `stage` is rendered from in the present transaction."""
 
-    def __init__(self, stage: Any, project: str) -> None:
+    def __init__(self, stage: Any, project: str, outside: Callable[[], object]) -> None:
+        """`outside`: the state of what is not in the database, as Guards.state."""
         self._stage = stage
+        self._outside = outside
+        self._seen_outside = outside()
         self._project = project
         self._serial = stage.keyfs.tx.at_serial
         self._cached_pages = self._versions()
 
     def is_current(self) -> bool:
         """Whether nothing that the page is made from has been written since."""
+        if self._outside() != self._seen_outside:
+            return False
         with self._stage.keyfs.get_connection() as connection:
             written = (_last_serial(connection, path) for path in self._keys())
             return self._cached_pages == self._versions() and all(at <= self._serial for at in written)

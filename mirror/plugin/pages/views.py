@@ -123,7 +123,7 @@ class PageViews:
         stage = self._xom.model.getstage(key.index)
         if stage is None:
             raise HTTPNotFound(f"The index {key.index} does not exist.")
-        snapshot = Snapshot(stage, key.project)
+        snapshot = Snapshot(stage, key.project, self._guards.state)
         with self._rendering:
             shown, until = self._detail(stage, key.project)
             is_json = form.content_type == JSON

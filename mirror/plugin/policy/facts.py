@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from packaging.version import InvalidVersion, Version
 
+from mirror.advisories.matching import KnownVulnerabilities
 from mirror.plugin.simple import filenames
 from mirror.plugin.simple.file_rows import FileObject, ProjectFile
 
@@ -19,6 +20,7 @@ class ProjectFacts:
     is_upload: bool = False  # the index that holds it is one of uploads
     status: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # PEP 792
     is_known: bool = True  # False: no page of it is here, so that its status is unknown
+    vulnerabilities: Callable[[], KnownVulnerabilities] | None = None  # raises where they cannot be read
     is_listed: bool = True  # False: the page does not list the file that is asked for
     first_seen: Callable[[str], float | None] | None = None  # of a file name: seconds since the epoch
     seen_since: float = 0.0  # when the first page of the project was seen

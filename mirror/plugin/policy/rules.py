@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from mirror.plugin.policy import names
+from mirror.plugin.policy import names, vulnerabilities
 from mirror.plugin.policy.age import MinimumAge
 from mirror.plugin.policy.evaluation import Builder, Judge, Refusal
 from mirror.plugin.policy.facts import FileFacts, ProjectFacts
@@ -149,4 +149,5 @@ BUILDERS: Mapping[str, Builder] = {
     "hide_yanked": partial(_switch, HideYanked),
     "sdists": Sdists,
     "minimum_age": MinimumAge.of,
+    "vulnerabilities": vulnerabilities.build,
 }

@@ -129,6 +129,28 @@ def test_a_wheel_has_its_bill_of_materials_and_mirror_sbom_makes_the_same_of_eac
     assert files == [None, wheel.name, sdist.name]
 
 
+def test_a_build_warns_about_known_vulnerabilities_of_what_it_locks(
+    mirror_server: Mirror, tmp_path: Path
+) -> None:
+    """The index knows them; without a file of advisories there, nothing is said."""
+    folder = sample_projects.repository(tmp_path / "app", sample_projects.src, "build-warned")
+    affected = {
+        "package": {"ecosystem": "PyPI", "name": "itsdangerous"},
+        "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}]}],
+    }
+    export = tmp_path / "export"
+    export.mkdir()
+    (export / "a.json").write_text(json.dumps({"id": "PYSEC-2026-1", "affected": [affected]}))
+    mirror_server.run(BIN / "mirror", "advisories", "update", export)
+    try:
+        found = [text for text in build(mirror_server, folder)["warnings"] if "PYSEC" in text]
+    finally:
+        (mirror_server.home / "mirror" / "advisories.sqlite").unlink()
+    assert len(found) == 1
+    assert found[0].startswith("itsdangerous 2.")
+    assert found[0].endswith("has the vulnerability PYSEC-2026-1 (of unknown severity; no fix is known).")
+
+
 def test_a_static_file_that_git_ignores_is_in_both_artifacts(mirror_server: Mirror, tmp_path: Path) -> None:
     """A front-end build left it in the folder: the build happens in place, not in a fresh clone."""
     folder = sample_projects.repository(tmp_path / "app", sample_projects.flat, "build-static")

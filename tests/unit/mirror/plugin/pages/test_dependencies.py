@@ -97,7 +97,7 @@ def stage(serials: dict[str, int], mirror: _Mirror) -> Any:  # noqa: ANN401 (dev
 def test_a_page_is_current_until_something_that_it_is_made_from_is_written(path: str) -> None:
     """On its own index, or on one that it inherits from."""
     index = stage({"USER/root": 1, "USER/company": 5}, _Mirror())
-    snapshot = Snapshot(index, "demo")
+    snapshot = Snapshot(index, "demo", lambda: 0)
     index.keyfs.serials["PROJSIMPLELINKS/company/dev/other"] = 6
     assert snapshot.is_current()
     index.keyfs.serials[path] = 6
@@ -107,6 +107,14 @@ def test_a_page_is_current_until_something_that_it_is_made_from_is_written(path:
 def test_a_page_is_current_until_the_upstreams_page_is_another() -> None:
     """That is in no key of devpi's."""
     mirror = _Mirror()
-    snapshot = Snapshot(stage({}, mirror), "demo")
+    snapshot = Snapshot(stage({}, mirror), "demo", lambda: 0)
     mirror.version = 2
+    assert not snapshot.is_current()
+
+
+def test_a_page_is_current_until_the_advisories_are_others() -> None:
+    """They are in a file of their own: one that was rendered by the old ones must not appear later."""
+    states = iter([1, 1, 2])
+    snapshot = Snapshot(stage({}, _Mirror()), "demo", lambda: next(states))
+    assert snapshot.is_current()
     assert not snapshot.is_current()

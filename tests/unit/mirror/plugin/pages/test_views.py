@@ -12,6 +12,7 @@ from pyramid.httpexceptions import HTTPMethodNotAllowed, HTTPNotFound
 from pyramid.request import Request
 
 from mirror.plugin.guards.guards import Guards
+from mirror.plugin.guards.known_vulnerabilities import VulnerabilityFile
 from mirror.plugin.pages.store import PageKey, PageStore
 from mirror.plugin.pages.views import PageViews
 from mirror.plugin.simple.content_types import JSON
@@ -89,7 +90,8 @@ class _Server:
         self.store.empty()
         xom = SimpleNamespace(keyfs=self.keyfs, model=model, config=config)
         cache = PageCache(folder.with_name("upstream"), lambda _: nullcontext())
-        guards = Guards(xom, cache, FirstSeen(folder.with_name("seen")))
+        known = VulnerabilityFile(folder.with_name("advisories"))
+        guards = Guards(xom, cache, FirstSeen(folder.with_name("seen")), known)
         self.views = PageViews(xom, self.store, lambda files: files, guards)
 
     def get(self, project: str = "demo", *, method: str = "GET", accept: str = JSON, query: str = "") -> Any:  # noqa: ANN401 (pyramid)
