@@ -5,6 +5,7 @@ import fcntl
 import os
 import secrets
 import stat
+from io import BufferedReader
 from pathlib import Path
 from typing import IO
 
@@ -54,7 +55,7 @@ def open_regular(path: Path) -> int | None:
     return None
 
 
-def open_unnoticed(path: Path) -> IO[bytes]:
+def open_unnoticed(path: Path) -> BufferedReader:
     """Open a file to read it so that this does not count as its use (O_NOATIME), where we own it."""
     flags = os.O_RDONLY | os.O_CLOEXEC
     try:

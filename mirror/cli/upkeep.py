@@ -1,4 +1,4 @@
-"""Commands for the disk of a mirror: prune."""
+"""Commands for what a mirror stores: prune, check."""
 
 from pathlib import Path
 
@@ -80,4 +80,41 @@ def prune(
     console.echo(work.total(found, removed))
 
 
-COMMANDS = (prune,)
+@click.command()
+@click.option(
+    "--repair", is_flag=True, help="Repair what can be; damaged uploads are put aside, never deleted."
+)
+@click.option("--json", "as_json", is_flag=True, help="Show the result for scripts.")
+@click.pass_context
+def check(context: click.Context, *, repair: bool, as_json: bool) -> None:
+    """Check everything that the mirror stores: files by their hashes, records, metadata, pages.
+
+    Also while clients use it. With --repair, cached files that are damaged or missing come from the upstream
+    again, leftovers go, and a damaged upload is moved to mirror/server/+quarantine, so that nobody gets it.
+    Ends with 1 when something is wrong and not repaired. Needs the mirror to serve.
+    """
+    from mirror import state, yank
+    from mirror.upkeep import check as work
+    from mirror.upkeep import repair as repairs
+
+    folder = options.folder()
+    api = yank.connect(folder)
+    look = work.Check(folder, api)
+    looks = look.looks()
+    with console.progress("check:", len(looks)) as step:
+        problems = look.run(looks, step)
+    outcomes = [repairs.Outcome(problem) for problem in problems]
+    serving = state.read_serving(folder)
+    if repair and serving:
+        with console.progress("repair:", len(problems)) as step:
+            outcomes = repairs.Repair(folder, api, serving.url).run(problems, step)
+    if as_json:
+        console.emit_json(repairs.as_json(outcomes, len(looks)))
+    else:
+        for outcome in outcomes:
+            console.echo(repairs.line(outcome))
+        console.echo(repairs.summary(outcomes, len(looks)))
+    context.exit(repairs.exit_code(outcomes))
+
+
+COMMANDS = (prune, check)

@@ -56,10 +56,12 @@ from mirror.plugin.patches import (
     token_identity,
     upload_view,
 )
+from mirror.plugin.upkeep import check_views
 from mirror.plugin.upkeep import views as cached_file_views
 from mirror.plugin.upkeep.cached_files import CachedFiles
 from mirror.plugin.upkeep.limit import Limit, limits_of
 from mirror.plugin.upkeep.removal import Removal
+from mirror.plugin.upkeep.stored_files import StoredFiles
 from mirror.plugin.uploads import provenance, yank
 from mirror.plugin.upstream import mirror_stage
 from mirror.plugin.upstream.allowed_hosts import AllowedHosts
@@ -134,14 +136,15 @@ def wire(config: Any, pyramid_config: Any) -> None:
     _monitor(config, pyramid_config, xom)
     admission.install(pyramid_config)
     wsgi.install(pyramid_config, store)
-    for part in (error_views, access, yank, provenance, reservation_views, policy_views):
+    page_views = PageViews(xom, store, metadata.completed, guards)
+    for part in (error_views, access, yank, provenance, reservation_views, policy_views, page_views):
         part.install(pyramid_config)
-    PageViews(xom, store, metadata.completed, guards).install(pyramid_config)
     _explain(pyramid_config, guards, store)
     first_seen_view.install(pyramid_config, first_seen)
     changed_file_views.install(pyramid_config, pages)
     cached_file_views.install(pyramid_config, cached, removal)
     BundleViews(xom, parser, downloads).install(pyramid_config)
+    check_views.install(pyramid_config, StoredFiles(xom, cached), page_views, pages)
     if not (config.requests_only or xom.is_replica()):
         reservations.reserve_existing(xom)
         limit.start()

@@ -7,6 +7,7 @@ nothing is written for a download, and what reads a file for other reasons opens
 
 import contextlib
 import os
+import secrets
 import time
 from pathlib import Path
 
@@ -29,11 +30,13 @@ def note(path: Path) -> None:
 
 def is_kept(folder: Path) -> bool:
     """Whether the file system of `folder` notes when a file is read. Tries it with a file there."""
-    probe = folder / f".last-use-{os.getpid()}"
+    probe = folder / f".last-use-{secrets.token_hex(8)}"
     try:
         probe.write_bytes(b"x")
         os.utime(probe, (0, 0))
         probe.read_bytes()
         return probe.stat().st_atime > 0
+    except OSError:  # no folder yet, or a full disk: nobody knows
+        return True
     finally:
         probe.unlink(missing_ok=True)

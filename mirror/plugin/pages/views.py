@@ -22,7 +22,7 @@ from mirror.plugin.pages import negotiate, response
 from mirror.plugin.pages.dependencies import Snapshot
 from mirror.plugin.pages.expiry import Expiry
 from mirror.plugin.pages.response import Representation
-from mirror.plugin.pages.store import PageKey, PageStore, StoredPage
+from mirror.plugin.pages.store import KINDS, PageKey, PageStore, StoredPage
 from mirror.plugin.simple import detail, filenames, render
 from mirror.plugin.simple.content_types import JSON
 from mirror.plugin.simple.detail import ProjectDetail
@@ -145,6 +145,18 @@ class PageViews:
             self._expiry.schedule(key, freshness.until)
         self._expiry.schedule(key, until, is_untrue=True)
         return StoredPage(packed, mtime)
+
+    def differs(self, key: PageKey, kind: str) -> bool:
+        """Whether a page that is stored is another than would be rendered now. Needs a transaction."""
+        stored, stage = self._store.read(key, kind, stale=True), self._xom.model.getstage(key.index)
+        if stored is None or stage is None:
+            return stored is not None
+        snapshot = Snapshot(stage, key.project)
+        shown, _ = self._detail(stage, key.project)
+        true = render.as_json(shown) if kind == KINDS[0] else render.as_html(shown, key.index)
+        again = self._store.read(key, kind, stale=True)
+        same = again is not None and again.mtime == stored.mtime and snapshot.is_current()
+        return same and stored.content != gzip_bytes.compress(true)
 
     def _detail(self, stage: Any, project: str) -> tuple[ProjectDetail, float]:
         """Details of `project` on `stage` and its bases, and until when they are true."""

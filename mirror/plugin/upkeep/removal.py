@@ -38,7 +38,7 @@ class Removal:
             with contextlib.suppress(OSError):  # there is a file again
                 folder.rmdir()
         gone = [file for file in files if self._is_unused(file)]
-        has_room = shutil.disk_usage(self._root).free > ROOM
+        has_room = shutil.disk_usage(self._root.parent).free > ROOM
         for file in gone:
             self._remove(file, has_room=has_room)
         return gone

@@ -19,23 +19,23 @@ def install(pyramid_config: Any, cached: CachedFiles, removal: Removal) -> None:
     """Add the address."""
     route = "packhorse cached files"
     pyramid_config.add_route(route, "/+cached-files")
-    choosing = _for_root(
+    choosing = for_root(
         Rules, lambda rules, xom: _choose(cached, rules, offline=bool(xom.config.offline_mode))
     )
-    removing = _for_root(dict[str, float], lambda asked, _: _remove(cached, removal, asked))
+    removing = for_root(dict[str, float], lambda asked, _: _remove(cached, removal, asked))
     for method, view in (("GET", choosing), ("POST", removing)):
         pyramid_config.add_view(view, route_name=route, request_method=method)
 
 
-def _for_root(kind: Any, view: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:
+def for_root(kind: Any, view: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:
     """`view` of the body of a request, which is of this `kind`, on a primary."""
 
     @access.root_only
     def guarded(request: Any) -> Any:
         if request.registry["xom"].is_replica():
-            return apiresult(409, "this is a replica: prune its primary, which it follows")
+            return apiresult(409, "this is a replica: look after its primary, which it follows")
         try:
-            body = msgspec.json.decode(request.body, type=kind)
+            body = msgspec.json.decode(request.body or b"null", type=kind)
         except (msgspec.DecodeError, msgspec.ValidationError) as error:
             return apiresult(400, f"Bad request: {error}")
         return apiresult(200, result=view(body, request.registry["xom"]), type="cached files")

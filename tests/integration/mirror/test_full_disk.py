@@ -79,6 +79,20 @@ def test_a_full_disk_makes_no_page_wrong_and_no_file_half(mirrored: Mirrored) ->
     assert names_or_trouble(mirrored, "own", "company/dev") == ["own-1.1-py3-none-any.whl"]
 
 
+def test_a_full_disk_can_be_pruned(mirrored: Mirrored) -> None:
+    """The database has no room for what it has to say about that, until the files are gone."""
+    dists = [wheel(f"prune{number}", "1.0", padding=300_000) for number in range(4)]
+    urls = [mirrored.publish(dist)[0] for dist in dists]
+    for url in urls:
+        assert requests.get(url, timeout=30).status_code == 200
+    filler = fill(mirrored)
+    mirrored.mirror.run(BIN / "mirror", "prune", "--max-size", "0")
+    files = mirrored.mirror.home / "mirror/server/+files/root/pypi"
+    assert [path.name for path in files.rglob("*") if path.is_file()] == []
+    assert requests.get(urls[0], timeout=30).content == dists[0].content
+    filler.unlink()
+
+
 def names_or_trouble(mirrored: Mirrored, project: str, index: str = "root/pypi") -> list[str] | None:
     """The file names on a page, [] for no such project, None when the server cannot say."""
     url = f"{mirrored.mirror.index_url(index)}{project}/"

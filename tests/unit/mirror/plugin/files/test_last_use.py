@@ -31,3 +31,4 @@ def test_a_use_is_noted_once_a_day_and_changes_nothing_else(tmp_path: Path) -> N
 def test_a_probe_finds_out_whether_reads_are_noted(tmp_path: Path) -> None:
     assert last_use.is_kept(tmp_path) in {True, False}
     assert list(tmp_path.iterdir()) == []
+    assert last_use.is_kept(tmp_path / "not-yet-there")

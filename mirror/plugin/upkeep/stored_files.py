@@ -1,0 +1,82 @@
+"""devpi's records of all stored files, for `mirror check`; and the folder for uploads that are damaged."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from devpi_server.filestore import FileEntry
+
+from mirror.plugin import pinned_hashes
+from mirror.plugin.upkeep.cached_files import CachedFiles
+
+QUARANTINE = "+quarantine"  # below devpi's server folder
+QUARANTINED = "packhorse_quarantined"  # in devpi's record of a file: when it was moved there
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A file that devpi has a record of."""
+
+    path: str  # devpi's, "company/dev/+f/abc/0123456789abc/demo-1.0.tar.gz"
+    hashes: dict[str, str]
+    quarantined: str | None = None  # since when
+    pinned: str | None = None  # the sha256 of its first download
+
+
+class StoredFiles:
+    """The records of one devpi-server."""
+
+    def __init__(self, xom: Any, cached: CachedFiles) -> None:
+        self._xom = xom
+        self._cached = cached
+
+    def all(self) -> dict[str, Any]:
+        """All records of files that should be here, and the indexes that are mirrors. Needs a transaction."""
+        pins = pinned_hashes.records(self._xom.keyfs)
+        found = [
+            StoredFile(
+                path=str(entry.relpath),
+                hashes=dict(entry.hashes),
+                quarantined=entry.meta.get(QUARANTINED),
+                pinned=pins.get(f"{entry.user}/{entry.index}/{entry.project}/.pinned", {}).get(
+                    entry.basename
+                ),
+            )
+            for entry in self._entries()
+            if entry.last_modified
+        ]
+        return {"files": [asdict(each) for each in found], "mirrors": self._cached.indexes()}
+
+    def _entries(self) -> Iterator[FileEntry]:
+        keyfs = self._xom.keyfs
+        keys = [keyfs.get_key("STAGEFILE"), keyfs.get_key("PYPIFILE_NOMD5")]
+        for item in keyfs.tx.iter_relpaths_at(keys, keyfs.tx.at_serial):
+            if item.value is not None:
+                yield FileEntry(keyfs.get_key_instance(item.keyname, item.relpath), item.value)
+
+    def quarantine(self, paths: Sequence[str]) -> list[str]:
+        """Move files of indexes of uploads, or of none, out of what is served; the paths of those moved.
+
+        Needs a write transaction. The record says when, and so changes: devpi does not start when the file of
+        its last change is missing (filestore_fs.py, perform_crash_recovery).
+        """
+        return [path for path in paths if self._move(path)]
+
+    def _move(self, path: str) -> bool:
+        source = self._cached.root / path
+        parts = Path(path).parts
+        if ".." in parts or Path(path).is_absolute() or "/".join(parts[:2]) in self._cached.indexes():
+            return False
+        target = self._cached.root.parent / QUARANTINE / path
+        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            source.rename(target)
+        except FileNotFoundError:
+            return False
+        entry = self._xom.filestore.get_file_entry(path)
+        if entry is not None and entry.key.exists():
+            now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            entry.key.set({**entry.key.get_mutable(), QUARANTINED: now})
+        return True

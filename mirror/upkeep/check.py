@@ -1,0 +1,203 @@
+"""Check all that a mirror stores, while it serves: files by their hashes, devpi's records, rendered pages.
+
+Who deletes or uploads meanwhile makes a look wrong: what is found is looked at once more.
+"""
+
+import gzip
+import hashlib
+import os
+import re
+import time
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from mirror.api import Api
+from mirror.state import Folder
+from packhorse import files
+
+CHUNK = 2**20
+UNFINISHED = 3600  # seconds after which nobody works on an unfinished file any more
+PAGES_AT_ONCE = 50
+FETCH, QUARANTINE, REMOVE, RENDER = "download again", "quarantine", "remove", "render again"
+_TEMPORARY = "-tmp"  # devpi is about to rename what ends so (filestore_fs_base.py, tmpsuffix_for_path)
+_PAGE = re.compile(r"(?:fresh|stale)/([^/]+)/([^/]+/.+?)(\.(?:json|html)\.gz)")
+Record = Mapping[str, Any]  # of a file: path, cached, hashes, quarantined, pinned
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong at `path` below devpi's server folder, and what mends it; None: nothing here does."""
+
+    path: str
+    kind: str  # damaged, missing, orphan, leftover, untrue
+    text: str
+    repair: str | None
+
+
+Look = Callable[[], list[Problem]]
+
+
+class Check:
+    """The looks at all that one mirror stores."""
+
+    def __init__(self, folder: Folder, api: Api) -> None:
+        self._server = folder.server
+        self._api = api
+        self._records: dict[str, Record] = {}
+        self._mirrors: tuple[str, ...] = ()
+
+    def looks(self) -> list[Look]:
+        """One for each thing that is stored. Raises PackhorseError."""
+        rendered = list(self._rendered())
+        # Records after files: devpi gives a file its name when the record is there.
+        found = [str(path.relative_to(self._server / "+files")) for path in _files(self._server / "+files")]
+        self._read_records()
+        return [
+            *(partial(self._file, path) for path in dict.fromkeys([*found, *self._records])),
+            *self._metadata(),
+            *(partial(self._upstream_page, path) for path in _files(self._server / "+upstream")),
+            *(partial(self._download, path) for path in _files(self._server / "+downloads")),
+            *(
+                partial(self._pages, rendered[start : start + PAGES_AT_ONCE])
+                for start in range(0, len(rendered), PAGES_AT_ONCE)
+            ),
+        ]
+
+    def run(self, looks: Iterable[Look], step: Callable[[], None]) -> list[Problem]:
+        """What two looks find; `step` is called after each first one. Raises PackhorseError."""
+
+        def first(look: Look) -> Look | None:
+            return look if look() else None
+
+        suspicious = []
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for look in pool.map(first, looks):
+                step()
+                suspicious += [look] if look else []
+        if suspicious:
+            self._read_records()
+        return [problem for look in suspicious for problem in look()]
+
+    def _read_records(self) -> None:
+        answer = self._api.call("GET", "/+stored-files")
+        self._records = {record["path"]: record for record in answer["files"]}
+        self._mirrors = tuple(f"{index}/" for index in answer["mirrors"])
+
+    def _file(self, path: str) -> list[Problem]:
+        """The file that devpi keeps at `path`, or should."""
+        record, stored = self._records.get(path), self._server / "+files" / path
+        cached = path.startswith(self._mirrors)
+        if record is None:
+            return self._without_record(path, stored, cached=cached)
+        if not stored.exists():
+            if record["quarantined"]:
+                return [_problem("missing", path, f"is in quarantine since {record['quarantined']}", None)]
+            text = "a cached file that is not here" if cached else "an upload that is not here"
+            return [_problem("missing", path, text, FETCH if cached else None)]
+        wrong = _wrong_hash(stored, {**record["hashes"]}, record["pinned"])
+        return [_problem("damaged", path, wrong, FETCH if cached else QUARANTINE)] if wrong else []
+
+    def _without_record(self, path: str, stored: Path, *, cached: bool) -> list[Problem]:
+        age = _age(stored)
+        if age is None or (stored.name.endswith(_TEMPORARY) and age < UNFINISHED):
+            return []
+        repair = REMOVE if cached else QUARANTINE
+        if stored.name.endswith(_TEMPORARY):
+            return [_problem("leftover", path, "was never finished", repair)]
+        return [_problem("orphan", path, "devpi has no record of it", repair)]
+
+    def _metadata(self) -> Iterator[Look]:
+        """Metadata files, named as mirror/plugin/metadata/store.py does it."""
+        known: dict[str, str] = {}
+        for path in _files(self._server / "+metadata"):
+            key, _, sha256 = path.name.rpartition(".")
+            if len(sha256) == 64:  # else a mark: this wheel has none
+                known[key[:16]] = sha256
+                yield partial(self._hashed, path, sha256)
+        for path in _files(self._server / "+metadata" / "by-url"):
+            yield partial(self._hashed, path, known.get(path.parent.name + path.name, ""))
+
+    def _hashed(self, path: Path, sha256: str) -> list[Problem]:
+        wrong = _wrong_hash(path, {"sha256": sha256}, None)
+        return [Problem(str(path.relative_to(self._server)), "damaged", wrong, REMOVE)] if wrong else []
+
+    def _upstream_page(self, path: Path) -> list[Problem]:
+        """The page of an upstream, as mirror/plugin/upstream/page_cache.py stores it."""
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            return []
+        if path.name.startswith("%") or _is_whole(content):
+            return []
+        return [
+            Problem(str(path.relative_to(self._server)), "damaged", "does not match its checksum", REMOVE)
+        ]
+
+    def _download(self, path: Path) -> list[Problem]:
+        """A download (mirror/plugin/files/downloads.py), which is locked while it goes on."""
+        age = _age(path)
+        if age is None or age < UNFINISHED:
+            return []
+        with files.open_unnoticed(path) as file:
+            if not files.try_flock(file.fileno()):
+                return []
+        return [Problem(str(path.relative_to(self._server)), "leftover", "was never finished", REMOVE)]
+
+    def _rendered(self) -> Iterator[tuple[str, str, str]]:
+        """Index, project and ending of each page that is stored as it is shown."""
+        root = self._server / "+pages"
+        found = (_PAGE.fullmatch(str(path.relative_to(root))) for path in _files(root))
+        yield from dict.fromkeys((each[2], each[1], each[3]) for each in found if each)
+
+    def _pages(self, pages: Sequence[tuple[str, str, str]]) -> list[Problem]:
+        """Rendered pages; the server compares each with what it would render now."""
+        return [
+            Problem(f"+pages/{project}/{index}{ending}", "untrue", "shows something else than is so", RENDER)
+            for index, project, ending in self._api.call("GET", "/+stored-pages", pages)
+        ]
+
+
+def _problem(kind: str, path: str, text: str, repair: str | None) -> Problem:
+    return Problem(f"+files/{path}", kind, text, repair)
+
+
+def _files(folder: Path) -> list[Path]:
+    return [Path(parent, name) for parent, _, names in os.walk(folder) for name in names]
+
+
+def _is_whole(content: bytes) -> bool:
+    if content.startswith(b"\x1f\x8b"):
+        try:
+            gzip.decompress(content)
+        except (OSError, EOFError, zlib.error):
+            return False
+        return True
+    head, _, text = content.partition(b"\n")
+    return head == b"%d %d" % (len(text), zlib.crc32(text))
+
+
+def _age(path: Path) -> float | None:
+    """Seconds since a file was written last; None when it is not here."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return None
+
+
+def _wrong_hash(path: Path, hashes: Mapping[str, str], pinned: str | None) -> str:
+    """What is wrong about the content of a file, "" when nothing is, or it has just been removed."""
+    kind = "sha256" if pinned or "sha256" in hashes else next(iter(hashes), "sha256")
+    wanted = {pinned} if pinned else {hashes[kind]} if kind in hashes else set()
+    try:
+        with files.open_unnoticed(path) as file:
+            found = hashlib.file_digest(file, kind).hexdigest()
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    return "" if not wanted or found in wanted else f"its {kind} is {found} instead of {wanted.pop()}"

@@ -1,0 +1,176 @@
+"""What `mirror check` takes for wrong, and what it leaves alone."""
+
+import fcntl
+import gzip
+import hashlib
+import os
+import time
+import zlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mirror.state import Folder
+from mirror.upkeep import repair
+from mirror.upkeep.check import FETCH, QUARANTINE, REMOVE, RENDER, Check, Problem
+from mirror.upkeep.repair import Outcome, Repair
+
+OLD = time.time() - 7200
+CONTENT = b"content"
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+class _Mirror:
+    """devpi's records, and a disk; the server knows nothing else."""
+
+    def __init__(self, home: Path) -> None:
+        self.folder = Folder(home)
+        self.records: list[dict[str, Any]] = []
+        self.untrue: list[list[str]] = []
+        self.calls: list[tuple[str, str, Any]] = []
+        self.folder.server.mkdir(parents=True)
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:  # noqa: ANN401 (JSON)
+        self.calls.append((method, path, body))
+        if path == "/+stored-pages":
+            return self.untrue
+        return {"files": self.records, "mirrors": ["root/pypi"]} if method == "GET" else body
+
+    def accepts(self, user: str, password: str) -> bool:
+        raise NotImplementedError(user, password)
+
+    def record(
+        self, path: str, *, sha256: str = SHA256, pinned: str | None = None, since: str | None = None
+    ) -> None:
+        hashes = {"sha256": sha256}
+        self.records.append({"path": path, "hashes": hashes, "quarantined": since, "pinned": pinned})
+
+    def store(self, path: str, content: bytes = CONTENT, *, written: float = OLD) -> Path:
+        stored = self.folder.server / path
+        stored.parent.mkdir(parents=True, exist_ok=True)
+        stored.write_bytes(content)
+        os.utime(stored, (written, written))
+        return stored
+
+    def problems(self) -> list[tuple[str, str, str | None]]:
+        check = Check(self.folder, self)
+        return [(each.kind, each.path, each.repair) for each in check.run(check.looks(), lambda: None)]
+
+
+@pytest.fixture
+def mirror(tmp_path: Path) -> _Mirror:
+    return _Mirror(tmp_path)
+
+
+def test_files_that_are_as_their_records_say_are_no_problem(mirror: _Mirror) -> None:
+    for path in ("root/pypi/+f/abc/def/demo-1.0.zip", "company/dev/+f/abc/def/own-1.0.zip"):
+        mirror.record(path)
+        mirror.store(f"+files/{path}")
+    assert mirror.problems() == []
+
+
+@pytest.mark.parametrize(("index", "way"), [("root/pypi", FETCH), ("company/dev", QUARANTINE)])
+def test_a_file_with_another_hash_is_damaged(mirror: _Mirror, index: str, way: str) -> None:
+    path = f"{index}/+f/abc/def/demo-1.0.zip"
+    mirror.record(path)
+    mirror.store(f"+files/{path}", b"other")
+    assert mirror.problems() == [("damaged", f"+files/{path}", way)]
+
+
+def test_the_hash_of_the_first_download_counts(mirror: _Mirror) -> None:
+    """A record may have been made by a later one."""
+    path = "root/pypi/+f/abc/def/demo-1.0.zip"
+    mirror.record(path, pinned="0" * 64)
+    mirror.store(f"+files/{path}")
+    assert mirror.problems() == [("damaged", f"+files/{path}", FETCH)]
+
+
+@pytest.mark.parametrize(("index", "way"), [("root/pypi", FETCH), ("company/dev", None)])
+def test_a_record_without_its_file_is_reported(mirror: _Mirror, index: str, way: str | None) -> None:
+    """Nobody but a backup has an upload."""
+    mirror.record(f"{index}/+f/abc/def/demo-1.0.zip")
+    assert mirror.problems() == [("missing", f"+files/{index}/+f/abc/def/demo-1.0.zip", way)]
+
+
+@pytest.mark.parametrize(
+    ("index", "way"), [("root/pypi", REMOVE), ("company/dev", QUARANTINE), ("a/b", QUARANTINE)]
+)
+def test_a_file_without_a_record_is_an_orphan(mirror: _Mirror, index: str, way: str) -> None:
+    mirror.store(f"+files/{index}/+f/abc/def/demo-1.0.zip")
+    assert mirror.problems() == [("orphan", f"+files/{index}/+f/abc/def/demo-1.0.zip", way)]
+
+
+def test_what_is_under_way_is_no_leftover(mirror: _Mirror) -> None:
+    """Clients download and upload meanwhile."""
+    mirror.store("+files/root/pypi/+f/abc/def/new-1.0.zip-0123456789-tmp", written=time.time())
+    mirror.store("+downloads/new", written=time.time())
+    arriving = mirror.store("+downloads/slow")
+    with arriving.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert mirror.problems() == []
+    assert mirror.problems() == [("leftover", "+downloads/slow", REMOVE)]
+
+
+def test_what_changes_between_two_looks_is_no_problem(mirror: _Mirror) -> None:
+    """A prune, a deletion or an upload has come in between."""
+    path = "root/pypi/+f/abc/def/demo-1.0.zip"
+    mirror.record(path)
+    check = Check(mirror.folder, mirror)
+    looks = check.looks()
+    assert check.run(looks, mirror.records.clear) == []
+
+
+def test_caches_are_compared_with_their_checksums(mirror: _Mirror) -> None:
+    mirror.store(f"+metadata/ef/{'a' * 64}.{SHA256}")
+    mirror.store(f"+metadata/by-url/aaa/{'a' * 13}")
+    mirror.store(f"+metadata/ef/{'b' * 64}.broken")
+    mirror.store("+upstream/root%2Fpypi/demo", b"4 %d\ntext" % zlib.crc32(b"text"))
+    mirror.store("+upstream/root%2Fpypi/packed", gzip.compress(b"text"))
+    mirror.store("+upstream/%123")
+    assert mirror.problems() == []
+    mirror.store(f"+metadata/by-url/aaa/{'a' * 13}", b"other")
+    mirror.store("+upstream/root%2Fpypi/demo", b"4 1\ntext")
+    mirror.store("+upstream/root%2Fpypi/packed", gzip.compress(b"text")[:-5])
+    assert sorted(path for _, path, _ in mirror.problems()) == [
+        f"+metadata/by-url/aaa/{'a' * 13}",
+        "+upstream/root%2Fpypi/demo",
+        "+upstream/root%2Fpypi/packed",
+    ]
+
+
+def test_the_server_is_asked_about_its_pages(mirror: _Mirror) -> None:
+    mirror.store("+pages/fresh/demo/root/pypi.json.gz")
+    mirror.store("+pages/stale/demo/root/pypi.html.gz")
+    mirror.store("+pages/lock")
+    mirror.untrue = [["root/pypi", "demo", ".json.gz"]]
+    assert mirror.problems() == [("untrue", "+pages/demo/root/pypi.json.gz", RENDER)]
+    asked = next(body for _, path, body in mirror.calls if path == "/+stored-pages")
+    assert sorted(asked) == [("root/pypi", "demo", ".html.gz"), ("root/pypi", "demo", ".json.gz")]
+
+
+def test_each_problem_is_repaired_in_its_way_and_uploads_are_put_aside(mirror: _Mirror) -> None:
+    leftover = mirror.store("+downloads/slow")
+    problems = [
+        Problem("+files/company/dev/+f/abc/def/own-1.0.zip", "damaged", "", QUARANTINE),
+        Problem("+files/company/dev/+f/abc/def/orphan-1.0.zip", "orphan", "", QUARANTINE),
+        Problem("+files/company/dev/+f/abc/def/lost-1.0.zip", "missing", "", None),
+        Problem("+downloads/slow", "leftover", "", REMOVE),
+        Problem("+pages/demo/root/pypi.json", "untrue", "", RENDER),
+    ]
+    outcomes = Repair(mirror.folder, mirror, "http://127.0.0.1:9").run(problems, lambda: None)
+    assert [each.repaired for each in outcomes] == [False, True, False, True, True]
+    assert [body for _, _, body in mirror.calls] == [
+        {"quarantine": ["company/dev/+f/abc/def/own-1.0.zip"]},
+        {"quarantine": ["company/dev/+f/abc/def/orphan-1.0.zip"]},
+        {"projects": ["demo"]},
+    ]
+    assert not leftover.exists()
+    assert repair.exit_code(outcomes) == 1
+    assert repair.summary(outcomes, 9) == "9 files and pages checked: 5 problems, 3 of them repaired"
+    assert "upload it again" in repair.line(outcomes[0])
+
+
+def test_a_mirror_without_problems_ends_with_0() -> None:
+    assert (repair.exit_code([]), repair.summary([], 7)) == (0, "7 files and pages are as they should be")
+    assert repair.as_json([Outcome(Problem("p", "k", "t", None))], 7)["problems"][0]["done"] is None
