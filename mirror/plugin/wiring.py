@@ -83,6 +83,7 @@ REFUSED = "+refused-hosts"  # a file, see AllowedHosts
 def wire_commands() -> None:
     """Wire each command of devpi-server, such as devpi-export, which makes no application."""
     database_keys.apply()
+    stages.apply_to_uploads()
     export.apply(UPSTREAM, FIRST_SEEN)
     export.apply_to_import(FIRST_SEEN)
 

@@ -7,6 +7,7 @@ from devpi_server import model
 
 from mirror.plugin import pinned_hashes, reservations
 from mirror.plugin.guards import declared
+from mirror.plugin.uploads import version_rows
 
 _STOCK: Callable[[Any, Any], None] = model.add_keys
 
@@ -21,3 +22,4 @@ def _add_keys(xom: Any, keyfs: Any) -> None:
     reservations.add_keys(keyfs)
     pinned_hashes.add_keys(keyfs)
     declared.add_keys(keyfs)
+    version_rows.add_keys(keyfs)

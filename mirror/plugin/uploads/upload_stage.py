@@ -2,10 +2,11 @@
 
 import base64
 import contextlib
+import copy
 import hashlib
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -19,10 +20,12 @@ from mirror.plugin.metadata import wheel
 from mirror.plugin.simple import detail, file_rows
 from mirror.plugin.simple.detail import ProjectDetail
 from mirror.plugin.simple.file_rows import ProjectFile, Rows
+from mirror.plugin.uploads import version_rows
+from mirror.plugin.uploads.version_rows import ProjectParts, VersionRows
 from mirror.plugin.upstream.mirror_stage import CachingStage, Freshness
 
-# Our key in devpi's PROJSIMPLELINKS dict. The value is one string: devpi copies and wraps every
-# container that it stores, which costs more than parsing JSON.
+# In the PROJSIMPLELINKS dict of a project that has not changed since it has parts (version_rows.py): all its
+# rows, compressed. Projects of a devpi without this plugin have lists of links there.
 STORED = "packhorse"
 # Keys of ours in a version's metadata: exported, pushed and replicated with it.
 YANKED = "yanked"
@@ -37,13 +40,17 @@ class UploadStage(PrivateStage):
         return Freshness()
 
     def facts(self, project: str) -> ProjectDetail:
-        """Return the stored detail of `project`; make it anew when devpi without this plugin stored it."""
-        stored = self._stored(normalize_name(project))
-        return stored[0] if stored else self._facts_by_version(normalize_name(project), {})[0]
+        """Return the stored detail of `project`."""
+        project = normalize_name(project)
+        parts = self._parts(project)
+        found = version_rows.in_order(parts.read() if parts else self._before_parts(project))
+        rows = "\n".join(each.rows for each in found if each.rows)
+        return ProjectDetail(project, Rows(rows), tuple(each.version for each in found))
 
-    def _stored(self, project: str) -> tuple[ProjectDetail, dict[str, Any]] | None:
-        packed = self.key_projsimplelinks(project).get().get(STORED)
-        return detail.from_text(project, _unpacked(packed)) if packed else None
+    def list_versions_perstage(self, project: str) -> Any:
+        """The versions that are here."""
+        parts = self._parts(project)
+        return {each.version for each in parts.read()} if parts else super().list_versions_perstage(project)
 
     def op_sro_check_mirror_whitelist(self, opname: str, **kw: Any) -> Any:
         """Call `opname` on this index and its bases, on mirrors unless their whitelist blocks the project.
@@ -76,7 +83,68 @@ class UploadStage(PrivateStage):
             both = {**json.loads(here[PROVENANCE]), **json.loads(metadata[PROVENANCE])}
             metadata = {**metadata, PROVENANCE: json.dumps(both)}
         super().set_versiondata(metadata)
-        self._regen_simplelinks(metadata["name"])
+
+    def _set_versiondata(self, metadata: Any) -> None:
+        """Store metadata and links of a version. devpi stores the list of all versions with each new one."""
+        project, version = normalize_name(metadata["name"]), metadata["version"]
+        key = self.key_projversion(project, version)
+        before = key.get_mutable()
+        with key.update() as versiondata:
+            versiondata.update(metadata)
+        self.add_project_name(project)
+        # devpi changes links where they are: those before would look like those after.
+        if "+elinks" in metadata or key.get() != before:
+            self._store_rows(project, version)
+
+    def del_versiondata(self, project: str, version: str, cleanup: bool = True) -> None:  # noqa: FBT001, FBT002 (devpi's signature)
+        """Delete a version, and the project with the last one. Raises NotFound."""
+        project = normalize_name(project)
+        if not self.has_project_perstage(project):
+            raise self.NotFound(f"project {project!r} not found on {self.name!r}")
+        if not self.key_projversion(project, version).exists():
+            raise self.NotFound(f"version {version!r} of project {project!r} not found on {self.name!r}")
+        parts = self._in_parts(project)
+        self._delete_files(project, version)
+        parts.remove(version)
+        if cleanup and not len(parts):
+            self.del_project(project)
+
+    def del_project(self, project: str) -> None:
+        """Delete a project with all its versions."""
+        project = normalize_name(project)
+        parts = self._in_parts(project)
+        for each in parts.read():
+            self._delete_files(project, each.version)
+        parts.delete()
+        with self.key_projects.update() as projects:
+            projects.remove(project)
+
+    def _delete_files(self, project: str, version: str) -> None:
+        for link in self.get_linkstore_perstage(project, version).get_links():
+            link.entry.delete()
+        self.key_projversion(project, version).delete()
+
+    def get_last_project_change_serial_perstage(self, project: str, at_serial: int | None = None) -> int:
+        """When the project changed last; -1 if never. devpi looks at the versions."""
+        tx: Any = self.keyfs.tx
+        at = tx.at_serial if at_serial is None else at_serial
+        names = tx.get_last_serial_and_value_at(self.key_projects, at, raise_on_error=False)
+        head = tx.get_last_serial_and_value_at(self.key_projsimplelinks(project), at, raise_on_error=False)
+        if not names or names[1] is None or head is None:
+            return int(super().get_last_project_change_serial_perstage(project, at_serial=at))
+        return int(head[0])
+
+    def get_last_change_serial_perstage(self, at_serial: int | None = None) -> int:
+        """When the index or a project on it changed last; devpi looks at all versions."""
+        keyfs: Any = self.keyfs
+        tx = keyfs.tx
+        at = tx.at_serial if at_serial is None else at_serial
+        without_projects: Any = copy.copy(self)
+        without_projects.key_projects = keyfs.get_key("PROJNAMES")(user=self.username, index="+none")
+        settings = super(UploadStage, without_projects).get_last_change_serial_perstage(at)
+        names = tx.get_last_serial_and_value_at(self.key_projects, at, raise_on_error=False) or (-1, ())
+        projects = (self.get_last_project_change_serial_perstage(project, at) for project in names[1] or ())
+        return int(max(settings, names[0], *projects))
 
     def store_releasefile(  # noqa: PLR0913 (devpi's signature)
         self,
@@ -117,7 +185,7 @@ class UploadStage(PrivateStage):
             known = {**json.loads(versiondata.get(PROVENANCE, "{}")), sha256: provenance}
             current = {digest: each for digest, each in known.items() if digest in here}
             versiondata[PROVENANCE] = json.dumps(current)
-        self._regen_simplelinks(project)
+        self._store_rows(project, version)
 
     def provenance(self, project: str, version: str, sha256: str | None) -> str | None:
         """The JSON of the provenance object of a file, None without one."""
@@ -133,59 +201,65 @@ class UploadStage(PrivateStage):
             if not versiondata:
                 raise KeyError(version)
             versiondata[YANKED] = yanked
-        self._regen_simplelinks(project)
+        self._store_rows(project, version)
 
     def _regen_simplelinks(self, project_input: str) -> None:
-        """devpi reads every version on every upload; this only those that the transaction changed."""
-        project = normalize_name(project_input)
-        stored, about = self._stored(project) or (ProjectDetail(project), {})
-        rows = iter(file_rows.rows(stored.files).pairs())
-        old = {version: [next(rows) for _ in range(count)] for version, count in about.get("counts", ())}
-        found, counts = self._facts_by_version(project, old)
-        text = detail.as_text(found, {"counts": counts})
-        self.key_projsimplelinks(project).set({STORED: _packed(text)})
+        """devpi calls it after changes of versions, each of which has stored its rows."""
 
-    def _facts_by_version(
-        self, project: str, old: dict[str, list[tuple[str, str]]]
-    ) -> tuple[ProjectDetail, list[tuple[str, int]]]:
-        """The facts, and how many files each version has: those in `old` are read again if they changed."""
-        versions = self.list_versions_perstage(project)
-        tx = self.keyfs.tx
-        ordered = [version for version in old if version in versions]
-        ordered += sorted(version for version in versions if version not in old)
-        rows: list[tuple[str, str]] = []
-        counts = []
-        for version in ordered:
-            changed = version not in old or tx.is_dirty(self.key_projversion(project, version))
-            files = list(self._files(project, version)) if changed else ()
-            of_version = file_rows.rows(files).pairs() if changed else old[version]
-            rows += of_version
-            counts.append((version, len(of_version)))
-        return ProjectDetail(project, Rows.of(rows), tuple(ordered)), counts
+    def _parts(self, project: str) -> ProjectParts:
+        return ProjectParts(self.keyfs, self.key_projsimplelinks(project))
 
-    def _files(self, project: str, version: str) -> Iterator[ProjectFile]:
+    def _in_parts(self, project: str) -> ProjectParts:
+        """The parts of a project, which this makes where there are none yet."""
+        parts = self._parts(project)
+        if not parts:
+            parts.fill(self._before_parts(project))
+            self.key_projversions(project).delete()
+        return parts
+
+    def _before_parts(self, project: str) -> list[VersionRows]:
+        """The versions of a project that an older version of ours stored, or devpi without us."""
+        versions = super().list_versions_perstage(project)
+        packed = self.key_projsimplelinks(project).get().get(STORED)
+        stored = detail.from_text(project, _unpacked(packed)) if packed else None
+        known, about = stored or (ProjectDetail(project), {})
+        rows = iter(file_rows.rows(known.files).pairs())
+        old = {name: [next(rows)[0] for _ in range(count)] for name, count in about.get("counts", ())}
+        kept = [VersionRows(name, "\n".join(found)) for name, found in old.items() if name in versions]
+        return kept + [
+            VersionRows(name, self._rows(project, name, "")) for name in versions if name not in old
+        ]
+
+    def _store_rows(self, project: str, version: str) -> None:
+        parts = self._in_parts(normalize_name(project))
+        parts.put(version, self._rows(project, version, parts.rows_of(version)))
+
+    def _rows(self, project: str, version: str, old: str) -> str:
+        """The rows of the files of a version; `old` are those before a change."""
+        known = {file.path: file for file in Rows(old)}
+        return file_rows.rows(list(self._files(project, version, known))).text
+
+    def _files(self, project: str, version: str, known: Mapping[str, ProjectFile]) -> Iterator[ProjectFile]:
         versiondata = self.get_versiondata_perstage(project, version)
         attested = json.loads(versiondata.get(PROVENANCE, "{}"))
         for link in self.get_linkstore_perstage(project, version).get_links(Rel.ReleaseFile):
             entry = link.entry
             # Relative as the URLs of files are: the same page is served under all names of this server.
             provenance = f"{file_rows.ROOT}{file_rows.quoted_path(str(link.relpath))}.provenance"
+            path, hashes = str(link.relpath), dict(link.hashes)
+            here = known.get(path)
+            unchanged = here.core_metadata if here and here.hashes == hashes else False
             yield ProjectFile(
                 filename=link.basename,
-                path=str(link.relpath),
-                hashes=dict(link.hashes),
+                path=path,
+                hashes=hashes,
                 requires_python=versiondata.get("requires_python") or None,
                 yanked=versiondata.get(YANKED, False),
                 size=entry.file_size() if entry.file_exists() else None,
                 upload_time=upload_time(entry.last_modified),
-                core_metadata=_metadata_hash(entry) if link.basename.endswith(".whl") else False,
+                core_metadata=unchanged or _metadata_hash(entry),
                 provenance=provenance if link.hashes.get("sha256") in attested else None,
             )
-
-
-def _packed(text: str) -> str:
-    """A project is stored anew at each upload, and devpi keeps every value that there ever was, as text."""
-    return base64.b64encode(zlib.compress(text.encode(), 1)).decode()
 
 
 def _unpacked(packed: str) -> str:
@@ -194,7 +268,7 @@ def _unpacked(packed: str) -> str:
 
 def _metadata_hash(entry: Any) -> dict[str, str] | bool:
     """Found out once, when the wheel is uploaded, so that a page of thousands opens none of them."""
-    if not entry.file_exists():
+    if not (entry.basename.endswith(".whl") and entry.file_exists()):
         return False
     try:
         with entry.file_open_read() as file:
