@@ -1,0 +1,82 @@
+"""Command that looks for new versions of what is in use: refresh."""
+
+from pathlib import Path
+
+import click
+
+from mirror.cli import options
+from packhorse import console
+
+
+@click.command()
+@click.option(
+    "--report",
+    "locks",
+    metavar="LOCK",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False),
+    help="Say which pins of this lock are outdated. May be given several times.",
+)
+@click.option(
+    "--python", "pythons", metavar="VERSION", multiple=True, help="For the report: this Python, such as 3.12."
+)
+@click.option("--platform", "platforms", metavar="NAME", multiple=True, help="For the report: this platform.")
+@click.option("--index", metavar="USER/NAME", help="Where to look  [default: company/dev, else root/pypi]")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def refresh(
+    path: Path | None,
+    locks: tuple[str, ...],
+    pythons: tuple[str, ...],
+    platforms: tuple[str, ...],
+    index: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Look for new versions of what is in use, and say what came since the last look.
+
+    In use are the projects of which the cache has files, what our own packages depend on, and what the locks
+    of --report pin. Pages that the mirror has asked for within half an hour are not asked for again. What the
+    index does not list, by a policy for example, is not new. Exit status 1 when the upstream does not answer
+    for one of them. Needs the mirror to serve; `refresh_at` in release.toml lets a server do it by itself.
+    """
+    from mirror import api, yank
+    from mirror.lockfiles import environments, reader
+    from mirror.offline import outdated, prefetch
+    from mirror.offline import refresh as work
+    from packhorse.errors import PackhorseError
+
+    pins = reader.read_all(locks, environments.wanted(pythons, platforms)).pins if locks else ()
+    folder = options.folder()
+    index_url = prefetch.index_url(folder, index or options.config(path).default_index)
+    used = work.used(folder, yank.connect(folder))
+    used = work.Used({*used.cached, *(pin.project for pin in pins)}, used.own)
+    with (
+        api.client(timeout=prefetch.SILENCE) as client,
+        console.progress("Asking", len(used.cached) + len(used.own)) as step,
+    ):
+        found = work.refresh(folder, index_url, client, used, step)
+    old = list(outdated.find(pins, found.pages))
+    if as_json:
+        report = {"outdated": [vars(each) for each in old], "pins": len(pins)} if locks else {}
+        new = [vars(each) for each in found.new]
+        console.emit_json({"projects": len(found.pages), "new": new, "failed": dict(found.failed), **report})
+    else:
+        for each in found.new:
+            console.echo(
+                f"new: {each.project} {each.version}" + (f" ({each.since[:10]})" if each.since else "")
+            )
+        console.echo(work.count(found))
+        for pin in old:
+            console.echo(f"outdated: {pin}")
+        if locks:
+            console.echo(f"{len(old)} of {len(pins)} pins are outdated")
+    if found.failed:
+        raise PackhorseError(
+            f"{len(found.failed)} projects could not be looked for.",
+            "`mirror status` says whether the upstream answers; run the command again then.",
+            detail="\n".join(f"{project}: {why}" for project, why in sorted(found.failed.items())),
+        )
+
+
+COMMANDS = (refresh,)

@@ -1,0 +1,60 @@
+"""Compare the pins of locks with the newest versions that pages list for their environments."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from packaging.version import InvalidVersion, Version
+
+from mirror.lockfiles import choice
+from mirror.lockfiles.lock import Pin
+from mirror.offline import refresh
+
+
+@dataclass(frozen=True)
+class Outdated:
+    """A pin for which the index lists a newer version that its environments take."""
+
+    project: str
+    pinned: str
+    newest: str
+    since: str | None  # when the newest one was uploaded, as the upstream says
+
+    def __str__(self) -> str:
+        since = f" (since {self.since[:10]})" if self.since else ""
+        return f"{self.project} {self.pinned}: {self.newest} is there{since}"
+
+
+def find(pins: Iterable[Pin], pages: Mapping[str, Mapping[str, Any]]) -> Iterator[Outdated]:
+    """The pins of which `pages`, by project, list something newer, in the order of their names."""
+    for pin in sorted(pins, key=lambda each: (each.project, each.version)):
+        page = pages.get(pin.project)
+        newest = _newest(pin, page["files"]) if page else None
+        if newest:
+            yield newest
+
+
+def _newest(pin: Pin, listed: Iterable[Mapping[str, Any]]) -> Outdated | None:
+    """The newest version that installers would choose instead: not yanked, no pre-release, one that fits."""
+    try:
+        pinned = Version(pin.version)
+    except InvalidVersion:
+        return None
+    by_version: dict[Version, list[Mapping[str, Any]]] = {}
+    for file in listed:
+        parsed = refresh.parse(file["filename"])
+        is_yanked = file.get("yanked") or file.get("yanked") == ""
+        if parsed and parsed[1] > pinned and not is_yanked:
+            by_version.setdefault(parsed[1], []).append(file)
+    for version in sorted(by_version, reverse=True):
+        if (pinned.is_prerelease or not version.is_prerelease) and _fits(pin, version, by_version[version]):
+            return Outdated(pin.project, pin.version, str(version), refresh.since(by_version[version]))
+    return None
+
+
+def _fits(pin: Pin, version: Version, files: list[Mapping[str, Any]]) -> bool:
+    try:
+        choice.choose(Pin(pin.project, str(version), environments=pin.environments), files)
+    except choice.NoFileError:
+        return False
+    return True

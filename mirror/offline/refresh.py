@@ -1,0 +1,227 @@
+"""Look for new versions of the projects that are in use, by asking the running mirror for their pages."""
+
+import contextlib
+import json
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin
+
+import httpx
+from packaging.metadata import parse_email
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import (
+    InvalidSdistFilename,
+    InvalidWheelFilename,
+    canonicalize_name,
+    parse_sdist_filename,
+    parse_wheel_filename,
+)
+from packaging.version import Version
+
+from mirror import indexes
+from mirror.api import Api
+from mirror.offline import prefetch
+from mirror.offline.prefetch import SIMPLE_JSON, DownloadError
+from mirror.state import Folder
+from packhorse import files
+from packhorse.errors import PackhorseError
+
+AT_ONCE = 8  # pages: an upstream is asked for all of them, and nobody waits
+TRIES = 5  # while the mirror shows an old page, as the upstream takes its time
+STALE = "X-Packhorse-Stale"
+FORMAT = 1
+Page = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class New:
+    """A version that a page lists now, and did not at the last look."""
+
+    project: str
+    version: str
+    since: str | None  # when its first file was uploaded, as the upstream says
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a refresh found."""
+
+    pages: Mapping[str, Page]  # of projects, as the index shows them now
+    new: Sequence[New]
+    failed: Mapping[str, str]  # projects that could not be looked for, and why
+
+
+@dataclass(frozen=True)
+class Used:
+    """The projects that are in use."""
+
+    cached: Collection[
+        str
+    ]  # of which caches of upstreams have files, or that are looked for for another reason
+    own: Mapping[str, str]  # that were uploaded -> an index that has them
+
+
+def used(folder: Folder, api: Api) -> Used:
+    """The projects of the files that are on the disk."""
+    cached: set[str] = set()
+    own: dict[str, str] = {}
+    for user, data in indexes.read(api).items():
+        for name, settings in data.get("indexes", {}).items():
+            projects = set(_projects(folder.files / user / name))
+            if settings["type"] == "mirror":
+                cached |= projects
+            else:
+                own |= dict.fromkeys(projects, f"{user}/{name}")
+    return Used(cached, own)
+
+
+def refresh(
+    folder: Folder, index_url: str, client: httpx.Client, used: Used, step: Callable[[], None]
+) -> Report:
+    """Ask for the pages of what is used, and of what the uploaded projects depend on.
+
+    What is new is what no call before has seen; the first one sees nothing new.
+    """
+    pages: dict[str, Page] = {}
+    failed: dict[str, str] = {}
+
+    def look(urls: Mapping[str, str]) -> None:
+        for project, (page, problem) in zip(
+            urls, pool.map(partial(_page, client), urls.values()), strict=True
+        ):
+            pages.update({project: page} if page is not None else {})
+            failed.update({project: problem} if problem else {})
+            step()
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        root = urljoin(index_url, "/")
+        look({project: f"{root}{index}/+simple/{project}/" for project, index in sorted(used.own.items())})
+        needed = pool.map(
+            partial(_dependencies, client), (_newest_wheel(page, root) for page in pages.values())
+        )
+        asked = set(used.cached).union(*needed) - set(used.own)
+        look({project: f"{index_url}{project}/" for project in sorted(asked)})
+    seen = _seen(folder)
+    new = list(_new(pages, seen))
+    _remember(folder, {**seen, **{name: sorted(_versions(page)) for name, page in pages.items()}})
+    return Report(pages, new, failed)
+
+
+def count(report: Report) -> str:
+    """A sentence about a refresh."""
+    failed = f", {len(report.failed)} could not be looked for" if report.failed else ""
+    return f"{len(report.pages)} projects in use, {len(report.new)} new versions since the last look{failed}"
+
+
+def _new(pages: Mapping[str, Page], seen: Mapping[str, Sequence[str]]) -> Iterator[New]:
+    for project, page in sorted(pages.items()):
+        if project in seen:
+            for version, of_version in sorted(_versions(page).items(), key=lambda each: Version(each[0])):
+                if version not in seen[project]:
+                    yield New(project, version, since(of_version))
+
+
+def since(of_version: Sequence[Mapping[str, Any]]) -> str | None:
+    """When the first file of a version was uploaded, as the upstream says."""
+    return min((file["upload-time"] for file in of_version if file.get("upload-time")), default=None)
+
+
+def _versions(page: Page) -> dict[str, list[Mapping[str, Any]]]:
+    """The files of each version that a page lists, without yanked ones."""
+    known = [(str(parsed[1]), file) for file in page["files"] if (parsed := parse(file["filename"]))]
+    known = [
+        (version, file) for version, file in known if not file.get("yanked") and file.get("yanked") != ""
+    ]
+    known.sort(key=lambda each: each[0])
+    return {version: [file for _, file in of] for version, of in groupby(known, key=lambda each: each[0])}
+
+
+def parse(filename: str) -> tuple[str, Version] | None:
+    """The project and version of a wheel or sdist."""
+    try:
+        if filename.endswith(".whl"):
+            return parse_wheel_filename(filename)[:2]
+        return parse_sdist_filename(filename)
+    except (InvalidWheelFilename, InvalidSdistFilename):
+        return None
+
+
+def _projects(index: Path) -> Iterator[str]:
+    """The projects of the files that are below the folder of an index."""
+    for path in index.glob("+[ef]/**/*"):
+        if (parsed := parse(path.name)) and path.is_file():
+            yield parsed[0]
+
+
+def _page(client: httpx.Client, url: str) -> tuple[Page | None, str]:
+    """The page as it is now, or an old one, or none, and what went wrong."""
+    page: Page | None = None
+    try:
+        for _ in range(TRIES):
+            with prefetch.get(client, url, {"Accept": SIMPLE_JSON}) as answer:
+                page = json.loads(answer.read())
+                if STALE not in answer.headers:
+                    return page, ""
+    except (DownloadError, httpx.HTTPError, ValueError) as error:
+        return page, str(error) or type(error).__name__
+    return page, "the upstream does not answer; what is known of it is old"
+
+
+def _newest_wheel(page: Page, root: str) -> str:
+    """The URL of the newest wheel on a page, "" without one."""
+    wheels = {
+        parsed[1]: file
+        for file in page["files"]
+        if file.get("core-metadata") and (parsed := parse(file["filename"]))
+    }
+    # Relative to the page: ../../../../user/index/+f/…, which is the same at any depth below the root.
+    return urljoin(root, wheels[max(wheels)]["url"]).partition("#")[0] if wheels else ""
+
+
+def _dependencies(client: httpx.Client, wheel_url: str) -> set[str]:
+    """The projects that a wheel asks for."""
+    if not wheel_url:
+        return set()
+    with (
+        contextlib.suppress(DownloadError, httpx.HTTPError),
+        prefetch.get(client, f"{wheel_url}.metadata", {}) as answer,
+    ):
+        stated, _ = parse_email(answer.read())
+        return set(_names(stated.get("requires_dist", [])))
+    return set()
+
+
+def _names(requirements: Sequence[str]) -> Iterator[str]:
+    for text in requirements:
+        with contextlib.suppress(InvalidRequirement):
+            requirement = Requirement(text)
+            if re.fullmatch(r"[A-Za-z0-9._-]{1,255}", requirement.name) and not requirement.url:
+                yield canonicalize_name(requirement.name)
+
+
+def _record(folder: Folder) -> Path:
+    return folder.root / "refresh.json"
+
+
+def _seen(folder: Folder) -> dict[str, list[str]]:
+    """The versions of each project at the last look."""
+    try:
+        data = json.loads(_record(folder).read_bytes())
+    except FileNotFoundError:
+        return {}
+    except ValueError:
+        data = {}
+    if data.get("format") != FORMAT:
+        raise PackhorseError(f"{_record(folder)} is damaged.", "Remove it: the next refresh makes it anew.")
+    return dict(data["projects"])
+
+
+def _remember(folder: Folder, versions: Mapping[str, Sequence[str]]) -> None:
+    data = {"format": FORMAT, "projects": versions}
+    files.write_whole(_record(folder), json.dumps(data, sort_keys=True).encode() + b"\n", 0o600)
