@@ -1,9 +1,11 @@
 """Tweens that record what requests have done once it is committed, and what they were denied."""
 
+import contextlib
 import json
 from collections.abc import Callable
 from typing import Any
 
+from pyramid.httpexceptions import HTTPException
 from pyramid.tweens import EXCVIEW
 
 from mirror.plugin.audit import events, requests
@@ -32,7 +34,8 @@ def naming(handler: Handler, _registry: Any) -> Handler:
             return handler(request)
         finally:
             if request.method not in {"GET", "HEAD"}:
-                request.environ[_WHO] = request.authenticated_userid
+                with contextlib.suppress(HTTPException):  # of a token that is refused: nobody
+                    request.environ[_WHO] = request.authenticated_userid
 
     return name
 
