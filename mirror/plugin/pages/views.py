@@ -151,7 +151,7 @@ class PageViews:
         stored, stage = self._store.read(key, kind, stale=True), self._xom.model.getstage(key.index)
         if stored is None or stage is None:
             return stored is not None
-        snapshot = Snapshot(stage, key.project)
+        snapshot = Snapshot(stage, key.project, self._guards.state)
         shown, _ = self._detail(stage, key.project)
         true = render.as_json(shown) if kind == KINDS[0] else render.as_html(shown, key.index)
         again = self._store.read(key, kind, stale=True)
