@@ -11,7 +11,7 @@ import pydantic
 from packaging.utils import canonicalize_name
 
 from mirror.advisories.settings import Advisories
-from mirror.monitoring.settings import Audit, Metrics
+from mirror.monitoring.settings import Audit, Metrics, Webhook
 from mirror.policy.settings import Policy
 from packhorse import quantities, settings, toml
 from packhorse.errors import PackhorseError
@@ -151,6 +151,7 @@ class MirrorConfig(Settings):
     advisories: Advisories = Advisories()
     metrics: Metrics = Metrics()
     audit: Audit = Audit()
+    webhooks: Annotated[tuple[Webhook, ...], pydantic.BeforeValidator(_freeze_array)] = ()
     policy: Policy | None = None  # rules for files of all indexes
     prune: Prune = Prune()
     users: dict[str, User] = pydantic.Field(default_factory=lambda: {"company": User()})

@@ -81,7 +81,10 @@ def _limits(prune: Prune, folder: Path) -> list[str]:
 
 def _write_monitoring(config: MirrorConfig, folder: Folder) -> None:
     audit = AuditFolder(**config.audit.model_dump(), folder=str(folder.audit))
-    monitoring.write(folder.monitoring, Monitoring(metrics=config.metrics, audit=audit))
+    told = Monitoring(
+        metrics=config.metrics, audit=audit, webhooks=config.webhooks, webhooks_folder=str(folder.webhooks)
+    )
+    monitoring.write(folder.monitoring, told)
 
 
 def trust_store(environment: Mapping[str, str]) -> str | None:
@@ -159,6 +162,9 @@ def check(config: MirrorConfig, folder: Folder) -> None:
     listens = f"[{config.host}]" if ":" in config.host else config.host
     configuration.require_tls(config, "host", f"http://{listens}:{config.port}")
     configuration.require_tls(config, "upstream.url", config.upstream.url or "")
+    for webhook in config.webhooks:
+        # Its path may be a secret, which the message would show.
+        configuration.require_tls(config, "webhooks.url", "/".join(webhook.url.split("/")[:3]))
     try:
         with socket.socket(socket.AF_INET6 if ":" in config.host else socket.AF_INET) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server itself does

@@ -64,6 +64,11 @@ class Folder:
         return self.root / "audit"
 
     @property
+    def webhooks(self) -> Path:
+        """Messages for webhooks that are not delivered yet."""
+        return self.root / "webhooks"
+
+    @property
     def secret(self) -> Path:
         """32 random bytes as text; devpi signs logins with them."""
         return self.root / "secret"

@@ -1,4 +1,4 @@
-"""Commands that show what the server records: audit-log."""
+"""Commands that show what the server records and tells: audit-log, webhook."""
 
 import click
 
@@ -61,4 +61,41 @@ def audit_log(
         console.echo(json.dumps(event) if as_json else work.as_line(event))
 
 
-COMMANDS = (audit_log,)
+@click.group()
+def webhook() -> None:
+    """Look after [[webhooks]] of mirror.toml, which are told of uploads, promotions and blocked files."""
+
+
+@webhook.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_webhooks(*, as_json: bool) -> None:
+    """Show what was delivered, what waits, and what is wrong."""
+    from mirror import yank
+    from mirror.monitoring import webhooks as work
+
+    found = work.states(yank.connect(options.folder()))
+    if as_json:
+        console.emit_json(found)
+    for state in () if as_json else found:
+        console.echo(work.state_line(state))
+
+
+@webhook.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def test(*, as_json: bool) -> None:
+    """Have the server send a message of type "test" to each webhook now.
+
+    Exit status 1 when one was not delivered.
+    """
+    from mirror import yank
+    from mirror.monitoring import webhooks as work
+
+    results = work.test(yank.connect(options.folder()))
+    if as_json:
+        console.emit_json(results)
+    for result in () if as_json else results:
+        console.echo(work.result_line(result))
+    work.require_delivered(results)
+
+
+COMMANDS = (audit_log, webhook)

@@ -2,13 +2,14 @@
 
 import ipaddress
 import json
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
 import pydantic
 
 from packhorse import files
-from packhorse.settings import AbsolutePath, Settings
+from packhorse.settings import AbsolutePath, Settings, matching
 
 
 def _check_network(text: str) -> str:
@@ -53,11 +54,46 @@ class AuditFolder(Audit):
     folder: str
 
 
+def _check_webhook_url(text: str) -> str:
+    # The text stays out of the message: addresses of webhooks are secrets at times.
+    if not re.fullmatch(r"https?://[A-Za-z0-9_.:\[\]-]+(/[!-~]*)?", text) or "#" in text:
+        raise ValueError('needs an address without a user, such as "https://chat.example.com/hooks/mirror"')
+    return text
+
+
+Events = tuple[Literal["upload", "promotion", "blocked"], ...]
+
+
+class Webhook(Settings):
+    """A server that is told of events, as JSON that is signed with a secret (Standard Webhooks).
+
+    The secret is in the variable `secret_variable` of the server's environment, or in the file `secret_file`.
+    """
+
+    url: Annotated[str, pydantic.AfterValidator(_check_webhook_url)]
+    events: Annotated[Events, pydantic.BeforeValidator(freeze_array), pydantic.Field(min_length=1)] = (
+        "upload",
+        "promotion",
+        "blocked",
+    )
+    secret_variable: Annotated[str, matching(r"[A-Za-z_][A-Za-z0-9_]*", "a name of a variable")] | None = None
+    secret_file: AbsolutePath | None = None
+    timeout: Annotated[float, pydantic.Field(gt=0, le=60)] = 10.0  # seconds for one try
+
+    @pydantic.model_validator(mode="after")
+    def _has_one_secret(self) -> Self:
+        if bool(self.secret_variable) == bool(self.secret_file):
+            raise ValueError("name the place of its secret: either secret_variable or secret_file")
+        return self
+
+
 class Monitoring(Settings):
     """All that the server is told."""
 
     metrics: Metrics
     audit: AuditFolder
+    webhooks: tuple[Webhook, ...]
+    webhooks_folder: str
 
 
 def write(path: Path, settings: Monitoring) -> None:

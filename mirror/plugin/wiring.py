@@ -1,6 +1,7 @@
 """Build the parts of the plugin and put them into devpi; the only file that knows all of them."""
 
 import json
+import os
 from collections.abc import Mapping
 from functools import partial
 from importlib.metadata import version
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import devpi_server
+import httpx
 from prometheus_client import CollectorRegistry
 
 from mirror.plugin import compat, error_views, reservations
@@ -64,12 +66,15 @@ from mirror.plugin.upkeep.removal import Removal
 from mirror.plugin.upkeep.stored_files import StoredFiles
 from mirror.plugin.uploads import provenance, yank
 from mirror.plugin.upstream import mirror_stage
-from mirror.plugin.upstream.allowed_hosts import AllowedHosts
+from mirror.plugin.upstream.allowed_hosts import AllowedHosts, UpstreamTransport
 from mirror.plugin.upstream.client import UpstreamClient
 from mirror.plugin.upstream.first_seen import FirstSeen
 from mirror.plugin.upstream.mirror_stage import Services
 from mirror.plugin.upstream.page_cache import PageCache
 from mirror.plugin.upstream.parser_process import ParserProcess
+from mirror.plugin.webhooks import delivery
+from mirror.plugin.webhooks import views as webhook_views
+from mirror.plugin.webhooks.sender import Webhooks
 from mirror.plugin.write_queue import WriteQueue
 
 # Folders of ours below devpi's server folder, which has "+files" of its own.
@@ -134,7 +139,7 @@ def wire(config: Any, pyramid_config: Any) -> None:
     file_views.apply(xom, views)
 
     server.apply(config)
-    _monitor(config, pyramid_config, xom)
+    _monitor(config, pyramid_config, xom, hosts)
     admission.install(pyramid_config)
     wsgi.install(pyramid_config, store)
     page_views = PageViews(xom, store, metadata.completed, guards)
@@ -158,13 +163,15 @@ def _explain(pyramid_config: Any, guards: Guards, store: PageStore) -> None:
     Dropper(store, guards.state, guards.uses_state).start()
 
 
-def _monitor(config: Any, pyramid_config: Any, xom: Any) -> None:
+def _monitor(config: Any, pyramid_config: Any, xom: Any, hosts: AllowedHosts) -> None:
     """Let administrators see what goes on, as the file of `--monitoring` says."""
     path, folder = config.args.monitoring, Path(config.server_path)
     settings = json.loads(Path(path).read_text()) if path else {}
     _measure(pyramid_config, xom, folder, settings.get("metrics", {}))
     if "audit" in settings:
         _audit(pyramid_config, xom, settings["audit"])
+    if settings.get("webhooks") and not (config.requests_only or xom.is_replica()):
+        _webhooks(pyramid_config, xom, hosts, settings)
 
 
 def _measure(pyramid_config: Any, xom: Any, folder: Path, settings: Mapping[str, Any]) -> None:
@@ -191,3 +198,18 @@ def _audit(pyramid_config: Any, xom: Any, settings: Mapping[str, Any]) -> None:
     events.write_to(log)
     if not xom.is_replica():
         tween.install(pyramid_config)
+
+
+def _webhooks(pyramid_config: Any, xom: Any, hosts: AllowedHosts, settings: Mapping[str, Any]) -> None:
+    """Tell [[webhooks]] of mirror.toml about events. Raises devpi's Fatal for a wrong secret."""
+    try:
+        found = [delivery.webhook(each, os.environ) for each in settings["webhooks"]]
+    except delivery.SecretError as error:
+        compat.fatal(f"[[webhooks]] in mirror.toml: {error}")
+    context = xom.new_http_client("webhooks")._ssl_context  # noqa: SLF001 (listed in compat.py)
+    client = httpx.Client(transport=UpstreamTransport(hosts, context), follow_redirects=False)
+    webhooks = Webhooks(found, Path(settings["webhooks_folder"]), client)
+    counters.QUEUE.labels("webhooks").set_function(lambda: sum(len(each.spool) for each in webhooks.senders))
+    events.listen(webhooks.listen)
+    webhook_views.install(pyramid_config, webhooks)
+    webhooks.start()

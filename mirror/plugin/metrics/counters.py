@@ -62,6 +62,12 @@ DENIALS = Counter(
 AUDIT_LOST = Counter(
     f"{PREFIX}_audit_lost", "Events that could not be written to the audit log.", registry=REGISTRY
 )
+WEBHOOKS = Counter(
+    f"{PREFIX}_webhooks",
+    "Deliveries to webhooks: delivered, failed (tried again later), dropped (never delivered).",
+    ["result"],
+    registry=REGISTRY,
+)
 QUEUE = Gauge(
     f"{PREFIX}_queue_length",
     "What waits: requests for a thread (by lane), changes for the database, pages for their upstream or to be"

@@ -1,0 +1,154 @@
+"""Tell webhooks about events of the audit log: each has a spool and a thread, and delays nobody."""
+
+import json
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+from cachetools import TTLCache
+from devpi_server.log import threadlog
+
+from mirror.plugin.metrics import counters
+from mirror.plugin.webhooks import delivery
+from mirror.plugin.webhooks.delivery import Webhook
+from mirror.plugin.webhooks.spool import FullError, Message, Spool
+
+FIRST, LONGEST = 5.0, 3600.0  # seconds until the next try; doubled each time
+GIVE_UP = 30  # tries of one message: about a day
+BLOCKED_AGAIN = 24 * 3600  # seconds until the same blocked file is told again
+
+Event = Mapping[str, Any]
+Post = Callable[[Webhook, Message], str]  # "" or why it is not delivered
+
+
+def kind(event: Event) -> str | None:
+    """Name of what a webhook may hear of an event of the audit log: upload, promotion or blocked."""
+    match event["action"], event["result"]:
+        case "upload", "ok":
+            return "upload"
+        case "push", "ok":
+            return "promotion"
+        case "download", "denied":
+            return "blocked"
+    return None
+
+
+def body(event: Event, name: str) -> str:
+    """The JSON of a message: type, timestamp and data, as Standard Webhooks proposes."""
+    data = {key: value for key, value in event.items() if key not in {"time", "action", "result"}}
+    return json.dumps({"type": name, "timestamp": event["time"], "data": data})
+
+
+@dataclass
+class State:
+    """What became of the last delivery of a webhook."""
+
+    problem: str = ""
+    delivered: int = 0
+    dropped: int = 0
+
+
+class Sender:
+    """The spool and the thread of one webhook."""
+
+    def __init__(self, webhook: Webhook, folder: Path, post: Post) -> None:
+        self.webhook = webhook
+        self.spool = Spool(folder / webhook.name)
+        self.state = State()
+        self._post = post
+        self._new = threading.Event()
+
+    def start(self) -> None:
+        """Begin to deliver."""
+        threading.Thread(target=self._run, name="webhook", daemon=True).start()
+
+    def add(self, text: str) -> None:
+        """Keep a message for its delivery; without room for it, count that."""
+        try:
+            self.spool.add(text)
+        except (FullError, OSError) as error:
+            reason = "too many wait" if isinstance(error, FullError) else error.strerror
+            self._drop(f"gets no more messages for now: {reason}")
+        self._new.set()
+
+    def step(self) -> float:
+        """Try the oldest message; seconds to wait until the next step, 0 for none."""
+        message = self.spool.first()
+        if message is None:
+            self._new.wait()
+            self._new.clear()
+            return 0.0
+        problem = self._post(self.webhook, message)
+        if not problem:
+            self.spool.remove_first()
+            self.state.delivered += 1
+            self.state.problem = ""
+            counters.WEBHOOKS.labels("delivered").inc()
+            return 0.0
+        if not delivery.may_pass(problem) or message.attempts + 1 >= GIVE_UP:
+            self.spool.remove_first()
+            self._drop(problem)
+            return 0.0
+        self._note(problem)
+        self.spool.count_attempt(message)
+        counters.WEBHOOKS.labels("failed").inc()
+        return float(min(LONGEST, FIRST * 2**message.attempts))
+
+    def _run(self) -> None:
+        pause = threading.Event()  # nobody sets it
+        while True:
+            try:
+                seconds = self.step()
+            except Exception as error:  # noqa: BLE001 (a full disk, perhaps: this must not end the thread)
+                self._note(f"fails: {error!r}")
+                seconds = FIRST
+            pause.wait(seconds)
+
+    def _note(self, problem: str) -> None:
+        if problem != self.state.problem:
+            threadlog.error("the webhook at %s %s", self.webhook.host, problem)
+        self.state.problem = problem
+
+    def _drop(self, problem: str) -> None:
+        self._note(problem)
+        self.state.dropped += 1
+        counters.WEBHOOKS.labels("dropped").inc()
+
+
+class Webhooks:
+    """All webhooks of one process."""
+
+    def __init__(self, webhooks: Sequence[Webhook], folder: Path, client: httpx.Client) -> None:
+        self._client = client
+        self.senders = [Sender(each, folder, self.post) for each in webhooks]
+        # Clients ask for a blocked file again and again.
+        self._blocked: TTLCache[tuple[Any, ...], None] = TTLCache(10_000, ttl=BLOCKED_AGAIN)
+        self._lock = threading.Lock()
+
+    def start(self) -> None:
+        """Begin to deliver what is there from before, and what comes."""
+        for sender in self.senders:
+            sender.start()
+
+    def post(self, webhook: Webhook, message: Message) -> str:
+        """Deliver a message now; "" or why not."""
+        return delivery.post(self._client, webhook, message)
+
+    def listen(self, event: Event) -> None:
+        """Take an event of the audit log (mirror/plugin/audit/events.py)."""
+        name = kind(event)
+        if name is None or (name == "blocked" and self._is_known(event)):
+            return
+        for sender in self.senders:
+            if name in sender.webhook.events:
+                sender.add(body(event, name))
+
+    def _is_known(self, event: Event) -> bool:
+        key = tuple(event.get(each) for each in ("index", "file", "rule"))
+        with self._lock:
+            known = key in self._blocked
+            self._blocked[key] = None
+        return known

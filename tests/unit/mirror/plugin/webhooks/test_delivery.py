@@ -1,0 +1,72 @@
+"""Secrets and signatures of webhooks."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mirror.plugin.webhooks import delivery
+from mirror.plugin.webhooks.delivery import SecretError
+from mirror.plugin.webhooks.spool import Message
+from release.deploy import webhook as of_release
+
+KEY = b"k" * 24
+
+
+def table(**more: object) -> dict[str, Any]:
+    usual = {"url": "https://chat.example.com/hooks/secret-path", "events": ["upload"], "timeout": 1.0}
+    return {"secret_variable": None, "secret_file": None, **usual, **more}
+
+
+def test_the_signature_is_that_of_the_other_command() -> None:
+    """One receiver can check both."""
+    sent = delivery.headers(Message("msg_1", '{"a": "é"}', 0.0), 1700000000, KEY)
+    theirs = of_release.signature("msg_1", 1700000000, '{"a": "é"}'.encode(), KEY)
+    assert sent["webhook-signature"] == theirs
+    assert (sent["webhook-id"], sent["webhook-timestamp"]) == ("msg_1", "1700000000")
+
+
+def test_the_secret_comes_from_a_file_or_from_a_variable(tmp_path: Path) -> None:
+    """In the form of Standard Webhooks, or as it is."""
+    (tmp_path / "secret").write_text("whsec_" + "a2tr" * 8 + "\n")
+    assert delivery.webhook(table(secret_file=str(tmp_path / "secret")), {}).key == KEY
+    assert delivery.webhook(table(secret_variable="HOOK"), {"HOOK": "k" * 24}).key == KEY
+
+
+@pytest.mark.parametrize("text", [None, "", "short", "whsec_", "whsec_!", "whsec_" + "a" * 8])
+def test_a_secret_that_is_none_is_refused_without_showing_it(text: str | None) -> None:
+    """Everybody can sign with an empty one."""
+    with pytest.raises(SecretError) as refused:
+        delivery.webhook(table(secret_variable="HOOK"), {"HOOK": text} if text is not None else {})
+    assert "$HOOK" in str(refused.value)
+    assert not text or len(text) < 7 or text not in str(refused.value)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    """Two lines, at the start of the server."""
+    with pytest.raises(SecretError, match="missing: No such file"):
+        delivery.webhook(table(secret_file=str(tmp_path / "missing")), {})
+
+
+def test_logs_see_the_host_alone() -> None:
+    """The path may be what lets in."""
+    hook = delivery.webhook(table(secret_variable="HOOK"), {"HOOK": "k" * 24})
+    assert hook.host == "chat.example.com"
+    assert "secret" not in hook.name
+
+
+@pytest.mark.parametrize(
+    ("problem", "again"),
+    [
+        ("cannot be reached: ConnectError", True),
+        ("answered 500", True),
+        ("answered 429", True),
+        ("answered 408", True),
+        ("answered 302", False),
+        ("answered 400", False),
+        ("answered 410", False),
+    ],
+)
+def test_what_is_not_wanted_is_not_sent_again(problem: str, again: bool) -> None:  # noqa: FBT001 (a parameter)
+    """As release's webhook has it."""
+    assert delivery.may_pass(problem) is again
