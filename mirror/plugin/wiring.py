@@ -32,6 +32,7 @@ from mirror.plugin.metrics import wsgi as monitoring
 from mirror.plugin.metrics.access import Readers, TokenError
 from mirror.plugin.pages import wsgi
 from mirror.plugin.pages.dropper import Dropper
+from mirror.plugin.pages.legacy_views import LegacyViews
 from mirror.plugin.pages.open_files import OpenFiles
 from mirror.plugin.pages.store import PageStore
 from mirror.plugin.pages.views import PageViews
@@ -143,7 +144,10 @@ def wire(config: Any, pyramid_config: Any) -> None:
     admission.install(pyramid_config)
     wsgi.install(pyramid_config, store)
     page_views = PageViews(xom, store, metadata.completed, guards)
-    for part in (error_views, access, yank, provenance, reservation_views, policy_views, page_views):
+    for part in (
+        *(error_views, access, yank, provenance, reservation_views, policy_views),
+        *(LegacyViews(xom, page_views, metadata), page_views),
+    ):
         part.install(pyramid_config)
     _explain(pyramid_config, guards, store)
     first_seen_view.install(pyramid_config, first_seen)

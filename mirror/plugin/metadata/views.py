@@ -94,15 +94,19 @@ class MetadataViews:
 
     def serve(self, request: Any, stage: Any, entry: Any) -> Any:
         """The answer to a request for the metadata file of `entry`. Raises GatewayError."""
+        content = self.read(stage, entry)
+        validators = responses.Validators(f'"{hashlib.sha256(content).hexdigest()}"')
+        return responses.respond(request, validators, responses.of_bytes(content))
+
+    def read(self, stage: Any, entry: Any) -> bytes:
+        """The metadata file of `entry`, which `stage` has. Raises GatewayError, 404 when it has none."""
         key = key_of(entry.hashes)
         if key is None or not entry.basename.endswith(".whl"):
             raise GatewayError(404, f"{entry.basename} has no metadata file")
         if self._store.is_broken(key):
             self._pages.changed(entry.project)
             raise GatewayError(404, f"{entry.basename} is known to be broken")
-        content = self._store.read(key) or self._made(key, stage, entry)
-        validators = responses.Validators(f'"{hashlib.sha256(content).hexdigest()}"')
-        return responses.respond(request, validators, responses.of_bytes(content))
+        return self._store.read(key) or self._made(key, stage, entry)
 
     def _look_into(self, file: ProjectFile, key: str) -> Offer:
         """Value of core-metadata for a wheel that is here."""

@@ -79,13 +79,21 @@ class PageViews:
         if form is None:
             offers = ", ".join(negotiate.OFFERS)
             return HTTPNotAcceptable(f"Accept one of {offers}.", headers={"Vary": response.VARY})
-        freshness = self._refresh(context.stage, project)
-        key = PageKey(context.stage.name, str(project))
+        page, age = self.find(context.stage, str(project), form)
+        return _answer(request, form, page, age)
+
+    def find(self, stage: Any, project: str, form: Representation) -> tuple[StoredPage, float | None]:
+        """The page of a normalised project on `stage`, and its age in seconds if it is stale.
+
+        Raises HTTPNotFound, GatewayError.
+        """
+        freshness = self._refresh(stage, project)
+        key = PageKey(stage.name, project)
         stored = self._store.read(key, form.kind, stale=True) if self._may_store else None
         page = stored or self._render(key, form, freshness)
         if stored:
             self._publish(key, freshness)
-        return _answer(request, form, page, freshness.age)
+        return page, freshness.age
 
     def _publish(self, key: PageKey, freshness: Freshness) -> None:
         """Let the page be served without a question as long as it is fresh."""
