@@ -1,4 +1,4 @@
-"""Commands for what a mirror stores: prune, check."""
+"""Commands for what a mirror stores: prune, check, shrink."""
 
 from pathlib import Path
 
@@ -117,4 +117,38 @@ def check(context: click.Context, *, repair: bool, as_json: bool) -> None:
     context.exit(repairs.exit_code(outcomes))
 
 
-COMMANDS = (prune, check)
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Say how much would be freed, and change nothing.")
+@click.option(
+    "--serverdir",
+    metavar="FOLDER",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The data of a devpi-server that `mirror serve` does not run, such as a replica.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Show the bytes before and after for scripts.")
+def shrink(*, dry_run: bool, serverdir: Path | None, as_json: bool) -> None:
+    """Shrink the database, which keeps every value that was ever replaced.
+
+    Nothing else is dropped: pages, files, users, tokens and replicas stay as they are. Clients may use the
+    mirror meanwhile; uploads wait for a moment. It may be stopped at any time; the next run goes on.
+
+    \b
+    mirror shrink --dry-run
+    mirror shrink
+    """
+    from dataclasses import asdict
+
+    from mirror import state
+    from mirror.upkeep import shrink as work
+
+    folder = options.folder()
+    idle = serverdir is None and state.read_serving(folder) is None
+    settle = 0 if idle or dry_run else work.SETTLE
+    done = work.run(serverdir or folder.server, console.progress, dry=dry_run, settle=settle)
+    if as_json:
+        console.emit_json({**asdict(done), "freed": done.freed, "dry_run": dry_run})
+    else:
+        console.echo(work.summary(done, dry=dry_run))
+
+
+COMMANDS = (prune, check, shrink)
