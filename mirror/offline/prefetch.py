@@ -5,6 +5,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,18 +92,26 @@ def fill(
 ) -> Iterator[Event]:
     """Bring what a lock asks for, and what its sdists need to be built; yield what happens.
 
-    Build requirements may have sdists with such of their own.
+    What is pinned comes while uv resolves the rest. Build requirements may be sdists that have some, too.
     """
-    pins, unresolved = resolve.pins(found, environments, place)
     builds = BuildRequirements(place)
-    while pins or unresolved:
-        yield from unresolved
-        sdists = []
+    sdists: list[Sdist] = []
+
+    def fetched(pins: Iterable[Pin]) -> Iterator[Event]:
         for event in prefetch.run(pins):
             yield event
             if isinstance(event, Result) and event.path and not event.problem:
                 sdists.append(Sdist(event.path, event.builders))
+
+    with ThreadPoolExecutor(1) as pool:
+        resolving = pool.submit(resolve.pins, found, environments, place)
+        yield from fetched(found.pins)
+        pins, unresolved = resolving.result()
+    while pins or unresolved:
+        yield from unresolved
+        yield from fetched(pins)
         pins, unresolved = builds.of(sdists)
+        sdists.clear()
 
 
 class Prefetch:
@@ -118,14 +127,18 @@ class Prefetch:
         self._every = every
         self._events: queue.SimpleQueue[Event | _Listed | Exception] = queue.SimpleQueue()
         self._finding, self._fetching = self._workers(self._find), self._workers(self._fetch)
-        self._seen: set[str] = set()
+        self._seen: set[str] = set()  # URLs of files
+        self._found: set[tuple[str, Environment]] = set()
 
     def run(self, pins: Iterable[Pin]) -> Iterator[Event]:
         """Yield what happens until all is done; a file that several pins ask for is fetched once."""
         pending = 0
         for pin in pins:
-            self._finding.put((pin,))
-            pending += 1
+            where = {(str(pin), environment) for environment in pin.environments}
+            if not (pin.is_bare and where <= self._found):
+                self._found |= where
+                self._finding.put((pin,))
+                pending += 1
         while pending:
             event = self._events.get()
             if isinstance(event, Exception):

@@ -6,6 +6,7 @@ import json
 import re
 import socket
 import threading
+import time
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -71,6 +72,7 @@ class Upstream:
         self.closing = threading.Event()
         self.reset()
         self._lock = threading.Lock()
+        self._line_is_free = 0.0  # time.monotonic()
         self._open: set[socket.socket] = set()
         self._server: ThreadingHTTPServer | None = None
         self._listen(0)
@@ -91,6 +93,7 @@ class Upstream:
         self.etags = True
         self.serials = True
         self.credentials: tuple[str, str] | None = None  # user and password that every request needs
+        self.line: float | None = None  # bytes a second, of all connections together
         self.requests: list[Seen] = []
         self.connections = 0
         self.files_elsewhere: dict[str, Upstream] = {}  # file name -> the server that pages name for it
@@ -126,6 +129,16 @@ class Upstream:
             yield
         finally:
             self._listen(self.port)
+
+    def _wait_for_line(self, size: int) -> None:
+        """Wait until `size` bytes would have gone through a line of this speed."""
+        if self.line is None:
+            return
+        with self._lock:
+            self._line_is_free = max(self._line_is_free, time.monotonic()) + size / self.line
+            seconds = self._line_is_free - time.monotonic()
+        if seconds > 0:
+            self.closing.wait(seconds)
 
     def count(self, path: str, method: str = "GET") -> int:
         """How often `path` was asked for."""
@@ -336,13 +349,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send_body(self, answer: Answer) -> None:
         body = answer.body if answer.cut is None else answer.body[: answer.cut]
-        step = 1024 if answer.pace else max(len(body), 1)
+        step = 1024 if answer.pace else 16_384 if self.owner.line else max(len(body), 1)
         first = max(0, answer.pause_at)
         if first:
             self.wfile.write(body[:first])
         if answer.pause_at >= 0:
             self._pause(answer)
         for position in range(first, len(body), step):
+            self.owner._wait_for_line(min(step, len(body) - position))
             self.wfile.write(body[position : position + step])
             if answer.pace and self.owner.closing.wait(answer.pace):
                 break
