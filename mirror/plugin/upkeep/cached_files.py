@@ -1,5 +1,6 @@
 """List the files of upstreams that are stored here: what they are, and when they were used last."""
 
+import contextlib
 import os
 import re
 from collections.abc import Iterator
@@ -34,7 +35,11 @@ class CachedFiles:
 
     def size(self) -> int:
         """The bytes of all cached files. Needs a transaction."""
-        return sum(path.stat().st_size for path in self._paths() if path.exists())
+        total = 0
+        for path in self._paths():
+            with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+                total += path.stat().st_size
+        return total
 
     def all(self) -> list[CachedFile]:
         """All cached files. Needs a transaction."""

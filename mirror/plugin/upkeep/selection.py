@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from packaging.utils import canonicalize_version
 from packaging.version import InvalidVersion, Version
 
+GRAIN = 86_400  # seconds by which the last use of a file may be later than what is noted (files/last_use.py)
+
 
 @dataclass(frozen=True)
 class CachedFile:
@@ -46,7 +48,8 @@ def to_remove(files: Collection[CachedFile], rules: Rules) -> list[CachedFile]:
     What the upstream no longer lists goes last: it cannot be had again.
     """
     free = _unprotected(files, rules)
-    chosen = [] if rules.unused_since is None else [each for each in free if each.used < rules.unused_since]
+    since = rules.unused_since
+    chosen = [] if since is None else [each for each in free if each.used + GRAIN < since]
     if rules.most is not None:
         taken = sum(each.size for each in files) - sum(each.size for each in chosen)
         marked = {each.path for each in chosen}

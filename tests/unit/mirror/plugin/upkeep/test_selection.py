@@ -3,7 +3,7 @@
 import pytest
 
 from mirror.plugin.upkeep import selection
-from mirror.plugin.upkeep.selection import CachedFile, Rules
+from mirror.plugin.upkeep.selection import GRAIN, CachedFile, Rules
 
 
 def file(
@@ -25,7 +25,12 @@ def versions(files: list[CachedFile]) -> list[str]:
 
 def test_what_is_unused_for_long_goes_the_oldest_first() -> None:
     files = [file("1.0", 5), file("2.0", 1), file("3.0", 9)]
-    assert versions(selection.to_remove(files, Rules(unused_since=6))) == ["2.0", "1.0"]
+    assert versions(selection.to_remove(files, Rules(unused_since=GRAIN + 6))) == ["2.0", "1.0"]
+
+
+def test_what_may_have_been_used_since_stays() -> None:
+    """The kernel notes one use a day."""
+    assert selection.to_remove([file("1.0", 5)], Rules(unused_since=GRAIN + 5)) == []
 
 
 def test_no_more_goes_than_the_room_takes() -> None:
@@ -37,8 +42,8 @@ def test_no_more_goes_than_the_room_takes() -> None:
 
 def test_age_and_room_add_up_without_counting_a_file_twice() -> None:
     files = [file("1.0", 5), file("2.0", 1), file("3.0", 9)]
-    assert versions(selection.to_remove(files, Rules(unused_since=2, most=20))) == ["2.0"]
-    assert versions(selection.to_remove(files, Rules(unused_since=2, most=19))) == ["2.0", "1.0"]
+    assert versions(selection.to_remove(files, Rules(unused_since=GRAIN + 2, most=20))) == ["2.0"]
+    assert versions(selection.to_remove(files, Rules(unused_since=GRAIN + 2, most=19))) == ["2.0", "1.0"]
 
 
 @pytest.mark.parametrize(
