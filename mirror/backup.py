@@ -22,7 +22,7 @@ from packhorse.errors import PackhorseError
 DATABASE = ".sqlite"
 # Pages are rendered again, downloads are unfinished. Files in the other folders never change: they are
 # created under another name, and deleted.
-_EXCLUDED = {"+pages", "+downloads"}
+_EXCLUDED = {"+pages", "+downloads", "+decisions"}
 _SCRATCH = ".new"
 
 

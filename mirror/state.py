@@ -44,6 +44,11 @@ class Folder:
         return self.server / "+metadata" / "by-url"
 
     @property
+    def decisions(self) -> Path:
+        """What policies decided, as JSON lines (mirror/plugin/guards/decision_log.py)."""
+        return self.server / "+decisions"
+
+    @property
     def refused_hosts(self) -> Path:
         """Hosts that upstreams led to in vain (mirror/plugin/upstream/allowed_hosts.py)."""
         return self.server / "+refused-hosts"

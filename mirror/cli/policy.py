@@ -9,22 +9,30 @@ from packhorse import console
 
 
 @click.command()
+@click.option(
+    "--log", "show_log", is_flag=True, help="Show the log of decisions instead, the last ones last."
+)
 @click.option("--json", "as_json", is_flag=True, help="Show them for scripts.")
 @click.pass_obj
-def policy(path: Path | None, *, as_json: bool) -> None:
+def policy(path: Path | None, *, show_log: bool, as_json: bool) -> None:
     """Show the policies in force: which files of packages this mirror lists and serves.
 
     They are declared in mirror.toml, [policy] for all indexes and [indexes."company/prod".policy] for one;
-    `mirror init` puts them in force. Needs the mirror to serve.
+    `mirror init` puts them in force. Needs the mirror to serve. The log has a line when the decisions about a
+    package on an index have changed.
     """
     import json
 
     from mirror import yank as work
-    from mirror.policy import report
+    from mirror.policy import decisions, report
 
+    log = decisions.read(options.folder().decisions)
+    if show_log:
+        console.echo(json.dumps(log, indent=2) if as_json else report.log_as_text(log))
+        return
     answer = work.connect(options.folder()).call("GET", "/+policies")
     declared = options.config(path).policies
-    console.echo(json.dumps(answer, indent=2) if as_json else report.rules_as_text(answer, declared))
+    console.echo(json.dumps(answer, indent=2) if as_json else report.rules_as_text(answer, declared, log))
 
 
 @click.command()

@@ -23,7 +23,8 @@ from mirror.plugin.files.known_files import KnownFiles
 from mirror.plugin.files.storage import DevpiStorage
 from mirror.plugin.files.views import FileViews
 from mirror.plugin.guards import first_seen_view, vulnerability_view, why_views
-from mirror.plugin.guards.guards import Guards
+from mirror.plugin.guards.decision_log import DecisionLog
+from mirror.plugin.guards.guards import Guards, Records
 from mirror.plugin.guards.known_vulnerabilities import VulnerabilityFile
 from mirror.plugin.metadata.store import BY_URL, MetadataStore
 from mirror.plugin.metadata.views import MetadataViews
@@ -80,7 +81,7 @@ from mirror.plugin.write_queue import WriteQueue
 
 # Folders of ours below devpi's server folder, which has "+files" of its own.
 PAGES, UPSTREAM, DOWNLOADS, METADATA = "+pages", "+upstream", "+downloads", "+metadata"
-FIRST_SEEN = "+first-seen"
+FIRST_SEEN, DECISIONS = "+first-seen", "+decisions"
 FILES = "+files"  # devpi's
 ADVISORIES = "advisories.sqlite"  # beside that folder: `mirror advisories update` needs no server
 REFUSED = "+refused-hosts"  # a file, see AllowedHosts
@@ -134,7 +135,10 @@ def wire(config: Any, pyramid_config: Any) -> None:
     storage = DevpiStorage(xom, writes, pages, limit.stored)
     downloads = Downloads(client, storage, folder / DOWNLOADS, known_files)
     metadata = MetadataViews(xom, client, downloads, metadata_store, pages)
-    guards = Guards(xom, pages, first_seen, VulnerabilityFile(folder.parent / ADVISORIES))
+    records = Records(
+        pages, first_seen, VulnerabilityFile(folder.parent / ADVISORIES), DecisionLog(folder / DECISIONS)
+    )
+    guards = Guards(xom, records)
     open_files = OpenFiles(store, folder / FILES, folder / METADATA / BY_URL)
     views = file_views.Services(FileViews(xom, client, downloads), metadata, guards, open_files)
     file_views.apply(xom, views)
@@ -149,8 +153,7 @@ def wire(config: Any, pyramid_config: Any) -> None:
         *(LegacyViews(xom, page_views, metadata), page_views),
     ):
         part.install(pyramid_config)
-    _explain(pyramid_config, guards, store)
-    first_seen_view.install(pyramid_config, first_seen)
+    _explain(pyramid_config, guards, store, first_seen)
     changed_file_views.install(pyramid_config, pages)
     cached_file_views.install(pyramid_config, cached, removal)
     BundleViews(xom, parser, downloads).install(pyramid_config)
@@ -160,9 +163,10 @@ def wire(config: Any, pyramid_config: Any) -> None:
         limit.start()
 
 
-def _explain(pyramid_config: Any, guards: Guards, store: PageStore) -> None:
+def _explain(pyramid_config: Any, guards: Guards, store: PageStore, first_seen: FirstSeen) -> None:
     """Say why files are not listed, and which versions are vulnerable; drop pages when that changes."""
     why_views.install(pyramid_config, guards)
+    first_seen_view.install(pyramid_config, first_seen)
     vulnerability_view.install(pyramid_config, guards.vulnerabilities)
     Dropper(store, guards.state, guards.uses_state).start()
 

@@ -10,12 +10,15 @@ from packhorse.errors import PackhorseError
 MOST = 20  # files of one version and reason that are named
 
 
-def rules_as_text(answer: Mapping[str, Any], declared: Mapping[str, Any]) -> str:
-    """The policies in force; `declared` are those of mirror.toml."""
+def rules_as_text(
+    answer: Mapping[str, Any], declared: Mapping[str, Any], log: Sequence[Mapping[str, Any]] = ()
+) -> str:
+    """The policies in force; `declared` are those of mirror.toml, `log` the decisions so far."""
     lines = [f"{_where(rule['index'])}  {rule['rule']}: {rule['words']}" for rule in answer["rules"]]
     lines = lines or ["no policy is declared: [policy] in mirror.toml has them"]
     if answer["reserved"]:
         lines.append(f"all indexes of uploads  reserved: {', '.join(answer['reserved'])}")
+    lines += [f"seen on an upstream: {words}" for words in look_alikes(log)]
     if answer["settings"] != declared:
         lines += [
             "",
@@ -56,6 +59,28 @@ def why_as_text(answer: Mapping[str, Any]) -> str:
     for (index, rule, reason), names in reasons.items():
         lines += ["", f"{_where(index)}, rule {rule}: {_printable(reason)}", *_named(names)]
     return "\n".join(lines)
+
+
+def log_as_text(lines: Sequence[Mapping[str, Any]]) -> str:
+    """The log of decisions, a line for each rule."""
+    return "\n".join(text for line in lines for text in _log_lines(line)) or "no decision is logged yet"
+
+
+def _log_lines(line: Mapping[str, Any]) -> Iterator[str]:
+    begin = f"{line['at']}  {line['on']}  {line['project']}: "
+    for each in line["denied"]:
+        files = ", ".join(each["files"][:3]) + (", …" if each["count"] > 3 else "")
+        yield _printable(f"{begin}{each['count']} denied by {each['rule']}: {each['reason']} ({files})")
+    if line.get("looks_like"):
+        yield _printable(f"{begin}looks like {line['looks_like']}, which is reserved")
+    elif not line["denied"]:
+        yield _printable(f"{begin}all files are listed again")
+
+
+def look_alikes(lines: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Projects that looked like reserved ones, with these."""
+    found = {line["project"]: line["looks_like"] for line in lines if line.get("looks_like")}
+    return [f"{_printable(project)} looks like {own}" for project, own in sorted(found.items())]
 
 
 def _named(names: Sequence[str]) -> Iterator[str]:

@@ -63,6 +63,7 @@ class Policy(Settings):
     hide_yanked: bool = False
     vulnerabilities: Literal["low", "medium", "high", "critical"] | None = None  # the least that is denied
     sdists: ProjectNames | None = None  # None: of all projects
+    look_alikes: Literal["report", "deny"] = "report"  # upstream projects with names like reserved ones
     minimum_age: Age | None = None  # of upstream files, in seconds
     exempt: Requirements = ()  # from minimum_age
     trust_upload_times: bool = True  # of files on the first page of a project that is seen
@@ -71,6 +72,7 @@ class Policy(Settings):
         """The rules as the server keeps them; those that deny nothing are left out."""
         found = self.model_dump(mode="json", exclude_none=True)
         of_age = {key: found.pop(key) for key in ("exempt", "trust_upload_times")}
+        found["look_alikes"] = self.look_alikes == "deny"
         if "minimum_age" in found:
             found["minimum_age"] = {"seconds": found["minimum_age"], **of_age}
         return {key: value for key, value in found.items() if value not in (False, []) or key in _LISTS}

@@ -8,10 +8,14 @@ from functools import partial
 from math import inf
 from typing import Any
 
+from devpi_server.log import threadlog
+
+from mirror.plugin import reservations
 from mirror.plugin.guards import declared
+from mirror.plugin.guards.decision_log import DecisionLog
 from mirror.plugin.guards.declared import Declared
 from mirror.plugin.guards.known_vulnerabilities import VulnerabilityFile
-from mirror.plugin.policy import evaluation
+from mirror.plugin.policy import evaluation, look_alikes
 from mirror.plugin.policy.age import MinimumAge
 from mirror.plugin.policy.evaluation import Denial, FileJudge
 from mirror.plugin.policy.facts import FileFacts, ProjectFacts
@@ -30,6 +34,7 @@ class Judged:
 
     shown: ProjectDetail
     denied: Sequence[tuple[FileObject, Denial]] = ()
+    looks_like: str | None = None  # a reserved name
 
     @property
     def until(self) -> float:
@@ -45,21 +50,25 @@ class DeniedError(GatewayError):
         self.denial = denial
 
 
+@dataclass(frozen=True)
+class Records:
+    """What is known here besides devpi's database, and the log of what was decided."""
+
+    pages: PageCache
+    first_seen: FirstSeen
+    vulnerabilities: VulnerabilityFile
+    log: DecisionLog
+
+
 class Guards:
     """The policies of one devpi-server process."""
 
-    def __init__(
-        self,
-        xom: Any,
-        pages: PageCache,
-        first_seen: FirstSeen,
-        vulnerabilities: VulnerabilityFile,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
+    def __init__(self, xom: Any, records: Records, clock: Callable[[], float] = time.time) -> None:
         self._xom = xom
-        self._pages = pages
-        self._first_seen = first_seen
-        self.vulnerabilities = vulnerabilities
+        self._pages = records.pages
+        self._first_seen = records.first_seen
+        self.vulnerabilities = records.vulnerabilities
+        self._log = records.log
         self._clock = clock
 
     def declared(self) -> Declared:
@@ -82,32 +91,38 @@ class Guards:
     def judged(self, stage: Any, base: Any, project: ProjectDetail) -> Judged:
         """What `stage` shows of `project`, which `base` holds. Needs a transaction."""
         in_force = self.declared()
-        if not in_force:
-            return Judged(project)
         facts = self._facts(base, project)
+        looks_like = look_alikes.of(project.name, facts.reserved)
+        if not in_force:
+            return Judged(project, (), looks_like)
         judge = self._judge(in_force, stage, base, facts)
         if not filenames.begin_with(file_rows.rows(project.files).filenames(), project.name):
             judge = _with_names(judge)
         if judge is None:
-            return Judged(project)
+            return Judged(project, (), looks_like)
         rows = file_rows.rows(project.files)
-        kept, denied = [], []
-        for pair, file in zip(rows.pairs(), rows.objects(), strict=True):
-            if denial := judge(FileFacts(facts, file)):
-                denied.append((file, denial))
-            else:
-                kept.append((pair, file.filename))
+        files = rows.objects()
+        denials = [judge(FileFacts(facts, file)) for file in files]
+        denied = [(file, denial) for file, denial in zip(files, denials, strict=True) if denial]
         if not denied:
-            return Judged(project)
+            return Judged(project, (), looks_like)
+        kept = [file.filename for file, denial in zip(files, denials, strict=True) if not denial]
         gone = set(filenames.versions_of([file.filename for file, _ in denied]))
-        gone -= set(filenames.versions_of([name for _, name in kept]))
+        gone -= set(filenames.versions_of(kept))
         shown = replace(
             project,
-            files=Rows.of(pair for pair, _ in kept),
+            files=Rows.of(pair for pair, denial in zip(rows.pairs(), denials, strict=True) if not denial),
             versions=tuple(version for version in project.versions if version not in gone),
             withheld=len(denied),
         )
-        return Judged(shown, denied)
+        return Judged(shown, denied, looks_like)
+
+    def log(self, stage: Any, project: str, judged: Sequence[Judged]) -> None:
+        """Log the decisions about a project on `stage`, if they are others than before."""
+        denied = [(file.filename, denial) for each in judged for file, denial in each.denied]
+        looks_like = next((each.looks_like for each in judged if each.looks_like), "")
+        if self._log.note(stage.name, project, denied, looks_like) and looks_like:
+            threadlog.warn("%s on %s looks like %s, which is reserved", project, stage.name, looks_like)
 
     def addressed(self, stage: Any, project: ProjectDetail) -> ProjectDetail:
         """`project` with addresses of files on `stage`, where its policies are more than those of a base.
@@ -130,6 +145,9 @@ class Guards:
         May restart the transaction.
         """
         if denial := self.denial(stage, entry):
+            # The page of the project may never have been asked for on this index.
+            path = f"{entry.project}/{entry.basename}"
+            self._log.note(stage.name, path, [(entry.basename, denial)])
             raise DeniedError(
                 f"{entry.basename} is denied: {denial.sentence}."
                 f" /{stage.name}/+why/{entry.project} says more.",
@@ -167,6 +185,7 @@ class Guards:
         return ProjectFacts(
             project.name,
             status=project.status,
+            reserved=frozenset(self._xom.keyfs.get_key(reservations.NAMES).get()),
             first_seen=seen.at if seen else None,
             seen_since=seen.since if seen else 0.0,
             vulnerabilities=partial(self.vulnerabilities.of, project.name),

@@ -9,7 +9,7 @@ from devpi_server.views import apiresult, json_preferred
 from pyramid.httpexceptions import HTTPNotFound
 from pyramid.response import Response
 
-from mirror.plugin import reservations, responses
+from mirror.plugin import pinned_hashes, reservations, responses
 from mirror.plugin.guards.guards import Guards, Judged
 from mirror.plugin.policy.evaluation import Denial, Policy
 from mirror.plugin.simple import filenames
@@ -17,7 +17,6 @@ from mirror.plugin.upstream.client import GatewayError
 
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'",
-    "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
     "Vary": "Accept",
 }
@@ -61,7 +60,20 @@ def decisions(guards: Guards, stage: Any, project: str) -> dict[str, Any]:
         notes.append(f"the upstream did not answer: {error.text}")
     if reservations.hides_upstreams(stage, project):
         notes.append(f"the name {project} is reserved: nothing is listed that an upstream has under it")
+    reported = pinned_hashes.reported(stage.keyfs)
+    for path in (f"{base.name}/{project}/" for base, _ in held):
+        notes += [
+            f"{each.removeprefix(path)} was changed upstream, seen {file['at']}: the old one ({file['kept']})"
+            f" is listed, the new one ({file['refused']}) refused; to take it: mirror accept-changed {each}"
+            for each, file in reported.items()
+            if each.startswith(path)
+        ]
     judged = [(base.name, guards.judged(stage, base, detail)) for base, detail in held]
+    notes += [
+        f"{project} looks like {each.looks_like}, a name that is reserved for packages of your own"
+        for _, each in judged
+        if each.looks_like
+    ]
     return {
         "project": project,
         "on": stage.name,

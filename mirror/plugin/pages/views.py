@@ -170,6 +170,7 @@ class PageViews:
         """Details of `project` on `stage` and its bases, and until when they are true."""
         found = stage.op_sro_check_mirror_whitelist("facts", project=project)
         judged = [self._guards.judged(stage, base, _filtered(stage, each)) for base, each in found]
+        self._guards.log(stage, project, judged)
         shown = detail.merged(project, (each.shown for each in judged))
         if self._xom.config.offline_mode:
             shown = self._deliverable(shown)

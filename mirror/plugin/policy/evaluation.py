@@ -98,7 +98,14 @@ def judge_of(policies: Sequence[Policy], project: ProjectFacts, now: float) -> F
         return None
 
     def judge(file: FileFacts) -> Denial | None:
-        return next(filter(None, (_denial(rule, index, judge, file) for rule, index, judge in judges)), None)
+        for rule, index, each in judges:
+            try:
+                refusal = each(file)
+            except Exception as error:  # noqa: BLE001 (fails closed, whatever is wrong)
+                refusal = _failed(error)(file)
+            if refusal:
+                return Denial(rule, index, *refusal)
+        return None
 
     return judge
 
@@ -116,14 +123,6 @@ def _judges(
                 judge = _failed(error)
             if judge:
                 yield rule.name, policy.index, judge
-
-
-def _denial(rule: str, index: str, judge: Judge, file: FileFacts) -> Denial | None:
-    try:
-        refusal = judge(file)
-    except Exception as error:  # noqa: BLE001 (fails closed, whatever is wrong)
-        refusal = _failed(error)(file)
-    return Denial(rule, index, *refusal) if refusal else None
 
 
 def _failed(error: Exception) -> Judge:

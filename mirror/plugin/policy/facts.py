@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import lru_cache
 from types import MappingProxyType
 
 from packaging.version import InvalidVersion, Version
@@ -24,32 +24,58 @@ class ProjectFacts:
     is_listed: bool = True  # False: the page does not list the file that is asked for
     first_seen: Callable[[str], float | None] | None = None  # of a file name: seconds since the epoch
     seen_since: float = 0.0  # when the first page of the project was seen
+    reserved: frozenset[str] = frozenset()  # names of our own, normalised
 
 
 class FileFacts:
-    """A file as the page of its project describes it; what is None is unknown."""
+    """A file as the page of its project describes it; what is None is unknown. Pages have thousands."""
+
+    __slots__ = ("_row", "project")
 
     def __init__(self, project: ProjectFacts, row: FileObject | ProjectFile) -> None:
         self.project = project
-        self.filename = row.filename
-        self.upload_time = row.upload_time  # "2024-01-31T12:00:00.000000Z", the upstream's word
-        self.yanked = row.yanked or False  # True or the reason
-        self.hashes = row.hashes
-        self.size = row.size
+        self._row = row
+
+    @property
+    def filename(self) -> str:
+        return self._row.filename
+
+    @property
+    def upload_time(self) -> str | None:
+        """As "2024-01-31T12:00:00.000000Z": the upstream's word."""
+        return self._row.upload_time
+
+    @property
+    def yanked(self) -> bool | str:
+        """True or the reason."""
+        return self._row.yanked or False
+
+    @property
+    def hashes(self) -> Mapping[str, str]:
+        return self._row.hashes
+
+    @property
+    def size(self) -> int | None:
+        return self._row.size
 
     @property
     def is_wheel(self) -> bool:
-        return self.filename.endswith(".whl")
+        return self._row.filename.endswith(".whl")
 
-    @cached_property
+    @property
     def version(self) -> Version | None:
         """The version that the file's name tells; None when it tells none that PEP 440 has."""
-        try:
-            return Version(filenames.version_of(self.filename) or "")
-        except InvalidVersion:
-            return None
+        return _version(filenames.version_of(self.filename) or "")
 
     @property
     def tells_its_project(self) -> bool:
         """Whether the name begins with that of the project whose page lists the file."""
         return filenames.begin_with([self.filename], self.project.name)
+
+
+@lru_cache(maxsize=10_000)
+def _version(text: str) -> Version | None:
+    try:
+        return Version(text)
+    except InvalidVersion:
+        return None

@@ -4,9 +4,11 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from mirror.plugin.policy.facts import FileFacts
 
@@ -37,10 +39,17 @@ class Named:
         """Whether the version of a file is meant; None when nobody knows."""
         if self.versions is None:
             return True
-        return None if file.version is None else self.versions.contains(file.version, prereleases=True)
+        version = file.version
+        return None if version is None else _contains(self.versions, version)
 
     def __str__(self) -> str:
         return f"{self.name}{self.versions or ''}"
+
+
+@lru_cache(maxsize=20_000)
+def _contains(versions: SpecifierSet, version: Version) -> bool:
+    """packaging takes 20 µs, and a page may have thousands of versions."""
+    return versions.contains(version, prereleases=True)
 
 
 def parse_all(texts: Iterable[str]) -> tuple[Named, ...]:

@@ -5,8 +5,9 @@ from functools import partial
 
 from mirror.plugin.policy import names, vulnerabilities
 from mirror.plugin.policy.age import MinimumAge
-from mirror.plugin.policy.evaluation import Builder, Judge, Refusal
+from mirror.plugin.policy.evaluation import Builder, Judge, Refusal, Rule
 from mirror.plugin.policy.facts import FileFacts, ProjectFacts
+from mirror.plugin.policy.look_alikes import LookAlikes
 from mirror.plugin.policy.names import Named
 
 
@@ -135,7 +136,7 @@ def _listed(named: Sequence[Named]) -> str:
     return ", ".join(map(str, named)) or "none"
 
 
-def _switch(rule: type[HideYanked | Quarantine], value: object) -> HideYanked | Quarantine | None:
+def _switch(rule: type[Rule], value: object) -> Rule | None:
     if not isinstance(value, bool):
         raise TypeError(f"{value!r} is neither true nor false")
     return rule() if value else None
@@ -150,4 +151,5 @@ BUILDERS: Mapping[str, Builder] = {
     "sdists": Sdists,
     "minimum_age": MinimumAge.of,
     "vulnerabilities": vulnerabilities.build,
+    "look_alikes": partial(_switch, LookAlikes),
 }

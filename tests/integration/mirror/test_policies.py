@@ -25,6 +25,8 @@ policy.deny = ["evil-*", "patched==1.2"]
 policy.hide_yanked = true
 policy.minimum_age = "7d"
 policy.exempt = ["exempt-*"]
+policy.look_alikes = "deny"
+reserved = ["acme-billing"]
 [indexes."company/prod".policy]
 sdists = ["source"]
 deny = ["prod-never"]
@@ -193,6 +195,50 @@ def test_a_file_that_appears_with_an_old_date_is_young(
         assert (young["rule"], young["version"]) == ("minimum_age", "1.1")
         mirrored.mirror.run(BIN / "mirror", "stop")
         mirrored.mirror.run(BIN / "mirror", "serve", "--background", cwd=mirrored.mirror.home)
+
+
+def test_a_look_alike_of_our_own_name_is_denied_and_reported(
+    server: Mirrored, mirrored: Mirrored, upstream: Upstream
+) -> None:
+    """A typing error away from a name that is reserved."""
+    for name in ("acme-biling", "billing-acme", "acmebilling"):
+        if name not in upstream.projects:
+            upstream.add(name, wheel(name, "1.0"))
+        assert listed(server, name) == []
+        assert f"{name} looks like acme-billing" in " ".join(why(server, name)["notes"])
+    run = mirrored.mirror.run
+    assert (
+        "acme-biling looks like acme-billing"
+        in run(BIN / "mirror", "policy", cwd=mirrored.mirror.home).stdout
+    )
+    log = run(BIN / "mirror", "policy", "--log", cwd=mirrored.mirror.home).stdout
+    assert log.count("company/dev  acmebilling: 1 denied by look_alikes") == 1
+
+
+def test_the_reason_is_for_people_and_runs_no_script(server: Mirrored, upstream: Upstream) -> None:
+    """An upstream wrote the reason of the yank, somebody else the address."""
+    name = new_name("script")
+    upstream.add(name, Listed(wheel(name, "1.0"), yanked="<script>alert(1)</script>\x1b[2J"))
+    answer = requests.get(f"{server.mirror.url}/company/dev/+why/{name}", timeout=30)
+    assert "&lt;script&gt;" in answer.text
+    assert "<script" not in answer.text
+    assert answer.headers["Content-Security-Policy"] == "default-src 'none'"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    for project in ("%3Cscript%3E", "x" * 300):
+        refused = requests.get(f"{server.mirror.url}/company/dev/+why/{project}", timeout=30)
+        assert refused.status_code in {400, 404}
+        assert "<script" not in refused.text
+
+
+def test_mirror_why_says_which_rule(mirrored: Mirrored, upstream: Upstream) -> None:
+    """Its exit status tells scripts; nothing that an upstream wrote steers the terminal."""
+    name = new_name("asked")
+    upstream.add(name, wheel(name, "1.0"), Listed(wheel(name, "2.0"), yanked="\x1b[2Jbroken"))
+    run, home = mirrored.mirror.run, mirrored.mirror.home
+    assert "1 files are listed, 1 are not" in run(BIN / "mirror", "why", name, cwd=home).stdout
+    only = run(BIN / "mirror", "why", f"{name}==2.0", cwd=home, status=1).stdout
+    assert "policy of all indexes, rule hide_yanked" in only
+    assert "?[2Jbroken" in only
 
 
 def test_an_index_adds_rules_to_those_below_it(server: Mirrored, upstream: Upstream) -> None:

@@ -61,3 +61,26 @@ def test_what_names_no_project_is_refused(name: str) -> None:
     """It becomes part of an address."""
     with pytest.raises(PackhorseError, match="names no project"):
         report.name_of(name)
+
+
+def test_the_log_is_a_line_for_each_rule() -> None:
+    """For people who look for what happened."""
+    denied = {
+        "rule": "deny",
+        "policy_of": "",
+        "reason": "x is denied",
+        "count": 4,
+        "files": ["a", "b", "c", "d"],
+    }
+    begin = {"at": "2024-01-31T12:00:00Z", "on": "a/b"}
+    lines: list[dict[str, Any]] = [
+        {**begin, "project": "x", "denied": [denied]},
+        {**begin, "project": "x", "denied": []},
+        {**begin, "project": "billings", "denied": [], "looks_like": "billing"},
+    ]
+    assert report.log_as_text(lines).splitlines() == [
+        "2024-01-31T12:00:00Z  a/b  x: 4 denied by deny: x is denied (a, b, c, …)",
+        "2024-01-31T12:00:00Z  a/b  x: all files are listed again",
+        "2024-01-31T12:00:00Z  a/b  billings: looks like billing, which is reserved",
+    ]
+    assert report.look_alikes(lines) == ["billings looks like billing"]

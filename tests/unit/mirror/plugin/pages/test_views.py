@@ -11,7 +11,8 @@ from devpi_server.mirror import MirrorCustomizer
 from pyramid.httpexceptions import HTTPMethodNotAllowed, HTTPNotFound
 from pyramid.request import Request
 
-from mirror.plugin.guards.guards import Guards
+from mirror.plugin.guards.decision_log import DecisionLog
+from mirror.plugin.guards.guards import Guards, Records
 from mirror.plugin.guards.known_vulnerabilities import VulnerabilityFile
 from mirror.plugin.pages.store import PageKey, PageStore
 from mirror.plugin.pages.views import PageViews
@@ -91,7 +92,8 @@ class _Server:
         xom = SimpleNamespace(keyfs=self.keyfs, model=model, config=config)
         cache = PageCache(folder.with_name("upstream"), lambda _: nullcontext())
         known = VulnerabilityFile(folder.with_name("advisories"))
-        guards = Guards(xom, cache, FirstSeen(folder.with_name("seen")), known)
+        self.log = DecisionLog(folder.with_name("decisions"))
+        guards = Guards(xom, Records(cache, FirstSeen(folder.with_name("seen")), known, self.log))
         self.views = PageViews(xom, self.store, lambda files: files, guards)
 
     def get(self, project: str = "demo", *, method: str = "GET", accept: str = JSON, query: str = "") -> Any:  # noqa: ANN401 (pyramid)
