@@ -49,17 +49,17 @@ def update(source: str, path: Path, now: datetime, download: Callable[[str, IO[b
     for name, content in _records(source, download):
         collected.add(name, content)
     if not collected.advisories:
-        raise PackhorseError(f"{source}: there is no advisory of a PyPI project in it.", _EXPORT)
+        raise PackhorseError(f"{shown(source)}: there is no advisory of a PyPI project in it.", _EXPORT)
     if len(collected.unreadable) > MOST_UNREADABLE * collected.records:
         raise PackhorseError(
-            f"{source}: {len(collected.unreadable)} of {collected.records} records cannot be read.",
+            f"{shown(source)}: {len(collected.unreadable)} of {collected.records} records cannot be read.",
             _EXPORT,
             detail="\n".join(collected.unreadable[:20]),
         )
     before = _before(path)
     if before and collected.records_used < before.advisories / 2:
         raise PackhorseError(
-            f"{source} has {collected.records_used} advisories, there were {before.advisories}: only a part?",
+            f"{shown(source)} has {collected.records_used} advisories, not {before.advisories}: a part?",
             f"{_EXPORT} If it is right so, remove {path} first.",
         )
     about = database.write(path, collected.advisories, collected.newest)
@@ -131,17 +131,35 @@ def _of_zip(source: str, file: IO[bytes]) -> Iterator[tuple[str, bytes]]:
         with zipfile.ZipFile(file) as archive:
             members = [each for each in archive.infolist() if each.filename.endswith(".json")]
             if len(members) > MOST_RECORDS:
-                raise PackhorseError(f"{source} has {len(members)} files.", _EXPORT)
+                raise PackhorseError(f"{shown(source)} has {len(members)} files.", _EXPORT)
             for member in members:
                 with archive.open(member) as content:
                     found = content.read(osv.LARGEST + 1)  # not what the archive says of its size
                 left -= len(found)
                 if left < 0:
-                    raise PackhorseError(f"{source} unpacks to more than {LARGEST_UNPACKED} bytes.", _EXPORT)
+                    raise PackhorseError(
+                        f"{shown(source)} unpacks to more than {LARGEST_UNPACKED} bytes.", _EXPORT
+                    )
                 yield member.filename, found
     # What zipfile and its decompressors raise for bytes that are no archive.
     except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, ValueError, LookupError) as error:
-        raise PackhorseError(f"{source} is no zip archive, or a broken one: {error}", _EXPORT) from error
+        raise PackhorseError(
+            f"{shown(source)} is no zip archive, or a broken one: {error}", _EXPORT
+        ) from error
+
+
+def refuse_login(source: str) -> None:
+    """Raise PackhorseError for a URL with a password, which process lists and errors would show."""
+    if re.match(r"[a-z]+://[^/?#]*@", source, re.IGNORECASE):
+        raise PackhorseError(
+            "The address has a user or a password in it.",
+            "Download it with a program that keeps them, and name the file.",
+        )
+
+
+def shown(source: str) -> str:
+    """`source` as messages show it: queries of addresses may be signatures that open a door."""
+    return source.partition("?")[0] if "://" in source else source
 
 
 def over_network(url: str, file: IO[bytes], trust_store: str | None) -> None:
@@ -157,7 +175,7 @@ def over_network(url: str, file: IO[bytes], trust_store: str | None) -> None:
             for _ in range(_REDIRECTS):
                 if settings.is_cleartext(url) or not re.match(r"https?://", url):
                     raise PackhorseError(
-                        f"{url}: over plain HTTP, who is on the way can remove advisories.",
+                        f"{shown(url)}: over plain HTTP, who is on the way can remove advisories.",
                         "Name an address that begins with https://.",
                     )
                 with client.stream("GET", url) as answer:
@@ -165,17 +183,17 @@ def over_network(url: str, file: IO[bytes], trust_store: str | None) -> None:
                         _save(url, answer, file)
                         return
                     url = urljoin(url, answer.headers["location"])
-            raise PackhorseError(f"{url}: more than {_REDIRECTS} redirects.", hint)
+            raise PackhorseError(f"{shown(url)}: more than {_REDIRECTS} redirects.", hint)
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        raise PackhorseError(f"{url}: {str(error) or type(error).__name__}", hint) from error
+        raise PackhorseError(f"{shown(url)}: {str(error) or type(error).__name__}", hint) from error
 
 
 def _save(url: str, answer: "httpx.Response", file: IO[bytes]) -> None:
     if answer.status_code != 200:
-        raise PackhorseError(f"{url} answered {answer.status_code}.", "Check the address.")
+        raise PackhorseError(f"{shown(url)} answered {answer.status_code}.", "Check the address.")
     size = 0
     for piece in answer.iter_bytes(2**16):
         size += len(piece)
         if size > LARGEST_DOWNLOAD:
-            raise PackhorseError(f"{url} sends more than {LARGEST_DOWNLOAD} bytes.", _EXPORT)
+            raise PackhorseError(f"{shown(url)} sends more than {LARGEST_DOWNLOAD} bytes.", _EXPORT)
         file.write(piece)

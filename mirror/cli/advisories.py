@@ -41,16 +41,18 @@ def update(path: Path | None, source: str) -> None:
     from mirror import server
     from mirror.advisories import update as work
 
+    work.refuse_login(source)
     config = options.config(path)
     download = partial(work.over_network, trust_store=server.trust_store(os.environ))
     now = datetime.now(UTC)
     _limit_memory()
     try:
-        with console.working(f"reading {source}"):
+        with console.working(f"reading {work.shown(source)}"):
             done = work.update(source, options.folder().advisories, now, download)
     except MemoryError as error:
         raise PackhorseError(
-            f"{source} takes more than {MOST_MEMORY} bytes of memory.", "This is no export of OSV's."
+            f"{work.shown(source)} takes more than {MOST_MEMORY} bytes of memory.",
+            "This is no export of OSV's.",
         ) from error
     before = f" (before: {done.before.advisories})" if done.before else ""
     console.echo(f"{_described(done.about, now)}{before}")
@@ -87,6 +89,7 @@ def status(path: Path | None, *, as_json: bool) -> None:
     "least",
     type=click.Choice(["low", "medium", "high", "critical"]),
     default="low",
+    envvar="MIRROR_AUDIT_SEVERITY",
     show_default=True,
     show_envvar=True,
     help="Report what is at least as severe, or of unknown severity.",

@@ -108,6 +108,8 @@ def test_an_export_comes_from_an_address_only_when_nobody_on_the_way_can_change_
     assert "over plain HTTP" in update(f"{files}/away")
     assert "over plain HTTP" in update("http://files.example.com/all.zip")
     assert "answered 404" in update(f"{files}/none.zip")
+    for address in ("https://me:s3cret@files.example.com/all.zip", f"{files}/none.zip?signature=s3cret"):
+        assert "s3cret" not in update(address)
     (tmp_path / "page.zip").write_text("<html>")
     assert "no zip archive" in update(f"{files}/page.zip")
     status = mirrored.mirror.run(BIN / "mirror", "advisories", "status", "--json")

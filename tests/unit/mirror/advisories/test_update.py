@@ -101,7 +101,7 @@ def test_another_export_or_a_part_of_one_leaves_the_old_file(tmp_path: Path) -> 
     update.update(export(tmp_path / "all.zip"), target, NOW, no_network)
     before = target.read_bytes()
     for source, message in (
-        (export(tmp_path / "part.zip", 4), "only a part"),
+        (export(tmp_path / "part.zip", 4), "a part"),
         (zipped(tmp_path / "empty.zip", {}), "no advisory"),
         (zipped(tmp_path / "odd.zip", {"a.json": b"{", "b.json": record(1)}), "1 of 2 records"),
         (str(tmp_path / "nothing"), "no such file"),
