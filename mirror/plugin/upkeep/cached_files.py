@@ -3,7 +3,7 @@
 import contextlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +46,11 @@ class CachedFiles:
         found = (self._look(str(path.relative_to(self.root))) for path in self._paths())
         return [each for each in found if each]
 
-    def find(self, path: str) -> CachedFile | None:
-        """The cached file at devpi's path `path`, None when there is none. Needs a transaction."""
-        asked = _PATH.fullmatch(path)
-        return self._look(path) if asked and asked[1] in self.indexes() else None
+    def find(self, paths: Iterable[str]) -> list[CachedFile]:
+        """The cached files at devpi's `paths`, as far as there are any. Needs a transaction."""
+        indexes = set(self.indexes())
+        asked = [path for path in paths if (found := _PATH.fullmatch(path)) and found[1] in indexes]
+        return [file for file in map(self._look, asked) if file]
 
     def _paths(self) -> Iterator[Path]:
         for index in self.indexes():

@@ -12,7 +12,7 @@ from mirror.plugin.files import last_use
 from mirror.plugin.upkeep import selection
 from mirror.plugin.upkeep.cached_files import CachedFiles
 from mirror.plugin.upkeep.removal import Removal
-from mirror.plugin.upkeep.selection import CachedFile, Rules
+from mirror.plugin.upkeep.selection import Rules
 
 
 def install(pyramid_config: Any, cached: CachedFiles, removal: Removal) -> None:
@@ -63,6 +63,5 @@ def _remove(cached: CachedFiles, removal: Removal, asked: Mapping[str, float]) -
 
     The paths of what is gone.
     """
-    found = ((cached.find(path), used) for path, used in asked.items())
-    files: list[CachedFile] = [file for file, used in found if file and file.used <= used]
+    files = [file for file in cached.find(asked) if file.used <= asked[file.path]]
     return [file.path for file in removal.remove(files)]

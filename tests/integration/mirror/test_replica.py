@@ -78,6 +78,17 @@ def test_listeners_of_a_replica_learn_of_mirrored_files_and_uploads_come_with_th
         ):
             lines = {f"replicated replicated 1.0 {dist.filename}", f"replicated own 1.0 {own.filename}"}
             wait_until(f"{lines}", lambda: lines <= set(log.read_text().splitlines()), deadline=60)
+            path = urlsplit(address).path.strip("/")
+            (here,) = replica_folder.glob(f"+files/{path}")
+            login = ("root", mirrored.mirror.credentials["root"])
+            pruned = requests.post(
+                f"{mirrored.mirror.url}/+cached-files", json={path: 1e12}, auth=login, timeout=30
+            )
+            assert pruned.json()["result"] == [path]
+            wait_until("the replica has removed it, too", lambda: not here.exists())
+            assert requests.get(address, timeout=30).content == dist.content
+            wait_until("the replica has it again", here.exists)
+            assert requests.get(f"{replica}/{path}", timeout=30).content == dist.content
             page = f"{replica}/{team.index('dev')}/+simple/own/"
             (file,) = requests.get(page, headers={"Accept": JSON}, timeout=30).json()["files"]
             provenance = requests.get(urljoin(page, file["provenance"]), timeout=30).json()
