@@ -48,14 +48,14 @@ def update(source: str, path: Path, now: datetime, download: Callable[[str, IO[b
     collected = _Collected(now)
     for name, content in _records(source, download):
         collected.add(name, content)
-    if not collected.advisories:
-        raise PackhorseError(f"{shown(source)}: there is no advisory of a PyPI project in it.", _EXPORT)
     if len(collected.unreadable) > MOST_UNREADABLE * collected.records:
         raise PackhorseError(
             f"{shown(source)}: {len(collected.unreadable)} of {collected.records} records cannot be read.",
             _EXPORT,
             detail="\n".join(collected.unreadable[:20]),
         )
+    if not collected.advisories:
+        raise PackhorseError(f"{shown(source)}: there is no advisory of a PyPI project in it.", _EXPORT)
     before = _before(path)
     if before and collected.records_used < before.advisories / 2:
         raise PackhorseError(
