@@ -7,13 +7,14 @@ import platform
 import ssl
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from mirror import indexes, server, state
+from mirror import api, indexes, server, state
 from mirror.api import HttpApi
+from mirror.monitoring import numbers
 from mirror.state import Folder
 from packhorse.errors import PackhorseError
 
@@ -71,6 +72,8 @@ class Report:
     upstream: UpstreamReport | None
     refused_hosts: list[RefusedHost]  # since the server started
     changed_files: dict[str, dict[str, str]]  # by their paths: those that the upstream has changed
+    problems: dict[str, str] = field(default_factory=dict)  # why the server is not ready to serve
+    numbers: dict[str, float] = field(default_factory=dict)  # metrics since the server started
 
 
 def gather(folder: Folder) -> Report:
@@ -98,7 +101,28 @@ def gather(folder: Folder) -> Report:
         upstream=_upstream_report(users),
         refused_hosts=_refused_hosts(folder.refused_hosts) if serves else [],
         changed_files=_changed_files(now.url, folder) if now is not None and serves else {},
+        problems=_problems(now.url) if now is not None and serves else {},
+        numbers=_numbers(now.url) if now is not None and serves else {},
     )
+
+
+def _problems(url: str) -> dict[str, str]:
+    import httpx
+
+    with api.client(timeout=10) as client, contextlib.suppress(httpx.HTTPError, ValueError):
+        found: dict[str, str] = client.get(f"{url}/+ready").json().get("problems", {})
+        return found
+    return {}
+
+
+def _numbers(url: str) -> dict[str, float]:
+    """The metrics; empty where we may not read them, or of an earlier version that still serves."""
+    import httpx
+
+    with api.client(timeout=10) as client, contextlib.suppress(httpx.HTTPError, ValueError):
+        answer = client.get(f"{url}/+metrics")
+        return numbers.parse(answer.text) if answer.status_code == 200 else {}
+    return {}
 
 
 def _changed_files(url: str, folder: Folder) -> dict[str, dict[str, str]]:
@@ -188,8 +212,10 @@ def as_text(report: Report) -> str:
     """The report for people, without a final newline."""
     versions = ", ".join(f"{name} {number}" for name, number in report.versions.items())
     lines = [f"mirror     {_state(report)}", f"folder     {report.home}", f"versions   {versions}"]
+    lines += [f"not ready  {name}: {problem}" for name, problem in report.problems.items()]
     if report.upstream:
         lines.append(f"upstream   {_upstream(report.upstream)}")
+    lines += numbers.lines(report.numbers) if report.numbers else []
     for refused in report.refused_hosts:
         lines.append(f"refused    {refused.host}, to which {refused.upstream} leads: {refused.reason}")
         lines.append(f"           to allow it: hosts = {refused.hosts}, below [upstream] in mirror.toml")

@@ -22,7 +22,7 @@ from mirror.plugin.files.downloads import Downloads
 from mirror.plugin.files.known_files import KnownFiles
 from mirror.plugin.files.storage import DevpiStorage
 from mirror.plugin.files.views import FileViews
-from mirror.plugin.guards import first_seen_view, vulnerability_view, why_views
+from mirror.plugin.guards import declared, first_seen_view, vulnerability_view, why_views
 from mirror.plugin.guards.decision_log import DecisionLog
 from mirror.plugin.guards.guards import Guards, Records
 from mirror.plugin.guards.known_vulnerabilities import VulnerabilityFile
@@ -195,7 +195,9 @@ def _measure(pyramid_config: Any, xom: Any, folder: Path, settings: Mapping[str,
         readers = Readers(settings.get("allow", ()), Path(token_file) if token_file else None)
     except TokenError as error:
         compat.fatal(f"[metrics] in mirror.toml: token_file: {error}")
-    ready = readiness.Readiness(readiness.of_process(xom, folder))
+    checks = readiness.of_process(xom, folder)
+    checks["policies"] = partial(declared.problem, xom.keyfs)
+    ready = readiness.Readiness(checks)
     monitoring.install(pyramid_config, ready, readers, (counters.REGISTRY, own))
 
 

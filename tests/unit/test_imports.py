@@ -25,6 +25,7 @@ THIRD_PARTIES = {
     "mirror.accounts": {"packaging", "pymacaroons"},
     "mirror.advisories": {"cvss", "httpx", "msgspec", "packaging", "pydantic"},
     "mirror.lockfiles": {"msgspec", "packaging"},
+    "mirror.monitoring": {"prometheus_client", "pydantic"},
     "mirror.plugin": {
         *(
             "cachetools",

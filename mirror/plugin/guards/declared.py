@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from mirror.plugin.policy import evaluation, rules
-from mirror.plugin.policy.evaluation import Policy
+from mirror.plugin.policy.evaluation import Policy, Rule, UnreadableRule
 
 ALL = ""  # in the place of an index: the policy of all indexes
 POLICIES = "PACKHORSE_POLICIES"  # key of ours in devpi's database
@@ -55,6 +55,18 @@ def declare(keyfs: Any, declared: Settings) -> None:
     """Put policies in force. Needs a write transaction."""
     # One string: devpi copies and wraps every container that it stores.
     keyfs.get_key(POLICIES).set({"settings": json.dumps(declared, sort_keys=True)})
+
+
+def problem(keyfs: Any) -> str | None:
+    """Why policies deny everything, None when all of them can be read. Opens a transaction."""
+    with keyfs.read_transaction(allow_reuse=True):
+        policies = read(keyfs).policies.values()
+    wrong = [each.index or "all indexes" for each in policies if any(map(_is_unreadable, each.rules))]
+    return f"a policy of {wrong[0]} cannot be read" if wrong else None
+
+
+def _is_unreadable(rule: Rule) -> bool:
+    return isinstance(rule, UnreadableRule)
 
 
 @lru_cache(maxsize=8)

@@ -89,6 +89,16 @@ def test_requests_are_counted_by_kind_and_result(watched: Mirrored) -> None:
     wait_until("the sizes", lambda: "cache_bytes files" in metrics(watched))
 
 
+def test_status_shows_the_same_numbers(watched: Mirrored) -> None:
+    """To people, and to scripts."""
+    assert requests.get(f"{watched.mirror.url}/+api", timeout=30).status_code == 200
+    shown = json.loads(watched.mirror.run(BIN / "mirror", "status", "--json").stdout)
+    assert shown["numbers"]["requests_total{kind=api,result=ok}"] >= 1
+    assert shown["problems"] == {}
+    text = watched.mirror.run(BIN / "mirror", "status").stdout
+    assert all(f"\n{word} " in text for word in ("requests", "asked", "disk"))
+
+
 def test_metrics_name_no_project_and_no_client(watched: Mirrored) -> None:
     """Labels are words of ours: a stranger's words would be a time series each."""
     name = new_name("secret")
@@ -216,3 +226,22 @@ def test_events_outlive_the_server_and_a_full_disk_harms_no_request(watched: Mir
         aside.rename(log)
     team.call("POST", "+login", json={"user": team.name, "password": "pw"})
     assert [json.loads(line)["action"] for line in log.read_text().splitlines()][-1] == "login"
+
+
+def test_guessing_passwords_is_slowed_down_and_locks_out_nobody(watched: Mirrored) -> None:
+    """By user and address, as nginx states it. The test beside login_throttle.py makes ten thousand."""
+    team, url = new_team(watched), f"{watched.mirror.url}/+login"
+
+    def login(password: str, address: str) -> requests.Response:
+        user = {"user": team.name, "password": password}
+        return requests.post(url, json=user, headers={"X-Real-IP": address}, timeout=60)
+
+    guesses = [login(f"guess{number}", "192.0.2.66") for number in range(40)]
+    assert {guess.status_code for guess in guesses} == {401, 429}
+    assert guesses[-1].status_code == 429
+    assert 1 <= int(guesses[-1].headers["Retry-After"]) <= 120
+    assert "Too many wrong passwords" in guesses[-1].text
+    assert login("pw", "192.0.2.1").status_code == 200
+    assert login("pw", "192.0.2.66").status_code == 200  # known by now
+    assert metrics(watched)["denials_total throttle"] >= 1
+    assert audited(watched, "--denied", "--action", "login")[-1]["rule"] == "throttle"

@@ -98,12 +98,20 @@ def test_certificates_that_are_missing_are_named() -> None:
     )
 
 
+def test_a_server_that_is_not_ready_says_why_and_numbers_follow() -> None:
+    """What /+ready and /+metrics say, for people."""
+    report = replace(SERVING, problems={"disk": "it is full"}, numbers={"disk_free_bytes": 1e9})
+    lines = status.as_text(report).splitlines()
+    assert lines[3] == "not ready  disk: it is full"
+    assert lines[5].startswith("requests   0")
+
+
 def test_json_has_everything_for_scripts() -> None:
     """Keys are only ever added."""
     data = status.as_json(SERVING)
     assert list(data) == [
         *("home", "url", "pid", "initialised", "serves", "versions", "indexes", "upstream", "refused_hosts"),
-        "changed_files",
+        *("changed_files", "problems", "numbers"),
     ]
     assert data["indexes"][1] == {
         "name": "root/pypi",

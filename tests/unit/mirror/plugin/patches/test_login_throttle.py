@@ -1,6 +1,6 @@
 """How many passwords may be guessed."""
 
-from mirror.plugin.patches.login_throttle import OF_CLIENT, OF_NAME, Throttle
+from mirror.plugin.patches.login_throttle import MOST, OF_CLIENT, OF_NAME, Throttle
 
 
 class Clock:
@@ -31,6 +31,14 @@ def test_ten_thousand_wrong_passwords_are_ten_checks() -> None:
     assert tries(throttle, "a", "x", 100) == 1
     clock.now += 3600
     assert tries(throttle, "a", "x", 100) == OF_NAME.burst
+
+
+def test_what_is_remembered_of_attackers_is_bounded() -> None:
+    """A botnet, or names without end."""
+    throttle = Throttle(Clock())
+    for number in range(2 * MOST):
+        throttle.count(f"client{number}", f"name{number}", "wrong", right=False)
+    assert len(throttle._full_until) <= MOST
 
 
 def test_many_names_have_a_limit_too() -> None:
