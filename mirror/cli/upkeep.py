@@ -61,8 +61,8 @@ def prune(
 
     folder = options.folder()
     given = rules.Given(keep_last, unused_for, max_size).or_else(options.config(path).prune)
-    asked = rules.of(given, locks, folder.root)
     api = yank.connect(folder)
+    asked = rules.of(given, locks, folder.root)
     found = work.plan(api, asked, withdrawn=yes)
     for sentence in work.warnings(found):
         console.echo(sentence, err=True)
@@ -104,10 +104,11 @@ def check(context: click.Context, *, repair: bool, as_json: bool) -> None:
     with console.progress("check:", len(looks)) as step:
         problems = look.run(looks, step)
     outcomes = [repairs.Outcome(problem) for problem in problems]
-    serving = state.read_serving(folder)
-    if repair and serving:
+    serving, credentials = state.read_serving(folder), state.read_credentials(folder)
+    if repair and serving and credentials:
+        repairer = repairs.Repair(folder, api, serving.url, credentials.users["root"])
         with console.progress("repair:", len(problems)) as step:
-            outcomes = repairs.Repair(folder, api, serving.url).run(problems, step)
+            outcomes = repairer.run(problems, step)
     if as_json:
         console.emit_json(repairs.as_json(outcomes, len(looks)))
     else:

@@ -26,12 +26,13 @@ class Outcome:
 
 
 class Repair:
-    """Repairs one mirror that serves at `url`."""
+    """Repairs one mirror that serves at `url`; root has `password`, and may read what not all may."""
 
-    def __init__(self, folder: Folder, api: Api, url: str) -> None:
+    def __init__(self, folder: Folder, api: Api, url: str, password: str = "") -> None:
         self._server = folder.server
         self._api = api
         self._url = url
+        self._login = ("root", password) if password else None
         self._ways: Mapping[str | None, Callable[[Problem], Outcome]] = {
             FETCH: self._fetch,
             QUARANTINE: self._quarantine,
@@ -54,7 +55,7 @@ class Repair:
         self._api.call("POST", "/+cached-files", {path: NEVER})
         try:
             with (
-                http.client(timeout=SILENCE) as client,
+                http.client(SILENCE, self._login) as client,
                 client.stream("GET", f"{self._url}/{quote(path, '/+')}") as answer,
             ):
                 for _ in answer.iter_bytes():
