@@ -182,7 +182,10 @@ def progress(text: str, total: int) -> Iterator[Callable[[], None]]:
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+    if not sys.stderr.isatty():  # a bar that is disabled ends with an empty line there
+        yield lambda: None
+        return
+    with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(text, total=total)
         yield lambda: bar.advance(task)
 
@@ -200,8 +203,10 @@ def transfer(text: str) -> Iterator[tuple[Callable[[int], None], Callable[[int],
         *(bars.TextColumn("{task.description}"), bars.BarColumn(), bars.DownloadColumn()),
         *(bars.TransferSpeedColumn(), bars.TimeRemainingColumn()),
     )
-    shown = sys.stderr.isatty()
-    with bars.Progress(*columns, console=Console(stderr=True), transient=True, disable=not shown) as bar:
+    if not sys.stderr.isatty():  # a bar that is disabled ends with an empty line there
+        yield lambda _: None, lambda _: None
+        return
+    with bars.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(text, total=None)
         total = 0
 

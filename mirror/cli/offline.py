@@ -129,6 +129,7 @@ def prefetch(
       mirror prefetch uv.lock
       mirror prefetch requirements.txt --python 3.11 --python 3.12 --platform linux-x86_64
       mirror prefetch "flask>=3" gunicorn==23.0.0
+      uv export | mirror prefetch -
 
     All groups and extras of a lock count. uv resolves what has no version, or no hash, against the
     index. Of each version come the wheels that the Pythons and platforms take, or the sdist where
@@ -174,6 +175,8 @@ def verify(
     offline, and its upstream is not asked. Every file is read, and compared with its hash. Exit
     status 1 when something is missing, or broken.
     """
+    import shlex
+
     from mirror.lockfiles import environments, reader
     from mirror.offline import storage
     from mirror.offline import verify as work
@@ -193,7 +196,7 @@ def verify(
     if missing := [each for each in results if each.problem]:
         raise PackhorseError(
             f"This does not install from what is here: {len(missing)} of {len(results)} files are missing.",
-            f"Bring them with `mirror prefetch {' '.join(files)}`, and the same options.",
+            f"Bring them with `mirror prefetch {shlex.join(files)}`, and the same options.",
             detail="\n".join(map(str, missing)),
         )
 

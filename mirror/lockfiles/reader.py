@@ -31,8 +31,8 @@ def read_all(arguments: Iterable[str], environments: Sequence[Environment]) -> L
 
 
 def read(argument: str, environments: Sequence[Environment]) -> Lock:
-    """What a file, or a requirement, asks for in `environments`. Raises PackhorseError."""
-    path = Path(argument)
+    """What a file, standard input ("-") or a requirement asks for. Raises PackhorseError."""
+    path = Path("/dev/stdin" if argument == "-" else argument)
     if not _is_file(path):
         return _of_requirement(argument, environments)
     text = _text(path)

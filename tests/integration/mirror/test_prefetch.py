@@ -1,6 +1,8 @@
 """`mirror prefetch`: afterwards a lock's files are in the cache, or it says which are not."""
 
 import json
+import signal
+import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -27,6 +29,7 @@ def test_after_a_prefetch_every_file_is_served_without_the_upstream(
     )
     done = mirrored.mirror.run(BIN / "mirror", "prefetch", lock)
     assert done.stdout.startswith("20 files with 1.9 MB are in the cache")
+    assert done.stderr == ""  # no bar without a terminal
     mirrored.upstream.forget()
     again = mirrored.mirror.run(BIN / "mirror", "prefetch", lock)
     assert again.stdout.startswith(
@@ -57,6 +60,39 @@ def test_files_are_fetched_side_by_side(mirrored: Mirrored, tmp_path: Path) -> N
         finally:
             all_asked.set()
         assert done.result().stdout.startswith("8 files")
+
+
+def test_it_ends_at_once_when_interrupted_and_goes_on_when_started_again(
+    mirrored: Mirrored, tmp_path: Path
+) -> None:
+    """A slow download holds nobody at the terminal; what has come is not downloaded again."""
+    first, second, slow = dists = [wheel(new_name("interrupted"), "1.0", padding=100_000) for _ in range(3)]
+    for dist in dists:
+        mirrored.upstream.add(dist.filename.partition("-")[0], dist)
+    lines = "".join(f"{dist.filename.partition('-')[0]}==1.0 --hash=sha256:{dist.sha256}\n" for dist in dists)
+    (tmp_path / "requirements.txt").write_text(lines)
+    goes_on = threading.Event()
+    mirrored.upstream.fail(mirrored.upstream.file_path(slow), faults.held(goes_on))
+    files = mirrored.mirror.home / "mirror/server/+files"
+    command: list[str | Path] = [BIN / "mirror", "prefetch", tmp_path / "requirements.txt"]
+
+    def asked(dist: Dist) -> int:
+        return mirrored.upstream.count(mirrored.upstream.file_path(dist))
+
+    process = subprocess.Popen(command, env=mirrored.mirror.environment, stderr=subprocess.PIPE, text=True)
+    try:
+        wait_until("the first has come", lambda: list(files.rglob(first.filename)))
+        wait_until("the second has come", lambda: list(files.rglob(second.filename)))
+        wait_until("the slow one is asked for", lambda: asked(slow))
+        process.send_signal(signal.SIGINT)
+        assert "Interrupted." in process.communicate(timeout=60)[1]
+        assert process.returncode == 130
+    finally:
+        goes_on.set()
+        process.kill()
+    done = mirrored.mirror.run(*command)
+    assert done.stdout.startswith("3 files with 0.3 MB are in the cache")
+    assert [asked(first), asked(second)] == [1, 1]
 
 
 def test_what_is_missing_is_named_and_the_exit_status_says_so(mirrored: Mirrored, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The `mirror` command: fast, explained, and clear about mistakes."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -78,3 +79,15 @@ def test_completion_can_be_switched_on(shell: str) -> None:
     environment = {"_MIRROR_COMPLETE": f"{shell}_source", "PATH": "/usr/bin:/bin"}
     done = subprocess.run([MIRROR], env=environment, check=True, capture_output=True)
     assert b"_MIRROR_COMPLETE" in done.stdout
+
+
+def test_platforms_are_completed() -> None:
+    """Nobody knows their names by heart."""
+    environment = {
+        **os.environ,
+        "_MIRROR_COMPLETE": "bash_complete",
+        "COMP_WORDS": "mirror prefetch --platform mu",
+        "COMP_CWORD": "3",
+    }
+    done = subprocess.run([MIRROR], env=environment, check=False, capture_output=True, text=True)
+    assert done.stdout.split() == ["plain,musl-x86_64", "plain,musl-aarch64"]

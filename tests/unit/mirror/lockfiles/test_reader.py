@@ -5,6 +5,8 @@ dependency for windows, one with an extra, one from git, one in a folder. Names 
 wheels of rare platforms left out.
 """
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -221,3 +223,14 @@ def test_a_huge_or_binary_or_missing_file_is_an_error(
     ):
         with pytest.raises(PackhorseError):
             reader.read(argument, ENVIRONMENTS)
+
+
+def test_requirements_come_from_standard_input_too() -> None:
+    """`uv export | mirror prefetch -`."""
+    code = (
+        "from mirror.lockfiles import environments, reader\n"
+        "print(*reader.read('-', environments.wanted()).pins)"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, input="flask==3.1\n", check=True, capture_output=True, text=True)
+    assert done.stdout == "flask==3.1\n"
