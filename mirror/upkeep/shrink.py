@@ -173,9 +173,15 @@ def _without_replaced(serial: int, data: bytes, live: set[str], earlier: dict[st
 
 
 def _loads(data: bytes) -> tuple[dict[str, tuple[str, int, object]], list[str]]:
-    from devpi_server.fileutil import loads
+    from devpi_server.fileutil import LoadError, loads
 
-    changes, renames = loads(data)
+    try:
+        changes, renames = loads(data)
+    except LoadError as error:
+        raise PackhorseError(
+            f"The database is damaged: a transaction in it cannot be read ({error}).",
+            "Go back to a backup: mirror restore FOLDER",
+        ) from error
     return changes, renames
 
 

@@ -174,3 +174,11 @@ def test_no_database_and_a_broken_one_are_told_in_words(tmp_path: Path) -> None:
     (tmp_path / shrink.NAME).write_bytes(b"no database at all" * 100)
     with pytest.raises(PackhorseError, match="not a database"):
         shrink.run(tmp_path, quiet, dry=False)
+
+
+def test_a_transaction_that_cannot_be_read_is_told_in_words(server: Path) -> None:
+    """Nothing of it may be taken for replaced."""
+    with closing(sqlite3.connect(server / shrink.NAME)) as database, database:
+        database.execute("UPDATE changelog SET data = ? WHERE serial = 5", (b"broken",))
+    with pytest.raises(PackhorseError, match="damaged"):
+        shrink.run(server, quiet, dry=False)
