@@ -19,6 +19,7 @@ from mirror.plugin.policy import evaluation, look_alikes
 from mirror.plugin.policy.age import MinimumAge
 from mirror.plugin.policy.evaluation import Denial, FileJudge
 from mirror.plugin.policy.facts import FileFacts, ProjectFacts
+from mirror.plugin.policy.look_alikes import LookAlikes
 from mirror.plugin.policy.vulnerabilities import Vulnerabilities
 from mirror.plugin.simple import file_rows, filenames
 from mirror.plugin.simple.detail import ProjectDetail
@@ -76,17 +77,27 @@ class Guards:
         return declared.read(self._xom.keyfs)
 
     def state(self) -> object:
-        """State of what policies decide by and is not in the database: the advisories, and the day.
+        """State of what policies decide by, beside the keys that pages depend on: advisories, day, own names.
 
-        What is ignored until a day counts from then on.
+        What is ignored until a day counts from then on; a name that is reserved has look-alikes at once.
         """
-        return self.vulnerabilities.version(), datetime.fromtimestamp(self._clock(), UTC).date()
+        day = datetime.fromtimestamp(self._clock(), UTC).date()
+        return self.vulnerabilities.version(), day, self._own_names()
+
+    def _own_names(self) -> frozenset[str]:
+        with self._xom.keyfs.read_transaction(allow_reuse=True):
+            policies = self.declared().policies.values()
+            if not any(isinstance(rule, LookAlikes) for policy in policies for rule in policy.rules):
+                return frozenset()
+            return frozenset(self._xom.keyfs.get_key(reservations.NAMES).get())
 
     def uses_state(self) -> bool:
         """Whether a policy in force depends on `state`. Needs no transaction."""
         with self._xom.keyfs.read_transaction(allow_reuse=True):
             policies = self.declared().policies.values()
-        return any(isinstance(rule, Vulnerabilities) for policy in policies for rule in policy.rules)
+        return any(
+            isinstance(rule, Vulnerabilities | LookAlikes) for policy in policies for rule in policy.rules
+        )
 
     def judged(self, stage: Any, base: Any, project: ProjectDetail) -> Judged:
         """What `stage` shows of `project`, which `base` holds. Needs a transaction."""

@@ -211,6 +211,11 @@ def test_a_look_alike_of_our_own_name_is_denied_and_reported(
         "acme-biling looks like acme-billing"
         in run(BIN / "mirror", "policy", cwd=mirrored.mirror.home).stdout
     )
+    later = new_name("later-acme")
+    upstream.add(later, wheel(later, "1.0"))
+    assert len(listed(server, later)) == 1
+    run(BIN / "mirror", "reserve", f"{later}x", cwd=mirrored.mirror.home)
+    wait_until("the new name has look-alikes", lambda: listed(server, later) == [])
     log = run(BIN / "mirror", "policy", "--log", cwd=mirrored.mirror.home).stdout
     assert log.count("company/dev  acmebilling: 1 denied by look_alikes") == 1
 

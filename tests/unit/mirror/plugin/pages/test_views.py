@@ -75,6 +75,10 @@ class _KeyFs:
     def db_read_typedkey(self, _: str) -> tuple[str, int]:
         return "", self.written
 
+    def read_transaction(self, *, allow_reuse: bool) -> Any:  # noqa: ANN401 (devpi is untyped)
+        assert allow_reuse
+        return nullcontext()
+
     def get_key(self, _: str) -> Any:  # noqa: ANN401 (devpi is untyped)
         return SimpleNamespace(get=dict)  # nothing is declared
 
