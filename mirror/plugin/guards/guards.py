@@ -18,7 +18,7 @@ from mirror.plugin.guards.known_vulnerabilities import VulnerabilityFile
 from mirror.plugin.policy import evaluation, look_alikes
 from mirror.plugin.policy.age import MinimumAge
 from mirror.plugin.policy.evaluation import Denial, FileJudge
-from mirror.plugin.policy.facts import FileFacts, ProjectFacts
+from mirror.plugin.policy.facts import FileFacts, PageText, ProjectFacts
 from mirror.plugin.policy.look_alikes import LookAlikes
 from mirror.plugin.policy.vulnerabilities import Vulnerabilities
 from mirror.plugin.simple import file_rows, filenames
@@ -106,12 +106,13 @@ class Guards:
         looks_like = look_alikes.of(project.name, facts.reserved)
         if not in_force:
             return Judged(project, (), looks_like)
-        judge = self._judge(in_force, stage, base, facts)
-        if not filenames.begin_with(file_rows.rows(project.files).filenames(), project.name):
+        rows = file_rows.rows(project.files)
+        page = PageText(rows)
+        judge = self._judge(in_force, stage, base, replace(facts, page=page))
+        if not filenames.begin_with(page.filenames, project.name):
             judge = _with_names(judge)
         if judge is None:
             return Judged(project, (), looks_like)
-        rows = file_rows.rows(project.files)
         files = rows.objects()
         denials = [judge(FileFacts(facts, file)) for file in files]
         denied = [(file, denial) for file, denial in zip(files, denials, strict=True) if denial]

@@ -72,7 +72,10 @@ class Sdists:
         self._wanted = names.parse_all(wanted)
 
     def about(self, project: ProjectFacts, now: float) -> Judge | None:  # noqa: ARG002 (as Rule has it)
-        return None if names.those_of(self._wanted, project.name) else _no_wheel
+        is_fine = names.those_of(self._wanted, project.name) or (
+            project.page and project.page.has_wheels_only
+        )
+        return None if is_fine else _no_wheel
 
     def describe(self) -> str:
         return f"files that are no wheels are listed of: {_listed(self._wanted)}"
@@ -90,6 +93,8 @@ class HideYanked:
     name, judges_uploads = "hide_yanked", False
 
     def about(self, project: ProjectFacts, now: float) -> Judge | None:  # noqa: ARG002 (as Rule has it)
+        if project.page and not project.page.has_yanks:
+            return None
         return _yanked if project.is_listed else _unlisted
 
     def describe(self) -> str:
