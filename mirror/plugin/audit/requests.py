@@ -57,7 +57,7 @@ def _of_index(method: str, parts: Sequence[str], form: Mapping[str, Any]) -> str
     if len(parts) > 2:
         return "delete" if method == "DELETE" else "change"
     if method in {"POST", "PUSH"}:
-        return _UPLOADS.get(str(form.get(":action")), "upload") if form else "push"
+        return _UPLOADS.get(str(form[":action"]), "upload") if ":action" in form else "push"
     return _INDEX.get(method, "change")
 
 

@@ -65,16 +65,17 @@ def denied(request: Any, action: str, rule: str, **more: Any) -> None:
 
 def _record(request: Any, status: int) -> None:
     environ = request.environ
-    method = environ.get("HTTP_X_PACKHORSE_ADMISSION", request.method)  # connections/admission.py
-    if status == 204 and method != request.method:
-        return  # the body may come
+    is_question = request.method == "OPTIONS"  # of connections/admission.py, whether a body may come
+    if is_question and status < 400:
+        return
+    method = environ.get("HTTP_X_PACKHORSE_ADMISSION", "OPTIONS") if is_question else request.method
     form = environ.get("webob._parsed_post_vars")
     form = form[0] if form and request.method == "POST" else {}
-    if not form and (method != request.method or request.content_type.startswith("multipart/")):
+    if not form and status >= 400 and (is_question or request.content_type.startswith("multipart/")):
         form = {":action": "file_upload"}  # refused before it was read
     action = requests.action(method, request.path_info, form)
     if action is None:
-        if status in _STATUS and "HTTP_AUTHORIZATION" in environ:
+        if status in _STATUS and environ.keys() & {"HTTP_AUTHORIZATION", "HTTP_X_DEVPI_AUTH"}:
             denied(request, "read", _STATUS[status])
         return
     who = environ.get(_WHO)
@@ -89,7 +90,7 @@ def _record(request: Any, status: int) -> None:
 
 
 def _details(request: Any, action: str, form: Any, status: int) -> dict[str, str]:
-    if form:
+    if ":action" in form:
         return requests.of_form(form)
     if not 0 < (request.content_length or 0) <= _LARGEST or not request.is_body_readable:
         return {}

@@ -1,0 +1,68 @@
+"""What the tween records of requests whose clients would rather have something else recorded."""
+
+from typing import Any
+
+import pytest
+from pyramid.request import Request
+from pyramid.response import Response
+
+from mirror.plugin.audit import events, tween
+
+PATH = "/company/dev/demo/1.0"
+
+
+@pytest.fixture
+def recorded(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    monkeypatch.setattr(events, "_log", None)
+    monkeypatch.setattr(events, "_listeners", [found.append])
+    return found
+
+
+def answer(request: Request, status: int, who: str | None = None) -> None:
+    """Let both tweens see `request`, which a view answers with `status`."""
+    request.environ["packhorse.who"] = who
+    tween.recording(lambda _: Response(status=status), None)(request)
+
+
+@pytest.mark.parametrize("status", [200, 404])
+def test_a_header_makes_no_change_of_a_read(recorded: list[dict[str, Any]], status: int) -> None:
+    """Only the server's own question, an OPTIONS, has it. Webhooks would be told of uploads that are none."""
+    answer(Request.blank(PATH, method="GET", headers={"X-Packhorse-Admission": "DELETE"}), status)
+    answer(Request.blank("/company/dev/", method="OPTIONS", headers={"X-Packhorse-Admission": "POST"}), 200)
+    assert recorded == []
+
+
+def test_a_header_hides_no_change(recorded: list[dict[str, Any]]) -> None:
+    """Whoever deletes would like to be a reader."""
+    answer(Request.blank(PATH, method="DELETE", headers={"X-Packhorse-Admission": "GET"}), 200, "me")
+    assert [(each["action"], each["result"], each["who"]) for each in recorded] == [("delete", "ok", "me")]
+
+
+def test_a_push_is_none_the_less_one_with_the_type_of_a_form(recorded: list[dict[str, Any]]) -> None:
+    """devpi looks at the body alone."""
+    body = b'{"name": "demo", "version": "1.0", "targetindex": "company/prod"}'
+    kind = {"Content-Type": "multipart/form-data; boundary=x"}
+    answer(Request.blank("/company/dev", method="POST", headers=kind, body=body), 200, "me")
+    assert (recorded[0]["action"], recorded[0]["target"]) == ("push", "company/prod")
+
+
+def test_a_refused_upload_is_one_although_nobody_read_it(recorded: list[dict[str, Any]]) -> None:
+    """A large body is not read before a login."""
+    answer(Request.blank("/company/dev/", method="OPTIONS", headers={"X-Packhorse-Admission": "POST"}), 401)
+    assert [(each["action"], each["result"], each["rule"]) for each in recorded] == [
+        ("upload", "denied", "permission")
+    ]
+
+
+def test_an_error_of_the_server_is_recorded_and_goes_on(recorded: list[dict[str, Any]]) -> None:
+    """What it left behind is to be found."""
+
+    def fail(_: object) -> None:
+        raise RuntimeError("broken")
+
+    request = Request.blank(PATH, method="DELETE")
+    request.environ["packhorse.who"] = "me"
+    with pytest.raises(RuntimeError, match="broken"):
+        tween.recording(fail, None)(request)
+    assert (recorded[0]["result"], recorded[0]["status"]) == ("failed", 500)
