@@ -145,6 +145,7 @@ def _show(made: "Made", *, as_json: bool) -> None:
                 "new": new,
                 "delta": str(made.delta) if made.delta else None,
                 "fingerprint": made.fingerprint,
+                "delta_fingerprint": made.delta_fingerprint,
             }
         )
         return
@@ -153,9 +154,9 @@ def _show(made: "Made", *, as_json: bool) -> None:
         f"{made.path}: {len(made.listing.files)} files with {made.listing.size / 1e6:.1f} MB,"
         f" {len(made.new)} of them new ({new_size / 1e6:.1f} MB)"
     )
+    console.echo(f"sha256 of its SHA256SUMS: {made.fingerprint}")
     if made.delta:
-        console.echo(f"{made.delta}: what is new")
-    console.echo(f"sha256 of SHA256SUMS: {made.fingerprint}")
+        console.echo(f"{made.delta}: what is new\nsha256 of its SHA256SUMS: {made.delta_fingerprint}")
 
 
 COMMANDS = (bundle,)

@@ -38,7 +38,7 @@ def refresh(
     In use are the projects of which the cache has files, what our own packages depend on, and what the locks
     of --report pin. Pages that the mirror has asked for within half an hour are not asked for again. What the
     index does not list, by a policy for example, is not new. Exit status 1 when the upstream does not answer
-    for one of them. Needs the mirror to serve; `refresh_at` in release.toml lets a server do it by itself.
+    for one of them. Needs the mirror to serve.
     """
     from mirror import api, yank
     from mirror.lockfiles import environments, reader
@@ -60,12 +60,22 @@ def refresh(
     if as_json:
         report = {"outdated": [vars(each) for each in old], "pins": len(pins)} if locks else {}
         new = [vars(each) for each in found.new]
-        console.emit_json({"projects": len(found.pages), "new": new, "failed": dict(found.failed), **report})
+        console.emit_json(
+            {
+                "projects": len(found.pages),
+                "new": new,
+                "gone": found.gone,
+                "failed": dict(found.failed),
+                **report,
+            }
+        )
     else:
         for each in found.new:
             console.echo(
                 f"new: {each.project} {each.version}" + (f" ({each.since[:10]})" if each.since else "")
             )
+        for project in found.gone:
+            console.echo(f"not listed: {project}")
         console.echo(work.count(found))
         for pin in old:
             console.echo(f"outdated: {pin}")

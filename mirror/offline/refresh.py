@@ -55,6 +55,7 @@ class Report:
     pages: Mapping[str, Page]  # of projects, as the index shows them now
     new: Sequence[New]
     failed: Mapping[str, str]  # projects that could not be looked for, and why
+    gone: Sequence[str]  # projects that the index does not list (any more)
 
 
 @dataclass(frozen=True)
@@ -91,12 +92,14 @@ def refresh(
     pages: dict[str, Page] = {}
     failed: dict[str, str] = {}
 
+    gone: list[str] = []
+
     def look(urls: Mapping[str, str]) -> None:
-        for project, (page, problem) in zip(
-            urls, pool.map(partial(_page, client), urls.values()), strict=True
-        ):
+        for project, found in zip(urls, pool.map(partial(_page, client), urls.values()), strict=True):
+            page, problem = found
             pages.update({project: page} if page is not None else {})
             failed.update({project: problem} if problem else {})
+            gone.extend([] if page is not None or problem else [project])
             step()
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -110,7 +113,7 @@ def refresh(
     seen = _seen(folder)
     new = list(_new(pages, seen))
     _remember(folder, {**seen, **{name: sorted(_versions(page)) for name, page in pages.items()}})
-    return Report(pages, new, failed)
+    return Report(pages, new, failed, gone)
 
 
 def count(report: Report) -> str:
@@ -160,7 +163,7 @@ def _projects(index: Path) -> Iterator[str]:
 
 
 def _page(client: httpx.Client, url: str) -> tuple[Page | None, str]:
-    """The page as it is now, or an old one, or none, and what went wrong."""
+    """The page as it is now, or an old one, and what went wrong; neither for a project that is gone."""
     page: Page | None = None
     try:
         for _ in range(TRIES):
@@ -169,7 +172,8 @@ def _page(client: httpx.Client, url: str) -> tuple[Page | None, str]:
                 if STALE not in answer.headers:
                     return page, ""
     except (DownloadError, httpx.HTTPError, ValueError) as error:
-        return page, str(error) or type(error).__name__
+        is_gone = str(error).startswith(f"{url}: 404 ")
+        return page, "" if is_gone else str(error) or type(error).__name__
     return page, "the upstream does not answer; what is known of it is old"
 
 

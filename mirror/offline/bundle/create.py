@@ -1,5 +1,6 @@
 """Make bundles of what locks pin, and add to them: files, and what pages of the mirror say of them."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -40,6 +41,7 @@ class Made:
     new: tuple[File, ...]  # that were not there before
     fingerprint: str  # see disk.fingerprint
     delta: Path | None = None  # the bundle of the new ones alone
+    delta_fingerprint: str | None = None
 
 
 def create(wanted: Wanted, target: Path) -> Made:
@@ -49,7 +51,9 @@ def create(wanted: Wanted, target: Path) -> Made:
     """
     target = target.resolve()
     _refuse_other(target)
-    before = disk.read(target) if disk.is_bundle(target) else Listing()
+    before = Listing()
+    with contextlib.suppress(PackhorseError):  # none, or one that is damaged: it is made anew
+        before = disk.read(target)
     with folder.replacing(target) as scratch:
         got = _collect(wanted, scratch)
         _write(scratch, got)
@@ -81,7 +85,9 @@ def update(wanted: Wanted, target: Path, delta: Path | None) -> Made:
         if delta:
             _write_delta(scratch, new, delta.resolve())
         fingerprint = disk.fingerprint(scratch)
-    return Made(target, merged, new.files, fingerprint, delta)
+    return Made(
+        target, merged, new.files, fingerprint, delta, disk.fingerprint(delta.resolve()) if delta else None
+    )
 
 
 def _refuse_other(target: Path) -> None:

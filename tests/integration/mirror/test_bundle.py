@@ -13,15 +13,17 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
 import requests
 
 from mirror.offline.bundle import listing
+from tests.support import debian_packages, documents
 from tests.support.dists import sdist, wheel
 from tests.support.mirror_and_upstream import Mirrored, mirror_of
-from tests.support.servers import BIN, clean_environment, run_command, running_mirror
-from tests.support.upstream import Listed, Upstream
+from tests.support.servers import BIN, clean_environment, free_port, run_command, running_mirror, wait_until
+from tests.support.upstream import JSON, Listed, Upstream
 
 LIBRARY = wheel("bundled-library", "1.5", requires_python=">=3.8", padding=300_000)
 NEWER = wheel("bundled-library", "1.6", requires_python=">=3.8")
@@ -115,6 +117,26 @@ def plain_url(site: Site) -> Iterator[str]:
         server.shutdown()
 
 
+@pytest.fixture(scope="module")
+def nginx_url(site: Site) -> Iterator[str]:
+    """What nginx serves with the configuration of docs/offline.md."""
+    (text,) = (block.text for block in documents.blocks("offline.md") if block.language == "nginx")
+    program, port, home = debian_packages.which("nginx"), free_port(), site.lock.parent
+    assert program
+    server = text.replace("127.0.0.1:8000", f"127.0.0.1:{port}").replace("/srv/bundle", str(site.bundle))
+    (home / "nginx.conf").write_text(
+        f"user root; daemon off; pid {home}/nginx.pid; error_log {home}/error.log;\nevents {{ }}\n"
+        f"http {{ access_log off; {server} }}\n"
+    )
+    running = subprocess.Popen([program, "-c", str(home / "nginx.conf")], stderr=subprocess.DEVNULL)
+    try:
+        wait_until("nginx", (home / "nginx.pid").exists)
+        yield f"http://127.0.0.1:{port}/simple/"
+    finally:
+        running.terminate()
+        running.wait()
+
+
 INSTALLERS: dict[str, list[str | Path]] = {
     "pip": [sys.executable, "-Im", "pip", "install", "--no-cache-dir"],
     "uv": [BIN / "uv", "pip", "install", "--python", sys.executable],
@@ -122,19 +144,19 @@ INSTALLERS: dict[str, list[str | Path]] = {
 
 
 @pytest.mark.parametrize("client", INSTALLERS)
-@pytest.mark.parametrize("form", ["folder", "server"])
+@pytest.mark.parametrize("form", ["folder", "plain", pytest.param("nginx", marks=pytest.mark.needs("nginx"))])
 def test_installers_take_it_without_a_mirror(
-    site: Site, plain_url: str, client: str, form: str, tmp_path: Path
+    site: Site, request: pytest.FixtureRequest, client: str, form: str, tmp_path: Path
 ) -> None:
-    """As a folder of files, and as an index from a server that knows files alone."""
-    places = {
-        "folder": ["--no-index", "--find-links", str(site.bundle / "files")],
-        "server": ["--index-url", plain_url],
-    }
+    """As a folder of files, as an index from a server that knows files alone, and with JSON from nginx."""
+    if form == "folder":
+        place = ["--no-index", "--find-links", str(site.bundle / "files")]
+    else:
+        place = ["--index-url", request.getfixturevalue(f"{form}_url")]
     pins = ["bundled-own", "bundled-library==1.5"]
     environment = clean_environment(tmp_path)
     done = run_command(
-        *INSTALLERS[client], *places[form], "--target", tmp_path / "installed", *pins, env=environment
+        *INSTALLERS[client], *place, "--target", tmp_path / "installed", *pins, env=environment
     )
     installed = {path.name for path in (tmp_path / "installed").glob("*.dist-info")}
     assert installed == {
@@ -143,6 +165,19 @@ def test_installers_take_it_without_a_mirror(
         "bundled_library-1.5.dist-info",
     }
     assert "warning" not in done.stderr.lower() or "yanked" in done.stderr.lower()
+
+
+@pytest.mark.needs("nginx")
+def test_nginx_shows_both_forms_of_a_page(nginx_url: str) -> None:
+    """What each of them asks for; the metadata file beside the wheel."""
+    for accept, kind in ((JSON, JSON), ("text/html", "text/html"), (f"{JSON}, text/html;q=0.1", JSON)):
+        answer = requests.get(f"{nginx_url}bundled-library/", headers={"Accept": accept}, timeout=10)
+        assert (answer.status_code, answer.headers["Content-Type"]) == (200, kind)
+    page = requests.get(f"{nginx_url}bundled-library/", headers={"Accept": JSON}, timeout=10).json()
+    (file,) = page["files"]
+    metadata = requests.get(urljoin(f"{nginx_url}bundled-library/", f"{file['url']}.metadata"), timeout=10)
+    assert metadata.content == LIBRARY.metadata
+    assert file["core-metadata"]["sha256"] == hashlib.sha256(LIBRARY.metadata).hexdigest()
 
 
 def test_an_update_adds_and_writes_what_is_new_apart(site: Site, tmp_path: Path) -> None:
@@ -155,7 +190,9 @@ def test_an_update_adds_and_writes_what_is_new_apart(site: Site, tmp_path: Path)
     )
     assert contents(full) == contents(site.bundle)
     new = {dist.filename for dist in ALL} - {APP.filename}
-    assert {each["filename"] for each in json.loads(done.stdout)["new"]} == new
+    made = json.loads(done.stdout)
+    assert {each["filename"] for each in made["new"]} == new
+    assert made["delta_fingerprint"] == hashlib.sha256((delta / "SHA256SUMS").read_bytes()).hexdigest()
     assert {path.name for path in (delta / "files").iterdir() if path.suffix != ".metadata"} == new
     run_command("sha256sum", "--check", "--strict", "SHA256SUMS", env=os.environ, cwd=delta)
     refused = site.mirrored.mirror.run(
@@ -213,6 +250,7 @@ def test_killed_while_it_is_made_the_old_one_is_whole(site: Site, tmp_path: Path
     running.kill()
     running.wait()
     assert contents(target) == before
+    (target / "SHA256SUMS").write_text("damaged")
     site.mirrored.mirror.run(*command)
     assert [path.name for path in tmp_path.iterdir()] == ["made"]
     assert contents(target) == before

@@ -47,7 +47,9 @@ def test_what_came_since_the_last_look_is_told(mirrored: Mirrored, tmp_path: Pat
         assert refresh()["new"] == {}
         mirrored.upstream.add(used, wheel(used, "1.3"))
         mirrored.upstream.fail(f"/simple/{used}/", faults.status(503))
+        del mirrored.upstream.projects[needed]
         failed = refresh()
+        assert needed in failed["gone"]
         assert (failed["failed"], failed["new"]) == ({used}, {})
     finally:
         mirrored.upstream.heal()
