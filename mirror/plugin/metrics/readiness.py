@@ -66,8 +66,10 @@ def _disk(folder: Path) -> str | None:
         return f"less than {LEAST_FREE // 1_000_000} MB are free"
     probe = folder / f"+ready-{secrets.token_hex(8)}"
     try:
-        probe.write_bytes(b"1")
-        probe.unlink()
+        try:
+            probe.write_bytes(b"1")
+        finally:
+            probe.unlink(missing_ok=True)
     except OSError as error:
         return f"it cannot be written: {error.strerror}"
     return None

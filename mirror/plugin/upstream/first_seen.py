@@ -79,8 +79,11 @@ class FirstSeen:
             files.write_whole(path, content)
             return
         scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-        scratch.write_bytes(content)  # not synced: to lose it is to see the project for the first time
-        scratch.replace(path)
+        try:
+            scratch.write_bytes(content)  # not synced: to lose it is to see the project for the first time
+            scratch.replace(path)
+        finally:
+            scratch.unlink(missing_ok=True)  # of a write that failed: a full disk must not become fuller
 
     def records(self) -> dict[str, dict[str, Times]]:
         """Index -> project -> record: all of them."""

@@ -1,5 +1,6 @@
 """When a server says that it may serve."""
 
+import errno
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -61,3 +62,17 @@ def test_a_disk_without_room_or_that_cannot_be_written_is_no_place_to_serve_from
     assert str(readiness._disk(Path("/proc"))).startswith("less than 64 MB are free")
     monkeypatch.setattr(readiness, "LEAST_FREE", 0)
     assert str(readiness._disk(Path("/proc"))).startswith("it cannot be written")
+
+
+def test_a_probe_that_a_full_disk_refuses_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """open(2) makes the file, and only write(2) fails; a watcher asks every few seconds."""
+
+    def full(path: Path, _data: bytes) -> int:
+        path.touch()
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert readiness._disk(tmp_path) == "it cannot be written: full"
+    assert list(tmp_path.iterdir()) == []

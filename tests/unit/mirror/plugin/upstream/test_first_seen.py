@@ -1,6 +1,9 @@
 """When files were first seen: noted once, kept, exported, and nothing when it is torn."""
 
+import errno
 from pathlib import Path
+
+import pytest
 
 from mirror.plugin.upstream.first_seen import FirstSeen
 
@@ -44,3 +47,16 @@ def test_records_move_to_another_server_and_go_with_their_index(tmp_path: Path) 
     )
     new.remove_index(INDEX)
     assert new.records() == {}
+
+
+def test_a_full_disk_gets_no_files_of_failed_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each page that is new would leave one, for ever."""
+
+    def full(path: Path, _data: bytes) -> int:
+        path.touch()
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="full"):
+        FirstSeen(tmp_path).note(INDEX, "demo", ["demo-1.zip"], 1000)
+    assert list(tmp_path.glob("*/*")) == []
