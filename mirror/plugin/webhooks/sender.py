@@ -14,7 +14,7 @@ from devpi_server.log import threadlog
 from mirror.plugin.metrics import counters
 from mirror.plugin.webhooks import delivery
 from mirror.plugin.webhooks.delivery import Webhook
-from mirror.plugin.webhooks.spool import FullError, Message, Spool
+from mirror.plugin.webhooks.spool import DamagedError, FullError, Message, Spool
 
 FIRST, LONGEST = 5.0, 3600.0  # seconds until the next try; doubled each time
 GIVE_UP = 30  # tries of one message: about a day
@@ -76,7 +76,12 @@ class Sender:
 
     def step(self) -> float:
         """Try the oldest message; seconds to wait until the next step, 0 for none."""
-        message = self.spool.first()
+        try:
+            message = self.spool.first()
+        except DamagedError as error:
+            self.spool.remove_first()
+            self._drop(f"does not get a message that cannot be read: {error}")
+            return 0.0
         if message is None:
             self._new.wait()
             self._new.clear()

@@ -1,13 +1,15 @@
 """Messages on disk that wait for their delivery, over restarts. Bounded; each file appears whole."""
 
+import contextlib
 import json
-import os
 import secrets
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+
+from packhorse import files
 
 MOST = 1000  # messages of one webhook
 
@@ -26,6 +28,10 @@ class FullError(Exception):
     """As many messages wait as may."""
 
 
+class DamagedError(Exception):
+    """The oldest message cannot be read."""
+
+
 class Spool:
     """The messages of one webhook, in their order. Thread-safe."""
 
@@ -34,9 +40,10 @@ class Spool:
         self._clock = clock
         self._lock = threading.Lock()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for leftover in folder.glob("*.tmp"):
+        for leftover in folder.glob(".*"):  # of a write that was killed
             leftover.unlink()
         self._names = sorted(path.name for path in folder.glob("*.json"))
+        self._first: Message | None = None  # once it was read
 
     def __len__(self) -> int:
         return len(self._names)
@@ -53,35 +60,28 @@ class Spool:
             self._names.append(name)
 
     def first(self) -> Message | None:
-        """The oldest message; one that cannot be read is dropped."""
-        while True:
-            with self._lock:
-                name = self._names[0] if self._names else None
-            if name is None:
-                return None
-            try:
-                return Message(**json.loads((self._folder / name).read_bytes()))
-            except (OSError, ValueError, TypeError):
-                self.remove_first()
+        """The oldest message. Raises DamagedError."""
+        with self._lock:
+            if self._names and not self._first:
+                try:
+                    self._first = Message(**json.loads((self._folder / self._names[0]).read_bytes()))
+                except (OSError, ValueError, TypeError) as error:
+                    raise DamagedError(str(error)) from error
+            return self._first
 
     def remove_first(self) -> None:
         """Drop the oldest message: it is delivered, or never will be."""
         with self._lock:
+            self._first = None
             if self._names:
                 (self._folder / self._names.pop(0)).unlink(missing_ok=True)
 
     def count_attempt(self, message: Message) -> None:
-        """Note that the oldest message was tried in vain. Raises OSError."""
+        """Note that the oldest message was tried in vain."""
         with self._lock:
-            self._write(self._names[0], replace(message, attempts=message.attempts + 1))
+            self._first = replace(message, attempts=message.attempts + 1)
+            with contextlib.suppress(OSError):  # a full disk: the number in memory counts until a restart
+                self._write(self._names[0], self._first)
 
     def _write(self, name: str, message: Message) -> None:
-        scratch = self._folder / f"{name}.tmp"
-        descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
-            with open(descriptor, "wb") as file:  # noqa: PTH123 (a descriptor)
-                file.write(json.dumps(asdict(message)).encode())
-            scratch.rename(self._folder / name)
-        except OSError:
-            scratch.unlink(missing_ok=True)
-            raise
+        files.write_whole(self._folder / name, json.dumps(asdict(message)).encode(), 0o600)

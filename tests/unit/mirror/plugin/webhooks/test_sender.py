@@ -61,6 +61,17 @@ def test_a_message_that_is_not_wanted_holds_up_no_other(tmp_path: Path) -> None:
     assert (told.state.dropped, told.state.delivered, told.state.problem, len(told.spool)) == (1, 1, "", 0)
 
 
+def test_a_message_that_cannot_be_read_is_counted_and_holds_up_no_other(tmp_path: Path) -> None:
+    """A damaged disk: who watches the server is to know that a message is lost."""
+    told = Sender(HOOK, tmp_path, lambda *_: "")
+    told.add("a")
+    told.add("b")
+    min((tmp_path / HOOK.name).iterdir()).write_text("")
+    assert (told.step(), told.state.dropped) == (0.0, 1)
+    assert told.state.problem.startswith("does not get a message that cannot be read")
+    assert (told.step(), told.state.delivered, len(told.spool)) == (0.0, 1, 0)
+
+
 def test_each_webhook_hears_what_it_asked_for_and_of_a_blocked_file_once(tmp_path: Path) -> None:
     """pip asks for the same file several times, each time that somebody installs."""
     webhooks = Webhooks([HOOK], tmp_path, httpx.Client())
