@@ -60,6 +60,12 @@ def test_help_shows_how_to_start_and_how_to_complete() -> None:
     assert 'eval "$(_MIRROR_COMPLETE=bash_source mirror)"' in text
 
 
+def test_help_lists_each_command_once() -> None:
+    """A new one has to be given its place among the sections."""
+    listed = [name for names in main.SECTIONS.values() for name in names.split()]
+    assert sorted(listed) == sorted(main.cli.commands)
+
+
 def test_help_shows_the_environment_variables() -> None:
     """They are the second of the four places of a setting."""
     assert "MIRROR_CONFIG" in _help()
