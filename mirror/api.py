@@ -11,11 +11,19 @@ if TYPE_CHECKING:
 TIMEOUT = 60.0  # seconds
 
 
+class RefusedError(PackhorseError):
+    """The server has answered with an error, `status` of HTTP: it has done nothing of what was asked."""
+
+    def __init__(self, message: str, hint: str, status: int) -> None:
+        super().__init__(message, hint)
+        self.status = status
+
+
 class Api(Protocol):
     """The calls that we need. Tests pass a fake."""
 
     def call(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 (JSON)
-        """Call devpi; the `result` of its answer. Raises PackhorseError."""
+        """Call devpi; the `result` of its answer. Raises RefusedError, PackhorseError without an answer."""
 
     def accepts(self, user: str, password: str) -> bool:
         """Whether the server lets `user` in with `password`."""
@@ -42,11 +50,12 @@ class HttpApi:
         status, answer = self._send(method, path, body)
         if status >= 400:
             reason = answer.get("message", "no reason given")
-            raise PackhorseError(
+            raise RefusedError(
                 f"{method} {self._url}{path}: the mirror answered {status}: {reason}",
                 "`mirror status` lists the indexes; an index's page of a project lists its releases."
                 if status == 404
                 else "Run `mirror status`; the server's log tells more.",
+                status,
             )
         return answer.get("result")
 

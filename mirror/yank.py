@@ -5,18 +5,8 @@ import re
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from mirror import state
-from mirror.api import Api, HttpApi
-from mirror.state import Folder
+from mirror.api import Api
 from packhorse.errors import PackhorseError
-
-
-def connect(folder: Folder) -> Api:
-    """The API of the running mirror, as root. Raises PackhorseError when none runs."""
-    now, credentials = state.read_serving(folder), state.read_credentials(folder)
-    if now is None or credentials is None:
-        raise PackhorseError("The mirror does not serve.", "Start it with `mirror serve --background`.")
-    return HttpApi(now.url, credentials.users["root"])
 
 
 def yank(api: Api, index: str, release: str, reason: str | None) -> str:

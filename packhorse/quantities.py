@@ -7,8 +7,8 @@ from pathlib import Path
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?) ?([KMGT]?)(i?)B?", re.IGNORECASE)
 _PERCENT = re.compile(r"([1-9][0-9]?|100)%")
-_SECONDS = {"h": 3600, "d": 86_400, "w": 7 * 86_400}
-_TIME = re.compile(r"([1-9][0-9]{0,5})([hdw])")
+_SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
+_TIME = re.compile(r"([1-9][0-9]{0,5})(s|m|min|h|d|w)")
 
 
 def size(text: str, folder: Path) -> int:
@@ -24,10 +24,10 @@ def size(text: str, folder: Path) -> int:
 
 
 def seconds(text: str) -> int:
-    """Seconds of "90d", "12h", "4w". Raises ValueError."""
+    """Seconds of "90d", "12h", "4w", "30m" or "30min", "90s". Raises ValueError."""
     found = _TIME.fullmatch(text)
     if found is None:
-        raise ValueError(f'"{text}" is no time, such as "90d", "12h" or "4w"')
+        raise ValueError(f'"{text}" is no time, such as "90d", "12h", "4w" or "30min"')
     return int(found[1]) * _SECONDS[found[2]]
 
 

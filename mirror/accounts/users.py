@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import quote
 
 from mirror import state
-from mirror.api import Api
+from mirror.api import Api, RefusedError
 from mirror.config import MirrorConfig
 from mirror.indexes import Users, read
 from mirror.state import Folder
@@ -58,7 +58,7 @@ def change_password(api: Api, folder: Folder, name: str, password: str) -> str:
         state.write_credentials(folder, replace(kept, users={**kept.users, name: password}))
     try:
         api.call("PATCH", f"/{quote(name, '')}", {"password": password})
-    except PackhorseError:
+    except RefusedError:  # without an answer, the server may have it
         if kept is not None:
             state.write_credentials(folder, kept)
         raise

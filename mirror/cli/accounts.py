@@ -172,9 +172,9 @@ def token_revoke(identifier: str) -> None:
 
 
 def _api() -> "Api":
-    from mirror import yank
+    from mirror import running
 
-    return yank.connect(options.folder())
+    return running.connect(options.folder())
 
 
 def _seconds(text: str) -> int:

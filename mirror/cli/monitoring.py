@@ -70,10 +70,10 @@ def webhook() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_webhooks(*, as_json: bool) -> None:
     """Show what was delivered, what waits, and what is wrong."""
-    from mirror import yank
+    from mirror import running
     from mirror.monitoring import webhooks as work
 
-    found = work.states(yank.connect(options.folder()))
+    found = work.states(running.connect(options.folder()))
     if as_json:
         console.emit_json(found)
     for state in () if as_json else found:
@@ -87,10 +87,10 @@ def test(*, as_json: bool) -> None:
 
     Exit status 1 when one was not delivered.
     """
-    from mirror import yank
+    from mirror import running
     from mirror.monitoring import webhooks as work
 
-    results = work.test(yank.connect(options.folder()))
+    results = work.test(running.connect(options.folder()))
     if as_json:
         console.emit_json(results)
     for result in () if as_json else results:

@@ -18,9 +18,10 @@ def yank(path: Path | None, release: str, index: str | None, reason: str | None)
 
     It can be taken back with `mirror unyank`. Nothing is deleted (PEP 592).
     """
+    from mirror import running
     from mirror import yank as work
 
-    api = work.connect(options.folder())
+    api = running.connect(options.folder())
     console.echo(work.yank(api, index or options.config(path).default_index, release, reason))
 
 
@@ -30,9 +31,10 @@ def yank(path: Path | None, release: str, index: str | None, reason: str | None)
 @click.pass_obj
 def unyank(path: Path | None, release: str, index: str | None) -> None:
     """Let installers choose a release again that was yanked."""
+    from mirror import running
     from mirror import yank as work
 
-    api = work.connect(options.folder())
+    api = running.connect(options.folder())
     console.echo(work.unyank(api, index or options.config(path).default_index, release))
 
 
@@ -45,9 +47,9 @@ def accept_changed(path: str) -> None:
     """
     from urllib.parse import quote
 
-    from mirror import yank as work
+    from mirror import running
 
-    work.connect(options.folder()).call("DELETE", f"/+changed-files/{quote(path)}")
+    running.connect(options.folder()).call("DELETE", f"/+changed-files/{quote(path)}")
     console.echo(f"accepted {path}: the mirror asks for it anew")
 
 

@@ -23,14 +23,14 @@ def policy(path: Path | None, *, show_log: bool, as_json: bool) -> None:
     """
     import json
 
-    from mirror import yank as work
+    from mirror import running
     from mirror.policy import decisions, report
 
     log = decisions.read(options.folder().decisions)
     if show_log:
         console.echo(json.dumps(log, indent=2) if as_json else report.log_as_text(log))
         return
-    answer = work.connect(options.folder()).call("GET", "/+policies")
+    answer = running.connect(options.folder()).call("GET", "/+policies")
     declared = options.config(path).policies
     console.echo(json.dumps(answer, indent=2) if as_json else report.rules_as_text(answer, declared, log))
 
@@ -49,12 +49,13 @@ def why(path: Path | None, project: str, index: str | None, *, as_json: bool) ->
     import json
     import sys
 
+    from mirror import running
     from mirror import yank as work
     from mirror.policy import report
 
     name, version = work.parse(project) if "==" in project else (project, None)
     on = index or options.config(path).default_index
-    answer = work.connect(options.folder()).call("GET", f"/{on}/+why/{report.name_of(name)}")
+    answer = running.connect(options.folder()).call("GET", f"/{on}/+why/{report.name_of(name)}")
     found = report.of_version(answer, version)
     console.echo(json.dumps(found, indent=2) if as_json else report.why_as_text(found))
     if not any(file["allowed"] for file in found["files"]):

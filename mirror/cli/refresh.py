@@ -40,7 +40,7 @@ def refresh(
     index does not list, by a policy for example, is not new. Exit status 1 when the upstream does not answer
     for one of them. Needs the mirror to serve.
     """
-    from mirror import api, yank
+    from mirror import api, running
     from mirror.lockfiles import environments, reader
     from mirror.offline import outdated, prefetch
     from mirror.offline import refresh as work
@@ -49,7 +49,7 @@ def refresh(
     pins = reader.read_all(locks, environments.wanted(pythons, platforms)).pins if locks else ()
     folder = options.folder()
     index_url = prefetch.index_url(folder, index or options.config(path).default_index)
-    used = work.used(folder, yank.connect(folder))
+    used = work.used(folder, running.connect(folder))
     used = work.Used({*used.cached, *(pin.project for pin in pins)}, used.own)
     with (
         api.client(timeout=prefetch.SILENCE) as client,

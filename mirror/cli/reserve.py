@@ -23,11 +23,11 @@ def reserve(names: tuple[str, ...], *, listing: bool, as_json: bool) -> None:
     import json
 
     from mirror import reserve as work
-    from mirror import yank
+    from mirror import running
 
     if not (names or listing or as_json):
         raise click.UsageError("Name a package or a pattern, or use --list.")
-    api = yank.connect(options.folder())
+    api = running.connect(options.folder())
     for sentence in work.reserve(api, names) if names else ():
         console.echo(sentence, err=as_json)
     if listing or as_json:
@@ -45,9 +45,9 @@ def release_name(path: Path | None, name: str, *, yes: bool) -> None:
     The next upload of a package of this name reserves it again.
     """
     from mirror import reserve as work
-    from mirror import yank
+    from mirror import running
 
-    api = yank.connect(options.folder())
+    api = running.connect(options.folder())
     console.echo(work.explain(api, name, options.config(path).reserved), err=True)
     if not yes and not sys.stdin.isatty():
         raise PackhorseError(f"{name} is not released: nobody is here to be asked.", "Add --yes.")

@@ -55,13 +55,13 @@ def prune(
     mirror prune --unused-for 90d --keep-last 2 --dry-run
     mirror prune --max-size 50G --keep pylock.toml
     """
-    from mirror import yank
+    from mirror import running
     from mirror.upkeep import prune as work
     from mirror.upkeep import rules
 
     folder = options.folder()
     given = rules.Given(keep_last, unused_for, max_size).or_else(options.config(path).prune)
-    api = yank.connect(folder)
+    api = running.connect(folder)
     asked = rules.of(given, locks, folder.root)
     found = work.plan(api, asked, withdrawn=yes)
     for sentence in work.warnings(found):
@@ -93,20 +93,20 @@ def check(context: click.Context, *, repair: bool, as_json: bool) -> None:
     again, leftovers go, and a damaged upload is moved to mirror/server/+quarantine, so that nobody gets it.
     Ends with 1 when something is wrong and not repaired. Needs the mirror to serve.
     """
-    from mirror import state, yank
+    from mirror import running
     from mirror.upkeep import check as work
     from mirror.upkeep import repair as repairs
 
     folder = options.folder()
-    api = yank.connect(folder)
+    api = running.connect(folder)
     look = work.Check(folder, api)
     looks = look.looks()
     with console.progress("check:", len(looks)) as step:
         problems = look.run(looks, step)
     outcomes = [repairs.Outcome(problem) for problem in problems]
-    serving, credentials = state.read_serving(folder), state.read_credentials(folder)
-    if repair and serving and credentials:
-        repairer = repairs.Repair(folder, api, serving.url, credentials.users["root"])
+    if repair:
+        found = running.find(folder)
+        repairer = repairs.Repair(folder, api, found.url, found.root)
         with console.progress("repair:", len(problems)) as step:
             outcomes = repairer.run(problems, step)
     if as_json:

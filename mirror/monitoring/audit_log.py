@@ -11,11 +11,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from packhorse import quantities
 from packhorse.errors import PackhorseError
 
 FILES = ("audit.jsonl", "denied.jsonl")  # as mirror/plugin/audit/events.py writes them
 EVERY = 0.5  # seconds between two looks for more
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 Event = Mapping[str, Any]
 
 
@@ -42,9 +42,9 @@ class Filter:
 
 def moment(text: str, now: datetime | None = None) -> str:
     """The time that `text` means, "90m" ago or a date, in the form of the log. Raises ValueError."""
-    if found := re.fullmatch(r"([0-9]{1,6})([smhdw])", text):
-        at = (now or datetime.now(UTC)) - timedelta(**{_UNITS[found[2]]: int(found[1])})
-    else:
+    try:
+        at = (now or datetime.now(UTC)) - timedelta(seconds=quantities.seconds(text))
+    except ValueError:
         at = datetime.fromisoformat(text)
         at = at if at.tzinfo else at.replace(tzinfo=UTC)  # as the log has it
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

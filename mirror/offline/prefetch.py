@@ -14,7 +14,7 @@ from urllib.parse import urljoin
 
 import httpx
 
-from mirror import state
+from mirror import running
 from mirror.lockfiles import choice
 from mirror.lockfiles.choice import PageFile
 from mirror.lockfiles.environments import Environment
@@ -23,7 +23,6 @@ from mirror.offline import resolve, storage
 from mirror.offline.builds import BuildRequirements, Sdist
 from mirror.offline.resolve import Place, Unresolved
 from mirror.state import Folder
-from packhorse.errors import PackhorseError
 
 AT_ONCE = 16
 TRIES = 4  # while the mirror answers 503
@@ -71,10 +70,7 @@ class DownloadError(Exception):
 
 def index_url(folder: Folder, index: str) -> str:
     """The URL of the simple index `index` of the running mirror. Raises PackhorseError when none runs."""
-    now = state.read_serving(folder)
-    if now is None:
-        raise PackhorseError("The mirror does not serve.", "Start it with `mirror serve --background`.")
-    return f"{now.url}/{index}/+simple/"
+    return f"{running.find(folder).url}/{index}/+simple/"
 
 
 @dataclass(frozen=True)

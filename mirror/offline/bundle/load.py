@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import httpx
 
-from mirror import api, state, yank
+from mirror import api, running, yank
 from mirror.config import UPSTREAM_INDEX
 from mirror.offline.bundle import disk, listing
 from mirror.offline.bundle.listing import FILES, File, Listing
@@ -137,14 +137,12 @@ class Target:
 
     def __init__(self, folder: Folder, index: str) -> None:
         """Raises PackhorseError when no mirror runs, or has no such index."""
-        now, credentials = state.read_serving(folder), state.read_credentials(folder)
-        if now is None or credentials is None:
-            raise PackhorseError("The mirror does not serve.", "Start it with `mirror serve --background`.")
-        self.api = api.HttpApi(now.url, credentials.users["root"])
+        found = running.find(folder)
+        self.api = api.HttpApi(found.url, found.root)
         self.index = index
-        self._url = now.url
-        self._passwords = credentials.users
-        self._client = api.client(timeout=SILENCE, auth=("root", credentials.users["root"]))
+        self._url = found.url
+        self._passwords = found.passwords
+        self._client = api.client(timeout=SILENCE, auth=("root", found.root))
         settings = self.api.call("GET", f"/{index}?no_projects=")
         self.takes_uploads = settings["type"] != "mirror"
         self._uploaders = settings.get("acl_upload", [])

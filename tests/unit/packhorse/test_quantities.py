@@ -33,12 +33,15 @@ def test_no_sizes(text: str, tmp_path: Path) -> None:
         quantities.size(text, tmp_path)
 
 
-@pytest.mark.parametrize(("text", "expected"), [("90d", 90 * 86_400), ("12h", 43_200), ("4w", 28 * 86_400)])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("90d", 90 * 86_400), ("12h", 43_200), ("4w", 28 * 86_400), ("30min", 1800), ("2m", 120)],
+)
 def test_times(text: str, expected: int) -> None:
     assert quantities.seconds(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "90", "d", "0d", "-1d", "1.5d", "90 days", "1m", "90d\n"])
+@pytest.mark.parametrize("text", ["", "90", "d", "0d", "-1d", "1.5d", "90 days", "1mi", "1M", "90d\n"])
 def test_no_times(text: str) -> None:
     with pytest.raises(ValueError, match="is no time"):
         quantities.seconds(text)

@@ -7,6 +7,7 @@ import pytest
 
 from mirror import state
 from mirror.accounts import users
+from mirror.api import RefusedError
 from mirror.config import MirrorConfig
 from mirror.state import Credentials, Folder
 from packhorse.errors import PackhorseError
@@ -22,15 +23,15 @@ FOUND = {
 class _Api:
     """A server with these users, which refuses changes when it is told to."""
 
-    def __init__(self, *, refuses: bool = False) -> None:
+    def __init__(self, *, fails: PackhorseError | None = None) -> None:
         self.changes: list[tuple[str, str, object]] = []
-        self._refuses = refuses
+        self._fails = fails
 
     def call(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 (as Api has it)
         if method == "GET":
             return FOUND
-        if self._refuses:
-            raise PackhorseError("No.", "Stop.")
+        if self._fails:
+            raise self._fails
         self.changes.append((method, path, body))
         return None
 
@@ -67,14 +68,25 @@ def test_a_password_that_the_mirror_keeps_is_changed_in_both_places_or_in_none(t
     folder = Folder(tmp_path)
     folder.root.mkdir(parents=True, exist_ok=True)
     state.write_credentials(folder, Credentials("http://127.0.0.1:1", {"company": "old"}))
-    with pytest.raises(PackhorseError):
-        users.change_password(_Api(refuses=True), folder, "company", "long enough")
+    with pytest.raises(RefusedError):
+        users.change_password(_Api(fails=RefusedError("No.", "Stop.", 403)), folder, "company", "long enough")
     assert _kept(folder) == {"company": "old"}
     users.change_password(_Api(), folder, "company", "long enough")
     users.change_password(_Api(), folder, "anna", "nobody keeps it")
     assert _kept(folder) == {"company": "long enough"}
     with pytest.raises(PackhorseError, match="There is no user bert"):
         users.change_password(_Api(), folder, "bert", "long enough")
+
+
+def test_a_password_that_the_server_may_have_taken_is_kept(tmp_path: Path) -> None:
+    """Its answer was lost: with the old one in the file, and the new one nowhere, root is locked out."""
+    folder = Folder(tmp_path)
+    folder.root.mkdir(parents=True, exist_ok=True)
+    state.write_credentials(folder, Credentials("http://127.0.0.1:1", {"root": "old"}))
+    lost = _Api(fails=PackhorseError("No answer.", "Start it."))
+    with pytest.raises(PackhorseError, match="No answer"):
+        users.change_password(lost, folder, "root", "long enough")
+    assert _kept(folder) == {"root": "long enough"}
 
 
 def _kept(folder: Folder) -> object:

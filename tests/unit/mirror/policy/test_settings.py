@@ -68,10 +68,10 @@ def test_an_age_is_sent_in_seconds_with_what_belongs_to_it(tmp_path: Path) -> No
     }
 
 
-@pytest.mark.parametrize("value", ["7", '"7"', '"0d"', '"-1d"', '"7 days"', '"7m"', "true", '"9999999d"'])
+@pytest.mark.parametrize("value", ["7", '"7"', '"0d"', '"-1d"', '"7 days"', "true", '"9999999d"'])
 def test_what_is_no_age_is_refused(tmp_path: Path, value: str) -> None:
     """Seven what."""
-    with pytest.raises(PackhorseError, match=r"policy\.minimum_age: should be a number of days"):
+    with pytest.raises(PackhorseError, match=r"policy\.minimum_age: (should be a text|.* is no time)"):
         load(tmp_path, f"policy.minimum_age = {value}")
 
 

@@ -1,0 +1,41 @@
+"""The mirror that serves: its address, and calls to it as root."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mirror import state
+from mirror.api import Api, HttpApi
+from mirror.state import Folder
+from packhorse.errors import PackhorseError
+
+
+@dataclass(frozen=True)
+class Running:
+    """The URL of the mirror that serves, and the passwords of credentials.json, by user."""
+
+    url: str
+    passwords: Mapping[str, str]
+
+    @property
+    def root(self) -> str:
+        """The password of root. Raises PackhorseError when the file has none."""
+        if "root" not in self.passwords:
+            raise PackhorseError(
+                "credentials.json of the mirror has no password of root.",
+                "`mirror init` says how to bring it back.",
+            )
+        return self.passwords["root"]
+
+
+def find(folder: Folder) -> Running:
+    """The running mirror. Raises PackhorseError when none runs."""
+    now, credentials = state.read_serving(folder), state.read_credentials(folder)
+    if now is None:
+        raise PackhorseError("The mirror does not serve.", "Start it with `mirror serve --background`.")
+    return Running(now.url, credentials.users if credentials else {})
+
+
+def connect(folder: Folder) -> Api:
+    """The API of the running mirror, as root. Raises PackhorseError when none runs."""
+    found = find(folder)
+    return HttpApi(found.url, found.root)
