@@ -1,8 +1,12 @@
 """Append whole lines to a file that begins anew at a size; a full disk or a crash leaves no half line."""
 
+import contextlib
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
+
+BLOCK = 65536  # bytes that are read at once
 
 
 class LineLog:
@@ -20,32 +24,28 @@ class LineLog:
 
     def repair(self) -> None:
         """Cut off what a power cut has left of a last line. Raises OSError."""
-        with self._lock:
-            descriptor = self._open()
-            try:
-                size = os.fstat(descriptor).st_size
-                content = os.pread(descriptor, size, 0)
-                os.ftruncate(descriptor, content.rfind(b"\n") + 1)
-            finally:
-                os.close(descriptor)
+        with self._lock, self._opened() as descriptor:
+            os.ftruncate(descriptor, _end_of_last_line(descriptor))
 
     def append(self, line: bytes) -> None:
         """Append a line, which ends with its only line end. Raises OSError, and then nothing is written."""
         with self._lock:
-            descriptor = self._open()
-            try:
-                if os.fstat(descriptor).st_size + len(line) > self._largest:
-                    self._rotate()
-                    os.close(descriptor)
-                    descriptor = self._open()
+            with self._opened() as descriptor:
+                is_full = os.fstat(descriptor).st_size + len(line) > self._largest
+            if is_full:
+                self._rotate()
+            with self._opened() as descriptor:
                 _write_whole(descriptor, line)
-            finally:
-                os.close(descriptor)
 
-    def _open(self) -> int:
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[int]:
         self._path.parent.mkdir(mode=0o700, exist_ok=True)
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        return os.open(self._path, flags, 0o600)
+        descriptor = os.open(self._path, flags, 0o600)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
 
     def _rotate(self) -> None:
         parts = [self._path, *(self._path.with_name(f"{self._path.name}.{n + 1}") for n in range(self._keep))]
@@ -54,6 +54,17 @@ class LineLog:
                 newer.rename(older)
         if not self._keep:
             self._path.unlink()
+
+
+def _end_of_last_line(descriptor: int) -> int:
+    """How many bytes of a file are whole lines. Linux reads at most 2 GiB at once, see read(2)."""
+    end = os.fstat(descriptor).st_size
+    while end:
+        start = max(0, end - BLOCK)
+        if (found := os.pread(descriptor, end - start, start).rfind(b"\n")) >= 0:
+            return start + found + 1
+        end = start
+    return 0
 
 
 def _write_whole(descriptor: int, line: bytes) -> None:

@@ -61,12 +61,48 @@ def test_a_disk_that_takes_a_part_of_a_line_keeps_none_of_it(
     assert (tmp_path / "a.jsonl").read_text() == "first\nthird\n"
 
 
-@pytest.mark.parametrize(("left", "kept"), [("one\ntw", "one\n"), ("on", ""), ("", ""), ("one\n", "one\n")])
+@pytest.mark.parametrize(
+    ("left", "kept"),
+    [("one\ntw", "one\n"), ("on", ""), ("", ""), ("one\n", "one\n"), ("one\n" + "t" * 200_000, "one\n")],
+)
 def test_what_a_power_cut_has_left_of_a_line_is_cut_off(tmp_path: Path, left: str, kept: str) -> None:
     """The next line would be part of it."""
     (tmp_path / "a.jsonl").write_text(left)
     LineLog(tmp_path / "a.jsonl", 100, 1).repair()
     assert (tmp_path / "a.jsonl").read_text() == kept
+
+
+def test_a_file_that_no_single_read_can_take_keeps_its_lines(tmp_path: Path) -> None:
+    """read(2) takes at most 2 GiB, and max_size may be more; what it had not seen would be cut off."""
+    path = tmp_path / "a.jsonl"
+    with path.open("wb") as file:
+        file.seek(2**31 + 2**16)  # a hole: it takes no room
+        file.write(b"\nlast\ntor")
+    size = path.stat().st_size
+    LineLog(path, 100, 1).repair()
+    assert path.stat().st_size == size - len("tor")
+
+
+def test_without_room_for_a_new_part_no_descriptor_of_another_thread_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A number that is closed twice may be a client's connection the second time."""
+    path = tmp_path / "a.jsonl"
+    log = LineLog(path, 10, 1)
+    log.append(b"line 1\n")
+    opened = os.open
+
+    def full(where: Path, flags: int, mode: int) -> int:
+        if not where.exists():
+            raise OSError(errno.ENOSPC, "full")
+        return opened(where, flags, mode)
+
+    monkeypatch.setattr(os, "open", full)
+    with pytest.raises(OSError, match="full"):  # not EBADF
+        log.append(b"line 2\n")
+    monkeypatch.undo()
+    log.append(b"line 3\n")
+    assert [each.read_text() for each in (tmp_path / "a.jsonl.1", path)] == ["line 1\n", "line 3\n"]
 
 
 def test_a_link_in_its_place_is_not_followed(tmp_path: Path) -> None:
