@@ -127,6 +127,7 @@ def _packages(source: str, config: "MirrorConfig", *, cached: bool) -> "list[Pac
     """The versions in a lock, or on an index. Raises PackhorseError for what is neither."""
     from mirror.advisories import audit as work
     from mirror.lockfiles import environments, reader
+    from mirror.offline import storage
 
     if Path(source).is_file():
         lock = reader.read(source, [environments.anywhere()])
@@ -135,7 +136,7 @@ def _packages(source: str, config: "MirrorConfig", *, cached: bool) -> "list[Pac
         return [work.Package(pin.project, pin.version) for pin in lock.only_pins()]
     files = options.folder().files
     if options.folder().initialised() and _is_index(source, files, config):
-        indexes = [source, *(_caches(source, config) if cached else ())]
+        indexes = [source, *(storage.caches(config, source) if cached else ())]
         return [package for index in indexes for package in work.held(files / index)]
     raise PackhorseError(
         f"{source}: there is no such lock, and no index of this name in {options.folder().root}.",
@@ -147,18 +148,6 @@ def _is_index(name: str, files: Path, config: "MirrorConfig") -> bool:
     """Whether mirror.toml has this index, or files lie on it, as on root/pypi."""
     well_formed = re.fullmatch(r"[^./][^/]*/[^./][^/]*", name)
     return name in config.indexes or (well_formed is not None and (files / name).is_dir())
-
-
-def _caches(index: str, config: "MirrorConfig") -> list[str]:
-    """The caching indexes that `index` inherits from."""
-    found: dict[str, None] = {}
-    waiting = [index]
-    while waiting:
-        for base in config.indexes[name].bases if (name := waiting.pop()) in config.indexes else ():
-            waiting.append(base)
-            if base not in config.indexes:
-                found[base] = None
-    return list(found)
 
 
 def _described(about: "About", now: datetime) -> str:

@@ -91,6 +91,11 @@ def indexes(config: MirrorConfig, name: str) -> list[str]:
     return list(found)
 
 
+def caches(config: MirrorConfig, name: str) -> list[str]:
+    """The indexes that `name` inherits from and that cache an upstream, whatever mirror.toml says of them."""
+    return [base for base in indexes(config, name)[1:] if base == UPSTREAM_INDEX]
+
+
 class StoredFiles:
     """The files that are here on some indexes. Asks nobody, and does not count as their use."""
 

@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from mirror.offline import storage, verify
 from mirror.offline.storage import StoredFiles
 from mirror.offline.verify import Checked, Verification
 from mirror.state import Folder
+from packhorse import settings
 from tests.support.dists import Dist, sdist, wheel
 
 LINUX, WINDOWS = ENVIRONMENTS = environments.wanted(["3.12"], ["linux-x86_64", "windows-x86_64"])
@@ -188,6 +190,13 @@ def test_the_indexes_are_those_that_the_settings_let_it_inherit_from() -> None:
     config = MirrorConfig(indexes=indexes)
     assert storage.indexes(config, "a/x") == ["a/x", "a/y", "a/z", "root/pypi"]
     assert storage.indexes(config, "other/one") == ["other/one"]
+
+
+@pytest.mark.parametrize("policies", [{}, {"root/pypi": {"policy": {"minimum_age": "7d"}}}])
+def test_the_cache_of_an_index_is_found_also_where_it_has_a_policy(policies: dict[str, Any]) -> None:
+    config = settings.parse(MirrorConfig, {"indexes": policies} if policies else {}, "mirror.toml")
+    assert storage.caches(config, "company/prod") == ["root/pypi"]
+    assert storage.caches(config, "root/pypi") == []
 
 
 def test_the_stored_hash_is_the_beginning_of_the_sha256(tmp_path: Path, store: Store) -> None:
