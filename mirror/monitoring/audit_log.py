@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from mirror import line_log
 from packhorse import quantities
 from packhorse.errors import PackhorseError
 
@@ -52,7 +53,7 @@ def moment(text: str, now: datetime | None = None) -> str:
 
 def read(folder: Path, wanted: Filter) -> Iterator[Event]:
     """The events that there are, the oldest first. Raises PackhorseError."""
-    streams = [_events(path) for name in FILES if (path := _parts(folder, name))]
+    streams = [_events(folder / name) for name in FILES]
     merged = heapq.merge(*streams, key=lambda event: str(event.get("time", "")))
     return filter(wanted.takes, merged)
 
@@ -85,35 +86,14 @@ def _normalized(name: object) -> str:
     return re.sub(r"[-_.]+", "-", str(name)).lower()
 
 
-def _parts(folder: Path, name: str) -> list[Path]:
-    """The file and its earlier parts, the oldest first."""
-    numbered = [path for path in folder.glob(f"{name}.*") if path.suffix[1:].isdecimal()]
-    earlier = sorted(numbered, key=lambda path: int(path.suffix[1:]), reverse=True)
-    return [*earlier, folder / name]
-
-
-def _events(paths: list[Path]) -> Iterator[Event]:
-    for path in paths:
-        try:
-            with path.open("rb") as file:
-                yield from _parsed(file)
-        except FileNotFoundError:
-            continue
-        except PermissionError as error:
-            raise PackhorseError(
-                f"{error.filename}: {error.strerror}",
-                "Run the command as the user that runs the mirror, or as root.",
-            ) from error
-
-
-def _parsed(lines: Any) -> Iterator[Event]:  # noqa: ANN401 (a file, or lines)
-    for line in lines:
-        try:
-            event = json.loads(line)
-        except ValueError:  # still being written
-            continue
-        if isinstance(event, dict):
-            yield event
+def _events(path: Path) -> Iterator[Event]:
+    try:
+        yield from line_log.read(path)
+    except PermissionError as error:
+        raise PackhorseError(
+            f"{error.filename}: {error.strerror}",
+            "Run the command as the user that runs the mirror, or as root.",
+        ) from error
 
 
 class _Tail:
@@ -141,7 +121,7 @@ class _Tail:
             content = file.read()
         self._position += len(content)
         *lines, self._rest = (self._rest + content).split(b"\n")
-        yield from _parsed(lines)
+        yield from line_log.objects(lines)
 
     def _now(self) -> tuple[int, int]:
         try:

@@ -11,7 +11,7 @@ from typing import Any
 from cachetools import TTLCache
 from devpi_server.log import threadlog
 
-from mirror.plugin.audit.line_log import LineLog
+from mirror.line_log import LineLog
 from mirror.plugin.metrics import counters
 
 LONGEST = 200  # characters of a value: names and reasons come from clients

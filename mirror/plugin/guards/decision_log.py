@@ -9,7 +9,6 @@ perhaps "looks_like"; without any denied it says that all files are allowed. `ke
 
 import hashlib
 import json
-import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -19,6 +18,8 @@ from urllib.parse import quote
 
 from devpi_server.log import threadlog
 
+from mirror import line_log
+from mirror.line_log import LineLog
 from mirror.plugin.policy.evaluation import Denial
 
 LARGEST = 5_000_000  # bytes of a file; there are two of each index
@@ -36,69 +37,58 @@ class DecisionLog:
         self._now = now
         self._largest = largest
         self._lock = threading.Lock()
-        self._last: dict[str, dict[str, str]] = {}  # index -> project -> key of its last line
+        self._logs: dict[str, tuple[LineLog, dict[str, str]]] = {}  # index -> log, project -> last key in it
+        self._failing = False
 
     def note(
         self, index: str, project: str, denied: Sequence[tuple[str, Denial]], looks_like: str = ""
     ) -> bool:
-        """Log what is decided about the files of a project; False when the last line says the same."""
+        """Log what is decided about the files of a project; False when the last line says the same.
+
+        False, too, when the line cannot be written: the decision holds all the same, and the next time that
+        it is noted is the next try.
+        """
         key = _key(denied, looks_like)
         with self._lock:
-            if index not in self._last:
-                self._last[index] = {line["project"]: line["key"] for line in self.read(index)}
-            if self._last[index].get(project, _NOTHING) == key:
-                return False
-            self._last[index][project] = key
-            line = {
-                "at": self._now().strftime("%Y-%m-%dT%H:%M:%SZ"),
-                "on": index,
-                "project": project,
-                "denied": list(_summed(denied)),
-                **({"looks_like": looks_like} if looks_like else {}),
-                "key": key,
-            }
             try:
-                self._append(index, f"{json.dumps(line)}\n".encode())
-            except OSError as error:  # a full disk: the decision holds all the same
-                threadlog.error("the decision about %s on %s cannot be logged: %s", project, index, error)
+                log, last = self._log(index)
+                if last.get(project, _NOTHING) == key:
+                    return False
+                line = {
+                    "at": self._now().strftime("%Y-%m-%dT%H:%M:%SZ"),
+                    "on": index,
+                    "project": project,
+                    "denied": list(_summed(denied)),
+                    **({"looks_like": looks_like} if looks_like else {}),
+                    "key": key,
+                }
+                log.append(f"{json.dumps(line)}\n".encode())
+            except OSError as error:
+                if not self._failing:
+                    threadlog.error("decisions about files on %s cannot be logged: %s", index, error)
+                self._failing = True
+                return False
+            self._failing = False
+            last[project] = key
             return True
 
     def read(self, index: str) -> list[Mapping[str, Any]]:
         """The lines that are there, the oldest first."""
-        path = self._path(index)
-        return [line for each in (_older(path), path) for line in _lines(each)]
+        return list(line_log.read(self._path(index)))
 
-    def _append(self, index: str, line: bytes) -> None:
-        path = self._path(index)
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        if path.exists() and path.stat().st_size + len(line) > self._largest:
-            path.replace(_older(path))
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            os.write(descriptor, line)
-        finally:
-            os.close(descriptor)
+    def _log(self, index: str) -> tuple[LineLog, dict[str, str]]:
+        """The log of an index and what it says last of each project. Raises OSError."""
+        if index not in self._logs:
+            path = self._path(index)
+            log = LineLog(path, self._largest, keep=1)
+            if path.exists():
+                log.repair()
+            last = {str(line.get("project")): str(line.get("key")) for line in self.read(index)}
+            self._logs[index] = log, last
+        return self._logs[index]
 
     def _path(self, index: str) -> Path:
         return self._folder / f"{quote(index, '')}.jsonl"
-
-
-def _older(path: Path) -> Path:
-    return path.with_name(f"{path.name}.1")
-
-
-def _lines(path: Path) -> Iterable[Mapping[str, Any]]:
-    try:
-        text = path.read_bytes()
-    except FileNotFoundError:
-        return
-    for line in text.splitlines():
-        try:
-            found = json.loads(line)
-        except ValueError:  # cut by a power cut
-            continue
-        if isinstance(found, dict) and {"project", "key"} <= found.keys():
-            yield found
 
 
 def _key(denied: Sequence[tuple[str, Denial]], looks_like: str) -> str:

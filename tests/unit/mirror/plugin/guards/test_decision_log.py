@@ -1,8 +1,12 @@
 """The log of decisions: a line for each change, within a limit, also over restarts."""
 
+import errno
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
+
+import pytest
 
 from mirror.plugin.guards.decision_log import DecisionLog
 from mirror.plugin.policy.evaluation import Denial
@@ -62,3 +66,41 @@ def test_a_look_alike_is_logged_without_a_denial(tmp_path: Path) -> None:
     assert log(tmp_path).note("a/b", "billings", [], "billing")
     assert not log(tmp_path).note("a/b", "billings", [], "billing")
     assert json.loads((tmp_path / "decisions" / "a%2Fb.jsonl").read_text())["looks_like"] == "billing"
+
+
+def test_a_decision_that_a_full_disk_refuses_is_logged_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when the disk takes a part of the line: nothing of it stays."""
+    decisions, write = log(tmp_path), os.write
+    decisions.note("a/b", "first", [("first-1.zip", YOUNG)])
+    room = [4]
+
+    def full(descriptor: int, data: bytes) -> int:
+        if not room[0]:
+            raise OSError(errno.ENOSPC, "full")
+        taken = write(descriptor, data[: room[0]])
+        room[0] -= taken
+        return taken
+
+    monkeypatch.setattr(os, "write", full)
+    assert not decisions.note("a/b", "demo", [("demo-1.zip", YOUNG)])
+    monkeypatch.undo()
+    assert decisions.note("a/b", "demo", [("demo-1.zip", YOUNG)])
+    assert not decisions.note("a/b", "demo", [("demo-1.zip", YOUNG)])
+    assert [line["project"] for line in decisions.read("a/b")] == ["first", "demo"]
+
+
+def test_what_a_power_cut_has_left_of_a_line_spoils_no_other(tmp_path: Path) -> None:
+    """The next line would be part of it."""
+    log(tmp_path).note("a/b", "first", [("first-1.zip", YOUNG)])
+    (path,) = (tmp_path / "decisions").iterdir()
+    path.write_bytes(path.read_bytes() + b'{"at": "20')
+    log(tmp_path).note("a/b", "demo", [("demo-1.zip", YOUNG)])
+    assert [line["project"] for line in log(tmp_path).read("a/b")] == ["first", "demo"]
+
+
+def test_no_file_appears_without_a_decision(tmp_path: Path) -> None:
+    """Most indexes have no policies."""
+    log(tmp_path).note("a/b", "demo", [])
+    assert list(tmp_path.iterdir()) == []

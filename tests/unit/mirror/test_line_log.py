@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mirror.plugin.audit.line_log import LineLog
+from mirror.line_log import LineLog
 
 
 def test_a_new_part_begins_before_one_is_too_large_and_the_oldest_goes(tmp_path: Path) -> None:

@@ -1,10 +1,15 @@
-"""Append whole lines to a file that begins anew at a size; a full disk or a crash leaves no half line."""
+"""Logs of JSON lines: append whole ones to a file that begins anew at a size, read all its parts.
+
+A full disk or a crash leaves no half line.
+"""
 
 import contextlib
+import json
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 BLOCK = 65536  # bytes that are read at once
 
@@ -54,6 +59,25 @@ class LineLog:
                 newer.rename(older)
         if not self._keep:
             self._path.unlink()
+
+
+def read(path: Path) -> Iterator[Mapping[str, Any]]:
+    """The objects in a log and its earlier parts, the oldest first. Raises OSError."""
+    numbered = [part for part in path.parent.glob(f"{path.name}.*") if part.suffix[1:].isdecimal()]
+    for part in (*sorted(numbered, key=lambda part: int(part.suffix[1:]), reverse=True), path):
+        with contextlib.suppress(FileNotFoundError), part.open("rb") as file:
+            yield from objects(file)
+
+
+def objects(lines: Iterable[bytes]) -> Iterator[Mapping[str, Any]]:
+    """The objects in lines; one that is still being written is left out."""
+    for line in lines:
+        try:
+            found = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(found, dict):
+            yield found
 
 
 def _end_of_last_line(descriptor: int) -> int:
