@@ -1,6 +1,7 @@
 """Read lock files and requirements: find out their format, and what they ask for in wanted environments."""
 
 import json
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -18,6 +19,7 @@ from mirror.lockfiles.lock import Lock, LockError
 LARGEST = 50_000_000
 """Bytes of a file that is read; a uv.lock of a thousand packages has 5 MB."""
 
+_NAMES_OF_FILES = re.compile(r".*\.(?:toml|lock|txt|in|json|ya?ml|cfg|whl|zip|gz)", re.IGNORECASE)
 _KNOWN = "a pylock.toml, requirements.txt, uv.lock, poetry.lock, pdm.lock or Pipfile.lock"
 Format = Callable[[Any, Sequence[Environment]], Lock]
 
@@ -33,7 +35,7 @@ def read_all(arguments: Iterable[str], environments: Sequence[Environment]) -> L
 def read(argument: str, environments: Sequence[Environment]) -> Lock:
     """What a file, standard input ("-") or a requirement asks for. Raises PackhorseError."""
     path = Path("/dev/stdin" if argument == "-" else argument)
-    if not _is_file(path):
+    if not _exists(path):
         return _of_requirement(argument, environments)
     text = _text(path)
     try:
@@ -46,24 +48,30 @@ def read(argument: str, environments: Sequence[Environment]) -> Lock:
     return replace(found, names=(argument,), formats=(kind,))
 
 
-def _is_file(path: Path) -> bool:
+def _exists(path: Path) -> bool:
     try:
-        return path.exists() and not path.is_dir()
+        return path.exists()
     except (OSError, ValueError):  # too long, or with a NUL: a requirement, if anything
         return False
 
 
 def _of_requirement(argument: str, environments: Sequence[Environment]) -> Lock:
+    """A mistyped name of a file is none: no upstream is asked for a project of that name."""
+    hint = f"Name {_KNOWN}, or a requirement such as flask==3.1."
+    if _NAMES_OF_FILES.fullmatch(argument):
+        raise LockError(f"{argument}: there is no such file.", hint)
     try:
         return requirements.of_argument(argument, environments)
     except InvalidRequirement as error:
-        raise LockError(
-            f"{argument}: there is no such file, and it is no requirement.",
-            f"Name {_KNOWN}, or a requirement such as flask==3.1.",
-        ) from error
+        raise LockError(f"{argument}: there is no such file, and it is no requirement.", hint) from error
 
 
 def _text(path: Path) -> str:
+    if path.is_dir():
+        raise LockError(
+            f"{path}: this is a folder.",
+            f"Name a lock in it; the project of this name is asked for by {path.name}>=0.",
+        )
     try:
         with path.open("rb") as file:
             content = file.read(LARGEST + 1)
@@ -71,7 +79,7 @@ def _text(path: Path) -> str:
             raise LockError(f"{path}: has more than {LARGEST // 1_000_000} MB.", f"Name {_KNOWN}.")
         return content.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
+        reason = error.strerror if isinstance(error, OSError) else "this is no text, and so no lock."
         raise LockError(f"{path}: {reason}", f"Name {_KNOWN}.") from error
 
 
@@ -79,6 +87,11 @@ def _format(path: Path, text: str) -> tuple[Any, str, Format | None]:
     """The content as data, the name of its format, and what reads it; None for requirements."""
     data = _json(text) if text.lstrip().startswith("{") else _toml(path, text)
     if data is None:
+        if requirements.is_empty(text):
+            raise LockError(
+                f"{path}: there is nothing in it.",
+                "Did the program that writes it fail? Or name another file.",
+            )
         return text, "requirements", None
     given = data.get("metadata")
     metadata: dict[str, Any] = given if isinstance(given, dict) else {}

@@ -38,6 +38,11 @@ def read(path: Path, text: str, environments: Sequence[Environment], *, depth: i
     return lock.merged(found)
 
 
+def is_empty(text: str) -> bool:
+    """Whether a file has no line but comments."""
+    return not any(_logical_lines(text))
+
+
 def of_argument(text: str, environments: Sequence[Environment]) -> Lock:
     """What a single requirement asks for. Raises InvalidRequirement."""
     found = _of_requirement(packaging.Requirement(text), frozenset(), environments)

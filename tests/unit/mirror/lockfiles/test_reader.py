@@ -225,6 +225,47 @@ def test_a_huge_or_binary_or_missing_file_is_an_error(
             reader.read(argument, ENVIRONMENTS)
 
 
+@pytest.mark.parametrize("text", ["", "\n \n", "# This file was written by a tool\n", "\ufeff"])
+@pytest.mark.parametrize("name", ["requirements.txt", "uv.lock", "pylock.toml", "no-suffix"])
+def test_an_empty_file_is_an_error(tmp_path: Path, text: str, name: str) -> None:
+    """Of `uv export | mirror verify -` the first may have failed: nothing to verify is no success."""
+    with pytest.raises(PackhorseError, match="there is nothing in it"):
+        read(tmp_path, text, name)
+
+
+def test_what_another_machine_alone_needs_is_not_nothing(tmp_path: Path) -> None:
+    """A lock may say that here nothing is needed."""
+    assert read(tmp_path, "colorama==0.4 ; sys_platform == 'darwin'\n").pins == ()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["pylock.toml", "nolock.txt", "uv.lock", "Pipfile.lock", "x.JSON", "a.in", "demo-1.0-py3-none-any.whl"],
+)
+def test_a_mistyped_file_is_not_a_project(name: str) -> None:
+    """`pylock.toml` would be a valid name of one, and an upstream would be asked for it."""
+    with pytest.raises(PackhorseError, match="there is no such file") as caught:
+        reader.read(name, ENVIRONMENTS)
+    assert caught.value.message == f"{name}: there is no such file."
+
+
+def test_a_folder_is_not_a_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The names of our folders are not for an upstream; the project of such a name can be asked for."""
+    (tmp_path / "locks").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PackhorseError, match="this is a folder") as caught:
+        reader.read("locks", ENVIRONMENTS)
+    assert "locks>=0" in (caught.value.hint or "")
+    assert reader.read("locks>=0", ENVIRONMENTS).requirements
+
+
+def test_a_wheel_is_no_lock(tmp_path: Path) -> None:
+    """In words, and not in those of a codec."""
+    (tmp_path / "x.whl").write_bytes(b"PK\3\4\xff\xfe")
+    with pytest.raises(PackhorseError, match="this is no text, and so no lock"):
+        reader.read(str(tmp_path / "x.whl"), ENVIRONMENTS)
+
+
 def test_requirements_come_from_standard_input_too() -> None:
     """`uv export | mirror prefetch -`."""
     code = (
