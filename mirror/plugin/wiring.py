@@ -130,7 +130,7 @@ def wire(config: Any, pyramid_config: Any) -> None:
     known_files = KnownFiles(xom, pages, writes)
     metadata_store = MetadataStore(folder / METADATA)
     cached = CachedFiles(xom, pages, folder)
-    removal = Removal(xom, cached, metadata_store, pages)
+    removal = Removal(cached, metadata_store, pages)
     limit = Limit(limits_of(config.args), xom.keyfs, cached, removal, writes)
     storage = DevpiStorage(xom, writes, pages, limit.stored)
     downloads = Downloads(client, storage, folder / DOWNLOADS, known_files)

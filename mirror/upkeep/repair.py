@@ -1,5 +1,6 @@
 """Repair what a check of a mirror has found; never delete an upload."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from mirror.state import Folder
 from mirror.upkeep.check import FETCH, QUARANTINE, REMOVE, RENDER, Problem
 
 SILENCE = 60.0  # seconds without a byte
+STAYS = "cannot be removed by the mirror: look at it, and remove it yourself"
 NEVER = 1e12  # a last use that no file has yet
 
 
@@ -51,8 +53,9 @@ class Repair:
 
     def _fetch(self, problem: Problem) -> Outcome:
         """Remove the file and ask for it: the mirror downloads it, and holds it to the hash of before."""
+        if not self._is_removed(problem):
+            return Outcome(problem, done=STAYS)
         path = problem.path.removeprefix("+files/")
-        self._api.call("POST", "/+cached-files", {path: NEVER})
         try:
             with (
                 http.client(SILENCE, self._login) as client,
@@ -79,11 +82,22 @@ class Repair:
         )
 
     def _remove(self, problem: Problem) -> Outcome:
+        if self._is_removed(problem):
+            return Outcome(problem, repaired=True, done="removed")
+        return Outcome(problem, done=STAYS)
+
+    def _is_removed(self, problem: Problem) -> bool:
+        """Remove the file; whether it is gone. A client may bring the next one at once."""
+        stored = self._server / problem.path
         if problem.path.startswith("+files/"):
-            self._api.call("POST", "/+cached-files", {problem.path.removeprefix("+files/"): NEVER})
-        else:
-            (self._server / problem.path).unlink(missing_ok=True)
-        return Outcome(problem, repaired=True, done="removed")
+            path = problem.path.removeprefix("+files/")
+            removed = self._api.call("POST", "/+cached-files", {path: NEVER})
+            return path in removed or not os.path.lexists(stored)
+        try:
+            stored.unlink(missing_ok=True)
+        except OSError:
+            return False
+        return True
 
     def _render(self, problem: Problem) -> Outcome:
         self._api.call("POST", "/+stored-files", {"projects": [problem.path.split("/")[1]]})

@@ -3,8 +3,9 @@
 import contextlib
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mirror.plugin.files import last_use
@@ -15,9 +16,9 @@ from mirror.plugin.upstream import entries
 from mirror.plugin.upstream.mirror_stage import CachingStage
 from mirror.plugin.upstream.page_cache import PageCache
 
-# devpi's paths of files: "root/pypi/+f/abc/0123456789abc/demo-1.0.zip",
-# "root/pypi/+e/https_example.com/demo-1.0.zip".
-_PATH = re.compile(r"([^/]+/[^/]+)/\+(?:f/\w+/\w+|e/(?!\.\.?/)[^/]+)/(?!\.\.?$)[^/]+")
+# Paths of files that devpi has records of: "root/pypi/+f/abc/0123456789abc/demo-1.0.zip",
+# "root/pypi/+e/https_example.com/demo-1.0.zip". Others may be names of its other records.
+_RECORDED = re.compile(r"[^/]+/[^/]+/\+(?:f/[^/]+|e)/[^/]+/[^/]+")
 
 
 class CachedFiles:
@@ -47,10 +48,17 @@ class CachedFiles:
         return [each for each in found if each]
 
     def find(self, paths: Iterable[str]) -> list[CachedFile]:
-        """The cached files at devpi's `paths`, as far as there are any. Needs a transaction."""
+        """The files at `paths` below the folders of these indexes, as far as there are any.
+
+        Needs a transaction. What devpi knows nothing of is found, too: it takes room.
+        """
         indexes = set(self.indexes())
-        asked = [path for path in paths if (found := _PATH.fullmatch(path)) and found[1] in indexes]
+        asked = [path for path in paths if _is_plain(path) and _index(path) in indexes]
         return [file for file in map(self._look, asked) if file]
+
+    def entry(self, path: str) -> Any:
+        """devpi's FileEntry of the file at `path`, None when it cannot have one. Needs a transaction."""
+        return self._xom.filestore.get_file_entry(path) if _RECORDED.fullmatch(path) else None
 
     def _paths(self) -> Iterator[Path]:
         for index in self.indexes():
@@ -61,7 +69,9 @@ class CachedFiles:
     def _look(self, path: str) -> CachedFile | None:
         try:
             found = (self.root / path).stat()
-        except FileNotFoundError:
+        except OSError:  # it has been removed meanwhile, or the disk fails
+            return None
+        if stat.S_ISDIR(found.st_mode):
             return None
         project, row = entries.find(self._pages, path) or self._find_slowly(path)
         return CachedFile(
@@ -72,17 +82,27 @@ class CachedFiles:
             used=last_use.of(found),
             links=found.st_nlink,
             # Of a project whose page is not here, nobody knows what the upstream lists.
-            listed=row is not None or self._pages.token(path.partition("/+")[0], project) is None,
+            listed=row is not None or self._pages.token(_index(path), project) is None,
             yanked=row is not None and row.yanked is not False,
         )
 
     def _find_slowly(self, path: str) -> tuple[str, ProjectFile | None]:
         """The project of a file whose path does not tell it, as devpi has written it or its name says."""
-        entry = self._xom.filestore.get_file_entry(path)
-        index, filename = path.partition("/+")[0], path.rpartition("/")[2]
+        entry = self.entry(path)
+        filename = path.rpartition("/")[2]
         written = entry.project if entry is not None and entry.meta else None
         project = str(written or next(iter(filenames.projects_of(filename)), filename))
-        page = self._pages.read(index, project)
+        page = self._pages.read(_index(path), project)
         return project, next(
             (file for file in page.detail.files if file.path == path), None
         ) if page else None
+
+
+def _index(path: str) -> str:
+    """The index of a file, "root/pypi" of "root/pypi/+f/abc/0123456789abc/demo-1.0.zip"."""
+    return "/".join(path.split("/")[:2])
+
+
+def _is_plain(path: str) -> bool:
+    """Whether `path` leads nowhere but down, and is written in one way only, as devpi's records are."""
+    return ".." not in path.split("/") and str(PurePosixPath(path)) == path

@@ -3,7 +3,7 @@
 import contextlib
 import shutil
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mirror.plugin.files import last_use
 from mirror.plugin.metadata.store import MetadataStore
@@ -21,8 +21,8 @@ ROOM = 8 * 2**20  # bytes that the disk must have for the database to be changed
 class Removal:
     """Removes cached files of one devpi-server process."""
 
-    def __init__(self, xom: Any, cached: CachedFiles, metadata: MetadataStore, pages: PageCache) -> None:
-        self._xom = xom
+    def __init__(self, cached: CachedFiles, metadata: MetadataStore, pages: PageCache) -> None:
+        self._cached = cached
         self._root = cached.root
         self._metadata = metadata
         self._pages = pages
@@ -53,7 +53,7 @@ class Removal:
         """Let devpi delete the file with the commit, so that a kill before or after that does no harm."""
         path = self._root / file.path
         self._emptied.append(path.parent)
-        entry = self._xom.filestore.get_file_entry(file.path)
+        entry = self._cached.entry(file.path)
         if entry is None:  # devpi knows nothing of it
             path.unlink()
             return

@@ -48,8 +48,8 @@ def _key(keyfs: Any, path: str) -> Any:
 
 def find(pages: PageCache, path: str) -> tuple[str, ProjectFile] | None:
     """The project of the mirrored file at `path`, and what its page says of it."""
-    _, _, kind, *_, filename = path.split("/")
-    for project in filenames.beginnings(filename) if kind == "+f" and path.count("/") == 5 else ():
+    filename = path.rpartition("/")[2]
+    for project in filenames.beginnings(filename) if "/+f/" in path and path.count("/") == 5 else ():
         if file := pages.find(project, path):
             return project, file
     return None

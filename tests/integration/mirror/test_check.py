@@ -126,6 +126,7 @@ def test_orphans_and_leftovers_go_and_those_of_uploads_are_put_aside(
     server, an_hour_ago = mirrored.mirror.home / "mirror/server", time.time() - 4000
     paths = [
         "+files/root/pypi/+f/abc/0123456789abc/orphan-1.0.zip",
+        "+files/root/pypi/stray.txt",
         "+files/root/pypi/+f/abc/0123456789abc/half-1.0.zip-0123456789-tmp",
         "+files/company/dev/+f/abc/0123456789abc/orphan-1.0.zip",
         "+files/nobody/gone/+f/abc/0123456789abc/orphan-1.0.zip",

@@ -29,12 +29,15 @@ class _Mirror:
         self.records: list[dict[str, Any]] = []
         self.untrue: list[list[str]] = []
         self.calls: list[tuple[str, str, Any]] = []
+        self.removed: list[str] | None = None
         self.folder.server.mkdir(parents=True)
 
     def call(self, method: str, path: str, body: Any = None) -> Any:  # noqa: ANN401 (JSON)
         self.calls.append((method, path, body))
         if path == "/+stored-pages":
             return self.untrue
+        if path == "/+cached-files" and self.removed is not None:
+            return self.removed
         return {"files": self.records, "mirrors": ["root/pypi"]} if method == "GET" else body
 
     def accepts(self, user: str, password: str) -> bool:
@@ -169,6 +172,23 @@ def test_each_problem_is_repaired_in_its_way_and_uploads_are_put_aside(mirror: _
     assert repair.exit_code(outcomes) == 1
     assert repair.summary(outcomes, 9) == "9 files and pages checked: 5 problems, 3 of them repaired"
     assert "upload it again" in repair.line(outcomes[0])
+
+
+@pytest.mark.parametrize("way", [REMOVE, FETCH])
+def test_what_the_server_does_not_remove_is_not_repaired(mirror: _Mirror, way: str) -> None:
+    """Each night's check would call it so."""
+    mirror.store("+files/root/pypi/stray.txt")
+    mirror.removed = []
+    problem = Problem("+files/root/pypi/stray.txt", "orphan", "", way)
+    (outcome,) = Repair(mirror.folder, mirror, "http://127.0.0.1:9").run([problem], lambda: None)
+    assert (outcome.repaired, "remove it yourself" in outcome.done) == (False, True)
+
+
+def test_what_the_disk_does_not_remove_is_not_repaired(mirror: _Mirror) -> None:
+    (mirror.folder.server / "+upstream" / "page").mkdir(parents=True)
+    problem = Problem("+upstream/page", "damaged", "", REMOVE)
+    (outcome,) = Repair(mirror.folder, mirror, "http://127.0.0.1:9").run([problem], lambda: None)
+    assert not outcome.repaired
 
 
 def test_a_mirror_without_problems_ends_with_0() -> None:
