@@ -13,7 +13,8 @@ from packhorse import console
     "--keep-last",
     type=click.IntRange(0),
     metavar="N",
-    help="Keep the N newest versions of each project that are here; alone, remove all others.",
+    help="Keep the N newest versions of each project that are here; alone, remove all others."
+    "  [default: keep_last of mirror.toml, which removes nothing]",
 )
 @click.option("--unused-for", metavar="TIME", help="Remove what nobody has used for so long: 90d, 12h, 4w.")
 @click.option(
@@ -47,9 +48,9 @@ def prune(
     """Remove cached files of upstreams that nobody uses; never what was uploaded.
 
     A file that is removed is downloaded again when somebody asks for it, and must have the same hash
-    then. Without rules, those of [prune] in mirror.toml hold, to which the mirror keeps by itself. What
-    counts as newest: final releases in the order of PEP 440, then pre-releases, then yanked ones.
-    Clients may install meanwhile. Needs the mirror to serve.
+    then. Without rules, those of [prune] in mirror.toml hold, to which the mirror keeps by itself; its
+    keep_last holds beside all others. What counts as newest: final releases in the order of PEP 440, then
+    pre-releases, then yanked ones. Clients may install meanwhile. Needs the mirror to serve.
 
     \b
     mirror prune --unused-for 90d --keep-last 2 --dry-run

@@ -17,9 +17,9 @@ Chosen = Mapping[str, Any]  # a file: path, project, version, size, used, links,
 
 @dataclass(frozen=True)
 class Rules:
-    """What may go; None and nothing mean no rule."""
+    """What may go: where neither `unused_since` nor `most` says it, all but what is to be kept."""
 
-    keep_last: int | None = None
+    keep_last: int = 0  # newest versions of each project that stay
     unused_since: float | None = None  # seconds since the epoch
     most: int | None = None  # bytes of all cached files
     keep: frozenset[tuple[str, str]] = frozenset()  # projects and versions that stay
@@ -51,13 +51,8 @@ def plan(api: Api, rules: Rules, *, withdrawn: bool) -> Plan:
 
     Raises PackhorseError.
     """
-    if rules.keep_last is None and rules.unused_since is None and rules.most is None:
-        raise PackhorseError(
-            "No rule says what may go.",
-            "Give --unused-for, --max-size or --keep-last, or set them below [prune] in mirror.toml.",
-        )
     body = {
-        "keep_last": rules.keep_last or 0,
+        "keep_last": rules.keep_last,
         "unused_since": rules.unused_since,
         "most": rules.most,
         "keep": sorted(rules.keep),

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,17 +27,26 @@ class Given:
     max_size: str | None
 
     def or_else(self, configured: Prune) -> "Given":
-        """These, or those of `configured` when there are none."""
-        if self != Given(None, None, None):
-            return self
-        return Given(configured.keep_last or None, configured.unused_for, configured.max_size)
+        """These, or the limits of `configured` when there are none; its keep_last holds in any case.
+
+        Raises PackhorseError where nothing says what may go: keep_last of mirror.toml says what stays.
+        """
+        nothing = Given(None, None, None)
+        asked = Given(None, configured.unused_for, configured.max_size) if self == nothing else self
+        if asked == nothing:
+            raise PackhorseError(
+                "No rule says what may go.",
+                "Give --unused-for, --max-size or --keep-last,"
+                " or set unused_for or max_size below [prune] in mirror.toml.",
+            )
+        return replace(asked, keep_last=configured.keep_last if self.keep_last is None else self.keep_last)
 
 
 def of(given: Given, locks: Sequence[Path], folder: Path) -> Rules:
     """The rules that are meant; a share of the disk is one of that of `folder`. Raises PackhorseError."""
     age, most = given.unused_for, given.max_size
     return Rules(
-        given.keep_last,
+        given.keep_last or 0,
         None if age is None else time.time() - _parsed("--unused-for", lambda: quantities.seconds(age)),
         None if most is None else _parsed("--max-size", lambda: quantities.size(most, folder)),
         _releases(locks),

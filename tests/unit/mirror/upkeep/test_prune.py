@@ -8,7 +8,7 @@ import pytest
 
 from mirror.config import Prune
 from mirror.upkeep import prune, rules
-from mirror.upkeep.prune import Chosen, Plan, Rules
+from mirror.upkeep.prune import Chosen, Plan
 from packhorse.errors import PackhorseError
 
 
@@ -38,10 +38,11 @@ class _Api:
         raise NotImplementedError(user, password)
 
 
-def test_without_a_rule_nothing_may_go() -> None:
-    """All would."""
+@pytest.mark.parametrize("configured", [Prune(), Prune(keep_last=1)])
+def test_without_a_rule_nothing_may_go(configured: Prune) -> None:
+    """All would; what is to stay says nothing about the rest."""
     with pytest.raises(PackhorseError, match="No rule"):
-        prune.plan(_Api(), Rules(), withdrawn=False)
+        rules.Given(None, None, None).or_else(configured)
 
 
 def test_files_go_in_pieces_and_those_used_meanwhile_stay() -> None:
@@ -88,7 +89,21 @@ def test_rules_of_mirror_toml_hold_when_none_is_given() -> None:
     asked = rules.of(rules.Given(None, None, None).or_else(configured), (), Path("/"))
     assert (asked.most, asked.keep_last, asked.unused_since) == (50 * 10**9, 2, None)
     given = rules.of(rules.Given(None, "1d", None).or_else(configured), (), Path("/"))
-    assert (given.most, given.keep_last, given.unused_since is None) == (None, None, False)
+    assert (given.most, given.unused_since is None) == (None, False)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (rules.Given(None, None, "10k"), 2),
+        (rules.Given(None, "90d", None), 2),
+        (rules.Given(1, None, "10k"), 1),
+        (rules.Given(0, None, None), 0),
+    ],
+)
+def test_keep_last_of_mirror_toml_guards_whatever_else_is_given(given: rules.Given, kept: int) -> None:
+    """Who gives --keep-last means another number."""
+    assert rules.of(given.or_else(Prune(keep_last=2)), (), Path("/")).keep_last == kept
 
 
 def test_releases_that_locks_pin_are_kept(tmp_path: Path) -> None:
