@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from packaging.utils import canonicalize_name
+from packaging.utils import InvalidName, canonicalize_name
 from pymacaroons import Macaroon
 
 from mirror.api import Api
@@ -39,7 +39,7 @@ class TokenRequest:
 def create(api: Api, request: TokenRequest) -> dict[str, object]:
     """Make a token: "token", which nobody can see again, its "id", and its limits. Raises PackhorseError."""
     _check(read(api), request)
-    projects = [str(canonicalize_name(name)) for name in request.projects]
+    projects = [str(_project(name)) for name in request.projects]
     body = {
         "allowed": [permission for name in request.may for permission in MAY[name]],
         "indexes": list(request.indexes),
@@ -115,6 +115,16 @@ def _limits(restrictions: Sequence[str]) -> dict[str, Any]:
         "may": [name for name, permissions in MAY.items() if set(permissions) <= set(allowed)] or allowed,
         "expires": int(expires) if expires.isdecimal() else None,
     }
+
+
+def _project(name: str) -> str:
+    try:
+        return canonicalize_name(name, validate=True)
+    except InvalidName as error:
+        raise PackhorseError(
+            f'"{name}" is no name of a project.',
+            "A token is for projects by their whole names, without patterns.",
+        ) from error
 
 
 _LISTS = ("indexes", "projects", "allowed")

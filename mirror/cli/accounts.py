@@ -192,7 +192,9 @@ def _password(*, generate: bool) -> str:
     if generate:
         return secrets.token_urlsafe(24)
     if not sys.stdin.isatty():
-        return sys.stdin.readline(4096).rstrip("\r\n")
+        if not (line := sys.stdin.readline(4096).rstrip("\r\n")):
+            raise PackhorseError("No password came on standard input.", "Give one there, or use --generate.")
+        return line
     password = console.ask_hidden("Password")
     if console.ask_hidden("Once more") != password:
         raise PackhorseError("The two are not equal.", "Run the command again.")

@@ -5,6 +5,7 @@ target stand in the body, and a file, whose address names no project, are compar
 """
 
 import functools
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -31,14 +32,35 @@ def identity(request: Any, load: Callable[[Any], Any]) -> Any:
     except HTTPForbidden as error:
         if _reads_packages(request):
             return None
-        if "doesn't exist" in str(error):  # the user, or the token: a stranger learns no names from it
-            raise HTTPForbidden("This token was revoked, or is of another server.") from error
-        raise
+        raise _refused(_reason(str(error))) from error
     if isinstance(found, server.TokenIdentity):
         if _reads_packages(request):
             return None
+        try:
+            _ = found.restrictions
+        except (
+            KeyError,
+            ValueError,
+        ) as error:  # caveats of another form, which devpi-tokens takes but cannot list
+            raise _refused("This token has limits that this server does not know.") from error
         _check(request, found)
     return found
+
+
+def _refused(reason: str) -> HTTPForbidden:
+    """An answer whose status line, which is all that twine and uv show, says why."""
+    text = "".join(character if " " <= character <= "~" else "?" for character in reason[:200])
+    error = HTTPForbidden(text)
+    error.status = f"403 {text}"
+    return error
+
+
+def _reason(message: str) -> str:
+    """What devpi-tokens says, without the names of its classes, and without saying which users there are."""
+    if "doesn't exist" in message:  # the user, or the token
+        return "This token was revoked, or is of another server."
+    found = re.search(r"InvalidMacaroon: (Token .*)", message)
+    return found[1] if found else "This token is not valid here."
 
 
 def _reads_packages(request: Any) -> bool:
@@ -50,16 +72,18 @@ def _reads_packages(request: Any) -> bool:
 def _check(request: Any, found: Any) -> None:
     projects, indexes = _limit(found, "projects"), _limit(found, "indexes")
     if request.matchdict and "relpath" in request.matchdict and projects is not None:
-        raise HTTPForbidden("This token is for projects; it cannot change files by their addresses.")
+        raise _refused("This token is for projects; it cannot change files by their addresses.")
+    if "force" in request.params:
+        raise _refused("A token cannot change by force what an index keeps for ever.")
     if not is_push(request):
         return
     pushed = views.getjson(request)
     if "targetindex" not in pushed:
-        raise HTTPForbidden("A token cannot push to another server.")
+        raise _refused("A token cannot push to another server.")
     if indexes is not None and pushed["targetindex"] not in indexes:
-        raise HTTPForbidden("This token is not for the index that you push to.")
+        raise _refused("This token is not for the index that you push to.")
     if projects is not None and normalize_name(str(pushed.get("name"))) not in projects:
-        raise HTTPForbidden("This token is not for the project that you push.")
+        raise _refused("This token is not for the project that you push.")
 
 
 def is_push(request: Any) -> bool:

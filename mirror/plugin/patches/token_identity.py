@@ -4,10 +4,12 @@ No hook can do it: devpi calls those that say who it is by itself, without wrapp
 """
 
 import functools
+import threading
 from collections.abc import Callable
 from typing import Any
 
 from devpi_server.view_auth import DevpiSecurityPolicy
+from devpi_tokens.server import TokenUtility
 
 from mirror.plugin.access import tokens
 
@@ -15,10 +17,21 @@ _STOCK: Callable[[Any, Any], Any] = DevpiSecurityPolicy.load_identity
 _STOCK_CREDENTIALS: Callable[[Any, Any], Any] = DevpiSecurityPolicy._get_credentials  # noqa: SLF001 (in compat.py)
 
 
+# It takes 100 MB and both processors for a tenth of a second: one at a time, and once for each token.
+_derived = functools.lru_cache(maxsize=128)(TokenUtility._derive_key)  # noqa: SLF001 (devpi-tokens has no other way)
+_deriving = threading.Lock()
+
+
 def apply() -> None:
     """Let mirror/plugin/access/tokens.py have a word in both."""
+    setattr(TokenUtility, "_derive_key", _derive_key)  # noqa: B010 (so does mypy not mind)
     for name, function in (("identity", _identity), ("_get_credentials", _get_credentials)):
         setattr(DevpiSecurityPolicy, name, function)
+
+
+def _derive_key(utility: Any, key: str) -> Any:
+    with _deriving:
+        return _derived(utility, key)
 
 
 def _identity(policy: Any, request: Any) -> Any:

@@ -79,6 +79,14 @@ def test_a_token_that_could_do_nothing_is_not_made(user: str, index: str, reason
     assert api.changes == []
 
 
+def test_a_pattern_of_projects_is_refused() -> None:
+    """Its token could upload nothing."""
+    api = _Api()
+    with pytest.raises(PackhorseError, match="no name of a project"):
+        tokens.create(api, TokenRequest("company", ["company/dev"], ["upload"], ["acme-*"], None))
+    assert api.changes == []
+
+
 def test_the_list_has_the_tokens_of_all_users_with_their_limits() -> None:
     """Also those that others made, with permissions that we have no word for."""
     found = tokens.listing(_Api())
