@@ -55,13 +55,14 @@ class Check:
         """One for each thing that is stored. Raises PackhorseError."""
         rendered = list(self._rendered())
         # Records after files: devpi gives a file its name when the record is there.
-        found = [str(path.relative_to(self._server / "+files")) for path in _files(self._server / "+files")]
+        found = _files(self._server / "+files")
         self._read_records()
+        recorded = [self._server / "+files" / path for path in self._records]
         return [
-            *(partial(self._file, path) for path in dict.fromkeys([*found, *self._records])),
+            *(partial(self._read, self._file, path) for path in dict.fromkeys([*found, *recorded])),
             *self._metadata(),
-            *(partial(self._upstream_page, path) for path in _files(self._server / "+upstream")),
-            *(partial(self._download, path) for path in _files(self._server / "+downloads")),
+            *(partial(self._read, self._upstream_page, path) for path in _files(self._server / "+upstream")),
+            *(partial(self._read, self._download, path) for path in _files(self._server / "+downloads")),
             *(
                 partial(self._pages, rendered[start : start + PAGES_AT_ONCE])
                 for start in range(0, len(rendered), PAGES_AT_ONCE)
@@ -88,28 +89,44 @@ class Check:
         self._records = {record["path"]: record for record in answer["files"]}
         self._mirrors = tuple(f"{index}/" for index in answer["mirrors"])
 
-    def _file(self, path: str) -> list[Problem]:
-        """The file that devpi keeps at `path`, or should."""
-        record, stored = self._records.get(path), self._server / "+files" / path
-        cached = path.startswith(self._mirrors)
+    def _read(self, look: Callable[..., list[Problem]], path: Path, *facts: str) -> list[Problem]:
+        """What `look` finds about the file at `path`: the disk may fail, and the file may go meanwhile."""
+        try:
+            return look(path, *facts)
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            return [self._damaged(path, f"cannot be read: {error.strerror}")]
+
+    def _damaged(self, path: Path, text: str) -> Problem:
+        place = str(path.relative_to(self._server))
+        name = place.removeprefix("+files/")
+        if name == place:
+            return Problem(place, "damaged", text, REMOVE)
+        again = FETCH if name in self._records else REMOVE
+        return Problem(place, "damaged", text, again if name.startswith(self._mirrors) else QUARANTINE)
+
+    def _file(self, stored: Path) -> list[Problem]:
+        """The file that devpi keeps, or should."""
+        path = str(stored.relative_to(self._server / "+files"))
+        record, cached = self._records.get(path), path.startswith(self._mirrors)
         if record is None:
             return self._without_record(path, stored, cached=cached)
-        if not stored.exists():
+        try:
+            wrong = _wrong_hash(stored, record["hashes"], record["pinned"])
+        except (FileNotFoundError, NotADirectoryError):
             if record["quarantined"]:
                 return [_problem("missing", path, f"is in quarantine since {record['quarantined']}", None)]
             text = "a cached file that is not here" if cached else "an upload that is not here"
             return [_problem("missing", path, text, FETCH if cached else None)]
-        wrong = _wrong_hash(stored, {**record["hashes"]}, record["pinned"])
-        return [_problem("damaged", path, wrong, FETCH if cached else QUARANTINE)] if wrong else []
+        return [self._damaged(stored, wrong)] if wrong else []
 
     def _without_record(self, path: str, stored: Path, *, cached: bool) -> list[Problem]:
-        age = _age(stored)
-        if age is None or (stored.name.endswith(_TEMPORARY) and age < UNFINISHED):
-            return []
         repair = REMOVE if cached else QUARANTINE
-        if stored.name.endswith(_TEMPORARY):
-            return [_problem("leftover", path, "was never finished", repair)]
-        return [_problem("orphan", path, "devpi has no record of it", repair)]
+        age = _age(stored)
+        if not stored.name.endswith(_TEMPORARY):
+            return [_problem("orphan", path, "devpi has no record of it", repair)]
+        return [] if age < UNFINISHED else [_problem("leftover", path, "was never finished", repair)]
 
     def _metadata(self) -> Iterator[Look]:
         """Metadata files, named as mirror/plugin/metadata/store.py does it."""
@@ -118,30 +135,24 @@ class Check:
             key, _, sha256 = path.name.rpartition(".")
             if len(sha256) == 64:  # else a mark: this wheel has none
                 known[key[:16]] = sha256
-                yield partial(self._hashed, path, sha256)
+                yield partial(self._read, self._hashed, path, sha256)
         for path in _files(self._server / "+metadata" / "by-url"):
-            yield partial(self._hashed, path, known.get(path.parent.name + path.name, ""))
+            sha256 = known.get(path.parent.name + path.name, "")
+            yield partial(self._read, self._hashed, path, sha256)
 
     def _hashed(self, path: Path, sha256: str) -> list[Problem]:
         wrong = _wrong_hash(path, {"sha256": sha256}, None)
-        return [Problem(str(path.relative_to(self._server)), "damaged", wrong, REMOVE)] if wrong else []
+        return [self._damaged(path, wrong)] if wrong else []
 
     def _upstream_page(self, path: Path) -> list[Problem]:
         """The page of an upstream, as mirror/plugin/upstream/page_cache.py stores it."""
-        try:
-            content = path.read_bytes()
-        except FileNotFoundError:
+        if path.name.startswith("%") or _is_whole(path.read_bytes()):
             return []
-        if path.name.startswith("%") or _is_whole(content):
-            return []
-        return [
-            Problem(str(path.relative_to(self._server)), "damaged", "does not match its checksum", REMOVE)
-        ]
+        return [self._damaged(path, "does not match its checksum")]
 
     def _download(self, path: Path) -> list[Problem]:
         """A download (mirror/plugin/files/downloads.py), which is locked while it goes on."""
-        age = _age(path)
-        if age is None or age < UNFINISHED:
+        if _age(path) < UNFINISHED:
             return []
         with files.open_unnoticed(path) as file:
             if not files.try_flock(file.fileno()):
@@ -181,23 +192,15 @@ def _is_whole(content: bytes) -> bool:
     return head == b"%d %d" % (len(text), zlib.crc32(text))
 
 
-def _age(path: Path) -> float | None:
-    """Seconds since a file was written last; None when it is not here."""
-    try:
-        return time.time() - path.stat().st_mtime
-    except FileNotFoundError:
-        return None
+def _age(path: Path) -> float:
+    """Seconds since a file was written last."""
+    return time.time() - path.stat().st_mtime
 
 
 def _wrong_hash(path: Path, hashes: Mapping[str, str], pinned: str | None) -> str:
-    """What is wrong about the content of a file, "" when nothing is, or it has just been removed."""
+    """What is wrong about the content of a file, "" when nothing is."""
     kind = "sha256" if pinned or "sha256" in hashes else next(iter(hashes), "sha256")
     wanted = {pinned} if pinned else {hashes[kind]} if kind in hashes else set()
-    try:
-        with files.open_unnoticed(path) as file:
-            found = hashlib.file_digest(file, kind).hexdigest()
-    except FileNotFoundError:
-        return ""
-    except OSError as error:
-        return f"cannot be read: {error.strerror}"
+    with files.open_unnoticed(path) as file:
+        found = hashlib.file_digest(file, kind).hexdigest()
     return "" if not wanted or found in wanted else f"its {kind} is {found} instead of {wanted.pop()}"

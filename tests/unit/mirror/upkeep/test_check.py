@@ -13,7 +13,7 @@ import pytest
 
 from mirror.state import Folder
 from mirror.upkeep import repair
-from mirror.upkeep.check import FETCH, QUARANTINE, REMOVE, RENDER, Check, Problem
+from mirror.upkeep.check import FETCH, QUARANTINE, REMOVE, RENDER, UNFINISHED, Check, Problem
 from mirror.upkeep.repair import Outcome, Repair
 
 OLD = time.time() - 7200
@@ -140,6 +140,43 @@ def test_caches_are_compared_with_their_checksums(mirror: _Mirror) -> None:
         "+upstream/root%2Fpypi/demo",
         "+upstream/root%2Fpypi/packed",
     ]
+
+
+@pytest.mark.parametrize(
+    ("path", "way"),
+    [
+        ("+files/root/pypi/+f/abc/def/demo-1.0.zip", FETCH),
+        ("+files/company/dev/+f/abc/def/own-1.0.zip", QUARANTINE),
+        ("+files/root/pypi/stray.txt", REMOVE),
+        (f"+metadata/ef/{'a' * 64}.{SHA256}", REMOVE),
+        ("+upstream/root%2Fpypi/demo", REMOVE),
+        ("+downloads/slow", REMOVE),
+    ],
+)
+def test_what_the_disk_does_not_read_is_damaged(mirror: _Mirror, path: str, way: str) -> None:
+    """A failing disk is what a check is for, and must not end it. A link to itself fails for root, too."""
+    if "/+f/" in path:
+        mirror.record(path.removeprefix("+files/"))
+    unreadable = mirror.store(path)
+    unreadable.unlink()
+    unreadable.symlink_to(unreadable.name)
+    check = Check(mirror.folder, mirror)
+    (problem,) = check.run(check.looks(), lambda: None)
+    assert (problem.kind, problem.path, problem.repair) == ("damaged", path, way)
+    assert problem.text == "cannot be read: Too many levels of symbolic links"
+
+
+def test_a_download_that_gets_its_name_while_it_is_looked_at_is_no_problem(
+    mirror: _Mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirror.store("+downloads/slow")
+
+    def age_of_what_goes(path: Path) -> float:
+        path.unlink(missing_ok=True)
+        return UNFINISHED + 1
+
+    monkeypatch.setattr("mirror.upkeep.check._age", age_of_what_goes)
+    assert mirror.problems() == []
 
 
 def test_the_server_is_asked_about_its_pages(mirror: _Mirror) -> None:
