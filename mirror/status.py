@@ -47,6 +47,10 @@ class UpstreamReport:
         # 404: the index works, and lacks the project that we asked for.
         return self.status is not None and (self.status < 400 or self.status == 404)
 
+    def __str__(self) -> str:
+        answer = f"answers {self.status}" if self.status else f"does not answer: {self.error}"
+        return f"{self.url} {answer} ({self.seconds:.2f} s)"
+
 
 @dataclass(frozen=True)
 class RefusedHost:
@@ -214,7 +218,7 @@ def as_text(report: Report) -> str:
     lines = [f"mirror     {_state(report)}", f"folder     {report.home}", f"versions   {versions}"]
     lines += [f"not ready  {name}: {problem}" for name, problem in report.problems.items()]
     if report.upstream:
-        lines.append(f"upstream   {_upstream(report.upstream)}")
+        lines.append(f"upstream   {report.upstream}")
     lines += numbers.lines(report.numbers) if report.numbers else []
     for refused in report.refused_hosts:
         lines.append(f"refused    {refused.host}, to which {refused.upstream} leads: {refused.reason}")
@@ -234,11 +238,6 @@ def _state(report: Report) -> str:
         return "not running: start it with `mirror serve`"
     verb = "serves" if report.serves else "runs but does not answer"
     return f"{verb} at {report.url} (process {report.pid})"
-
-
-def _upstream(upstream: UpstreamReport) -> str:
-    answer = f"answers {upstream.status}" if upstream.status else f"does not answer: {upstream.error}"
-    return f"{upstream.url} {answer} ({upstream.seconds:.2f} s)"
 
 
 def _table(rows: list[IndexReport]) -> list[str]:

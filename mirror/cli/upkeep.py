@@ -65,12 +65,14 @@ def prune(
     api = running.connect(folder)
     asked = rules.of(given, locks, folder.root)
     found = work.plan(api, asked, withdrawn=yes)
+    if not yes:
+        found = work.hold_back(found, work.unreachable(api, found))
+    if not dry_run:
+        work.refuse_unreachable(found)
     for sentence in work.warnings(found):
         console.echo(sentence, err=True)
     removed = None
     if not dry_run:
-        if not yes:
-            work.refuse_offline(found)
         with console.progress("prune:", len(found.chosen)) as step:
             removed = work.remove(api, found.chosen, step)
     if as_json:

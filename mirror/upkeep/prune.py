@@ -1,10 +1,12 @@
 """Remove cached files of upstreams from a mirror that serves: what the rules choose, after a look at it."""
 
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from mirror import indexes, server, status
 from mirror.api import Api
 from packhorse.errors import PackhorseError
 from packhorse.quantities import shown
@@ -35,6 +37,8 @@ class Plan:
     bytes: int  # of all cached files
     offline: bool
     last_use_is_kept: bool
+    out_of_reach: Sequence[Chosen] = ()  # they would go, but their upstream gives nothing now
+    unreachable: Mapping[str, str] = field(default_factory=dict)  # why, by the indexes of these
 
     @property
     def size(self) -> int:
@@ -72,13 +76,44 @@ def remove(api: Api, files: Sequence[Chosen], step: Callable[[], None]) -> list[
     return [file for file in files if file["path"] in gone]
 
 
-def refuse_offline(found: Plan) -> None:
-    """Raise PackhorseError for a mirror that is offline."""
-    if found.offline and found.chosen:
+def unreachable(api: Api, found: Plan) -> dict[str, str]:
+    """The indexes of chosen files that could not be had again now, and why. Asks each upstream once."""
+    named = sorted({_index(file) for file in found.chosen})
+    if found.offline:
+        return dict.fromkeys(named, "The mirror is offline")
+    users = indexes.read(api) if named else {}
+    trust_store = server.trust_store(os.environ)
+    reports = {
+        name: status.ask_upstream(users[user]["indexes"][index]["mirror_url"], trust_store)
+        for name in named
+        for user, _, index in [name.partition("/")]
+    }
+    return {name: f"The upstream {report}" for name, report in reports.items() if not report.answers}
+
+
+def hold_back(found: Plan, unreachable: Mapping[str, str]) -> Plan:
+    """`found` without the files of the indexes that are `unreachable`."""
+    return replace(
+        found,
+        chosen=[file for file in found.chosen if _index(file) not in unreachable],
+        out_of_reach=[file for file in found.chosen if _index(file) in unreachable],
+        unreachable=unreachable,
+    )
+
+
+def refuse_unreachable(found: Plan) -> None:
+    """Raise PackhorseError where files are out of reach."""
+    if found.out_of_reach:
+        size = shown(sum(file["size"] for file in found.out_of_reach))
         raise PackhorseError(
-            f"The mirror is offline: {len(found.chosen)} files ({shown(found.size)}) could not be had again.",
-            "See them with --dry-run; to remove them all the same, add --yes.",
+            f"{'; '.join(sorted(set(found.unreachable.values())))}:"
+            f" {_files(len(found.out_of_reach))} with {size} could not be had again.",
+            "See them with --dry-run --yes; to remove them all the same, give --yes alone.",
         )
+
+
+def _index(file: Chosen) -> str:
+    return str(file["path"]).partition("/+")[0]
 
 
 def as_json(found: Plan, removed: Sequence[Chosen] | None) -> dict[str, Any]:
@@ -91,7 +126,8 @@ def as_json(found: Plan, removed: Sequence[Chosen] | None) -> dict[str, Any]:
         "chosen": list(found.chosen),
         "chosen_bytes": found.size,
         "freed_bytes": found.freed,
-        "spared": list(found.spared),
+        "spared": [*found.spared, *found.out_of_reach],
+        "unreachable": dict(found.unreachable),
         "removed": None if removed is None else [file["path"] for file in removed],
         "removed_bytes": None if removed is None else sum(file["size"] for file in removed),
     }
@@ -128,6 +164,13 @@ def total(found: Plan, removed: Sequence[Chosen] | None) -> str:
 def warnings(found: Plan) -> list[str]:
     """What the user should know besides."""
     said = []
+    for reason in sorted(set(found.unreachable.values())):
+        files = [file for file in found.out_of_reach if found.unreachable[_index(file)] == reason]
+        size = shown(sum(file["size"] for file in files))
+        said.append(
+            f"{reason}: {_files(len(files))} with {size} would go, but could not be had again, and stay."
+            " --yes removes them, too."
+        )
     if found.spared:
         size = shown(sum(file["size"] for file in found.spared))
         said.append(

@@ -176,6 +176,19 @@ def test_what_the_upstream_lists_no_more_stays_unless_that_is_wanted(mirrored: M
     assert download(urls[0]) == withdrawn.content
 
 
+def test_nothing_goes_while_its_upstream_does_not_answer(mirrored: Mirrored) -> None:
+    """Who frees a disk while the network is down would be left without packages."""
+    dist = wheel(new_name("prune"), "1.0")
+    download(*mirrored.publish(dist))
+    with mirrored.upstream.refusing():
+        shown = prune(mirrored, "--max-size", "0", "--dry-run")
+        assert (shown["chosen"], names([file["path"] for file in shown["spared"]])) == ([], [dist.filename])
+        refused = mirrored.mirror.run(BIN / "mirror", "prune", "--max-size", "0", status=1)
+        assert "does not answer" in refused.stderr
+        assert stored(mirrored, dist).exists()
+        assert names(prune(mirrored, "--max-size", "0", "--yes")["removed"]) == [dist.filename]
+
+
 def test_a_file_without_a_hash_comes_back_only_as_it_was(mirrored: Mirrored) -> None:
     """devpi keeps it below +e, and no page would tell what it was."""
     dist = sdist(new_name("prune"), "1.0")

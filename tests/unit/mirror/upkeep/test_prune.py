@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from mirror import status
 from mirror.config import Prune
+from mirror.status import UpstreamReport
 from mirror.upkeep import prune, rules
 from mirror.upkeep.prune import Chosen, Plan
 from packhorse.errors import PackhorseError
@@ -71,11 +73,57 @@ def test_many_versions_are_counted() -> None:
     assert line.endswith("0, 1, 2, 3, 4 and 4 more versions")
 
 
+class _Indexes(_Api):
+    """A mirror with one index of an upstream."""
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:  # noqa: ANN401 (JSON)
+        self.calls.append((method, path, body))
+        return {"root": {"indexes": {"pypi": {"mirror_url": "https://user:secret@up.example.com/simple/"}}}}
+
+
+@pytest.mark.parametrize(("code", "error"), [(None, "connection refused"), (503, None), (403, None)])
+def test_nothing_goes_that_an_upstream_could_not_give_again(
+    monkeypatch: pytest.MonkeyPatch, code: int | None, error: str | None
+) -> None:
+    """Whoever frees a disk while the network is down would have an empty mirror."""
+    report = UpstreamReport("https://up.example.com/simple/", code, 0.5, error)
+    monkeypatch.setattr(status, "ask_upstream", lambda *_: report)
+    held = prune.hold_back(PLAN, prune.unreachable(_Indexes(), PLAN))
+    assert (held.chosen, held.out_of_reach) == ([], FILES)
+    (said,) = prune.warnings(held)
+    assert said.startswith(f"The upstream {report}: 3 files with 7.0 kB would go, but")
+    assert prune.as_json(held, None)["spared"] == FILES
+    with pytest.raises(PackhorseError, match=r"3 files with 7\.0 kB could not be had again"):
+        prune.refuse_unreachable(held)
+
+
+def test_an_upstream_that_answers_is_no_reason_to_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also with 404: it may lack the project that is asked for. Each is asked once."""
+    asked: list[str] = []
+
+    def ask(url: str, _: object) -> UpstreamReport:
+        asked.append(url)
+        return UpstreamReport(url, 404, 0.5, None)
+
+    monkeypatch.setattr(status, "ask_upstream", ask)
+    held = prune.hold_back(PLAN, prune.unreachable(_Indexes(), PLAN))
+    assert (held.chosen, len(asked)) == (FILES, 1)
+    prune.refuse_unreachable(held)
+
+
 def test_offline_nothing_goes_without_being_asked_for_twice() -> None:
-    prune.refuse_offline(PLAN)
-    prune.refuse_offline(replace(PLAN, offline=True, chosen=[]))
+    """No upstream is asked, and none would be."""
+    offline = replace(PLAN, offline=True)
+    held = prune.hold_back(offline, prune.unreachable(_Api(), offline))
+    assert (held.chosen, held.out_of_reach) == ([], FILES)
     with pytest.raises(PackhorseError, match="offline"):
-        prune.refuse_offline(replace(PLAN, offline=True))
+        prune.refuse_unreachable(held)
+
+
+def test_nobody_is_asked_about_nothing() -> None:
+    api = _Api()
+    assert prune.unreachable(api, replace(PLAN, chosen=[])) == {}
+    assert api.calls == []
 
 
 def test_what_is_spared_and_what_is_not_seen_is_said() -> None:
