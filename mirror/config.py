@@ -76,7 +76,10 @@ class User(Settings):
 
 
 class Index(Settings):
-    """An index of our own: its bases, whether files may be replaced or deleted, who may upload."""
+    """An index of our own: its bases, whether files may be replaced or deleted, who may upload.
+
+    `bases` and `volatile` that are not given stay as the server has them; new indexes get these values.
+    """
 
     bases: Names = ()
     volatile: bool = True
@@ -131,7 +134,7 @@ def _default_indexes() -> dict[str, Index]:
 
 
 class MirrorConfig(Settings):
-    """Everything in mirror.toml; a given table replaces the default one as a whole."""
+    """Everything in mirror.toml; a given table replaces the default one, except those of default indexes."""
 
     host: HostAddress = "127.0.0.1"
     port: Annotated[int, pydantic.Field(ge=1, le=65535)] = 3141
@@ -157,20 +160,26 @@ class MirrorConfig(Settings):
     users: dict[str, User] = pydantic.Field(default_factory=lambda: {"company": User()})
     indexes: dict[str, Index] = pydantic.Field(default_factory=_default_indexes)
 
-    @pydantic.model_validator(mode="before")
+    @pydantic.field_validator("indexes", mode="after")
     @classmethod
-    def _keep_default_indexes(cls, data: Any) -> Any:  # noqa: ANN401 (what the file has)
-        """Tables that add nothing but a policy to the default indexes replace none of them."""
-        tables = data.get("indexes") if isinstance(data, Mapping) else None
-        if (
-            not isinstance(tables, Mapping)
-            or not tables
-            or not all(isinstance(table, Mapping) and set(table) == {"policy"} for table in tables.values())
-        ):
-            return data
-        default = {name: index.model_dump(exclude_unset=True) for name, index in _default_indexes().items()}
-        both = {name: {**default.get(name, {}), **tables.get(name, {})} for name in (*default, *tables)}
-        return {**data, "indexes": both}
+    def _keep_defaults(cls, declared: dict[str, Index]) -> dict[str, Index]:
+        """Complete tables of the default indexes; those that name no bases there replace no default index.
+
+        A default index from which a declared one inherits is there, too.
+        """
+        default, both = _default_indexes(), dict(declared)
+        for name in default.keys() & declared.keys():
+            given = {key: getattr(declared[name], key) for key in declared[name].model_fields_set}
+            both[name] = default[name].model_copy(update=given)
+        amends = bool(declared) and all(
+            index.model_fields_set == {"policy"}
+            or (name in default and "bases" not in index.model_fields_set)
+            for name, index in declared.items()
+        )
+        for name in reversed(default):  # who inherits comes before its bases
+            if amends or any(name in index.bases for index in both.values()):
+                both.setdefault(name, default[name])
+        return both
 
     @property
     def policies(self) -> dict[str, dict[str, Any]]:

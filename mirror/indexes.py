@@ -132,7 +132,8 @@ def _index_changes(name: str, index: Index, existing: Mapping[str, Any] | None) 
             f"Give the index another name in mirror.toml, or delete {name} with the devpi client.",
         )
     else:
-        yield from _modify(name, existing, declared)
+        kept = {"bases", "volatile"} - index.model_fields_set  # an upload right that is not declared ends
+        yield from _modify(name, existing, {key: declared[key] for key in declared if key not in kept})
 
 
 def _modify(name: str, existing: Mapping[str, Any], declared: Mapping[str, object]) -> Iterator[Change]:

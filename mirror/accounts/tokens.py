@@ -1,5 +1,6 @@
 """Tokens of users (devpi-tokens): each may do what it was made for, on its indexes, until it expires."""
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -142,7 +143,9 @@ def _check(users: Users, request: TokenRequest) -> None:
                 "`mirror status` lists the indexes; write it as USER/NAME.",
             )
         if "upload" in request.may and not {request.user, ":AUTHENTICATED:"} & set(settings["acl_upload"]):
+            uploaders = json.dumps([*settings["acl_upload"], request.user])
             raise PackhorseError(
                 f"{request.user} may not upload to {index}, and neither may a token of this user.",
-                f"Name another one with --user, or add {request.user} to its acl_upload in mirror.toml.",
+                f"Name another one with --user, or set acl_upload = {uploaders} below "
+                f'[indexes."{index}"] in mirror.toml, and run `mirror init`.',
             )

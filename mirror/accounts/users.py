@@ -41,7 +41,7 @@ def add(api: Api, name: str, password: str, email: str | None) -> str:
         )
     _check_password(password)
     api.call("PUT", f"/{quote(name, '')}", {"password": password, **({"email": email} if email else {})})
-    return f'created user {name}; who may upload stands in mirror.toml: acl_upload = ["{name}"] of an index'
+    return f"created user {name}; to let it upload, add it to acl_upload of an index in mirror.toml"
 
 
 def change_password(api: Api, folder: Folder, name: str, password: str) -> str:

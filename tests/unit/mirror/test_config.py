@@ -68,6 +68,27 @@ def test_a_table_that_is_given_replaces_the_default(tmp_path: Path) -> None:
     assert (list(loaded.users), list(loaded.indexes)) == (["alice"], ["alice/dev"])
 
 
+@pytest.mark.parametrize("name", ["company/dev", "company/prod"])
+def test_a_table_of_a_default_index_changes_only_the_keys_that_it_has(tmp_path: Path, name: str) -> None:
+    """Who adds an uploader must not cut the index off from all public packages."""
+    loaded = _load(tmp_path, f'[indexes."{name}"]\nacl_upload = ["company", "ci"]\n').indexes
+    assert loaded[name].acl_upload == ("company", "ci")
+    assert {each: (loaded[each].bases, loaded[each].volatile) for each in loaded} == {
+        "company/prod": (("root/pypi",), False),
+        "company/dev": (("company/prod",), True),
+    }
+
+
+def test_what_a_declared_index_inherits_from_by_default_is_there(tmp_path: Path) -> None:
+    """Beside indexes of one's own, company/dev still has its bases."""
+    text = '[indexes."company/dev"]\nvolatile = false\n[indexes."company/x"]\nbases = ["root/pypi"]\n'
+    loaded = _load(tmp_path, text).indexes
+    assert set(loaded) == {"company/dev", "company/x", "company/prod"}
+    assert loaded["company/dev"] == Index(bases=("company/prod",), volatile=False)
+    only = _load(tmp_path, '[indexes."company/dev"]\nbases = ["root/pypi"]\n').indexes
+    assert only == {"company/dev": Index(bases=("root/pypi",), volatile=True)}
+
+
 def test_the_command_line_wins(tmp_path: Path) -> None:
     """Flag, environment, file, default."""
     path = tmp_path / "mirror.toml"

@@ -108,6 +108,14 @@ def test_only_what_differs_is_changed(key: str, value: object, sentence: str) ->
     ]
 
 
+def test_bases_and_volatile_that_are_not_declared_stay_and_upload_rights_end() -> None:
+    """A line that adds an uploader takes no packages away; a line that is removed takes the right away."""
+    users = _matching()
+    users["company"]["indexes"]["x"] = {**users["company"]["indexes"]["prod"], "acl_upload": ["anna"]}
+    config = MirrorConfig(indexes={"company/x": Index()})
+    assert [change.body for change in indexes.plan(config, users, PASSWORDS)] == [{"acl_upload": ["company"]}]
+
+
 def test_an_upstream_of_ones_own_replaces_that_of_devpi_and_its_password_is_not_shown() -> None:
     """A company's index may ask for a password, in the URL."""
     config = MirrorConfig(upstream=Upstream(url="https://bot:s3cret@packages.example.com/simple/"))

@@ -110,3 +110,11 @@ def test_a_token_is_revoked_by_its_id_alone() -> None:
     assert [change[:2] for change in api.changes] == [("DELETE", "/company/+tokens/Xyz3")]
     with pytest.raises(PackhorseError, match="no token nope"):
         tokens.revoke(api, "nope")
+
+
+def test_a_user_who_may_not_upload_is_told_the_whole_setting() -> None:
+    """A list of this user alone would take the right from all others."""
+    with pytest.raises(PackhorseError) as caught:
+        tokens.create(_Api(), TokenRequest("root", ["company/dev"], ["upload"], [], None))
+    setting = 'acl_upload = ["company", "root"] below [indexes."company/dev"] in mirror.toml'
+    assert f"set {setting}, and run `mirror init`." in (caught.value.hint or "")
