@@ -73,9 +73,12 @@ class Repair:
 
     def _quarantine(self, problem: Problem) -> Outcome:
         path = problem.path.removeprefix("+files/")
-        if not self._api.call("POST", "/+stored-files", {"quarantine": [path]}):
+        moved = self._api.call("POST", "/+stored-files", {"quarantine": [path]})
+        if path not in moved:
             return Outcome(problem, done="is gone meanwhile")
-        where = self._server / "+quarantine" / path
+        where = self._server / moved[path]
+        if not os.path.lexists(where):
+            return Outcome(problem, done=f"could not be moved to {where}: the server's log tells more")
         is_orphan = problem.kind in {"orphan", "leftover"}
         return Outcome(
             problem, repaired=is_orphan, done=f"moved to {where}" + _upload_hint(is_orphan=is_orphan)

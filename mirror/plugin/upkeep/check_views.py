@@ -29,7 +29,7 @@ class Mending(msgspec.Struct):
 def install(pyramid_config: Any, stored: StoredFiles, views: PageViews, pages: PageCache) -> None:
     """Add the addresses."""
 
-    def mend(mending: Mending) -> list[str]:
+    def mend(mending: Mending) -> dict[str, str]:
         for project in mending.projects:
             pages.changed(project)
         return stored.quarantine(mending.quarantine)

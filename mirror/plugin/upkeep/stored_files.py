@@ -1,8 +1,10 @@
 """devpi's records of all stored files, for `mirror check`; and the folder for uploads that are damaged."""
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,27 +58,30 @@ class StoredFiles:
             if item.value is not None:
                 yield FileEntry(keyfs.get_key_instance(item.keyname, item.relpath), item.value)
 
-    def quarantine(self, paths: Sequence[str]) -> list[str]:
-        """Move files of indexes of uploads, or of none, out of what is served; the paths of those moved.
+    def quarantine(self, paths: Sequence[str]) -> dict[str, str]:
+        """Move files of indexes of uploads, or of none, out of what is served: where each goes.
 
-        Needs a write transaction. The record says when, and so changes: devpi does not start when the file of
-        its last change is missing (filestore_fs.py, perform_crash_recovery).
+        Each time into a folder of its own: none replaces what went before. Needs a write transaction. A file
+        with a record goes after the commit, so that a kill before that leaves both as they were. The record
+        says when, and so changes: devpi does not start when the file of its last change is missing
+        (filestore_fs.py, perform_crash_recovery).
         """
-        return [path for path in paths if self._move(path)]
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return {path: f"{QUARANTINE}/{now}/{path}" for path in dict.fromkeys(paths) if self._move(path, now)}
 
-    def _move(self, path: str) -> bool:
+    def _move(self, path: str, now: str) -> bool:
         source = self._cached.root / path
         parts = Path(path).parts
         if ".." in parts or Path(path).is_absolute() or "/".join(parts[:2]) in self._cached.indexes():
             return False
-        target = self._cached.root.parent / QUARANTINE / path
-        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        try:
-            source.rename(target)
-        except FileNotFoundError:
+        if not os.path.lexists(source):
             return False
-        entry = self._xom.filestore.get_file_entry(path)
+        target = self._cached.root.parent / QUARANTINE / now / path
+        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        entry = self._cached.entry(path)
         if entry is not None and entry.key.exists():
-            now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
             entry.key.set({**entry.key.get_mutable(), QUARANTINED: now})
+            self._xom.keyfs.tx.on_commit_success(partial(source.rename, target))
+        else:
+            source.rename(target)
         return True

@@ -29,6 +29,7 @@ class _Mirror:
         self.records: list[dict[str, Any]] = []
         self.untrue: list[list[str]] = []
         self.calls: list[tuple[str, str, Any]] = []
+        self.moves = True
         self.removed: list[str] | None = None
         self.folder.server.mkdir(parents=True)
 
@@ -38,7 +39,16 @@ class _Mirror:
             return self.untrue
         if path == "/+cached-files" and self.removed is not None:
             return self.removed
-        return {"files": self.records, "mirrors": ["root/pypi"]} if method == "GET" else body
+        if method == "POST":
+            return self._quarantine(body["quarantine"]) if "quarantine" in body else body
+        return {"files": self.records, "mirrors": ["root/pypi"]}
+
+    def _quarantine(self, paths: list[str]) -> dict[str, str]:
+        moved = {path: f"+quarantine/2026/{path}" for path in paths}
+        if self.moves:
+            for target in moved.values():
+                self.store(target)
+        return moved
 
     def accepts(self, user: str, password: str) -> bool:
         raise NotImplementedError(user, password)
@@ -219,6 +229,14 @@ def test_what_the_server_does_not_remove_is_not_repaired(mirror: _Mirror, way: s
     problem = Problem("+files/root/pypi/stray.txt", "orphan", "", way)
     (outcome,) = Repair(mirror.folder, mirror, "http://127.0.0.1:9").run([problem], lambda: None)
     assert (outcome.repaired, "remove it yourself" in outcome.done) == (False, True)
+
+
+def test_what_the_server_does_not_move_is_not_repaired(mirror: _Mirror) -> None:
+    """It does that after it has answered what it is about to do."""
+    mirror.moves = False
+    problem = Problem("+files/company/dev/stray.txt", "orphan", "", QUARANTINE)
+    (outcome,) = Repair(mirror.folder, mirror, "http://127.0.0.1:9").run([problem], lambda: None)
+    assert (outcome.repaired, "could not be moved" in outcome.done) == (False, True)
 
 
 def test_what_the_disk_does_not_remove_is_not_repaired(mirror: _Mirror) -> None:
