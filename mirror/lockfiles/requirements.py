@@ -1,8 +1,10 @@
 """Read requirements: files in the form of pip, and single ones such as `flask==3.1`."""
 
+import os
 import re
+import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from packaging import requirements as packaging
@@ -18,24 +20,80 @@ _COMMENT = re.compile(r"(^|\s)#.*$")
 _NESTED = re.compile(r"(-r|--requirement|-c|--constraint)[ =]*(\S+)")
 _EDITABLE = re.compile(r"(?:-e|--editable)[ =]*(.+)")
 _PLACE = re.compile(r"(?:\.{0,2}/|[A-Za-z][A-Za-z0-9+.-]*:/|.*\.(?:whl|tar\.gz|zip)(?:\s|;|$))")
-_DEEPEST = 20
-"""How many files may lead to each other: one may lead to itself."""
+_ENDINGS = (".txt", ".in", ".pip", ".lock")
+_LARGEST = 50_000_000  # bytes of all files together that one leads to
 
 
-def read(path: Path, text: str, environments: Sequence[Environment], *, depth: int = 0) -> Lock:
+def read(path: Path, text: str, environments: Sequence[Environment]) -> Lock:
     """What the lines of a file, and of those that it names, ask for. Raises LockError."""
-    found: list[Lock] = []
-    for number, line in _logical_lines(text):
-        where = f"{path}:{number}"
-        if nested := _NESTED.match(line):
-            more = path.parent / nested[2]
-            inner = _nested(more, where, environments, depth + 1)
-            found.append(_as_constraints(inner) if nested[1] in {"-c", "--constraint"} else inner)
-        elif editable := _EDITABLE.match(line):
-            found.append(_place(editable[1]))
-        elif not re.match(r"--?[a-z]", line):  # other options name indexes: here it is the mirror
-            found.append(_of_line(line, where, environments))
-    return lock.merged(found)
+    return _Reading(_project_folder(path), environments, _LARGEST).read(path, text)
+
+
+def _project_folder(path: Path) -> Path:
+    """The git repository that the file belongs to, or its folder.
+
+    The current folder would not do: it is "/" in a service and may be a person's home or the mirror's folder.
+    """
+    folder = Path(os.path.realpath(path.absolute().parent))
+    return next((each for each in (folder, *folder.parents) if os.access(each / ".git", os.F_OK)), folder)
+
+
+@dataclass
+class _Reading:
+    """Files that lead to each other: each is read once, below `folder` only.
+
+    The first one may be a stranger's. Lines of all others reach upstreams as names of projects: files that
+    are no requirements by their endings, such as keys, are not read, and no error quotes them.
+    """
+
+    folder: Path
+    environments: Sequence[Environment]
+    left: int
+    seen: set[tuple[Path, bool]] = field(default_factory=set)
+
+    def read(self, path: Path, text: str, *, nested: bool = False, constraint: bool = False) -> Lock:
+        """What its lines ask for; those of a `constraint` ask for nothing, and bound what others ask for."""
+        self.seen.add((Path(os.path.realpath(path)), constraint))
+        found: list[Lock] = []
+        for number, line in _logical_lines(text):
+            where = f"{path}:{number}"
+            if other := _NESTED.match(line):
+                bounds = constraint or other[1] in {"-c", "--constraint"}
+                found.append(self._nested(path.parent / other[2], where, constraint=bounds))
+            elif editable := _EDITABLE.match(line):
+                found.append(_place(editable[1]))
+            elif not re.match(r"--?[a-z]", line):  # other options name indexes: here it is the mirror
+                found.append(_of_line(line, where, self.environments, quoted=not nested))
+        return _as_constraints(lock.merged(found)) if constraint else lock.merged(found)
+
+    def _nested(self, path: Path, where: str, *, constraint: bool) -> Lock:
+        resolved = Path(os.path.realpath(path))
+        if (resolved, constraint) in self.seen:
+            return Lock(())
+        if not resolved.is_relative_to(self.folder) or resolved.suffix not in _ENDINGS:
+            raise LockError(
+                f"{where}: {path} is no {', '.join(_ENDINGS)} file below {self.folder}.",
+                "Move it there (a git repository counts as a whole), or write its lines into the first file.",
+            )
+        return self.read(path, self._text(resolved, where), nested=True, constraint=constraint)
+
+    def _text(self, path: Path, where: str) -> str:
+        try:
+            # A named pipe would be waited for.
+            with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                    raise LockError(f"{where}: {path} is no regular file.", "Name one.")
+                content = file.read(self.left + 1)
+            self.left -= len(content)
+            if self.left < 0:
+                raise LockError(
+                    f"{where}: the files that lead to each other have more than {_LARGEST // 1_000_000} MB.",
+                    "Name smaller ones.",
+                )
+            return content.decode("utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
+            raise LockError(f"{where}: {path}: {reason}", "Name a file that exists.") from error
 
 
 def is_empty(text: str) -> bool:
@@ -49,19 +107,6 @@ def of_argument(text: str, environments: Sequence[Environment]) -> Lock:
     return replace(found, names=(text,), formats=("requirements",))
 
 
-def _nested(path: Path, where: str, environments: Sequence[Environment], depth: int) -> Lock:
-    if depth > _DEEPEST:
-        raise LockError(
-            f"{where}: more than {_DEEPEST} files lead to each other.", "Remove the -r that leads back."
-        )
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise LockError(f"{where}: {path}: {reason}", "Name a file that exists.") from error
-    return read(path, text, environments, depth=depth)
-
-
 def _as_constraints(found: Lock) -> Lock:
     """Lines that ask for nothing, and bound what others ask for."""
     pins = [Requirement(str(pin), constraint=True) for pin in found.pins]
@@ -69,16 +114,17 @@ def _as_constraints(found: Lock) -> Lock:
     return Lock((), requirements=(*pins, *rest))
 
 
-def _of_line(line: str, where: str, environments: Sequence[Environment]) -> Lock:
+def _of_line(line: str, where: str, environments: Sequence[Environment], *, quoted: bool) -> Lock:
     hashes = frozenset((kind.lower(), value.lower()) for kind, value in _HASH.findall(line))
     text = _LINE_OPTIONS.sub("", _HASH.sub("", line)).strip()
     if _PLACE.match(text) and " @ " not in text:
         return _place(text)
     try:
         requirement = packaging.Requirement(text)
+        return _of_requirement(requirement, hashes, environments)
     except InvalidRequirement as error:
-        raise LockError(f"{where}: {error}", "Write a line such as `flask==3.1` or `flask>=3`.") from error
-    return _of_requirement(requirement, hashes, environments)
+        reason = error if quoted else "this is no requirement"
+        raise LockError(f"{where}: {reason}", "Write a line such as `flask==3.1` or `flask>=3`.") from error
 
 
 def _of_requirement(
@@ -125,15 +171,16 @@ def _place(text: str) -> Lock:
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
     """Lines without comments, joined at a final backslash, each with the number of its first line."""
-    joined, first = "", 0
+    parts: list[str] = []
+    first = 1
     for number, line in enumerate(text.splitlines(), 1):
-        first = first if joined else number
-        joined += _COMMENT.sub("", line)
-        if joined.endswith("\\"):
-            joined = joined[:-1] + " "
+        first = first if parts else number
+        parts.append(_COMMENT.sub("", line))
+        if parts[-1].endswith("\\"):
+            parts[-1] = parts[-1][:-1]
             continue
-        if joined.strip():
-            yield first, joined.strip()
-        joined = ""
-    if joined.strip():
-        yield first, joined.strip()
+        if joined := " ".join(parts).strip():
+            yield first, joined
+        parts = []
+    if joined := " ".join(parts).strip():
+        yield first, joined
