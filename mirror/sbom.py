@@ -75,9 +75,10 @@ def _of_pin(pin: Pin) -> Part:
 def _licensed(parts: Iterable[Part], metadata: Path) -> Iterator[Part]:
     """`parts` with the licenses that the metadata of one of their wheels states, if it is here."""
     for part in parts:
-        found = (text for file in part.files for kind, text in file.hashes if kind == "sha256")
-        paths = (metadata / text[:3] / text[3:16] for text in found if re.fullmatch("[0-9a-f]{64}", text))
-        here = next((path for path in paths if path.is_file()), None)
+        stated = (text for file in part.files for kind, text in file.hashes if kind == "sha256")
+        digests = [text for text in stated if re.fullmatch("[0-9a-f]{64}", text)]
+        found = (path for text in digests for path in sorted(metadata.glob(f"*/*/{text[:3]}/{text[3:16]}")))
+        here = next(found, None)
         yield replace(part, license=sbom.of_metadata(here.read_bytes()).license) if here else part
 
 

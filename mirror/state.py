@@ -40,8 +40,8 @@ class Folder:
 
     @property
     def metadata(self) -> Path:
-        """Metadata files of wheels, named by their hashes (mirror/plugin/metadata/store.py)."""
-        return self.server / "+metadata" / "by-url"
+        """Metadata files of wheels, by index and hash (mirror/plugin/metadata/store.py)."""
+        return self.server / "+metadata" / "by-address"
 
     @property
     def decisions(self) -> Path:

@@ -26,6 +26,7 @@ from mirror.plugin.guards import declared, first_seen_view, vulnerability_view, 
 from mirror.plugin.guards.decision_log import DecisionLog
 from mirror.plugin.guards.guards import Guards, Records
 from mirror.plugin.guards.known_vulnerabilities import VulnerabilityFile
+from mirror.plugin.metadata import stored_wheel
 from mirror.plugin.metadata.store import BY_URL, MetadataStore
 from mirror.plugin.metadata.views import MetadataViews
 from mirror.plugin.metrics import counters, readiness, state
@@ -132,7 +133,9 @@ def wire(config: Any, pyramid_config: Any) -> None:
     cached = CachedFiles(xom, pages, folder)
     removal = Removal(cached, metadata_store, pages)
     limit = Limit(limits_of(config.args), xom.keyfs, cached, removal, writes)
-    storage = DevpiStorage(xom, writes, pages, limit.stored)
+    storage = DevpiStorage(
+        xom, writes, pages, limit.stored, partial(stored_wheel.correct, metadata_store, pages)
+    )
     downloads = Downloads(client, storage, folder / DOWNLOADS, known_files)
     metadata = MetadataViews(xom, client, downloads, metadata_store, pages)
     records = Records(

@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 import time
+import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +22,7 @@ from mirror.state import Folder
 from packhorse import files
 
 CHUNK = 2**20
+LARGEST = 4 * 2**20  # bytes of METADATA, as mirror/plugin/metadata/wheel.py reads
 UNFINISHED = 3600  # seconds after which nobody works on an unfinished file any more
 PAGES_AT_ONCE = 50
 FETCH, QUARANTINE, REMOVE, RENDER = "download again", "quarantine", "remove", "render again"
@@ -89,7 +91,9 @@ class Check:
         self._records = {record["path"]: record for record in answer["files"]}
         self._mirrors = tuple(f"{index}/" for index in answer["mirrors"])
 
-    def _read(self, look: Callable[..., list[Problem]], path: Path, *facts: str) -> list[Problem]:
+    def _read(
+        self, look: Callable[..., list[Problem]], path: Path, *facts: str | Path | None
+    ) -> list[Problem]:
         """What `look` finds about the file at `path`: the disk may fail, and the file may go meanwhile."""
         try:
             return look(path, *facts)
@@ -130,18 +134,32 @@ class Check:
 
     def _metadata(self) -> Iterator[Look]:
         """Metadata files, named as mirror/plugin/metadata/store.py does it."""
-        known: dict[str, str] = {}
-        for path in _files(self._server / "+metadata"):
+        wheels = {
+            (_index(path), value): path
+            for path, record in self._records.items()
+            for kind, value in record["hashes"].items()
+            if kind == "sha256" and path.endswith(".whl")
+        }
+        known: dict[tuple[str, str], tuple[str, Path | None]] = {}
+        folder = self._server / "+metadata"
+        for path in _files(folder / "by-index"):
             key, _, sha256 = path.name.rpartition(".")
+            index = _index(path.relative_to(folder / "by-index").as_posix())
             if len(sha256) == 64:  # else a mark: this wheel has none
-                known[key[:16]] = sha256
-                yield partial(self._read, self._hashed, path, sha256)
-        for path in _files(self._server / "+metadata" / "by-url"):
-            sha256 = known.get(path.parent.name + path.name, "")
-            yield partial(self._read, self._hashed, path, sha256)
+                wheel = wheels.get((index, key))
+                of_wheel = self._server / "+files" / wheel if wheel else None
+                known[index, key[:16]] = sha256, of_wheel
+                yield partial(self._read, self._metadata_file, path, sha256, of_wheel)
+        for path in _files(folder / "by-address"):
+            index = _index(path.relative_to(folder / "by-address").as_posix())
+            sha256, of_wheel = known.get((index, path.parent.name + path.name), ("", None))
+            yield partial(self._read, self._metadata_file, path, sha256, of_wheel)
 
-    def _hashed(self, path: Path, sha256: str) -> list[Problem]:
+    def _metadata_file(self, path: Path, sha256: str, wheel: Path | None) -> list[Problem]:
+        """The metadata file at `path`; `wheel`: where its wheel is, if that is here."""
         wrong = _wrong_hash(path, {"sha256": sha256}, None)
+        if not wrong and wheel and sha256 not in _metadata_of(wheel, sha256):
+            wrong = "is not what the wheel says"
         return [self._damaged(path, wrong)] if wrong else []
 
     def _upstream_page(self, path: Path) -> list[Problem]:
@@ -175,6 +193,23 @@ class Check:
 
 def _problem(kind: str, path: str, text: str, repair: str | None) -> Problem:
     return Problem(f"+files/{path}", kind, text, repair)
+
+
+def _index(path: str) -> str:
+    """The index of "user/index/…"."""
+    return "/".join(path.split("/", 2)[:2])
+
+
+def _metadata_of(wheel: Path, unknown: str) -> set[str]:
+    """sha256 of each METADATA in a wheel; `unknown` for a wheel that cannot be read, or is not here."""
+    try:
+        with files.open_unnoticed(wheel) as file, zipfile.ZipFile(file) as archive:
+            names = [each for each in archive.infolist() if each.filename.endswith(".dist-info/METADATA")]
+            return {
+                hashlib.sha256(archive.read(each)).hexdigest() for each in names if each.file_size < LARGEST
+            }
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, LookupError, RuntimeError, ValueError):
+        return {unknown}
 
 
 def _files(folder: Path) -> list[Path]:

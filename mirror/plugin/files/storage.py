@@ -1,6 +1,7 @@
 """Store downloaded files in devpi's file storage."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,13 +17,19 @@ class DevpiStorage:
     """devpi's storage of files, written by the write queue."""
 
     def __init__(
-        self, xom: Any, writes: WriteQueue, pages: PageCache, stored: Callable[[int], None] = lambda _: None
+        self,
+        xom: Any,
+        writes: WriteQueue,
+        pages: PageCache,
+        stored: Callable[[int], None] = lambda _: None,
+        arrived: Callable[[Any, Path], object] = lambda *_: None,
     ) -> None:
-        """`stored` is told the size of each file that is kept."""
+        """`stored` is told the size of each file that is kept, `arrived` the entry and where it is."""
         self._xom = xom
         self._writes = writes
         self._pages = pages
         self._stored = stored
+        self._arrived = arrived
 
     def keep(self, download: Download, found: dict[str, str]) -> None:
         """Return when the file is stored for good."""
@@ -39,6 +46,7 @@ class DevpiStorage:
         # devpi (or its primary) knows the file, only its bytes were not here: no new serial
         with self._xom.keyfs.filestore_transaction(), _content(download.path) as content:
             entry.file_set_content_no_meta(content, hashes=Digests(found))
+        self._arrived(entry, Path(entry.file_os_path()))
         if self._xom.is_replica():  # its administrator is shown the files that could not be replicated
             self._xom.replica_thread.shared_data.errors.remove(entry)
 
@@ -58,6 +66,8 @@ class DevpiStorage:
             )
         if entry.project:
             pinned_hashes.pin(self._xom.keyfs, entry, found["sha256"])
+        path = Path(entry.file_os_path(_raises=False))  # the file has this name after the commit
+        self._xom.keyfs.tx.on_commit_success(partial(self._arrived, known, path))
 
 
 def _content(path: Path) -> BinaryIO:

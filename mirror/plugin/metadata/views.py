@@ -14,11 +14,11 @@ from devpi_server.log import threadlog
 
 from mirror.plugin import responses
 from mirror.plugin.files.downloads import PATIENCE, DownloadRequest, Downloads, Source
-from mirror.plugin.metadata import wheel
+from mirror.plugin.metadata import stored_wheel, wheel
 from mirror.plugin.metadata.remote_wheel import RemoteWheels, UnavailableError
-from mirror.plugin.metadata.store import MetadataStore
+from mirror.plugin.metadata.store import MetadataStore, WheelKey
 from mirror.plugin.simple import file_rows
-from mirror.plugin.simple.file_rows import ProjectFile, Rows, key_of
+from mirror.plugin.simple.file_rows import ProjectFile, Rows
 from mirror.plugin.single_flight import SingleFlight
 from mirror.plugin.upstream import entries
 from mirror.plugin.upstream.client import (
@@ -30,7 +30,6 @@ from mirror.plugin.upstream.client import (
     upstream_of,
 )
 from mirror.plugin.upstream.page_cache import PageCache
-from packhorse import files
 
 Offer = bool | Mapping[str, str]
 
@@ -81,7 +80,7 @@ class MetadataViews:
         True and hashes are promises: `serve` keeps them as long as the upstream is there. Needs a
         transaction.
         """
-        key = key_of(file.hashes)
+        key = WheelKey.of(file.path, file.hashes)
         if not file.is_wheel or key is None or self._store.is_broken(key):
             return False
         if known := self._store.sha256(key):
@@ -100,31 +99,41 @@ class MetadataViews:
 
     def read(self, stage: Any, entry: Any) -> bytes:
         """The metadata file of `entry`, which `stage` has. Raises GatewayError, 404 when it has none."""
-        key = key_of(entry.hashes)
+        key = WheelKey.of(entry.relpath, entry.hashes)
         if key is None or not entry.basename.endswith(".whl"):
             raise GatewayError(404, f"{entry.basename} has no metadata file")
         if self._store.is_broken(key):
             self._pages.changed(entry.project)
             raise GatewayError(404, f"{entry.basename} is known to be broken")
-        return self._store.read(key) or self._made(key, stage, entry)
+        stated = self._store.sha256(key)
+        if content := self._store.read(key):
+            return content
+        content = self._made(key, stage, entry)
+        if stated:  # removed by `mirror check`, and perhaps not the same again
+            self._pages.changed(entry.project)
+        return content
 
-    def _look_into(self, file: ProjectFile, key: str) -> Offer:
+    def _look_into(self, file: ProjectFile, key: WheelKey) -> Offer:
         """Value of core-metadata for a wheel that is here."""
         entry = self._xom.filestore.get_file_entry(file.path)
         if entry is None:
             return False
         try:
-            return {"sha256": self._store.keep(key, _of_file(entry))}
+            return {
+                "sha256": self._store.keep(key, stored_wheel.read(Path(entry.file_os_path()), entry.basename))
+            }
         except FileNotFoundError:
             return False
         except wheel.BrokenWheelError as reason:
             self._store.keep_broken(key, str(reason))
             return False
 
-    def _made(self, key: str, stage: Any, entry: Any) -> bytes:
+    def _made(self, key: WheelKey, stage: Any, entry: Any) -> bytes:
         """Make and store it, once for all who ask meanwhile. Raises GatewayError."""
         with self._client.slot():
-            making = self._in_progress.join(key, Future, lambda _: self._make_and_store(key, stage, entry))
+            making = self._in_progress.join(
+                str(entry.relpath), Future, lambda _: self._make_and_store(key, stage, entry)
+            )
             try:
                 return making.result(PATIENCE)
             except TimeoutError as error:
@@ -132,7 +141,7 @@ class MetadataViews:
                     503, f"{entry.basename} has not been read for {PATIENCE} seconds"
                 ) from error
 
-    def _make_and_store(self, key: str, stage: Any, entry: Any) -> bytes:
+    def _make_and_store(self, key: WheelKey, stage: Any, entry: Any) -> bytes:
         try:
             content = self._store.read(key) or self._make(stage, entry)
         except wheel.BrokenWheelError as reason:
@@ -140,6 +149,10 @@ class MetadataViews:
             self._pages.changed(entry.project)
             raise GatewayError(404, f"{entry.basename} has no metadata: {reason}") from reason
         self._store.keep(key, content)
+        if stored_wheel.correct(
+            self._store, self._pages, entry, Path(entry.file_os_path())
+        ):  # it has arrived meanwhile
+            raise GatewayError(503, f"{entry.basename} has other metadata than its upstream says")
         return content
 
     def _make(self, stage: Any, entry: Any) -> bytes:
@@ -148,7 +161,7 @@ class MetadataViews:
         Raises GatewayError, or BrokenWheelError when the whole wheel proves it.
         """
         with contextlib.suppress(FileNotFoundError):
-            return _of_file(entry)
+            return stored_wheel.read(Path(entry.file_os_path()), entry.basename)
         if self._xom.is_replica():
             return self._of_primary(entry)
         if stage.ixconfig["type"] != "mirror":
@@ -170,7 +183,7 @@ class MetadataViews:
                 self._pages.changed(entry.project)
         if download := self._downloads.join(DownloadRequest(entry, [Source(entry.url, upstream)])):
             download.complete()
-        return _of_file(entry)
+        return stored_wheel.read(Path(entry.file_os_path()), entry.basename)
 
     def _offer(self, entry: Any) -> Offer:
         """Value of core-metadata on the upstream's page."""
@@ -198,9 +211,3 @@ class MetadataViews:
             raise UnavailableError("the upstream's file is not the one that it advertises")
         wheel.check(content, entry.basename)
         return content
-
-
-def _of_file(entry: Any) -> bytes:
-    """Metadata from a wheel that is here. Raises BrokenWheelError or FileNotFoundError."""
-    with files.open_unnoticed(Path(entry.file_os_path())) as file:
-        return wheel.read_metadata(file, entry.basename)

@@ -51,11 +51,12 @@ class OpenFiles:
         """Let nginx serve it, or all that is like it, if policies do not restrict that."""
         key = served.key
         if is_restricted:
-            held = self._metadata / served.name if served.is_metadata else self._files / served.held_at
+            of_index = self._metadata / "/".join(served.held_at.split("/")[:2])
+            held = of_index / served.name if served.is_metadata else self._files / served.held_at
             self._link(key, f"{served.folder}/{served.name}", held, key.project, is_true)
         else:
-            every = self._metadata if served.is_metadata else self._files / key.index
-            self._link(key, served.folder, every, None, is_true)
+            every = self._metadata if served.is_metadata else self._files
+            self._link(key, served.folder, every / key.index, None, is_true)
 
     def _link(
         self, key: PageKey, address: str, held: Path, project: str | None, is_true: Callable[[], bool]

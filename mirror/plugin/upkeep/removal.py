@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mirror.plugin.files import last_use
-from mirror.plugin.metadata.store import MetadataStore
-from mirror.plugin.simple import file_rows, filenames
+from mirror.plugin.metadata.store import MetadataStore, WheelKey
+from mirror.plugin.simple import filenames
 from mirror.plugin.upkeep.cached_files import CachedFiles
 from mirror.plugin.upkeep.selection import CachedFile
 from mirror.plugin.upstream.page_cache import PageCache
@@ -61,7 +61,7 @@ class Removal:
             entry.file_delete()
         else:  # the database cannot even write that it is gone
             path.unlink()
-        wheel = file_rows.key_of(entry.hashes)
+        wheel = WheelKey.of(file.path, entry.hashes)
         if entry.key.exists():
             if file.listed and _can_be_found(file):
                 entry.key.delete()  # replicas remove the file, too

@@ -159,7 +159,7 @@ def test_pages_and_metadata_that_are_untrue_are_made_again(mirrored: Mirrored) -
     mirrored.page(project)
     assert check(mirrored, status=0) == []
     page.write_bytes(gzip.compress(gzip.decompress(page.read_bytes()).replace(b"1.0", b"6.6")))
-    (metadata,) = (server / "+metadata").glob(f"*/{dist.sha256}.*")
+    (metadata,) = (server / "+metadata/by-index/root/pypi").glob(f"*/{dist.sha256}.*")
     metadata.write_bytes(b"Name: evil")
     upstream_page = server / f"+upstream/root%2Fpypi/{project}"
     upstream_page.write_bytes(upstream_page.read_bytes()[:-1])

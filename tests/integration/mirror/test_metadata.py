@@ -3,6 +3,7 @@
 import hashlib
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -155,3 +156,18 @@ def test_an_uploaded_wheel_has_metadata_at_once(mirrored: Mirrored, tmp_path: Pa
     mirrored.upload(tmp_path / dist.filename)
     url = mirrored.url_of(dist, "company/dev")
     assert _get(f"{url}.metadata").content == dist.metadata
+
+
+def test_what_an_upstream_says_of_a_wheel_holds_until_it_arrives_and_on_that_index_alone(
+    mirrored: Mirrored, tmp_path: Path
+) -> None:
+    """Whoever is asked for the metadata of a wheel of ours would else say what ours depends on."""
+    dist = wheel(new_name("lied-about"), "1.0")
+    (url,) = mirrored.publish(replace(dist, metadata=b"Requires-Dist: evil\n" + dist.metadata))
+    assert b"evil" in _get(f"{url}.metadata").content
+    (tmp_path / dist.filename).write_bytes(dist.content)
+    mirrored.upload(tmp_path / dist.filename)
+    assert _get(f"{mirrored.url_of(dist, 'company/dev')}.metadata").content == dist.metadata
+    assert _get(url).content == dist.content
+    assert _get(f"{url}.metadata").content == dist.metadata
+    assert mirrored.entry(dist)["core-metadata"] == {"sha256": hashlib.sha256(dist.metadata).hexdigest()}

@@ -89,12 +89,13 @@ def test_licenses_come_from_the_metadata_of_cached_wheels(tmp_path: Path) -> Non
     """The mirror keeps them by the first characters of the wheel's sha256."""
     (tmp_path / "pylock.toml").write_bytes(LOCK)
     assert (
-        "licenses" not in parsed(sbom.of_file(tmp_path / "pylock.toml", tmp_path / "by-url"))["components"][0]
+        "licenses"
+        not in parsed(sbom.of_file(tmp_path / "pylock.toml", tmp_path / "by-address"))["components"][0]
     )
-    cached = tmp_path / "by-url" / SHA256[:3] / SHA256[3:16]
+    cached = tmp_path / "by-address" / "root" / "pypi" / SHA256[:3] / SHA256[3:16]
     cached.parent.mkdir(parents=True)
     cached.write_bytes(b"Name: flask\nVersion: 3.0\nLicense-Expression: BSD-3-Clause\n")
-    found = parsed(sbom.of_file(tmp_path / "pylock.toml", tmp_path / "by-url"))
+    found = parsed(sbom.of_file(tmp_path / "pylock.toml", tmp_path / "by-address"))
     assert found["components"][0]["licenses"] == [{"license": {"id": "BSD-3-Clause"}}]
 
 

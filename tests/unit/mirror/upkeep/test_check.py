@@ -15,6 +15,7 @@ from mirror.state import Folder
 from mirror.upkeep import repair
 from mirror.upkeep.check import FETCH, QUARANTINE, REMOVE, RENDER, UNFINISHED, Check, Problem
 from mirror.upkeep.repair import Outcome, Repair
+from tests.support.dists import wheel
 
 OLD = time.time() - 7200
 CONTENT = b"content"
@@ -135,18 +136,18 @@ def test_what_changes_between_two_looks_is_no_problem(mirror: _Mirror) -> None:
 
 
 def test_caches_are_compared_with_their_checksums(mirror: _Mirror) -> None:
-    mirror.store(f"+metadata/ef/{'a' * 64}.{SHA256}")
-    mirror.store(f"+metadata/by-url/aaa/{'a' * 13}")
-    mirror.store(f"+metadata/ef/{'b' * 64}.broken")
+    mirror.store(f"+metadata/by-index/root/pypi/ef/{'a' * 64}.{SHA256}")
+    mirror.store(f"+metadata/by-address/root/pypi/aaa/{'a' * 13}")
+    mirror.store(f"+metadata/by-index/root/pypi/ef/{'b' * 64}.broken")
     mirror.store("+upstream/root%2Fpypi/demo", b"4 %d\ntext" % zlib.crc32(b"text"))
     mirror.store("+upstream/root%2Fpypi/packed", gzip.compress(b"text"))
     mirror.store("+upstream/%123")
     assert mirror.problems() == []
-    mirror.store(f"+metadata/by-url/aaa/{'a' * 13}", b"other")
+    mirror.store(f"+metadata/by-address/root/pypi/aaa/{'a' * 13}", b"other")
     mirror.store("+upstream/root%2Fpypi/demo", b"4 1\ntext")
     mirror.store("+upstream/root%2Fpypi/packed", gzip.compress(b"text")[:-5])
     assert sorted(path for _, path, _ in mirror.problems()) == [
-        f"+metadata/by-url/aaa/{'a' * 13}",
+        f"+metadata/by-address/root/pypi/aaa/{'a' * 13}",
         "+upstream/root%2Fpypi/demo",
         "+upstream/root%2Fpypi/packed",
     ]
@@ -158,7 +159,7 @@ def test_caches_are_compared_with_their_checksums(mirror: _Mirror) -> None:
         ("+files/root/pypi/+f/abc/def/demo-1.0.zip", FETCH),
         ("+files/company/dev/+f/abc/def/own-1.0.zip", QUARANTINE),
         ("+files/root/pypi/stray.txt", REMOVE),
-        (f"+metadata/ef/{'a' * 64}.{SHA256}", REMOVE),
+        (f"+metadata/by-index/root/pypi/ef/{'a' * 64}.{SHA256}", REMOVE),
         ("+upstream/root%2Fpypi/demo", REMOVE),
         ("+downloads/slow", REMOVE),
     ],
@@ -249,3 +250,24 @@ def test_what_the_disk_does_not_remove_is_not_repaired(mirror: _Mirror) -> None:
 def test_a_mirror_without_problems_ends_with_0() -> None:
     assert (repair.exit_code([]), repair.summary([], 7)) == (0, "7 files and pages are as they should be")
     assert repair.as_json([Outcome(Problem("p", "k", "t", None))], 7)["problems"][0]["done"] is None
+
+
+def test_metadata_that_its_wheel_does_not_have_is_untrue(mirror: _Mirror) -> None:
+    """A replica gets wheels past what compares on arrival. Other indexes say what they like."""
+    dist = wheel("demo", "1.0")
+    path = f"root/pypi/+f/{dist.sha256[:3]}/{dist.sha256[3:16]}/{dist.filename}"
+    mirror.record(path, sha256=dist.sha256)
+    mirror.store(f"+files/{path}", dist.content)
+    for index, content in (("root/pypi", dist.metadata), ("root/other", b"evil")):
+        name = f"{dist.sha256}.{hashlib.sha256(content).hexdigest()}"
+        mirror.store(f"+metadata/by-index/{index}/ef/{name}", content)
+    assert mirror.problems() == []
+    wrong = (
+        f"by-index/root/pypi/ff/{dist.sha256}.{SHA256}",
+        f"by-address/root/pypi/{dist.sha256[:3]}/{dist.sha256[3:16]}",
+    )
+    for before in (mirror.folder.server / "+metadata/by-index/root/pypi").rglob("*.*"):
+        before.unlink()
+    for each in wrong:
+        mirror.store(f"+metadata/{each}")
+    assert sorted(mirror.problems()) == sorted(("damaged", f"+metadata/{each}", REMOVE) for each in wrong)

@@ -18,6 +18,9 @@ class _Entry:
     def file_set_content_no_meta(self, content: Any, hashes: Any) -> None:  # noqa: ANN401, ARG002 (devpi's)
         self.content = content.read()
 
+    def file_os_path(self) -> str:
+        return "/server/+files/arrived"
+
 
 def test_a_file_that_a_replica_got_for_a_client_is_no_error_of_replication_any_more(tmp_path: Path) -> None:
     """The status page would show it as missing until the next try."""
@@ -33,7 +36,12 @@ def test_a_file_that_a_replica_got_for_a_client_is_no_error_of_replication_any_m
     entry = _Entry()
     download: Any = SimpleNamespace(request=SimpleNamespace(entry=entry), path=path)
     writes: Any = None  # a replica writes to its primary's database never
-    DevpiStorage(xom, writes, PageCache(tmp_path / "pages", lambda _: nullcontext())).keep(
-        download, {"sha256": "0" * 64}
-    )
+    arrived: list[tuple[_Entry, Path]] = []
+    DevpiStorage(
+        xom,
+        writes,
+        PageCache(tmp_path / "pages", lambda _: nullcontext()),
+        arrived=lambda *each: arrived.append(each),
+    ).keep(download, {"sha256": "0" * 64})
     assert (entry.content, errors) == (b"content", [entry])
+    assert arrived == [(entry, Path("/server/+files/arrived"))]

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from mirror.plugin.metadata.store import MetadataStore
+from mirror.plugin.metadata.store import MetadataStore, WheelKey
 from mirror.plugin.metadata.views import MetadataViews
-from mirror.plugin.simple import file_rows
 from mirror.plugin.simple.file_rows import ProjectFile
 
 SHA, OFFERED = "ab" * 32, {"sha256": "cd" * 32}
@@ -43,7 +42,7 @@ def test_a_broken_wheel_is_not_advertised_and_what_is_here_is_stated(
 ) -> None:
     """Whatever kind of hash it is known by."""
     wheel = WHEEL._replace(hashes=hashes, core_metadata=True)
-    key = file_rows.key_of(hashes)
+    key = WheelKey.of(wheel.path, hashes)
     assert key is not None
     assert [file.core_metadata for file in metadata(tmp_path).completed([wheel])] == [True]
     MetadataStore(tmp_path / "broken").keep_broken(key, "no zip archive")
@@ -59,3 +58,10 @@ def test_a_wheel_without_a_usable_hash_has_no_metadata(tmp_path: Path) -> None:
     assert [file.core_metadata for file in metadata(tmp_path).completed([WHEEL._replace(hashes={})])] == [
         False
     ]
+
+
+def test_what_another_index_says_of_the_same_wheel_is_not_shown(tmp_path: Path) -> None:
+    """An upstream needs only its hash, which every page tells."""
+    MetadataStore(tmp_path).keep(WheelKey("root/other", SHA), b"Name: demo\nRequires-Dist: evil\n")
+    (shown,) = metadata(tmp_path).completed([WHEEL._replace(core_metadata=OFFERED)])
+    assert shown.core_metadata == OFFERED
