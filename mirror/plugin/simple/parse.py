@@ -21,7 +21,7 @@ _SCHEMES = ("https://", "http://")
 # How indexes, and file servers that are used as one, head a project's page, and the list of all projects.
 _HEADING = re.compile(r"(?:links for|index of) (\S+)", re.IGNORECASE)
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+!~-]*+")
-_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f/\\\ud800-\udfff]")
+_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f/\\%\ud800-\udfff]")  # pip takes a name out of %-quoting twice
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _DIGEST = re.compile(r"[0-9a-z]{4,128}")  # three of it are the name of a folder, the next ones of another
 _MOST_BYTES = 2**50  # of a file: more is a mistake, and no client could count it
@@ -231,14 +231,15 @@ def _is_usual(file: FileObject) -> bool:
     sha256 = file.hashes.get("sha256", "")
     is_plain = _PLAIN_NAME.fullmatch(file.filename) and len(file.filename) <= filenames.LONGEST
     has_size = file.size is None or 0 <= file.size < _MOST_BYTES
-    return bool(is_plain and has_size and len(file.hashes) == 1 and _SHA256.fullmatch(sha256))
+    has_hash = len(file.hashes) == 1 and _SHA256.fullmatch(sha256)
+    return bool(is_plain and has_size and has_hash and filenames.of_url(file.url) == file.filename)
 
 
 def _is_usable(file: FileObject) -> bool:
     """Whether a file can be shown and asked for; takes away what is said of it and cannot be.
 
     Its name becomes one of a file, its hash part of a path: one that is none is as good as missing, and the
-    file is hashed when it arrives.
+    file is hashed when it arrives. Policies go by the name, pip by the end of the URL: both must be the same.
     """
     name = file.filename
     if file.size is not None and not 0 <= file.size < _MOST_BYTES:
@@ -246,7 +247,7 @@ def _is_usable(file: FileObject) -> bool:
     lower = {kind: value.lower() for kind, value in file.hashes.items() if kind in html_page.HASH_KINDS}
     file.hashes = {kind: value for kind, value in lower.items() if _DIGEST.fullmatch(value)}
     is_name = name not in {"", ".", ".."} and not _FORBIDDEN.search(name)
-    return is_name and len(name.encode()) <= filenames.LONGEST
+    return is_name and len(name.encode()) <= filenames.LONGEST and filenames.of_url(file.url) == name
 
 
 def _urls(base: str, urls: Iterable[str]) -> tuple[str, ...]:

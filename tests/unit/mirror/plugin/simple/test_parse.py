@@ -3,6 +3,7 @@
 import json
 from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -129,7 +130,9 @@ def test_claims_about_other_indexes_are_kept() -> None:
         pytest.param(page(files=[{**ENTRY, "hashes": None}]), JSON, id="no hashes"),
         pytest.param(page(files=[{**ENTRY, "hashes": {"md5": 1}}]), JSON, id="a hash that is no text"),
         pytest.param(page(files=[{**ENTRY, "yanked": 1}]), JSON, id="yanked that is neither"),
-        pytest.param(page(files=[{**ENTRY, "url": "ftp://x/y.zip"}]), JSON, id="a URL we do not fetch"),
+        pytest.param(
+            page(files=[{**ENTRY, "url": "ftp://x/demo-1.0.zip"}]), JSON, id="a URL we do not fetch"
+        ),
         pytest.param("<html><body><h1>Please log in</h1></body></html>", "text/html", id="a captive portal"),
         pytest.param("<title>demo</title>", "text/html", id="a word that a captive portal may use too"),
         pytest.param(
@@ -262,7 +265,14 @@ READ = ProjectFile(
         ),
         ({"url": f"../../x/{WHEEL}#sha256=0000"}, {"url": f"https://index.example.com/x/{WHEEL}"}),
         ({"url": f"https://user:secret@files.example.com/packages/a~b/{WHEEL}"}, {}),
-        ({"filename": "dömo 1.0.whl"}, {"filename": "dömo 1.0.whl"}),
+        (
+            {"filename": "dömo 1.0.whl", "url": "https://files.example.com/d%C3%B6mo%201.0.whl"},
+            {
+                "filename": "dömo 1.0.whl",
+                "path": f"root/pypi/+f/aba/{'ba' * 6}b/dömo 1.0.whl",
+                "url": "https://files.example.com/d%C3%B6mo%201.0.whl",
+            },
+        ),
     ],
 )
 def test_every_member_of_a_file_is_read_as_it_is_meant(
@@ -305,10 +315,51 @@ def test_a_list_that_is_none_is_no_page(listed: object) -> None:
 )
 def test_a_file_that_nobody_could_ask_for_is_left_out_and_the_others_are_shown(name: str) -> None:
     """One link without a name took all files of a project from those who install."""
-    assert [each.filename for each in read(page(files=[file(filename=name), file()]), JSON).files] == [WHEEL]
+    url = f"https://files.example.com/{quote(name, '')}"
+    files = [file(filename=name, url=url), file()]
+    assert [each.filename for each in read(page(files=files), JSON).files] == [WHEEL]
     link = f'<a href="https://files.example.com/#sha256={"ab" * 32}">nothing</a>'
     text = f"<html><body>{link}<a href='/x/demo-1.0.zip'>demo-1.0.zip</a></body></html>"
     assert [each.filename for each in read(text, "text/html").files] == ["demo-1.0.zip"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("demo-66.0-py3-none-any.whl", f"{WHEEL}/", f"{WHEEL}/demo-66.0.zip", f"x?/{WHEEL}", f"x#/{WHEEL}"),
+        *(f"demo-66.0.zip%2F..%3F{WHEEL}", "", WHEEL.replace("-", "%252D"), WHEEL.upper()),
+    ],
+)
+def test_a_file_whose_url_ends_with_another_name_is_left_out(url: str) -> None:
+    """Policies read the file name, pip the end of the URL: one row must not name two versions."""
+    for base in ("https://files.example.com/", "../../"):
+        files = [file(filename="demo-2.0.zip", url="/demo-2.0.zip"), file(url=base + url)]
+        assert [each.filename for each in read(page(files=files), JSON).files] == ["demo-2.0.zip"]
+
+
+@pytest.mark.parametrize(
+    "url", ["x/{}", "/x/{}", "{}", "//files.example.com/{}", "https://u:p@files.example.com/{}"]
+)
+@pytest.mark.parametrize("more", ["", "?token=a/b", "#sha256=00", "?a=/b#c/d"])
+def test_a_file_whose_url_ends_with_its_name_is_listed_however_it_is_written(url: str, more: str) -> None:
+    """Relative, quoted, with what object stores and PEP 503 add."""
+    for kind, name in ((JSON, "demo-1.0+cu1.zip"), ("text/html", "demo-1.0+cu1.zip")):
+        address = url.format(quote(name)) + more
+        content = f"<html><body><a href='{address}'>{name}</a></body></html>"
+        if kind == JSON:
+            content = page(files=[file(filename=name, url=address)])
+        assert [each.filename for each in read(content, kind).files] == [name]
+
+
+def test_a_name_that_pip_would_read_as_another_is_left_out() -> None:
+    """It takes the end of an address out of its quoting twice."""
+    name = "demo-1.0%2F..%2Fdemo-66.0.tar.gz"
+    for kind in (JSON, "text/html"):
+        content = f"<html><body><a href='{quote(name)}'>x</a><a href='demo-1.0.zip'>x</a></body></html>"
+        if kind == JSON:
+            files = [file(filename=name, url=quote(name)), file(filename="demo-1.0.zip", url="demo-1.0.zip")]
+            content = page(files=files)
+        assert [each.filename for each in read(content, kind).files] == ["demo-1.0.zip"]
 
 
 @pytest.mark.parametrize("size", [-1, 10**30, 2**63, 2**50])

@@ -21,7 +21,7 @@ WHEEL = ProjectFile(
     core_metadata={"sha256": "0000"},
     provenance="https://example.com/provenance",
 )
-SDIST = ProjectFile("demo-1.0+x.zip", "company/dev/+f/a/b/demo-1.0+x y.zip", hashes={"md5": "0000"}, size=3)
+SDIST = ProjectFile("demo-1.0+x.zip", "company/dev/+f/a/b y/demo-1.0+x.zip", hashes={"md5": "0000"}, size=3)
 HERE, THERE = (f"https://{host}.example.com/simple/demo/" for host in ("here", "there"))
 STATUS = {"status": "archived", "reason": "old <age>"}
 DEMO = ProjectDetail("demo", (WHEEL, SDIST), ("1.0", "1.0+x"), STATUS, (HERE, THERE), (THERE,))
@@ -56,7 +56,7 @@ def test_the_json_page_says_everything() -> None:
         },
         {
             "filename": "demo-1.0+x.zip",
-            "url": "../../../../company/dev/+f/a/b/demo-1.0+x%20y.zip",
+            "url": "../../../../company/dev/+f/a/b%20y/demo-1.0+x.zip",
             "hashes": {"md5": "0000"},
             "size": 3,
             "yanked": False,
