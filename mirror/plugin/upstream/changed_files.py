@@ -9,13 +9,15 @@ from mirror.plugin.simple import detail, file_paths, file_rows
 from mirror.plugin.simple.detail import ProjectDetail
 from mirror.plugin.simple.file_rows import ProjectFile, Rows
 
+_FORGEABLE = {"md5", "sha1"}  # of which two files can be made that have the same one
+
 
 class ChangedFile(NamedTuple):
-    """A file that a new page lists with another hash."""
+    """A file that a new page lists with another hash, or without the one that was known."""
 
     filename: str
     kept: str  # hash, as "sha256=…"
-    refused: str
+    refused: str  # the same, or "no hash"
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class HeldPage:
 
 
 def hold(new: ProjectDetail, old: ProjectDetail | None, pinned: Mapping[str, str], index: str) -> HeldPage:
-    """`new` with the files of `old` in the place of those of the same name and another hash.
+    """`new` with the files of `old` in the place of those of the same name that may have other bytes.
 
     `pinned` are the sha256 of files that were kept; of these, no page needs to be here any more.
     """
@@ -39,15 +41,30 @@ def hold(new: ProjectDetail, old: ProjectDetail | None, pinned: Mapping[str, str
     for row, origin in pairs if before else ():
         known = before.get(file_rows.filename_of(row))
         file = file_rows.file_of(row, origin) if known else None
-        kind = next((kind for kind in file.hashes if kind in known.hashes), "") if file and known else ""
-        if not (file and known and kind) or file.hashes[kind] == known.hashes[kind]:
+        change = _change(file, known, is_kept=file.filename in pinned) if file and known else None
+        if not (file and known and change):
             held.append((row, origin))
             continue
-        stated, kept = file.hashes[kind], known.hashes[kind]
-        changed.append(ChangedFile(file.filename, f"{kind}={kept}", f"{kind}={stated}"))
+        changed.append(change)
         shown = (known if known.path else _pinned_file(file, known, index))._replace(yanked=file.yanked)
         held.append((file_rows.row(shown), file_rows.origin(shown.url, offered=shown.offered)))
     return HeldPage(detail.with_files(new, Rows.of(held)), tuple(changed)) if changed else HeldPage(new)
+
+
+def _change(file: ProjectFile, known: ProjectFile, *, is_kept: bool) -> ChangedFile | None:
+    """What makes `file` another one than `known`; None when it may be the same.
+
+    The hash that a download will be held to must be a known one, unless none of those proves anything. A file
+    that is kept is held to its own.
+    """
+    for kind, value in known.hashes.items():
+        if (stated := file.hashes.get(kind, value)) != value:
+            return ChangedFile(file.filename, f"{kind}={value}", f"{kind}={stated}")
+    proofs = [kind for kind in known.hashes if kind not in _FORGEABLE]
+    stated = file_rows.best_hash(file.hashes)
+    if is_kept or not proofs or stated.partition("=")[0] in proofs:
+        return None
+    return ChangedFile(file.filename, file_rows.best_hash(known.hashes), stated or "no hash")
 
 
 def completed(project: ProjectDetail, pinned: Mapping[str, str]) -> ProjectDetail:

@@ -50,6 +50,34 @@ def test_hashes_of_other_kinds_say_nothing_about_each_other(before: dict[str, st
     assert changed_files.hold(new, _page(_file("demo-1.0.zip", **before)), {}, "root/pypi").changed == ()
 
 
+@pytest.mark.parametrize(
+    ("before", "now", "refused"),
+    [
+        ({"sha256": A}, {"md5": "0" * 32}, f"md5={'0' * 32}"),
+        ({"sha256": A}, {}, "no hash"),
+        ({"sha256": A, "md5": "0" * 32}, {"md5": "0" * 32}, f"md5={'0' * 32}"),
+        ({"md5": "0" * 32, "sha256": A}, {"md5": "0" * 32, "sha256": B}, f"sha256={B}"),
+        ({"sha512": A * 2}, {"sha256": B}, f"sha256={B}"),
+        ({"sha512": A * 2}, {"sha512": A * 2, "sha256": B}, f"sha256={B}"),
+    ],
+)
+def test_a_file_whose_hash_is_no_longer_stated_is_one_that_was_changed(
+    before: dict[str, str], now: dict[str, str], refused: str
+) -> None:
+    """Nobody could say that its bytes are those that were listed, for minimum_age for example."""
+    old = _file("demo-1.0.zip", **before)
+    held = changed_files.hold(_page(_file("demo-1.0.zip", **now)), _page(old), {}, "root/pypi")
+    assert list(held.detail.files) == [old]
+    assert [each.refused for each in held.changed] == [refused]
+
+
+@pytest.mark.parametrize("now", [{}, {"md5": "0" * 32}])
+def test_a_file_that_was_kept_needs_no_hash_on_its_page(now: dict[str, str]) -> None:
+    """Its bytes are held to the hash of before; a bundle may have stated it, and the upstream never."""
+    new, old = _page(_file("demo-1.0.zip", **now)), _page(OLD)
+    assert changed_files.hold(new, old, {"demo-1.0.zip": A}, "root/pypi").changed == ()
+
+
 def test_a_page_shows_the_sha256_of_files_that_came_without_one() -> None:
     """As hashed on arrival; others stay as they are."""
     page = _page(_file("demo-1.0.zip", md5="0" * 32), _file("demo-2.0.zip", md5="1" * 32))
