@@ -95,8 +95,8 @@ class FileFacts:
 
     @property
     def version(self) -> Version | None:
-        """The version that the file's name tells; None when it tells none that PEP 440 has."""
-        return _version(filenames.version_of(self.filename) or "")
+        """The version that installers read from the file's name; None when it tells none that PEP 440 has."""
+        return _version(filenames.version_for(self.project.name, self.filename) or "")
 
     @property
     def tells_its_project(self) -> bool:

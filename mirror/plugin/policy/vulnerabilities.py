@@ -47,7 +47,7 @@ class Vulnerabilities:
         first = lru_cache(maxsize=None)(self._first(known, datetime.fromtimestamp(now, UTC).date()))
 
         def judge(file: FileFacts) -> Refusal | None:
-            version = filenames.version_of(file.filename)
+            version = filenames.version_for(project.name, file.filename)
             finding = first(version or "")
             return _refusal(project.name, version, finding) if finding else None
 

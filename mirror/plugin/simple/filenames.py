@@ -104,6 +104,20 @@ def version_of(filename: str) -> str | None:
         return stem[found.end() :] if found else stem.rpartition("-")[2] if "-" in stem else None
 
 
+def version_for(project: str, filename: str) -> str | None:
+    """The version that installers read from a file name of `project`; None when that does not name one.
+
+    All that follows the project's own name and a dash, as pip and uv have it: a-1-2.zip is version 1.post2 of
+    a, although `version_of` tells 2 as devpi does.
+    """
+    if filename.endswith(".whl"):
+        return version_of(filename)
+    stem = _stem(filename)
+    names = (position for position, character in enumerate(stem) if character == "-")
+    end = next((end for end in names if canonicalize_name(stem[:end]) == project), None)
+    return None if end is None else stem[end + 1 :]
+
+
 def _stem(filename: str) -> str:
     """Name and version of an archive that is no wheel."""
     lower = filename.lower()

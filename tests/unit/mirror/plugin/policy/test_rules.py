@@ -41,6 +41,8 @@ def decided(
         ("demo==1.0", "demo-1.0+cu118-py3-none-any.whl", True),
         ("demo<2", "demo-2004d.zip", True),  # of which nobody knows what version it is
         ("demo<2", "demo-latest.zip", True),
+        ("demo>90", "demo-99-5.tar.gz", True),  # 99.post5 for installers
+        ("demo>90", "demo-docs-5.tar.gz", True),  # no version for them
     ],
 )
 def test_what_is_denied_is_so_by_name_and_version(denied: str, filename: str, is_denied: bool) -> None:  # noqa: FBT001
@@ -56,6 +58,8 @@ def test_what_is_denied_is_so_by_name_and_version(denied: str, filename: str, is
         (["demo>=1"], "demo-0.1.zip", True),
         (["demo>=1"], "demo-1.1b1.zip", False),
         (["demo>=1"], "demo-latest.zip", True),
+        (["demo<6"], "demo-99-5.tar.gz", True),
+        (["demo<6"], "demo-docs-5.tar.gz", True),
         ([], "demo-1.0.zip", True),
     ],
 )

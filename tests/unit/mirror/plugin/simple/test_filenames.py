@@ -94,6 +94,30 @@ def test_a_version_is_normalised_where_devpi_only_cuts(filename: str, version: s
     assert filenames.version_of(filename) == version
 
 
+@pytest.mark.parametrize(
+    ("filename", "version"),
+    [
+        ("a_b-1.0-py3-none-any.whl", "1.0"),
+        ("a_b-1.0.tar.gz", "1.0"),
+        ("A.B-1.0.zip", "1.0"),
+        ("a-b-1.0.tar.gz", "1.0"),
+        ("a-b-99-5.tar.gz", "99-5"),
+        ("a-b-1.0-old.zip", "1.0-old"),
+        ("a-b-c-1.0.zip", "c-1.0"),
+        ("a_b-1.0.linux-x86_64.tar.gz", "1.0"),
+        ("a-b.1-2.0.tar.gz", None),
+        ("a-b.1.tar.gz", None),
+        ("a-1.0.tar.gz", None),
+        ("a.tar.gz", None),
+    ],
+)
+def test_the_version_of_a_file_of_a_project_is_all_that_follows_its_name(
+    filename: str, version: str | None
+) -> None:
+    """As installers read it, who know whose file they look at."""
+    assert filenames.version_for("a-b", filename) == version
+
+
 def test_a_version_is_listed_once() -> None:
     """In the order of the files, which have many wheels of each."""
     wheels = [
