@@ -9,6 +9,7 @@ from pyramid.response import Response
 
 from mirror.plugin.upstream.client import GatewayError
 
+LONGEST = 300  # characters of a status line
 _STATUS = {errno.ENAMETOOLONG: 400, errno.ENOSPC: 507, errno.EDQUOT: 507}
 
 
@@ -43,4 +44,6 @@ def _answer(request: Any, status: int, text: str) -> Any:
     request.registry["xom"].keyfs.tx.doom()
     if json_preferred(request):
         return apiresult(status, text)
-    return Response(f"{text}\n", status=status, content_type="text/plain")
+    # pip and twine show nothing but the status line.
+    phrase = "".join(character if " " <= character <= "~" else "?" for character in text[:LONGEST])
+    return Response(f"{text}\n", status=f"{status} {phrase}", content_type="text/plain")

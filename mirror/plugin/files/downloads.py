@@ -233,8 +233,7 @@ class Downloads:
         if problem := _problem(download.expected, download.length, received, found):
             if "sha256" in problem:
                 self._known.report(download.request.entry, download.expected, found["sha256"])
-            relpath = download.request.relpath
-            raise GatewayError(502, f"the upstream gave a wrong file for {relpath}: {problem}")
+            raise GatewayError(502, _refusal(download.request, problem))
         download.flush()
         return found
 
@@ -279,6 +278,15 @@ def _problem(expected: Expected, length: int | None, received: int, found: Mappi
     if expected.size not in {None, received}:
         return f"{received} bytes instead of the {expected.size} that its page says"
     return None
+
+
+def _refusal(request: DownloadRequest, problem: str) -> str:
+    """What is wrong with a file, and what whoever runs the mirror can do when it stays so."""
+    return (
+        f"the upstream gave a wrong file for {request.relpath}: {problem}. If it stays so:"
+        f" `mirror why {request.entry.project or 'NAME'}` on the mirror's machine shows what has changed"
+        " upstream, `mirror accept-changed` takes it"
+    )
 
 
 def _remove_leftovers(folder: Path) -> None:

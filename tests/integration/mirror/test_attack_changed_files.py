@@ -96,8 +96,11 @@ def test_a_file_without_a_hash_that_was_changed_can_be_accepted(mirrored: Mirror
     (stored,) = index.rglob(old.filename)
     stored.unlink()
     mirrored.upstream.projects[name].files[:] = [Listed(replace(new, filename=old.filename), hashes={})]
-    assert _get(mirrored, old).status_code == 502
-    mirrored.mirror.run(BIN / "mirror", "accept-changed", f"root/pypi/{name}/{old.filename}")
+    refused = _get(mirrored, old)
+    assert (refused.status_code, f"`mirror why {name}`" in refused.reason) == (502, True)
+    accept = ("accept-changed", f"root/pypi/{name}/{old.filename}")
+    assert " ".join(("mirror", *accept)) in mirrored.mirror.run(BIN / "mirror", "why", name).stdout
+    mirrored.mirror.run(BIN / "mirror", *accept)
     assert _get(mirrored, old).content == new.content
     assert mirrored.entry(old)["hashes"] == {"sha256": new.sha256}
 

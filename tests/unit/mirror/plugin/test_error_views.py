@@ -47,6 +47,13 @@ def test_everybody_else_gets_text_that_no_browser_takes_for_html(accept: str) ->
     assert "Retry-After" not in answer.headers, "asking again would not help"
 
 
+def test_the_status_line_says_why_and_has_no_second_line() -> None:
+    """pip and twine show nothing else; a line end would begin a header of the upstream's choice."""
+    answer = error_views.gateway_error(GatewayError(502, "wrong:\r\nX: 1 ü" + "x" * 999), request(""))
+    assert answer.status.startswith("502 wrong:??X: 1 ?xxx")
+    assert len(answer.status) < 400
+
+
 @pytest.mark.parametrize(
     ("number", "status"), [(errno.ENOSPC, 507), (errno.EDQUOT, 507), (errno.ENAMETOOLONG, 400)]
 )

@@ -31,6 +31,7 @@ class _Entry:
     """As much of devpi's entry as a download looks at."""
 
     relpath = "root/pypi/+f/abc/def/demo-1.0.tar.gz"
+    project = "demo"
     is_here = False
 
     def file_exists(self) -> bool:
@@ -279,6 +280,6 @@ def test_a_file_that_is_another_than_it_was_is_reported_and_not_kept(tmp_path: P
     """What it was is known by name, although its page states no hash, or the new one."""
     fetcher, kept, known = _Fetcher(), _Kept(), _Known(pinned="0" * 64)
     fetcher.gate.set()
-    with pytest.raises(GatewayError, match="another sha256"):
+    with pytest.raises(GatewayError, match=r"another sha256.*`mirror why demo`.*accept-changed"):
         _join(_downloads(fetcher, kept, tmp_path, known)).complete()
     assert (list(kept), known.reported) == ([], [hashlib.sha256(CONTENT).hexdigest()])
