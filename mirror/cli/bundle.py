@@ -134,6 +134,8 @@ def load(
 
 
 def _show(made: "Made", *, as_json: bool) -> None:
+    from packhorse import quantities
+
     if as_json:
         new = [{"filename": each.filename, "size": each.size, "sha256": each.sha256} for each in made.new]
         console.emit_json(
@@ -151,8 +153,8 @@ def _show(made: "Made", *, as_json: bool) -> None:
         return
     new_size = sum(file.size for file in made.new)
     console.echo(
-        f"{made.path}: {len(made.listing.files)} files with {made.listing.size / 1e6:.1f} MB,"
-        f" {len(made.new)} of them new ({new_size / 1e6:.1f} MB)"
+        f"{made.path}: {len(made.listing.files)} files with {quantities.shown(made.listing.size)},"
+        f" {len(made.new)} of them new ({quantities.shown(new_size)})"
     )
     console.echo(f"sha256 of its SHA256SUMS: {made.fingerprint}")
     if made.delta:

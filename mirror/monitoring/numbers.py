@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 
+from packhorse import quantities
+
 PREFIX = "packhorse_mirror_"
 Numbers = Mapping[str, float]  # "requests_total{kind=page,result=hit}" -> its value
 
@@ -35,7 +37,9 @@ def lines(numbers: Numbers) -> Iterator[str]:
     )
     asked = _sum(numbers, "upstream_requests_total")
     mean = f", {1000 * seconds / count:.0f} ms on average" if count else ""
-    fetched, saved = (_size(_sum(numbers, f"{each}_bytes_total")) for each in ("upstream", "saved"))
+    fetched, saved = (
+        quantities.shown(_sum(numbers, f"{each}_bytes_total")) for each in ("upstream", "saved")
+    )
     times = f"{asked:.0f} times upstream, {failed:.0f} failed{mean}"
     yield f"asked      {times}; {fetched} fetched, {saved} saved"
     waiting = {name: value for name, value in _labelled(numbers, "queue_length", "queue") if value}
@@ -45,7 +49,7 @@ def lines(numbers: Numbers) -> Iterator[str]:
     if denials:
         yield f"denied     {', '.join(f'{value:.0f} by {name}' for name, value in denials)}"
     free, size = _sum(numbers, "disk_free_bytes"), _sum(numbers, "disk_size_bytes")
-    yield f"disk       {_size(free)} of {_size(size)} free"
+    yield f"disk       {quantities.shown(free)} of {quantities.shown(size)} free"
     if "replica_lag_serials" in numbers:
         silence = numbers.get("replica_silence_seconds", 0)
         yield f"replica    {numbers['replica_lag_serials']:.0f} changes behind, silent for {silence:.0f} s"
@@ -65,7 +69,3 @@ def _sum(numbers: Numbers, name: str, label: str = "") -> float:
 def _labelled(numbers: Numbers, name: str, label: str) -> Iterator[tuple[str, float]]:
     start = f"{name}{{{label}="
     return ((key[len(start) : -1], value) for key, value in numbers.items() if key.startswith(start))
-
-
-def _size(number: float) -> str:
-    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.1f} MB"

@@ -18,7 +18,7 @@ from mirror.offline import resolve, storage
 from mirror.offline.builds import BuildRequirements, Sdist
 from mirror.offline.resolve import Place
 from mirror.offline.storage import StoredFiles
-from packhorse import files
+from packhorse import files, quantities
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def as_json(results: Sequence[Checked]) -> dict[str, Any]:
 def as_text(results: Sequence[Checked]) -> str:
     """A sentence that counts the files that are here."""
     here = [each for each in results if not each.problem]
-    return f"{len(here)} files with {sum(each.size for each in here) / 1e6:.1f} MB are here"
+    return f"{len(here)} files with {quantities.shown(sum(each.size for each in here))} are here"
 
 
 def _linked(folder: Path, here: StoredFiles) -> Path:

@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+from packhorse import quantities
 from packhorse.errors import PackhorseError
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[], None]]]  # console.progress
@@ -56,8 +57,8 @@ class _Entry:
 def summary(done: Shrunk, *, dry: bool) -> str:
     """A sentence that says how much was freed."""
     what = "would free about" if dry else "freed"
-    sizes = f"the database has {done.before / 1e6:.1f} MB, then {done.after / 1e6:.1f} MB"
-    return f"{what} {done.freed / 1e6:.1f} MB: {sizes}, without {done.values} values that were replaced"
+    sizes = f"the database has {quantities.shown(done.before)}, then {quantities.shown(done.after)}"
+    return f"{what} {quantities.shown(done.freed)}: {sizes}, without {done.values} values that were replaced"
 
 
 def run(server: Path, progress: Progress, *, dry: bool, settle: float = 0) -> Shrunk:
@@ -221,7 +222,8 @@ def _compact(database: sqlite3.Connection, server: Path) -> None:
     free = shutil.disk_usage(server).free
     if free < needed:
         raise PackhorseError(
-            f"The disk of {server} has {free / 1e6:.0f} MB, this needs {needed / 1e6:.0f}. Nothing is lost.",
+            f"The disk of {server} has {quantities.shown(free)} free, this needs {quantities.shown(needed)}."
+            " Nothing is lost.",
             "Free that much for a moment, and run this again; until then, new uploads use the space.",
         )
     database.execute("VACUUM")

@@ -18,7 +18,7 @@ from mirror.config import UPSTREAM_INDEX
 from mirror.offline.bundle import disk, listing
 from mirror.offline.bundle.listing import FILES, File, Listing
 from mirror.state import Folder
-from packhorse import process
+from packhorse import process, quantities
 from packhorse.errors import PackhorseError
 
 AT_ONCE = 4
@@ -72,7 +72,7 @@ def summary(folder: Path, found: Sequence[Loaded]) -> str:
         [each.file for each in found if each.state == kind] for kind in (NEW, HERE, REFUSED)
     )
     sentence = (
-        f"{folder}: {len(found)} files, {len(new)} new ({sum(file.size for file in new) / 1e6:.1f} MB),"
+        f"{folder}: {len(found)} files, {len(new)} new ({quantities.shown(sum(file.size for file in new))}),"
         f" {len(here)} there already"
     )
     if not refused:

@@ -296,7 +296,7 @@ def test_what_is_there_is_not_sent_again(site: Site, inside: Mirrored) -> None:
     fingerprint = hashlib.sha256((site.bundle / "SHA256SUMS").read_bytes()).hexdigest()
     first = json.loads(load(inside, site.bundle, "--json", "--fingerprint", fingerprint).stdout)
     assert (first["new"], first["here"], first["refused"]) == (1, 4, 0)
-    assert load(inside, site.bundle).stdout.endswith("5 files, 0 new (0.0 MB), 5 there already\n")
+    assert load(inside, site.bundle).stdout.endswith("5 files, 0 new (0 B), 5 there already\n")
     refused = load(inside, site.bundle, "--fingerprint", "0" * 64, status=1)
     assert "is not the bundle with this fingerprint" in refused.stderr
 
