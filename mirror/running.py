@@ -11,10 +11,11 @@ from packhorse.errors import PackhorseError
 
 @dataclass(frozen=True)
 class Running:
-    """The URL of the mirror that serves, and the passwords of credentials.json, by user."""
+    """The mirror that serves: its URL, the passwords of credentials.json by user, whether it is offline."""
 
     url: str
     passwords: Mapping[str, str]
+    offline: bool = False
 
     @property
     def root(self) -> str:
@@ -32,7 +33,7 @@ def find(folder: Folder) -> Running:
     now, credentials = state.read_serving(folder), state.read_credentials(folder)
     if now is None:
         raise PackhorseError("The mirror does not serve.", "Start it with `mirror serve --background`.")
-    return Running(now.url, credentials.users if credentials else {})
+    return Running(now.url, credentials.users if credentials else {}, now.offline)
 
 
 def connect(folder: Folder) -> Api:

@@ -135,7 +135,7 @@ def serve(config: MirrorConfig, folder: Folder) -> NoReturn:
     if lock is None:
         raise _occupied(folder)
     state.set_url(folder, config.url)
-    state.write_serving(folder, Serving(config.url, os.getpid()))
+    state.write_serving(folder, Serving(config.url, os.getpid(), config.offline))
     _write_monitoring(config, folder)
     os.set_inheritable(lock, True)  # noqa: FBT003 (the standard library's signature)
     arguments = command(config, folder)
@@ -150,7 +150,7 @@ def serve_in_background(config: MirrorConfig, folder: Folder, serve_command: lis
             serve_command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
     wait_until_ready(config.url, child, folder.log)
-    return Serving(config.url, child.pid)
+    return Serving(config.url, child.pid, config.offline)
 
 
 def check(config: MirrorConfig, folder: Folder) -> None:

@@ -106,10 +106,11 @@ class Folder:
 
 @dataclass(frozen=True)
 class Serving:
-    """A running server: its address and its process id."""
+    """A running server: its address, its process id, and whether it asks no upstream."""
 
     url: str
     pid: int
+    offline: bool = False  # as of one that an earlier version has started
 
 
 @dataclass(frozen=True)

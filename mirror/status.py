@@ -16,6 +16,7 @@ from mirror import api, indexes, server, state
 from mirror.api import HttpApi
 from mirror.monitoring import numbers
 from mirror.state import Folder
+from packhorse import quantities
 from packhorse.errors import PackhorseError
 
 UPSTREAM_SECONDS = 10.0
@@ -78,6 +79,7 @@ class Report:
     changed_files: dict[str, dict[str, str]]  # by their paths: those that the upstream has changed
     problems: dict[str, str] = field(default_factory=dict)  # why the server is not ready to serve
     numbers: dict[str, float] = field(default_factory=dict)  # metrics since the server started
+    offline: bool = False  # no upstream is asked, neither by the server nor for this report
 
 
 def gather(folder: Folder) -> Report:
@@ -102,11 +104,12 @@ def gather(folder: Folder) -> Report:
             "python": platform.python_version(),
         },
         indexes=list(index_reports(users, folder.files)),
-        upstream=_upstream_report(users),
+        upstream=None if now and now.offline else _upstream_report(users),
         refused_hosts=_refused_hosts(folder.refused_hosts) if serves else [],
         changed_files=_changed_files(now.url, folder) if now is not None and serves else {},
         problems=_problems(now.url) if now is not None and serves else {},
         numbers=_numbers(now.url) if now is not None and serves else {},
+        offline=now is not None and now.offline,
     )
 
 
@@ -217,6 +220,8 @@ def as_text(report: Report) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in report.versions.items())
     lines = [f"mirror     {_state(report)}", f"folder     {report.home}", f"versions   {versions}"]
     lines += [f"not ready  {name}: {problem}" for name, problem in report.problems.items()]
+    if report.offline:
+        lines.append("upstream   offline: no upstream is asked")
     if report.upstream:
         lines.append(f"upstream   {report.upstream}")
     lines += numbers.lines(report.numbers) if report.numbers else []
@@ -248,7 +253,7 @@ def _table(rows: list[IndexReport]) -> list[str]:
             "yes" if row.volatile else "no",
             ",".join(row.bases) or "-",
             str(row.files),
-            f"{row.bytes / 1e6:.1f} MB",
+            quantities.shown(row.bytes),
         )
         for row in rows
     ]

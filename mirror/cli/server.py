@@ -59,6 +59,8 @@ def serve(path: Path | None, host: str | None, port: int | None, *, offline: boo
 
     given = {"host": host, "port": port, "offline": offline or None}
     config = options.config(path, {key: value for key, value in given.items() if value is not None})
+    if config.offline:
+        console.echo("offline: no upstream is asked", err=True)
     if not background:
         server.serve(config, options.folder())
     flags = ["--host", config.host, "--port", str(config.port), *(["--offline"] if config.offline else [])]

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from mirror import status
-from mirror.state import Folder
+from mirror import state, status
+from mirror.state import Folder, Serving
 from mirror.status import IndexReport, RefusedHost, Report, UpstreamReport
 
 UPSTREAM = UpstreamReport("https://packages.example.org/simple/", 200, 0.123, None)
@@ -37,7 +37,7 @@ def test_a_person_sees_address_versions_upstream_and_indexes() -> None:
         "upstream   https://packages.example.org/simple/ answers 200 (0.12 s)",
         "",
         "INDEX        TYPE    VOLATILE  BASES         FILES  SIZE",
-        "company/dev  stage   yes       company/prod  0      0.0 MB",
+        "company/dev  stage   yes       company/prod  0      0 B",
         "root/pypi    mirror  no        -             12     3.5 MB",
     ]
 
@@ -111,7 +111,7 @@ def test_json_has_everything_for_scripts() -> None:
     data = status.as_json(SERVING)
     assert list(data) == [
         *("home", "url", "pid", "initialised", "serves", "versions", "indexes", "upstream", "refused_hosts"),
-        *("changed_files", "problems", "numbers"),
+        *("changed_files", "problems", "numbers", "offline"),
     ]
     assert data["indexes"][1] == {
         "name": "root/pypi",
@@ -129,6 +129,18 @@ def test_json_has_everything_for_scripts() -> None:
         "answers": True,
     }
     assert status.as_json(STOPPED)["upstream"] is None
+
+
+def test_an_offline_mirror_says_so_and_nobody_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who serves offline has a reason to send nothing."""
+    monkeypatch.setattr(state, "read_serving", lambda _: Serving("http://127.0.0.1:1", 42, offline=True))
+    monkeypatch.setattr(status, "_upstream_report", lambda _: pytest.fail("the upstream is asked"))
+    report = status.gather(Folder(tmp_path))
+    assert (report.offline, report.upstream) == (True, None)
+    assert status.as_json(report)["offline"] is True
+    assert "upstream   offline: no upstream is asked" in status.as_text(report).splitlines()
 
 
 def test_a_look_at_nothing_makes_nothing(tmp_path: Path) -> None:
