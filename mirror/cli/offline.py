@@ -70,6 +70,7 @@ class Fetched:
     lock: "Lock"
     results: "list[Result | Unresolved]"
     index_url: str
+    offline: bool
 
     def require_all(self) -> None:
         """Raise PackhorseError that names every file that is not in the cache."""
@@ -78,26 +79,32 @@ class Fetched:
 
         if failures := report.failures(self.results):
             raise PackhorseError(
-                f"{len(failures)} of {len(self.results)} files are not in the cache.",
-                "Correct the lock where the index has no such file; otherwise run the command again.",
+                f"{'This mirror is offline: ' if self.offline else ''}{report.missing(self.results)}.",
+                "Run the command again when the mirror serves without --offline."
+                if self.offline
+                else "Correct the lock where the index has no such file (`mirror why NAME` says what policies"
+                " withhold); otherwise run the command again.",
                 detail="\n".join(failures),
             )
 
 
 def fetch(path: Path | None, given: Mapping[str, Any]) -> Fetched:
     """Bring what the options of `of_locks` ask for into the cache, with a progress bar."""
-    from mirror import api
+    from mirror import api, running
     from mirror.lockfiles import environments, reader
     from mirror.offline import prefetch as work
     from mirror.offline.resolve import Place
 
     targets = environments.wanted(given["pythons"], given["platforms"])
     lock = reader.read_all(given["files"], targets)
-    index_url = work.index_url(options.folder(), given["index"] or options.config(path).default_index)
+    mirror = running.find(options.folder())
+    index_url = work.index_url(mirror, given["index"] or options.config(path).default_index)
+    place = Place(index_url, offline=mirror.offline, builds=given["allow_builds"])
+    where = "this mirror, which is offline," if mirror.offline else "the index"
     results: list[Result | Unresolved] = []
     with api.client(timeout=work.SILENCE) as client, console.transfer("Fetching") as (found, received):
-        prefetch = work.Prefetch(index_url, options.folder(), client, every=given["all_files"])
-        for event in work.fill(lock, targets, Place(index_url, builds=given["allow_builds"]), prefetch):
+        prefetch = work.Prefetch(index_url, options.folder(), client, every=given["all_files"], where=where)
+        for event in work.fill(lock, targets, place, prefetch):
             match event:
                 case work.Found(size):
                     found(size)
@@ -105,7 +112,7 @@ def fetch(path: Path | None, given: Mapping[str, Any]) -> Fetched:
                     received(size)
                 case _:
                     results.append(event)
-    return Fetched(lock, results, index_url)
+    return Fetched(lock, results, index_url, mirror.offline)
 
 
 @click.command()

@@ -48,7 +48,13 @@ def refresh(
 
     pins = reader.read_all(locks, environments.wanted(pythons, platforms)).pins if locks else ()
     folder = options.folder()
-    index_url = prefetch.index_url(folder, index or options.config(path).default_index)
+    mirror = running.find(folder)
+    if mirror.offline:
+        raise PackhorseError(
+            "This mirror is offline: it learns of no new versions.",
+            "Run the command again when the mirror serves without --offline.",
+        )
+    index_url = prefetch.index_url(mirror, index or options.config(path).default_index)
     used = work.used(folder, running.connect(folder))
     used = work.Used({*used.cached, *(pin.project for pin in pins)}, used.own)
     with (

@@ -7,14 +7,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
 
 import httpx
 
-from mirror import running
 from mirror.lockfiles import choice
 from mirror.lockfiles.choice import PageFile
 from mirror.lockfiles.environments import Environment
@@ -22,6 +21,7 @@ from mirror.lockfiles.lock import Lock, Pin
 from mirror.offline import resolve, storage
 from mirror.offline.builds import BuildRequirements, Sdist
 from mirror.offline.resolve import Place, Unresolved
+from mirror.running import Running
 from mirror.state import Folder
 
 AT_ONCE = 16
@@ -68,9 +68,9 @@ class DownloadError(Exception):
     """The mirror did not send the page or file that was asked for; the message says why."""
 
 
-def index_url(folder: Folder, index: str) -> str:
-    """The URL of the simple index `index` of the running mirror. Raises PackhorseError when none runs."""
-    return f"{running.find(folder).url}/{index}/+simple/"
+def index_url(mirror: Running, index: str) -> str:
+    """The URL of the simple index `index` of the running mirror."""
+    return f"{mirror.url}/{index}/+simple/"
 
 
 @dataclass(frozen=True)
@@ -88,21 +88,28 @@ def fill(
 ) -> Iterator[Event]:
     """Bring what a lock asks for, and what its sdists need to be built; yield what happens.
 
-    What is pinned comes while uv resolves the rest. Build requirements may be sdists that have some, too.
+    What is pinned comes while uv resolves the rest; once more without those pins that cannot be had, if it
+    fails. Build requirements may be sdists that have some, too.
     """
     builds = BuildRequirements(place)
     sdists: list[Sdist] = []
+    failed: set[Pin] = set()
 
     def fetched(pins: Iterable[Pin]) -> Iterator[Event]:
         for event in prefetch.run(pins):
             yield event
-            if isinstance(event, Result) and event.path and not event.problem:
+            if isinstance(event, Result) and event.problem:
+                failed.add(event.pin)
+            elif isinstance(event, Result) and event.path:
                 sdists.append(Sdist(event.path, event.builders))
 
     with ThreadPoolExecutor(1) as pool:
         resolving = pool.submit(resolve.pins, found, environments, place)
         yield from fetched(found.pins)
         pins, unresolved = resolving.result()
+    if unresolved and failed:
+        rest = replace(found, pins=tuple(pin for pin in found.pins if pin not in failed))
+        pins, unresolved = resolve.pins(rest, environments, place)
     while pins or unresolved:
         yield from unresolved
         yield from fetched(pins)
@@ -116,23 +123,35 @@ class Prefetch:
     The mirror stores a file before it sends the last bytes of it: once we have read it all, it is cached.
     """
 
-    def __init__(self, index_url: str, folder: Folder, client: httpx.Client, *, every: bool = False) -> None:
+    def __init__(
+        self,
+        index_url: str,
+        folder: Folder,
+        client: httpx.Client,
+        *,
+        every: bool = False,
+        where: str = "the index",
+    ) -> None:
+        """`every`: each file of a version; `where`: what is said to lack a file."""
         self._index_url = index_url
+        self._where = where
         self._folder = folder
         self._client = client
         self._every = every
         self._events: queue.SimpleQueue[Event | _Listed | Exception] = queue.SimpleQueue()
         self._finding, self._fetching = self._workers(self._find), self._workers(self._fetch)
         self._seen: set[str] = set()  # URLs of files
-        self._found: set[tuple[str, Environment]] = set()
+        self._found: set[tuple[str | Pin, Environment]] = set()
 
     def run(self, pins: Iterable[Pin]) -> Iterator[Event]:
         """Yield what happens until all is done; a file that several pins ask for is fetched once."""
         pending = 0
         for pin in pins:
-            where = {(str(pin), environment) for environment in pin.environments}
-            if not (pin.is_bare and where <= self._found):
-                self._found |= where
+            named = {(str(pin), environment) for environment in pin.environments}
+            # One with hashes is looked for besides one without: these are checked.
+            asked = named if pin.is_bare else {(pin, environment) for environment in pin.environments}
+            if not asked <= self._found:
+                self._found |= named | asked
                 self._finding.put((pin,))
                 pending += 1
         while pending:
@@ -173,11 +192,15 @@ class Prefetch:
     def _find(self, pin: Pin) -> Result | _Listed:
         page_url = f"{self._index_url}{pin.project}/"
         try:
-            with get(self._client, page_url, {"Accept": SIMPLE_JSON}) as page:
-                listed = json.loads(page.read())["files"]
-            files = choice.choose(pin, listed, every=self._every)
-        except (DownloadError, choice.NoFileError, httpx.HTTPError) as error:
+            with get(self._client, page_url, {"Accept": SIMPLE_JSON}) as answer:
+                page = json.loads(answer.read())
+        except (DownloadError, httpx.HTTPError) as error:
             return Result(pin, problem=str(error) or type(error).__name__)
+        listed = page["files"]
+        try:
+            files = choice.choose(pin, listed, every=self._every, where=self._where)
+        except choice.NoFileError as error:
+            return Result(pin, problem=f"{error}{_withheld(pin, page)}")
         return _Listed(pin, page_url, files, choice.builders(pin, listed))
 
     def _fetch(self, pin: Pin, url: str, file: PageFile, builders: tuple[Environment, ...]) -> Result:
@@ -208,6 +231,12 @@ class Prefetch:
         if wrong := storage.difference(hashers, hashes):
             raise DownloadError(wrong)
         return size
+
+
+def _withheld(pin: Pin, page: Mapping[str, Any]) -> str:
+    """That policies withhold files of the project, for whom misses one."""
+    count = page.get("meta", {}).get("_withheld")
+    return f"; policies withhold {count} files of {pin.project}: see `mirror why {pin}`" if count else ""
 
 
 def _size(file: PageFile) -> int:

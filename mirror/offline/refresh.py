@@ -111,8 +111,11 @@ def refresh(
         asked = set(used.cached).union(*needed) - set(used.own)
         look({project: f"{index_url}{project}/" for project in sorted(asked)})
     seen = _seen(folder)
-    new = list(_new(pages, seen))
-    _remember(folder, {**seen, **{name: sorted(_versions(page)) for name, page in pages.items()}})
+    looked = {name: page for name, page in pages.items() if name not in failed}
+    new = list(_new(looked, seen))
+    # What a page lacks for a while, of a policy or an upstream that is half there, is not new afterwards.
+    known = {name: sorted({*seen.get(name, ()), *_versions(page)}) for name, page in looked.items()}
+    _remember(folder, {**seen, **known})
     return Report(pages, new, failed, gone)
 
 

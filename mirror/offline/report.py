@@ -6,6 +6,7 @@ from typing import Any
 from mirror.lockfiles.lock import Elsewhere
 from mirror.offline.prefetch import Result
 from mirror.offline.resolve import Unresolved
+from packhorse import quantities
 
 Results = Sequence[Result | Unresolved]
 
@@ -26,18 +27,22 @@ def as_json(results: Results, elsewhere: Sequence[Elsewhere]) -> dict[str, Any]:
 def as_text(results: Results) -> str:
     """A sentence that counts the files."""
     there, new = _there(results), _new(results)
-    total, came = (sum(result.size for result in some) / 1e6 for some in (there, new))
+    total, came = (quantities.shown(sum(result.size for result in some)) for some in (there, new))
     return (
-        f"{len(there)} files with {total:.1f} MB are in the cache: {len(new)} new with {came:.1f} MB,"
+        f"{len(there)} files with {total} are in the cache: {len(new)} new with {came},"
         f" {len(there) - len(new)} already there, {len(_failed(results))} failed"
     )
 
 
 def failures(results: Results) -> list[str]:
     """A line for each file that is not in the cache: all at once, as one may have a single chance."""
-    return [
-        str(each) if isinstance(each, Unresolved) else f"{each}: {each.problem}" for each in _failed(results)
-    ]
+    return [_line(each) for each in _failed(results)]
+
+
+def missing(results: Results) -> str:
+    """A sentence for an error, without its full stop."""
+    failed = len(_failed(results))
+    return f"{failed} of {failed + len(_there(results))} files are not in the cache"
 
 
 def _there(results: Results) -> list[Result]:
@@ -49,7 +54,13 @@ def _new(results: Results) -> list[Result]:
 
 
 def _failed(results: Results) -> list[Result | Unresolved]:
-    return [each for each in results if isinstance(each, Unresolved) or each.problem]
+    """Those in the order of their lines, of which none is there twice: several locks may pin the same."""
+    failed = {_line(each): each for each in results if isinstance(each, Unresolved) or each.problem}
+    return [failed[line] for line in sorted(failed)]
+
+
+def _line(failed: Result | Unresolved) -> str:
+    return str(failed) if isinstance(failed, Unresolved) else f"{failed}: {failed.problem}"
 
 
 def _failure(failed: Result | Unresolved) -> dict[str, str | None]:

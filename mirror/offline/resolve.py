@@ -4,7 +4,7 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ class Place:
 
     index_url: str = ""
     folder: Callable[[], Path] | None = None  # makes the folder when it is needed first
+    offline: bool = False  # the index asks no upstream: what it lacks at first it lacks for good
     builds: bool = False  # uv may build an sdist to learn what it depends on: this runs its author's program
 
 
@@ -45,38 +46,62 @@ def pins(
 ) -> tuple[tuple[Pin, ...], list[Unresolved]]:
     """The pins of a lock, with those that its requirements, and its lines without hashes, resolve to.
 
-    Such a line may be one of a complete list, or of a short one, which pins not what it depends on.
+    Such a line may be one of a complete list, or of a short one, which pins not what it depends on. Several
+    versions of a project are resolved apart: nothing installs both.
     """
-    bare = [pin for pin in found.pins if pin.is_bare]
     wanted = [each.text for each in found.requirements if not each.constraint]
-    wanted += [pin.requirement for pin in bare]
-    if not wanted:
-        return found.pins, []
-    bounds = [each.text for each in found.requirements if each.constraint]
-    bounds += [pin.requirement for pin in found.pins if not pin.is_bare]
-    pinned = {pin.project: pin.requirement for pin in bare}
+    constraints = [each.text for each in found.requirements if each.constraint]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        resolved = list(
-            pool.map(lambda each: _resolve_built(wanted, pinned, each, place, bounds), environments)
-        )
+        running = []
+        for environment in environments:
+            here = [pin for pin in found.pins if environment in pin.environments]
+            bounds = [*constraints, *(pin.requirement for pin in _one_version(here) if not pin.is_bare)]
+            for number, pins in enumerate(_by_version(pin for pin in here if pin.is_bare)):
+                asked = wanted if number == 0 else []
+                if asked or pins:
+                    running.append(pool.submit(_resolve_built, asked, pins, environment, place, bounds))
+        resolved = [each.result() for each in running]
     locks = [Lock((), pins=each) for each in resolved if not isinstance(each, Unresolved)]
     locks.insert(0, found)
     return lock.merged(locks).pins, [each for each in resolved if isinstance(each, Unresolved)]
 
 
+def _by_version(pins: Iterable[Pin]) -> list[list[Pin]]:
+    """The pins with the first version of each project, then those with the second of some, and so on."""
+    groups: list[list[Pin]] = [[]]
+    versions: dict[str, list[str]] = {}
+    for pin in pins:
+        known = versions.setdefault(pin.project, [])
+        if pin.version not in known:
+            known.append(pin.version)
+        number = known.index(pin.version)
+        groups += [[]] if number == len(groups) else []
+        groups[number].append(pin)
+    return groups
+
+
+def _one_version(pins: Sequence[Pin]) -> Iterator[Pin]:
+    """The pins of projects that have one version among them: two are no bound that anything fits."""
+    versions: dict[str, set[str]] = {}
+    for pin in pins:
+        versions.setdefault(pin.project, set()).add(pin.version)
+    return (pin for pin in pins if len(versions[pin.project]) == 1)
+
+
 def _resolve_built(
     wanted: Sequence[str],
-    pinned: Mapping[str, str],
+    pins: Sequence[Pin],
     environment: Environment,
     place: Place,
     bounds: Sequence[str],
 ) -> tuple[Pin, ...] | Unresolved:
-    """Resolve without those of the `pinned` that have an sdist only: what they depend on is unknown."""
+    """Resolve without those of the `pins` that have an sdist only: what they depend on is unknown."""
     while True:
-        found = resolve(wanted, environment, place, bounds)
-        if not isinstance(found, Unresolved) or found.needs_build not in pinned:
+        lines = [*wanted, *(pin.requirement for pin in pins)]
+        found = resolve(lines, environment, place, bounds)
+        if not isinstance(found, Unresolved) or found.needs_build not in {pin.project for pin in pins}:
             return found
-        wanted = [each for each in wanted if each != pinned[found.needs_build]]
+        pins = [pin for pin in pins if pin.project != found.needs_build]
 
 
 def resolve(
@@ -98,6 +123,7 @@ def resolve(
                 "NO_PROXY": "*",
                 "no_proxy": "*",
                 "UV_HTTP_TIMEOUT": SILENCE,
+                **({"UV_HTTP_RETRIES": "0"} if place.offline else {}),
             },
             stdin="".join(f"{line}\n" for line in lines),
         )

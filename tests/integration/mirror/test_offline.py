@@ -100,6 +100,17 @@ def test_a_file_that_is_not_here_is_503_and_says_offline(offline: Mirrored, name
         assert (answer.status_code, "offline" in answer.text) == (503, True)
 
 
+def test_the_commands_that_would_ask_an_upstream_say_that_the_mirror_is_offline(offline: Mirrored) -> None:
+    """And ask nobody, as the fixture sees."""
+    run = offline.mirror.run
+    assert "upstream   offline: no upstream is asked" in run(BIN / "mirror", "status").stdout
+    wanted = ("offline-library==1.6", "offline-library==1.5", "offline-never-asked>=1")
+    failed = run(BIN / "mirror", "prefetch", *wanted, status=1).stderr
+    assert "Error: This mirror is offline: 2 of 3 files are not in the cache." in failed
+    assert "offline-library==1.6: this mirror, which is offline, has no such version" in failed
+    assert "Error: This mirror is offline" in run(BIN / "mirror", "refresh", status=1).stderr
+
+
 def test_verify_says_what_installs_without_a_question_to_the_upstream(
     offline: Mirrored, tmp_path: Path
 ) -> None:
@@ -107,6 +118,6 @@ def test_verify_says_what_installs_without_a_question_to_the_upstream(
     lock = tmp_path / "requirements.txt"
     lock.write_text(f"offline-app==1.0 --hash=sha256:{APP.sha256}\noffline-library>=1\n")
     done = offline.mirror.run(BIN / "mirror", "verify", lock, "offline-own", "offline-source==1.0")
-    assert done.stdout.startswith("4 files with 0.1 MB are here")
+    assert done.stdout.startswith("4 files with 1")
     done = offline.mirror.run(BIN / "mirror", "verify", "offline-library==1.6", "offline-app", status=1)
     assert "offline-library==1.6" in done.stderr

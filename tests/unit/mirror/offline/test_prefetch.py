@@ -8,10 +8,10 @@ import httpx
 import pytest
 
 from mirror.lockfiles import environments
-from mirror.lockfiles.lock import Elsewhere, Pin
-from mirror.offline import prefetch, report
+from mirror.lockfiles.lock import Elsewhere, Lock, Pin
+from mirror.offline import prefetch, report, resolve
 from mirror.offline.prefetch import Found, Prefetch, Received, Result
-from mirror.offline.resolve import Unresolved
+from mirror.offline.resolve import Place, Unresolved
 from mirror.state import Folder
 
 INDEX = "http://127.0.0.1:3141/company/dev/+simple/"
@@ -99,6 +99,52 @@ def test_a_version_that_the_index_lacks_is_a_problem() -> None:
     assert result.problem == "the index has no such version"
 
 
+@pytest.mark.parametrize("name", ["demo-0.9-py3-none-any.whl", "demo-1.0-cp26-cp26m-win32.whl"])
+def test_what_a_policy_may_withhold_leads_to_the_command_that_says_why(name: str) -> None:
+    """An index that lacks a version and a policy that denies it look the same."""
+    listed = {**FILE, "filename": name}
+    page = {"meta": {"_withheld": 2}, "files": [listed]}
+    result, _ = fetch(httpx.Response(200, content=json.dumps(page)))
+    assert result.problem.startswith("the index has no ")
+    assert result.problem.endswith("; policies withhold 2 files of demo: see `mirror why demo==1.0`")
+
+
+def test_a_pin_that_fails_is_looked_for_once() -> None:
+    """What uv resolves has the pins of the lock among them."""
+    pin = Pin("demo", "2.0", hashes=frozenset({("sha256", SHA256)}), environments=PIN.environments)
+    with httpx.Client(transport=httpx.MockTransport(lambda _: PAGE)) as client:
+        work = Prefetch(INDEX, Folder(Path("/none")), client, where="this mirror, which is offline,")
+        first, second = list(work.run([pin])), list(work.run([pin]))
+    (result,) = first
+    assert isinstance(result, Result)
+    assert result.problem == "this mirror, which is offline, has no such version"
+    assert second == []
+
+
+def test_a_pin_that_cannot_be_had_is_not_in_the_way_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """uv resolves all together or nothing, and would tell the same failure in its words."""
+    gone = Pin("demo", "2.0", environments=PIN.environments)
+    asked: list[tuple[Pin, ...]] = []
+
+    def pins(found: Lock, *_: object) -> tuple[tuple[Pin, ...], list[Unresolved]]:
+        asked.append(found.pins)
+        return (found.pins, [Unresolved("demo==2.0", "no such version")] if gone in found.pins else [])
+
+    monkeypatch.setattr(resolve, "pins", pins)
+    answers = {"simple": PAGE.content, "+f": CONTENT}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, content=answers["simple" if "simple" in str(request.url) else "+f"])
+
+    with httpx.Client(transport=httpx.MockTransport(answer)) as client:
+        work = Prefetch(INDEX, Folder(Path("/none")), client)
+        events = list(prefetch.fill(Lock(("x",), pins=(gone, PIN)), PIN.environments, Place(INDEX), work))
+    results = [event for event in events if isinstance(event, Result | Unresolved)]
+    assert report.failures(results) == ["demo==2.0: the index has no such version"]
+    assert NEW in results
+    assert asked == [(gone, PIN), (PIN,)]
+
+
 def test_a_connection_that_breaks_is_a_problem() -> None:
     """The mirror may be stopped meanwhile."""
 
@@ -162,7 +208,9 @@ def test_the_report_counts_what_came_and_names_what_did_not() -> None:
         "2 files with 2.0 MB are in the cache: 1 new with 1.5 MB, 1 already there, 1 failed"
     )
     open_one = Unresolved("x>=1 for 3.12", "nothing fits")
-    assert report.failures([good, bad, open_one]) == ["other==2: gone", "x>=1 for 3.12: nothing fits"]
+    lines = ["other==2: gone", "x>=1 for 3.12: nothing fits"]
+    assert report.failures([open_one, good, bad]) == report.failures([bad, open_one, bad, good]) == lines
+    assert report.missing([bad, good, bad]) == "1 of 2 files are not in the cache"
     failed = report.as_json([open_one], [])["failed"]
     assert (failed[0]["wanted"], failed[0]["reason"]) == ("x>=1 for 3.12", "nothing fits")
     assert report.as_json([good, old, bad], [Elsewhere("local", "git x")]) == {

@@ -71,6 +71,46 @@ def test_lines_without_hashes_are_resolved_within_the_pins_that_have_some(
     assert len(uv.inputs) == 1
 
 
+def test_two_versions_of_a_project_are_resolved_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`mirror prefetch ink==1.0 ink==2.1`: for two applications, and nothing installs both."""
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    uv = Uv(monkeypatch, found("ink==1.0", "idna==3"), found("ink==2.1", "idna==2"))
+    bare = tuple(
+        Pin(name, version, environments=(LINUX,))
+        for name, version in (("ink", "1.0"), ("idna", "3"), ("ink", "2.1"))
+    )
+    lock = Lock(("x",), pins=bare, requirements=(Requirement("flask"), Requirement("x<3", constraint=True)))
+    pins, unresolved = resolve.pins(lock, [LINUX], Place(INDEX))
+    assert uv.inputs == ["flask\nink==1.0\nidna==3\n", "ink==2.1\n"]
+    assert {str(pin) for pin in pins} == {"ink==1.0", "ink==2.1", "idna==3", "idna==2"}
+    assert unresolved == []
+
+
+def test_locks_with_two_versions_of_a_project_do_not_bound_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """uv would say that nothing fits."""
+    bounds: list[Sequence[str]] = []
+
+    def resolved(_lines: object, _where: object, _place: object, bound: Sequence[str]) -> tuple[Pin, ...]:
+        bounds.append(bound)
+        return ()
+
+    monkeypatch.setattr(resolve, "resolve", resolved)
+    locked = tuple(
+        Pin(name, version, (LockedFile("x"),), environments=(LINUX,))
+        for name, version in (("ink", "1.0"), ("ink", "2.1"), ("idna", "3"))
+    )
+    resolve.pins(Lock(("x",), pins=locked, requirements=(Requirement("flask"),)), [LINUX], Place(INDEX))
+    assert bounds == [["idna==3"]]
+
+
+@pytest.mark.parametrize("offline", [True, False])
+def test_an_offline_mirror_is_asked_once(monkeypatch: pytest.MonkeyPatch, *, offline: bool) -> None:
+    """Each 503 costs uv some seconds, and the next is the same."""
+    uv = Uv(monkeypatch, found("flask==3.1"))
+    resolve.resolve(["flask>=3"], LINUX, Place(INDEX, offline=offline))
+    assert uv.environment.get("UV_HTTP_RETRIES") == ("0" if offline else None)
+
+
 def test_what_has_an_sdist_only_is_resolved_without_it_when_its_version_is_known(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
