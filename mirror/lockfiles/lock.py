@@ -3,7 +3,10 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from packaging.utils import canonicalize_name
+from packaging import requirements as packaging
+from packaging.requirements import InvalidRequirement
+from packaging.utils import InvalidName, canonicalize_name
+from packaging.version import InvalidVersion, Version
 
 from mirror.lockfiles.environments import Environment
 from packhorse.errors import PackhorseError
@@ -39,6 +42,16 @@ class Pin:
     environments: tuple[Environment, ...] = field(default=(), compare=False)
     exact: bool = False  # installers take a file that the lock names, whatever an index lists
 
+    def __post_init__(self) -> None:
+        """Raise InvalidRequirement for what is no name, version, extra or marker: uv reads it as a line."""
+        try:
+            Version(self.version)
+            for name in (self.project, *self.extras):
+                canonicalize_name(name, validate=True)
+            parse(self.requirement)
+        except (InvalidVersion, InvalidName, InvalidRequirement) as error:
+            raise InvalidRequirement(f"{self.project[:100]!r}: {error}") from error
+
     def __str__(self) -> str:
         return f"{self.project}=={self.version}"
 
@@ -61,6 +74,11 @@ class Requirement:
 
     text: str
     constraint: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise InvalidRequirement for another line, which could be an option of uv's."""
+        if parse(self.text).url:
+            raise InvalidRequirement(f"{self.text[:100]!r} names an address")
 
 
 @dataclass(frozen=True)
@@ -108,6 +126,17 @@ def merged(locks: Iterable[Lock]) -> Lock:
         tuple(dict.fromkeys(each for lock in found for each in lock.requirements)),
         tuple(dict.fromkeys(each for lock in found for each in lock.elsewhere)),
     )
+
+
+def parse(text: str) -> packaging.Requirement:
+    """A requirement of one line. Raises InvalidRequirement."""
+    # Strings in markers and the ends of versions may have line breaks.
+    if not text.replace("\t", " ").isprintable():
+        raise InvalidRequirement(f"{text[:100]!r} has characters that cannot be printed")
+    try:
+        return packaging.Requirement(text)
+    except RecursionError as error:
+        raise InvalidRequirement("its marker is nested too deeply") from error
 
 
 def normalised(name: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from packaging import pylock
+from packaging.utils import parse_sdist_filename, parse_wheel_filename
 
 from mirror.lockfiles import lock
 from mirror.lockfiles.environments import Environment
@@ -49,10 +50,9 @@ def _pin(package: pylock.Package, marker: str, environments: tuple[Environment, 
 
 def _version(package: pylock.Package) -> str:
     """The version that names of its files have: the package need not state it."""
-    wheels = package.wheels or ()
-    if wheels:
-        return wheels[0].filename.split("-")[1]
-    return package.sdist.filename.rpartition("-")[2].removesuffix(".tar.gz") if package.sdist else ""
+    if package.wheels:
+        return str(parse_wheel_filename(package.wheels[0].filename)[1])
+    return str(parse_sdist_filename(package.sdist.filename)[1]) if package.sdist else ""
 
 
 def _elsewhere(package: pylock.Package) -> Elsewhere | None:

@@ -103,7 +103,7 @@ def is_empty(text: str) -> bool:
 
 def of_argument(text: str, environments: Sequence[Environment]) -> Lock:
     """What a single requirement asks for. Raises InvalidRequirement."""
-    found = _of_requirement(packaging.Requirement(text), frozenset(), environments)
+    found = _of_requirement(lock.parse(text), frozenset(), environments)
     return replace(found, names=(text,), formats=("requirements",))
 
 
@@ -120,7 +120,7 @@ def _of_line(line: str, where: str, environments: Sequence[Environment], *, quot
     if _PLACE.match(text) and " @ " not in text:
         return _place(text)
     try:
-        requirement = packaging.Requirement(text)
+        requirement = lock.parse(text)
         return _of_requirement(requirement, hashes, environments)
     except InvalidRequirement as error:
         reason = error if quoted else "this is no requirement"

@@ -9,7 +9,9 @@ import zlib
 from pathlib import Path
 from typing import IO
 
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import InvalidRequirement
+
+from mirror.lockfiles import lock
 
 LARGEST = 1_000_000
 """Bytes of a pyproject.toml that is read."""
@@ -23,7 +25,7 @@ def read(sdist: Path) -> tuple[str, ...]:
     try:
         text = _zipped(sdist) if sdist.suffix == ".zip" else _tarred(sdist)
         requires = tomllib.loads(text.decode("utf-8")).get("build-system", {}).get("requires", _DEFAULT)
-        found = [Requirement(each) for each in list.copy(requires)]  # a text has elements, too
+        found = [lock.parse(each) for each in list.copy(requires)]  # a text has elements, too
     except (OSError, EOFError, zlib.error, tarfile.TarError, zipfile.BadZipFile) as error:
         raise ValueError(f"its pyproject.toml cannot be read: {error}") from error
     except (AttributeError, TypeError, RecursionError, InvalidRequirement) as error:

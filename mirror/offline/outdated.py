@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from mirror.lockfiles import choice
 from mirror.lockfiles.lock import Pin
@@ -36,10 +36,7 @@ def find(pins: Iterable[Pin], pages: Mapping[str, Mapping[str, Any]]) -> Iterato
 
 def _newest(pin: Pin, listed: Iterable[Mapping[str, Any]]) -> Outdated | None:
     """The newest version that installers would choose instead: not yanked, no pre-release, one that fits."""
-    try:
-        pinned = Version(pin.version)
-    except InvalidVersion:
-        return None
+    pinned = Version(pin.version)
     by_version: dict[Version, list[Mapping[str, Any]]] = {}
     for file in listed:
         parsed = refresh.parse(file["filename"])

@@ -206,6 +206,35 @@ def test_other_files_and_versions_are_an_error_of_two_lines(
     assert caught.value.hint
 
 
+PIPFILE = '{"_meta": {"pipfile-spec": 6}, "default": {"a": {%s}}}'
+LINE = "\\n--extra-index-url https://example.com/"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("Pipfile.lock", PIPFILE % '"version": " @ https://example.com/a.whl"'),
+        ("Pipfile.lock", PIPFILE % f'"version": ">=1{LINE}"'),
+        ("Pipfile.lock", PIPFILE % f'"version": "==1{LINE}"'),
+        ("Pipfile.lock", PIPFILE % '"version": "*", "extras": ["x] @ https://example.com/a.whl #"]'),
+        ("Pipfile.lock", PIPFILE % f'"version": "*", "markers": "python_version > \'3{LINE}\'"'),
+        ("poetry.lock", f"[metadata]\nlock-version='2.1'\n[[package]]\nname='a'\nversion=\"1{LINE}\"\n"),
+        ("poetry.lock", f"[metadata]\nlock-version='2.1'\n[[package]]\nname=\"a{LINE}\"\nversion='1'\n"),
+        ("poetry.lock", f"[metadata]\nlock-version='2.1'\n{PACKAGE}markers=\"python_version > '3{LINE}'\"\n"),
+        ("pdm.lock", f"[metadata]\nlock_version='4.5'\n{PACKAGE}extras=[\"x]==1{LINE}\"]\n"),
+        ("pdm.lock", "[metadata]\nlock_version='4.5'\n[[package]]\nname='a'\nversion='1 @ file:///etc'\n"),
+        ("uv.lock", "version=1\n[[package]]\nname='-r/etc'\nversion='1'\nsource={registry='x'}\n"),
+        ("uv.lock", "version=1\n[[package]]\nname='a'\nversion='1 ; x'\nsource={registry='x'}\n"),
+        ("requirements.txt", "a===nonsense\n"),
+    ],
+)
+def test_a_lock_gives_resolvers_no_options_or_addresses(tmp_path: Path, name: str, text: str) -> None:
+    """What it asks for become lines that uv reads."""
+    with pytest.raises(PackhorseError) as caught:
+        read(tmp_path, text, name)
+    assert caught.value.hint
+
+
 def test_a_huge_or_binary_or_missing_file_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -54,6 +54,7 @@ def test_without_them_it_is_setuptools(tmp_path: Path, members: Mapping[str, byt
         b'["-r /etc/passwd"]',
         b'["a\\n--find-links /tmp"]',
         b'["a @ https://example.com/a.whl"]',
+        b"""["a ; python_version > '3\\n--index-url https://example.com/'"]""",
         b'"setuptools"',
         b"[1]",
         b"{}\nx = 1\n[build-system.more]",

@@ -62,4 +62,3 @@ def test_a_pinned_pre_release_is_outdated_by_the_next() -> None:
 def test_a_project_without_a_page_is_left_out() -> None:
     """The refresh has said why there is none."""
     assert list(outdated.find([Pin("demo", "1.0", environments=LINUX)], {})) == []
-    assert _find("no version", _file("demo-1.0.tar.gz")) == []
