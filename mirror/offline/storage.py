@@ -62,8 +62,9 @@ def unhashed_problem(path: Path) -> str:
 
 
 def hashers(hashes: Mapping[str, str]) -> "dict[str, _Hash]":
-    """A new hash object for each kind of hash that is known here."""
-    return {kind: hashlib.new(kind) for kind in hashes if kind in hashlib.algorithms_guaranteed}
+    """A new hash object for each kind of hash that is known here and has one length: SHAKE has any."""
+    known = {kind: hashlib.new(kind) for kind in hashes if kind in hashlib.algorithms_guaranteed}
+    return {kind: hasher for kind, hasher in known.items() if hasher.digest_size}
 
 
 def difference(found: "Mapping[str, _Hash]", hashes: Mapping[str, str]) -> str:

@@ -1,7 +1,6 @@
 """Make bundles of what locks pin, and add to them: files, and what pages of the mirror say of them."""
 
 import contextlib
-import hashlib
 import json
 import os
 import shutil
@@ -16,7 +15,7 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 
 from mirror import api
-from mirror.offline import prefetch
+from mirror.offline import prefetch, storage
 from mirror.offline.bundle import disk, folder, listing
 from mirror.offline.bundle.listing import FILES, METADATA, File, Listing, WrongListingError
 from mirror.offline.prefetch import AT_ONCE, SILENCE, SIMPLE_JSON, DownloadError, Result
@@ -226,8 +225,7 @@ class _Source:
 
     def _download(self, url: str, path: Path, hashes: Mapping[str, str]) -> tuple[int, str]:
         """Size and sha256 of what was written to `path`. Raises DownloadError unless `hashes` are its."""
-        kinds = {"sha256", *(kind for kind in hashes if kind in hashlib.algorithms_guaranteed)}
-        hashers = {kind: hashlib.new(kind) for kind in kinds}
+        hashers = storage.hashers({"sha256": "", **hashes})
         size = 0
         with prefetch.get(self._client, url, {}) as response, path.open("wb") as file:
             for chunk in response.iter_bytes(prefetch.CHUNK):
