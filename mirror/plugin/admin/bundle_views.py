@@ -97,21 +97,20 @@ class BundleViews:
 
     def _compared_with_uploads(self, stage: Any, project: str, content: bytes) -> dict[str, State]:
         """States of files that are to be uploaded to `stage`, if neither it nor its bases have them."""
+        files = self._parsed(stage, project, content)
         known: dict[str, tuple[str, ProjectFile]] = {}
-        public = ""
         for base in stage.sro():
-            if isinstance(base, CachingStage):
-                public = public or (base.name if base.is_project_cached(project) else "")
-                continue
-            for file in base.facts(project).files:
+            for file in () if isinstance(base, CachingStage) else base.facts(project).files:
                 known.setdefault(file.filename, (base.name, file))
-        is_public = public and not known and not reservations.is_reserved(stage.keyfs, project)
+        is_own = known or reservations.is_reserved(stage.keyfs, project)
+        public = "" if is_own else why_public(stage, project)
         found = {}
-        for file in self._parsed(stage, project, content):
+        for file in files:
             index, old = known.get(file.filename, (stage.name, None))
-            if is_public:
-                why = f"{public} has a project of this name; if it is yours: mirror reserve {project}"
-                found[file.filename] = _state(REFUSED, why)
+            if public:
+                found[file.filename] = _state(
+                    REFUSED, f"{public}; if it is yours: mirror reserve {project}, and load again"
+                )
             elif old is None:
                 found[file.filename] = {**_state(NEW), "index": index}
             elif old.hashes.get("sha256") == file.hashes["sha256"]:
@@ -133,6 +132,24 @@ class BundleViews:
     def _state_of(self, file: ProjectFile) -> State:
         entry = self._xom.filestore.get_file_entry(file.path)
         return _state(HERE if entry.file_exists() else NEW)
+
+
+def why_public(stage: Any, project: str) -> str:
+    """Say that an upstream of `stage` has `project`, or may have it; "" when none has.
+
+    The first upload reserves a name for ever, so what is not in the cache has to be asked for.
+    """
+    for base in stage.sro():
+        if isinstance(base, CachingStage):
+            try:
+                if not base.is_project_cached(project):
+                    base.refresh(project)
+            except base.UpstreamNotFoundError:
+                continue
+            except GatewayError as error:
+                return f"{base.name} may have a project of this name ({error.text})"
+            return f"{base.name} has a project of this name"
+    return ""
 
 
 def _state(state: str, reason: str = "") -> State:

@@ -282,7 +282,10 @@ def test_a_damaged_bundle_is_refused_file_by_file(site: Site, inside: Mirrored, 
     assert (
         f"{LIBRARY.filename}: files/{LIBRARY.filename} has another content than its page says" in done.stderr
     )
-    assert "5 files, 4 new" in done.stderr
+    assert "mirror reserve bundled-own" in done.stderr  # nobody can be asked whether it is public
+    inside.mirror.run(BIN / "mirror", "reserve", "bundled-own")
+    done = load(inside, damaged, status=1)
+    assert "5 files, 1 new" in done.stderr
     assert "1 refused" in done.stderr
     assert f"uploaded to company/dev: {OWN.filename}" in done.stdout
     page = damaged / "simple/bundled-app/index.html"
