@@ -119,14 +119,15 @@ def _load(own: bool, listed: Listing, folder: Path, target: "Target", project: s
 
 
 def _bring(file: File, known: Mapping[str, Any], folder: Path, target: "Target") -> Loaded:
-    """Bring one file that the mirror has not; take over its yank."""
+    """Bring one file that the mirror has not; take over its yank, on the index that is loaded into alone."""
     index = known.get("index", UPSTREAM_INDEX)
     outcome = Loaded(file, known["state"], known["reason"], index)
     path = folder / FILES / file.filename
     if outcome.state == NEW:
         refused = target.upload(path, index) if file.own else target.store(path, file)
         outcome = Loaded(file, REFUSED, refused, index) if refused else outcome
-    if file.own and file.yanked and outcome.state != REFUSED and not known.get("yanked"):
+    is_on_target = file.own and outcome.state != REFUSED and index == target.index
+    if is_on_target and file.yanked and not known.get("yanked"):
         reason = file.yanked if isinstance(file.yanked, str) else None
         yank.yank(target.api, index, f"{file.project}=={file.version}", reason)
     return outcome
