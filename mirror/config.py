@@ -108,21 +108,25 @@ class Front(Settings):
         return self
 
 
-def _check_size(text: str) -> str:
-    quantities.size(text, Path("/"))
-    return text
+def _check_size(value: object) -> object:
+    if not isinstance(value, str):
+        raise ValueError('should be a text such as "50G" or "80%" (of the disk)')  # noqa: TRY004 (pydantic wants it)
+    quantities.size(value, Path("/"))
+    return value
 
 
-def _check_time(text: str) -> str:
-    quantities.seconds(text)
-    return text
+def _check_time(value: object) -> object:
+    if not isinstance(value, str):
+        raise ValueError('should be a text such as "180d"')  # noqa: TRY004 (pydantic wants a ValueError)
+    quantities.seconds(value)
+    return value
 
 
 class Prune(Settings):
     """Limits to which the mirror keeps by itself: size and age of cached files; versions that stay."""
 
-    max_size: Annotated[str, pydantic.AfterValidator(_check_size)] | None = None
-    unused_for: Annotated[str, pydantic.AfterValidator(_check_time)] | None = None
+    max_size: Annotated[str, pydantic.BeforeValidator(_check_size)] | None = None
+    unused_for: Annotated[str, pydantic.BeforeValidator(_check_time)] | None = None
     keep_last: Annotated[int, pydantic.Field(ge=0)] = 0
 
 

@@ -31,6 +31,8 @@ class Running:
 def find(folder: Folder) -> Running:
     """The running mirror. Raises PackhorseError when none runs."""
     now, credentials = state.read_serving(folder), state.read_credentials(folder)
+    if not folder.initialised():
+        raise PackhorseError(f"There is no mirror in {folder.root} yet.", "Make it with `mirror init`.")
     if now is None:
         raise PackhorseError("The mirror does not serve.", "Start it with `mirror serve --background`.")
     return Running(now.url, credentials.users if credentials else {}, now.offline)

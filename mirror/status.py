@@ -49,8 +49,8 @@ class UpstreamReport:
         return self.status is not None and (self.status < 400 or self.status == 404)
 
     def __str__(self) -> str:
-        answer = f"answers {self.status}" if self.status else f"does not answer: {self.error}"
-        return f"{self.url} {answer} ({self.seconds:.2f} s)"
+        refuses = f"answers {self.status}" if self.status else f"does not answer: {self.error}"
+        return f"{self.url} {'is reachable' if self.answers else refuses} ({self.seconds:.2f} s)"
 
 
 @dataclass(frozen=True)

@@ -107,6 +107,8 @@ def test_clients_on_this_machine_get_an_address_they_can_use(tmp_path: Path) -> 
     [
         ("prot = 1", 'prot: unknown key, did you mean "port"?'),
         ('port = "3141"', "port: input should be a valid integer"),
+        ("prune.max_size = 50", 'prune.max_size: should be a text such as "50G" or "80%" (of the disk)'),
+        ("prune.unused_for = 90", 'prune.unused_for: should be a text such as "180d"'),
         ("port = 0", "port: input should be greater than or equal to 1"),
         (
             'reserved = ["*"]',

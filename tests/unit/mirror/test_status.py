@@ -34,7 +34,7 @@ def test_a_person_sees_address_versions_upstream_and_indexes() -> None:
         "mirror     serves at http://127.0.0.1:3141 (process 42)",
         "folder     /state/mirror",
         "versions   packhorse 1, devpi-server 2, python 3",
-        "upstream   https://packages.example.org/simple/ answers 200 (0.12 s)",
+        "upstream   https://packages.example.org/simple/ is reachable (0.12 s)",
         "",
         "INDEX        TYPE    VOLATILE  BASES         FILES  SIZE",
         "company/dev  stage   yes       company/prod  0      0 B",
@@ -62,7 +62,9 @@ def test_the_exit_status_tells_stopped_from_broken(report: Report, code: int, wo
 )
 def test_an_upstream_that_says_no_such_project_answers(answer: int | None, answers: bool) -> None:  # noqa: FBT001 (a table)
     """A company's own upstream need not have the project that we ask for."""
-    assert replace(UPSTREAM, status=answer).answers is answers
+    upstream = replace(UPSTREAM, status=answer)
+    assert upstream.answers is answers
+    assert (f"{UPSTREAM.url} is reachable" in status.as_text(replace(SERVING, upstream=upstream))) is answers
 
 
 def test_an_upstream_that_cannot_be_reached_is_named_with_the_reason() -> None:
