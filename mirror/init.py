@@ -43,6 +43,10 @@ def run(request: InitRequest, folder: Folder, notify: Callable[[str], None]) -> 
         if isinstance(lock, Serving):
             given = Credentials(lock.url, {"root": root})
             yield from match(request, HttpApi(lock.url, root), folder, given, notify)
+            if changed := server.changed_since_start(request.config, lock):
+                notify(
+                    f"changed in mirror.toml, and waits for a restart of `mirror serve`: {', '.join(changed)}"
+                )
             return
         try:
             folder.serving.unlink(missing_ok=True)

@@ -1,5 +1,7 @@
 """Start, check and stop devpi-server, and create its data with devpi-init."""
 
+import hashlib
+import json
 import os
 import secrets
 import shutil
@@ -40,6 +42,11 @@ _INIT = ["-Ic", "import sys; from devpi_server.init import init; sys.exit(init()
 # thousand files (1 MB for each of its uploads) takes half a gigabyte of memory.
 _CACHED_VALUES = "1000"
 
+_READ_AT_START = {
+    *("outside_url", "request_timeout", "threads", "connections", "max_upload", "check_uploads"),
+    *("metrics", "audit", "webhooks", "prune"),
+}
+
 
 def command(config: MirrorConfig, folder: Folder, program: Sequence[str] = _SERVER) -> list[str]:
     """The argument list of devpi-server, without secrets."""
@@ -77,6 +84,21 @@ def _limits(prune: Prune, folder: Path) -> list[str]:
         [] if prune.unused_for is None else ["--prune-unused-for", str(quantities.seconds(prune.unused_for))]
     )
     return [*most, *unused_for, "--prune-keep-last", str(prune.keep_last)]
+
+
+def changed_since_start(config: MirrorConfig, now: Serving) -> list[str]:
+    """The settings of `config` that differ from those `now` was started with, and wait for its restart."""
+    return [key for key, digest in _held_settings(config).items() if now.settings.get(key, digest) != digest]
+
+
+def _held_settings(config: MirrorConfig) -> dict[str, str]:
+    """Hashes (an address of a webhook may be secret) of what a server reads at its start, by the key.
+
+    Those that options of `mirror serve` replace are left out: it may have been started with them.
+    """
+    values = config.model_dump(mode="json", include=_READ_AT_START)
+    values["upstream.hosts"] = list(config.upstream.hosts)
+    return {key: hashlib.sha256(json.dumps(value).encode()).hexdigest() for key, value in values.items()}
 
 
 def _write_monitoring(config: MirrorConfig, folder: Folder) -> None:
@@ -135,7 +157,8 @@ def serve(config: MirrorConfig, folder: Folder) -> NoReturn:
     if lock is None:
         raise _occupied(folder)
     state.set_url(folder, config.url)
-    state.write_serving(folder, Serving(config.url, os.getpid(), config.offline))
+    held = _held_settings(config)
+    state.write_serving(folder, Serving(config.url, os.getpid(), config.offline, held))
     _write_monitoring(config, folder)
     os.set_inheritable(lock, True)  # noqa: FBT003 (the standard library's signature)
     arguments = command(config, folder)

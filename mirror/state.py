@@ -4,7 +4,8 @@ import fcntl
 import json
 import os
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from packhorse import files
@@ -111,6 +112,7 @@ class Serving:
     url: str
     pid: int
     offline: bool = False  # as of one that an earlier version has started
+    settings: Mapping[str, str] = field(default_factory=dict)  # hashes of those that hold until it restarts
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,15 @@
 """mirror.init: passwords and the server agree afterwards, whatever was there before."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mirror import init, state
+from mirror import init, server, state
 from mirror.config import Index, MirrorConfig, User
 from mirror.init import InitRequest
-from mirror.state import Credentials, Folder
+from mirror.state import Credentials, Folder, Serving
 from packhorse.errors import PackhorseError
 
 URL = "http://127.0.0.1:3141"
@@ -146,6 +147,34 @@ def test_a_new_password_is_made_on_demand(folder: Folder) -> None:
     changed, _ = _match(devpi, folder, InitRequest(MirrorConfig(), new_passwords=("company",)))
     assert changed == ["changed the password of company"]
     assert state.read_credentials(folder) == Credentials(URL, devpi.passwords)
+
+
+def test_settings_that_wait_for_a_restart_are_named(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ "nothing to change" alone would mean that the new limits hold."""
+    devpi = FakeDevpi(folder)
+    _match(devpi, folder)
+    folder.server.mkdir()
+    monkeypatch.setattr(init, "HttpApi", lambda *_: devpi)
+    lock = state.try_lock(folder.lock)
+    assert lock is not None
+    held = server._held_settings(MirrorConfig())
+    state.write_serving(folder, Serving(URL, 1, settings=held))
+    notes: list[str] = []
+
+    def run(**settings: Any) -> list[str]:  # noqa: ANN401 (any key of mirror.toml)
+        notes.clear()
+        return list(init.run(InitRequest(MirrorConfig(**settings)), folder, notes.append))
+
+    try:
+        assert (run(), notes) == ([], [])
+        assert (run(host="::1", port=1, offline=True), notes) == ([], []), "serve may have these as options"
+        changed = {"prune": {"max_size": "1G"}, "threads": 7, "upstream": {"hosts": ["http://a.example"]}}
+        assert run(**changed) == []
+        assert notes[0].endswith("waits for a restart of `mirror serve`: threads, prune, upstream.hosts")
+        state.write_serving(folder, Serving(URL, 1))  # started by an earlier version
+        assert (run(threads=7), notes) == ([], [])
+    finally:
+        os.close(lock)
 
 
 @pytest.mark.parametrize("name", ["alice", "root"])
