@@ -15,12 +15,11 @@ from packaging import pylock
 
 from mirror.lockfiles import environments, reader
 from mirror.lockfiles.lock import Pin
-from packhorse import sbom
+from packhorse import sbom, sdists
 from packhorse.errors import PackhorseError
 from packhorse.sbom import File, Part
 
-LARGEST_MEMBER = 32 * 2**20  # bytes
-MOST_MEMBERS = 100_000
+LARGEST_MEMBER = 16 * 2**20  # bytes
 _LOCK = "pylock.toml"
 # What zipfile, tarfile and their decompressors raise for bytes that are no archive.
 _BROKEN = (
@@ -108,9 +107,5 @@ def _wheel(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
 
 
 def _sdist(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
-    with tarfile.open(path, "r|gz") as sdist:
-        for number, member in enumerate(sdist):
-            if number > MOST_MEMBERS:
-                raise ValueError(f"more than {MOST_MEMBERS} members")
-            if member.isreg() and (content := sdist.extractfile(member)):
-                yield member.name.partition("/")[2], content
+    for name, content in sdists.members(path):
+        yield name.partition("/")[2], content

@@ -1,7 +1,5 @@
 """What sdists need to be built (PEP 518), read from their pyproject.toml; nothing of them is run."""
 
-import gzip
-import io
 import tarfile
 import tomllib
 import zipfile
@@ -12,11 +10,10 @@ from typing import IO
 from packaging.requirements import InvalidRequirement
 
 from mirror.lockfiles import lock
+from packhorse import sdists
 
 LARGEST = 1_000_000
 """Bytes of a pyproject.toml that is read."""
-_LARGEST_ARCHIVE = 1_000_000_000  # bytes that are unpacked to find it: an archive may unpack without end
-_LARGEST_READ = 16_000_000  # at once; names of files may be that long
 _DEFAULT = ["setuptools>=40.8.0"]  # what pip and uv take when pyproject.toml says nothing
 
 
@@ -36,26 +33,8 @@ def read(sdist: Path) -> tuple[str, ...]:
     return tuple(str(each) for each in found)
 
 
-class _Limited(io.RawIOBase):
-    """A stream that ends with an error after _LARGEST_ARCHIVE bytes."""
-
-    def __init__(self, stream: gzip.GzipFile) -> None:
-        self._stream = stream
-        self._left = _LARGEST_ARCHIVE
-
-    def read(self, size: int = -1) -> bytes:
-        self._left -= size
-        if not 0 <= size <= _LARGEST_READ or self._left < 0:
-            raise ValueError("its archive is too large to look for a pyproject.toml")
-        return self._stream.read(size)
-
-
 def _tarred(sdist: Path) -> bytes:
-    with gzip.open(sdist) as stream, tarfile.open(fileobj=_Limited(stream), mode="r|") as archive:
-        for member in archive:
-            if _is_wanted(member.name) and member.isreg() and (content := archive.extractfile(member)):
-                return _whole(content)
-    return b""
+    return next((_whole(content) for name, content in sdists.members(sdist) if _is_wanted(name)), b"")
 
 
 def _zipped(sdist: Path) -> bytes:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from mirror import sbom
+from packhorse import sdists
 from packhorse.errors import PackhorseError
 
 METADATA = b"Metadata-Version: 2.4\nName: Demo.App\nVersion: 1.0\nLicense-Expression: MIT\n"
@@ -138,7 +139,7 @@ def test_an_artifact_without_metadata_or_with_too_much_is_refused(
     """Archives of others may be bombs."""
     with pytest.raises(PackhorseError, match="METADATA"):
         sbom.of_file(wheel(tmp_path / "a-1.0-py3-none-any.whl", {"x": b""}), tmp_path)
-    monkeypatch.setattr(sbom, "MOST_MEMBERS", 3)
+    monkeypatch.setattr(sdists, "MOST_MEMBERS", 3)
     many = sdist(tmp_path / "a-1.0.tar.gz", {f"a-1.0/{number}": b"" for number in range(5)})
     with pytest.raises(PackhorseError, match="more than 3 members"):
         sbom.of_file(many, tmp_path)

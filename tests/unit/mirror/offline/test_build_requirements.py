@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from mirror.offline import build_requirements
+from packhorse import sdists
 
 PYPROJECT = b'[build-system]\nrequires = ["hatchling>=1.20", "wheel ; python_version > \'3\'"]\n'
 
@@ -80,7 +81,7 @@ def test_a_broken_archive_is_a_reason_in_words(tmp_path: Path, content: bytes) -
 
 def test_what_unpacks_without_end_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An archive of a few kilobytes can unpack to terabytes."""
-    monkeypatch.setattr(build_requirements, "_LARGEST_ARCHIVE", 1_000_000)
+    monkeypatch.setattr(sdists, "LARGEST", 1_000_000)
     path = sdist(tmp_path, {"demo-1.0/zeros": bytes(5_000_000), "demo-1.0/pyproject.toml": PYPROJECT})
     with pytest.raises(ValueError, match="too large"):
         build_requirements.read(path)
