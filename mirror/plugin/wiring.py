@@ -222,7 +222,7 @@ def _webhooks(pyramid_config: Any, xom: Any, hosts: AllowedHosts, settings: Mapp
     context = xom.new_http_client("webhooks")._ssl_context  # noqa: SLF001 (listed in compat.py)
     client = httpx.Client(transport=UpstreamTransport(hosts, context), follow_redirects=False)
     webhooks = Webhooks(found, Path(settings["webhooks_folder"]), client)
-    counters.QUEUE.labels("webhooks").set_function(lambda: sum(len(each.spool) for each in webhooks.senders))
+    counters.QUEUE.labels("webhooks").set_function(lambda: sum(each.waiting for each in webhooks.senders))
     events.listen(webhooks.listen)
     webhook_views.install(pyramid_config, webhooks)
     webhooks.start()

@@ -18,6 +18,7 @@ from mirror.plugin.webhooks.spool import DamagedError, FullError, Message, Spool
 
 FIRST, LONGEST = 5.0, 3600.0  # seconds until the next try; doubled each time
 GIVE_UP = 30  # tries of one message: about a day
+MOST, MOST_BLOCKED = 1000, 100  # messages of one webhook that wait
 BLOCKED_AGAIN = 24 * 3600  # seconds until the same blocked file is told again
 
 Event = Mapping[str, Any]
@@ -52,11 +53,15 @@ class State:
 
 
 class Sender:
-    """The spool and the thread of one webhook."""
+    """The spools and the thread of one webhook.
+
+    Whoever asks for denied files makes as many messages as they like: these wait apart, and go last.
+    """
 
     def __init__(self, webhook: Webhook, folder: Path, post: Post) -> None:
         self.webhook = webhook
-        self.spool = Spool(folder / webhook.name)
+        self._spool = Spool(folder / webhook.name, MOST)
+        self._blocked = Spool(folder / f"{webhook.name}-blocked", MOST_BLOCKED)
         self.state = State()
         self._post = post
         self._new = threading.Event()
@@ -65,21 +70,27 @@ class Sender:
         """Begin to deliver."""
         threading.Thread(target=self._run, name="webhook", daemon=True).start()
 
-    def add(self, text: str) -> None:
-        """Keep a message for its delivery; without room for it, count that."""
+    @property
+    def waiting(self) -> int:
+        """How many messages wait."""
+        return len(self._spool) + len(self._blocked)
+
+    def add(self, text: str, name: str) -> None:
+        """Keep a message of this kind for its delivery; without room for it, count that."""
         try:
-            self.spool.add(text)
+            (self._blocked if name == "blocked" else self._spool).add(text)
         except (FullError, OSError) as error:
             reason = "too many wait" if isinstance(error, FullError) else error.strerror
-            self._drop(f"gets no more messages for now: {reason}")
+            self._drop(f"gets no more messages about {name} for now: {reason}")
         self._new.set()
 
     def step(self) -> float:
-        """Try the oldest message; seconds to wait until the next step, 0 for none."""
+        """Try the next message; seconds to wait until the next step, 0 for none."""
+        spool = self._spool if len(self._spool) else self._blocked
         try:
-            message = self.spool.first()
+            message = spool.first()
         except DamagedError as error:
-            self.spool.remove_first()
+            spool.remove_first()
             self._drop(f"does not get a message that cannot be read: {error}")
             return 0.0
         if message is None:
@@ -88,17 +99,17 @@ class Sender:
             return 0.0
         problem = self._post(self.webhook, message)
         if not problem:
-            self.spool.remove_first()
+            spool.remove_first()
             self.state.delivered += 1
             self.state.problem = ""
             counters.WEBHOOKS.labels("delivered").inc()
             return 0.0
         if not delivery.may_pass(problem) or message.attempts + 1 >= GIVE_UP:
-            self.spool.remove_first()
+            spool.remove_first()
             self._drop(problem)
             return 0.0
         self._note(problem)
-        self.spool.count_attempt(message)
+        spool.count_attempt(message)
         counters.WEBHOOKS.labels("failed").inc()
         return float(min(LONGEST, FIRST * 2**message.attempts))
 
@@ -149,7 +160,7 @@ class Webhooks:
             return
         for sender in self.senders:
             if name in sender.webhook.events:
-                sender.add(body(event, name))
+                sender.add(body(event, name), name)
 
     def _is_known(self, event: Event) -> bool:
         key = tuple(event.get(each) for each in ("index", "file", "rule"))

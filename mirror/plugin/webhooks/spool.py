@@ -11,8 +11,6 @@ from pathlib import Path
 
 from packhorse import files
 
-MOST = 1000  # messages of one webhook
-
 
 @dataclass(frozen=True)
 class Message:
@@ -33,10 +31,11 @@ class DamagedError(Exception):
 
 
 class Spool:
-    """The messages of one webhook, in their order. Thread-safe."""
+    """Messages in their order, at most `most`. Thread-safe."""
 
-    def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, folder: Path, most: int, clock: Callable[[], float] = time.time) -> None:
         self._folder = folder
+        self._most = most
         self._clock = clock
         self._lock = threading.Lock()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -51,7 +50,7 @@ class Spool:
     def add(self, body: str) -> None:
         """Add a message. Raises FullError or OSError."""
         with self._lock:
-            if len(self._names) >= MOST:
+            if len(self._names) >= self._most:
                 raise FullError
             now = self._clock()
             message = Message(f"msg_{secrets.token_hex(16)}", body, now)

@@ -42,7 +42,7 @@ def _state(each: sender.Sender) -> dict[str, Any]:
     return {
         "host": each.webhook.host,
         "events": list(each.webhook.events),
-        "waiting": len(each.spool),
+        "waiting": each.waiting,
         "delivered": state.delivered,
         "dropped": state.dropped,
         "problem": state.problem,

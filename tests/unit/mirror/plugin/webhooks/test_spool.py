@@ -6,21 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from mirror.plugin.webhooks import spool
 from mirror.plugin.webhooks.spool import DamagedError, FullError, Spool
 
 
 def test_messages_outlive_a_restart_in_their_order_with_their_identities(tmp_path: Path) -> None:
     """Who got a message whose answer was lost drops the second by its identity."""
     now = iter((9.0, 10.0, 11.0))
-    first = Spool(tmp_path / "hook", clock=lambda: next(now))
+    first = Spool(tmp_path / "hook", 9, clock=lambda: next(now))
     for text in ("a", "b", "c"):
         first.add(text)
     before = first.first()
     assert before
     first.count_attempt(before)
     (tmp_path / "hook/.half.json.1234").write_text("{")
-    again = Spool(tmp_path / "hook")
+    again = Spool(tmp_path / "hook", 9)
     found = []
     while message := again.first():
         found.append((message.body, message.attempts))
@@ -29,10 +28,9 @@ def test_messages_outlive_a_restart_in_their_order_with_their_identities(tmp_pat
     assert list((tmp_path / "hook").iterdir()) == []
 
 
-def test_a_server_that_never_answers_fills_no_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_never_answers_fills_no_disk(tmp_path: Path) -> None:
     """The oldest stay: they are what happened first."""
-    monkeypatch.setattr(spool, "MOST", 2)
-    waiting = Spool(tmp_path)
+    waiting = Spool(tmp_path, 2)
     waiting.add("a")
     waiting.add("b")
     with pytest.raises(FullError):
@@ -43,7 +41,7 @@ def test_a_server_that_never_answers_fills_no_disk(tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize("left", ["", "{", "[]", '{"body": 1}'])
 def test_what_cannot_be_read_is_said_and_holds_up_no_other(tmp_path: Path, left: str) -> None:
     """A damaged file; whoever drops it counts it."""
-    waiting = Spool(tmp_path)
+    waiting = Spool(tmp_path, 9)
     waiting.add("a")
     waiting.add("b")
     damaged, _ = sorted(tmp_path.iterdir())
@@ -58,7 +56,7 @@ def test_what_cannot_be_read_is_said_and_holds_up_no_other(tmp_path: Path, left:
 
 def test_others_cannot_read_it(tmp_path: Path) -> None:
     """Names of projects that nobody else knows."""
-    Spool(tmp_path / "hook").add("a")
+    Spool(tmp_path / "hook", 9).add("a")
     (message,) = (tmp_path / "hook").iterdir()
     assert [path.stat().st_mode & 0o777 for path in (message, message.parent)] == [0o600, 0o700]
 
@@ -73,7 +71,7 @@ def test_a_message_is_on_the_disk_when_it_is_added(tmp_path: Path, monkeypatch: 
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", noted)
-    Spool(tmp_path).add("a")
+    Spool(tmp_path, 9).add("a")
     assert [Path(path).parent == tmp_path for path in synced] == [True, False]  # the file, then its folder
 
 
@@ -83,7 +81,7 @@ def test_attempts_count_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.Monke
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "full")
 
-    waiting = Spool(tmp_path)
+    waiting = Spool(tmp_path, 9)
     waiting.add("a")
     monkeypatch.setattr(Spool, "_write", full)
     attempts = []
