@@ -1,1 +1,1 @@
-"""Who may do what: tokens."""
+"""Who asks, and who may do what: clients and tokens."""

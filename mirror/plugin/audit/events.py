@@ -12,6 +12,7 @@ from cachetools import TTLCache
 from devpi_server.log import threadlog
 
 from mirror.line_log import LineLog
+from mirror.plugin.access import clients
 from mirror.plugin.metrics import counters
 
 LONGEST = 200  # characters of a value: names and reasons come from clients
@@ -49,7 +50,7 @@ class AuditLog:
     def write(self, event: Mapping[str, Any], *, denied: bool) -> None:
         """Write an event."""
         if denied:
-            client = str(event.get("from"))
+            client = clients.client(str(event.get("from")))
             with self._lock:
                 if self._is_flood(client):
                     return

@@ -9,7 +9,7 @@ from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.task import ErrorTask, Task, WSGITask
 
-from mirror.plugin.connections import clients
+from mirror.plugin.access import clients
 from mirror.plugin.connections.admission import Admission
 from mirror.plugin.connections.dispatcher import OTHERS, READS
 from mirror.plugin.metrics import counters

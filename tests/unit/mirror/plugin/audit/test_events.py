@@ -56,6 +56,15 @@ def test_ten_thousand_denials_of_one_client_are_few_lines_that_count_the_rest(tm
     assert lines(tmp_path / DENIED)[-1] == {"from": "192.0.2.1", "left_out_before": 10_000 - BURST}
 
 
+def test_the_addresses_of_one_ipv6_network_are_one_client(tmp_path: Path) -> None:
+    """Everybody has 2^64 of them, and each had a burst of its own."""
+    log = AuditLog(tmp_path, 1_000_000, 2, clock=lambda: 0.0)
+    for number in range(1000):
+        log.write({"from": f"2001:db8::{number:x}"}, denied=True)
+    log.write({"from": "2001:db8:0:1::1"}, denied=True)
+    assert len(lines(tmp_path / DENIED)) == BURST + 1
+
+
 def test_a_disk_that_is_full_harms_nobody_and_is_counted(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

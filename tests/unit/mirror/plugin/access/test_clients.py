@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from mirror.plugin.connections import clients
+from mirror.plugin.access import clients
 from mirror.plugin.connections.channel import Channel
 
 
