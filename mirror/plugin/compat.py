@@ -54,6 +54,9 @@ INTERNALS: Mapping[str, Row] = {
     "devpi_server.views.PyPIView.request": None,
     "devpi_server.views.PyPIView.xom": None,
     "devpi_server.views.json_preferred": ("request",),
+    # patches/version_views.py
+    "devpi_server.readonly.get_mutable_deepcopy": ("val",),
+    "devpi_server.views.PyPIView._make_view_verdata": ("verdata",),
     # upkeep/
     "devpi_server.filestore.BaseFileEntry.file_delete": ("self",),
     "devpi_server.keyfs_types.TypedKey.delete": ("self",),

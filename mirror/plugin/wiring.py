@@ -60,6 +60,7 @@ from mirror.plugin.patches import (
     stages,
     token_identity,
     upload_view,
+    version_views,
 )
 from mirror.plugin.upkeep import check_views
 from mirror.plugin.upkeep import views as cached_file_views
@@ -167,7 +168,8 @@ def wire(config: Any, pyramid_config: Any) -> None:
 
 
 def _explain(pyramid_config: Any, guards: Guards, store: PageStore, first_seen: FirstSeen) -> None:
-    """Say why files are not listed, and which versions are vulnerable; drop pages when that changes."""
+    """Judge files in devpi's JSON views, say why some are not listed; drop pages when that changes."""
+    version_views.apply(pyramid_config.registry["xom"], guards)
     why_views.install(pyramid_config, guards)
     first_seen_view.install(pyramid_config, first_seen)
     vulnerability_view.install(pyramid_config, guards.vulnerabilities)

@@ -151,6 +151,18 @@ class Guards:
                 text = text.replace(address % there, address % here)
         return project if text is rows.text else replace(project, files=Rows(text, rows.origins))
 
+    def addresses(self, stage: Any, project: str) -> dict[str, str]:
+        """Paths of the files of `project` that `stage` may show -> the paths at which it does.
+
+        Those of all bases, also under a name that another base has. Needs a transaction.
+        """
+        found: dict[str, str] = {}
+        for base, facts in stage.op_sro_check_mirror_whitelist("facts", project=project):
+            shown = self.judged(stage, base, facts).shown
+            here = self.addressed(stage, shown)
+            found |= {file.path: at.path for file, at in zip(shown.files, here.files, strict=True)}
+        return found
+
     def check(self, stage: Any, entry: Any) -> None:
         """Raise DeniedError when a policy denies the file of `entry` at an address on `stage`.
 

@@ -51,9 +51,15 @@ def apply(xom: XOM, services: Services) -> None:
 def _serve(view: Any, entry: Any, *, is_metadata: bool = False) -> Any:
     """Serve the file of `entry`, or its metadata file, unless a policy denies it."""
     request, stage = view.request, view.context.stage
-    devpis_own = not is_metadata and json_preferred(request)
-    if not entry.meta or devpis_own or not request.has_permission("pkg_read"):
+    if not entry.meta:
         return _STOCK(view, entry, is_metadata=is_metadata)
+    if not request.has_permission("pkg_read"):
+        raise HTTPForbidden("package read forbidden")
+    if (
+        json_preferred(request) and not is_metadata
+    ):  # devpi's record of the file, with the URL of the upstream
+        _check(_ours[view.xom].guards, request, stage, entry)
+        return _STOCK(view, entry)
     ours, key = _ours[view.xom], PageKey(stage.name, entry.project or "")
     served = ServedFile(key, str(entry.relpath), is_metadata=is_metadata)
     is_open = ours.open_files.has(served)

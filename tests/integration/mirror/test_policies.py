@@ -33,6 +33,9 @@ deny = ["prod-never"]
 """
 
 
+JSON = {"Accept": "application/json"}  # for which devpi has views of its own
+
+
 @pytest.fixture(scope="module")
 def upstream() -> Iterator[Upstream]:
     with Upstream() as running:
@@ -61,8 +64,8 @@ def listed(server: Mirrored, project: str, index: str = "company/dev") -> list[s
     return [file["filename"] for file in server.page(project, index)["files"]]
 
 
-def status(server: Mirrored, url: str) -> tuple[int, str]:
-    answer = requests.get(urljoin(server.mirror.url, url), timeout=30)
+def status(server: Mirrored, url: str, headers: dict[str, str] | None = None) -> tuple[int, str]:
+    answer = requests.get(urljoin(server.mirror.url, url), headers=headers, timeout=30)
     return answer.status_code, answer.text
 
 
@@ -106,6 +109,11 @@ def test_a_denied_file_is_on_no_page_and_at_no_address(server: Mirrored, upstrea
         for url in (address(dist, index), address(dist, index) + ".metadata"):
             code, text = status(server, url)
             assert (code, f"/{index}/+why/{name}" in text, "evil-*" in text) == (403, True, True), url
+        for url in (f"/{index}/{name}", f"/{index}/{name}/1.0"):
+            code, text = status(server, url, JSON)
+            assert (code, dist.filename in text) == (200, False), url
+        code, text = status(server, address(dist, index), JSON)
+        assert (code, upstream.url in text) == (403, False)
     assert listed(server, name.replace("-", "."), "company/dev") == []
     assert listed(server, name.upper().replace("-", "_"), "company/dev") == []
 
@@ -258,6 +266,8 @@ def test_an_index_adds_rules_to_those_below_it(server: Mirrored, upstream: Upstr
         assert status(server, server.url_of(whl, index))[0] == 200
         code, text = status(server, address(tar, index))
         assert (code, "policy of company/prod, rule sdists" in text) == (403, True)
+        code, text = status(server, f"/{index}/{name}", JSON)
+        assert (code, address(whl, index) in text, tar.filename in text) == (200, True, False)
     assert status(server, address(tar, "root/pypi"))[0] == 200, "an address is judged by the index in it"
 
 
