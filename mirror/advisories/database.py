@@ -15,7 +15,7 @@ from packhorse import files
 from packhorse.errors import PackhorseError
 
 FORMAT = 1
-_UPDATE = "Bring a new one: mirror advisories update FILE (OSV's export of the ecosystem PyPI, all.zip)."
+_UPDATE = "mirror advisories update FILE brings a new one (OSV's export of the ecosystem PyPI, all.zip)."
 _encode = msgspec.json.encode
 _decode = msgspec.json.Decoder(list[Advisory]).decode
 
@@ -58,15 +58,19 @@ class Database:
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         if not self.path.exists():
-            raise PackhorseError(f"{self.path}: there are no advisories yet.", _UPDATE)
+            raise self._error("There are no advisories yet.")
         uri = f"file:{quote(str(self.path))}?mode=ro&immutable=1"
         try:
             with closing(sqlite3.connect(uri, uri=True)) as connection:
                 if connection.execute("PRAGMA user_version").fetchone() != (FORMAT,):
-                    raise PackhorseError(f"{self.path}: made by another version of Packhorse.", _UPDATE)
+                    raise self._error("The advisories were made by another version of Packhorse.")
                 yield connection
         except (sqlite3.Error, msgspec.MsgspecError, TypeError) as error:
-            raise PackhorseError(f"{self.path} cannot be read: {error}", _UPDATE) from error
+            raise self._error(f"The advisories cannot be read: {error}.") from error
+
+    def _error(self, message: str) -> PackhorseError:
+        """The path is in the hint alone: clients of the mirror are shown messages."""
+        return PackhorseError(message, f"{self.path}: {_UPDATE}")
 
 
 def write(path: Path, advisories: Mapping[str, Sequence[Advisory]], newest: datetime) -> About:

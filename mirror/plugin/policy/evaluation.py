@@ -126,5 +126,6 @@ def _judges(
 
 
 def _failed(error: Exception) -> Judge:
-    refusal = Refusal(f"the policy cannot be evaluated: {type(error).__name__}: {error}")
+    words = error.strerror if isinstance(error, OSError) else error  # clients see it: no paths of ours
+    refusal = Refusal(f"the policy cannot be evaluated: {type(error).__name__}: {words}")
     return lambda _: refusal

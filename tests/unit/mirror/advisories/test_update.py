@@ -138,3 +138,14 @@ def test_a_file_of_another_version_or_a_damaged_one_is_an_error(tmp_path: Path) 
         connection.execute("PRAGMA user_version = 99")
     with pytest.raises(PackhorseError, match="another version"):
         Database(tmp_path / "db").known(["flask"])
+
+
+@pytest.mark.parametrize("content", [None, b"damaged" * 1000, b""])
+def test_only_the_hint_says_where_the_file_is(tmp_path: Path, content: bytes | None) -> None:
+    """Strangers are shown the message: by /+advisories, at a denied file, by +why."""
+    if content is not None:
+        (tmp_path / "db").write_bytes(content)
+    with pytest.raises(PackhorseError) as caught:
+        Database(tmp_path / "db").about()
+    assert str(tmp_path) not in f"{caught.value} {caught.value.message} {caught.value.detail}"
+    assert str(tmp_path / "db") in caught.value.hint

@@ -1,7 +1,7 @@
 """Rules by name and version, kind of file, yank and status; and what is unknown or broken denies."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -136,6 +136,22 @@ class _Broken:
 
     def describe(self) -> str:
         return "broken"
+
+
+def test_the_reason_of_a_rule_that_fails_has_no_path_of_the_mirror() -> None:
+    """Whoever asks for a denied file reads it."""
+
+    def lost() -> NoReturn:
+        raise PermissionError(13, "Permission denied", "/srv/mirror/advisories")
+
+    refused = decided(
+        {"vulnerabilities": {"least": "high", "ignore": []}},
+        "demo-1.0-py3-none-any.whl",
+        ProjectFacts("demo", vulnerabilities=lost),
+    )
+    assert refused
+    assert "PermissionError: Permission denied" in refused.reason
+    assert "/srv" not in refused.reason
 
 
 @pytest.mark.parametrize("early", [True, False])
