@@ -118,8 +118,8 @@ def test_releases_come_and_go_on_three_servers_without_a_failed_request(shop: Co
         for version, command in WORK:
             shop.release(*command, status=int(command[-1] == f"{NAME}==0.3.0"))
             assert [get(host) for host in shop.apps] == [(200, version)] * 3
-        # On a busy machine the clients fall behind; they catch up.
-        wait_until("200 requests a second", lambda: sum(load.sent / load.seconds for load in loads) >= 200)
+        # On a busy machine the clients fall behind.
+        wait_until("2000 requests", lambda: sum(load.sent for load in loads) >= 2000, deadline=180)
     assert sum(load.failed for load in loads) == 0
 
 
