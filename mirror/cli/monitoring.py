@@ -6,7 +6,8 @@ from mirror.cli import options
 from packhorse import console
 
 ACTIONS = (
-    *("upload", "register", "delete", "push", "yank", "unyank", "refresh", "test-result", "token", "login"),
+    *("upload", "register", "delete", "push", "yank", "unyank", "refresh", "test-result", "login"),
+    *("token-create", "token-revoke", "prune", "repair", "bundle"),
     *("user-create", "user-change", "user-delete", "index-create", "index-change", "index-delete"),
     *("reserve", "release-name", "accept-changed", "policy", "download", "read", "change"),
 )
@@ -24,7 +25,7 @@ ACTIONS = (
 @click.option(
     "--action",
     metavar="ACTION",
-    shell_complete=lambda *_: [name for name in ACTIONS if name.startswith(_[2])],
+    type=click.Choice(ACTIONS),
     help="One of: " + ", ".join(ACTIONS) + ".",
 )
 @click.option("--project", metavar="NAME", help="What concerns this project.")

@@ -37,7 +37,7 @@ class Filter:
             and (self.who is None or self.who in {event.get("who"), event.get("claimed")})
             and self.action in {None, event.get("action")}
             and (not self.denied or event.get("result") == "denied")
-            and (self.project is None or _normalized(self.project) == _normalized(event.get("project")))
+            and (self.project is None or _normalized(self.project) in _projects(event))
         )
 
 
@@ -80,6 +80,11 @@ def as_line(event: Event) -> str:
 def _word(value: object) -> str:
     text = str(value)
     return json.dumps(text) if re.search(r"[\s\"=]", text) else text
+
+
+def _projects(event: Event) -> list[str]:
+    """Those of a token may be several."""
+    return [_normalized(name) for name in str(event.get("project")).split(",")]
 
 
 def _normalized(name: object) -> str:

@@ -94,7 +94,7 @@ class Repair:
         stored = self._server / problem.path
         if problem.path.startswith("+files/"):
             path = problem.path.removeprefix("+files/")
-            removed = self._api.call("POST", "/+cached-files", {path: NEVER})
+            removed = self._api.call("POST", "/+damaged-files", {path: NEVER})
             return path in removed or not os.path.lexists(stored)
         try:
             stored.unlink(missing_ok=True)

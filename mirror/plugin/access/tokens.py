@@ -4,14 +4,18 @@ A caveat is checked against the address of a request alone. So a push to another
 target stand in the body, and a file, whose address names no project, are compared with a token's limits here.
 """
 
+import base64
+import binascii
 import functools
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from devpi_server import views
 from devpi_server.normalized import normalize_name
 from devpi_tokens import server
+from pymacaroons import Macaroon
 from pyramid.httpexceptions import HTTPForbidden
 
 ANY_USER = "__token__"  # what twine and uv send as the user of a token, as PyPI's documentation asks for
@@ -45,6 +49,46 @@ def identity(request: Any, load: Callable[[Any], Any]) -> Any:
             raise _refused("This token has limits that this server does not know.") from error
         _check(request, found)
     return found
+
+
+def stated(request: Any) -> tuple[str, str] | None:
+    """User and id that the client's token states, be it right or not; None without a token."""
+    sent = [request.authorization and request.authorization.params, request.headers.get("X-Devpi-Auth")]
+    texts = [text for each in sent if isinstance(each, str) for text in (each, *_decoded(each))]
+    return next((found for text in texts if (found := _user_and_id(text))), None)
+
+
+def _decoded(text: str) -> list[str]:
+    """Password and user of a login."""
+    try:
+        user, _, password = base64.b64decode(text).decode().partition(":")
+    except (binascii.Error, ValueError):
+        return []
+    return [password, user]
+
+
+def _user_and_id(text: str) -> tuple[str, str] | None:
+    try:
+        user, _, identifier = _macaroon(text).identifier_bytes.decode().rpartition("-")
+    except Exception:  # noqa: BLE001 (pymacaroons raises what its parts raise)
+        return None
+    return (user, identifier) if user and identifier else None
+
+
+def _macaroon(text: str) -> Any:
+    return Macaroon.deserialize(text.removeprefix("devpi-"))
+
+
+def described(text: str) -> dict[str, str]:
+    """Id and limits of a token that was made here, for the audit log; nothing that it could be made of."""
+    limits = dict(caveat.caveat_id_bytes.decode().partition("=")[::2] for caveat in _macaroon(text).caveats)
+    expires = limits.get("expires", "")
+    if expires.isdecimal():
+        expires = datetime.fromtimestamp(int(expires), UTC).isoformat()
+    names = {"index": "indexes", "project": "projects", "may": "allowed"}
+    _, identifier = _user_and_id(text) or ("", "")
+    found = {key: limits.get(name, "") for key, name in names.items()}
+    return {key: value for key, value in {"id": identifier, **found, "expires": expires}.items() if value}
 
 
 def _refused(reason: str) -> HTTPForbidden:

@@ -11,10 +11,13 @@ _INDEX = {"PUT": "index-create", "PATCH": "index-change", "DELETE": "index-delet
 # Addresses of the whole server, by their first part.
 _SERVER = {
     "+changed-files": "accept-changed",
+    "+cached-files": "prune",
+    "+damaged-files": "repair",
     "+login": "login",
     "+policies": "policy",
     "+reserved": "reserve",
-    "_": "token",  # trusted publishing
+    "+stored-files": "repair",
+    "_": "token-create",  # trusted publishing
 }
 _UPLOADS = {"submit": "register", "file_upload": "upload", "doc_upload": "upload"}
 _READS = {"GET", "HEAD", "OPTIONS"}
@@ -43,7 +46,8 @@ def action(method: str, path: str, form: Mapping[str, Any]) -> str | None:
         return "release-name" if named == "reserve" and deletes else named
     special = {
         "unyank" if deletes else "yank": parts[-1] == "+yank",
-        "token": any(part.startswith("+") and "token" in part for part in parts),
+        "token-revoke" if deletes else "token-create": any(re.match(r"\+tokens?\b", part) for part in parts),
+        "bundle": "+bundle" in parts,
         "refresh": parts[-1] == "refresh",
         "delete" if deletes else "test-result": re.search(r"/\+[ef]/", path) is not None,
     }
@@ -66,14 +70,17 @@ def place(path: str) -> dict[str, str]:
     user, index, *rest = [*path.strip("/").split("/"), "", ""][:6]
     if not user:
         return {}
-    found = {"index": f"{user}/{index}"} if index and not user.startswith("+") else {"user": user}
     rest = [part for part in rest if part]
+    if index.startswith("+") and not user.startswith("+"):  # tokens of a user
+        return {"user": user, **dict(zip(("id",), rest, strict=False))}
+    found = {"index": f"{user}/{index}"} if index and not user.startswith("+") else {"user": user}
     if user.startswith(("+", "_")):
         return {"file": path.strip("/").partition("/")[2]} if index else {}
     if rest and rest[0] in {"+f", "+e"}:
         return {**found, "file": path.rpartition("/")[2]}
     named = [part for part in rest if not part.startswith("+") and part != "refresh"]
-    return {**found, **dict(zip(("project", "version"), named, strict=False))}
+    names = ("project", "file" if "+bundle" in rest else "version")
+    return {**found, **dict(zip(names, named, strict=False))}
 
 
 def of_form(form: Mapping[str, Any]) -> dict[str, str]:
@@ -92,6 +99,21 @@ def of_push(body: Any) -> dict[str, str]:
     found = {"project": body.get("name"), "version": body.get("version")}
     target = body.get("targetindex") or host
     return {key: value for key, value in {**found, "target": target}.items() if isinstance(value, str)}
+
+
+def of_files(paths: Any) -> dict[str, str]:
+    """How many files, and the names of the first."""
+    names = [str(path).rpartition("/")[2] for path in paths] if isinstance(paths, list) else []
+    return {"detail": f"{len(names)} files: {', '.join(names)}"} if names else {}
+
+
+def of_repair(body: Any) -> dict[str, str]:
+    """Files that are put aside or removed, or the projects whose pages are."""
+    if not isinstance(body, Mapping):
+        return {}
+    projects = body.get("projects")
+    named = {"project": ",".join(map(str, projects))} if projects and isinstance(projects, list) else {}
+    return {**named, **of_files(body.get("quarantine") or [key for key in body if "/" in str(key)])}
 
 
 def of_change(body: Any) -> dict[str, str]:

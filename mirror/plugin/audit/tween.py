@@ -8,11 +8,12 @@ from typing import Any
 from pyramid.httpexceptions import HTTPException
 from pyramid.tweens import EXCVIEW
 
+from mirror.plugin.access import tokens
 from mirror.plugin.audit import events, requests
 
 _LOGGING = "devpi_server.views.tween_request_logging"
 _TRANSACTION = "devpi_server.views.tween_keyfs_transaction"
-_WHO, _RECORDED = "packhorse.who", "packhorse.recorded"
+_WHO, _TOKEN, _RECORDED = "packhorse.who", "packhorse.token", "packhorse.recorded"
 _STATUS = {401: "permission", 403: "permission", 429: "throttle"}
 _LARGEST = 64 * 1024  # bytes of JSON that are looked at
 
@@ -34,6 +35,7 @@ def naming(handler: Handler, _registry: Any) -> Handler:
             return handler(request)
         finally:
             if request.method not in {"GET", "HEAD"}:
+                request.environ[_TOKEN] = tokens.stated(request)
                 with contextlib.suppress(HTTPException):  # of a token that is refused: nobody
                     request.environ[_WHO] = request.authenticated_userid
 
@@ -47,9 +49,9 @@ def recording(handler: Handler, _registry: Any) -> Handler:
         try:
             answer = handler(request)
         except Exception:
-            _record(request, 500)
+            _record(request, 500, None)
             raise
-        _record(request, answer.status_code)
+        _record(request, answer.status_code, answer)
         return answer
 
     return record
@@ -63,7 +65,7 @@ def denied(request: Any, action: str, rule: str, **more: Any) -> None:
         events.denied(action, rule, **{**where, **more})
 
 
-def _record(request: Any, status: int) -> None:
+def _record(request: Any, status: int, answer: Any) -> None:
     environ = request.environ
     is_question = request.method == "OPTIONS"  # of connections/admission.py, whether a body may come
     if is_question and status < 400:
@@ -78,29 +80,50 @@ def _record(request: Any, status: int) -> None:
         if status in _STATUS and environ.keys() & {"HTTP_AUTHORIZATION", "HTTP_X_DEVPI_AUTH"}:
             denied(request, "read", _STATUS[status])
         return
-    who = environ.get(_WHO)
+    who, (claimed, token) = environ.get(_WHO), environ.get(_TOKEN) or (None, None)
+    more = _details(request, action, form, answer if status < 400 else None)
     if status in _STATUS:
-        denied(request, action, _STATUS[status], who=who)
+        # Who shows a token that is refused is its user no more than who types a wrong password.
+        claimed = None if who else claimed
+        denied(request, action, _STATUS[status], who=who, claimed=claimed, token=token, **more)
     elif not environ.get(_RECORDED):
-        more = {**requests.place(request.path_info), **_details(request, action, form, status)}
+        more = {**({"token": token} if who and token else {}), **requests.place(request.path_info), **more}
         result = "ok" if status < 400 else "failed"
         failed = {} if status < 400 else {"status": status}
         who = more.pop("user", None) if action == "login" and status < 400 else who
         events.record(action, result, who=who, **{"from": requests.address(environ)}, **more, **failed)
 
 
-def _details(request: Any, action: str, form: Any, status: int) -> dict[str, str]:
+def _details(request: Any, action: str, form: Any, done: Any) -> dict[str, str]:
+    """What a request is about besides its path; `done` is the answer, None for an error."""
     if ":action" in form:
         return requests.of_form(form)
-    if not 0 < (request.content_length or 0) <= _LARGEST or not request.is_body_readable:
-        return {}
-    try:
-        body = json.loads(request.body)
-    except (ValueError, OSError):
-        return {}
-    if action == "push":
-        return requests.of_push(body)
+    if done and action == "prune":
+        return requests.of_files(done.json["result"])
+    if done and getattr(request.matched_route, "name", "") == "user-token-create":
+        return tokens.described(done.json["result"]["token"])
+    body = _json(request)
     if action == "login":
         # Of a login that failed, it may be a password that was typed into the wrong field.
-        return {"user": str(body.get("user"))} if isinstance(body, dict) and status < 400 else {}
-    return requests.of_change(body) if action.startswith(("user-", "index-")) else {}
+        return {"user": str(body.get("user"))} if isinstance(body, dict) and done else {}
+    return _OF_BODY.get(action, lambda _: {})(body)
+
+
+_OF_BODY: dict[str, Callable[[Any], dict[str, str]]] = {
+    "push": requests.of_push,
+    "repair": requests.of_repair,
+    "user-create": requests.of_change,
+    "user-change": requests.of_change,
+    "index-create": requests.of_change,
+    "index-change": requests.of_change,
+}
+
+
+def _json(request: Any) -> Any:
+    """The body of a request; None for one that is large, or no JSON."""
+    if not 0 < (request.content_length or 0) <= _LARGEST or not request.is_body_readable:
+        return None
+    try:
+        return json.loads(request.body)
+    except (ValueError, OSError):
+        return None

@@ -1,4 +1,4 @@
-"""GET /+cached-files: which cached files rules would remove; POST: remove some. For root."""
+"""GET /+cached-files: which files rules would remove; POST, also /+damaged-files: remove some. For root."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
@@ -25,6 +25,9 @@ def install(pyramid_config: Any, cached: CachedFiles, removal: Removal) -> None:
     removing = for_root(dict[str, float], lambda asked, _: _remove(cached, removal, asked))
     for method, view in (("GET", choosing), ("POST", removing)):
         pyramid_config.add_view(view, route_name=route, request_method=method)
+    # The same under another name, so that the audit log tells `mirror check --repair` from `mirror prune`.
+    pyramid_config.add_route("packhorse damaged files", "/+damaged-files")
+    pyramid_config.add_view(removing, route_name="packhorse damaged files", request_method="POST")
 
 
 def for_root(kind: Any, view: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:

@@ -193,6 +193,45 @@ def test_the_audit_log_has_who_did_what_from_where_and_no_secret(watched: Mirror
         assert secret not in everything
 
 
+def test_what_tokens_and_the_administrator_do_is_named(watched: Mirrored) -> None:
+    """Which token of a user it was; what a prune took. A new one is described, and not shown."""
+    shop = new_name("shop")
+    options = ("--index", "company/dev", "--project", shop, "--expires", "1d", "--json")
+    made = json.loads(watched.mirror.run(BIN / "mirror", "token", "create", *options).stdout)
+    url, login = f"{watched.mirror.url}/company/dev/", ("__token__", made["token"])
+
+    def upload(project: str) -> int:
+        dist = wheel(project, "1.0")
+        form = {":action": "file_upload", "metadata_version": "2.1", "name": project, "version": "1.0"}
+        files = {"content": (dist.filename, dist.content)}
+        return requests.post(url, data=form, files=files, auth=login, timeout=30).status_code
+
+    other, cached = new_name("other"), wheel(new_name("cached"), "1.0")
+    assert (upload(shop), upload(other)) == (200, 403)
+    assert requests.delete(f"{url}{shop}", auth=login, timeout=30).status_code == 403
+    watched.mirror.run(BIN / "mirror", "token", "revoke", made["id"])
+    assert upload(shop) == 403
+    assert requests.get(watched.publish(cached)[0], timeout=30).status_code == 200
+    watched.mirror.run(BIN / "mirror", "prune", "--max-size", "0")
+    keys = ("action", "result", "who", "claimed", "token", "user", "id", "project")
+    events = [tuple(event.get(key) for key in keys) for event in audited(watched)]
+    start = next(number for number, event in enumerate(events) if event[0] == "token-create")
+    assert events[start : start + 6] == [
+        ("token-create", "ok", "root", None, None, "company", made["id"], shop),
+        ("upload", "ok", "company", None, made["id"], None, None, shop),
+        ("upload", "denied", None, "company", made["id"], None, None, other),
+        ("delete", "denied", "company", None, made["id"], None, None, shop),
+        ("token-revoke", "ok", "root", None, None, "company", made["id"], None),
+        ("upload", "denied", None, "company", made["id"], None, None, shop),
+    ]
+    (created,) = audited(watched, "--action", "token-create", "--project", shop)
+    assert (created["index"], created["may"]) == ("company/dev", "pkg_read,upload")
+    assert cached.filename in audited(watched, "--action", "prune")[0]["detail"]
+    folder = watched.mirror.home / "mirror" / "audit"
+    assert made["token"][-20:] not in "".join(path.read_text() for path in folder.iterdir())
+    assert "token-revoke" in watched.mirror.run(BIN / "mirror", "audit-log", "--action", "x", status=2).stderr
+
+
 def test_a_web_server_on_this_machine_names_the_client(watched: Mirrored) -> None:
     """As nginx does; each address has tries of its own."""
     user = {"user": "root", "password": "wrong"}

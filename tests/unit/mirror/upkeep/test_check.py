@@ -38,7 +38,7 @@ class _Mirror:
         self.calls.append((method, path, body))
         if path == "/+stored-pages":
             return self.untrue
-        if path == "/+cached-files" and self.removed is not None:
+        if path == "/+damaged-files" and self.removed is not None:
             return self.removed
         if method == "POST":
             return self._quarantine(body["quarantine"]) if "quarantine" in body else body

@@ -28,9 +28,14 @@ from mirror.plugin.audit import requests
         ("POST", "/company/dev/+f/abc/0123456789abc/demo-1.0.tar.gz", "test-result"),
         ("PUT", "/company/dev/demo/1.0/+yank", "yank"),
         ("DELETE", "/company/dev/demo/1.0/+yank", "unyank"),
-        ("POST", "/company/+token-create", "token"),
-        ("DELETE", "/company/+tokens/abc", "token"),
-        ("POST", "/_/oidc/mint-token", "token"),
+        ("POST", "/company/+token-create", "token-create"),
+        ("DELETE", "/company/+tokens/abc", "token-revoke"),
+        ("POST", "/_/oidc/mint-token", "token-create"),
+        ("POST", "/+cached-files", "prune"),
+        ("POST", "/+damaged-files", "repair"),
+        ("POST", "/+stored-files", "repair"),
+        ("PUT", "/root/pypi/+bundle/demo", "bundle"),
+        ("PUT", "/root/pypi/+bundle/demo/demo-1.0.whl", "bundle"),
         ("POST", "/root/pypi/+simple/demo/refresh", "refresh"),
         ("PUT", "/+reserved/demo", "reserve"),
         ("DELETE", "/+reserved/demo", "release-name"),
@@ -69,6 +74,12 @@ def test_a_form_is_an_upload(kind: str, action: str) -> None:
             "/company/dev/+f/abc/0123456789abc/demo-1.0.tar.gz",
             {"index": "company/dev", "file": "demo-1.0.tar.gz"},
         ),
+        (
+            "/root/pypi/+bundle/demo/demo-1.0.whl",
+            {"index": "root/pypi", "project": "demo", "file": "demo-1.0.whl"},
+        ),
+        ("/company/+token-create", {"user": "company"}),
+        ("/company/+tokens/abc", {"user": "company", "id": "abc"}),
         ("/a/b/c/d/e/f/g/h", {"index": "a/b", "project": "c", "version": "d"}),
         ("//", {}),
     ],
@@ -107,6 +118,16 @@ def test_values_of_changes_and_logins_of_other_servers_are_left_out() -> None:
     }
     assert requests.of_push(pushed) == {"project": "demo", "version": "1.0", "target": "example.com"}
     assert requests.of_push([1]) == {}
+
+
+def test_what_is_repaired_is_named() -> None:
+    """Whatever a client sends."""
+    path = "root/pypi/+f/abc/def/demo.zip"
+    assert requests.of_repair({"quarantine": [path]}) == {"detail": "1 files: demo.zip"}
+    assert requests.of_repair({path: 1e20}) == {"detail": "1 files: demo.zip"}
+    assert requests.of_repair({"projects": ["demo"]}) == {"project": "demo"}
+    odd: list[Any] = [[path], {"quarantine": 7}, {"projects": {}}, None]
+    assert [requests.of_repair(body) for body in odd] == [{}] * len(odd)
 
 
 def test_an_upload_is_what_its_form_says() -> None:

@@ -1,8 +1,10 @@
 """What the tween records of requests whose clients would rather have something else recorded."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from pymacaroons import MACAROON_V2, Macaroon
 from pyramid.request import Request
 from pyramid.response import Response
 
@@ -22,6 +24,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 def answer(request: Request, status: int, who: str | None = None) -> None:
     """Let both tweens see `request`, which a view answers with `status`."""
     request.environ["packhorse.who"] = who
+    request.matched_route = None
     tween.recording(lambda _: Response(status=status), None)(request)
 
 
@@ -53,6 +56,39 @@ def test_a_refused_upload_is_one_although_nobody_read_it(recorded: list[dict[str
     assert [(each["action"], each["result"], each["rule"]) for each in recorded] == [
         ("upload", "denied", "permission")
     ]
+
+
+def test_an_upload_by_a_token_names_it(recorded: list[dict[str, Any]]) -> None:
+    """Two tokens of one user are two jobs; whose a refused one is, is what it says itself."""
+    for who, status in (("me", 200), (None, 403), ("me", 403)):
+        request = Request.blank("/company/dev/", POST={":action": "file_upload", "name": "demo"})
+        _ = request.POST  # as devpi reads it
+        request.environ["packhorse.token"] = ("me", "AbC")
+        answer(request, status, who)
+    assert [(each.get("who"), each.get("claimed"), each["token"]) for each in recorded] == [
+        ("me", None, "AbC"),
+        (None, "me", "AbC"),
+        ("me", None, "AbC"),
+    ]
+    assert {each["project"] for each in recorded} == {"demo"}
+
+
+def test_a_new_token_is_described_and_not_shown(recorded: list[dict[str, Any]]) -> None:
+    """Its answer is the one place that has it."""
+    macaroon = Macaroon(identifier="ci-AbC", key="secret", version=MACAROON_V2)
+    for caveat in ("allowed=upload", "expires=1800000000", "indexes=company/dev", "projects=shop,cart"):
+        macaroon.add_first_party_caveat(caveat)
+    text = f"devpi-{macaroon.serialize()}"
+    request = Request.blank("/ci/+token-create", method="POST", body=b"{}")
+    request.environ["packhorse.who"] = "root"
+    request.matched_route = SimpleNamespace(name="user-token-create")
+    tween.recording(lambda _: Response(json={"result": {"token": text}}), None)(request)
+    (event,) = recorded
+    assert event.items() >= {
+        "action": "token-create", "who": "root", "user": "ci", "id": "AbC", "index": "company/dev",
+        "project": "shop,cart", "may": "upload", "expires": "2027-01-15T08:00:00+00:00",
+    }.items()  # fmt: skip
+    assert macaroon.serialize()[:20] not in str(event)
 
 
 def test_an_error_of_the_server_is_recorded_and_goes_on(recorded: list[dict[str, Any]]) -> None:
