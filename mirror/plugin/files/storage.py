@@ -46,7 +46,8 @@ class DevpiStorage:
         # devpi (or its primary) knows the file, only its bytes were not here: no new serial
         with self._xom.keyfs.filestore_transaction(), _content(download.path) as content:
             entry.file_set_content_no_meta(content, hashes=Digests(found))
-        self._arrived(entry, Path(entry.file_os_path()))
+            path = _path_after_commit(entry)
+        self._arrived(entry, path)
         if self._xom.is_replica():  # its administrator is shown the files that could not be replicated
             self._xom.replica_thread.shared_data.errors.remove(entry)
 
@@ -66,8 +67,12 @@ class DevpiStorage:
             )
         if entry.project:
             pinned_hashes.pin(self._xom.keyfs, entry, found["sha256"])
-        path = Path(entry.file_os_path(_raises=False))  # the file has this name after the commit
-        self._xom.keyfs.tx.on_commit_success(partial(self._arrived, known, path))
+        self._xom.keyfs.tx.on_commit_success(partial(self._arrived, known, _path_after_commit(entry)))
+
+
+def _path_after_commit(entry: Any) -> Path:
+    """Where the file of `entry`, which is being stored, is after its transaction."""
+    return Path(entry.file_os_path(_raises=False))
 
 
 def _content(path: Path) -> BinaryIO:
