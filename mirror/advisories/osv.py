@@ -1,7 +1,7 @@
 """Parse an OSV record (schema 1.7) into advisories, one for each PyPI project that it names."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from typing import Any
 
 import msgspec
@@ -10,7 +10,11 @@ from packaging.utils import canonicalize_name
 from mirror.advisories import severity
 from mirror.advisories.matching import Advisory, Event, KnownVulnerabilities
 
-LARGEST = 16 * 2**20  # bytes of a record
+LARGEST = 4 * 2**20  # bytes of a record
+MOST_VERSIONS, MOST_PARTS = (
+    20_000,
+    1000,
+)  # of a record; parts are all others: some are compared with each other
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}")
 _PROJECT = re.compile(r"[a-z0-9]([a-z0-9-]{0,253}[a-z0-9])?")
 _LONGEST_SUMMARY, _LONGEST_VERSION = 200, 100
@@ -81,12 +85,26 @@ def parse(content: bytes) -> tuple[str, dict[str, Advisory]]:
         raise InvalidRecordError(str(error)) from error
     if not _ID.fullmatch(record.id):
         raise InvalidRecordError("its id is no identifier")
+    _limit(record)
     found: dict[str, Advisory] = {}
     for affected in (record.affected or []) if not record.withdrawn else []:
         project = _project(affected)
         if project:
             found[project] = _joined(found.get(project), _advisory(record, affected))
     return record.modified, found
+
+
+def _limit(record: _Record) -> None:
+    """Raise InvalidRecordError for one that would take minutes, or much more memory than it has bytes."""
+    entries = record.affected or []
+    ranges = [each for entry in entries for each in entry.ranges or []]
+    severities = [*(record.severity or []), *(each for entry in entries for each in entry.severity or [])]
+    events = [event for each in ranges for event in each.events]
+    parts: tuple[Sized, ...] = (entries, ranges, events, severities, record.aliases or ())
+    if sum(map(len, parts)) > MOST_PARTS:
+        raise InvalidRecordError(f"more than {MOST_PARTS} entries, ranges, events, aliases and severities")
+    if sum(len(entry.versions or []) for entry in entries) > MOST_VERSIONS:
+        raise InvalidRecordError(f"more than {MOST_VERSIONS} versions")
 
 
 def _project(affected: _Affected) -> str | None:

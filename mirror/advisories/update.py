@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from mirror.advisories.matching import Advisory
 
 LARGEST_DOWNLOAD = 2**29  # bytes; the export had some 40 MB in 2026
-LARGEST_UNPACKED = 2**32
+LARGEST_UNPACKED = 2**30
 MOST_RECORDS = 1_000_000
+MOST_STATED = 2_000_000  # aliases, versions and events of all advisories: each takes some hundred bytes here
 MOST_UNREADABLE = 0.01  # of all records
 _REDIRECTS = 5
 _SILENCE = 60.0  # seconds
@@ -48,6 +49,10 @@ def update(source: str, path: Path, now: datetime, download: Callable[[str, IO[b
     collected = _Collected(now)
     for name, content in _records(source, download):
         collected.add(name, content)
+        if collected.stated > MOST_STATED:
+            raise PackhorseError(
+                f"{shown(source)} has more than {MOST_STATED} aliases, versions and events.", _EXPORT
+            )
     if len(collected.unreadable) > MOST_UNREADABLE * collected.records:
         raise PackhorseError(
             f"{shown(source)}: {len(collected.unreadable)} of {collected.records} records cannot be read.",
@@ -73,6 +78,7 @@ class _Collected:
         self._now = now
         self._ids: set[str] = set()
         self.advisories: dict[str, list[Advisory]] = {}
+        self.stated = 0
         self.unreadable: list[str] = []
         self.records = 0
         self.newest = datetime.fromtimestamp(0, UTC)
@@ -90,6 +96,7 @@ class _Collected:
             return
         for project, advisory in found.items():
             self._ids.add(advisory.id)
+            self.stated += len(advisory.aliases) + len(advisory.versions) + sum(map(len, advisory.ranges))
             self.advisories.setdefault(project, []).append(advisory)
         with contextlib.suppress(ValueError):
             time = datetime.fromisoformat(modified)

@@ -113,6 +113,33 @@ def test_what_is_no_record_is_refused_with_a_reason(content: bytes) -> None:
         osv.parse(content)
 
 
+def entry(**stated: object) -> dict[str, object]:
+    """What a record says of one project."""
+    return {"package": {"ecosystem": "PyPI", "name": "demo"}, **stated}
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        {"affected": [entry(ranges=[{"type": "ECOSYSTEM", "events": [{"introduced": "1"}] * 1001}])]},
+        {"affected": [entry(ranges=[{"type": "ECOSYSTEM", "events": [{"introduced": "1"}]}] * 501)]},
+        {"affected": [entry(ranges=[{"type": "GIT", "events": [{}] * 101}])] * 10},
+        {"affected": [entry()] * 1001},
+        {"affected": [entry(severity=[{"type": "x", "score": "y"}] * 1001)]},
+        {"severity": [{"type": "x", "score": "y"}] * 1001},
+        {"aliases": ["CVE-1"] * 1001},
+        {"affected": [entry(versions=["1"] * 10_001)] * 2},
+    ],
+    ids=range(8),
+)
+def test_a_record_says_no_more_than_can_be_compared(stated: dict[str, object]) -> None:
+    """Of half a megabyte, 120,000 events and 60,000 versions took minutes; real ones have some thirty events
+    and a thousand versions.
+    """
+    with pytest.raises(osv.InvalidRecordError, match="more than"):
+        osv.parse(record(**stated))
+
+
 def test_texts_are_short() -> None:
     """They go onto terminals and pages."""
     found = osv.parse(record(summary="x" * 5000, aliases=["CVE-1", "no alias", "y" * 500]))[1]["flask"]

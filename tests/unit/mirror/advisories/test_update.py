@@ -123,6 +123,9 @@ def test_a_bomb_is_read_no_further_than_its_limits(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(update, "MOST_RECORDS", 5)
     with pytest.raises(PackhorseError, match="10 files"):
         update.update(export(tmp_path / "all.zip"), tmp_path / "db", NOW, no_network)
+    monkeypatch.setattr(update, "MOST_STATED", 5)
+    with pytest.raises(PackhorseError, match="more than 5 aliases"):
+        update.update(export(tmp_path / "all.zip", 3), tmp_path / "db", NOW, no_network)
 
 
 def test_a_file_of_another_version_or_a_damaged_one_is_an_error(tmp_path: Path) -> None:
