@@ -126,11 +126,11 @@ def wire(config: Any, pyramid_config: Any) -> None:
     pages = PageCache(folder / UPSTREAM, store.changing)
     parser = ParserProcess()
     first_seen = FirstSeen(folder / FIRST_SEEN)
-    stages.apply(xom, Services(client, parser, writes, pages, first_seen))
+    metadata_store = MetadataStore(folder / METADATA)
+    stages.apply(xom, Services(client, parser, writes, pages, first_seen, metadata_store.remove_index))
     file_entries.apply(xom.filestore, pages)
 
     known_files = KnownFiles(xom, pages, writes)
-    metadata_store = MetadataStore(folder / METADATA)
     cached = CachedFiles(xom, pages, folder)
     removal = Removal(cached, metadata_store, pages)
     limit = Limit(limits_of(config.args), xom.keyfs, cached, removal, writes)

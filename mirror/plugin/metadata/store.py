@@ -97,6 +97,12 @@ class MetadataStore:
         self._remove(key, sha256)
         return True
 
+    def remove_index(self, index: str) -> None:
+        """Remove all of an index that is deleted: the next one of this name may have another upstream."""
+        self._known.pop(index, None)
+        for kind in (BY_INDEX, BY_URL):
+            shutil.rmtree(self._folder / kind / index, ignore_errors=True)
+
     def _write(self, key: WheelKey, value: str, content: bytes) -> None:
         before = self._value(key)
         if before == value:

@@ -44,6 +44,7 @@ class Services:
     writes: WriteQueue
     pages: PageCache
     first_seen: FirstSeen
+    forget_metadata: Callable[[str], None] = lambda _: None  # of the wheels of a deleted index
 
 
 @dataclass(frozen=True)
@@ -210,6 +211,7 @@ class CachingStage(MirrorStage):
         super().delete()
         self._shared.pages.remove_index(self.name)
         self._shared.first_seen.remove_index(self.name)
+        self._shared.forget_metadata(self.name)
         pinned_hashes.forget_index(self.keyfs, self.name)
 
     def refresh(self, project: str) -> Freshness:

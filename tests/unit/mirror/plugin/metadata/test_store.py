@@ -77,3 +77,15 @@ def test_what_earlier_versions_stored_for_all_indexes_is_dropped(tmp_path: Path)
         (tmp_path / old).write_bytes(b"Name: demo\nRequires-Dist: evil\n")
     assert MetadataStore(tmp_path).read(KEY) is None
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_deleted_index_leaves_nothing_to_the_next_of_its_name(tmp_path: Path) -> None:
+    """Deleting it is how an upstream is got rid of that said what is not so; uploads may follow it."""
+    store = MetadataStore(tmp_path)
+    other = WheelKey("root/other", KEY.digest)
+    for each in (KEY, other):
+        store.keep(each, b"Name: demo\n")
+    store.remove_index(other.index)
+    for known in (store, MetadataStore(tmp_path)):
+        assert (known.read(KEY), known.read(other)) == (b"Name: demo\n", None)
+    assert not list(tmp_path.glob("*/root/other"))
