@@ -15,4 +15,4 @@ def test_writes_work_without_a_server_that_was_there_before(mirror_server: Mirro
         assert made.status_code == 201, made.text
         page = f"{url}/root/pypi/+simple/iniconfig/"
         # A 503 asks to come again: the real upstream may be slow once.
-        wait_until("the page", lambda: requests.get(page, timeout=60).status_code == 200, deadline=60)
+        wait_until("the page", lambda: requests.get(page, timeout=60).status_code == 200, deadline=240)
