@@ -25,7 +25,9 @@ def unpack(home: Path) -> dict[str, Any]:
     """Unpack the state into `home`, whose path has as many characters as a short_home; returns facts.json."""
     assert len(str(home)) == len(_HOME)
     with tarfile.open(ARCHIVE) as archive:
-        archive.extractall(home, filter="tar")
+        # Debian 12 has Python 3.11.2, without the argument `filter` and without tar_filter (PEP 706).
+        archive.extraction_filter = getattr(tarfile, "tar_filter", None)
+        archive.extractall(home)  # noqa: S202 (our own)
     ports = {_MIRROR_PORT: free_port(), _APP_PORT: free_port()}
     words = {_HOME: str(home), **{f"{old}": f"{new}" for old, new in ports.items()}, _BIN: str(BIN)}
     for path in (path for path in home.rglob("*") if path.is_file() and not path.is_symlink()):
