@@ -75,7 +75,9 @@ def test_a_fresh_virtualenv_serves_its_pages(
 ) -> None:
     """sample-app comes from the company index, Flask through it from the upstream."""
     assert artifacts
-    python = install(mirror_server, installer, tmp_path / "venv", "sample-app")
+    python = install(
+        mirror_server, installer, tmp_path / "venv", "sample-app==1.0.0"
+    )  # other tests upload others
     with zipfile.ZipFile(artifacts["wheel"]) as wheel:
         style = f"/static/{json.loads(wheel.read('sample_app/static/manifest.json'))['style.css']}"
     paths = ["/", "/healthz", "/version", style, "/static/packhorse.svg"]
