@@ -38,6 +38,7 @@ THIRD_PARTIES = {
             "packaging",
             "pluggy",
             "prometheus_client",
+            "pymacaroons",
             "pyramid",
             "waitress",
             "webob",
