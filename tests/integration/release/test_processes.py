@@ -288,7 +288,7 @@ def test_a_type_that_is_stopped_stays_so(scaled: Host) -> None:
     circusd = psutil.Process(Circus(scaled.layout).pid())
     circusd.kill()
     circusd.wait()
-    assert there(scaled) == {"web": 1, "worker": 0, "beat": 0}
+    wait_until("all but the worker", lambda: there(scaled) == {"web": 1, "worker": 0, "beat": 0})
     assert listed(scaled)["worker"]["state"] == "stopped"
     assert "worker=2 (stopped)" in scaled.release("scale", "local").stdout
     assert "stopped here" in scaled.release("ps", "restart", "local", "worker", status=1).stderr
