@@ -87,7 +87,7 @@ def rows(servers: Servers, what: str, path: str, stock_path: str, goal: str) -> 
 
 
 def file_path(server: str) -> str:
-    """Where `server` has the file, which is in its cache afterwards."""
+    """Address of the file on `server`, in whose cache it is afterwards."""
     page = f"{server}{SIMPLE}file/"
     (file,) = requests.get(page, headers=AS_PIP, timeout=60).json()["files"]
     url = urljoin(page, file["url"])

@@ -1,4 +1,4 @@
-"""What policies cost: processor time of a large page that is not cached, with them and without."""
+"""Costs of policies: processor time of a large page that is not cached, with them and without."""
 
 import json
 import statistics

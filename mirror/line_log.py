@@ -81,7 +81,7 @@ def objects(lines: Iterable[bytes]) -> Iterator[Mapping[str, Any]]:
 
 
 def _end_of_last_line(descriptor: int) -> int:
-    """How many bytes of a file are whole lines. Linux reads at most 2 GiB at once, see read(2)."""
+    """Size of the whole lines of a file. Linux reads at most 2 GiB at once, see read(2)."""
     end = os.fstat(descriptor).st_size
     while end:
         start = max(0, end - BLOCK)

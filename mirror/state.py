@@ -46,7 +46,7 @@ class Folder:
 
     @property
     def decisions(self) -> Path:
-        """What policies decided, as JSON lines (mirror/plugin/guards/decision_log.py)."""
+        """The decisions of policies, as JSON lines (mirror/plugin/guards/decision_log.py)."""
         return self.server / "+decisions"
 
     @property
@@ -61,7 +61,7 @@ class Folder:
 
     @property
     def monitoring(self) -> Path:
-        """What the server is told of [metrics], [audit] and [[webhooks]]."""
+        """The settings of [metrics], [audit] and [[webhooks]], for the server."""
         return self.root / "monitoring.json"
 
     @property

@@ -8,17 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from packaging.utils import (
-    InvalidSdistFilename,
-    InvalidWheelFilename,
-    parse_sdist_filename,
-    parse_wheel_filename,
-)
-
 from mirror.advisories import severity
 from mirror.advisories.database import About, Database
 from mirror.advisories.matching import Finding
 from mirror.advisories.settings import Advisories, Ignored
+from packhorse import filenames
 
 
 @dataclass(frozen=True, order=True)
@@ -88,19 +82,8 @@ def held(files: Path) -> Iterator[Package]:
     """The versions that have a wheel or sdist below `files`, the folder of an index (`+files/user/name`)."""
     for _, _, names in os.walk(files):
         for name in names:
-            if package := of_filename(name):
-                yield package
-
-
-def of_filename(name: str) -> Package | None:
-    """The version of which `name` is a wheel or an sdist; None for another file."""
-    try:
-        project, version = (
-            parse_wheel_filename(name)[:2] if name.endswith(".whl") else parse_sdist_filename(name)
-        )
-    except (InvalidSdistFilename, InvalidWheelFilename):
-        return None
-    return Package(project, str(version))
+            if found := filenames.parse(name):
+                yield Package(found.project, str(found.version))
 
 
 def as_json(report: Report) -> dict[str, Any]:
@@ -119,24 +102,13 @@ def as_json(report: Report) -> dict[str, Any]:
 
 
 def _affected_as_json(each: Affected) -> dict[str, Any]:
-    finding = each.finding
     ignored = (
         {"until": str(each.ignored.until or "") or None, "reason": each.ignored.reason}
         if each.ignored
         else None
     )
-    return {
-        "name": each.package.project,
-        "version": each.package.version,
-        "id": finding.id,
-        "aliases": list(finding.aliases),
-        "severity": finding.severity,
-        "score": finding.score,
-        "fixed_in": finding.fixed_in,
-        "summary": finding.summary,
-        "sources": list(each.sources),
-        "ignored": ignored,
-    }
+    package = {"name": each.package.project, "version": each.package.version}
+    return {**package, **each.finding.as_json(), "sources": list(each.sources), "ignored": ignored}
 
 
 def as_text(report: Report) -> str:

@@ -22,7 +22,7 @@ _decode = msgspec.json.Decoder(list[Advisory]).decode
 
 @dataclass(frozen=True)
 class About:
-    """What a file of advisories says of itself. `newest`: when the last of them was changed, in UTC."""
+    """Facts of a file of advisories. `newest`: the time of the last change of one of them, in UTC."""
 
     advisories: int
     projects: int

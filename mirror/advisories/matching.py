@@ -1,8 +1,9 @@
-"""Which advisories affect a version of a project: OSV's evaluation, with the order of versions of PEP 440."""
+"""Find the advisories that affect a version: OSV's evaluation, with versions in the order of PEP 440."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import msgspec
 from packaging.version import InvalidVersion, Version
@@ -14,7 +15,7 @@ _ORDER = ("introduced", "last_affected", "fixed")  # of events at the same versi
 
 
 class Advisory(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What an OSV record says of one project. `versions` are those affected outside of `ranges`."""
+    """One project of an OSV record. `versions` are those affected outside of `ranges`."""
 
     id: str
     aliases: tuple[str, ...] = ()
@@ -45,6 +46,10 @@ class Finding:
     def names(self) -> set[str]:
         """All ids of the vulnerability."""
         return {self.id, *self.aliases}
+
+    def as_json(self) -> dict[str, Any]:
+        """The vulnerability for scripts; keys are only ever added."""
+        return {**asdict(self), "aliases": list(self.aliases)}
 
 
 class KnownVulnerabilities:

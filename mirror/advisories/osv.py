@@ -56,7 +56,7 @@ class _Affected(msgspec.Struct):
 
 
 class _Record(msgspec.Struct):
-    """What of a record counts here (OSV schema 1.7)."""
+    """The fields of a record that count here (OSV schema 1.7)."""
 
     id: str
     modified: str = ""
@@ -73,7 +73,7 @@ _decode = msgspec.json.Decoder(_Record).decode
 
 
 def parse(content: bytes) -> tuple[str, dict[str, Advisory]]:
-    """When the record was modified, and its advisories by normalised project; none of one that was withdrawn.
+    """Time of the record's last change, and its advisories by project; none of one that was withdrawn.
 
     Raises InvalidRecordError.
     """

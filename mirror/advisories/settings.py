@@ -40,7 +40,7 @@ class Advisories(Settings):
     ] = ()
 
     def as_json(self) -> list[dict[str, str | None]]:
-        """What is ignored, as the server keeps it."""
+        """The ignored vulnerabilities, as the server keeps them."""
         return [
             {"id": each.id, "until": each.until.isoformat() if each.until else None} for each in self.ignore
         ]

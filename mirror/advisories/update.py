@@ -33,7 +33,7 @@ _EXPORT = "Name OSV's export of the ecosystem PyPI: all.zip, or the folder that 
 
 @dataclass(frozen=True)
 class Updated:
-    """What the new file holds; `before`: what the old one held; `unreadable`: names of records left out."""
+    """Result of an update: facts of the new file and of the one `before`; names of `unreadable` records."""
 
     about: About
     before: About | None

@@ -84,7 +84,7 @@ def update(path: Path | None, /, folder: Path, delta: Path | None, *, as_json: b
 
 @contextmanager
 def _wanted(path: Path | None, target: Path, given: Mapping[str, Any]) -> Iterator["Wanted"]:
-    """What the options of `of_locks` ask for, in the cache by then. Raises PackhorseError."""
+    """The files that the options of `of_locks` ask for, in the cache by then. Raises PackhorseError."""
     from mirror.offline.bundle.create import Wanted
     from mirror.offline.prefetch import Result
 

@@ -65,7 +65,7 @@ def of_locks(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @dataclass(frozen=True)
 class Fetched:
-    """What the options of `of_locks` asked for, and what came of it into the cache."""
+    """The files that the options of `of_locks` asked for, and whether they are in the cache."""
 
     lock: "Lock"
     results: "list[Result | Unresolved]"
@@ -118,17 +118,7 @@ def fetch(path: Path | None, given: Mapping[str, Any]) -> Fetched:
 @click.command()
 @of_locks
 @click.pass_obj
-def prefetch(
-    path: Path | None,
-    files: tuple[str, ...],
-    pythons: tuple[str, ...],
-    platforms: tuple[str, ...],
-    index: str | None,
-    *,
-    all_files: bool,
-    allow_builds: bool,
-    as_json: bool,
-) -> None:
+def prefetch(path: Path | None, /, *, as_json: bool, **wanted: Any) -> None:  # noqa: ANN401 (of_locks)
     """Bring every file that locks or requirements need into the cache.
 
     \b
@@ -146,8 +136,7 @@ def prefetch(
     """
     from mirror.offline import report
 
-    given = {"files": files, "pythons": pythons, "platforms": platforms, "index": index}
-    fetched = fetch(path, {**given, "all_files": all_files, "allow_builds": allow_builds})
+    fetched = fetch(path, wanted)
     lock, results = fetched.lock, fetched.results
     if as_json:
         console.emit_json(report.as_json(results, lock.elsewhere))
@@ -161,17 +150,7 @@ def prefetch(
 @click.command()
 @of_locks
 @click.pass_obj
-def verify(
-    path: Path | None,
-    files: tuple[str, ...],
-    pythons: tuple[str, ...],
-    platforms: tuple[str, ...],
-    index: str | None,
-    *,
-    all_files: bool,
-    allow_builds: bool,
-    as_json: bool,
-) -> None:
+def verify(path: Path | None, /, *, as_json: bool, **wanted: Any) -> None:  # noqa: ANN401 (of_locks)
     """Tell whether locks or requirements would install from what is here alone.
 
     \b
@@ -189,13 +168,15 @@ def verify(
     from mirror.offline import verify as work
     from packhorse.errors import PackhorseError
 
-    targets = environments.wanted(pythons, platforms)
-    lock = reader.read_all(files, targets)
+    targets = environments.wanted(wanted["pythons"], wanted["platforms"])
+    lock = reader.read_all(wanted["files"], targets)
     if not options.folder().initialised():
         raise PackhorseError(f"{options.folder().root}: there is no mirror.", "Make one with `mirror init`.")
     config = options.config(path)
-    here = storage.StoredFiles(options.folder(), storage.indexes(config, index or config.default_index))
-    results = list(work.Verification(here, every=all_files, builds=allow_builds).run(lock, targets))
+    indexes = storage.indexes(config, wanted["index"] or config.default_index)
+    here = storage.StoredFiles(options.folder(), indexes)
+    verification = work.Verification(here, every=wanted["all_files"], builds=wanted["allow_builds"])
+    results = list(verification.run(lock, targets))
     if as_json:
         console.emit_json(work.as_json(results))
     else:
@@ -203,7 +184,7 @@ def verify(
     if missing := [each for each in results if each.problem]:
         raise PackhorseError(
             f"This does not install from what is here: {len(missing)} of {len(results)} files are missing.",
-            f"Bring them with `mirror prefetch {shlex.join(files)}`, and the same options.",
+            f"Bring them with `mirror prefetch {shlex.join(wanted['files'])}`, and the same options.",
             detail="\n".join(map(str, missing)),
         )
 

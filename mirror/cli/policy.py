@@ -21,18 +21,16 @@ def policy(path: Path | None, *, show_log: bool, as_json: bool) -> None:
     `mirror init` puts them in force. Needs the mirror to serve. The log has a line when the decisions about a
     package on an index have changed.
     """
-    import json
-
     from mirror import running
     from mirror.policy import decisions, report
 
     log = decisions.read(options.folder().decisions)
     if show_log:
-        console.echo(json.dumps(log, indent=2) if as_json else report.log_as_text(log))
+        _show(log, report.log_as_text(log), as_json=as_json)
         return
     answer = running.connect(options.folder()).call("GET", "/+policies")
     declared = options.config(path).policies
-    console.echo(json.dumps(answer, indent=2) if as_json else report.rules_as_text(answer, declared, log))
+    _show(answer, report.rules_as_text(answer, declared, log), as_json=as_json)
 
 
 @click.command()
@@ -46,7 +44,6 @@ def why(path: Path | None, project: str, index: str | None, *, as_json: bool) ->
     The same is at /USER/INDEX/+why/NAME for everybody. Exit status 1: nothing is listed. Needs the mirror to
     serve.
     """
-    import json
     import sys
 
     from mirror import running
@@ -57,9 +54,16 @@ def why(path: Path | None, project: str, index: str | None, *, as_json: bool) ->
     on = index or options.config(path).default_index
     answer = running.connect(options.folder()).call("GET", f"/{on}/+why/{report.name_of(name)}")
     found = report.of_version(answer, version)
-    console.echo(json.dumps(found, indent=2) if as_json else report.why_as_text(found))
+    _show(found, report.why_as_text(found), as_json=as_json)
     if not any(file["allowed"] for file in found["files"]):
         sys.exit(1)
+
+
+def _show(value: object, text: str, *, as_json: bool) -> None:
+    if as_json:
+        console.emit_json(value)
+    else:
+        console.echo(text)
 
 
 COMMANDS = (policy, why)

@@ -62,31 +62,11 @@ def refresh(
         console.progress("Asking", len(used.cached) + len(used.own)) as step,
     ):
         found = work.refresh(folder, index_url, client, used, step)
-    old = list(outdated.find(pins, found.pages))
+    old = outdated.Report(list(outdated.find(pins, found.pages)), len(pins)) if locks else None
     if as_json:
-        report = {"outdated": [vars(each) for each in old], "pins": len(pins)} if locks else {}
-        new = [vars(each) for each in found.new]
-        console.emit_json(
-            {
-                "projects": len(found.pages),
-                "new": new,
-                "gone": found.gone,
-                "failed": dict(found.failed),
-                **report,
-            }
-        )
+        console.emit_json({**work.as_json(found), **(old.as_json() if old else {})})
     else:
-        for each in found.new:
-            console.echo(
-                f"new: {each.project} {each.version}" + (f" ({each.since[:10]})" if each.since else "")
-            )
-        for project in found.gone:
-            console.echo(f"not listed: {project}")
-        console.echo(work.count(found))
-        for pin in old:
-            console.echo(f"outdated: {pin}")
-        if locks:
-            console.echo(f"{len(old)} of {len(pins)} pins are outdated")
+        console.echo("\n".join([*work.as_lines(found), *(old.as_lines() if old else ())]))
     if found.failed:
         raise PackhorseError(
             f"{len(found.failed)} projects could not be looked for.",

@@ -5,17 +5,11 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from packaging import tags
-from packaging.utils import (
-    InvalidSdistFilename,
-    InvalidWheelFilename,
-    parse_sdist_filename,
-    parse_wheel_filename,
-)
 from packaging.version import InvalidVersion, Version
 
 from mirror.lockfiles.environments import Environment
 from mirror.lockfiles.lock import Hashes, LockedFile, Pin
+from packhorse import filenames
 
 PageFile = Mapping[str, Any]
 """A file as a page in JSON has it (PEP 691): filename, url, hashes, requires-python."""
@@ -74,9 +68,9 @@ def locked_hashes(pin: Pin, file: PageFile) -> dict[str, str]:
 
 
 def _taken(names: Sequence[str], environment: Environment) -> list[str]:
-    parsed = {name: found for name in names if (found := _parse(name))}
-    wheels = {name: wheel for name, (_, _, wheel) in parsed.items() if wheel}
-    sdists = [name for name, (_, _, wheel) in parsed.items() if not wheel]
+    parsed = {name: found for name in names if (found := filenames.parse(name))}
+    wheels = {name: found.tags for name, found in parsed.items() if found.tags}
+    sdists = [name for name, found in parsed.items() if not found.tags]
     # Installers prefer the usual form of an sdist.
     return environment.wheels(wheels) or sorted(sdists, key=lambda name: not name.endswith(".tar.gz"))[:1]
 
@@ -101,6 +95,11 @@ def _listed(pin: Pin, name: str, listed: Mapping[str, PageFile], where: str) -> 
     return listed[name]
 
 
+def is_yanked(file: PageFile) -> bool:
+    """Whether a page says that nobody should newly choose a file: true, or a reason, perhaps "" (PEP 592)."""
+    return file.get("yanked") not in (None, False)
+
+
 def _agree(wanted: Hashes, stated: Mapping[str, str]) -> bool:
     """Whether a hash is among those of the lock; one of a kind that the lock has not says nothing."""
     kinds = {kind for kind, _ in wanted} & set(stated)
@@ -112,19 +111,8 @@ def _instead(pin: Pin) -> str:
 
 
 def _is_of(pin: Pin, filename: str) -> bool:
-    parsed = _parse(filename)
+    parsed = filenames.parse(filename)
     try:
-        return parsed is not None and parsed[0] == pin.project and parsed[1] == Version(pin.version)
+        return parsed is not None and parsed.project == pin.project and parsed.version == Version(pin.version)
     except InvalidVersion:
         return False
-
-
-def _parse(filename: str) -> tuple[str, Version, frozenset[tags.Tag]] | None:
-    """Name, version and, for a wheel, its tags. None for a file that is neither wheel nor sdist."""
-    try:
-        if filename.endswith(".whl"):
-            name, version, _, found = parse_wheel_filename(filename)
-            return name, version, found
-        return *parse_sdist_filename(filename), frozenset()
-    except (InvalidSdistFilename, InvalidWheelFilename):
-        return None

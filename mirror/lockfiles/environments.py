@@ -27,7 +27,7 @@ _PLATFORM = re.compile(r"(linux|musl|macos|windows)-(x86_64|aarch64|arm64|armv7l
 _TAG = re.compile(r"(manylinux|musllinux|macosx)_(\d{1,2})_(\d{1,3})_(\w{2,16})|win_amd64|win_arm64|win32")
 _ARCHITECTURES = {"win_amd64": "x86_64", "win_arm64": "arm64", "win32": "x86"}
 _OLDEST = {"linux": (2, 28), "musl": (1, 2), "macos": (11, 0)}
-"""What a platform without a version has at least, of its C library or system (Debian 10, RHEL 8)."""
+"""Least versions of C library or system of platforms that state none (Debian 10, RHEL 8)."""
 _NEWEST = {"linux": (2, 50), "musl": (1, 5), "macos": (30, 0)}
 _LEGACY_MANYLINUX = {(2, 17): "manylinux2014", (2, 12): "manylinux2010", (2, 5): "manylinux1"}
 _UV_PLATFORMS = {
@@ -105,7 +105,7 @@ class _Anywhere(Environment):
 
 
 def anywhere() -> Environment:
-    """Where everything is needed that a lock has, to ask what it may install; not to choose files by."""
+    """An environment that needs everything in a lock, to ask what it may install; not to choose files by."""
     return _Anywhere("anywhere", (), {}, {}, {})
 
 
@@ -208,7 +208,7 @@ def _platform_tags(kind: str, architecture: str, newest: tuple[int, int]) -> Ite
 
 
 def _level(text: str, oldest: tuple[int, int]) -> int:
-    """How new a system a platform tag asks for; 0 for those that run on the oldest."""
+    """Rank of the system that a platform tag asks for; 0 for those that run on the oldest."""
     found = re.match(r"[a-z]+_(\d+)_(\d+)_", text)
     version = (int(found[1]), int(found[2])) if found else (0, 0)
     return 0 if version <= oldest else version[0] * 1000 + version[1]

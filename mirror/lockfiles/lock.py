@@ -95,7 +95,7 @@ class Elsewhere:
 
 @dataclass(frozen=True)
 class Lock:
-    """What one or several files and arguments ask for."""
+    """The pins and requirements of one or several files and arguments."""
 
     names: tuple[str, ...]  # the files and arguments
     formats: tuple[str, ...] = ()  # "uv.lock", "poetry.lock", …, "requirements"

@@ -72,7 +72,7 @@ def read(data: Mapping[str, Any], environments: Sequence[Environment]) -> Lock:
 
 
 def _place(package: _Package) -> str:
-    """Where it comes from, if not from an index."""
+    """Its source, if that is no index."""
     given = {"git": package.git, "path": package.path, "url": package.url}
     return next((f"{kind} {place}" for kind, place in given.items() if place), "")
 

@@ -25,7 +25,7 @@ Format = Callable[[Any, Sequence[Environment]], Lock]
 
 
 def read_all(arguments: Iterable[str], environments: Sequence[Environment]) -> Lock:
-    """What all `arguments` ask for together, each a file or a requirement such as `flask==3.1`.
+    """One lock of all `arguments`, each a file or a requirement such as `flask==3.1`.
 
     Raises PackhorseError that names the file and its line or package at fault.
     """
@@ -33,7 +33,7 @@ def read_all(arguments: Iterable[str], environments: Sequence[Environment]) -> L
 
 
 def read(argument: str, environments: Sequence[Environment]) -> Lock:
-    """What a file, standard input ("-") or a requirement asks for. Raises PackhorseError."""
+    """The lock of a file, of standard input ("-") or of a requirement. Raises PackhorseError."""
     path = Path("/dev/stdin" if argument == "-" else argument)
     if not _exists(path):
         return _of_requirement(argument, environments)

@@ -25,7 +25,7 @@ _LARGEST = 50_000_000  # bytes of all files together that one leads to
 
 
 def read(path: Path, text: str, environments: Sequence[Environment]) -> Lock:
-    """What the lines of a file, and of those that it names, ask for. Raises LockError."""
+    """The lock of a file and of those that it names. Raises LockError."""
     return _Reading(_project_folder(path), environments, _LARGEST).read(path, text)
 
 
@@ -52,7 +52,7 @@ class _Reading:
     seen: set[tuple[Path, bool]] = field(default_factory=set)
 
     def read(self, path: Path, text: str, *, nested: bool = False, constraint: bool = False) -> Lock:
-        """What its lines ask for; those of a `constraint` ask for nothing, and bound what others ask for."""
+        """Read its lines; those of a `constraint` ask for nothing, and bound what others ask for."""
         self.seen.add((Path(os.path.realpath(path)), constraint))
         found: list[Lock] = []
         for number, line in _logical_lines(text):
@@ -102,7 +102,7 @@ def is_empty(text: str) -> bool:
 
 
 def of_argument(text: str, environments: Sequence[Environment]) -> Lock:
-    """What a single requirement asks for. Raises InvalidRequirement."""
+    """The lock of a single requirement. Raises InvalidRequirement."""
     found = _of_requirement(lock.parse(text), frozenset(), environments)
     return replace(found, names=(text,), formats=("requirements",))
 

@@ -133,7 +133,7 @@ def _file(file: _File) -> LockedFile:
 
 
 def _elsewhere(package: _Package) -> Elsewhere | None:
-    """Where a package comes from that is in no index; None also for the projects of the lock themselves."""
+    """Source of a package that is in no index; None also for the projects of the lock themselves."""
     if "registry" in package.source or any(kind in package.source for kind in _OWN):
         return None
     kind, place = next(iter(package.source.items()), ("source", "unknown"))

@@ -1,1 +1,1 @@
-"""What an administrator sees of a mirror: settings for the server, and readers of what it tells."""
+"""Monitoring for administrators of a mirror: settings for the server, and readers of its logs and numbers."""

@@ -30,7 +30,7 @@ Network = Annotated[str, pydantic.AfterValidator(_check_network)]
 
 
 class Metrics(Settings):
-    """Who may read /+metrics besides this machine; with one of them nginx passes the address on."""
+    """Readers of /+metrics besides this machine; with one of them nginx passes the address on."""
 
     allow: Annotated[tuple[Network, ...], pydantic.BeforeValidator(freeze_array)] = ()
     token_file: AbsolutePath | None = None

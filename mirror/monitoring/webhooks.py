@@ -1,4 +1,4 @@
-"""What the server says about its webhooks, and a test message, for people."""
+"""Ask the server how its webhooks do, have it send a test message, put the answers into lines."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -14,7 +14,7 @@ class Api(Protocol):
 
 
 def states(api: Api) -> list[dict[str, Any]]:
-    """How each webhook does: host, events, waiting, delivered, dropped, problem."""
+    """The state of each webhook: host, events, waiting, delivered, dropped, problem."""
     return _found(api, "/+webhooks")
 
 
@@ -43,7 +43,7 @@ def state_line(state: dict[str, Any]) -> str:
 
 
 def result_line(result: dict[str, Any]) -> str:
-    """What came of a test, for people."""
+    """The result of a test, for people."""
     return f"{result['host']}  {result['problem'] or 'delivered'}"
 
 

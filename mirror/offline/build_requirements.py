@@ -1,4 +1,4 @@
-"""What sdists need to be built (PEP 518), read from their pyproject.toml; nothing of them is run."""
+"""Build requirements of sdists (PEP 518), read from their pyproject.toml; nothing of them is run."""
 
 import tarfile
 import tomllib

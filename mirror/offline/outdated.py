@@ -1,6 +1,6 @@
 """Compare the pins of locks with the newest versions that pages list for their environments."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ from packaging.version import Version
 from mirror.lockfiles import choice
 from mirror.lockfiles.lock import Pin
 from mirror.offline import refresh
+from packhorse import filenames
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,23 @@ class Outdated:
         return f"{self.project} {self.pinned}: {self.newest} is there{since}"
 
 
+@dataclass(frozen=True)
+class Report:
+    """The pins of locks that are outdated, and how many pins these have."""
+
+    outdated: Sequence[Outdated]
+    pins: int
+
+    def as_json(self) -> dict[str, Any]:
+        """The report for scripts; keys are only ever added."""
+        return {"outdated": [vars(each) for each in self.outdated], "pins": self.pins}
+
+    def as_lines(self) -> Iterator[str]:
+        """The report for people."""
+        yield from (f"outdated: {each}" for each in self.outdated)
+        yield f"{len(self.outdated)} of {self.pins} pins are outdated"
+
+
 def find(pins: Iterable[Pin], pages: Mapping[str, Mapping[str, Any]]) -> Iterator[Outdated]:
     """The pins of which `pages`, by project, list something newer, in the order of their names."""
     for pin in sorted(pins, key=lambda each: (each.project, each.version)):
@@ -39,10 +57,9 @@ def _newest(pin: Pin, listed: Iterable[Mapping[str, Any]]) -> Outdated | None:
     pinned = Version(pin.version)
     by_version: dict[Version, list[Mapping[str, Any]]] = {}
     for file in listed:
-        parsed = refresh.parse(file["filename"])
-        is_yanked = file.get("yanked") or file.get("yanked") == ""
-        if parsed and parsed[1] > pinned and not is_yanked:
-            by_version.setdefault(parsed[1], []).append(file)
+        parsed = filenames.parse(file["filename"])
+        if parsed and parsed.version > pinned and not choice.is_yanked(file):
+            by_version.setdefault(parsed.version, []).append(file)
     for version in sorted(by_version, reverse=True):
         if (pinned.is_prerelease or not version.is_prerelease) and _fits(pin, version, by_version[version]):
             return Outdated(pin.project, pin.version, str(version), refresh.since(by_version[version]))

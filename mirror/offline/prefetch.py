@@ -65,7 +65,11 @@ Event = Found | Received | Result | Unresolved
 
 
 class DownloadError(Exception):
-    """The mirror did not send the page or file that was asked for; the message says why."""
+    """The mirror did not send the page or file that was asked for: why, and the status of its answer."""
+
+    def __init__(self, message: str, status: int = 200) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 def index_url(mirror: Running, index: str) -> str:
@@ -234,7 +238,7 @@ class Prefetch:
 
 
 def _withheld(pin: Pin, page: Mapping[str, Any]) -> str:
-    """That policies withhold files of the project, for whom misses one."""
+    """A note for whom misses a file: policies withhold some of the project."""
     count = page.get("meta", {}).get("_withheld")
     return f"; policies withhold {count} files of {pin.project}: see `mirror why {pin}`" if count else ""
 
@@ -259,4 +263,5 @@ def get(client: httpx.Client, url: str, headers: Mapping[str, str]) -> Iterator[
             break
         after = response.headers.get("Retry-After", "")
         time.sleep(min(int(after) if after.isdecimal() else 1, 5))
-    raise DownloadError(f"{url}: {response.status_code} {reason or response.reason_phrase}")
+    failed = f"{url}: {response.status_code} {reason or response.reason_phrase}"
+    raise DownloadError(failed, response.status_code)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
@@ -15,21 +14,16 @@ from urllib.parse import urljoin
 import httpx
 from packaging.metadata import parse_email
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import (
-    InvalidSdistFilename,
-    InvalidWheelFilename,
-    canonicalize_name,
-    parse_sdist_filename,
-    parse_wheel_filename,
-)
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from mirror import indexes
 from mirror.api import Api
+from mirror.lockfiles import choice
 from mirror.offline import prefetch
 from mirror.offline.prefetch import SIMPLE_JSON, DownloadError
 from mirror.state import Folder
-from packhorse import files
+from packhorse import filenames, files
 from packhorse.errors import PackhorseError
 
 AT_ONCE = 8  # pages: an upstream is asked for all of them, and nobody waits
@@ -50,7 +44,7 @@ class New:
 
 @dataclass(frozen=True)
 class Report:
-    """What a refresh found."""
+    """The result of a refresh."""
 
     pages: Mapping[str, Page]  # of projects, as the index shows them now
     new: Sequence[New]
@@ -119,10 +113,24 @@ def refresh(
     return Report(pages, new, failed, gone)
 
 
-def count(report: Report) -> str:
-    """A sentence about a refresh."""
+def as_json(report: Report) -> dict[str, Any]:
+    """The report for scripts; keys are only ever added."""
+    return {
+        "projects": len(report.pages),
+        "new": [vars(each) for each in report.new],
+        "gone": report.gone,
+        "failed": dict(report.failed),
+    }
+
+
+def as_lines(report: Report) -> Iterator[str]:
+    """The report for people: new versions, projects that are gone, a count."""
+    for each in report.new:
+        yield f"new: {each.project} {each.version}" + (f" ({each.since[:10]})" if each.since else "")
+    for project in report.gone:
+        yield f"not listed: {project}"
     failed = f", {len(report.failed)} could not be looked for" if report.failed else ""
-    return f"{len(report.pages)} projects in use, {len(report.new)} new versions since the last look{failed}"
+    yield f"{len(report.pages)} projects in use, {len(report.new)} new versions since the last look{failed}"
 
 
 def _new(pages: Mapping[str, Page], seen: Mapping[str, Sequence[str]]) -> Iterator[New]:
@@ -134,35 +142,25 @@ def _new(pages: Mapping[str, Page], seen: Mapping[str, Sequence[str]]) -> Iterat
 
 
 def since(of_version: Sequence[Mapping[str, Any]]) -> str | None:
-    """When the first file of a version was uploaded, as the upstream says."""
+    """Upload time of the first file of a version, as the upstream states it."""
     return min((file["upload-time"] for file in of_version if file.get("upload-time")), default=None)
 
 
 def _versions(page: Page) -> dict[str, list[Mapping[str, Any]]]:
     """The files of each version that a page lists, without yanked ones."""
-    known = [(str(parsed[1]), file) for file in page["files"] if (parsed := parse(file["filename"]))]
-    known = [
-        (version, file) for version, file in known if not file.get("yanked") and file.get("yanked") != ""
-    ]
-    known.sort(key=lambda each: each[0])
-    return {version: [file for _, file in of] for version, of in groupby(known, key=lambda each: each[0])}
-
-
-def parse(filename: str) -> tuple[str, Version] | None:
-    """The project and version of a wheel or sdist."""
-    try:
-        if filename.endswith(".whl"):
-            return parse_wheel_filename(filename)[:2]
-        return parse_sdist_filename(filename)
-    except (InvalidWheelFilename, InvalidSdistFilename):
-        return None
+    versions: dict[str, list[Mapping[str, Any]]] = {}
+    for file in page["files"]:
+        parsed = filenames.parse(file["filename"])
+        if parsed and not choice.is_yanked(file):
+            versions.setdefault(str(parsed.version), []).append(file)
+    return versions
 
 
 def _projects(index: Path) -> Iterator[str]:
     """The projects of the files that are below the folder of an index."""
     for path in index.glob("+[ef]/**/*"):
-        if (parsed := parse(path.name)) and path.is_file():
-            yield parsed[0]
+        if (parsed := filenames.parse(path.name)) and path.is_file():
+            yield parsed.project
 
 
 def _page(client: httpx.Client, url: str) -> tuple[Page | None, str]:
@@ -175,7 +173,7 @@ def _page(client: httpx.Client, url: str) -> tuple[Page | None, str]:
                 if STALE not in answer.headers:
                     return page, ""
     except (DownloadError, httpx.HTTPError, ValueError) as error:
-        is_gone = str(error).startswith(f"{url}: 404 ")
+        is_gone = isinstance(error, DownloadError) and error.status == 404
         return page, "" if is_gone else str(error) or type(error).__name__
     return page, "the upstream does not answer; what is known of it is old"
 
@@ -183,9 +181,9 @@ def _page(client: httpx.Client, url: str) -> tuple[Page | None, str]:
 def _newest_wheel(page: Page, root: str) -> str:
     """The URL of the newest wheel on a page, "" without one."""
     wheels = {
-        parsed[1]: file
+        parsed.version: file
         for file in page["files"]
-        if file.get("core-metadata") and (parsed := parse(file["filename"]))
+        if file.get("core-metadata") and (parsed := filenames.parse(file["filename"]))
     }
     # Relative to the page: ../../../../user/index/+f/…, which is the same at any depth below the root.
     return urljoin(root, wheels[max(wheels)]["url"]).partition("#")[0] if wheels else ""

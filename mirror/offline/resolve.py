@@ -21,7 +21,7 @@ _PIN = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==(\S+)")
 
 @dataclass(frozen=True)
 class Place:
-    """Where versions are looked for: an index, or nothing but the files in a folder."""
+    """A place to look for versions: an index, or nothing but the files in a folder."""
 
     index_url: str = ""
     folder: Callable[[], Path] | None = None  # makes the folder when it is needed first
@@ -148,7 +148,7 @@ def _command(environment: Environment, place: Place) -> list[str]:
 
 
 def _unresolved(wanted: str, stderr: str) -> Unresolved:
-    """What uv says from its error on, as one line."""
+    """uv's output from its error on, as one line."""
     said = stderr[stderr.find("error:") :].removeprefix("error:").replace("cause:", "")
     reason = " ".join(said.split())[:1000]
     if not (found := _NO_WHEEL.search(said)):

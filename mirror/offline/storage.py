@@ -25,7 +25,7 @@ _CHUNK = 1024 * 1024
 
 
 def path_of(folder: Folder, url: str) -> Path | None:
-    """Where the mirror stores what it serves at `url`, if it is the address of a file."""
+    """Path at which the mirror stores the file that it serves at `url`; None for other addresses."""
     parts = PurePosixPath(unquote(urlsplit(url).path)).parts[1:]
     if len(parts) < 5 or parts[2] not in {"+f", "+e"} or ".." in parts:
         return None
@@ -33,7 +33,7 @@ def path_of(folder: Folder, url: str) -> Path | None:
 
 
 def problem(path: Path, hashes: Mapping[str, str], open_file: Callable[[Path], IO[bytes]]) -> str:
-    """What is wrong with the content of a file that is here; "" when nothing is."""
+    """A problem of the content of a file that is here; "" when there is none."""
     found = hashers(hashes)
     try:
         with open_file(path) as file:
@@ -47,7 +47,7 @@ def problem(path: Path, hashes: Mapping[str, str], open_file: Callable[[Path], I
 
 
 def unhashed_problem(path: Path) -> str:
-    """What is wrong with a file whose hash nobody knows: whether its archive can be read to its end."""
+    """A problem of a file whose hash nobody knows: its archive should be readable to its end."""
     try:
         if path.suffix in {".whl", ".zip"}:
             with zipfile.ZipFile(path) as archive:

@@ -23,5 +23,5 @@ def size(packed: bytes) -> int:
 
 
 def decompress(packed: bytes) -> bytes:
-    """What `compress` made `packed` of, compared with its checksum and length. Raises CorruptError."""
+    """The bytes that `compress` has packed, compared with checksum and length. Raises CorruptError."""
     return isal_zlib.decompress(packed, wbits=_GZIP)

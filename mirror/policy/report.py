@@ -1,4 +1,4 @@
-"""What `mirror policy` and `mirror why` show, from the server's answers; text for people."""
+"""Text of `mirror policy` and `mirror why`, made of the server's answers."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -48,7 +48,7 @@ def of_version(answer: Mapping[str, Any], version: str | None) -> dict[str, Any]
 
 
 def why_as_text(answer: Mapping[str, Any]) -> str:
-    """Why files of a project are listed, and others are not."""
+    """The files of a project that are listed, and the reasons for which others are not."""
     listed = [file for file in answer["files"] if file["allowed"]]
     denied = [file for file in answer["files"] if not file["allowed"]]
     lines = [f"{answer['project']} on {answer['on']}: {len(listed)} files are listed, {len(denied)} are not"]

@@ -33,7 +33,7 @@ Record = Mapping[str, Any]  # of a file: path, cached, hashes, quarantined, pinn
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong at `path` below devpi's server folder, and what mends it; None: nothing here does."""
+    """A problem at `path` below devpi's server folder, and its repair; None: nothing here repairs it."""
 
     path: str
     kind: str  # damaged, missing, orphan, leftover, untrue
@@ -72,7 +72,7 @@ class Check:
         ]
 
     def run(self, looks: Iterable[Look], step: Callable[[], None]) -> list[Problem]:
-        """What two looks find; `step` is called after each first one. Raises PackhorseError."""
+        """The problems that two looks find; `step` is called after each first one. Raises PackhorseError."""
 
         def first(look: Look) -> Look | None:
             return look if look() else None
@@ -94,7 +94,7 @@ class Check:
     def _read(
         self, look: Callable[..., list[Problem]], path: Path, *facts: str | Path | None
     ) -> list[Problem]:
-        """What `look` finds about the file at `path`: the disk may fail, and the file may go meanwhile."""
+        """The problem that `look` finds at `path`: the disk may fail, and the file may go meanwhile."""
         try:
             return look(path, *facts)
         except FileNotFoundError:
@@ -233,7 +233,7 @@ def _age(path: Path) -> float:
 
 
 def _wrong_hash(path: Path, hashes: Mapping[str, str], pinned: str | None) -> str:
-    """What is wrong about the content of a file, "" when nothing is."""
+    """A problem of the content of a file, "" when there is none."""
     kind = "sha256" if pinned or "sha256" in hashes else next(iter(hashes), "sha256")
     wanted = {pinned} if pinned else {hashes[kind]} if kind in hashes else set()
     with files.open_unnoticed(path) as file:

@@ -19,7 +19,7 @@ Chosen = Mapping[str, Any]  # a file: path, project, version, size, used, links,
 
 @dataclass(frozen=True)
 class Rules:
-    """What may go: where neither `unused_since` nor `most` says it, all but what is to be kept."""
+    """Conditions for removal; without `unused_since` and `most`, all goes that is not to be kept."""
 
     keep_last: int = 0  # newest versions of each project that stay
     unused_since: float | None = None  # seconds since the epoch
@@ -29,7 +29,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class Plan:
-    """What the rules choose, and what there is."""
+    """The files that the rules choose, and those that there are."""
 
     chosen: Sequence[Chosen]
     spared: Sequence[Chosen]  # they would go, but the upstream no longer lists them
@@ -162,7 +162,7 @@ def total(found: Plan, removed: Sequence[Chosen] | None) -> str:
 
 
 def warnings(found: Plan) -> list[str]:
-    """What the user should know besides."""
+    """Warnings for the user."""
     said = []
     for reason in sorted(set(found.unreachable.values())):
         files = [file for file in found.out_of_reach if found.unreachable[_index(file)] == reason]

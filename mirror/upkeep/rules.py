@@ -54,7 +54,7 @@ def of(given: Given, locks: Sequence[Path], folder: Path) -> Rules:
 
 
 def _releases(locks: Sequence[Path]) -> frozenset[tuple[str, str]]:
-    """What `locks` pin for any Python on any platform."""
+    """The versions that `locks` pin for any Python on any platform."""
     anywhere = environments.wanted(PYTHONS, environments.PLATFORMS) if locks else ()
     pins = reader.read_all(map(str, locks), anywhere).only_pins()
     return frozenset((pin.project, canonicalize_version(pin.version)) for pin in pins)

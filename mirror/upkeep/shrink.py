@@ -33,7 +33,7 @@ SETTLE = 3.0  # seconds after which hardly any request reads what it had to see 
 
 @dataclass(frozen=True)
 class Shrunk:
-    """What a run did, or would do: bytes of the database before and after, and values that were dropped."""
+    """The result of a run, or of one that would be: bytes before and after, values that were dropped."""
 
     before: int
     after: int

@@ -10,15 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from packaging.utils import (
-    InvalidSdistFilename,
-    InvalidWheelFilename,
-    canonicalize_name,
-    parse_sdist_filename,
-    parse_wheel_filename,
-)
+from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from packhorse import filenames
 from packhorse.errors import PackhorseError
 from release import index
 from release.agents import controller, schedule
@@ -136,12 +131,8 @@ def _version(filename: str, project: str) -> Version | None:
     """The version in a file name; None for what is neither a wheel nor an sdist of `project`."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+!-]*", filename):  # it becomes a path on the hosts
         return None
-    try:
-        parse = parse_wheel_filename if filename.endswith(".whl") else parse_sdist_filename
-        name, version = parse(filename)[:2]
-    except (InvalidSdistFilename, InvalidWheelFilename, InvalidVersion):
-        return None
-    return version if name == project else None
+    found = filenames.parse(filename)
+    return found.version if found and found.project == project else None
 
 
 def request(kind: type[R], app: str, target: Target, home: Path, **fields: object) -> R:

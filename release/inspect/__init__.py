@@ -1,1 +1,1 @@
-"""What people look at: releases, processes, logs and versions of all hosts of a target."""
+"""Views for people: releases, processes, logs and versions of all hosts of a target."""

@@ -8,15 +8,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from packaging.utils import (
-    InvalidSdistFilename,
-    InvalidWheelFilename,
-    canonicalize_version,
-    parse_sdist_filename,
-    parse_wheel_filename,
-)
+from packaging.utils import canonicalize_version
 
-from packhorse import process
+from packhorse import filenames, process
 from packhorse.errors import PackhorseError
 from release import index
 from release.context import Context
@@ -76,11 +70,8 @@ def last_built(outdir: Path, version: str | None = None) -> list[Path]:
 
 def _release(path: Path) -> tuple[str, str] | None:
     """Project and version of the artifact at `path`, None when it is something else."""
-    try:
-        parsed = parse_wheel_filename(path.name) if path.suffix == ".whl" else parse_sdist_filename(path.name)
-    except (InvalidWheelFilename, InvalidSdistFilename):
-        return None
-    return parsed[0], str(parsed[1])
+    found = filenames.parse(path.name)
+    return (found.project, str(found.version)) if found else None
 
 
 def _check(paths: Iterable[Path], context: Context) -> None:

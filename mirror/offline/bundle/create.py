@@ -24,7 +24,7 @@ from packhorse.errors import PackhorseError
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a bundle is to have: files of an index of the running mirror, which a prefetch has chosen."""
+    """Contents of a bundle: files of an index of the running mirror, which a prefetch has chosen."""
 
     results: Sequence[Result]  # without a problem
     index_url: str

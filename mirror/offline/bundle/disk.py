@@ -55,7 +55,7 @@ def fingerprint(folder: Path) -> str:
 
 
 def problem(folder: Path, file: File) -> str:
-    """What is wrong with a listed file on the disk, "" when it is the one that is meant."""
+    """A problem of a listed file on the disk, "" when it is the one that is meant."""
     for path, sha256 in file.paths.items():
         content = open_regular(folder, path)
         if content is None:

@@ -19,14 +19,10 @@ from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 import pydantic
-from packaging.utils import (
-    InvalidSdistFilename,
-    InvalidWheelFilename,
-    canonicalize_name,
-    parse_sdist_filename,
-    parse_wheel_filename,
-)
+from packaging.utils import canonicalize_name
 from packaging.version import Version
+
+from packhorse import filenames
 
 FORMAT = 1  # of each byte below: who changes one of them raises it
 ABOUT, SUMS, FILES, SIMPLE = "bundle.json", "SHA256SUMS", "files", "simple"
@@ -133,20 +129,15 @@ class _About(pydantic.BaseModel, extra="forbid", strict=True):
 
 def release(filename: str) -> tuple[str, Version]:
     """The project and the version of a wheel or sdist. Raises WrongListingError for any other name."""
-    try:
-        if not _FILENAME.fullmatch(filename) or len(filename) > 255 - len(METADATA):
-            raise WrongListingError(f"{filename!r} is no name of a file of a bundle")
-        if filename.endswith(".whl"):
-            name, version, *_ = parse_wheel_filename(filename)
-        else:
-            name, version = parse_sdist_filename(filename)
-    except (InvalidWheelFilename, InvalidSdistFilename) as error:
-        raise WrongListingError(f"{filename} is neither a wheel nor an sdist") from error
-    return name, version
+    if not _FILENAME.fullmatch(filename) or len(filename) > 255 - len(METADATA):
+        raise WrongListingError(f"{filename!r} is no name of a file of a bundle")
+    if (found := filenames.parse(filename)) is None:
+        raise WrongListingError(f"{filename} is neither a wheel nor an sdist")
+    return found.project, found.version
 
 
 def said(listed: Mapping[str, Any]) -> dict[str, Any]:
-    """What a page of a mirror says of a file besides its hash, for `File`; in it, upstreams say anything."""
+    """Fields of `File` from a row of a mirror's page, besides the hash; in it, upstreams say anything."""
     python, moment, yanked = (listed.get(key) for key in ("requires-python", "upload-time", "yanked"))
     return {
         "requires_python": _plain(python) if isinstance(python, str) else None,

@@ -28,7 +28,7 @@ NEW, HERE, REFUSED = "new", "here", "refused"  # as mirror/plugin/admin/bundle_v
 
 @dataclass(frozen=True)
 class Loaded:
-    """What became of one file of a bundle."""
+    """The outcome for one file of a bundle."""
 
     file: File
     state: str  # NEW, HERE or REFUSED
@@ -149,7 +149,7 @@ class Target:
         self._uploaders = settings.get("acl_upload", [])
 
     def offer(self, index: str, project: str, page: Mapping[str, Any]) -> Mapping[str, Any]:
-        """What the mirror says of each file of a page: its state and the reason."""
+        """The mirror's answer about each file of a page: its state and the reason."""
         answer = self._put(f"/{index}/+bundle/{project}", json.dumps(page).encode())
         if answer.status_code != 200:
             raise PackhorseError(

@@ -1,1 +1,1 @@
-"""Who asks, and who may do what: clients and tokens."""
+"""Clients and their tokens: addresses, identities, limits."""

@@ -27,7 +27,7 @@ def credentials(found: tuple[str, str] | None) -> tuple[str, str] | None:
 
 
 def identity(request: Any, load: Callable[[Any], Any]) -> Any:
-    """Who `request` is from, as `load` says; None where its token is no matter.
+    """Identity of a request, as `load` finds it; None where its token is no matter.
 
     Raises HTTPForbidden for a token that is expired, revoked, altered, or not meant for this request.
     """
@@ -100,7 +100,7 @@ def _refused(reason: str) -> HTTPForbidden:
 
 
 def _reason(message: str) -> str:
-    """What devpi-tokens says, without the names of its classes, and without saying which users there are."""
+    """The reason in a message of devpi-tokens, without names of classes, or of users to learn."""
     if "doesn't exist" in message:  # the user, or the token
         return "This token was revoked, or is of another server."
     found = re.search(r"InvalidMacaroon: (Token .*)", message)
@@ -143,7 +143,7 @@ def is_token(request: Any) -> bool:
 
 
 def _limit(found: Any, name: str) -> frozenset[str] | None:
-    """What all caveats of this name allow; None without one."""
+    """The values that all caveats of this name allow; None without one."""
     values = [frozenset(restriction.value) for restriction in found.restrictions.get(name, ())]
     if not values:
         return None

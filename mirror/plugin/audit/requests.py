@@ -1,4 +1,4 @@
-"""What a request does, in the words of the audit log. Pure."""
+"""Describe a request in the words of the audit log. Pure."""
 
 import ipaddress
 import re
@@ -84,7 +84,7 @@ def place(path: str) -> dict[str, str]:
 
 
 def of_form(form: Mapping[str, Any]) -> dict[str, str]:
-    """What an upload says that it is."""
+    """Project, version and file that an upload states."""
     content = form.get("content")
     filename = getattr(content, "filename", None)
     found = {"project": form.get("name"), "version": form.get("version"), "file": filename}
@@ -92,7 +92,7 @@ def of_form(form: Mapping[str, Any]) -> dict[str, str]:
 
 
 def of_push(body: Any) -> dict[str, str]:
-    """What is pushed, and where to: an index, or the host of another server, without the login in its URL."""
+    """Project, version and target of a push: an index, or the host of another server, not its login."""
     if not isinstance(body, Mapping):
         return {}
     host = urlsplit(str(body.get("posturl", ""))).hostname if body.get("posturl") else None
@@ -102,7 +102,7 @@ def of_push(body: Any) -> dict[str, str]:
 
 
 def of_files(paths: Any) -> dict[str, str]:
-    """How many files, and the names of the first."""
+    """Number of the files, and the names of the first."""
     names = [str(path).rpartition("/")[2] for path in paths] if isinstance(paths, list) else []
     return {"detail": f"{len(names)} files: {', '.join(names)}"} if names else {}
 

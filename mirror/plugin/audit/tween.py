@@ -95,7 +95,7 @@ def _record(request: Any, status: int, answer: Any) -> None:
 
 
 def _details(request: Any, action: str, form: Any, done: Any) -> dict[str, str]:
-    """What a request is about besides its path; `done` is the answer, None for an error."""
+    """Subject of a request besides its path; `done` is the answer, None for an error."""
     if ":action" in form:
         return requests.of_form(form)
     if done and action == "prune":

@@ -281,7 +281,7 @@ def _problem(expected: Expected, length: int | None, received: int, found: Mappi
 
 
 def _refusal(request: DownloadRequest, problem: str) -> str:
-    """What is wrong with a file, and what whoever runs the mirror can do when it stays so."""
+    """A problem of a file, and the way out for administrators when it stays."""
     return (
         f"the upstream gave a wrong file for {request.relpath}: {problem}. If it stays so:"
         f" `mirror why {request.entry.project or 'NAME'}` on the mirror's machine shows what has changed"

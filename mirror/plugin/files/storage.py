@@ -71,7 +71,7 @@ class DevpiStorage:
 
 
 def _path_after_commit(entry: Any) -> Path:
-    """Where the file of `entry`, which is being stored, is after its transaction."""
+    """Path that the file of `entry`, which is being stored, has after its transaction."""
     return Path(entry.file_os_path(_raises=False))
 
 

@@ -58,7 +58,7 @@ def declare(keyfs: Any, declared: Settings) -> None:
 
 
 def problem(keyfs: Any) -> str | None:
-    """Why policies deny everything, None when all of them can be read. Opens a transaction."""
+    """The reason for which policies deny everything, None when all can be read. Opens a transaction."""
     with keyfs.read_transaction(allow_reuse=True):
         policies = read(keyfs).policies.values()
     wrong = [each.index or "all indexes" for each in policies if any(map(_is_unreadable, each.rules))]

@@ -31,7 +31,7 @@ from mirror.plugin.upstream.page_cache import PageCache
 
 @dataclass(frozen=True)
 class Judged:
-    """What an index shows of a project that one of its bases holds, and what it does not."""
+    """The files of a project that an index shows of one of its bases, and those that it does not."""
 
     shown: ProjectDetail
     denied: Sequence[tuple[FileObject, Denial]] = ()
@@ -39,7 +39,7 @@ class Judged:
 
     @property
     def until(self) -> float:
-        """When the first of these decisions may change by itself (seconds since the epoch)."""
+        """Time at which the first of these decisions may change by itself (seconds since the epoch)."""
         return min((denial.until for _, denial in self.denied if denial.until is not None), default=inf)
 
 
@@ -53,7 +53,7 @@ class DeniedError(GatewayError):
 
 @dataclass(frozen=True)
 class Records:
-    """What is known here besides devpi's database, and the log of what was decided."""
+    """Records besides devpi's database, and the log of decisions."""
 
     pages: PageCache
     first_seen: FirstSeen
@@ -100,7 +100,7 @@ class Guards:
         )
 
     def judged(self, stage: Any, base: Any, project: ProjectDetail) -> Judged:
-        """What `stage` shows of `project`, which `base` holds. Needs a transaction."""
+        """The decisions of `stage` about `project`, which `base` holds. Needs a transaction."""
         in_force = self.declared()
         facts = self._facts(base, project)
         looks_like = look_alikes.of(project.name, facts.reserved)
@@ -216,7 +216,7 @@ class Guards:
         )
 
     def _seen(self, index: str, project: str) -> Seen | None:
-        """When files of a project were first seen; without a record, the page that is here is their first."""
+        """First-seen times of a project's files; without a record, the page that is here is their first."""
         if seen := self._first_seen.read(index, project):
             return seen
         known = self._pages.read(index, project)

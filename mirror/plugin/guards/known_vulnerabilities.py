@@ -22,7 +22,7 @@ class VulnerabilityFile:
         return read_cache.file_version(self._path)
 
     def about(self) -> About:
-        """What the file holds. Raises PackhorseError when there is none, or none that can be read."""
+        """Facts of the file. Raises PackhorseError when there is none, or none that can be read."""
         return Database(self._path).about()
 
     def of(self, project: str) -> KnownVulnerabilities:

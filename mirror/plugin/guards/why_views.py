@@ -48,7 +48,7 @@ def show(guards: Guards, context: Any, request: Any) -> Any:
 
 
 def decisions(guards: Guards, stage: Any, project: str) -> dict[str, Any]:
-    """What is decided about each file of `project` on `stage`, and about the project itself."""
+    """The decisions about each file of `project` on `stage`, and notes about the project itself."""
     notes: list[str] = []
     held = []
     try:

@@ -1,4 +1,4 @@
-"""Who may read /+metrics: this machine, networks that mirror.toml names, and who has a token."""
+"""Access to /+metrics: for this machine, networks that mirror.toml names, and holders of a token."""
 
 import hmac
 import ipaddress

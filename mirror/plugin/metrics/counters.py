@@ -81,7 +81,7 @@ INFO = Gauge(
 
 
 class _OfThread(threading.local):
-    """How the request of this thread has been answered so far: "hit", "miss" or "stale"."""
+    """The kind of answer that this thread's request has got so far: "hit", "miss" or "stale"."""
 
     source = "hit"
 

@@ -28,7 +28,7 @@ class Readiness:
         self._problems: dict[str, str] = {}
 
     def problems(self) -> Mapping[str, str]:
-        """What is wrong, by the name of the check; empty when the server may serve."""
+        """Problems by the name of their check; none when the server may serve."""
         with self._lock:
             if self._clock() >= self._until:
                 found = {name: _run(check) for name, check in self._checks.items()}

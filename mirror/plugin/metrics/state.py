@@ -1,4 +1,4 @@
-"""What is measured when somebody asks: the disk, the cache's size, the replica, the oldest page."""
+"""Measure, when somebody asks, the disk, the cache's size, the replica's lag, the oldest page."""
 
 import os
 import shutil

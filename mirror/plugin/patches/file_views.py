@@ -28,7 +28,7 @@ _STOCK_VIEWS: dict[str, Callable[[Any], Any]] = {
 
 @dataclass(frozen=True)
 class Services:
-    """What serves files, and what decides about them."""
+    """The parts that serve files, and those that decide about them."""
 
     files: FileViews
     metadata: MetadataViews

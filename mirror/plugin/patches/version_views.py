@@ -25,7 +25,7 @@ def apply(xom: XOM, guards: Guards) -> None:
 
 
 def _judged(view: Any, verdata: Any) -> Any:
-    """What devpi makes of a version's metadata, and of those that it shadows, without denied files."""
+    """devpi's view of a version's metadata, and of those that it shadows, without denied files."""
     guards = _ours[view.xom]
     if not guards.declared():
         return _STOCK(view, verdata)

@@ -71,7 +71,7 @@ class MinimumAge:
         )
 
     def _begin(self, file: FileFacts) -> float | None:
-        """When the file began to age.
+        """The time from which the file ages.
 
         With the first page of a project, all its files are new here: their upload times are believed then.
         """

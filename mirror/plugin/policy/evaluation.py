@@ -11,7 +11,7 @@ from mirror.plugin.policy.facts import FileFacts, ProjectFacts
 
 
 class Refusal(NamedTuple):
-    """Why a rule denies a file, as a sentence, and when it no longer will (seconds since the epoch)."""
+    """A rule's reason to deny a file, as a sentence, and the time (seconds since 1970) when that ends."""
 
     reason: str
     until: float | None = None
@@ -27,7 +27,7 @@ class Rule(Protocol):
     judges_uploads: bool  # whether it has a say about files of indexes of uploads
 
     def about(self, project: ProjectFacts, now: float) -> Judge | None:
-        """What judges the files of `project` at `now`; None when all of them pass."""
+        """A judge of the files of `project` at `now`; None when all of them pass."""
 
     def describe(self) -> str:
         """The rule in words, for `mirror policy`."""
@@ -92,7 +92,7 @@ def _rule(name: str, value: object, builders: Mapping[str, Builder]) -> Rule | N
 
 
 def judge_of(policies: Sequence[Policy], project: ProjectFacts, now: float) -> FileJudge | None:
-    """What judges the files of `project`; None when all of them pass, so that nobody need look at them."""
+    """A judge of the files of `project`; None when all of them pass, so that nobody need look at them."""
     judges = list(_judges(policies, project, now))
     if not judges:
         return None

@@ -38,7 +38,7 @@ def of(name: str, own: frozenset[str]) -> str | None:
 
 @lru_cache(maxsize=4)
 def _variants(own: frozenset[str]) -> Mapping[str, list[str]]:
-    """What our names and their look-alikes have in common -> our names."""
+    """Keys that our names share with their look-alikes -> our names."""
     found: dict[str, list[str]] = {}
     for name in own:
         if len(_letters(name)) >= SHORTEST and not set("*?[") & set(name):

@@ -30,7 +30,7 @@ class CachedFile:
 
 @dataclass(frozen=True)
 class Rules:
-    """What may go; without `unused_since` and `most`, all that `keep_last` and `keep` leave over.
+    """Conditions for removal; without `unused_since` and `most`, all that `keep_last` and `keep` leave over.
 
     The newest `keep_last` versions of each project of an index stay, and the releases in `keep`.
     """

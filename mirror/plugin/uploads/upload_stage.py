@@ -125,7 +125,7 @@ class UploadStage(PrivateStage):
         self.key_projversion(project, version).delete()
 
     def get_last_project_change_serial_perstage(self, project: str, at_serial: int | None = None) -> int:
-        """When the project changed last; -1 if never. devpi looks at the versions."""
+        """Serial of the project's last change; -1 if there was none. devpi looks at the versions."""
         tx: Any = self.keyfs.tx
         at = tx.at_serial if at_serial is None else at_serial
         names = tx.get_last_serial_and_value_at(self.key_projects, at, raise_on_error=False)
@@ -135,7 +135,7 @@ class UploadStage(PrivateStage):
         return int(head[0])
 
     def get_last_change_serial_perstage(self, at_serial: int | None = None) -> int:
-        """When the index or a project on it changed last; devpi looks at all versions."""
+        """Serial of the last change of the index or a project on it; devpi looks at all versions."""
         keyfs: Any = self.keyfs
         tx = keyfs.tx
         at = tx.at_serial if at_serial is None else at_serial

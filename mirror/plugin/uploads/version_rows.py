@@ -48,7 +48,7 @@ class ProjectParts:
         return PARTS in self._head.get()
 
     def __len__(self) -> int:
-        """How many versions there are."""
+        """Number of the versions."""
         return int(self._head.get()[VERSIONS])
 
     def read(self) -> list[VersionRows]:

@@ -1,4 +1,4 @@
-"""When this mirror first saw each file of its upstreams: an upstream's dates are only its word.
+"""Records of when this mirror first saw each file of its upstreams, whose own dates are only their word.
 
     <user>%2F<index>/<project>    compressed JSON: seconds since the epoch -> names of files first seen then
 
@@ -21,7 +21,7 @@ Times = Mapping[str, list[str]]  # seconds since the epoch, as text -> file name
 
 @dataclass(frozen=True)
 class Seen:
-    """When the files of a project were first seen; the first page of all leaves no past to compare with."""
+    """First-seen times of a project's files; the first page leaves no past to compare with."""
 
     since: float
     later: Mapping[str, float]

@@ -170,7 +170,7 @@ def _content(path: Path) -> tuple[FileVersion | None, bytes]:
 
 
 def _text(content: bytes) -> bytes:
-    """What was compressed; nothing when it is not whole: a power cut may have left any part of it.
+    """The content of a compressed page; nothing when it is not whole: a power cut may have left any part.
 
     Earlier versions stored it as it is, after a line with its length and checksum.
     """

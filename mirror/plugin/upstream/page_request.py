@@ -61,7 +61,7 @@ def lists_no_project(client: UpstreamClient, url: str, upstream: Upstream) -> bo
 def first_seen(
     client: UpstreamClient, index: str, project: str, primary: Upstream
 ) -> dict[str, list[str]] | None:
-    """When the primary of a replica first saw files of a project; None of one that does not note it.
+    """Times at which a replica's primary first saw files of a project; None of one that does not note them.
 
     Raises GatewayError.
     """

@@ -27,7 +27,7 @@ class SecretError(Exception):
 
 @dataclass(frozen=True)
 class Webhook:
-    """Where messages go, about which events, and the key that signs them. Its URL may be a secret."""
+    """A receiver of messages: its URL, which may be a secret, its events, and the key that signs them."""
 
     url: str
     events: tuple[str, ...]
@@ -36,7 +36,7 @@ class Webhook:
 
     @property
     def host(self) -> str:
-        """What logs and people see of the URL."""
+        """The part of the URL that logs and people see."""
         return httpx.URL(self.url).netloc.decode("ascii", "replace")
 
     @property

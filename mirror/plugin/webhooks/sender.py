@@ -45,7 +45,7 @@ def body(event: Event, name: str) -> str:
 
 @dataclass
 class State:
-    """What became of the last delivery of a webhook."""
+    """The outcome of a webhook's last delivery."""
 
     problem: str = ""
     delivered: int = 0
@@ -72,7 +72,7 @@ class Sender:
 
     @property
     def waiting(self) -> int:
-        """How many messages wait."""
+        """Number of messages that wait."""
         return len(self._spool) + len(self._blocked)
 
     def add(self, text: str, name: str) -> None:

@@ -17,7 +17,7 @@ def install(pyramid_config: Any, webhooks: Webhooks) -> None:
 
     @access.root_only
     def show(_request: Any) -> Any:
-        """How each webhook does; of its URL the host alone."""
+        """The state of each webhook; of its URL the host alone."""
         return apiresult(200, result=[_state(each) for each in webhooks.senders], type="webhooks")
 
     @access.root_only
