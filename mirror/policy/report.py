@@ -53,6 +53,12 @@ def why_as_text(answer: Mapping[str, Any]) -> str:
     denied = [file for file in answer["files"] if not file["allowed"]]
     lines = [f"{answer['project']} on {answer['on']}: {len(listed)} files are listed, {len(denied)} are not"]
     lines += [f"  {_printable(note)}" for note in answer["notes"]]
+    yanked = {str(file["version"]): file["yanked"] for file in listed if "yanked" in file}
+    for version, reason in yanked.items():
+        words = f": {_printable(reason)}" if isinstance(reason, str) and reason else ""
+        lines.append(
+            f"  {_printable(version)} is yanked: installers take it only when it is asked for{words}"
+        )
     reasons: dict[tuple[str, str, str], list[str]] = {}
     for file in denied:
         reasons.setdefault((file["policy_of"], file["rule"], file["reason"]), []).append(file["filename"])

@@ -57,7 +57,13 @@ def decisions(guards: Guards, stage: Any, project: str) -> dict[str, Any]:
     except stage.UpstreamNotFoundError:
         notes.append(f"the upstream has no {project}")
     except GatewayError as error:
-        notes.append(f"the upstream did not answer: {error.text}")
+        # Without a connection, the last failure may be that of another project.
+        notes.append(f"the upstream does not answer now; the last time: {error.text}")
+    else:
+        if not held:
+            notes.append(f"none of its indexes has it: {', '.join(_names(stage))}")
+    if held and stage.xom.config.offline_mode:
+        notes.append("this mirror is offline: pages show only the files that are in its cache")
     if reservations.hides_upstreams(stage, project):
         notes.append(f"the name {project} is reserved: nothing is listed that an upstream has under it")
     reported = pinned_hashes.reported(stage.keyfs)
@@ -78,16 +84,21 @@ def decisions(guards: Guards, stage: Any, project: str) -> dict[str, Any]:
         "project": project,
         "on": stage.name,
         "notes": notes,
-        "policies": list(described(guards.declared().of(each.name for each in stage.sro()))),
+        "policies": list(described(guards.declared().of(_names(stage)))),
         "files": [file for index, each in judged for file in _files(index, each)],
     }
+
+
+def _names(stage: Any) -> list[str]:
+    return [each.name for each in stage.sro()]
 
 
 def _files(index: str, judged: Judged) -> Iterator[dict[str, Any]]:
     for file, denial in judged.denied:
         yield {**_file(index, file.filename), "allowed": False, **denial._asdict()}
     for listed in judged.shown.files:
-        yield {**_file(index, listed.filename), "allowed": True}
+        yanked = {"yanked": listed.yanked} if listed.yanked is not False else {}
+        yield {**_file(index, listed.filename), "allowed": True, **yanked}
 
 
 def _file(index: str, filename: str) -> dict[str, Any]:
@@ -114,6 +125,7 @@ def as_html(found: Mapping[str, Any]) -> str:
         f"<h1>{title}</h1>",
         *(f"<p>{escape(note)}</p>" for note in found["notes"]),
         f"<p>{len(found['files']) - len(denied)} files are listed, {len(denied)} are not.</p>",
+        _list(f"{file['filename']} is yanked{_colon(file)}" for file in found["files"] if "yanked" in file),
         _list(f"{file['filename']}: {_sentence(file)}" for file in denied),
         "<h2>Policies</h2>",
         _list(rules),
@@ -124,6 +136,10 @@ def as_html(found: Mapping[str, Any]) -> str:
 
 def _list(texts: Iterable[str]) -> str:
     return "\n".join(["<ul>", *(f"<li>{escape(text)}</li>" for text in texts), "</ul>"])
+
+
+def _colon(file: Mapping[str, Any]) -> str:
+    return f": {file['yanked']}" if isinstance(file["yanked"], str) and file["yanked"] else ""
 
 
 def _sentence(file: Mapping[str, Any]) -> str:

@@ -20,17 +20,6 @@ pytestmark = pytest.mark.needs("nginx")
 
 
 @pytest.fixture(scope="module")
-def upstream() -> Iterator[Upstream]:
-    with Upstream() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def port() -> int:
-    return free_port()
-
-
-@pytest.fixture(scope="module")
 def fronted(upstream: Upstream, port: int) -> Iterator[Mirrored]:
     """A mirror, its upstream, and nginx on `port`."""
     with fronted_mirror(upstream, port) as mirrored:

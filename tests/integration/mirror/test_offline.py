@@ -43,6 +43,14 @@ def offline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mirrored]:
         assert (upstream.connections, upstream.requests) == (0, [])
 
 
+def test_it_is_said_why_little_is_listed(offline: Mirrored) -> None:
+    """The rules let all files pass, and pages show few."""
+    said = offline.mirror.run(BIN / "mirror", "why", "offline-app").stdout
+    assert "this mirror is offline: pages show only the files that are in its cache" in said
+    nothing = offline.mirror.run(BIN / "mirror", "why", "offline-never-asked", status=1).stdout
+    assert "the upstream does not answer now" in nothing
+
+
 @pytest.mark.parametrize("client", ["pip", "uv"])
 def test_what_is_cached_resolves_and_installs(offline: Mirrored, client: str, tmp_path: Path) -> None:
     """The newest version that is here, not the newest that there was."""

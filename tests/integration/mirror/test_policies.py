@@ -15,7 +15,7 @@ from tests.support.dists import Dist, sdist, wheel
 from tests.support.mirror_and_upstream import Mirrored, new_name
 from tests.support.nginx_front import fronted as fronted_mirror
 from tests.support.nginx_front import through
-from tests.support.servers import BIN, free_port, wait_until
+from tests.support.servers import BIN, wait_until
 from tests.support.upstream import Listed, Upstream
 
 pytestmark = pytest.mark.needs("nginx")
@@ -34,17 +34,6 @@ deny = ["prod-never"]
 
 
 JSON = {"Accept": "application/json"}  # for which devpi has views of its own
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[Upstream]:
-    with Upstream() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def port() -> int:
-    return free_port()
 
 
 @pytest.fixture(scope="module")
@@ -226,6 +215,12 @@ def test_a_look_alike_of_our_own_name_is_denied_and_reported(
     wait_until("the new name has look-alikes", lambda: listed(server, later) == [])
     log = run(BIN / "mirror", "policy", "--log", cwd=mirrored.mirror.home).stdout
     assert log.count("company/dev  acmebilling: 1 denied by look_alikes") == 1
+
+
+def test_what_nobody_has_is_explained(server: Mirrored) -> None:
+    """No rule is in the way, and installers find nothing."""
+    said = server.mirror.run(BIN / "mirror", "why", new_name("nobody"), status=1).stdout
+    assert "none of its indexes has it: company/dev, company/prod, root/pypi" in said
 
 
 def test_the_reason_is_for_people_and_runs_no_script(server: Mirrored, upstream: Upstream) -> None:

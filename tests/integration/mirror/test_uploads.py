@@ -16,7 +16,7 @@ import requests
 
 from tests.support.dists import Dist, attestation, sdist, wheel
 from tests.support.mirror_and_upstream import Mirrored, new_name
-from tests.support.servers import wait_until
+from tests.support.servers import BIN, wait_until
 from tests.support.team_indexes import Team, new_team
 
 
@@ -46,6 +46,16 @@ def test_a_yank_is_of_all_spellings_of_the_version(team: Team) -> None:
     assert [team.file("own", dist.filename)["yanked"] for dist in files] == [True, True, False]
     team.call("DELETE", f"{team.index('dev')}/own/1/+yank")
     assert [team.file("own", dist.filename)["yanked"] for dist in files] == [False, False, False]
+
+
+def test_a_yank_is_among_the_reasons(team: Team) -> None:
+    """Of a file that is listed, and that installers do not choose."""
+    team.upload(wheel("own", "1.0"))
+    team.call("PUT", f"{team.index('dev')}/own/1.0/+yank", json={"reason": "it <b>burns</b>"})
+    said = team.mirrored.mirror.run(BIN / "mirror", "why", "own", "--index", team.index("dev")).stdout
+    assert "1.0 is yanked: installers take it only when it is asked for: it <b>burns</b>" in said
+    page = requests.get(f"{team.mirrored.mirror.url}/{team.index('dev')}/+why/own", timeout=30).text
+    assert "is yanked: it &lt;b&gt;burns" in page
 
 
 @pytest.mark.parametrize(

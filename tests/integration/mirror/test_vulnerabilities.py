@@ -14,7 +14,7 @@ from tests.support.dists import wheel
 from tests.support.mirror_and_upstream import Mirrored, new_name
 from tests.support.nginx_front import fronted as fronted_mirror
 from tests.support.nginx_front import through
-from tests.support.servers import BIN, free_port, wait_until
+from tests.support.servers import BIN, wait_until
 from tests.support.upstream import Upstream
 
 pytestmark = pytest.mark.needs("nginx")
@@ -24,17 +24,6 @@ policy.vulnerabilities = "high"
 [advisories]
 ignore = ["PYSEC-2026-9"]
 """
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[Upstream]:
-    with Upstream() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def port() -> int:
-    return free_port()
 
 
 @pytest.fixture(scope="module")
