@@ -69,7 +69,9 @@ def test_a_line_for_uv_cannot_be_slipped_in(tmp_path: Path, requires: bytes) -> 
 
 
 @pytest.mark.parametrize(
-    "content", [b"no archive", gzip.compress(b"no tar"), gzip.compress(b"x" * 999)[:-5], b""]
+    "content",
+    [b"no archive", gzip.compress(b"no tar", mtime=0), gzip.compress(b"x" * 999, mtime=0)[:-5], b""],
+    ids=["no archive", "no tar inside", "cut off", "empty"],
 )
 def test_a_broken_archive_is_a_reason_in_words(tmp_path: Path, content: bytes) -> None:
     """Of the one file, while the others come."""
