@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from mirror import config as configuration
-from mirror import indexes, server, state
+from mirror import indexes, state
 from mirror.api import Api, HttpApi
 from mirror.config import MirrorConfig
 from mirror.indexes import Change
+from mirror.serving import server
 from mirror.state import Credentials, Folder, Serving
 from packhorse.errors import PackhorseError
 

@@ -172,7 +172,7 @@ def token_revoke(identifier: str) -> None:
 
 
 def _api() -> "Api":
-    from mirror import running
+    from mirror.serving import running
 
     return running.connect(options.folder())
 

@@ -38,8 +38,8 @@ def update(path: Path | None, source: str) -> None:
     import os
     from functools import partial
 
-    from mirror import server
     from mirror.advisories import update as work
+    from mirror.serving import server
 
     work.refuse_login(source)
     config = options.config(path)

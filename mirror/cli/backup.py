@@ -20,7 +20,7 @@ def backup(target: Path, keep: int) -> None:
     """
     from datetime import UTC, datetime
 
-    from mirror import backup as work
+    from mirror.upkeep import backup as work
 
     console.echo(str(work.make(options.folder(), target.absolute(), keep, datetime.now(UTC))))
 
@@ -29,7 +29,7 @@ def backup(target: Path, keep: int) -> None:
 @click.argument("backup", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def restore(backup: Path) -> None:
     """Restore a mirror from BACKUP, a folder that `mirror backup` made, where there is none."""
-    from mirror import backup as work
+    from mirror.upkeep import backup as work
 
     work.restore(options.folder(), backup)
     console.echo(f"restored {options.folder().root} from {backup}")

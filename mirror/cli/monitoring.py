@@ -71,8 +71,8 @@ def webhook() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_webhooks(*, as_json: bool) -> None:
     """Show what was delivered, what waits, and what is wrong."""
-    from mirror import running
     from mirror.monitoring import webhooks as work
+    from mirror.serving import running
 
     found = work.states(running.connect(options.folder()))
     if as_json:
@@ -88,8 +88,8 @@ def test(*, as_json: bool) -> None:
 
     Exit status 1 when one was not delivered.
     """
-    from mirror import running
     from mirror.monitoring import webhooks as work
+    from mirror.serving import running
 
     results = work.test(running.connect(options.folder()))
     if as_json:

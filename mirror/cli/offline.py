@@ -90,10 +90,11 @@ class Fetched:
 
 def fetch(path: Path | None, given: Mapping[str, Any]) -> Fetched:
     """Bring what the options of `of_locks` ask for into the cache, with a progress bar."""
-    from mirror import api, running
+    from mirror import api
     from mirror.lockfiles import environments, reader
     from mirror.offline import prefetch as work
     from mirror.offline.resolve import Place
+    from mirror.serving import running
 
     targets = environments.wanted(given["pythons"], given["platforms"])
     lock = reader.read_all(given["files"], targets)

@@ -18,8 +18,8 @@ def yank(path: Path | None, release: str, index: str | None, reason: str | None)
 
     It can be taken back with `mirror unyank`. Nothing is deleted (PEP 592).
     """
-    from mirror import running
-    from mirror import yank as work
+    from mirror.packages import yank as work
+    from mirror.serving import running
 
     api = running.connect(options.folder())
     console.echo(work.yank(api, index or options.config(path).default_index, release, reason))
@@ -31,8 +31,8 @@ def yank(path: Path | None, release: str, index: str | None, reason: str | None)
 @click.pass_obj
 def unyank(path: Path | None, release: str, index: str | None) -> None:
     """Let installers choose a release again that was yanked."""
-    from mirror import running
-    from mirror import yank as work
+    from mirror.packages import yank as work
+    from mirror.serving import running
 
     api = running.connect(options.folder())
     console.echo(work.unyank(api, index or options.config(path).default_index, release))
@@ -47,7 +47,7 @@ def accept_changed(path: str) -> None:
     """
     from urllib.parse import quote
 
-    from mirror import running
+    from mirror.serving import running
 
     running.connect(options.folder()).call("DELETE", f"/+changed-files/{quote(path)}")
     console.echo(f"accepted {path}: the mirror asks for it anew")

@@ -21,8 +21,8 @@ def policy(path: Path | None, *, show_log: bool, as_json: bool) -> None:
     `mirror init` puts them in force. Needs the mirror to serve. The log has a line when the decisions about a
     package on an index have changed.
     """
-    from mirror import running
     from mirror.policy import decisions, report
+    from mirror.serving import running
 
     log = decisions.read(options.folder().decisions)
     if show_log:
@@ -46,9 +46,9 @@ def why(path: Path | None, project: str, index: str | None, *, as_json: bool) ->
     """
     import sys
 
-    from mirror import running
-    from mirror import yank as work
+    from mirror.packages import yank as work
     from mirror.policy import report
+    from mirror.serving import running
 
     name, version = work.parse(project) if "==" in project else (project, None)
     on = index or options.config(path).default_index

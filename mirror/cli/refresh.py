@@ -40,10 +40,11 @@ def refresh(
     index does not list, by a policy for example, is not new. Exit status 1 when the upstream does not answer
     for one of them. Needs the mirror to serve.
     """
-    from mirror import api, running
+    from mirror import api
     from mirror.lockfiles import environments, reader
     from mirror.offline import outdated, prefetch
     from mirror.offline import refresh as work
+    from mirror.serving import running
     from packhorse.errors import PackhorseError
 
     pins = reader.read_all(locks, environments.wanted(pythons, platforms)).pins if locks else ()

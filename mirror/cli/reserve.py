@@ -22,8 +22,8 @@ def reserve(names: tuple[str, ...], *, listing: bool, as_json: bool) -> None:
     """
     import json
 
-    from mirror import reserve as work
-    from mirror import running
+    from mirror.packages import reserve as work
+    from mirror.serving import running
 
     if not (names or listing or as_json):
         raise click.UsageError("Name a package or a pattern, or use --list.")
@@ -44,8 +44,8 @@ def release_name(path: Path | None, name: str, *, yes: bool) -> None:
 
     The next upload of a package of this name reserves it again.
     """
-    from mirror import reserve as work
-    from mirror import running
+    from mirror.packages import reserve as work
+    from mirror.serving import running
 
     api = running.connect(options.folder())
     console.echo(work.explain(api, name, options.config(path).reserved), err=True)

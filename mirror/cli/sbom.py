@@ -26,7 +26,7 @@ def sbom(file: Path, output: Path | None) -> None:
 
     `release build` puts the bill into the wheel, too: .dist-info/sboms/packhorse.cdx.json (PEP 770).
     """
-    from mirror import sbom as work
+    from mirror.packages import sbom as work
     from packhorse import files
 
     bill = work.of_file(file, options.folder().metadata)

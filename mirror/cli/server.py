@@ -55,7 +55,7 @@ def init(path: Path | None, renew: tuple[str, ...]) -> None:
 @click.pass_obj
 def serve(path: Path | None, host: str | None, port: int | None, *, offline: bool, background: bool) -> None:
     """Serve the mirror until it is stopped (this process becomes devpi-server)."""
-    from mirror import server
+    from mirror.serving import server
 
     given = {"host": host, "port": port, "offline": offline or None}
     config = options.config(path, {key: value for key, value in given.items() if value is not None})
@@ -74,7 +74,7 @@ def serve(path: Path | None, host: str | None, port: int | None, *, offline: boo
 @click.command()
 def stop() -> None:
     """Stop the mirror that serves; fine when none does."""
-    from mirror import server
+    from mirror.serving import server
 
     stopped = server.stop(options.folder())
     console.echo(f"stopped {stopped.url} (process {stopped.pid})" if stopped else "no mirror serves")
@@ -89,7 +89,7 @@ def status(context: click.Context, *, as_json: bool) -> None:
     Exit status: 0 when it serves, 3 when it does not run (as `systemctl status`), 1 when it runs and does
     not answer.
     """
-    from mirror import status as work
+    from mirror.serving import status as work
 
     report = work.gather(options.folder())
     if as_json:
@@ -114,7 +114,7 @@ def front(path: Path | None, target: Path | None) -> None:
     It is tested with `nginx -t` first. What is cached is installed even while devpi-server is
     stopped. [front] in mirror.toml says where nginx listens, and which certificate it shows.
     """
-    from mirror import front as work
+    from mirror.serving import front as work
 
     config, folder = options.config(path), options.folder()
     if target == Path("-"):

@@ -56,7 +56,7 @@ def prune(
     mirror prune --unused-for 90d --keep-last 2 --dry-run
     mirror prune --max-size 50G --keep pylock.toml
     """
-    from mirror import running
+    from mirror.serving import running
     from mirror.upkeep import prune as work
     from mirror.upkeep import rules
 
@@ -96,7 +96,7 @@ def check(context: click.Context, *, repair: bool, as_json: bool) -> None:
     again, leftovers go, and a damaged upload is moved to mirror/server/+quarantine, so that nobody gets it.
     Ends with 1 when something is wrong and not repaired. Needs the mirror to serve.
     """
-    from mirror import running
+    from mirror.serving import running
     from mirror.upkeep import check as work
     from mirror.upkeep import repair as repairs
 

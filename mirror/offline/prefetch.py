@@ -21,7 +21,7 @@ from mirror.lockfiles.lock import Lock, Pin
 from mirror.offline import resolve, storage
 from mirror.offline.builds import BuildRequirements, Sdist
 from mirror.offline.resolve import Place, Unresolved
-from mirror.running import Running
+from mirror.serving.running import Running
 from mirror.state import Folder
 
 AT_ONCE = 16

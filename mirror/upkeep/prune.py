@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mirror import indexes, server, status
+from mirror import indexes
 from mirror.api import Api
+from mirror.serving import server, status
 from packhorse.errors import PackhorseError
 from packhorse.quantities import shown
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from mirror import server
+from mirror.serving import server
 from tests.support.servers import Mirror, wait_until
 
 _LISTEN = """

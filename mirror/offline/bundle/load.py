@@ -13,10 +13,12 @@ from urllib.parse import quote
 
 import httpx
 
-from mirror import api, running, yank
+from mirror import api
 from mirror.config import UPSTREAM_INDEX
 from mirror.offline.bundle import disk, listing
 from mirror.offline.bundle.listing import FILES, File, Listing
+from mirror.packages import yank
+from mirror.serving import running
 from mirror.state import Folder
 from packhorse import process, quantities
 from packhorse.errors import PackhorseError

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from mirror import backup, state
+from mirror import state
+from mirror.upkeep import backup
 from tests.support.devpi_servers import export_devpi, import_devpi, init_devpi, running_devpi
 from tests.support.dists import Dist, wheel
 from tests.support.mirror_and_upstream import Mirrored, mirror_of, new_name

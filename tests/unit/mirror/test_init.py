@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from mirror import init, server, state
+from mirror import init, state
 from mirror.config import Index, MirrorConfig, User
 from mirror.init import InitRequest
+from mirror.serving import server
 from mirror.state import Credentials, Folder, Serving
 from packhorse.errors import PackhorseError
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from mirror import status
 from mirror.config import Prune
-from mirror.status import UpstreamReport
+from mirror.serving import status
+from mirror.serving.status import UpstreamReport
 from mirror.upkeep import prune, rules
 from mirror.upkeep.prune import Chosen, Plan
 from packhorse.errors import PackhorseError

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from mirror import yank
 from mirror.offline.bundle import disk, load
 from mirror.offline.bundle.listing import File, Listing
 from mirror.offline.bundle.load import HERE
+from mirror.packages import yank
 
 
 @pytest.mark.parametrize(("index", "yanked"), [("company/dev", ["company/dev"]), ("company/prod", [])])

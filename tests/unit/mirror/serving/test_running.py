@@ -1,10 +1,10 @@
-"""mirror.running: commands that need a mirror say which step is missing."""
+"""mirror.serving.running: commands that need a mirror say which step is missing."""
 
 from pathlib import Path
 
 import pytest
 
-from mirror import running
+from mirror.serving import running
 from mirror.state import Folder
 from packhorse.errors import PackhorseError
 

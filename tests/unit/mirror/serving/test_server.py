@@ -1,4 +1,4 @@
-"""mirror.server: what devpi-server is started with."""
+"""mirror.serving.server: what devpi-server is started with."""
 
 from pathlib import Path
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from mirror import config as configuration
-from mirror import server
 from mirror.config import MirrorConfig, Upstream
+from mirror.serving import server
 from mirror.state import Folder
 from packhorse.errors import PackhorseError
 

@@ -1,4 +1,4 @@
-"""The promises of mirror.backup."""
+"""The promises of mirror.upkeep.backup."""
 
 import errno
 import os
@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from mirror import backup
 from mirror.state import Folder
+from mirror.upkeep import backup
 from packhorse.errors import PackhorseError
 
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)

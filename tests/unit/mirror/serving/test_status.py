@@ -1,13 +1,14 @@
-"""mirror.status: what people and scripts read about the mirror."""
+"""mirror.serving.status: what people and scripts read about the mirror."""
 
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from mirror import state, status
+from mirror import state
+from mirror.serving import status
+from mirror.serving.status import IndexReport, RefusedHost, Report, UpstreamReport
 from mirror.state import Folder, Serving
-from mirror.status import IndexReport, RefusedHost, Report, UpstreamReport
 
 UPSTREAM = UpstreamReport("https://packages.example.org/simple/", 200, 0.123, None)
 SERVING = Report(

@@ -12,9 +12,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from mirror import api, indexes, server, state
+from mirror import api, indexes, state
 from mirror.api import HttpApi
 from mirror.monitoring import numbers
+from mirror.serving import server
 from mirror.state import Folder
 from packhorse import quantities
 from packhorse.errors import PackhorseError

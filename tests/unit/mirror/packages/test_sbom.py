@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from mirror import sbom
+from mirror.packages import sbom
 from packhorse import sdists
 from packhorse.errors import PackhorseError
 

@@ -1,10 +1,10 @@
-"""mirror.reserve: what is asked of the server, and what users are told."""
+"""mirror.packages.reserve: what is asked of the server, and what users are told."""
 
 from typing import Any
 
 import pytest
 
-from mirror import reserve
+from mirror.packages import reserve
 from packhorse.errors import PackhorseError
 
 UPLOADED = {"by": "company", "at": "2026-11-25T20:00:00Z", "index": "company/dev"}

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from mirror import front
 from mirror.config import Front, MirrorConfig
 from mirror.monitoring.settings import Metrics
+from mirror.serving import front
 from mirror.state import Folder
 from packhorse import settings
 from packhorse.errors import PackhorseError

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from mirror import yank
+from mirror.packages import yank
 from packhorse.errors import PackhorseError
 
 

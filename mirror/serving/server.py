@@ -35,7 +35,7 @@ _CHEAP_KEY = ["--argon2-memory-cost", "8192", "--argon2-time-cost", "1", "--argo
 
 # `python -m devpi_server` would end with status 0 when it cannot start: a supervisor must know.
 _SERVER = ["-Ic", "import sys; from devpi_server.main import main; sys.exit(main())"]
-_TEMPORARY_SERVER = ["-Im", "mirror.temporary_server"]
+_TEMPORARY_SERVER = ["-Im", "mirror.serving.temporary_server"]
 _INIT = ["-Ic", "import sys; from devpi_server.init import init; sys.exit(init())"]
 
 # devpi keeps a twentieth of these whatever their size: with its default of 10,000, a project of some

@@ -1,0 +1,1 @@
+"""Names and files of the company: reserved, yanked, listed as a bill of materials."""

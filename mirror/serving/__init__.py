@@ -1,0 +1,1 @@
+"""The server: started, found, looked at, and nginx in front of it."""
