@@ -192,10 +192,12 @@ class MirrorConfig(Settings):
         found = {name: policy.as_json() for name, policy in tables.items() if policy}
         ignored = self.advisories.as_json()
         if ignored:  # `release build` asks the server, also where no policy denies anything
-            found.setdefault("", {}).setdefault("vulnerabilities", None)
+            found.setdefault("", {}).setdefault("vulnerabilities", {})
         for rules in found.values():
             if "vulnerabilities" in rules:
-                rules["vulnerabilities"] = {"least": rules["vulnerabilities"], "ignore": ignored}
+                levels = rules["vulnerabilities"]
+                report = {"report": levels["report"]} if "report" in levels else {}
+                rules["vulnerabilities"] = {"least": levels.get("block"), **report, "ignore": ignored}
         return {name: rules for name, rules in found.items() if rules}
 
     @property

@@ -9,7 +9,7 @@ ACTIONS = (
     *("upload", "register", "delete", "push", "yank", "unyank", "refresh", "test-result", "login"),
     *("token-create", "token-revoke", "prune", "repair", "bundle"),
     *("user-create", "user-change", "user-delete", "index-create", "index-change", "index-delete"),
-    *("reserve", "release-name", "accept-changed", "policy", "download", "read", "change"),
+    *("reserve", "release-name", "accept-changed", "policy", "download", "list", "read", "change"),
 )
 
 

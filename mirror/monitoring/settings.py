@@ -61,7 +61,7 @@ def _check_webhook_url(text: str) -> str:
     return text
 
 
-Events = tuple[Literal["upload", "promotion", "blocked"], ...]
+Events = tuple[Literal["upload", "promotion", "blocked", "reported"], ...]
 
 
 class Webhook(Settings):

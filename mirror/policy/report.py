@@ -62,6 +62,12 @@ def why_as_text(answer: Mapping[str, Any]) -> str:
     reasons: dict[tuple[str, str, str], list[str]] = {}
     for file in denied:
         reasons.setdefault((file["policy_of"], file["rule"], file["reason"]), []).append(file["filename"])
+    reported: dict[str, list[str]] = {}
+    for file in listed:
+        if "reported" in file:
+            reported.setdefault(file["reported"], []).append(file["filename"])
+    for words, names in reported.items():
+        lines += ["", f"listed, but reported: {_printable(words)}", *_named(names)]
     for (index, rule, reason), names in reasons.items():
         lines += ["", f"{_where(index)}, rule {rule}: {_printable(reason)}", *_named(names)]
     return "\n".join(lines)
@@ -75,12 +81,21 @@ def log_as_text(lines: Sequence[Mapping[str, Any]]) -> str:
 def _log_lines(line: Mapping[str, Any]) -> Iterator[str]:
     begin = f"{line['at']}  {line['on']}  {line['project']}: "
     for each in line["denied"]:
-        files = ", ".join(each["files"][:3]) + (", …" if each["count"] > 3 else "")
-        yield _printable(f"{begin}{each['count']} denied by {each['rule']}: {each['reason']} ({files})")
+        yield _printable(
+            f"{begin}{each['count']} denied by {each['rule']}: {each['reason']} ({_files(each)})"
+        )
+    for each in line.get("reported", ()):
+        yield _printable(
+            f"{begin}{each['count']} reported by {each['rule']}: {each['reason']} ({_files(each)})"
+        )
     if line.get("looks_like"):
         yield _printable(f"{begin}looks like {line['looks_like']}, which is reserved")
-    elif not line["denied"]:
+    elif not line["denied"] and not line.get("reported"):
         yield _printable(f"{begin}all files are listed again")
+
+
+def _files(each: Mapping[str, Any]) -> str:
+    return ", ".join(each["files"][:3]) + (", …" if each["count"] > 3 else "")
 
 
 def look_alikes(lines: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -54,6 +54,20 @@ Requirements = Annotated[tuple[Annotated[str, pydantic.AfterValidator(check_requ
 ProjectNames = Annotated[tuple[Annotated[str, pydantic.AfterValidator(check_name)], ...], _Array]
 
 
+Severity = Literal["low", "medium", "high", "critical"]
+
+
+class Vulnerabilities(Settings):
+    """The least severity from which versions are denied, and from which they are only reported."""
+
+    block: Severity | None = None
+    report: Severity | None = None
+
+
+def _from_severity(value: object) -> object:
+    return {"block": value} if isinstance(value, str) else value
+
+
 class Policy(Settings):
     """The rules that files must pass; each index adds its own to those of the indexes below it."""
 
@@ -61,7 +75,7 @@ class Policy(Settings):
     allow: Requirements | None = None  # None: all
     refuse_quarantined: bool = True  # PEP 792
     hide_yanked: bool = False
-    vulnerabilities: Literal["low", "medium", "high", "critical"] | None = None  # the least that is denied
+    vulnerabilities: Annotated[Vulnerabilities, pydantic.BeforeValidator(_from_severity)] = Vulnerabilities()
     sdists: ProjectNames | None = None  # None: of all projects
     look_alikes: Literal["report", "deny"] = "report"  # upstream projects with names like reserved ones
     minimum_age: Age | None = None  # of upstream files, in seconds
@@ -73,9 +87,10 @@ class Policy(Settings):
         found = self.model_dump(mode="json", exclude_none=True)
         of_age = {key: found.pop(key) for key in ("exempt", "trust_upload_times")}
         found["look_alikes"] = self.look_alikes == "deny"
+        found["vulnerabilities"] = self.vulnerabilities.model_dump(exclude_none=True)
         if "minimum_age" in found:
             found["minimum_age"] = {"seconds": found["minimum_age"], **of_age}
-        return {key: value for key, value in found.items() if value not in (False, []) or key in _LISTS}
+        return {key: value for key, value in found.items() if value not in (False, [], {}) or key in _LISTS}
 
     @pydantic.model_validator(mode="after")
     def _age_has_its_settings(self) -> Self:

@@ -3,7 +3,8 @@
     +decisions/<user>%2F<index>.jsonl    and .jsonl.1, what was there before the file was full
 
 A line is {"at", "on", "project", "denied": [{"rule", "policy_of", "reason", "count", "files"}], "key"}, and
-perhaps "looks_like"; without any denied it says that all files are allowed. `key` tells two lines apart. A
+perhaps "reported", which is like "denied", of files that are listed, and "looks_like"; without any denied it
+says that all files are allowed. `key` tells two lines apart. A
 "project" with a slash is a file that was asked for by its address.
 """
 
@@ -41,14 +42,19 @@ class DecisionLog:
         self._failing = False
 
     def note(
-        self, index: str, project: str, denied: Sequence[tuple[str, Denial]], looks_like: str = ""
+        self,
+        index: str,
+        project: str,
+        denied: Sequence[tuple[str, Denial]],
+        looks_like: str = "",
+        reported: Sequence[tuple[str, Denial]] = (),
     ) -> bool:
         """Log what is decided about the files of a project; False when the last line says the same.
 
         False, too, when the line cannot be written: the decision holds all the same, and the next time that
         it is noted is the next try.
         """
-        key = _key(denied, looks_like)
+        key = _key(denied, looks_like, reported)
         with self._lock:
             try:
                 log, last = self._log(index)
@@ -58,7 +64,8 @@ class DecisionLog:
                     "at": self._now().strftime("%Y-%m-%dT%H:%M:%SZ"),
                     "on": index,
                     "project": project,
-                    "denied": list(_summed(denied)),
+                    "denied": list(summed(denied)),
+                    **({"reported": list(summed(reported))} if reported else {}),
                     **({"looks_like": looks_like} if looks_like else {}),
                     "key": key,
                 }
@@ -91,16 +98,23 @@ class DecisionLog:
         return self._folder / f"{quote(index, '')}.jsonl"
 
 
-def _key(denied: Sequence[tuple[str, Denial]], looks_like: str) -> str:
-    if not denied:
+def _key(
+    denied: Sequence[tuple[str, Denial]], looks_like: str, reported: Sequence[tuple[str, Denial]]
+) -> str:
+    if not denied and not reported:
         return looks_like or _NOTHING
     text = looks_like + "\n".join(
         sorted(f"{name}/{denial.rule}/{denial.policy_of}" for name, denial in denied)
     )
+    # A report is about its reason: another vulnerability is news.
+    text += "".join(
+        sorted(f"\n{name}/{found.rule}/{found.policy_of}/{found.reason}" for name, found in reported)
+    )
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _summed(denied: Sequence[tuple[str, Denial]]) -> Iterable[dict[str, Any]]:
+def summed(denied: Sequence[tuple[str, Denial]]) -> Iterable[dict[str, Any]]:
+    """Decisions for each rule and index: with one reason, the number of files, and the first of them."""
     found: dict[tuple[str, str], list[tuple[str, Denial]]] = {}
     for name, denial in denied:
         found.setdefault((denial.rule, denial.policy_of), []).append((name, denial))

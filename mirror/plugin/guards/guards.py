@@ -11,7 +11,8 @@ from typing import Any
 from devpi_server.log import threadlog
 
 from mirror.plugin import reservations
-from mirror.plugin.guards import declared
+from mirror.plugin.audit import events
+from mirror.plugin.guards import decision_log, declared
 from mirror.plugin.guards.decision_log import DecisionLog
 from mirror.plugin.guards.declared import Declared
 from mirror.plugin.guards.known_vulnerabilities import VulnerabilityFile
@@ -35,6 +36,9 @@ class Judged:
 
     shown: ProjectDetail
     denied: Sequence[tuple[FileObject, Denial]] = ()
+    reported: Sequence[
+        tuple[FileObject, Denial]
+    ] = ()  # of what is shown: what a rule says of it all the same
     looks_like: str | None = None  # a reserved name
 
     @property
@@ -105,19 +109,22 @@ class Guards:
         facts = self._facts(base, project)
         looks_like = look_alikes.of(project.name, facts.reserved)
         if not in_force:
-            return Judged(project, (), looks_like)
+            return Judged(project, looks_like=looks_like)
         rows = file_rows.rows(project.files)
         page = PageText(rows)
-        judge = self._judge(in_force, stage, base, replace(facts, page=page))
+        facts_of_page = replace(facts, page=page)
+        judge = self._judge(in_force, stage, base, facts_of_page)
+        reporter = evaluation.reporter_of(in_force.of(_chain(stage, base)), facts_of_page, self._clock())
         if not filenames.begin_with(page.filenames, project.name):
             judge = _with_names(judge)
-        if judge is None:
-            return Judged(project, (), looks_like)
+        if judge is None and reporter is None:
+            return Judged(project, looks_like=looks_like)
         files = rows.objects()
-        denials = [judge(FileFacts(facts, file)) for file in files]
+        denials = [judge(FileFacts(facts, file)) if judge else None for file in files]
         denied = [(file, denial) for file, denial in zip(files, denials, strict=True) if denial]
+        reported = list(_reported(reporter, facts, files, denials)) if reporter else []
         if not denied:
-            return Judged(project, (), looks_like)
+            return Judged(project, (), reported, looks_like)
         kept = [file.filename for file, denial in zip(files, denials, strict=True) if not denial]
         gone = set(filenames.versions_of([file.filename for file, _ in denied]))
         gone -= set(filenames.versions_of(kept))
@@ -127,14 +134,20 @@ class Guards:
             versions=tuple(version for version in project.versions if version not in gone),
             withheld=len(denied),
         )
-        return Judged(shown, denied, looks_like)
+        return Judged(shown, denied, reported, looks_like)
 
     def log(self, stage: Any, project: str, judged: Sequence[Judged]) -> None:
         """Log the decisions about a project on `stage`, if they are others than before."""
         denied = [(file.filename, denial) for each in judged for file, denial in each.denied]
+        reported = [(file.filename, denial) for each in judged for file, denial in each.reported]
         looks_like = next((each.looks_like for each in judged if each.looks_like), "")
-        if self._log.note(stage.name, project, denied, looks_like) and looks_like:
+        if not self._log.note(stage.name, project, denied, looks_like, reported):
+            return
+        if looks_like:
             threadlog.warn("%s on %s looks like %s, which is reserved", project, stage.name, looks_like)
+        for each in decision_log.summed(reported):
+            more = {"rule": each["rule"], "detail": each["reason"], "file": ", ".join(each["files"])}
+            events.record("list", "reported", index=stage.name, project=project, **more)
 
     def addressed(self, stage: Any, project: ProjectDetail) -> ProjectDetail:
         """`project` with addresses of files on `stage`, where its policies are more than those of a base.
@@ -236,6 +249,15 @@ class Guards:
                 return None
         found: ProjectDetail = holder.facts(name)
         return found
+
+
+def _reported(
+    reporter: FileJudge, facts: ProjectFacts, files: Sequence[FileObject], denials: Sequence[Denial | None]
+) -> Iterator[tuple[FileObject, Denial]]:
+    for file, denial in zip(files, denials, strict=True):
+        found = None if denial else reporter(FileFacts(facts, file))
+        if found:
+            yield file, found
 
 
 def _chain(stage: Any, base: Any) -> list[str]:

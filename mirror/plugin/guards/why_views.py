@@ -96,9 +96,11 @@ def _names(stage: Any) -> list[str]:
 def _files(index: str, judged: Judged) -> Iterator[dict[str, Any]]:
     for file, denial in judged.denied:
         yield {**_file(index, file.filename), "allowed": False, **denial._asdict()}
+    reported = {file.filename: denial.sentence for file, denial in judged.reported}
     for listed in judged.shown.files:
         yanked = {"yanked": listed.yanked} if listed.yanked is not False else {}
-        yield {**_file(index, listed.filename), "allowed": True, **yanked}
+        found = {"reported": reported[listed.filename]} if listed.filename in reported else {}
+        yield {**_file(index, listed.filename), "allowed": True, **yanked, **found}
 
 
 def _file(index: str, filename: str) -> dict[str, Any]:
@@ -127,6 +129,11 @@ def as_html(found: Mapping[str, Any]) -> str:
         f"<p>{len(found['files']) - len(denied)} files are listed, {len(denied)} are not.</p>",
         _list(f"{file['filename']} is yanked{_colon(file)}" for file in found["files"] if "yanked" in file),
         _list(f"{file['filename']}: {_sentence(file)}" for file in denied),
+        _list(
+            f"{file['filename']} is listed: {file['reported']}"
+            for file in found["files"]
+            if "reported" in file
+        ),
         "<h2>Policies</h2>",
         _list(rules),
         "</body></html>\n",

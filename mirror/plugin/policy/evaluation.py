@@ -5,7 +5,7 @@ Fails closed: a rule that cannot be read or evaluated denies, and says so.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from mirror.plugin.policy.facts import FileFacts, ProjectFacts
 
@@ -31,6 +31,14 @@ class Rule(Protocol):
 
     def describe(self) -> str:
         """The rule in words, for `mirror policy`."""
+
+
+@runtime_checkable
+class ReportingRule(Rule, Protocol):
+    """A rule that has something to say, too, about files that it lets pass."""
+
+    def reports(self, project: ProjectFacts, now: float) -> Judge | None:
+        """As `about`, for what is only reported; None when there is nothing about any file."""
 
 
 class Denial(NamedTuple):
@@ -93,7 +101,16 @@ def _rule(name: str, value: object, builders: Mapping[str, Builder]) -> Rule | N
 
 def judge_of(policies: Sequence[Policy], project: ProjectFacts, now: float) -> FileJudge | None:
     """A judge of the files of `project`; None when all of them pass, so that nobody need look at them."""
-    judges = list(_judges(policies, project, now))
+    return _first_of(_judges(policies, project, now))
+
+
+def reporter_of(policies: Sequence[Policy], project: ProjectFacts, now: float) -> FileJudge | None:
+    """As `judge_of`, of what is reported about files that are listed all the same."""
+    return _first_of(_judges(policies, project, now, reporting=True))
+
+
+def _first_of(found: Iterable[tuple[str, str, Judge]]) -> FileJudge | None:
+    judges = list(found)
     if not judges:
         return None
 
@@ -111,18 +128,24 @@ def judge_of(policies: Sequence[Policy], project: ProjectFacts, now: float) -> F
 
 
 def _judges(
-    policies: Iterable[Policy], project: ProjectFacts, now: float
+    policies: Iterable[Policy], project: ProjectFacts, now: float, *, reporting: bool = False
 ) -> Iterator[tuple[str, str, Judge]]:
     for policy in policies:
         for rule in policy.rules:
             if project.is_upload and not rule.judges_uploads:
                 continue
             try:
-                judge = rule.about(project, now)
+                judge = _judge(rule, project, now, reporting=reporting)
             except Exception as error:  # noqa: BLE001 (fails closed, whatever is wrong)
                 judge = _failed(error)
             if judge:
                 yield rule.name, policy.index, judge
+
+
+def _judge(rule: Rule, project: ProjectFacts, now: float, *, reporting: bool) -> Judge | None:
+    if not reporting:
+        return rule.about(project, now)
+    return rule.reports(project, now) if isinstance(rule, ReportingRule) else None
 
 
 def _failed(error: Exception) -> Judge:

@@ -1,4 +1,4 @@
-"""Rule by known vulnerabilities: files of versions that have one, from a severity on, are not listed."""
+"""Rule by known vulnerabilities: versions that have one, from a severity on, are denied, or reported."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,20 +31,33 @@ class Vulnerabilities:
     name, judges_uploads = "vulnerabilities", False
 
     def __init__(self, value: Mapping[str, Any]) -> None:
-        """`value`: {"least": "high", "ignore": [{"id": …, "until": "2027-01-01" or null}]}."""
-        self._least = value["least"]
-        if self._least not in severity.LEVELS:
-            raise ValueError(f"{self._least!r} is no severity")
+        """`value`: {"least": "high", "report": "low", "ignore": [{"id": …, "until": "2027-01-01" or null}]}.
+
+        Each of the two levels may be None; those before there were reports have no "report".
+        """
+        self._least, self._report = value["least"], value.get("report")
+        for level in (self._least, self._report):
+            if level is not None and level not in severity.LEVELS:
+                raise ValueError(f"{level!r} is no severity")
         self._ignored = ignored(value)
 
     def about(self, project: ProjectFacts, now: float) -> Judge | None:
         """Most projects have no advisory: nobody looks at their files then."""
+        return self._judge(self._least, project, now)
+
+    def reports(self, project: ProjectFacts, now: float) -> Judge | None:
+        """What is not severe enough to be denied."""
+        return self._judge(self._report, project, now)
+
+    def _judge(self, least: str | None, project: ProjectFacts, now: float) -> Judge | None:
+        if least is None:
+            return None
         if project.vulnerabilities is None:
             raise ValueError("no advisories are at hand")
         known = project.vulnerabilities()
         if not known:
             return None
-        first = lru_cache(maxsize=None)(self._first(known, datetime.fromtimestamp(now, UTC).date()))
+        first = lru_cache(maxsize=None)(self._first(least, known, datetime.fromtimestamp(now, UTC).date()))
 
         def judge(file: FileFacts) -> Refusal | None:
             version = filenames.version_for(project.name, file.filename)
@@ -53,13 +66,13 @@ class Vulnerabilities:
 
         return judge
 
-    def _first(self, known: KnownVulnerabilities, today: date) -> Callable[[str], Finding | None]:
+    def _first(self, least: str, known: KnownVulnerabilities, today: date) -> Callable[[str], Finding | None]:
         """The most severe vulnerability of a version that counts."""
 
         def find(version: str) -> Finding | None:
             for finding in known.find(version):
                 is_ignored = any(each.holds(finding.names, today) for each in self._ignored)
-                if not is_ignored and severity.reaches(finding.severity, self._least):
+                if not is_ignored and severity.reaches(finding.severity, least):
                     return finding
             return None
 
@@ -67,7 +80,9 @@ class Vulnerabilities:
 
     def describe(self) -> str:
         but = f"; ignored: {', '.join(each.id for each in self._ignored)}" if self._ignored else ""
-        return f"versions with a known vulnerability of severity {self._least} or more are not listed{but}"
+        what = (("are not listed", self._least), ("are reported", self._report))
+        words = (f"of severity {level} or more {done}" for done, level in what if level)
+        return f"versions with a known vulnerability {', '.join(words)}{but}"
 
 
 def ignored(value: Mapping[str, Any]) -> Sequence[Ignored]:
@@ -89,4 +104,5 @@ def _refusal(project: str, version: str | None, finding: Finding) -> Refusal:
 
 def build(value: Any) -> Vulnerabilities | None:
     """The rule; None where mirror.toml asks for none, and only says what is ignored."""
-    return Vulnerabilities(value) if value["least"] is not None else None
+    rule = Vulnerabilities(value)
+    return rule if value["least"] is not None or value.get("report") is not None else None

@@ -19,6 +19,7 @@ from mirror.plugin.webhooks.spool import DamagedError, FullError, Message, Spool
 FIRST, LONGEST = 5.0, 3600.0  # seconds until the next try; doubled each time
 GIVE_UP = 30  # tries of one message: about a day
 MOST, MOST_BLOCKED = 1000, 100  # messages of one webhook that wait
+BY_ANYBODY = ("blocked", "reported")  # who asks for enough files makes as many of these as they like
 BLOCKED_AGAIN = 24 * 3600  # seconds until the same blocked file is told again
 
 Event = Mapping[str, Any]
@@ -26,7 +27,7 @@ Post = Callable[[Webhook, Message], str]  # "" or why it is not delivered
 
 
 def kind(event: Event) -> str | None:
-    """Name of what a webhook may hear of an event of the audit log: upload, promotion or blocked."""
+    """Name of what a webhook may hear of an event of the audit log, None for others."""
     match event["action"], event["result"]:
         case "upload", "ok":
             return "upload"
@@ -34,6 +35,8 @@ def kind(event: Event) -> str | None:
             return "promotion"
         case "download", "denied":
             return "blocked"
+        case "list", "reported":
+            return "reported"
     return None
 
 
@@ -78,7 +81,7 @@ class Sender:
     def add(self, text: str, name: str) -> None:
         """Keep a message of this kind for its delivery; without room for it, count that."""
         try:
-            (self._blocked if name == "blocked" else self._spool).add(text)
+            (self._blocked if name in BY_ANYBODY else self._spool).add(text)
         except (FullError, OSError) as error:
             reason = "too many wait" if isinstance(error, FullError) else error.strerror
             self._drop(f"gets no more messages about {name} for now: {reason}")

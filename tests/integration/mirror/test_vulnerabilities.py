@@ -20,7 +20,7 @@ from tests.support.upstream import Upstream
 pytestmark = pytest.mark.needs("nginx")
 
 SETTINGS = """
-policy.vulnerabilities = "high"
+policy.vulnerabilities = {block = "high", report = "low"}
 [advisories]
 ignore = ["PYSEC-2026-9"]
 """
@@ -97,6 +97,38 @@ def test_a_vulnerable_version_is_withheld_from_the_next_export_on(
     bring(mirrored, tmp_path, ("PYSEC-2026-2", name, "LOW"))
     wait_until("the page follows", lambda: len(listed(nginx, name)) == 2)
     assert requests.get(url, timeout=30).content == old.content
+
+
+def test_what_is_not_denied_is_reported_everywhere_where_denials_are(
+    mirrored: Mirrored, nginx: Mirrored, tmp_path: Path
+) -> None:
+    """On +why, by `mirror why`, in the log of decisions and the audit log; the file is listed and served."""
+    name = new_name("reported")
+    old, new = wheel(name, "1.0"), wheel(name, "2.0")
+    mirrored.upstream.add(name, old, new)
+    bring(mirrored, tmp_path, ("PYSEC-2026-4", name, "MODERATE"))
+    wait_until("the page follows", lambda: listed(nginx, name) == [old.filename, new.filename])
+    words = f"{name} 1.0 has PYSEC-2026-4 (medium); take 2.0 or later"
+    url = f"{nginx.mirror.url}/company/dev/+why/{name}"
+    found = requests.get(url, headers={"Accept": "application/json"}, timeout=30).json()["result"]["files"]
+    assert [
+        (file["filename"], file["allowed"], file.get("reported", "")[: len(words)]) for file in found
+    ] == [
+        (old.filename, True, words),
+        (new.filename, True, ""),
+    ]
+    assert words in requests.get(url, timeout=30).text
+    run = mirrored.mirror.run
+    assert f"listed, but reported: {words}" in run(BIN / "mirror", "why", name).stdout
+    assert f"1 reported by vulnerabilities: {words}" in run(BIN / "mirror", "policy", "--log").stdout
+    assert "of severity low or more are reported" in run(BIN / "mirror", "policy").stdout
+    log = run(BIN / "mirror", "audit-log", "--action", "list", "--project", name, "--json").stdout
+    events = [json.loads(line) for line in log.splitlines()]
+    assert {(event["result"], event["rule"], event["detail"]) for event in events} == {
+        ("reported", "vulnerabilities", words)
+    }
+    assert {event["index"] for event in events} == {"company/dev"}
+    assert old.filename in {event["file"] for event in events}
 
 
 def test_anybody_may_ask_what_is_affected(mirrored: Mirrored, tmp_path: Path) -> None:

@@ -36,6 +36,13 @@ def test_files_are_named_below_the_reason_that_they_share() -> None:
     assert (lines[3], lines[-1]) == ("  demo-2.0.zip", "  and 8 more")
 
 
+def test_what_is_reported_of_listed_files_is_shown() -> None:
+    """They are listed all the same."""
+    listed = {"filename": "demo-1.0.zip", "version": "1.0", "allowed": True, "reported": "it has A-1"}
+    text = report.why_as_text({**ANSWER, "files": [listed]})
+    assert "\nlisted, but reported: it has A-1\n  demo-1.0.zip" in text
+
+
 def test_one_version_is_found_in_every_spelling() -> None:
     """1.0.0 is 1.0 (PEP 440)."""
     found = report.of_version(ANSWER, "1.0.0")
@@ -76,11 +83,18 @@ def test_the_log_is_a_line_for_each_rule() -> None:
     lines: list[dict[str, Any]] = [
         {**begin, "project": "x", "denied": [denied]},
         {**begin, "project": "x", "denied": []},
+        {
+            **begin,
+            "project": "y",
+            "denied": [],
+            "reported": [{**denied, "reason": "y has A-1", "count": 1, "files": ["e"]}],
+        },
         {**begin, "project": "billings", "denied": [], "looks_like": "billing"},
     ]
     assert report.log_as_text(lines).splitlines() == [
         "2024-01-31T12:00:00Z  a/b  x: 4 denied by deny: x is denied (a, b, c, …)",
         "2024-01-31T12:00:00Z  a/b  x: all files are listed again",
+        "2024-01-31T12:00:00Z  a/b  y: 1 reported by deny: y has A-1 (e)",
         "2024-01-31T12:00:00Z  a/b  billings: looks like billing, which is reserved",
     ]
     assert report.look_alikes(lines) == ["billings looks like billing"]

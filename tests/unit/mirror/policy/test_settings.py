@@ -50,6 +50,8 @@ def test_the_upstream_index_has_nothing_else_there(tmp_path: Path) -> None:
         ('policy.deny = ["demo>>1"]', "should be a project"),
         ('policy.deny = "demo"', "should be an array"),
         ('policy.sdists = ["demo>1"]', '"demo>1" should be a project or a pattern'),
+        ('policy.vulnerabilities = "severe"', "policy.vulnerabilities.block"),
+        ('policy.vulnerabilities = {least = "low"}', "policy.vulnerabilities.least: unknown key"),
         ('policy.hide_yanked = "yes"', "policy.hide_yanked"),
     ],
 )
@@ -58,6 +60,21 @@ def test_a_wrong_value_is_named_with_its_place(tmp_path: Path, text: str, proble
     with pytest.raises(PackhorseError) as caught:
         load(tmp_path, text)
     assert problem in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "levels"),
+    [
+        ('"high"', {"least": "high"}),
+        ('{block = "critical"}', {"least": "critical"}),
+        ('{block = "critical", report = "medium"}', {"least": "critical", "report": "medium"}),
+        ('{report = "low"}', {"least": None, "report": "low"}),
+    ],
+)
+def test_a_severity_denies_or_only_reports(tmp_path: Path, value: str, levels: dict[str, str | None]) -> None:
+    """A text is what denies; a server that only reports denies nothing."""
+    loaded = load(tmp_path, f"policy.refuse_quarantined = false\npolicy.vulnerabilities = {value}")
+    assert loaded.policies == {"": {"vulnerabilities": {**levels, "ignore": []}}}
 
 
 def test_an_age_is_sent_in_seconds_with_what_belongs_to_it(tmp_path: Path) -> None:

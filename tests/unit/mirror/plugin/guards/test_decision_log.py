@@ -68,6 +68,20 @@ def test_a_look_alike_is_logged_without_a_denial(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "decisions" / "a%2Fb.jsonl").read_text())["looks_like"] == "billing"
 
 
+def test_a_report_is_a_line_when_its_reason_is_another(tmp_path: Path) -> None:
+    """Of a file that is listed all the same: the next vulnerability of the same file is news."""
+    decisions = log(tmp_path)
+    for reason, is_new in (("has A-1", True), ("has A-1", False), ("has A-2", True)):
+        found = Denial("vulnerabilities", "", reason)
+        assert decisions.note("a/b", "demo", [], "", [("demo-1.zip", found)]) is is_new
+    assert decisions.note("a/b", "demo", [])
+    first, _, last = decisions.read("a/b")
+    assert first["reported"] == [
+        {"rule": "vulnerabilities", "policy_of": "", "reason": "has A-1", "count": 1, "files": ["demo-1.zip"]}
+    ]
+    assert (first["denied"], last["denied"], "reported" in last) == ([], [], False)
+
+
 def test_a_decision_that_a_full_disk_refuses_is_logged_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -101,12 +101,75 @@ def test_the_files_of_a_project_without_advisories_are_not_looked_at() -> None:
     assert evaluation.judge_of([policy], project, NOW) is None
 
 
+def reported(filename: str, least: str | None, report: str | None) -> tuple[bool, str | None]:
+    """Whether a file is denied, and the reason for which it is reported."""
+    value = {"least": least, "report": report, "ignore": [{"id": "PYSEC-3", "until": None}]}
+    policy = evaluation.build("", {"vulnerabilities": value}, rules.BUILDERS)
+    project = ProjectFacts("demo", vulnerabilities=lambda: KnownVulnerabilities(KNOWN))
+    judges = [each([policy], project, NOW) for each in (evaluation.judge_of, evaluation.reporter_of)]
+    denial, report_ = (
+        judge(FileFacts(project, FileObject(filename, "", {}))) if judge else None for judge in judges
+    )
+    return bool(denial), report_.reason if report_ else None
+
+
+@pytest.mark.parametrize(
+    ("filename", "least", "report", "is_denied", "words"),
+    [
+        (
+            "demo-1.0.tar.gz",
+            "critical",
+            "medium",
+            False,
+            "demo 1.0 has GHSA-1, CVE-1 (high); take 2.0 or later",
+        ),
+        ("demo-1.0.tar.gz", None, "high", False, "demo 1.0 has GHSA-1, CVE-1 (high); take 2.0 or later"),
+        ("demo-1.0.tar.gz", "high", None, True, None),
+        ("demo-1.0.tar.gz", None, "critical", False, None),
+        ("demo-5.0.tar.gz", None, "low", False, None),  # ignored
+    ],
+)
+def test_what_is_not_severe_enough_to_be_denied_is_reported(
+    filename: str,
+    least: str | None,
+    report: str | None,
+    is_denied: bool,  # noqa: FBT001
+    words: str | None,
+) -> None:
+    """Who keeps the mirror hears of it before it is time to act; what is ignored is not told either."""
+    assert reported(filename, least, report) == (is_denied, words)
+
+
+def test_a_rule_that_only_reports_denies_nothing_without_advisories() -> None:
+    """It says so instead: a lost file is no reason to stop everybody's installs where nothing is denied."""
+    policy = evaluation.build(
+        "", {"vulnerabilities": {"least": None, "report": "low", "ignore": []}}, rules.BUILDERS
+    )
+    project = ProjectFacts("demo", vulnerabilities=_missing)
+    assert evaluation.judge_of([policy], project, NOW) is None
+    report = evaluation.reporter_of([policy], project, NOW)
+    assert report is not None
+    found = report(FileFacts(project, FileObject("demo-1.0.zip", "", {})))
+    assert found is not None
+    assert "cannot be evaluated" in found.reason
+
+
+def test_the_rule_says_both_of_its_levels() -> None:
+    """`mirror policy` shows it."""
+    value: dict[str, Any] = {"least": "critical", "report": "medium", "ignore": []}
+    assert rules.BUILDERS["vulnerabilities"](value).describe() == (  # type: ignore[union-attr]
+        "versions with a known vulnerability of severity critical or more are not listed,"
+        " of severity medium or more are reported"
+    )
+
+
 @pytest.mark.parametrize(
     "value",
     [
         None,
         "high",
         {"least": "severe", "ignore": []},
+        {"least": None, "report": "severe", "ignore": []},
         {"least": "low", "ignore": [{"id": "a", "until": "soon"}]},
     ],
 )

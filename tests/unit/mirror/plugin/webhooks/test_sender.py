@@ -27,6 +27,7 @@ def event(action: str, result: str = "ok", **more: str) -> dict[str, str]:
         ("upload", "failed", None),
         ("push", "ok", "promotion"),
         ("download", "denied", "blocked"),
+        ("list", "reported", "reported"),
         ("login", "denied", None),
     ],
 )
