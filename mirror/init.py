@@ -17,7 +17,9 @@ from mirror.state import Credentials, Folder, Serving
 from packhorse.errors import PackhorseError
 
 WAIT_SECONDS = 120.0
-START_SECONDS = 60.0  # a server takes the lock before it writes its address, on a busy machine long before
+START_SECONDS = (
+    60.0  # a server takes the lock and writes its address, on a busy machine long before it listens
+)
 
 
 @dataclass(frozen=True)
@@ -112,15 +114,17 @@ def _root_lost(folder: Folder, message: str) -> PackhorseError:
 
 
 def _lock_or_server(folder: Folder) -> int | Serving:
-    """The lock of the data, or the server that holds it. Raises PackhorseError after START_SECONDS."""
+    """The lock of the data, or the server that holds it, when it answers. Raises PackhorseError."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         lock = state.try_lock(folder.lock, seconds=state.LOOK_SECONDS)
-        found = lock if lock is not None else state.read_serving(folder)
-        if found is not None:
-            return found
+        if lock is not None:
+            return lock
+        now = state.read_serving(folder)
+        if now and server.answers(now.url):
+            return now
     raise PackhorseError(
-        f"A process has held {folder.lock} for {START_SECONDS:.0f} seconds without serving.",
+        f"A process has held {folder.lock} for {START_SECONDS:.0f} seconds without an answer.",
         "Look for it with `fuser`; end it and run the command again.",
     )
 

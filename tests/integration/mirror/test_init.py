@@ -96,6 +96,26 @@ def test_init_changes_a_server_that_runs(fresh_mirror: Mirror) -> None:
     assert fresh_mirror.run(MIRROR, "init", cwd=fresh_mirror.home).stdout == "nothing to change\n"
 
 
+def test_init_waits_for_a_server_that_starts(fresh_mirror: Mirror) -> None:
+    """systemd calls a service started as soon as its program is: provisioning restarts it, then runs this."""
+    fresh_mirror.run(MIRROR, "stop")
+    with (fresh_mirror.home / "starting.log").open("w") as log:
+        environment = clean_environment(fresh_mirror.home)
+        command = [MIRROR, "serve"]
+        started = subprocess.Popen(
+            command, cwd=fresh_mirror.home, env=environment, stdout=log, stderr=subprocess.STDOUT
+        )
+    folder = state.Folder(fresh_mirror.home)
+    try:
+        wait_until("the server to take the lock", lambda: state.read_serving(folder))
+        with pytest.raises(requests.ConnectionError):
+            requests.get(fresh_mirror.url, timeout=10)
+        assert fresh_mirror.run(MIRROR, "init", cwd=fresh_mirror.home).stdout == "nothing to change\n"
+    finally:
+        fresh_mirror.run(MIRROR, "stop")
+        started.wait(timeout=30)
+
+
 def test_strangers_cannot_create_users(mirror_server: Mirror) -> None:
     """devpi's default lets anybody who reaches the port have an index."""
     answer = requests.put(f"{mirror_server.url}/stranger", json={"password": "123"}, timeout=10)

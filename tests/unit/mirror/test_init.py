@@ -156,6 +156,7 @@ def test_settings_that_wait_for_a_restart_are_named(folder: Folder, monkeypatch:
     _match(devpi, folder)
     folder.server.mkdir()
     monkeypatch.setattr(init, "HttpApi", lambda *_: devpi)
+    monkeypatch.setattr(server, "answers", lambda _: True)
     lock = state.try_lock(folder.lock)
     assert lock is not None
     held = server._held_settings(MirrorConfig())
