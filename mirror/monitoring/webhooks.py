@@ -1,16 +1,10 @@
 """Ask the server how its webhooks do, have it send a test message, put the answers into lines."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
+from mirror.api import Api, RefusedError
 from packhorse.errors import PackhorseError
-
-
-class Api(Protocol):
-    """The mirror's API, as root."""
-
-    def call(self, method: str, path: str) -> Any:  # noqa: ANN401 (JSON)
-        """The result of a request. Raises PackhorseError."""
 
 
 def states(api: Api) -> list[dict[str, Any]]:
@@ -26,8 +20,8 @@ def test(api: Api) -> list[dict[str, Any]]:
 def _found(api: Api, path: str) -> list[dict[str, Any]]:
     try:
         found: list[dict[str, Any]] = api.call("GET", path)
-    except PackhorseError as error:
-        if " 404" not in str(error):
+    except RefusedError as error:
+        if error.status != 404:
             raise
         raise PackhorseError(
             "The mirror that serves has no webhooks.",

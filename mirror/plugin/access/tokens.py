@@ -7,7 +7,6 @@ target stand in the body, and a file, whose address names no project, are compar
 import base64
 import binascii
 import functools
-import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -36,7 +35,7 @@ def identity(request: Any, load: Callable[[Any], Any]) -> Any:
     except HTTPForbidden as error:
         if _reads_packages(request):
             return None
-        raise _refused(_reason(str(error))) from error
+        raise _refused(_reason(error)) from error
     if isinstance(found, server.TokenIdentity):
         if _reads_packages(request):
             return None
@@ -99,12 +98,16 @@ def _refused(reason: str) -> HTTPForbidden:
     return error
 
 
-def _reason(message: str) -> str:
-    """The reason in a message of devpi-tokens, without names of classes, or of users to learn."""
-    if "doesn't exist" in message:  # the user, or the token
-        return "This token was revoked, or is of another server."
-    found = re.search(r"InvalidMacaroon: (Token .*)", message)
-    return found[1] if found else "This token is not valid here."
+def _reason(error: HTTPForbidden) -> str:
+    """Why devpi-tokens refuses a token, without names of users to learn.
+
+    It has verified one whose limits forbid the request, or whose signature is wrong: the cause tells which.
+    Without a cause it knows no such token of that user.
+    """
+    if error.__cause__ is None:
+        return "This token was revoked, or is of another user or server."
+    limit = str(error.__cause__) if isinstance(error.__cause__, server.InvalidMacaroon) else ""
+    return limit or "This token is not valid here."
 
 
 def _reads_packages(request: Any) -> bool:
