@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mirror.plugin.simple import file_rows
+from mirror.plugin.simple import file_rows, filenames
 from mirror.plugin.simple.file_rows import ProjectFile, Rows
 
-FORMAT = 8
-_READABLE = re.compile(r'{"format":[78],')  # 7 had no PEP 708 fields
+FORMAT = 9
+_READABLE = re.compile(r'{"format":[789],')  # 7 had no PEP 708 fields
+_ONE_NAME = 9  # from this format on, rows have a URL that ends with the file's name (parse.py)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +87,23 @@ def as_text(project: ProjectDetail, about: Mapping[str, Any]) -> str:
 
 
 def from_text(name: str, text: str) -> tuple[ProjectDetail, dict[str, Any]] | None:
-    """The facts that `as_text` wrote, now or in format 7, and what was remembered; None for another text."""
+    """The facts that `as_text` wrote, since format 7, and what was remembered; None for another text."""
     if not _READABLE.match(text):
         return None
     begin = text.index("\n") + 1
     head = json.loads(text[:begin])
     end = begin + head["rows"]
     rows = Rows(text[begin:end], text[end + 1 : -1])
+    if head["format"] < _ONE_NAME:
+        rows = _with_one_name(rows)
     urls = tuple(head.get("tracks", ())), tuple(head.get("alternate_locations", ()))
     return ProjectDetail(name, rows, tuple(head["versions"]), head["status"], *urls), head["about"]
+
+
+def _with_one_name(rows: Rows) -> Rows:
+    """Leave out rows whose URL ends with another name than the file: policies read the one, pip the other."""
+    pairs = zip(rows.pairs(), rows.objects(), strict=True)
+    return Rows.of(pair for pair, file in pairs if filenames.of_url(file.url) == file.filename)
 
 
 def as_devpi_lists(project: ProjectDetail) -> dict[str, list[Any]]:

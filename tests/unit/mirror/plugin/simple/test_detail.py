@@ -63,6 +63,17 @@ def test_another_format_counts_as_stored_without_us() -> None:
     assert detail.from_text("demo", text) is None
 
 
+@pytest.mark.parametrize("number", [7, 8])
+def test_files_with_two_names_are_left_out_of_what_earlier_versions_stored(number: int) -> None:
+    """Policies go by the name, pip by the end of the URL; a page stays until its upstream changes it."""
+    quoted = ProjectFile("demo-1.0+b\u00fcild.zip", "root/pypi/+f/abc/0123456789abc/demo-1.0+b\u00fcild.zip")
+    other = EVERYTHING._replace(path="root/pypi/+f/abc/0123456789abc/evil-1.0-py3-none-any.whl")
+    text = detail.as_text(detail.with_files(DEMO, (EVERYTHING, other, quoted)), {})
+    for files, stored in (((EVERYTHING, quoted), number), ((EVERYTHING, other, quoted), detail.FORMAT)):
+        found = detail.from_text("demo", text.replace(f'"format":{detail.FORMAT},', f'"format":{stored},'))
+        assert found == (detail.with_files(DEMO, files), {})
+
+
 def test_the_first_index_that_has_a_file_wins_it() -> None:
     """As devpi resolves inheritance; versions are those of all, a status is the first that is stated."""
     own = ProjectDetail("demo", (ProjectFile("demo-1.0.zip", "company/dev/+f/x/y/demo-1.0.zip"),), ("1.0",))
