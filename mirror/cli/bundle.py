@@ -105,10 +105,24 @@ def _wanted(path: Path | None, target: Path, given: Mapping[str, Any]) -> Iterat
     metavar="SHA256",
     help="Load it only if it is the one for which `create` or `update` printed this.",
 )
+@click.option(
+    "--accept-changed",
+    "accepted",
+    metavar="FILE",
+    multiple=True,
+    help="Let this file replace a cached one of its name with another content; repeat it for several.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def load(
-    context: click.Context, folder: Path, index: str | None, fingerprint: str | None, *, as_json: bool
+    context: click.Context,
+    /,
+    folder: Path,
+    index: str | None,
+    fingerprint: str | None,
+    accepted: tuple[str, ...],
+    *,
+    as_json: bool,
 ) -> None:
     """Put the packages of the bundle in DIR into the mirror, which may be offline.
 
@@ -116,11 +130,15 @@ def load(
     --index. All is checked: names, links, sizes, hashes; a file that the mirror knows with another content is
     refused, and so is one of an upstream under a name that is reserved. May be repeated: what is there is
     not sent again. Exit status 1 when something was refused. Needs the mirror to serve.
+
+    \b
+    Where `mirror accept-changed` took a file outside that its upstream had changed:
+      mirror bundle load DIR --accept-changed demo-1.0-py3-none-any.whl
     """
     from mirror.offline.bundle import disk
     from mirror.offline.bundle import load as work
 
-    target = work.Target(options.folder(), index or options.config(context.obj).default_index)
+    target = work.Target(options.folder(), index or options.config(context.obj).default_index, accepted)
     with console.progress(f"{folder.name}:", len(disk.read(folder).files)) as step:
         found = work.load(folder, target, fingerprint, step)
     refused = [each for each in found if each.state == work.REFUSED]

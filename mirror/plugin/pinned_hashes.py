@@ -94,9 +94,15 @@ def report(keyfs: Any, path: str, *, kept: str, refused: str) -> None:
 
 def accept(keyfs: Any, path: str) -> None:
     """Forget the hash of a reported file. Needs a write transaction. Raises KeyError."""
+    _ = reported(keyfs)[path]
+    forget(keyfs, path)
+
+
+def forget(keyfs: Any, path: str) -> None:
+    """Forget the hash of a file, and that it was changed. Needs a write transaction."""
     known = reported(keyfs)
-    del known[path]
-    _changed_key(keyfs).set(known)
+    if known.pop(path, None):
+        _changed_key(keyfs).set(known)
     user, index, project, filename = path.split("/")
     key = _pinned_key(keyfs, f"{user}/{index}", project)
     key.set({name: sha256 for name, sha256 in key.get().items() if name != filename})

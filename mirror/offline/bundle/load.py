@@ -3,13 +3,13 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import httpx
 
@@ -55,6 +55,11 @@ def load(folder: Path, target: "Target", fingerprint: str | None, step: Callable
         raise PackhorseError(
             f"{folder} has packages of your own, and {target.index} is no index of uploads.",
             "Name one with --index; `mirror status` lists the indexes.",
+        )
+    if unknown := target.accepted - {file.filename for file in listed.files if not file.own}:
+        raise PackhorseError(
+            f"--accept-changed: {folder} has no file {min(unknown)} of an upstream.",
+            f"Give the name of a file in {folder / FILES}, without its folder.",
         )
     found: list[Loaded] = []
     with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -138,11 +143,15 @@ def _bring(file: File, known: Mapping[str, Any], folder: Path, target: "Target")
 class Target:
     """The running mirror, and its index for own packages."""
 
-    def __init__(self, folder: Folder, index: str) -> None:
-        """Raises PackhorseError when no mirror runs, or has no such index."""
+    def __init__(self, folder: Folder, index: str, accepted: Iterable[str] = ()) -> None:
+        """`accepted`: names of files that may take the place of cached ones with another content.
+
+        Raises PackhorseError when no mirror runs, or has no such index.
+        """
         found = running.find(folder)
         self.api = api.HttpApi(found.url, found.root)
         self.index = index
+        self.accepted = frozenset(accepted)
         self._url = found.url
         self._passwords = found.passwords
         self._client = api.client(timeout=SILENCE, auth=("root", found.root))
@@ -152,7 +161,9 @@ class Target:
 
     def offer(self, index: str, project: str, page: Mapping[str, Any]) -> Mapping[str, Any]:
         """The mirror's answer about each file of a page: its state and the reason."""
-        answer = self._put(f"/{index}/+bundle/{project}", json.dumps(page).encode())
+        accepted = [file["filename"] for file in page["files"] if file["filename"] in self.accepted]
+        query = urlencode([("accept-changed", name) for name in accepted])
+        answer = self._put(f"/{index}/+bundle/{project}?{query}", json.dumps(page).encode())
         if answer.status_code != 200:
             raise PackhorseError(
                 f"The mirror does not take the page of {project}: {_reason(answer)}",

@@ -1,10 +1,12 @@
 """PUT /USER/INDEX/+bundle/PROJECT, and …/FILENAME: take pages and files of a bundle, for root.
 
 `mirror bundle load` sends them. On an index that caches an upstream they are as good as what the upstream
-sends: read by the same parser, held to the same hashes. For an index of uploads, the first says which files
+sends: read by the same parser, held to the same hashes, but for files that `?accept-changed=FILENAME` names:
+these take the place of files that had another content. For an index of uploads, the first says which files
 are to be uploaded.
 """
 
+from collections.abc import Collection
 from functools import partial
 from typing import Any
 
@@ -12,6 +14,7 @@ from devpi_server.views import apiresult
 
 from mirror.plugin import reservations, responses
 from mirror.plugin.admin import access
+from mirror.plugin.audit import requests
 from mirror.plugin.files.downloads import Downloads
 from mirror.plugin.simple import content_types, filenames
 from mirror.plugin.simple.file_rows import ProjectFile
@@ -52,9 +55,11 @@ class BundleViews:
         if not filenames.is_project(project):
             return apiresult(400, "no project can have this name")
         try:
-            is_cache = isinstance(stage, CachingStage)
-            take = self._into_cache if is_cache else self._compared_with_uploads
-            result = take(stage, project, request.body)
+            if isinstance(stage, CachingStage):
+                accepted = requests.accepted(request.query_string)
+                result = self._into_cache(stage, project, request.body, accepted)
+            else:
+                result = self._compared_with_uploads(stage, project, request.body)
         except InvalidPageError as error:
             return apiresult(400, f"the page of {project} is {error}")
         except GatewayError as error:
@@ -84,11 +89,13 @@ class BundleViews:
                 return apiresult(400, error.text)
         return apiresult(200, f"{entry.relpath} is here")
 
-    def _into_cache(self, stage: Any, project: str, content: bytes) -> dict[str, State]:
+    def _into_cache(
+        self, stage: Any, project: str, content: bytes, accepted: Collection[str]
+    ) -> dict[str, State]:
         if reservations.hides_upstreams(stage, project):
             why = "the name is reserved for packages of this server's own"
             return {file.filename: _state(REFUSED, why) for file in self._parsed(stage, project, content)}
-        refused = stage.take_page(project, content)
+        refused = stage.take_page(project, content, accepted)
         paths = {file.filename: file for file in stage.facts(project).files}
         return {
             name: _state(REFUSED, reason) if reason else self._state_of(paths[name])

@@ -30,20 +30,27 @@ def show(request: Any) -> Any:
 
 
 def accept(pages: PageCache, request: Any) -> Any:
-    """Take the file that the upstream has now; the next request for its page shows it."""
+    """Take the file that the upstream has now; the next request for its page asks for it.
+
+    Of the project's other files nothing is forgotten: one that was changed as well stays refused.
+    """
     path, xom = request.matchdict["path"], request.registry["xom"]
     try:
         pinned_hashes.accept(xom.keyfs, path)
     except KeyError:
         return apiresult(404, f"{path} is not among the files that were refused")
     user, index, project, filename = path.split("/")
-    if stage := xom.model.getstage(user, index):
-        stage.cache_retrieve_times.expire(project)
-    name = f"{user}/{index}"
+    stage, name = xom.model.getstage(user, index), f"{user}/{index}"
     known = pages.read(name, project)
     for file in known.detail.files if known else ():
         if file.filename == filename:
             entries.forget_hashes(xom.keyfs, file.path)
+
+    def forget() -> None:
+        pages.forget_file(name, project, filename)
+        if stage:
+            stage.cache_retrieve_times.expire(project)
+
     # Not before: who asks meanwhile would store it again, with the old file.
-    xom.keyfs.tx.on_commit_success(lambda: pages.remove(name, project))
+    xom.keyfs.tx.on_commit_success(forget)
     return apiresult(200, f"accepted {path}")

@@ -4,7 +4,7 @@ import ipaddress
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 _USER = {"PUT": "user-create", "PATCH": "user-change", "DELETE": "user-delete"}
 _INDEX = {"PUT": "index-create", "PATCH": "index-change", "DELETE": "index-delete"}
@@ -81,6 +81,11 @@ def place(path: str) -> dict[str, str]:
     named = [part for part in rest if not part.startswith("+") and part != "refresh"]
     names = ("project", "file" if "+bundle" in rest else "version")
     return {**found, **dict(zip(names, named, strict=False))}
+
+
+def accepted(query: str) -> list[str]:
+    """Names of the files of a bundle that may take the place of files with another content."""
+    return parse_qs(query).get("accept-changed", [])
 
 
 def of_form(form: Mapping[str, Any]) -> dict[str, str]:

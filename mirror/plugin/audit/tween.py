@@ -102,6 +102,9 @@ def _details(request: Any, action: str, form: Any, done: Any) -> dict[str, str]:
         return requests.of_files(done.json["result"])
     if done and getattr(request.matched_route, "name", "") == "user-token-create":
         return tokens.described(done.json["result"]["token"])
+    if action == "bundle":
+        names = ", ".join(requests.accepted(request.query_string)) if done else ""
+        return {"detail": f"accept-changed: {names}"} if names else {}
     body = _json(request)
     if action == "login":
         # Of a login that failed, it may be a password that was typed into the wrong field.

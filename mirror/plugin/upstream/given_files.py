@@ -1,11 +1,13 @@
 """Add files that an administrator brings (a bundle) to what is known of a project; refuse changed ones."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mirror.plugin.simple import file_rows
 from mirror.plugin.simple.detail import ProjectDetail
 from mirror.plugin.simple.file_rows import ProjectFile, Rows
+
+_ACCEPT = "; if that is right, load it again with --accept-changed and the file's name"
 
 
 @dataclass(frozen=True)
@@ -14,22 +16,29 @@ class Merged:
 
     detail: ProjectDetail
     refused: Mapping[str, str]  # file names -> reasons, "" for those that are listed
+    replaced: Sequence[str] = ()  # names of accepted files that the known ones had to make room for
 
 
-def merge(here: ProjectDetail, given: ProjectDetail, pinned: Mapping[str, str]) -> Merged:
+def merge(
+    here: ProjectDetail, given: ProjectDetail, pinned: Mapping[str, str], accepted: Collection[str] = ()
+) -> Merged:
     """`here` with the files of `given`, none of which may have another hash than a known file of its name.
 
-    `pinned` are the sha256 of files that were kept. A yank of a file is taken over, too; nothing else is
-    changed in what an upstream said.
+    `pinned` are the sha256 of files that were kept. Files named in `accepted` take the place of known ones. A
+    yank of a file is taken over, too; nothing else is changed in what an upstream said.
     """
     rows = {row_name(row): (row, origin) for row, origin in file_rows.rows(here.files).pairs()}
     known = {file.filename: file for file in here.files}
-    refused = {}
+    refused, replaced = {}, []
     versions = dict.fromkeys(here.versions)
     for file in given.files:
         old = known.get(file.filename)
-        refused[file.filename] = _problem(file, old, pinned.get(file.filename))
-        if refused[file.filename]:
+        problem = _problem(file, old, pinned.get(file.filename))
+        if problem and file.filename in accepted and "sha256" in file.hashes:
+            replaced.append(file.filename)
+            old, problem = None, ""
+        refused[file.filename] = problem
+        if problem:
             continue
         shown = file if old is None or "sha256" not in old.hashes else old
         if file.yanked and not shown.yanked:
@@ -42,7 +51,7 @@ def merge(here: ProjectDetail, given: ProjectDetail, pinned: Mapping[str, str]) 
         versions |= dict.fromkeys(given.versions)
     status = here.status or (given.status if listed else {})
     detail = replace(here, files=Rows.of(rows.values()), versions=tuple(versions), status=status)
-    return Merged(detail, refused)
+    return Merged(detail, refused, replaced)
 
 
 def row_name(row: str) -> str:
@@ -54,8 +63,8 @@ def _problem(file: ProjectFile, old: ProjectFile | None, pinned: str | None) -> 
     if sha256 is None:
         return "it has no sha256"
     if pinned not in {None, sha256}:
-        return f"the mirror had another file of this name before, with the sha256 {pinned}"
+        return f"the mirror had another file of this name before, with the sha256 {pinned}{_ACCEPT}"
     stated = old.hashes.get("sha256") if old else None
     if stated not in {None, sha256}:
-        return f"the upstream lists another file of this name, with the sha256 {stated}"
+        return f"the upstream lists another file of this name, with the sha256 {stated}{_ACCEPT}"
     return ""

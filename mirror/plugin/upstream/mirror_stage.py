@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
@@ -296,9 +296,10 @@ class CachingStage(MirrorStage):
         self.cache_retrieve_times.refresh(project, new.about.etag if new else etag)
         self.cache_projectnames.add(project)
 
-    def take_page(self, project: str, content: bytes) -> Mapping[str, str]:
+    def take_page(self, project: str, content: bytes, accepted: Collection[str] = ()) -> Mapping[str, str]:
         """Add the files of a page (JSON) that somebody brings, as if the upstream listed them.
 
+        Those named in `accepted` take the place of files that had another content.
         File names -> why each is refused, "" when it is listed now. Needs a write transaction. Raises
         InvalidPageError, GatewayError.
         """
@@ -311,7 +312,10 @@ class CachingStage(MirrorStage):
         new = page_cache.decode_new(project, parsed.content)
         here = same.detail if same else ProjectDetail(project)
         pinned = pinned_hashes.pinned(self.keyfs, self.name, project)
-        found = given_files.merge(here, new.detail, pinned)
+        found = given_files.merge(here, new.detail, pinned, accepted)
+        for filename in found.replaced:
+            threadlog.warn("%s/%s: %s was replaced by a file that was brought", self.name, project, filename)
+            pinned_hashes.forget(self.keyfs, f"{self.name}/{project}/{filename}")
         if found.detail != here:
             for file in file_paths.to_write(found.detail, here):
                 entries.keep(self.keyfs, project, file)

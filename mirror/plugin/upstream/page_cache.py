@@ -8,6 +8,7 @@ spent half of its time in that database.
 """
 
 import contextlib
+import json
 import os
 import secrets
 import shutil
@@ -15,7 +16,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -23,7 +24,7 @@ from mirror.plugin import gzip_bytes, read_cache
 from mirror.plugin.read_cache import FileVersion, ReadCache
 from mirror.plugin.simple import detail, file_rows
 from mirror.plugin.simple.detail import ProjectDetail
-from mirror.plugin.simple.file_rows import ProjectFile
+from mirror.plugin.simple.file_rows import ProjectFile, Rows
 
 # Bytes of pages in memory: what was fetched is shown next, and a resolver tries one version after another.
 REMEMBERED = 24 * 1024 * 1024
@@ -127,6 +128,25 @@ class PageCache:
         """Forget a page."""
         with self._changing([project]):
             self._path(index, project).unlink(missing_ok=True)
+
+    def forget_file(self, index: str, project: str, filename: str) -> None:
+        """Forget one file of a page, and the ETag: the upstream's next answer tells the file anew.
+
+        What it says of the others goes on to be compared with what is known of them. Raises OSError.
+        """
+        known = self.read(index, project)
+        pairs = file_rows.rows(known.detail.files).pairs() if known else []
+        name = json.dumps(filename)[1:-1]
+        left = [pair for pair in pairs if file_rows.filename_of(pair[0]) != name]
+        if known and left:
+            others = replace(
+                known,
+                detail=detail.with_files(known.detail, Rows.of(left)),
+                about=replace(known.about, etag=None),
+            )
+            self.write(index, others, encode(others))
+        else:  # a page without files would say that there are none
+            self.remove(index, project)
 
     def remove_index(self, index: str) -> None:
         """Forget all pages of an index."""

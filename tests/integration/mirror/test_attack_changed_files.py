@@ -61,6 +61,23 @@ def test_a_file_that_changes_under_its_name_is_refused_and_the_old_one_is_served
     assert path not in mirrored.mirror.run(BIN / "mirror", "status").stdout
 
 
+def test_one_changed_file_is_accepted_and_the_others_stay_refused(mirrored: Mirrored) -> None:
+    """Also those that nobody has downloaded yet, whose hash is on the page alone."""
+    name = new_name("several")
+    old = [wheel(name, version) for version in ("1.0", "2.0")]
+    new = [wheel(name, version, padding=10) for version in ("1.0", "2.0")]
+    mirrored.publish(*old)
+    mirrored.upstream.projects[name].files[:] = map(Listed, new)
+    mirrored.refresh(name)
+    assert [mirrored.entry(dist)["hashes"]["sha256"] for dist in old] == [dist.sha256 for dist in old]
+    path = f"root/pypi/{name}/{old[0].filename}"
+    mirrored.mirror.run(BIN / "mirror", "accept-changed", path)
+    wanted = [new[0].sha256, old[1].sha256]
+    assert [mirrored.entry(dist)["hashes"]["sha256"] for dist in old] == wanted
+    status = mirrored.mirror.run(BIN / "mirror", "status").stdout
+    assert (path in status, f"root/pypi/{name}/{old[1].filename}" in status) == (False, True)
+
+
 @pytest.mark.parametrize("hashes", [{}, {"md5": "true"}])
 def test_a_file_without_a_sha256_gets_one_when_it_arrives_and_is_held_to_it(
     mirrored: Mirrored, hashes: dict[str, str]

@@ -20,7 +20,7 @@ import requests
 
 from mirror.offline.bundle import listing
 from tests.support import debian_packages, documents
-from tests.support.dists import sdist, wheel
+from tests.support.dists import Dist, sdist, wheel
 from tests.support.mirror_and_upstream import Mirrored, mirror_of
 from tests.support.servers import BIN, clean_environment, free_port, run_command, running_mirror, wait_until
 from tests.support.upstream import JSON, Listed, Upstream
@@ -356,6 +356,36 @@ def test_what_the_mirror_knows_otherwise_is_refused(inside: Mirrored, tmp_path: 
     assert reasons[OWN.filename] == "company/dev has another file of this name"
     assert "mirror reserve bundled-library" in reasons["bundled_library-9.tar.gz"]
     assert inside.entry(APP)["hashes"]["sha256"] == APP.sha256
+
+
+def test_a_changed_file_that_was_accepted_outside_is_accepted_inside_by_name(
+    site: Site, inside: Mirrored, tmp_path: Path
+) -> None:
+    """Who carries the disk may have changed the file: the administrator inside says it once more."""
+    outside, name = site.mirrored, "bundled-swapped"
+    old, new = wheel(name, "1.0"), wheel(name, "1.0", padding=10)
+
+    def bundle(folder: str, dist: Dist) -> Path:
+        outside.upstream.projects.pop(name, None)
+        outside.upstream.add(name, dist)
+        if dist is new:
+            outside.refresh(name)
+            path = f"root/pypi/{name}/{dist.filename}"
+            outside.mirror.run(BIN / "mirror", "accept-changed", path)
+        outside.mirror.run(BIN / "mirror", "bundle", "create", f"{name}==1.0", "-o", tmp_path / folder)
+        return tmp_path / folder
+
+    load(inside, bundle("old", old))
+    changed = bundle("new", new)
+    assert "--accept-changed and the file's name" in load(inside, changed, status=1).stderr
+    assert requests.get(inside.url_of(old), timeout=10).content == old.content
+    wrong = load(inside, changed, "--accept-changed", "other-1.0.zip", status=1)
+    assert "has no file other-1.0.zip of an upstream" in wrong.stderr
+    load(inside, changed, "--accept-changed", old.filename)
+    assert inside.entry(old)["hashes"] == {"sha256": new.sha256}
+    assert requests.get(inside.url_of(old), timeout=10).content == new.content
+    assert load(inside, changed).stdout.endswith("1 files, 0 new (0 B), 1 there already\n")
+    assert f"accept-changed: {old.filename}" in inside.mirror.run(BIN / "mirror", "audit-log").stdout
 
 
 def test_only_root_may_load(inside: Mirrored) -> None:

@@ -101,7 +101,7 @@ def test_init_waits_for_a_server_that_starts(fresh_mirror: Mirror) -> None:
     fresh_mirror.run(MIRROR, "stop")
     with (fresh_mirror.home / "starting.log").open("w") as log:
         environment = clean_environment(fresh_mirror.home)
-        command = [MIRROR, "serve"]
+        command: list[str | Path] = [MIRROR, "serve"]
         started = subprocess.Popen(
             command, cwd=fresh_mirror.home, env=environment, stdout=log, stderr=subprocess.STDOUT
         )

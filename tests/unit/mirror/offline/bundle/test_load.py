@@ -20,7 +20,9 @@ def test_a_yank_comes_to_the_index_that_is_loaded_into_alone(
     file = File("demo", "demo-1.0.tar.gz", 1, "0" * 64, own=True, yanked="broken")
     state = {file.filename: {"state": HERE, "reason": "", "index": index, "yanked": False}}
     found: list[str] = []
-    target: Any = SimpleNamespace(api=None, index="company/dev", takes_uploads=True, offer=lambda *_: state)
+    target: Any = SimpleNamespace(
+        api=None, index="company/dev", takes_uploads=True, accepted=frozenset(), offer=lambda *_: state
+    )
     monkeypatch.setattr(disk, "read", lambda _: Listing((file,)))
     monkeypatch.setattr(disk, "problem", lambda *_: "")
     monkeypatch.setattr(yank, "yank", lambda _api, where, *_: found.append(where))

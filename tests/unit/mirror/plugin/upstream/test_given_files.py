@@ -55,10 +55,21 @@ def test_another_content_under_a_known_name_is_refused(
     assert found.detail == before
 
 
+def test_an_accepted_file_takes_the_place_of_the_known_one_and_of_no_other() -> None:
+    """The hash that was kept of it is to be forgotten; what is the same anyway replaces nothing."""
+    other = _file(OTHER, "demo-2.0.tar.gz")
+    given = _project(_file(), other._replace(hashes={"sha256": OURS}))
+    found = given_files.merge(_project(_file(OTHER), other), given, {NAME: OTHER}, {NAME})
+    assert list(found.detail.files) == [_file(), other]
+    assert (found.refused[NAME], found.replaced) == ("", [NAME])
+    assert "another file of this name" in found.refused[other.filename]
+    assert given_files.merge(_project(_file()), _project(_file()), {}, {NAME}).replaced == []
+
+
 def test_a_file_without_a_sha256_is_refused() -> None:
     """Nothing could be checked."""
     found = given_files.merge(
-        ProjectDetail("demo", Rows("")), _project(_file()._replace(hashes={"md5": "c" * 32})), {}
+        ProjectDetail("demo", Rows("")), _project(_file()._replace(hashes={"md5": "c" * 32})), {}, {NAME}
     )
     assert found.refused == {NAME: "it has no sha256"}
 

@@ -6,6 +6,7 @@ import time
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,19 @@ def test_a_page_that_is_forgotten_is_gone_from_memory_too(pages: PageCache, rend
     assert pages.read("root/pypi", "demo") is None
     assert pages.token("root/pypi", "demo") is None
     assert rendered.changed == [["demo"]] * 3
+
+
+def test_one_file_is_forgotten_and_the_next_question_is_unconditional(pages: PageCache) -> None:
+    """Without the ETag the upstream says all again; a page without any file would say that there are none."""
+    write(pages, "root/pypi", known("demo-1.0.zip", "d\u00e9mo-1.0.zip"))
+    pages.forget_file("root/pypi", "demo", "d\u00e9mo-1.0.zip")
+    kept = pages.read("root/pypi", "demo")
+    assert kept is not None
+    assert kept.detail == known("demo-1.0.zip").detail
+    assert kept.about == replace(ABOUT, etag=None)
+    pages.forget_file("root/pypi", "demo", "demo-1.0.zip")
+    assert pages.read("root/pypi", "demo") is None
+    pages.forget_file("root/pypi", "demo", "demo-1.0.zip")
 
 
 def test_a_token_is_that_of_one_page(pages: PageCache) -> None:
