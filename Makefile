@@ -56,9 +56,11 @@ bench: $(VENV)/.installed ## run the benchmarks: BENCH=name for one, BENCH_JSON=
 COMPILE := $(BIN)/uv pip compile --universal --generate-hashes --python-version 3.11 --no-header --no-annotate --quiet
 ROLES := ansible/roles
 
+# Not within the bounds of the first lock: botocore, which is for development alone here, bounds python-dateutil.
+# tests/unit/test_locks.py compares them.
 lock: $(VENV)/.installed ## renew the locks of development and of servers within the bounds of pyproject.toml
 	$(COMPILE) pyproject.toml --group dev --upgrade --output-file requirements-dev.lock
-	$(COMPILE) pyproject.toml --upgrade --constraints requirements-dev.lock --output-file $(ROLES)/mirror/files/requirements.txt
+	$(COMPILE) pyproject.toml --upgrade --output-file $(ROLES)/mirror/files/requirements.txt
 	$(COMPILE) $(ROLES)/app_host/files/toolbox.in --upgrade --constraints requirements-dev.lock \
 	  --output-file $(ROLES)/app_host/files/toolbox.txt
 
