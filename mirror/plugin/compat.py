@@ -118,6 +118,10 @@ INTERNALS: Mapping[str, Row] = {
     "devpi_server.auth.Auth._validate": ("authuser", "authpassword", "request"),
     "devpi_server.auth.hash_password": ("password",),
     "devpi_server.auth.verify_and_update_password_hash": ("password", "pwhash"),
+    # patches/early_passwords.py
+    "devpi_server.auth.Auth.autocreate_users": None,
+    "devpi_server.view_auth.DevpiSecurityPolicy.auth": None,
+    "devpi_server.views.is_mutating_http_method": ("method",),
     # patches/own_tokens.py
     "devpi_server.view_auth.RootFactory.__acl__": None,
     "devpi_server.view_auth.RootFactory.username": None,

@@ -41,6 +41,7 @@ from mirror.plugin.pages.views import PageViews
 from mirror.plugin.patches import (
     database_keys,
     devpi_requests,
+    early_passwords,
     export,
     file_entries,
     file_views,
@@ -99,9 +100,45 @@ def wire_commands() -> None:
 
 def wire(config: Any, pyramid_config: Any) -> None:
     """Wire one devpi-server process, for its whole life."""
-    xom = pyramid_config.registry["xom"]
-    folder = Path(config.server_path)
+    xom, folder = pyramid_config.registry["xom"], Path(config.server_path)
     access.refuse_private_reads(config)
+    _patch(xom, folder)
+    store = _rendered_pages(config, xom, folder)
+    hosts = AllowedHosts(config.args.upstream_host, folder / REFUSED)
+    metadata_store = MetadataStore(folder / METADATA)
+    shared = _upstreams(xom, folder, hosts, store, metadata_store)
+    pages = shared.pages
+
+    cached = CachedFiles(xom, pages, folder)
+    removal = Removal(cached, metadata_store, pages)
+    limit = Limit(limits_of(config.args), xom.keyfs, cached, removal, shared.writes)
+    correct = partial(stored_wheel.correct, metadata_store, pages)
+    storage = DevpiStorage(xom, shared.writes, pages, limit.stored, correct)
+    known_files = KnownFiles(xom, pages, shared.writes)
+    downloads = Downloads(shared.client, storage, folder / DOWNLOADS, known_files)
+    metadata = MetadataViews(xom, shared.client, downloads, metadata_store, pages)
+    guards = _guards(xom, folder, shared)
+    open_files = OpenFiles(store, folder / FILES, folder / METADATA / BY_URL)
+    files = FileViews(xom, shared.client, downloads)
+    file_views.apply(xom, file_views.Services(files, metadata, guards, open_files))
+
+    _monitor(config, pyramid_config, xom, hosts)
+    _receive(config, pyramid_config, store)
+    page_views = PageViews(xom, store, metadata.completed, guards)
+    LegacyViews(xom, page_views, metadata).install(pyramid_config)
+    page_views.install(pyramid_config)
+    _explain(pyramid_config, guards, store, shared.first_seen)
+    changed_file_views.install(pyramid_config, pages)
+    cached_file_views.install(pyramid_config, cached, removal)
+    BundleViews(xom, shared.parser, downloads).install(pyramid_config)
+    check_views.install(pyramid_config, StoredFiles(xom, cached), page_views, pages)
+    if not (config.requests_only or xom.is_replica()):
+        reservations.reserve_existing(xom)
+        limit.start()
+
+
+def _patch(xom: Any, folder: Path) -> None:
+    """Change what devpi does by itself."""
     sqlite.apply(folder)
     notifier.apply(xom)
     for patch in (
@@ -109,62 +146,57 @@ def wire(config: Any, pyramid_config: Any) -> None:
         *(own_tokens, token_identity, upload_view, project_list, has_project, reserved_names),
     ):
         patch.apply()
-
     # devpi makes it when a first index is asked for: fifty threads would read the certificates at once.
     _ = xom.http
+
+
+def _rendered_pages(config: Any, xom: Any, folder: Path) -> PageStore:
+    """An empty store of rendered pages, which writes to the database keep true."""
     store = PageStore(folder / PAGES)
     if not config.requests_only:
         store.empty()
         (folder / REFUSED).unlink(missing_ok=True)
     page_invalidation.apply(xom.keyfs, store)
+    return store
 
-    hosts = AllowedHosts(config.args.upstream_host, folder / REFUSED)
+
+def _upstreams(
+    xom: Any, folder: Path, hosts: AllowedHosts, store: PageStore, metadata: MetadataStore
+) -> Services:
+    """What all caches of upstreams share, put into devpi's indexes."""
     devpi_requests.apply(xom, hosts)
-    client = UpstreamClient(xom, hosts)
     writes = WriteQueue(xom.keyfs)
     counters.QUEUE.labels("database").set_function(lambda: writes.waiting)
-    pages = PageCache(folder / UPSTREAM, store.changing)
-    parser = ParserProcess()
-    first_seen = FirstSeen(folder / FIRST_SEEN)
-    metadata_store = MetadataStore(folder / METADATA)
-    stages.apply(xom, Services(client, parser, writes, pages, first_seen, metadata_store.remove_index))
-    file_entries.apply(xom.filestore, pages)
-
-    known_files = KnownFiles(xom, pages, writes)
-    cached = CachedFiles(xom, pages, folder)
-    removal = Removal(cached, metadata_store, pages)
-    limit = Limit(limits_of(config.args), xom.keyfs, cached, removal, writes)
-    storage = DevpiStorage(
-        xom, writes, pages, limit.stored, partial(stored_wheel.correct, metadata_store, pages)
+    shared = Services(
+        UpstreamClient(xom, hosts),
+        ParserProcess(),
+        writes,
+        PageCache(folder / UPSTREAM, store.changing),
+        FirstSeen(folder / FIRST_SEEN),
+        metadata.remove_index,
     )
-    downloads = Downloads(client, storage, folder / DOWNLOADS, known_files)
-    metadata = MetadataViews(xom, client, downloads, metadata_store, pages)
-    records = Records(
-        pages, first_seen, VulnerabilityFile(folder.parent / ADVISORIES), DecisionLog(folder / DECISIONS)
-    )
-    guards = Guards(xom, records)
-    open_files = OpenFiles(store, folder / FILES, folder / METADATA / BY_URL)
-    views = file_views.Services(FileViews(xom, client, downloads), metadata, guards, open_files)
-    file_views.apply(xom, views)
+    stages.apply(xom, shared)
+    file_entries.apply(xom.filestore, shared.pages)
+    return shared
 
+
+def _guards(xom: Any, folder: Path, shared: Services) -> Guards:
+    """What policies allow, with the records that they are judged by."""
+    vulnerabilities = VulnerabilityFile(folder.parent / ADVISORIES)
+    return Guards(
+        xom, Records(shared.pages, shared.first_seen, vulnerabilities, DecisionLog(folder / DECISIONS))
+    )
+
+
+def _receive(config: Any, pyramid_config: Any, store: PageStore) -> None:
+    """Take requests: limits of connections, logins, pages that need no view, errors, and views of our own."""
     server.apply(config)
-    _monitor(config, pyramid_config, xom, hosts)
-    admission.install(pyramid_config)
     wsgi.install(pyramid_config, store)
-    page_views = PageViews(xom, store, metadata.completed, guards)
     for part in (
-        *(error_views, access, yank, provenance, reservation_views, policy_views),
-        *(LegacyViews(xom, page_views, metadata), page_views),
+        *(early_passwords, admission, error_views),
+        *(access, yank, provenance, reservation_views, policy_views),
     ):
         part.install(pyramid_config)
-    _explain(pyramid_config, guards, store, first_seen)
-    changed_file_views.install(pyramid_config, pages)
-    cached_file_views.install(pyramid_config, cached, removal)
-    BundleViews(xom, parser, downloads).install(pyramid_config)
-    check_views.install(pyramid_config, StoredFiles(xom, cached), page_views, pages)
-    if not (config.requests_only or xom.is_replica()):
-        reservations.reserve_existing(xom)
-        limit.start()
 
 
 def _explain(pyramid_config: Any, guards: Guards, store: PageStore, first_seen: FirstSeen) -> None:

@@ -1,5 +1,6 @@
 """Throttle wrong passwords by client and by user name; take as long for names that do not exist."""
 
+import contextlib
 import functools
 import hashlib
 import os
@@ -20,6 +21,8 @@ from mirror.plugin.audit import tween
 _STOCK: Callable[..., dict[str, Any]] = auth.Auth._validate  # noqa: SLF001 (listed in compat.py)
 MOST = 10_000  # clients and names that are remembered
 WAIT = 10.0  # seconds for a turn
+_WRONG = "packhorse.wrong"  # names and passwords of this request that were wrong; in its environment
+_RESULT = "__devpiserver_user_validate_result"  # of devpi's, see auth.py
 
 
 @dataclass(frozen=True)
@@ -101,29 +104,46 @@ def apply() -> None:
         if not isinstance(authuser, str) or not isinstance(authpassword, str):
             return {"status": "nouser"}  # devpi would stop with an error
         check = functools.partial(_check, self, authuser, authpassword, request)
-        if request is None or throttle.is_known(authuser, authpassword):
+        if request is None:
             return check()
-        client = request.environ.get("packhorse.client") or str(request.client_addr)
-        with throttle.turn() as free:
-            if not free:
-                return _refuse(request, HTTPServiceUnavailable, 1)
-            seconds = throttle.seconds_to_wait(client, authuser)
-            if seconds > 0:
-                tween.denied(request, "login", "throttle")
-                return _refuse(request, HTTPTooManyRequests, seconds)
-            result = check()
-            right = result["status"] == "ok"
-            throttle.count(client, authuser, authpassword, right=right)
-            if not right:
-                # A name that nobody has may be a password that was typed into the wrong field.
-                known = authuser if result["status"] == "reject" else None
-                tween.denied(request, "login", "login", claimed=known)
-            return result
+        wrong = request.environ.setdefault(_WRONG, set())
+        if (authuser, authpassword) in wrong:
+            return {"status": "reject"}
+        known = throttle.is_known(authuser, authpassword)
+        result = check() if known else _throttled(throttle, request, authuser, authpassword, check)
+        if result["status"] != "ok":
+            wrong.add((authuser, authpassword))
+        return result
 
     setattr(auth.Auth, "_validate", validate)  # noqa: B010 (so does mypy not mind)
 
 
+def _throttled(
+    throttle: Throttle, request: Any, name: str, password: str, check: Callable[[], dict[str, Any]]
+) -> dict[str, Any]:
+    """Check a password if its client may try one now."""
+    client = request.environ.get("packhorse.client") or str(request.client_addr)
+    with throttle.turn() as free:
+        if not free:
+            return _refuse(request, HTTPServiceUnavailable, 1)
+        seconds = throttle.seconds_to_wait(client, name)
+        if seconds > 0:
+            tween.denied(request, "login", "throttle")
+            return _refuse(request, HTTPTooManyRequests, seconds)
+        result = check()
+        right = result["status"] == "ok"
+        throttle.count(client, name, password, right=right)
+        if not right:
+            # A name that nobody has may be a password that was typed into the wrong field.
+            known = name if result["status"] == "reject" else None
+            tween.denied(request, "login", "login", claimed=known)
+        return result
+
+
 def _check(self: Any, name: str, password: str, request: Any) -> dict[str, Any]:
+    if request is not None:  # devpi remembers on it what came of the first password, of whatever user
+        with contextlib.suppress(AttributeError):
+            delattr(request, _RESULT)
     result = _STOCK(self, name, password, request=request)
     if result["status"] == "nouser":  # otherwise the time tells which names there are
         auth.verify_and_update_password_hash(password, _nobody())
