@@ -1,11 +1,17 @@
 """Commands for what a mirror stores: prune, check, shrink."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from mirror.cli import options
 from packhorse import console
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mirror.upkeep.prune import Chosen, Plan
 
 
 @click.command()
@@ -75,10 +81,16 @@ def prune(
     if not dry_run:
         with console.progress("prune:", len(found.chosen)) as step:
             removed = work.remove(api, found.chosen, step)
+    _show_pruned(found, removed, as_json=as_json)
+
+
+def _show_pruned(found: "Plan", removed: "Sequence[Chosen] | None", *, as_json: bool) -> None:
+    from mirror.upkeep import prune as work
+
     if as_json:
         console.emit_json(work.as_json(found, removed))
         return
-    for line in work.table(found.chosen) if dry_run else ():
+    for line in work.table(found.chosen) if removed is None else ():
         console.echo(line)
     console.echo(work.total(found, removed))
 

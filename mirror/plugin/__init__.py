@@ -27,50 +27,50 @@ def devpiserver_storage_backend() -> None:
     wiring.wire_commands()
 
 
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "--upstream-host": {
+        "metavar": "URL",
+        "action": "append",
+        "default": [],
+        "help": "A host, such as https://files.example.com:8443, that upstreams may lead to although it has"
+        " no public address or no https. May be given several times.",
+    },
+    "--monitoring": {
+        "metavar": "FILE",
+        "default": None,
+        "help": "JSON that `mirror serve` writes: [metrics], [audit] and [[webhooks]] of mirror.toml.",
+    },
+    "--skip-upload-checks": {
+        "action": "store_true",
+        "help": "Take uploads as they come: archives that cannot be opened, or are something else than their"
+        " names say, are listed for all who install.",
+    },
+    "--prune-max-size": {
+        "metavar": "BYTES",
+        "type": int,
+        "help": "Keep the files that are cached from upstreams below this size: those that nobody has used"
+        " for the longest time are removed.",
+    },
+    "--prune-unused-for": {
+        "metavar": "SECONDS",
+        "type": float,
+        "help": "Remove cached files that nobody has used for so long.",
+    },
+    "--prune-keep-last": {
+        "metavar": "N",
+        "type": int,
+        "default": 0,
+        "help": "Keep the N newest versions of each project all the same.",
+    },
+}
+
+
 @_implements
 def devpiserver_add_parser_options(parser: Any) -> None:
     """Called by each command of devpi-server before it parses its arguments and its configuration file."""
     group = parser.addgroup("packhorse")
-    group.addoption(
-        "--upstream-host",
-        metavar="URL",
-        action="append",
-        default=[],
-        help="A host, such as https://files.example.com:8443, that upstreams may lead to although it has no"
-        " public address or no https. May be given several times.",
-    )
-    group.addoption(
-        "--monitoring",
-        metavar="FILE",
-        default=None,
-        help="JSON that `mirror serve` writes: [metrics], [audit] and [[webhooks]] of mirror.toml.",
-    )
-    group.addoption(
-        "--skip-upload-checks",
-        action="store_true",
-        help="Take uploads as they come: archives that cannot be opened, or are something else than their"
-        " names say, are listed for all who install.",
-    )
-    group.addoption(
-        "--prune-max-size",
-        metavar="BYTES",
-        type=int,
-        help="Keep the files that are cached from upstreams below this size: those that nobody has used for"
-        " the longest time are removed.",
-    )
-    group.addoption(
-        "--prune-unused-for",
-        metavar="SECONDS",
-        type=float,
-        help="Remove cached files that nobody has used for so long.",
-    )
-    group.addoption(
-        "--prune-keep-last",
-        metavar="N",
-        type=int,
-        default=0,
-        help="Keep the N newest versions of each project all the same.",
-    )
+    for name, settings in _OPTIONS.items():
+        group.addoption(name, **settings)
 
 
 @_implements
