@@ -146,7 +146,8 @@ def shrink(*, dry_run: bool, serverdir: Path | None, as_json: bool) -> None:
     """Shrink the database, which keeps every value that was ever replaced.
 
     Nothing else is dropped: pages, files, users, tokens and replicas stay as they are. Clients may use the
-    mirror meanwhile; uploads wait for a moment. It may be stopped at any time; the next run goes on.
+    mirror meanwhile; uploads wait while the database is written anew. It may be stopped at any time; the next
+    run goes on.
 
     \b
     mirror shrink --dry-run

@@ -92,6 +92,7 @@ INTERNALS: Mapping[str, Row] = {
     # patches/fsync.py
     "devpi_server.filestore_fs.FSFactory.from_content": ("basedir", "file_path_info", "content_or_file"),
     # patches/sqlite.py
+    "devpi_server.keyfs.KeyfsTimeoutError": None,
     "devpi_server.keyfs_sqlite.BaseStorage.basedir": None,
     "devpi_server.keyfs_sqlite.BaseStorage.get_connection": ("closing", "write", "timeout"),
     "devpi_server.keyfs_sqlite.BaseStorage.sqlpath": None,

@@ -12,16 +12,18 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from mirror import state
 from packhorse import quantities
 from packhorse.errors import PackhorseError
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[], None]]]  # console.progress
 
 NAME = ".sqlite"  # below devpi's server folder
+LOCK = ".shrink-lock"  # beside it; as patches/sqlite.py of the plugin has it
 EVENTS = ".event_serial"  # one more than the last serial that devpi has told its plugins of
 # A new replica looks for the index and the version of each file as they were at its upload: of users, with
 # their indexes, all values stay; of a version, those that came with a file which is still there.
@@ -74,7 +76,7 @@ def run(server: Path, progress: Progress, *, dry: bool, settle: float = 0) -> Sh
             "Set PACKHORSE_HOME to the mirror's, or name a folder: --serverdir",
         )
     before = _size(path)
-    with _opened(path) as database:
+    with nullcontext() if dry else _alone(server), _opened(path) as database:
         began = time.monotonic()
         horizon = _horizon(database, server)
         _list_live(database, horizon)
@@ -90,6 +92,21 @@ def run(server: Path, progress: Progress, *, dry: bool, settle: float = 0) -> Sh
             return Shrunk(before, max(0, before - freed - _unused(database)), values)
         _compact(database, server)
     return Shrunk(before, _size(path), values)
+
+
+@contextlib.contextmanager
+def _alone(server: Path) -> Iterator[None]:
+    """Hold the lock that excludes another run, and lets uploads wait (plugin/patches/sqlite.py)."""
+    lock = state.try_lock(server / LOCK, seconds=state.LOOK_SECONDS)
+    if lock is None:
+        raise PackhorseError(
+            f"Another `mirror shrink` is at work in {server}.",
+            "Wait until it has ended; what it has not dropped by then, another run will.",
+        )
+    try:
+        yield
+    finally:
+        os.close(lock)
 
 
 @contextlib.contextmanager

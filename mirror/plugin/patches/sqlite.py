@@ -1,15 +1,20 @@
 """Run devpi's SQLite database with a write-ahead log, and keep connections of readers open."""
 
 import contextlib
+import fcntl
 import sqlite3
 from collections import deque
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from devpi_server.keyfs import KeyfsTimeoutError
 from devpi_server.keyfs_sqlite import BaseStorage
 
+from packhorse import files
+
 NAME = ".sqlite"  # below devpi's server folder
+LOCK = ".shrink-lock"  # beside it; as mirror/upkeep/shrink.py has it
 IDLE = 50  # connections that stay open
 _STOCK = BaseStorage.get_connection
 _writers: dict[Path, sqlite3.Connection] = {}  # kept open, by path
@@ -48,12 +53,34 @@ def _get_connection(storage: Any, closing: bool = True, write: bool = False, tim
     autocommit mode, and devpi fetches all rows of a query at once.
     """
     path = str(storage.sqlpath)
-    if write or path not in _idle:
+    if write:
+        return _writer(storage, closing, timeout)
+    if path not in _idle:
         opened = _STOCK(storage, closing, write, timeout)
         _idle.setdefault(path, deque())
         return opened
     reading = storage.Connection(_reader(path, _idle[path]), storage.basedir, storage)
     return contextlib.closing(reading) if closing else reading
+
+
+def _writer(storage: Any, closing: bool, timeout: int) -> Any:  # noqa: FBT001
+    """A connection in a write transaction; wait as long as `mirror shrink` writes the database anew.
+
+    devpi gives up after a minute, with a 500. Raises KeyfsTimeoutError when another holds it so long.
+    """
+    while True:
+        try:
+            return _STOCK(storage, closing, True, timeout)  # noqa: FBT003
+        except KeyfsTimeoutError:
+            if not _is_shrinking(Path(str(storage.sqlpath)).parent):
+                raise
+
+
+def _is_shrinking(folder: Path) -> bool:
+    """Whether a process holds the lock of `mirror shrink`, which ends with it."""
+    with contextlib.suppress(FileNotFoundError, PermissionError), (folder / LOCK).open("rb") as file:
+        return not files.try_flock(file.fileno(), fcntl.LOCK_SH)
+    return False
 
 
 class _Reader(sqlite3.Connection):

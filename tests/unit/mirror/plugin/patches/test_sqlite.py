@@ -1,15 +1,20 @@
 """devpi's database in a mode in which readers and a writer do not wait for each other."""
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
 import py
 import pytest
+from devpi_server.keyfs import KeyfsTimeoutError
 from devpi_server.keyfs_sqlite import BaseStorage
 from devpi_server.keyfs_sqlite_fs import Storage
 
 from mirror.plugin.patches import sqlite
+from mirror.upkeep import shrink
+from packhorse.errors import PackhorseError
+from tests.support.servers import wait_until
 
 
 def test_a_commit_does_not_wait_for_a_reader(tmp_path: Path) -> None:
@@ -67,3 +72,35 @@ def test_readers_stay_open_and_see_each_commit(tmp_path: Path, monkeypatch: pyte
         assert third._sqlconn is not fourth._sqlconn
     with storage.get_connection() as reading, pytest.raises(sqlite3.OperationalError, match="readonly"):
         reading._sqlconn.execute("DELETE FROM changelog")
+
+
+def test_a_writer_waits_as_long_as_a_shrink_and_no_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Writing a large database anew takes minutes, of which devpi waits one. A lock ends with its process."""
+    monkeypatch.setattr(BaseStorage, "get_connection", BaseStorage.get_connection)  # restored afterwards
+    sqlite.apply(tmp_path)
+    storage = Storage(py.path.local(tmp_path), notify_on_commit=lambda _: None, cache_size=100)  # noqa: PTH124 (devpi's kind of path)
+    tries: list[None] = []
+
+    def impatient(_uri: str) -> sqlite3.Connection:
+        tries.append(None)
+        return sqlite3.connect(
+            tmp_path / sqlite.NAME, timeout=0, isolation_level=None, check_same_thread=False
+        )
+
+    monkeypatch.setattr(storage, "_get_sqlconn", impatient)
+    with closing(sqlite3.connect(tmp_path / sqlite.NAME, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with ThreadPoolExecutor(1) as pool:
+            with shrink._alone(tmp_path):
+                with pytest.raises(PackhorseError, match="Another `mirror shrink` is at work"):
+                    shrink._alone(tmp_path).__enter__()
+                waiting = pool.submit(storage.get_connection, write=True, closing=False, timeout=0)
+                wait_until("three tries of devpi's", lambda: len(tries) > 3)
+                assert not waiting.done()
+                other.execute("COMMIT")
+                waiting.result(timeout=30).close()
+            other.execute("BEGIN EXCLUSIVE")
+            with pytest.raises(KeyfsTimeoutError):
+                storage.get_connection(write=True, timeout=0)
