@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
 
 import pydantic
 from packaging.utils import canonicalize_name
@@ -13,6 +14,8 @@ from packaging.utils import canonicalize_name
 from mirror.advisories.settings import Advisories
 from mirror.monitoring.settings import Audit, Metrics, Webhook
 from mirror.policy.settings import Policy
+from mirror.publishing import settings as publishing
+from mirror.publishing.settings import Publisher
 from packhorse import quantities, settings, toml
 from packhorse.errors import PackhorseError
 from packhorse.settings import AbsolutePath, HostAddress, Settings, Url, matching
@@ -159,6 +162,7 @@ class MirrorConfig(Settings):
     metrics: Metrics = Metrics()
     audit: Audit = Audit()
     webhooks: Annotated[tuple[Webhook, ...], pydantic.BeforeValidator(_freeze_array)] = ()
+    publishers: Annotated[tuple[Publisher, ...], pydantic.BeforeValidator(_freeze_array)] = ()
     policy: Policy | None = None  # rules for files of all indexes
     prune: Prune = Prune()
     users: dict[str, User] = pydantic.Field(default_factory=lambda: {"company": User()})
@@ -199,6 +203,16 @@ class MirrorConfig(Settings):
                 report = {"report": levels["report"]} if "report" in levels else {}
                 rules["vulnerabilities"] = {"least": levels.get("block"), **report, "ignore": ignored}
         return {name: rules for name, rules in found.items() if rules}
+
+    @property
+    def publishing(self) -> dict[str, Any]:
+        """The publishers as the server keeps them. Raises PackhorseError for a file of keys."""
+        return publishing.as_json(self.publishers, self.audience)
+
+    @property
+    def audience(self) -> str:
+        """What ID tokens must be for: the host that clients use. GitLab names a variable after it."""
+        return urlsplit(self.outside_url or "").netloc
 
     @property
     def default_index(self) -> str:
@@ -258,6 +272,7 @@ def _contradictions(config: MirrorConfig) -> Iterator[str]:
     )
     for name, index in config.indexes.items():
         yield from _index_contradictions(name, index, config)
+    yield from _publisher_contradictions(config)
     try:
         in_order(config.indexes)
     except CycleError as error:
@@ -278,3 +293,18 @@ def _index_contradictions(name: str, index: Index, config: MirrorConfig) -> Iter
         for base in index.bases
         if base != UPSTREAM_INDEX and base not in config.indexes
     )
+
+
+def _publisher_contradictions(config: MirrorConfig) -> Iterator[str]:
+    keys: dict[str, str | None] = {}
+    for number, publisher in enumerate(config.publishers):
+        where, owner = f"publishers.{number}", publisher.index.partition("/")[0]
+        index = config.indexes.get(publisher.index)
+        if index is None or publisher.index == UPSTREAM_INDEX:
+            yield f"{where}.index: {publisher.index} is no index of uploads in this file"
+        elif index.acl_upload is not None and not {owner, ":AUTHENTICATED:"} & set(index.acl_upload):
+            yield f"{where}.index: {owner}, whose tokens jobs get, is not in acl_upload of {publisher.index}"
+        if keys.setdefault(publisher.issuer, publisher.keys) != publisher.keys:
+            yield f"{where}.keys: all publishers of {publisher.issuer} need the same keys"
+    if config.publishers and not config.audience:
+        yield "outside_url: publishers need it, since ID tokens are for the host that clients use"

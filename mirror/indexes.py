@@ -34,11 +34,12 @@ def plan(
     users: Users,
     passwords: Mapping[str, str],
     reserved: Collection[str] = (),
-    policies: Mapping[str, Any] | None = None,
+    in_force: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> list[Change]:
     """The calls that make the server match `config`, bases before the indexes that inherit from them.
 
-    `reserved` are the names that the server holds reserved on purpose, `policies` the rules in force.
+    `reserved` are the names that the server holds reserved on purpose, `in_force` its policies and its
+    publishers, by their addresses.
     """
     return [
         *(
@@ -53,13 +54,22 @@ def plan(
             for name in configuration.in_order(config.indexes)
             for change in _index_changes(name, config.indexes[name], _index(users, name))
         ),
-        *([_policy_change(config)] if policies is not None and policies != config.policies else []),
+        *(
+            change
+            for change in (_policy_change(config), _publisher_change(config))
+            if (in_force or {}).get(change.path, change.body) != change.body
+        ),
     ]
 
 
 def _policy_change(config: MirrorConfig) -> Change:
     where = ", ".join(name or "all indexes" for name in config.policies)
     return Change("PUT", "/+policies", config.policies, f"declared policies of {where or 'no index'}")
+
+
+def _publisher_change(config: MirrorConfig) -> Change:
+    where = ", ".join(sorted({publisher.index for publisher in config.publishers}))
+    return Change("PUT", "/+publishers", config.publishing, f"declared publishers of {where or 'no index'}")
 
 
 def undeclared(config: MirrorConfig, users: Users) -> list[str]:

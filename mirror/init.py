@@ -40,6 +40,8 @@ def run(request: InitRequest, folder: Folder, notify: Callable[[str], None]) -> 
     """
     _check_names(request)
     configuration.require_tls(request.config, "upstream.url", request.config.upstream.url or "")
+    for publisher in request.config.publishers:
+        configuration.require_tls(request.config, "publishers.issuer", publisher.issuer)
     with _exclusive(folder, notify):
         root = _root_password(request, folder)
         lock = _lock_or_server(folder)
@@ -147,9 +149,7 @@ def match(
     if Credentials(given.url, known) != before:
         state.write_credentials(folder, Credentials(given.url, known))
     for change in [
-        *indexes.plan(
-            config, users, known, _reserved(config, api), api.call("GET", "/+policies")["settings"]
-        ),
+        *indexes.plan(config, users, known, _reserved(config, api), _in_force(api)),
         *_password_changes(users, generated),
     ]:
         api.call(change.method, change.path, change.body)
@@ -163,6 +163,12 @@ def _reserved(config: MirrorConfig, api: Api) -> set[str]:
     """The names that are reserved on purpose; one that an upload has reserved is not yet."""
     found = api.call("GET", "/+reserved") if config.reserved else {}
     return {name for name, record in found.items() if not record.get("index")}
+
+
+def _in_force(api: Api) -> dict[str, dict[str, object]]:
+    """The policies and the publishers of the server, by their addresses."""
+    policies = api.call("GET", "/+policies")["settings"]
+    return {"/+policies": policies, "/+publishers": api.call("GET", "/+publishers")}
 
 
 def _password_changes(users: indexes.Users, generated: Mapping[str, str]) -> Iterator[Change]:

@@ -61,9 +61,17 @@ def create(api: Api, request: TokenRequest) -> dict[str, object]:
 
 
 def listing(api: Api) -> list[dict[str, Any]]:
-    """All tokens: "id", "user", "indexes", "projects", "may", "expires". An empty list is no limit."""
+    """All tokens: "id", "user", "indexes", "projects", "may", "expires". An empty list is no limit.
+
+    The one that is "publishing" nobody has: those of CI jobs are made of it, and end with it.
+    """
     return [
-        {"id": identifier, "user": user, **_limits(found.get("restrictions", ()))}
+        {
+            "id": identifier,
+            "user": user,
+            **_limits(found.get("restrictions", ())),
+            "publishing": bool(found.get("publishing")),
+        }
         for user in sorted(read(api))
         for identifier, found in sorted(_of(api, user).items())
     ]
@@ -80,17 +88,20 @@ def revoke(api: Api, identifier: str) -> str:
 
 def as_rows(found: Sequence[Mapping[str, Any]], now: float) -> list[tuple[str, ...]]:
     """For people: id, user, what it may, where, for which projects, until when."""
-    return [
-        (
-            row["id"],
-            row["user"],
-            ",".join(row["may"]) or "all",
-            ",".join(row["indexes"]) or "all indexes",
-            ",".join(row["projects"]) or "all projects",
-            _until(row["expires"], now),
-        )
-        for row in found
-    ]
+    return [_row(each, now) for each in found]
+
+
+def _row(token: Mapping[str, Any], now: float) -> tuple[str, ...]:
+    if token.get("publishing"):
+        return (token["id"], token["user"], "upload", "publishers of mirror.toml", "15 minutes for each job")
+    return (
+        token["id"],
+        token["user"],
+        ",".join(token["may"]) or "all",
+        ",".join(token["indexes"]) or "all indexes",
+        ",".join(token["projects"]) or "all projects",
+        _until(token["expires"], now),
+    )
 
 
 def _until(expires: int | None, now: float) -> str:

@@ -13,6 +13,7 @@ from mirror.cli import (
     offline,
     packages,
     policy,
+    publishers,
     refresh,
     reserve,
     sbom,
@@ -41,7 +42,7 @@ Completion of commands and options, for bash (zsh and fish likewise):
 # In the order in which a team needs them.
 SECTIONS = {
     "Run it": "init serve stop status front",
-    "Own packages": "yank unyank reserve release-name user token",
+    "Own packages": "yank unyank reserve release-name user token publishers",
     "Filled ahead, without a network": "prefetch verify refresh bundle",
     "What may come in": "policy why accept-changed advisories audit sbom",
     "Look after it": "backup restore prune check shrink audit-log webhook",
@@ -86,6 +87,7 @@ for command in (
     *refresh.COMMANDS,
     *reserve.COMMANDS,
     *accounts.COMMANDS,
+    *publishers.COMMANDS,
     *backup.COMMANDS,
     *advisories.COMMANDS,
     *bundle.COMMANDS,

@@ -13,7 +13,8 @@ import httpx
 from prometheus_client import CollectorRegistry
 
 from mirror.plugin import compat, error_views, reservations
-from mirror.plugin.admin import access, changed_file_views, policy_views, reservation_views
+from mirror.plugin.access.throttle import Throttle
+from mirror.plugin.admin import access, changed_file_views, policy_views, publisher_views, reservation_views
 from mirror.plugin.admin.bundle_views import BundleViews
 from mirror.plugin.audit import events, tween
 from mirror.plugin.audit.events import AuditLog
@@ -63,6 +64,10 @@ from mirror.plugin.patches import (
     upload_view,
     version_views,
 )
+from mirror.plugin.publishing import issuer_keys, upload_tokens
+from mirror.plugin.publishing import views as publishing_views
+from mirror.plugin.publishing.issuer_keys import IssuerKeys
+from mirror.plugin.publishing.used_tokens import UsedTokens
 from mirror.plugin.upkeep import check_views
 from mirror.plugin.upkeep import views as cached_file_views
 from mirror.plugin.upkeep.cached_files import CachedFiles
@@ -88,6 +93,7 @@ FIRST_SEEN, DECISIONS = "+first-seen", "+decisions"
 FILES = "+files"  # devpi's
 ADVISORIES = "advisories.sqlite"  # beside that folder: `mirror advisories update` needs no server
 REFUSED = "+refused-hosts"  # a file, see AllowedHosts
+USED = "+used-id-tokens.sqlite"
 
 
 def wire_commands() -> None:
@@ -124,6 +130,7 @@ def wire(config: Any, pyramid_config: Any) -> None:
 
     _monitor(config, pyramid_config, xom, hosts)
     _receive(config, pyramid_config, store)
+    _log_in(pyramid_config, xom, hosts)  # before pages: uv is shown one at any address of three parts
     page_views = PageViews(xom, store, metadata.completed, guards)
     LegacyViews(xom, page_views, metadata).install(pyramid_config)
     page_views.install(pyramid_config)
@@ -142,8 +149,8 @@ def _patch(xom: Any, folder: Path) -> None:
     sqlite.apply(folder)
     notifier.apply(xom)
     for patch in (
-        *(garbage_collection, fsync, password_cache, login_throttle, redaction, json_bodies),
-        *(own_tokens, token_identity, upload_view, project_list, has_project, reserved_names),
+        *(garbage_collection, fsync, password_cache, redaction, json_bodies, own_tokens, token_identity),
+        *(upload_tokens, upload_view, project_list, has_project, reserved_names),
     ):
         patch.apply()
     # devpi makes it when a first index is asked for: fifty threads would read the certificates at once.
@@ -194,9 +201,26 @@ def _receive(config: Any, pyramid_config: Any, store: PageStore) -> None:
     wsgi.install(pyramid_config, store)
     for part in (
         *(early_passwords, admission, error_views),
-        *(access, yank, provenance, reservation_views, policy_views),
+        *(access, yank, provenance, reservation_views, policy_views, publisher_views),
     ):
         part.install(pyramid_config)
+
+
+def _log_in(pyramid_config: Any, xom: Any, hosts: AllowedHosts) -> None:
+    """Throttle wrong passwords; exchange ID tokens for upload tokens: on a replica its primary does."""
+    throttle = Throttle()
+    login_throttle.apply(throttle)
+    if xom.is_replica():
+        publishing_views.install(pyramid_config, None)
+        return
+    client = None
+    if not xom.config.offline_mode:
+        context = xom.new_http_client("publishing")._ssl_context  # noqa: SLF001 (listed in compat.py)
+        transport = UpstreamTransport(hosts, context, longest=issuer_keys.WAIT)
+        client = httpx.Client(transport=transport, timeout=issuer_keys.WAIT / 2, follow_redirects=False)
+    used = UsedTokens(Path(xom.config.server_path) / USED)
+    verifier = publishing_views.Verifier(xom, IssuerKeys(client), used, throttle)
+    publishing_views.install(pyramid_config, verifier)
 
 
 def _explain(pyramid_config: Any, guards: Guards, store: PageStore, first_seen: FirstSeen) -> None:

@@ -29,12 +29,14 @@ THIRD_PARTIES = {
     "mirror.plugin": {
         *(
             "cachetools",
+            "cryptography",
             "devpi_common",
             "devpi_server",
             "devpi_tokens",
             "httpcore",
             "httpx",
             "isal",
+            "jwt",
             "packaging",
             "pluggy",
             "prometheus_client",

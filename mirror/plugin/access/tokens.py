@@ -145,6 +145,12 @@ def is_token(request: Any) -> bool:
     return isinstance(request.identity, server.TokenIdentity)
 
 
+def run(request: Any) -> str | None:
+    """The run of a job that has the token of this request (mirror/plugin/publishing); None for all others."""
+    found = request.identity.restrictions.get("run") if is_token(request) else None
+    return str(found[0].value) if found else None
+
+
 def _limit(found: Any, name: str) -> frozenset[str] | None:
     """The values that all caveats of this name allow; None without one."""
     values = [frozenset(restriction.value) for restriction in found.restrictions.get(name, ())]

@@ -17,7 +17,7 @@ _SERVER = {
     "+policies": "policy",
     "+reserved": "reserve",
     "+stored-files": "repair",
-    "_": "token-create",  # trusted publishing
+    "_": "login",  # trusted publishing
 }
 _UPLOADS = {"submit": "register", "file_upload": "upload", "doc_upload": "upload"}
 _READS = {"GET", "HEAD", "OPTIONS"}
@@ -68,13 +68,13 @@ def _of_index(method: str, parts: Sequence[str], form: Mapping[str, Any]) -> str
 def place(path: str) -> dict[str, str]:
     """The user, index, project, version and file that a path names."""
     user, index, *rest = [*path.strip("/").split("/"), "", ""][:6]
-    if not user:
+    if user in {"", "_"}:
         return {}
     rest = [part for part in rest if part]
     if index.startswith("+") and not user.startswith("+"):  # tokens of a user
         return {"user": user, **dict(zip(("id",), rest, strict=False))}
     found = {"index": f"{user}/{index}"} if index and not user.startswith("+") else {"user": user}
-    if user.startswith(("+", "_")):
+    if user.startswith("+"):
         return {"file": path.strip("/").partition("/")[2]} if index else {}
     if rest and rest[0] in {"+f", "+e"}:
         return {**found, "file": path.rpartition("/")[2]}

@@ -11,9 +11,11 @@ from pyramid.tweens import EXCVIEW
 from mirror.plugin.access import tokens
 from mirror.plugin.audit import events, requests
 
-_LOGGING = "devpi_server.views.tween_request_logging"
-_TRANSACTION = "devpi_server.views.tween_keyfs_transaction"
-_WHO, _TOKEN, _RECORDED = "packhorse.who", "packhorse.token", "packhorse.recorded"
+LOGGING = "devpi_server.views.tween_request_logging"
+TRANSACTION = "devpi_server.views.tween_keyfs_transaction"
+RECORDING = f"{__name__}.recording"
+_WHO, _TOKEN, _RUN, _RECORDED = "packhorse.who", "packhorse.token", "packhorse.run", "packhorse.recorded"
+DETAILS = "packhorse.details"  # in the environ: what a view itself says about what it has done
 _STATUS = {401: "permission", 403: "permission", 429: "throttle"}
 _LARGEST = 64 * 1024  # bytes of JSON that are looked at
 
@@ -22,9 +24,9 @@ Handler = Callable[[Any], Any]
 
 def install(pyramid_config: Any) -> None:
     """Add the tweens, one on each side of devpi's transaction."""
-    pyramid_config.add_tween(f"{__name__}.recording", under=_LOGGING, over=_TRANSACTION)
+    pyramid_config.add_tween(RECORDING, under=LOGGING, over=TRANSACTION)
     # devpi's views raise their answers: what makes answers of them is to stay inside of the transaction.
-    pyramid_config.add_tween(f"{__name__}.naming", under=_TRANSACTION, over=EXCVIEW)
+    pyramid_config.add_tween(f"{__name__}.naming", under=TRANSACTION, over=EXCVIEW)
 
 
 def naming(handler: Handler, _registry: Any) -> Handler:
@@ -38,6 +40,7 @@ def naming(handler: Handler, _registry: Any) -> Handler:
                 request.environ[_TOKEN] = tokens.stated(request)
                 with contextlib.suppress(HTTPException):  # of a token that is refused: nobody
                     request.environ[_WHO] = request.authenticated_userid
+                    request.environ[_RUN] = tokens.run(request)
 
     return name
 
@@ -87,7 +90,8 @@ def _record(request: Any, status: int, answer: Any) -> None:
         claimed = None if who else claimed
         denied(request, action, _STATUS[status], who=who, claimed=claimed, token=token, **more)
     elif not environ.get(_RECORDED):
-        more = {**({"token": token} if who and token else {}), **requests.place(request.path_info), **more}
+        of_token = {"token": token, "run": environ.get(_RUN)} if who and token else {}
+        more = {**of_token, **requests.place(request.path_info), **more}
         result = "ok" if status < 400 else "failed"
         failed = {} if status < 400 else {"status": status}
         who = more.pop("user", None) if action == "login" and status < 400 else who
@@ -96,6 +100,8 @@ def _record(request: Any, status: int, answer: Any) -> None:
 
 def _details(request: Any, action: str, form: Any, done: Any) -> dict[str, str]:
     """Subject of a request besides its path; `done` is the answer, None for an error."""
+    if done and DETAILS in request.environ:
+        return dict(request.environ[DETAILS])
     if ":action" in form:
         return requests.of_form(form)
     if done and action == "prune":
@@ -128,5 +134,5 @@ def _json(request: Any) -> Any:
         return None
     try:
         return json.loads(request.body)
-    except (ValueError, OSError):
+    except (ValueError, OSError, RecursionError):
         return None

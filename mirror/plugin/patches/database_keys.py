@@ -7,6 +7,7 @@ from devpi_server import model
 
 from mirror.plugin import pinned_hashes, reservations
 from mirror.plugin.guards import declared
+from mirror.plugin.publishing import declared as publishers
 from mirror.plugin.uploads import version_rows
 
 _STOCK: Callable[[Any, Any], None] = model.add_keys
@@ -22,4 +23,5 @@ def _add_keys(xom: Any, keyfs: Any) -> None:
     reservations.add_keys(keyfs)
     pinned_hashes.add_keys(keyfs)
     declared.add_keys(keyfs)
+    publishers.add_keys(keyfs)
     version_rows.add_keys(keyfs)

@@ -11,6 +11,7 @@ from devpi_server.model import User
 from mirror.plugin import pinned_hashes, reservations
 from mirror.plugin.guards import declared
 from mirror.plugin.patches import stages
+from mirror.plugin.publishing import declared as publishers
 from mirror.plugin.simple import detail
 from mirror.plugin.simple.detail import ProjectDetail
 from mirror.plugin.upstream.first_seen import FirstSeen
@@ -21,6 +22,7 @@ _STOCK: Any = importexport.Exporter
 _STOCK_IMPORTER: Any = importexport.Importer
 # Keys of dataindex.json; devpi without this plugin overlooks them.
 RESERVED, PINNED, POLICIES = "packhorse_reserved", "packhorse_pinned", "packhorse_policies"
+PUBLISHERS = "packhorse_publishers"
 FIRST_SEEN = "packhorse_first_seen"
 
 
@@ -41,6 +43,7 @@ def apply(folder: str, first_seen_folder: str) -> None:
             self.export[RESERVED] = reservations.records(self.xom.keyfs)
             self.export[PINNED] = pinned_hashes.records(self.xom.keyfs)
             self.export[POLICIES] = declared.settings(self.xom.keyfs)
+            self.export[PUBLISHERS] = publishers.settings(self.xom.keyfs)
             seen = FirstSeen(Path(self.xom.config.server_path) / first_seen_folder)
             self.export[FIRST_SEEN] = seen.records()
             super().dump_all(path)
@@ -61,6 +64,7 @@ def apply_to_import(first_seen_folder: str) -> None:
                 reservations.restore(self.xom.keyfs, self.import_data.get(RESERVED, {}))
                 pinned_hashes.restore(self.xom.keyfs, self.import_data.get(PINNED, {}))
                 declared.declare(self.xom.keyfs, self.import_data.get(POLICIES, {}))
+                publishers.declare(self.xom.keyfs, self.import_data.get(PUBLISHERS, {}))
 
     setattr(importexport, "Importer", Importer)  # noqa: B010 (so does mypy not mind)
 

@@ -134,10 +134,16 @@ class AllowedHosts:
 
 
 class UpstreamTransport(httpx.BaseTransport):
-    """Connects to allowed hosts only. A request names its upstream in an extension, else it is `own`."""
+    """Connects to allowed hosts only. A request names its upstream in an extension, else it is `own`.
 
-    def __init__(self, hosts: AllowedHosts, verify: ssl.SSLContext, own: str = "") -> None:
+    An answer that is to be read as a whole takes `longest` seconds at most.
+    """
+
+    def __init__(
+        self, hosts: AllowedHosts, verify: ssl.SSLContext, own: str = "", longest: float = LONGEST
+    ) -> None:
         self._hosts = hosts
+        self._longest = longest
         self._verify = verify
         self._own = own
         self._proxies = urllib.request.getproxies()
@@ -146,7 +152,7 @@ class UpstreamTransport(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         own = _upstream(request.extensions.get(OWN, self._own))
-        _deadline.time = time.monotonic() + LONGEST
+        _deadline.time = time.monotonic() + self._longest
         try:
             check = self._hosts.check(request.url, own)
             proxy = self._proxy(request.url)
@@ -232,7 +238,7 @@ class _Stream(httpcore.NetworkStream):
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         left = _deadline.time - time.monotonic()
         if left <= 0:
-            raise httpcore.ReadTimeout(f"more than {LONGEST} s")
+            raise httpcore.ReadTimeout("it takes too long")
         return self._stream.read(max_bytes, min(left, LONGEST if timeout is None else timeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:

@@ -1,6 +1,6 @@
 """How many passwords may be guessed."""
 
-from mirror.plugin.patches.login_throttle import MOST, OF_CLIENT, OF_NAME, Throttle
+from mirror.plugin.access.throttle import MOST, OF_CLIENT, OF_NAME, Throttle
 
 
 class Clock:

@@ -1,0 +1,38 @@
+"""The command that shows publishers: CI jobs that may upload without a password."""
+
+from pathlib import Path
+
+import click
+
+from mirror.cli import options
+from packhorse import console
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Show them for scripts.")
+@click.pass_obj
+def publishers(path: Path | None, *, as_json: bool) -> None:
+    """Show the CI jobs that may upload without a password (trusted publishing).
+
+    \b
+    [[publishers]]                          in mirror.toml declares one:
+    index = "company/dev"                   where it may upload,
+    projects = ["acme-*"]                   what,
+    issuer = "https://ci.example.com"       who vouches for it,
+    repository = "acme/web"                 and which it is
+    workflow = "release.yml"
+
+    `mirror init` puts them in force; a job exchanges its ID token for an upload token that holds
+    15 minutes, as `uv publish` does by itself. Needs the mirror to serve. docs/publishing.md has more.
+    """
+    from mirror import running
+    from mirror.publishing import report
+
+    found = running.connect(options.folder()).call("GET", "/+publishers")
+    if as_json:
+        console.emit_json(found)
+    else:
+        console.echo(report.as_text(found, options.config(path).publishing))
+
+
+COMMANDS = (publishers,)

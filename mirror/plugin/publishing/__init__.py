@@ -1,0 +1,1 @@
+"""Trusted publishing: ID tokens of CI jobs (OpenID Connect) are exchanged for short-lived upload tokens."""

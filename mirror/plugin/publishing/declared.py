@@ -1,0 +1,144 @@
+"""The publishers that an administrator declared: in devpi's database, so replicated, and in every backup."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from typing import Any
+
+PUBLISHERS = "PACKHORSE_PUBLISHERS"  # key of ours in devpi's database
+_PATH = "+publishers"
+
+Settings = Mapping[str, Any]  # "audience", and "publishers": a list of tables as _publisher reads them
+Claims = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Publisher:
+    """Jobs that may upload to an index: those of `issuer` whose ID tokens have all these claims."""
+
+    id: str  # a digest of all the rest: with any change, the tokens that were given end
+    index: str
+    projects: tuple[str, ...]  # normalised names and patterns (fnmatch)
+    issuer: str
+    claims: tuple[tuple[str, str], ...]  # compared as they are, case included
+    workflow: str | None = None  # path in the repository that "repository" of the claims names
+    ref: str | None = None  # a pattern (fnmatch)
+    keys: str | None = None  # a JWK set; None: the issuer's discovery document leads to one
+
+    @property
+    def owner(self) -> str:
+        """The user whose index it is, and so whose tokens jobs get."""
+        return self.index.partition("/")[0]
+
+    def takes(self, project: str) -> bool:
+        """Whether its jobs may upload `project` (normalised)."""
+        return any(fnmatchcase(project, pattern) for pattern in self.projects)
+
+    def is_of(self, claims: Claims) -> bool:
+        """Whether a job with these claims, which its issuer has signed, is one of this publisher's."""
+        ref = claims.get("ref")
+        return (
+            claims.get("iss") == self.issuer
+            and all(_text(claims.get(name)) == value for name, value in self.claims)
+            and (self.ref is None or (isinstance(ref, str) and fnmatchcase(ref, self.ref)))
+            and (self.workflow is None or _text(claims.get("job_workflow_ref")) in self._workflows(claims))
+        )
+
+    def _workflows(self, claims: Claims) -> set[str]:
+        """What job_workflow_ref may be: the file of the repository itself, as the job's own commit has it.
+
+        The public index compares the same (warehouse/oidc/models/github.py): a file of another branch or
+        repository, which the workflow calls, is none.
+        """
+        here = f"{dict(self.claims).get('repository')}/{self.workflow}"
+        return {f"{here}@{claims[name]}" for name in ("ref", "sha") if claims.get(name)}
+
+
+@dataclass(frozen=True)
+class Declared:
+    """All publishers of a server, and the audience that ID tokens must be for."""
+
+    audience: str
+    publishers: Sequence[Publisher]
+
+    def __bool__(self) -> bool:
+        return bool(self.publishers)
+
+    def of(self, claims: Claims) -> list[Publisher]:
+        """The publishers that a job with these claims is of."""
+        return [publisher for publisher in self.publishers if publisher.is_of(claims)]
+
+    def named(self, ids: Iterable[str]) -> list[Publisher]:
+        """Those of these ids that are still declared."""
+        wanted = set(ids)
+        return [publisher for publisher in self.publishers if publisher.id in wanted]
+
+    def keys(self, issuer: str) -> str | None:
+        """The JWK set of an issuer that mirror.toml gives one."""
+        return next((each.keys for each in self.publishers if each.issuer == issuer), None)
+
+    def knows(self, issuer: object) -> bool:
+        """Whether a publisher has this issuer."""
+        return any(each.issuer == issuer for each in self.publishers)
+
+
+def add_keys(keyfs: Any) -> None:
+    """Declare our key."""
+    keyfs.add_key(PUBLISHERS, _PATH, dict)
+
+
+def settings(keyfs: Any) -> Settings:
+    """The publishers as mirror.toml has them; {} without any."""
+    found: Settings = json.loads(_stored(keyfs))
+    return found
+
+
+def read(keyfs: Any) -> Declared:
+    """The publishers in force. Needs a transaction."""
+    return parse(_stored(keyfs))
+
+
+def declare(keyfs: Any, declared: Settings) -> None:
+    """Put publishers in force. Needs a write transaction; raises ValueError for what `parse` cannot read."""
+    text = json.dumps(declared, sort_keys=True)
+    parse(text)
+    keyfs.get_key(PUBLISHERS).set({"settings": text})
+
+
+@lru_cache(maxsize=8)
+def parse(text: str) -> Declared:
+    """The publishers of settings in JSON. Raises ValueError."""
+    found = json.loads(text)
+    try:
+        return Declared(
+            str(found.get("audience", "")), [_publisher(each) for each in found.get("publishers", ())]
+        )
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError("publishers are tables of an index, projects, an issuer and claims") from error
+
+
+def _publisher(found: Mapping[str, Any]) -> Publisher:
+    digest = hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
+    if not found["projects"] or not found["claims"]:
+        raise ValueError("a publisher without projects or claims would be everybody")
+    return Publisher(
+        digest[:16],
+        found["index"],
+        tuple(found["projects"]),
+        found["issuer"],
+        tuple(sorted(found["claims"].items())),
+        found.get("workflow"),
+        found.get("ref"),
+        json.dumps(found["keys"]) if found.get("keys") else None,
+    )
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _stored(keyfs: Any) -> str:
+    return str(keyfs.get_key(PUBLISHERS).get().get("settings", "{}"))

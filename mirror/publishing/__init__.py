@@ -1,0 +1,1 @@
+"""[[publishers]] of mirror.toml: CI jobs that may upload without a password."""
