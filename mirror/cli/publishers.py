@@ -25,8 +25,8 @@ def publishers(path: Path | None, *, as_json: bool) -> None:
     `mirror init` puts them in force; a job exchanges its ID token for an upload token that holds
     15 minutes, as `uv publish` does by itself. Needs the mirror to serve. docs/publishing.md has more.
     """
-    from mirror import running
     from mirror.publishing import report
+    from mirror.serving import running
 
     found = running.connect(options.folder()).call("GET", "/+publishers")
     if as_json:

@@ -79,7 +79,7 @@ def typed(**claims: object) -> Make:
     return lambda issuer, _: raw(issuer, {"alg": "RS256", "kid": "rsa"}, **claims)
 
 
-def claimed(**claims: object) -> Make:
+def claimed(**claims: Any) -> Make:  # noqa: ANN401 (JSON)
     return lambda issuer, _: issuer.token(AUDIENCE, **claims)
 
 
@@ -119,7 +119,7 @@ ATTACKS: Mapping[str, tuple[Make, str]] = MappingProxyType(
         "issued in the future": (claimed(iat=now(300)), f"{NOT_VALID}it is not valid yet."),
         "valid for a year": (claimed(exp=now(365 * 86400)), f"{NOT_VALID}it has no id, or is valid for"),
         "algorithm none": (
-            lambda issuer, _: jwt.encode(issuer.claims(AUDIENCE), None, "none", headers={"kid": "rsa"}),
+            lambda issuer, _: jwt.encode(issuer.claims(AUDIENCE), "", "none", headers={"kid": "rsa"}),
             UNSIGNED,
         ),
         "algorithm None": (

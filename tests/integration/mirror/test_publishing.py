@@ -1,13 +1,16 @@
-"""Trusted publishing: real clients with ID tokens of an issuer of our own, and the life of their upload tokens."""
+"""Trusted publishing: real clients with ID tokens of an issuer of our own, and what becomes of tokens."""
 
 import json
+import re
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
+import jwt
 import pytest
 import requests
 
@@ -20,6 +23,8 @@ from tests.support.nginx_front import fronted
 from tests.support.publishing import AUDIENCE, OUTSIDE, exchange, publisher, seen, upload, upload_token
 from tests.support.servers import BIN, free_port, run_command, wait_until
 from tests.support.upstream import Upstream
+
+NO_KEY = "This ID token is not valid here: its issuer has no key with the id that it names."
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +41,7 @@ def shaky() -> Iterator[Issuer]:
 
 
 @pytest.fixture(scope="module")
-def filed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Issuer]:
+def filed() -> Iterator[Issuer]:
     """An issuer whose keys are in a file, and which answers nothing."""
     with Issuer() as running:
         running.silent.set()
@@ -66,6 +71,18 @@ def mirrored(
 def _mirror(mirrored: Mirrored, *arguments: str) -> str:
     home = mirrored.mirror.home
     return mirrored.mirror.run(BIN / "mirror", *arguments, cwd=home).stdout
+
+
+def _roots(mirrored: Mirrored) -> list[dict[str, object]]:
+    """The tokens for publishing, of all owners."""
+    return [row for row in json.loads(_mirror(mirrored, "token", "list", "--json")) if row["publishing"]]
+
+
+def _serial(mirrored: Mirrored) -> int:
+    """How often the database was written."""
+    root = ("root", mirrored.mirror.credentials["root"])
+    answer = requests.get(f"{mirrored.mirror.url}/+status", auth=root, timeout=30)
+    return int(answer.json()["result"]["serial"])
 
 
 @pytest.mark.parametrize("kid", ["rsa", "ec"])
@@ -102,7 +119,7 @@ def test_environment_and_claims_of_other_issuers_are_compared(mirrored: Mirrored
     for environment in ("Release", "test", None):
         token = issuer.token(AUDIENCE, job_workflow_ref=workflow, environment=environment)
         assert seen(exchange(url, token))[0] == 422
-    gitlab = {"repository": None, "job_workflow_ref": None, "project_path": "acme/tools"}
+    gitlab: dict[str, Any] = {"repository": None, "job_workflow_ref": None, "project_path": "acme/tools"}
     tools = upload_token(url, issuer, **gitlab, ref_protected="true", ref="v1.0")
     assert upload(url, tools, wheel("tools", "1.0")).status_code == 200
     assert seen(exchange(url, issuer.token(AUDIENCE, **gitlab, ref_protected="false")))[0] == 422
@@ -112,13 +129,8 @@ def test_keys_in_a_file_need_no_issuer(mirrored: Mirrored, filed: Issuer) -> Non
     """Also those of a CI that this machine cannot reach."""
     token = upload_token(mirrored.mirror.url, filed)
     assert upload(mirrored.mirror.url, token, wheel("filed", "1.0")).status_code == 200
-    unknown = filed.token(AUDIENCE).split(".")
-    assert seen(
-        exchange(mirrored.mirror.url, ".".join(["eyJhbGciOiJSUzI1NiIsImtpZCI6IngifQ", *unknown[1:]]))
-    ) == (
-        422,
-        "This ID token is not valid here: its issuer has no key with the id that it names.",
-    )
+    other = jwt.encode(filed.claims(AUDIENCE), RSA_KEY, "RS256", headers={"kid": "other"})
+    assert seen(exchange(mirrored.mirror.url, other)) == (422, NO_KEY)
     assert not filed.asked
 
 
@@ -149,17 +161,14 @@ def test_without_keys_there_are_no_tokens_and_no_wait_for_who_writes(
 def test_tokens_are_listed_revoked_and_end_with_their_publisher(mirrored: Mirrored, issuer: Issuer) -> None:
     """One line for all jobs; nothing is written for each, and later jobs get tokens again."""
     url = mirrored.mirror.url
-    serial = requests.get(f"{url}/+status", auth=("root", mirrored.mirror.credentials["root"]), timeout=30)
-    before = serial.json()["result"]["serial"]
-    token, other = upload_token(url, issuer), upload_token(url, issuer)
-    serial = requests.get(f"{url}/+status", auth=("root", mirrored.mirror.credentials["root"]), timeout=30)
-    assert serial.json()["result"]["serial"] == before
-    (row,) = [row for row in json.loads(_mirror(mirrored, "token", "list", "--json")) if row["publishing"]]
-    assert "  upload  publishers of mirror.toml  15 minutes for each job" in _mirror(
-        mirrored, "token", "list"
-    )
+    token, before = upload_token(url, issuer), _serial(mirrored)
+    other = upload_token(url, issuer)
+    assert _serial(mirrored) == before
+    (row,) = _roots(mirrored)
+    shown = _mirror(mirrored, "token", "list")
+    assert "  upload  publishers of mirror.toml  15 minutes for each job" in shown
     assert upload(url, token, wheel("shop", "5.0")).status_code == 200
-    _mirror(mirrored, "token", "revoke", row["id"])
+    _mirror(mirrored, "token", "revoke", str(row["id"]))
     for each in (token, other):
         answer = upload(url, each, wheel("shop", "5.1"))
         assert (answer.status_code, answer.reason) == (
@@ -177,15 +186,11 @@ def test_tokens_are_listed_revoked_and_end_with_their_publisher(mirrored: Mirror
         answer = upload(url, later, wheel("shop", "5.2"))
         assert answer.status_code == 403
         assert upload(url, upload_token(url, issuer), wheel("shop", "5.2")).status_code == 403
-        settings.write_text(
-            "".join(text.partition("[[publishers]]")[:1]) + "[upstream]" + text.partition("[upstream]")[2]
-        )
+        settings.write_text(re.sub(r"(?s)\[\[publishers\]\].*(?=\[upstream\])", "", text))
         assert "declared publishers of no index" in _mirror(mirrored, "init")
         assert requests.get(f"{url}/_/oidc/audience", timeout=30).status_code == 404
         assert seen(exchange(url, issuer.token(AUDIENCE)))[0] == 422
-        assert not [
-            row for row in json.loads(_mirror(mirrored, "token", "list", "--json")) if row["publishing"]
-        ]
+        assert not _roots(mirrored)
     finally:
         settings.write_text(text)
         _mirror(mirrored, "init")
@@ -203,10 +208,7 @@ def test_the_audit_log_says_which_job_logged_in_uploaded_and_was_refused(
     lines = _mirror(mirrored, "audit-log", "--json").splitlines()
     events = [json.loads(line) for line in lines]
     login, uploaded = (event for event in events if event.get("run") == run)
-    known = {
-        name: login[name] for name in ("action", "result", "who", "issuer", "repository", "workflow", "ref")
-    }
-    assert known == {
+    expected = {
         "action": "login",
         "result": "ok",
         "who": "company",
@@ -215,30 +217,28 @@ def test_the_audit_log_says_which_job_logged_in_uploaded_and_was_refused(
         "workflow": "acme/web/.github/workflows/release.yml@refs/tags/v1.0",
         "ref": "refs/tags/v1.0",
     }
+    assert {name: login[name] for name in expected} == expected
     assert (uploaded["action"], uploaded["project"], uploaded["token"]) == ("upload", "shop", login["token"])
     refused = [event for event in events if event.get("rule") == "publisher"]
     assert 'repository "evil/web"' in refused[-1]["detail"]
 
 
-def test_new_keys_of_an_issuer_are_found_and_old_ones_are_not_asked_for_each_time(issuer: Issuer) -> None:
+def test_new_keys_of_an_issuer_are_found_and_old_ones_are_not_asked_for_each_time() -> None:
     """Issuers change keys without a word; an unknown id is one question a minute, whoever sends it."""
     with Issuer() as changing, Upstream() as upstream:
         kept, changing.keys = changing.keys, [jwk(RSA_KEY, "old")]
         with mirror_of(upstream, OUTSIDE + publisher(changing)) as mirrored:
             url = mirrored.mirror.url
-            words = "This ID token is not valid here: its issuer has no key with the id that it names."
-            assert [seen(exchange(url, changing.token(AUDIENCE))) for _ in range(5)] == [(422, words)] * 5
+            assert [seen(exchange(url, changing.token(AUDIENCE))) for _ in range(5)] == [(422, NO_KEY)] * 5
             assert changing.asked[KEYS] == 1
             changing.keys = kept
             mirrored.restart()
             tokens = [changing.token(AUDIENCE, kid) for kid in ("rsa", "ec") * 20]
             with ThreadPoolExecutor(8) as pool:
-                answers = pool.map(lambda token: exchange(url, token).status_code, tokens)
-            assert set(answers) == {200}
+                for status in (200, 422):
+                    answers = pool.map(lambda token: exchange(url, token).status_code, tokens)
+                    assert set(answers) == {status}
             assert changing.asked[KEYS] == 2
-            assert set(ThreadPoolExecutor(8).map(lambda token: exchange(url, token).status_code, tokens)) == {
-                422
-            }
 
 
 def test_one_id_token_sent_many_times_at_once_is_exchanged_once(mirrored: Mirrored, issuer: Issuer) -> None:
@@ -283,72 +283,61 @@ def test_a_replica_passes_jobs_on_to_its_primary() -> None:
             assert upload(replica, answer.json()["token"], wheel("other", "1.0")).status_code == 403
 
 
-@pytest.mark.needs("nginx")
-def test_uv_and_twine_publish_from_a_job_as_the_page_shows(
+@pytest.fixture
+def page_and_front(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """docs/publishing.md with real clients through nginx by https, and an issuer whose keys come by https."""
+) -> Iterator[tuple[Mirrored, Issuer, list[str], str]]:
+    """A mirror and nginx by https, an issuer whose keys come by https, and the page's blocks for them."""
     made, port = certificates.make(tmp_path), free_port()
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(made.authority))
+    for name in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
+        monkeypatch.setenv(name, str(made.authority))
     outside = f"https://127.0.0.1:{port}"
     tls = f'front.tls_certificate = "{made.server}"\nfront.tls_key = "{made.key}"\n'
-    with Issuer(made.server, made.key) as issuer, Upstream() as upstream:
-        issuer.job = {"environment": "release"}
-        toml, init, *steps = [
-            replace_hosts(block.text, outside, issuer)
-            for block in documents.blocks("publishing.md")
-            if block.language in {"toml", "sh"} and not block.filename
-        ]
-        assert len(steps) == 2
-        with fronted(upstream, port, tls) as mirrored:
-            home = mirrored.mirror.home
-            settings = home / "mirror.toml"
-            settings.write_text(
-                toml.replace("[[pub", settings.read_text().partition("[upstream]")[0] + "[[pub", 1)
-                + "[upstream]"
-                + settings.read_text().partition("[upstream]")[2]
-            )
-            path = f"PATH={BIN}:/usr/bin:/bin"
-            shown = mirrored.mirror.run("env", path, "sh", "-ec", init, cwd=home).stdout
-            assert "repository: acme/web" in shown
-            trusted = {
-                name: str(made.authority)
-                for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-            }
-            environment = {**mirrored.mirror.environment, **issuer.variables(), **trusted}
-            for number, step in enumerate(steps):
-                work = tmp_path / str(number)
-                dist = wheel("acme_web", f"{number}.0")
-                (work / "dist").mkdir(parents=True)
-                (work / "dist" / dist.filename).write_bytes(dist.content)
-                run_command("env", path, "sh", "-ec", step, env=environment, cwd=work)
-                assert mirrored.entry(dist, "company/dev")
-            refused = wheel("other", "1.0")
-            (tmp_path / refused.filename).write_bytes(refused.content)
-            command = (
-                "uv",
-                "publish",
-                "--trusted-publishing",
-                "always",
-                "--publish-url",
-                f"{outside}/company/dev/",
-            )
-            done = run_command(*command, str(tmp_path / refused.filename), env=environment, status=None)
-            assert done.returncode
-            assert "Token denied access to project 'other'" in done.stderr
-            issuer.job = {"environment": "test"}
-            done = run_command(*command, str(tmp_path / refused.filename), env=environment, status=None)
-            assert done.returncode
-            assert "no publisher is declared for it" in done.stderr
+    with (
+        Issuer(made.server, made.key) as issuer,
+        Upstream() as upstream,
+        fronted(upstream, port, tls) as mirrored,
+    ):
+        blocks = documents.blocks("publishing.md")
+        texts = [block.text for block in blocks if block.language in {"toml", "sh"} and not block.filename]
+        hosts = {
+            "https://packages.example.com": outside,
+            "packages.example.com": urlsplit(outside).netloc,
+            "https://token.actions.githubusercontent.com": issuer.url,
+        }
+        for name, own in hosts.items():
+            texts = [text.replace(name, own) for text in texts]
+        yield mirrored, issuer, texts, outside
 
 
-def replace_hosts(text: str, outside: str, issuer: Issuer) -> str:
-    """The page's commands for the servers of this test."""
-    hosts: Mapping[str, str] = {
-        "https://packages.example.com": outside,
-        "packages.example.com": urlsplit(outside).netloc,
-        "https://token.actions.githubusercontent.com": issuer.url,
-    }
-    for name, own in hosts.items():
-        text = text.replace(name, own)
-    return text
+@pytest.mark.needs("nginx")
+def test_uv_and_twine_publish_from_a_job_as_the_page_shows(
+    page_and_front: tuple[Mirrored, Issuer, list[str], str], tmp_path: Path
+) -> None:
+    """docs/publishing.md with real clients; refused jobs and uploads show the reasons."""
+    mirrored, issuer, (toml, init, *steps), outside = page_and_front
+    home, path = mirrored.mirror.home, f"PATH={BIN}:/usr/bin:/bin"
+    own, _, rest = (home / "mirror.toml").read_text().partition("[upstream]")
+    (home / "mirror.toml").write_text(f"{own}{toml}\n[upstream]{rest}")
+    shown = mirrored.mirror.run("env", path, "sh", "-ec", init, cwd=home).stdout
+    assert "  repository: acme/web" in shown
+    ca = mirrored.mirror.environment["SSL_CERT_FILE"]
+    environment = {**mirrored.mirror.environment, **issuer.variables(), "CURL_CA_BUNDLE": ca}
+    issuer.job = {"environment": "release"}
+    assert [("uv" in step, "twine" in step) for step in steps] == [(True, False), (False, True)]
+    for number, step in enumerate(steps):
+        dist = wheel("acme_web", f"{number}.0")
+        dists = tmp_path / str(number) / "dist"
+        dists.mkdir(parents=True)
+        (dists / dist.filename).write_bytes(dist.content)
+        run_command("env", path, "sh", "-ec", step, env=environment, cwd=dists.parent)
+        assert mirrored.entry(dist, "company/dev")
+    other = wheel("other", "1.0")
+    (tmp_path / other.filename).write_bytes(other.content)
+    uv = (BIN / "uv", "publish", "--trusted-publishing", "always")
+    command = (*uv, "--publish-url", f"{outside}/company/dev/", tmp_path / other.filename)
+    done = run_command(*command, env=environment, status=None)
+    assert (done.returncode, "Token denied access to project 'other'" in done.stderr) == (2, True)
+    issuer.job = {"environment": "test"}
+    done = run_command(*command, env=environment, status=None)
+    assert (done.returncode, "no publisher is declared for it" in done.stderr) == (2, True)

@@ -40,6 +40,7 @@ def test_help_imports_only_click_and_a_little_of_ours() -> None:
             "options",
             "packages",
             "policy",
+            "publishers",
             "refresh",
             "reserve",
             "sbom",

@@ -30,7 +30,7 @@ from mirror.plugin.audit import requests
         ("DELETE", "/company/dev/demo/1.0/+yank", "unyank"),
         ("POST", "/company/+token-create", "token-create"),
         ("DELETE", "/company/+tokens/abc", "token-revoke"),
-        ("POST", "/_/oidc/mint-token", "token-create"),
+        ("POST", "/_/oidc/mint-token", "login"),
         ("POST", "/+cached-files", "prune"),
         ("POST", "/+damaged-files", "repair"),
         ("POST", "/+stored-files", "repair"),
