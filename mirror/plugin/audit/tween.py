@@ -84,7 +84,8 @@ def _record(request: Any, status: int, answer: Any) -> None:
             denied(request, "read", _STATUS[status])
         return
     who, (claimed, token) = environ.get(_WHO), environ.get(_TOKEN) or (None, None)
-    more = _details(request, action, form, answer if status < 400 else None)
+    done = answer if status < 400 else None
+    more = (done and environ.get(DETAILS)) or _details(request, action, form, done)
     if status in _STATUS:
         # Who shows a token that is refused is its user no more than who types a wrong password.
         claimed = None if who else claimed
@@ -100,8 +101,6 @@ def _record(request: Any, status: int, answer: Any) -> None:
 
 def _details(request: Any, action: str, form: Any, done: Any) -> dict[str, str]:
     """Subject of a request besides its path; `done` is the answer, None for an error."""
-    if done and DETAILS in request.environ:
-        return dict(request.environ[DETAILS])
     if ":action" in form:
         return requests.of_form(form)
     if done and action == "prune":
