@@ -99,7 +99,7 @@ def test_a_module_or_package_without_a_place_among_the_layers_fails_the_linter(c
         ("release/host/formats/procfile.py", "from packhorse import files"),
         ("release/host/commands/deploy/plan.py", "from packhorse import settings"),
         ("mirror/plugin/simple/content_types.py", "from mirror.plugin.upstream import client"),
-        ("mirror/server.py", "from mirror.plugin import compat"),
+        ("mirror/serving/server.py", "from mirror.plugin import compat"),
         ("mirror/api.py", "from release import index"),
     ],
 )

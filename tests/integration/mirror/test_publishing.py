@@ -173,7 +173,7 @@ def test_tokens_are_listed_revoked_and_end_with_their_publisher(mirrored: Mirror
         answer = upload(url, each, wheel("shop", "5.1"))
         assert (answer.status_code, answer.reason) == (
             403,
-            "This token was revoked, or is of another server.",
+            "This token was revoked, or is of another user or server.",
         )
     later = upload_token(url, issuer)
     assert upload(url, later, wheel("shop", "5.1")).status_code == 200
