@@ -272,64 +272,91 @@ def load(
     return mirrored.mirror.run(BIN / "mirror", "bundle", "load", bundle, *options, status=status)
 
 
-def test_a_damaged_bundle_is_refused_file_by_file(site: Site, inside: Mirrored, tmp_path: Path) -> None:
-    """And all that is whole is loaded; what lists something else than ours would is not looked at."""
-    damaged = tmp_path / "damaged"
+@dataclass(frozen=True)
+class Loads:
+    """A mirror into which a damaged bundle was loaded, then the whole one, and what was said each time."""
+
+    mirrored: Mirrored
+    damaged: subprocess.CompletedProcess[str]
+    reserved: subprocess.CompletedProcess[str]  # the damaged one once more, when the own name was reserved
+    whole: subprocess.CompletedProcess[str]
+
+
+@pytest.fixture(scope="module")
+def loads(site: Site, inside: Mirrored, tmp_path_factory: pytest.TempPathFactory) -> Loads:
+    damaged = tmp_path_factory.mktemp("loads") / "damaged"
     shutil.copytree(site.bundle, damaged)
-    library = damaged / "files" / LIBRARY.filename
-    library.write_bytes(bytes(len(LIBRARY.content)))
-    done = load(inside, damaged, status=1)
-    assert (
-        f"{LIBRARY.filename}: files/{LIBRARY.filename} has another content than its page says" in done.stderr
-    )
-    assert "mirror reserve bundled-own" in done.stderr  # nobody can be asked whether it is public
+    (damaged / "files" / LIBRARY.filename).write_bytes(bytes(len(LIBRARY.content)))
+    first = load(inside, damaged, status=1)
     inside.mirror.run(BIN / "mirror", "reserve", "bundled-own")
-    done = load(inside, damaged, status=1)
-    assert "5 files, 1 new" in done.stderr
-    assert "1 refused" in done.stderr
-    assert f"uploaded to company/dev: {OWN.filename}" in done.stdout
-    page = damaged / "simple/bundled-app/index.html"
+    second = load(inside, damaged, status=1)
+    fingerprint = hashlib.sha256((site.bundle / "SHA256SUMS").read_bytes()).hexdigest()
+    whole = load(inside, site.bundle, "--json", "--fingerprint", fingerprint)
+    return Loads(inside, first, second, whole)
+
+
+@pytest.fixture(scope="module")
+def loaded(loads: Loads) -> Mirrored:
+    return loads.mirrored
+
+
+def test_a_damaged_bundle_is_refused_file_by_file(loads: Loads) -> None:
+    """And all that is whole is loaded."""
+    said = loads.damaged.stderr
+    assert f"{LIBRARY.filename}: files/{LIBRARY.filename} has another content than its page says" in said
+    assert "mirror reserve bundled-own" in said  # nobody can be asked whether it is public
+    assert "5 files, 1 new" in loads.reserved.stderr
+    assert "1 refused" in loads.reserved.stderr
+    assert f"uploaded to company/dev: {OWN.filename}" in loads.reserved.stdout
+
+
+def test_a_bundle_that_lists_something_else_than_ours_would_is_not_looked_at(
+    site: Site, inside: Mirrored, tmp_path: Path
+) -> None:
+    """Whoever changed a page may have changed anything."""
+    other = tmp_path / "other"
+    shutil.copytree(site.bundle, other)
+    page = other / "simple/bundled-app/index.html"
     page.write_text(page.read_text().replace("../../files/", "https://example.com/"))
-    done = load(inside, damaged, status=1)
+    done = load(inside, other, status=1)
     assert "simple/bundled-app/index.html does not say what the other pages say" in done.stderr
 
 
-def test_what_is_there_is_not_sent_again(site: Site, inside: Mirrored) -> None:
+def test_what_is_there_is_not_sent_again(site: Site, loads: Loads) -> None:
     """A load may be repeated after anything."""
-    fingerprint = hashlib.sha256((site.bundle / "SHA256SUMS").read_bytes()).hexdigest()
-    first = json.loads(load(inside, site.bundle, "--json", "--fingerprint", fingerprint).stdout)
+    first, inside = json.loads(loads.whole.stdout), loads.mirrored
     assert (first["new"], first["here"], first["refused"]) == (1, 4, 0)
     assert load(inside, site.bundle).stdout.endswith("5 files, 0 new (0 B), 5 there already\n")
     refused = load(inside, site.bundle, "--fingerprint", "0" * 64, status=1)
     assert "is not the bundle with this fingerprint" in refused.stderr
 
 
-def test_a_loaded_mirror_serves_pages_and_files_offline(site: Site, inside: Mirrored) -> None:
+def test_a_loaded_mirror_serves_pages_and_files_offline(site: Site, loaded: Mirrored) -> None:
     """As the mirror outside had them: who uploaded what, yanks, a project's status."""
     for dist in (APP, LIBRARY, SOURCE):
-        outside, loaded = site.mirrored.entry(dist, "company/dev"), inside.entry(dist, "company/dev")
-        assert loaded["url"].startswith("../../../../root/pypi/+f/")
+        outside, here = site.mirrored.entry(dist, "company/dev"), loaded.entry(dist, "company/dev")
+        assert here["url"].startswith("../../../../root/pypi/+f/")
         for key in ("filename", "hashes", "size", "requires-python", "upload-time", "yanked"):
-            assert loaded.get(key) == outside.get(key)
-    assert inside.entry(LIBRARY)["yanked"] == REASON
-    assert inside.page("bundled-source", "company/dev")["project-status"]["status"] == "archived"
-    assert inside.entry(OWN, "company/dev")["url"].startswith("../../../../company/dev/+f/")
-    assert requests.get(inside.url_of(LIBRARY), timeout=10).content == LIBRARY.content
+            assert here.get(key) == outside.get(key)
+    assert loaded.entry(LIBRARY)["yanked"] == REASON
+    assert loaded.page("bundled-source", "company/dev")["project-status"]["status"] == "archived"
+    assert loaded.entry(OWN, "company/dev")["url"].startswith("../../../../company/dev/+f/")
+    assert requests.get(loaded.url_of(LIBRARY), timeout=10).content == LIBRARY.content
 
 
 @pytest.mark.parametrize("client", INSTALLERS)
-def test_a_loaded_mirror_is_installed_from(inside: Mirrored, client: str, tmp_path: Path) -> None:
+def test_a_loaded_mirror_is_installed_from(loaded: Mirrored, client: str, tmp_path: Path) -> None:
     """Dependencies of own packages are among what was cached."""
-    index = ["--index-url", inside.mirror.index_url("company/dev"), "--target", str(tmp_path / "installed")]
+    index = ["--index-url", loaded.mirror.index_url("company/dev"), "--target", str(tmp_path / "installed")]
     pins = ["bundled-own", "bundled-library==1.5"]
     run_command(*INSTALLERS[client], *index, *pins, env=clean_environment(tmp_path))
     assert (tmp_path / "installed/bundled_app").is_dir()
 
 
-def test_what_the_mirror_knows_otherwise_is_refused(inside: Mirrored, tmp_path: Path) -> None:
+def test_what_the_mirror_knows_otherwise_is_refused(loaded: Mirrored, tmp_path: Path) -> None:
     """Another content under a known name; a name that is the company's; one of its own that is public."""
-    root = ("root", inside.mirror.credentials["root"])
-    requests.put(f"{inside.mirror.url}/+reserved/bundled-secret", auth=root, timeout=10).raise_for_status()
+    root = ("root", loaded.mirror.credentials["root"])
+    requests.put(f"{loaded.mirror.url}/+reserved/bundled-secret", auth=root, timeout=10).raise_for_status()
     bundle = tmp_path / "bundle"
     (bundle / "files").mkdir(parents=True)
     contents = {
@@ -348,14 +375,14 @@ def test_what_the_mirror_knows_otherwise_is_refused(inside: Mirrored, tmp_path: 
     for path, text in listing.texts(listing.Listing(tuple(files))).items():
         (bundle / path).parent.mkdir(parents=True, exist_ok=True)
         (bundle / path).write_bytes(text)
-    found = json.loads(load(inside, bundle, "--json", status=1).stdout)
+    found = json.loads(load(loaded, bundle, "--json", status=1).stdout)
     reasons = {each["filename"]: each["reason"] for each in found["files"]}
     assert found["refused"] == 4
     assert "had another file of this name before" in reasons[APP.filename]
     assert "reserved for packages of this server's own" in reasons["bundled_secret-9.tar.gz"]
     assert reasons[OWN.filename] == "company/dev has another file of this name"
     assert "mirror reserve bundled-library" in reasons["bundled_library-9.tar.gz"]
-    assert inside.entry(APP)["hashes"]["sha256"] == APP.sha256
+    assert loaded.entry(APP)["hashes"]["sha256"] == APP.sha256
 
 
 def test_a_changed_file_that_was_accepted_outside_is_accepted_inside_by_name(
