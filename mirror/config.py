@@ -62,6 +62,22 @@ ReservedName = Annotated[str, pydantic.AfterValidator(check_reserved)]
 Names = Annotated[tuple[str, ...], pydantic.BeforeValidator(_freeze_array)]
 
 
+AUTHENTICATED = ":AUTHENTICATED:"  # devpi's name for everybody who logs in
+_EVERYBODY = {AUTHENTICATED, ":ANONYMOUS:"}
+
+
+def _check_reader(name: str) -> str:
+    if name != AUTHENTICATED and not _NAME.fullmatch(name):
+        raise ValueError(f'should be the name of a user, or "{AUTHENTICATED}" for all of them')
+    return name
+
+
+Readers = Annotated[
+    tuple[Annotated[str, pydantic.AfterValidator(_check_reader)], ...],
+    pydantic.BeforeValidator(_freeze_array),
+]
+
+
 class Upstream(Settings):
     """The index that `root/pypi` caches; without `url`, the one that devpi-init set stays.
 
@@ -88,6 +104,7 @@ class Index(Settings):
     volatile: bool = True
     acl_upload: Names | None = None  # None: its owner alone
     acl_toxresult_upload: Names | None = None  # None: who may upload
+    read: Readers | None = None  # besides those who may upload; None: everybody, on this index
     policy: Policy | None = None  # besides the one of all indexes
 
 
@@ -180,7 +197,7 @@ class MirrorConfig(Settings):
             given = {key: getattr(declared[name], key) for key in declared[name].model_fields_set}
             both[name] = default[name].model_copy(update=given)
         amends = bool(declared) and all(
-            index.model_fields_set == {"policy"}
+            _limits_alone(index)
             or (name in default and "bases" not in index.model_fields_set)
             for name, index in declared.items()
         )
@@ -215,6 +232,15 @@ class MirrorConfig(Settings):
         return urlsplit(self.outside_url or "").netloc
 
     @property
+    def readers(self) -> dict[str, list[str]]:
+        """Who may read the protected indexes, by name; who may upload may read. root always may."""
+        return {
+            name: sorted({*index.read, *(uploaders(name, index) if name != UPSTREAM_INDEX else ())})
+            for name, index in self.indexes.items()
+            if index.read is not None
+        }
+
+    @property
     def default_index(self) -> str:
         """The index that a command uses when none is named: the one that inherits from all others."""
         return "company/dev" if "company/dev" in self.indexes else UPSTREAM_INDEX
@@ -224,6 +250,16 @@ class MirrorConfig(Settings):
         """The URL of the mirror for clients on this machine."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 (only compared)
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+
+def _limits_alone(index: Index) -> bool:
+    """Whether a table only limits what an index, that is there without it, shows and to whom."""
+    return bool(index.model_fields_set) and index.model_fields_set <= {"policy", "read"}
+
+
+def uploaders(name: str, index: Index) -> tuple[str, ...]:
+    """Who may upload to an index."""
+    return index.acl_upload if index.acl_upload is not None else (name.partition("/")[0],)
 
 
 def find(home: Path) -> Path:
@@ -282,12 +318,17 @@ def _contradictions(config: MirrorConfig) -> Iterator[str]:
 def _index_contradictions(name: str, index: Index, config: MirrorConfig) -> Iterator[str]:
     owner, slash, rest = name.partition("/")
     if name == UPSTREAM_INDEX:
-        if index.model_fields_set != {"policy"}:
+        if not _limits_alone(index):
             yield f"indexes.{name}: this is the upstream index, set it up in [upstream]"
     elif not slash or not _NAME.fullmatch(owner) or not _NAME.fullmatch(rest):
         yield f'indexes.{name}: should be "user/name" of letters, digits and "-._@"'
     elif owner != "root" and owner not in config.users:
         yield f"indexes.{name}: there is no user {owner}, add [users.{owner}]"
+    yield from (
+        f"indexes.{name}.read: {who} may upload there, and so may read: name it too, or change acl_upload"
+        for who in index.acl_upload or ()
+        if index.read is not None and who.upper() in _EVERYBODY and who not in index.read
+    )
     yield from (
         f"indexes.{name}.bases: there is no index {base}, declare it or use {UPSTREAM_INDEX}"
         for base in index.bases

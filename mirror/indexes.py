@@ -62,6 +62,17 @@ def plan(
     ]
 
 
+def protect(config: MirrorConfig, readers: Mapping[str, Any]) -> list[Change]:
+    """The call that lets read whom `config` names; `readers` are those that the server has.
+
+    It comes before those of `plan`, so that no index is open until it is protected.
+    """
+    if readers == config.readers:
+        return []
+    who = "; ".join(f"{name} by {', '.join(names) or 'root'}" for name, names in config.readers.items())
+    return [Change("PUT", "/+readers", config.readers, f"read: {who or 'everybody reads all indexes'}")]
+
+
 def _policy_change(config: MirrorConfig) -> Change:
     where = ", ".join(name or "all indexes" for name in config.policies)
     return Change("PUT", "/+policies", config.policies, f"declared policies of {where or 'no index'}")
@@ -122,7 +133,7 @@ def _upstream_changes(config: MirrorConfig, existing: Mapping[str, Any] | None) 
 
 
 def _index_changes(name: str, index: Index, existing: Mapping[str, Any] | None) -> Iterator[Change]:
-    uploaders = index.acl_upload if index.acl_upload is not None else (name.partition("/")[0],)
+    uploaders = configuration.uploaders(name, index)
     testers = index.acl_toxresult_upload if index.acl_toxresult_upload is not None else uploaders
     declared = {
         "bases": list(index.bases),

@@ -18,6 +18,7 @@ from packhorse.errors import PackhorseError
 MAY: Mapping[str, tuple[str, ...]] = {
     "upload": ("upload", "pkg_read"),  # and yank, and push to another index that the token is for
     "delete": ("del_entry", "del_project", "del_verdata"),
+    "read": ("pkg_read",),  # protected indexes, and those that they inherit from
 }
 PREFIX = "devpi-"
 NEVER = "never"
@@ -40,9 +41,11 @@ class TokenRequest:
 def create(api: Api, request: TokenRequest) -> dict[str, object]:
     """Make a token: "token", which nobody can see again, its "id", and its limits. Raises PackhorseError."""
     _check(read(api), request)
+    _check_readers(api.call("GET", "/+readers"), request)
     projects = [str(_project(name)) for name in request.projects]
     body = {
-        "allowed": [permission for name in request.may for permission in MAY[name]],
+        # On a protected index, nobody does anything who may not read it.
+        "allowed": list(dict.fromkeys([p for name in request.may for p in MAY[name]] + ["pkg_read"])),
         "indexes": list(request.indexes),
         "expires": NEVER if request.expires is None else request.expires,
         **({"projects": projects} if projects else {}),
@@ -124,9 +127,16 @@ def _limits(restrictions: Sequence[str]) -> dict[str, Any]:
     expires = found.get("expires", NEVER)
     return {
         **lists,
-        "may": [name for name, permissions in MAY.items() if set(permissions) <= set(allowed)] or allowed,
+        "may": _may(allowed),
         "expires": int(expires) if expires.isdecimal() else None,
     }
+
+
+def _may(allowed: Sequence[str]) -> list[str]:
+    if list(allowed) == ["pkg_read"]:
+        return ["read"]
+    found = [name for name, permissions in MAY.items() if name != "read" and {*permissions} <= {*allowed}]
+    return found or list(allowed)
 
 
 def _project(name: str) -> str:
@@ -142,13 +152,25 @@ def _project(name: str) -> str:
 _LISTS = ("indexes", "projects", "allowed")
 
 
+def _check_readers(readers: Mapping[str, Sequence[str]], request: TokenRequest) -> None:
+    """Raise PackhorseError when the token could not read: its user may not."""
+    for index in request.indexes:
+        names = readers.get(index)
+        if names is not None and not {request.user, ":AUTHENTICATED:"} & {*names} and request.user != "root":
+            raise PackhorseError(
+                f"{request.user} may not read {index}, and neither may a token of this user.",
+                f"Name another one with --user, or add {request.user} to read below "
+                f'[indexes."{index}"] in mirror.toml, and run `mirror init`.',
+            )
+
+
 def _check(users: Users, request: TokenRequest) -> None:
     if request.user not in users:
         raise PackhorseError(f"There is no user {request.user}.", "`mirror user list` shows them.")
     for index in request.indexes:
         owner, _, name = index.partition("/")
         settings = users.get(owner, {}).get("indexes", {}).get(name)
-        if settings is None or settings["type"] != "stage":
+        if settings is None or (settings["type"] != "stage" and set(request.may) != {"read"}):
             raise PackhorseError(
                 f"{index} is no index of uploads.",
                 "`mirror status` lists the indexes; write it as USER/NAME.",

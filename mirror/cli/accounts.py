@@ -97,6 +97,7 @@ def token() -> None:
     \b
     mirror token create --index company/dev --project shop --expires 90d
     TWINE_USERNAME=__token__ TWINE_PASSWORD=… twine upload --repository-url URL dist/*
+    mirror token create --index company/dev --may read --expires 30d > token
     mirror token list
     mirror token revoke ID
     """
@@ -111,8 +112,8 @@ def token() -> None:
     multiple=True,
     default=("upload",),
     show_default=True,
-    type=click.Choice(("upload", "delete")),
-    help="What; may be repeated. Who may upload may also yank, and push between indexes of the token.",
+    type=click.Choice(("upload", "delete", "read")),
+    help="What; may be repeated. Who may upload may also read, yank, and push between indexes of the token.",
 )
 @click.option("--project", "projects", metavar="NAME", multiple=True, help="Only for these  [default: all]")
 @click.option(

@@ -74,6 +74,14 @@ def devpiserver_add_parser_options(parser: Any) -> None:
 
 
 @_implements
+def devpiserver_auth_denials(request: Any, acl: Any, user: Any, stage: Any) -> Any:  # noqa: ARG001 (devpi's)
+    """Called for each permission that devpi asks about; what it answers is denied before all else."""
+    from mirror.plugin.access import readers
+
+    return readers.denials(request, stage)
+
+
+@_implements
 def devpiserver_pyramid_configure(config: Any, pyramid_config: Any) -> None:
     """Called once per server process, before devpi adds its own routes and views (which so come second).
 

@@ -123,7 +123,9 @@ INTERNALS: Mapping[str, Row] = {
     "devpi_server.auth.Auth.autocreate_users": None,
     "devpi_server.view_auth.DevpiSecurityPolicy.auth": None,
     "devpi_server.views.is_mutating_http_method": ("method",),
-    # patches/own_tokens.py
+    # access/readers.py, patches/own_tokens.py
+    "devpi_server.replica.REPLICA_USER_NAME": None,
+    "devpi_server.view_auth.RootFactory._stage": None,
     "devpi_server.view_auth.RootFactory.__acl__": None,
     "devpi_server.view_auth.RootFactory.username": None,
     # patches/redaction.py, uploads/yank.py

@@ -13,8 +13,16 @@ import httpx
 from prometheus_client import CollectorRegistry
 
 from mirror.plugin import compat, error_views, reservations
+from mirror.plugin.access import readers
 from mirror.plugin.access.throttle import Throttle
-from mirror.plugin.admin import access, changed_file_views, policy_views, publisher_views, reservation_views
+from mirror.plugin.admin import (
+    access,
+    changed_file_views,
+    policy_views,
+    publisher_views,
+    reader_views,
+    reservation_views,
+)
 from mirror.plugin.admin.bundle_views import BundleViews
 from mirror.plugin.audit import events, tween
 from mirror.plugin.audit.events import AuditLog
@@ -33,7 +41,7 @@ from mirror.plugin.metadata.views import MetadataViews
 from mirror.plugin.metrics import counters, readiness, state
 from mirror.plugin.metrics import wsgi as monitoring
 from mirror.plugin.metrics.access import Readers, TokenError
-from mirror.plugin.pages import wsgi
+from mirror.plugin.pages import grant_view, wsgi
 from mirror.plugin.pages.dropper import Dropper
 from mirror.plugin.pages.legacy_views import LegacyViews
 from mirror.plugin.pages.open_files import OpenFiles
@@ -200,8 +208,8 @@ def _receive(config: Any, pyramid_config: Any, store: PageStore) -> None:
     server.apply(config)
     wsgi.install(pyramid_config, store)
     for part in (
-        *(early_passwords, admission, error_views),
-        *(access, yank, provenance, reservation_views, policy_views, publisher_views),
+        *(early_passwords, admission, error_views, readers, access, yank, provenance),
+        *(reservation_views, policy_views, publisher_views, reader_views, grant_view),
     ):
         part.install(pyramid_config)
 

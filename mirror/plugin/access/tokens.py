@@ -7,7 +7,7 @@ target stand in the body, and a file, whose address names no project, are compar
 import base64
 import binascii
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +16,8 @@ from devpi_server.normalized import normalize_name
 from devpi_tokens import server
 from pymacaroons import Macaroon
 from pyramid.httpexceptions import HTTPForbidden
+
+from mirror.plugin.access import readers
 
 ANY_USER = "__token__"  # what twine and uv send as the user of a token, as PyPI's documentation asks for
 
@@ -113,13 +115,16 @@ def _reason(error: HTTPForbidden) -> str:
 def _reads_packages(request: Any) -> bool:
     """Whether everybody may read what is asked for: a token, which may be for uploads alone, is no matter."""
     names = request.matchdict or {}
-    return request.method in {"GET", "HEAD"} and "index" in names and not request.path.endswith("/+api")
+    if request.method not in {"GET", "HEAD"} or "index" not in names or request.path.endswith("/+api"):
+        return False
+    stage = request.context._stage  # noqa: SLF001 (listed in compat.py)
+    return stage is None or not readers.is_protected(stage)
 
 
 def _check(request: Any, found: Any) -> None:
     projects, indexes = _limit(found, "projects"), _limit(found, "indexes")
     if request.matchdict and "relpath" in request.matchdict and projects is not None:
-        raise _refused("This token is for projects; it cannot change files by their addresses.")
+        raise _refused("This token is for projects; it cannot read or change files by their addresses.")
     if "force" in request.params:
         raise _refused("A token cannot change by force what an index keeps for ever.")
     if not is_push(request):
@@ -138,6 +143,24 @@ def is_push(request: Any) -> bool:
     route = getattr(request.matched_route, "name", "")
     may_be = request.method in {"POST", "PUSH"} and route in {"/{user}/{index}", "/{user}/{index}/"}
     return may_be and not request.POST.get(":action")
+
+
+def reads_base(request: Any, indexes: Sequence[str]) -> bool:
+    """Whether a request only reads an index that one of `indexes` inherits from."""
+    asked = request.context._stage  # noqa: SLF001 (listed in compat.py)
+    if request.method not in {"GET", "HEAD"} or asked is None:
+        return False
+    model = request.registry["xom"].model
+    stages = [model.getstage(index.strip()) for index in indexes if index.count("/") == 1]
+    return any(stage is not None and asked.name in {base.name for base in stage.sro()} for stage in stages)
+
+
+def expires(identity: Any) -> int | None:
+    """When the token of an identity expires (seconds since 1970); None for ever, or without a token."""
+    if not isinstance(identity, server.TokenIdentity):
+        return None
+    stated = [restriction.value for restriction in identity.restrictions.get("expires", ())]
+    return min((int(value) for value in stated if str(value).isdecimal()), default=None)
 
 
 def is_token(request: Any) -> bool:

@@ -1,6 +1,7 @@
 """Logins for views of devpi's that need none in devpi; a refusal of plugins that limit who may read.
 
-Reading packages needs no login: pages and files are served from disk, also by nginx, and ask nobody.
+Who may read an index is declared in mirror.toml (mirror/plugin/access/readers.py): nginx serves what is for
+everybody without a question, and knows nothing of another plugin's limits.
 """
 
 import functools
@@ -83,5 +84,5 @@ def refuse_private_reads(config: Any) -> None:
     if plugins:
         compat.fatal(
             f"{', '.join(plugins)} limits who may read an index (pkg_read), which is not supported:\n"
-            "pages and files are public here. Uninstall it, or let a web server in front ask for a login."
+            'Uninstall it, and name the users that may read an index in mirror.toml: read = ["NAME"].'
         )

@@ -15,6 +15,7 @@ _SERVER = {
     "+damaged-files": "repair",
     "+login": "login",
     "+policies": "policy",
+    "+readers": "readers",
     "+reserved": "reserve",
     "+stored-files": "repair",
     "_": "login",  # trusted publishing

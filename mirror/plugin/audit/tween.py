@@ -14,8 +14,9 @@ from mirror.plugin.audit import events, requests
 LOGGING = "devpi_server.views.tween_request_logging"
 TRANSACTION = "devpi_server.views.tween_keyfs_transaction"
 RECORDING = f"{__name__}.recording"
-_WHO, _TOKEN, _RUN, _RECORDED = "packhorse.who", "packhorse.token", "packhorse.run", "packhorse.recorded"
+_WHO, _TOKEN, _RUN = "packhorse.who", "packhorse.token", "packhorse.run"
 DETAILS = "packhorse.details"  # in the environ: what a view itself says about what it has done
+RECORDED = "packhorse.recorded"  # in the environ: what came of the request is not to be recorded
 _STATUS = {401: "permission", 403: "permission", 429: "throttle"}
 _LARGEST = 64 * 1024  # bytes of JSON that are looked at
 
@@ -62,8 +63,8 @@ def recording(handler: Handler, _registry: Any) -> Handler:
 
 def denied(request: Any, action: str, rule: str, **more: Any) -> None:
     """Record a denial of this request, which the tween then does not record again."""
-    if not request.environ.get(_RECORDED):
-        request.environ[_RECORDED] = True
+    if not request.environ.get(RECORDED):
+        request.environ[RECORDED] = True
         where = {"from": requests.address(request.environ), **requests.place(request.path_info)}
         events.denied(action, rule, **{**where, **more})
 
@@ -90,7 +91,7 @@ def _record(request: Any, status: int, answer: Any) -> None:
         # Who shows a token that is refused is its user no more than who types a wrong password.
         claimed = None if who else claimed
         denied(request, action, _STATUS[status], who=who, claimed=claimed, token=token, **more)
-    elif not environ.get(_RECORDED):
+    elif not environ.get(RECORDED):
         of_token = {"token": token, "run": environ.get(_RUN)} if who and token else {}
         more = {**of_token, **requests.place(request.path_info), **more}
         result = "ok" if status < 400 else "failed"

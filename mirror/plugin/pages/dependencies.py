@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from mirror.plugin import pinned_hashes, reservations
+from mirror.plugin.access import readers
 from mirror.plugin.guards import declared
 from mirror.plugin.upstream.mirror_stage import CachingStage
 
 # devpi's keys (model.py, add_keys): with a project among their parameters, and those that concern all
-# projects: bases, whitelists and mirror URLs say who inherits what.
+# projects: bases, whitelists and mirror URLs say who inherits what. USER has passwords and tokens, too.
 OF_A_PROJECT = {"PROJSIMPLELINKS", "PROJVERSIONS", "PROJVERSION", reservations.RECORD}
-OF_ALL = {"USER", "USERLIST", reservations.PATTERNS, declared.POLICIES}
+OF_ALL = {"USER", "USERLIST", reservations.PATTERNS, declared.POLICIES, readers.READERS}
 
 
 def projects_of(keys: Iterable[Any]) -> set[str] | None:
@@ -52,6 +53,7 @@ class Snapshot:
     def _keys(self) -> Iterator[str]:
         """The paths of devpi's keys."""
         yield declared.path()
+        yield readers.path()
         yield from reservations.paths_of(self._project)
         for base in self._stage.sro():
             yield base.user.key.relpath

@@ -10,9 +10,10 @@ from typing import Any
 from urllib.parse import unquote, urljoin
 
 from devpi_server.normalized import normalize_name
-from pyramid.httpexceptions import HTTPForbidden, HTTPNotFound
+from pyramid.httpexceptions import HTTPNotFound
 
 from mirror.plugin import gzip_bytes, responses
+from mirror.plugin.access import readers
 from mirror.plugin.files import lookup
 from mirror.plugin.metadata.views import MetadataViews
 from mirror.plugin.pages import negotiate, response
@@ -51,8 +52,7 @@ class LegacyViews:
         for key, value in PUBLIC.items():
             context.matchdict.setdefault(key, value)
         stage = context.stage  # 404 without one
-        if not request.has_permission("pkg_read"):
-            raise HTTPForbidden("package read forbidden")
+        readers.require(request)
         project = str(normalize_name(request.matchdict["project"]))
         if not filenames.is_project(project):
             raise HTTPNotFound("No project can have this name.")

@@ -1,4 +1,4 @@
-"""Links to the files and metadata that nginx may serve without asking: all, or those that policies allow.
+"""Links to the files and metadata that nginx may serve: all, or those that policies allow.
 
     open/<user>/<index>/files     user and index as in the address of a file, then "+f/abc/0123456789abc/name"
     open/<user>/<index>/metadata  then "abc/0123456789abc", the part of a wheel's address that its hash makes
@@ -9,6 +9,7 @@ a link when it was asked for and allowed; what makes an answer about a project u
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from devpi_server.log import threadlog
@@ -47,23 +48,26 @@ class OpenFiles:
         """Whether nginx may serve it already."""
         return self._store.is_linked(f"{served.folder}/{served.name}")
 
-    def open(self, served: ServedFile, is_true: Callable[[], bool], *, is_restricted: bool) -> None:
-        """Let nginx serve it, or all that is like it, if policies do not restrict that."""
+    def open(
+        self, served: ServedFile, is_true: Callable[[], bool], *, is_restricted: bool, protected: bool
+    ) -> None:
+        """Let nginx serve it, or all that is like it if policies allow that; `protected`: to some."""
+        link = partial(self._store.link, protected=protected, is_true=is_true)
         key = served.key
         if is_restricted:
             of_index = self._metadata / "/".join(served.held_at.split("/")[:2])
             held = of_index / served.name if served.is_metadata else self._files / served.held_at
-            self._link(key, f"{served.folder}/{served.name}", held, key.project, is_true)
+            self._link(link, key, f"{served.folder}/{served.name}", held, key.project)
         else:
             every = self._metadata if served.is_metadata else self._files
-            self._link(key, served.folder, every / key.index, None, is_true)
+            self._link(link, key, served.folder, every / key.index, None)
 
     def _link(
-        self, key: PageKey, address: str, held: Path, project: str | None, is_true: Callable[[], bool]
+        self, link: Callable[..., None], key: PageKey, address: str, held: Path, project: str | None
     ) -> None:
         if key.path is None or self._store.is_linked(address) or not held.exists():
             return
         try:
-            self._store.link(address, held.absolute(), project, is_true=is_true)
+            link(address, held.absolute(), project)
         except OSError as error:  # a full disk: devpi-server goes on to serve the file
             threadlog.error("nginx cannot serve %s: %s", address, error)

@@ -8,6 +8,10 @@
           what nginx may serve of files and metadata, as links; pages/open_files.py makes them
     allowed/<project>/…
           where those links lead that hold until something about the project changes
+    granted/<secret>/
+          the same four folders, of indexes that are not for everybody. nginx learns the secret from
+          devpi-server, for a login that may read (pages/grant_view.py). All logins, rights and tokens are in
+          keys of devpi's that concern all projects: who loses one has an old secret, and finds nothing
     lock  held while pages appear and while writes commit
 
 Nothing here is fsynced: the folders are emptied at every start. A kill -9 at any line leaves pages
@@ -18,6 +22,7 @@ page appears only if nothing that it was made from has changed since.
 import contextlib
 import fcntl
 import hashlib
+import itertools
 import os
 import re
 import secrets
@@ -29,12 +34,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from mirror.plugin import read_cache
 from mirror.plugin.read_cache import ReadCache
 
 FRESH, STALE, LOCK, SCRATCH = "fresh", "stale", "lock", "scratch"
-OPEN, ALLOWED = "open", "allowed"
+OPEN, ALLOWED, GRANTED = "open", "allowed", "granted"
 KINDS = (".json.gz", ".html.gz")  # nearly every client takes gzip; for others it is decompressed
 REMEMBERED = 8 * 1024 * 1024  # bytes of pages in memory, of which none is LARGE: reading takes longest then
 LARGE = 128 * 1024
@@ -76,6 +82,16 @@ class StoredPage:
         return f'"{self.mtime:x}-{len(self.content):x}"'
 
 
+class Place(NamedTuple):
+    """Where a page is kept: whether it is fresh, and whether it is for those who may read its index alone."""
+
+    fresh: bool = False
+    protected: bool = False
+
+
+PUBLIC = Place()
+
+
 class PageStore:
     """The pages of one server folder; several processes may share it."""
 
@@ -97,12 +113,21 @@ class PageStore:
         for path in (self._folder / SCRATCH).iterdir():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
-    def read(self, key: PageKey, kind: str, *, stale: bool = False) -> StoredPage | None:
-        """The page of this kind (one of KINDS) that is fresh; or, if asked for, expired."""
-        path = key.path
-        for state in ((FRESH, STALE) if stale else (FRESH,)) if path else ():
-            if page := self._read(f"{self._folder}/{state}/{path}{kind}"):
-                return page
+    def granted(self) -> str:
+        """The secret folder. What was committed before this is asked is true of what one finds there."""
+        with self._locked():
+            return self._granted().name
+
+    def read(self, key: PageKey, kind: str) -> StoredPage | None:
+        """The fresh page of this kind (one of KINDS), if it is for everybody."""
+        return self._read(f"{self._folder}/{FRESH}/{key.path}{kind}") if key.path else None
+
+    def find(self, key: PageKey, kind: str) -> StoredPage | None:
+        """The page, fresh or expired, for a client that may read its index."""
+        for folder in (self._folder, self._granted()) if key.path else ():
+            for state in (FRESH, STALE):
+                if page := self._read(f"{folder}/{state}/{key.path}{kind}"):
+                    return page
         return None
 
     def _read(self, path: str) -> StoredPage | None:
@@ -122,7 +147,13 @@ class PageStore:
         return page
 
     def keep(
-        self, key: PageKey, kind: str, content: bytes, *, fresh: bool = False, is_true: Callable[[], bool]
+        self,
+        key: PageKey,
+        kind: str,
+        content: bytes,
+        *,
+        place: Place = PUBLIC,
+        is_true: Callable[[], bool],
     ) -> int:
         """Keep a form of a page, compressed, that is true while no write can interfere.
 
@@ -132,7 +163,7 @@ class PageStore:
         with self._locked() as lock:
             mtime = self._next_mtime(lock, key)
             if key.path is not None and is_true():
-                target = self._folder / (FRESH if fresh else STALE) / key.path
+                target = self._root(protected=place.protected) / (FRESH if place.fresh else STALE) / key.path
                 self._make_parents(target)
                 os.utime(scratch, (mtime, mtime))
                 scratch.replace(f"{target}{kind}")
@@ -144,19 +175,20 @@ class PageStore:
         if key.path is None:
             return
         states = (STALE, FRESH) if fresh else (FRESH, STALE)
-        source, target = (self._folder / state / key.path for state in states)
         with self._locked():
-            self._make_parents(target)
-            for kind in KINDS:
-                with contextlib.suppress(FileNotFoundError):
-                    Path(f"{source}{kind}").replace(f"{target}{kind}")
+            for root in (self._folder, self._granted()):
+                source, target = (root / state / key.path for state in states)
+                for kind in KINDS:
+                    if Path(f"{source}{kind}").exists():
+                        self._make_parents(target)
+                        Path(f"{source}{kind}").replace(f"{target}{kind}")
 
     def remove(self, key: PageKey) -> None:
         """Forget a page."""
         with self._locked():
-            for state in (FRESH, STALE) if key.path else ():
-                for kind in KINDS:
-                    Path(f"{self._folder}/{state}/{key.path}{kind}").unlink(missing_ok=True)
+            for root in (self._folder, self._granted()) if key.path else ():
+                for state, kind in itertools.product((FRESH, STALE), KINDS):
+                    Path(f"{root}/{state}/{key.path}{kind}").unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def changing(self, projects: Iterable[str] | None) -> Iterator[None]:
@@ -165,26 +197,34 @@ class PageStore:
             if projects is None:
                 self._drop_all()
             else:
+                roots = self._folder, self._granted()
                 for project in filter(_PROJECT.fullmatch, projects):
-                    for state in (FRESH, STALE, ALLOWED):
-                        self._remove(self._folder / state / project)
+                    for root, state in itertools.product(roots, (FRESH, STALE, ALLOWED)):
+                        self._remove(root / state / project)
             yield
 
     def is_linked(self, address: str) -> bool:
-        """Whether nginx may serve what is at `address` below open/."""
-        return (self._folder / OPEN / address).exists()
+        """Whether nginx may serve what is at `address` below open/, to all or to those who may read it."""
+        return any((root / OPEN / address).exists() for root in (self._folder, self._granted()))
 
     def link(
-        self, address: str, target: Path, project: str | None = None, *, is_true: Callable[[], bool]
+        self,
+        address: str,
+        target: Path,
+        project: str | None = None,
+        *,
+        protected: bool = False,
+        is_true: Callable[[], bool],
     ) -> None:
         """Let nginx serve `target` at `address` below open/, until something about `project` changes."""
-        link = self._folder / OPEN / address
         with self._locked():
+            root = self._root(protected=protected)
+            link = root / OPEN / address
             # Through a link to a whole folder, a file itself would be replaced.
             if not is_true() or any(folder.is_symlink() for folder in link.parents):
                 return
             if project is not None:
-                allowed = self._folder / ALLOWED / project / hashlib.sha256(address.encode()).hexdigest()
+                allowed = root / ALLOWED / project / hashlib.sha256(address.encode()).hexdigest()
                 self._make_public(allowed.parent)
                 allowed.unlink(missing_ok=True)
                 allowed.symlink_to(target)
@@ -208,15 +248,31 @@ class PageStore:
                 folder.chmod(0o755)
 
     def _drop_all(self) -> None:
-        for state in (FRESH, STALE, OPEN, ALLOWED):
+        for state in (FRESH, STALE, OPEN, ALLOWED, GRANTED):
             self._remove(self._folder / state)
         self._make_folders()
 
+    def _root(self, *, protected: bool) -> Path:
+        return self._granted() if protected else self._folder
+
+    def _granted(self) -> Path:
+        """The secret folder; without the lock, one that is about to be made has no pages either."""
+        with contextlib.suppress(FileNotFoundError):
+            for folder in (self._folder / GRANTED).iterdir():
+                return folder
+        return self._folder / GRANTED / "none"
+
     def _make_folders(self) -> None:
-        """With permissions for nginx."""
-        for folder in (self._folder / FRESH, self._folder / STALE):
-            folder.mkdir(exist_ok=True)
-            folder.chmod(0o755)
+        """With permissions for nginx; nobody else can see the name of the secret folder."""
+        (self._folder / GRANTED).mkdir(exist_ok=True)
+        (self._folder / GRANTED).chmod(0o711)
+        if not any((self._folder / GRANTED).iterdir()):
+            (self._folder / GRANTED / secrets.token_hex(16)).mkdir()
+        for root in (self._folder, self._granted()):
+            root.chmod(0o755)
+            for folder in (root / FRESH, root / STALE):
+                folder.mkdir(exist_ok=True)
+                folder.chmod(0o755)
 
     def _remove(self, path: Path) -> None:
         """Remove a folder in one step: rename first, delete then."""

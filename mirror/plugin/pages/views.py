@@ -16,13 +16,14 @@ from pyramid.httpexceptions import HTTPFound, HTTPNotAcceptable, HTTPNotFound
 from pyramid.response import Response
 
 from mirror.plugin import gzip_bytes, reservations, responses
+from mirror.plugin.access import readers
 from mirror.plugin.guards.guards import Guards
 from mirror.plugin.metrics import counters
 from mirror.plugin.pages import negotiate, response
 from mirror.plugin.pages.dependencies import Snapshot
 from mirror.plugin.pages.expiry import Expiry
 from mirror.plugin.pages.response import Representation
-from mirror.plugin.pages.store import KINDS, PageKey, PageStore, StoredPage
+from mirror.plugin.pages.store import KINDS, PageKey, PageStore, Place, StoredPage
 from mirror.plugin.simple import detail, filenames, render
 from mirror.plugin.simple.content_types import JSON
 from mirror.plugin.simple.detail import ProjectDetail
@@ -89,7 +90,7 @@ class PageViews:
         """
         freshness = self._refresh(stage, project)
         key = PageKey(stage.name, project)
-        stored = self._store.read(key, form.kind, stale=True) if self._may_store else None
+        stored = self._store.find(key, form.kind) if self._may_store else None
         page = stored or self._render(key, form, freshness)
         if stored:
             self._publish(key, freshness)
@@ -143,7 +144,7 @@ class PageViews:
                 key,
                 form.kind,
                 packed,
-                fresh=fresh,
+                place=Place(fresh, readers.is_protected(stage)),
                 is_true=lambda: self._may_store and snapshot.is_current(),
             )
         except OSError as error:  # a full disk is no reason to refuse what is in memory
@@ -156,13 +157,13 @@ class PageViews:
 
     def differs(self, key: PageKey, kind: str) -> bool:
         """Whether a page that is stored is another than would be rendered now. Needs a transaction."""
-        stored, stage = self._store.read(key, kind, stale=True), self._xom.model.getstage(key.index)
+        stored, stage = self._store.find(key, kind), self._xom.model.getstage(key.index)
         if stored is None or stage is None:
             return stored is not None
         snapshot = Snapshot(stage, key.project, self._guards.state)
         shown, _ = self._detail(stage, key.project)
         true = render.as_json(shown) if kind == KINDS[0] else render.as_html(shown, key.index)
-        again = self._store.read(key, kind, stale=True)
+        again = self._store.find(key, kind)
         same = again is not None and again.mtime == stored.mtime and snapshot.is_current()
         return same and stored.content != gzip_bytes.compress(true)
 

@@ -7,7 +7,8 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from mirror.plugin.pages import response
+from mirror.plugin.audit import tween
+from mirror.plugin.pages import grant_view, response
 from mirror.plugin.pages.response import PageResponse
 from mirror.plugin.pages.store import PageKey, PageStore
 
@@ -25,6 +26,9 @@ class PageMiddleware:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """WSGI (PEP 3333)."""
+        if environ["PATH_INFO"].startswith(grant_view.ADDRESS):
+            environ[grant_view.NOTED] = self._store.granted()  # before devpi looks who may read
+            environ[tween.RECORDED] = True  # when nginx asks again, for its client
         found = self.answer(environ)
         if found is None and not _is_text(environ["PATH_INFO"]):
             start_response("400 Bad Request", [("Content-Type", "text/plain")])

@@ -6,6 +6,7 @@ from typing import Any
 from devpi_server import model
 
 from mirror.plugin import pinned_hashes, reservations
+from mirror.plugin.access import readers
 from mirror.plugin.guards import declared
 from mirror.plugin.publishing import declared as publishers
 from mirror.plugin.uploads import version_rows
@@ -24,4 +25,5 @@ def _add_keys(xom: Any, keyfs: Any) -> None:
     pinned_hashes.add_keys(keyfs)
     declared.add_keys(keyfs)
     publishers.add_keys(keyfs)
+    readers.add_keys(keyfs)
     version_rows.add_keys(keyfs)

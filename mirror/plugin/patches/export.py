@@ -9,6 +9,7 @@ from devpi_server.keyfs_types import RelPath
 from devpi_server.model import User
 
 from mirror.plugin import pinned_hashes, reservations
+from mirror.plugin.access import readers
 from mirror.plugin.guards import declared
 from mirror.plugin.patches import stages
 from mirror.plugin.publishing import declared as publishers
@@ -23,7 +24,7 @@ _STOCK_IMPORTER: Any = importexport.Importer
 # Keys of dataindex.json; devpi without this plugin overlooks them.
 RESERVED, PINNED, POLICIES = "packhorse_reserved", "packhorse_pinned", "packhorse_policies"
 PUBLISHERS = "packhorse_publishers"
-FIRST_SEEN = "packhorse_first_seen"
+FIRST_SEEN, READERS = "packhorse_first_seen", "packhorse_readers"
 
 
 def apply(folder: str, first_seen_folder: str) -> None:
@@ -44,6 +45,7 @@ def apply(folder: str, first_seen_folder: str) -> None:
             self.export[PINNED] = pinned_hashes.records(self.xom.keyfs)
             self.export[POLICIES] = declared.settings(self.xom.keyfs)
             self.export[PUBLISHERS] = publishers.settings(self.xom.keyfs)
+            self.export[READERS] = readers.declared(self.xom.keyfs)
             seen = FirstSeen(Path(self.xom.config.server_path) / first_seen_folder)
             self.export[FIRST_SEEN] = seen.records()
             super().dump_all(path)
@@ -65,6 +67,7 @@ def apply_to_import(first_seen_folder: str) -> None:
                 pinned_hashes.restore(self.xom.keyfs, self.import_data.get(PINNED, {}))
                 declared.declare(self.xom.keyfs, self.import_data.get(POLICIES, {}))
                 publishers.declare(self.xom.keyfs, self.import_data.get(PUBLISHERS, {}))
+                readers.declare(self.xom.keyfs, self.import_data.get(READERS, {}))
 
     setattr(importexport, "Importer", Importer)  # noqa: B010 (so does mypy not mind)
 

@@ -10,6 +10,7 @@ from devpi_server.views import PyPIView, json_preferred
 from pyramid.httpexceptions import HTTPForbidden
 
 from mirror.plugin import responses
+from mirror.plugin.access import readers
 from mirror.plugin.audit import tween
 from mirror.plugin.files import lookup
 from mirror.plugin.files.views import FileViews
@@ -69,7 +70,8 @@ def _serve(view: Any, entry: Any, *, is_metadata: bool = False) -> Any:
     holder = view.xom.model.getstage(entry.user, entry.index)
     answer = (ours.metadata if is_metadata else ours.files).serve(request, holder or stage, entry)
     if snapshot:
-        ours.open_files.open(served, snapshot.is_current, is_restricted=is_restricted)
+        protected = readers.is_protected(stage)
+        ours.open_files.open(served, snapshot.is_current, is_restricted=is_restricted, protected=protected)
     return answer
 
 

@@ -9,11 +9,12 @@ from collections.abc import Callable
 from typing import Any
 
 from devpi_server.view_auth import DevpiSecurityPolicy
-from devpi_tokens.server import TokenUtility
+from devpi_tokens.server import InvalidMacaroon, TokenUtility, V1Caveat
 
 from mirror.plugin.access import tokens
 
 _STOCK: Callable[[Any, Any], Any] = DevpiSecurityPolicy.load_identity
+_STOCK_INDEXES: Callable[[Any, str], bool] = V1Caveat.verify_indexes
 _STOCK_CREDENTIALS: Callable[[Any, Any], Any] = DevpiSecurityPolicy._get_credentials  # noqa: SLF001 (in compat.py)
 
 
@@ -25,6 +26,7 @@ _deriving = threading.Lock()
 def apply() -> None:
     """Let mirror/plugin/access/tokens.py have a word in both."""
     setattr(TokenUtility, "_derive_key", _derive_key)  # noqa: B010 (so does mypy not mind)
+    setattr(V1Caveat, "verify_indexes", _verify_indexes)  # noqa: B010 (as above)
     for name, function in (("identity", _identity), ("_get_credentials", _get_credentials)):
         setattr(DevpiSecurityPolicy, name, function)
 
@@ -37,6 +39,16 @@ def _derive_key(utility: Any, key: str) -> Any:
 def _identity(policy: Any, request: Any) -> Any:
     load = functools.partial(tokens.identity, load=functools.partial(_STOCK, policy))
     return policy.identity_cache.get_or_create(request, load)  # once for each request
+
+
+def _verify_indexes(caveat: Any, value: str) -> bool:
+    """A page of an index leads to files of its bases: who may read the one reads the others."""
+    try:
+        return _STOCK_INDEXES(caveat, value)
+    except InvalidMacaroon:
+        if not tokens.reads_base(caveat.request, value.split(",")):
+            raise
+        return True
 
 
 def _get_credentials(policy: Any, request: Any) -> tuple[Any, list[str]]:

@@ -33,7 +33,7 @@ class FakeDevpi:
 
     def call(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 (as the protocol)
         if method == "GET":
-            return {"/+policies": {"settings": {}}, "/+publishers": {}}.get(path, self.users)
+            return {"/+policies": {"settings": {}}, "/+publishers": {}, "/+readers": {}}.get(path, self.users)
         if len(self.calls) == self.dies_before:
             raise KeyboardInterrupt
         assert isinstance(body, dict)

@@ -97,10 +97,10 @@ def test_the_list_has_the_tokens_of_all_users_with_their_limits() -> None:
         "expires": 1_000_000,
     }
     assert found[0] == {"id": "Abc2", "user": "company", **limits, "publishing": False}
-    assert found[1]["may"] == ["pkg_read"]
+    assert found[1]["may"] == ["read"]
     rows = tokens.as_rows(found, now=2_000_000)
     assert rows[0] == ("Abc2", "company", "upload", "company/dev", "shop,api", "expired 1970-01-12")
-    assert rows[1] == ("Xyz3", "company", "pkg_read", "all indexes", "all projects", "for ever")
+    assert rows[1] == ("Xyz3", "company", "read", "all indexes", "all projects", "for ever")
 
 
 def test_a_token_is_revoked_by_its_id_alone() -> None:

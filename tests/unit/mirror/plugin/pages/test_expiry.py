@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mirror.plugin.pages.expiry import Expiry
-from mirror.plugin.pages.store import PageKey, PageStore
+from mirror.plugin.pages.store import PageKey, PageStore, Place
 
 DEMO = PageKey("root/pypi", "demo")
 
@@ -21,7 +21,7 @@ def fresh_page(folder: Path) -> PageStore:
     """A store with one fresh page."""
     store = PageStore(folder / "pages")
     store.empty()
-    store.keep(DEMO, ".json.gz", b"", fresh=True, is_true=lambda: True)
+    store.keep(DEMO, ".json.gz", b"", place=Place(fresh=True), is_true=lambda: True)
     return store
 
 
@@ -35,7 +35,7 @@ def test_a_page_is_fresh_until_its_time_and_not_longer(tmp_path: Path) -> None:
     clock.now = 110
     assert expiry.expire() is None
     assert store.read(DEMO, ".json.gz") is None
-    assert store.read(DEMO, ".json.gz", stale=True)
+    assert store.find(DEMO, ".json.gz")
 
 
 def test_a_page_that_the_upstream_confirmed_stays_fresh(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mirror.plugin.pages.store import PageKey, PageStore, StoredPage
+from mirror.plugin.pages.store import PageKey, PageStore, Place, StoredPage
 
 DEV = PageKey("company/dev", "demo")
 PYPI = PageKey("root/pypi", "demo")
@@ -24,14 +24,14 @@ def store(tmp_path: Path) -> PageStore:
 def keep(store: PageStore, *places: PageKey) -> None:
     """Fresh pages."""
     for place in places:
-        store.keep(place, *PAGE, fresh=True, is_true=lambda: True)
+        store.keep(place, *PAGE, place=Place(fresh=True), is_true=lambda: True)
 
 
 def test_what_is_kept_is_read_again(store: PageStore) -> None:
     """The bytes that nginx sends are those that we send."""
     mtime = store.keep(DEV, *PAGE, is_true=lambda: True)
-    assert store.read(DEV, ".json.gz", stale=True) == StoredPage(b"page", mtime)
-    assert store.read(DEV, ".html.gz", stale=True) is None
+    assert store.find(DEV, ".json.gz") == StoredPage(b"page", mtime)
+    assert store.find(DEV, ".html.gz") is None
 
 
 def test_a_page_is_shown_without_a_question_only_once_it_is_called_fresh(store: PageStore) -> None:
@@ -42,15 +42,15 @@ def test_a_page_is_shown_without_a_question_only_once_it_is_called_fresh(store: 
     assert store.read(DEV, ".json.gz")
     store.move(DEV, fresh=False)
     assert store.read(DEV, ".json.gz") is None
-    assert store.read(DEV, ".json.gz", stale=True)
+    assert store.find(DEV, ".json.gz")
 
 
 def test_a_write_removes_the_project_on_all_indexes_before_it_happens(store: PageStore) -> None:
     """Who inherits from whom needs no bookkeeping, and a crash in the middle leaves no old page."""
     keep(store, DEV, PYPI, OTHER)
     with store.changing(["demo"]):
-        assert store.read(DEV, ".json.gz", stale=True) is None
-        assert store.read(PYPI, ".json.gz", stale=True) is None
+        assert store.find(DEV, ".json.gz") is None
+        assert store.find(PYPI, ".json.gz") is None
     assert store.read(OTHER, ".json.gz")
 
 
@@ -58,13 +58,13 @@ def test_a_change_of_indexes_removes_everything(store: PageStore) -> None:
     """Bases, whitelists and mirror URLs decide about every page."""
     keep(store, DEV, OTHER)
     with store.changing(None):
-        assert store.read(OTHER, ".json.gz", stale=True) is None
+        assert store.find(OTHER, ".json.gz") is None
 
 
 def test_a_page_that_was_overtaken_by_a_write_is_never_kept(store: PageStore) -> None:
     """It was rendered from the state before."""
     mtime = store.keep(DEV, *PAGE, is_true=lambda: False)
-    assert store.read(DEV, ".json.gz", stale=True) is None
+    assert store.find(DEV, ".json.gz") is None
     assert mtime, "the client that asked still gets a page with an ETag"
 
 
@@ -90,7 +90,7 @@ def test_what_a_commit_sets_off_does_not_wait_for_the_commit(store: PageStore) -
     keep(store, OTHER)
     with store.changing(["demo"]), store.changing(["other"]):
         pass
-    assert store.read(OTHER, ".json.gz", stale=True) is None
+    assert store.find(OTHER, ".json.gz") is None
 
 
 def test_two_pages_of_a_place_never_share_second_and_size(store: PageStore, tmp_path: Path) -> None:
@@ -98,13 +98,13 @@ def test_two_pages_of_a_place_never_share_second_and_size(store: PageStore, tmp_
     etags = []
     for content in (b"one", b"two"):
         store.keep(DEV, ".json.gz", content, is_true=lambda: True)
-        page = store.read(DEV, ".json.gz", stale=True)
+        page = store.find(DEV, ".json.gz")
         assert page
         etags.append(page.etag)
     restarted = PageStore(tmp_path / "pages", clock=lambda: 1000.5)
     restarted.empty()
     restarted.keep(DEV, ".json.gz", b"six", is_true=lambda: True)
-    page = restarted.read(DEV, ".json.gz", stale=True)
+    page = restarted.find(DEV, ".json.gz")
     assert page
     assert len({*etags, page.etag}) == 3
 
@@ -112,7 +112,7 @@ def test_two_pages_of_a_place_never_share_second_and_size(store: PageStore, tmp_
 def test_the_etag_is_what_nginx_makes_of_the_file(store: PageStore) -> None:
     """A client that was answered by one asks the other whether it has changed."""
     store.keep(DEV, *PAGE, is_true=lambda: True)
-    page = store.read(DEV, ".json.gz", stale=True)
+    page = store.find(DEV, ".json.gz")
     assert page
     assert page.etag == '"3e8-4"'  # second 1000, 4 bytes
 
@@ -122,7 +122,7 @@ def test_a_start_forgets_everything(store: PageStore, tmp_path: Path) -> None:
     keep(store, DEV)
     again = PageStore(tmp_path / "pages")
     again.empty()
-    assert again.read(DEV, ".json.gz", stale=True) is None
+    assert again.find(DEV, ".json.gz") is None
     assert not list((tmp_path / "pages" / "scratch").iterdir())
 
 
@@ -150,5 +150,5 @@ def test_names_that_could_leave_the_folder_are_not_kept(
     before = sorted(tmp_path.rglob("*"))
     store.keep(place, *PAGE, is_true=lambda: True)
     store.move(place, fresh=True)
-    assert store.read(place, ".json.gz", stale=True) is None
+    assert store.find(place, ".json.gz") is None
     assert sorted(tmp_path.rglob("*")) == before

@@ -123,7 +123,7 @@ def test_a_stale_page_is_shown_with_its_age_and_not_published(tmp_path: Path) ->
     server = _Server(tmp_path / "pages", Freshness(age=60.0))
     assert server.get().headers["X-Packhorse-Stale"] == "60"
     assert server.store.read(DEMO, ".json.gz") is None
-    assert server.store.read(DEMO, ".json.gz", stale=True)
+    assert server.store.find(DEMO, ".json.gz")
 
 
 def test_a_page_rendered_before_a_write_is_answered_and_not_stored(tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_a_page_rendered_before_a_write_is_answered_and_not_stored(tmp_path: Pat
     server = _Server(tmp_path / "pages", Freshness())
     server.keyfs.written = 2
     assert server.get().status_code == 200
-    assert server.store.read(DEMO, ".json.gz", stale=True) is None
+    assert server.store.find(DEMO, ".json.gz") is None
 
 
 @pytest.mark.parametrize(("accept", "query", "status"), [("image/png", "", 406), ("*/*", "format=x", 406)])
@@ -167,4 +167,4 @@ def test_offline_a_page_lists_what_is_here_and_is_never_stored(tmp_path: Path) -
         server.get()
     server.keyfs.size = 12
     assert [file["filename"] for file in server.get().json["files"]] == ["demo-1.0.zip"]
-    assert server.store.read(DEMO, ".json.gz", stale=True) is None
+    assert server.store.find(DEMO, ".json.gz") is None

@@ -1,0 +1,117 @@
+"""Who may read an index: the users that mirror.toml names for it and for all indexes that it inherits from.
+
+An index shows what its bases have, and an address of a file names the base. So a user needs to be named for
+each index of the chain that names readers at all; root may read everything, and replicas may.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from devpi_server.replica import REPLICA_USER_NAME
+from pyramid.authorization import Everyone
+from pyramid.events import ContextFound
+from pyramid.httpexceptions import HTTPForbidden, HTTPUnauthorized
+from pyramid.security import forget
+
+READERS = "PACKHORSE_READERS"  # key of ours in devpi's database
+_PATH = "+readers"
+AUTHENTICATED = ":AUTHENTICATED:"  # as devpi has it: everybody who logs in
+_ALWAYS = {"root", REPLICA_USER_NAME}
+
+Readers = Mapping[str, Sequence[str]]  # index -> names; an index that is missing is for everybody
+
+
+def add_keys(keyfs: Any) -> None:
+    """Declare our key."""
+    keyfs.add_key(READERS, _PATH, dict)
+
+
+def path() -> str:
+    """Path of the key that all pages depend on."""
+    return _PATH
+
+
+def declared(keyfs: Any) -> Readers:
+    """The readers of all protected indexes. Needs a transaction."""
+    return _parsed(str(keyfs.get_key(READERS).get().get("readers", "{}")))
+
+
+def declare(keyfs: Any, given: Readers) -> None:
+    """Let these read, and nobody else. Needs a write transaction."""
+    keyfs.get_key(READERS).set({"readers": json.dumps(given, sort_keys=True)})
+
+
+@lru_cache(maxsize=8)
+def _parsed(text: str) -> Readers:
+    found: Readers = json.loads(text)
+    return found
+
+
+def is_protected(stage: Any) -> bool:
+    """Whether `stage`, or an index that it inherits from, is not for everybody. Needs a transaction."""
+    return next(_of_chain(stage), None) is not None
+
+
+def may_read(stage: Any, identity: Any) -> bool:
+    """Whether `identity` (None: nobody has logged in) may read `stage`. Needs a transaction."""
+    if identity is not None and identity.username in _ALWAYS:
+        return True
+    names = _names(identity)
+    return all(not names.isdisjoint(readers) for readers in _of_chain(stage))
+
+
+def _of_chain(stage: Any) -> Iterator[Sequence[str]]:
+    protected = declared(stage.keyfs)
+    if protected:
+        yield from (protected[base.name] for base in stage.sro() if base.name in protected)
+
+
+def _names(identity: Any) -> set[str]:
+    if identity is None:
+        return set()
+    return {identity.username, AUTHENTICATED, *(f":{group}" for group in identity.groups)}
+
+
+def denials(request: Any, stage: Any) -> set[tuple[str, str]]:
+    """What devpi is to deny for this request, as its hook devpiserver_auth_denials has it."""
+    if stage is None or not is_protected(stage) or may_read(stage, request.identity):
+        return set()
+    return {(Everyone, "pkg_read")}
+
+
+def install(pyramid_config: Any) -> None:
+    """Ask before any view of an index, whoever brings it: all have its user and its name in the address."""
+    pyramid_config.add_subscriber(lambda event: _guard(event.request), ContextFound)
+
+
+def _guard(request: Any) -> None:
+    route = getattr(request.matched_route, "name", "")
+    if {"user", "index"} <= (request.matchdict or {}).keys() and not route.endswith("/+api"):
+        require(request)
+
+
+def require(request: Any) -> None:
+    """Raise HTTPUnauthorized or HTTPForbidden unless the client may read the index of its request.
+
+    `+api` is open: the devpi client learns there where to log in. Whether there is such an index, or which
+    projects it has, is not looked at before.
+    """
+    stage = request.context._stage  # noqa: SLF001 (listed in compat.py)
+    if stage is None or not is_protected(stage):
+        return
+    request.add_response_callback(_keep_private)
+    if request.has_permission("pkg_read"):
+        return
+    if request.identity is None:
+        raise HTTPUnauthorized(f"Log in to read {stage.name}.", headers=forget(request))
+    raise HTTPForbidden(f"{request.identity.username} may not read {stage.name}.")
+
+
+def _keep_private(_request: Any, answer: Any) -> None:
+    """Let no proxy on the way keep it for others (RFC 9111, 5.2.2.7)."""
+    kept = [part.strip() for part in answer.headers.get("Cache-Control", "").split(",")]
+    answer.headers["Cache-Control"] = ", ".join(
+        ["private", *(part for part in kept if part not in {"", "public"})]
+    )
