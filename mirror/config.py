@@ -197,8 +197,7 @@ class MirrorConfig(Settings):
             given = {key: getattr(declared[name], key) for key in declared[name].model_fields_set}
             both[name] = default[name].model_copy(update=given)
         amends = bool(declared) and all(
-            _limits_alone(index)
-            or (name in default and "bases" not in index.model_fields_set)
+            _limits_alone(index) or (name in default and "bases" not in index.model_fields_set)
             for name, index in declared.items()
         )
         for name in reversed(default):  # who inherits comes before its bases

@@ -40,8 +40,9 @@ class TokenRequest:
 
 def create(api: Api, request: TokenRequest) -> dict[str, object]:
     """Make a token: "token", which nobody can see again, its "id", and its limits. Raises PackhorseError."""
-    _check(read(api), request)
-    _check_readers(api.call("GET", "/+readers"), request)
+    users = read(api)
+    _check(users, request)
+    _check_readers(api.call("GET", "/+readers"), users, request)
     projects = [str(_project(name)) for name in request.projects]
     body = {
         # On a protected index, nobody does anything who may not read it.
@@ -152,9 +153,18 @@ def _project(name: str) -> str:
 _LISTS = ("indexes", "projects", "allowed")
 
 
-def _check_readers(readers: Mapping[str, Sequence[str]], request: TokenRequest) -> None:
+def _check_readers(readers: Mapping[str, Sequence[str]], users: Users, request: TokenRequest) -> None:
     """Raise PackhorseError when the token could not read: its user may not."""
-    for index in request.indexes:
+    chain: dict[str, None] = dict.fromkeys(request.indexes)
+    for index in (waiting := list(chain)):
+        owner, _, name = index.partition("/")
+        new = [
+            base
+            for base in users.get(owner, {}).get("indexes", {}).get(name, {}).get("bases", ())
+            if base not in chain
+        ]
+        chain.update(dict.fromkeys(new))
+        waiting.extend(new)
         names = readers.get(index)
         if names is not None and not {request.user, ":AUTHENTICATED:"} & {*names} and request.user != "root":
             raise PackhorseError(

@@ -19,6 +19,7 @@ from pyramid.httpexceptions import HTTPForbidden
 
 from mirror.plugin.access import readers
 
+_OF_INDEXES = {"allowed", "expires", "indexes"}  # limits that hold for a whole index
 ANY_USER = "__token__"  # what twine and uv send as the user of a token, as PyPI's documentation asks for
 
 
@@ -153,6 +154,11 @@ def reads_base(request: Any, indexes: Sequence[str]) -> bool:
     model = request.registry["xom"].model
     stages = [model.getstage(index.strip()) for index in indexes if index.count("/") == 1]
     return any(stage is not None and asked.name in {base.name for base in stage.sro()} for stage in stages)
+
+
+def reads_all(identity: Any) -> bool:
+    """Whether an identity that may read an index may read all of it: a token for projects, say, may not."""
+    return not isinstance(identity, server.TokenIdentity) or identity.restrictions.keys() <= _OF_INDEXES
 
 
 def expires(identity: Any) -> int | None:

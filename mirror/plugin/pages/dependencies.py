@@ -15,7 +15,14 @@ from mirror.plugin.upstream.mirror_stage import CachingStage
 # devpi's keys (model.py, add_keys): with a project among their parameters, and those that concern all
 # projects: bases, whitelists and mirror URLs say who inherits what. USER has passwords and tokens, too.
 OF_A_PROJECT = {"PROJSIMPLELINKS", "PROJVERSIONS", "PROJVERSION", reservations.RECORD}
-OF_ALL = {"USER", "USERLIST", reservations.PATTERNS, declared.POLICIES, readers.READERS}
+OF_ALL = {
+    "USER",
+    "USERLIST",
+    reservations.PATTERNS,
+    declared.POLICIES,
+    readers.READERS,
+    "PACKHORSE_PUBLISHERS",
+}
 
 
 def projects_of(keys: Iterable[Any]) -> set[str] | None:

@@ -26,7 +26,7 @@ def show(context: Any, request: Any) -> Any:
     """Nothing but headers, of which nginx shows none to clients."""
     seconds = SECONDS
     answer = Response(content_type="text/plain")
-    if readers.is_protected(context.stage):
+    if readers.is_protected(context.stage) and tokens.reads_all(request.identity):
         answer.headers["X-Packhorse-Granted"] = request.environ[NOTED]
         expires = tokens.expires(request.identity)
         seconds = SECONDS if expires is None else min(SECONDS, int(expires - time.time()))

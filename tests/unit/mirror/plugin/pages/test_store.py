@@ -152,3 +152,32 @@ def test_names_that_could_leave_the_folder_are_not_kept(
     store.move(place, fresh=True)
     assert store.find(place, ".json.gz") is None
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_protected_page_is_not_where_nginx_looks_for_public_ones(store: PageStore, tmp_path: Path) -> None:
+    """Nobody can see the name of the folder that it is in but by a login."""
+    store.keep(DEV, *PAGE, place=Place(fresh=True, protected=True), is_true=lambda: True)
+    assert store.read(DEV, PAGE[0]) is None
+    assert store.find(DEV, PAGE[0])
+    assert not list((tmp_path / "pages" / "fresh").rglob("*.gz"))
+    granted = tmp_path / "pages" / "granted"
+    assert granted.stat().st_mode & 0o777 == 0o711
+    store.link("company/dev/files", tmp_path, protected=True, is_true=lambda: True)
+    assert store.is_linked("company/dev/files")
+    assert not (tmp_path / "pages" / "open").exists()
+    store.move(DEV, fresh=False)
+    assert len(list((granted / store.granted() / "stale").rglob("*.gz"))) == 1
+
+
+def test_the_secret_ends_with_each_change_of_a_login_or_a_right(store: PageStore) -> None:
+    """What nginx has cached is worth nothing then; an upload changes nothing about it."""
+    before = store.granted()
+    with store.changing([DEV.project]):
+        pass
+    assert store.granted() == before
+    store.keep(DEV, *PAGE, place=Place(fresh=True, protected=True), is_true=lambda: True)
+    with store.changing([DEV.project]):
+        assert store.find(DEV, PAGE[0]) is None
+    with store.changing(None):
+        pass
+    assert store.granted() != before
