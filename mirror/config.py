@@ -118,6 +118,8 @@ class Front(Settings):
         str, matching(r"[A-Za-z0-9._*-]+", 'one name of a server, such as "pypi.example.com"')
     ] = "_"
     requests_per_client: Annotated[int, pydantic.Field(ge=1)] = 200  # of one address, passed on at once
+    # Folder that nginx makes, in memory: logins that read protected indexes, each for a minute.
+    login_cache: AbsolutePath = "/run/packhorse-logins"
     tls_certificate: AbsolutePath | None = None
     tls_key: AbsolutePath | None = None
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from mirror import config as configuration
 from mirror.config import MirrorConfig
+from mirror.serving import protected_front
 from mirror.state import Folder
 from packhorse import files, process
 from packhorse.errors import PackhorseError
@@ -40,7 +41,7 @@ map "$request_method $args $http_accept" $packhorse_form {
     "~^(GET|HEAD)  text/html@LESSER_FORMS@" html;
 }
 
-# Clients also delete files and post test results at their URLs: nginx answers only reads.
+@PROTECTED_HTTP@# Clients also delete files and post test results at their URLs: nginx answers only reads.
 map $request_method $packhorse_disk {
     default /.none;
     GET "";
@@ -63,7 +64,7 @@ server {
     reset_timedout_connection on;
     large_client_header_buffers 4 16k;
 
-    location ~ "^/(?<packhorse_stage>[^/+]+/[^/+]+)/\+simple/(?<packhorse_project>[a-z0-9]+(-[a-z0-9]+)*)/$" {
+    location ~ "^/(?<packhorse_stage>@INDEX@)/\+simple/(?<packhorse_project>[a-z0-9]+(-[a-z0-9]+)*)/$" {
         root "@PAGES@";
         types { application/vnd.pypi.simple.v1+json json; text/html html; }
         charset utf-8;
@@ -74,32 +75,32 @@ server {
         add_header X-Content-Type-Options nosniff always;
         add_header Content-Security-Policy "default-src 'none'";
         add_header Vary Accept;
-        error_page 403 404 405 = @devpi;
+        error_page 403 404 405 = @PAGE_ELSE@;
         rewrite ^ /fresh/$packhorse_project/$packhorse_stage.$packhorse_form break;
     }
 
     # Links to what nginx may serve without asking: all, or what policies allow.
-    location ~ "^/(?<packhorse_index>[^/+]+/[^/+]+)/\+f/(?<packhorse_wheel>@HASH@)/[^/]+\.whl\.metadata$" {
+    location ~ "^/(?<packhorse_stage>@INDEX@)/\+f/(?<packhorse_wheel>@HASH@)/[^/]+\.whl\.metadata$" {
         root "@PAGES@/open";
         types { }
         default_type application/octet-stream;
         add_header Cache-Control "max-age=365000000, immutable, public";
         add_header X-Content-Type-Options nosniff always;
-        try_files $packhorse_disk/$packhorse_index/metadata/$packhorse_wheel @devpi;
-        error_page 404 = @devpi;  # pruned since try_files has seen it
+        try_files $packhorse_disk/$packhorse_stage/metadata/$packhorse_wheel =404;
+        error_page 404 = @METADATA_ELSE@;  # also for what was pruned since try_files has seen it
     }
 
-    location ~ "^/(?<packhorse_index>[^/+]+/[^/+]+)/(?<packhorse_file>\+f/@HASH@/[^/]+)$" {
+    location ~ "^/(?<packhorse_stage>@INDEX@)/(?<packhorse_file>\+f/@HASH@/[^/]+)$" {
         root "@PAGES@/open";
         types { }
         default_type application/octet-stream;
         add_header Cache-Control "max-age=365000000, immutable, public";
         add_header X-Content-Type-Options nosniff always;
-        try_files $packhorse_disk/$packhorse_index/files/$packhorse_file @devpi;
-        error_page 404 = @devpi;
+        try_files $packhorse_disk/$packhorse_stage/files/$packhorse_file =404;
+        error_page 404 = @FILE_ELSE@;
     }
 
-    location = /+metrics {
+@PROTECTED@    location = /+metrics {
         @METRICS@
     }
 
@@ -162,10 +163,10 @@ server {
 
 def text(config: MirrorConfig, folder: Folder) -> str:
     """The configuration: complete blocks for nginx's http block. Looks at nothing in `folder`."""
-    return _fill(config, folder, config.front.listen)
+    return _fill(config, folder, config.front.listen, config.front.login_cache)
 
 
-def _fill(config: MirrorConfig, folder: Folder, listen: str) -> str:
+def _fill(config: MirrorConfig, folder: Folder, listen: str, cache: str) -> str:
     if re.search(r'[\x00-\x1f"\\$\x7f]', str(folder.root)):
         raise PackhorseError(
             f"nginx cannot serve from {folder.root}: quotes, $ and \\ have a meaning for it.",
@@ -174,6 +175,9 @@ def _fill(config: MirrorConfig, folder: Folder, listen: str) -> str:
     certificate, key = config.front.tls_certificate, config.front.tls_key
     tls = f'\n    ssl_certificate "{certificate}";\n    ssl_certificate_key "{key}";' if certificate else ""
     values = {
+        **_protected(config),
+        "CACHE": cache,
+        "INDEX": "[A-Za-z0-9_][A-Za-z0-9._-]*/[A-Za-z0-9_][A-Za-z0-9._-]*",  # as plugin/pages/store.py has it
         "DEVPI": config.url.removeprefix("http://"),
         "LESSER_FORMS": _LESSER_FORMS,
         "LISTEN": f"{listen} ssl" if certificate else listen,
@@ -190,6 +194,16 @@ def _fill(config: MirrorConfig, folder: Folder, listen: str) -> str:
     for name, value in values.items():
         filled = filled.replace(f"@{name}@", value)
     return filled
+
+
+def _protected(config: MirrorConfig) -> dict[str, str]:
+    """What serves protected indexes, if there are any; without it devpi-server does."""
+    names = ("page", "metadata", "file")
+    if not config.readers:
+        return {"PROTECTED_HTTP": "", "PROTECTED": "", **{f"{name.upper()}_ELSE": "@devpi" for name in names}}
+    elsewhere = {f"{name.upper()}_ELSE": f"$packhorse_{name}_else" for name in names}
+    http, server = protected_front.HTTP.lstrip(), protected_front.SERVER.lstrip("\n")
+    return {"PROTECTED_HTTP": f"{http}\n", "PROTECTED": f"{server}\n", **elsewhere}
 
 
 def _outside_url(server_name: str) -> str:
@@ -228,7 +242,7 @@ def check(nginx: str, config: MirrorConfig, folder: Folder) -> None:
     """Test the configuration with `nginx -t`. Raises PackhorseError with its output."""
     with tempfile.TemporaryDirectory() as scratch:
         # The test binds the address; we may not bind port 80, so it gets a socket in our folder.
-        tested = _fill(config, folder, f"unix:{scratch}/socket")
+        tested = _fill(config, folder, f"unix:{scratch}/socket", f"{scratch}/logins")
         main = Path(scratch, "nginx.conf")
         temporary = "".join(
             f"{kind}_temp_path {scratch}/{kind};"

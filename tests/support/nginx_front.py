@@ -15,7 +15,9 @@ from tests.support.upstream import Upstream
 @contextmanager
 def fronted(upstream: Upstream, port: int, settings: str = "") -> Iterator[Mirrored]:
     """A mirror of `upstream`, and nginx on `port`; `settings` are lines of mirror.toml."""
-    listen = f'request_timeout = 2\nfront.listen = "127.0.0.1:{port}"\n{settings}'
+    logins = f"/dev/shm/packhorse-logins-{port}"
+    front = f'front.listen = "127.0.0.1:{port}"\nfront.login_cache = "{logins}"'
+    listen = f"request_timeout = 2\n{front}\n{settings}"
     with mirror_of(upstream, listen) as mirrored, nginx(mirrored):
         wait_until("nginx", lambda: _listens(port))
         yield mirrored
