@@ -1,6 +1,7 @@
 """Protected indexes behind nginx: from disk to those who may read them, and to nobody else."""
 
 import http.client
+import itertools
 import json
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -108,6 +109,7 @@ def test_what_nginx_sends_is_not_for_caches_on_the_way(front: Protected) -> None
     assert part.content == front.dist.content[:10]
 
 
+METHODS = ("GET", "HEAD", "POST", "PUT", "OPTIONS")
 ODD_PATHS = (
     *(
         "//company/dev/+simple/secretlib/",
@@ -126,7 +128,7 @@ ODD_PATHS = (
     ),
     *("/root/pypi/../../company/dev/+simple/secretlib/", "/company/open/..%2Fdev/+simple/secretlib/"),
     *(
-        "/company/dev%0d%0aX: y/+simple/secretlib/",
+        "/company/dev%0d%0aX:y/+simple/secretlib/",
         "/company/dev/+simple/secretlib/?x=1",
         "/company/dev/+simple/secretlib/%2e/",
     ),
@@ -147,23 +149,20 @@ ODD_PATHS = (
 )
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "OPTIONS"])
 @pytest.mark.parametrize("path", ODD_PATHS)
-def test_no_spelling_of_an_address_leads_past_the_login(front: Protected, path: str, method: str) -> None:
+def test_no_spelling_of_an_address_leads_past_the_login(front: Protected, path: str) -> None:
     """Doubled slashes, escapes, dots, other cases, folders of nginx; nobody, and who may not read."""
     warm(front)
     granted = front.mirror.home / "mirror" / "server" / "+pages" / "granted"
     (secret,) = granted.iterdir()
     rest = front.path.removeprefix("+f/")
     known = {"path": front.path, "rest": rest, "hash": rest.rpartition("/")[0], "secret": secret.name}
-    for login in (None, front.bert, ("anna", "")):
-        status, body = say(front, path.format(**known), login, method)
-        assert status >= 300, (path, login)
-        assert b"secretlib-1.0" not in body.replace(path.format(**known).encode(), b"") or status in {
-            301,
-            302,
-        }
-        assert secret.name.encode() not in body.replace(path.format(**known).encode(), b"")
+    asked = path.format(**known)
+    for login, method in itertools.product((None, front.bert, ("anna", "")), METHODS):
+        status, body = say(front, asked, login, method)
+        assert status >= 300, (path, login, method)
+        assert not any(told in body for told in (front.dist.sha256.encode(), front.dist.content))
+        assert secret.name.encode() not in body.replace(asked.encode(), b"")
 
 
 HEADERS: dict[str, str] = {

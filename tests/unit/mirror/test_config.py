@@ -217,3 +217,29 @@ def test_the_file_of_the_current_folder_comes_before_the_one_at_home(
 def test_the_example_is_valid_toml_for_every_reader() -> None:
     """ansible and editors read it too."""
     assert tomllib.loads(EXAMPLE.read_text())["port"] == 3141
+
+
+def test_who_may_upload_may_read_what_is_protected(tmp_path: Path) -> None:
+    """Else nobody could see what came of an upload; also a table of root/pypi may name readers."""
+    loaded = _load(
+        tmp_path,
+        '[users.ci]\n[users.company]\n[indexes."company/prod"]\nread = ["anna"]\nacl_upload = ["ci"]\n'
+        '[indexes."company/dev"]\nread = []\n[indexes."root/pypi"]\nread = [":AUTHENTICATED:"]\n',
+    )
+    readers = {"company/prod": ["anna", "ci"], "company/dev": ["company"], "root/pypi": [":AUTHENTICATED:"]}
+    assert loaded.readers == readers
+    assert _load(tmp_path, "").readers == {}
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ('read = "anna"', "should be an array"),
+        ('read = [":ANONYMOUS:"]', "should be the name of a user"),
+        ('read = ["anna"]\nacl_upload = [":AUTHENTICATED:"]', "may upload there, and so may read"),
+    ],
+)
+def test_readers_that_protect_nothing_are_refused(tmp_path: Path, line: str, reason: str) -> None:
+    """Who protects an index by mistake in a way that opens it would not find out."""
+    with pytest.raises(PackhorseError, match=reason):
+        _load(tmp_path, f'[indexes."company/prod"]\n{line}\n')

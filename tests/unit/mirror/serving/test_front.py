@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mirror.config import Front, MirrorConfig
+from mirror.config import Front, Index, MirrorConfig
 from mirror.monitoring.settings import Metrics
 from mirror.serving import front
 from mirror.state import Folder
@@ -118,3 +118,13 @@ def test_the_url_of_the_server_is_not_what_a_client_states_as_its_host() -> None
     named = MirrorConfig(front=Front(server_name="packages.example.com"))
     assert 'X-Outside-URL "$scheme://$server_name:$server_port"' in front.text(named, FOLDER)
     assert "$http_host" not in front.text(named, FOLDER).partition("X-Outside-URL")[2]
+
+
+def test_protected_indexes_add_locations_and_nothing_else_does() -> None:
+    """Without readers nobody needs a folder for logins."""
+    closed = MirrorConfig(indexes={"company/prod": Index(read=("anna",))})
+    shown = front.text(closed, FOLDER)
+    assert shown.count("auth_request /.granted;") == 3
+    assert 'proxy_cache_path "/run/packhorse-logins"' in shown
+    assert "@" not in re.sub(r"@(devpi|stale|busy|down|granted_\w+)\b", "", shown)
+    assert "granted" not in front.text(MirrorConfig(), FOLDER)
