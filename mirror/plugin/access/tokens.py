@@ -148,8 +148,8 @@ def is_push(request: Any) -> bool:
 
 def reads_base(request: Any, indexes: Sequence[str]) -> bool:
     """Whether a request only reads an index that one of `indexes` inherits from."""
-    asked = request.context._stage  # noqa: SLF001 (listed in compat.py)
-    if request.method not in {"GET", "HEAD"} or asked is None:
+    asked = request.context._stage if request.method in {"GET", "HEAD"} else None  # noqa: SLF001 (as above)
+    if asked is None:
         return False
     model = request.registry["xom"].model
     stages = [model.getstage(index.strip()) for index in indexes if index.count("/") == 1]
