@@ -245,3 +245,12 @@ def test_an_index_is_protected_behind_nginx_when_mirror_init_returns(front: Prot
         settings.write_text(before)
         front.mirror.run(BIN / "mirror", "init", cwd=front.mirror.home)
     assert say(front, page)[0] == 200
+
+
+def test_a_token_for_one_project_gets_nothing_from_the_disk_of_nginx(front: Protected) -> None:
+    """nginx asks for a whole index; such a token may read a page of its project, and no file."""
+    options = ("--index", "company/dev", "--project", "other", "--user", "company")
+    token = ("__token__", mirror(front, "token", "create", *options).strip())
+    warm(front)
+    for _ in range(2):
+        assert [say(front, path, token)[0] for path in addresses(front)] == [403, 403, 403]
