@@ -98,6 +98,13 @@ ATTACKS: Mapping[str, tuple[Make, str]] = MappingProxyType(
     {
         "of another repository": (claimed(repository="evil/web"), f'{UNDECLARED}repository "evil/web"'),
         "of a repository in other case": (claimed(repository="Acme/Web"), UNDECLARED),
+        "of a repository in other case with the right workflow": (
+            claimed(
+                repository="Acme/Web",
+                job_workflow_ref="acme/web/.github/workflows/release.yml@refs/tags/v1.0",
+            ),
+            UNDECLARED,
+        ),
         "of a repository with a suffix": (claimed(repository="acme/web-evil"), UNDECLARED),
         "of a repository with a prefix": (claimed(repository="evil/acme/web"), UNDECLARED),
         "of a repository with a space": (claimed(repository="acme/web "), UNDECLARED),
