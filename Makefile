@@ -60,7 +60,7 @@ ROLES := ansible/roles
 # tests/unit/test_locks.py compares them.
 lock: $(VENV)/.installed ## renew the locks of development and of servers within the bounds of pyproject.toml
 	$(COMPILE) pyproject.toml --group dev --upgrade --output-file requirements-dev.lock
-	$(COMPILE) pyproject.toml --upgrade --output-file $(ROLES)/mirror/files/requirements.txt
+	$(COMPILE) pyproject.toml --extra provenance --upgrade --output-file $(ROLES)/mirror/files/requirements.txt
 	$(COMPILE) $(ROLES)/app_host/files/toolbox.in --upgrade --constraints requirements-dev.lock \
 	  --output-file $(ROLES)/app_host/files/toolbox.txt
 

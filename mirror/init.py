@@ -1,5 +1,6 @@
 """Make the mirror match mirror.toml: data, users, passwords, indexes. May be repeated, also after a kill."""
 
+import importlib.util
 import os
 import secrets
 import time
@@ -39,6 +40,7 @@ def run(request: InitRequest, folder: Folder, notify: Callable[[str], None]) -> 
     sentences for the user that report no change.
     """
     _check_names(request)
+    _check_extras(request.config)
     configuration.require_tls(request.config, "upstream.url", request.config.upstream.url or "")
     for publisher in request.config.publishers:
         configuration.require_tls(request.config, "publishers.issuer", publisher.issuer)
@@ -63,6 +65,15 @@ def run(request: InitRequest, folder: Folder, notify: Callable[[str], None]) -> 
                 yield from match(request, HttpApi(url, root), folder, given, notify)
         finally:
             os.close(lock)
+
+
+def _check_extras(config: MirrorConfig) -> None:
+    requiring = any("require_provenance" in rules for rules in config.policies.values())
+    if requiring and importlib.util.find_spec("pypi_attestations") is None:
+        raise PackhorseError(
+            "require_provenance in mirror.toml needs pypi-attestations, which is not installed.",
+            "Install it beside the mirror: `pip install 'packhorse[provenance]'`.",
+        )
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -27,12 +27,16 @@ from mirror.plugin.admin.bundle_views import BundleViews
 from mirror.plugin.audit import events, tween
 from mirror.plugin.audit.events import AuditLog
 from mirror.plugin.connections import admission, server
+from mirror.plugin.evidence.collector import Collector, Sources
+from mirror.plugin.evidence.store import EvidenceStore
+from mirror.plugin.evidence.verifier import Verifier
 from mirror.plugin.files.downloads import Downloads
 from mirror.plugin.files.known_files import KnownFiles
 from mirror.plugin.files.storage import DevpiStorage
 from mirror.plugin.files.views import FileViews
 from mirror.plugin.guards import declared, first_seen_view, vulnerability_view, why_views
 from mirror.plugin.guards.decision_log import DecisionLog
+from mirror.plugin.guards.gathering import Gathering
 from mirror.plugin.guards.guards import Guards, Records
 from mirror.plugin.guards.known_vulnerabilities import VulnerabilityFile
 from mirror.plugin.metadata import stored_wheel
@@ -97,9 +101,10 @@ from mirror.plugin.write_queue import WriteQueue
 
 # Folders of ours below devpi's server folder, which has "+files" of its own.
 PAGES, UPSTREAM, DOWNLOADS, METADATA = "+pages", "+upstream", "+downloads", "+metadata"
-FIRST_SEEN, DECISIONS = "+first-seen", "+decisions"
+FIRST_SEEN, DECISIONS, EVIDENCE = "+first-seen", "+decisions", "+evidence"
 FILES = "+files"  # devpi's
 ADVISORIES = "advisories.sqlite"  # beside that folder: `mirror advisories update` needs no server
+TRUST_ROOT = "trusted_root.json"  # the same, of sigstore; without it, the one in the package counts
 REFUSED = "+refused-hosts"  # a file, see AllowedHosts
 USED = "+used-id-tokens.sqlite"
 
@@ -120,18 +125,20 @@ def wire(config: Any, pyramid_config: Any) -> None:
     store = _rendered_pages(config, xom, folder)
     hosts = AllowedHosts(config.args.upstream_host, folder / REFUSED)
     metadata_store = MetadataStore(folder / METADATA)
-    shared = _upstreams(xom, folder, hosts, store, metadata_store)
+    evidence = EvidenceStore(folder / EVIDENCE, store.changing)
+    shared = _upstreams(xom, folder, hosts, store, partial(_forget_index, metadata_store, evidence))
     pages = shared.pages
 
     cached = CachedFiles(xom, pages, folder)
     removal = Removal(cached, metadata_store, pages)
     limit = Limit(limits_of(config.args), xom.keyfs, cached, removal, shared.writes)
-    correct = partial(stored_wheel.correct, metadata_store, pages)
+    correct = partial(_correct, metadata_store, pages, evidence)
     storage = DevpiStorage(xom, shared.writes, pages, limit.stored, correct)
     known_files = KnownFiles(xom, pages, shared.writes)
     downloads = Downloads(shared.client, storage, folder / DOWNLOADS, known_files)
     metadata = MetadataViews(xom, shared.client, downloads, metadata_store, pages)
-    guards = _guards(xom, folder, shared)
+    sources = Sources(xom, shared.client, metadata, Verifier(folder.parent / TRUST_ROOT))
+    guards = _guards(xom, folder, shared, Gathering(xom, evidence, Collector(sources, evidence)))
     open_files = OpenFiles(store, folder / FILES, folder / METADATA / BY_URL)
     files = FileViews(xom, shared.client, downloads)
     file_views.apply(xom, file_views.Services(files, metadata, guards, open_files))
@@ -176,7 +183,7 @@ def _rendered_pages(config: Any, xom: Any, folder: Path) -> PageStore:
 
 
 def _upstreams(
-    xom: Any, folder: Path, hosts: AllowedHosts, store: PageStore, metadata: MetadataStore
+    xom: Any, folder: Path, hosts: AllowedHosts, store: PageStore, forget: Callable[[str], None]
 ) -> Services:
     """What all caches of upstreams share, put into devpi's indexes."""
     devpi_requests.apply(xom, hosts)
@@ -188,19 +195,30 @@ def _upstreams(
         writes,
         PageCache(folder / UPSTREAM, store.changing),
         FirstSeen(folder / FIRST_SEEN),
-        metadata.remove_index,
+        forget,
     )
     stages.apply(xom, shared)
     file_entries.apply(xom.filestore, shared.pages)
     return shared
 
 
-def _guards(xom: Any, folder: Path, shared: Services) -> Guards:
+def _forget_index(store: MetadataStore, evidence: EvidenceStore, index: str) -> None:
+    store.remove_index(index)
+    evidence.remove_index(index)
+
+
+def _correct(store: MetadataStore, pages: PageCache, evidence: EvidenceStore, entry: Any, path: Path) -> bool:
+    """Believe the metadata of a wheel that has arrived more than what its upstream said of it."""
+    changed = stored_wheel.correct(store, pages, entry, path)
+    if changed:
+        evidence.forget_license(f"{entry.user}/{entry.index}", entry.project, entry.basename)
+    return changed
+
+
+def _guards(xom: Any, folder: Path, shared: Services, gathering: Gathering) -> Guards:
     """What policies allow, with the records that they are judged by."""
-    vulnerabilities = VulnerabilityFile(folder.parent / ADVISORIES)
-    return Guards(
-        xom, Records(shared.pages, shared.first_seen, vulnerabilities, DecisionLog(folder / DECISIONS))
-    )
+    vulnerabilities, log = VulnerabilityFile(folder.parent / ADVISORIES), DecisionLog(folder / DECISIONS)
+    return Guards(xom, Records(shared.pages, shared.first_seen, vulnerabilities, log, gathering))
 
 
 def _receive(config: Any, pyramid_config: Any, store: PageStore) -> None:

@@ -64,6 +64,67 @@ class Vulnerabilities(Settings):
     report: Severity | None = None
 
 
+class Publisher(Settings):
+    """Who publishes files of a project: what a certificate of sigstore proves."""
+
+    kind: Literal["GitHub", "GitLab", "Google", "CircleCI"]
+    repository: str | None = None  # of GitHub and GitLab: "acme/demo"
+    workflow: str | None = None  # of GitHub: "release.yml"; any one of the repository without it
+    workflow_filepath: str | None = None  # of GitLab
+    email: str | None = None  # of Google
+    project_id: str | None = None  # of CircleCI
+    pipeline_definition_id: str | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _has_the_keys_of_its_kind(self) -> Self:
+        needed, more = _KEYS_OF_PUBLISHERS[self.kind]
+        given = self.model_dump(exclude_none=True, include=_KEYS)
+        if needed not in given or given.keys() - {needed, more}:
+            keys = f"{needed}, and perhaps {more}" if more else needed
+            raise ValueError(f"a publisher of kind {self.kind} has {keys}")
+        return self
+
+
+_KEYS_OF_PUBLISHERS = {
+    "GitHub": ("repository", "workflow"),
+    "GitLab": ("repository", "workflow_filepath"),
+    "Google": ("email", ""),
+    "CircleCI": ("project_id", "pipeline_definition_id"),
+}
+_KEYS = {"repository", "workflow", "workflow_filepath", "email", "project_id", "pipeline_definition_id"}
+
+
+class Provenance(Settings):
+    """Projects of which a provenance is required, and the publisher; without one, the first that is seen."""
+
+    project: Annotated[str, pydantic.AfterValidator(check_requirement)]
+    publisher: Publisher | None = None
+
+
+def _from_project(value: object) -> object:
+    return {"project": value} if isinstance(value, str) else value
+
+
+class Licenses(Settings):
+    """Licenses (SPDX) that are allowed, None: all, and denied; what happens when nobody knows the license."""
+
+    allow: Annotated[tuple[str, ...], _Array] | None = None
+    deny: Annotated[tuple[str, ...], _Array] = ()
+    unknown: Literal["allow", "deny"] = "deny"
+    exempt: ProjectNames = ()
+
+    @pydantic.field_validator("allow", "deny")
+    @classmethod
+    def _are_licenses(cls, patterns: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        wrong = [each for each in patterns or () if not _LICENSE.fullmatch(each)]
+        if wrong:
+            raise ValueError(f'"{wrong[0]}" should be an SPDX id or a pattern of ids, such as "BSD-*"')
+        return patterns
+
+
+_LICENSE = re.compile(r"[A-Za-z0-9.+*?-]+( WITH [A-Za-z0-9.+*?-]+)?")
+
+
 def _from_severity(value: object) -> object:
     return {"block": value} if isinstance(value, str) else value
 
@@ -77,6 +138,10 @@ class Policy(Settings):
     hide_yanked: bool = False
     vulnerabilities: Annotated[Vulnerabilities, pydantic.BeforeValidator(_from_severity)] = Vulnerabilities()
     sdists: ProjectNames | None = None  # None: of all projects
+    licenses: Licenses | None = None
+    require_provenance: Annotated[
+        tuple[Annotated[Provenance, pydantic.BeforeValidator(_from_project)], ...], _Array
+    ] = ()  # PEP 740
     look_alikes: Literal["report", "deny"] = "report"  # upstream projects with names like reserved ones
     minimum_age: Age | None = None  # of upstream files, in seconds
     exempt: Requirements = ()  # from minimum_age
@@ -88,6 +153,15 @@ class Policy(Settings):
         of_age = {key: found.pop(key) for key in ("exempt", "trust_upload_times")}
         found["look_alikes"] = self.look_alikes == "deny"
         found["vulnerabilities"] = self.vulnerabilities.model_dump(exclude_none=True)
+        if self.licenses:
+            found["licenses"] = self.licenses.model_dump(mode="json")
+        found["require_provenance"] = [
+            {
+                "project": each.project,
+                "publisher": each.publisher and each.publisher.model_dump(exclude_none=True),
+            }
+            for each in self.require_provenance
+        ]
         if "minimum_age" in found:
             found["minimum_age"] = {"seconds": found["minimum_age"], **of_age}
         return {key: value for key, value in found.items() if value not in (False, [], {}) or key in _LISTS}

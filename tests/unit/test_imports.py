@@ -46,6 +46,10 @@ THIRD_PARTIES = {
             "webob",
         ),
     },
+    "mirror.plugin.evidence": {"devpi_server", "msgspec", "packaging"},
+    # Loaded by a process of its own alone, and only where packhorse[provenance] is installed.
+    "mirror.plugin.evidence.attestations": {"cryptography", "pydantic", "pypi_attestations", "sigstore"},
+    "mirror.plugin.policy": {"license_expression", "msgspec", "packaging"},
     "mirror.plugin.simple": {"msgspec", "packaging"},
     "mirror.plugin.upkeep": {"devpi_server", "msgspec", "packaging", "pyramid"},
     "release": {"click", "keyring", "packaging", "pydantic", "rich"},
@@ -162,7 +166,8 @@ def test_every_dependency_is_declared_and_every_declared_one_is_used() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     declared = {Requirement(line).name for line in project["dependencies"]}
     providers = packages_distributions()
-    declared |= {Requirement(line).name for line in project["optional-dependencies"]["assets"]}
+    for extra in ("assets", "provenance"):
+        declared |= {Requirement(line).name for line in project["optional-dependencies"][extra]}
     used = {re.sub("_", "-", providers[name][0]) for _, path in modules() for name in imported(path)}
     assert used | STARTED == declared
 

@@ -15,6 +15,7 @@ from mirror.plugin.audit import events
 from mirror.plugin.guards import decision_log, declared
 from mirror.plugin.guards.decision_log import DecisionLog
 from mirror.plugin.guards.declared import Declared
+from mirror.plugin.guards.gathering import Gathering
 from mirror.plugin.guards.known_vulnerabilities import VulnerabilityFile
 from mirror.plugin.policy import evaluation, look_alikes
 from mirror.plugin.policy.age import MinimumAge
@@ -63,6 +64,7 @@ class Records:
     first_seen: FirstSeen
     vulnerabilities: VulnerabilityFile
     log: DecisionLog
+    gathering: Gathering
 
 
 class Guards:
@@ -74,6 +76,7 @@ class Guards:
         self._first_seen = records.first_seen
         self.vulnerabilities = records.vulnerabilities
         self._log = records.log
+        self.gathering = records.gathering
         self._clock = clock
 
     def declared(self) -> Declared:
@@ -87,6 +90,11 @@ class Guards:
         """
         day = datetime.fromtimestamp(self._clock(), UTC).date()
         return self.vulnerabilities.version(), day, self._own_names()
+
+    def state_of(self, stage: Any, project: str) -> Callable[[], object]:
+        """`state`, with what was found out about the files of a project, for a Snapshot."""
+        indexes = [base.name for base in stage.sro()]
+        return lambda: (self.state(), self.gathering.state(indexes, project))
 
     def _own_names(self) -> frozenset[str]:
         with self._xom.keyfs.read_transaction(allow_reuse=True):
@@ -181,7 +189,7 @@ class Guards:
 
         May restart the transaction.
         """
-        if denial := self.denial(stage, entry):
+        if denial := self.denial(stage, entry, look=True):
             # The page of the project may never have been asked for on this index.
             path = f"{entry.project}/{entry.basename}"
             self._log.note(stage.name, path, [(entry.basename, denial)])
@@ -191,8 +199,11 @@ class Guards:
                 denial,
             )
 
-    def denial(self, stage: Any, entry: Any) -> Denial | None:
-        """The decision against the file of `entry` at an address on `stage`; None when it may be served."""
+    def denial(self, stage: Any, entry: Any, *, look: bool = False) -> Denial | None:
+        """The decision against the file of `entry` at an address on `stage`; None when it may be served.
+
+        With `look`, what is not known yet is found out first, for which it may raise GatewayError.
+        """
         in_force = self.declared()
         if not in_force:
             return None
@@ -200,6 +211,8 @@ class Guards:
             return Denial("project", "", "which project this is a file of is not known here")
         holder = self._xom.model.getstage(entry.user, entry.index)
         file, facts = self._file(holder, entry)
+        if look and not facts.is_upload and self.gathering.look_now(holder, facts, file):
+            facts = replace(facts, evidence=self.gathering.known(holder.name, facts.name))
         judge = _with_names(self._judge(in_force, stage, holder, facts))
         return judge(FileFacts(facts, file))
 
@@ -219,6 +232,7 @@ class Guards:
         if base.ixconfig["type"] != "mirror":
             return ProjectFacts(project.name, is_upload=True)
         seen = self._seen(base.name, project.name) if self._times_matter() else None
+        needs_evidence = bool(self.gathering.rules())
         return ProjectFacts(
             project.name,
             status=project.status,
@@ -226,6 +240,8 @@ class Guards:
             first_seen=seen.at if seen else None,
             seen_since=seen.since if seen else 0.0,
             vulnerabilities=partial(self.vulnerabilities.of, project.name),
+            evidence=self.gathering.known(base.name, project.name),
+            filenames=file_rows.rows(project.files).filenames() if needs_evidence else (),
         )
 
     def _seen(self, index: str, project: str) -> Seen | None:

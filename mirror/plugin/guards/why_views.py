@@ -74,6 +74,8 @@ def decisions(guards: Guards, stage: Any, project: str) -> dict[str, Any]:
             for each, file in reported.items()
             if each.startswith(path)
         ]
+    if held:
+        guards.gathering.begin(stage, project)
     judged = [(base.name, guards.judged(stage, base, detail)) for base, detail in held]
     notes += [
         f"{project} looks like {each.looks_like}, a name that is reserved for packages of your own"

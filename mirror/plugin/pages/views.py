@@ -91,6 +91,8 @@ class PageViews:
         freshness = self._refresh(stage, project)
         key = PageKey(stage.name, project)
         stored = self._store.find(key, form.kind) if self._may_store else None
+        if stored is None:
+            self._guards.gathering.prepare(stage, project)
         page = stored or self._render(key, form, freshness)
         if stored:
             self._publish(key, freshness)
@@ -132,7 +134,7 @@ class PageViews:
         stage = self._xom.model.getstage(key.index)
         if stage is None:
             raise HTTPNotFound(f"The index {key.index} does not exist.")
-        snapshot = Snapshot(stage, key.project, self._guards.state)
+        snapshot = Snapshot(stage, key.project, self._guards.state_of(stage, key.project))
         with self._rendering:
             shown, until = self._detail(stage, key.project)
             is_json = form.content_type == JSON
@@ -160,7 +162,7 @@ class PageViews:
         stored, stage = self._store.find(key, kind), self._xom.model.getstage(key.index)
         if stored is None or stage is None:
             return stored is not None
-        snapshot = Snapshot(stage, key.project, self._guards.state)
+        snapshot = Snapshot(stage, key.project, self._guards.state_of(stage, key.project))
         shown, _ = self._detail(stage, key.project)
         true = render.as_json(shown) if kind == KINDS[0] else render.as_html(shown, key.index)
         again = self._store.find(key, kind)

@@ -64,7 +64,7 @@ def _serve(view: Any, entry: Any, *, is_metadata: bool = False) -> Any:
     ours, key = _ours[view.xom], PageKey(stage.name, entry.project or "")
     served = ServedFile(key, str(entry.relpath), is_metadata=is_metadata)
     is_open = ours.open_files.has(served)
-    snapshot = None if is_open else Snapshot(stage, key.project, ours.guards.state)
+    snapshot = None if is_open else Snapshot(stage, key.project, ours.guards.state_of(stage, key.project))
     _check(ours.guards, request, stage, entry)
     is_restricted = bool(ours.guards.declared())
     holder = view.xom.model.getstage(entry.user, entry.index)

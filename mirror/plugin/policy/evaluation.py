@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+from mirror.plugin.policy.evidence import Kind, Wanted
 from mirror.plugin.policy.facts import FileFacts, ProjectFacts
 
 
@@ -39,6 +40,22 @@ class ReportingRule(Rule, Protocol):
 
     def reports(self, project: ProjectFacts, now: float) -> Judge | None:
         """As `about`, for what is only reported; None when there is nothing about any file."""
+
+
+@runtime_checkable
+class EvidenceRule(Rule, Protocol):
+    """A rule that decides by more than pages say, and denies what it does not know yet."""
+
+    def wanted(
+        self, project: ProjectFacts, files: Callable[[], Sequence[FileFacts]], now: float
+    ) -> Iterator[Wanted]:
+        """The evidence to look for now, the most useful first; there may be more when that is found.
+
+        `files` are those of the project: whoever does not need to look at thousands does not call it.
+        """
+
+    def needs(self, file: FileFacts, now: float) -> Kind | None:
+        """The evidence that is missing when one file is asked for."""
 
 
 class Denial(NamedTuple):

@@ -1,7 +1,7 @@
 """Facts about a project and a file that rules decide by."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
@@ -9,6 +9,7 @@ from types import MappingProxyType
 from packaging.version import InvalidVersion, Version
 
 from mirror.advisories.matching import KnownVulnerabilities
+from mirror.plugin.policy.evidence import Evidence
 from mirror.plugin.simple import filenames
 from mirror.plugin.simple.file_rows import FileObject, ProjectFile, Rows
 
@@ -56,6 +57,8 @@ class ProjectFacts:
     seen_since: float = 0.0  # when the first page of the project was seen
     reserved: frozenset[str] = frozenset()  # names of our own, normalised
     page: PageText | None = None  # when all files of it are judged
+    evidence: Evidence = field(default_factory=Evidence)
+    filenames: Sequence[str] = ()  # of all files of the page, in its order
 
 
 class FileFacts:
@@ -84,6 +87,11 @@ class FileFacts:
     @property
     def hashes(self) -> Mapping[str, str]:
         return self._row.hashes
+
+    @property
+    def provenance(self) -> str | None:
+        """URL (PEP 740)."""
+        return self._row.provenance
 
     @property
     def size(self) -> int | None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from mirror.plugin.policy import names, vulnerabilities
+from mirror.plugin.policy import licenses, names, provenance, vulnerabilities
 from mirror.plugin.policy.age import MinimumAge
 from mirror.plugin.policy.evaluation import Builder, Judge, Refusal, Rule
 from mirror.plugin.policy.facts import FileFacts, ProjectFacts
@@ -156,5 +156,7 @@ BUILDERS: Mapping[str, Builder] = {
     "sdists": Sdists,
     "minimum_age": MinimumAge.of,
     "vulnerabilities": vulnerabilities.build,
+    "require_provenance": provenance.build,
+    "licenses": licenses.build,
     "look_alikes": partial(_switch, LookAlikes),
 }

@@ -1,12 +1,13 @@
 """mirror.init: passwords and the server agree afterwards, whatever was there before."""
 
+import importlib.util
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mirror import init, state
+from mirror import config, init, state
 from mirror.config import Index, MirrorConfig, User
 from mirror.init import InitRequest
 from mirror.serving import server
@@ -194,3 +195,15 @@ def test_data_without_the_password_of_root_says_what_to_do(folder: Folder) -> No
         list(init.run(InitRequest(MirrorConfig()), folder, print))
     assert "Restore that file from a backup" in caught.value.hint
     assert "MIRROR_INIT_ROOT_PASSWORD" in caught.value.hint
+
+
+def test_a_rule_that_needs_a_package_is_refused_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of these projects would be listed, and people would look for the reason."""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    (tmp_path / "mirror.toml").write_text('policy.require_provenance = ["demo"]\n')
+    wanted = InitRequest(config.load(tmp_path / "mirror.toml"))
+    with pytest.raises(PackhorseError, match="which is not installed") as caught:
+        list(init.run(wanted, Folder(tmp_path / "home"), print))
+    assert "packhorse[provenance]" in str(caught.value.hint)

@@ -96,3 +96,52 @@ def test_what_belongs_to_an_age_needs_one(tmp_path: Path) -> None:
     """Who exempts a project believes that there is a rule."""
     with pytest.raises(PackhorseError, match="belong to minimum_age"):
         load(tmp_path, 'policy.exempt = ["certifi"]')
+
+
+def test_a_provenance_is_of_the_first_publisher_or_of_one_that_is_named(tmp_path: Path) -> None:
+    """A name alone is the shortest form."""
+    text = """policy.refuse_quarantined = false
+policy.require_provenance = [
+  "demo>=2",
+  {project = "tool", publisher = {kind = "GitHub", repository = "acme/tool", workflow = "release.yml"}},
+]"""
+    assert load(tmp_path, text).policies[""] == {
+        "require_provenance": [
+            {"project": "demo>=2", "publisher": None},
+            {
+                "project": "tool",
+                "publisher": {"kind": "GitHub", "repository": "acme/tool", "workflow": "release.yml"},
+            },
+        ]
+    }
+
+
+def test_licenses_are_allowed_and_denied(tmp_path: Path) -> None:
+    """An empty list allows none."""
+    text = "policy.refuse_quarantined = false\npolicy.licenses = {allow = []}"
+    assert load(tmp_path, text).policies[""] == {
+        "licenses": {"allow": [], "deny": [], "unknown": "deny", "exempt": []}
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('require_provenance = "demo"', "should be an array"),
+        ('require_provenance = ["a b"]', '"a b" should be a project'),
+        ('require_provenance = [{project = "a", publisher = {kind = "GitHub"}}]', "has repository"),
+        (
+            'require_provenance = [{project = "a", publisher = {kind = "Google", workflow = "b"}}]',
+            "a publisher of kind Google has email",
+        ),
+        ('require_provenance = [{project = "a", publisher = {kind = "Acme"}}]', "kind"),
+        ('licenses.allow = ["MIT License"]', '"MIT License" should be an SPDX id'),
+        ('licenses.allow = "MIT"', "should be an array"),
+        ('licenses.unknown = "perhaps"', "policy.licenses.unknown"),
+    ],
+)
+def test_a_publisher_or_license_that_is_none_is_refused(tmp_path: Path, text: str, problem: str) -> None:
+    """It would deny everything, or let in what was not meant."""
+    with pytest.raises(PackhorseError) as caught:
+        load(tmp_path, f"policy.{text}")
+    assert problem in str(caught.value)

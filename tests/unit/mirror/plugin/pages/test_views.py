@@ -5,13 +5,17 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from devpi_server.mirror import MirrorCustomizer
 from pyramid.httpexceptions import HTTPMethodNotAllowed, HTTPNotFound
 from pyramid.request import Request
 
+from mirror.plugin.evidence.collector import Collector
+from mirror.plugin.evidence.store import EvidenceStore
 from mirror.plugin.guards.decision_log import DecisionLog
+from mirror.plugin.guards.gathering import Gathering
 from mirror.plugin.guards.guards import Guards, Records
 from mirror.plugin.guards.known_vulnerabilities import VulnerabilityFile
 from mirror.plugin.pages.store import PageKey, PageStore
@@ -97,7 +101,9 @@ class _Server:
         cache = PageCache(folder.with_name("upstream"), lambda _: nullcontext())
         known = VulnerabilityFile(folder.with_name("advisories"))
         self.log = DecisionLog(folder.with_name("decisions"))
-        guards = Guards(xom, Records(cache, FirstSeen(folder.with_name("seen")), known, self.log))
+        evidence = EvidenceStore(folder.with_name("evidence"), lambda _: nullcontext())
+        gathering = Gathering(xom, evidence, Collector(Mock(), evidence))
+        guards = Guards(xom, Records(cache, FirstSeen(folder.with_name("seen")), known, self.log, gathering))
         self.views = PageViews(xom, self.store, lambda files: files, guards)
 
     def get(self, project: str = "demo", *, method: str = "GET", accept: str = JSON, query: str = "") -> Any:  # noqa: ANN401 (pyramid)

@@ -1,0 +1,144 @@
+"""Collect evidence in the background: some files of a project at once, and stored before the next ones.
+
+A project may have thousands of files. Who asks for its page waits for the first ones, a few seconds at most;
+the page is dropped whenever more is known.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from devpi_server.log import threadlog
+
+from mirror.plugin.evidence import licenses
+from mirror.plugin.evidence.store import EvidenceStore
+from mirror.plugin.evidence.verifier import LARGEST, UnavailableError, Verifier
+from mirror.plugin.metadata.views import MetadataViews
+from mirror.plugin.policy.evidence import Kind, License, Provenance
+from mirror.plugin.simple.file_rows import ProjectFile
+from mirror.plugin.single_flight import SingleFlight
+from mirror.plugin.upstream.client import GatewayError, UpstreamClient, read_body, upstream_of
+
+AT_ONCE = 8  # files; of them, one is verified at a time
+PROJECTS = 4  # at once
+BATCH = 16  # files whose evidence is stored together
+SOON, LATER = 60.0, 3600.0  # seconds until the upstream is asked again: it failed, or what it has is wrong
+
+Ask = tuple[Kind, ProjectFile]
+
+
+@dataclass(frozen=True)
+class Project:
+    """A normalised project of a mirror index "user/name"."""
+
+    index: str
+    name: str
+
+
+class Run(Future[None]):
+    """A collection of evidence of one project; `began` is set when the first is stored, or nothing can be."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.began = threading.Event()
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where evidence comes from."""
+
+    xom: Any
+    client: UpstreamClient
+    metadata: MetadataViews
+    verifier: Verifier
+    clock: Callable[[], float] = field(default=time.time)
+
+
+class Collector:
+    """The collection of one devpi-server process."""
+
+    def __init__(self, sources: Sources, store: EvidenceStore) -> None:
+        self._sources = sources
+        self._store = store
+        self._files = ThreadPoolExecutor(AT_ONCE, "evidence")
+        self._projects = ThreadPoolExecutor(PROJECTS, "evidence of a project")
+        self._runs: SingleFlight[Run] = SingleFlight(self._projects.submit)
+        self._single: SingleFlight[Future[None]] = SingleFlight(lambda call, *rest: call(*rest))
+
+    def start(self, project: Project, next_ones: Callable[[], Sequence[Ask]]) -> Run:
+        """Collect what `next_ones` names, again and again until it names nothing more."""
+        return self._runs.join(
+            f"{project.index}/{project.name}", Run, lambda run: self._run(run, project, next_ones)
+        )
+
+    def _run(self, run: Run, project: Project, next_ones: Callable[[], Sequence[Ask]]) -> None:
+        done: set[tuple[Kind, str]] = set()  # whatever happens to records, nobody is asked twice at once
+        try:
+            while asked := [ask for ask in next_ones() if (ask[0], ask[1].path) not in done][:BATCH]:
+                done |= {(kind, file.path) for kind, file in asked}
+                found = list(self._files.map(lambda ask: (ask[1].filename, self._look(project, *ask)), asked))
+                self._store.add(project.index, project.name, found)
+                run.began.set()
+        except OSError as error:
+            threadlog.error("what was found out about %s cannot be stored: %s", project.name, error)
+        finally:
+            run.began.set()
+
+    def wait(self, run: Run, seconds: float) -> bool:
+        """Wait for the first evidence; whether it came. Raises GatewayError when too many wait."""
+        if run.began.is_set():
+            return True
+        with self._sources.client.slot():
+            return run.began.wait(seconds)
+
+    def look_now(self, project: Project, kind: Kind, file: ProjectFile) -> None:
+        """Look at one file that somebody waits for. Raises GatewayError."""
+
+        def look(_: Future[None]) -> None:
+            self._store.add(project.index, project.name, [(file.filename, self._look(project, kind, file))])
+
+        with self._sources.client.slot():
+            try:
+                self._single.join(f"{kind} {file.path}", Future, look).result()
+            except OSError as error:
+                text = f"what was found out about {file.filename} cannot be stored: {error.strerror}"
+                raise GatewayError(503, text) from error
+
+    def _look(self, project: Project, kind: Kind, file: ProjectFile) -> Provenance | License:
+        sha256 = file.hashes.get("sha256", "")
+        now = self._sources.clock()
+        try:
+            if kind == "license":
+                return licenses.read(sha256, self._metadata(project, file))
+            return self._provenance(project, file, sha256, now)
+        except (GatewayError, UnavailableError) as error:
+            # Evidence that can never be had is a fact; what comes after `again` may be another.
+            record = License if kind == "license" else Provenance
+            is_gone = isinstance(error, GatewayError) and error.status == 404
+            if is_gone and kind == "license":
+                return License(sha256, problem="is not stated: the wheel has no metadata")
+            words = f"could not be fetched: {error}" if isinstance(error, GatewayError) else str(error)
+            return record(sha256, problem=words, again=now + (LATER if is_gone else SOON))
+
+    def _metadata(self, project: Project, file: ProjectFile) -> bytes:
+        xom = self._sources.xom
+        with xom.keyfs.read_transaction(allow_reuse=True):
+            stage, entry = xom.model.getstage(project.index), xom.filestore.get_file_entry(file.path)
+            if stage is None or entry is None:
+                raise GatewayError(503, f"no page lists {file.filename} any more")
+            return self._sources.metadata.read(stage, entry)
+
+    def _provenance(self, project: Project, file: ProjectFile, sha256: str, now: float) -> Provenance:
+        if not sha256:
+            return Provenance(sha256, problem="proves nothing: its page states no sha256", again=now + LATER)
+        with self._sources.xom.keyfs.read_transaction(allow_reuse=True):
+            stage = self._sources.xom.model.getstage(project.index)
+            upstream = upstream_of(stage)
+        with self._sources.client.stream(str(file.provenance), upstream) as answer:
+            content = read_body(answer, LARGEST)
+        found = self._sources.verifier.verify(file.filename, sha256, content)
+        again = now + LATER if found.problem else None
+        return Provenance(sha256, found.publishers, found.problem, again)

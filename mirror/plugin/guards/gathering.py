@@ -1,0 +1,97 @@
+"""Have evidence gathered that policies need, before pages are rendered and files are served."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from mirror.plugin.evidence.collector import Ask, Collector, Project, Run
+from mirror.plugin.evidence.store import EvidenceStore
+from mirror.plugin.guards import declared
+from mirror.plugin.policy.evaluation import EvidenceRule
+from mirror.plugin.policy.evidence import Evidence
+from mirror.plugin.policy.facts import FileFacts, ProjectFacts
+from mirror.plugin.simple import file_rows
+from mirror.plugin.simple.detail import ProjectDetail
+from mirror.plugin.simple.file_rows import ProjectFile
+from mirror.plugin.upstream.client import GatewayError
+
+PATIENCE = 5.0  # seconds that a page waits for the first evidence
+
+
+class Gathering:
+    """What the policies of one devpi-server process find out besides what pages say."""
+
+    def __init__(
+        self, xom: Any, store: EvidenceStore, collector: Collector, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._xom = xom
+        self._store = store
+        self._collector = collector
+        self._clock = clock
+
+    def rules(self) -> list[EvidenceRule]:
+        """The rules in force that need it. Needs a transaction."""
+        policies = declared.read(self._xom.keyfs).policies.values()
+        return [rule for policy in policies for rule in policy.rules if isinstance(rule, EvidenceRule)]
+
+    def known(self, index: str, project: str) -> Evidence:
+        """What is known of a project; nothing if no rule needs it."""
+        return self._store.read(index, project) if self.rules() else Evidence()
+
+    def state(self, indexes: Sequence[str], project: str) -> list[object]:
+        """A version of what is known: equal as long as it is the same."""
+        return [self._store.version(index, project) for index in indexes]
+
+    def begin(self, stage: Any, project: str) -> list[Run]:
+        """Begin to look for what is missing of a project on `stage`."""
+        rules = self.rules()
+        found = stage.op_sro_check_mirror_whitelist("facts", project=project) if rules else ()
+        wanting = [
+            base.name
+            for base, detail in found
+            if base.ixconfig["type"] == "mirror" and self._next(base.name, detail, rules)
+        ]
+        return [self._start(index, project) for index in wanting]
+
+    def prepare(self, stage: Any, project: str) -> None:
+        """The same, and wait for the first of it.
+
+        Raises GatewayError when nothing is known in time: what is not known yet is not absent.
+        """
+        until = time.monotonic() + PATIENCE
+        for run in self.begin(stage, project):
+            began = self._collector.wait(run, max(0.0, until - time.monotonic()))
+            versions = self.state([base.name for base in stage.sro()], project)
+            if not began and not any(versions):
+                raise GatewayError(503, f"policies need more than the page of {project}, which is fetched")
+
+    def look_now(self, holder: Any, facts: ProjectFacts, file: ProjectFile) -> bool:
+        """Find out what is missing of one file; whether something was. Raises GatewayError."""
+        missing = (rule.needs(FileFacts(facts, file), self._clock()) for rule in self.rules())
+        asked = {kind for kind in missing if kind}
+        for kind in asked:
+            self._collector.look_now(Project(holder.name, facts.name), kind, file)
+        return bool(asked)
+
+    def _start(self, index: str, project: str) -> Run:
+        def next_ones() -> list[Ask]:
+            with self._xom.keyfs.read_transaction():
+                holder = self._xom.model.getstage(index)
+                return self._next(index, holder.facts(project), self.rules()) if holder else []
+
+        return self._collector.start(Project(index, project), next_ones)
+
+    def _next(self, index: str, detail: ProjectDetail, rules: Sequence[EvidenceRule]) -> list[Ask]:
+        rows = file_rows.rows(detail.files)
+        facts = ProjectFacts(
+            detail.name, evidence=self._store.read(index, detail.name), filenames=rows.filenames()
+        )
+
+        def files() -> list[FileFacts]:
+            return [FileFacts(facts, file) for file in rows.objects()]
+
+        wanted = [each for rule in rules for each in rule.wanted(facts, files, self._clock())]
+        if not wanted:
+            return []
+        by_name = {file.filename: file for file in rows}
+        return [(kind, by_name[name]) for kind, name in dict.fromkeys(wanted) if name in by_name]

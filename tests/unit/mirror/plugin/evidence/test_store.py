@@ -1,0 +1,48 @@
+"""Tests of what was found out about files, as it is stored."""
+
+from contextlib import nullcontext
+from pathlib import Path
+
+from mirror.plugin.evidence.store import EvidenceStore
+from mirror.plugin.policy.evidence import Evidence, License, Provenance
+
+ACME, OTHER = {"kind": "GitHub", "repository": "acme/demo"}, {"kind": "GitHub", "repository": "evil/demo"}
+
+
+def store(folder: Path) -> EvidenceStore:
+    return EvidenceStore(folder / "evidence", lambda _: nullcontext())
+
+
+def test_what_was_found_is_there_after_a_restart_and_the_first_publisher_stays(tmp_path: Path) -> None:
+    """A later file of another publisher must not become the one that is expected."""
+    first = store(tmp_path)
+    assert first.version("root/pypi", "demo") is None
+    first.add(
+        "root/pypi", "demo", [("a", Provenance("1", problem="is none")), ("b", Provenance("2", (ACME,)))]
+    )
+    before = first.version("root/pypi", "demo")
+    first.add("root/pypi", "demo", [("c", Provenance("3", (OTHER,))), ("w", License("4", "MIT"))])
+    assert first.version("root/pypi", "demo") != before
+    found = store(tmp_path).read("root/pypi", "demo")
+    assert set(found.provenance) == {"a", "b", "c"}
+    assert (found.pinned, found.licenses) == ((ACME,), {"w": License("4", "MIT")})
+    assert store(tmp_path).read("root/pypi", "other") == Evidence()
+
+
+def test_a_damaged_record_counts_as_missing(tmp_path: Path) -> None:
+    """Files are verified again then."""
+    store(tmp_path).add("root/pypi", "demo", [("a", Provenance("1", (ACME,)))])
+    path = tmp_path / "evidence" / "root%2Fpypi" / "demo"
+    for content in (b"", b"{", b"\xff", b'{"provenance": 1}'):
+        path.write_bytes(content)
+        assert store(tmp_path).read("root/pypi", "demo") == Evidence()
+
+
+def test_a_license_and_an_index_are_forgotten(tmp_path: Path) -> None:
+    """The wheel has other metadata than its upstream said; the next index of a name has another upstream."""
+    known = store(tmp_path)
+    known.add("root/pypi", "demo", [("w", License("4", "MIT")), ("a", Provenance("1", (ACME,)))])
+    known.forget_license("root/pypi", "demo", "w")
+    assert (known.read("root/pypi", "demo").licenses, known.read("root/pypi", "demo").pinned) == ({}, (ACME,))
+    known.remove_index("root/pypi")
+    assert known.read("root/pypi", "demo") == Evidence()
