@@ -10,6 +10,7 @@ from typing import Any
 
 import devpi_server
 import httpx
+from devpi_server.httpclient import HTTPClient
 from prometheus_client import CollectorRegistry
 
 from mirror.plugin import compat, error_views, reservations
@@ -266,7 +267,7 @@ def _monitor(config: Any, pyramid_config: Any, xom: Any, hosts: AllowedHosts) ->
     if "audit" in settings:
         _audit(pyramid_config, xom, settings["audit"])
     if settings.get("webhooks") and not (config.requests_only or xom.is_replica()):
-        _webhooks(pyramid_config, xom, hosts, settings)
+        _webhooks(pyramid_config, hosts, settings)
 
 
 def _measure(pyramid_config: Any, xom: Any, folder: Path, settings: Mapping[str, Any]) -> None:
@@ -297,14 +298,16 @@ def _audit(pyramid_config: Any, xom: Any, settings: Mapping[str, Any]) -> None:
         tween.install(pyramid_config)
 
 
-def _webhooks(pyramid_config: Any, xom: Any, hosts: AllowedHosts, settings: Mapping[str, Any]) -> None:
+def _webhooks(pyramid_config: Any, hosts: AllowedHosts, settings: Mapping[str, Any]) -> None:
     """Tell [[webhooks]] of mirror.toml about events. Raises devpi's Fatal for a wrong secret."""
     try:
         found = [delivery.webhook(each, os.environ) for each in settings["webhooks"]]
     except delivery.SecretError as error:
         compat.fatal(f"[[webhooks]] in mirror.toml: {error}")
-    context = xom.new_http_client("webhooks")._ssl_context  # noqa: SLF001 (listed in compat.py)
-    client = httpx.Client(transport=UpstreamTransport(hosts, context), follow_redirects=False)
+    # Not of xom: offline, its client asks nobody, while receivers may be where the mirror is.
+    devpi_client = HTTPClient(component_name="webhooks", timeout=None)
+    transport = UpstreamTransport(hosts, devpi_client._ssl_context)  # noqa: SLF001 (listed in compat.py)
+    client = httpx.Client(transport=transport, follow_redirects=False)
     webhooks = Webhooks(found, Path(settings["webhooks_folder"]), client)
     counters.QUEUE.labels("webhooks").set_function(lambda: sum(each.waiting for each in webhooks.senders))
     events.listen(webhooks.listen)

@@ -139,6 +139,17 @@ def test_messages_wait_for_a_receiver_that_fails_over_a_crash_of_the_server(
     assert (len(identities), receiver.bodies("upload")[-1]["project"]) == (1, project)
 
 
+def test_a_mirror_that_is_offline_tells_them_too(told: Mirrored, receiver: Receiver) -> None:
+    """It asks no upstream; a receiver is where the mirror is."""
+    told.restart("--offline")
+    try:
+        project = new_name("offline")
+        new_team(told).upload(wheel(project, "1.0"))
+        wait_until("the message", lambda: project in {each["project"] for each in receiver.bodies("upload")})
+    finally:
+        told.restart()
+
+
 def test_an_upload_does_not_wait_for_a_receiver_that_does_not_answer(
     told: Mirrored, receiver: Receiver
 ) -> None:
