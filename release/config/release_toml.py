@@ -300,7 +300,8 @@ class MirrorServers(settings.Settings):
     Packhorse itself comes from the machine that provisions, which must have `version` (None: any); pip
     installs what it needs from `index_url`, by hash. The first mirror of a company installs from somewhere
     else than itself. `user` and `python` are for Ansible. The server may use `memory_max` of memory. Backups
-    go to the folder `backups` at the times of `backup_at`, the last `keep_backups` stay.
+    go to the folder `backups` at the times of `backup_at`, the last `keep_backups` stay. `mirror refresh`
+    runs at the times of `refresh_at` (None: never).
     """
 
     hosts: Annotated[list[HostName], Field(min_length=1)]
@@ -313,6 +314,7 @@ class MirrorServers(settings.Settings):
     backups: AbsolutePath = "/var/backups/packhorse-mirror"
     backup_at: Calendar = "daily"
     keep_backups: Annotated[int, Field(ge=1)] = 7
+    refresh_at: Calendar | None = None
 
 
 def _local_without_hosts(targets: dict[str, Target]) -> dict[str, Target]:

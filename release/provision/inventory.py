@@ -218,6 +218,7 @@ def _mirrors(config: ReleaseConfig, project: Path) -> Iterator[tuple[str, Variab
         "packhorse_mirror_backups": mirror.backups,
         "packhorse_mirror_backup_at": mirror.backup_at,
         "packhorse_mirror_keep_backups": mirror.keep_backups,
+        "packhorse_mirror_refresh_at": mirror.refresh_at or "",
         "packhorse_mirror_memory_max": mirror.memory_max,
     }
     for host in mirror.hosts:

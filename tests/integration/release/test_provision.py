@@ -411,14 +411,17 @@ def test_the_mirror_runs_the_wheel_of_the_machine_that_provisioned_it(shop: Comp
     assert required == f"packhorse @ file://{venv}/{wheel.name} --hash=sha256:{digest}\n"
 
 
-@pytest.mark.parametrize("unit", ["packhorse-mirror.service", "packhorse-mirror-backup.service"])
+@pytest.mark.parametrize(
+    "unit",
+    ["packhorse-mirror.service", "packhorse-mirror-backup.service", "packhorse-mirror-refresh.service"],
+)
 def test_systemd_confines_the_mirror_as_far_as_it_can_work(shop: Company, unit: str) -> None:
     """A hole in devpi-server, or in a parser of pages, is not a hole in the host."""
     said = shop.pypi.ssh("systemd-analyze", "security", "--no-pager", "--threshold=20", unit, status=None)
     assert said.returncode == 0, said.stdout
     shown = shop.pypi.ssh("systemctl", "show", unit, "--property", "UMask,MemoryMax").stdout
     assert "UMask=0027" in shown
-    assert "backup" in unit or "MemoryMax=infinity" not in shown
+    assert unit != "packhorse-mirror.service" or "MemoryMax=infinity" not in shown
 
 
 def test_a_user_of_the_system_is_not_taken_over(shop: Company, web1: hosts.Host) -> None:
@@ -457,6 +460,20 @@ def test_a_supervisor_that_dies_is_started_again(web1: hosts.Host) -> None:
     web1.ssh("systemctl", "kill", "--signal", "KILL", f"packhorse@{APP}")
     asked = ("systemctl", "show", f"packhorse@{APP}", "-p", "NRestarts", "--value")
     wait_until("another supervisor", lambda: int(web1.ssh(*asked).stdout) > 0)
+
+
+def test_new_versions_are_looked_for_by_a_timer_and_said_in_the_journal(shop: Company) -> None:
+    """Nobody logs in for it; what came is there to read, and to be remembered by the next look."""
+    pypi, name = shop.pypi, "packhorse-mirror-refresh"
+    shown = pypi.ssh(
+        "systemctl", "show", f"{name}.timer", "-p", "ActiveState,Persistent,UnitFileState"
+    ).stdout
+    assert set(shown.split()) == {"ActiveState=active", "Persistent=yes", "UnitFileState=enabled"}
+    pypi.ssh("systemctl", "start", f"{name}.service")
+    assert "projects in use" in pypi.ssh("journalctl", "-u", name, "-o", "cat", "--no-pager").stdout
+    assert pypi.ssh("stat", "-c", "%U", "/var/lib/packhorse-mirror/mirror/refresh.json").stdout == (
+        "packhorse-mirror\n"
+    )
 
 
 def test_the_mirror_comes_back_from_its_backup(shop: Company) -> None:

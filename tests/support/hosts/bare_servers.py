@@ -44,6 +44,7 @@ class Company:
         (self.project / "release.toml").write_text(
             f'app = "{APP}"\nindex = "{self.index}"\nallow_http = true\n'
             f'[mirror]\nhosts = ["{self.pypi.name}"]\nuser = "root"\nindex_url = "{index_url}"\n'
+            f'refresh_at = "*-*-* 0/6:00"\n'
             f"[targets.production]\nhosts = {[host.name for host in self.apps]}\n"
             f'domains = ["{DOMAIN}"]\n{production}\n'
             f'[targets.production.provision]\nuser = "root"\n'
