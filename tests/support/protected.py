@@ -17,10 +17,13 @@ volatile = false
 read = ["anna"]
 [indexes."company/dev"]
 bases = ["company/prod"]
+[indexes."company/other"]
+bases = ["root/pypi"]
+read = ["bert"]
 [indexes."company/open"]
 bases = ["root/pypi"]
 """
-READERS = {"company/prod": ["anna", "company"]}
+READERS = {"company/other": ["bert", "company"], "company/prod": ["anna", "company"]}
 # Below an index that has the project "secretlib": all that names it or its files, and addresses of nothing.
 ADDRESSES = (
     *("", "/", "/+simple", "/+simple/", "/+simple/secretlib/", "/+simple/secretlib", "/+simple/SecretLib/"),

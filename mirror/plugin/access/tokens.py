@@ -158,7 +158,7 @@ def reads_base(request: Any, indexes: Sequence[str]) -> bool:
 
 def reads_all(identity: Any) -> bool:
     """Whether an identity that may read an index may read all of it: a token for projects, say, may not."""
-    return not isinstance(identity, server.TokenIdentity) or identity.restrictions.keys() <= _OF_INDEXES
+    return not isinstance(identity, server.TokenIdentity) or {*identity.restrictions.names} <= _OF_INDEXES
 
 
 def expires(identity: Any) -> int | None:
