@@ -13,10 +13,11 @@ DEMO := PACKHORSE_HOME='$(CURDIR)/.packhorse' PATH="$(CURDIR)/$(BIN):$$PATH"
 help: ## show these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# pip installs the pinned set with hashes; the stamp is newer than pyproject.toml and the lock.
+# pip installs the pinned set with hashes; the stamp is newer than pyproject.toml and the lock. The set is whole:
+# without --no-deps, pip may miss the pin of a package that another one requires with an extra, and refuse it.
 $(VENV)/.installed: pyproject.toml requirements-dev.lock
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --no-compile --require-hashes --requirement requirements-dev.lock
+	$(BIN)/pip install --quiet --no-compile --no-deps --require-hashes --requirement requirements-dev.lock
 	$(BIN)/python -W ignore -m compileall -qq -j 0 $(VENV)/lib  # on all processors; pip takes one
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
