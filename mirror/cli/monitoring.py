@@ -9,7 +9,18 @@ ACTIONS = (
     *("upload", "register", "delete", "push", "yank", "unyank", "refresh", "test-result", "login"),
     *("token-create", "token-revoke", "prune", "repair", "bundle"),
     *("user-create", "user-change", "user-delete", "index-create", "index-change", "index-delete"),
-    *("reserve", "release-name", "accept-changed", "policy", "download", "list", "read", "change"),
+    *(
+        "reserve",
+        "release-name",
+        "accept-changed",
+        "policy",
+        "publishers",
+        "readers",
+        "download",
+        "list",
+        "read",
+        "change",
+    ),
 )
 
 

@@ -96,7 +96,7 @@ def _fill(folder: Folder, destination: Path, previous: Path | None) -> None:
     and new ones once more after the database. devpi's count of handled events is copied before the events.
     """
     (destination / "server").mkdir()
-    for name in ("secret", "credentials.json", "advisories.sqlite"):
+    for name in ("secret", "credentials.json", "advisories.sqlite", "trusted_root.json"):
         _copy(folder.root / name, destination / name)
     for path in sorted(folder.server.iterdir()):
         if path.is_file() and not path.name.startswith(DATABASE):

@@ -15,6 +15,7 @@ _SERVER = {
     "+damaged-files": "repair",
     "+login": "login",
     "+policies": "policy",
+    "+publishers": "publishers",
     "+readers": "readers",
     "+reserved": "reserve",
     "+stored-files": "repair",

@@ -10,6 +10,7 @@ from typing import Any
 from mirror.plugin import pinned_hashes, reservations
 from mirror.plugin.access import readers
 from mirror.plugin.guards import declared
+from mirror.plugin.publishing import declared as publishers
 from mirror.plugin.upstream.mirror_stage import CachingStage
 
 # devpi's keys (model.py, add_keys): with a project among their parameters, and those that concern all
@@ -21,7 +22,7 @@ OF_ALL = {
     reservations.PATTERNS,
     declared.POLICIES,
     readers.READERS,
-    "PACKHORSE_PUBLISHERS",
+    publishers.PUBLISHERS,  # what nginx was granted ends with them
 }
 
 

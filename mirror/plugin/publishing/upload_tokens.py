@@ -20,7 +20,8 @@ from mirror.plugin.publishing.declared import Publisher
 
 LIFE = 900  # seconds; as long as those of the public index, which twine counts on
 MARK = "publishing"  # key of such a token in the record of its owner
-_ALLOWED = "allowed=upload"
+# On a protected index, nobody does anything who may not read it; the caveat of publishers forbids to read.
+_ALLOWED = "allowed=upload,pkg_read"
 _ROUTES = {"/{user}/{index}", "/{user}/{index}/"}  # devpi's, of uploads
 
 

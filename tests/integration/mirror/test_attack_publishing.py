@@ -333,6 +333,28 @@ def test_an_upload_token_ends_after_minutes_and_cannot_be_widened(mirrored: Mirr
     assert upload(url, token, dist).status_code == 200
 
 
+def test_a_job_uploads_to_a_protected_index_and_reads_nothing_of_it(
+    mirrored: Mirrored, issuer: Issuer
+) -> None:
+    """devpi asks for the right to read before all else."""
+    url, root = mirrored.mirror.url, ("root", mirrored.mirror.credentials["root"])
+    dist = wheel(new_name("acme_"), "1.0")
+    requests.put(
+        f"{url}/+readers", json={"company/dev": ["company"]}, auth=root, timeout=30
+    ).raise_for_status()
+    try:
+        token = upload_token(url, issuer)
+        assert upload(url, token, dist).status_code == 200
+        pages = ("", "/+simple/", f"/+simple/{dist.filename.partition('-')[0]}/")
+        login = ("__token__", token)
+        found = [
+            requests.get(f"{url}/company/dev{page}", auth=login, timeout=30).status_code for page in pages
+        ]
+        assert found == [403, 403, 403]
+    finally:
+        requests.put(f"{url}/+readers", json={}, auth=root, timeout=30).raise_for_status()
+
+
 def caveats(token: str) -> list[str]:
     found = Macaroon.deserialize(token.removeprefix("devpi-")).caveats
     return [each.caveat_id_bytes.decode() for each in found]

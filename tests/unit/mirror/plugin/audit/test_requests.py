@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from mirror.cli import monitoring
 from mirror.plugin.audit import requests
 
 
@@ -41,6 +42,8 @@ from mirror.plugin.audit import requests
         ("DELETE", "/+reserved/demo", "release-name"),
         ("DELETE", "/+changed-files/root/pypi/demo/demo-1.0.tar.gz", "accept-changed"),
         ("PUT", "/+policies", "policy"),
+        ("PUT", "/+publishers", "publishers"),
+        ("PUT", "/+readers", "readers"),
         ("POST", "/company/dev/x/y/z", "change"),
         ("BREW", "/company/dev", "change"),
     ],
@@ -48,6 +51,11 @@ from mirror.plugin.audit import requests
 def test_each_change_has_a_name(method: str, path: str, action: str | None) -> None:
     """One that nobody thought of too: nothing that writes is left out."""
     assert requests.action(method, path, {}) == action
+
+
+def test_all_of_them_can_be_asked_for() -> None:
+    """`mirror audit-log --action` takes each."""
+    assert {*requests._SERVER.values()} <= {*monitoring.ACTIONS}
 
 
 @pytest.mark.parametrize(
