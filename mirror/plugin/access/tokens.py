@@ -115,17 +115,24 @@ def _reason(error: HTTPForbidden) -> str:
 
 def _reads_packages(request: Any) -> bool:
     """Whether everybody may read what is asked for: a token, which may be for uploads alone, is no matter."""
-    names = request.matchdict or {}
-    if request.method not in {"GET", "HEAD"} or "index" not in names or request.path.endswith("/+api"):
+    if not _reads_index(request):
         return False
     stage = request.context._stage  # noqa: SLF001 (listed in compat.py)
     return stage is None or not readers.is_protected(stage)
 
 
+def _reads_index(request: Any) -> bool:
+    reads = request.method in {"GET", "HEAD"} and not request.path.endswith("/+api")
+    return reads and "index" in (request.matchdict or {})
+
+
 def _check(request: Any, found: Any) -> None:
     projects, indexes = _limit(found, "projects"), _limit(found, "indexes")
+    if projects is not None and _reads_index(request):
+        # devpi-tokens lets pass what names no project: a list of all of them, say.
+        raise _refused("This token is for projects; it reads nothing of a protected index.")
     if request.matchdict and "relpath" in request.matchdict and projects is not None:
-        raise _refused("This token is for projects; it cannot read or change files by their addresses.")
+        raise _refused("This token is for projects; it cannot change files by their addresses.")
     if "force" in request.params:
         raise _refused("A token cannot change by force what an index keeps for ever.")
     if not is_push(request):

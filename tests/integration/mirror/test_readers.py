@@ -102,9 +102,10 @@ def test_a_token_reads_what_it_is_for_until_it_ends(guarded: Protected) -> None:
     assert [status(page, elsewhere), status(file, elsewhere)] == [403, 403]
     of_project = (
         "__token__",
-        mirror(guarded, "token", "create", "--index", "company/dev", "--project", "x").strip(),
+        mirror(guarded, "token", "create", "--index", "company/dev", "--project", "secretlib").strip(),
     )
-    assert [status(page, of_project), status(file, of_project)] == [403, 403]
+    projects = f"{guarded.url}/company/dev/+simple/"
+    assert [status(address, of_project) for address in (page, file, projects)] == [403, 403, 403]
     altered = ("__token__", f"{made['token'][:-4]}AAAA")
     assert [status(page, altered), status(file, altered)] == [403, 403]
     mirror(guarded, "token", "revoke", made["id"])

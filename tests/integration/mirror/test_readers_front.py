@@ -252,7 +252,7 @@ def test_an_index_is_protected_behind_nginx_when_mirror_init_returns(front: Prot
 
 
 def test_a_token_for_one_project_gets_nothing_from_the_disk_of_nginx(front: Protected) -> None:
-    """nginx asks for a whole index; such a token may read a page of its project, and no file."""
+    """nginx asks for a whole index; such a token reads nothing."""
     options = ("--index", "company/dev", "--project", "other", "--user", "company")
     token = ("__token__", mirror(front, "token", "create", *options).strip())
     warm(front)
