@@ -91,7 +91,10 @@ class Gathering:
             return [FileFacts(facts, file) for file in rows.objects()]
 
         wanted = [each for rule in rules for each in rule.wanted(facts, files, self._clock())]
-        if not wanted:
-            return []
-        by_name = {file.filename: file for file in rows}
+        names = {each.filename for each in wanted}
+        by_name = {
+            name: file_rows.file_of(*pair)  # which takes long, of thousands
+            for name, pair in zip(facts.filenames, rows.pairs() if names else (), strict=False)
+            if name in names
+        }
         return [(kind, by_name[name]) for kind, name in dict.fromkeys(wanted) if name in by_name]
