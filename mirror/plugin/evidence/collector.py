@@ -84,6 +84,9 @@ class Collector:
                 run.began.set()
         except OSError as error:
             threadlog.error("what was found out about %s cannot be stored: %s", project.name, error)
+        except Exception:  # what waits looks at no result: without this line nobody would ever know
+            threadlog.exception("evidence about %s cannot be collected", project.name)
+            raise
         finally:
             run.began.set()
 
