@@ -5,7 +5,7 @@ each index of the chain that names readers at all; root may read everything, and
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -56,10 +56,15 @@ def is_protected(stage: Any) -> bool:
 
 def may_read(stage: Any, identity: Any) -> bool:
     """Whether `identity` (None: nobody has logged in) may read `stage`. Needs a transaction."""
+    return reads_each(_of_chain(stage), identity)
+
+
+def reads_each(protected: Iterable[Sequence[str]], identity: Any) -> bool:
+    """Whether `identity` is among the readers of each index, which are names."""
     if identity is not None and identity.username in _ALWAYS:
         return True
     names = _names(identity)
-    return all(not names.isdisjoint(readers) for readers in _of_chain(stage))
+    return all(not names.isdisjoint(readers) for readers in protected)
 
 
 def _of_chain(stage: Any) -> Iterator[Sequence[str]]:
@@ -101,7 +106,7 @@ def require(request: Any) -> None:
     stage = request.context._stage  # noqa: SLF001 (listed in compat.py)
     if stage is None or not is_protected(stage):
         return
-    request.add_response_callback(_keep_private)
+    request.add_response_callback(keep_private)
     if request.has_permission("pkg_read"):
         return
     if request.identity is None:
@@ -109,8 +114,8 @@ def require(request: Any) -> None:
     raise HTTPForbidden(f"{request.identity.username} may not read {stage.name}.")
 
 
-def _keep_private(_request: Any, answer: Any) -> None:
-    """Let no proxy on the way keep it for others (RFC 9111, 5.2.2.7)."""
+def keep_private(_request: Any, answer: Any) -> None:
+    """Callback for an answer: let no proxy on the way keep it for others (RFC 9111, 5.2.2.7)."""
     kept = [part.strip() for part in answer.headers.get("Cache-Control", "").split(",")]
     answer.headers["Cache-Control"] = ", ".join(
         ["private", *(part for part in kept if part not in {"", "public"})]

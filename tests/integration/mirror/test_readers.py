@@ -1,5 +1,6 @@
 """Protected indexes: who may read them, and what others see. Without nginx; test_readers_front.py has it."""
 
+import itertools
 import json
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -116,6 +117,28 @@ def test_a_token_reads_what_it_is_for_until_it_ends(guarded: Protected) -> None:
         status=1,
     )
     assert "bert may not read company/prod" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/", "/company", "/company/", "/+api", "/company/+api", "/+status", "/+metrics", "/+readers"),
+        *("/+changelog/0", "/+changelog/0-", "/+policies", "/+publishers", "/+reserved", "/+advisories"),
+        *("/+changed-files", "/+cached-files?limit=0", "/+damaged-files", "/+stored-files"),
+    ],
+)
+def test_no_address_of_the_whole_server_names_what_is_protected(guarded: Protected, path: str) -> None:
+    """Projects and their files; that there is an index, who is logged in may know. Not even the log of
+    changes, by which replicas get all there is, with the header that they send.
+    """
+    replica = {"X-DEVPI-EXPECTED-PRIMARY-ID": "", "X-DEVPI-REPLICA-UUID": "1"}
+    for login, accept in itertools.product((None, guarded.bert), ("application/json", "text/html")):
+        answer = requests.get(
+            f"{guarded.url}{path}", auth=login, headers={"Accept": accept, **replica}, timeout=30
+        )
+        assert "secretlib" not in answer.text
+        assert guarded.dist.sha256 not in answer.text
+        assert answer.status_code == 403 or "changelog" not in path
 
 
 def test_the_list_of_readers_is_for_root(guarded: Protected) -> None:
