@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from packhorse.errors import PackhorseError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import httpx
 
 TIMEOUT = 60.0  # seconds
@@ -29,13 +31,29 @@ class Api(Protocol):
         """Whether the server lets `user` in with `password`."""
 
 
-def client(timeout: float = TIMEOUT, auth: tuple[str, str] | None = None) -> "httpx.Client":
+def client(
+    timeout: float = TIMEOUT,
+    auth: "tuple[str, str] | Callable[[httpx.Request], httpx.Request] | None" = None,
+) -> "httpx.Client":
     """An HTTP client for our own server: no proxy, no netrc, and no certificates, as it speaks plain HTTP."""
     import httpx
 
     # Reading a list of certificates costs 50 ms.
     no_certificates = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     return httpx.Client(auth=auth, timeout=timeout, trust_env=False, verify=no_certificates)
+
+
+def login_at(url: str, name: str, password: str) -> "Callable[[httpx.Request], httpx.Request]":
+    """Basic login (RFC 7617) that the server at `url` gets, and no other that a page may name."""
+    import httpx
+
+    own, basic = httpx.URL(url), httpx.BasicAuth(name, password)
+
+    def sign(request: httpx.Request) -> httpx.Request:
+        same = (request.url.scheme, request.url.netloc) == (own.scheme, own.netloc)
+        return next(basic.auth_flow(request)) if same else request
+
+    return sign
 
 
 class HttpApi:

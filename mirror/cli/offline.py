@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mirror.lockfiles.lock import Lock
     from mirror.offline.prefetch import Result
     from mirror.offline.resolve import Unresolved
+    from mirror.serving.running import Running
 
 _PLATFORM_NAMES = "linux-x86_64, musl-aarch64, macos-arm64, windows-x86_64, …"
 
@@ -70,7 +71,7 @@ class Fetched:
     lock: "Lock"
     results: "list[Result | Unresolved]"
     index_url: str
-    offline: bool
+    mirror: "Running"
 
     def require_all(self) -> None:
         """Raise PackhorseError that names every file that is not in the cache."""
@@ -79,9 +80,9 @@ class Fetched:
 
         if failures := report.failures(self.results):
             raise PackhorseError(
-                f"{'This mirror is offline: ' if self.offline else ''}{report.missing(self.results)}.",
+                f"{'This mirror is offline: ' if self.mirror.offline else ''}{report.missing(self.results)}.",
                 "Run the command again when the mirror serves without --offline."
-                if self.offline
+                if self.mirror.offline
                 else "Correct the lock where the index has no such file (`mirror why NAME` says what policies"
                 " withhold); otherwise run the command again.",
                 detail="\n".join(failures),
@@ -90,7 +91,6 @@ class Fetched:
 
 def fetch(path: Path | None, given: Mapping[str, Any]) -> Fetched:
     """Bring what the options of `of_locks` ask for into the cache, with a progress bar."""
-    from mirror import api
     from mirror.lockfiles import environments, reader
     from mirror.offline import prefetch as work
     from mirror.offline.resolve import Place
@@ -100,10 +100,10 @@ def fetch(path: Path | None, given: Mapping[str, Any]) -> Fetched:
     lock = reader.read_all(given["files"], targets)
     mirror = running.find(options.folder())
     index_url = work.index_url(mirror, given["index"] or options.config(path).default_index)
-    place = Place(index_url, offline=mirror.offline, builds=given["allow_builds"])
+    place = Place(index_url, offline=mirror.offline, builds=given["allow_builds"], login=mirror.login)
     where = "this mirror, which is offline," if mirror.offline else "the index"
     results: list[Result | Unresolved] = []
-    with api.client(timeout=work.SILENCE) as client, console.transfer("Fetching") as (found, received):
+    with mirror.client(work.SILENCE) as client, console.transfer("Fetching") as (found, received):
         prefetch = work.Prefetch(index_url, options.folder(), client, every=given["all_files"], where=where)
         for event in work.fill(lock, targets, place, prefetch):
             match event:
@@ -113,7 +113,7 @@ def fetch(path: Path | None, given: Mapping[str, Any]) -> Fetched:
                     received(size)
                 case _:
                     results.append(event)
-    return Fetched(lock, results, index_url, mirror.offline)
+    return Fetched(lock, results, index_url, mirror)
 
 
 @click.command()

@@ -40,7 +40,6 @@ def refresh(
     index does not list, by a policy for example, is not new. Exit status 1 when the upstream does not answer
     for one of them. Needs the mirror to serve.
     """
-    from mirror import api
     from mirror.lockfiles import environments, reader
     from mirror.offline import outdated, prefetch
     from mirror.offline import refresh as work
@@ -59,7 +58,7 @@ def refresh(
     used = work.used(folder, running.connect(folder))
     used = work.Used({*used.cached, *(pin.project for pin in pins)}, used.own)
     with (
-        api.client(timeout=prefetch.SILENCE) as client,
+        mirror.client(prefetch.SILENCE) as client,
         console.progress("Asking", len(used.cached) + len(used.own)) as step,
     ):
         found = work.refresh(folder, index_url, client, used, step)

@@ -6,7 +6,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mirror.lockfiles import lock
@@ -27,6 +27,7 @@ class Place:
     folder: Callable[[], Path] | None = None  # makes the folder when it is needed first
     offline: bool = False  # the index asks no upstream: what it lacks at first it lacks for good
     builds: bool = False  # uv may build an sdist to learn what it depends on: this runs its author's program
+    login: tuple[str, str] | None = field(default=None, repr=False)  # uv's, unless it runs such programs
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,7 @@ def resolve(
                 "no_proxy": "*",
                 "UV_HTTP_TIMEOUT": SILENCE,
                 **({"UV_HTTP_RETRIES": "0"} if place.offline else {}),
+                **(_login(place.index_url, *place.login) if place.login and not place.builds else {}),
             },
             stdin="".join(f"{line}\n" for line in lines),
         )
@@ -133,6 +135,18 @@ def resolve(
     return tuple(
         Pin(lock.normalised(each[1]), each[2], environments=(environment,)) for each in matches if each
     )
+
+
+def _login(index_url: str, name: str, password: str) -> dict[str, str]:
+    """The variables that give uv a login: neither arguments nor logs show it, as they would a URL's.
+
+    They reach programs that uv starts, too.
+    """
+    return {
+        "UV_DEFAULT_INDEX": f"mirror={index_url}",
+        "UV_INDEX_MIRROR_USERNAME": name,
+        "UV_INDEX_MIRROR_PASSWORD": password,
+    }
 
 
 def _command(environment: Environment, place: Place) -> list[str]:

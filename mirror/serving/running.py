@@ -1,12 +1,16 @@
 """The mirror that serves: its address, and calls to it as root."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from mirror import state
+from mirror import api, state
 from mirror.api import Api, HttpApi
 from mirror.state import Folder
 from packhorse.errors import PackhorseError
+
+if TYPE_CHECKING:
+    import httpx
 
 
 @dataclass(frozen=True)
@@ -14,7 +18,7 @@ class Running:
     """The mirror that serves: its URL, the passwords of credentials.json by user, whether it is offline."""
 
     url: str
-    passwords: Mapping[str, str]
+    passwords: Mapping[str, str] = field(repr=False)
     offline: bool = False
 
     @property
@@ -26,6 +30,15 @@ class Running:
                 "`mirror init` says how to bring it back.",
             )
         return self.passwords["root"]
+
+    @property
+    def login(self) -> tuple[str, str] | None:
+        """That of root, who may read all indexes; None without it: others are for everybody."""
+        return ("root", self.passwords["root"]) if "root" in self.passwords else None
+
+    def client(self, timeout: float) -> "httpx.Client":
+        """A client for pages and files of all indexes."""
+        return api.client(timeout, api.login_at(self.url, *self.login) if self.login else None)
 
 
 def find(folder: Folder) -> Running:

@@ -14,11 +14,11 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from mirror import api
 from mirror.offline import prefetch, storage
 from mirror.offline.bundle import disk, folder, listing
 from mirror.offline.bundle.listing import FILES, METADATA, File, Listing, WrongListingError
 from mirror.offline.prefetch import AT_ONCE, SILENCE, SIMPLE_JSON, DownloadError, Result
+from mirror.serving.running import Running
 from packhorse.errors import PackhorseError
 
 
@@ -28,6 +28,7 @@ class Wanted:
 
     results: Sequence[Result]  # without a problem
     index_url: str
+    mirror: Running
     step: Callable[[], None] = lambda: None  # called after each file
 
 
@@ -157,7 +158,7 @@ def _collect(wanted: Wanted, scratch: Path) -> Listing:
         names.setdefault(result.pin.project, set()).add(result.filename)
     files: list[File] = []
     statuses, problems = {}, []
-    with api.client(timeout=SILENCE) as client, ThreadPoolExecutor(AT_ONCE) as pool:
+    with wanted.mirror.client(SILENCE) as client, ThreadPoolExecutor(AT_ONCE) as pool:
         source = _Source(client, wanted, scratch / FILES)
         running = {pool.submit(source.get, project, of): project for project, of in sorted(names.items())}
         try:

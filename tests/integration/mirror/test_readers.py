@@ -156,6 +156,25 @@ def test_the_list_of_readers_is_for_root(guarded: Protected) -> None:
     assert requests.get(url, auth=root, headers=API, timeout=30).json()["result"] == protected.READERS
 
 
+@pytest.mark.parametrize("index", ["company/prod", "company/dev"])
+def test_commands_of_the_mirrors_own_machine_read_protected_indexes(guarded: Protected, index: str) -> None:
+    """As root: with pins, and with what uv resolves. Their output has no password."""
+    home = guarded.mirror.home
+    (home / "pinned.txt").write_text(f"secretlib==1.0 --hash=sha256:{guarded.dist.sha256}\n")
+    (home / "wanted.txt").write_text("secretlib\n")
+
+    def run(*arguments: str) -> str:
+        done = guarded.mirror.run(BIN / "mirror", *arguments, "--index", index, cwd=home)
+        assert guarded.mirror.credentials["root"] not in done.stdout + done.stderr
+        return done.stdout
+
+    assert "1 files" in run("prefetch", "pinned.txt")
+    assert "2 files" in run("prefetch", "wanted.txt")
+    assert "2 files" in run("verify", "wanted.txt")
+    assert "2 files" in run("bundle", "create", "wanted.txt", "-o", f"bundle-{index[8:]}")
+    assert "2 projects in use" in run("refresh", "--report", "pinned.txt")
+
+
 def test_a_change_of_an_index_does_not_open_it(guarded: Protected) -> None:
     """The devpi client sends all settings of an index; those of its readers are not among them."""
     guarded.mirrored.change_index("company/prod", title="own")

@@ -55,6 +55,20 @@ def test_a_requirement_becomes_pins_of_its_environment(monkeypatch: pytest.Monke
     assert (uv.environment["NO_PROXY"], uv.environment["UV_PYTHON_DOWNLOADS"]) == ("*", "never")
 
 
+def test_uv_logs_in_unless_it_runs_programs_of_strangers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A protected index takes a login. All users of a machine see arguments, and builds the environment."""
+    uv = Uv(monkeypatch, found("flask==3.1"), found("flask==3.1"))
+    for builds in (False, True):
+        place = Place(INDEX, builds=builds, login=("root", "s3cret"))
+        assert "s3cret" not in repr(place)
+        assert resolve.resolve(["flask"], LINUX, place) == (Pin("flask", "3.1"),)
+        given = uv.environment
+        assert ("s3cret" in given.values()) == (not builds)
+        assert (
+            "s3cret" not in f"{given['UV_DEFAULT_INDEX']} {given['PIP_INDEX_URL']} {uv.commands} {uv.inputs}"
+        )
+
+
 def test_lines_without_hashes_are_resolved_within_the_pins_that_have_some(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
