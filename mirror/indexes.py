@@ -62,15 +62,18 @@ def plan(
     ]
 
 
-def protect(config: MirrorConfig, readers: Mapping[str, Any]) -> list[Change]:
+def protect(config: MirrorConfig, users: Users, readers: Mapping[str, Any]) -> list[Change]:
     """The call that lets read whom `config` names; `readers` are those that the server has.
 
-    It comes before those of `plan`, so that no index is open until it is protected.
+    An index that `config` does not declare is left as it is, so protected. The call comes before those of
+    `plan`, so that no index is open until it is protected.
     """
-    if readers == config.readers:
+    kept = {name: readers[name] for name in _undeclared_indexes(config, users) if name in readers}
+    wanted = {**kept, **config.readers}
+    if readers == wanted:
         return []
-    who = "; ".join(f"{name} by {', '.join(names) or 'root'}" for name, names in config.readers.items())
-    return [Change("PUT", "/+readers", config.readers, f"read: {who or 'everybody reads all indexes'}")]
+    who = "; ".join(f"{name} by {', '.join(names) or 'root'}" for name, names in wanted.items())
+    return [Change("PUT", "/+readers", wanted, f"read: {who or 'everybody reads all indexes'}")]
 
 
 def _policy_change(config: MirrorConfig) -> Change:
@@ -86,8 +89,12 @@ def _publisher_change(config: MirrorConfig) -> Change:
 def undeclared(config: MirrorConfig, users: Users) -> list[str]:
     """Users and indexes that only the server has, as "user X" and "index X/Y"; we never delete them."""
     names = [f"user {user}" for user in users if user != "root" and user not in config.users]
-    indexes = [f"{user}/{name}" for user, data in users.items() for name in data.get("indexes", {})]
-    return names + [f"index {name}" for name in indexes if name not in {UPSTREAM_INDEX, *config.indexes}]
+    return names + [f"index {name}" for name in _undeclared_indexes(config, users)]
+
+
+def _undeclared_indexes(config: MirrorConfig, users: Users) -> list[str]:
+    names = [f"{user}/{name}" for user, data in users.items() for name in data.get("indexes", {})]
+    return [name for name in names if name not in {UPSTREAM_INDEX, *config.indexes}]
 
 
 def without_credentials(url: str) -> str:

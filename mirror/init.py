@@ -160,7 +160,7 @@ def match(
     if Credentials(given.url, known) != before:
         state.write_credentials(folder, Credentials(given.url, known))
     for change in [
-        *indexes.protect(config, api.call("GET", "/+readers")),
+        *indexes.protect(config, users, api.call("GET", "/+readers")),
         *indexes.plan(config, users, known, _reserved(config, api), _in_force(api)),
         *_password_changes(users, generated),
     ]:

@@ -60,6 +60,7 @@ SERVER = f"""
         proxy_set_header X-Real-IP $remote_addr;
         proxy_set_header Authorization $http_authorization;  # the one that the key has
         proxy_set_header X-Devpi-Auth "";
+        proxy_set_header X-Outside-URL "";
         proxy_pass_request_body off;
         proxy_set_header Content-Length "";
         proxy_connect_timeout 5s;

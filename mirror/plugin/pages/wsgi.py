@@ -28,7 +28,8 @@ class PageMiddleware:
         """WSGI (PEP 3333)."""
         if environ["PATH_INFO"].startswith(grant_view.ADDRESS):
             environ[grant_view.NOTED] = self._store.granted()  # before devpi looks who may read
-            environ[tween.RECORDED] = True  # when nginx asks again, for its client
+            if "HTTP_X_REAL_IP" in environ:  # of nginx, which asks once more for its client: recorded then
+                environ[tween.RECORDED] = True
         found = self.answer(environ)
         if found is None and not _is_text(environ["PATH_INFO"]):
             start_response("400 Bad Request", [("Content-Type", "text/plain")])

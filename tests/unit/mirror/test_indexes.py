@@ -149,6 +149,16 @@ def test_what_is_not_declared_is_named_and_never_touched() -> None:
     assert indexes.undeclared(MirrorConfig(), _matching()) == []
 
 
+def test_an_index_that_is_not_declared_any_more_stays_protected() -> None:
+    """It is left as it is: without its table, its packages would be everybody's."""
+    users = _matching()
+    users["alice"] = {"username": "alice", "indexes": {"dev": {"type": "stage", "bases": []}}}
+    held = {"alice/dev": ["alice"], "gone/dev": ["alice"], "company/prod": ["anna"]}
+    (change,) = indexes.protect(MirrorConfig(), users, held)
+    assert (change.path, change.body) == ("/+readers", {"alice/dev": ["alice"]})
+    assert indexes.protect(MirrorConfig(), users, {"alice/dev": ["alice"]}) == []
+
+
 def test_a_chain_that_is_turned_round_is_changed_from_its_new_bottom_up() -> None:
     """Otherwise the two would inherit from each other for a moment."""
     users = _matching()
