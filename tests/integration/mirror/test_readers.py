@@ -152,14 +152,6 @@ def test_a_whitelist_of_a_protected_index_is_not_for_everybody(guarded: Protecte
         guarded.mirrored.change_index("company/prod", mirror_whitelist="")
 
 
-def test_wrong_passwords_at_the_address_that_nginx_asks_are_recorded(guarded: Protected) -> None:
-    """Those that nginx passes on are recorded when it asks for its client."""
-    url = f"{guarded.url}/+granted/company/prod"
-    assert status(url, ("bert", "guessed-1")) == 401
-    said = guarded.mirror.run(BIN / "mirror", "audit-log", "--denied", "--who", "bert", "--json").stdout
-    assert "+granted" in said or '"login"' in said
-
-
 def test_the_list_of_readers_is_for_root(guarded: Protected) -> None:
     """It is what protects: nobody else may see or change it, and a broken one is not taken."""
     url, root = f"{guarded.url}/+readers", ("root", guarded.mirror.credentials["root"])

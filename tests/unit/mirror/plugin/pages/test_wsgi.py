@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from mirror.plugin import gzip_bytes
+from mirror.plugin.audit import tween
 from mirror.plugin.pages.store import PageKey, PageStore
 from mirror.plugin.pages.wsgi import PageMiddleware
 from mirror.plugin.simple.content_types import JSON
@@ -91,3 +92,19 @@ def test_an_address_that_is_no_text_is_refused(store: PageStore) -> None:
     """pyramid would answer 500."""
     assert asked(store, PATH_INFO="/company/dev/+simple/\xff/")[0] == "400 Bad Request"
     assert asked(store, PATH_INFO="/company/dev/\xc3\xa4/")[2] == b"from devpi"
+
+
+@pytest.mark.parametrize(("sent", "is_left_out"), [({"HTTP_X_REAL_IP": "192.0.2.1"}, True), ({}, False)])
+def test_only_what_nginx_asks_twice_is_left_out_of_the_audit_log(
+    store: PageStore, sent: dict[str, str], *, is_left_out: bool
+) -> None:
+    """Somebody else may guess passwords at its address."""
+    seen: dict[str, Any] = {}
+
+    def noting(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        seen.update(environ)
+        return devpi(environ, start_response)
+
+    request = {"REQUEST_METHOD": "GET", "PATH_INFO": "/+granted/company/dev", **sent}
+    PageMiddleware(noting, store)(request, lambda *_: None)
+    assert (tween.RECORDED in seen) == is_left_out
