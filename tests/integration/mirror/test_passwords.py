@@ -1,6 +1,5 @@
 """Passwords that somebody guesses: each check is slow on purpose, and no upload waits for it."""
 
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -46,16 +45,13 @@ def test_uploads_do_not_wait_for_passwords_that_are_checked(team: Team, how: str
     mirror = team.mirrored.mirror
     name = _user(team.mirrored, cost=40)
     with ThreadPoolExecutor(1) as pool:
-        began = time.monotonic()
         guess = pool.submit(_guess, mirror.url, how, name)
-        project, took = new_name("meanwhile"), [0.0]
+        project, uploaded = new_name("meanwhile"), 0
         while not guess.done():
-            start = time.monotonic()
-            team.upload(wheel(project, f"1.{len(took)}"))
-            took.append(time.monotonic() - start)
-        checked = time.monotonic() - began
+            team.upload(wheel(project, f"1.{uploaded}"))
+            uploaded += not guess.done()
         assert guess.result().status_code in {401, 403}
-    assert max(took) < checked / 3
+    assert uploaded > 3  # the first ones may come before the guess
 
 
 def test_a_right_login_in_the_header_opens_no_other_users_session(team: Team) -> None:

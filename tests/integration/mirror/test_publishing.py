@@ -141,20 +141,18 @@ def test_without_keys_there_are_no_tokens_and_no_wait_for_who_writes(
     url, token = mirrored.mirror.url, upload_token(mirrored.mirror.url, issuer)
     shaky.silent.set()
     with ThreadPoolExecutor(1) as pool:
-        began = time.monotonic()
         waiting = pool.submit(exchange, url, shaky.token(AUDIENCE))
         wait_until("the issuer is asked", lambda: shaky.asked)
         assert upload(url, token, wheel("shop", "4.0")).status_code == 200
         assert not waiting.done()
         answer = waiting.result()
-    assert time.monotonic() - began < 15
     assert seen(answer) == (
         503,
         f"The keys are missing: {shaky.url} does not answer when it is asked for its keys.",
     )
-    began = time.monotonic()
+    asked = shaky.asked.copy()
     again = exchange(url, shaky.token(AUDIENCE))
-    assert (again.status_code, time.monotonic() - began < 2) == (503, True)
+    assert (again.status_code, shaky.asked) == (503, asked)
     assert 1 <= int(again.headers["Retry-After"]) <= 11
 
 
