@@ -30,7 +30,7 @@ OF_CLIENT = Limit(burst=200, seconds=1)  # many people may share an address
 class Throttle:
     """Counts what each client got wrong: ID tokens, and passwords, these also for each user name.
 
-    A password that was right once is let through all the same: nobody is locked out by others who guess.
+    A password that was right the last time is let through all the same: others who guess lock out nobody.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -44,7 +44,7 @@ class Throttle:
         self._turns = threading.BoundedSemaphore(os.cpu_count() or 1)
 
     def is_known(self, name: str, password: str) -> bool:
-        """Whether this password was right before."""
+        """Whether this password was right the last time."""
         with self._lock:
             return self._digest(name, password) in self._right
 
@@ -55,12 +55,15 @@ class Throttle:
 
     def count(self, client: str, name: str, password: str, *, right: bool) -> None:
         """Note what came of a try with a password."""
+        digest = self._digest(name, password)
+        with self._lock:
+            if right and digest not in self._right:  # a client that sends it each time forgives no guesses
+                self._full_until.pop((client, name), None)
+            self._right.pop(digest, None)
+            if right:
+                self._right[digest] = None
         if not right:
             self.refused(client, name)
-            return
-        with self._lock:
-            self._right[self._digest(name, password)] = None
-            self._full_until.pop((client, name), None)
 
     def refused(self, client: str, name: str | None = None) -> None:
         """Note a wrong password of this user, or an ID token that was refused."""

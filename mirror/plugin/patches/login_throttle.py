@@ -11,6 +11,7 @@ from pyramid.httpexceptions import HTTPServiceUnavailable, HTTPTooManyRequests
 
 from mirror.plugin.access.throttle import Throttle
 from mirror.plugin.audit import tween
+from mirror.plugin.patches import password_cache
 
 _STOCK: Callable[..., dict[str, Any]] = auth.Auth._validate  # noqa: SLF001 (listed in compat.py)
 _WRONG = "packhorse.wrong"  # names and passwords of this request that were wrong; in its environment
@@ -29,8 +30,14 @@ def apply(throttle: Throttle) -> None:
         wrong = request.environ.setdefault(_WRONG, set())
         if (authuser, authpassword) in wrong:
             return {"status": "reject"}
-        known = throttle.is_known(authuser, authpassword)
-        result = check() if known else _throttled(throttle, request, authuser, authpassword, check)
+        is_free = throttle.is_known(authuser, authpassword) and _is_cached(self, authuser, authpassword)
+        turn = contextlib.nullcontext(True) if is_free else throttle.turn()  # noqa: FBT003 (what a turn yields)
+        with turn as free:
+            result = (
+                _throttled(throttle, request, authuser, authpassword, check)
+                if free
+                else _refuse(request, HTTPServiceUnavailable, 1)
+            )
         if result["status"] != "ok":
             wrong.add((authuser, authpassword))
         return result
@@ -38,26 +45,32 @@ def apply(throttle: Throttle) -> None:
     setattr(auth.Auth, "_validate", validate)  # noqa: B010 (so does mypy not mind)
 
 
+def _is_cached(auth: Any, name: str, password: str) -> bool:
+    """Whether a check of this password takes no time."""
+    user = auth.model.get_user(name)
+    found = (user and user.get(credentials=True)) or {}
+    stored = found.get("pwhash")
+    return stored is not None and password_cache.knows(password, stored, found.get("pwsalt"))
+
+
 def _throttled(
     throttle: Throttle, request: Any, name: str, password: str, check: Callable[[], dict[str, Any]]
 ) -> dict[str, Any]:
-    """Check a password if its client may try one now."""
+    """Check a password if its client may try one now, or if it was right the last time."""
     client = request.environ.get("packhorse.client") or str(request.client_addr)
-    with throttle.turn() as free:
-        if not free:
-            return _refuse(request, HTTPServiceUnavailable, 1)
-        seconds = throttle.seconds_to_wait(client, name)
-        if seconds > 0:
-            tween.denied(request, "login", "throttle")
-            return _refuse(request, HTTPTooManyRequests, seconds)
-        result = check()
-        right = result["status"] == "ok"
-        throttle.count(client, name, password, right=right)
-        if not right:
-            # A name that nobody has may be a password that was typed into the wrong field.
-            known = name if result["status"] == "reject" else None
-            tween.denied(request, "login", "login", claimed=known)
-        return result
+    # Asked when it has its turn: others may have been refused meanwhile.
+    seconds = 0.0 if throttle.is_known(name, password) else throttle.seconds_to_wait(client, name)
+    if seconds > 0:
+        tween.denied(request, "login", "throttle")
+        return _refuse(request, HTTPTooManyRequests, seconds)
+    result = check()
+    right = result["status"] == "ok"
+    throttle.count(client, name, password, right=right)
+    if not right:
+        # A name that nobody has may be a password that was typed into the wrong field.
+        known = name if result["status"] == "reject" else None
+        tween.denied(request, "login", "login", claimed=known)
+    return result
 
 
 def _check(self: Any, name: str, password: str, request: Any) -> dict[str, Any]:

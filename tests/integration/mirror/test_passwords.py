@@ -71,3 +71,24 @@ def test_a_body_that_is_no_login_is_refused_as_before(team: Team) -> None:
     url = f"{team.mirrored.mirror.url}/+login"
     for body in (b"", b"{", b"[]", b'{"user": 1, "password": []}'):
         assert requests.post(url, data=body, timeout=60).status_code == 400
+
+
+def test_an_old_password_is_throttled_like_a_wrong_one(team: Team) -> None:
+    """It was right before, and passed without end; whoever has the new one gets in from elsewhere."""
+    mirror, name = team.mirrored.mirror, new_name("changed")
+    root = ("root", mirror.credentials["root"])
+
+    def login(password: str, address: str) -> int:
+        body, headers = {"user": name, "password": password}, {"X-Real-IP": address}
+        return requests.post(f"{mirror.url}/+login", json=body, headers=headers, timeout=120).status_code
+
+    for method, password in (("PUT", "the old one"), ("PATCH", "the new one")):
+        body = {"password": password}
+        answer = requests.request(method, f"{mirror.url}/{name}", json=body, auth=root, timeout=60)
+        assert answer.status_code < 400, answer.text
+        assert login(password, "192.0.2.70") == 200
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: login("the old one", "192.0.2.70"), range(40)))
+    assert set(found) == {401, 429}
+    assert found.count(401) < 20  # ten, and one more each six seconds
+    assert [login("the new one", address) for address in ("192.0.2.70", "192.0.2.71")] == [200, 200]

@@ -64,3 +64,21 @@ def test_a_right_password_forgives_wrong_ones() -> None:
     tries(throttle, "a", "x", 9)
     throttle.count("a", "x", "right", right=True)
     assert tries(throttle, "a", "x", 100) == OF_NAME.burst
+
+
+def test_a_password_that_is_right_no_more_is_known_no_more() -> None:
+    """It was changed, and an attacker has the old one."""
+    throttle = Throttle(Clock())
+    throttle.count("a", "x", "old", right=True)
+    throttle.count("a", "x", "old", right=False)
+    assert not throttle.is_known("x", "old")
+    assert tries(throttle, "a", "x", 100) == OF_NAME.burst - 1
+
+
+def test_a_known_password_forgives_nothing() -> None:
+    """A program sends it with each request; who guesses may share its address."""
+    throttle = Throttle(Clock())
+    throttle.count("a", "x", "right", right=True)
+    assert tries(throttle, "a", "x", 100) == OF_NAME.burst
+    throttle.count("a", "x", "right", right=True)
+    assert throttle.seconds_to_wait("a", "x") > 0
