@@ -28,7 +28,8 @@ from mirror.plugin.admin.bundle_views import BundleViews
 from mirror.plugin.audit import events, tween
 from mirror.plugin.audit.events import AuditLog
 from mirror.plugin.connections import admission, server
-from mirror.plugin.evidence.collector import Collector, Sources
+from mirror.plugin.connections.dispatcher import FairDispatcher
+from mirror.plugin.evidence.collector import PROJECTS, Collector, Sources
 from mirror.plugin.evidence.store import EvidenceStore
 from mirror.plugin.evidence.verifier import Verifier
 from mirror.plugin.files.downloads import Downloads
@@ -139,7 +140,8 @@ def wire(config: Any, pyramid_config: Any) -> None:
     downloads = Downloads(shared.client, storage, folder / DOWNLOADS, known_files)
     metadata = MetadataViews(xom, shared.client, downloads, metadata_store, pages)
     sources = Sources(xom, shared.client, metadata, Verifier(folder.parent / TRUST_ROOT))
-    guards = _guards(xom, folder, shared, Gathering(xom, evidence, Collector(sources, evidence)))
+    collector = Collector(sources, evidence, FairDispatcher(PROJECTS))
+    guards = _guards(xom, folder, shared, Gathering(xom, evidence, collector))
     open_files = OpenFiles(store, folder / FILES, folder / METADATA / BY_URL)
     files = FileViews(xom, shared.client, downloads)
     file_views.apply(xom, file_views.Services(files, metadata, guards, open_files))

@@ -2,6 +2,7 @@
 
 import functools
 import ipaddress
+from typing import Any
 
 
 def is_local(peer: str, here: str) -> bool:
@@ -17,6 +18,11 @@ def client(address: str) -> str:
         mapped = parsed.ipv4_mapped
         return str(mapped) if mapped else str(ipaddress.ip_network((parsed, 64), strict=False))
     return str(parsed)
+
+
+def of_request(request: Any) -> str:
+    """Name of the client that sent a request (connections/channel.py names it)."""
+    return request.environ.get("packhorse.client") or str(request.client_addr)
 
 
 def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:

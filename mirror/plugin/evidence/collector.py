@@ -4,16 +4,17 @@ A project may have thousands of files. Who asks for its page waits for the first
 the page is dropped whenever more is known.
 """
 
-import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
 from devpi_server.log import threadlog
 
 from mirror.plugin.evidence import licenses
+from mirror.plugin.evidence.runs import Run, Runs, Tasks
 from mirror.plugin.evidence.store import EvidenceStore
 from mirror.plugin.evidence.verifier import LARGEST, UnavailableError, Verifier
 from mirror.plugin.metadata.views import MetadataViews
@@ -38,14 +39,6 @@ class Project:
     name: str
 
 
-class Run(Future[None]):
-    """A collection of evidence of one project; `began` is set when the first is stored, or nothing can be."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.began = threading.Event()
-
-
 @dataclass(frozen=True)
 class Sources:
     """Where evidence comes from."""
@@ -60,42 +53,46 @@ class Sources:
 class Collector:
     """The collection of one devpi-server process."""
 
-    def __init__(self, sources: Sources, store: EvidenceStore) -> None:
+    def __init__(self, sources: Sources, store: EvidenceStore, tasks: Tasks) -> None:
+        """`tasks` has a thread for each of PROJECTS."""
         self._sources = sources
         self._store = store
         self._files = ThreadPoolExecutor(AT_ONCE, "evidence")
-        self._projects = ThreadPoolExecutor(PROJECTS, "evidence of a project")
-        self._runs: SingleFlight[Run] = SingleFlight(self._projects.submit)
+        self._runs = Runs(tasks)
         self._single: SingleFlight[Future[None]] = SingleFlight(lambda call, *rest: call(*rest))
 
-    def start(self, project: Project, next_ones: Callable[[], Sequence[Ask]]) -> Run:
-        """Collect what `next_ones` names, again and again until it names nothing more."""
-        return self._runs.join(
-            f"{project.index}/{project.name}", Run, lambda run: self._run(run, project, next_ones)
-        )
+    def start(self, client: str, project: Project, next_ones: Callable[[], Sequence[Ask]]) -> Run:
+        """Collect what `next_ones` names, again and again until it names nothing more.
 
-    def _run(self, run: Run, project: Project, next_ones: Callable[[], Sequence[Ask]]) -> None:
+        Raises GatewayError when too many projects of this client wait.
+        """
         done: set[tuple[Kind, str]] = set()  # whatever happens to records, nobody is asked twice at once
-        try:
-            while asked := [ask for ask in next_ones() if (ask[0], ask[1].path) not in done][:BATCH]:
-                done |= {(kind, file.path) for kind, file in asked}
-                found = list(self._files.map(lambda ask: (ask[1].filename, self._look(project, *ask)), asked))
-                self._store.add(project.index, project.name, found)
-                run.began.set()
-        except OSError as error:
-            threadlog.error("what was found out about %s cannot be stored: %s", project.name, error)
-        except Exception:  # what waits looks at no result: without this line nobody would ever know
-            threadlog.exception("evidence about %s cannot be collected", project.name)
-            raise
-        finally:
-            run.began.set()
 
-    def wait(self, run: Run, seconds: float) -> bool:
-        """Wait for the first evidence; whether it came. Raises GatewayError when too many wait."""
-        if run.began.is_set():
-            return True
-        with self._sources.client.slot():
-            return run.began.wait(seconds)
+        def batch() -> bool:
+            try:
+                return self._collect(project, next_ones, done)
+            except OSError as error:
+                threadlog.error("what was found out about %s cannot be stored: %s", project.name, error)
+            except Exception:  # noqa: BLE001 (nobody looks at a result)
+                threadlog.exception("evidence about %s cannot be collected", project.name)
+            return False
+
+        return self._runs.join(client, f"{project.index}/{project.name}", batch)
+
+    def _collect(
+        self, project: Project, next_ones: Callable[[], Sequence[Ask]], done: set[tuple[Kind, str]]
+    ) -> bool:
+        """Collect and store the next batch; whether there was one."""
+        asked = [ask for ask in next_ones() if (ask[0], ask[1].path) not in done][:BATCH]
+        done |= {(kind, file.path) for kind, file in asked}
+        found = list(self._files.map(lambda ask: (ask[1].filename, self._look(project, *ask)), asked))
+        if found:
+            self._store.add(project.index, project.name, found)
+        return bool(found)
+
+    def waiting(self, client: str) -> AbstractContextManager[None]:
+        """Take a thread that may wait, before `start`. Raises GatewayError when too many wait."""
+        return self._sources.client.slot(client)
 
     def look_now(self, project: Project, kind: Kind, file: ProjectFile) -> None:
         """Look at one file that somebody waits for. Raises GatewayError."""

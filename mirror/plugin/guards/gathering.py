@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from mirror.plugin.evidence.collector import Ask, Collector, Project, Run
+from mirror.plugin.evidence.collector import Ask, Collector, Project
+from mirror.plugin.evidence.runs import Run
 from mirror.plugin.evidence.store import EvidenceStore
 from mirror.plugin.guards import declared
 from mirror.plugin.policy.evaluation import EvidenceRule
@@ -42,28 +43,27 @@ class Gathering:
         """A version of what is known: equal as long as it is the same."""
         return [self._store.version(index, project) for index in indexes]
 
-    def begin(self, stage: Any, project: str) -> list[Run]:
-        """Begin to look for what is missing of a project on `stage`."""
-        rules = self.rules()
-        found = stage.op_sro_check_mirror_whitelist("facts", project=project) if rules else ()
-        wanting = [
-            base.name
-            for base, detail in found
-            if base.ixconfig["type"] == "mirror" and self._next(base.name, detail, rules)
-        ]
-        return [self._start(index, project) for index in wanting]
+    def begin(self, stage: Any, project: str, client: str) -> list[Run]:
+        """Begin to look for what is missing of a project on `stage`. Raises GatewayError."""
+        return [self._start(index, project, client) for index in self._wanting(stage, project)]
 
-    def prepare(self, stage: Any, project: str) -> None:
+    def prepare(self, stage: Any, project: str, client: str) -> None:
         """The same, and wait for the first of it.
 
         Raises GatewayError when nothing is known in time: what is not known yet is not absent.
         """
+        wanting = self._wanting(stage, project)
+        if not wanting:
+            return
         until = time.monotonic() + PATIENCE
-        for run in self.begin(stage, project):
-            began = self._collector.wait(run, max(0.0, until - time.monotonic()))
-            versions = self.state([base.name for base in stage.sro()], project)
-            if not began and not any(versions):
-                raise GatewayError(503, f"policies need more than the page of {project}, which is fetched")
+        with self._collector.waiting(client):  # first: who is refused leaves no work behind
+            for run in [self._start(index, project, client) for index in wanting]:
+                began = run.began.wait(max(0.0, until - time.monotonic()))
+                versions = self.state([base.name for base in stage.sro()], project)
+                if not began and not any(versions):
+                    raise GatewayError(
+                        503, f"policies need more than the page of {project}, which is fetched"
+                    )
 
     def look_now(self, holder: Any, facts: ProjectFacts, file: ProjectFile) -> bool:
         """Find out what is missing of one file; whether something was. Raises GatewayError."""
@@ -73,13 +73,23 @@ class Gathering:
             self._collector.look_now(Project(holder.name, facts.name), kind, file)
         return bool(asked)
 
-    def _start(self, index: str, project: str) -> Run:
+    def _wanting(self, stage: Any, project: str) -> list[str]:
+        """The indexes below `stage` of whose files something is missing."""
+        rules = self.rules()
+        found = stage.op_sro_check_mirror_whitelist("facts", project=project) if rules else ()
+        return [
+            base.name
+            for base, detail in found
+            if base.ixconfig["type"] == "mirror" and self._next(base.name, detail, rules)
+        ]
+
+    def _start(self, index: str, project: str, client: str) -> Run:
         def next_ones() -> list[Ask]:
             with self._xom.keyfs.read_transaction():
                 holder = self._xom.model.getstage(index)
                 return self._next(index, holder.facts(project), self.rules()) if holder else []
 
-        return self._collector.start(Project(index, project), next_ones)
+        return self._collector.start(client, Project(index, project), next_ones)
 
     def _next(self, index: str, detail: ProjectDetail, rules: Sequence[EvidenceRule]) -> list[Ask]:
         rows = file_rows.rows(detail.files)

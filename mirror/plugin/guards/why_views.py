@@ -10,6 +10,7 @@ from pyramid.httpexceptions import HTTPNotFound
 from pyramid.response import Response
 
 from mirror.plugin import pinned_hashes, reservations, responses
+from mirror.plugin.access import clients
 from mirror.plugin.guards.guards import Guards, Judged
 from mirror.plugin.policy.evaluation import Denial, Policy
 from mirror.plugin.simple import filenames
@@ -38,7 +39,7 @@ def show(guards: Guards, context: Any, request: Any) -> Any:
         raise HTTPNotFound("No project can have this name.")
     if not request.has_permission("pkg_read"):
         raise HTTPNotFound("No such index.")
-    found = decisions(guards, context.stage, project)
+    found = decisions(guards, context.stage, project, clients.of_request(request))
     if json_preferred(request):
         answer = apiresult(200, result=found, type="decisions")
     else:
@@ -47,7 +48,7 @@ def show(guards: Guards, context: Any, request: Any) -> Any:
     return answer
 
 
-def decisions(guards: Guards, stage: Any, project: str) -> dict[str, Any]:
+def decisions(guards: Guards, stage: Any, project: str, client: str) -> dict[str, Any]:
     """The decisions about each file of `project` on `stage`, and notes about the project itself."""
     notes: list[str] = []
     held = []
@@ -75,7 +76,10 @@ def decisions(guards: Guards, stage: Any, project: str) -> dict[str, Any]:
             if each.startswith(path)
         ]
     if held:
-        guards.gathering.begin(stage, project)
+        try:
+            guards.gathering.begin(stage, project, client)
+        except GatewayError as error:
+            notes.append(error.text)
     judged = [(base.name, guards.judged(stage, base, detail)) for base, detail in held]
     notes += [
         f"{project} looks like {each.looks_like}, a name that is reserved for packages of your own"

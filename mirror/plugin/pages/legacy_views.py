@@ -13,7 +13,7 @@ from devpi_server.normalized import normalize_name
 from pyramid.httpexceptions import HTTPNotFound
 
 from mirror.plugin import gzip_bytes, responses
-from mirror.plugin.access import readers
+from mirror.plugin.access import clients, readers
 from mirror.plugin.files import lookup
 from mirror.plugin.metadata.views import MetadataViews
 from mirror.plugin.pages import negotiate, response
@@ -56,7 +56,9 @@ class LegacyViews:
         project = str(normalize_name(request.matchdict["project"]))
         if not filenames.is_project(project):
             raise HTTPNotFound("No project can have this name.")
-        page, age = self._pages.find(stage, project, Representation(JSON, gzip=True))
+        page, age = self._pages.find(
+            stage, project, Representation(JSON, gzip=True), clients.of_request(request)
+        )
         parts = {"user": stage.username, "index": stage.index, "project": project}
         url = request.route_url("packhorse page", **parts)
         wanted = request.matchdict.get("version")

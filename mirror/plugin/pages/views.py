@@ -16,7 +16,7 @@ from pyramid.httpexceptions import HTTPFound, HTTPNotAcceptable, HTTPNotFound
 from pyramid.response import Response
 
 from mirror.plugin import gzip_bytes, reservations, responses
-from mirror.plugin.access import readers
+from mirror.plugin.access import clients, readers
 from mirror.plugin.guards.guards import Guards
 from mirror.plugin.metrics import counters
 from mirror.plugin.pages import negotiate, response
@@ -80,10 +80,12 @@ class PageViews:
         if form is None:
             offers = ", ".join(negotiate.OFFERS)
             return HTTPNotAcceptable(f"Accept one of {offers}.", headers={"Vary": response.VARY})
-        page, age = self.find(context.stage, str(project), form)
+        page, age = self.find(context.stage, str(project), form, clients.of_request(request))
         return _answer(request, form, page, age)
 
-    def find(self, stage: Any, project: str, form: Representation) -> tuple[StoredPage, float | None]:
+    def find(
+        self, stage: Any, project: str, form: Representation, client: str
+    ) -> tuple[StoredPage, float | None]:
         """The page of a normalised project on `stage`, and its age in seconds if it is stale.
 
         Raises HTTPNotFound, GatewayError.
@@ -92,7 +94,7 @@ class PageViews:
         key = PageKey(stage.name, project)
         stored = self._store.find(key, form.kind) if self._may_store else None
         if stored is None:
-            self._guards.gathering.prepare(stage, project)
+            self._guards.gathering.prepare(stage, project, client)
         page = stored or self._render(key, form, freshness)
         if stored:
             self._publish(key, freshness)

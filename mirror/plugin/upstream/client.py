@@ -60,7 +60,10 @@ class UpstreamClient:
         self.offline = isinstance(devpi_client, OfflineHTTPClient)
         self.timeout = float(xom.config.request_timeout)
         # A client must not use up devpi's threads by waiting: the others answer from the cache.
-        self._waiting = threading.BoundedSemaphore(max(1, xom.config.args.threads * 3 // 4))
+        slots = max(1, xom.config.args.threads * 3 // 4)
+        self._waiting = threading.BoundedSemaphore(slots)
+        self._most_of_client = max(1, slots * 2 // 3)
+        self._waiting_of: Counter[str] = Counter()  # by client
         # A client of httpx looks at all its connections, with its lock held, for each request: a hundred
         # threads that share one wait for each other. Each of ours serves one request at a time.
         # Each upstream has its own: one that does not answer holds up no other.
@@ -149,14 +152,24 @@ class UpstreamClient:
                 self._large_pages[upstream.url] -= held
 
     @contextmanager
-    def slot(self) -> Iterator[None]:
-        """Take one of the threads that may wait for upstreams. Raises GatewayError without a free one."""
+    def slot(self, client: str = "") -> Iterator[None]:
+        """Take one of the threads that may wait for upstreams. Raises GatewayError without a free one.
+
+        Of those that are taken for a `client` by its name, some are left for others.
+        """
         counters.asked_upstream()
-        if not self._waiting.acquire(blocking=False):
-            raise GatewayError(503, "too many requests wait for the upstream", "1")
+        with self._lock:
+            is_full = bool(client) and self._waiting_of[client] >= self._most_of_client
+            if is_full or not self._waiting.acquire(blocking=False):
+                raise GatewayError(503, "too many requests wait for the upstream", "1")
+            self._waiting_of[client] += 1
         try:
             yield
         finally:
+            with self._lock:
+                self._waiting_of[client] -= 1
+                if not self._waiting_of[client]:
+                    del self._waiting_of[client]
             self._waiting.release()
 
 

@@ -2,7 +2,9 @@
 
 import json
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
@@ -137,6 +139,33 @@ def test_a_wheel_with_another_license_than_its_metadata_file_said_is_not_served_
     ask(server, true)
     wait_until("it is denied", lambda: ask(server, true)[0] == 403)
     wait_until("the page follows", lambda: listed(server, name) == [])
+
+
+def test_a_client_that_asks_for_many_projects_leaves_threads_to_others(mirrored: Mirrored) -> None:
+    """None of its metadata arrives; who comes after it waits neither behind its projects nor for a thread."""
+    crowd, calm = new_name("crowd"), new_name("calm")
+    dists = [licensed(f"{crowd}-{number}", "1.0", "License-Expression: MIT") for number in range(100)]
+    for number, dist in enumerate(dists):
+        mirrored.upstream.add(f"{crowd}-{number}", dist)
+    fine = licensed(calm, "1.0", "License-Expression: MIT")
+    mirrored.upstream.add(calm, fine)
+    gate = threading.Event()
+    mirrored.upstream.fail(f"/files/{crowd}*", faults.held(gate))
+
+    def page(client: str, name: str) -> requests.Response:
+        url = f"{mirrored.mirror.url}/company/dev/+simple/{name}/"
+        return requests.get(url, headers={"X-Real-IP": client}, timeout=60)
+
+    with ThreadPoolExecutor(len(dists)) as threads:
+        try:
+            asked = [threads.submit(page, "192.0.2.1", f"{crowd}-{number}") for number in range(len(dists))]
+            # The others are refused when so many wait as may (UpstreamClient.slot).
+            wait_until("they wait", lambda: sum(each.done() for each in asked) >= 15)
+            answer = page("192.0.2.2", calm)
+            assert (answer.status_code, fine.filename in answer.text) == (200, True), answer.text
+        finally:
+            gate.set()
+            mirrored.upstream.heal()
 
 
 def test_what_no_metadata_tells_is_denied_or_exempt(server: Mirrored) -> None:

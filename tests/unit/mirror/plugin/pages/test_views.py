@@ -102,7 +102,7 @@ class _Server:
         known = VulnerabilityFile(folder.with_name("advisories"))
         self.log = DecisionLog(folder.with_name("decisions"))
         evidence = EvidenceStore(folder.with_name("evidence"), lambda _: nullcontext())
-        gathering = Gathering(xom, evidence, Collector(Mock(), evidence))
+        gathering = Gathering(xom, evidence, Collector(Mock(), evidence, Mock()))
         guards = Guards(xom, Records(cache, FirstSeen(folder.with_name("seen")), known, self.log, gathering))
         self.views = PageViews(xom, self.store, lambda files: files, guards)
 

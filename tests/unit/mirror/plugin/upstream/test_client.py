@@ -187,3 +187,15 @@ def test_an_error_can_be_raised_for_each_client() -> None:
         {"Retry-After": "1"},
     )
     assert GatewayError(404, "none").again().headers == {}
+
+
+def test_no_client_takes_all_threads_that_may_wait() -> None:
+    """The pages of others would be refused for as long as its own take."""
+    asks = fetcher()  # three of its four threads may wait, two of them for one client
+    with asks.slot("a"), asks.slot("a"):
+        with pytest.raises(GatewayError, match="too many"), asks.slot("a"):
+            pass
+        with asks.slot("b"), pytest.raises(GatewayError, match="too many"), asks.slot("c"):
+            pass
+    with asks.slot("a"):
+        pass
