@@ -7,16 +7,30 @@ from mirror.plugin.policy.evidence import License
 HEADERS = 64 * 1024  # bytes that are read; what comes after them is a description
 LONGEST = 500  # characters of a field: of a whole text, nobody tells which license it is
 MOST = 20  # classifiers
+UNREADABLE = "…"  # no expression has it (PEP 639)
 
 
 def read(sha256: str, metadata: bytes) -> License:
-    """The license that `metadata` of the wheel with this hash states."""
-    headers = metadata[:HEADERS].replace(b"\r\n", b"\n").partition(b"\n\n")[0]
-    found, _ = parse_email(headers)
+    """The license that `metadata` of the wheel with this hash states.
+
+    What is stated twice, or cannot be read to its end, is no license that anybody can tell: what else is
+    stated must not count instead.
+    """
+    headers, end, _ = metadata[: HEADERS + 2].replace(b"\r\n", b"\n").partition(b"\n\n")
+    found, unread = parse_email(headers)
     classifiers = [each for each in found.get("classifiers", ()) if each.startswith("License :: ")]
+    expression = found.get("license_expression", "")
+    if "license-expression" in unread:
+        expression = f"{' / '.join(unread['license-expression'])} {UNREADABLE}"
+    elif (len(metadata) > HEADERS and not end) or (len(classifiers) > MOST and not expression):
+        expression = UNREADABLE
     return License(
         sha256,
-        found.get("license_expression", "")[:LONGEST],
-        tuple(each[:LONGEST] for each in classifiers[:MOST]),
-        found.get("license", "")[:LONGEST],
+        _cut(expression),
+        tuple(map(_cut, classifiers[:MOST])),
+        _cut(found.get("license", "")),
     )
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}{UNREADABLE}"

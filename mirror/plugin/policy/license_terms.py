@@ -1,5 +1,6 @@
 """License expressions of what metadata states: SPDX (PEP 639), classifiers, or the old field License."""
 
+import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -64,6 +65,23 @@ _OF_TEXTS = {
     "psf": "PSF-2.0",
     "the mit license": "MIT",
 }
+# Ids that SPDX's list of licenses calls deprecated, and what stands for them now.
+_OF_DEPRECATED = {
+    "bsd-2-clause-freebsd": "BSD-2-Clause-Views",
+    "bsd-2-clause-netbsd": "BSD-2-Clause",
+    "bzip2-1.0.5": "bzip2-1.0.6",
+    "ecos-2.0": "GPL-2.0-or-later WITH eCos-exception-2.0",
+    "gpl-2.0-with-autoconf-exception": "GPL-2.0-only WITH Autoconf-exception-2.0",
+    "gpl-2.0-with-bison-exception": "GPL-2.0-only WITH Bison-exception-2.2",
+    "gpl-2.0-with-classpath-exception": "GPL-2.0-only WITH Classpath-exception-2.0",
+    "gpl-2.0-with-font-exception": "GPL-2.0-only WITH Font-exception-2.0",
+    "gpl-2.0-with-gcc-exception": "GPL-2.0-only WITH GCC-exception-2.0",
+    "gpl-3.0-with-autoconf-exception": "GPL-3.0-only WITH Autoconf-exception-3.0",
+    "gpl-3.0-with-gcc-exception": "GPL-3.0-only WITH GCC-exception-3.1",
+    "standardml-nj": "SMLNJ",
+    "wxwindows": "LGPL-2.0-or-later WITH WxWindows-exception-3.1",
+}
+_GNU = re.compile(r"((?:A|L)?GPL-\d\.\d|GFDL-\d\.\d)(-only|-or-later)?(\+?)", re.IGNORECASE)
 
 
 @lru_cache(maxsize=2000)
@@ -80,6 +98,25 @@ def of(stated: License) -> str | None:
         return " AND ".join(f"({each})" for each in known if each) if all(known) else None
     text = stated.text.strip()
     return _OF_TEXTS.get(text.casefold()) or _canonical(text)
+
+
+def current(terms: str) -> str:
+    """A license, with an exception or without, by the ids that SPDX has now: of GPL-3.0+ GPL-3.0-or-later."""
+    name, with_, exception = terms.partition(" WITH ")
+    if found := _GNU.fullmatch(name):
+        family, end, plus = found.groups()
+        end = "-or-later" if plus else end or "-only"
+        name = f"{family}{end}"
+    return f"{_OF_DEPRECATED.get(name.casefold(), name)}{with_}{exception}"
+
+
+def names(terms: str) -> tuple[str, ...]:
+    """The names by which a rule may mean a license: with its exception and without, in all spellings.
+
+    Of "MIT+" (this version or a later one), "MIT" too.
+    """
+    found = [name for each in (terms, current(terms)) for name in (each, each.partition(" WITH ")[0])]
+    return tuple(dict.fromkeys([*found, *(each.removesuffix("+") for each in found)]))
 
 
 def holds(expression: str, is_fine: Callable[[str], bool]) -> bool:

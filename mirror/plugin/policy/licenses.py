@@ -26,8 +26,9 @@ class Licenses:
 
     def __init__(self, value: Mapping[str, Any]) -> None:
         """`value`: {"allow": ["MIT"] or null, "deny": ["AGPL-*"], "unknown": "deny", "exempt": ["demo"]}."""
-        self._allow: Sequence[str] | None = value["allow"]
-        self._deny: Sequence[str] = value["deny"]
+        allow: Sequence[str] | None = value["allow"]
+        self._allow = None if allow is None else [license_terms.current(each) for each in allow]
+        self._deny = [license_terms.current(each) for each in value["deny"]]
         self._lets_unknown_pass = {"allow": True, "deny": False}[value["unknown"]]
         self._exempt = names.parse_all(value["exempt"])
 
@@ -81,10 +82,10 @@ class Licenses:
         return f"has the license {terms}, which is not allowed here: take another project, or ask to allow it"
 
     def _is_fine(self, terms: str) -> bool:
-        parts = (terms, terms.partition(" WITH ")[0])  # an exception only ever permits more
-        if _matches(parts, self._deny):
+        spellings = license_terms.names(terms)  # also without an exception: that only ever permits more
+        if _matches(spellings, self._deny):
             return False
-        return self._allow is None or _matches(parts, self._allow)
+        return self._allow is None or _matches(spellings, self._allow)
 
     def needs(self, file: FileFacts, now: float) -> Kind | None:
         own = evidence.valid(file.project.evidence.licenses, file.filename, file.hashes)
@@ -139,8 +140,8 @@ def _around(places: Sequence[int], place: int) -> list[int]:
     return [*places[max(0, before - 1) : before], *places[after : after + 1]]
 
 
-def _matches(parts: Sequence[str], patterns: Sequence[str]) -> bool:
-    return any(fnmatchcase(part.lower(), pattern.lower()) for pattern in patterns for part in parts)
+def _matches(spellings: Sequence[str], patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(each.lower(), pattern.lower()) for pattern in patterns for each in spellings)
 
 
 def build(value: Any) -> Licenses:

@@ -1,6 +1,9 @@
 """Tests of what is read of METADATA."""
 
+import pytest
+
 from mirror.plugin.evidence import licenses
+from mirror.plugin.policy import license_terms
 from mirror.plugin.policy.evidence import License
 
 
@@ -16,3 +19,24 @@ def test_the_license_is_in_the_headers() -> None:
     assert licenses.read("1", b"License-Expression: MIT\n\n") == License("1", "MIT")
     assert licenses.read("1", b"") == License("1")
     assert len(licenses.read("1", b"License: " + b"x" * 60_000 + b"\n\n").text) == licenses.LONGEST
+
+
+MIT = b"Classifier: License :: OSI Approved :: MIT License\n"
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        MIT + b"License-Expression: MIT\nLicense-Expression: GPL-3.0-only\n\n",
+        MIT + b"License-Expression: GPL-3.0-only\xff\n\n",
+        MIT + b"License-Expression: GPL-3.0-only\xff\n",
+        MIT + b"X: " + b"x" * licenses.HEADERS + b"\nLicense-Expression: GPL-3.0-only\n\n",
+        b"License-Expression: MIT" + b" " * licenses.LONGEST + b"AND GPL-3.0-only\n\n",
+        MIT * 20 + b"Classifier: License :: OSI Approved :: GNU General Public License v3 (GPLv3)\n\n",
+        b"License: MIT" + b" " * licenses.LONGEST + b"or not\n\n",
+    ],
+    ids=["twice", "no text", "no end", "too long", "long expression", "many classifiers", "long text"],
+)
+def test_what_cannot_be_read_to_its_end_is_no_license(metadata: bytes) -> None:
+    """Else a project would state a license that the rule allows before the one that counts."""
+    assert license_terms.of(licenses.read("1", metadata)) is None

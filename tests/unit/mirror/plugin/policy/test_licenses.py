@@ -94,6 +94,35 @@ def test_a_list_of_what_is_denied_lets_all_else_in() -> None:
     assert decided(project(1, {0: License(SHA256, "AGPL-3.0-only")}), wheel_name(0), **value)
 
 
+@pytest.mark.parametrize(
+    ("terms", "deny", "is_denied"),
+    [
+        ("GPL-3.0", "GPL-3.0-*", True),
+        ("GPL-3.0+", "GPL-3.0-*", True),
+        ("AGPL-3.0", "AGPL-3.0-only", True),
+        ("AGPL-3.0+", "AGPL-3.0-or-later", True),
+        ("AGPL-3.0", "AGPL-3.0-or-later", False),
+        ("AGPL-3.0-only", "AGPL-3.0", True),
+        ("AGPL-3.0-or-later", "agpl-3.0+", True),
+        ("GPL-2.0-only+", "GPL-2.0-or-later", True),
+        ("GPL-2.0-or-later+", "GPL-2.0-or-later", True),
+        ("GPL-2.0-with-classpath-exception", "GPL-2.0-only", True),
+        ("GPL-2.0-only WITH Classpath-exception-2.0", "GPL-2.0-with-classpath-exception", True),
+        ("GPL-2.0 WITH Classpath-exception-2.0", "GPL-2.0-only WITH Classpath-exception-2.0", True),
+        ("GPL-2.0-only", "GPL-2.0-with-classpath-exception", False),
+        ("wxWindows", "LGPL-*", True),
+        ("MPL-1.1+", "MPL-1.1", True),
+        ("MPL-1.1", "MPL-1.1+", False),
+        ("MIT", "*GPL-*", False),
+    ],
+)
+def test_a_license_is_denied_in_all_of_its_spellings(terms: str, deny: str, is_denied: bool) -> None:  # noqa: FBT001
+    """SPDX has given some licenses other ids; old ones are still stated, and still written into rules."""
+    facts = project(1, {0: License(SHA256, terms)})
+    assert bool(decided(facts, wheel_name(0), allow=None, deny=[deny])) is is_denied
+    assert bool(decided(facts, wheel_name(0), allow=[deny])) is not is_denied
+
+
 def test_what_nobody_knows_is_decided_by_choice() -> None:
     """Denied if nothing is said; what is not read yet is no choice."""
     silent = project(1, {0: License(SHA256)})
