@@ -17,7 +17,12 @@ TOOLS: dict[str, tuple[str, ...]] = {
     "flit": (),
     "pipenv": (),
 }
-BLOCKS = {block.filename: block.text for block in documents.blocks("clients.md")}
+# Those of indexes with readers are run by tests/integration/mirror/test_readers_clients.py.
+BLOCKS = {
+    block.filename: block.text
+    for block in documents.blocks("clients.md")
+    if not block.filename.startswith("login-")
+}
 UPLOADED = {
     **{tool: f"acme-{tool}" for tool in ("uv", "poetry", "pdm", "hatch", "flit")},
     "twine": "iniconfig",
