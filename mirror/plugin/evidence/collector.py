@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from devpi_server.log import threadlog
 
@@ -28,7 +28,13 @@ PROJECTS = 4  # at once
 BATCH = 16  # files whose evidence is stored together
 SOON, LATER = 60.0, 3600.0  # seconds until the upstream is asked again: it failed, or what it has is wrong
 
-Ask = tuple[Kind, ProjectFile]
+
+class Ask(NamedTuple):
+    """A file to look at. If it `pins`, and is the first that verifies, its publishers are the project's."""
+
+    kind: Kind
+    file: ProjectFile
+    pins: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,31 +89,36 @@ class Collector:
         self, project: Project, next_ones: Callable[[], Sequence[Ask]], done: set[tuple[Kind, str]]
     ) -> bool:
         """Collect and store the next batch; whether there was one."""
-        asked = [ask for ask in next_ones() if (ask[0], ask[1].path) not in done][:BATCH]
-        done |= {(kind, file.path) for kind, file in asked}
-        found = list(self._files.map(lambda ask: (ask[1].filename, self._look(project, *ask)), asked))
+        asked = [ask for ask in next_ones() if (ask.kind, ask.file.path) not in done][:BATCH]
+        done |= {(ask.kind, ask.file.path) for ask in asked}
+        found = list(self._files.map(lambda ask: (ask.file.filename, self._look(project, ask)), asked))
         if found:
-            self._store.add(project.index, project.name, found)
+            pinning = {ask.file.filename for ask in asked if ask.pins}
+            self._store.add(project.index, project.name, found, pinning)
         return bool(found)
 
     def waiting(self, client: str) -> AbstractContextManager[None]:
         """Take a thread that may wait, before `start`. Raises GatewayError when too many wait."""
         return self._sources.client.slot(client)
 
-    def look_now(self, project: Project, kind: Kind, file: ProjectFile) -> None:
+    def look_now(self, project: Project, ask: Ask) -> None:
         """Look at one file that somebody waits for. Raises GatewayError."""
 
+        kind, file, pins = ask
+
         def look(_: Future[None]) -> None:
-            self._store.add(project.index, project.name, [(file.filename, self._look(project, kind, file))])
+            found = [(file.filename, self._look(project, ask))]
+            self._store.add(project.index, project.name, found, [file.filename] if pins else [])
 
         with self._sources.client.slot():
             try:
-                self._single.join(f"{kind} {file.path}", Future, look).result()
+                self._single.join(f"{kind} {file.path} {pins}", Future, look).result()
             except OSError as error:
                 text = f"what was found out about {file.filename} cannot be stored: {error.strerror}"
                 raise GatewayError(503, text) from error
 
-    def _look(self, project: Project, kind: Kind, file: ProjectFile) -> Provenance | License:
+    def _look(self, project: Project, ask: Ask) -> Provenance | License:
+        kind, file, _ = ask
         sha256 = file.hashes.get("sha256", "")
         now = self._sources.clock()
         try:

@@ -1,11 +1,11 @@
 """Store what was found out about files, so that nobody looks twice.
 
-<user>%2F<index>/<project>    JSON (policy/evidence.py, Evidence); a damaged one counts as missing
+<user>%2F<index>/<project>    JSON (policy/evidence.py, Evidence); of a damaged one that alone remains
 """
 
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TypeVar
@@ -49,23 +49,28 @@ class EvidenceStore:
             return found
         try:
             found = _decode(path.read_bytes())
-        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        except FileNotFoundError:
             return Evidence()
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+            return Evidence(is_damaged=True)
         self._recent.put(str(path), version, 1, found)
         return found
 
-    def add(self, index: str, project: str, found: Found) -> None:
+    def add(self, index: str, project: str, found: Found, pinning: Collection[str] = ()) -> None:
         """Add records. Raises OSError.
 
-        The first file that verifies says who the publisher is, for those who name none.
+        The first of the files `pinning` that verifies says who the publisher is, for those who name none.
         """
         with self._lock:
             before = self.read(index, project)
             provenance = {**before.provenance, **_of_kind(found, Provenance)}
             licenses = {**before.licenses, **_of_kind(found, License)}
-            verified = (each.publishers for each in _of_kind(found, Provenance).values() if each.publishers)
+            may_pin = {} if before.is_damaged else _of_kind(found, Provenance)
+            verified = (
+                each.publishers for name, each in may_pin.items() if name in pinning and each.publishers
+            )
             pinned = before.pinned or next(verified, ())
-            self._write(index, project, Evidence(provenance, licenses, pinned))
+            self._write(index, project, Evidence(provenance, licenses, pinned, before.is_damaged))
 
     def forget_license(self, index: str, project: str, filename: str) -> None:
         """Forget what was read of a wheel, whose metadata are others. Raises OSError."""
@@ -73,7 +78,7 @@ class EvidenceStore:
             before = self.read(index, project)
             if filename in before.licenses:
                 kept = {name: each for name, each in before.licenses.items() if name != filename}
-                self._write(index, project, Evidence(before.provenance, kept, before.pinned))
+                self._write(index, project, msgspec.structs.replace(before, licenses=kept))
 
     def remove_index(self, index: str) -> None:
         """Forget an index that is deleted."""

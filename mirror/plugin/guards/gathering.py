@@ -11,11 +11,13 @@ from mirror.plugin.guards import declared
 from mirror.plugin.policy.evaluation import EvidenceRule
 from mirror.plugin.policy.evidence import Evidence
 from mirror.plugin.policy.facts import FileFacts, ProjectFacts
+from mirror.plugin.policy.provenance import RequireProvenance
 from mirror.plugin.simple import file_rows
 from mirror.plugin.simple.detail import ProjectDetail
 from mirror.plugin.simple.file_rows import ProjectFile
 from mirror.plugin.upstream.client import GatewayError
 
+NEWEST = 3  # files of which one has to verify when the publisher of a project is not known yet
 PATIENCE = 5.0  # seconds that a page waits for the first evidence
 
 
@@ -66,12 +68,24 @@ class Gathering:
                     )
 
     def look_now(self, holder: Any, facts: ProjectFacts, file: ProjectFile) -> bool:
-        """Find out what is missing of one file; whether something was. Raises GatewayError."""
-        missing = (rule.needs(FileFacts(facts, file), self._clock()) for rule in self.rules())
-        asked = {kind for kind in missing if kind}
-        for kind in asked:
-            self._collector.look_now(Project(holder.name, facts.name), kind, file)
-        return bool(asked)
+        """Find out what is missing of one file; whether something was. Raises GatewayError.
+
+        Who is the publisher of a project, its newest files say, and not the one that a stranger asks for.
+        """
+        rules = self.rules()
+        missing = (rule.needs(FileFacts(facts, file), self._clock()) for rule in rules)
+        asks = [Ask(kind, file) for kind in sorted({kind for kind in missing if kind})]
+        awaits = any(isinstance(rule, RequireProvenance) and rule.awaits_publisher(facts) for rule in rules)
+        if awaits and facts.is_listed:
+            wanted = self._next(holder.name, holder.facts(facts.name), rules)
+            asks = [*[ask for ask in wanted if ask.pins][:NEWEST], *asks]
+        looked = set()
+        for ask in asks:
+            is_needless = ask.pins and self._store.read(holder.name, facts.name).pinned
+            if not is_needless and (ask.kind, ask.file.path) not in looked:
+                self._collector.look_now(Project(holder.name, facts.name), ask)
+                looked.add((ask.kind, ask.file.path))
+        return bool(asks)
 
     def _wanting(self, stage: Any, project: str) -> list[str]:
         """The indexes below `stage` of whose files something is missing."""
@@ -101,10 +115,15 @@ class Gathering:
             return [FileFacts(facts, file) for file in rows.objects()]
 
         wanted = [each for rule in rules for each in rule.wanted(facts, files, self._clock())]
+        pinning = {each.filename for each in wanted if each.pins}
         names = {each.filename for each in wanted}
         by_name = {
             name: file_rows.file_of(*pair)  # which takes long, of thousands
             for name, pair in zip(facts.filenames, rows.pairs() if names else (), strict=False)
             if name in names
         }
-        return [(kind, by_name[name]) for kind, name in dict.fromkeys(wanted) if name in by_name]
+        return [
+            Ask(kind, by_name[name], kind == "provenance" and name in pinning)
+            for kind, name in dict.fromkeys((each.kind, each.filename) for each in wanted)
+            if name in by_name
+        ]

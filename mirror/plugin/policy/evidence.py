@@ -40,6 +40,7 @@ class Evidence(msgspec.Struct, frozen=True, omit_defaults=True):
     provenance: dict[str, Provenance] = {}
     licenses: dict[str, License] = {}
     pinned: tuple[dict[str, str], ...] = ()  # the publishers of the first file that verified
+    is_damaged: bool = False  # a record could not be read: whose file was the first, nobody knows
 
 
 class Wanted(NamedTuple):
@@ -47,6 +48,7 @@ class Wanted(NamedTuple):
 
     kind: Kind
     filename: str
+    pins: bool = False  # its publishers are expected from now on, if it is the first that verifies
 
 
 R = TypeVar("R", Provenance, License)

@@ -58,10 +58,28 @@ class RequireProvenance:
     def wanted(
         self, project: ProjectFacts, files: Callable[[], Sequence[FileFacts]], now: float
     ) -> Iterator[Wanted]:
-        """The files that are to be verified, the newest first."""
-        due = [file for file in files() if self.needs(file, now)] if self._of(project) else []
+        """The files that are to be verified, the newest first; once more while no publisher is known."""
+        due = [file for file in files() if self._is_wanted(file, now)] if self._of(project) else []
         due.sort(key=lambda file: file.version or _OLDEST, reverse=True)
-        return (Wanted("provenance", file.filename) for file in due)
+        return (Wanted("provenance", file.filename, self._pins(file)) for file in due)
+
+    def awaits_publisher(self, project: ProjectFacts) -> bool:
+        """Whether the publisher of the first file is expected, and there was none."""
+        known = project.evidence
+        is_open = not known.pinned and not known.is_damaged
+        return is_open and any(each.publisher is None for each in self._of(project))
+
+    def _is_wanted(self, file: FileFacts, now: float) -> bool:
+        is_due = self.needs(file, now) is not None
+        record = _record(file)
+        return is_due or bool(record and record.publishers and self._pins(file))
+
+    def _pins(self, file: FileFacts) -> bool:
+        """Whether this file may say who the publisher is: of what no rule names one for."""
+        if not self.awaits_publisher(file.project):
+            return False
+        meant = [each for each in self._of(file.project) if each.named.has_version(file) is not False]
+        return any(each.publisher is None for each in meant)
 
     def needs(self, file: FileFacts, now: float) -> Kind | None:
         is_meant = any(each.named.has_version(file) is not False for each in self._of(file.project))
@@ -90,6 +108,10 @@ def _refusal(file: FileFacts, expected: Sequence[Expected]) -> Refusal | None:
     if any(each.has(found, pinned) for each in expected for found in record.publishers):
         return None
     is_pin = all(each.publisher is None for each in expected)
+    if is_pin and not pinned:
+        is_damaged = file.project.evidence.is_damaged
+        why = "is lost with a damaged record: name it in mirror.toml" if is_damaged else "is not known yet"
+        return Refusal(f"the first publisher of {file.project.name} {why}")
     right = " or ".join(in_words(each) for each in pinned) if is_pin else " or ".join(_publishers(expected))
     where = "the publisher first seen; if that is right, name it in mirror.toml" if is_pin else "as expected"
     found = " and ".join(map(in_words, record.publishers))

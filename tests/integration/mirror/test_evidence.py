@@ -1,6 +1,7 @@
 """Licenses and provenance on a real mirror: pages wait for what is not known, and list nothing else."""
 
 import json
+import shutil
 import sys
 import threading
 from collections.abc import Iterator
@@ -225,6 +226,11 @@ def test_a_file_whose_attestations_verify_is_listed_and_installed(
         assert mirrored.upstream.count(path) == 1
         shown = mirrored.mirror.run(BIN / "mirror", "policy").stdout
         assert "pypi-attestations of GitHub trailofbits/pypi-attestations" in shown
+        (records,) = mirrored.mirror.home.rglob("+evidence")
+        shutil.rmtree(records)
+        mirrored.restart()
+        assert ask(mirrored, dist)[0] == 200, "without its page: the newest file on that is verified"
+        assert mirrored.upstream.count(path) == 2
         newer = Dist(WHEEL.replace("dev137", "dev138"), b"", b"")
         offer(mirrored.upstream, newer, attested(WHEEL))
         mirrored.refresh(PROJECT)

@@ -66,6 +66,38 @@ def test_without_a_name_the_publisher_that_was_seen_first_is_expected() -> None:
     assert decided(known(ACME), ("demo", None))
 
 
+def test_without_a_record_of_the_first_publisher_nothing_passes_until_one_is_named() -> None:
+    """A record that is lost must not make the next publisher the first."""
+    record = {"demo-1.0.tar.gz": Provenance(SHA256, (OTHER,))}
+    damaged = Evidence(record, is_damaged=True)
+    assert reason(decided(damaged, ("demo", None))) == (
+        "the first publisher of demo is lost with a damaged record: name it in mirror.toml"
+    )
+    assert reason(decided(Evidence(record), ("demo", None))) == (
+        "the first publisher of demo is not known yet"
+    )
+    assert decided(damaged, ("demo", OTHER)) is None
+
+
+def pinning(known: Evidence, *expected: tuple[str, dict[str, str] | None]) -> dict[str, bool]:
+    """Files that are wanted, and whether they may say who the publisher is."""
+    (rule,) = policy(*expected).rules
+    assert isinstance(rule, EvidenceRule)
+    project = ProjectFacts("demo", evidence=known)
+    files = [FileFacts(project, file_object(version)) for version in ("1.0", "2.0")]
+    return {each.filename: each.pins for each in rule.wanted(project, lambda: files, NOW)}
+
+
+def test_only_files_of_which_no_rule_names_the_publisher_say_who_is_the_first() -> None:
+    """The publisher of an old line of versions, which is named, would be that of the new one."""
+    new, old = "demo-2.0.tar.gz", "demo-1.0.tar.gz"
+    assert pinning(Evidence(), ("demo<2", ACME), ("demo>=2", None)) == {new: True, old: False}
+    assert pinning(Evidence(), ("demo", ACME)) == {new: False, old: False}
+    assert pinning(known(OTHER), ("demo", None)) == {new: True, old: True}, "what was verified before, too"
+    assert pinning(known(OTHER, pinned=ACME), ("demo", None)) == {new: False}
+    assert pinning(Evidence(is_damaged=True), ("demo", None)) == {new: False, old: False}
+
+
 def test_what_is_not_known_is_denied_with_the_reason() -> None:
     """Fails closed."""
     assert "not verified yet" in reason(decided(Evidence(), ("demo", ACME)))
