@@ -228,6 +228,11 @@ def _ask(url: str, index: str, get: Get, accept: str = JSON) -> Response:
 
 
 def _answered(index: str, answer: Response) -> PackhorseError:
+    if answer.status in (401, 403):
+        return PackhorseError(
+            f"The index {index} is not for everybody: it answered {answer.status} {answer.reason}.",
+            "release and its hosts have no login to read: use an index that has no `read` in mirror.toml.",
+        )
     return PackhorseError(
         f"The index {index} answered {answer.status} {answer.reason} at {answer.url}.",
         "Look at the log of the index; when its upstream is at fault, try again in a moment.",

@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
+from packhorse.errors import PackhorseError
+from release import index
 from tests.support import protected
 from tests.support.devpi_servers import init_devpi, running_devpi
 from tests.support.dists import wheel
@@ -184,6 +186,14 @@ def test_commands_of_the_mirrors_own_machine_read_protected_indexes(guarded: Pro
     assert "2 files" in run("verify", "wanted.txt")
     assert "2 files" in run("bundle", "create", "wanted.txt", "-o", f"bundle-{index[8:]}")
     assert "2 projects in use" in run("refresh", "--report", "pinned.txt")
+
+
+def test_release_says_that_it_has_no_login(guarded: Protected) -> None:
+    """All its commands ask the index first, in one place."""
+    with pytest.raises(
+        PackhorseError, match="company/dev is not for everybody: it answered 401 Unauthorized"
+    ):
+        index.files(f"{guarded.url}/company/dev", "secretlib", index.get)
 
 
 def test_a_change_of_an_index_does_not_open_it(guarded: Protected) -> None:

@@ -70,6 +70,15 @@ def test_trouble_of_the_index_is_not_an_empty_answer() -> None:
         index.files(INDEX, "app", lambda *_: index.Response(INDEX, 502))
 
 
+@pytest.mark.parametrize("status", [401, 403])
+def test_an_index_that_is_not_for_everybody_is_told_apart(status: int) -> None:
+    """Its log would say nothing, and there is nothing to wait for."""
+    for ask in (index.require, lambda url, get: index.files(url, "app", get)):
+        with pytest.raises(PackhorseError, match=f"not for everybody: it answered {status}") as caught:
+            ask(INDEX, lambda *_: index.Response(INDEX, status, "Reason"))
+        assert "mirror.toml" in (caught.value.hint or "")
+
+
 def test_the_same_bytes_are_there_already_and_other_bytes_are_refused() -> None:
     """A version never changes its content: that is what makes a deploy repeatable."""
     there = FakeIndex({WHEEL: ("../../+f/ab/app.whl", "ab")})
