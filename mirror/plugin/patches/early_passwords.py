@@ -51,7 +51,7 @@ def checking(handler: Handler, registry: Any) -> Handler:
 
 def _check(request: Any, policy: Any) -> None:
     if request.environ["PATH_INFO"] == "/+login":
-        with contextlib.suppress(ValueError):  # no JSON, as the view says
+        with contextlib.suppress(ValueError, LookupError, RecursionError):  # no JSON, as the view says
             login = request.json_body
             if isinstance(login, dict):
                 policy.auth._validate(login.get("user"), login.get("password"), request=request)  # noqa: SLF001

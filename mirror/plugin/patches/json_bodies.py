@@ -27,7 +27,10 @@ def apply() -> None:
 
 def getjson(request: Any) -> Any:
     """The body of a request: an object, or changes of an index as a list of texts. Answers 400 otherwise."""
-    body = _STOCK(request)
+    try:
+        body = _STOCK(request)
+    except (LookupError, RecursionError):  # of a charset that nobody knows, of thousands of "["
+        abort(request, 400, "Bad request: could not decode json")
     matched = getattr(request, "matched_route", None)  # pyramid sets it for requests that have a route
     route = matched.name if matched else ""
     may_be_changes = request.method == "PATCH" and "{index}" in route

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from devpi_server.log import threadlog
+from pyramid.httpexceptions import HTTPNotFound
 from pyramid.response import Response
 
 from mirror.plugin.access.throttle import Throttle
@@ -121,7 +122,9 @@ def audience(request: Any) -> Any:
 
 
 def mint(request: Any) -> Any:
-    """An upload token for the job whose ID token the tween has verified."""
+    """An upload token for the job whose ID token the tween has verified. Raises HTTPNotFound."""
+    if _JOB not in request.environ:  # pyramid's route matches a newline behind the address too
+        raise HTTPNotFound
     publishers, claims = request.environ[_JOB]
     made = upload_tokens.mint(request, publishers, run_of(claims))
     request.environ[tween.DETAILS] = {

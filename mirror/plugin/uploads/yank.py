@@ -22,7 +22,7 @@ def yank(context: Any, request: Any) -> Any:
     """Yank; the body may be {"reason": "…"}."""
     try:
         body = request.json_body if request.body else {}
-    except ValueError:
+    except (ValueError, LookupError, RecursionError):
         body = None
     reason = body.get("reason") if isinstance(body, dict) else body
     if not (isinstance(body, dict) and isinstance(reason, str | None)):

@@ -166,6 +166,9 @@ def test_no_browser_guesses_what_an_answer_is(mirrored: Mirrored, path: str) -> 
         ("PUT", "/company/new", "[1]"),
         ("PUT", "/newcomer", "null"),
         ("PATCH", "/company", "[]"),
+        pytest.param("POST", "/+login", "[" * 60_000, id="nested deeply"),
+        pytest.param("PATCH", "/company", "[" * 60_000, id="nested deeply, with a login"),
+        pytest.param("PUT", "/company/dev/own/1.0/+yank", "[" * 60_000, id="a reason nested deeply"),
     ],
 )
 def test_a_body_of_another_form_is_refused(mirrored: Mirrored, method: str, path: str, body: str) -> None:
@@ -174,4 +177,12 @@ def test_a_body_of_another_form_is_refused(mirrored: Mirrored, method: str, path
     headers = {"Content-Type": "application/json", "Accept": "application/json"}
     url = f"{mirrored.mirror.url}{path}"
     answer = requests.request(method, url, data=body, auth=login, headers=headers, timeout=30)
+    assert answer.status_code == 400, answer.text
+
+
+def test_a_body_in_a_charset_that_nobody_knows_is_refused(mirrored: Mirrored) -> None:
+    """It was a traceback, too."""
+    headers = {"Content-Type": "application/json; charset=nonsense", "Accept": "application/json"}
+    url, body = f"{mirrored.mirror.url}/+login", '{"user": "a", "password": "b"}'
+    answer = requests.post(url, data=body, headers=headers, timeout=30)
     assert answer.status_code == 400, answer.text

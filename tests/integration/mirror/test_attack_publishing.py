@@ -266,6 +266,12 @@ def test_a_body_without_end_is_not_read(mirrored: Mirrored) -> None:
     assert requests.post(url, data=b"x" * 200_000, timeout=30).status_code == 404
 
 
+def test_an_address_with_a_newline_is_another_one(mirrored: Mirrored, issuer: Issuer) -> None:
+    """The route's pattern matches it; nothing has verified the token then."""
+    url, body = f"{mirrored.mirror.url}/_/oidc/mint-token%0A", {"token": issuer.token(AUDIENCE)}
+    assert requests.post(url, json=body, timeout=30).status_code == 404
+
+
 def test_an_upload_token_uploads_its_projects_to_its_index_and_does_nothing_else(
     mirrored: Mirrored, issuer: Issuer
 ) -> None:
