@@ -20,6 +20,8 @@ from pyramid.httpexceptions import HTTPForbidden
 from mirror.plugin.access import readers
 
 _OF_INDEXES = {"allowed", "expires", "indexes"}  # limits that hold for a whole index
+PUBLISHING = "publishing"  # key of a token that those of CI jobs are made of, in the record of its owner
+_RUN = "run"  # caveat of such a token, see mirror/plugin/publishing/upload_tokens.py
 ANY_USER = "__token__"  # what twine and uv send as the user of a token, as PyPI's documentation asks for
 
 
@@ -128,6 +130,9 @@ def _reads_index(request: Any) -> bool:
 
 def _check(request: Any, found: Any) -> None:
     projects, indexes = _limit(found, "projects"), _limit(found, "indexes")
+    if _RUN in found.restrictions.names and not _is_of_job(request, found):
+        # Whoever has a token can add limits to it: this one would be a false name in the audit log.
+        raise _refused("This token names a run, and is none of a CI job.")
     if projects is not None and _reads_index(request):
         # devpi-tokens lets pass what names no project: a list of all of them, say.
         raise _refused("This token is for projects; it reads nothing of a protected index.")
@@ -144,6 +149,14 @@ def _check(request: Any, found: Any) -> None:
         raise _refused("This token is not for the index that you push to.")
     if projects is not None and normalize_name(str(pushed.get("name"))) not in projects:
         raise _refused("This token is not for the project that you push.")
+
+
+def _is_of_job(request: Any, found: Any) -> bool:
+    """Whether a verified token was made by trusted publishing."""
+    name, identifier = _user_and_id(found.token) or ("", "")
+    user = request.registry["xom"].model.get_user(name)
+    kept = user.get(credentials=True).get("tokens", {}) if user is not None else {}
+    return bool(kept.get(identifier, {}).get(PUBLISHING))
 
 
 def is_push(request: Any) -> bool:
@@ -183,7 +196,7 @@ def is_token(request: Any) -> bool:
 
 def run(request: Any) -> str | None:
     """The run of a job that has the token of this request (mirror/plugin/publishing); None for all others."""
-    found = request.identity.restrictions.get("run") if is_token(request) else None
+    found = request.identity.restrictions.get(_RUN) if is_token(request) else None
     return str(found[0].value) if found else None
 
 

@@ -15,11 +15,11 @@ from devpi_server.normalized import normalize_name
 from devpi_tokens import restrictions, server
 from pymacaroons import MACAROON_V2, Macaroon
 
+from mirror.plugin.access import tokens
 from mirror.plugin.publishing import declared
 from mirror.plugin.publishing.declared import Publisher
 
 LIFE = 900  # seconds; as long as those of the public index, which twine counts on
-MARK = "publishing"  # key of such a token in the record of its owner
 # On a protected index, nobody does anything who may not read it; the caveat of publishers forbids to read.
 _ALLOWED = "allowed=upload,pkg_read"
 _ROUTES = {"/{user}/{index}", "/{user}/{index}/"}  # devpi's, of uploads
@@ -42,7 +42,7 @@ class Publishers(restrictions.StringListRestriction):
 
 
 class Run(restrictions.Restriction):
-    """Caveat that limits nothing: the run of the job, for the audit log."""
+    """Caveat that limits nothing: a job's run, for the audit log. access/tokens.py refuses it on others."""
 
     name = "run"
 
@@ -88,19 +88,19 @@ def _root(request: Any, owner: str) -> tuple[str, Any]:
     kept = {
         "key": secrets.token_urlsafe(32),
         "restrictions": [_ALLOWED],
-        MARK: True,
+        tokens.PUBLISHING: True,
     }  # as devpi-tokens has it
     with user.key.update() as record:
-        tokens = record.setdefault("tokens", {})
+        made = record.setdefault("tokens", {})
         identifier = server.generate_token_id()
-        while identifier in tokens:
+        while identifier in made:
             identifier = server.generate_token_id()
-        tokens[identifier] = kept
+        made[identifier] = kept
     return identifier, kept
 
 
 def _roots(record: Any) -> list[tuple[str, Any]]:
-    return [(name, kept) for name, kept in record.get("tokens", {}).items() if kept.get(MARK)]
+    return [(name, kept) for name, kept in record.get("tokens", {}).items() if kept.get(tokens.PUBLISHING)]
 
 
 def forget(xom: Any, owner: str) -> None:

@@ -339,6 +339,26 @@ def test_an_upload_token_ends_after_minutes_and_cannot_be_widened(mirrored: Mirr
     assert upload(url, token, dist).status_code == 200
 
 
+def test_nobody_uploads_in_the_name_of_a_run(mirrored: Mirrored, issuer: Issuer) -> None:
+    """Who has a token can add limits; that of a run limits nothing, and is in the audit log."""
+    url, false, true = mirrored.mirror.url, new_name("false"), new_name("true")
+
+    def named(token: str) -> str:
+        added = Macaroon.deserialize(token.removeprefix("devpi-"))
+        return f"devpi-{added.add_first_party_caveat(f'run={false}').serialize()}"
+
+    create = (BIN / "mirror", "token", "create", "--index", "company/dev")
+    ordinary = mirrored.mirror.run(*create).stdout.strip()
+    answer = upload(url, named(ordinary), wheel("shop", "7.0"))
+    assert (answer.status_code, answer.reason) == (403, "This token names a run, and is none of a CI job.")
+    assert upload(url, ordinary, wheel("shop", "7.0")).status_code == 200
+    of_job = upload_token(url, issuer, run_id=true)
+    assert upload(url, named(of_job), wheel("shop", "7.1")).status_code == 200
+    lines = mirrored.mirror.run(BIN / "mirror", "audit-log", "--json").stdout.splitlines()
+    runs = [json.loads(line).get("run") for line in lines]
+    assert (runs.count(false), runs.count(true)) == (0, 2)  # the login and the upload
+
+
 def test_a_job_uploads_to_a_protected_index_and_reads_nothing_of_it(
     mirrored: Mirrored, issuer: Issuer
 ) -> None:
