@@ -35,10 +35,7 @@ def _apiresult(code: int, message: str | None = None, *, result: Any = None, **m
 
 
 def shown(result: Any, *, with_rights: bool = True) -> Any:
-    """The settings of an index, or of those of one user or of all, without logins, or without rights too.
-
-    A whitelist goes with the rights: it names projects, also of an index that not everybody may read.
-    """
+    """The settings of an index, or of those of one user or of all, without logins, or without rights too."""
     if not isinstance(result, Mapping):
         return result
     return {
@@ -48,7 +45,7 @@ def shown(result: Any, *, with_rights: bool = True) -> Any:
             else shown(value, with_rights=with_rights)
         )
         for key, value in result.items()
-        if with_rights or not (key in {"email", "mirror_whitelist"} or key.startswith("acl_"))
+        if with_rights or not (key == "email" or key.startswith("acl_"))
     }
 
 

@@ -143,17 +143,6 @@ def test_no_address_of_the_whole_server_names_what_is_protected(guarded: Protect
         assert answer.status_code == 403 or "changelog" not in path
 
 
-def test_a_whitelist_of_a_protected_index_is_not_for_everybody(guarded: Protected) -> None:
-    """It names projects."""
-    guarded.mirrored.change_index("company/prod", mirror_whitelist="secretlib")
-    try:
-        for path in ("/company", "/"):
-            answer = requests.get(f"{guarded.url}{path}", headers={"Accept": "application/json"}, timeout=30)
-            assert "secretlib" not in answer.text
-    finally:
-        guarded.mirrored.change_index("company/prod", mirror_whitelist="")
-
-
 def test_the_list_of_readers_is_for_root(guarded: Protected) -> None:
     """It is what protects: nobody else may see or change it, and a broken one is not taken."""
     url, root = f"{guarded.url}/+readers", ("root", guarded.mirror.credentials["root"])
