@@ -19,7 +19,7 @@ INDEXES = '[indexes."company/open"]\n[indexes."company/closed"]\nread = []\n'
 
 
 def run() -> Iterator[Row]:
-    """The same uploads on two indexes; devpi-server is asked once a minute for each login."""
+    """Rows for a protected and a public index; nginx asks once a minute for each login."""
     with Upstream() as upstream, tempfile.TemporaryDirectory(dir="/tmp") as scratch:
         folder, front = Path(scratch), free_port()
         folder.chmod(0o755)

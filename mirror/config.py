@@ -229,12 +229,12 @@ class MirrorConfig(Settings):
 
     @property
     def audience(self) -> str:
-        """What ID tokens must be for: the host that clients use. GitLab names a variable after it."""
+        """The audience of ID tokens: the host that clients use. GitLab names a variable after it."""
         return urlsplit(self.outside_url or "").netloc
 
     @property
     def readers(self) -> dict[str, list[str]]:
-        """Who may read the protected indexes, by name; who may upload may read. root always may."""
+        """Names of the readers of each protected index, uploaders included; root may always read."""
         return {
             name: sorted({*index.read, *(uploaders(name, index) if name != UPSTREAM_INDEX else ())})
             for name, index in self.indexes.items()
@@ -259,7 +259,7 @@ def _limits_alone(index: Index) -> bool:
 
 
 def uploaders(name: str, index: Index) -> tuple[str, ...]:
-    """Who may upload to an index."""
+    """Names of the users that may upload to an index."""
     return index.acl_upload if index.acl_upload is not None else (name.partition("/")[0],)
 
 

@@ -1,4 +1,4 @@
-"""Who may read an index: the users that mirror.toml names for it and for all indexes that it inherits from.
+"""Read protection of indexes, by the users that mirror.toml names for them and for their bases.
 
 An index shows what its bases have, and an address of a file names the base. So a user needs to be named for
 each index of the chain that names readers at all; root may read everything, and replicas may.
@@ -80,7 +80,7 @@ def _names(identity: Any) -> set[str]:
 
 
 def denials(request: Any, stage: Any) -> set[tuple[str, str]]:
-    """What devpi is to deny for this request, as its hook devpiserver_auth_denials has it."""
+    """Denied permissions of a request, as (principal, permission) for the hook devpiserver_auth_denials."""
     if stage is None or not is_protected(stage) or may_read(stage, request.identity):
         return set()
     return {(Everyone, "pkg_read")}

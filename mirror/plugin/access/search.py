@@ -1,4 +1,4 @@
-"""Who may search: devpi-web names projects of all indexes in one answer, protected ones among them.
+"""Protection of the search: devpi-web names projects of all indexes in one answer, protected ones among them.
 
 To leave out some of what it finds would not do, as it counts them. So a search is for who may read all.
 """

@@ -1,4 +1,4 @@
-"""What a provenance object (PEP 740) proves, by pypi-attestations; only the verifier's process loads it."""
+"""Verify provenance objects (PEP 740) by pypi-attestations; only the verifier's process loads this."""
 
 import importlib.resources
 from functools import lru_cache
@@ -10,11 +10,11 @@ import sigstore.models
 import sigstore.verify
 from cryptography.exceptions import UnsupportedAlgorithm
 from pydantic import ValidationError
-from pypi_attestations import Attestation, AttestationError, Distribution, Provenance
+from pypi_attestations import Attestation, AttestationError, AttestationType, Distribution, Provenance
 from sigstore.errors import Error as SigstoreError
 
+_ = pypi_attestations._impl.Verifier  # noqa: SLF001 (replaced below: another version may have none)
 MOST = 20  # attestations of one file
-PUBLISH = "https://docs.pypi.org/attestations/publish/v1"  # what every file that is published has (PEP 740)
 # What a certificate does not prove, or only is there for people.
 _UNPROVEN = {"environment", "vcs_origin", "vcs_ref"}
 # What pypi-attestations, pyasn1, cryptography and pydantic raise for bytes that are no attestation.
@@ -49,7 +49,7 @@ def verify(filename: str, sha256: str, content: bytes, root: str) -> tuple[list[
         except _ERRORS as error:
             problem = f"does not verify: {_short(error)}"
             continue
-        if PUBLISH in kinds:
+        if AttestationType.PYPI_PUBLISH_V1.value in kinds:  # what every file that is published has (PEP 740)
             publishers.append(_proven(bundle.publisher))
     return publishers, "" if publishers else problem
 

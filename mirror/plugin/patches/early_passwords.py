@@ -14,16 +14,13 @@ from pyramid.interfaces import ISecurityPolicy
 
 from mirror.plugin.audit import tween
 
-_LOGGING = "devpi_server.views.tween_request_logging"
-_TRANSACTION = "devpi_server.views.tween_keyfs_transaction"
-
 Handler = Callable[[Any], Any]
 
 
 def install(pyramid_config: Any) -> None:
     """Add the tween, outside of devpi's transaction and inside of what records denials."""
-    above = (_LOGGING, f"{tween.__name__}.recording")
-    pyramid_config.add_tween(f"{__name__}.checking", under=above, over=_TRANSACTION)
+    above = (tween.LOGGING, tween.RECORDING)
+    pyramid_config.add_tween(f"{__name__}.checking", under=above, over=tween.TRANSACTION)
 
 
 def checking(handler: Handler, registry: Any) -> Handler:

@@ -9,6 +9,7 @@ from typing import Any
 from devpi_server import auth
 from pyramid.httpexceptions import HTTPServiceUnavailable, HTTPTooManyRequests
 
+from mirror.plugin.access import clients
 from mirror.plugin.access.throttle import Throttle
 from mirror.plugin.audit import tween
 from mirror.plugin.patches import password_cache
@@ -57,7 +58,7 @@ def _throttled(
     throttle: Throttle, request: Any, name: str, password: str, check: Callable[[], dict[str, Any]]
 ) -> dict[str, Any]:
     """Check a password if its client may try one now, or if it was right the last time."""
-    client = request.environ.get("packhorse.client") or str(request.client_addr)
+    client = clients.of_request(request)
     # Asked when it has its turn: others may have been refused meanwhile.
     seconds = 0.0 if throttle.is_known(name, password) else throttle.seconds_to_wait(client, name)
     if seconds > 0:

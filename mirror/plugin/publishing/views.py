@@ -17,6 +17,7 @@ from devpi_server.log import threadlog
 from pyramid.httpexceptions import HTTPNotFound
 from pyramid.response import Response
 
+from mirror.plugin.access import clients
 from mirror.plugin.access.throttle import Throttle
 from mirror.plugin.audit import tween
 from mirror.plugin.publishing import declared, id_tokens, upload_tokens
@@ -45,7 +46,7 @@ class Verifier:
 
     def refusal(self, request: Any) -> Any:
         """The answer to a request that gets no token; None when the view is to answer."""
-        client = request.environ.get("packhorse.client") or str(request.client_addr)
+        client = clients.of_request(request)
         seconds = self._throttle.seconds_to_wait(client)
         if seconds > 0:
             tween.denied(request, "login", "throttle")
