@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from pypi_attestations import Attestation, AttestationError, AttestationType, Distribution, Provenance
 from sigstore.errors import Error as SigstoreError
 
-_ = pypi_attestations._impl.Verifier  # noqa: SLF001 (replaced below: another version may have none)
+_ = vars(pypi_attestations._impl)["Verifier"]  # noqa: SLF001 (replaced below: another version may have none)
 MOST = 20  # attestations of one file
 # What a certificate does not prove, or only is there for people.
 _UNPROVEN = {"environment", "vcs_origin", "vcs_ref"}
