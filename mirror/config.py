@@ -326,7 +326,7 @@ def _index_contradictions(name: str, index: Index, config: MirrorConfig) -> Iter
     elif owner != "root" and owner not in config.users:
         yield f"indexes.{name}: there is no user {owner}, add [users.{owner}]"
     yield from (
-        f"indexes.{name}.read: {who} may upload there, and so may read: name it too, or change acl_upload"
+        f"indexes.{name}.read: {who} may upload there, and so may read: name users in acl_upload"
         for who in index.acl_upload or ()
         if index.read is not None and who.upper() in _EVERYBODY and who not in index.read
     )

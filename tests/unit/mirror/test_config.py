@@ -237,6 +237,7 @@ def test_who_may_upload_may_read_what_is_protected(tmp_path: Path) -> None:
         ('read = "anna"', "should be an array"),
         ('read = [":ANONYMOUS:"]', "should be the name of a user"),
         ('read = ["anna"]\nacl_upload = [":AUTHENTICATED:"]', "may upload there, and so may read"),
+        ('read = ["anna"]\nacl_upload = [":ANONYMOUS:"]', "name users in acl_upload"),
     ],
 )
 def test_readers_that_protect_nothing_are_refused(tmp_path: Path, line: str, reason: str) -> None:
