@@ -25,13 +25,20 @@ WEB = Line("2026-11-26T05:13:50.123456Z", "web1", "web", 43, 7, "GET / 200")
         ("2026-11-26T05:13:50.123Z", {"since": "2026-11-26T05:13:50.123000Z"}),
         ("2026-11-26 07:13+02:00", {"since": "2026-11-26T05:13:00.000000Z"}),
         ("2026-11-26", {"since": "2026-11-26T00:00:00.000000Z"}),
-        ("05:13", {"since": f"{datetime.now(UTC).date()}T05:13:00.000000Z"}),
     ],
 )
 def test_since_is_a_span_or_a_time(value: str, expected: dict[str, object]) -> None:
     """A time that was copied from what is printed, for one."""
     context = click.Context(logs.show)
     assert logs._since(context, logs.show.params[0], value) == expected
+
+
+def test_since_an_hour_is_today() -> None:
+    """In UTC, as the printed times are; midnight may pass meanwhile."""
+    before = datetime.now(UTC).date()
+    since = logs._since(click.Context(logs.show), logs.show.params[0], "05:13")
+    days = {before, datetime.now(UTC).date()}
+    assert since in [{"since": f"{day}T05:13:00.000000Z"} for day in days]
 
 
 @pytest.mark.parametrize(
