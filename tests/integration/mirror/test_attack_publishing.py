@@ -89,7 +89,12 @@ def now(seconds: int) -> int:
 
 def timed(**seconds: int) -> Make:
     """Claims that are times, counted from when the token is made: the test may run an hour after this."""
-    return lambda issuer, _: issuer.token(AUDIENCE, **{claim: now(span) for claim, span in seconds.items()})
+
+    def make(issuer: Issuer, _: Issuer) -> object:
+        claims: dict[str, Any] = {claim: now(span) for claim, span in seconds.items()}
+        return issuer.token(AUDIENCE, **claims)
+
+    return make
 
 
 UNDECLARED = "The token is valid, but no publisher is declared for it: "
