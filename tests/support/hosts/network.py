@@ -108,6 +108,8 @@ class Network:
         self.ssh_config.write_text(
             f"Host *\nIdentityFile {self.key}\nIdentitiesOnly yes\nUserKnownHostsFile {self.known_hosts}\n"
             "StrictHostKeyChecking yes\nBatchMode yes\nConnectTimeout 5\n"
+            # The first choice, sntrup761, takes 0.1 s of a processor at both ends of each login.
+            "KexAlgorithms curve25519-sha256\n"
         )
         (self.bin / "ssh").write_text(f'#!/bin/sh\nexec /usr/bin/ssh -F {self.ssh_config} "$@"\n')
         (self.bin / "ssh").chmod(0o755)
