@@ -40,3 +40,30 @@ MIT = b"Classifier: License :: OSI Approved :: MIT License\n"
 def test_what_cannot_be_read_to_its_end_is_no_license(metadata: bytes) -> None:
     """Else a project would state a license that the rule allows before the one that counts."""
     assert license_terms.of(licenses.read("1", metadata)) is None
+
+
+def test_limits_are_reached_before_they_cut() -> None:
+    """A text, classifiers and headers that just fit count as they are."""
+    text = "x" * licenses.LONGEST
+    assert licenses.read("1", f"License: {text}\n\n".encode()).text == text
+    assert licenses.read("1", f"License: {text}x\n\n".encode()).text == f"{text[:-1]}…"
+    assert len(licenses.read("1", MIT * licenses.MOST + b"\n").classifiers) == licenses.MOST
+    head = b"License-Expression: MIT\nX: "
+    fits = head + b"x" * (licenses.HEADERS - len(head)) + b"\n\n"
+    assert licenses.read("1", fits + b"A description of any length") == License("1", "MIT")
+    assert licenses.read("1", b"x" + fits[:-2]).expression == licenses.UNREADABLE, "no end, and one too many"
+    assert licenses.read("1", fits[:-2]) == License("1", "MIT"), "no description: this is all"
+
+
+def test_an_expression_counts_whatever_classifiers_there_are() -> None:
+    """PEP 639 has it replace them: a wheel with dozens of them states its license all the same."""
+    many = MIT * (licenses.MOST + 1) + b"License-Expression: Apache-2.0\n\n"
+    found = licenses.read("1", many)
+    assert (found.expression, len(found.classifiers)) == ("Apache-2.0", licenses.MOST)
+    assert license_terms.of(found) == "Apache-2.0"
+
+
+def test_a_problem_of_another_field_does_not_hide_the_license() -> None:
+    """Keywords in another encoding are none of this rule's business."""
+    metadata = b"Name: demo\nName: demo\nSummary: \xff\nLicense-Expression: MIT\n\n"
+    assert licenses.read("1", metadata) == License("1", "MIT")

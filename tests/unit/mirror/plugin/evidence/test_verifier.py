@@ -1,5 +1,6 @@
 """Tests of the verification of real provenance objects, offline."""
 
+import hashlib
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -85,6 +86,43 @@ def test_what_proves_nothing_is_told(real: Verifier, content: bytes, problem: st
     found = real.verify(NAME, SHA256, content)
     assert found.publishers == ()
     assert found.problem.startswith(problem)
+
+
+def test_what_a_certificate_does_not_prove_is_no_part_of_the_publisher(real: Verifier) -> None:
+    """Whoever wrote the bundle could state any environment, and a rule would compare it."""
+    stated = changed(lambda bundles: bundles[0]["publisher"].update(environment="release"))
+    assert real.verify(NAME, SHA256, stated).publishers == (OWNER,)
+    wheel = "circleci_sign_publish_example-0.0.1.dev137-py3-none-any.whl"
+    digest = hashlib.sha256((ATTESTED / wheel).read_bytes()).hexdigest()
+    (found,) = real.verify(wheel, digest, (ATTESTED / f"{wheel}.provenance").read_bytes()).publishers
+    assert sorted(found) == ["kind", "pipeline_definition_id", "project_id"]
+
+
+def test_all_attestations_of_a_bundle_must_verify_and_of_several_bundles_one(real: Verifier) -> None:
+    """A wrong attestation beside a right one is a bundle that somebody changed."""
+
+    def spoiled(bundle: Any) -> Any:  # noqa: ANN401 (JSON)
+        copy = json.loads(json.dumps(bundle))
+        copy["attestations"][0]["envelope"]["signature"] = "MEUC"
+        return copy
+
+    beside = changed(
+        lambda bundles: bundles[0]["attestations"].append(spoiled(bundles[0])["attestations"][0])
+    )
+    assert real.verify(NAME, SHA256, beside).publishers == ()
+    assert "invalid signature" in real.verify(NAME, SHA256, beside).problem
+    first = changed(lambda bundles: bundles.insert(0, spoiled(bundles[0])))
+    assert real.verify(NAME, SHA256, first) == ((OWNER,), "")
+
+
+def test_twenty_attestations_are_verified_and_one_more_is_not(real: Verifier) -> None:
+    """Each takes time of a process that serves all projects."""
+
+    def times(count: int) -> bytes:
+        return changed(lambda bundles: bundles[0].update(attestations=bundles[0]["attestations"] * count))
+
+    assert real.verify(NAME, SHA256, times(20)).publishers == (OWNER,)
+    assert real.verify(NAME, SHA256, times(21)).problem == "has more than 20 attestations"
 
 
 def test_another_file_has_no_part_in_it(real: Verifier) -> None:
