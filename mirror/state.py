@@ -127,7 +127,7 @@ def try_lock(path: Path, *, seconds: float = 0) -> int | None:
     """Take the lock `path`; its descriptor, or None when another process holds it for `seconds`."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor = _open_lock(path)
     except OSError as error:
         raise PackhorseError(
             f"{error.filename}: {error.strerror}", "Set PACKHORSE_HOME to a folder that you may write to."
@@ -139,6 +139,26 @@ def try_lock(path: Path, *, seconds: float = 0) -> int | None:
             return None
         time.sleep(0.05)
     return descriptor
+
+
+def _open_lock(path: Path) -> int:
+    """Open the lock, which root makes for the owner of its folder: that one needs it next. Raises OSError.
+
+    That folder is not root's: a link in it is not followed, and what was there before changes no owner.
+    """
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        try:
+            descriptor = os.open(path.name, flags | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=folder)
+        except FileExistsError:
+            return os.open(path.name, flags, dir_fd=folder)
+        if os.geteuid() == 0:
+            owner = os.fstat(folder)
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
+        return descriptor
+    finally:
+        os.close(folder)
 
 
 def held(path: Path) -> bool:

@@ -117,3 +117,23 @@ def test_a_damaged_file_is_named_and_not_overwritten(folder: Folder, content: st
     with pytest.raises(PackhorseError, match=f"{folder.credentials} is damaged"):
         state.read_credentials(folder)
     assert folder.credentials.read_bytes() == data
+
+
+@pytest.mark.needs_root
+def test_a_lock_that_root_makes_is_the_folders_owners(folder: Folder) -> None:
+    """`sudo mirror shrink` must not lock out the mirror's own user; no link leads root elsewhere."""
+    os.chown(folder.root, 65534, 65533)
+    lock = state.try_lock(folder.root / ".shrink-lock")
+    assert lock is not None
+    found = os.fstat(lock)
+    os.close(lock)
+    assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (65534, 65533, 0o600)
+    foreign = folder.root / "foreign"
+    foreign.touch()
+    lock = state.try_lock(foreign)
+    assert lock is not None
+    os.close(lock)
+    assert foreign.stat().st_uid == 0, "what was there is as it was"
+    (folder.root / "link").symlink_to("foreign")
+    with pytest.raises(PackhorseError):
+        state.try_lock(folder.root / "link")

@@ -4,8 +4,8 @@ import os
 import shutil
 import signal
 import sqlite3
-from collections.abc import Callable
-from contextlib import AbstractContextManager, closing, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -83,6 +83,23 @@ def test_a_dry_run_says_about_what_a_run_frees_and_changes_nothing(server: Path)
     done = shrink.run(server, quiet, dry=False)
     assert planned.values == done.values
     assert planned.freed == pytest.approx(done.freed, rel=0.1)
+
+
+def test_a_second_run_while_one_is_at_work_is_refused(server: Path) -> None:
+    """Both would write the same entries, and the second one's VACUUM waits for nobody."""
+    refused = []
+
+    @contextmanager
+    def progress(_: str, __: int) -> Iterator[Callable[[], None]]:
+        with pytest.raises(PackhorseError) as caught:
+            shrink.run(server, quiet, dry=False)
+        refused.append(caught.value.message)
+        assert shrink.run(server, quiet, dry=True).values, "who only counts is not in the way"
+        yield lambda: None
+
+    assert shrink.run(server, progress, dry=False).values
+    assert refused == [f"Another `mirror shrink` is at work in {server}."]
+    shrink.run(server, quiet, dry=False)
 
 
 def test_a_second_run_finds_nothing(server: Path) -> None:
