@@ -128,13 +128,12 @@ def test_a_license_that_cannot_be_had_is_a_fact_or_a_problem_for_a_while(
     assert world.look("license") == found
 
 
-def test_a_wheel_that_no_page_lists_any_more_has_no_license_for_a_while(world: World) -> None:
+@pytest.mark.parametrize("gone", ["has_entry", "has_index"])
+def test_a_wheel_that_no_page_lists_any_more_has_no_license_for_a_while(world: World, gone: str) -> None:
     """Its page changed between the question and the look, or its index was deleted."""
-    again = License("a", "", problem=f"could not be fetched: no page lists {file().filename} any more")
-    for gone in ("has_entry", "has_index"):
-        setattr(world, gone, False)
-        found = world.look("license")
-        assert found == License("a", problem=again.problem, again=NOW + SOON)
+    setattr(world, gone, False)
+    problem = f"could not be fetched: no page lists {file().filename} any more"
+    assert world.look("license") == License("a", problem=problem, again=NOW + SOON)
     assert world.asked == []
 
 

@@ -121,6 +121,7 @@ def test_without_rules_that_need_evidence_nothing_is_read_or_begun(tmp_path: Pat
     """Pages of a mirror without such policies cost what they did."""
     world = World(tmp_path, {"": {"cooldown": 3}})
     world.store.add(INDEX, "demo", [("x", License("1", "MIT"))])
+    del world.stage.op_sro_check_mirror_whitelist  # which may ask an upstream
     world.gathering.prepare(world.stage, "demo", CLIENT)
     assert world.gathering.begin(world.stage, "demo", CLIENT) == []
     assert world.gathering.known(INDEX, "demo") == Evidence()
@@ -218,6 +219,14 @@ def test_no_more_than_the_three_newest_are_looked_at_for_a_publisher(
     assert world.look_now(1) == [*newest, "provenance 1.0"]
     assert len(newest) == NEWEST
     assert world.look_now(5) == newest, "of the file itself, once"
+
+
+def test_only_a_provenance_says_who_the_publisher_is(tmp_path: Path) -> None:
+    """The license of the same file is looked at for another rule."""
+    world = World(tmp_path, {"": {**LICENSES, **FIRST_SEEN}})
+    world.gathering.begin(world.stage, "demo", CLIENT)
+    ((_, _, asks),) = world.collector.started
+    assert {(ask.kind, ask.pins) for ask in asks} == {("license", False), ("provenance", True)}
 
 
 def test_a_file_that_no_page_lists_any_more_does_not_say_who_the_publisher_is(tmp_path: Path) -> None:
