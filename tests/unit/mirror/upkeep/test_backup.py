@@ -57,6 +57,27 @@ def test_a_backup_becomes_the_mirror_that_it_was_made_of(folder: Folder, tmp_pat
     assert not (again.server / "+downloads").exists()
 
 
+def test_evidence_and_the_trust_root_come_back(folder: Folder, tmp_path: Path) -> None:
+    """Without its record, a project's next publisher would be taken for the first one."""
+    record = "server/+evidence/root%2Fpypi/demo"
+    (folder.root / record).parent.mkdir(parents=True)
+    (folder.root / record).write_text('{"pinned":[{"kind":"GitHub"}]}')
+    (folder.root / "trusted_root.json").write_text("{}")
+    made = backup.make(folder, tmp_path / "backups", 7, NOW)
+    (folder.root / record).unlink()  # as it is replaced: by another file
+    (folder.root / record).write_text("newer")
+    later = backup.make(folder, tmp_path / "backups", 7, LATER)
+    for name, of, content in (
+        ("first", made, '{"pinned":[{"kind":"GitHub"}]}'),
+        ("second", later, "newer"),
+    ):
+        again = Folder(tmp_path / name)
+        again.home.mkdir()
+        backup.restore(again, of)
+        assert (again.root / record).read_text() == content
+        assert (again.root / "trusted_root.json").read_text() == "{}"
+
+
 def test_passwords_stay_readable_by_their_owner_alone(folder: Folder, tmp_path: Path) -> None:
     """The folder of backups may be on a disk that others see."""
     made = backup.make(folder, tmp_path / "backups", 7, NOW)
