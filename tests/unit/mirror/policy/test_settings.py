@@ -1,11 +1,17 @@
 """Policies in mirror.toml, where they hold, and what the server gets of them."""
 
+import json
+import re
 from pathlib import Path
 
 import pytest
 
 from mirror import config
+from mirror.plugin.guards.declared import parse
+from mirror.plugin.policy.evaluation import UnreadableRule
+from mirror.plugin.policy.rules import BUILDERS
 from packhorse.errors import PackhorseError
+from tests.support import documents
 
 
 def load(folder: Path, text: str) -> config.MirrorConfig:
@@ -27,6 +33,26 @@ def test_policies_of_all_indexes_and_of_one(tmp_path: Path) -> None:
     }
     assert loaded.indexes["company/prod"].bases == ("root/pypi",)
     assert config.in_order(loaded.indexes) == ["company/prod", "company/dev"]
+
+
+def test_the_page_about_policies_shows_what_the_server_can_read(tmp_path: Path) -> None:
+    """docs/policies.md: a rule that the server cannot read denies everything."""
+    shown = [block.text for block in documents.blocks("policies.md") if block.language == "toml"]
+    assert len(shown) >= 3
+    used = set()
+    for text in shown:
+        declared = load(tmp_path, text).policies
+        found = parse(json.dumps(declared)).policies
+        assert found.keys() == declared.keys()
+        rules = [rule for policy in found.values() for rule in policy.rules]
+        assert not [rule for rule in rules if isinstance(rule, UnreadableRule)]
+        used |= {rule.name for rule in rules}
+    assert used >= {"deny", "allow", "sdists", "hide_yanked", "require_provenance", "licenses"}
+    page = (documents.CHECKOUT / "docs" / "policies.md").read_text()
+    in_table = set(re.findall(r"^\| `(\w+) = ", page, re.MULTILINE))
+    assert in_table == set(BUILDERS), "the table has each rule"
+    for row in re.findall(r"^\| `(\w+ = [^`]*)`", page, re.MULTILINE):
+        assert load(tmp_path, f"[policy]\n{row}\n").policies[""]
 
 
 def test_without_a_policy_there_is_none(tmp_path: Path) -> None:
