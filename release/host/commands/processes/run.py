@@ -90,14 +90,19 @@ def _run(
     note = _Notes(layout, job, request.by, number, name)
     note.began(what)
     streams = _Streams(one_off, session, log, terminal=request.terminal is not None)
-    late = threading.Timer(job.timeout if job and job.timeout else threading.TIMEOUT_MAX, one_off.end)
+    timed_out = threading.Event()
+
+    def end_late() -> None:
+        timed_out.set()  # first: the command may have ended before the timer counts as finished
+        one_off.end()
+
+    late = threading.Timer(job.timeout if job and job.timeout else threading.TIMEOUT_MAX, end_late)
     late.daemon = True
     late.start()
     status = streams.pass_on()
-    timed_out = late.finished.is_set()
     late.cancel()
     end = "was killed" if status is None else f"ended with status {status}"
-    end += f" after {time.monotonic() - began:.1f} s" + (", its timeout" if timed_out else "")
+    end += f" after {time.monotonic() - began:.1f} s" + (", its timeout" if timed_out.is_set() else "")
     log.write(f"{what}: {end}")
     note.ended(status, end)
     if session.controller.stop.is_set():
