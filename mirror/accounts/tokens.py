@@ -67,14 +67,15 @@ def create(api: Api, request: TokenRequest) -> dict[str, object]:
 def listing(api: Api) -> list[dict[str, Any]]:
     """All tokens: "id", "user", "indexes", "projects", "may", "expires". An empty list is no limit.
 
-    The one that is "publishing" nobody has: those of CI jobs are made of it, and end with it.
+    Those that are "publishing" or "reading" nobody has: those of CI jobs, and those that logins read with for
+    an hour, are made of them, and end with them.
     """
     return [
         {
             "id": identifier,
             "user": user,
             **_limits(found.get("restrictions", ())),
-            "publishing": bool(found.get("publishing")),
+            **{purpose: bool(found.get(purpose)) for purpose in ("publishing", "reading")},
         }
         for user in sorted(read(api))
         for identifier, found in sorted(_of(api, user).items())
@@ -98,6 +99,8 @@ def as_rows(found: Sequence[Mapping[str, Any]], now: float) -> list[tuple[str, .
 def _row(token: Mapping[str, Any], now: float) -> tuple[str, ...]:
     if token.get("publishing"):
         return (token["id"], token["user"], "upload", "publishers of mirror.toml", "15 minutes for each job")
+    if token.get("reading"):
+        return (token["id"], token["user"], "read", "what the user may read", "an hour for each login")
     return (
         token["id"],
         token["user"],

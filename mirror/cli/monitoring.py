@@ -7,7 +7,7 @@ from packhorse import console
 
 ACTIONS = (
     *("upload", "register", "delete", "push", "yank", "unyank", "refresh", "test-result", "login"),
-    *("token-create", "token-revoke", "prune", "repair", "bundle"),
+    *("token-create", "token-revoke", "read-token", "prune", "repair", "bundle"),
     *("user-create", "user-change", "user-delete", "index-create", "index-change", "index-delete"),
     *(
         "reserve",

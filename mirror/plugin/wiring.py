@@ -14,7 +14,7 @@ from devpi_server.httpclient import HTTPClient
 from prometheus_client import CollectorRegistry
 
 from mirror.plugin import compat, error_views, reservations
-from mirror.plugin.access import readers, search
+from mirror.plugin.access import read_tokens, readers, search
 from mirror.plugin.access.throttle import Throttle
 from mirror.plugin.admin import (
     access,
@@ -229,7 +229,7 @@ def _receive(config: Any, pyramid_config: Any, store: PageStore) -> None:
     server.apply(config)
     wsgi.install(pyramid_config, store)
     for part in (
-        *(early_passwords, admission, error_views, readers, search, access, yank, provenance),
+        *(early_passwords, admission, error_views, readers, read_tokens, search, access, yank, provenance),
         *(reservation_views, policy_views, publisher_views, reader_views, grant_view),
     ):
         part.install(pyramid_config)

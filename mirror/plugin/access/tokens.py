@@ -17,10 +17,9 @@ from devpi_tokens import server
 from pymacaroons import Macaroon
 from pyramid.httpexceptions import HTTPForbidden
 
-from mirror.plugin.access import readers
+from mirror.plugin.access import readers, root_tokens
 
 _OF_INDEXES = {"allowed", "expires", "indexes"}  # limits that hold for a whole index
-PUBLISHING = "publishing"  # key of a token that those of CI jobs are made of, in the record of its owner
 _RUN = "run"  # caveat of such a token, see mirror/plugin/publishing/upload_tokens.py
 ANY_USER = "__token__"  # what twine and uv send as the user of a token, as PyPI's documentation asks for
 
@@ -40,7 +39,7 @@ def identity(request: Any, load: Callable[[Any], Any]) -> Any:
     except HTTPForbidden as error:
         if _reads_packages(request):
             return None
-        raise _refused(_reason(error)) from error
+        raise refused(_reason(error)) from error
     if isinstance(found, server.TokenIdentity):
         if _reads_packages(request):
             return None
@@ -50,7 +49,7 @@ def identity(request: Any, load: Callable[[Any], Any]) -> Any:
             KeyError,
             ValueError,
         ) as error:  # caveats of another form, which devpi-tokens takes but cannot list
-            raise _refused("This token has limits that this server does not know.") from error
+            raise refused("This token has limits that this server does not know.") from error
         _check(request, found)
     return found
 
@@ -95,7 +94,7 @@ def described(text: str) -> dict[str, str]:
     return {key: value for key, value in {"id": identifier, **found, "expires": expires}.items() if value}
 
 
-def _refused(reason: str) -> HTTPForbidden:
+def refused(reason: str) -> HTTPForbidden:
     """An answer whose status line, which is all that twine and uv show, says why."""
     text = "".join(character if " " <= character <= "~" else "?" for character in reason[:200])
     error = HTTPForbidden(text)
@@ -132,31 +131,31 @@ def _check(request: Any, found: Any) -> None:
     projects, indexes = _limit(found, "projects"), _limit(found, "indexes")
     if _RUN in found.restrictions.names and not _is_of_job(request, found):
         # Whoever has a token can add limits to it: this one would be a false name in the audit log.
-        raise _refused("This token names a run, and is none of a CI job.")
+        raise refused("This token names a run, and is none of a CI job.")
     if projects is not None and _reads_index(request):
         # devpi-tokens lets pass what names no project: a list of all of them, say.
-        raise _refused("This token is for projects; it reads nothing of a protected index.")
+        raise refused("This token is for projects; it reads nothing of a protected index.")
     if request.matchdict and "relpath" in request.matchdict and projects is not None:
-        raise _refused("This token is for projects; it cannot change files by their addresses.")
+        raise refused("This token is for projects; it cannot change files by their addresses.")
     if "force" in request.params:
-        raise _refused("A token cannot change by force what an index keeps for ever.")
+        raise refused("A token cannot change by force what an index keeps for ever.")
     if not is_push(request):
         return
     pushed = views.getjson(request)
     if "targetindex" not in pushed:
-        raise _refused("A token cannot push to another server.")
+        raise refused("A token cannot push to another server.")
     if indexes is not None and pushed["targetindex"] not in indexes:
-        raise _refused("This token is not for the index that you push to.")
+        raise refused("This token is not for the index that you push to.")
     if projects is not None and normalize_name(str(pushed.get("name"))) not in projects:
-        raise _refused("This token is not for the project that you push.")
+        raise refused("This token is not for the project that you push.")
 
 
 def _is_of_job(request: Any, found: Any) -> bool:
     """Whether a verified token was made by trusted publishing."""
     name, identifier = _user_and_id(found.token) or ("", "")
     user = request.registry["xom"].model.get_user(name)
-    kept = user.get(credentials=True).get("tokens", {}) if user is not None else {}
-    return bool(kept.get(identifier, {}).get(PUBLISHING))
+    record = user.get(credentials=True) if user is not None else {}
+    return root_tokens.is_of(record, identifier, root_tokens.PUBLISHING)
 
 
 def is_push(request: Any) -> bool:

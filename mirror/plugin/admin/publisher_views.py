@@ -4,8 +4,9 @@ from typing import Any
 
 from devpi_server.views import apiresult, getjson
 
+from mirror.plugin.access import root_tokens
 from mirror.plugin.admin import access
-from mirror.plugin.publishing import declared, issuer_keys, upload_tokens
+from mirror.plugin.publishing import declared, issuer_keys
 
 
 def install(pyramid_config: Any) -> None:
@@ -35,5 +36,5 @@ def declare(request: Any) -> Any:
         xom.keyfs.tx.doom()
         return apiresult(400, str(error))
     for owner in before - {publisher.owner for publisher in now}:
-        upload_tokens.forget(xom, owner)
+        root_tokens.forget(xom.model.get_user(owner), root_tokens.PUBLISHING)
     return apiresult(200, "declared the publishers")

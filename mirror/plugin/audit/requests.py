@@ -49,6 +49,7 @@ def action(method: str, path: str, form: Mapping[str, Any]) -> str | None:
     special = {
         "unyank" if deletes else "yank": parts[-1] == "+yank",
         "token-revoke" if deletes else "token-create": any(re.match(r"\+tokens?\b", part) for part in parts),
+        "read-token": parts[-1] == "+read-token",
         "bundle": "+bundle" in parts,
         "refresh": parts[-1] == "refresh",
         "delete" if deletes else "test-result": re.search(r"/\+[ef]/", path) is not None,

@@ -8,7 +8,7 @@ from typing import Any
 from pyramid.httpexceptions import HTTPException
 from pyramid.tweens import EXCVIEW
 
-from mirror.plugin.access import tokens
+from mirror.plugin.access import read_tokens, tokens
 from mirror.plugin.audit import events, requests
 
 LOGGING = "devpi_server.views.tween_request_logging"
@@ -106,8 +106,8 @@ def _details(request: Any, action: str, form: Any, done: Any) -> dict[str, str]:
         return requests.of_form(form)
     if done and action == "prune":
         return requests.of_files(done.json["result"])
-    if done and getattr(request.matched_route, "name", "") == "user-token-create":
-        return tokens.described(done.json["result"]["token"])
+    if done and getattr(request.matched_route, "name", "") in {"user-token-create", read_tokens.ROUTE}:
+        return tokens.described(done.json.get("result", done.json)["token"])
     if action == "bundle":
         names = ", ".join(requests.accepted(request.query_string)) if done else ""
         return {"detail": f"accept-changed: {names}"} if names else {}

@@ -1,11 +1,9 @@
-"""Upload tokens of CI jobs: made of one token of the index's owner (devpi-tokens), with limits of minutes.
+"""Upload tokens of CI jobs: made of one token of the index's owner, with limits of minutes.
 
-Such a token is a macaroon: who has one can narrow it without asking anybody. So each owner has one token for
-publishing, which never leaves the database, and what a job gets is that with an expiry, its publishers and
-its run. Nothing is written for a job, and `mirror token revoke` of that token ends those of all jobs at once.
+What a job gets is the owner's root token for publishing (access/root_tokens.py) with an expiry, its
+publishers and its run.
 """
 
-import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,15 +11,12 @@ from typing import Any
 
 from devpi_server.normalized import normalize_name
 from devpi_tokens import restrictions, server
-from pymacaroons import MACAROON_V2, Macaroon
 
-from mirror.plugin.access import tokens
+from mirror.plugin.access import root_tokens
 from mirror.plugin.publishing import declared
 from mirror.plugin.publishing.declared import Publisher
 
 LIFE = 900  # seconds; as long as those of the public index, which twine counts on
-# On a protected index, nobody does anything who may not read it; the caveat of publishers forbids to read.
-_ALLOWED = "allowed=upload,pkg_read"
 _ROUTES = {"/{user}/{index}", "/{user}/{index}/"}  # devpi's, of uploads
 
 
@@ -61,55 +56,16 @@ def apply() -> None:
 def mint(request: Any, publishers: Sequence[Publisher], run: str) -> UploadToken:
     """A token for what `publishers`, all of one owner, may upload. Needs a write transaction."""
     owner = publishers[0].owner
-    identifier, kept = _root(request, owner)
-    utility = request.devpi_token_utility
-    macaroon = Macaroon(
-        identifier=f"{owner}-{identifier}", key=utility.derive_key(kept["key"]), version=MACAROON_V2
-    )
+    user = request.registry["xom"].model.get_user(owner)
     expires = int(time.time()) + LIFE
     limits = [
-        *kept["restrictions"],
         f"expires={expires}",
         f"indexes={','.join(sorted({each.index for each in publishers}))}",
         f"publishers={','.join(sorted(each.id for each in publishers))}",
         f"run={run}",
     ]
-    for limit in limits:
-        macaroon.add_first_party_caveat(limit)
-    return UploadToken(f"devpi-{macaroon.serialize()}", identifier, owner, expires)
-
-
-def _root(request: Any, owner: str) -> tuple[str, Any]:
-    """Id and record of the owner's token for publishing, which is made when there is none."""
-    user = request.registry["xom"].model.get_user(owner)
-    found = _roots(user.get(credentials=True))
-    if found:
-        return found[0]
-    kept = {
-        "key": secrets.token_urlsafe(32),
-        "restrictions": [_ALLOWED],
-        tokens.PUBLISHING: True,
-    }  # as devpi-tokens has it
-    with user.key.update() as record:
-        made = record.setdefault("tokens", {})
-        identifier = server.generate_token_id()
-        while identifier in made:
-            identifier = server.generate_token_id()
-        made[identifier] = kept
-    return identifier, kept
-
-
-def _roots(record: Any) -> list[tuple[str, Any]]:
-    return [(name, kept) for name, kept in record.get("tokens", {}).items() if kept.get(tokens.PUBLISHING)]
-
-
-def forget(xom: Any, owner: str) -> None:
-    """Remove the owner's token for publishing, if there is one. Needs a write transaction."""
-    user = xom.model.get_user(owner)
-    if user is not None and _roots(user.get(credentials=True)):
-        with user.key.update() as record:
-            for name, _ in _roots(record):
-                del record["tokens"][name]
+    made = root_tokens.derive(request, user, root_tokens.PUBLISHING, limits)
+    return UploadToken(made.token, made.id, owner, expires)
 
 
 def _verify_publishers(caveat: Any, value: str) -> bool:

@@ -316,6 +316,7 @@ def test_an_upload_token_uploads_its_projects_to_its_index_and_does_nothing_else
         "push by its own method": ("PUSH", f"{url}/company/dev", push),
         "change the index": ("PATCH", f"{url}/company/dev", ["volatile=True"]),
         "a token of its own": ("POST", f"{url}/company/+token-create", {}),
+        "a token for reading": ("POST", f"{url}/company/dev/+read-token", None),
         "the list of tokens": ("GET", f"{url}/company/+tokens", None),
         "change the user": ("PATCH", f"{url}/company", {"password": "long enough"}),
         "publishers": ("PUT", f"{url}/+publishers", {}),

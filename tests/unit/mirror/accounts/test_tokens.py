@@ -96,7 +96,7 @@ def test_the_list_has_the_tokens_of_all_users_with_their_limits() -> None:
         "may": ["upload"],
         "expires": 1_000_000,
     }
-    assert found[0] == {"id": "Abc2", "user": "company", **limits, "publishing": False}
+    assert found[0] == {"id": "Abc2", "user": "company", **limits, "publishing": False, "reading": False}
     assert found[1]["may"] == ["read"]
     rows = tokens.as_rows(found, now=2_000_000)
     assert rows[0] == ("Abc2", "company", "upload", "company/dev", "shop,api", "expired 1970-01-12")

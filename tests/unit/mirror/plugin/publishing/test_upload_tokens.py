@@ -11,7 +11,7 @@ import pytest
 from devpi_tokens import server
 from pymacaroons import Macaroon
 
-from mirror.plugin.access import tokens
+from mirror.plugin.access import root_tokens
 from mirror.plugin.publishing import declared, upload_tokens
 
 ROUTE = "/{user}/{index}"
@@ -40,7 +40,7 @@ class Server:
     def __init__(self, *tables: dict[str, Any], record: dict[str, Any] | None = None) -> None:
         self.key = Key({} if record is None else record)
         user = SimpleNamespace(
-            key=self.key, get=lambda *, credentials: self.key.record if credentials else {}
+            name="company", key=self.key, get=lambda *, credentials: self.key.record if credentials else {}
         )
         self.model = SimpleNamespace(get_user=lambda name: user if name == "company" else None)
         stored = {"settings": json.dumps({"publishers": tables})}
@@ -159,7 +159,7 @@ def test_a_token_is_made_of_one_that_its_owner_keeps(monkeypatch: pytest.MonkeyP
     assert sorted(kept) == sorted(["own", made.id])
     assert (running.key.writes, again.id) == (1, made.id)
     assert kept["own"] == {"key": "a person's", "restrictions": []}
-    assert (kept[made.id]["restrictions"], kept[made.id][tokens.PUBLISHING]) == (
+    assert (kept[made.id]["restrictions"], kept[made.id][root_tokens.PUBLISHING.key]) == (
         ["allowed=upload,pkg_read"],
         True,
     )
@@ -187,9 +187,9 @@ def test_the_owners_token_is_forgotten_and_nothing_else() -> None:
     """An owner without publishers keeps none; where there is nothing to forget, nothing is written."""
     running = Server(record={"tokens": {"own": {"key": "x", "restrictions": []}}})
     upload_tokens.mint(running.request(), [DEV], "1")
-    upload_tokens.forget(running, "company")
+    root_tokens.forget(running.model.get_user("company"), root_tokens.PUBLISHING)
     assert list(running.key.record["tokens"]) == ["own"]
     writes = running.key.writes
-    upload_tokens.forget(running, "company")
-    upload_tokens.forget(running, "nobody")
+    for name in ("company", "nobody"):
+        root_tokens.forget(running.model.get_user(name), root_tokens.PUBLISHING)
     assert running.key.writes == writes
