@@ -4,7 +4,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import jwt
 import pytest
 import requests
+import yaml  # type: ignore[import-untyped]
 
 from tests.support import certificates, documents
 from tests.support.devpi_servers import init_devpi, running_devpi
@@ -281,6 +282,28 @@ def test_a_replica_passes_jobs_on_to_its_primary() -> None:
             assert upload(replica, answer.json()["token"], wheel("other", "1.0")).status_code == 403
 
 
+def jobs_of_the_page() -> list[dict[str, Any]]:
+    """The job of each workflow that docs/publishing.md shows."""
+    blocks = documents.blocks("publishing.md")
+    texts = [block.text for block in blocks if block.filename == ".github/workflows/release.yml"]
+    return [yaml.safe_load(text)["jobs"]["release"] for text in texts]
+
+
+def steps_of(job: Mapping[str, Any]) -> dict[str, Any]:
+    """The steps of a job that have a name, by that."""
+    return {step["name"]: step for step in job["steps"] if "name" in step}
+
+
+def test_the_jobs_of_the_page_ask_for_id_tokens_and_know_no_secret() -> None:
+    """Whoever copies them stores nothing, and the job has no other right."""
+    jobs = jobs_of_the_page()
+    assert ["uv publish" in steps_of(job)["Upload"]["run"] for job in jobs] == [True, False]
+    for job in jobs:
+        assert job["permissions"] == {"contents": "read", "id-token": "write"}
+        assert job["environment"] == "release", "as its table of mirror.toml says"
+        assert "secrets" not in json.dumps(job)
+
+
 @pytest.fixture
 def page_and_front(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -298,6 +321,7 @@ def page_and_front(
     ):
         blocks = documents.blocks("publishing.md")
         texts = [block.text for block in blocks if block.language in {"toml", "sh"} and not block.filename]
+        texts += [steps["Upload"]["run"] for steps in map(steps_of, jobs_of_the_page())]
         hosts = {
             "https://packages.example.com": outside,
             "packages.example.com": urlsplit(outside).netloc,
