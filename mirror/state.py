@@ -88,6 +88,11 @@ class Folder:
         return self.root / "serving.json"
 
     @property
+    def last_refresh(self) -> Path:
+        """What came of the last `mirror refresh` (mirror/last_refresh.py)."""
+        return self.root / "last-refresh.json"
+
+    @property
     def lock(self) -> Path:
         """The server process holds it (flock) for its life."""
         return self.root / "lock"

@@ -1,11 +1,18 @@
 """Command that looks for new versions of what is in use: refresh."""
 
+from collections.abc import Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from mirror.cli import options
 from packhorse import console
+
+if TYPE_CHECKING:
+    from mirror.offline.refresh import Report
+    from mirror.serving.running import Running
+    from mirror.state import Folder
 
 
 @click.command()
@@ -22,6 +29,13 @@ from packhorse import console
 )
 @click.option("--platform", "platforms", metavar="NAME", multiple=True, help="For the report: this platform.")
 @click.option("--index", metavar="USER/NAME", help="Where to look  [default: company/dev, else root/pypi]")
+@click.option(
+    "--wait",
+    metavar="SECONDS",
+    type=click.FloatRange(0, 3600),
+    default=0,
+    help="Wait so long for a mirror that starts  [default: 0]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def refresh(
@@ -31,6 +45,7 @@ def refresh(
     platforms: tuple[str, ...],
     index: str | None,
     *,
+    wait: float,
     as_json: bool,
 ) -> None:
     """Look for new versions of what is in use, and say what came since the last look.
@@ -48,20 +63,13 @@ def refresh(
 
     pins = reader.read_all(locks, environments.wanted(pythons, platforms)).pins if locks else ()
     folder = options.folder()
-    mirror = running.find(folder)
-    if mirror.offline:
-        raise PackhorseError(
-            "This mirror is offline: it learns of no new versions.",
-            "Run the command again when the mirror serves without --offline.",
-        )
-    index_url = prefetch.index_url(mirror, index or options.config(path).default_index)
-    used = work.used(folder, running.connect(folder))
-    used = work.Used({*used.cached, *(pin.project for pin in pins)}, used.own)
-    with (
-        mirror.client(prefetch.SILENCE) as client,
-        console.progress("Asking", len(used.cached) + len(used.own)) as step,
-    ):
-        found = work.refresh(folder, index_url, client, used, step)
+
+    def look() -> "Report":
+        mirror = running.started(folder, wait)
+        index_url = prefetch.index_url(mirror, index or options.config(path).default_index)
+        return _look(folder, mirror, index_url, {pin.project for pin in pins})
+
+    found = work.noted(folder, look)
     old = outdated.Report(list(outdated.find(pins, found.pages)), len(pins)) if locks else None
     if as_json:
         console.emit_json({**work.as_json(found), **(old.as_json() if old else {})})
@@ -73,6 +81,27 @@ def refresh(
             "`mirror status` says whether the upstream answers; run the command again then.",
             detail="\n".join(f"{project}: {why}" for project, why in sorted(found.failed.items())),
         )
+
+
+def _look(folder: "Folder", mirror: "Running", index_url: str, locked: Collection[str]) -> "Report":
+    """Ask for the pages of what is in use, and of what locks name."""
+    from mirror.offline import prefetch
+    from mirror.offline import refresh as work
+    from mirror.serving import running
+    from packhorse.errors import PackhorseError
+
+    if mirror.offline:
+        raise PackhorseError(
+            "This mirror is offline: it learns of no new versions.",
+            "Run the command again when the mirror serves without --offline.",
+        )
+    used = work.used(folder, running.connect(folder))
+    used = work.Used({*used.cached, *locked}, used.own)
+    with (
+        mirror.client(prefetch.SILENCE) as client,
+        console.progress("Asking", len(used.cached) + len(used.own)) as step,
+    ):
+        return work.refresh(folder, index_url, client, used, step)
 
 
 COMMANDS = (refresh,)

@@ -94,6 +94,7 @@ class Monitoring(Settings):
     audit: AuditFolder
     webhooks: tuple[Webhook, ...]
     webhooks_folder: str
+    last_refresh: str
 
 
 def write(path: Path, settings: Monitoring) -> None:

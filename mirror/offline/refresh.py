@@ -3,6 +3,7 @@
 import contextlib
 import json
 import re
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,8 +18,9 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from mirror import indexes
+from mirror import indexes, last_refresh
 from mirror.api import Api
+from mirror.last_refresh import LastRefresh
 from mirror.lockfiles import choice
 from mirror.offline import prefetch
 from mirror.offline.prefetch import SIMPLE_JSON, DownloadError
@@ -60,6 +62,23 @@ class Used:
         str
     ]  # of which caches of upstreams have files, or that are looked for for another reason
     own: Mapping[str, str]  # that were uploaded -> an index that has them
+
+
+def noted(folder: Folder, look: Callable[[], Report]) -> Report:
+    """The report of `look`; that and its failure are noted for `mirror status` and /+metrics."""
+    try:
+        found = look()
+    except PackhorseError as error:
+        _note(folder, LastRefresh(int(time.time()), problem=str(error)))
+        raise
+    problem = f"{len(found.failed)} projects could not be looked for" if found.failed else ""
+    _note(folder, LastRefresh(int(time.time()), len(found.pages), len(found.new), problem))
+    return found
+
+
+def _note(folder: Folder, found: LastRefresh) -> None:
+    with contextlib.suppress(OSError):  # without a mirror, or on a full disk: the command says what is wrong
+        last_refresh.write(folder.last_refresh, found)
 
 
 def used(folder: Folder, api: Api) -> Used:

@@ -13,6 +13,7 @@ import httpx
 from devpi_server.httpclient import HTTPClient
 from prometheus_client import CollectorRegistry
 
+from mirror import last_refresh
 from mirror.plugin import compat, error_views, reservations
 from mirror.plugin.access import read_tokens, readers, search
 from mirror.plugin.access.throttle import Throttle
@@ -265,7 +266,7 @@ def _monitor(config: Any, pyramid_config: Any, xom: Any, hosts: AllowedHosts) ->
     """Let administrators see what goes on, as the file of `--monitoring` says."""
     path, folder = config.args.monitoring, Path(config.server_path)
     settings = json.loads(Path(path).read_text()) if path else {}
-    _measure(pyramid_config, xom, folder, settings.get("metrics", {}))
+    _measure(pyramid_config, xom, folder, settings)
     if "audit" in settings:
         _audit(pyramid_config, xom, settings["audit"])
     if settings.get("webhooks") and not (config.requests_only or xom.is_replica()):
@@ -277,12 +278,15 @@ def _measure(pyramid_config: Any, xom: Any, folder: Path, settings: Mapping[str,
     folders = (FILES, PAGES, UPSTREAM, DOWNLOADS, METADATA)
     sizes = state.Sizes({name.removeprefix("+"): folder / name for name in folders})
     own = CollectorRegistry()
-    own.register(state.StateCollector(xom, folder, sizes, partial(mirror_stage.confirmed, xom)))
+    record = settings.get("last_refresh")
+    refreshed = partial(last_refresh.read, Path(record)) if record else lambda: None
+    own.register(state.StateCollector(xom, folder, sizes, partial(mirror_stage.confirmed, xom), refreshed))
     role = "replica" if xom.is_replica() else "primary"
     counters.INFO.labels(version("packhorse"), devpi_server.__version__, role).set(1)
-    token_file = settings.get("token_file")
+    metrics = settings.get("metrics", {})
+    token_file = metrics.get("token_file")
     try:
-        readers = Readers(settings.get("allow", ()), Path(token_file) if token_file else None)
+        readers = Readers(metrics.get("allow", ()), Path(token_file) if token_file else None)
     except TokenError as error:
         compat.fatal(f"[metrics] in mirror.toml: token_file: {error}")
     checks = readiness.of_process(xom, folder)

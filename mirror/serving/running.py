@@ -1,16 +1,20 @@
 """The mirror that serves: its address, and calls to it as root."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mirror import api, state
 from mirror.api import Api, HttpApi
+from mirror.serving import server
 from mirror.state import Folder
 from packhorse.errors import PackhorseError
 
 if TYPE_CHECKING:
     import httpx
+
+LOOK_AGAIN = 0.2  # seconds
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,22 @@ def find(folder: Folder) -> Running:
     if now is None:
         raise PackhorseError("The mirror does not serve.", "Start it with `mirror serve --background`.")
     return Running(now.url, credentials.users if credentials else {}, now.offline)
+
+
+def started(folder: Folder, seconds: float) -> Running:
+    """The running mirror; while none answers, wait so many `seconds` for one that starts.
+
+    Raises PackhorseError.
+    """
+    deadline = time.monotonic() + seconds
+    while not _answers(folder) and time.monotonic() < deadline:
+        time.sleep(LOOK_AGAIN)
+    return find(folder)
+
+
+def _answers(folder: Folder) -> bool:
+    now = state.read_serving(folder)
+    return now is not None and server.answers(now.url)
 
 
 def connect(folder: Folder) -> Api:

@@ -104,7 +104,11 @@ def _held_settings(config: MirrorConfig) -> dict[str, str]:
 def _write_monitoring(config: MirrorConfig, folder: Folder) -> None:
     audit = AuditFolder(**config.audit.model_dump(), folder=str(folder.audit))
     told = Monitoring(
-        metrics=config.metrics, audit=audit, webhooks=config.webhooks, webhooks_folder=str(folder.webhooks)
+        metrics=config.metrics,
+        audit=audit,
+        webhooks=config.webhooks,
+        webhooks_folder=str(folder.webhooks),
+        last_refresh=str(folder.last_refresh),
     )
     monitoring.write(folder.monitoring, told)
 

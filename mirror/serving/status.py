@@ -12,8 +12,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from mirror import api, indexes, state
+from mirror import api, indexes, last_refresh, state
 from mirror.api import HttpApi
+from mirror.last_refresh import LastRefresh
 from mirror.monitoring import numbers
 from mirror.serving import server
 from mirror.state import Folder
@@ -81,6 +82,7 @@ class Report:
     problems: dict[str, str] = field(default_factory=dict)  # why the server is not ready to serve
     numbers: dict[str, float] = field(default_factory=dict)  # metrics since the server started
     offline: bool = False  # no upstream is asked, neither by the server nor for this report
+    last_refresh: LastRefresh | None = None  # None: there was none
 
 
 def gather(folder: Folder) -> Report:
@@ -111,6 +113,7 @@ def gather(folder: Folder) -> Report:
         problems=_problems(now.url) if now is not None and serves else {},
         numbers=_numbers(now.url) if now is not None and serves else {},
         offline=now is not None and now.offline,
+        last_refresh=last_refresh.read(folder.last_refresh),
     )
 
 
@@ -225,6 +228,8 @@ def as_text(report: Report) -> str:
         lines.append("upstream   offline: no upstream is asked")
     if report.upstream:
         lines.append(f"upstream   {report.upstream}")
+    if report.last_refresh:
+        lines.append(f"refresh    {report.last_refresh}")
     lines += numbers.lines(report.numbers) if report.numbers else []
     for refused in report.refused_hosts:
         lines.append(f"refused    {refused.host}, to which {refused.upstream} leads: {refused.reason}")

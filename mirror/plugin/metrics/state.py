@@ -10,6 +10,7 @@ from typing import Any
 
 from prometheus_client.core import GaugeMetricFamily
 
+from mirror.last_refresh import LastRefresh
 from mirror.plugin.metrics.counters import PREFIX
 
 Family = GaugeMetricFamily
@@ -74,18 +75,25 @@ class StateCollector:
     """Collector of Prometheus for one devpi-server process."""
 
     def __init__(
-        self, xom: Any, folder: Path, sizes: Sizes, confirmed: Callable[[], Iterator[float]]
+        self,
+        xom: Any,
+        folder: Path,
+        sizes: Sizes,
+        confirmed: Callable[[], Iterator[float]],
+        refreshed: Callable[[], LastRefresh | None] = lambda: None,
     ) -> None:
         """`confirmed` yields the times (time.time()) at which upstreams confirmed the pages that are here."""
         self._xom = xom
         self._folder = folder
         self._sizes = sizes
         self._confirmed = confirmed
+        self._refreshed = refreshed
 
     def collect(self) -> Iterator[Family]:
         """Called for each GET /+metrics."""
         yield from self._disk()
         yield from self._oldest_page()
+        yield from self._last_refresh()
         serial = self._xom.keyfs.get_current_serial()
         yield Family(f"{PREFIX}_serial", "Number of the last change in the database.", serial)
         if self._xom.is_replica():
@@ -116,6 +124,22 @@ class StateCollector:
                 "Seconds since an upstream confirmed the page that was confirmed longest ago, of those that"
                 " this process has asked for.",
                 max(0.0, time.time() - oldest),
+            )
+
+    def _last_refresh(self) -> Iterator[Family]:
+        if found := self._refreshed():
+            yield Family(
+                f"{PREFIX}_last_refresh_timestamp_seconds",
+                "When the last `mirror refresh` ended, in seconds since 1970.",
+                found.at,
+            )
+            yield Family(
+                f"{PREFIX}_last_refresh_success",
+                "1: it looked for all projects that are in use; 0: it failed.",
+                0 if found.problem else 1,
+            )
+            yield Family(
+                f"{PREFIX}_last_refresh_new_versions", "Versions that it was the first to see.", found.new
             )
 
     def _as_replica(self, serial: int) -> Iterator[Family]:

@@ -48,7 +48,7 @@ def test_the_page_about_upkeep_shows_commands_that_work(mirrored: Mirrored, tmp_
     (tmp_path / "requirements.txt").write_text("demo==1.0\n")
     shown = list(documents.blocks("upkeep.md"))
     for block in shown:
-        if block.language == "toml":
+        if block.language == "toml" and block.filename != "release.toml":
             (tmp_path / "prune.toml").write_text(block.text)
             assert config.load(tmp_path / "prune.toml").prune.max_size == "50G"
     environment = {**mirrored.mirror.environment}

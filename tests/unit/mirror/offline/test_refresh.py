@@ -1,14 +1,17 @@
 """What a refresh calls new: what no look before has seen, whatever looks between them have failed to see."""
 
 import json
+import time
 from pathlib import Path
 
 import httpx
 import pytest
 
+from mirror import last_refresh
 from mirror.offline import refresh
-from mirror.offline.refresh import Used
+from mirror.offline.refresh import Report, Used
 from mirror.state import Folder
+from packhorse.errors import PackhorseError
 
 INDEX = "http://127.0.0.1:3141/company/dev/+simple/"
 
@@ -56,3 +59,38 @@ def test_a_look_that_failed_is_forgotten(index: Index) -> None:
     index.new("1.0")
     assert index.new("1.0", "1.1", stale=True) == []
     assert index.new("1.0", "1.1") == ["1.1"]
+
+
+def test_what_came_of_it_is_noted_also_when_it_failed(tmp_path: Path) -> None:
+    """`mirror status` and the metrics say so: a timer's journal is read by nobody."""
+    folder = Folder(tmp_path)
+    folder.root.mkdir()
+    page: dict[str, list[str]] = {"files": []}
+    new = [refresh.New("demo", "1.1", None)]
+    done = refresh.noted(folder, lambda: Report({"demo": page, "other": page}, new, {}, []))
+    assert done.new == new
+    found = last_refresh.read(folder.last_refresh)
+    assert found
+    assert (found.projects, found.new, found.problem) == (2, 1, "")
+    assert 0 <= time.time() - found.at < 60
+    assert folder.last_refresh.stat().st_mode & 0o777 == 0o644, "root may have looked: the server reads it"
+    refresh.noted(folder, lambda: Report({}, [], {"demo": "the upstream does not answer"}, []))
+    assert "1 projects could not be looked for" in str(last_refresh.read(folder.last_refresh))
+
+    def fails() -> Report:
+        raise PackhorseError("The mirror does not serve.", "Start it.")
+
+    with pytest.raises(PackhorseError, match="does not serve"):
+        refresh.noted(folder, fails)
+    assert str(last_refresh.read(folder.last_refresh)).endswith("failed: The mirror does not serve.")
+    with pytest.raises(PackhorseError, match="does not serve"):
+        refresh.noted(Folder(tmp_path / "none"), fails)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"[]", b'{"at": 1, "later": 2}', b'{"projects": 1}', b"\xff"])
+def test_a_record_that_cannot_be_read_is_none(tmp_path: Path, content: bytes | None) -> None:
+    """Of a later version, say: neither the status nor the metrics fail because of it."""
+    path = tmp_path / "last-refresh.json"
+    if content is not None:
+        path.write_bytes(content)
+    assert last_refresh.read(path) is None

@@ -1,13 +1,15 @@
 """mirror.serving.running: commands that need a mirror say which step is missing."""
 
+import os
 from pathlib import Path
 
 import httpx
 import pytest
 
-from mirror.serving import running
+from mirror import state
+from mirror.serving import running, server
 from mirror.serving.running import Running
-from mirror.state import Folder
+from mirror.state import Folder, Serving
 from packhorse.errors import PackhorseError
 
 
@@ -41,3 +43,31 @@ def test_only_the_mirror_gets_the_password() -> None:
     assert [url for url, login in sent.items() if login] == ["http://127.0.0.1:3141/a"]
     assert len(sent) == 4
     assert "s3cret" not in repr(mirror)
+
+
+def test_who_waits_gets_the_mirror_as_soon_as_it_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At boot a server has the lock, and writes its address, before it listens."""
+    folder, looks = Folder(tmp_path), list[str]()
+    folder.server.mkdir(parents=True)
+
+    def answers(url: str) -> bool:
+        looks.append(url)
+        return len(looks) > 2
+
+    monkeypatch.setattr(server, "answers", answers)
+    monkeypatch.setattr(running, "LOOK_AGAIN", 0.001)
+    lock = state.try_lock(folder.lock)
+    assert lock is not None
+    try:
+        state.write_serving(folder, Serving("http://127.0.0.1:3141", 1))
+        assert running.started(folder, 60).url == "http://127.0.0.1:3141"
+        assert looks == ["http://127.0.0.1:3141"] * 3
+        looks.clear()
+        assert running.started(folder, 0).url == "http://127.0.0.1:3141", "without a wait, its errors tell"
+        assert len(looks) == 1
+    finally:
+        os.close(lock)
+    with pytest.raises(PackhorseError, match="does not serve"):
+        running.started(folder, 0.01)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from mirror import state
+from mirror.last_refresh import LastRefresh
 from mirror.serving import status
 from mirror.serving.status import IndexReport, RefusedHost, Report, UpstreamReport
 from mirror.state import Folder, Serving
@@ -26,6 +27,7 @@ SERVING = Report(
     refused_hosts=[],
     changed_files={},
 )
+REFRESHED = LastRefresh(1_767_225_600, 12, 3)
 STOPPED = replace(SERVING, url=None, pid=None, serves=False, indexes=[], upstream=None)
 
 
@@ -41,6 +43,24 @@ def test_a_person_sees_address_versions_upstream_and_indexes() -> None:
         "company/dev  stage   yes       company/prod  0      0 B",
         "root/pypi    mirror  no        -             12     3.5 MB",
     ]
+
+
+def test_the_last_refresh_is_told_and_why_it_failed() -> None:
+    """A timer does it at night, and nobody reads its journal."""
+    shown = status.as_text(replace(SERVING, last_refresh=REFRESHED)).splitlines()
+    assert "refresh    2026-01-01 00:00 UTC: 3 new versions, 12 projects in use" in shown
+    failed = replace(SERVING, last_refresh=replace(REFRESHED, problem="The mirror does not serve."))
+    assert "refresh    2026-01-01 00:00 UTC: failed: The mirror does not serve." in (
+        status.as_text(failed).splitlines()
+    )
+    found = status.as_json(failed)["last_refresh"]
+    assert found == {
+        "at": 1_767_225_600,
+        "projects": 12,
+        "new": 3,
+        "problem": "The mirror does not serve.",
+    }
+    assert status.as_json(SERVING)["last_refresh"] is None
 
 
 @pytest.mark.parametrize(
@@ -114,7 +134,7 @@ def test_json_has_everything_for_scripts() -> None:
     data = status.as_json(SERVING)
     assert list(data) == [
         *("home", "url", "pid", "initialised", "serves", "versions", "indexes", "upstream", "refused_hosts"),
-        *("changed_files", "problems", "numbers", "offline"),
+        *("changed_files", "problems", "numbers", "offline", "last_refresh"),
     ]
     assert data["indexes"][1] == {
         "name": "root/pypi",

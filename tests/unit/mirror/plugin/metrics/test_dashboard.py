@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from prometheus_client.metrics_core import Metric
 
+from mirror.last_refresh import LastRefresh
 from mirror.plugin.metrics import counters
 from mirror.plugin.metrics.state import Sizes, StateCollector
 from tests.support import documents
@@ -30,7 +31,8 @@ def families() -> Iterator[Metric]:
     )
     sizes = Sizes({"files": ROOT / "docs"})
     sizes.scan()
-    yield from StateCollector(xom, ROOT, sizes, lambda: iter([1.0])).collect()
+    refreshed = LastRefresh(1, 2, 3)
+    yield from StateCollector(xom, ROOT, sizes, lambda: iter([1.0]), lambda: refreshed).collect()
 
 
 def names() -> dict[str, Metric]:

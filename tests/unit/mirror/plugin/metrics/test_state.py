@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from mirror.last_refresh import LastRefresh
 from mirror.plugin.metrics.state import SCAN_EVERY, Sizes, StateCollector
 
 
@@ -22,8 +23,13 @@ def test_sizes_are_of_all_files_below_and_are_scanned_seldom(tmp_path: Path) -> 
     assert sizes._next == SCAN_EVERY
 
 
-def values(xom: Any, confirmed: list[float], folder: Path) -> dict[str, float]:  # noqa: ANN401 (a fake)
-    collector = StateCollector(xom, folder, Sizes({}), lambda: iter(confirmed))
+def values(
+    xom: Any,  # noqa: ANN401 (a fake)
+    confirmed: list[float],
+    folder: Path,
+    refreshed: LastRefresh | None = None,
+) -> dict[str, float]:
+    collector = StateCollector(xom, folder, Sizes({}), lambda: iter(confirmed), lambda: refreshed)
     return {
         family.name.removeprefix("packhorse_mirror_"): family.samples[0].value
         for family in collector.collect()
@@ -57,3 +63,17 @@ def test_a_replica_knows_what_it_lacks(tmp_path: Path) -> None:
     shown = values(fake(replica=True, replica_thread=thread), [], tmp_path)
     assert shown["replica_lag_serials"] == 7
     assert 5 <= shown["replica_silence_seconds"] < 65
+
+
+def test_the_last_refresh_is_measured_when_there_was_one(tmp_path: Path) -> None:
+    """An alert says that none has succeeded for days; of a mirror without a timer, nothing is said."""
+    primary = fake(replica=False, polling_replicas={})
+    names = ("timestamp_seconds", "success", "new_versions")
+
+    def shown(refreshed: LastRefresh | None) -> list[float | None]:
+        found = values(primary, [], tmp_path, refreshed)
+        return [found.get(f"last_refresh_{name}") for name in names]
+
+    assert shown(None) == [None, None, None]
+    assert shown(LastRefresh(1000, 5, 2)) == [1000, 1, 2]
+    assert shown(LastRefresh(2000, problem="The mirror does not serve.")) == [2000, 0, 0]
