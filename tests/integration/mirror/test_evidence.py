@@ -194,6 +194,32 @@ def test_an_upstream_that_gives_no_metadata_now_lets_nothing_in(server: Mirrored
         server.upstream.heal()
 
 
+def denials(mirrored: Mirrored) -> dict[str, float]:
+    """How many the metrics count, by rule."""
+    text = requests.get(f"{mirrored.mirror.url}/+metrics", timeout=30).text
+    start = 'packhorse_mirror_denials_total{rule="'
+    lines = [line.removeprefix(start) for line in text.splitlines() if line.startswith(start)]
+    return {rule: float(count) for rule, count in (line.split('"} ') for line in lines)}
+
+
+def test_files_that_are_denied_are_counted_by_rule(mirrored: Mirrored) -> None:
+    """An administrator sees which rule is in the way of many; both rules deny what nobody knows, too."""
+    licenses, provenance = new_name("counted"), new_name("attested-")
+    wrong = licensed(licenses, "1.0", "License-Expression: AGPL-3.0-only")
+    bare = wheel(provenance, "1.0")
+    mirrored.upstream.add(licenses, wrong)
+    mirrored.upstream.add(provenance, bare)
+    before = denials(mirrored)
+    assert [listed(mirrored, name) for name in (licenses, provenance)] == [[], []]
+    assert denials(mirrored) == before, "a page is no denial: nobody asked for the file"
+    assert [ask(mirrored, dist)[0] for dist in (wrong, wrong, bare)] == [403] * 3
+    after = denials(mirrored)
+    more = {rule: count - before.get(rule, 0) for rule, count in after.items() if count != before.get(rule)}
+    assert more == {"licenses": 2, "require_provenance": 1}
+    shown = mirrored.mirror.run(BIN / "mirror", "status").stdout
+    assert f"{after['licenses']:.0f} by licenses" in shown
+
+
 def attested(name: str) -> bytes:
     return (ATTESTED / f"{name}.provenance").read_bytes()
 

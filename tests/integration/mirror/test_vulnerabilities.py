@@ -85,6 +85,8 @@ def test_a_vulnerable_version_is_withheld_from_the_next_export_on(
         answer = requests.get(address, timeout=30)
         assert answer.status_code == 403
         assert f"{name} 1.0 has PYSEC-2026-2 (high); take 2.0 or later" in answer.text
+    metrics = requests.get(f"{mirrored.mirror.url}/+metrics", timeout=30).text
+    assert 'packhorse_mirror_denials_total{rule="vulnerabilities"} ' in metrics
     reason = mirrored.mirror.run(BIN / "mirror", "why", f"{name}==1.0", status=1).stdout
     assert "PYSEC-2026-2" in reason
     installed = mirrored.mirror.run(
