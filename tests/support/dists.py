@@ -54,6 +54,12 @@ def wheel(
     return Dist(f"{module}-{version}-{tag}.whl", archive(members), metadata)
 
 
+def licensed(name: str, terms: str) -> Dist:
+    """The wheel NAME 1.0, which states this license."""
+    lines = ["Metadata-Version: 2.4", f"Name: {name}", "Version: 1.0", f"License-Expression: {terms}", "", ""]
+    return wheel(name, "1.0", stated_metadata="\n".join(lines).encode())
+
+
 def sdist(
     name: str,
     version: str,

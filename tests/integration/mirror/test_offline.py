@@ -2,19 +2,22 @@
 
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
 import requests
 
-from tests.support.dists import sdist, wheel
+from tests.support.dists import licensed, sdist, wheel
 from tests.support.mirror_and_upstream import Mirrored, mirror_of
 from tests.support.servers import BIN, run_command
-from tests.support.upstream import JSON, Upstream
+from tests.support.upstream import JSON, Listed, Upstream
 
 APP = wheel("offline-app", "1.0", requires=["offline-library>=1"], padding=50_000)
 LIBRARY = wheel("offline-library", "1.5", padding=50_000)
 OWN = wheel("offline-own", "1.0", requires=["offline-app"])
+FREE, OWED = licensed("offline-free", "MIT"), licensed("offline-owed", "AGPL-3.0-only")
 SOURCE = sdist("offline-source", "1.0", build_requires=[])
 
 
@@ -28,9 +31,14 @@ def offline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mirrored]:
             "offline-library", LIBRARY, wheel("offline-library", "1.6"), wheel("offline-library", "0.9")
         )
         upstream.add("offline-source", SOURCE)
+        upstream.add("offline-free", FREE)
+        upstream.add("offline-owed", Listed(OWED, provenance=urljoin(upstream.url, "/integrity")))
         upstream.add("offline-never-asked", wheel("offline-never-asked", "1.0"))
         upstream.add("offline-only-seen", wheel("offline-only-seen", "1.0"))
-        mirrored.page("offline-only-seen")
+        for name in ("offline-only-seen", "offline-free", "offline-owed"):
+            mirrored.page(name)
+        for dist in (FREE, OWED):
+            assert requests.get(mirrored.url_of(dist), timeout=30).content == dist.content
         folder = tmp_path_factory.mktemp("offline")
         lock = folder / "requirements.txt"
         lock.write_text("offline-app==1.0\noffline-library==1.5\noffline-source==1.0\n")
@@ -129,3 +137,56 @@ def test_verify_says_what_installs_without_a_question_to_the_upstream(
     assert done.stdout.startswith("4 files with 1")
     done = offline.mirror.run(BIN / "mirror", "verify", "offline-library==1.6", "offline-app", status=1)
     assert "offline-library==1.6" in done.stderr
+
+
+@contextmanager
+def _policy(offline: Mirrored, **rules: object) -> Iterator[None]:
+    """A policy of all indexes, in force inside the block; `mirror init` puts it in force by the same call."""
+    root = ("root", offline.mirror.credentials["root"])
+
+    def declare(settings: object) -> None:
+        url = f"{offline.mirror.url}/+policies"
+        requests.put(url, json=settings, auth=root, timeout=30).raise_for_status()
+
+    declare({"": rules})
+    try:
+        yield
+    finally:
+        declare({})
+
+
+def _listed(offline: Mirrored, project: str) -> list[str]:
+    return [file["filename"] for file in offline.page(project, "company/dev")["files"]]
+
+
+def _why(offline: Mirrored, project: str) -> str:
+    return offline.mirror.run(BIN / "mirror", "why", project, status=1).stdout
+
+
+def test_licenses_are_read_of_the_wheels_that_are_here(offline: Mirrored) -> None:
+    """Offline, too, a rule decides by what is known; of a wheel that is not here it says why it is not."""
+    rule = {"allow": ["MIT"], "deny": [], "unknown": "deny", "exempt": []}
+    with _policy(offline, licenses=rule):
+        assert _listed(offline, "offline-free") == [FREE.filename]
+        assert requests.get(offline.url_of(FREE, "company/dev"), timeout=30).content == FREE.content
+        assert _listed(offline, "offline-owed") == _listed(offline, "offline-app") == []
+        assert "has the license AGPL-3.0-only, which is not allowed here" in _why(offline, "offline-owed")
+        assert "has no license that can be told from its metadata" in _why(offline, "offline-app")
+        assert _listed(offline, "offline-only-seen") == []
+        assert "offline" in _why(offline, "offline-only-seen")
+    assert _listed(offline, "offline-owed") == [OWED.filename]
+
+
+def test_a_provenance_that_is_not_here_is_not_asked_for(offline: Mirrored) -> None:
+    """Nothing of these projects passes offline, unless it was verified before, and that is said."""
+    expected = {"kind": "GitHub", "repository": "acme/demo"}
+    named = [{"project": f"offline-{name}", "publisher": expected} for name in ("free", "owed")]
+    with _policy(offline, require_provenance=named):
+        assert _listed(offline, "offline-free") == _listed(offline, "offline-owed") == []
+        assert f"the upstream has no provenance of {FREE.filename}" in _why(offline, "offline-free")
+        assert "could not be fetched: offline: /integrity is not in the cache" in _why(
+            offline, "offline-owed"
+        )
+        address = f"/company/dev/+f/{OWED.sha256[:3]}/{OWED.sha256[3:16]}/{OWED.filename}"
+        answer = requests.get(f"{offline.mirror.url}{address}", timeout=30)
+        assert (answer.status_code, "rule require_provenance" in answer.text) == (403, True)
