@@ -2,16 +2,20 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
 import requests
 
 from tests.support.devpi_servers import init_devpi, running_devpi
-from tests.support.dists import attestation, wheel
-from tests.support.mirror_and_upstream import mirror_of
+from tests.support.dists import Dist, attestation, licensed, wheel
+from tests.support.faults import Answer
+from tests.support.mirror_and_upstream import Mirrored, mirror_of
 from tests.support.servers import BIN, free_port, wait_until
 from tests.support.team_indexes import new_team
 from tests.support.upstream import JSON, Listed, Upstream
+
+ATTESTED = Path(__file__).parents[2] / "support" / "attested"
 
 
 def test_a_replica_serves_files_and_metadata_of_its_primary() -> None:
@@ -50,11 +54,49 @@ def test_a_replica_serves_files_and_metadata_of_its_primary() -> None:
             )
             url = urljoin(shown.url, shown.json()["files"][0]["url"])
             assert requests.get(url, timeout=30).content == hashless.content
+            _require_evidence(mirrored, replica)
     asked = [
         seen for seen in upstream.requests if seen.path.startswith("/files/") and "replicated" in seen.path
     ]
     assert [seen.headers.get("range") for seen in asked] == ["bytes=-32768", None, None]  # then HEAD, GET
     assert all("cookie" not in seen.headers and "authorization" not in seen.headers for seen in asked)
+
+
+def _require_evidence(mirrored: Mirrored, replica: str) -> None:
+    """Under rules by license and provenance, pages and files of a replica are those of its primary.
+
+    Each finds out by itself: the replica asks its primary for metadata, and verifies attestations itself.
+    """
+    free, owed = licensed("free", "MIT"), licensed("owed", "AGPL-3.0-only")
+    name = "circleci_sign_publish_example-0.0.1.dev137-py3-none-any.whl"
+    real, project = Dist(name, (ATTESTED / name).read_bytes(), b""), "circleci-sign-publish-example"
+    provenance = (ATTESTED / f"{name}.provenance").read_bytes()
+    upstream = mirrored.upstream
+    upstream.add(project, Listed(real, provenance=urljoin(upstream.url, "/integrity")))
+    upstream.fail("/integrity", lambda _: Answer(200, {"Content-Type": "application/json"}, provenance))
+    for dist in (free, owed):
+        upstream.add(dist.filename.partition("-")[0], dist)
+    publisher = {"kind": "CircleCI", "project_id": "fdd9283f-e619-46af-8f9c-851f7d3e8b2b"}
+    rules = {
+        "licenses": {"allow": ["MIT"], "deny": [], "unknown": "deny", "exempt": [project]},
+        "require_provenance": [{"project": project, "publisher": publisher}],
+    }
+    login, primary = ("root", mirrored.mirror.credentials["root"]), mirrored.mirror.url
+    requests.put(f"{primary}/+policies", json={"": rules}, auth=login, timeout=30).raise_for_status()
+
+    def seen(url: str) -> list[tuple[list[str], bool]]:
+        """Of each project, the files that its page lists, and whether the file itself is served."""
+        found = []
+        for dist, of in ((free, "free"), (owed, "owed"), (real, project)):
+            page = requests.get(f"{url}/root/pypi/+simple/{of}/", headers={"Accept": JSON}, timeout=30)
+            address = f"{url}/root/pypi/+f/{dist.sha256[:3]}/{dist.sha256[3:16]}/{dist.filename}"
+            listed = [file["filename"] for file in page.json()["files"]]
+            found.append((listed, requests.get(address, timeout=30).status_code == 200))
+        return found
+
+    expected = [([free.filename], True), ([], False), ([name], True)]
+    assert seen(primary) == expected
+    wait_until("the replica shows the same", lambda: seen(replica) == expected)
 
 
 def test_listeners_of_a_replica_learn_of_mirrored_files_and_uploads_come_with_their_provenance() -> None:
