@@ -474,6 +474,40 @@ def test_new_versions_are_looked_for_by_a_timer_and_said_in_the_journal(shop: Co
     assert pypi.ssh("stat", "-c", "%U", "/var/lib/packhorse-mirror/mirror/refresh.json").stdout == (
         "packhorse-mirror\n"
     )
+    mirror = ("/opt/packhorse/mirror/bin/mirror", "status", "--json")
+    own = ("runuser", "-u", "packhorse-mirror", "--", "env", "PACKHORSE_HOME=/var/lib/packhorse-mirror")
+    assert json.loads(pypi.ssh(*own, *mirror).stdout)["last_refresh"]["problem"] == ""
+
+
+def test_a_refresh_at_boot_waits_for_the_mirror(shop: Company) -> None:
+    """A timer that missed its time starts it at once, seconds before the mirror listens."""
+    pypi, name = shop.pypi, "packhorse-mirror-refresh.service"
+
+    def shown(wanted: str) -> bool:
+        return wanted in pypi.ssh("systemctl", "show", name, "-p", "ActiveState,Result").stdout.split()
+
+    pypi.ssh("systemctl", "stop", "packhorse-mirror")
+    pypi.ssh("systemctl", "start", "--no-block", name)
+    wait_until("the look begins", lambda: not shown("ActiveState=inactive"))
+    wait_until(
+        "it waits, or has failed", lambda: shown("ActiveState=activating") or shown("ActiveState=failed")
+    )
+    pypi.ssh("systemctl", "start", "packhorse-mirror")
+    wait_until("the look ends", lambda: not shown("ActiveState=activating"), deadline=120)
+    assert shown("Result=success")
+
+
+def test_a_mirror_that_is_no_longer_refreshed_has_neither_timer_nor_service(shop: Company) -> None:
+    """Whoever takes refresh_at out of release.toml means it."""
+    shop.configure(provision=LIMITS, refreshes=False)
+    only = ("--limit", "pypi", "--start-at-task", "Look for the timer of before")
+    shop.release("provision", "mirror", *only)
+    listed = ("systemctl", "list-units", "--all", "--plain", "--no-legend", "packhorse-mirror-refresh*")
+    assert shop.pypi.ssh(*listed).stdout == ""
+    there = list((shop.pypi.files / "etc/systemd/system").rglob("packhorse-mirror-refresh*"))
+    assert there == []
+    assert "changed=0" in shop.release("provision", "mirror", *only).stdout
+    shop.configure(provision=LIMITS)
 
 
 def test_the_mirror_comes_back_from_its_backup(shop: Company) -> None:

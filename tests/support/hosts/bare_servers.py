@@ -38,14 +38,14 @@ class Company:
         """What release.toml calls `index`: on the mirror that is provisioned."""
         return f"http://{self.pypi.address}/company/dev"
 
-    def configure(self, production: str = "", provision: str = "") -> None:
+    def configure(self, production: str = "", provision: str = "", *, refreshes: bool = True) -> None:
         """Write release.toml, with these lines in the tables of the target, and mirror.toml."""
+        refresh_at = 'refresh_at = "*-*-* 0/6:00"\n' if refreshes else ""
         index_url = self.outside.index_url("company/dev")
         (self.project / "release.toml").write_text(
             f'app = "{APP}"\nindex = "{self.index}"\nallow_http = true\n'
             f'[mirror]\nhosts = ["{self.pypi.name}"]\nuser = "root"\nindex_url = "{index_url}"\n'
-            f'refresh_at = "*-*-* 0/6:00"\n'
-            f"[targets.production]\nhosts = {[host.name for host in self.apps]}\n"
+            f"{refresh_at}[targets.production]\nhosts = {[host.name for host in self.apps]}\n"
             f'domains = ["{DOMAIN}"]\n{production}\n'
             f'[targets.production.provision]\nuser = "root"\n'
             f'authorized_keys = ["{self.net.public_key.strip()}"]\n{provision}\n'
