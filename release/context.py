@@ -1,11 +1,11 @@
 """The context of a command on a project: the company index, PACKHORSE_HOME, processes and HTTP."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from packhorse import files, process
-from release import index
+from release import index, reading
 from release.config import release_toml
 
 
@@ -14,14 +14,16 @@ class Context:
     """The company index (its URL), PACKHORSE_HOME, a way to run processes, and HTTP.
 
     `sdists`, `build_requires`, `files` and `build_environment` are as in release.toml; without `signers`
-    nothing has to be signed. `values`: target -> its `env`; `pythons`: what its targets ask for; `static`:
-    the folder of [static]. With `check`, a build imports what the Procfile names.
+    nothing has to be signed. `read_token`: one for installers, as `reading.Reader.token`. `values`: target ->
+    its `env`; `pythons`: what its targets ask for; `static`: the folder of [static]. With `check`, a build
+    imports what the Procfile names.
     """
 
     index_url: str
     home: Path
     run: process.Runner
     get: index.Get = index.get
+    read_token: Callable[[], str | None] = lambda: None
     sdists: Collection[str] = ()
     build_requires: Collection[str] = ()
     files: Collection[str] = ()
@@ -34,7 +36,16 @@ class Context:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment of everything that installs: the company index and nothing else."""
+        """The environment of everything that installs: the company index and nothing else.
+
+        Build backends of strangers see it: of a login it has the token alone that reads for an hour.
+        """
+        url = release_toml.simple_url(self.index_url)
+        return {**self.plain_environment, **reading.uv_variables(url, self.read_token())}
+
+    @property
+    def plain_environment(self) -> dict[str, str]:
+        """The same for what installs nothing."""
         url = release_toml.simple_url(self.index_url)
         return process.installer_environment(url, self.home, self.build_environment)
 
@@ -45,10 +56,14 @@ def of_project(project: Path, index_option: str | None) -> Context:
     Raises PackhorseError.
     """
     home, settings = files.home(), release_toml.load(project, index=index_option)
+    url = release_toml.index_url(settings, home)
+    reader = reading.of([url], home)
     return Context(
-        release_toml.index_url(settings, home),
+        url,
         home,
         process.run,
+        reader.get,
+        reader.token,
         sdists=settings.sdists,
         build_requires=settings.build_requires,
         files=settings.files,

@@ -1,5 +1,6 @@
 """Client of the company index: the files that it lists for a project (PEP 503, PEP 691)."""
 
+import base64
 import hashlib
 import http.client
 import json
@@ -8,7 +9,8 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from email.message import Message
+from typing import IO, Any
 from urllib.parse import urljoin
 
 from packaging.utils import canonicalize_name
@@ -54,13 +56,20 @@ Get = Callable[[str, str], Response]
 """GET the URL, asking for the content type. Raises OSError, HTTPException. Tests pass a fake."""
 
 
-def get(url: str, accept: str, timeout: float = TIMEOUT) -> Response:
-    """Over the network, as `Get` says; `timeout` is in seconds without a byte.
+Ask = Callable[[str, Mapping[str, str]], Response]
+"""GET the URL with headers. Raises OSError, HTTPException. Tests pass a fake."""
+
+
+def get(url: str, accept: str, timeout: float = TIMEOUT, token: str | None = None) -> Response:
+    """Over the network, as `Get` says; `timeout` is in seconds without a byte. No redirect takes the `token`.
 
     urllib and not requests: it trusts the certificates that this machine trusts, a company's own
     among them, and is loaded 0.1 s sooner, which is a tenth of a deploy.
     """
     request = urllib.request.Request(url, headers={"Accept": accept})  # noqa: S310 (config lets http and https in)
+    if token:
+        # Without a user: devpi takes it for any, ours under the name __token__, too.
+        request.add_unredirected_header("Authorization", basic("", token))
     try:
         with urllib.request.urlopen(request, timeout=timeout) as answer:  # noqa: S310 (as above)
             content_type = answer.headers.get_content_type()
@@ -68,6 +77,39 @@ def get(url: str, accept: str, timeout: float = TIMEOUT) -> Response:
     except urllib.error.HTTPError as error:
         with error:
             return Response(error.url or url, error.code, str(error.reason))
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """A redirect is an answer: urllib would send the password on, to any host."""
+
+    def redirect_request(
+        self,
+        _request: urllib.request.Request,
+        _file: IO[bytes],
+        _code: int,
+        _text: str,
+        _head: Message,
+        _url: str,
+    ) -> None:
+        """Follow none."""
+
+
+def ask(
+    url: str, headers: Mapping[str, str], body: bytes | None = None, timeout: float = TIMEOUT
+) -> Response:
+    """Over the network, as `Ask` says, and without redirects; with a `body`, POST it."""
+    request = urllib.request.Request(url, body, dict(headers))  # noqa: S310 (config lets http and https in)
+    try:
+        with urllib.request.build_opener(_NoRedirects).open(request, timeout=timeout) as answer:
+            return Response(answer.url, answer.status, body=answer.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            return Response(url, error.code, str(error.reason), body=error.read())
+
+
+def basic(username: str, password: str) -> str:
+    """The header `Authorization` of a login (RFC 7617)."""
+    return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
 
 
 def files(index: str, project: str, get: Get) -> list[File]:
@@ -230,8 +272,8 @@ def _ask(url: str, index: str, get: Get, accept: str = JSON) -> Response:
 def _answered(index: str, answer: Response) -> PackhorseError:
     if answer.status in (401, 403):
         return PackhorseError(
-            f"The index {index} is not for everybody: it answered {answer.status} {answer.reason}.",
-            "release and its hosts have no login to read: use an index that has no `read` in mirror.toml.",
+            f"The index {index} is not for everybody: {answer.url} answered {answer.status} {answer.reason}.",
+            "Log in as who may read it: release login; who may, `read` in the mirror's mirror.toml says.",
         )
     return PackhorseError(
         f"The index {index} answered {answer.status} {answer.reason} at {answer.url}.",

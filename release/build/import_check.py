@@ -107,7 +107,7 @@ def _imported(
         (work / path).parent.mkdir(parents=True, exist_ok=True)
         (work / path).write_bytes(file.content)
     values = {name: value for env in context.values.values() for name, value in env.items()}
-    environment = {**context.environment, **values, "HOME": str(data), "DATA_DIR": str(data)}
+    environment = {**context.plain_environment, **values, "HOME": str(data), "DATA_DIR": str(data)}
     command = [str(scratch / "venv" / "bin" / "python"), "-P", "-c", _PROGRAM, *modules]
     done = context.run(command, cwd=work, env=environment, timeout=IMPORT_TIMEOUT)
     if done.status == process.TIMED_OUT:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from release.config.release_toml import ReleaseConfig
     from release.deploy.requests import Artifact
     from release.host.request import Request
+    from release.index import Get
 
 
 @click.group()
@@ -59,7 +60,7 @@ def push(
     with console.working(f"Comparing with {which.assets.bucket}"):
         where = source.of_target(settings, settings.target(target), files.home())
         pushing = prepared(
-            settings, target, where.artifact(requests.parse(version or found.name)), force=force
+            settings, target, where.artifact(requests.parse(version or found.name)), where.get, force=force
         )
         plan = pushing.plan()
     with console.progress(pushing.sentence(plan), len(plan.due)) as step:
@@ -188,13 +189,15 @@ def _files(settings: "ReleaseConfig", target: str) -> "Files":
     return Files(settings.app, settings.static, found, settings.required_signers)
 
 
-def prepared(settings: "ReleaseConfig", target: str, artifact: "Artifact", *, force: bool = False) -> "Push":
+def prepared(
+    settings: "ReleaseConfig", target: str, artifact: "Artifact", get: "Get", *, force: bool = False
+) -> "Push":
     """The push of a version for `target`, which has a bucket. Raises PackhorseError."""
     from release.assets.bucket import Bucket
     from release.assets.push import Push
 
     which = _files(settings, target)
-    return Push(which, artifact, Bucket(which.assets, which.app), force=force)
+    return Push(which, artifact, Bucket(which.assets, which.app), force=force, get=get)
 
 
 def warn(unhashed: list[str]) -> None:

@@ -60,6 +60,7 @@ def change(
             values=values or {},
             unset=list(unset),
             index_url=where and release_toml.simple_url(where.url),
+            index_token=deploy.known_token(command, where),
             plan=how["plan"],
             lock_wait=how["wait"],
             retry_release=how["retry_release"],

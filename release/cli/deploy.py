@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from release.deploy.source import Source
     from release.host.request import Change
 
+INDEX_SECONDS = 5.0
+"""How long a command waits for an index that its hosts may not need."""
+
 
 @click.command()
 @target_command.argument
@@ -55,7 +58,6 @@ def deploy(
     """
     command = target_command.begin(project, target, index)
     with command.agents() as agents:
-        from release import index as indexes
         from release.config import assets as assets_settings
         from release.config import external, release_toml
         from release.config import services as databases
@@ -69,7 +71,7 @@ def deploy(
             text = f"{artifact.project} {artifact.version} is withdrawn (yanked) on {artifact.index}."
             console.echo(f"Warning: {text}", err=True)
         planned = (
-            asdict(identity.read(artifact, indexes.get, command.settings.required_signers)) if plan else None
+            asdict(identity.read(artifact, found.get, command.settings.required_signers)) if plan else None
         )
         bucket = command.settings.pushed_to(command.name)
         change = requests.change(
@@ -82,6 +84,7 @@ def deploy(
             ),
             bind=command.target.address,
             index_url=release_toml.simple_url(found.url),
+            index_token=found.read_token(),
             plan=plan,
             lock_wait=wait,
             retry_release=retry_release,
@@ -92,7 +95,11 @@ def deploy(
                 for name in command.target.services
             },
         )
-        pushing = assets.prepared(command.settings, command.name, artifact) if bucket and not plan else None
+        pushing = (
+            assets.prepared(command.settings, command.name, artifact, found.get)
+            if bucket and not plan
+            else None
+        )
         changes = requests.with_release_phase(change, agents, command.first)
         outcome = carry_out(command, agents, changes, preparation=pushing)
     report(command, outcome, plan=plan, as_json=as_json, planned=planned)
@@ -136,6 +143,7 @@ def rollback(
             target_name=command.name,
             release=release,
             index_url=where and release_toml.simple_url(where.url),
+            index_token=known_token(command, where),
             plan=plan,
             lock_wait=wait,
             retry_release=retry_release,
@@ -153,6 +161,18 @@ def known_source(command: "TargetCommand") -> "Source | None":
 
     with contextlib.suppress(PackhorseError):
         return source.of_target(command.settings, command.target, command.home)
+    return None
+
+
+def known_token(command: "TargetCommand", where: "Source | None") -> str | None:
+    """What hosts read the index with; None without a login: then they do without the index, or say so.
+
+    It is asked for seconds only: a rollback does not need it, and is in a hurry.
+    """
+    from release import reading
+
+    with contextlib.suppress(PackhorseError):
+        return reading.of([where.url], command.home, INDEX_SECONDS).token() if where else None
     return None
 
 
@@ -202,8 +222,7 @@ def _hooks(command: "TargetCommand", changes: "Mapping[str, Change]") -> "Iterat
     if change.plan or not any(wanted):
         yield None
         return
-    from release import index as indexes
-    from release.deploy import hooks, identity, requests
+    from release.deploy import hooks, identity, requests, source
     from release.host.request import Configure, Deploy
 
     facts = dict.fromkeys(("VERSION", "NUMBER", "COMMIT", "URL", "OUTCOME", "ERROR"), "")
@@ -215,7 +234,8 @@ def _hooks(command: "TargetCommand", changes: "Mapping[str, Change]") -> "Iterat
         facts["VERSION"] = content.version
         if settings.before_deploy:
             found = requests.Artifact(content.project, content.version, list(content.files))
-            built = identity.read(found, indexes.get, command.settings.required_signers)
+            get = source.of_target(command.settings, command.target, command.home).get
+            built = identity.read(found, get, command.settings.required_signers)
             facts["COMMIT"] = built.commit or ""
     project: Path = click.get_current_context().obj
     verbosity = options.chosen_verbosity()

@@ -70,6 +70,7 @@ def _of_target(project: Path, target: str, index: str | None) -> "Sequence[Findi
         outcome = target_command.ask(
             *(command, Doctor, note),
             index_url=url,
+            index_token=deploy.known_token(command, known),
             key=secrets.token_hex(),
             toolbox_sha256=hashlib.sha256(toolbox).hexdigest(),
         )

@@ -1,4 +1,4 @@
-"""`release login` and `release logout`: the password for uploads, in the keyring."""
+"""`release login` and `release logout`: the password for the index, in the keyring."""
 
 import sys
 from pathlib import Path
@@ -27,13 +27,15 @@ username = click.option(
 @options.as_json
 @click.pass_obj
 def login(project: Path, *, username: str | None, index: str | None, as_json: bool) -> None:
-    """Keep the password or token for uploads to the company index in the keyring of this machine.
+    """Keep the password or token for the company index in the keyring of this machine.
 
     It is asked for, or read from standard input: pass show pypi | release login. The index is asked whether
-    it is right before it is kept. Uploads then need neither --username nor $TWINE_PASSWORD; to read, as
-    deploys do, nobody needs a password.
+    it is right before it is kept. Uploads then need neither --username nor $TWINE_PASSWORD, and neither does
+    whatever reads an index with `read` in mirror.toml: the other commands here get a token for an hour with
+    it. In CI, $RELEASE_INDEX_TOKEN is a token for reading alone, and goes first.
     """
-    from release.upload import credentials
+    from release import credentials
+    from release import index as indexes
     from release.upload import login as logins
 
     url, home = _index(project, index), files.home()
@@ -41,7 +43,7 @@ def login(project: Path, *, username: str | None, index: str | None, as_json: bo
     password = _password(user, url)
     with console.working(f"Asking {url}"):
         given = credentials.Credentials(user, password)
-        logins.log_in(url, given, keyring=_keyring(), home=home, ask=logins.ask)
+        logins.log_in(url, given, keyring=_keyring(), home=home, ask=indexes.ask)
     if as_json:
         console.emit_json({"index": url, "username": user})
     else:
@@ -54,7 +56,7 @@ def login(project: Path, *, username: str | None, index: str | None, as_json: bo
 @options.as_json
 @click.pass_obj
 def logout(project: Path, *, username: str | None, index: str | None, as_json: bool) -> None:
-    """Remove the password for uploads to the company index from the keyring of this machine."""
+    """Remove the password for the company index from the keyring of this machine."""
     from release.upload import login as logins
 
     url = _index(project, index)

@@ -218,9 +218,8 @@ def upload(
     machine.
     """
     from release import context as contexts
-    from release import signing
+    from release import credentials, signing
     from release.build import source_tree
-    from release.upload import credentials
     from release.upload import twine as uploader
 
     paths = artifacts or uploader.last_built(outdir or project / "dist", source_tree.version(project))
@@ -229,7 +228,9 @@ def upload(
         for path in paths:
             signing.sign(path, sign)
     with console.working(f"Uploading to {context.index_url}"):
-        done = uploader.upload(paths, lambda: credentials.of_user(context, username), context)
+        done = uploader.upload(
+            paths, lambda: credentials.of_user(context.index_url, context.home, username), context
+        )
     if as_json:
         console.emit_json(
             {"index": context.index_url, "artifacts": [dataclasses.asdict(item) for item in done]}

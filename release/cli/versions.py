@@ -60,10 +60,9 @@ def promote(
     The password is that of `release upload`: of somebody who may upload to the other index. A target whose
     `index` in release.toml is the other one takes versions from there alone.
     """
-    from release import index
+    from release import credentials, index, reading
     from release.config import release_toml, unchecked
     from release.deploy import requests
-    from release.upload import credentials, login
     from release.upload import promote as work
 
     home, settings = files.home(), release_toml.load(project)
@@ -76,7 +75,8 @@ def promote(
     def log_in() -> credentials.Credentials:
         return credentials.of_any((target, source), home, username)
 
-    way = work.Way(source, target, log_in, index.get, login.ask, settings.required_signers)
+    get = reading.of([source, target], home).get
+    way = work.Way(source, target, log_in, get, index.ask, settings.required_signers)
     with console.working(f"Promoting {wanted.project} from {index.short(source)} to {index.short(target)}"):
         done = work.promote(wanted, way)
     if as_json:
@@ -139,6 +139,7 @@ def _asked(settings: "ReleaseConfig", project: str) -> "tuple[list[IndexCell], l
     """Ask all indexes and all hosts, at the same time."""
     from concurrent.futures import ThreadPoolExecutor
 
+    from release import reading
     from release.deploy import source
     from release.inspect import survey
     from release.inspect.pipeline import TargetRow
@@ -151,8 +152,9 @@ def _asked(settings: "ReleaseConfig", project: str) -> "tuple[list[IndexCell], l
         with contextlib.suppress(PackhorseError):
             sources[name] = source.of_target(settings, target, home)
     urls = dict.fromkeys(url for each in sources.values() if each for url in (each.project, each.url) if url)
+    get = reading.of([*urls], home).get
     with ThreadPoolExecutor(max(1, len(urls) + len(sources))) as pool:
-        cells = [pool.submit(survey.index_cell, url, project) for url in urls]
+        cells = [pool.submit(survey.index_cell, url, project, get) for url in urls]
         newest = {name: pool.submit(survey.available, each, project) for name, each in sources.items()}
         hosts = survey.hosts(settings, targets, home, project)
         rows = [

@@ -1,12 +1,12 @@
 """The index that a target takes its versions from: `index` of the target, else that of the project."""
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from packhorse.errors import PackhorseError
-from release import index
+from release import index, reading
 from release.config import release_toml
 from release.config.release_toml import ReleaseConfig, Target
 from release.deploy import requests
@@ -18,7 +18,7 @@ class Source:
     """The index `url`. With `only`, what it inherits does not count: the target has named this index.
 
     `project`: the index of the project, where versions wait for their promotion; `private` as in
-    `index.company_files`.
+    `index.company_files`. `read_token`: what hosts read it with, see `reading.Reader.token`.
     """
 
     url: str
@@ -26,6 +26,7 @@ class Source:
     project: str | None
     private: bool
     get: index.Get = index.get
+    read_token: Callable[[], str | None] = lambda: None
 
     def files(self, project: str) -> list[index.File]:
         """Files that it shows for `project`, without those that may not be deployed to this target."""
@@ -62,4 +63,5 @@ def of_target(settings: ReleaseConfig, target: Target, home: Path) -> Source:
     project = None
     with contextlib.suppress(PackhorseError):  # a target with a whole URL needs none
         project = release_toml.index_url(settings, home)
-    return Source(url, bool(target.index), project, settings.index_is_private)
+    reader = reading.of([url, project] if project else [url], home)
+    return Source(url, bool(target.index), project, settings.index_is_private, reader.get, reader.token)

@@ -5,13 +5,13 @@ from pathlib import Path
 
 from packhorse.errors import PackhorseError
 from release import context as contexts
-from release import index
+from release import credentials, index
 from release.build import contents, lock, project_files, source_tree
 from release.context import Context
 from release.doctor.report import attempt
 from release.host.commands.inspect.doctor import FAILED, OK, WARNING, Check
 from release.host.formats import artifact, lockfile, procfile
-from release.upload import credentials, twine
+from release.upload import twine
 
 
 def checks(project: Path, index_option: str | None) -> Iterator[Check]:
@@ -58,7 +58,7 @@ def _index(context: Context) -> str:
 
 def _login(context: Context) -> Check:
     try:
-        user = credentials.of_user(context, None).username
+        user = credentials.of_user(context.index_url, context.home, None).username
     except PackhorseError as error:  # who only deploys needs none
         return Check("login", WARNING, error.message, error.hint)
     return Check("login", OK, f"there is a password of {user} for uploads")

@@ -56,7 +56,8 @@ class Check:
 class Change(Request):
     """Fields that a deploy and a rollback share; the controller makes the random `key` of digests.
 
-    Without `index_url` every file has to be on the host. `keep`: how many good releases stay; `plan`: only
+    Without `index_url` every file has to be on the host; `index_token` reads that index for an hour, None: it
+    is for everybody. `keep`: how many good releases stay; `plan`: only
     say what would be done; `release_phase`: this host runs it; `retry_release`: run it although the last one
     was cut off; `runs_jobs`: this host runs the scheduled jobs. One of `signers` has to have signed what is
     installed, without any it need not be signed. `maintenance`: in maintenance mode from before the release
@@ -66,6 +67,7 @@ class Change(Request):
     index_url: str | None
     keep: int
     key: str
+    index_token: str | None = field(default=None, repr=False)
     plan: bool = False
     release_phase: bool = True
     retry_release: bool = False
@@ -268,12 +270,13 @@ class Verify(Request):
 class Doctor(Request):
     """Examine the host: `index_url` is a page of the index; `toolbox_sha256` is the hash of its requirements.
 
-    The random `key` is for the digest of the content.
+    The random `key` is for the digest of the content; `index_token` as in `Change`.
     """
 
     index_url: str | None
     key: str
     toolbox_sha256: str
+    index_token: str | None = field(default=None, repr=False)
 
 
 KINDS = (

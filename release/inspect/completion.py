@@ -1,11 +1,10 @@
 """Releases and versions for completion in the shell: only what can be had in a second, else nothing."""
 
-import functools
 import json
 from pathlib import Path
 
 from packhorse import files
-from release import index
+from release import index, reading
 from release.agents import ssh
 from release.config import release_toml, unchecked
 from release.deploy import requests, source
@@ -63,6 +62,7 @@ def versions(project: Path, name: str | None, incomplete: str) -> list[str]:
     typed, equals, _ = incomplete.partition("==")
     spelled = typed if equals else found.name
     wanted = requests.parse(spelled).project
-    shown = index.files(where.url, wanted, functools.partial(index.get, timeout=SECONDS))
+    reader = reading.of([where.url], files.home(), SECONDS, reading.NoKeyring())
+    shown = index.files(where.url, wanted, reader.get)
     listed = requests.versions((file for file in shown if file.own or not where.only), wanted)
     return [f"{spelled}=={version}" for version in sorted(listed, reverse=True)]

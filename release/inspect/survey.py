@@ -22,10 +22,10 @@ def targets(settings: ReleaseConfig, home: Path) -> dict[str, Target]:
     return {name: settings.target(name) for name in names}
 
 
-def index_cell(url: str, project: str) -> IndexCell:
+def index_cell(url: str, project: str, get: index.Get) -> IndexCell:
     """The newest version of `project` that lies on the index `url` itself."""
     try:
-        own = [file for file in index.files(url, project, index.get) if file.own]
+        own = [file for file in index.files(url, project, get) if file.own]
     except PackhorseError as error:
         return IndexCell(url, None, error.message)
     newest = requests.newest(requests.versions(own, project))

@@ -1,22 +1,13 @@
 """Log in to the company index: check a password with it, keep it in the keyring, take it out again."""
 
-import base64
 import http.client
 import json
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Mapping
-from email.message import Message
 from pathlib import Path
-from typing import IO, Protocol
+from typing import Protocol
 
 from packhorse.errors import PackhorseError
-from release import index
-from release.upload import credentials
-from release.upload.credentials import Credentials
-
-Ask = Callable[[str, Mapping[str, str]], index.Response]
-"""GET the URL with headers. Raises OSError, HTTPException. Tests pass a fake."""
+from release import credentials, index
+from release.credentials import Credentials
 
 
 class Keyring(Protocol):
@@ -32,7 +23,7 @@ class Keyring(Protocol):
         """Remove it."""
 
 
-def log_in(url: str, login: Credentials, *, keyring: Keyring, home: Path, ask: Ask) -> None:
+def log_in(url: str, login: Credentials, *, keyring: Keyring, home: Path, ask: index.Ask) -> None:
     """Keep `login` for the index `url` if the index accepts it. Raises PackhorseError, and keeps nothing."""
     _check(url, login, ask)
     from keyring.errors import KeyringError
@@ -65,11 +56,11 @@ def log_out(url: str, username: str | None, *, keyring: Keyring, home: Path) -> 
     return user if kept else None
 
 
-def _check(url: str, login: Credentials, ask: Ask) -> None:
+def _check(url: str, login: Credentials, ask: index.Ask) -> None:
     """Raise PackhorseError unless the index says that `login` is right (devpi's +api: authstatus)."""
-    basic = base64.b64encode(f"{login.username}:{login.password}".encode()).decode()
+    headers = {"Authorization": index.basic(login.username, login.password), "Accept": "application/json"}
     try:
-        answer = ask(f"{url}/+api", {"Authorization": f"Basic {basic}", "Accept": "application/json"})
+        answer = ask(f"{url}/+api", headers)
     except (OSError, http.client.HTTPException) as error:
         raise PackhorseError(
             f"The index {url} cannot be reached: {index.reason(error)}",
@@ -110,29 +101,3 @@ def _unusable(reason: object) -> PackhorseError:
         f"The keyring of this machine cannot be used: {text}.",
         "Unlock it or install one (Debian: gnome-keyring); without any, as in CI, set TWINE_PASSWORD.",
     )
-
-
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """A redirect is an answer: urllib would send the password on, to any host."""
-
-    def redirect_request(
-        self,
-        _request: urllib.request.Request,
-        _file: IO[bytes],
-        _code: int,
-        _text: str,
-        _head: Message,
-        _url: str,
-    ) -> None:
-        """Follow none."""
-
-
-def ask(url: str, headers: Mapping[str, str], body: bytes | None = None) -> index.Response:
-    """Over the network, as `Ask` says; with a `body`, POST it."""
-    request = urllib.request.Request(url, body, dict(headers))  # noqa: S310 (config lets http and https in)
-    try:
-        with urllib.request.build_opener(_NoRedirects).open(request, timeout=index.TIMEOUT) as answer:
-            return index.Response(answer.url, answer.status, body=answer.read())
-    except urllib.error.HTTPError as error:
-        with error:
-            return index.Response(url, error.code, str(error.reason), body=error.read())

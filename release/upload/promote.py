@@ -1,6 +1,5 @@
 """Promote a version: let devpi push its files, the same bytes, from one index of the company to another."""
 
-import base64
 import hashlib
 import http.client
 import json
@@ -16,11 +15,11 @@ from packaging.version import Version
 
 from packhorse.errors import PackhorseError
 from release import index
+from release.credentials import Credentials
 from release.deploy import requests
 from release.deploy.requests import Requirement
 from release.host.formats import artifact
 from release.host.install import verification
-from release.upload.credentials import Credentials
 from release.upload.twine import Uploaded
 
 Post = Callable[[str, Mapping[str, str], bytes], index.Response]
@@ -238,9 +237,8 @@ def _left_behind(needed: Mapping[str, pylock.Package], way: Way) -> list[str]:
 def _push(project: str, version: Version, way: Way) -> list[index.Response]:
     """Let devpi push `version`, as whatever it is written there (1.0 and 1.0.0 are one version)."""
     login = way.login()
-    basic = base64.b64encode(f"{login.username}:{login.password}".encode()).decode()
     headers = {
-        "Authorization": f"Basic {basic}",
+        "Authorization": index.basic(login.username, login.password),
         "Content-Type": "application/json",
         "Accept": "application/json",
     }

@@ -14,9 +14,9 @@ from packhorse import filenames, process
 from packhorse.errors import PackhorseError
 from release import index
 from release.context import Context
+from release.credentials import Credentials
 from release.host.formats import artifact
 from release.host.install import verification
-from release.upload.credentials import Credentials
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Download files from the index once, verify their hashes, and keep them for all releases."""
 
+import base64
 import concurrent.futures
 import hashlib
 import http.client
@@ -10,9 +11,10 @@ import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 from packhorse import files
 from packhorse.errors import PackhorseError
@@ -24,7 +26,16 @@ CHUNK = 256 * 1024
 NETWORK_TIMEOUT = 20.0  # seconds without a byte
 AT_ONCE = 8
 JSON = "application/vnd.pypi.simple.v1+json"
+_PORTS = {"http": 80, "https": 443}
 _UNREACHABLE = (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError)
+
+
+@dataclass(frozen=True)
+class Index:
+    """The page of an index that all projects lie below, and the token that reads it; None: everybody does."""
+
+    url: str
+    token: str | None = field(default=None, repr=False)
 
 
 def path(layout: Layout, file: File) -> Path:
@@ -32,35 +43,35 @@ def path(layout: Layout, file: File) -> Path:
     return layout.files / file.sha256 / file.filename
 
 
-def fetch(layout: Layout, needed: Sequence[File], index_url: str | None, session: Session) -> None:
+def fetch(layout: Layout, needed: Sequence[File], index: Index | None, session: Session) -> None:
     """Download the missing ones of `needed`, several at once; without an index, none may be missing.
 
     Raises PackhorseError, StoppedError, or OSError for the disk.
     """
     missing = [file for file in needed if not path(layout, file).exists()]
-    if missing and index_url is None:
+    if missing and index is None:
         names = ", ".join(file.filename for file in missing)
         raise PackhorseError(
             f"This host does not have {names} any more.", "Deploy the version again: release deploy TARGET"
         )
     pool = concurrent.futures.ThreadPoolExecutor(AT_ONCE)
     try:
-        running = [pool.submit(_fetch, layout, file, index_url or "", session) for file in missing]
+        running = [pool.submit(_fetch, layout, file, index or Index(""), session) for file in missing]
         for done in concurrent.futures.as_completed(running):
             done.result()
     finally:
         pool.shutdown(cancel_futures=True)  # after a failure nothing else is begun
 
 
-def _fetch(layout: Layout, file: File, index_url: str, session: Session) -> None:
+def _fetch(layout: Layout, file: File, index: Index, session: Session) -> None:
     """Download `file` and verify its hash; it appears whole."""
     session.safe_point()
-    url = file.url or _url(file, index_url)
+    url = file.url or _url(file, index)
     place = path(layout, file)
     place.parent.mkdir(exist_ok=True)
     scratch = place.with_name(f".{place.name}.{secrets.token_hex(4)}")
     try:
-        with _open(url) as answer, scratch.open("xb") as target:
+        with _open(url, index) as answer, scratch.open("xb") as target:
             digest = hashlib.sha256()
             while chunk := answer.read(CHUNK):
                 session.safe_point()
@@ -83,11 +94,11 @@ def _fetch(layout: Layout, file: File, index_url: str, session: Session) -> None
     files.sync_folder(place.parent)
 
 
-def _url(file: File, index_url: str) -> str:
+def _url(file: File, index: Index) -> str:
     """The URL of `file` on the index, found by its hash: another file may have its name."""
-    page = f"{index_url}{file.project}/"
+    page = f"{index.url}{file.project}/"
     try:
-        with _open(page, JSON) as answer:
+        with _open(page, index, JSON) as answer:
             if answer.headers.get_content_type() != JSON:
                 raise PackhorseError(f"{page} does not speak JSON (PEP 691).", "Check index in release.toml.")
             entries: list[dict[str, Any]] = json.loads(answer.read())["files"]
@@ -104,15 +115,36 @@ def _url(file: File, index_url: str) -> str:
     )
 
 
-def _open(url: str, accept: str = "*/*") -> http.client.HTTPResponse:
+def _open(url: str, index: Index, accept: str = "*/*") -> http.client.HTTPResponse:
     if not url.startswith(("http://", "https://")):
         raise PackhorseError(f"{url}: this is no web address.", "Check the index.")
-    request = urllib.request.Request(url, headers={"Accept": accept})  # noqa: S310  # checked above
+    request = request_of(url, index, accept)
     answer: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=NETWORK_TIMEOUT)  # noqa: S310
     return answer
 
 
+def request_of(url: str, index: Index, accept: str) -> urllib.request.Request:
+    """A request for `url`, with the token on the origin of `index` alone; no redirect takes it along."""
+    request = urllib.request.Request(url, headers={"Accept": accept})  # noqa: S310  # by who calls
+    if index.token and _origin(url) == _origin(index.url):
+        # Without a user: devpi takes a token for any, ours under the name __token__, too.
+        login = base64.b64encode(f":{index.token}".encode()).decode()
+        request.add_unredirected_header("Authorization", f"Basic {login}")
+    return request
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    """Scheme, host and port (RFC 6454)."""
+    parts = urlsplit(url)
+    return parts.scheme, (parts.hostname or "").lower(), parts.port or _PORTS.get(parts.scheme)
+
+
 def _unreachable(url: str, error: Exception) -> PackhorseError:
+    if isinstance(error, urllib.error.HTTPError) and error.code in (401, 403):
+        return PackhorseError(
+            f"{url} is not for everybody, and refuses what this host was given: {error.code} {error.reason}.",
+            "Log in where you deploy (release login) and deploy again; what hosts get reads for an hour.",
+        )
     return PackhorseError(
         f"{url} could not be fetched: {error}", "Check that the index runs and is reachable from this host."
     )

@@ -176,8 +176,9 @@ class Identity:
 class ReleaseSpec:
     """A release to make: its number and content, `by` whom; `origin` as in its manifest, itself if None.
 
-    Without `index_url` every file has to be on this host already. `signers` are as in the request; code that
-    is here already is not verified again `unless_installed`. `reason`: why it is made, for the journal.
+    Without `index_url` every file has to be on this host already. `signers` and `index_token` are as in the
+    request; code that is here already is not verified again `unless_installed`. `reason`: why it is made, for
+    the journal.
     """
 
     number: int
@@ -188,6 +189,7 @@ class ReleaseSpec:
     signers: list[str] = field(default_factory=list)
     unless_installed: bool = False
     reason: str = ""
+    index_token: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ def install(layout: Layout, spec: ReleaseSpec, file: File, python: Interpreter, 
     number, content = spec.number, spec.content
     try:
         session.step("fetch", f"Fetching {file.filename} and what it needs")
-        file_cache.fetch(layout, [file], spec.index_url, session)
+        file_cache.fetch(layout, [file], _index(spec), session)
         signer = _verify(layout, spec, file)
         contents, needed, wheels = _fetch(layout, spec, file, python, session)
         session.step("install", f"Installing {len(wheels) - 1} locked packages and {file.filename}")
@@ -124,6 +124,10 @@ def _verify(layout: Layout, spec: ReleaseSpec, file: File) -> str | None:
     return verification.verify(file_cache.path(layout, file), spec.signers) if spec.signers else None
 
 
+def _index(spec: ReleaseSpec) -> file_cache.Index | None:
+    return file_cache.Index(spec.index_url, spec.index_token) if spec.index_url else None
+
+
 def _fetch(
     layout: Layout, spec: ReleaseSpec, file: File, python: Interpreter, session: Session
 ) -> "tuple[artifact.Contents, list[File], list[File]]":
@@ -141,7 +145,7 @@ def _fetch(
     locked = lockfile.select(contents.lock, where, python.environment, _tags(python))
     packages = [*(File(*names) for names in locked), file]
     built = {package: _built_wheel(layout, file, contents, package, python) for package in packages}
-    file_cache.fetch(layout, [package for package in packages if not built[package]], spec.index_url, session)
+    file_cache.fetch(layout, [package for package in packages if not built[package]], _index(spec), session)
     here = [package for package in packages if file_cache.path(layout, package).exists()]
     wheels = [
         built[package] or replace(package, url=file_cache.path(layout, package).as_uri())

@@ -8,8 +8,6 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from packhorse.errors import PackhorseError
-from release import index
 from tests.support import protected
 from tests.support.devpi_servers import init_devpi, running_devpi
 from tests.support.dists import wheel
@@ -177,14 +175,6 @@ def test_commands_of_the_mirrors_own_machine_read_protected_indexes(guarded: Pro
     assert "2 projects in use" in run("refresh", "--report", "pinned.txt")
 
 
-def test_release_says_that_it_has_no_login(guarded: Protected) -> None:
-    """All its commands ask the index first, in one place."""
-    with pytest.raises(
-        PackhorseError, match="company/dev is not for everybody: it answered 401 Unauthorized"
-    ):
-        index.files(f"{guarded.url}/company/dev", "secretlib", index.get)
-
-
 def test_a_change_of_an_index_does_not_open_it(guarded: Protected) -> None:
     """The devpi client sends all settings of an index; those of its readers are not among them."""
     guarded.mirrored.change_index("company/prod", title="own")
@@ -246,3 +236,5 @@ def test_a_replica_protects_what_its_primary_does() -> None:
                 403,
                 200,
             ]
+            asked = requests.post(f"{replica}/company/dev/+read-token", auth=made.anna, timeout=30)
+            assert [status(url, ("__token__", asked.json()["token"])) for url in (page, file)] == [200, 200]

@@ -12,7 +12,6 @@ import pytest
 import requests
 
 from release import index
-from release.upload import login
 from tests.support import file_keyring, sample_projects
 from tests.support.release_command import install, refused, release_json
 from tests.support.servers import BIN, Mirror
@@ -192,6 +191,6 @@ def test_a_redirect_does_not_lead_a_login_to_another_server() -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/company/dev/+api"
-        assert login.ask(url, {"Authorization": "Basic x"}).status == 302
+        assert index.ask(url, {"Authorization": "Basic x"}).status == 302
         server.shutdown()
     assert asked == ["/company/dev/+api"]

@@ -74,7 +74,7 @@ def test_trouble_of_the_index_is_not_an_empty_answer() -> None:
 def test_an_index_that_is_not_for_everybody_is_told_apart(status: int) -> None:
     """Its log would say nothing, and there is nothing to wait for."""
     for ask in (index.require, lambda url, get: index.files(url, "app", get)):
-        with pytest.raises(PackhorseError, match=f"not for everybody: it answered {status}") as caught:
+        with pytest.raises(PackhorseError, match=f"not for everybody: {INDEX} answered {status}") as caught:
             ask(INDEX, lambda *_: index.Response(INDEX, status, "Reason"))
         assert "mirror.toml" in (caught.value.hint or "")
 

@@ -63,6 +63,7 @@ def agree(
         content=content,
         origin=assigned.origin,
         index_url=change.index_url,
+        index_token=change.index_token,
         by=change.by,
         signers=change.signers,
         unless_installed=not isinstance(change, Deploy),

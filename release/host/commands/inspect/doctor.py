@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from packhorse.errors import PackhorseError
 from release.host.commands.deploy import preflight
 from release.host.control.session import Session
-from release.host.disk import releases
+from release.host.disk import file_cache, releases
 from release.host.disk.layout import SERVER_ROOT, Layout
 from release.host.processes import certificate, circus_ini, monitoring, public_address, readiness
 from release.host.request import Doctor
@@ -47,7 +47,7 @@ def run(
         *_supervisor(layout, circus),
         _application(layout, circus),
         *_disk(layout),
-        *([index(request.index_url)] if request.index_url else []),
+        *([index(request.index_url, request.index_token)] if request.index_url else []),
         *(_server(layout, request.toolbox_sha256) if layout.root == SERVER_ROOT else ()),
     ]
     return {
@@ -108,10 +108,10 @@ def _disk(layout: Layout) -> Iterator[Check]:
         yield Check("inodes", FAILED, f"{status.f_favail} are free in {there}", "Remove files nobody needs.")
 
 
-def index(url: str) -> Check:
-    """Whether this host reaches the page of the index at `url`, from which it installs."""
+def index(url: str, token: str | None = None) -> Check:
+    """Whether this host reaches the page of the index at `url`, from which it installs, with `token`."""
     try:
-        request = urllib.request.Request(url, headers={"Accept": "text/html"})  # noqa: S310  # from release.toml
+        request = file_cache.request_of(url, file_cache.Index(url, token), "text/html")
         with urllib.request.urlopen(request, timeout=NETWORK_TIMEOUT) as answer:  # noqa: S310  # the same
             return Check("index", OK, f"{url} answers {answer.status}")
     except urllib.error.HTTPError as error:
@@ -119,6 +119,8 @@ def index(url: str) -> Check:
             if error.code == http.client.NOT_FOUND:
                 return Check("index", WARNING, f"{url} answers 404", "Upload a version: release upload")
             advice = "Look at the log of the index."
+            if error.code in (http.client.UNAUTHORIZED, http.client.FORBIDDEN):
+                advice = "It is not for everybody. Log in here as who may read it: release login"
             return Check("index", FAILED, f"{url} answers {error.code} {error.reason}", advice)
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)

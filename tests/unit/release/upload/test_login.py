@@ -9,9 +9,10 @@ import pytest
 from keyring.errors import KeyringError, NoKeyringError
 
 from packhorse.errors import PackhorseError
+from release import credentials
+from release.credentials import Credentials
 from release.index import Response
-from release.upload import credentials, login
-from release.upload.credentials import Credentials
+from release.upload import login
 
 INDEX = "https://pypi.example.com/company/dev"
 ANN = Credentials("ann", "s3cret ü")

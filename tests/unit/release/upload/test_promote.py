@@ -8,10 +8,10 @@ import pytest
 
 from packhorse.errors import PackhorseError
 from release import index
+from release.credentials import Credentials
 from release.deploy import requests
 from release.index import Response
 from release.upload import promote
-from release.upload.credentials import Credentials
 
 SERVER = "https://pypi.example.com"
 DEV, PROD = f"{SERVER}/company/dev", f"{SERVER}/company/prod"

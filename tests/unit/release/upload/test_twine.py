@@ -9,9 +9,9 @@ import pytest
 from packhorse.errors import PackhorseError
 from packhorse.process import Finished
 from release.build import repack
+from release.credentials import Credentials
 from release.host.formats import artifact
 from release.upload import twine
-from release.upload.credentials import Credentials
 from tests.support import built_dists
 from tests.support.fakes import INDEX, FakeIndex, FakeRunner, a_context
 from tests.unit.release.host.formats.test_artifact import STAMPED

@@ -30,6 +30,7 @@ from mirror.plugin.audit import requests
         ("PUT", "/company/dev/demo/1.0/+yank", "yank"),
         ("DELETE", "/company/dev/demo/1.0/+yank", "unyank"),
         ("POST", "/company/+token-create", "token-create"),
+        ("POST", "/company/dev/+read-token", "read-token"),
         ("DELETE", "/company/+tokens/abc", "token-revoke"),
         ("POST", "/_/oidc/mint-token", "login"),
         ("POST", "/+cached-files", "prune"),

@@ -35,3 +35,23 @@ def test_files_that_no_release_names_are_swept(tmp_path: Path) -> None:
         (folder / ".build").mkdir()
     assert file_cache.prune(layout, {A}) == ["dep-1.0-py3-none-any.whl"]
     assert [path.name for path in layout.files.rglob("*")] == [A, "dep-1.0-py3-none-any.whl"]
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://pypi.example.com/company/prod/+f/a.whl", True),
+        ("https://PYPI.example.com:443/company/prod/+f/a.whl", True),
+        ("http://pypi.example.com/company/prod/+f/a.whl", False),
+        ("https://pypi.example.com:8443/company/prod/+f/a.whl", False),
+        ("https://pypi.example.com@files.example.com/a.whl", False),
+        ("https://files.example.com/a.whl", False),
+    ],
+)
+def test_a_token_is_shown_to_the_index_alone(url: str, *, expected: bool) -> None:
+    """A page of the index may name files anywhere; a redirect takes no token along at all."""
+    index = file_cache.Index("https://pypi.example.com/company/dev/+simple/", "devpi-secret")
+    request = file_cache.request_of(url, index, "*/*")
+    assert request.unredirected_hdrs.keys() == ({"Authorization"} if expected else set())
+    assert "Authorization" not in request.headers
+    assert "devpi-secret" not in repr(index)

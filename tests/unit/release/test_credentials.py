@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from packhorse.errors import PackhorseError
-from release.upload import credentials
+from release import credentials
 
 INDEX = "http://127.0.0.1:3141/company/dev"
 

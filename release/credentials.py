@@ -1,4 +1,4 @@
-"""Find the user and password for uploads to an index; never printed, never in an argument list."""
+"""Find the user and password for an index; never printed, never in an argument list."""
 
 import json
 import os
@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 
 from packhorse import files
 from packhorse.errors import PackhorseError
-from release.context import Context
 
 LOGINS = "logins.json"
 
@@ -113,11 +112,9 @@ class SystemKeyring:
             return None
 
 
-def of_user(context: Context, username: str | None) -> Credentials:
-    """The credentials for uploads to the index of `context`, from the places that this process has."""
-    return find(
-        context.index_url, username=username, environ=os.environ, keyring=SystemKeyring(), home=context.home
-    )
+def of_user(index: str, home: Path, username: str | None) -> Credentials:
+    """The credentials for uploads to `index`, from the places that this process has."""
+    return find(index, username=username, environ=os.environ, keyring=SystemKeyring(), home=home)
 
 
 def of_any(indexes: Sequence[str], home: Path, username: str | None) -> Credentials:
