@@ -263,10 +263,15 @@ def uploaders(name: str, index: Index) -> tuple[str, ...]:
     return index.acl_upload if index.acl_upload is not None else (name.partition("/")[0],)
 
 
+def places(home: Path) -> tuple[Path, ...]:
+    """Where a settings file that nobody names is looked for, in this order."""
+    return tuple(dict.fromkeys((Path("mirror.toml").absolute(), home / "mirror.toml")))
+
+
 def find(home: Path) -> Path:
     """The default settings file: `./mirror.toml`, else the one in `home`; it need not exist."""
-    here = Path("mirror.toml").absolute()
-    return here if here.exists() else home / "mirror.toml"
+    here, *_ = found = places(home)
+    return here if here.exists() else found[-1]
 
 
 def load(path: Path, given: Mapping[str, object] | None = None) -> MirrorConfig:

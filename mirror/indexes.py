@@ -1,6 +1,6 @@
 """Compare the users and indexes of mirror.toml with the server's, and plan the calls that make them equal."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -9,6 +9,8 @@ from mirror import config as configuration
 from mirror.api import Api
 from mirror.config import UPSTREAM_INDEX, Index, MirrorConfig
 from packhorse.errors import PackhorseError
+
+_EVERYBODY = [":ANONYMOUS:"]  # devpi's default for test results
 
 Users = Mapping[str, Mapping[str, Any]]  # devpi's `GET /`: user name -> its data, with its indexes
 
@@ -74,6 +76,26 @@ def protect(config: MirrorConfig, users: Users, readers: Mapping[str, Any]) -> l
         return []
     who = "; ".join(f"{name} by {', '.join(names) or 'root'}" for name, names in wanted.items())
     return [Change("PUT", "/+readers", wanted, f"read: {who or 'everybody reads all indexes'}")]
+
+
+_DECLARATIONS = {"/+readers": "readers", "/+policies": "policies", "/+publishers": "publishers"}
+
+
+def taken_back(changes: Iterable[Change], users: Users) -> list[str]:
+    """What `changes`, which the default settings ask for, end on the server: "policies", "KEY of INDEX".
+
+    Defaults only narrow what devpi itself opens: root/pypi, and test results of everybody, are not meant.
+    """
+    found = []
+    for change in changes:
+        name = change.path[1:]
+        existing = None if name == UPSTREAM_INDEX else _index(users, name)
+        if change.path in _DECLARATIONS:
+            found.append(_DECLARATIONS[change.path])
+        elif existing is not None:
+            opened = {"acl_toxresult_upload"} if existing.get("acl_toxresult_upload") == _EVERYBODY else set()
+            found += [f"{key} of {name}" for key in change.body if key not in opened]
+    return found
 
 
 def _policy_change(config: MirrorConfig) -> Change:

@@ -4,9 +4,10 @@ import importlib.util
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from mirror import config as configuration
 from mirror import indexes, state
@@ -30,6 +31,7 @@ class InitRequest:
     config: MirrorConfig
     new_passwords: tuple[str, ...] = ()  # users who get a new password
     root_password: str | None = None  # replaces a lost one in our file
+    missing: tuple[Path, ...] = ()  # where mirror.toml was looked for in vain; empty: `config` is of a file
 
 
 def run(request: InitRequest, folder: Folder, notify: Callable[[str], None]) -> Iterator[str]:
@@ -157,18 +159,31 @@ def match(
     missing = [name for name in config.users if name not in users and name not in stored]
     generated = {name: secrets.token_hex(24) for name in [*missing, *request.new_passwords]}
     known = {**stored, **given.users, **generated}
-    if Credentials(given.url, known) != before:
-        state.write_credentials(folder, Credentials(given.url, known))
-    for change in [
+    changes = [
         *indexes.protect(config, users, api.call("GET", "/+readers")),
         *indexes.plan(config, users, known, _reserved(config, api), _in_force(api)),
-        *_password_changes(users, generated),
-    ]:
+    ]
+    if request.missing:
+        _take_nothing_back(changes, users, request.missing)
+    if Credentials(given.url, known) != before:
+        state.write_credentials(folder, Credentials(given.url, known))
+    for change in [*changes, *_password_changes(users, generated)]:
         api.call(change.method, change.path, change.body)
         yield change.sentence
     for name in indexes.undeclared(config, users):
         notify(f"not in mirror.toml, left as it is: {name}")
     _check_passwords([name for name in config.users if name in users], known, api, folder)
+
+
+def _take_nothing_back(changes: Iterable[Change], users: indexes.Users, missing: Collection[Path]) -> None:
+    """Refuse `changes` by the defaults alone that end what a mirror.toml elsewhere has declared."""
+    if lost := indexes.taken_back(changes, users):
+        raise PackhorseError(
+            f"There is no {' or '.join(map(str, missing))}; without it the mirror would lose what one has "
+            f"declared: {', '.join(lost)}.",
+            "Run the command in the folder of that file, or name it: `mirror --config FILE init`. "
+            f"If all that should end, make an empty {list(missing)[-1]}.",
+        )
 
 
 def _reserved(config: MirrorConfig, api: Api) -> set[str]:

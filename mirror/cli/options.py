@@ -27,4 +27,11 @@ def config(path: Path | None, given: dict[str, object] | None = None) -> "Mirror
     """The settings in `path` (None: where they are by default), overridden by `given`."""
     from mirror import config as settings
 
-    return settings.load(path or settings.find(files.home()), given)
+    return settings.load(config_file(path), given)
+
+
+def config_file(path: Path | None) -> Path:
+    """The settings file: `path`, or where it is by default; it need not exist."""
+    from mirror import config as settings
+
+    return path or settings.find(files.home())

@@ -24,14 +24,20 @@ def init(path: Path | None, renew: tuple[str, ...]) -> None:
 
     Creates the data of devpi-server, users with generated passwords (in credentials.json, readable
     by you alone) and indexes. May be run at any time, also while the mirror serves. Users and
-    indexes that mirror.toml does not name are left alone.
+    indexes that mirror.toml does not name are left alone. Without a mirror.toml it refuses to take back
+    what one has declared.
 
     If credentials.json was lost, MIRROR_INIT_ROOT_PASSWORD in the environment is taken as the
     password of root.
     """
+    from mirror import config as settings
     from mirror import init as work
 
-    request = work.InitRequest(options.config(path), renew, os.environ.get("MIRROR_INIT_ROOT_PASSWORD"))
+    config, file = options.config(path), options.config_file(path)
+    missing = () if file.exists() else settings.places(options.folder().home)
+    where = " or ".join(map(str, missing))
+    console.echo(f"no {where}: all settings are the defaults" if missing else f"read {file}", err=True)
+    request = work.InitRequest(config, renew, os.environ.get("MIRROR_INIT_ROOT_PASSWORD"), missing)
     changes = 0
     for sentence in work.run(request, options.folder(), lambda text: console.echo(text, err=True)):
         console.echo(sentence)

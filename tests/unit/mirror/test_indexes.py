@@ -159,6 +159,28 @@ def test_an_index_that_is_not_declared_any_more_stays_protected() -> None:
     assert indexes.protect(MirrorConfig(), users, {"alice/dev": ["alice"]}) == []
 
 
+def test_defaults_take_back_what_a_file_has_declared_and_nothing_that_devpi_made() -> None:
+    """`mirror init` without mirror.toml asks: a first one, and a repeated one, go through."""
+
+    def lost(users: dict[str, Any], readers: dict[str, Any], **in_force: dict[str, Any]) -> list[str]:
+        held: dict[str, dict[str, Any]] = {"/+policies": {}, "/+publishers": {}} | {
+            f"/+{name}": held for name, held in in_force.items()
+        }
+        planned = indexes.plan(MirrorConfig(), users, PASSWORDS, (), held)
+        return indexes.taken_back([*indexes.protect(MirrorConfig(), users, readers), *planned], users)
+
+    assert lost(deepcopy(NEW), {}) == lost(_matching(), {}) == []
+    earlier = _matching()
+    earlier["company"]["indexes"]["dev"]["acl_toxresult_upload"] = [":ANONYMOUS:"]
+    assert lost(earlier, {}) == [], "as an earlier version left it"
+    assert lost(_matching(), {"company/prod": ["anna"]}) == ["readers"]
+    assert lost(_matching(), {}, policies={"": {"deny": ["x"]}}) == ["policies"]
+    assert lost(_matching(), {}, publishers={"company/dev": [{}]}) == ["publishers"]
+    earlier["company"]["indexes"]["dev"]["acl_upload"] = ["company", "anna"]
+    earlier["company"]["indexes"]["prod"]["volatile"] = True
+    assert lost(earlier, {}) == ["volatile of company/prod", "acl_upload of company/dev"]
+
+
 def test_a_chain_that_is_turned_round_is_changed_from_its_new_bottom_up() -> None:
     """Otherwise the two would inherit from each other for a moment."""
     users = _matching()

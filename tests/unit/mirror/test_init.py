@@ -26,6 +26,7 @@ class FakeDevpi:
         self.calls: list[str] = []
         self.dies_before = dies_before
         self.passwords = {"root": "r"}
+        self.declared: dict[str, Any] = {"/+policies": {"settings": {}}, "/+publishers": {}, "/+readers": {}}
         pypi: dict[str, Any] = {"type": "mirror", "volatile": False, "mirror_url": "https://p.example/"}
         self.users: dict[str, dict[str, Any]] = {"root": {"indexes": {"pypi": pypi}}}
 
@@ -34,7 +35,7 @@ class FakeDevpi:
 
     def call(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 (as the protocol)
         if method == "GET":
-            return {"/+policies": {"settings": {}}, "/+publishers": {}, "/+readers": {}}.get(path, self.users)
+            return self.declared.get(path, self.users)
         if len(self.calls) == self.dies_before:
             raise KeyboardInterrupt
         assert isinstance(body, dict)
@@ -178,6 +179,27 @@ def test_settings_that_wait_for_a_restart_are_named(folder: Folder, monkeypatch:
         assert (run(threads=7), notes) == ([], [])
     finally:
         os.close(lock)
+
+
+def test_protection_is_not_taken_back_because_mirror_toml_lies_elsewhere(folder: Folder) -> None:
+    """`mirror init` in another folder, by who looks for something else: nothing may be changed before."""
+    devpi = FakeDevpi(folder)
+    _match(devpi, folder)
+    nowhere = InitRequest(MirrorConfig(), missing=(Path("/here/mirror.toml"), Path("/home/mirror.toml")))
+    assert _match(devpi, folder, nowhere) == ([], []), "made without a file: it may be repeated"
+    devpi.declared |= {
+        "/+readers": {"company/prod": ["anna"]},
+        "/+policies": {"settings": {"": {"deny": []}}},
+    }
+    devpi.users["company"]["indexes"]["dev"]["acl_upload"] = ["company", "anna"]
+    devpi.calls.clear()
+    folder.credentials.unlink()
+    with pytest.raises(PackhorseError, match="readers, acl_upload of company/dev, policies") as caught:
+        _match(devpi, folder, nowhere)
+    assert "no /here/mirror.toml or /home/mirror.toml" in str(caught.value)
+    assert "an empty /home/mirror.toml" in caught.value.hint
+    assert devpi.calls == []
+    assert not folder.credentials.exists()
 
 
 @pytest.mark.parametrize("name", ["alice", "root"])

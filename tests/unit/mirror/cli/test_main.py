@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from mirror import init
 from mirror.cli import main
 
 MIRROR = Path(sys.executable).parent / "mirror"
@@ -98,3 +99,29 @@ def test_platforms_are_completed() -> None:
     }
     done = subprocess.run([MIRROR], env=environment, check=False, capture_output=True, text=True)
     assert done.stdout.split() == ["plain,musl-x86_64", "plain,musl-aarch64"]
+
+
+def test_init_says_first_which_file_it_read_and_tells_where_there_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the wrong folder, defaults would take back what the file of the right one has declared."""
+    home, work = tmp_path / "home", tmp_path / "work"
+    home.mkdir()
+    work.mkdir()
+    monkeypatch.chdir(work)
+    monkeypatch.setenv("PACKHORSE_HOME", str(home))
+    asked: list[init.InitRequest] = []
+
+    def run(request: init.InitRequest, *_: object) -> list[str]:
+        asked.append(request)
+        return []
+
+    monkeypatch.setattr(init, "run", run)
+    places = (work / "mirror.toml", home / "mirror.toml")
+    none = f"no {places[0]} or {places[1]}: all settings are the defaults\n"
+    for file, line, missing in [(None, none, places), (places[1], "", ()), (places[0], "", ())]:
+        if file:
+            file.write_text("")
+        done = CliRunner().invoke(main.cli, ["init"])
+        assert (done.stdout, done.stderr) == ("nothing to change\n", line or f"read {file}\n")
+        assert asked[-1].missing == missing
