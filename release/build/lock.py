@@ -14,7 +14,7 @@ from packaging.version import Version
 from packhorse import files, process
 from packhorse.errors import PackhorseError
 from release import index
-from release.build import source_tree
+from release.build import source_tree, withheld
 from release.context import Context
 from release.host.formats import lockfile
 
@@ -82,15 +82,25 @@ def resolve(inputs: source_tree.LockInputs, existing: bytes | None, context: Con
             output.write_bytes(existing)
         command = _compile(requirements, output, oldest, context.sdists)
         done = context.run(command, cwd=Path(scratch), env=context.environment)
-        if done.status != 0 and (without_wheel := _NO_WHEEL.search(done.output)):
-            raise needs_sdist(without_wheel[1], done.output)
         if done.status != 0:
-            raise process.failure(
-                done,
-                f"The dependencies cannot be locked against {context.index_url}.",
-                "Correct dependencies in pyproject.toml, or bring what is missing to the index.",
-            )
+            raise _unlockable(done, inputs, context)
         return without_addresses(output.read_text(encoding="utf-8"), inputs.requires_python)
+
+
+def _unlockable(done: process.Finished, inputs: source_tree.LockInputs, context: Context) -> PackhorseError:
+    """The error for uv's failure; what policies withhold goes before what uv concludes from its absence."""
+    found = withheld.cause(done.output, inputs.dependencies, context)
+    error = process.failure(
+        done,
+        f"The dependencies cannot be locked against {context.index_url}.",
+        "Correct dependencies in pyproject.toml, or bring what is missing to the index.",
+    )
+    if found.lacking:
+        return withheld.error(found, context, error.detail)
+    if without_wheel := _NO_WHEEL.search(done.output):
+        error = needs_sdist(without_wheel[1], done.output)
+    error.detail = f"{error.detail}\n{found.notes(context)}".rstrip()
+    return error
 
 
 def needs_sdist(name: str, detail: str = "") -> PackhorseError:

@@ -15,6 +15,7 @@ from tests.support.dists import Dist, sdist, wheel
 from tests.support.mirror_and_upstream import Mirrored, new_name
 from tests.support.nginx_front import fronted as fronted_mirror
 from tests.support.nginx_front import through
+from tests.support.release_command import refused
 from tests.support.servers import BIN, wait_until
 from tests.support.upstream import Listed, Upstream
 
@@ -308,3 +309,19 @@ def test_clients_install_what_is_allowed(mirrored: Mirrored, nginx: Mirrored, up
     command = (venv / "bin" / "pip", "install", "--no-cache-dir", *index, name)
     refused = run(*command, status=1).stderr
     assert "No matching distribution" in refused
+
+
+def test_release_names_the_dependency_that_a_policy_hides(
+    mirrored: Mirrored, upstream: Upstream, tmp_path: Path
+) -> None:
+    """uv sees a project without files, and advises to bring what is missing to the index."""
+    hidden, needs = new_name("evil-"), new_name("hides")
+    upstream.add(hidden, wheel(hidden, "1.0"))
+    upstream.add(needs, wheel(needs, "1.0", requires=[hidden]))
+    text = f'[project]\nname = "app"\nversion = "1"\ndependencies = ["{needs}"]\nrequires-python = ">=3.11"\n'
+    (tmp_path / "pyproject.toml").write_text(text)
+    index = f"{mirrored.mirror.url}/company/dev"
+    said = refused(mirrored.mirror, tmp_path, "lock", RELEASE_INDEX=index)
+    assert f"Error: {hidden} is withheld by the rule deny on {index}: 1 of 1 files." in said
+    assert f"Look: {index}/+why/{hidden}, or `mirror why {hidden}`" in said
+    assert f"there are no versions of {hidden}" in said, "which is what uv said"
