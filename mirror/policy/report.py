@@ -5,9 +5,10 @@ from typing import Any
 
 from packaging.utils import InvalidName, canonicalize_name, canonicalize_version
 
+from mirror import decision_summary
 from packhorse.errors import PackhorseError
 
-MOST = 20  # files of one version and reason that are named
+FEW = 5  # files of one reason that are named when there are several reasons
 
 
 def rules_as_text(
@@ -50,8 +51,8 @@ def of_version(answer: Mapping[str, Any], version: str | None) -> dict[str, Any]
 def why_as_text(answer: Mapping[str, Any]) -> str:
     """The files of a project that are listed, and the reasons for which others are not."""
     listed = [file for file in answer["files"] if file["allowed"]]
-    denied = [file for file in answer["files"] if not file["allowed"]]
-    lines = [f"{answer['project']} on {answer['on']}: {len(listed)} files are listed, {len(denied)} are not"]
+    groups = decision_summary.denied(answer["files"])
+    lines = [_counted(answer, len(listed)), *map(_indented, decision_summary.counts(groups))]
     lines += [f"  {_printable(note)}" for note in answer["notes"]]
     yanked = {str(file["version"]): file["yanked"] for file in listed if "yanked" in file}
     for version, reason in yanked.items():
@@ -59,18 +60,24 @@ def why_as_text(answer: Mapping[str, Any]) -> str:
         lines.append(
             f"  {_printable(version)} is yanked: installers take it only when it is asked for{words}"
         )
-    reasons: dict[tuple[str, str, str], list[str]] = {}
-    for file in denied:
-        reasons.setdefault((file["policy_of"], file["rule"], file["reason"]), []).append(file["filename"])
     reported: dict[str, list[str]] = {}
     for file in listed:
         if "reported" in file:
             reported.setdefault(file["reported"], []).append(file["filename"])
     for words, names in reported.items():
         lines += ["", f"listed, but reported: {_printable(words)}", *_named(names)]
-    for (index, rule, reason), names in reasons.items():
-        lines += ["", f"{_where(index)}, rule {rule}: {_printable(reason)}", *_named(names)]
+    for each in groups[: decision_summary.MOST]:
+        lines += ["", f"{_where(each.policy_of)}, rule {each.rule}: {_printable(each.reason)}"]
+        names = [file["filename"] for file in each.files]
+        lines += _named(names, FEW if len(groups) > 1 else decision_summary.MOST)
     return "\n".join(lines)
+
+
+def _counted(answer: Mapping[str, Any], listed: int) -> str:
+    denied = len(answer["files"]) - listed
+    newest = decision_summary.newest_listed(answer["files"]) if denied else None
+    begin = f"{answer['project']} on {answer['on']}: {listed} files are listed, {denied} are not"
+    return f"{begin}; newest listed: {_printable(newest)}" if newest else begin
 
 
 def log_as_text(lines: Sequence[Mapping[str, Any]]) -> str:
@@ -104,10 +111,12 @@ def look_alikes(lines: Sequence[Mapping[str, Any]]) -> list[str]:
     return [f"{_printable(project)} looks like {own}" for project, own in sorted(found.items())]
 
 
-def _named(names: Sequence[str]) -> Iterator[str]:
-    yield from (f"  {_printable(name)}" for name in names[:MOST])
-    if len(names) > MOST:
-        yield f"  and {len(names) - MOST} more"
+def _named(names: Sequence[str], most: int = decision_summary.MOST) -> Iterator[str]:
+    yield from map(_indented, decision_summary.bounded(names, most))
+
+
+def _indented(text: str) -> str:
+    return f"  {_printable(text)}"
 
 
 def _where(index: str) -> str:

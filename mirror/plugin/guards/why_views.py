@@ -1,6 +1,6 @@
 """GET /user/index/+why/PROJECT: which files of a project are listed there, and why others are not."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -9,6 +9,7 @@ from devpi_server.views import apiresult, json_preferred
 from pyramid.httpexceptions import HTTPNotFound
 from pyramid.response import Response
 
+from mirror import decision_summary
 from mirror.plugin import pinned_hashes, reservations, responses
 from mirror.plugin.access import clients
 from mirror.plugin.guards.guards import Guards, Judged
@@ -123,7 +124,8 @@ def described(policies: list[Policy]) -> Iterator[dict[str, str]]:
 def as_html(found: Mapping[str, Any]) -> str:
     """For people; nothing in it is a link or a script, as upstreams have written parts of it."""
     title = escape(f"{found['project']} on {found['on']}")
-    denied = [file for file in found["files"] if not file["allowed"]]
+    files = decision_summary.newest_first(found["files"])
+    denied = [file for file in files if not file["allowed"]]
     rules = [
         f"{each['index'] or 'all indexes'}, {each['rule']}: {each['words']}" for each in found["policies"]
     ]
@@ -132,14 +134,11 @@ def as_html(found: Mapping[str, Any]) -> str:
         f'<html lang="en"><head><meta charset="utf-8"><title>Why: {title}</title></head><body>',
         f"<h1>{title}</h1>",
         *(f"<p>{escape(note)}</p>" for note in found["notes"]),
-        f"<p>{len(found['files']) - len(denied)} files are listed, {len(denied)} are not.</p>",
-        _list(f"{file['filename']} is yanked{_colon(file)}" for file in found["files"] if "yanked" in file),
+        f"<p>{len(files) - len(denied)} files are listed, {len(denied)} are not{_newest(files)}.</p>",
+        _list(decision_summary.counts(decision_summary.denied(files))),
+        _list(f"{file['filename']} is yanked{_colon(file)}" for file in files if "yanked" in file),
         _list(f"{file['filename']}: {_sentence(file)}" for file in denied),
-        _list(
-            f"{file['filename']} is listed: {file['reported']}"
-            for file in found["files"]
-            if "reported" in file
-        ),
+        _list(f"{file['filename']} is listed: {file['reported']}" for file in files if "reported" in file),
         "<h2>Policies</h2>",
         _list(rules),
         "</body></html>\n",
@@ -148,7 +147,13 @@ def as_html(found: Mapping[str, Any]) -> str:
 
 
 def _list(texts: Iterable[str]) -> str:
-    return "\n".join(["<ul>", *(f"<li>{escape(text)}</li>" for text in texts), "</ul>"])
+    items = (f"<li>{escape(text)}</li>" for text in decision_summary.bounded(list(texts)))
+    return "\n".join(["<ul>", *items, "</ul>"])
+
+
+def _newest(files: Sequence[Mapping[str, Any]]) -> str:
+    newest = decision_summary.newest_listed(files)
+    return f"; newest listed: {escape(newest)}" if newest else ""
 
 
 def _colon(file: Mapping[str, Any]) -> str:

@@ -31,9 +31,25 @@ ANSWER: dict[str, Any] = {
 def test_files_are_named_below_the_reason_that_they_share() -> None:
     """Nothing that an upstream wrote steers the terminal."""
     lines = report.why_as_text(ANSWER).splitlines()
-    assert lines[0] == "demo on company/dev: 1 files are listed, 28 are not"
-    assert lines[2] == "policy of all indexes, rule deny: because?[2J"
-    assert (lines[3], lines[-1]) == ("  demo-2.0.zip", "  and 8 more")
+    assert lines[0] == "demo on company/dev: 1 files are listed, 28 are not; newest listed: 1.0"
+    assert lines[1] == "  28 files: rule deny: because?[2J"
+    assert lines[3] == "policy of all indexes, rule deny: because?[2J"
+    assert (lines[4], lines[-1]) == ("  demo-29.0.zip", "  … and 8 more")
+
+
+def test_hundreds_of_files_fit_on_a_screen_or_two() -> None:
+    """Each has a reason of its own when it has a name or a date in it."""
+    files = [
+        {**ANSWER["files"][1], "filename": f"demo-{number}.zip", "version": f"{number}", "reason": reason}
+        for number in range(300)
+        for reason in (f"no provenance of demo-{number}.zip", f"not before day {number}")
+    ]
+    lines = report.why_as_text({**ANSWER, "files": files}).splitlines()
+    assert lines[0] == "demo on company/dev: 0 files are listed, 600 are not"
+    assert lines[1] == "  300 files: rule deny: no provenance of …"
+    assert lines[21] == "  … and 281 more"
+    assert lines[24] == "  demo-299.zip"
+    assert len(lines) < 100
 
 
 def test_what_is_reported_of_listed_files_is_shown() -> None:
