@@ -16,6 +16,7 @@ TRANSACTION = "devpi_server.views.tween_keyfs_transaction"
 RECORDING = f"{__name__}.recording"
 _WHO, _TOKEN, _RUN = "packhorse.who", "packhorse.token", "packhorse.run"
 DETAILS = "packhorse.details"  # in the environ: what a view itself says about what it has done
+FAILURE = "packhorse.failure"  # in the environ: why a view could not do it, for who runs the mirror
 RECORDED = "packhorse.recorded"  # in the environ: what came of the request is not to be recorded
 _STATUS = {401: "permission", 403: "permission", 429: "throttle"}
 _LARGEST = 64 * 1024  # bytes of JSON that are looked at
@@ -95,9 +96,9 @@ def _record(request: Any, status: int, answer: Any) -> None:
         of_token = {"token": token, "run": environ.get(_RUN)} if who and token else {}
         more = {**of_token, **requests.place(request.path_info), **more}
         result = "ok" if status < 400 else "failed"
-        failed = {} if status < 400 else {"status": status}
+        failed = {} if status < 400 else {"status": status, "detail": environ.get(FAILURE)}
         who = more.pop("user", None) if action == "login" and status < 400 else who
-        events.record(action, result, who=who, **{"from": requests.address(environ)}, **more, **failed)
+        events.record(action, result, who=who, **{"from": requests.address(environ)}, **(more | failed))
 
 
 def _details(request: Any, action: str, form: Any, done: Any) -> dict[str, str]:

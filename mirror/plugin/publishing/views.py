@@ -59,9 +59,11 @@ class Verifier:
             return _error(422, error.code, str(error))
         except IssuerUnavailableError as error:
             threadlog.error("an ID token could not be verified: %s", error)
+            request.environ[tween.FAILURE] = f"The keys are missing: {error}"
             return _error(503, "issuer-unavailable", f"The keys are missing: {error}.", error.seconds)
         except (sqlite3.Error, OSError) as error:
             threadlog.error("which ID tokens were used cannot be noted: %s", error)
+            request.environ[tween.FAILURE] = "that the ID token was used cannot be noted"
             return _error(503, "unavailable", "This mirror cannot note that the token was used.", 10)
         return None
 

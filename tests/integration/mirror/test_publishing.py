@@ -155,6 +155,9 @@ def test_without_keys_there_are_no_tokens_and_no_wait_for_who_writes(
     again = exchange(url, shaky.token(AUDIENCE))
     assert (again.status_code, shaky.asked) == (503, asked)
     assert 1 <= int(again.headers["Retry-After"]) <= 11
+    events = [json.loads(line) for line in _mirror(mirrored, "audit-log", "--json").splitlines()]
+    failed = [event for event in events if event["result"] == "failed" and event["action"] == "login"]
+    assert failed[-1]["detail"].startswith(f"The keys are missing: {shaky.url} does not answer")
 
 
 def test_tokens_are_listed_revoked_and_end_with_their_publisher(mirrored: Mirrored, issuer: Issuer) -> None:

@@ -102,3 +102,13 @@ def test_an_error_of_the_server_is_recorded_and_goes_on(recorded: list[dict[str,
     with pytest.raises(RuntimeError, match="broken"):
         tween.recording(fail, None)(request)
     assert (recorded[0]["result"], recorded[0]["status"]) == ("failed", 500)
+
+
+def test_a_login_that_the_server_could_not_check_has_its_reason(recorded: list[dict[str, Any]]) -> None:
+    """The client gets a sentence; who runs the mirror looks here first."""
+    request = Request.blank("/_/oidc/mint-token", method="POST", body=b"{}")
+    request.environ[tween.FAILURE] = "The keys are missing: x does not answer"
+    answer(request, 503)
+    (event,) = recorded
+    assert (event["action"], event["result"], event["status"]) == ("login", "failed", 503)
+    assert event["detail"] == "The keys are missing: x does not answer"
