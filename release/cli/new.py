@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @options.as_json
 @click.pass_obj
 def new(project: Path, *, plan: bool, index: str | None, as_json: bool) -> None:
-    """Write what the project lacks: pyproject.toml, Procfile, MANIFEST.in, release.toml.
+    """Write what the project lacks: pyproject.toml, Procfile, MANIFEST.in, release.toml, .gitignore.
 
     The web application (Flask, Django, FastAPI, Starlette, any WSGI or ASGI) is found in the Python files,
     which are read, not run. Files that are there stay as they are; those that are new explain themselves.

@@ -16,6 +16,7 @@ from release.new import application, dependencies
 from release.new.application import ASGI, Application, Sources
 
 PYPROJECT, MANIFEST_IN, SETTINGS = "pyproject.toml", "MANIFEST.in", "release.toml"
+GITIGNORE = ".gitignore"
 # Files that people run or read in the working directory.
 _BESIDE = ("manage.py", "alembic.ini", "gunicorn.conf.py")
 # Folders beside a module that it reads files from.
@@ -59,6 +60,14 @@ worker: celery -A {celery} worker
 _MANIFEST_IN = """\
 # Files of the sdist besides Python modules. The wheel is made of it, and has those that lie in packages.
 {folders}global-exclude __pycache__ *.py[co]
+"""
+_GITIGNORE = """\
+# What is made from the other files, and .env, which may have secrets.
+dist/
+*.egg-info/
+__pycache__/
+.venv/
+.env
 """
 _SETTINGS = """\
 # Settings of `release`; release.example.toml of Packhorse shows all of them with their defaults.
@@ -113,6 +122,7 @@ def plan(project: Path, index: str | None = None) -> Starter:
         procfile.NAME: lambda: _procfile(sources),
         MANIFEST_IN: lambda: _manifest_in(project, sources),
         SETTINGS: lambda: _settings(project, name, sources, index),
+        GITIGNORE: lambda: _GITIGNORE,
     }
     kept = [file for file in contents if (project / file).exists()]
     needless = [

@@ -34,6 +34,8 @@ def test_a_folder_with_an_app_gets_all_that_it_needs(project: Path) -> None:
     settings = release_toml.load(project)
     assert (settings.app, settings.index, settings.health.path) == ("my-shop", None, None)
     assert "graft templates" in (project / "MANIFEST.in").read_text()
+    ignored = (project / ".gitignore").read_text().splitlines()
+    assert {"dist/", "*.egg-info/", ".venv/", ".env"} <= set(ignored)
 
 
 def test_a_folder_with_the_name_of_a_package_that_it_needs_gets_another_name(tmp_path: Path) -> None:
@@ -54,12 +56,14 @@ def test_requirements_are_not_read_for_a_project_that_names_its_own(project: Pat
 def test_files_that_are_there_stay(project: Path) -> None:
     """A second run writes nothing."""
     (project / "Procfile").write_text("web: mine\n")
+    (project / ".gitignore").write_text("mine\n")
     first = starter.plan(project)
-    assert first.kept == ["Procfile"]
+    assert first.kept == ["Procfile", ".gitignore"]
     starter.write(project, first)
     again = starter.plan(project)
     assert again.files == {}
     assert (project / "Procfile").read_text() == "web: mine\n"
+    assert (project / ".gitignore").read_text() == "mine\n"
 
 
 def test_a_file_that_appears_meanwhile_is_not_overwritten(project: Path) -> None:
@@ -77,7 +81,7 @@ def test_what_another_backend_or_pyproject_has_already_is_not_written(project: P
         '[project]\nname = "shop"\nversion = "1"\ndependencies = ["flask"]\n[tool.release]\napp = "shop"\n'
     )
     planned = starter.plan(project)
-    assert list(planned.files) == ["Procfile"]
+    assert list(planned.files) == ["Procfile", ".gitignore"]
     assert planned.advice == ["Add gunicorn to the dependencies in pyproject.toml: the Procfile starts it."]
 
 
@@ -110,7 +114,8 @@ def test_a_folder_without_an_application_is_told_what_to_do(tmp_path: Path) -> N
         starter.plan(tmp_path)
     assert "Procfile" in caught.value.hint
     (tmp_path / "Procfile").write_text("web: python -m tool\n")
-    assert starter.plan(tmp_path).files.keys() == {"pyproject.toml", "MANIFEST.in", "release.toml"}
+    lacking = {"pyproject.toml", "MANIFEST.in", "release.toml", ".gitignore"}
+    assert starter.plan(tmp_path).files.keys() == lacking
 
 
 def test_files_that_commands_read_are_proposed_for_the_working_directory(project: Path) -> None:
