@@ -8,6 +8,7 @@ import pytest
 from mirror import config
 from mirror.config import Index, MirrorConfig
 from packhorse.errors import PackhorseError
+from tests.support import documents
 
 EXAMPLE = Path(__file__).parents[3] / "mirror.example.toml"
 
@@ -244,3 +245,11 @@ def test_readers_that_protect_nothing_are_refused(tmp_path: Path, line: str, rea
     """Who protects an index by mistake in a way that opens it would not find out."""
     with pytest.raises(PackhorseError, match=reason):
         _load(tmp_path, f'[indexes."company/prod"]\n{line}\n')
+
+
+def test_the_settings_of_a_team_are_valid(tmp_path: Path) -> None:
+    """The admin copies them from docs/team.md; all whom an index names have users."""
+    (text,) = (block.text for block in documents.blocks("team.md") if block.filename == "mirror.toml")
+    loaded = _load(tmp_path, text)
+    named = {name for index in loaded.indexes.values() for name in index.acl_upload or ()}
+    assert named == set(loaded.users)
