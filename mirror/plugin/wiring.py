@@ -20,9 +20,7 @@ from mirror.plugin.access.throttle import Throttle
 from mirror.plugin.admin import (
     access,
     changed_file_views,
-    policy_views,
-    publisher_views,
-    reader_views,
+    declared_views,
     reservation_views,
 )
 from mirror.plugin.admin.bundle_views import BundleViews
@@ -37,7 +35,7 @@ from mirror.plugin.files.downloads import Downloads
 from mirror.plugin.files.known_files import KnownFiles
 from mirror.plugin.files.storage import DevpiStorage
 from mirror.plugin.files.views import FileViews
-from mirror.plugin.guards import declared, first_seen_view, vulnerability_view, why_views
+from mirror.plugin.guards import declared_policies, first_seen_view, vulnerability_view, why_views
 from mirror.plugin.guards.decision_log import DecisionLog
 from mirror.plugin.guards.gathering import Gathering
 from mirror.plugin.guards.guards import Guards, Records
@@ -231,7 +229,7 @@ def _receive(config: Any, pyramid_config: Any, store: PageStore) -> None:
     wsgi.install(pyramid_config, store)
     for part in (
         *(early_passwords, admission, error_views, readers, read_tokens, search, access, yank, provenance),
-        *(reservation_views, policy_views, publisher_views, reader_views, grant_view),
+        *(reservation_views, declared_views, grant_view),
     ):
         part.install(pyramid_config)
 
@@ -290,7 +288,7 @@ def _measure(pyramid_config: Any, xom: Any, folder: Path, settings: Mapping[str,
     except TokenError as error:
         compat.fatal(f"[metrics] in mirror.toml: token_file: {error}")
     checks = readiness.of_process(xom, folder)
-    checks["policies"] = partial(declared.problem, xom.keyfs)
+    checks["policies"] = partial(declared_policies.problem, xom.keyfs)
     ready = readiness.Readiness(checks)
     monitoring.install(pyramid_config, ready, readers, (counters.REGISTRY, own))
 

@@ -4,9 +4,7 @@ An index shows what its bases have, and an address of a file names the base. So 
 each index of the chain that names readers at all; root may read everything, and replicas may.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 from devpi_server.replica import REPLICA_USER_NAME
@@ -15,38 +13,19 @@ from pyramid.events import ContextFound
 from pyramid.httpexceptions import HTTPForbidden, HTTPUnauthorized
 from pyramid.security import forget
 
-READERS = "PACKHORSE_READERS"  # key of ours in devpi's database
-_PATH = "+readers"
+from mirror.plugin.declared_settings import DeclaredSettings
+
 AUTHENTICATED = ":AUTHENTICATED:"  # as devpi has it: everybody who logs in
 _ALWAYS = {"root", REPLICA_USER_NAME}
 
 Readers = Mapping[str, Sequence[str]]  # index -> names; an index that is missing is for everybody
 
 
-def add_keys(keyfs: Any) -> None:
-    """Declare our key."""
-    keyfs.add_key(READERS, _PATH, dict)
+def _parse(settings: Readers) -> Readers:
+    return settings
 
 
-def path() -> str:
-    """Path of the key that all pages depend on."""
-    return _PATH
-
-
-def declared(keyfs: Any) -> Readers:
-    """The readers of all protected indexes. Needs a transaction."""
-    return _parsed(str(keyfs.get_key(READERS).get().get("readers", "{}")))
-
-
-def declare(keyfs: Any, given: Readers) -> None:
-    """Let these read, and nobody else. Needs a write transaction."""
-    keyfs.get_key(READERS).set({"readers": json.dumps(given, sort_keys=True)})
-
-
-@lru_cache(maxsize=8)
-def _parsed(text: str) -> Readers:
-    found: Readers = json.loads(text)
-    return found
+READERS = DeclaredSettings("readers", _parse, field="readers")
 
 
 def is_protected(stage: Any) -> bool:
@@ -68,7 +47,7 @@ def reads_each(protected: Iterable[Sequence[str]], identity: Any) -> bool:
 
 
 def _of_chain(stage: Any) -> Iterator[Sequence[str]]:
-    protected = declared(stage.keyfs)
+    protected = READERS.read(stage.keyfs)
     if protected:
         yield from (protected[base.name] for base in stage.sro() if base.name in protected)
 

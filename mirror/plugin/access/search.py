@@ -23,7 +23,7 @@ def _guard(request: Any) -> None:
     """Raise HTTPUnauthorized or HTTPForbidden; a token is for the indexes that it names."""
     if getattr(request.matched_route, "name", "") != _ROUTE:
         return
-    protected = readers.declared(request.registry["xom"].keyfs)
+    protected = readers.READERS.read(request.registry["xom"].keyfs)
     if not protected:
         return
     request.add_response_callback(readers.keep_private)

@@ -7,7 +7,7 @@ from typing import Any
 from mirror.plugin.evidence.collector import Ask, Collector, Project
 from mirror.plugin.evidence.runs import Run
 from mirror.plugin.evidence.store import EvidenceStore
-from mirror.plugin.guards import declared
+from mirror.plugin.guards.declared_policies import POLICIES
 from mirror.plugin.policy.evaluation import EvidenceRule
 from mirror.plugin.policy.evidence import Evidence
 from mirror.plugin.policy.facts import FileFacts, ProjectFacts
@@ -34,7 +34,7 @@ class Gathering:
 
     def rules(self) -> list[EvidenceRule]:
         """The rules in force that need it. Needs a transaction."""
-        policies = declared.read(self._xom.keyfs).policies.values()
+        policies = POLICIES.read(self._xom.keyfs).policies.values()
         return [rule for policy in policies for rule in policy.rules if isinstance(rule, EvidenceRule)]
 
     def known(self, index: str, project: str) -> Evidence:

@@ -12,9 +12,9 @@ from devpi_server.log import threadlog
 
 from mirror.plugin import reservations
 from mirror.plugin.audit import events
-from mirror.plugin.guards import decision_log, declared
+from mirror.plugin.guards import decision_log, declared_policies
 from mirror.plugin.guards.decision_log import DecisionLog
-from mirror.plugin.guards.declared import Declared
+from mirror.plugin.guards.declared_policies import DeclaredPolicies
 from mirror.plugin.guards.gathering import Gathering
 from mirror.plugin.guards.known_vulnerabilities import VulnerabilityFile
 from mirror.plugin.policy import evaluation, look_alikes
@@ -79,9 +79,9 @@ class Guards:
         self.gathering = records.gathering
         self._clock = clock
 
-    def declared(self) -> Declared:
+    def declared(self) -> DeclaredPolicies:
         """The policies in force. Needs a transaction."""
-        return declared.read(self._xom.keyfs)
+        return declared_policies.POLICIES.read(self._xom.keyfs)
 
     def state(self) -> object:
         """State of what policies decide by, beside the keys that pages depend on: advisories, day, own names.
@@ -216,7 +216,9 @@ class Guards:
         judge = _with_names(self._judge(in_force, stage, holder, facts))
         return judge(FileFacts(facts, file))
 
-    def _judge(self, in_force: Declared, stage: Any, base: Any, project: ProjectFacts) -> FileJudge | None:
+    def _judge(
+        self, in_force: DeclaredPolicies, stage: Any, base: Any, project: ProjectFacts
+    ) -> FileJudge | None:
         return evaluation.judge_of(in_force.of(_chain(stage, base)), project, self._clock())
 
     def _file(self, holder: Any, entry: Any) -> tuple[ProjectFile, ProjectFacts]:

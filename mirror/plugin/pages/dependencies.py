@@ -7,23 +7,14 @@ upstream pages), and kept only if none has changed since its rendering began.
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from mirror.plugin import pinned_hashes, reservations
-from mirror.plugin.access import readers
-from mirror.plugin.guards import declared
-from mirror.plugin.publishing import declared as publishers
+from mirror.plugin import declarations, pinned_hashes, reservations
 from mirror.plugin.upstream.mirror_stage import CachingStage
 
 # devpi's keys (model.py, add_keys): with a project among their parameters, and those that concern all
 # projects: bases, whitelists and mirror URLs say who inherits what. USER has passwords and tokens, too.
 OF_A_PROJECT = {"PROJSIMPLELINKS", "PROJVERSIONS", "PROJVERSION", reservations.RECORD}
-OF_ALL = {
-    "USER",
-    "USERLIST",
-    reservations.PATTERNS,
-    declared.POLICIES,
-    readers.READERS,
-    publishers.PUBLISHERS,  # what nginx was granted ends with them
-}
+# With publishers ends what nginx was granted (pages/grant_view.py).
+OF_ALL = {"USER", "USERLIST", reservations.PATTERNS, *(each.key for each in declarations.ALL)}
 
 
 def projects_of(keys: Iterable[Any]) -> set[str] | None:
@@ -60,8 +51,7 @@ class Snapshot:
 
     def _keys(self) -> Iterator[str]:
         """The paths of devpi's keys."""
-        yield declared.path()
-        yield readers.path()
+        yield from (each.path for each in declarations.ALL)
         yield from reservations.paths_of(self._project)
         for base in self._stage.sro():
             yield base.user.key.relpath

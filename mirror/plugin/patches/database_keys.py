@@ -5,10 +5,7 @@ from typing import Any
 
 from devpi_server import model
 
-from mirror.plugin import pinned_hashes, reservations
-from mirror.plugin.access import readers
-from mirror.plugin.guards import declared
-from mirror.plugin.publishing import declared as publishers
+from mirror.plugin import declarations, pinned_hashes, reservations
 from mirror.plugin.uploads import version_rows
 
 _STOCK: Callable[[Any, Any], None] = model.add_keys
@@ -23,7 +20,6 @@ def _add_keys(xom: Any, keyfs: Any) -> None:
     _STOCK(xom, keyfs)
     reservations.add_keys(keyfs)
     pinned_hashes.add_keys(keyfs)
-    declared.add_keys(keyfs)
-    publishers.add_keys(keyfs)
-    readers.add_keys(keyfs)
     version_rows.add_keys(keyfs)
+    for each in declarations.ALL:
+        each.add_key(keyfs)

@@ -8,11 +8,8 @@ from devpi_server import importexport
 from devpi_server.keyfs_types import RelPath
 from devpi_server.model import User
 
-from mirror.plugin import pinned_hashes, reservations
-from mirror.plugin.access import readers
-from mirror.plugin.guards import declared
+from mirror.plugin import declarations, pinned_hashes, reservations
 from mirror.plugin.patches import stages
-from mirror.plugin.publishing import declared as publishers
 from mirror.plugin.simple import detail
 from mirror.plugin.simple.detail import ProjectDetail
 from mirror.plugin.upstream.first_seen import FirstSeen
@@ -22,9 +19,7 @@ from mirror.plugin.upstream.page_cache import PageCache
 _STOCK: Any = importexport.Exporter
 _STOCK_IMPORTER: Any = importexport.Importer
 # Keys of dataindex.json; devpi without this plugin overlooks them.
-RESERVED, PINNED, POLICIES = "packhorse_reserved", "packhorse_pinned", "packhorse_policies"
-PUBLISHERS = "packhorse_publishers"
-FIRST_SEEN, READERS = "packhorse_first_seen", "packhorse_readers"
+RESERVED, PINNED, FIRST_SEEN = "packhorse_reserved", "packhorse_pinned", "packhorse_first_seen"
 
 
 def apply(folder: str, first_seen_folder: str) -> None:
@@ -43,9 +38,8 @@ def apply(folder: str, first_seen_folder: str) -> None:
         def dump_all(self, path: Path) -> None:
             self.export[RESERVED] = reservations.records(self.xom.keyfs)
             self.export[PINNED] = pinned_hashes.records(self.xom.keyfs)
-            self.export[POLICIES] = declared.settings(self.xom.keyfs)
-            self.export[PUBLISHERS] = publishers.settings(self.xom.keyfs)
-            self.export[READERS] = readers.declared(self.xom.keyfs)
+            for each in declarations.ALL:
+                self.export[each.exported_as] = each.settings(self.xom.keyfs)
             seen = FirstSeen(Path(self.xom.config.server_path) / first_seen_folder)
             self.export[FIRST_SEEN] = seen.records()
             super().dump_all(path)
@@ -65,9 +59,8 @@ def apply_to_import(first_seen_folder: str) -> None:
             with self.xom.keyfs.write_transaction():
                 reservations.restore(self.xom.keyfs, self.import_data.get(RESERVED, {}))
                 pinned_hashes.restore(self.xom.keyfs, self.import_data.get(PINNED, {}))
-                declared.declare(self.xom.keyfs, self.import_data.get(POLICIES, {}))
-                publishers.declare(self.xom.keyfs, self.import_data.get(PUBLISHERS, {}))
-                readers.declare(self.xom.keyfs, self.import_data.get(READERS, {}))
+                for each in declarations.ALL:
+                    each.declare(self.xom.keyfs, self.import_data.get(each.exported_as, {}))
 
     setattr(importexport, "Importer", Importer)  # noqa: B010 (so does mypy not mind)
 

@@ -7,7 +7,7 @@ from typing import Any
 import jwt
 
 from mirror.plugin.publishing import issuer_keys
-from mirror.plugin.publishing.declared import Claims, Declared
+from mirror.plugin.publishing.trusted_publishers import Claims, TrustedPublishers
 
 LARGEST = 16 * 1024  # characters; those of CI jobs have two thousand
 LEEWAY = 30  # seconds that the issuer's clock may be wrong
@@ -28,7 +28,7 @@ class RefusedError(Exception):
         self.code = code
 
 
-def verify(token: str, declared: Declared, find: FindKey) -> Claims:
+def verify(token: str, declared: TrustedPublishers, find: FindKey) -> Claims:
     """The claims of a token that one of the declared issuers has made for this mirror, and that holds now.
 
     `find` is asked for keys of declared issuers that have none in mirror.toml. Raises RefusedError.
@@ -54,7 +54,7 @@ def verify(token: str, declared: Declared, find: FindKey) -> Claims:
     return claims
 
 
-def _key(token: str, issuer: str, declared: Declared, find: FindKey) -> jwt.PyJWK:
+def _key(token: str, issuer: str, declared: TrustedPublishers, find: FindKey) -> jwt.PyJWK:
     """The key that its header names by `kid`; nothing else of a header leads anywhere (jku, x5u, jwk)."""
     header = jwt.get_unverified_header(token)
     kid = header.get("kid")

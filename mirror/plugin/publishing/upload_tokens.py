@@ -13,8 +13,7 @@ from devpi_server.normalized import normalize_name
 from devpi_tokens import restrictions, server
 
 from mirror.plugin.access import root_tokens
-from mirror.plugin.publishing import declared
-from mirror.plugin.publishing.declared import Publisher
+from mirror.plugin.publishing.trusted_publishers import PUBLISHERS, TrustedPublisher
 
 LIFE = 900  # seconds; as long as those of the public index, which twine counts on
 _ROUTES = {"/{user}/{index}", "/{user}/{index}/"}  # devpi's, of uploads
@@ -30,13 +29,13 @@ class UploadToken:
     expires: int  # seconds since 1970
 
 
-class Publishers(restrictions.StringListRestriction):
+class PublishersCaveat(restrictions.StringListRestriction):
     """Caveat: an upload that one of these declared publishers may make, and nothing else."""
 
     name = "publishers"
 
 
-class Run(restrictions.Restriction):
+class RunCaveat(restrictions.Restriction):
     """Caveat that limits nothing: a job's run, for the audit log. access/tokens.py refuses it on others."""
 
     name = "run"
@@ -47,13 +46,13 @@ class Run(restrictions.Restriction):
 
 def apply() -> None:
     """Let devpi-tokens know our caveats; without us it takes no token that has them."""
-    for kind in (Publishers, Run):
+    for kind in (PublishersCaveat, RunCaveat):
         restrictions.available_restrictions[kind.name] = kind
     server.V1Caveat.verify_publishers = _verify_publishers
     server.V1Caveat.verify_run = lambda _self, _value: True
 
 
-def mint(request: Any, publishers: Sequence[Publisher], run: str) -> UploadToken:
+def mint(request: Any, publishers: Sequence[TrustedPublisher], run: str) -> UploadToken:
     """A token for what `publishers`, all of one owner, may upload. Needs a write transaction."""
     owner = publishers[0].owner
     user = request.registry["xom"].model.get_user(owner)
@@ -71,7 +70,7 @@ def mint(request: Any, publishers: Sequence[Publisher], run: str) -> UploadToken
 def _verify_publishers(caveat: Any, value: str) -> bool:
     """Whether this request is an upload that one of the publishers may make, as mirror.toml has them now."""
     request, context = caveat.request, caveat.context
-    found = declared.read(request.registry["xom"].keyfs).named(value.split(","))
+    found = PUBLISHERS.read(request.registry["xom"].keyfs).named(value.split(","))
     if not found:
         raise server.InvalidMacaroon("Token of a publisher that is not in mirror.toml any more")
     index = f"{getattr(context, 'username', None)}/{getattr(context, 'index', None)}"

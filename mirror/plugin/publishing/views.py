@@ -20,10 +20,10 @@ from pyramid.response import Response
 from mirror.plugin.access import clients
 from mirror.plugin.access.throttle import Throttle
 from mirror.plugin.audit import tween
-from mirror.plugin.publishing import declared, id_tokens, upload_tokens
-from mirror.plugin.publishing.declared import Claims, Publisher
+from mirror.plugin.publishing import id_tokens, upload_tokens
 from mirror.plugin.publishing.id_tokens import RefusedError
 from mirror.plugin.publishing.issuer_keys import IssuerKeys, IssuerUnavailableError
+from mirror.plugin.publishing.trusted_publishers import PUBLISHERS, Claims, TrustedPublisher
 from mirror.plugin.publishing.used_tokens import UsedTokens
 
 AUDIENCE, MINT = "/_/oidc/audience", "/_/oidc/mint-token"
@@ -67,9 +67,9 @@ class Verifier:
             return _error(503, "unavailable", "This mirror cannot note that the token was used.", 10)
         return None
 
-    def _job(self, token: str) -> tuple[Sequence[Publisher], Claims]:
+    def _job(self, token: str) -> tuple[Sequence[TrustedPublisher], Claims]:
         with self._xom.keyfs.read_transaction():
-            found = declared.read(self._xom.keyfs)
+            found = PUBLISHERS.read(self._xom.keyfs)
         if not found:
             raise RefusedError("not-enabled", "This mirror has no publishers: [[publishers]] of mirror.toml.")
         claims = id_tokens.verify(token, found, self._keys.find)
@@ -118,7 +118,7 @@ def verifying(handler: Callable[[Any], Any], registry: Any) -> Callable[[Any], A
 
 def audience(request: Any) -> Any:
     """What ID tokens must be for."""
-    found = declared.read(request.registry["xom"].keyfs)
+    found = PUBLISHERS.read(request.registry["xom"].keyfs)
     if not found:
         return _error(404, "not-enabled", "This mirror has no publishers.")
     return _json(200, {"audience": found.audience})

@@ -1,13 +1,12 @@
 """Policies in mirror.toml, where they hold, and what the server gets of them."""
 
-import json
 import re
 from pathlib import Path
 
 import pytest
 
 from mirror import config
-from mirror.plugin.guards.declared import parse
+from mirror.plugin.guards.declared_policies import parse
 from mirror.plugin.policy.evaluation import UnreadableRule
 from mirror.plugin.policy.rules import BUILDERS
 from packhorse.errors import PackhorseError
@@ -42,7 +41,7 @@ def test_the_page_about_policies_shows_what_the_server_can_read(tmp_path: Path) 
     used = set()
     for text in shown:
         declared = load(tmp_path, text).policies
-        found = parse(json.dumps(declared)).policies
+        found = parse(declared).policies
         assert found.keys() == declared.keys()
         rules = [rule for policy in found.values() for rule in policy.rules]
         assert not [rule for rule in rules if isinstance(rule, UnreadableRule)]

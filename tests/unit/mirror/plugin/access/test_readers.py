@@ -16,7 +16,7 @@ def _stage(*chain: str, declared: str | None = None) -> Any:  # noqa: ANN401 (de
     key = SimpleNamespace(get=lambda: kept, set=kept.update)
     keyfs = SimpleNamespace(get_key=lambda _: key)
     if declared is None:
-        readers.declare(keyfs, READERS)
+        readers.READERS.declare(keyfs, READERS)
     else:
         kept["readers"] = declared
     stage = SimpleNamespace(keyfs=keyfs, sro=lambda: [SimpleNamespace(name=name) for name in chain])

@@ -25,6 +25,9 @@ def key(name: str, **params: str) -> SimpleNamespace:
         ([key("PROJVERSIONS", project="demo"), key("USER", user="company")], None),
         ([key("PACKHORSE_RESERVATION", project="demo"), key("PACKHORSE_RESERVED")], {"demo"}),
         ([key("PACKHORSE_RESERVED_PATTERNS")], None),
+        ([key("PACKHORSE_POLICIES")], None),
+        ([key("PACKHORSE_PUBLISHERS")], None),
+        ([key("PACKHORSE_READERS")], None),
         ([], set()),
     ],
 )
@@ -91,6 +94,8 @@ def stage(serials: dict[str, int], mirror: _Mirror) -> Any:  # noqa: ANN401 (dev
         "PROJSIMPLELINKS/root/pypi/demo",
         "+reserved/patterns",
         "+reserved/of/demo",
+        "+policies",
+        "+readers",
         "root/pypi/demo/.pinned",
     ],
 )

@@ -3,7 +3,6 @@
 What forged tokens get is in tests/integration/mirror/test_attack_publishing.py.
 """
 
-import json
 import time
 from typing import Any
 
@@ -11,9 +10,9 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from mirror.plugin.publishing import declared, id_tokens
-from mirror.plugin.publishing.declared import Declared
+from mirror.plugin.publishing import id_tokens, trusted_publishers
 from mirror.plugin.publishing.id_tokens import FindKey, RefusedError
+from mirror.plugin.publishing.trusted_publishers import TrustedPublishers
 
 ISSUER, AUDIENCE, NOW = "https://ci.example.com", "p.example.com", 1_800_000_000
 KEY, OTHER_KEY = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
@@ -23,9 +22,9 @@ def jwk(key: ec.EllipticCurvePrivateKey, **more: str) -> dict[str, Any]:
     return {**jwt.algorithms.ECAlgorithm.to_jwk(key.public_key(), as_dict=True), "alg": "ES256", **more}
 
 
-def given(**more: object) -> Declared:
+def given(**more: object) -> TrustedPublishers:
     job = {"index": "company/dev", "projects": ["*"], "issuer": ISSUER, "claims": {"x": "y"}, **more}
-    return declared.parse(json.dumps({"audience": AUDIENCE, "publishers": [job]}))
+    return trusted_publishers.parse({"audience": AUDIENCE, "publishers": [job]})
 
 
 WITHOUT_KEYS = given()
@@ -40,7 +39,7 @@ def find(issuer: str, kid: str) -> jwt.PyJWK | None:
     return jwt.PyJWK(jwk(KEY)) if (issuer, kid) == (ISSUER, "a") else None
 
 
-def reason(text: str, to: Declared = WITHOUT_KEYS, find: FindKey = find) -> str | None:
+def reason(text: str, to: TrustedPublishers = WITHOUT_KEYS, find: FindKey = find) -> str | None:
     """Why a token is refused; None when it is taken."""
     try:
         claims = id_tokens.verify(text, to, find)

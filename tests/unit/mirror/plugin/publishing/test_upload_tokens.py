@@ -12,14 +12,14 @@ from devpi_tokens import server
 from pymacaroons import Macaroon
 
 from mirror.plugin.access import root_tokens
-from mirror.plugin.publishing import declared, upload_tokens
+from mirror.plugin.publishing import trusted_publishers, upload_tokens
 
 ROUTE = "/{user}/{index}"
 TABLES = [
     {"index": "company/dev", "projects": ["acme-*"], "issuer": "https://ci", "claims": {"a": "b"}},
     {"index": "company/prod", "projects": ["shop"], "issuer": "https://ci", "claims": {"a": "b"}},
 ]
-DEV, PROD = declared.parse(json.dumps({"publishers": TABLES})).publishers
+DEV, PROD = trusted_publishers.parse({"publishers": TABLES}).publishers
 
 
 class Key:

@@ -1,12 +1,11 @@
 """Tests of which jobs are a publisher's, and what cannot be declared."""
 
-import json
 from typing import Any
 
 import pytest
 
-from mirror.plugin.publishing import declared
-from mirror.plugin.publishing.declared import Declared, Publisher
+from mirror.plugin.publishing import trusted_publishers
+from mirror.plugin.publishing.trusted_publishers import TrustedPublisher, TrustedPublishers
 
 ISSUER = "https://ci.example.com"
 FILE = "acme/web/.github/workflows/release.yml"
@@ -19,11 +18,11 @@ JOB: dict[str, Any] = {
 CLAIMS = {"iss": ISSUER, "repository": "acme/web", "ref": "refs/heads/main", "sha": "0" * 40}
 
 
-def parsed(*publishers: object, **more: object) -> Declared:
-    return declared.parse(json.dumps({"audience": "p.example.com", "publishers": publishers, **more}))
+def parsed(*publishers: object, **more: object) -> TrustedPublishers:
+    return trusted_publishers.parse({"audience": "p.example.com", "publishers": publishers, **more})
 
 
-def publisher(**more: object) -> Publisher:
+def publisher(**more: object) -> TrustedPublisher:
     (found,) = parsed({**JOB, **more}).publishers
     return found
 
@@ -119,7 +118,7 @@ def test_publishers_are_found_by_job_by_id_and_by_issuer() -> None:
     assert found.audience == "p.example.com"
     assert found
     assert not parsed()
-    assert not declared.parse("{}")
+    assert not trusted_publishers.parse({})
 
 
 @pytest.mark.parametrize(
@@ -140,4 +139,4 @@ def test_what_is_no_publisher_cannot_be_declared(wrong: object) -> None:
     with pytest.raises(ValueError, match="publisher"):
         parsed(JOB, wrong)
     with pytest.raises(ValueError, match="publishers are tables"):
-        declared.parse("[]")
+        trusted_publishers.parse([])

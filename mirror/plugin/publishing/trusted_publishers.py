@@ -1,22 +1,19 @@
-"""The publishers that an administrator declared: in devpi's database, so replicated, and in every backup."""
+"""The trusted publishers that an administrator declared: CI jobs that may upload, by their ID tokens."""
 
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from functools import lru_cache
 from typing import Any
 
-PUBLISHERS = "PACKHORSE_PUBLISHERS"  # key of ours in devpi's database
-_PATH = "+publishers"
+from mirror.plugin.declared_settings import DeclaredSettings
 
-Settings = Mapping[str, Any]  # "audience", and "publishers": a list of tables as _publisher reads them
 Claims = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Publisher:
+class TrustedPublisher:
     """Jobs that may upload to an index: those of `issuer` whose ID tokens have all these claims."""
 
     id: str  # a digest of all the rest: with any change, the tokens that were given end
@@ -58,20 +55,20 @@ class Publisher:
 
 
 @dataclass(frozen=True)
-class Declared:
+class TrustedPublishers:
     """All publishers of a server, and the audience that ID tokens must be for."""
 
     audience: str
-    publishers: Sequence[Publisher]
+    publishers: Sequence[TrustedPublisher]
 
     def __bool__(self) -> bool:
         return bool(self.publishers)
 
-    def of(self, claims: Claims) -> list[Publisher]:
+    def of(self, claims: Claims) -> list[TrustedPublisher]:
         """The publishers that a job with these claims is of."""
         return [publisher for publisher in self.publishers if publisher.is_of(claims)]
 
-    def named(self, ids: Iterable[str]) -> list[Publisher]:
+    def named(self, ids: Iterable[str]) -> list[TrustedPublisher]:
         """Those of these ids that are still declared."""
         wanted = set(ids)
         return [publisher for publisher in self.publishers if publisher.id in wanted]
@@ -85,46 +82,21 @@ class Declared:
         return any(each.issuer == issuer for each in self.publishers)
 
 
-def add_keys(keyfs: Any) -> None:
-    """Declare our key."""
-    keyfs.add_key(PUBLISHERS, _PATH, dict)
-
-
-def settings(keyfs: Any) -> Settings:
-    """The publishers as mirror.toml has them; {} without any."""
-    found: Settings = json.loads(_stored(keyfs))
-    return found
-
-
-def read(keyfs: Any) -> Declared:
-    """The publishers in force. Needs a transaction."""
-    return parse(_stored(keyfs))
-
-
-def declare(keyfs: Any, declared: Settings) -> None:
-    """Put publishers in force. Needs a write transaction; raises ValueError for what `parse` cannot read."""
-    text = json.dumps(declared, sort_keys=True)
-    parse(text)
-    keyfs.get_key(PUBLISHERS).set({"settings": text})
-
-
-@lru_cache(maxsize=8)
-def parse(text: str) -> Declared:
-    """The publishers of settings in JSON. Raises ValueError."""
-    found = json.loads(text)
+def parse(settings: Any) -> TrustedPublishers:
+    """An "audience" and "publishers", which are tables as _publisher reads them. Raises ValueError."""
     try:
-        return Declared(
-            str(found.get("audience", "")), [_publisher(each) for each in found.get("publishers", ())]
+        return TrustedPublishers(
+            str(settings.get("audience", "")), [_publisher(each) for each in settings.get("publishers", ())]
         )
     except (AttributeError, KeyError, TypeError) as error:
         raise ValueError("publishers are tables of an index, projects, an issuer and claims") from error
 
 
-def _publisher(found: Mapping[str, Any]) -> Publisher:
+def _publisher(found: Mapping[str, Any]) -> TrustedPublisher:
     digest = hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
     if not found["projects"] or not found["claims"]:
         raise ValueError("a publisher without projects or claims would be everybody")
-    return Publisher(
+    return TrustedPublisher(
         digest[:16],
         found["index"],
         tuple(found["projects"]),
@@ -140,5 +112,4 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _stored(keyfs: Any) -> str:
-    return str(keyfs.get_key(PUBLISHERS).get().get("settings", "{}"))
+PUBLISHERS = DeclaredSettings("publishers", parse)
