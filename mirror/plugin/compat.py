@@ -17,21 +17,21 @@ Row = tuple[str, ...] | None
 MISSING, DECLARED = object(), object()
 SHOWN = 3  # rows in the message: of another devpi-server, nearly all are missing
 INTERNALS: Mapping[str, Row] = {
-    # patches/database_keys.py
+    # patches/database/database_keys.py
     "devpi_server.model.add_keys": ("xom", "keyfs"),
-    # patches/export.py
+    # patches/database/export.py
     "devpi_server.importexport.Exporter": ("tw", "xom"),
     "devpi_server.importexport.Exporter.dump_all": ("path",),
     "devpi_server.importexport.Importer": ("tw", "xom"),
     "devpi_server.importexport.Importer.import_all": ("path",),
     "devpi_server.model.BaseStage.filestore": None,
-    # patches/stages.py
+    # patches/indexes/stages.py
     "devpi_server.main.XOM.get_singleton": ("indexpath", "key"),
     "devpi_server.main.XOM.set_singleton": ("indexpath", "key", "obj"),
     "devpi_server.model.PrivateStage": ("xom", "username", "index", "ixconfig", "customizer_cls"),
     "devpi_server.model.User.MirrorStage": None,
     "devpi_server.model.User._getstage": ("indexname", "index_type", "ixconfig"),
-    # patches/file_entries.py, upstream/entries.py
+    # patches/indexes/file_entries.py, upstream/entries.py
     "devpi_server.filestore.BaseFileEntry.meta": None,
     "devpi_server.filestore.FileEntry": ("key", "meta"),
     "devpi_server.filestore.FileStore.get_file_entry": ("relpath",),
@@ -44,7 +44,7 @@ INTERNALS: Mapping[str, Row] = {
     "devpi_server.keyfs_types.TypedKey.set": ("val",),
     "devpi_server.keyfs_types.TypedKey.update": ("self",),
     "devpi_server.main.XOM.filestore": None,
-    # patches/file_views.py
+    # patches/views/file_views.py
     "devpi_server.config.Config.args": None,
     "devpi_server.views.PyPIView._pkgserv": ("entry", "is_metadata"),
     "devpi_server.views.PyPIView._relpath_from_request": ("self",),
@@ -54,13 +54,13 @@ INTERNALS: Mapping[str, Row] = {
     "devpi_server.views.PyPIView.request": None,
     "devpi_server.views.PyPIView.xom": None,
     "devpi_server.views.json_preferred": ("request",),
-    # patches/version_views.py
+    # patches/views/version_views.py
     "devpi_server.readonly.get_mutable_deepcopy": ("val",),
     "devpi_server.views.PyPIView._make_view_verdata": ("verdata",),
     # upkeep/
     "devpi_server.filestore.BaseFileEntry.file_delete": ("self",),
     "devpi_server.keyfs_types.TypedKey.delete": ("self",),
-    # patches/page_invalidation.py
+    # patches/database/page_invalidation.py
     "devpi_server.keyfs.KeyFS.import_changes": ("serial", "changes"),
     "devpi_server.keyfs.Transaction": ("keyfs", "at_serial", "write"),
     "devpi_server.keyfs.Transaction.commit": ("self",),
@@ -72,10 +72,10 @@ INTERNALS: Mapping[str, Row] = {
     "devpi_server.keyfs_types.TypedKey.params": None,
     # pinned_hashes.py
     "devpi_server.keyfs.Transaction.iter_relpaths_at": ("typedkeys", "at_serial"),
-    # patches/json_bodies.py
+    # patches/views/json_bodies.py
     "devpi_server.views.abort": ("request", "code", "body"),
     "devpi_server.views.getjson": ("request",),
-    # reservations.py, patches/reserved_names.py
+    # reservations.py, patches/indexes/reserved_names.py
     "devpi_server.keyfs.KeyFS.add_key": ("name", "path", "type"),
     "devpi_server.keyfs.KeyFS.get_key": ("name",),
     "devpi_server.keyfs.KeyFS.read_transaction": (),
@@ -85,13 +85,13 @@ INTERNALS: Mapping[str, Row] = {
     "devpi_server.model.ELink.get_logs": ("self",),
     "devpi_server.model.RootModel.get_userlist": ("self",),
     "devpi_server.model.User.getstages": ("self",),
-    # patches/has_project.py
+    # patches/indexes/has_project.py
     "devpi_server.model.BaseStage.has_project": ("project",),
-    # patches/project_list.py
+    # patches/views/project_list.py
     "devpi_server.views._select_simple_content_type": ("request",),
-    # patches/fsync.py
+    # patches/database/fsync.py
     "devpi_server.filestore_fs.FSFactory.from_content": ("basedir", "file_path_info", "content_or_file"),
-    # patches/sqlite.py
+    # patches/database/sqlite.py
     "devpi_server.keyfs.KeyfsTimeoutError": None,
     "devpi_server.keyfs_sqlite.BaseStorage.basedir": None,
     "devpi_server.keyfs_sqlite.BaseStorage.get_connection": ("closing", "write", "timeout"),
@@ -102,7 +102,7 @@ INTERNALS: Mapping[str, Row] = {
     "devpi_server.model.BaseStageCustomizer.get_principals_for_pkg_read": ("restrict_modify",),
     # connections/server.py
     "devpi_server.config.Config.waitress_info": None,
-    # patches/notifier.py
+    # patches/database/notifier.py
     "devpi_server.config.Config.hook": None,
     "devpi_server.keyfs.KeyFS.get_current_serial": ("self",),
     "devpi_server.keyfs.KeyFS.notifier": None,
@@ -113,24 +113,24 @@ INTERNALS: Mapping[str, Row] = {
     "devpi_server.keyfs.TxNotificationThread.write_event_serial": ("event_serial",),
     "devpi_server.model.EventSubscribers": ("xom",),
     "devpi_server.mythread.MyThread.sleep": ("secs",),
-    # patches/password_cache.py
+    # patches/logins/password_cache.py
     "devpi_server.model.verify_and_update_password_hash": ("password", "pwhash", "salt"),
-    # patches/login_throttle.py
+    # patches/logins/login_throttle.py
     "devpi_server.auth.Auth._validate": ("authuser", "authpassword", "request"),
     "devpi_server.auth.hash_password": ("password",),
     "devpi_server.auth.verify_and_update_password_hash": ("password", "pwhash"),
-    # patches/early_passwords.py
+    # connections/early_passwords.py
     "devpi_server.auth.Auth.autocreate_users": None,
     "devpi_server.view_auth.DevpiSecurityPolicy.auth": None,
     "devpi_server.views.is_mutating_http_method": ("method",),
-    # access/readers.py, patches/own_tokens.py
+    # access/readers.py, patches/logins/own_tokens.py
     "devpi_server.replica.REPLICA_USER_NAME": None,
     "devpi_server.view_auth.RootFactory._stage": None,
     "devpi_server.view_auth.RootFactory.__acl__": None,
     "devpi_server.view_auth.RootFactory.username": None,
-    # patches/redaction.py, uploads/yank.py
+    # patches/views/redaction.py, uploads/yank.py
     "devpi_server.views.apiresult": ("code", "message", "result"),
-    # patches/upload_view.py
+    # patches/views/upload_view.py
     "devpi_server.views.PyPIView.submit": (),
     "devpi_server.views.abort_submit": ("request", "code", "msg"),
     # uploads/upload_stage.py
@@ -272,7 +272,7 @@ INTERNALS: Mapping[str, Row] = {
     "devpi_server.replica.ReplicaHTTPClient.get_extra_headers": ("extra_headers",),
     "devpi_server.replica.ReplicaThread.H_REPLICA_FILEREPL": None,
     "devpi_server.replica.ReplicaThread.http": None,
-    # patches/token_identity.py
+    # patches/logins/token_identity.py
     "devpi_server.view_auth.DevpiSecurityPolicy._get_credentials": ("request",),
     "devpi_server.view_auth.DevpiSecurityPolicy.identity": ("request",),
     "devpi_server.view_auth.DevpiSecurityPolicy.identity_cache": None,

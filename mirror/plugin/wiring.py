@@ -26,7 +26,7 @@ from mirror.plugin.admin import (
 from mirror.plugin.admin.bundle_views import BundleViews
 from mirror.plugin.audit import events, tween
 from mirror.plugin.audit.events import AuditLog
-from mirror.plugin.connections import admission, server
+from mirror.plugin.connections import admission, early_passwords, server
 from mirror.plugin.connections.dispatcher import FairDispatcher
 from mirror.plugin.evidence.collector import PROJECTS, Collector, Sources
 from mirror.plugin.evidence.store import EvidenceStore
@@ -52,28 +52,15 @@ from mirror.plugin.pages.legacy_views import LegacyViews
 from mirror.plugin.pages.open_files import OpenFiles
 from mirror.plugin.pages.store import PageStore
 from mirror.plugin.pages.views import PageViews
-from mirror.plugin.patches import (
-    database_keys,
-    devpi_requests,
-    early_passwords,
-    export,
-    file_entries,
+from mirror.plugin.patches import devpi_requests, garbage_collection
+from mirror.plugin.patches.database import database_keys, export, fsync, notifier, page_invalidation, sqlite
+from mirror.plugin.patches.indexes import file_entries, has_project, reserved_names, stages
+from mirror.plugin.patches.logins import login_throttle, own_tokens, password_cache, token_identity
+from mirror.plugin.patches.views import (
     file_views,
-    fsync,
-    garbage_collection,
-    has_project,
     json_bodies,
-    login_throttle,
-    notifier,
-    own_tokens,
-    page_invalidation,
-    password_cache,
     project_list,
     redaction,
-    reserved_names,
-    sqlite,
-    stages,
-    token_identity,
     upload_view,
     version_views,
 )

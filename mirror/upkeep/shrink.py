@@ -23,7 +23,7 @@ from packhorse.errors import PackhorseError
 Progress = Callable[[str, int], AbstractContextManager[Callable[[], None]]]  # console.progress
 
 NAME = ".sqlite"  # below devpi's server folder
-LOCK = ".shrink-lock"  # beside it; as patches/sqlite.py of the plugin has it
+LOCK = ".shrink-lock"  # beside it; as patches/database/sqlite.py of the plugin has it
 EVENTS = ".event_serial"  # one more than the last serial that devpi has told its plugins of
 # A new replica looks for the index and the version of each file as they were at its upload: of users, with
 # their indexes, all values stay; of a version, those that came with a file which is still there.
@@ -96,7 +96,7 @@ def run(server: Path, progress: Progress, *, dry: bool, settle: float = 0) -> Sh
 
 @contextlib.contextmanager
 def _alone(server: Path) -> Iterator[None]:
-    """Hold the lock that excludes another run, and lets uploads wait (plugin/patches/sqlite.py)."""
+    """Hold the lock that excludes another run, and lets uploads wait (plugin/patches/database/sqlite.py)."""
     lock = state.try_lock(server / LOCK, seconds=state.LOOK_SECONDS)
     if lock is None:
         raise PackhorseError(

@@ -1,7 +1,7 @@
 """Dependencies of project pages: devpi's keys and cached upstream pages that a page is rendered from.
 
-A page is dropped before one of them changes (patches/page_invalidation.py for devpi's keys, PageCache for
-upstream pages), and kept only if none has changed since its rendering began.
+A page is dropped before one of them changes (patches/database/page_invalidation.py for devpi's keys,
+PageCache for upstream pages), and kept only if none has changed since its rendering began.
 """
 
 from collections.abc import Callable, Iterable, Iterator

@@ -1,1 +1,1 @@
-"""Changes to devpi-server itself: one module each, with `apply()`, harmless when applied twice."""
+"""Changes to devpi-server itself: one module each with `apply()`, harmless when applied twice."""

@@ -77,7 +77,7 @@ def test_a_module_that_is_no_more_is_missing() -> None:
 
 def test_the_check_can_be_made_twice_in_a_process() -> None:
     """The second application finds devpi's classes replaced by ours, which are derived from them."""
-    row = {"mirror.plugin.patches.page_invalidation.Transaction.dirty": None}
+    row = {"mirror.plugin.patches.database.page_invalidation.Transaction.dirty": None}
     assert list(compat.changed(row)) == []
 
 
@@ -85,10 +85,11 @@ APPLY = """
 from pathlib import Path
 from types import SimpleNamespace as Fake
 from mirror.plugin import compat
-from mirror.plugin.patches import (
-    export, file_views, fsync, garbage_collection, has_project, own_tokens, page_invalidation, password_cache,
-    project_list, redaction, sqlite, stages, upload_view,
-)
+from mirror.plugin.patches import garbage_collection
+from mirror.plugin.patches.database import export, fsync, page_invalidation, sqlite
+from mirror.plugin.patches.views import file_views, project_list, redaction, upload_view
+from mirror.plugin.patches.indexes import has_project, stages
+from mirror.plugin.patches.logins import own_tokens, password_cache
 
 class Xom:
     config = Fake(args=Fake())

@@ -11,7 +11,7 @@ from devpi_server.keyfs import KeyfsTimeoutError
 from devpi_server.keyfs_sqlite import BaseStorage
 from devpi_server.keyfs_sqlite_fs import Storage
 
-from mirror.plugin.patches import sqlite
+from mirror.plugin.patches.database import sqlite
 from mirror.upkeep import shrink
 from packhorse.errors import PackhorseError
 from tests.support.servers import wait_until

@@ -9,7 +9,7 @@ from devpi_server import hookspecs
 from devpi_server.config import hookimpl
 from devpi_server.model import EventSubscribers
 
-from mirror.plugin.patches import notifier
+from mirror.plugin.patches.database import notifier
 
 
 class _Plugin:

@@ -1,6 +1,6 @@
 """Links in devpi's JSON views of projects; the views themselves are in tests/integration."""
 
-from mirror.plugin.patches import version_views
+from mirror.plugin.patches.views import version_views
 
 HERE, THERE = "company/prod/+f/abc/0123456789abc", "root/pypi/+f/abc/0123456789abc"
 

@@ -12,7 +12,7 @@ from pyramid.httpexceptions import HTTPServiceUnavailable, HTTPTooManyRequests
 from mirror.plugin.access import clients
 from mirror.plugin.access.throttle import Throttle
 from mirror.plugin.audit import tween
-from mirror.plugin.patches import password_cache
+from mirror.plugin.patches.logins import password_cache
 
 _STOCK: Callable[..., dict[str, Any]] = auth.Auth._validate  # noqa: SLF001 (listed in compat.py)
 _WRONG = "packhorse.wrong"  # names and passwords of this request that were wrong; in its environment

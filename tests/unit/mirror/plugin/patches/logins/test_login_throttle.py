@@ -12,7 +12,7 @@ from pyramid.request import Request
 
 from mirror.plugin.access import throttle as throttles
 from mirror.plugin.access.throttle import OF_NAME, Throttle
-from mirror.plugin.patches import login_throttle, password_cache
+from mirror.plugin.patches.logins import login_throttle, password_cache
 
 
 class Devpi:

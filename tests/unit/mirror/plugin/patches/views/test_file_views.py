@@ -10,7 +10,7 @@ from pyramid.httpexceptions import HTTPForbidden
 
 from mirror.plugin.audit import tween
 from mirror.plugin.guards.guards import DeniedError
-from mirror.plugin.patches import file_views
+from mirror.plugin.patches.views import file_views
 from mirror.plugin.policy.evaluation import Denial
 from mirror.plugin.upstream.mirror_stage import CachingStage, Freshness
 

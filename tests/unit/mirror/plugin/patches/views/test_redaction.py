@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from mirror.plugin.patches import redaction
+from mirror.plugin.patches.views import redaction
 
 URL, PLAIN = "https://user:pass:w@rd@example.com:8443/simple/", "https://example.com:8443/simple/"
 

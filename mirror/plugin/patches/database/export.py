@@ -9,7 +9,7 @@ from devpi_server.keyfs_types import RelPath
 from devpi_server.model import User
 
 from mirror.plugin import declarations, pinned_hashes, reservations
-from mirror.plugin.patches import stages
+from mirror.plugin.patches.indexes import stages
 from mirror.plugin.simple import detail
 from mirror.plugin.simple.detail import ProjectDetail
 from mirror.plugin.upstream.first_seen import FirstSeen

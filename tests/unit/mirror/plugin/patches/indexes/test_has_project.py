@@ -11,7 +11,7 @@ from devpi_server.view_auth import RootFactory
 from pyramid.httpexceptions import HTTPNotFound
 from pyramid.request import Request
 
-from mirror.plugin.patches import has_project
+from mirror.plugin.patches.indexes import has_project
 from mirror.plugin.upstream.client import GatewayError
 
 

@@ -1,6 +1,6 @@
-"""The promises of mirror.plugin.patches.password_cache."""
+"""The promises of mirror.plugin.patches.logins.password_cache."""
 
-from mirror.plugin.patches import password_cache
+from mirror.plugin.patches.logins import password_cache
 
 
 class Check:

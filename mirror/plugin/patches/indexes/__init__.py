@@ -1,0 +1,1 @@
+"""Changes to devpi's indexes: their classes, which projects they show, and entries of files."""
