@@ -11,7 +11,7 @@ import psutil
 import requests
 
 from bench.tools.rows import Row
-from mirror.plugin.upstream.first_seen import FirstSeen
+from mirror.plugin.upstream.file_records.first_seen import FirstSeen
 from tests.support.dists import wheel
 from tests.support.servers import BIN, Mirror, running_mirror
 from tests.support.upstream import JSON, Upstream

@@ -31,7 +31,7 @@ INTERNALS: Mapping[str, Row] = {
     "devpi_server.model.PrivateStage": ("xom", "username", "index", "ixconfig", "customizer_cls"),
     "devpi_server.model.User.MirrorStage": None,
     "devpi_server.model.User._getstage": ("indexname", "index_type", "ixconfig"),
-    # patches/indexes/file_entries.py, upstream/entries.py
+    # patches/indexes/file_entries.py, upstream/file_records/entries.py
     "devpi_server.filestore.BaseFileEntry.meta": None,
     "devpi_server.filestore.FileEntry": ("key", "meta"),
     "devpi_server.filestore.FileStore.get_file_entry": ("relpath",),
@@ -174,7 +174,7 @@ INTERNALS: Mapping[str, Row] = {
     "devpi_server.model.Rel": None,
     "devpi_server.model.join_links_data": ("links", "requires_python", "yanked"),
     "devpi_server.normalized.normalize_name": ("name",),
-    # upstream/mirror_stage.py
+    # upstream/mirror_stage.py, upstream/project_list_stage.py
     "devpi_server.keyfs.KeyFS.restart_read_transaction": ("self",),
     "devpi_server.log.threadlog": None,
     "devpi_server.main.XOM.is_replica": ("self",),

@@ -78,10 +78,10 @@ from mirror.plugin.uploads import provenance, yank
 from mirror.plugin.upstream import mirror_stage
 from mirror.plugin.upstream.allowed_hosts import AllowedHosts, UpstreamTransport
 from mirror.plugin.upstream.client import UpstreamClient
-from mirror.plugin.upstream.first_seen import FirstSeen
-from mirror.plugin.upstream.mirror_stage import Services
+from mirror.plugin.upstream.file_records.first_seen import FirstSeen
 from mirror.plugin.upstream.page_cache import PageCache
 from mirror.plugin.upstream.parser_process import ParserProcess
+from mirror.plugin.upstream.services import Services
 from mirror.plugin.webhooks import delivery
 from mirror.plugin.webhooks import views as webhook_views
 from mirror.plugin.webhooks.sender import Webhooks

@@ -29,9 +29,10 @@ from mirror.plugin.uploads import contents
 from mirror.plugin.uploads.upload_stage import UploadStage
 from mirror.plugin.upstream import client, mirror_stage
 from mirror.plugin.upstream.allowed_hosts import AllowedHosts
-from mirror.plugin.upstream.first_seen import FirstSeen
+from mirror.plugin.upstream.file_records.first_seen import FirstSeen
 from mirror.plugin.upstream.page_cache import PageCache
 from mirror.plugin.upstream.parser_process import ParsedPage, ParseRequest, ParserProcess
+from mirror.plugin.upstream.services import SERVICES, Services
 from mirror.plugin.write_queue import WriteQueue
 
 # Test function -> what it expects that we do otherwise (devpi-server 6.20.3).
@@ -199,16 +200,16 @@ def _as_html_with_short_addresses(project: ProjectDetail, index: str) -> bytes:
     return _as_html(project, index).replace(f'href="{file_rows.ROOT}{index}/'.encode(), b'href="../../')
 
 
-def _shared(stage: Any) -> mirror_stage.Services:  # noqa: ANN401 (devpi's own)
+def _shared(stage: Any) -> Services:  # noqa: ANN401 (devpi's own)
     """Some tests have no pyramid application, with which the plugin is set up."""
 
-    def made() -> mirror_stage.Services:
+    def made() -> Services:
         vars(stage.xom.config.args).setdefault("threads", 50)  # an import has none
         pages = PageCache(stage.xom.config.server_path / wiring.UPSTREAM, lambda _: nullcontext())
         seen = FirstSeen(stage.xom.config.server_path / wiring.FIRST_SEEN)
-        return mirror_stage.Services(SuiteFetcher(stage.xom), _reader(), WriteQueue(stage.keyfs), pages, seen)
+        return Services(SuiteFetcher(stage.xom), _reader(), WriteQueue(stage.keyfs), pages, seen)
 
-    return cast("mirror_stage.Services", stage.xom.setdefault_singleton(*mirror_stage.SERVICES, factory=made))
+    return cast("Services", stage.xom.setdefault_singleton(*SERVICES, factory=made))
 
 
 @lru_cache(maxsize=1)

@@ -6,7 +6,7 @@ from devpi_server.views import apiresult
 
 from mirror.plugin import pinned_hashes
 from mirror.plugin.admin import access
-from mirror.plugin.upstream import entries
+from mirror.plugin.upstream.file_records import entries
 from mirror.plugin.upstream.page_cache import PageCache
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mirror.plugin import pinned_hashes
-from mirror.plugin.upstream import entries
+from mirror.plugin.upstream.file_records import entries
 from mirror.plugin.upstream.page_cache import PageCache
 from mirror.plugin.write_queue import WriteQueue
 

@@ -8,7 +8,7 @@ from pyramid.httpexceptions import HTTPNotFound
 
 from mirror.plugin import responses
 from mirror.plugin.simple import filenames
-from mirror.plugin.upstream.first_seen import FirstSeen
+from mirror.plugin.upstream.file_records.first_seen import FirstSeen
 
 
 def install(pyramid_config: Any, first_seen: FirstSeen) -> None:

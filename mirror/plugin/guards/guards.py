@@ -27,7 +27,7 @@ from mirror.plugin.simple import file_rows, filenames
 from mirror.plugin.simple.detail import ProjectDetail
 from mirror.plugin.simple.file_rows import ROOT, FileObject, ProjectFile, Rows
 from mirror.plugin.upstream.client import GatewayError
-from mirror.plugin.upstream.first_seen import FirstSeen, Seen
+from mirror.plugin.upstream.file_records.first_seen import FirstSeen, Seen
 from mirror.plugin.upstream.page_cache import PageCache
 
 

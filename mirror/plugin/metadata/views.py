@@ -20,7 +20,6 @@ from mirror.plugin.metadata.store import MetadataStore, WheelKey
 from mirror.plugin.simple import file_rows
 from mirror.plugin.simple.file_rows import ProjectFile, Rows
 from mirror.plugin.single_flight import SingleFlight
-from mirror.plugin.upstream import entries
 from mirror.plugin.upstream.client import (
     GatewayError,
     Upstream,
@@ -29,6 +28,7 @@ from mirror.plugin.upstream.client import (
     read_body,
     upstream_of,
 )
+from mirror.plugin.upstream.file_records import entries
 from mirror.plugin.upstream.page_cache import PageCache
 
 Offer = bool | Mapping[str, str]

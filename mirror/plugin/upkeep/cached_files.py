@@ -12,7 +12,7 @@ from mirror.plugin.files import last_use
 from mirror.plugin.simple import filenames
 from mirror.plugin.simple.file_rows import ProjectFile
 from mirror.plugin.upkeep.selection import CachedFile
-from mirror.plugin.upstream import entries
+from mirror.plugin.upstream.file_records import entries
 from mirror.plugin.upstream.mirror_stage import CachingStage
 from mirror.plugin.upstream.page_cache import PageCache
 

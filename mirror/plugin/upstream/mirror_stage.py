@@ -1,6 +1,5 @@
 """Mirror index on devpi's: refreshes pages from the upstream, keeps all that they say, never guesses."""
 
-import asyncio
 import json
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -11,7 +10,7 @@ from typing import Any, cast
 
 from devpi_server.log import threadlog
 from devpi_server.markers import unknown
-from devpi_server.mirror import MirrorStage, ProjectUpdateCache
+from devpi_server.mirror import ProjectUpdateCache
 from devpi_server.model import join_links_data
 from devpi_server.normalized import normalize_name
 
@@ -19,32 +18,18 @@ from mirror.plugin import pinned_hashes
 from mirror.plugin.simple import content_types, detail, file_paths, file_rows, filenames
 from mirror.plugin.simple.detail import ProjectDetail
 from mirror.plugin.simple.parse import RawPage
-from mirror.plugin.upstream import changed_files, client, entries, given_files, page_cache, page_request
-from mirror.plugin.upstream.client import GatewayError, Upstream, UpstreamClient
-from mirror.plugin.upstream.devpi_client import DevpiClient
-from mirror.plugin.upstream.first_seen import FirstSeen
+from mirror.plugin.upstream import page_cache, page_request
+from mirror.plugin.upstream.client import GatewayError
+from mirror.plugin.upstream.file_records import changed_files, entries, given_files
 from mirror.plugin.upstream.negative_cache import NegativeCache
-from mirror.plugin.upstream.page_cache import CachedPage, PageCache, PageInfo
+from mirror.plugin.upstream.page_cache import CachedPage, PageInfo
 from mirror.plugin.upstream.page_refresh import PageRefresh
 from mirror.plugin.upstream.page_request import PageRequest
-from mirror.plugin.upstream.parser_process import ParsedPage, ParseRequest, ParserProcess
-from mirror.plugin.write_queue import Change, WriteQueue
+from mirror.plugin.upstream.parser_process import ParsedPage, ParseRequest
+from mirror.plugin.upstream.project_list_stage import ProjectListStage
+from mirror.plugin.write_queue import Change
 
 NOT_FOUND_EXPIRY = 60  # seconds; devpi keeps a 404 as long as a page, half an hour
-REPLICA_EXPIRY = 60  # seconds: a replica's upstream is its primary, which knows more than it says
-SERVICES = ("+packhorse", "services")  # name of the singleton in devpi's XOM
-
-
-@dataclass(frozen=True)
-class Services:
-    """Services that all mirrors of one process share."""
-
-    client: UpstreamClient
-    parser: ParserProcess
-    writes: WriteQueue
-    pages: PageCache
-    first_seen: FirstSeen
-    forget_metadata: Callable[[str], None] = lambda _: None  # of the wheels of a deleted index
 
 
 @dataclass(frozen=True)
@@ -68,21 +53,12 @@ def confirmed(xom: Any) -> Iterator[float]:
     return (moment for each in caches for moment, _ in list(each._project2time.values()) if moment)  # noqa: SLF001
 
 
-class CachingStage(MirrorStage):
+class CachingStage(ProjectListStage):
     """An index that caches an upstream.
 
     Raises GatewayError where devpi raises UpstreamError: devpi's loop over the bases of an index swallows
     the latter and shows what is left as the whole (model.py, op_sro_check_mirror_whitelist).
     """
-
-    # With a list that is never asked for, devpi asks for the project's own page.
-    no_project_list = True
-
-    @property
-    def cache_expiry(self) -> float:
-        """Seconds."""
-        expiry = float(super().cache_expiry)
-        return min(expiry, REPLICA_EXPIRY) if self.xom.is_replica() else expiry
 
     @property
     def page_refresh(self) -> PageRefresh:
@@ -109,46 +85,6 @@ class CachingStage(MirrorStage):
             return False
         return True if self.is_project_cached(project) else unknown
 
-    def _list_projects_perstage(self, *, timeout: float | None = None) -> Any:
-        """The names, and whether they are old; for those who list an index, no installer does.
-
-        devpi answers an error, a slow upstream and 304 with the few names that are cached, as if
-        they were all (mirror.py, _update_projects).
-        """
-        names = self.cache_projectnames
-        if self.offline or self.ixconfig.get("mirror_no_project_list"):
-            return self._stale_list_projects_perstage(), True
-        if names.is_expired(self.cache_expiry):
-            with self._list_projects_perstage_lock:
-                if names.is_expired(self.cache_expiry):
-                    self._update_names(timeout)
-        expired = names.is_expired(self.cache_expiry)
-        if not names.exists() or (expired and not names.get()):
-            raise GatewayError(503, f"the upstream of {self.name} does not give its list of projects")
-        return names.get(), expired
-
-    def _update_names(self, timeout: float | None) -> None:
-        try:
-            self._update_projects(timeout)
-        except (ValueError, KeyError, TypeError) as error:
-            raise GatewayError(
-                503, f"the upstream of {self.name} gives no list of projects: {error}"
-            ) from error
-
-    @property
-    def http(self) -> DevpiClient:  # type: ignore[override]
-        """What devpi asks the upstream with: for the list of projects, and for files that are pushed."""
-        return DevpiClient(self._shared.client, self.upstream)
-
-    async def _get_remote_projects(self, projects_future: Any) -> None:
-        """devpi finds no project on any page that has no links, and does not know an index from others."""
-        await super()._get_remote_projects(projects_future)
-        names, _ = projects_future.result()
-        url = str(self.mirror_url_without_auth.url)
-        ask = partial(page_request.lists_no_project, self._shared.client, url, self.upstream)
-        if not names and not await asyncio.to_thread(ask):
-            raise self.UpstreamError("%s is not the list of an index", url)
-
     def get_simplelinks_perstage(self, project: str) -> Any:
         """Raises GatewayError, and UpstreamError where devpi has made the index offline and expects that."""
         try:
@@ -171,10 +107,6 @@ class CachingStage(MirrorStage):
         serial, etag = (known.about.serial, known.about.etag) if known else (-1, None)
         return self._is_expired(project), self._links(project), serial, etag
 
-    @property
-    def _shared(self) -> Services:
-        return cast("Services", self.xom.get_singleton(*SERVICES))
-
     def _known(self, project: str) -> CachedPage | None:
         name = normalize_name(project)
         return self._shared.pages.read(self.name, name) if filenames.is_project(name) else None
@@ -193,10 +125,6 @@ class CachingStage(MirrorStage):
     def is_project_cached(self, project: str) -> bool:
         """Whether a page of it is here, or what devpi stored of one before this plugin was there."""
         return self._known(project) is not None or "links" in self.key_projsimplelinks(project).get()
-
-    def _stale_list_projects_perstage(self) -> Any:
-        names = dict.fromkeys(self._shared.pages.projects(self.name))
-        return {**super()._stale_list_projects_perstage(), **{name: name for name in names}}
 
     def del_project(self, project: str) -> None:
         """Forget its page and its files. Raises KeyError when no page of it is here."""
@@ -382,11 +310,6 @@ class CachingStage(MirrorStage):
 
         if files:
             write(change)
-
-    @property
-    def upstream(self) -> Upstream:
-        """Whom pages are asked from: on a replica the primary."""
-        return client.primary_of(self.xom) if self.xom.is_replica() else client.upstream_of(self)
 
     def _page_url(self, project: str) -> str:
         return str(self.mirror_url_without_auth.joinpath(project).asdir().url)

@@ -12,9 +12,10 @@ from mirror.plugin import declarations, pinned_hashes, reservations
 from mirror.plugin.patches.indexes import stages
 from mirror.plugin.simple import detail
 from mirror.plugin.simple.detail import ProjectDetail
-from mirror.plugin.upstream.first_seen import FirstSeen
-from mirror.plugin.upstream.mirror_stage import CachingStage, Services
+from mirror.plugin.upstream.file_records.first_seen import FirstSeen
+from mirror.plugin.upstream.mirror_stage import CachingStage
 from mirror.plugin.upstream.page_cache import PageCache
+from mirror.plugin.upstream.services import Services
 
 _STOCK: Any = importexport.Exporter
 _STOCK_IMPORTER: Any = importexport.Importer

@@ -10,7 +10,7 @@ from typing import Any
 from devpi_server.filestore import FileStore
 from devpi_server.keyfs_types import RelPath
 
-from mirror.plugin.upstream import entries
+from mirror.plugin.upstream.file_records import entries
 from mirror.plugin.upstream.page_cache import PageCache
 
 

@@ -5,13 +5,13 @@ from typing import Any
 from devpi_server import model
 
 from mirror.plugin.uploads.upload_stage import UploadStage
-from mirror.plugin.upstream import mirror_stage
-from mirror.plugin.upstream.mirror_stage import CachingStage, Services
+from mirror.plugin.upstream.mirror_stage import CachingStage
+from mirror.plugin.upstream.services import SERVICES, Services
 
 
 def apply(xom: Any, services: Services) -> None:
     """Let devpi make indexes of our classes; the mirrors of `xom` use `services`."""
-    xom.set_singleton(*mirror_stage.SERVICES, services)
+    xom.set_singleton(*SERVICES, services)
     model.User.MirrorStage = CachingStage  # type: ignore[assignment, method-assign]  # a cached property there
     apply_to_uploads()
 

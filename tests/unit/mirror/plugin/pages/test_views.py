@@ -24,7 +24,7 @@ from mirror.plugin.simple.content_types import JSON
 from mirror.plugin.simple.detail import ProjectDetail
 from mirror.plugin.simple.file_rows import ProjectFile
 from mirror.plugin.upstream.client import GatewayError
-from mirror.plugin.upstream.first_seen import FirstSeen
+from mirror.plugin.upstream.file_records.first_seen import FirstSeen
 from mirror.plugin.upstream.mirror_stage import CachingStage, Freshness
 from mirror.plugin.upstream.page_cache import PageCache
 

@@ -7,7 +7,7 @@ import pytest
 
 from mirror.plugin.simple.detail import ProjectDetail
 from mirror.plugin.simple.file_rows import ProjectFile
-from mirror.plugin.upstream import entries
+from mirror.plugin.upstream.file_records import entries
 from mirror.plugin.upstream.page_cache import CachedPage, PageCache, PageInfo, encode
 
 SHA = "ab" * 32

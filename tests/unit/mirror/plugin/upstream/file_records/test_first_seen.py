@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mirror.plugin.upstream.first_seen import FirstSeen
+from mirror.plugin.upstream.file_records.first_seen import FirstSeen
 
 INDEX = "root/pypi"
 

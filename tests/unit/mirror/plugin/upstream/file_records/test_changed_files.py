@@ -4,7 +4,7 @@ import pytest
 
 from mirror.plugin.simple.detail import ProjectDetail
 from mirror.plugin.simple.file_rows import ProjectFile
-from mirror.plugin.upstream import changed_files
+from mirror.plugin.upstream.file_records import changed_files
 
 A, B = "a" * 64, "b" * 64
 

@@ -6,7 +6,7 @@ import pytest
 
 from mirror.plugin.simple.detail import ProjectDetail
 from mirror.plugin.simple.file_rows import ProjectFile, Rows, rows
-from mirror.plugin.upstream import given_files
+from mirror.plugin.upstream.file_records import given_files
 
 NAME = "demo-1.0.tar.gz"
 OURS, OTHER = "a" * 64, "b" * 64
