@@ -1,4 +1,4 @@
-"""The `mirror` command with its help text; its subcommands are in the modules beside this one."""
+"""The `mirror` command with its help text; its subcommands are in the modules and the folder beside it."""
 
 from pathlib import Path
 
@@ -8,18 +8,16 @@ from mirror.cli import (
     accounts,
     advisories,
     backup,
-    bundle,
     monitoring,
-    offline,
     packages,
     policy,
     publishers,
-    refresh,
     reserve,
     sbom,
     server,
     upkeep,
 )
+from mirror.cli.offline import bundle, prefetch, refresh
 from packhorse import console
 
 HELP = """Run the company index: a caching mirror of the public index, and your own packages.
@@ -81,7 +79,7 @@ def cli(context: click.Context, path: Path | None) -> None:
 
 for command in (
     *server.COMMANDS,
-    *offline.COMMANDS,
+    *prefetch.COMMANDS,
     *packages.COMMANDS,
     *policy.COMMANDS,
     *refresh.COMMANDS,

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mirror.cli import offline, options
-from mirror.cli.offline import of_locks
+from mirror.cli import options
+from mirror.cli.offline import prefetch
+from mirror.cli.offline.prefetch import of_locks
 from packhorse import console
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def _wanted(path: Path | None, target: Path, given: Mapping[str, Any]) -> Iterat
     from mirror.offline.bundle.create import Wanted
     from mirror.offline.prefetch import Result
 
-    fetched = offline.fetch(path, given)
+    fetched = prefetch.fetch(path, given)
     fetched.require_all()
     for each in fetched.lock.elsewhere:
         console.echo(f"left out {each}", err=True)

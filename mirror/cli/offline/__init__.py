@@ -1,0 +1,1 @@
+"""Commands that prepare for work without the upstream, or without a network."""
