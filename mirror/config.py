@@ -15,7 +15,7 @@ from mirror.advisories.settings import Advisories
 from mirror.monitoring.settings import Audit, Metrics, Webhook
 from mirror.policy.settings import Policy
 from mirror.publishing import settings as publishing
-from mirror.publishing.settings import Publisher
+from mirror.publishing.settings import TrustedPublisherSettings
 from packhorse import quantities, settings, toml
 from packhorse.errors import PackhorseError
 from packhorse.settings import AbsolutePath, HostAddress, Settings, Url, matching
@@ -181,7 +181,7 @@ class MirrorConfig(Settings):
     metrics: Metrics = Metrics()
     audit: Audit = Audit()
     webhooks: Annotated[tuple[Webhook, ...], pydantic.BeforeValidator(_freeze_array)] = ()
-    publishers: Annotated[tuple[Publisher, ...], pydantic.BeforeValidator(_freeze_array)] = ()
+    publishers: Annotated[tuple[TrustedPublisherSettings, ...], pydantic.BeforeValidator(_freeze_array)] = ()
     policy: Policy | None = None  # rules for files of all indexes
     prune: Prune = Prune()
     users: dict[str, User] = pydantic.Field(default_factory=lambda: {"company": User()})

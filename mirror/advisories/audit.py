@@ -35,7 +35,7 @@ class Affected:
 
 
 @dataclass(frozen=True)
-class Report:
+class AuditReport:
     """The result: `affected` counts, `ignored` does not; what is below the asked severity is in neither."""
 
     about: About
@@ -52,7 +52,7 @@ def audit(
     settings: Advisories,
     least: str,
     now: datetime,
-) -> Report:
+) -> AuditReport:
     """Look up `packages` (with the places that each was found in), down to the severity `least`.
 
     Raises PackhorseError when there are no advisories: silence would look like safety.
@@ -60,7 +60,7 @@ def audit(
     about = database.about()
     known = database.known(sorted({package.project for package in packages}))
     days = about.days_old(now)
-    report = Report(about, days, days > settings.max_days_old, len(packages))
+    report = AuditReport(about, days, days > settings.max_days_old, len(packages))
     today = now.astimezone(UTC).date()
     for package in sorted(packages):
         for finding in known[package.project].find(package.version) if package.project in known else ():
@@ -86,7 +86,7 @@ def held(files: Path) -> Iterator[Package]:
                 yield Package(found.project, str(found.version))
 
 
-def as_json(report: Report) -> dict[str, Any]:
+def as_json(report: AuditReport) -> dict[str, Any]:
     """The report for scripts; keys are only ever added."""
     return {
         "advisories": {
@@ -111,7 +111,7 @@ def _affected_as_json(each: Affected) -> dict[str, Any]:
     return {**package, **each.finding.as_json(), "sources": list(each.sources), "ignored": ignored}
 
 
-def as_text(report: Report) -> str:
+def as_text(report: AuditReport) -> str:
     """The report for people, without a final newline: what is affected first, the count last."""
     lines = [line for each in report.affected for line in _lines(each)]
     return "\n".join([*lines, *([""] if lines else []), _count(report)])
@@ -135,7 +135,7 @@ def _reason(entry: Ignored) -> str:
     return f": {entry.reason}" if entry.reason else ""
 
 
-def _count(report: Report) -> str:
+def _count(report: AuditReport) -> str:
     """`2 of 120 packages are affected, by 3 vulnerabilities (1 critical, 2 high); 1 more is ignored`."""
     ignored = f"; {len(report.ignored)} ignored" if report.ignored else ""
     if not report.affected:

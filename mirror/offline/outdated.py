@@ -27,7 +27,7 @@ class Outdated:
 
 
 @dataclass(frozen=True)
-class Report:
+class OutdatedReport:
     """The pins of locks that are outdated, and how many pins these have."""
 
     outdated: Sequence[Outdated]

@@ -45,7 +45,7 @@ class New:
 
 
 @dataclass(frozen=True)
-class Report:
+class RefreshReport:
     """The result of a refresh."""
 
     pages: Mapping[str, Page]  # of projects, as the index shows them now
@@ -64,7 +64,7 @@ class Used:
     own: Mapping[str, str]  # that were uploaded -> an index that has them
 
 
-def noted(folder: Folder, look: Callable[[], Report]) -> Report:
+def noted(folder: Folder, look: Callable[[], RefreshReport]) -> RefreshReport:
     """The report of `look`; that and its failure are noted for `mirror status` and /+metrics."""
     try:
         found = look()
@@ -97,7 +97,7 @@ def used(folder: Folder, api: Api) -> Used:
 
 def refresh(
     folder: Folder, index_url: str, client: httpx.Client, used: Used, step: Callable[[], None]
-) -> Report:
+) -> RefreshReport:
     """Ask for the pages of what is used, and of what the uploaded projects depend on.
 
     What is new is what no call before has seen; the first one sees nothing new.
@@ -129,10 +129,10 @@ def refresh(
     # What a page lacks for a while, of a policy or an upstream that is half there, is not new afterwards.
     known = {name: sorted({*seen.get(name, ()), *_versions(page)}) for name, page in looked.items()}
     _remember(folder, {**seen, **known})
-    return Report(pages, new, failed, gone)
+    return RefreshReport(pages, new, failed, gone)
 
 
-def as_json(report: Report) -> dict[str, Any]:
+def as_json(report: RefreshReport) -> dict[str, Any]:
     """The report for scripts; keys are only ever added."""
     return {
         "projects": len(report.pages),
@@ -142,7 +142,7 @@ def as_json(report: Report) -> dict[str, Any]:
     }
 
 
-def as_lines(report: Report) -> Iterator[str]:
+def as_lines(report: RefreshReport) -> Iterator[str]:
     """The report for people: new versions, projects that are gone, a count."""
     for each in report.new:
         yield f"new: {each.project} {each.version}" + (f" ({each.since[:10]})" if each.since else "")

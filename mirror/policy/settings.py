@@ -64,7 +64,7 @@ class Vulnerabilities(Settings):
     report: Severity | None = None
 
 
-class Publisher(Settings):
+class ExpectedPublisher(Settings):
     """Who publishes files of a project: what a certificate of sigstore proves."""
 
     kind: Literal["GitHub", "GitLab", "Google", "CircleCI"]
@@ -98,7 +98,7 @@ class Provenance(Settings):
     """Projects of which a provenance is required, and the publisher; without one, the first that is seen."""
 
     project: Annotated[str, pydantic.AfterValidator(check_requirement)]
-    publisher: Publisher | None = None
+    publisher: ExpectedPublisher | None = None
 
 
 def _from_project(value: object) -> object:

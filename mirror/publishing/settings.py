@@ -38,7 +38,7 @@ Projects = Annotated[
 Text = Annotated[str, matching(r"[^\x00-\x1f\x7f]+", "a text without control characters")]
 
 
-class Publisher(Settings):
+class TrustedPublisherSettings(Settings):
     """Jobs that may upload `projects` to `index`: those whose ID token has all of what is stated here.
 
     Values are compared as they are, case included; `ref` is a pattern (fnmatch).
@@ -85,7 +85,7 @@ class Publisher(Settings):
         return {name: value for name, value in found.items() if value is not None}
 
 
-def as_json(publishers: Sequence[Publisher], audience: str) -> dict[str, Any]:
+def as_json(publishers: Sequence[TrustedPublisherSettings], audience: str) -> dict[str, Any]:
     """All publishers as the server keeps them, with the keys in their files; {} without any.
 
     Raises PackhorseError for a file that cannot be read.

@@ -66,7 +66,7 @@ class RefusedHost:
 
 
 @dataclass(frozen=True)
-class Report:
+class StatusReport:
     """The data of `mirror status`."""
 
     home: str
@@ -85,7 +85,7 @@ class Report:
     last_refresh: LastRefresh | None = None  # None: there was none
 
 
-def gather(folder: Folder) -> Report:
+def gather(folder: Folder) -> StatusReport:
     """Read the folder, ask the server, ask the upstream."""
     now = state.read_serving(folder)
     serves = now is not None and server.answers(now.url)
@@ -95,7 +95,7 @@ def gather(folder: Folder) -> Report:
         users = indexes.read(HttpApi(now.url, password))
     else:
         users = {}
-    return Report(
+    return StatusReport(
         home=str(folder.root),
         url=now.url if now else None,
         pid=now.pid if now else None,
@@ -206,20 +206,20 @@ def ask_upstream(url: str, trust_store: str | None) -> UpstreamReport:
     return UpstreamReport(shown, None, round(time.monotonic() - started, 3), reason)
 
 
-def exit_code(report: Report) -> int:
+def exit_code(report: StatusReport) -> int:
     """0: it serves; 3: it does not run (as in `systemctl status`); 1: it runs and does not answer."""
     if report.serves:
         return 0
     return 3 if report.pid is None else 1
 
 
-def as_json(report: Report) -> dict[str, Any]:
+def as_json(report: StatusReport) -> dict[str, Any]:
     """The report for scripts; keys are only ever added."""
     upstream = {**asdict(report.upstream), "answers": report.upstream.answers} if report.upstream else None
     return {**asdict(report), "upstream": upstream}
 
 
-def as_text(report: Report) -> str:
+def as_text(report: StatusReport) -> str:
     """The report for people, without a final newline."""
     versions = ", ".join(f"{name} {number}" for name, number in report.versions.items())
     lines = [f"mirror     {_state(report)}", f"folder     {report.home}", f"versions   {versions}"]
@@ -242,7 +242,7 @@ def as_text(report: Report) -> str:
     return "\n".join(lines)
 
 
-def _state(report: Report) -> str:
+def _state(report: StatusReport) -> str:
     if not report.initialised:
         return "does not exist yet: make it with `mirror init`"
     if report.pid is None:

@@ -10,7 +10,7 @@ from mirror.cli import options
 from packhorse import console
 
 if TYPE_CHECKING:
-    from mirror.offline.refresh import Report
+    from mirror.offline.refresh import RefreshReport
     from mirror.serving.running import Running
     from mirror.state import Folder
 
@@ -64,13 +64,13 @@ def refresh(
     pins = reader.read_all(locks, environments.wanted(pythons, platforms)).pins if locks else ()
     folder = options.folder()
 
-    def look() -> "Report":
+    def look() -> "RefreshReport":
         mirror = running.started(folder, wait)
         index_url = prefetch.index_url(mirror, index or options.config(path).default_index)
         return _look(folder, mirror, index_url, {pin.project for pin in pins})
 
     found = work.noted(folder, look)
-    old = outdated.Report(list(outdated.find(pins, found.pages)), len(pins)) if locks else None
+    old = outdated.OutdatedReport(list(outdated.find(pins, found.pages)), len(pins)) if locks else None
     if as_json:
         console.emit_json({**work.as_json(found), **(old.as_json() if old else {})})
     else:
@@ -83,7 +83,7 @@ def refresh(
         )
 
 
-def _look(folder: "Folder", mirror: "Running", index_url: str, locked: Collection[str]) -> "Report":
+def _look(folder: "Folder", mirror: "Running", index_url: str, locked: Collection[str]) -> "RefreshReport":
     """Ask for the pages of what is in use, and of what locks name."""
     from mirror.offline import prefetch
     from mirror.offline import refresh as work

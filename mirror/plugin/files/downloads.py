@@ -30,7 +30,7 @@ AT_ONCE = 32  # downloads of one index; more wait for their turn
 PATIENCE = 300  # seconds without a single byte, until a follower has to come back later
 
 
-class Source(NamedTuple):
+class DownloadSource(NamedTuple):
     """URL of a file, and the upstream that leads there."""
 
     url: str
@@ -42,7 +42,7 @@ class DownloadRequest:
     """devpi's entry of a file (its values are loaded), and sources of it, the best first."""
 
     entry: Any
-    sources: Sequence[Source]
+    sources: Sequence[DownloadSource]
 
     @property
     def relpath(self) -> str:
@@ -247,7 +247,7 @@ class Downloads:
                 threadlog.info("%s: %s", request.relpath, error.text)
         return until_read.enter_context(self._ask(last))
 
-    def _ask(self, source: Source) -> AbstractContextManager[Any]:
+    def _ask(self, source: DownloadSource) -> AbstractContextManager[Any]:
         return self._client.stream(source.url, source.upstream, whole=False)
 
 

@@ -12,7 +12,7 @@ from pyramid.httpexceptions import HTTPFound
 
 from mirror.plugin import responses
 from mirror.plugin.files import last_use
-from mirror.plugin.files.downloads import Download, DownloadRequest, Downloads, Source
+from mirror.plugin.files.downloads import Download, DownloadRequest, Downloads, DownloadSource
 from mirror.plugin.upstream.client import GatewayError, UpstreamClient, primary_of, upstream_of
 
 
@@ -42,14 +42,14 @@ class FileViews:
             return self._head(request, download_request)
         return self._download(request, download_request) or self.serve(request, stage, entry)
 
-    def _sources(self, stage: Any, entry: Any) -> Sequence[Source]:
+    def _sources(self, stage: Any, entry: Any) -> Sequence[DownloadSource]:
         """The upstream; on a replica its primary first."""
         if not self._xom.is_replica():
-            return [Source(entry.url, upstream_of(stage))]
+            return [DownloadSource(entry.url, upstream_of(stage))]
         upstream = primary_of(self._xom, {self._xom.replica_thread.H_REPLICA_FILEREPL: "YES"})
-        primary = Source(self._xom.config.primary_url.joinpath(entry.relpath).url, upstream)
+        primary = DownloadSource(self._xom.config.primary_url.joinpath(entry.relpath).url, upstream)
         from_mirror = entry.url and stage.ixconfig["type"] == "mirror"
-        return [primary, Source(entry.url, upstream_of(stage))] if from_mirror else [primary]
+        return [primary, DownloadSource(entry.url, upstream_of(stage))] if from_mirror else [primary]
 
     def _head(self, request: Any, download_request: DownloadRequest) -> Any:
         """The answer to HEAD for a file that is not here, by HEAD to the upstream."""

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from devpi_server.log import threadlog
 
 from mirror.plugin import responses
-from mirror.plugin.files.downloads import PATIENCE, DownloadRequest, Downloads, Source
+from mirror.plugin.files.downloads import PATIENCE, DownloadRequest, Downloads, DownloadSource
 from mirror.plugin.metadata import stored_wheel, wheel
 from mirror.plugin.metadata.remote_wheel import RemoteWheels, UnavailableError
 from mirror.plugin.metadata.store import MetadataStore, WheelKey
@@ -181,7 +181,7 @@ class MetadataViews:
                 threadlog.info("metadata of %s: %s; looking further", entry.relpath, reason)
             if offered:
                 self._pages.changed(entry.project)
-        if download := self._downloads.join(DownloadRequest(entry, [Source(entry.url, upstream)])):
+        if download := self._downloads.join(DownloadRequest(entry, [DownloadSource(entry.url, upstream)])):
             download.complete()
         return stored_wheel.read(Path(entry.file_os_path()), entry.basename)
 

@@ -11,7 +11,7 @@ from mirror.plugin.metrics.readiness import Readiness
 
 HEALTH, READY, METRICS = "/+health", "/+ready", "/+metrics"
 ADDRESSES = (HEALTH, READY, METRICS)
-Answer = tuple[str, str, bytes]  # status, type, body
+MonitoringAnswer = tuple[str, str, bytes]  # status, type, body
 _TEXT = "text/plain; charset=utf-8"
 
 
@@ -35,7 +35,7 @@ class MonitoringMiddleware:
         start_response(status, [("Content-Type", content_type), ("Cache-Control", "no-store"), length])
         return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
 
-    def _answer(self, environ: dict[str, Any]) -> Answer:
+    def _answer(self, environ: dict[str, Any]) -> MonitoringAnswer:
         if environ["REQUEST_METHOD"] not in {"GET", "HEAD"}:
             return "405 Method Not Allowed", _TEXT, b"GET or HEAD\n"
         if environ["PATH_INFO"] == HEALTH:

@@ -21,7 +21,7 @@ class Refusal(NamedTuple):
 Judge = Callable[[FileFacts], Refusal | None]
 
 
-class Rule(Protocol):
+class PolicyRule(Protocol):
     """A rule of a policy."""
 
     name: str  # its key in mirror.toml
@@ -35,7 +35,7 @@ class Rule(Protocol):
 
 
 @runtime_checkable
-class ReportingRule(Rule, Protocol):
+class ReportingRule(PolicyRule, Protocol):
     """A rule that has something to say, too, about files that it lets pass."""
 
     def reports(self, project: ProjectFacts, now: float) -> Judge | None:
@@ -43,7 +43,7 @@ class ReportingRule(Rule, Protocol):
 
 
 @runtime_checkable
-class EvidenceRule(Rule, Protocol):
+class EvidenceRule(PolicyRule, Protocol):
     """A rule that decides by more than pages say, and denies what it does not know yet."""
 
     def wanted(
@@ -77,10 +77,10 @@ class Policy:
     """The rules of one index, or of all ("")."""
 
     index: str
-    rules: tuple[Rule, ...]
+    rules: tuple[PolicyRule, ...]
 
 
-Builder = Callable[[Any], Rule | None]  # from the value of a key; None when the value asks for nothing
+Builder = Callable[[Any], PolicyRule | None]  # from the value of a key; None when the value asks for nothing
 FileJudge = Callable[[FileFacts], Denial | None]
 
 
@@ -93,7 +93,7 @@ class UnreadableRule:
         self.name = name
         self._problem = problem
 
-    def about(self, project: ProjectFacts, now: float) -> Judge:  # noqa: ARG002 (as Rule has it)
+    def about(self, project: ProjectFacts, now: float) -> Judge:  # noqa: ARG002 (as PolicyRule has it)
         refusal = Refusal(f"the policy cannot be evaluated: {self._problem}")
         return lambda _: refusal
 
@@ -107,7 +107,7 @@ def build(index: str, settings: Mapping[str, Any], builders: Mapping[str, Builde
     return Policy(index, tuple(rule for rule in built if rule))
 
 
-def _rule(name: str, value: object, builders: Mapping[str, Builder]) -> Rule | None:
+def _rule(name: str, value: object, builders: Mapping[str, Builder]) -> PolicyRule | None:
     if name not in builders:
         return UnreadableRule(name, "this version of the mirror does not know the rule")
     try:
@@ -159,7 +159,7 @@ def _judges(
                 yield rule.name, policy.index, judge
 
 
-def _judge(rule: Rule, project: ProjectFacts, now: float, *, reporting: bool) -> Judge | None:
+def _judge(rule: PolicyRule, project: ProjectFacts, now: float, *, reporting: bool) -> Judge | None:
     if not reporting:
         return rule.about(project, now)
     return rule.reports(project, now) if isinstance(rule, ReportingRule) else None

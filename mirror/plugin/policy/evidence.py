@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple, TypeVar
 
 import msgspec
 
-Publisher = Mapping[str, str]  # as in a provenance object, without what certificates do not prove
+AttestedPublisher = Mapping[str, str]  # as in a provenance object, without what certificates do not prove
 Kind = Literal["provenance", "license"]
 
 

@@ -32,7 +32,7 @@ class Licenses:
         self._lets_unknown_pass = {"allow": True, "deny": False}[value["unknown"]]
         self._exempt = names.parse_all(value["exempt"])
 
-    def about(self, project: ProjectFacts, now: float) -> Judge | None:  # noqa: ARG002 (as Rule has it)
+    def about(self, project: ProjectFacts, now: float) -> Judge | None:  # noqa: ARG002 (as PolicyRule has it)
         if self._is_exempt(project):
             return None
         records = project.evidence.licenses

@@ -14,7 +14,7 @@ class LookAlikes:
 
     name, judges_uploads = "look_alikes", False
 
-    def about(self, project: ProjectFacts, now: float) -> Judge | None:  # noqa: ARG002 (as Rule has it)
+    def about(self, project: ProjectFacts, now: float) -> Judge | None:  # noqa: ARG002 (as PolicyRule has it)
         own = of(project.name, project.reserved)
         if own is None:
             return None

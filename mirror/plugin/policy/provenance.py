@@ -8,7 +8,7 @@ from packaging.version import Version
 
 from mirror.plugin.policy import evidence
 from mirror.plugin.policy.evaluation import Judge, Refusal
-from mirror.plugin.policy.evidence import Kind, Publisher, Wanted
+from mirror.plugin.policy.evidence import AttestedPublisher, Kind, Wanted
 from mirror.plugin.policy.facts import FileFacts, ProjectFacts
 from mirror.plugin.policy.names import Named
 
@@ -23,9 +23,9 @@ class Expected:
     """
 
     named: Named
-    publisher: Publisher | None
+    publisher: AttestedPublisher | None
 
-    def has(self, found: Publisher, pinned: Sequence[Publisher]) -> bool:
+    def has(self, found: AttestedPublisher, pinned: Sequence[AttestedPublisher]) -> bool:
         """Whether files of this publisher pass."""
         if self.publisher is None:
             return found in pinned
@@ -44,7 +44,7 @@ class RequireProvenance:
         """`value`: [{"project": "demo>=2", "publisher": {"kind": "GitHub", …} or null}]."""
         self._expected = [Expected(Named.parse(each["project"]), each["publisher"]) for each in value]
 
-    def about(self, project: ProjectFacts, now: float) -> Judge | None:  # noqa: ARG002 (as Rule has it)
+    def about(self, project: ProjectFacts, now: float) -> Judge | None:  # noqa: ARG002 (as PolicyRule has it)
         mine = self._of(project)
         if not mine:
             return None
@@ -122,7 +122,7 @@ def _publishers(expected: Sequence[Expected]) -> Iterator[str]:
     return (in_words(each.publisher) if each.publisher else "the first seen" for each in expected)
 
 
-def in_words(publisher: Publisher) -> str:
+def in_words(publisher: AttestedPublisher) -> str:
     """As "GitHub acme/demo release.yml"."""
     return " ".join(publisher.values())
 

@@ -5,7 +5,7 @@ from functools import partial
 
 from mirror.plugin.policy import licenses, names, provenance, vulnerabilities
 from mirror.plugin.policy.age import MinimumAge
-from mirror.plugin.policy.evaluation import Builder, Judge, Refusal, Rule
+from mirror.plugin.policy.evaluation import Builder, Judge, PolicyRule, Refusal
 from mirror.plugin.policy.facts import FileFacts, ProjectFacts
 from mirror.plugin.policy.look_alikes import LookAlikes
 from mirror.plugin.policy.names import Named
@@ -19,7 +19,7 @@ class Deny:
     def __init__(self, denied: Sequence[str]) -> None:
         self._denied = names.parse_all(denied)
 
-    def about(self, project: ProjectFacts, now: float) -> Judge | None:  # noqa: ARG002 (as Rule has it)
+    def about(self, project: ProjectFacts, now: float) -> Judge | None:  # noqa: ARG002 (as PolicyRule has it)
         mine = names.those_of(self._denied, project.name)
         return partial(_denied, mine) if mine else None
 
@@ -45,7 +45,7 @@ class Allow:
     def __init__(self, allowed: Sequence[str]) -> None:
         self._allowed = names.parse_all(allowed)
 
-    def about(self, project: ProjectFacts, now: float) -> Judge | None:  # noqa: ARG002 (as Rule has it)
+    def about(self, project: ProjectFacts, now: float) -> Judge | None:  # noqa: ARG002 (as PolicyRule has it)
         mine = names.those_of(self._allowed, project.name)
         if any(named.versions is None for named in mine):
             return None
@@ -71,7 +71,7 @@ class Sdists:
     def __init__(self, wanted: Sequence[str]) -> None:
         self._wanted = names.parse_all(wanted)
 
-    def about(self, project: ProjectFacts, now: float) -> Judge | None:  # noqa: ARG002 (as Rule has it)
+    def about(self, project: ProjectFacts, now: float) -> Judge | None:  # noqa: ARG002 (as PolicyRule has it)
         is_fine = names.those_of(self._wanted, project.name) or (
             project.page and project.page.has_wheels_only
         )
@@ -92,7 +92,7 @@ class HideYanked:
 
     name, judges_uploads = "hide_yanked", False
 
-    def about(self, project: ProjectFacts, now: float) -> Judge | None:  # noqa: ARG002 (as Rule has it)
+    def about(self, project: ProjectFacts, now: float) -> Judge | None:  # noqa: ARG002 (as PolicyRule has it)
         if project.page and not project.page.has_yanks:
             return None
         return _yanked if project.is_listed else _unlisted
@@ -117,7 +117,7 @@ class Quarantine:
 
     name, judges_uploads = "refuse_quarantined", False
 
-    def about(self, project: ProjectFacts, now: float) -> Judge | None:  # noqa: ARG002 (as Rule has it)
+    def about(self, project: ProjectFacts, now: float) -> Judge | None:  # noqa: ARG002 (as PolicyRule has it)
         if not project.is_known:
             return _no_page
         if project.status.get("status") != "quarantined":
@@ -141,7 +141,7 @@ def _listed(named: Sequence[Named]) -> str:
     return ", ".join(map(str, named)) or "none"
 
 
-def _switch(rule: type[Rule], value: object) -> Rule | None:
+def _switch(rule: type[PolicyRule], value: object) -> PolicyRule | None:
     if not isinstance(value, bool):
         raise TypeError(f"{value!r} is neither true nor false")
     return rule() if value else None

@@ -12,7 +12,7 @@ from mirror.plugin.simple.parse import InvalidPageError
 from mirror.plugin.upstream import page_request
 from mirror.plugin.upstream.client import GatewayError, Upstream, UpstreamClient
 
-Answer = httpx.Response | FatalResponse
+DevpiAnswer = httpx.Response | FatalResponse
 
 
 class DevpiClient:
@@ -24,7 +24,7 @@ class DevpiClient:
 
     def stream(
         self, stack: ExitStack, method: str, url: Any, *, extra_headers: Any = None, **_: object
-    ) -> Answer:
+    ) -> DevpiAnswer:
         """The answer, its body unread."""
         try:
             request = self._client.stream(
@@ -34,11 +34,11 @@ class DevpiClient:
         except GatewayError as error:
             return _failure(url, error.status, error.text)
 
-    async def async_get(self, url: Any, **options: Any) -> tuple[Answer, str | None]:
+    async def async_get(self, url: Any, **options: Any) -> tuple[DevpiAnswer, str | None]:
         """The answer, and its text when it is one."""
         return await asyncio.to_thread(self._get, url, **options)
 
-    def _get(self, url: Any, **options: Any) -> tuple[Answer, str | None]:
+    def _get(self, url: Any, **options: Any) -> tuple[DevpiAnswer, str | None]:
         try:
             with ExitStack() as stack:
                 headers = {"Accept-Encoding": "gzip", **(options.get("extra_headers") or {})}

@@ -37,7 +37,7 @@ def parsed(table: dict[str, object]) -> Advisories:
     return settings.parse(Advisories, table, "mirror.toml: advisories")
 
 
-def run(known: Database, table: dict[str, object], least: str = "low") -> audit.Report:
+def run(known: Database, table: dict[str, object], least: str = "low") -> audit.AuditReport:
     """The report about three packages."""
     packages = {
         FLASK: ["a.lock"],

@@ -9,7 +9,7 @@ import pytest
 
 from mirror import last_refresh
 from mirror.offline import refresh
-from mirror.offline.refresh import Report, Used
+from mirror.offline.refresh import RefreshReport, Used
 from mirror.state import Folder
 from packhorse.errors import PackhorseError
 
@@ -67,17 +67,17 @@ def test_what_came_of_it_is_noted_also_when_it_failed(tmp_path: Path) -> None:
     folder.root.mkdir()
     page: dict[str, list[str]] = {"files": []}
     new = [refresh.New("demo", "1.1", None)]
-    done = refresh.noted(folder, lambda: Report({"demo": page, "other": page}, new, {}, []))
+    done = refresh.noted(folder, lambda: RefreshReport({"demo": page, "other": page}, new, {}, []))
     assert done.new == new
     found = last_refresh.read(folder.last_refresh)
     assert found
     assert (found.projects, found.new, found.problem) == (2, 1, "")
     assert 0 <= time.time() - found.at < 60
     assert folder.last_refresh.stat().st_mode & 0o777 == 0o644, "root may have looked: the server reads it"
-    refresh.noted(folder, lambda: Report({}, [], {"demo": "the upstream does not answer"}, []))
+    refresh.noted(folder, lambda: RefreshReport({}, [], {"demo": "the upstream does not answer"}, []))
     assert "1 projects could not be looked for" in str(last_refresh.read(folder.last_refresh))
 
-    def fails() -> Report:
+    def fails() -> RefreshReport:
         raise PackhorseError("The mirror does not serve.", "Start it.")
 
     with pytest.raises(PackhorseError, match="does not serve"):

@@ -8,11 +8,11 @@ import pytest
 from mirror import state
 from mirror.last_refresh import LastRefresh
 from mirror.serving import status
-from mirror.serving.status import IndexReport, RefusedHost, Report, UpstreamReport
+from mirror.serving.status import IndexReport, RefusedHost, StatusReport, UpstreamReport
 from mirror.state import Folder, Serving
 
 UPSTREAM = UpstreamReport("https://packages.example.org/simple/", 200, 0.123, None)
-SERVING = Report(
+SERVING = StatusReport(
     home="/state/mirror",
     url="http://127.0.0.1:3141",
     pid=42,
@@ -72,7 +72,7 @@ def test_the_last_refresh_is_told_and_why_it_failed() -> None:
         (replace(SERVING, serves=False, indexes=[], upstream=None), 1, "runs but does not answer"),
     ],
 )
-def test_the_exit_status_tells_stopped_from_broken(report: Report, code: int, words: str) -> None:
+def test_the_exit_status_tells_stopped_from_broken(report: StatusReport, code: int, words: str) -> None:
     """A script starts a stopped mirror, and calls somebody for a broken one."""
     assert status.exit_code(report) == code
     assert words in status.as_text(report).splitlines()[0]

@@ -18,7 +18,7 @@ from mirror.plugin.files.downloads import (
     Download,
     DownloadRequest,
     Downloads,
-    Source,
+    DownloadSource,
 )
 from mirror.plugin.files.known_files import Expected
 from mirror.plugin.upstream.client import GatewayError, Upstream
@@ -103,7 +103,9 @@ class _FullDisk:
 
 
 def _request(entry: Any = None) -> DownloadRequest:  # noqa: ANN401 (devpi is untyped)
-    return DownloadRequest(entry or _Entry(), [Source("https://files.example.com/demo-1.0.tar.gz", INDEX)])
+    return DownloadRequest(
+        entry or _Entry(), [DownloadSource("https://files.example.com/demo-1.0.tar.gz", INDEX)]
+    )
 
 
 def _downloads(fetcher: _Fetcher, keeper: Any, folder: Path, known: Any = None) -> Downloads:  # noqa: ANN401 (see above)
@@ -137,7 +139,7 @@ def test_another_source_is_asked_when_the_first_has_it_not(
     """A replica serves on while its primary is away."""
     fetcher, kept = _Fetcher(), _Kept()
     fetcher.gate.set()
-    sources = [Source(f"https://{url}.example.com/demo-1.0.tar.gz", INDEX) for url in urls]
+    sources = [DownloadSource(f"https://{url}.example.com/demo-1.0.tar.gz", INDEX) for url in urls]
     _join(_downloads(fetcher, kept, tmp_path), DownloadRequest(_Entry(), sources)).complete()
     assert (fetcher.asked, list(kept)) == (asked, [CONTENT])
 
@@ -145,8 +147,8 @@ def test_another_source_is_asked_when_the_first_has_it_not(
 def test_without_a_source_that_answers_the_last_one_says_why(tmp_path: Path) -> None:
     """And not the one that was only tried first."""
     sources = [
-        Source("https://down.example.com/first", INDEX),
-        Source("https://down.example.com/last", INDEX),
+        DownloadSource("https://down.example.com/first", INDEX),
+        DownloadSource("https://down.example.com/last", INDEX),
     ]
     with pytest.raises(GatewayError, match="last does not answer"):
         _join(_downloads(_Fetcher(), _Kept(), tmp_path), DownloadRequest(_Entry(), sources)).complete()

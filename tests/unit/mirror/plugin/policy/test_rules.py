@@ -129,7 +129,7 @@ class _Broken:
     def __init__(self, *, early: bool) -> None:
         self._early = early
 
-    def about(self, project: ProjectFacts, now: float) -> Judge | None:  # noqa: ARG002 (as Rule has it)
+    def about(self, project: ProjectFacts, now: float) -> Judge | None:  # noqa: ARG002 (as PolicyRule has it)
         if self._early:
             raise RuntimeError("out of order")
         return lambda _: 1 / 0  # type: ignore[return-value]
