@@ -18,7 +18,7 @@ from mirror.publishing import settings as publishing
 from mirror.publishing.settings import TrustedPublisherSettings
 from packhorse import quantities, settings, toml
 from packhorse.errors import PackhorseError
-from packhorse.settings import AbsolutePath, HostAddress, Settings, Url, matching
+from packhorse.settings import AbsolutePath, HostAddress, Settings, Url, array, matching
 
 UPSTREAM_INDEX = "root/pypi"  # devpi-init makes it: the cache of the public index
 
@@ -49,17 +49,12 @@ def covers(pattern: str, name: str) -> bool:
     return fnmatchcase(name, pattern)
 
 
-def _freeze_array(value: object) -> object:
-    if isinstance(value, str):
-        raise ValueError('should be an array, such as ["root/pypi"]')  # noqa: TRY004 (pydantic wants a ValueError)
-    return tuple(value) if isinstance(value, list) else value
-
-
+_ARRAY = array("root/pypi")
 # Scheme, host and port, without a login or a path.
 Host = Annotated[str, pydantic.StringConstraints(pattern=r"^https?://[^/\s?#@\\]+$")]
 Address = Annotated[str, pydantic.AfterValidator(_check_address)]
 ReservedName = Annotated[str, pydantic.AfterValidator(check_reserved)]
-Names = Annotated[tuple[str, ...], pydantic.BeforeValidator(_freeze_array)]
+Names = Annotated[tuple[str, ...], _ARRAY]
 
 
 AUTHENTICATED = ":AUTHENTICATED:"  # devpi's name for everybody who logs in
@@ -74,7 +69,7 @@ def _check_reader(name: str) -> str:
 
 Readers = Annotated[
     tuple[Annotated[str, pydantic.AfterValidator(_check_reader)], ...],
-    pydantic.BeforeValidator(_freeze_array),
+    _ARRAY,
 ]
 
 
@@ -85,7 +80,7 @@ class Upstream(Settings):
     """
 
     url: Address | None = None
-    hosts: Annotated[tuple[Host, ...], pydantic.BeforeValidator(_freeze_array)] = ()
+    hosts: Annotated[tuple[Host, ...], _ARRAY] = ()
 
 
 class User(Settings):
@@ -174,14 +169,14 @@ class MirrorConfig(Settings):
     offline: bool = False  # serve from the cache, ask no upstream
     check_uploads: bool = True  # uploads are what they say: archive, metadata, RECORD, tags
     # Names and patterns of projects that no upstream may fill.
-    reserved: Annotated[tuple[ReservedName, ...], pydantic.BeforeValidator(_freeze_array)] = ()
+    reserved: Annotated[tuple[ReservedName, ...], _ARRAY] = ()
     upstream: Upstream = Upstream()
     front: Front = Front()
     advisories: Advisories = Advisories()
     metrics: Metrics = Metrics()
     audit: Audit = Audit()
-    webhooks: Annotated[tuple[Webhook, ...], pydantic.BeforeValidator(_freeze_array)] = ()
-    publishers: Annotated[tuple[TrustedPublisherSettings, ...], pydantic.BeforeValidator(_freeze_array)] = ()
+    webhooks: Annotated[tuple[Webhook, ...], _ARRAY] = ()
+    publishers: Annotated[tuple[TrustedPublisherSettings, ...], _ARRAY] = ()
     policy: Policy | None = None  # rules for files of all indexes
     prune: Prune = Prune()
     users: dict[str, User] = pydantic.Field(default_factory=lambda: {"company": User()})

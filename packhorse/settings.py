@@ -36,6 +36,17 @@ def matching(pattern: str, description: str, longest: int = 1000) -> pydantic.Af
     return pydantic.AfterValidator(check)
 
 
+def array(example: str) -> pydantic.BeforeValidator:
+    """Make a tuple of an array of TOML; refuse a string, which has items too, with `example`."""
+
+    def freeze(value: object) -> object:
+        if isinstance(value, str):
+            raise ValueError(f'should be an array, such as ["{example}"]')  # noqa: TRY004 (pydantic wants a ValueError)
+        return tuple(value) if isinstance(value, list) else value
+
+    return pydantic.BeforeValidator(freeze)
+
+
 def check_url(text: str) -> str:
     """`text` if it is the address of a server without a login. Raises ValueError."""
     host = r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9])?)(:[0-9]{1,5})?"

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 import pydantic
 
 from packhorse import files
-from packhorse.settings import AbsolutePath, Settings, matching
+from packhorse.settings import AbsolutePath, Settings, array, matching
 
 
 def _check_network(text: str) -> str:
@@ -19,20 +19,13 @@ def _check_network(text: str) -> str:
         raise ValueError(f'"{text}" is not an address or a network, such as "192.0.2.0/24"') from None
 
 
-def freeze_array(value: object) -> object:
-    """The tuple that an array of TOML becomes. Raises ValueError for a string."""
-    if isinstance(value, str):
-        raise ValueError('should be an array, such as ["192.0.2.9"]')  # noqa: TRY004 (pydantic wants a ValueError)
-    return tuple(value) if isinstance(value, list) else value
-
-
 Network = Annotated[str, pydantic.AfterValidator(_check_network)]
 
 
 class Metrics(Settings):
     """Readers of /+metrics besides this machine; with one of them nginx passes the address on."""
 
-    allow: Annotated[tuple[Network, ...], pydantic.BeforeValidator(freeze_array)] = ()
+    allow: Annotated[tuple[Network, ...], array("192.0.2.9")] = ()
     token_file: AbsolutePath | None = None
 
     @property
@@ -71,7 +64,7 @@ class Webhook(Settings):
     """
 
     url: Annotated[str, pydantic.AfterValidator(_check_webhook_url)]
-    events: Annotated[Events, pydantic.BeforeValidator(freeze_array), pydantic.Field(min_length=1)] = (
+    events: Annotated[Events, array("upload"), pydantic.Field(min_length=1)] = (
         "upload",
         "promotion",
         "blocked",

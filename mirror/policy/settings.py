@@ -7,7 +7,7 @@ import pydantic
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from packhorse import quantities
-from packhorse.settings import Settings
+from packhorse.settings import Settings, array
 
 # As _REQUIREMENT of plugin/policy/names.py has it.
 _REQUIREMENT = re.compile(r"([A-Za-z0-9*?._-]*[A-Za-z0-9*?])\s*(.*)", re.ASCII)
@@ -35,12 +35,6 @@ def check_name(text: str) -> str:
     return text
 
 
-def _freeze_array(value: object) -> object:
-    if isinstance(value, str):
-        raise ValueError('should be an array, such as ["demo"]')  # noqa: TRY004 (pydantic wants a ValueError)
-    return tuple(value) if isinstance(value, list) else value
-
-
 def parse_age(value: object) -> object:
     """Seconds of a text such as "7d". Raises ValueError."""
     if not isinstance(value, str):
@@ -49,7 +43,7 @@ def parse_age(value: object) -> object:
 
 
 Age = Annotated[int, pydantic.BeforeValidator(parse_age)]
-_Array = pydantic.BeforeValidator(_freeze_array)
+_Array = array("demo")
 Requirements = Annotated[tuple[Annotated[str, pydantic.AfterValidator(check_requirement)], ...], _Array]
 ProjectNames = Annotated[tuple[Annotated[str, pydantic.AfterValidator(check_name)], ...], _Array]
 

@@ -10,7 +10,7 @@ import pydantic
 from packaging.utils import canonicalize_name
 
 from packhorse.errors import PackhorseError
-from packhorse.settings import AbsolutePath, Settings, matching
+from packhorse.settings import AbsolutePath, Settings, array, matching
 
 _RESERVED = {"iss", "aud", "exp", "nbf", "iat", "jti"}  # claims that are checked anyway
 _WORKFLOWS = ".github/workflows/"
@@ -24,15 +24,9 @@ def _check_project(name: str) -> str:
     return normalized
 
 
-def _freeze_array(value: object) -> object:
-    if isinstance(value, str):
-        raise ValueError('should be an array, such as ["acme-*"]')  # noqa: TRY004 (pydantic wants a ValueError)
-    return tuple(value) if isinstance(value, list) else value
-
-
 Projects = Annotated[
     tuple[Annotated[str, pydantic.AfterValidator(_check_project)], ...],
-    pydantic.BeforeValidator(_freeze_array),
+    array("acme-*"),
     pydantic.Field(min_length=1),
 ]
 Text = Annotated[str, matching(r"[^\x00-\x1f\x7f]+", "a text without control characters")]

@@ -22,6 +22,20 @@ from packhorse.errors import PackhorseError
 # poetry send such); the plugin applies the rest of PEP 691's rules.
 _LESSER_FORMS = r"(, ?[^,;]+; ?q=0(\.[0-9]{1,3})?)*$"
 
+# Fresh pages and stale ones. None is there but as .gz; gunzip is for the few clients that take none.
+_PAGE = """\
+        root "@PAGES@";
+        types { application/vnd.pypi.simple.v1+json json; text/html html; }
+        charset utf-8;
+        gzip_static always;
+        gunzip on;
+        log_not_found off;
+        add_header Cache-Control no-cache;
+        add_header X-Content-Type-Options nosniff always;
+        add_header Content-Security-Policy "default-src 'none'";
+        add_header Vary Accept;
+"""
+
 _TEMPLATE = r"""# Written by `mirror front`: include it in nginx's http block (Debian: /etc/nginx/conf.d/).
 # It follows mirror.toml: write it again when that has changed.
 
@@ -65,17 +79,7 @@ server {
     large_client_header_buffers 4 16k;
 
     location ~ "^/(?<packhorse_stage>@INDEX@)/\+simple/(?<packhorse_project>[a-z0-9]+(-[a-z0-9]+)*)/$" {
-        root "@PAGES@";
-        types { application/vnd.pypi.simple.v1+json json; text/html html; }
-        charset utf-8;
-        gzip_static always;  # no page is there but as .gz; gunzip is for the few clients that take none
-        gunzip on;
-        log_not_found off;
-        add_header Cache-Control no-cache;
-        add_header X-Content-Type-Options nosniff always;
-        add_header Content-Security-Policy "default-src 'none'";
-        add_header Vary Accept;
-        error_page 403 404 405 = @PAGE_ELSE@;
+@PAGE@        error_page 403 404 405 = @PAGE_ELSE@;
         rewrite ^ /fresh/$packhorse_project/$packhorse_stage.$packhorse_form break;
     }
 
@@ -129,17 +133,7 @@ server {
 
     # devpi-server does not answer: an expired page is better than none.
     location @stale {
-        root "@PAGES@";
-        types { application/vnd.pypi.simple.v1+json json; text/html html; }
-        charset utf-8;
-        gzip_static always;
-        gunzip on;
-        log_not_found off;
-        add_header Cache-Control no-cache;
-        add_header X-Content-Type-Options nosniff always;
-        add_header Content-Security-Policy "default-src 'none'";
-        add_header Vary Accept;
-        add_header X-Packhorse-Stale unknown;
+@PAGE@        add_header X-Packhorse-Stale unknown;
         error_page 403 404 405 = @down;
         rewrite ^ /stale/$packhorse_project/$packhorse_stage.$packhorse_form break;
     }
@@ -190,7 +184,7 @@ def _fill(config: MirrorConfig, folder: Folder, listen: str, cache: str) -> str:
         "METRICS": "try_files /.none @devpi;" if config.metrics.is_shared else "return 404;",
         "OUTSIDE_URL": config.outside_url or _outside_url(config.front.server_name),
     }
-    filled = _TEMPLATE
+    filled = _TEMPLATE.replace("@PAGE@", _PAGE)
     for name, value in values.items():
         filled = filled.replace(f"@{name}@", value)
     return filled

@@ -1,6 +1,6 @@
 """Ansible's inventory, made from the hosts of release.toml."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,15 +40,7 @@ def of(config: ReleaseConfig, project: Path, host: str | None = None) -> dict[st
     targets = {group(config, name): target for name, target in config.targets.items() if target.hosts}
     if host and host not in (MIRROR, *config.targets, *config.services):
         targets[group(config, host)] = config.target(host)
-    variables: dict[str, Variables] = {}
-    for target in targets.values():
-        for name in target.hosts or []:
-            if name in variables:
-                raise PackhorseError(
-                    f"{name} is in two targets, and would run {config.app} twice.",
-                    "Keep it in one of them in release.toml.",
-                )
-            variables[name] = _app(config, target, name, project)
+    variables = _apps(config, targets.values(), project)
     for name, mirror in _mirrors(config, project):
         variables[name] = {**variables.get(name, {}), **mirror}
     for name, led_to in balancing.hosts(config, project).items():
@@ -76,6 +68,20 @@ def of(config: ReleaseConfig, project: Path, host: str | None = None) -> dict[st
         **{service_group(name): {"hosts": service.hosts} for name, service in config.services.items()},
         **{name: {"hosts": target.hosts} for name, target in targets.items()},
     }
+
+
+def _apps(config: ReleaseConfig, targets: Iterable[Target], project: Path) -> dict[str, Variables]:
+    """The variables of the hosts that run the application. Raises PackhorseError for one in two targets."""
+    found: dict[str, Variables] = {}
+    for target in targets:
+        for name in target.hosts or []:
+            if name in found:
+                raise PackhorseError(
+                    f"{name} is in two targets, and would run {config.app} twice.",
+                    "Keep it in one of them in release.toml.",
+                )
+            found[name] = _app(config, target, name, project)
+    return found
 
 
 def literal(value: Any) -> Any:  # noqa: ANN401  # as JSON has it

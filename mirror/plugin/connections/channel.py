@@ -151,7 +151,7 @@ class Channel(HTTPChannel):
             self.served_at = time.time()
 
     def name_client(self, request: Any) -> None:
-        """Learn from a request for whom a proxy speaks: nginx on this machine alone (mirror/front.py)."""
+        """Learn from a request for whom a proxy speaks: nginx on this machine alone (serving/front.py)."""
         stated = self.is_local and request.headers.get("X_REAL_IP")
         self.client = clients.client(stated[:64]) if stated else self.peer
 

@@ -51,31 +51,13 @@ def show(guards: Guards, context: Any, request: Any) -> Any:
 
 def decisions(guards: Guards, stage: Any, project: str, client: str) -> dict[str, Any]:
     """The decisions about each file of `project` on `stage`, and notes about the project itself."""
-    notes: list[str] = []
-    held = []
-    try:
-        _ = list(stage.op_sro_check_mirror_whitelist("refresh", project=project))
-        held = list(stage.op_sro_check_mirror_whitelist("facts", project=project))
-    except stage.UpstreamNotFoundError:
-        notes.append(f"the upstream has no {project}")
-    except GatewayError as error:
-        # Without a connection, the last failure may be that of another project.
-        notes.append(f"the upstream does not answer now; the last time: {error.text}")
-    else:
-        if not held:
-            notes.append(f"none of its indexes has it: {', '.join(_names(stage))}")
+    held, notes = _held(stage, project)
     if held and stage.xom.config.offline_mode:
         notes.append("this mirror is offline: pages show only the files that are in its cache")
     if reservations.hides_upstreams(stage, project):
         notes.append(f"the name {project} is reserved: nothing is listed that an upstream has under it")
-    reported = pinned_hashes.reported(stage.keyfs)
-    for path in (f"{base.name}/{project}/" for base, _ in held):
-        notes += [
-            f"{each.removeprefix(path)} was changed upstream, seen {file['at']}: the old one ({file['kept']})"
-            f" is listed, the new one ({file['refused']}) refused; to take it: mirror accept-changed {each}"
-            for each, file in reported.items()
-            if each.startswith(path)
-        ]
+    for base, _ in held:
+        notes += _changed(stage.keyfs, f"{base.name}/{project}/")
     if held:
         try:
             guards.gathering.begin(stage, project, client)
@@ -94,6 +76,30 @@ def decisions(guards: Guards, stage: Any, project: str, client: str) -> dict[str
         "policies": list(described(guards.declared().of(_names(stage)))),
         "files": [file for index, each in judged for file in _files(index, each)],
     }
+
+
+def _held(stage: Any, project: str) -> tuple[list[tuple[Any, Any]], list[str]]:
+    """The bases of `stage` that have `project`, with their details of it; notes why there is none."""
+    try:
+        _ = list(stage.op_sro_check_mirror_whitelist("refresh", project=project))
+        held = list(stage.op_sro_check_mirror_whitelist("facts", project=project))
+    except stage.UpstreamNotFoundError:
+        return [], [f"the upstream has no {project}"]
+    except GatewayError as error:
+        # Without a connection, the last failure may be that of another project.
+        return [], [f"the upstream does not answer now; the last time: {error.text}"]
+    return held, [] if held else [f"none of its indexes has it: {', '.join(_names(stage))}"]
+
+
+def _changed(keyfs: Any, path: str) -> Iterator[str]:
+    """Notes about the files of a project, at `path` on its mirror, that its upstream has changed."""
+    for each, file in pinned_hashes.reported(keyfs).items():
+        if each.startswith(path):
+            yield (
+                f"{each.removeprefix(path)} was changed upstream, seen {file['at']}: the old one"
+                f" ({file['kept']}) is listed, the new one ({file['refused']}) refused;"
+                f" to take it: mirror accept-changed {each}"
+            )
 
 
 def _names(stage: Any) -> list[str]:
