@@ -13,8 +13,9 @@ from packhorse import console
 @click.option(
     "--keep", type=click.IntRange(1), default=7, show_default=True, help="How many backups to keep."
 )
-def backup(target: Path, keep: int) -> None:
-    """Make a backup in the folder TARGET, also while the mirror serves.
+@click.pass_obj
+def backup(path: Path | None, target: Path, keep: int) -> None:
+    """Make a backup in the folder TARGET, also while the mirror serves; mirror.toml is in it.
 
     Best on another disk: on the mirror's own, files are links, which the loss of the disk takes too.
     """
@@ -22,17 +23,27 @@ def backup(target: Path, keep: int) -> None:
 
     from mirror.upkeep import backup as work
 
-    console.echo(str(work.make(options.folder(), target.absolute(), keep, datetime.now(UTC))))
+    settings = options.config_file(path)
+    if not settings.exists():
+        console.echo(f"without a mirror.toml: there is no {settings}", err=True)
+    console.echo(str(work.make(options.folder(), target.absolute(), keep, datetime.now(UTC), settings)))
 
 
 @click.command()
 @click.argument("backup", type=click.Path(exists=True, file_okay=False, path_type=Path))
-def restore(backup: Path) -> None:
-    """Restore a mirror from BACKUP, a folder that `mirror backup` made, where there is none."""
+@click.pass_obj
+def restore(path: Path | None, backup: Path) -> None:
+    """Restore a mirror from BACKUP, a folder that `mirror backup` made, where there is none.
+
+    Its mirror.toml comes back to $PACKHORSE_HOME; one that is found without it (see --config) stays as it is.
+    """
     from mirror.upkeep import backup as work
 
-    work.restore(options.folder(), backup)
+    settings = options.config_file(path)
+    left = work.restore(options.folder(), backup, settings)
     console.echo(f"restored {options.folder().root} from {backup}")
+    if left:
+        console.echo(f"{settings} stays as it is; the one of the backup is {left}", err=True)
 
 
 COMMANDS = (backup, restore)

@@ -26,9 +26,13 @@ _EXCLUDED = {"+pages", "+downloads", "+decisions"}
 _SCRATCH = ".new"
 
 
-def make(folder: Folder, target: Path, keep: int, now: datetime) -> Path:
+SETTINGS = "mirror.toml"
+
+
+def make(folder: Folder, target: Path, keep: int, now: datetime, settings: Path | None = None) -> Path:
     """Make a backup named by `now` in the folder `target`, and delete all but the last `keep` of them.
 
+    `settings` is the mirror.toml to take along, if it exists.
     On the mirror's own file system, files are hard links: that protects from mistakes, not from the loss of
     a disk. On another one, files that have not changed are hard links into the previous backup.
     """
@@ -43,6 +47,8 @@ def make(folder: Folder, target: Path, keep: int, now: datetime) -> Path:
     done = target / now.strftime("%Y-%m-%dT%H%M%SZ")
     scratch = done.with_name(done.name + _SCRATCH)
     scratch.mkdir(mode=0o700)
+    if settings:
+        _keep_settings(settings, scratch / SETTINGS)
     _fill(folder, scratch, earlier[-1] if earlier else None)
     os.sync()
     scratch.rename(done)
@@ -52,8 +58,25 @@ def make(folder: Folder, target: Path, keep: int, now: datetime) -> Path:
     return done
 
 
-def restore(folder: Folder, backup: Path) -> None:
-    """Copy `backup` to where the mirror lives. Raises PackhorseError when a mirror or no backup is there."""
+def _keep_settings(source: Path, destination: Path) -> None:
+    """For this user alone: the upstream's URL may have a password."""
+    try:
+        files.write_whole(destination, source.read_bytes(), 0o600)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise PackhorseError(
+            f"{source}: {error.strerror}",
+            "Let the user who runs this read it, or name another: mirror --config FILE backup",
+        ) from error
+
+
+def restore(folder: Folder, backup: Path, settings: Path | None = None) -> Path | None:
+    """Copy `backup` to where the mirror lives. Raises PackhorseError when a mirror or no backup is there.
+
+    Its mirror.toml becomes `settings` (None: beside the mirror), never over another one: then its path in the
+    backup is returned.
+    """
     if folder.root.exists():
         raise PackhorseError(
             f"{folder.root} exists already.", "Stop the mirror in it, and move the folder away."
@@ -65,8 +88,24 @@ def restore(folder: Folder, backup: Path) -> None:
     shutil.copytree(backup, scratch, symlinks=True, copy_function=_copy_unnoticed)
     _shift_last_use(scratch, time.time() - (backup / "server" / DATABASE).stat().st_mtime)
     os.sync()
+    left = _put_settings(scratch / SETTINGS, settings or folder.home / SETTINGS)
     scratch.rename(folder.root)
     files.sync_folder(folder.home)
+    return backup / SETTINGS if left else None
+
+
+def _put_settings(source: Path, destination: Path) -> bool:
+    """Move the file where the mirror finds it, if there is one; True when another file stays there."""
+    if not source.exists():
+        return False
+    try:
+        destination.hardlink_to(source)
+    except FileExistsError:
+        same = destination.is_file() and destination.read_bytes() == source.read_bytes()
+        source.unlink()
+        return not same
+    source.unlink()
+    return False
 
 
 def _shift_last_use(root: Path, seconds: float) -> None:

@@ -72,10 +72,11 @@ def test_a_mirror_is_made_again_from_a_backup_that_was_taken_while_it_worked() -
             while len(uploaded) < 5:
                 threading.Event().wait(0.1)
             before = list(uploaded)
-            made = mirrored.mirror.run(BIN / "mirror", "backup", home / "backups").stdout.strip()
+            backup = (BIN / "mirror", "backup", home / "backups")
+            made = mirrored.mirror.run(*backup).stdout.strip()
             at_most = [*uploaded, f"busy{len(uploaded)}"]
         mirrored.mirror.run(BIN / "mirror", "stop")
-        with upstream.refusing(), _restored(mirrored, made, home):
+        with upstream.refusing(), _restored(made, home):
             assert _download_all(mirrored.mirror.url, "cached") == [cached.content]
             assert _download_all(mirrored.mirror.url, "own") == [own.content]
             assert [len(_download_all(mirrored.mirror.url, project)) for project in before] == [1] * len(
@@ -88,11 +89,10 @@ def test_a_mirror_is_made_again_from_a_backup_that_was_taken_while_it_worked() -
 
 
 @contextmanager
-def _restored(mirrored: Mirrored, made: str, home: Path) -> Iterator[None]:
+def _restored(made: str, home: Path) -> Iterator[None]:
     """The mirror of the backup `made` serves at the same address, and needs nothing changed."""
     environment = clean_environment(home)
     run_command(BIN / "mirror", "restore", made, env=environment)
-    (home / "mirror.toml").write_text((mirrored.mirror.home / "mirror.toml").read_text())
     run_command(BIN / "mirror", "serve", "--background", env=environment, cwd=home)
     try:
         assert run_command(BIN / "mirror", "init", env=environment, cwd=home).stdout == "nothing to change\n"

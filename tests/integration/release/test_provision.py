@@ -518,7 +518,10 @@ def test_the_mirror_comes_back_from_its_backup(shop: Company) -> None:
     (backup,) = (pypi.files / "var/backups/packhorse-mirror").iterdir()
     pypi.ssh("systemctl", "stop", "packhorse-mirror")
     pypi.ssh("mv", state, f"{state}.lost")
-    command = ("/opt/packhorse/mirror/bin/mirror", "restore", f"/var/backups/packhorse-mirror/{backup.name}")
+    settings = "etc/packhorse/mirror.toml"
+    assert (backup / "mirror.toml").read_text() == (pypi.files / settings).read_text()
+    saved = f"/var/backups/packhorse-mirror/{backup.name}"
+    command = ("/opt/packhorse/mirror/bin/mirror", "--config", f"/{settings}", "restore", saved)
     own = ("runuser", "-u", "packhorse-mirror", "--", "env", "PACKHORSE_HOME=/var/lib/packhorse-mirror")
     pypi.ssh(*own, *command)
     pypi.ssh("systemctl", "start", "packhorse-mirror")

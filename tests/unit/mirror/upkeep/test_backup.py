@@ -57,6 +57,27 @@ def test_a_backup_becomes_the_mirror_that_it_was_made_of(folder: Folder, tmp_pat
     assert not (again.server / "+downloads").exists()
 
 
+def test_mirror_toml_comes_back_and_replaces_none(folder: Folder, tmp_path: Path) -> None:
+    """Without it `mirror init` would refuse, or the defaults would hold; its upstream may have a password."""
+    settings = tmp_path / "mirror.toml"
+    settings.write_text("port = 1\n")
+    made = backup.make(folder, tmp_path / "backups", 7, NOW, settings)
+    assert (made / "mirror.toml").stat().st_mode & 0o777 == 0o600
+    for name, there in (("first", None), ("second", "port = 2\n"), ("third", "port = 1\n")):
+        again = Folder(tmp_path / name)
+        again.home.mkdir()
+        place = again.home / "mirror.toml"
+        if there:
+            place.write_text(there)
+        left = backup.restore(again, made)
+        assert left == (made / "mirror.toml" if name == "second" else None)
+        assert place.read_text() == (there or "port = 1\n")
+        assert place.stat().st_mode & 0o777 == (0o644 if there else 0o600)
+        assert not (again.root / "mirror.toml").exists()
+    settings.unlink()
+    assert not (backup.make(folder, tmp_path / "backups", 7, LATER, settings) / "mirror.toml").exists()
+
+
 def test_evidence_and_the_trust_root_come_back(folder: Folder, tmp_path: Path) -> None:
     """Without its record, a project's next publisher would be taken for the first one."""
     record = "server/+evidence/root%2Fpypi/demo"
