@@ -114,6 +114,21 @@ def undeclared(config: MirrorConfig, users: Users) -> list[str]:
     return names + [f"index {name}" for name in _undeclared_indexes(config, users)]
 
 
+def unknown_users(config: MirrorConfig, users: Users) -> list[str]:
+    """A sentence for each name that an index lets in, and that is no user of the server (":…" are groups)."""
+    places: dict[str, list[str]] = {}
+    for name, index in config.indexes.items():
+        for key in ("acl_upload", "acl_toxresult_upload", "read"):
+            for who in getattr(index, key) or ():
+                places.setdefault(who, []).append(f"{key} of {name}")
+    known = {"root", *users, *config.users}
+    return [
+        f"there is no user {who}, and whoever gets that name later is let in: {', '.join(found)}"
+        for who, found in places.items()
+        if who not in known and not who.startswith(":")
+    ]
+
+
 def _undeclared_indexes(config: MirrorConfig, users: Users) -> list[str]:
     names = [f"{user}/{name}" for user, data in users.items() for name in data.get("indexes", {})]
     return [name for name in names if name not in {UPSTREAM_INDEX, *config.indexes}]

@@ -170,6 +170,8 @@ def match(
     for change in [*changes, *_password_changes(users, generated)]:
         api.call(change.method, change.path, change.body)
         yield change.sentence
+    for sentence in indexes.unknown_users(config, users):
+        notify(sentence)
     for name in indexes.undeclared(config, users):
         notify(f"not in mirror.toml, left as it is: {name}")
     _check_passwords([name for name in config.users if name in users], known, api, folder)

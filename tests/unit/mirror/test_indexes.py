@@ -181,6 +181,16 @@ def test_defaults_take_back_what_a_file_has_declared_and_nothing_that_devpi_made
     assert lost(earlier, {}) == ["volatile of company/prod", "acl_upload of company/dev"]
 
 
+def test_names_that_are_no_users_are_told() -> None:
+    """A slip of the pen lets somebody else in, as soon as there is one of that name."""
+    dev = Index(acl_upload=("company", "bob"), read=("bob", "deploy", ":AUTHENTICATED:", "root", "alice"))
+    config = MirrorConfig(users={"company": User(), "alice": User()}, indexes={"company/dev": dev})
+    places = "acl_upload of company/dev, read of company/dev"
+    assert indexes.unknown_users(config, {**_matching(), "deploy": {}}) == [
+        f"there is no user bob, and whoever gets that name later is let in: {places}"
+    ]
+
+
 def test_a_chain_that_is_turned_round_is_changed_from_its_new_bottom_up() -> None:
     """Otherwise the two would inherit from each other for a moment."""
     users = _matching()

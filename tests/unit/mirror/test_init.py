@@ -117,6 +117,14 @@ def test_a_user_added_to_mirror_toml_gets_a_password_and_the_others_keep_theirs(
     assert {name: devpi.passwords[name] for name in before} == before
 
 
+def test_a_name_that_is_no_user_is_told_at_each_run(folder: Folder) -> None:
+    """It is no error: a login plugin may know more users than devpi lists."""
+    config = MirrorConfig(indexes={"company/prod": Index(read=("deploy",))})
+    for _ in range(2):
+        _, notes = _match(FakeDevpi(folder), folder, InitRequest(config))
+        assert [note for note in notes if "no user deploy" in note]
+
+
 def test_a_wrong_password_of_root_stops_before_anything_is_changed(folder: Folder) -> None:
     """Somebody changed it on the server; we cannot know the new one."""
     devpi = FakeDevpi(folder)
