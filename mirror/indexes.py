@@ -189,7 +189,10 @@ def _index_changes(name: str, index: Index, existing: Mapping[str, Any] | None) 
         bases = ", ".join(index.bases) or "none"
         kind = "volatile" if index.volatile else "not volatile"
         yield Change(
-            "PUT", f"/{name}", {"type": "stage", **declared}, f"created index {name} ({kind}, bases: {bases})"
+            "PUT",
+            f"/{name}",
+            {"type": "stage", **declared},
+            f"created index {name} ({kind}, bases: {bases}){_of_uploads(name, index, None)}",
         )
     elif existing["type"] != "stage":
         raise PackhorseError(
@@ -198,15 +201,30 @@ def _index_changes(name: str, index: Index, existing: Mapping[str, Any] | None) 
         )
     else:
         kept = {"bases", "volatile"} - index.model_fields_set  # an upload right that is not declared ends
-        yield from _modify(name, existing, {key: declared[key] for key in declared if key not in kept})
+        wanted = {key: declared[key] for key in declared if key not in kept}
+        yield from _modify(name, existing, wanted, _of_uploads(name, index, existing))
 
 
-def _modify(name: str, existing: Mapping[str, Any], declared: Mapping[str, object]) -> Iterator[Change]:
+def _of_uploads(name: str, index: Index, existing: Mapping[str, Any] | None) -> str:
+    """What to say of who may upload: the owner alone, as nobody is named; or not the owner."""
+    owner, uploaders = name.partition("/")[0], configuration.uploaders(name, index)
+    before = existing["acl_upload"] if existing else [owner]
+    if list(uploaders) == before:
+        return ""
+    if index.acl_upload is None and set(before) - set(uploaders):
+        return " (mirror.toml names nobody there: its owner alone may upload)"
+    if {owner, configuration.AUTHENTICATED}.isdisjoint(uploaders):
+        return f" (not {owner}, its owner: acl_upload names others)"
+    return ""
+
+
+def _modify(
+    name: str, existing: Mapping[str, Any], declared: Mapping[str, object], remark: str = ""
+) -> Iterator[Change]:
     different = {key: value for key, value in declared.items() if existing.get(key) != value}
     if different:
-        yield Change(
-            "PATCH", f"/{name}", different, f"changed index {name}: {_list_changes(existing, different)}"
-        )
+        changes = _list_changes(existing, different)
+        yield Change("PATCH", f"/{name}", different, f"changed index {name}: {changes}{remark}")
 
 
 def _list_changes(old: Mapping[str, Any], new: Mapping[str, object]) -> str:

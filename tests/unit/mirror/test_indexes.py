@@ -22,6 +22,7 @@ NEW: dict[str, Any] = {
         },
     }
 }
+ALONE = " (mirror.toml names nobody there: its owner alone may upload)"
 PASSWORDS = {"root": "r", "company": "c"}
 
 
@@ -90,7 +91,11 @@ def test_a_server_that_matches_gets_no_call() -> None:
     [
         ("volatile", True, "changed index company/prod: volatile true -> false"),
         ("bases", [], "changed index company/prod: bases none -> root/pypi"),
-        ("acl_upload", ["company", "x"], "changed index company/prod: acl_upload company,x -> company"),
+        (
+            "acl_upload",
+            ["company", "x"],
+            f"changed index company/prod: acl_upload company,x -> company{ALONE}",
+        ),
         (
             "acl_toxresult_upload",
             [":ANONYMOUS:"],
@@ -114,6 +119,20 @@ def test_bases_and_volatile_that_are_not_declared_stay_and_upload_rights_end() -
     users["company"]["indexes"]["x"] = {**users["company"]["indexes"]["prod"], "acl_upload": ["anna"]}
     config = MirrorConfig(indexes={"company/x": Index()})
     assert [change.body for change in indexes.plan(config, users, PASSWORDS)] == [{"acl_upload": ["company"]}]
+
+
+def test_an_owner_who_may_not_upload_any_more_is_told() -> None:
+    """`acl_upload = ["anna"]` reads as if it added anna; CI finds out."""
+
+    def said(users: dict[str, Any], *names: str) -> str:
+        config = MirrorConfig(indexes={"company/dev": Index(acl_upload=names)})
+        return indexes.plan(config, users, PASSWORDS)[-1].sentence
+
+    shut_out = " (not company, its owner: acl_upload names others)"
+    assert said(_matching(), "anna").endswith(f"company -> anna{shut_out}")
+    assert said(NEW, "anna").endswith(shut_out)
+    assert said(_matching(), "anna", "company").endswith("company -> anna,company")
+    assert said(_matching(), ":AUTHENTICATED:").endswith("company -> :AUTHENTICATED:")
 
 
 def test_an_upstream_of_ones_own_replaces_that_of_devpi_and_its_password_is_not_shown() -> None:
