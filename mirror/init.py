@@ -14,6 +14,7 @@ from mirror import indexes, state
 from mirror.api import Api, HttpApi
 from mirror.config import MirrorConfig
 from mirror.indexes import Change
+from mirror.policy.settings import needing_advisories
 from mirror.serving import server
 from mirror.state import Credentials, Folder, Serving
 from packhorse.errors import PackhorseError
@@ -170,11 +171,22 @@ def match(
     for change in [*changes, *_password_changes(users, generated)]:
         api.call(change.method, change.path, change.body)
         yield change.sentence
-    for sentence in indexes.unknown_users(config, users):
-        notify(sentence)
-    for name in indexes.undeclared(config, users):
-        notify(f"not in mirror.toml, left as it is: {name}")
+    for remark in _remarks(config, users, folder):
+        notify(remark)
     _check_passwords([name for name in config.users if name in users], known, api, folder)
+
+
+def _remarks(config: MirrorConfig, users: indexes.Users, folder: Folder) -> Iterator[str]:
+    """What else a user of `mirror init` wants to know."""
+    yield from indexes.unknown_users(config, users)
+    blocked = needing_advisories(config.policies)
+    if blocked and not folder.advisories.exists():
+        yield (
+            f"no advisories yet: nothing of upstreams is listed on {', '.join(blocked)}; "
+            "mirror advisories update FILE brings them"
+        )
+    for name in indexes.undeclared(config, users):
+        yield f"not in mirror.toml, left as it is: {name}"
 
 
 def _take_nothing_back(changes: Iterable[Change], users: indexes.Users, missing: Collection[Path]) -> None:

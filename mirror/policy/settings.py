@@ -1,6 +1,7 @@
 """The settings of policies in mirror.toml: `[policy]`, and `[indexes."user/name".policy]` besides it."""
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 import pydantic
@@ -170,3 +171,9 @@ class Policy(Settings):
 
 
 _LISTS = {"allow", "sdists"}  # an empty one denies most
+
+
+def needing_advisories(policies: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Where policies, as the server keeps them, deny by vulnerabilities: without advisories they deny all."""
+    levels = {name: rules.get("vulnerabilities", {}).get("least") for name, rules in policies.items()}
+    return [name or "all indexes" for name, least in levels.items() if least]

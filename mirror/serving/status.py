@@ -16,6 +16,7 @@ from mirror import api, indexes, last_refresh, state
 from mirror.api import HttpApi
 from mirror.last_refresh import LastRefresh
 from mirror.monitoring import numbers
+from mirror.policy.settings import needing_advisories
 from mirror.serving import server
 from mirror.state import Folder
 from packhorse import quantities
@@ -83,6 +84,9 @@ class StatusReport:
     numbers: dict[str, float] = field(default_factory=dict)  # metrics since the server started
     offline: bool = False  # no upstream is asked, neither by the server nor for this report
     last_refresh: LastRefresh | None = None  # None: there was none
+    lack_advisories: list[str] = field(
+        default_factory=list
+    )  # indexes that list nothing of upstreams therefore
 
 
 def gather(folder: Folder) -> StatusReport:
@@ -114,6 +118,7 @@ def gather(folder: Folder) -> StatusReport:
         numbers=_numbers(now.url) if now is not None and serves else {},
         offline=now is not None and now.offline,
         last_refresh=last_refresh.read(folder.last_refresh),
+        lack_advisories=_lack_advisories(now.url, folder) if now is not None and serves else [],
     )
 
 
@@ -145,6 +150,15 @@ def _changed_files(url: str, folder: Folder) -> dict[str, dict[str, str]]:
     ):  # an earlier version that serves until its restart has no such list
         found = HttpApi(url, password).call("GET", "/+changed-files")
     return found
+
+
+def _lack_advisories(url: str, folder: Folder) -> list[str]:
+    password = _password(folder)
+    if password is None or folder.advisories.exists():
+        return []
+    with contextlib.suppress(PackhorseError):  # an earlier version that serves until its restart
+        return needing_advisories(HttpApi(url, password).call("GET", "/+policies")["settings"])
+    return []
 
 
 def _refused_hosts(path: Path) -> list[RefusedHost]:
@@ -228,6 +242,10 @@ def as_text(report: StatusReport) -> str:
         lines.append("upstream   offline: no upstream is asked")
     if report.upstream:
         lines.append(f"upstream   {report.upstream}")
+    if report.lack_advisories:
+        where = ", ".join(report.lack_advisories)
+        lines.append(f"advisories none yet: nothing of upstreams is listed on {where}")
+        lines.append("           to bring them: mirror advisories update FILE")
     if report.last_refresh:
         lines.append(f"refresh    {report.last_refresh}")
     lines += numbers.lines(report.numbers) if report.numbers else []

@@ -10,6 +10,7 @@ import pytest
 from mirror import config, init, state
 from mirror.config import Index, MirrorConfig, User
 from mirror.init import InitRequest
+from mirror.policy.settings import Policy, Vulnerabilities
 from mirror.serving import server
 from mirror.state import Credentials, Folder, Serving
 from packhorse.errors import PackhorseError
@@ -40,6 +41,8 @@ class FakeDevpi:
             raise KeyboardInterrupt
         assert isinstance(body, dict)
         self.calls.append(f"{method} {path}")
+        if path.startswith("/+"):
+            return None
         user, _, index = path[1:].partition("/")
         if "password" in body:
             kept = state.read_credentials(self.folder)
@@ -123,6 +126,21 @@ def test_a_name_that_is_no_user_is_told_at_each_run(folder: Folder) -> None:
     for _ in range(2):
         _, notes = _match(FakeDevpi(folder), folder, InitRequest(config))
         assert [note for note in notes if "no user deploy" in note]
+
+
+def test_a_policy_by_vulnerabilities_without_advisories_is_told(folder: Folder) -> None:
+    """It lists nothing of upstreams until they come; one that only reports does no harm."""
+    wanted = MirrorConfig(
+        policy=Policy(vulnerabilities=Vulnerabilities(report="low")),
+        indexes={"company/prod": Index(policy=Policy(vulnerabilities=Vulnerabilities(block="high")))},
+    )
+    told = (
+        "no advisories yet: nothing of upstreams is listed on company/prod; "
+        "mirror advisories update FILE brings them"
+    )
+    assert _match(FakeDevpi(folder), folder, InitRequest(wanted))[1] == [told]
+    folder.advisories.touch()
+    assert _match(FakeDevpi(folder), folder, InitRequest(wanted))[1] == []
 
 
 def test_a_wrong_password_of_root_stops_before_anything_is_changed(folder: Folder) -> None:

@@ -63,6 +63,13 @@ def test_the_last_refresh_is_told_and_why_it_failed() -> None:
     assert status.as_json(SERVING)["last_refresh"] is None
 
 
+def test_missing_advisories_are_told_where_a_policy_needs_them() -> None:
+    """Everybody misses everything, and asks the mirror first."""
+    shown = status.as_text(replace(SERVING, lack_advisories=["all indexes", "company/dev"])).splitlines()
+    assert "advisories none yet: nothing of upstreams is listed on all indexes, company/dev" in shown
+    assert status.as_json(SERVING)["lack_advisories"] == []
+
+
 @pytest.mark.parametrize(
     ("report", "code", "words"),
     [
@@ -134,7 +141,7 @@ def test_json_has_everything_for_scripts() -> None:
     data = status.as_json(SERVING)
     assert list(data) == [
         *("home", "url", "pid", "initialised", "serves", "versions", "indexes", "upstream", "refused_hosts"),
-        *("changed_files", "problems", "numbers", "offline", "last_refresh"),
+        *("changed_files", "problems", "numbers", "offline", "last_refresh", "lack_advisories"),
     ]
     assert data["indexes"][1] == {
         "name": "root/pypi",
