@@ -12,6 +12,7 @@ from packhorse import files
 from packhorse.errors import PackhorseError
 
 LOGINS = "logins.json"
+ANY_USER = "__token__"  # the password of this user is a token (docs/accounts.md)
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,28 @@ class Credentials:
 
     username: str
     password: str = field(repr=False)
+
+    @property
+    def holder(self) -> str:
+        """Who acts with them, for messages: the user, or a token's id and user, which are no secret."""
+        if self.username != ANY_USER:
+            return self.username
+        from pymacaroons import Macaroon  # where a message needs it: it takes a moment
+
+        try:
+            token = Macaroon.deserialize(self.password.removeprefix("devpi-"))
+            user, _, identifier = token.identifier_bytes.decode().rpartition("-")
+        except Exception:  # noqa: BLE001 (pymacaroons raises what its parts raise)
+            return "this token"
+        return f"token {identifier} of {user}" if user else "this token"
+
+    def way_to_be_let_in(self, verb: str) -> str:
+        """The hint for who may not upload. `verb`: what was tried, such as "Upload"."""
+        if self.username == ANY_USER:
+            return (
+                "`mirror token list` shows what it may; its user has to be in acl_upload of the index, too."
+            )
+        return f"{verb} as another user (--username), or let the index's owner add this one to acl_upload."
 
     def scrub(self, text: str) -> str:
         """`text` without the password, should a tool have printed it."""

@@ -253,7 +253,7 @@ def _push(project: str, version: Version, way: Way) -> list[index.Response]:
                 "It may have been done all the same: run the command again.",
             ) from error
         if answer.status in (401, 403):
-            raise _not_allowed(answer, login.username, way)
+            raise _not_allowed(answer, login, way)
         answers.append(answer)
     return answers
 
@@ -272,14 +272,13 @@ def _spellings(project: str, version: Version, way: Way) -> list[str]:
     return sorted(each for each in written if canonicalize_version(each) == canonicalize_version(version))
 
 
-def _not_allowed(answer: index.Response, username: str, way: Way) -> PackhorseError:
+def _not_allowed(answer: index.Response, login: Credentials, way: Way) -> PackhorseError:
     if "cannot upload" in _message(answer):
         return PackhorseError(
-            f"{username} may not upload to {way.target}.",
-            "Promote as another user (--username), or let its owner add this one to acl_upload.",
+            f"{login.holder} may not upload to {way.target}.", login.way_to_be_let_in("Promote")
         )
     return PackhorseError(
-        f"{way.source} refuses the password of {username}.",
+        f"{way.source} refuses the password of {login.username}.",
         f"Correct it: release login --index {way.target}, or TWINE_PASSWORD.",
     )
 

@@ -124,8 +124,8 @@ def _refused(done: process.Finished, credentials: Credentials, url: str) -> Pack
         )
     if status == "403":
         return PackhorseError(
-            f"{credentials.username} may not upload to {url}.",
-            "Upload as another user (--username), or let the index's owner add this one to acl_upload.",
+            f"{credentials.holder} may not upload to {url}.",
+            credentials.way_to_be_let_in("Upload"),
         )
     if status == "409":
         return process.failure(

@@ -4,9 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+from pymacaroons import MACAROON_V2, Macaroon
 
 from packhorse.errors import PackhorseError
 from release import credentials
+from release.credentials import Credentials
 
 INDEX = "http://127.0.0.1:3141/company/dev"
 
@@ -94,3 +96,13 @@ def test_a_password_is_in_no_representation_and_can_be_taken_out_of_a_text() -> 
     known = credentials.Credentials("company", "s3cret")
     assert "s3cret" not in repr(known)
     assert known.scrub("POST with s3cret") == "POST with ********"
+
+
+def test_a_token_is_named_by_its_id_and_user() -> None:
+    """`__token__` is everybody's; who made the token finds it by its id, and nothing of it is shown."""
+    made = Macaroon(identifier="company-4JMPrxpb", key=b"key", version=MACAROON_V2).serialize()
+    assert Credentials("__token__", f"devpi-{made}").holder == "token 4JMPrxpb of company"
+    assert Credentials("__token__", "devpi-garbage").holder == "this token"
+    assert Credentials("company", "s3cret").holder == "company"
+    assert "mirror token list" in Credentials("__token__", made).way_to_be_let_in("Upload")
+    assert "Promote as another user" in Credentials("company", "s3cret").way_to_be_let_in("Promote")
