@@ -26,6 +26,11 @@ UPSTREAM_INDEX = "root/pypi"  # devpi-init makes it: the cache of the public ind
 _NAME = re.compile(r"""(?!\.{1,2}$)[^\x00-\x20!"#$%&'()*+,/:;<=>?\[\\\]^`{|}~]+""")
 
 
+def is_user_name(name: str) -> bool:
+    """Whether devpi takes `name` for a user."""
+    return bool(_NAME.fullmatch(name))
+
+
 def _check_address(url: str) -> str:
     if not re.fullmatch(r"https?://[!-.0-~]+(/[!-~]*)?", url):
         raise ValueError("should start with http:// or https:// and a host")
@@ -305,7 +310,7 @@ def _contradictions(config: MirrorConfig) -> Iterator[str]:
     yield from (
         f'users.{name}: devpi allows no such name, use letters, digits and "-._@"'
         for name in config.users
-        if not _NAME.fullmatch(name)
+        if not is_user_name(name)
     )
     for name, index in config.indexes.items():
         yield from _index_contradictions(name, index, config)

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from mirror import state
 from mirror.api import Api, RefusedError
-from mirror.config import MirrorConfig
+from mirror.config import MirrorConfig, is_user_name
 from mirror.indexes import Users, read
 from mirror.state import Folder
 from packhorse.errors import PackhorseError
@@ -33,11 +33,24 @@ def listing(api: Api) -> list[dict[str, Any]]:
     ]
 
 
+def check_name(name: str) -> None:
+    """Raise PackhorseError when no user can have this name."""
+    if not is_user_name(name):
+        raise PackhorseError(f'"{name}" is no name for a user.', "Use letters, digits and - . @ _ alone.")
+
+
 def add(api: Api, name: str, password: str, email: str | None) -> str:
     """Create user `name`; a sentence for people. Raises PackhorseError, also when there is one."""
-    if name in read(api):
+    check_name(name)
+    users = read(api)
+    if name in users:
         raise PackhorseError(
             f"There is a user {name} already.", f"`mirror user password {name}` gives it another password."
+        )
+    if same := [user for user in users if user.casefold() == name.casefold()]:
+        raise PackhorseError(
+            f"There is a user {same[0]} already, and {name} would be another one.",
+            "Take a name that differs in more than upper and lower case, so that nobody mixes them up.",
         )
     _check_password(password)
     api.call("PUT", f"/{quote(name, '')}", {"password": password, **({"email": email} if email else {})})

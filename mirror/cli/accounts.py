@@ -39,6 +39,7 @@ def user_add(name: str, email: str | None, *, generate: bool) -> None:
     """Create user NAME; the password is asked for, or read from standard input."""
     from mirror.accounts import users
 
+    users.check_name(name)
     api = _api()
     password = _password(generate=generate)
     console.echo(users.add(api, name, password, email), err=generate)

@@ -51,6 +51,24 @@ def test_the_list_says_where_each_user_may_upload() -> None:
     assert (found["company"]["indexes"], found["root"]["upload"]) == (["company/dev"], [])
 
 
+@pytest.mark.parametrize("name", ["bob smith", "a/b", "", "..", "bob:smith"])
+def test_a_name_that_devpi_refuses_is_refused_first(name: str) -> None:
+    """devpi's answer says neither why nor what to write instead."""
+    with pytest.raises(PackhorseError, match="is no name for a user") as caught:
+        users.check_name(name)
+    assert "letters, digits and - . @ _" in caught.value.hint
+    with pytest.raises(PackhorseError, match="is no name for a user"):
+        users.add(_Api(), name, "long enough", None)
+
+
+def test_a_name_that_differs_in_case_alone_is_refused() -> None:
+    """`acl_upload = ["Anna"]` would let in somebody else than anna."""
+    api = _Api()
+    with pytest.raises(PackhorseError, match="There is a user anna already, and Anna would be another"):
+        users.add(api, "Anna", "long enough", None)
+    assert api.changes == []
+
+
 def test_a_user_that_exists_keeps_its_password() -> None:
     """`add` with a name that is taken must not lock its owner out."""
     api = _Api()
