@@ -120,6 +120,12 @@ class Licenses(Settings):
 _LICENSE = re.compile(r"[A-Za-z0-9.+*?-]+( WITH [A-Za-z0-9.+*?-]+)?")
 
 
+def _check_licenses(value: object) -> object:
+    if isinstance(value, str | list):
+        raise ValueError('should be a table, such as {allow = ["MIT"]}')  # noqa: TRY004 (pydantic wants a ValueError)
+    return value
+
+
 def _from_severity(value: object) -> object:
     return {"block": value} if isinstance(value, str) else value
 
@@ -133,7 +139,7 @@ class Policy(Settings):
     hide_yanked: bool = False
     vulnerabilities: Annotated[Vulnerabilities, pydantic.BeforeValidator(_from_severity)] = Vulnerabilities()
     sdists: ProjectNames | None = None  # None: of all projects
-    licenses: Licenses | None = None
+    licenses: Annotated[Licenses | None, pydantic.BeforeValidator(_check_licenses)] = None
     require_provenance: Annotated[
         tuple[Annotated[Provenance, pydantic.BeforeValidator(_from_project)], ...], _Array
     ] = ()  # PEP 740

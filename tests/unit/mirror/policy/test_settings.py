@@ -162,6 +162,8 @@ def test_licenses_are_allowed_and_denied(tmp_path: Path) -> None:
         ('require_provenance = [{project = "a", publisher = {kind = "Acme"}}]', "kind"),
         ('licenses.allow = ["MIT License"]', '"MIT License" should be an SPDX id'),
         ('licenses.allow = "MIT"', "should be an array"),
+        ('licenses = ["MIT"]', 'policy.licenses: should be a table, such as {allow = ["MIT"]}'),
+        ('licenses = "MIT"', 'policy.licenses: should be a table, such as {allow = ["MIT"]}'),
         ('licenses.unknown = "perhaps"', "policy.licenses.unknown"),
     ],
 )
