@@ -185,8 +185,8 @@ def _remarks(config: MirrorConfig, users: indexes.Users, folder: Folder) -> Iter
             f"no advisories yet: nothing of upstreams is listed on {', '.join(blocked)}; "
             "mirror advisories update FILE brings them"
         )
-    for name in indexes.undeclared(config, users):
-        yield f"not in mirror.toml, left as it is: {name}"
+    if others := indexes.undeclared(config, users):
+        yield f"besides those of mirror.toml, and left alone: {', '.join(others)}"
 
 
 def _take_nothing_back(changes: Iterable[Change], users: indexes.Users, missing: Collection[Path]) -> None:

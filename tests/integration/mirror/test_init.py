@@ -88,7 +88,7 @@ def test_init_changes_a_server_that_runs(fresh_mirror: Mirror) -> None:
     ]
     assert done.stderr.splitlines() == [
         f"read {settings}",
-        "not in mirror.toml, left as it is: index company/dev",
+        "besides those of mirror.toml, and left alone: index company/dev",
     ]
     login = ("root", fresh_mirror.credentials["root"])
     users = requests.get(
