@@ -54,6 +54,7 @@ THIRD_PARTIES = {
     "mirror.plugin.upkeep": {"devpi_server", "msgspec", "packaging", "pyramid"},
     "release": {"click", "keyring", "packaging", "pydantic", "rich"},
     "release.assets": {"botocore", "packaging"},
+    "release.credentials": {"keyring", "pymacaroons"},
     "release.local": {"honcho", "psutil", "watchfiles"},
     "release.host": {"packaging", "psutil", "uv", "zmq"},
     "release.host.formats": {"packaging"},
