@@ -43,7 +43,7 @@ def restore(path: Path | None, backup: Path) -> None:
     left = work.restore(options.folder(), backup, settings)
     console.echo(f"restored {options.folder().root} from {backup}")
     if left:
-        console.echo(f"{settings} stays as it is; the one of the backup is {left}", err=True)
+        console.echo(f"{settings} is not the one of the backup, which is {left}", err=True)
 
 
 COMMANDS = (backup, restore)

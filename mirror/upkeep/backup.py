@@ -95,17 +95,20 @@ def restore(folder: Folder, backup: Path, settings: Path | None = None) -> Path 
 
 
 def _put_settings(source: Path, destination: Path) -> bool:
-    """Move the file where the mirror finds it, if there is one; True when another file stays there."""
+    """Move the file where the mirror finds it, if there is one; True when it is not there then.
+
+    That is so when another file is there, and where this user may not write.
+    """
     if not source.exists():
         return False
-    try:
-        destination.hardlink_to(source)
-    except FileExistsError:
-        same = destination.is_file() and destination.read_bytes() == source.read_bytes()
-        source.unlink()
-        return not same
+    content = source.read_bytes()
     source.unlink()
-    return False
+    try:
+        if not destination.exists():
+            files.write_whole(destination, content, 0o600)
+        return destination.read_bytes() != content
+    except OSError:
+        return True
 
 
 def _shift_last_use(root: Path, seconds: float) -> None:

@@ -78,6 +78,16 @@ def test_mirror_toml_comes_back_and_replaces_none(folder: Folder, tmp_path: Path
     assert not (backup.make(folder, tmp_path / "backups", 7, LATER, settings) / "mirror.toml").exists()
 
 
+def test_mirror_toml_that_has_no_place_stays_in_the_backup(folder: Folder, tmp_path: Path) -> None:
+    """Such as one in /etc, restored by the mirror's own user; the mirror comes back all the same."""
+    settings = tmp_path / "mirror.toml"
+    settings.write_text("port = 3142\n")
+    made = backup.make(folder, tmp_path / "backups", 7, NOW, settings)
+    again = Folder(tmp_path / "again")
+    assert backup.restore(again, made, tmp_path / "nowhere" / "mirror.toml") == made / "mirror.toml"
+    assert again.root.is_dir()
+
+
 def test_evidence_and_the_trust_root_come_back(folder: Folder, tmp_path: Path) -> None:
     """Without its record, a project's next publisher would be taken for the first one."""
     record = "server/+evidence/root%2Fpypi/demo"
