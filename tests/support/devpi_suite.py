@@ -7,6 +7,7 @@ which mean the same, are relative to the server. What is left out, and why, is L
 
 import os
 import ssl
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -34,6 +35,7 @@ from mirror.plugin.upstream.page_cache import PageCache
 from mirror.plugin.upstream.parser_process import ParsedPage, ParseRequest, ParserProcess
 from mirror.plugin.upstream.services import SERVICES, Services
 from mirror.plugin.write_queue import WriteQueue
+from tests.support.servers import free_port
 
 # Test function -> what it expects that we do otherwise (devpi-server 6.20.3).
 LEFT_OUT = {
@@ -131,6 +133,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         raise pytest.UsageError(f"left out, but not there: {sorted(unknown)}")
     items[:] = [item for item in items if item not in left]
     config.hook.pytest_deselected(items=left)
+    # devpi's own takes ports that the kernel also gives to outgoing connections, before its nginx listens.
+    setattr(sys.modules["test_devpi_server.plugin"], "get_open_port", lambda _: free_port())  # noqa: B010
 
 
 def pytest_runtest_setup() -> None:

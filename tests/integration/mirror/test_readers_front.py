@@ -162,7 +162,7 @@ def test_no_spelling_of_an_address_leads_past_the_login(front: Protected, path: 
     rest = front.path.removeprefix("+f/")
     known = {"path": front.path, "rest": rest, "hash": rest.rpartition("/")[0], "secret": secret.name}
     asked = path.format(**known)
-    for login, method in itertools.product((None, front.bert, ("anna", "")), METHODS):
+    for login, method in itertools.product((None, front.bert, ("company", "")), METHODS):
         status, body = say(front, asked, login, method)
         assert status >= 300, (path, login, method)
         assert not any(told in body for told in (front.dist.sha256.encode(), front.dist.content))
