@@ -78,11 +78,11 @@ def protect(config: MirrorConfig, users: Users, readers: Mapping[str, Any]) -> l
     return [Change("PUT", "/+readers", wanted, f"read: {who or 'everybody reads all indexes'}")]
 
 
-_DECLARATIONS = {"/+readers": "readers", "/+policies": "policies", "/+publishers": "publishers"}
+_DECLARATIONS = ("/+readers", "/+policies", "/+publishers")
 
 
 def taken_back(changes: Iterable[Change], users: Users) -> list[str]:
-    """What `changes`, which the default settings ask for, end on the server: "policies", "KEY of INDEX".
+    """Settings on the server that end by `changes`, those of the defaults: "policies", "KEY of INDEX".
 
     Defaults only narrow what devpi itself opens: root/pypi, and test results of everybody, are not meant.
     """
@@ -91,7 +91,7 @@ def taken_back(changes: Iterable[Change], users: Users) -> list[str]:
         name = change.path[1:]
         existing = None if name == UPSTREAM_INDEX else _index(users, name)
         if change.path in _DECLARATIONS:
-            found.append(_DECLARATIONS[change.path])
+            found.append(change.path.removeprefix("/+"))
         elif existing is not None:
             opened = {"acl_toxresult_upload"} if existing.get("acl_toxresult_upload") == _EVERYBODY else set()
             found += [f"{key} of {name}" for key in change.body if key not in opened]
@@ -206,7 +206,7 @@ def _index_changes(name: str, index: Index, existing: Mapping[str, Any] | None) 
 
 
 def _of_uploads(name: str, index: Index, existing: Mapping[str, Any] | None) -> str:
-    """What to say of who may upload: the owner alone, as nobody is named; or not the owner."""
+    """A remark on new uploaders: the owner alone, as nobody is named; or not the owner."""
     owner, uploaders = name.partition("/")[0], configuration.uploaders(name, index)
     before = existing["acl_upload"] if existing else [owner]
     if list(uploaders) == before:

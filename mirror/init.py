@@ -177,7 +177,7 @@ def match(
 
 
 def _remarks(config: MirrorConfig, users: indexes.Users, folder: Folder) -> Iterator[str]:
-    """What else a user of `mirror init` wants to know."""
+    """Sentences on what is no change, and may surprise: unknown names, missing advisories, other users."""
     yield from indexes.unknown_users(config, users)
     blocked = needing_advisories(config.policies)
     if blocked and not folder.advisories.exists():

@@ -89,7 +89,7 @@ class Folder:
 
     @property
     def last_refresh(self) -> Path:
-        """What came of the last `mirror refresh` (mirror/last_refresh.py)."""
+        """Record of the last `mirror refresh` (mirror/last_refresh.py)."""
         return self.root / "last-refresh.json"
 
     @property

@@ -1,6 +1,5 @@
 """Client of the company index: the files that it lists for a project (PEP 503, PEP 691)."""
 
-import base64
 import hashlib
 import http.client
 import json
@@ -17,6 +16,7 @@ from packaging.utils import canonicalize_name
 
 from packhorse.errors import PackhorseError
 from release.config import release_toml
+from release.host.formats import origin
 
 JSON = "application/vnd.pypi.simple.v1+json"
 TIMEOUT = 60.0  # seconds without a byte: a cold page comes from the upstream
@@ -68,8 +68,7 @@ def get(url: str, accept: str, timeout: float = TIMEOUT, token: str | None = Non
     """
     request = urllib.request.Request(url, headers={"Accept": accept})  # noqa: S310 (config lets http and https in)
     if token:
-        # Without a user: devpi takes it for any, ours under the name __token__, too.
-        request.add_unredirected_header("Authorization", basic("", token))
+        request.add_unredirected_header("Authorization", origin.of_token(token))
     try:
         with urllib.request.urlopen(request, timeout=timeout) as answer:  # noqa: S310 (as above)
             content_type = answer.headers.get_content_type()
@@ -105,11 +104,6 @@ def ask(
     except urllib.error.HTTPError as error:
         with error:
             return Response(url, error.code, str(error.reason), body=error.read())
-
-
-def basic(username: str, password: str) -> str:
-    """The header `Authorization` of a login (RFC 7617)."""
-    return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
 
 
 def files(index: str, project: str, get: Get) -> list[File]:

@@ -18,12 +18,12 @@ from urllib.parse import urlsplit
 from packhorse.errors import PackhorseError
 from release import credentials, index
 from release.credentials import Credentials
+from release.host.formats import origin
 from release.index import Response
 
 VARIABLE = "RELEASE_INDEX_TOKEN"
 SPARE = 60.0  # seconds that a token has to live when it is used once more
 _HOPS = 5  # redirects on the way to a page, each of which may ask for a login
-_PORTS = {"http": 80, "https": 443}
 _UNREACHABLE = (OSError, http.client.HTTPException)
 
 Find = Callable[[Sequence[str]], Credentials]
@@ -69,6 +69,7 @@ class Reader:
     ) -> None:
         self._indexes = list(dict.fromkeys(indexes))
         self._find, self._fetch, self._post, self._made = find, fetch, post, made
+        self._open: set[str] = set()  # indexes that answered without a login
         self._lock = threading.RLock()
 
     def get(self, url: str, accept: str) -> Response:
@@ -83,7 +84,7 @@ class Reader:
     def token(self) -> str | None:
         """A token that reads the first index; None for one that everybody reads, or that does not answer."""
         name = self._indexes[0]
-        if not self._known(name):
+        if not self._known(name) and name not in self._open:
             try:
                 self.get(f"{name}?no_projects=", "application/json")
             except _UNREACHABLE:
@@ -104,6 +105,8 @@ class Reader:
             if answer.status != 401 or not is_below(where, index.server(name)) or (token and where == url):
                 break
             url, token = where, self._require(name)
+        if token is None and answer.status == 200 and is_below(url, name):
+            self._open.add(name)
         return answer
 
     def _known(self, name: str) -> str | None:
@@ -124,7 +127,7 @@ class Reader:
 
     def _mint(self, name: str, login: Credentials) -> Token:
         headers = {
-            "Authorization": index.basic(login.username, login.password),
+            "Authorization": origin.basic(login.username, login.password),
             "Accept": "application/json",
         }
         try:
@@ -181,19 +184,10 @@ def _refused(name: str, login: Credentials, answer: Response) -> PackhorseError:
     )
 
 
-def origin(url: str) -> tuple[str, str, int | None]:
-    """Scheme, host and port: a login for one is for no other (RFC 6454)."""
-    parts = urlsplit(url)
-    return parts.scheme, (parts.hostname or "").lower(), parts.port or _PORTS.get(parts.scheme)
-
-
 def is_below(url: str, root: str) -> bool:
-    """Whether `url` is `root` or lies below it, on the same origin."""
-    try:
-        path, top = urlsplit(url).path, urlsplit(root).path.rstrip("/")
-        return origin(url) == origin(root) and (path == top or path.startswith(f"{top}/"))
-    except ValueError:  # a port that is none
-        return False
+    """Whether `url` is `root` or lies below it, on the same origin: a login for one is for no other."""
+    path, top = urlsplit(url).path, urlsplit(root).path.rstrip("/")
+    return origin.of(url) == origin.of(root) and (path == top or path.startswith(f"{top}/"))
 
 
 def _names_index(url: str, name: str) -> bool:

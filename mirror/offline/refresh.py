@@ -248,4 +248,5 @@ def _seen(folder: Folder) -> dict[str, list[str]]:
 
 def _remember(folder: Folder, versions: Mapping[str, Sequence[str]]) -> None:
     data = {"format": FORMAT, "projects": versions}
-    files.write_whole(_record(folder), json.dumps(data, sort_keys=True).encode() + b"\n", 0o600)
+    # Readable for all, in a folder that is not: the mirror's user reads it after root has looked.
+    files.write_whole(_record(folder), json.dumps(data, sort_keys=True).encode() + b"\n")

@@ -25,7 +25,7 @@ _NAMED = re.compile(rf"(?:depends? on|require|versions of)\s+{_NAME}|{_NAME}(?:\
 
 @dataclass(frozen=True)
 class Withheld:
-    """How many of the files of a project an index withholds, some of them by the rule `rule`."""
+    """Numbers of a project's files, and of those that an index withholds, some of them by the rule `rule`."""
 
     project: str
     rule: str
@@ -41,7 +41,7 @@ class Withheld:
 
 @dataclass(frozen=True)
 class Cause:
-    """What is withheld of the projects of which uv misses files, and of the others that it names."""
+    """Withheld files of the projects of which uv misses some, and `besides` of others that it names."""
 
     lacking: Sequence[Withheld] = ()
     besides: Sequence[Withheld] = ()
@@ -53,7 +53,7 @@ class Cause:
 
 
 def cause(output: str, dependencies: Sequence[str], context: Context) -> Cause:
-    """What the index withholds of projects in uv's explanation `output` and of the direct `dependencies`.
+    """Files withheld of the projects in uv's explanation `output` and of the direct `dependencies`.
 
     The index is asked about a few; one that does not answer, or is not of Packhorse, withholds nothing.
     """

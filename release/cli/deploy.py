@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from release.deploy.source import Source
     from release.host.request import Change
 
-INDEX_SECONDS = 5.0
+INDEX_SECONDS = 2.0
 """How long a command waits for an index that its hosts may not need."""
 
 

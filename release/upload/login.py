@@ -8,6 +8,7 @@ from typing import Protocol
 from packhorse.errors import PackhorseError
 from release import credentials, index
 from release.credentials import Credentials
+from release.host.formats import origin
 
 
 class Keyring(Protocol):
@@ -58,7 +59,7 @@ def log_out(url: str, username: str | None, *, keyring: Keyring, home: Path) -> 
 
 def _check(url: str, login: Credentials, ask: index.Ask) -> None:
     """Raise PackhorseError unless the index says that `login` is right (devpi's +api: authstatus)."""
-    headers = {"Authorization": index.basic(login.username, login.password), "Accept": "application/json"}
+    headers = {"Authorization": origin.basic(login.username, login.password), "Accept": "application/json"}
     try:
         answer = ask(f"{url}/+api", headers)
     except (OSError, http.client.HTTPException) as error:

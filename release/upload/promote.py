@@ -18,7 +18,7 @@ from release import index
 from release.credentials import Credentials
 from release.deploy import requests
 from release.deploy.requests import Requirement
-from release.host.formats import artifact
+from release.host.formats import artifact, origin
 from release.host.install import verification
 from release.upload.twine import Uploaded
 
@@ -238,7 +238,7 @@ def _push(project: str, version: Version, way: Way) -> list[index.Response]:
     """Let devpi push `version`, as whatever it is written there (1.0 and 1.0.0 are one version)."""
     login = way.login()
     headers = {
-        "Authorization": index.basic(login.username, login.password),
+        "Authorization": origin.basic(login.username, login.password),
         "Content-Type": "application/json",
         "Accept": "application/json",
     }

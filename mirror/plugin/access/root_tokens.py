@@ -16,7 +16,7 @@ from pymacaroons import MACAROON_V2, Macaroon
 
 @dataclass(frozen=True)
 class Purpose:
-    """What a root is for: `key` marks it in the record of its user, `allowed` are permissions of devpi's."""
+    """Purpose of a root token: `key` marks it in its user's record, `allowed` are permissions of devpi's."""
 
     key: str
     allowed: Sequence[str]

@@ -1,5 +1,6 @@
 """GET and PUT /+policies, /+publishers, /+readers: what `mirror init` declares of mirror.toml; for root."""
 
+from abc import ABC, abstractmethod
 from typing import Any, Generic, TypeVar
 
 from devpi_server.views import apiresult, getjson
@@ -23,7 +24,7 @@ def install(pyramid_config: Any) -> None:
         views.install(pyramid_config)
 
 
-class _DeclaredViews(Generic[T]):
+class _DeclaredViews(ABC, Generic[T]):
     """The address of one kind of settings."""
 
     def __init__(self, declared: DeclaredSettings[T]) -> None:
@@ -39,9 +40,9 @@ class _DeclaredViews(Generic[T]):
         """The settings as mirror.toml has them."""
         return dict(self.declared.settings(keyfs))
 
+    @abstractmethod
     def check(self, settings: Any) -> None:
         """Raise ValueError for what must not be in force."""
-        raise NotImplementedError
 
     def declare(self, xom: Any, settings: Any) -> None:
         """Put `settings`, which are checked, in force."""

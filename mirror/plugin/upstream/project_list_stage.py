@@ -63,7 +63,7 @@ class ProjectListStage(MirrorStage):
 
     @property
     def http(self) -> DevpiClient:  # type: ignore[override]
-        """What devpi asks the upstream with: for the list of projects, and for files that are pushed."""
+        """Client by which devpi gets the list of projects from the upstream, and files that are pushed."""
         return DevpiClient(self._shared.client, self.upstream)
 
     async def _get_remote_projects(self, projects_future: Any) -> None:

@@ -1,6 +1,5 @@
 """Download files from the index once, verify their hashes, and keep them for all releases."""
 
-import base64
 import concurrent.futures
 import hashlib
 import http.client
@@ -14,19 +13,19 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 from packhorse import files
 from packhorse.errors import PackhorseError
 from release.host.control.session import Session
 from release.host.disk.layout import Layout
 from release.host.disk.manifest import File
+from release.host.formats import origin
 
 CHUNK = 256 * 1024
 NETWORK_TIMEOUT = 20.0  # seconds without a byte
 AT_ONCE = 8
 JSON = "application/vnd.pypi.simple.v1+json"
-_PORTS = {"http": 80, "https": 443}
 _UNREACHABLE = (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError)
 
 
@@ -126,17 +125,9 @@ def _open(url: str, index: Index, accept: str = "*/*") -> http.client.HTTPRespon
 def request_of(url: str, index: Index, accept: str) -> urllib.request.Request:
     """A request for `url`, with the token on the origin of `index` alone; no redirect takes it along."""
     request = urllib.request.Request(url, headers={"Accept": accept})  # noqa: S310  # by who calls
-    if index.token and _origin(url) == _origin(index.url):
-        # Without a user: devpi takes a token for any, ours under the name __token__, too.
-        login = base64.b64encode(f":{index.token}".encode()).decode()
-        request.add_unredirected_header("Authorization", f"Basic {login}")
+    if index.token and origin.of(url) == origin.of(index.url):
+        request.add_unredirected_header("Authorization", origin.of_token(index.token))
     return request
-
-
-def _origin(url: str) -> tuple[str, str, int | None]:
-    """Scheme, host and port (RFC 6454)."""
-    parts = urlsplit(url)
-    return parts.scheme, (parts.hostname or "").lower(), parts.port or _PORTS.get(parts.scheme)
 
 
 def _unreachable(url: str, error: Exception) -> PackhorseError:

@@ -71,7 +71,16 @@ def test_an_index_for_everybody_sees_neither_login_nor_token() -> None:
     assert anna.get(PAGE, "*/*").status == 200
     assert anna.token() is None
     assert server.posted == []
-    assert {token for _, token in server.asked} == {None}
+    assert server.asked == [(PAGE, None)]  # a deploy to an index for everybody asks nothing more
+
+
+def test_a_base_for_everybody_opens_no_index_that_inherits_from_it() -> None:
+    """Its files lie on the same server; what hosts need for the index is known of the index alone."""
+    base = "https://pypi.example.com/root/pypi"
+    server = Server(public=[base])
+    anna = reader(server)
+    assert anna.get(f"{base}/+f/flask.whl", "*/*").status == 200
+    assert anna.token() == "devpi-short"
 
 
 @pytest.mark.parametrize(

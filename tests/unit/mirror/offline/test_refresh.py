@@ -47,6 +47,13 @@ def test_a_version_is_new_once(index: Index) -> None:
     assert index.new("1.0", "1.1") == []
 
 
+def test_the_mirrors_user_reads_what_root_has_noted(index: Index, tmp_path: Path) -> None:
+    """After `sudo mirror refresh`; the folder around it is for that user alone."""
+    index.new("1.0")
+    (record,) = tmp_path.rglob("refresh.json")
+    assert record.stat().st_mode & 0o777 == 0o644
+
+
 def test_what_was_away_for_a_while_is_not_new(index: Index) -> None:
     """A policy withheld it, or the mirror was offline and listed what was cached."""
     index.new("1.0", "1.1")

@@ -46,6 +46,7 @@ def test_files_that_no_release_names_are_swept(tmp_path: Path) -> None:
         ("https://pypi.example.com:8443/company/prod/+f/a.whl", False),
         ("https://pypi.example.com@files.example.com/a.whl", False),
         ("https://files.example.com/a.whl", False),
+        ("https://pypi.example.com:none/a.whl", False),
     ],
 )
 def test_a_token_is_shown_to_the_index_alone(url: str, *, expected: bool) -> None:
