@@ -84,20 +84,25 @@ def host(guarded: Protected) -> Iterator[Host]:
 
 
 @contextmanager
-def watched() -> Iterator[Callable[[], tuple[set[bytes], set[bytes]]]]:
-    """Argument lists and environments of all processes, until the block ends."""
+def watched(home: Path) -> Iterator[Callable[[], tuple[set[bytes], set[bytes]]]]:
+    """Argument lists and environments of all processes that know `home`, until the block ends.
+
+    Other tests have tokens, too, in the environments of their twine.
+    """
     lines: set[bytes] = set()
     environments: set[bytes] = set()
     over = threading.Event()
 
     def look() -> None:
         while not over.wait(0.02):
-            for name, seen in (("cmdline", lines), ("environ", environments)):
-                for path in Path("/proc").glob(f"[0-9]*/{name}"):
-                    try:
-                        seen.add(path.read_bytes())
-                    except OSError:  # it has ended meanwhile
-                        continue
+            for process in Path("/proc").glob("[0-9]*"):
+                try:
+                    line, environment = (process / "cmdline").read_bytes(), (process / "environ").read_bytes()
+                except OSError:  # it has ended meanwhile
+                    continue
+                if str(home).encode() in line + environment:
+                    lines.add(line)
+                    environments.add(environment)
 
     watcher = threading.Thread(target=look)
     watcher.start()
@@ -120,7 +125,7 @@ def test_a_version_is_uploaded_deployed_and_looked_at(guarded: Protected, host: 
     password = guarded.mirror.credentials["company"].encode()
     dist = app_wheel("0.1.0")
     (host.project / dist.filename).write_bytes(dist.content)
-    with watched() as seen:
+    with watched(guarded.mirror.home) as seen:
         assert "uploaded" in host.release("upload", dist.filename).stdout
         said = [
             host.release(*arguments).stdout
@@ -182,7 +187,7 @@ def test_a_project_is_locked_and_built(guarded: Protected, tmp_path: Path) -> No
     assert "there is no login for it here" in said
     bert = {"TWINE_USERNAME": "bert", "TWINE_PASSWORD": guarded.bert[1]}
     assert "does not read it" in refused(guarded.mirror, project, "lock", **environment, **bert)
-    with watched() as seen:
+    with watched(home) as seen:
         everything = {**guarded.mirror.environment, **environment, **anna}
         run_command(BIN / "release", "lock", env=everything, cwd=project)
         release_json(guarded.mirror, project, "build", **environment, **anna)
