@@ -12,7 +12,8 @@ from release.agents import ssh
 from release.config import services
 from release.config.release_toml import ReleaseConfig
 from release.host.disk.layout import SERVER_ROOT, SERVER_RUN, Layout
-from release.host.processes import certificate, public_address
+from release.host.processes import public_address
+from release.host.system import certificate
 from release.provision import inventory
 
 CREDENTIALS = "/var/lib/packhorse-mirror/mirror/credentials.json"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from release.host.commands.inspect.doctor import FAILED, OK, WARNING
-from release.host.processes import certificate
+from release.host.system import certificate
 from tests.support.local_target import Host, running_host
 from tests.support.tiny_app import NAME
 

@@ -12,7 +12,7 @@ from packhorse_service.errors import ServiceError
 
 from release.config import monitoring, services
 from release.config.firewall import Allow
-from release.host.processes import monitoring as measured
+from release.host.system import monitoring as measured
 from release.provision import firewall
 
 ROLES = Path(__file__).parents[3] / "ansible/roles"

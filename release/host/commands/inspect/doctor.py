@@ -18,8 +18,9 @@ from release.host.commands.deploy import preflight
 from release.host.control.session import Session
 from release.host.disk import file_cache, releases
 from release.host.disk.layout import SERVER_ROOT, Layout
-from release.host.processes import certificate, circus_ini, monitoring, public_address, readiness
+from release.host.processes import circus_ini, public_address, readiness
 from release.host.request import Doctor
+from release.host.system import certificate, monitoring
 
 OK, WARNING, FAILED = "ok", "warning", "failed"
 NETWORK_TIMEOUT = 10.0  # seconds

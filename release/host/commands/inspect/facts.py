@@ -11,7 +11,8 @@ from packhorse.errors import PackhorseError
 from release.host.commands.inspect import ps
 from release.host.disk import journal, releases
 from release.host.disk.layout import Layout
-from release.host.processes import certificate, circus_ini
+from release.host.processes import circus_ini
+from release.host.system import certificate
 
 
 def write(layout: Layout, folder: Path, circus: circus_ini.Supervisor) -> None:

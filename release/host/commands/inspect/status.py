@@ -10,16 +10,9 @@ from release.host.commands.releases import reconcile
 from release.host.control.session import Session
 from release.host.disk import journal, lock, releases, scale
 from release.host.disk.layout import Layout
-from release.host.processes import (
-    certificate,
-    circus_ini,
-    health,
-    maintenance,
-    public_address,
-    sockets,
-    watchers,
-)
+from release.host.processes import circus_ini, health, maintenance, public_address, sockets, watchers
 from release.host.request import Status
+from release.host.system import certificate
 
 
 def run(layout: Layout, request: Status, circus: circus_ini.Supervisor, _session: Session) -> dict[str, Any]:

@@ -19,9 +19,9 @@ from release.host.control.session import Session
 from release.host.disk import jobs, journal, releases
 from release.host.disk.layout import Layout
 from release.host.disk.manifest import Content, Job
-from release.host.processes import calendar
 from release.host.processes.circus_ini import Supervisor
 from release.host.request import Change, Jobs, Run
+from release.host.system import calendar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""The promises of release.host.processes.monitoring."""
+"""The promises of release.host.system.monitoring."""
 
 import io
 import os
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from release.host.processes import monitoring
+from release.host.system import monitoring
 
 
 @pytest.fixture

@@ -1,11 +1,11 @@
-"""The promises of release.host.processes.calendar."""
+"""The promises of release.host.system.calendar."""
 
 from datetime import UTC, datetime
 
 import pytest
 
 from packhorse.errors import PackhorseError
-from release.host.processes import calendar
+from release.host.system import calendar
 
 BERLIN = """\
   Original form: daily

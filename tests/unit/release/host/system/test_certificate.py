@@ -1,4 +1,4 @@
-"""The promises of release.host.processes.certificate."""
+"""The promises of release.host.system.certificate."""
 
 import json
 from collections.abc import Sequence
@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from release.host.disk import layout
-from release.host.processes import certificate, public_address
+from release.host.processes import public_address
+from release.host.system import certificate
 
 
 @pytest.mark.parametrize(
