@@ -9,7 +9,8 @@ from typing import Any
 
 from packhorse.errors import PackhorseError
 from release.agents import connection, ssh
-from release.config import host_argument, unchecked
+from release.config import unchecked
+from release.config.target import host_argument
 
 
 def of_target(

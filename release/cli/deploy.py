@@ -60,7 +60,7 @@ def deploy(
     with command.agents() as agents:
         from release.config import assets as assets_settings
         from release.config import external, release_toml
-        from release.config import services as databases
+        from release.config.servers import services as databases
         from release.deploy import identity, requests, source
         from release.host.request import Deploy
 

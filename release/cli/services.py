@@ -240,7 +240,7 @@ def attach(
 
     Options for TLS become those of the driver. A rotation keeps the scheme.
     """
-    from release.config import services as settings
+    from release.config.servers import services as settings
     from release.host.formats import variables
     from release.services import urls
 
@@ -273,7 +273,7 @@ def detach(
     project: Path, /, service: str, target: str, variable: str | None, **how: Unpack[configuration.How]
 ) -> None:
     """Take the URL of SERVICE out of the configuration of TARGET. The database stays as it is."""
-    from release.config.services import database
+    from release.config.servers.services import database
 
     # Also one that is no longer in release.toml: it is detached before it is removed.
     config = arguments.config(project)

@@ -11,16 +11,18 @@ from packhorse import settings
 from packhorse.errors import PackhorseError
 from packhorse.settings import AbsolutePath, Url, matching
 from release.config import assets as bucket
-from release.config import balancer, certificates, host_argument, monitoring, services, unchecked
 from release.config import static as static_files
+from release.config import unchecked
 from release.config.assets import Assets
-from release.config.balancer import Balancer
-from release.config.firewall import Firewall
-from release.config.monitoring import Monitoring
-from release.config.services import Service
+from release.config.servers import certificates, monitoring, services
+from release.config.servers.firewall import Firewall
+from release.config.servers.monitoring import Monitoring
+from release.config.servers.services import Service
+from release.config.servers.updates import Updates
 from release.config.static import Static
+from release.config.target import balancer, host_argument
+from release.config.target.balancer import Balancer
 from release.config.unchecked import ProjectFiles
-from release.config.updates import Updates
 from release.config.value_types import (
     AppName,
     Calendar,

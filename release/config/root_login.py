@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from release.config.balancer import Balancer
 from release.config.release_toml import MirrorServers, Provision, ReleaseConfig, Target
-from release.config.services import Service
+from release.config.servers.services import Service
+from release.config.target.balancer import Balancer
 
 PYTHON = "/usr/bin/python3"
 

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from packhorse.errors import PackhorseError
-from release.config import certificates
 from release.config.release_toml import ReleaseConfig, Target
+from release.config.servers import certificates
 from release.provision import addresses
 
 

@@ -3,8 +3,8 @@
 import re
 from typing import Any
 
-from release.config import services
 from release.config.release_toml import ReleaseConfig
+from release.config.servers import services
 from release.provision import addresses, firewall
 
 LOOPBACK = "127.0.0.1"

@@ -9,8 +9,8 @@ from typing import Any
 
 from packhorse import toml
 from release.agents import ssh
-from release.config import services
 from release.config.release_toml import ReleaseConfig
+from release.config.servers import services
 from release.host.disk.layout import SERVER_ROOT, SERVER_RUN, Layout
 from release.host.processes import public_address
 from release.host.system import certificate

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from packhorse.errors import PackhorseError
-from release.config import services
 from release.config.release_toml import ReleaseConfig
+from release.config.servers import services
 from release.host.commands.inspect.doctor import FAILED, OK, WARNING, Check
 from release.services import answers, reach
 

@@ -10,8 +10,8 @@ import pytest
 from packhorse_service import redis, state
 from packhorse_service.errors import ServiceError
 
-from release.config import monitoring, services
-from release.config.firewall import Allow
+from release.config.servers import monitoring, services
+from release.config.servers.firewall import Allow
 from release.host.system import monitoring as measured
 from release.provision import firewall
 

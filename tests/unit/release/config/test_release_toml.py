@@ -7,8 +7,9 @@ import pytest
 from pydantic import ValidationError
 
 from packhorse.errors import PackhorseError
-from release.config import release_toml, services
+from release.config import release_toml
 from release.config.release_toml import MirrorServers, Provision
+from release.config.servers import services
 
 EXAMPLE = Path(__file__).parents[4] / "release.example.toml"
 

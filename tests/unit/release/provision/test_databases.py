@@ -2,9 +2,9 @@
 
 import re
 
-from release.config.firewall import Firewall
 from release.config.release_toml import ReleaseConfig, Target
-from release.config.services import Backup, Service
+from release.config.servers.firewall import Firewall
+from release.config.servers.services import Backup, Service
 from release.provision import databases
 
 ADDRESSES = {"web1": ["10.0.0.1", "fd00::1"], "web2": ["10.0.0.2"], "db1": ["10.0.0.9"]}

@@ -8,7 +8,7 @@ import pytest
 from packhorse.errors import PackhorseError
 from release.config import release_toml
 from release.config.release_toml import ReleaseConfig, Target
-from release.config.services import Service
+from release.config.servers.services import Service
 from release.provision import playbook
 
 SETTINGS = """

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from release.config.release_toml import ReleaseConfig, Target
-from release.config.services import Service
+from release.config.servers.services import Service
 from release.provision import summary
 from release.provision.summary import Prepared
 

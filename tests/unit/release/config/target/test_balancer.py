@@ -1,4 +1,4 @@
-"""The promises of release.config.balancer."""
+"""The promises of release.config.target.balancer."""
 
 from pathlib import Path
 

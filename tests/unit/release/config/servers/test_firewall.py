@@ -1,4 +1,4 @@
-"""The promises of release.config.firewall and release.config.updates."""
+"""The promises of release.config.servers.firewall and release.config.servers.updates."""
 
 from pathlib import Path
 

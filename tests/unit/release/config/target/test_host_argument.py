@@ -1,10 +1,10 @@
-"""The promises of release.config.host_argument."""
+"""The promises of release.config.target.host_argument."""
 
 import pytest
 
 from packhorse.errors import PackhorseError
-from release.config import host_argument
-from release.config.host_argument import HostArgument
+from release.config.target import host_argument
+from release.config.target.host_argument import HostArgument
 
 TARGETS = {"production": ["web1.example.com", "web2.example.com"], "staging": ["stage.example.com"]}
 

@@ -1,11 +1,12 @@
-"""The promises of release.config.services, and of [addresses]."""
+"""The promises of release.config.servers.services, and of [addresses]."""
 
 from pathlib import Path
 
 import pytest
 
 from packhorse.errors import PackhorseError
-from release.config import release_toml, services
+from release.config import release_toml
+from release.config.servers import services
 
 DB = '[services.db]\nkind = "postgresql"\nhosts = ["db1"]\n'
 USER = '[targets.production]\nhosts = ["web1"]\nservices = ["db"]\n'

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from packhorse import settings
-from release.config.firewall import Network
+from release.config.servers.firewall import Network
 from release.config.value_types import AppName, unique
 
 PORTS = {"node-exporter": 9100, "munin-node": 4949}

@@ -1,11 +1,12 @@
-"""The promises of release.config.certificates."""
+"""The promises of release.config.servers.certificates."""
 
 from pathlib import Path
 
 import pytest
 
 from packhorse.errors import PackhorseError
-from release.config import certificates, release_toml
+from release.config import release_toml
+from release.config.servers import certificates
 from tests.support import documents
 
 ACME = """[acme]

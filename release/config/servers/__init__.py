@@ -1,0 +1,1 @@
+"""Settings of servers: what `release provision` installs there besides the application."""

@@ -1,0 +1,1 @@
+"""Settings of one target: its hosts, its processes, how its servers are prepared."""
