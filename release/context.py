@@ -6,7 +6,7 @@ from pathlib import Path
 
 from packhorse import files, process
 from release import index, reading
-from release.config import release_toml
+from release.config import company_index, release_toml
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,13 @@ class Context:
 
         Build backends of strangers see it: of a login it has the token alone that reads for an hour.
         """
-        url = release_toml.simple_url(self.index_url)
+        url = company_index.simple_url(self.index_url)
         return {**self.plain_environment, **reading.uv_variables(url, self.read_token())}
 
     @property
     def plain_environment(self) -> dict[str, str]:
         """The same for what installs nothing."""
-        url = release_toml.simple_url(self.index_url)
+        url = company_index.simple_url(self.index_url)
         return process.installer_environment(url, self.home, self.build_environment)
 
 
@@ -56,7 +56,7 @@ def of_project(project: Path, index_option: str | None) -> Context:
     Raises PackhorseError.
     """
     home, settings = files.home(), release_toml.load(project, index=index_option)
-    url = release_toml.index_url(settings, home)
+    url = company_index.of_project(settings, home)
     reader = reading.of([url], home)
     return Context(
         url,

@@ -15,7 +15,7 @@ from urllib.parse import urljoin
 from packaging.utils import canonicalize_name
 
 from packhorse.errors import PackhorseError
-from release.config import release_toml
+from release.config import company_index
 from release.host.formats import origin
 
 JSON = "application/vnd.pypi.simple.v1+json"
@@ -112,7 +112,7 @@ def files(index: str, project: str, get: Get) -> list[File]:
     devpi shows an upstream project of the same name until the first upload: such files are not `own`. Raises
     PackhorseError when the index cannot be reached, does not exist or does not speak JSON.
     """
-    page = _ask(f"{release_toml.simple_url(index)}{canonicalize_name(project)}/", index, get)
+    page = _ask(f"{company_index.simple_url(index)}{canonicalize_name(project)}/", index, get)
     if page.status == 404:
         require(index, get)
         return []

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from packaging.utils import canonicalize_name
 
 from packhorse.errors import PackhorseError
-from release.config import release_toml
+from release.config import company_index
 from release.context import Context
 from release.index import JSON
 
@@ -93,7 +93,7 @@ def _names(pattern: re.Pattern[str], output: str) -> list[str]:
 
 def _withheld(project: str, context: Context) -> Withheld | None:
     """Asks the page first, as an index that is not of Packhorse has no `+why`."""
-    page = context.get(f"{release_toml.simple_url(context.index_url)}{project}/", JSON)
+    page = context.get(f"{company_index.simple_url(context.index_url)}{project}/", JSON)
     if page.status != 200 or not _withheld_count(page.body):
         return None
     answer = context.get(f"{context.index_url}/+why/{project}", "application/json")

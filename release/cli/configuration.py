@@ -46,7 +46,7 @@ def change(
     command = target_command.begin(project, target, how["index"])
     with command.agents() as agents:
         from release.agents import destinations
-        from release.config import release_toml
+        from release.config import company_index
         from release.deploy import requests
         from release.host.request import Configure
 
@@ -59,7 +59,7 @@ def change(
             target_name=command.name,
             values=values or {},
             unset=list(unset),
-            index_url=where and release_toml.simple_url(where.url),
+            index_url=where and company_index.simple_url(where.url),
             index_token=deploy.known_token(command, where),
             plan=how["plan"],
             lock_wait=how["wait"],

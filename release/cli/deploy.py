@@ -59,7 +59,7 @@ def deploy(
     command = target_command.begin(project, target, index)
     with command.agents() as agents:
         from release.config import assets as assets_settings
-        from release.config import external, release_toml
+        from release.config import company_index, external
         from release.config.servers import services as databases
         from release.deploy import identity, requests, source
         from release.host.request import Deploy
@@ -83,7 +83,7 @@ def deploy(
                 {assets_settings.VARIABLE: bucket.url} if bucket else None,
             ),
             bind=command.target.address,
-            index_url=release_toml.simple_url(found.url),
+            index_url=company_index.simple_url(found.url),
             index_token=found.read_token(),
             plan=plan,
             lock_wait=wait,
@@ -132,7 +132,7 @@ def rollback(
     """
     command = target_command.begin(project, target, index)
     with command.agents() as agents:
-        from release.config import release_toml
+        from release.config import company_index
         from release.deploy import requests
         from release.host.request import Rollback
 
@@ -142,7 +142,7 @@ def rollback(
             *(command.settings.app, command.target, command.home),
             target_name=command.name,
             release=release,
-            index_url=where and release_toml.simple_url(where.url),
+            index_url=where and company_index.simple_url(where.url),
             index_token=known_token(command, where),
             plan=plan,
             lock_wait=wait,

@@ -52,7 +52,7 @@ def doctor(project: Path, target: str | None, index: str | None, *, as_json: boo
 
 def _of_target(project: Path, target: str, index: str | None) -> "Sequence[Finding]":
     command = target_command.begin(project, target, index)
-    from release.config import release_toml
+    from release.config import company_index
     from release.doctor import target as judge
     from release.host.request import Doctor
     from release.provision import playbook
@@ -64,7 +64,7 @@ def _of_target(project: Path, target: str, index: str | None) -> "Sequence[Findi
             received[host] = time.time()
 
     known = deploy.known_source(command)
-    url = f"{release_toml.simple_url(known.url)}{command.project}/" if known else None
+    url = f"{company_index.simple_url(known.url)}{command.project}/" if known else None
     toolbox = (playbook.HERE / "roles/app_host/files/toolbox.txt").read_bytes()
     with console.working(f"Examining {target}"), command.balancers(lambda _name, _text: None) as balancers:
         outcome = target_command.ask(

@@ -71,9 +71,9 @@ COMMANDS = (login, logout)
 
 
 def _index(project: Path, index: str | None) -> str:
-    from release.config import release_toml
+    from release.config import company_index, release_toml
 
-    return release_toml.index_url(release_toml.load(project, index=index), files.home())
+    return company_index.of_project(release_toml.load(project, index=index), files.home())
 
 
 def _password(user: str, url: str) -> str:

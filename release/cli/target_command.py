@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from release.agents.connection import AgentProcess, Destination
     from release.agents.controller import Outcome
-    from release.config.release_toml import ReleaseConfig, Target
+    from release.config.release_toml import ReleaseConfig
+    from release.config.target.target import Target
     from release.deploy.balancers import Balancers
     from release.deploy.progress import Show
     from release.host.request import Request

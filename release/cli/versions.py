@@ -61,15 +61,15 @@ def promote(
     `index` in release.toml is the other one takes versions from there alone.
     """
     from release import credentials, index, reading
-    from release.config import release_toml, unchecked
+    from release.config import company_index, release_toml, unchecked
     from release.deploy import requests
     from release.upload import promote as work
 
     home, settings = files.home(), release_toml.load(project)
-    source = origin if origin and "://" in origin else release_toml.index_url(settings, home)
-    source = release_toml.resolve(origin or source, source)
+    source = origin if origin and "://" in origin else company_index.of_project(settings, home)
+    source = company_index.resolve(origin or source, source)
     settings = release_toml.load(project, index=source)  # with the rules for addresses
-    target = release_toml.resolve(goal, source) if goal else _only_other_index(settings, source)
+    target = company_index.resolve(goal, source) if goal else _only_other_index(settings, source)
     wanted = requests.parse(version or unchecked.read(project).name)
 
     def log_in() -> credentials.Credentials:
@@ -92,10 +92,10 @@ def promote(
 
 def _only_other_index(settings: "ReleaseConfig", source: str) -> str:
     """The one index besides `source` that targets take their versions from. Raises PackhorseError."""
-    from release.config import release_toml
+    from release.config import company_index
 
     named = [target.index for target in settings.targets.values() if target.index]
-    others = {url for name in named if (url := release_toml.resolve(name, source)) != source}
+    others = {url for name in named if (url := company_index.resolve(name, source)) != source}
     if len(others) != 1:
         found = "several indexes" if others else "no index"
         raise PackhorseError(

@@ -3,9 +3,12 @@
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from release.config.release_toml import MirrorServers, Provision, ReleaseConfig, Target
+from release.config.release_toml import ReleaseConfig
+from release.config.servers.mirror import MirrorServers
 from release.config.servers.services import Service
 from release.config.target.balancer import Balancer
+from release.config.target.provision import Provision
+from release.config.target.target import Target
 
 PYTHON = "/usr/bin/python3"
 

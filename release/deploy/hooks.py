@@ -23,7 +23,7 @@ from packaging.version import VERSION_PATTERN
 from packhorse import process
 from packhorse.errors import PackhorseError
 from release.agents.controller import Outcome
-from release.config.release_toml import Hooks
+from release.config.hooks import Hooks
 from release.deploy import outcome as outcomes
 from release.deploy import webhook
 

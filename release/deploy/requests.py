@@ -17,7 +17,8 @@ from packhorse import filenames
 from packhorse.errors import PackhorseError
 from release import index
 from release.agents import controller, schedule
-from release.config.release_toml import ReleaseConfig, Target
+from release.config.release_toml import ReleaseConfig
+from release.config.target.target import Target
 from release.host.disk import layout
 from release.host.disk.manifest import Content, File, Health, Job, Rule
 from release.host.formats import schedule as times

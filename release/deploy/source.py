@@ -7,8 +7,9 @@ from pathlib import Path
 
 from packhorse.errors import PackhorseError
 from release import index, reading
-from release.config import release_toml
-from release.config.release_toml import ReleaseConfig, Target
+from release.config import company_index
+from release.config.release_toml import ReleaseConfig
+from release.config.target.target import Target
 from release.deploy import requests
 from release.deploy.requests import Artifact, Requirement
 
@@ -59,9 +60,9 @@ class Source:
 
 def of_target(settings: ReleaseConfig, target: Target, home: Path) -> Source:
     """The source of versions for `target`. Raises PackhorseError when no index is known."""
-    url = release_toml.target_index(settings, target, home)
+    url = company_index.of_target(settings, target, home)
     project = None
     with contextlib.suppress(PackhorseError):  # a target with a whole URL needs none
-        project = release_toml.index_url(settings, home)
+        project = company_index.of_project(settings, home)
     reader = reading.of([url, project] if project else [url], home)
     return Source(url, bool(target.index), project, settings.index_is_private, reader.get, reader.token)

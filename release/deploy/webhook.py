@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from packhorse.errors import PackhorseError
-from release.config.release_toml import Webhook
+from release.config.hooks import Webhook
 
 ATTEMPTS = 3
 PREFIX = "whsec_"

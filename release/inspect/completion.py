@@ -7,6 +7,7 @@ from packhorse import files
 from release import index, reading
 from release.agents import ssh
 from release.config import release_toml, unchecked
+from release.config.target.target import Target
 from release.deploy import requests, source
 from release.host.disk import journal
 from release.host.disk.layout import SERVER_ROOT
@@ -58,7 +59,7 @@ def versions(project: Path, name: str | None, incomplete: str) -> list[str]:
     """
     found = unchecked.read(project)
     settings = release_toml.check(found)
-    where = source.of_target(settings, settings.target(name) if name else release_toml.Target(), files.home())
+    where = source.of_target(settings, settings.target(name) if name else Target(), files.home())
     typed, equals, _ = incomplete.partition("==")
     spelled = typed if equals else found.name
     wanted = requests.parse(spelled).project

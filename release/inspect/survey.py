@@ -7,7 +7,8 @@ from pathlib import Path
 from packhorse.errors import PackhorseError
 from release import index
 from release.agents import connection, controller, destinations
-from release.config.release_toml import ReleaseConfig, Target
+from release.config.release_toml import ReleaseConfig
+from release.config.target.target import Target
 from release.deploy import requests
 from release.deploy.source import Source
 from release.host.request import Request, Show

@@ -87,6 +87,6 @@ def _of_target(project: Path) -> dict[str, str]:
     if not local:
         return {}
     from packhorse import settings
-    from release.config.release_toml import Target
+    from release.config.target.target import Target
 
     return dict(settings.parse(Target, local, f"{found.where}: targets.local").env)

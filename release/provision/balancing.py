@@ -6,7 +6,8 @@ from typing import Any
 
 from release.agents import ssh
 from release.config import static
-from release.config.release_toml import ReleaseConfig, Target
+from release.config.release_toml import ReleaseConfig
+from release.config.target.target import Target
 from release.deploy import balancers
 from release.provision import addresses, certificates
 

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from packhorse.errors import PackhorseError
-from release.config.release_toml import ReleaseConfig, Target
+from release.config.release_toml import ReleaseConfig
 from release.config.servers import certificates
+from release.config.target.target import Target
 from release.provision import addresses
 
 

@@ -6,8 +6,9 @@ from typing import Any
 
 from packhorse import toml
 from packhorse.errors import PackhorseError
-from release.config.release_toml import ReleaseConfig, Target
+from release.config.release_toml import ReleaseConfig
 from release.config.servers.firewall import Allow, Firewall
+from release.config.target.target import Target
 from release.provision import addresses, monitoring
 
 HTTP_PORTS = ("80", "443")

@@ -6,8 +6,10 @@ from typing import Any
 
 from packhorse.errors import PackhorseError
 from release.agents import ssh
-from release.config import root_login, static
-from release.config.release_toml import Provision, ReleaseConfig, Target, simple_url
+from release.config import company_index, root_login, static
+from release.config.release_toml import ReleaseConfig
+from release.config.target.provision import Provision
+from release.config.target.target import Target
 from release.host import runtime
 from release.host.disk.layout import SERVER_ROOT, SERVER_RUN, SERVER_SOCKETS, Layout
 from release.host.processes import circus_ini
@@ -133,7 +135,7 @@ def _app(config: ReleaseConfig, target: Target, host: str, project: Path) -> Var
     return {
         "packhorse_app": config.app,
         "packhorse_user": target.user or config.app,
-        "packhorse_index_url": simple_url(config.index),
+        "packhorse_index_url": company_index.simple_url(config.index),
         "packhorse_run_user": _run_user(config, target),
         "packhorse_supervisor": str(Path(runtime.__file__).with_name("supervisor.py")),
         "packhorse_circus_ini": circus_ini.server_text(layout, SERVER_SOCKETS / config.app),
@@ -211,7 +213,7 @@ def _mirrors(config: ReleaseConfig, project: Path) -> Iterator[tuple[str, Variab
     mirror = config.mirror
     if mirror is None:
         return
-    index_url = mirror.index_url or (simple_url(config.index) if config.index else None)
+    index_url = mirror.index_url or (company_index.simple_url(config.index) if config.index else None)
     if index_url is None:
         raise PackhorseError(
             "Nothing says where the mirror's hosts install from what Packhorse needs.",

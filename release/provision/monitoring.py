@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from release.config.release_toml import ReleaseConfig, Target
+from release.config.release_toml import ReleaseConfig
+from release.config.target.target import Target
 
 
 def of(config: ReleaseConfig, host: str, targets: Mapping[str, Target]) -> dict[str, Any] | None:

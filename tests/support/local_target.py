@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 
 from release import index
-from release.config import release_toml
+from release.config import company_index, release_toml
 from release.deploy import requests
 from release.host.control import session
 from release.host.disk.layout import Layout
@@ -120,7 +120,7 @@ class Host:
             "content": requests.content(settings, target, found, {}),
             "bind": target.address,
             "target_name": "local",
-            "index_url": release_toml.simple_url(self.served.index),
+            "index_url": company_index.simple_url(self.served.index),
             "silence": None,  # tests say nothing while they look
         }
         change = requests.change(Deploy, NAME, target, self.home, **{**own, **fields})

@@ -19,7 +19,7 @@ import pytest
 
 from packhorse.errors import PackhorseError
 from release.config import release_toml
-from release.config.release_toml import Webhook
+from release.config.hooks import Webhook
 from release.deploy import webhook
 from tests.support import documents
 from tests.support.local_target import Host, running_host

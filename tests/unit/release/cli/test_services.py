@@ -11,7 +11,8 @@ from click.testing import CliRunner, Result
 from packhorse.errors import PackhorseError
 from release.cli import configuration, options, service_arguments, service_backups, services
 from release.cli.main import cli
-from release.config.release_toml import ReleaseConfig, Target
+from release.config.release_toml import ReleaseConfig
+from release.config.target.target import Target
 from release.services import answers, databases, reach
 
 URL = "postgresql://shop_production_db__a:p@10.0.0.4:5432/shop_production_db"

@@ -1,6 +1,5 @@
 """The promises of release.config.release_toml."""
 
-import re
 from pathlib import Path
 
 import pytest
@@ -8,8 +7,12 @@ from pydantic import ValidationError
 
 from packhorse.errors import PackhorseError
 from release.config import release_toml
-from release.config.release_toml import MirrorServers, Provision
+from release.config.hooks import Hooks
 from release.config.servers import services
+from release.config.servers.mirror import MirrorServers
+from release.config.target.processes import ProcessSettings
+from release.config.target.provision import Provision
+from release.config.target.target import Target
 
 EXAMPLE = Path(__file__).parents[4] / "release.example.toml"
 
@@ -35,10 +38,10 @@ def test_the_example_file_shows_every_key_and_is_valid(tmp_path: Path) -> None:
     loaded = release_toml.load(project(tmp_path, text))
     assert loaded.model_fields_set == set(release_toml.ReleaseConfig.model_fields)
     assert loaded.health.model_fields_set == set(release_toml.Health.model_fields)
-    assert loaded.hooks.model_fields_set == set(release_toml.Hooks.model_fields)
+    assert loaded.hooks.model_fields_set == set(Hooks.model_fields)
     local, production = loaded.targets["local"], loaded.targets["production"]
-    assert local.model_fields_set | production.model_fields_set == set(release_toml.Target.model_fields)
-    assert production.processes["worker"].model_fields_set == set(release_toml.ProcessSettings.model_fields)
+    assert local.model_fields_set | production.model_fields_set == set(Target.model_fields)
+    assert production.processes["worker"].model_fields_set == set(ProcessSettings.model_fields)
     assert production.provision.model_fields_set == set(Provision.model_fields)
     assert loaded.services["db"].model_fields_set == set(services.Service.model_fields)
     assert loaded.services["db"].backup.model_fields_set == set(services.Backup.model_fields)
@@ -96,21 +99,6 @@ def test_the_option_goes_before_the_file(tmp_path: Path) -> None:
     assert (
         release_toml.load(folder, index="http://127.0.0.1:1/a/b/+simple/").index == "http://127.0.0.1:1/a/b"
     )
-
-
-def test_a_declared_local_target_keeps_the_address_it_does_not_mention(tmp_path: Path) -> None:
-    """Adding one variable must not move the application to another address."""
-    local = release_toml.load(project(tmp_path, '[targets.local.env]\nA = "1"\n')).target("local")
-    assert local.env == {"A": "1"}
-    assert local.bind == "127.0.0.1:8000"
-
-
-def test_a_socket_and_ipv6_are_addresses_too(tmp_path: Path) -> None:
-    """nginx in front wants a socket; IPv6 hosts carry brackets in text and none in a call."""
-    text = '[targets.a]\nbind = "unix"\n[targets.b]\nbind = "[::1]:80"\n'
-    loaded = release_toml.load(project(tmp_path, text))
-    assert loaded.target("a").address is None
-    assert loaded.target("b").address == ("::1", 80)
 
 
 @pytest.mark.parametrize(
@@ -185,36 +173,6 @@ def test_an_unknown_target_is_answered_with_the_nearest_name(tmp_path: Path) -> 
     loaded = release_toml.load(project(tmp_path, "[targets.production]\n"))
     with pytest.raises(PackhorseError, match='did you mean "production"'):
         loaded.target("prodution")
-
-
-def test_the_mirror_of_this_machine_is_the_default_index(tmp_path: Path) -> None:
-    """After `mirror init` a project needs no configuration at all."""
-    mirror = tmp_path / "home" / "mirror"
-    mirror.mkdir(parents=True)
-    mirror.joinpath("credentials.json").write_text('{"url": "http://127.0.0.1:4040", "users": {}}')
-    loaded = release_toml.load(project(tmp_path))
-    assert release_toml.index_url(loaded, tmp_path / "home") == "http://127.0.0.1:4040/company/dev"
-    assert release_toml.simple_url("http://h/a/b") == "http://h/a/b/+simple/"
-
-
-def test_without_any_index_the_error_says_what_to_do(tmp_path: Path) -> None:
-    """The first run on a fresh machine meets exactly this."""
-    with pytest.raises(PackhorseError) as caught:
-        release_toml.index_url(release_toml.load(project(tmp_path)), tmp_path / "home")
-    assert "mirror init" in caught.value.hint
-
-
-@pytest.mark.parametrize(
-    ("batch", "hosts", "expected"),
-    [("2", 9, 2), ('"25%"', 3, 1), ('"25%"', 8, 2), ('"25%"', 11, 2), ('"100%"', 7, 7)],
-)
-def test_a_batch_is_a_number_of_hosts_or_a_part_of_them(
-    tmp_path: Path, batch: str, hosts: int, expected: int
-) -> None:
-    """Rounded down: a batch is what may be broken at once. Never 0, or nothing would go on."""
-    names = ", ".join(f'"web{number}"' for number in range(hosts))
-    text = f"[targets.a]\nhosts = [{names}]\nbatch = {batch}\n"
-    assert release_toml.load(project(tmp_path, text)).target("a").batch_size == expected
 
 
 @pytest.mark.parametrize(
@@ -292,77 +250,3 @@ def test_files_for_the_working_directory_lie_inside_the_project(path: str, tmp_p
 def test_files_may_have_spaces_and_any_letters(tmp_path: Path) -> None:
     loaded = release_toml.load(project(tmp_path, 'files = ["mit Leerzeichen/ü.ini", "sql/*.sql"]\n'))
     assert loaded.files == ["mit Leerzeichen/ü.ini", "sql/*.sql"]
-
-
-def test_web_has_a_probe_and_no_check(tmp_path: Path) -> None:
-    """What is set for nothing would be taken for a promise."""
-    worker = "[targets.local.processes.worker]\ncheck_uptime = 10\ncheck_command = ['ping', '$X']\n"
-    process = release_toml.load(project(tmp_path, worker)).targets["local"].processes["worker"]
-    assert (process.check_uptime, process.check_command, process.check_timeout) == (
-        10.0,
-        ["ping", "$X"],
-        30.0,
-    )
-    (tmp_path / "release.toml").write_text(worker.replace("worker", "web"))
-    with pytest.raises(PackhorseError, match="web is asked over HTTP"):
-        release_toml.load(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("lines", "words"),
-    [
-        ('url = "https://example.com/x"', "either secret_variable or secret_file"),
-        (
-            'url = "https://example.com/x"\nsecret_variable = "A"\nsecret_file = "b"',
-            "either secret_variable or secret_file",
-        ),
-        ('url = "http://example.com/x"\nsecret_file = "b"', "by http://"),
-        ('url = "https://user:hidden@example.com/x"\nsecret_file = "b"', "an address without a user"),
-        ('url = "https://example.com/hidden\\n"\nsecret_file = "b"', "an address without a user"),
-        ('url = "file:///etc/hidden"\nsecret_file = "b"', "an address without a user"),
-        ('url = "https://example.com/x"\nsecret = "hidden"', "unknown key"),
-    ],
-)
-def test_a_webhook_is_signed_and_its_address_is_not_shown(tmp_path: Path, lines: str, words: str) -> None:
-    """The secret is somewhere else; some addresses of webhooks are secrets themselves."""
-    with pytest.raises(PackhorseError) as refused:
-        release_toml.load(project(tmp_path, f"[hooks.webhook]\n{lines}\n"))
-    assert words in refused.value.message
-    assert "hidden" not in refused.value.message
-
-
-@pytest.mark.parametrize("command", ['"make check"', "[]", '["a\\u0000"]', "[1]"])
-def test_a_hook_is_an_argument_list(tmp_path: Path, command: str) -> None:
-    """No shell sees it."""
-    with pytest.raises(PackhorseError, match=r"hooks\.before_deploy"):
-        release_toml.load(project(tmp_path, f"[hooks]\nbefore_deploy = {command}\n"))
-
-
-@pytest.mark.parametrize(
-    ("job", "said"),
-    [
-        ('name = "../x"', "jobs.0.name"),
-        ('name = "run"', "run is the name of another log"),
-        ('schedule = "61 * * * *"', '"61" is no minute of cron'),
-        ('command = "a\\nb"', "is no command of one line"),
-        ('overlap = "maybe"', "jobs.0.overlap"),
-        ("timeout = 0", "jobs.0.timeout"),
-        ('shedule = "daily"', "did you mean"),
-    ],
-)
-def test_a_job_that_could_not_run_is_refused(tmp_path: Path, job: str, said: str) -> None:
-    """With its place in the file; what only systemd knows, a host says before it touches anything."""
-    lines = {"name": '"a"', "schedule": '"daily"', "command": '"true"'}
-    lines.pop(job.partition(" =")[0], None)
-    text = "".join(f"{key} = {value}\n" for key, value in lines.items())
-    (tmp_path / "release.toml").write_text(f"[[targets.production.jobs]]\n{text}{job}\n")
-    with pytest.raises(PackhorseError, match=re.escape(said)):
-        release_toml.load(tmp_path)
-
-
-def test_two_jobs_of_one_name_are_refused(tmp_path: Path) -> None:
-    """Each has one state."""
-    job = '[[targets.production.jobs]]\nname = "a"\nschedule = "daily"\ncommand = "true"\n'
-    (tmp_path / "release.toml").write_text(job * 2)
-    with pytest.raises(PackhorseError, match="a is listed twice"):
-        release_toml.load(tmp_path)

@@ -11,7 +11,7 @@ import pytest
 from packhorse.errors import PackhorseError
 from release.agents.controller import Outcome
 from release.agents.schedule import HostState
-from release.config.release_toml import Hooks
+from release.config.hooks import Hooks
 from release.deploy import hooks
 from release.deploy.hooks import Run
 

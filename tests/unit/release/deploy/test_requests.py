@@ -9,6 +9,8 @@ from packaging.version import Version
 
 from packhorse.errors import PackhorseError
 from release.config import release_toml
+from release.config.target.processes import ProcessSettings
+from release.config.target.target import Target
 from release.deploy import requests
 from release.deploy.requests import Requirement
 from release.host.disk.manifest import Content, Rule
@@ -138,7 +140,7 @@ def test_the_journal_learns_who_is_behind_a_job_of_ci(
         raise OSError("No username set in the environment")
 
     def by() -> str:
-        return requests.request(Stop, "shop", release_toml.Target(), tmp_path, target_name="local").by
+        return requests.request(Stop, "shop", Target(), tmp_path, target_name="local").by
 
     monkeypatch.setattr("getpass.getuser", no_name)
     assert by().startswith("uid ")
@@ -146,13 +148,13 @@ def test_the_journal_learns_who_is_behind_a_job_of_ci(
     assert by() == "ann by CI mallory"
 
 
-def content(settings: release_toml.ReleaseConfig, target: release_toml.Target) -> Content:
+def content(settings: release_toml.ReleaseConfig, target: Target) -> Content:
     return requests.content(settings, target, requests.Artifact("a", "1.0", []), {})
 
 
 def test_a_deploy_is_made_of_what_release_toml_says() -> None:
     """And of the files of the version. What is brought wins over `env`, and stays out of the target."""
-    target = release_toml.Target(env={"A": "1", "B": "1"}, graceful_timeout=7.0)
+    target = Target(env={"A": "1", "B": "1"}, graceful_timeout=7.0)
     found = requests.artifact([file("a-1.0.tar.gz")], Requirement("a", None), INDEX)
     made = requests.content(release_toml.ReleaseConfig(app="shop"), target, found, {"B": "hunter2"})
     assert (made.project, made.version, made.installer) == ("a", "1.0", "uv")
@@ -165,11 +167,11 @@ def test_a_deploy_is_made_of_what_release_toml_says() -> None:
 @pytest.mark.parametrize(
     ("target", "folder", "sockets"),
     [
-        (release_toml.Target(hosts=["web1"]), "/srv/apps/shop", "/run/shop"),
-        (release_toml.Target(), "/home/ann/ph/apps/shop", "/home/ann/ph/run/shop"),
+        (Target(hosts=["web1"]), "/srv/apps/shop", "/run/shop"),
+        (Target(), "/home/ann/ph/apps/shop", "/home/ann/ph/run/shop"),
     ],
 )
-def test_hosts_keep_applications_at_one_place(target: release_toml.Target, folder: str, sockets: str) -> None:
+def test_hosts_keep_applications_at_one_place(target: Target, folder: str, sockets: str) -> None:
     """Provisioning makes it; nobody configures it."""
     layout = requests.request(Stop, "shop", target, Path("/home/ann/ph"), target_name="t").layout
     assert (str(layout.folder), str(layout.sockets)) == (folder, sockets)
@@ -183,7 +185,7 @@ def test_the_release_phase_runs_on_the_first_host_only() -> None:
 
 
 def rollback(**fields: object) -> Rollback:
-    target = release_toml.Target(hosts=["web1"])
+    target = Target(hosts=["web1"])
     own = {"release": None, "index_url": None, "target_name": "t"}
     return requests.change(Rollback, "shop", target, Path("/h"), **own, **fields)
 
@@ -201,7 +203,7 @@ def test_every_command_has_a_key_of_its_own() -> None:
 
 def test_the_probe_names_the_domain_that_requests_will_name() -> None:
     """Django answers 400 to a host that it does not know."""
-    target = release_toml.Target(hosts=["web1"], domains=["shop.example.com"])
+    target = Target(hosts=["web1"], domains=["shop.example.com"])
     for settings, expected in (
         (release_toml.ReleaseConfig(app="shop"), "shop.example.com"),
         (release_toml.ReleaseConfig(app="shop", health=release_toml.Health(host="probe")), "probe"),
@@ -212,10 +214,10 @@ def test_the_probe_names_the_domain_that_requests_will_name() -> None:
 def test_a_process_type_stops_as_long_as_the_target_says() -> None:
     """Unless it says so itself."""
     processes = {
-        "worker": release_toml.ProcessSettings(overlap=True),
-        "clock": release_toml.ProcessSettings(stop_timeout=1.0),
+        "worker": ProcessSettings(overlap=True),
+        "clock": ProcessSettings(stop_timeout=1.0),
     }
-    target = release_toml.Target(graceful_timeout=7.0, processes=processes)
+    target = Target(graceful_timeout=7.0, processes=processes)
     assert content(release_toml.ReleaseConfig(app="a"), target).rules == {
         "worker": Rule(overlap=True, stop_timeout=7.0),
         "clock": Rule(overlap=False, stop_timeout=1.0),
@@ -224,8 +226,8 @@ def test_a_process_type_stops_as_long_as_the_target_says() -> None:
 
 def test_every_change_brings_the_checks_of_today() -> None:
     """They are no content of a release: a rollback does not take those of then, and no other host's."""
-    worker = release_toml.ProcessSettings(check_uptime=10.0, check_command=["ping"])
-    target = release_toml.Target(hosts=["web1"], processes={"worker": worker})
+    worker = ProcessSettings(check_uptime=10.0, check_command=["ping"])
+    target = Target(hosts=["web1"], processes={"worker": worker})
     own = {"release": None, "index_url": None, "target_name": "t"}
     made = requests.change(Rollback, "shop", target, Path("/h"), **own)
     assert made.checks == {"worker": Check(10.0, ["ping"], 30.0)}

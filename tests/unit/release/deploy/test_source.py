@@ -7,8 +7,9 @@ import pytest
 
 from packhorse.errors import PackhorseError
 from release import index
-from release.config import release_toml
-from release.config.release_toml import ReleaseConfig, Target
+from release.config import company_index
+from release.config.release_toml import ReleaseConfig
+from release.config.target.target import Target
 from release.deploy import requests, source
 from release.index import Response
 from tests.support.fakes import INDEX
@@ -65,12 +66,12 @@ def test_an_index_is_named_by_its_url_or_on_the_server_of_the_project(tmp_path: 
     """And where neither helps, the error says so."""
     settings = ReleaseConfig(app="app", index=INDEX, allow_http=True)
     short, whole = Target(index="company/prod"), Target(index="https://other.example.com/a/b/")
-    assert release_toml.target_index(settings, short, tmp_path) == PROD
-    assert release_toml.target_index(settings, whole, tmp_path) == "https://other.example.com/a/b"
-    assert release_toml.target_index(settings, Target(), tmp_path) == INDEX
+    assert company_index.of_target(settings, short, tmp_path) == PROD
+    assert company_index.of_target(settings, whole, tmp_path) == "https://other.example.com/a/b"
+    assert company_index.of_target(settings, Target(), tmp_path) == INDEX
     no_devpi = ReleaseConfig(app="app", index="https://example.com/simple")
     with pytest.raises(PackhorseError, match="does not end in USER/INDEX"):
-        release_toml.target_index(no_devpi, short, tmp_path)
+        company_index.of_target(no_devpi, short, tmp_path)
 
 
 @pytest.mark.parametrize(

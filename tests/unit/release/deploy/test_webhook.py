@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from packhorse.errors import PackhorseError
-from release.config.release_toml import Webhook
+from release.config.hooks import Webhook
 from release.deploy import webhook
 
 BY_VARIABLE = Webhook(url="https://example.com/hook", secret_variable="HOOK_SECRET")

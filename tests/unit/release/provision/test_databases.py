@@ -2,9 +2,10 @@
 
 import re
 
-from release.config.release_toml import ReleaseConfig, Target
+from release.config.release_toml import ReleaseConfig
 from release.config.servers.firewall import Firewall
 from release.config.servers.services import Backup, Service
+from release.config.target.target import Target
 from release.provision import databases
 
 ADDRESSES = {"web1": ["10.0.0.1", "fd00::1"], "web2": ["10.0.0.2"], "db1": ["10.0.0.9"]}

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from release.config import release_toml
-from release.config.release_toml import Target
+from release.config.target.target import Target
 from release.provision import firewall, monitoring
 
 TEXT = """

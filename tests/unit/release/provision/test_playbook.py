@@ -7,8 +7,9 @@ import pytest
 
 from packhorse.errors import PackhorseError
 from release.config import release_toml
-from release.config.release_toml import ReleaseConfig, Target
+from release.config.release_toml import ReleaseConfig
 from release.config.servers.services import Service
+from release.config.target.target import Target
 from release.provision import playbook
 
 SETTINGS = """

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from release.config.release_toml import ReleaseConfig, Target
+from release.config.release_toml import ReleaseConfig
 from release.config.servers.services import Service
+from release.config.target.target import Target
 from release.provision import summary
 from release.provision.summary import Prepared
 

@@ -6,11 +6,12 @@ import pytest
 
 from packhorse.errors import PackhorseError
 from release.config import release_toml
+from release.config.target.target import Target
 
 TARGET = '[targets.production]\nhosts = ["web1", "web2"]\n'
 
 
-def load(folder: Path, text: str) -> release_toml.Target:
+def load(folder: Path, text: str) -> Target:
     (folder / "release.toml").write_text(f'app = "shop"\n{text}')
     return release_toml.load(folder).target("production")
 
