@@ -1,1 +1,1 @@
-"""The `release` command: one module per group of commands."""
+"""The `release` command: a folder for each section of its help."""

@@ -7,26 +7,14 @@ from pathlib import Path
 import click
 
 from packhorse import console
-from release.cli import (
-    assets,
-    config,
-    deploy,
-    doctor,
-    firewall,
-    inspect,
-    local,
-    login,
-    logs,
-    maintenance,
-    new,
-    options,
-    processes,
-    provision,
-    releases,
-    run,
-    services,
-    versions,
-)
+from release.cli import options
+from release.cli.config import commands as config
+from release.cli.index import login, versions
+from release.cli.processes import application, logs, maintenance, ps, run
+from release.cli.project import local, new
+from release.cli.releases import assets, deploy, inspect
+from release.cli.servers import doctor, firewall, provision
+from release.cli.services import commands as services
 
 SECTIONS = {
     "On this machine": ("new", "local", "build", "lock"),
@@ -96,9 +84,9 @@ def cli(context: click.Context, project: Path) -> None:
 
 GROUPS = (
     *(local.COMMANDS, login.COMMANDS, versions.COMMANDS, deploy.COMMANDS, config.COMMANDS),
-    *(inspect.COMMANDS, logs.COMMANDS, processes.COMMANDS, provision.COMMANDS),
+    *(application.COMMANDS, logs.COMMANDS, ps.COMMANDS, provision.COMMANDS),
     *(maintenance.COMMANDS, services.COMMANDS),
-    *(releases.COMMANDS, run.COMMANDS, assets.COMMANDS),
+    *(inspect.COMMANDS, run.COMMANDS, assets.COMMANDS),
 )
 for command in (new.new, *itertools.chain(*GROUPS), doctor.doctor, firewall.firewall):
     cli.add_command(command)

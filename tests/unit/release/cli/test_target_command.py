@@ -15,7 +15,9 @@ from packhorse.errors import PackhorseError
 from release.agents import ssh
 from release.agents.controller import Outcome
 from release.agents.schedule import HostState
-from release.cli import inspect, main, maintenance, processes, releases, run, target_command
+from release.cli import main, target_command
+from release.cli.processes import application, maintenance, ps, run
+from release.cli.releases import inspect
 from release.deploy import outcome as outcomes
 from release.inspect import formation
 from tests.support.release_folders import a_layout, add_release
@@ -174,12 +176,16 @@ JOB = {"job": "a", "schedule": "daily", "state": "", "last": {}, "next": 1e30}
 @pytest.mark.parametrize(
     ("each", "right", "wrong"),
     [
-        (processes._listed, {"app": "shop", "release": None}, {"app": "shop"}),
-        (processes._listed, {"app": "shop", "release": None}, {"release": 1, "processes": 5}),
+        (ps._listed, {"app": "shop", "release": None}, {"app": "shop"}),
+        (ps._listed, {"app": "shop", "release": None}, {"release": 1, "processes": 5}),
         (run._listed, {"app": "shop", "jobs": []}, {"app": "shop", "here": True, "jobs": [JOB]}),
         (maintenance._print, {"app": "shop", "maintenance": None}, {"app": "shop", "maintenance": {"x": 1}}),
         (maintenance._print, {"app": "shop", "maintenance": None}, {"app": "shop", "maintenance": "on"}),
-        (inspect._status, {"app": "shop", "state": "none", "note": "", "maintenance": 0, "processes": 0}, {}),
+        (
+            application._status,
+            {"app": "shop", "state": "none", "note": "", "maintenance": 0, "processes": 0},
+            {},
+        ),
     ],
 )
 def test_a_host_that_answers_nonsense_is_an_error_after_the_others(
@@ -201,7 +207,7 @@ def test_a_release_that_cannot_be_shown_is_an_error_after_the_others(
     """What a release is, hosts say together where they say the same."""
     right = {"app": "shop", "releases": [{"release": 7}]}
     with pytest.raises(PackhorseError, match="web1 answered what no agent of ours does"):
-        releases._print_equal(
+        inspect._print_equal(
             outcome_of(web1=wrong, web2=right), lambda answer: [f"release {answer['releases'][0]['release']}"]
         )
     assert capsys.readouterr().out == "web2:\nrelease 7\n"

@@ -8,7 +8,7 @@ import click
 from packhorse import console
 from packhorse.errors import PackhorseError
 from release.cli import options, target_command
-from release.cli import service_arguments as arguments
+from release.cli.services import arguments
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,7 +9,8 @@ import click
 
 from packhorse import console
 from packhorse.errors import PackhorseError
-from release.cli import assets, options, target_command
+from release.cli import options, target_command
+from release.cli.releases import assets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

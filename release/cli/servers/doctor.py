@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from packhorse import console
-from release.cli import deploy, options, target_command
+from release.cli import options, target_command
+from release.cli.releases import deploy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

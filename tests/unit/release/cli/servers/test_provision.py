@@ -1,4 +1,4 @@
-"""The promises of release.cli.provision."""
+"""The promises of release.cli.servers.provision."""
 
 import json
 from pathlib import Path

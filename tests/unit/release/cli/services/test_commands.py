@@ -1,4 +1,4 @@
-"""The promises of release.cli.services that need no host: what leads to a database, what is asked."""
+"""What release.cli.services.commands promises without a host: what leads to a database, what is asked."""
 
 import contextlib
 from pathlib import Path
@@ -9,8 +9,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from packhorse.errors import PackhorseError
-from release.cli import configuration, options, service_arguments, service_backups, services
+from release.cli import options
+from release.cli.config import changes
 from release.cli.main import cli
+from release.cli.services import arguments, backups, commands
 from release.config.release_toml import ReleaseConfig
 from release.config.target.target import Target
 from release.services import answers, databases, reach
@@ -26,7 +28,7 @@ def test_a_variable_leads_to_a_database_by_its_login() -> None:
         "OTHER": URL.replace("shop_production_db__a", "shop_production_db2__a"),
         "PATH": "/usr/bin",
     }
-    assert services._leading(values, "shop_production_db") == ["ASYNC_URL", "DATABASE_URL"]
+    assert commands._leading(values, "shop_production_db") == ["ASYNC_URL", "DATABASE_URL"]
 
 
 @pytest.mark.parametrize(
@@ -34,7 +36,7 @@ def test_a_variable_leads_to_a_database_by_its_login() -> None:
 )
 def test_sizes_are_for_people(number: int, text: str) -> None:
     """As disks are sold."""
-    assert service_arguments.size(number) == text
+    assert arguments.size(number) == text
 
 
 def test_what_destroys_asks_or_wants_yes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,7 +47,7 @@ def test_what_destroys_asks_or_wants_yes(monkeypatch: pytest.MonkeyPatch) -> Non
         options.ask_first("Remove it?", yes=False)
 
 
-@pytest.mark.parametrize("name", [None, *services.services.commands])
+@pytest.mark.parametrize("name", [None, *commands.services.commands])
 def test_each_command_explains_itself(name: str | None) -> None:
     """What to type is in the help of the group, and what happens in that of the command."""
     done = CliRunner().invoke(cli, ["services", *([name] if name else []), "--help"])
@@ -74,14 +76,14 @@ def test_a_database_that_the_application_uses_is_not_removed(
             raise PackhorseError("web1 does not answer.", "")
         return values
 
-    monkeypatch.setattr(services, "_variables", variables)
+    monkeypatch.setattr(commands, "_variables", variables)
     config = ReleaseConfig(app="shop", targets={"production": Target(hosts=["web1"])})
     server = SimpleNamespace(
         app=app, target="production", service="db", name="shop_production_db", host=host, port=5432
     )
     row = databases.Row(None, SimpleNamespace(server=server, host="db1"))  # type: ignore[arg-type]
     with pytest.raises(PackhorseError, match="production uses") if refused else contextlib.nullcontext():
-        services._require_unused(Path(), config, row)
+        commands._require_unused(Path(), config, row)
 
 
 @pytest.mark.parametrize("command", [["--remove", "--yes"], ["remove", "db", "--yes"]])
@@ -90,25 +92,25 @@ def test_nothing_is_removed_when_one_of_all_is_in_use(
 ) -> None:
     """With either command; an application would fail without its database."""
     config = ReleaseConfig(app="shop", targets={"production": Target(hosts=["web1"])})
-    monkeypatch.setattr(service_arguments, "config", lambda _project: config)
+    monkeypatch.setattr(arguments, "config", lambda _project: config)
     known = {"name": "shop_production_db", "app": "shop", "target": "production", "service": "db"}
     server = answers.Server.model_validate(
         {**known, "kind": "postgresql", "login": "x", "host": "10.0.0.4", "port": 5432}
     )
     found = {"web1": [databases.Found("web1", server, None)]}
     monkeypatch.setattr(databases, "ask", lambda _config, _hosts: found)
-    monkeypatch.setattr(services, "_variables", lambda *_: {"DATABASE_URL": URL})
+    monkeypatch.setattr(commands, "_variables", lambda *_: {"DATABASE_URL": URL})
     monkeypatch.setattr(reach.Host, "ask", lambda *_: pytest.fail("it begins"))
-    done = CliRunner().invoke(services.services, command, obj=Path())
+    done = CliRunner().invoke(commands.services, command, obj=Path())
     assert isinstance(done.exception, PackhorseError)
     assert done.exception.message == "production uses shop_production_db: DATABASE_URL."
 
 
 def test_what_is_removed_already_is_nothing_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     """A script may run twice."""
-    monkeypatch.setattr(service_arguments, "config", lambda _project: ReleaseConfig(app="shop"))
+    monkeypatch.setattr(arguments, "config", lambda _project: ReleaseConfig(app="shop"))
     monkeypatch.setattr(databases, "ask", lambda _config, hosts: {name: [] for name in hosts})
-    done = CliRunner().invoke(services.remove, ["db", "--host", "db1", "--yes"], obj=Path())
+    done = CliRunner().invoke(commands.remove, ["db", "--host", "db1", "--yes"], obj=Path())
     assert done.exit_code == 0
     assert "No database of db is left on db1: there is nothing to do." in done.output
 
@@ -129,7 +131,7 @@ DOWN = PackhorseError("db1: it cannot be reached.", "Try: ssh db1 true")
 
 @pytest.fixture
 def declared(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service_arguments, "config", lambda _project: DECLARED)
+    monkeypatch.setattr(arguments, "config", lambda _project: DECLARED)
 
 
 def run(*arguments: str) -> Result:
@@ -169,7 +171,7 @@ def test_a_host_that_does_not_answer_fails_the_command_after_what_the_others_say
 ) -> None:
     """A job that looks at the exit status alone must not take silence for good news."""
     monkeypatch.setattr(databases, "ask", lambda _config, hosts: dict.fromkeys(hosts, DOWN))
-    monkeypatch.setattr(services, "_attached", lambda *_: {})
+    monkeypatch.setattr(commands, "_attached", lambda *_: {})
     done = run(*options)
     assert done.exception is DOWN
     assert done.stdout
@@ -185,7 +187,7 @@ def test_a_list_of_backups_without_those_of_a_host_fails(
 ) -> None:
     """It would look as if there were none; each host that is missing is named."""
     other = PackhorseError("vault: it cannot be reached.", "Try: ssh vault true")
-    monkeypatch.setattr(service_backups, "_all_backups", lambda *_: ([], [DOWN, other]))
+    monkeypatch.setattr(backups, "_all_backups", lambda *_: ([], [DOWN, other]))
     done = run("backups", "db", *options)
     assert done.exception is DOWN
     assert "vault: it cannot be reached." in done.stderr
@@ -237,12 +239,10 @@ def test_attach_writes_the_scheme_of_the_driver_and_keeps_it(
     """Also when the database has moved to another host."""
     login = {"url": f"{URL}?sslmode=require", "login": "shop_production_db__a"}
     credentials = answers.Credentials.model_validate({**login, "name": "shop_production_db", "kind": "x"})
-    monkeypatch.setattr(services, "_credentials", lambda *_: credentials)
-    monkeypatch.setattr(services, "_variables", lambda *_: {"DATABASE_URL": present} if present else {})
+    monkeypatch.setattr(commands, "_credentials", lambda *_: credentials)
+    monkeypatch.setattr(commands, "_variables", lambda *_: {"DATABASE_URL": present} if present else {})
     written: list[dict[str, str]] = []
-    monkeypatch.setattr(
-        configuration, "change", lambda _project, _target, values, **_how: written.append(values)
-    )
+    monkeypatch.setattr(changes, "change", lambda _project, _target, values, **_how: written.append(values))
     done = run("attach", "db", "production", *options)
     assert done.exit_code == 0, done
     assert written == [{"DATABASE_URL": expected}]
@@ -261,8 +261,8 @@ def test_schemes_are_completed_for_the_kind_of_the_service(tmp_path: Path) -> No
     (tmp_path / "release.toml").write_text('app = "shop"\n[services.my]\nkind = "mariadb"\nhosts = ["db1"]\n')
     root = click.Context(cli)
     root.params = {"project": tmp_path}
-    context = click.Context(services.attach, parent=root)
-    parameter = services.attach.params[0]
-    assert "postgresql" in service_arguments.schemes(context, parameter, "")
+    context = click.Context(commands.attach, parent=root)
+    parameter = commands.attach.params[0]
+    assert "postgresql" in arguments.schemes(context, parameter, "")
     context.params = {"service": "my"}
-    assert service_arguments.schemes(context, parameter, "mysql+p") == ["mysql+pymysql"]
+    assert arguments.schemes(context, parameter, "mysql+p") == ["mysql+pymysql"]

@@ -10,7 +10,8 @@ import click
 
 from packhorse import console, process
 from packhorse.errors import PackhorseError
-from release.cli import configuration, options, target_command
+from release.cli import options, target_command
+from release.cli.config import changes
 
 if TYPE_CHECKING:
     from release.agents.controller import Outcome
@@ -73,7 +74,7 @@ def set_(
     target: str,
     assignments: tuple[str, ...],
     env_file: Path | None,
-    **how: Unpack[configuration.How],
+    **how: Unpack[changes.How],
 ) -> None:
     """Set variables on all hosts of TARGET, all of them in one new release.
 
@@ -97,7 +98,7 @@ def set_(
         )
     for note in given.notes:
         console.echo(f"Note: {note}", err=True)
-    configuration.change(project, target, given.values, **how)
+    changes.change(project, target, given.values, **how)
 
 
 def _ask_for_value(name: str) -> bytes:
@@ -115,9 +116,9 @@ def _ask_for_value(name: str) -> bytes:
 @options.index
 @options.as_json
 @click.pass_obj
-def unset(project: Path, /, target: str, names: tuple[str, ...], **how: Unpack[configuration.How]) -> None:
+def unset(project: Path, /, target: str, names: tuple[str, ...], **how: Unpack[changes.How]) -> None:
     """Remove variables on all hosts of TARGET; one that release.toml has, too, gets that value again."""
-    configuration.change(project, target, unset=names, **how)
+    changes.change(project, target, unset=names, **how)
 
 
 @config.command()
@@ -129,12 +130,12 @@ def unset(project: Path, /, target: str, names: tuple[str, ...], **how: Unpack[c
 @options.index
 @options.as_json
 @click.pass_obj
-def sync(project: Path, /, target: str, source: str, **how: Unpack[configuration.How]) -> None:
+def sync(project: Path, /, target: str, source: str, **how: Unpack[changes.How]) -> None:
     """Let all hosts of TARGET run what HOST runs: its version with its configuration, as a new release.
 
     For hosts that differ, because one was down while the others were changed. Code comes from the index.
     """
-    configuration.change(project, target, source=source, **how)
+    changes.change(project, target, source=source, **how)
 
 
 @config.command()
@@ -143,19 +144,19 @@ def sync(project: Path, /, target: str, source: str, **how: Unpack[configuration
 @options.index
 @options.as_json
 @click.pass_obj
-def edit(project: Path, /, target: str, **how: Unpack[configuration.How]) -> None:
+def edit(project: Path, /, target: str, **how: Unpack[changes.How]) -> None:
     """Edit what is set on TARGET in $VISUAL or $EDITOR; all changes are one new release.
 
     Only what you change is sent: what a colleague sets meanwhile stays.
     """
     from release.variables import drift, editing
 
-    command, outcome = configuration.read(project, target, reveal=True)
+    command, outcome = changes.read(project, target, reveal=True)
     _refuse_drift(command, outcome)
     values = {row["name"]: row["value"] for row in drift.rows(outcome) if row["set"]}
     edited = editing.edit(values, target, _edit_again)
     if edited.values or edited.unset:
-        configuration.change(project, target, edited.values, edited.unset, **how)
+        changes.change(project, target, edited.values, edited.unset, **how)
     else:
         console.echo("Nothing was changed.")
 
@@ -176,7 +177,7 @@ def get(project: Path, target: str, name: str, *, as_json: bool) -> None:
     """Print the value of variable NAME on TARGET; into a pipe or a file its bytes, and nothing else."""
     from release.variables import drift
 
-    command, outcome = configuration.read(project, target, reveal=True, names=[name])
+    command, outcome = changes.read(project, target, reveal=True, names=[name])
     _refuse_drift(command, outcome)
     rows = drift.rows(outcome)
     if not rows:
@@ -202,7 +203,7 @@ def list_(project: Path, target: str, *, reveal: bool, as_json: bool) -> None:
     from release.agents.connection import answers
     from release.variables import drift
 
-    command, outcome = configuration.read(project, target, reveal=reveal)
+    command, outcome = changes.read(project, target, reveal=reveal)
     with answers(f"A host of {target}"):
         found = [_shown(row) for row in drift.rows(outcome)]
         different, warning = drift.names(outcome), drift.sentence(outcome)

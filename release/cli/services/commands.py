@@ -9,8 +9,9 @@ import click
 
 from packhorse import console
 from packhorse.errors import PackhorseError
-from release.cli import configuration, options, service_backups, target_command
-from release.cli import service_arguments as arguments
+from release.cli import options, target_command
+from release.cli.config import changes
+from release.cli.services import arguments, backups
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -181,7 +182,7 @@ def _variables(project: Path, target: str) -> dict[str, str]:
     from release.agents.connection import answers
     from release.variables import drift
 
-    command, outcome = configuration.read(project, target, reveal=True)
+    command, outcome = changes.read(project, target, reveal=True)
     if not outcome.results:
         command.finish(outcome)
     with answers(f"A host of {target}"):
@@ -225,7 +226,7 @@ def attach(
     *,
     scheme: str | None,
     replace: bool,
-    **how: Unpack[configuration.How],
+    **how: Unpack[changes.How],
 ) -> None:
     """Put the URL of SERVICE into the configuration of TARGET: DATABASE_URL, or REDIS_URL.
 
@@ -259,7 +260,7 @@ def attach(
     url = (credentials.next or credentials).url
     if present is not None and not replace:
         url = urls.kept(present, url)
-    configuration.change(project, target, {name: urls.with_scheme(url, scheme) if scheme else url}, **how)
+    changes.change(project, target, {name: urls.with_scheme(url, scheme) if scheme else url}, **how)
 
 
 @services.command()
@@ -270,7 +271,7 @@ def attach(
 @options.as_json
 @click.pass_obj
 def detach(
-    project: Path, /, service: str, target: str, variable: str | None, **how: Unpack[configuration.How]
+    project: Path, /, service: str, target: str, variable: str | None, **how: Unpack[changes.How]
 ) -> None:
     """Take the URL of SERVICE out of the configuration of TARGET. The database stays as it is."""
     from release.config.servers.services import database
@@ -284,7 +285,7 @@ def detach(
     if not names:
         console.echo(f"{service} is not attached to {target}: there is nothing to do.", err=True)
         return
-    configuration.change(project, target, unset=names, **how)
+    changes.change(project, target, unset=names, **how)
 
 
 @services.command()
@@ -293,7 +294,7 @@ def detach(
 @options.index
 @options.as_json
 @click.pass_obj
-def rotate(project: Path, /, service: str, target: str, **how: Unpack[configuration.How]) -> None:
+def rotate(project: Path, /, service: str, target: str, **how: Unpack[changes.How]) -> None:
     """Give TARGET a new login to SERVICE with a new password, and close the old one, without downtime.
 
     Both logins are open while the new URL is rolled out, as a release. The old one is closed when all hosts
@@ -320,7 +321,7 @@ def rotate(project: Path, /, service: str, target: str, **how: Unpack[configurat
     from release.services import urls
 
     changed = {name: urls.with_login(values[name], credentials.next.url) for name in names}
-    configuration.change(project, target, changed, **how)
+    changes.change(project, target, changed, **how)
     from release.services import reach
 
     host.ask(reach.SERVICE, "rotate-finish", {"name": place.name})
@@ -485,6 +486,6 @@ def _remove_all(project: Path, config: "ReleaseConfig", rows: "Sequence[Row]", *
         console.echo(f"Removed {row.name} on {host.name}.")
 
 
-for each in service_backups.COMMANDS:
+for each in backups.COMMANDS:
     services.add_command(each)
 COMMANDS = (services,)

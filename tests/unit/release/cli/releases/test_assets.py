@@ -1,4 +1,4 @@
-"""The promises of release.cli.assets that need no host: what a prune asks, and when it has failed."""
+"""What release.cli.releases.assets promises without a host: what a prune asks, and when it has failed."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -13,8 +13,8 @@ from release.agents import controller
 from release.agents.schedule import HostState, Stage
 from release.assets.prune import Prune
 from release.assets.push import Files
-from release.cli import assets
 from release.cli.main import cli
+from release.cli.releases import assets
 from release.config.assets import Assets
 from release.config.static import Static
 from tests.unit.release.assets.test_prune import Memory, ready

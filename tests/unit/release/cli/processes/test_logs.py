@@ -9,7 +9,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from release.cli import logs, main
+from release.cli import main
+from release.cli.processes import logs
 from release.inspect.log_collector import Line
 
 WEB = Line("2026-11-26T05:13:50.123456Z", "web1", "web", 43, 7, "GET / 200")

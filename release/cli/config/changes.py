@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
-from release.cli import deploy, target_command
+from release.cli import target_command
+from release.cli.releases import deploy
 
 if TYPE_CHECKING:
     from release.agents.controller import Outcome

@@ -8,7 +8,7 @@ import pytest
 from packhorse.errors import PackhorseError
 from release.agents.controller import Outcome
 from release.agents.schedule import HostState, Stage
-from release.cli import deploy
+from release.cli.releases import deploy
 
 
 @pytest.mark.parametrize("fields", [{}, {"release": 1, "url": 5}, {"release": 1, "url": None}])

@@ -1,0 +1,1 @@
+"""Commands on the variables that an application gets."""

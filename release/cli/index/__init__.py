@@ -1,0 +1,1 @@
+"""Commands on the company index: login, logout, promote, pipeline."""

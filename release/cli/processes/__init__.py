@@ -1,0 +1,1 @@
+"""Commands on the processes of a target: what runs, how many, what they write."""

@@ -1,0 +1,1 @@
+"""Commands for a project on this machine: new, local."""

@@ -1,0 +1,1 @@
+"""Commands that bring releases to targets, and look into them."""
