@@ -5,17 +5,13 @@ from typing import Annotated, Any
 
 import pydantic
 
-from packhorse.settings import Settings, matching
+from packhorse.settings import Settings, array, matching
 
 AdvisoryId = Annotated[str, matching(r"[A-Za-z0-9][A-Za-z0-9._:-]*", 'an id such as "PYSEC-2024-36"', 100)]
 
 
 def _from_text(value: Any) -> Any:  # noqa: ANN401 (whatever the file has)
     return {"id": value} if isinstance(value, str) else value
-
-
-def _freeze(value: Any) -> Any:  # noqa: ANN401 (whatever the file has)
-    return tuple(value) if isinstance(value, list) else value
 
 
 class Ignored(Settings):
@@ -35,8 +31,7 @@ class Advisories(Settings):
 
     max_days_old: Annotated[int, pydantic.Field(ge=1)] = 14  # older ones are warned about
     ignore: Annotated[
-        tuple[Annotated[Ignored, pydantic.BeforeValidator(_from_text)], ...],
-        pydantic.BeforeValidator(_freeze),
+        tuple[Annotated[Ignored, pydantic.BeforeValidator(_from_text)], ...], array("PYSEC-2024-36")
     ] = ()
 
     def as_json(self) -> list[dict[str, str | None]]:

@@ -129,6 +129,10 @@ def test_clients_on_this_machine_get_an_address_they_can_use(tmp_path: Path) -> 
             'indexes.company/dev.bases: should be an array, such as ["root/pypi"]',
         ),
         (
+            '[advisories]\nignore = "PYSEC-2024-36"',
+            'advisories.ignore: should be an array, such as ["PYSEC-2024-36"]',
+        ),
+        (
             '[indexes."company/dev"]\nvolatile = "no"',
             "indexes.company/dev.volatile: input should be a valid boolean",
         ),
