@@ -1,4 +1,4 @@
-"""What release.cli.services.commands promises without a host: what leads to a database, what is asked."""
+"""What release.cli.services promises without a host: what leads to a database, what is asked."""
 
 import contextlib
 from pathlib import Path
@@ -12,7 +12,7 @@ from packhorse.errors import PackhorseError
 from release.cli import options
 from release.cli.config import changes
 from release.cli.main import cli
-from release.cli.services import arguments, backups, commands
+from release.cli.services import arguments, attached, backups, commands, logins, removal
 from release.config.release_toml import ReleaseConfig
 from release.config.target.target import Target
 from release.services import answers, databases, reach
@@ -28,7 +28,7 @@ def test_a_variable_leads_to_a_database_by_its_login() -> None:
         "OTHER": URL.replace("shop_production_db__a", "shop_production_db2__a"),
         "PATH": "/usr/bin",
     }
-    assert commands._leading(values, "shop_production_db") == ["ASYNC_URL", "DATABASE_URL"]
+    assert attached.leading_to(values, "shop_production_db") == ["ASYNC_URL", "DATABASE_URL"]
 
 
 @pytest.mark.parametrize(
@@ -76,14 +76,14 @@ def test_a_database_that_the_application_uses_is_not_removed(
             raise PackhorseError("web1 does not answer.", "")
         return values
 
-    monkeypatch.setattr(commands, "_variables", variables)
+    monkeypatch.setattr(attached, "variables", variables)
     config = ReleaseConfig(app="shop", targets={"production": Target(hosts=["web1"])})
     server = SimpleNamespace(
         app=app, target="production", service="db", name="shop_production_db", host=host, port=5432
     )
     row = databases.Row(None, SimpleNamespace(server=server, host="db1"))  # type: ignore[arg-type]
     with pytest.raises(PackhorseError, match="production uses") if refused else contextlib.nullcontext():
-        commands._require_unused(Path(), config, row)
+        removal._require_unused(Path(), config, row)
 
 
 @pytest.mark.parametrize("command", [["--remove", "--yes"], ["remove", "db", "--yes"]])
@@ -99,7 +99,7 @@ def test_nothing_is_removed_when_one_of_all_is_in_use(
     )
     found = {"web1": [databases.Found("web1", server, None)]}
     monkeypatch.setattr(databases, "ask", lambda _config, _hosts: found)
-    monkeypatch.setattr(commands, "_variables", lambda *_: {"DATABASE_URL": URL})
+    monkeypatch.setattr(attached, "variables", lambda *_: {"DATABASE_URL": URL})
     monkeypatch.setattr(reach.Host, "ask", lambda *_: pytest.fail("it begins"))
     done = CliRunner().invoke(commands.services, command, obj=Path())
     assert isinstance(done.exception, PackhorseError)
@@ -110,7 +110,7 @@ def test_what_is_removed_already_is_nothing_to_do(monkeypatch: pytest.MonkeyPatc
     """A script may run twice."""
     monkeypatch.setattr(arguments, "config", lambda _project: ReleaseConfig(app="shop"))
     monkeypatch.setattr(databases, "ask", lambda _config, hosts: {name: [] for name in hosts})
-    done = CliRunner().invoke(commands.remove, ["db", "--host", "db1", "--yes"], obj=Path())
+    done = CliRunner().invoke(removal.remove, ["db", "--host", "db1", "--yes"], obj=Path())
     assert done.exit_code == 0
     assert "No database of db is left on db1: there is nothing to do." in done.output
 
@@ -171,7 +171,7 @@ def test_a_host_that_does_not_answer_fails_the_command_after_what_the_others_say
 ) -> None:
     """A job that looks at the exit status alone must not take silence for good news."""
     monkeypatch.setattr(databases, "ask", lambda _config, hosts: dict.fromkeys(hosts, DOWN))
-    monkeypatch.setattr(commands, "_attached", lambda *_: {})
+    monkeypatch.setattr(attached, "names", lambda *_: {})
     done = run(*options)
     assert done.exception is DOWN
     assert done.stdout
@@ -239,8 +239,8 @@ def test_attach_writes_the_scheme_of_the_driver_and_keeps_it(
     """Also when the database has moved to another host."""
     login = {"url": f"{URL}?sslmode=require", "login": "shop_production_db__a"}
     credentials = answers.Credentials.model_validate({**login, "name": "shop_production_db", "kind": "x"})
-    monkeypatch.setattr(commands, "_credentials", lambda *_: credentials)
-    monkeypatch.setattr(commands, "_variables", lambda *_: {"DATABASE_URL": present} if present else {})
+    monkeypatch.setattr(attached, "credentials", lambda *_: credentials)
+    monkeypatch.setattr(attached, "variables", lambda *_: {"DATABASE_URL": present} if present else {})
     written: list[dict[str, str]] = []
     monkeypatch.setattr(changes, "change", lambda _project, _target, values, **_how: written.append(values))
     done = run("attach", "db", "production", *options)
@@ -261,8 +261,8 @@ def test_schemes_are_completed_for_the_kind_of_the_service(tmp_path: Path) -> No
     (tmp_path / "release.toml").write_text('app = "shop"\n[services.my]\nkind = "mariadb"\nhosts = ["db1"]\n')
     root = click.Context(cli)
     root.params = {"project": tmp_path}
-    context = click.Context(commands.attach, parent=root)
-    parameter = commands.attach.params[0]
+    context = click.Context(logins.attach, parent=root)
+    parameter = logins.attach.params[0]
     assert "postgresql" in arguments.schemes(context, parameter, "")
     context.params = {"service": "my"}
     assert arguments.schemes(context, parameter, "mysql+p") == ["mysql+pymysql"]
