@@ -1,1 +1,1 @@
-"""Commands on the company index: login, logout, promote, pipeline."""
+"""Commands on the company index: login, logout, upload, promote, pipeline."""

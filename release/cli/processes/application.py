@@ -1,4 +1,4 @@
-"""The commands that look at what runs on a target, stop it and start it."""
+"""The commands on a whole application: status, start, stop, journal."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -62,24 +62,6 @@ def _status(host: str, result: Mapping[str, Any]) -> None:
             for row in result["processes"]
         ]
         target_command.table(head, [[row[key] for key in head] for row in rows])
-
-
-@click.command()
-@target_command.argument
-@options.as_json
-@click.pass_obj
-def releases(project: Path, target: str, *, as_json: bool) -> None:
-    """List the releases on TARGET: what changed, by whom and when, and what became of each."""
-    command = target_command.begin(project, target)
-    from release.host.request import Releases
-
-    target_command.report(command, Releases, _releases, as_json=as_json)
-
-
-def _releases(host: str, result: Mapping[str, Any]) -> None:
-    console.echo(f"{result['app']} on {host}:")
-    head = ["release", "version", "state", "changed", "by", "at", "reason"]
-    target_command.table(head, [[row[key] for key in head] for row in result["releases"]])
 
 
 @click.command()
@@ -148,22 +130,4 @@ def _started(host: str, result: Mapping[str, Any]) -> None:
     console.echo(f"{result['project']} {result['version']} runs on {host}: {outcomes.access([result])}")
 
 
-@click.command()
-@target_command.argument
-@options.wait
-@options.as_json
-@click.pass_obj
-def verify(project: Path, target: str, *, wait: float, as_json: bool) -> None:
-    """Compare the files of all releases on TARGET with what was installed; exit with 1 if one differs."""
-    command = target_command.begin(project, target)
-    from release.host.request import Verify
-
-    target_command.report(command, Verify, _verified, as_json=as_json, lock_wait=wait)
-
-
-def _verified(host: str, result: Mapping[str, Any]) -> None:
-    numbers = ", ".join(map(str, result["releases"]))
-    console.echo(f"{result['app']} on {host}: every file is as it was installed, in release {numbers}")
-
-
-COMMANDS = (status, releases, journal, stop, start, verify)
+COMMANDS = (status, start, stop, journal)

@@ -1,1 +1,1 @@
-"""Commands for a project on this machine: new, local."""
+"""Commands for a project on this machine: new, local, build, lock."""

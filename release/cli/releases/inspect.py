@@ -1,4 +1,4 @@
-"""The commands that look into releases: show, diff, open."""
+"""The commands that look into releases: releases, show, diff, open, verify."""
 
 import json
 import os
@@ -20,6 +20,24 @@ if TYPE_CHECKING:
     from release.agents.schedule import HostState
 
 Answer = Mapping[str, Any]
+
+
+@click.command()
+@target_command.argument
+@options.as_json
+@click.pass_obj
+def releases(project: Path, target: str, *, as_json: bool) -> None:
+    """List the releases on TARGET: what changed, by whom and when, and what became of each."""
+    command = target_command.begin(project, target)
+    from release.host.request import Releases
+
+    target_command.report(command, Releases, _releases, as_json=as_json)
+
+
+def _releases(host: str, result: Mapping[str, Any]) -> None:
+    console.echo(f"{result['app']} on {host}:")
+    head = ["release", "version", "state", "changed", "by", "at", "reason"]
+    target_command.table(head, [[row[key] for key in head] for row in result["releases"]])
 
 
 @click.command()
@@ -233,4 +251,22 @@ def _one_line(text: str) -> str:
     return text.replace("\n", "\\n")
 
 
-COMMANDS = (show, diff, open_)
+@click.command()
+@target_command.argument
+@options.wait
+@options.as_json
+@click.pass_obj
+def verify(project: Path, target: str, *, wait: float, as_json: bool) -> None:
+    """Compare the files of all releases on TARGET with what was installed; exit with 1 if one differs."""
+    command = target_command.begin(project, target)
+    from release.host.request import Verify
+
+    target_command.report(command, Verify, _verified, as_json=as_json, lock_wait=wait)
+
+
+def _verified(host: str, result: Mapping[str, Any]) -> None:
+    numbers = ", ".join(map(str, result["releases"]))
+    console.echo(f"{result['app']} on {host}: every file is as it was installed, in release {numbers}")
+
+
+COMMANDS = (releases, show, diff, open_, verify)
