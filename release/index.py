@@ -23,7 +23,7 @@ TIMEOUT = 60.0  # seconds without a byte: a cold page comes from the upstream
 
 
 @dataclass(frozen=True)
-class File:
+class ListedFile:
     """A file that an index lists; `index` is the URL of the one on which it lies, None: nobody knows.
 
     `own`: that is the index that was asked, not one that it inherits from. `company`: that is an index of the
@@ -106,7 +106,7 @@ def ask(
             return Response(url, error.code, str(error.reason), body=error.read())
 
 
-def files(index: str, project: str, get: Get) -> list[File]:
+def files(index: str, project: str, get: Get) -> list[ListedFile]:
     """Every file that `index` (https://host/user/name) shows for `project`, [] when it knows no such project.
 
     devpi shows an upstream project of the same name until the first upload: such files are not `own`. Raises
@@ -153,7 +153,7 @@ def missing(index: str, project: str, digests: Mapping[str, str], get: Get) -> s
     return digests.keys() - there.keys()
 
 
-def company_files(index: str, project: str, get: Get, *, private: bool = False) -> list[File]:
+def company_files(index: str, project: str, get: Get, *, private: bool = False) -> list[ListedFile]:
     """`files`, with those marked as `company` that lie on an index of the company's uploads.
 
     devpi says what each index is: a "stage" for uploads, or a "mirror" of an upstream, where a stranger may
@@ -212,11 +212,11 @@ def config(index: str, get: Get) -> dict[str, Any]:
         return {}
 
 
-def _file(entry: dict[str, Any], index: str, page: str) -> File:
+def _file(entry: dict[str, Any], index: str, page: str) -> ListedFile:
     url = urljoin(page, entry["url"])
     where = _index_of(url, index, page)
     yanked = entry.get("yanked", False) is not False  # a reason instead of true, even an empty one
-    return File(entry["filename"], url, entry["hashes"].get("sha256"), where, where == index, yanked)
+    return ListedFile(entry["filename"], url, entry["hashes"].get("sha256"), where, where == index, yanked)
 
 
 def _index_of(url: str, index: str, page: str) -> str | None:

@@ -247,7 +247,7 @@ class AgentProcess:
 
 
 @contextlib.contextmanager
-def answers(host: str = "it") -> Iterator[None]:
+def checked_answer(host: str = "it") -> Iterator[None]:
     """Turn what a wrong answer of `host` leads to inside the block into PackhorseError: others go on."""
     try:
         yield

@@ -87,7 +87,7 @@ def build(
     index.require(context.index_url, context.get)
     lock_is_new = bool(commands) and not (folder / lockfile.NAME).exists()
     locked = _lock(folder, context) if commands else b""
-    source, tracked = source_tree.source(folder, context.run), source_tree.files(folder, context.run)
+    source, tracked = source_tree.commit(folder, context.run), source_tree.files(folder, context.run)
     beside = project_files.find(folder, context.files, tracked)
     pylock = lockfile.parse(locked, lockfile.NAME) if commands else None
     parts = sbom.of_lock(pylock) if pylock else []
@@ -108,7 +108,7 @@ def build(
         warnings = [*contents.left_out(made[WHEEL], tracked, beside.keys())]
         if pylock:
             processes = procfile.parse(commands, procfile.NAME)
-            application = import_check.Application(made[WHEEL], processes, pylock, wheels, beside)
+            application = import_check.BuiltApplication(made[WHEEL], processes, pylock, wheels, beside)
             warnings += _warnings(application, tracked, work / "check", context)
         warnings += vulnerable()
         published = [_publish(item, outdir) for item in built]
@@ -122,7 +122,7 @@ def _lock(folder: Path, context: Context) -> bytes:
 
 
 def _warnings(
-    application: import_check.Application, tracked: list[str], scratch: Path, context: Context
+    application: import_check.BuiltApplication, tracked: list[str], scratch: Path, context: Context
 ) -> Iterator[str]:
     """Warnings about what would fail on hosts only."""
     wheel, processes, beside = application.wheel, application.processes, application.beside
@@ -173,7 +173,7 @@ def _run_backend(folder: Path, scratch: Path, epoch: int, context: Context) -> d
 
 def _manifest(
     wheel: Path,
-    source: source_tree.Source,
+    source: source_tree.Commit,
     locked: bytes,
     wheels: Mapping[str, bytes],
     beside: Mapping[str, artifact.ProjectFile],

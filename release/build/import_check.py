@@ -36,7 +36,7 @@ sys.__stdout__.write("\\n{_MARK}" + json.dumps(failed) + "\\n")
 
 
 @dataclass(frozen=True)
-class Application:
+class BuiltApplication:
     """A built `wheel` and what travels with it: commands, lock, `wheels` of dependencies, files beside it."""
 
     wheel: Path
@@ -47,7 +47,7 @@ class Application:
 
 
 def warnings(
-    application: Application, modules: Collection[str], scratch: Path, context: Context
+    application: BuiltApplication, modules: Collection[str], scratch: Path, context: Context
 ) -> Iterator[str]:
     """Sentences about those of `modules` that do not import.
 
@@ -84,7 +84,7 @@ def _unchecked(modules: Collection[str], reason: str) -> str:
     return f"Whether {', '.join(modules)} can be imported was not checked: {reason}."
 
 
-def _requirements(application: Application, scratch: Path) -> Iterator[str]:
+def _requirements(application: BuiltApplication, scratch: Path) -> Iterator[str]:
     """Lines for the installer: what is locked, the wheels that were built, the project itself."""
     lock, built = application.lock, application.wheels
     inside = {name.partition("-")[0].replace("_", "-").lower(): name for name in built}
@@ -98,7 +98,7 @@ def _requirements(application: Application, scratch: Path) -> Iterator[str]:
 
 
 def _imported(
-    application: Application, modules: Collection[str], scratch: Path, context: Context
+    application: BuiltApplication, modules: Collection[str], scratch: Path, context: Context
 ) -> Iterator[str]:
     work, data = scratch / "work", scratch / "data"
     data.mkdir()

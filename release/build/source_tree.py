@@ -30,7 +30,7 @@ LONG_AGO = 315532800  # 1980-01-01, the first day of the zip format: the time of
 
 
 @dataclass(frozen=True)
-class Source:
+class Commit:
     """Commit of a build and its committer, None outside a git repository.
 
     `epoch`: seconds, the time of every file.
@@ -113,7 +113,7 @@ def broken_backend(folder: Path, done: Finished) -> PackhorseError:
     )
 
 
-def source(folder: Path, run: Runner) -> Source:
+def commit(folder: Path, run: Runner) -> Commit:
     """The commit that last changed `folder`, and whether anything was changed since.
 
     The last change of the folder, not of the repository around it: a commit elsewhere does not make
@@ -123,9 +123,9 @@ def source(folder: Path, run: Runner) -> Source:
     commit, seconds, committer = [*head.split(" ", 2), "", "", ""][:3]
     epoch = int(os.environ.get("SOURCE_DATE_EPOCH") or seconds or LONG_AGO)
     if not commit:
-        return Source(None, None, epoch)
+        return Commit(None, None, epoch)
     dirty = bool(_git(folder, run, "status", "--porcelain", "--", ".", *_NOT_SOURCES))
-    return Source(commit, dirty, epoch, committer)
+    return Commit(commit, dirty, epoch, committer)
 
 
 def files(folder: Path, run: Runner) -> list[str]:

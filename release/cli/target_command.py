@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from release.config.release_toml import ReleaseConfig
     from release.config.target.target import Target
     from release.deploy.balancers import Balancers
-    from release.deploy.progress import Show
+    from release.deploy.progress import ShowEvent
     from release.host.request import Request
 
 
@@ -277,7 +277,7 @@ def _require_own_index(name: str, target: "Target") -> None:
 
 
 @contextlib.contextmanager
-def progress_of(agents: "Mapping[str, AgentProcess]") -> "Iterator[Show]":
+def progress_of(agents: "Mapping[str, AgentProcess]") -> "Iterator[ShowEvent]":
     """Show the progress of `agents` inside the block, as much of it as the user wants."""
     from release.deploy import progress
 
@@ -290,7 +290,7 @@ def progress_of(agents: "Mapping[str, AgentProcess]") -> "Iterator[Show]":
 def ask(
     command: TargetCommand,
     kind: "type[Request]",
-    show: "Show | None" = None,
+    show: "ShowEvent | None" = None,
     *,
     together: bool = False,
     **fields: object,
@@ -340,12 +340,12 @@ def print_each(outcome: "Outcome", each: Callable[[str, Mapping[str, Any]], None
 
     Raises PackhorseError, after the others, for a host whose answer cannot be right: it may be compromised.
     """
-    from release.agents.connection import answers
+    from release.agents.connection import checked_answer
 
     wrong = []
     for host, last in outcome.results.items():
         try:
-            with answers(host):
+            with checked_answer(host):
                 each(host, last)
         except PackhorseError as error:
             wrong.append(error)

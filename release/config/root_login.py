@@ -6,7 +6,7 @@ from typing import NamedTuple
 from release.config.release_toml import ReleaseConfig
 from release.config.servers.mirror import MirrorServers
 from release.config.servers.services import Service
-from release.config.target.balancer import Balancer
+from release.config.target.balancer import BalancerSettings
 from release.config.target.provision import Provision
 from release.config.target.target import Target
 
@@ -34,7 +34,7 @@ def of(config: ReleaseConfig, host: str, targets: Mapping[str, Target] | None = 
 
 def _tables(
     config: ReleaseConfig, host: str, targets: Mapping[str, Target]
-) -> Iterator[Provision | Balancer | Service | MirrorServers]:
+) -> Iterator[Provision | BalancerSettings | Service | MirrorServers]:
     yield from (target.provision for target in targets.values() if host in (target.hosts or []))
     for target in targets.values():
         if target.balancer and host in target.balancer.hosts:

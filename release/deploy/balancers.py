@@ -27,7 +27,7 @@ LONGEST_ERRORS = 8192
 UNREAD = 4
 """Answers to nobody's question, after which the connection ends."""
 
-Answer = dict[str, dict[str, Any]]
+HostStates = dict[str, dict[str, Any]]
 
 
 def led_to(app: str, target: str) -> str:
@@ -35,7 +35,7 @@ def led_to(app: str, target: str) -> str:
     return f"{app}.{target}"
 
 
-def parse(line: bytes, hosts: Sequence[str]) -> Answer:
+def parse(line: bytes, hosts: Sequence[str]) -> HostStates:
     """Host -> whether it is `out`, `held` by a deploy, and its `failure`, from what a balancer says.
 
     Raises PackhorseError for an error, and for what says not just that about all of `hosts`.
@@ -124,7 +124,7 @@ class Balancer:
         assert self.process.stdin  # noqa: S101  # for mypy: it is a pipe
         return self.process.stdin
 
-    def answer(self, began: float, patience: float) -> Answer:
+    def answer(self, began: float, patience: float) -> HostStates:
         """Its answer to `hold`, within `patience` seconds since `began`. Raises PackhorseError."""
         deadline = began + patience
         try:
@@ -189,12 +189,12 @@ class Balancers:
         for member in list(self.members.values()):
             member.pulse()
 
-    def ask(self) -> dict[str, Answer | PackhorseError]:
+    def ask(self) -> dict[str, HostStates | PackhorseError]:
         """The state of the hosts at each balancer, or the error with which it failed."""
         began = time.monotonic()
         for member in self.members.values():
             member.hold([])
-        found: dict[str, Answer | PackhorseError] = {}
+        found: dict[str, HostStates | PackhorseError] = {}
         for name, member in self.members.items():
             try:
                 found[name] = member.answer(began, PATIENCE)

@@ -38,12 +38,12 @@ _VERSION = re.compile(rf"(?=.{{1,200}}\Z){VERSION_PATTERN}", re.VERBOSE | re.IGN
 _COMMIT = re.compile("[0-9a-f]{7,64}")
 _URL = re.compile(r"https?://[!-~]{1,2000}")
 
-Show = Callable[[str, str], object]
+ShowLine = Callable[[str, str], object]
 """Shows a line: its subject, and its text."""
 
 
 @dataclass
-class Run:
+class HookedCommand:
     """One command with its hooks: `facts` are the variables of each, without the prefix RELEASE_.
 
     `name`: deploy, rollback or config, for which only the webhook is; they run in the folder `project`. If
@@ -55,7 +55,7 @@ class Run:
     project: Path
     name: str
     facts: dict[str, str]
-    show: Show
+    show: ShowLine
     quiet: bool = False
     began: float = field(default_factory=time.monotonic)
     over: bool = False
@@ -165,7 +165,7 @@ class Run:
 
 
 @contextlib.contextmanager
-def around(running: Run) -> Iterator[Run]:
+def around(running: HookedCommand) -> Iterator[HookedCommand]:
     """Run `before_deploy`, then the block, which calls `finish`; what ends it otherwise is a failure.
 
     That is Ctrl-C, SIGTERM (which CI sends), or an error. Raises PackhorseError.

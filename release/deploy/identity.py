@@ -82,7 +82,7 @@ def require_company_content(
     table: Mapping[str, Any],
     host: str,
     target: str,
-    list_files: Callable[[str], list[index.File]],
+    list_files: Callable[[str], list[index.ListedFile]],
     *,
     without_code: bool = False,
 ) -> None:

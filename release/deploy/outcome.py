@@ -7,7 +7,7 @@ from packhorse.errors import PackhorseError
 from release.agents import schedule
 from release.agents.connection import STOPPED
 from release.agents.controller import Outcome
-from release.deploy.balancers import Answer
+from release.deploy.balancers import HostStates
 from release.variables import drift
 
 DONE, UNCHANGED, REVERTED, UNTOUCHED, FAILED = "done", "unchanged", "reverted", "untouched", "failed"
@@ -106,7 +106,7 @@ def behind(outcome: Outcome) -> dict[str, int]:
     return {name: newest for name, number in numbers.items() if number < newest}
 
 
-def balancers(thoughts: Mapping[str, Answer | PackhorseError]) -> Iterator[str]:
+def balancers(thoughts: Mapping[str, HostStates | PackhorseError]) -> Iterator[str]:
     """Lines about what each balancer thinks of the hosts."""
     for name, answer in thoughts.items():
         if isinstance(answer, PackhorseError):
@@ -123,7 +123,7 @@ def _thought(row: Mapping[str, Any]) -> str:
     return f"is in, as too few others are: {reason}" if reason else "is in"
 
 
-def balancers_as_json(thoughts: Mapping[str, Answer | PackhorseError]) -> list[dict[str, Any]]:
+def balancers_as_json(thoughts: Mapping[str, HostStates | PackhorseError]) -> list[dict[str, Any]]:
     """The same for scripts."""
     return [
         {"balancer": name, "error": f"{answer.message} {answer.hint}"}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from release.agents.connection import Event
 
-Show = Callable[[str, "Event"], None]
+ShowEvent = Callable[[str, "Event"], None]
 
 
 class Verbosity(IntEnum):
@@ -75,7 +75,7 @@ def on_terminal() -> bool:
 
 def shown(
     hosts: list[str], verbosity: Verbosity = Verbosity.NORMAL
-) -> "contextlib.AbstractContextManager[Show]":
+) -> "contextlib.AbstractContextManager[ShowEvent]":
     """Show events inside the block: steps of one host with their times; several as a table, or lines."""
     if verbosity == Verbosity.QUIET:
         return contextlib.nullcontext(_warnings)
@@ -112,7 +112,7 @@ class Times:
 
 
 @contextlib.contextmanager
-def _steps(verbosity: Verbosity) -> Iterator[Show]:
+def _steps(verbosity: Verbosity) -> Iterator[ShowEvent]:
     """One line for each step of the only host, ended by the seconds that it took."""
     began: float | None = None
 
@@ -138,7 +138,7 @@ def _steps(verbosity: Verbosity) -> Iterator[Show]:
 
 
 @contextlib.contextmanager
-def _lines(hosts: list[str], verbosity: Verbosity) -> Iterator[Show]:
+def _lines(hosts: list[str], verbosity: Verbosity) -> Iterator[ShowEvent]:
     """One line for each step of each host, which starts with the seconds since the beginning, and its name.
 
     The last one of a host has the seconds of its steps. The error of an only host is shown by others.
@@ -162,7 +162,7 @@ def _lines(hosts: list[str], verbosity: Verbosity) -> Iterator[Show]:
 
 
 @contextlib.contextmanager
-def _table(hosts: list[str], verbosity: Verbosity) -> Iterator[Show]:
+def _table(hosts: list[str], verbosity: Verbosity) -> Iterator[ShowEvent]:
     """A row for each host, which changes in place; what must not be overlooked, and output, goes above it."""
     from rich.console import Console
     from rich.live import Live

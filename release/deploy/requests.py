@@ -20,7 +20,7 @@ from release.agents import controller, schedule
 from release.config.release_toml import ReleaseConfig
 from release.config.target.target import Target
 from release.host.disk import layout
-from release.host.disk.manifest import Content, File, Health, Job, Rule
+from release.host.disk.manifest import Content, File, Health, Job, ReplacementRule
 from release.host.formats import schedule as times
 from release.host.request import Change, Check, Request
 
@@ -67,7 +67,7 @@ class Artifact:
     yanked: bool = False
 
 
-def artifact(files: Iterable[index.File], requirement: Requirement, where: str) -> Artifact:
+def artifact(files: Iterable[index.ListedFile], requirement: Requirement, where: str) -> Artifact:
     """The version of `requirement` among all `files` of the project that index `where` shows.
 
     Only the company's own count: under a name that is free on an upstream, anybody may upload there. Without
@@ -96,9 +96,9 @@ def artifact(files: Iterable[index.File], requirement: Requirement, where: str) 
     return Artifact(requirement.project, str(version), chosen, indexes[0], yanked)
 
 
-def versions(files: Iterable[index.File], project: str) -> dict[Version, list[index.File]]:
+def versions(files: Iterable[index.ListedFile], project: str) -> dict[Version, list[index.ListedFile]]:
     """Version of `project` -> its files, as far as they have a hash: nothing is installed unverified."""
-    found: dict[Version, list[index.File]] = {}
+    found: dict[Version, list[index.ListedFile]] = {}
     for file in files:
         version = _version(file.filename, project)
         if version and file.sha256:
@@ -106,7 +106,7 @@ def versions(files: Iterable[index.File], project: str) -> dict[Version, list[in
     return found
 
 
-def newest(found: Mapping[Version, Collection[index.File]]) -> Version | None:
+def newest(found: Mapping[Version, Collection[index.ListedFile]]) -> Version | None:
     """The newest version that is not withdrawn, and no pre-release if there is another: as pip does."""
     unyanked = [version for version, files in found.items() if not all(file.yanked for file in files)]
     return max([version for version in unyanked if not version.is_prerelease] or unyanked, default=None)
@@ -200,7 +200,7 @@ def content(
         health=Health(**health),
         graceful_timeout=target.graceful_timeout,
         rules={
-            name: Rule(process.overlap, target.stop_timeout(process))
+            name: ReplacementRule(process.overlap, target.stop_timeout(process))
             for name, process in target.processes.items()
         },
         env={**(defaults or {}), **target.env, **brought},

@@ -29,7 +29,7 @@ class Source:
     get: index.Get = index.get
     read_token: Callable[[], str | None] = lambda: None
 
-    def files(self, project: str) -> list[index.File]:
+    def files(self, project: str) -> list[index.ListedFile]:
         """Files that it shows for `project`, without those that may not be deployed to this target."""
         shown = index.company_files(self.url, project, self.get, private=self.private)
         return [file for file in shown if not (self.only and file.company and file.index != self.url)]
@@ -41,7 +41,7 @@ class Source:
             self._require_promoted(requirement, files, self.project)
         return requests.artifact(files, requirement, self.url)
 
-    def _require_promoted(self, wanted: Requirement, files: Iterable[index.File], project: str) -> None:
+    def _require_promoted(self, wanted: Requirement, files: Iterable[index.ListedFile], project: str) -> None:
         here = requests.versions((file for file in files if file.company), wanted.project)
         if wanted.version in here or (here and not wanted.version):
             return

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from packhorse.errors import PackhorseError
-from release.host.commands.inspect.doctor import FAILED, OK, WARNING, Check
+from release.host.commands.inspect.doctor import FAILED, OK, WARNING, CheckResult
 
 
 @dataclass(frozen=True)
@@ -13,15 +13,15 @@ class Finding:
     """A check on `host`; "" is the project, or all hosts of a target."""
 
     host: str
-    check: Check
+    check: CheckResult
 
 
-def attempt(name: str, look: Callable[[], str]) -> Check:
+def attempt(name: str, look: Callable[[], str]) -> CheckResult:
     """The check `name`, which is ok with the text that `look` returns, and failed when it raises."""
     try:
-        return Check(name, OK, look())
+        return CheckResult(name, OK, look())
     except PackhorseError as error:
-        return Check(name, FAILED, error.message, error.hint)
+        return CheckResult(name, FAILED, error.message, error.hint)
 
 
 def rows(findings: Sequence[Finding]) -> list[tuple[str, str, str, str]]:
@@ -32,7 +32,7 @@ def rows(findings: Sequence[Finding]) -> list[tuple[str, str, str, str]]:
     ]
 
 
-def _text(check: Check) -> str:
+def _text(check: CheckResult) -> str:
     return f"{check.text} → {check.advice}" if check.advice else check.text
 
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from packhorse.errors import PackhorseError
 from release.agents import schedule
-from release.deploy.balancers import Answer
+from release.deploy.balancers import HostStates
 from release.doctor.report import Finding
-from release.host.commands.inspect.doctor import FAILED, OK, WARNING, Check
+from release.host.commands.inspect.doctor import FAILED, OK, WARNING, CheckResult
 from release.variables import drift
 
 # Certificates and logs live with a minute; a clock that is off by an hour breaks TLS.
@@ -22,42 +22,44 @@ def findings(
     yield from (Finding("", check) for check in differences(hosts, target))
 
 
-def of_balancers(thoughts: Mapping[str, Answer | PackhorseError]) -> Iterator[Finding]:
+def of_balancers(thoughts: Mapping[str, HostStates | PackhorseError]) -> Iterator[Finding]:
     """Findings about balancers, by the state of the hosts there."""
     for name, answer in thoughts.items():
         if isinstance(answer, PackhorseError):
-            yield Finding(name, Check("balancer", FAILED, answer.message, answer.hint))
+            yield Finding(name, CheckResult("balancer", FAILED, answer.message, answer.hint))
             continue
         failing = {host: row["failure"] for host, row in answer.items() if row["failure"]}
         if not failing:
-            yield Finding(name, Check("balancer", OK, "all hosts answer it"))
+            yield Finding(name, CheckResult("balancer", OK, "all hosts answer it"))
         for host, why in failing.items():
             advice = f"Compare {host}: release status, and [addresses] in release.toml"
-            yield Finding(name, Check("balancer", FAILED, f"{host} does not serve: {why}", advice))
+            yield Finding(name, CheckResult("balancer", FAILED, f"{host} does not serve: {why}", advice))
 
 
-def _of_host(host: schedule.HostState, received: float | None) -> Iterator[Check]:
+def _of_host(host: schedule.HostState, received: float | None) -> Iterator[CheckResult]:
     last = host.last or {}
     if last["event"] == "error":
-        yield Check("reached", FAILED, last["message"], last["hint"])
+        yield CheckResult("reached", FAILED, last["message"], last["hint"])
         return
-    yield Check("reached", OK, "the way there, its key, the login and the agent are in order")
+    yield CheckResult("reached", OK, "the way there, its key, the login and the agent are in order")
     if received is not None:
         yield clock(last["time"] - received)
     for check in last["checks"]:
-        yield Check(**check)
+        yield CheckResult(**check)
 
 
-def clock(offset: float) -> Check:
+def clock(offset: float) -> CheckResult:
     """The check of a clock that is `offset` seconds before ours."""
     state = OK if abs(offset) < CLOCK_WARNING else WARNING if abs(offset) < CLOCK_FAILED else FAILED
     if state == OK:
-        return Check("clock", OK, "as here, within seconds")
+        return CheckResult("clock", OK, "as here, within seconds")
     text = f"{abs(offset):.0f} s {'before' if offset > 0 else 'behind'} the one here"
-    return Check("clock", state, text, "Let systemd-timesyncd or chrony set it: timedatectl set-ntp true")
+    return CheckResult(
+        "clock", state, text, "Let systemd-timesyncd or chrony set it: timedatectl set-ntp true"
+    )
 
 
-def differences(hosts: Sequence[schedule.HostState], target: str) -> Iterator[Check]:
+def differences(hosts: Sequence[schedule.HostState], target: str) -> Iterator[CheckResult]:
     """Find differences between the hosts that answered."""
     facts = {host.name: host.last["facts"] for host in hosts if host.last and "facts" in host.last}
     if len(facts) < 2:
@@ -69,9 +71,9 @@ def differences(hosts: Sequence[schedule.HostState], target: str) -> Iterator[Ch
             values.setdefault(known.get(name), []).append(host)
         if len(values) > 1:
             different += 1
-            yield Check("drift", WARNING, _difference(name, values), _advice(name, target))
+            yield CheckResult("drift", WARNING, _difference(name, values), _advice(name, target))
     if not different:
-        yield Check("drift", OK, "the hosts have the same release, configuration, Python and toolbox")
+        yield CheckResult("drift", OK, "the hosts have the same release, configuration, Python and toolbox")
 
 
 def _difference(name: str, values: Mapping[str | None, Sequence[str]]) -> str:

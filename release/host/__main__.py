@@ -23,9 +23,9 @@ from release.host.disk.layout import SERVER_ROOT, SERVER_RUN, Layout
 from release.host.processes.circus_ini import Supervisor
 from release.host.processes.circusd import Circus
 
-Command = Callable[[Layout, Any, Supervisor, Session], Mapping[str, object]]
+Handler = Callable[[Layout, Any, Supervisor, Session], Mapping[str, object]]
 """Carries out a request, and returns the fields of its result event."""
-COMMANDS: dict[type[request.Request], Command] = {
+COMMANDS: dict[type[request.Request], Handler] = {
     request.Deploy: deploy.run,
     request.Rollback: deploy.run,
     request.Configure: deploy.run,

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from packhorse.errors import PackhorseError
 from release.agents import controller
-from release.agents.connection import LAST, AgentProcess, Event, answers
+from release.agents.connection import LAST, AgentProcess, Event, checked_answer
 from release.deploy import outcome
 from release.host.formats import log_line
 from release.host.request import Logs
@@ -49,7 +49,7 @@ class Line(NamedTuple):
     text: str
 
 
-class Note(NamedTuple):
+class Remark(NamedTuple):
     """A remark on the lines of a host: some were skipped, or the connection was lost."""
 
     host: str
@@ -68,7 +68,7 @@ class HostLogs:
         self.error: PackhorseError | None = None
         self.over = False
         self.closed = threading.Event()
-        self.notes: list[Note] = []
+        self.notes: list[Remark] = []
         self._key = ""
         self._begun: dict[tuple[str, int | None], tuple[float, Line]] = {}
 
@@ -151,7 +151,7 @@ class HostLogs:
             raise event
         else:
             try:
-                with answers():
+                with checked_answer():
                     yield from self._take_agents(event)
             except PackhorseError as error:
                 self._fail(error, error.hint)
@@ -205,7 +205,7 @@ class HostLogs:
             )
 
     def _note(self, text: str) -> None:
-        self.notes.append(Note(self.name, text.replace("\n", " ")))
+        self.notes.append(Remark(self.name, text.replace("\n", " ")))
 
 
 def _source(name: str) -> tuple[str, int | None]:
@@ -219,7 +219,7 @@ def collect(
     agents: Mapping[str, AgentProcess],
     request: Logs,
     show: Callable[[Sequence[Line]], None],
-    tell: Callable[[Note], None],
+    tell: Callable[[Remark], None],
     *,
     named: bool,
 ) -> None:
@@ -261,7 +261,7 @@ def _show_present(
         show(some)
 
 
-def _tell(hosts: Sequence[HostLogs], tell: Callable[[Note], None]) -> None:
+def _tell(hosts: Sequence[HostLogs], tell: Callable[[Remark], None]) -> None:
     for host in hosts:
         while host.notes:
             tell(host.notes.pop(0))

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from packhorse.errors import PackhorseError
-from release.agents.connection import answers
+from release.agents.connection import checked_answer
 from release.agents.controller import Outcome
 
 _OUTCOMES = {"good": "deployed", "failed": "failed", "trial": "on trial"}
@@ -20,7 +20,7 @@ def lines(outcome: Outcome) -> Iterator[str]:
     wrong = []
     for host, answer in found:
         try:
-            with answers(host):
+            with checked_answer(host):
                 entries = answer["entries"]
                 rows += [(str(entry["at"]), host, f"{entry['by']}  {sentence(entry)}") for entry in entries]
         except PackhorseError as error:

@@ -20,7 +20,7 @@ import psutil
 from packhorse.errors import PackhorseError
 from release.local import formation, launcher
 from release.local.formation import LocalProcess
-from release.local.output import Output
+from release.local.output import ProcessOutput
 
 GRACE = 5.0
 """Seconds that processes have to end after TERM, as honcho and foreman give them."""
@@ -40,7 +40,7 @@ class Ended:
 
 
 @dataclass(frozen=True)
-class Stop:
+class Signalled:
     """Signal `number` has reached us: Ctrl-C, or the end of the terminal."""
 
     number: int
@@ -60,8 +60,8 @@ class Failed:
     error: PackhorseError
 
 
-Event = Ended | Stop | Changed | Failed
-Events = queue.SimpleQueue[Event]
+LocalEvent = Ended | Signalled | Changed | Failed
+LocalEvents = queue.SimpleQueue[LocalEvent]
 
 
 @dataclass
@@ -76,8 +76,8 @@ class Manager:
     project: Path
     processes: Sequence[LocalProcess]
     environment: Mapping[str, str]
-    output: Output
-    events: Events
+    output: ProcessOutput
+    events: LocalEvents
     keep_going: bool = False
     reload: Callable[[], tuple[Sequence[LocalProcess], Mapping[str, str]]] | None = None
 
@@ -109,7 +109,7 @@ class Manager:
                     self._ended(ended)
                     if not self.keep_going or (not self.running and not self.reload):
                         return self._finish(ended)
-                case Stop() as stop:
+                case Signalled() as stop:
                     self._interrupt(stop)
                     return 128 + stop.number
                 case Changed() as changed:
@@ -202,12 +202,12 @@ class Manager:
         failure.exit_code = cause.status
         raise failure
 
-    def _interrupt(self, stop: Stop) -> None:
+    def _interrupt(self, stop: Signalled) -> None:
         again = "; once more kills them" if stop.number == signal.SIGINT else ""
         self._say(f"{signal.Signals(stop.number).name}: stopping all, within {GRACE:g} s{again}.")
         self._stop(GRACE)
 
-    def _restart(self, changed: Changed) -> Stop | None:
+    def _restart(self, changed: Changed) -> Signalled | None:
         """Start all processes anew; files that are wrong leave everything as it is."""
         more = f" and {len(changed.paths) - 3} more" if len(changed.paths) > 3 else ""
         what = f"{', '.join(changed.paths[:3])}{more} changed"
@@ -224,7 +224,7 @@ class Manager:
         self._start()
         return None
 
-    def _stop(self, grace: float) -> Stop | None:
+    def _stop(self, grace: float) -> Signalled | None:
         """End all processes, also those that left their parents: TERM, after `grace` seconds KILL.
 
         Another signal to us kills them at once; it is returned.
@@ -238,7 +238,7 @@ class Manager:
                 deadline = 0.0
                 _signal(alive, signal.SIGKILL)
             with contextlib.suppress(queue.Empty):
-                if isinstance(event := self.events.get(timeout=POLL), Stop):
+                if isinstance(event := self.events.get(timeout=POLL), Signalled):
                     stop, deadline = event, 0.0
         self.running.clear()
         for reader in self.readers.values():
@@ -281,11 +281,11 @@ def _name(process: psutil.Process) -> str:
 
 
 @contextlib.contextmanager
-def _signals(events: Events) -> Iterator[None]:
+def _signals(events: LocalEvents) -> Iterator[None]:
     """Put signals that stop us into `events`."""
 
     def handle(number: int, _frame: FrameType | None) -> None:
-        events.put(Stop(number))
+        events.put(Signalled(number))
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, handle) for number in numbers}

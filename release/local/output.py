@@ -46,7 +46,7 @@ class _Descriptor:
             data = data[os.write(self.descriptor, data) :]
 
 
-class Output:
+class ProcessOutput:
     """The lines of the processes `names`, on `descriptor`; several threads write."""
 
     def __init__(self, names: Sequence[str], descriptor: int, environment: Mapping[str, str]) -> None:

@@ -23,7 +23,7 @@ PIECES = 16
 PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 TYPE = "dumb"  # of a terminal of which we know nothing
 
-Output = Callable[[str, int, bytes], None]
+WriteOutput = Callable[[str, int, bytes], None]
 """Takes what a host has written: its name, the stream (1 or 2), the bytes."""
 
 
@@ -44,7 +44,7 @@ def _size() -> tuple[int, int]:
 def run(
     connections: Mapping[str, Connection],
     requests: Mapping[str, Request],
-    output: Output,
+    output: WriteOutput,
     source: int | None,
     *,
     typed: bool,

@@ -21,7 +21,7 @@ LARGEST_ANSWER = 1_000_000
 SECONDS = 60.0
 
 
-class Rule(settings.Settings):
+class OpenPort(settings.Settings):
     """A port that is open to the networks `sources`, none: to everybody."""
 
     protocol: str
@@ -34,10 +34,10 @@ class Project(settings.Settings):
     """Rules that a project wants on a host."""
 
     ssh_from: list[str]
-    allow: list[Rule]
+    allow: list[OpenPort]
 
 
-class Answer(settings.Settings):
+class FirewallStatus(settings.Settings):
     """State of a firewall, as `packhorse-firewall show` prints it."""
 
     loaded: bool
@@ -49,7 +49,7 @@ class Answer(settings.Settings):
 
 
 @dataclass(frozen=True)
-class State:
+class HostFirewall:
     """The firewall of `host`; `answer`: None where there is none of ours, or where `error` is why not.
 
     `wanted`: what release.toml says of this project.
@@ -58,7 +58,7 @@ class State:
     host: str
     project: str
     wanted: Project | None
-    answer: Answer | None = None
+    answer: FirewallStatus | None = None
     error: str | None = None
 
     @property
@@ -68,12 +68,12 @@ class State:
         loaded = bool(self.answer and self.answer.loaded)
         return not self.error and known.get(self.project) == self.wanted and loaded == bool(known)
 
-    def rules(self) -> Iterator[tuple[str, Rule]]:
+    def rules(self) -> Iterator[tuple[str, OpenPort]]:
         """The project and the rule of every open port; ssh is of all projects together."""
         if self.answer and self.answer.projects and self.answer.loaded:
             for port in self.answer.ssh_ports:
                 sources = {"from": self.answer.ssh_from}
-                yield "", Rule(protocol="tcp", port=str(port), why="ssh", **sources)
+                yield "", OpenPort(protocol="tcp", port=str(port), why="ssh", **sources)
             for name, project in self.answer.projects.items():
                 yield from ((name, rule) for rule in project.allow)
 
@@ -92,31 +92,33 @@ class State:
             yield f"the table {other} refuses, too, what it does not let in itself: nft list table {other}"
 
 
-def of(config: ReleaseConfig, project: Path, target: str, hosts: Sequence[str]) -> list[State]:
+def of(config: ReleaseConfig, project: Path, target: str, hosts: Sequence[str]) -> list[HostFirewall]:
     """The state of each of `hosts`, which are prepared with `target`, in their order."""
     variables = inventory.of(config, project, target)["_meta"]["hostvars"]
     with ThreadPoolExecutor(16) as pool:
         return list(pool.map(lambda host: _of_host(config.app, host, variables[host]), hosts))
 
 
-def _of_host(app: str, host: str, variables: dict[str, Any]) -> State:
+def _of_host(app: str, host: str, variables: dict[str, Any]) -> HostFirewall:
     found = variables["packhorse_firewall"]
     wanted = None if found is None else Project.model_validate(found)
     user = variables.get("ansible_user")
     status, said = _run(ssh.as_root(host, user, COMMAND))
     if status == 0:
         try:
-            return State(host, app, wanted, Answer.model_validate_json(said))
+            return HostFirewall(host, app, wanted, FirewallStatus.model_validate_json(said))
         except pydantic.ValidationError:
-            return State(host, app, wanted, error="something else than packhorse-firewall answers there")
+            return HostFirewall(
+                host, app, wanted, error="something else than packhorse-firewall answers there"
+            )
     text = said.decode("utf-8", "replace").strip()
     if status != 255 and ("not found" in text or "No such file" in text):
-        return State(host, app, wanted)
+        return HostFirewall(host, app, wanted)
     if status == 255:
         reason = ssh.root_failure(host, user, text)
-        return State(host, app, wanted, error=f"{reason.message} {reason.hint}")
+        return HostFirewall(host, app, wanted, error=f"{reason.message} {reason.hint}")
     last = text.rpartition("\n")[2][:500] or "it gives no reason"
-    return State(host, app, wanted, error=f"its firewall cannot be read (status {status}): {last}")
+    return HostFirewall(host, app, wanted, error=f"its firewall cannot be read (status {status}): {last}")
 
 
 def _run(command: Sequence[str]) -> tuple[int, bytes]:

@@ -106,7 +106,7 @@ class Databases(Answer):
     databases: list[Database]
 
 
-class Server(Answer):
+class DatabaseState(Answer):
     """State of a database at its server; `host`, `port`: as in its URL; `error`: it does not answer.
 
     `closed`: its removal has begun.
@@ -130,7 +130,7 @@ class Server(Answer):
 class Servers(Answer):
     """All databases of a host."""
 
-    services: list[Server]
+    services: list[DatabaseState]
 
 
 class Login(Answer):
@@ -140,7 +140,7 @@ class Login(Answer):
     login: Word
 
 
-class Credentials(Login):
+class ServiceCredentials(Login):
     """The login in use, and that of a rotation that has begun."""
 
     name: Word

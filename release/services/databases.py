@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from packhorse.errors import PackhorseError
 from release.config.release_toml import ReleaseConfig
 from release.config.servers import services
-from release.host.commands.inspect.doctor import FAILED, OK, WARNING, Check
+from release.host.commands.inspect.doctor import FAILED, OK, WARNING, CheckResult
 from release.services import answers, reach
 
 CLOCKS_APART = 300
@@ -37,12 +37,12 @@ class Found:
     """A database of a host: what its server says, and its backups."""
 
     host: str
-    server: answers.Server
+    server: answers.DatabaseState
     backups: answers.Database | None
 
 
 @dataclass(frozen=True)
-class Row:
+class KnownDatabase:
     """A declared database, one that a host has, or both; `failure`: its host was not reached."""
 
     place: Place | None
@@ -150,7 +150,7 @@ def ask(config: ReleaseConfig, names: Sequence[str]) -> dict[str, list[Found] | 
         return dict(zip(names, pool.map(one, names), strict=True))
 
 
-def rows(config: ReleaseConfig, found: Mapping[str, list[Found] | PackhorseError]) -> list[Row]:
+def rows(config: ReleaseConfig, found: Mapping[str, list[Found] | PackhorseError]) -> list[KnownDatabase]:
     """Declared databases first, then those that hosts have besides."""
     there = {
         (each.host, each.server.name): each
@@ -162,11 +162,11 @@ def rows(config: ReleaseConfig, found: Mapping[str, list[Found] | PackhorseError
     for each in declared(config):
         failure = found.get(each.host)
         error = failure if isinstance(failure, PackhorseError) else None
-        result.append(Row(each, there.pop((each.host, each.name), None), error))
-    return [*result, *(Row(None, each) for each in there.values())]
+        result.append(KnownDatabase(each, there.pop((each.host, each.name), None), error))
+    return [*result, *(KnownDatabase(None, each) for each in there.values())]
 
 
-def plan(some: Iterable[Row]) -> Iterator[str]:
+def plan(some: Iterable[KnownDatabase]) -> Iterator[str]:
     """Plan as sentences: databases that `release provision` would make, and those that are left over."""
     for row in some:
         if row.place and row.failure:
@@ -211,37 +211,37 @@ def ago(seconds: float) -> str:
     return "just now" if seconds < 60 else "1 min ago"
 
 
-def checks(some: Sequence[Row], now: float) -> Iterator[Check]:
+def checks(some: Sequence[KnownDatabase], now: float) -> Iterator[CheckResult]:
     """Findings of `release doctor` about the databases of a target."""
     for row in some:
         name = f"service {row.place.service}" if row.place else "service"
         if row.failure:
-            yield Check(name, WARNING, row.failure.message, row.failure.hint)
+            yield CheckResult(name, WARNING, row.failure.message, row.failure.hint)
         elif not row.found:
             hint = f"release provision {row.place.target}" if row.place else "release provision"
-            yield Check(name, FAILED, f"{row.name} is not on {row.host}", hint)
+            yield CheckResult(name, FAILED, f"{row.name} is not on {row.host}", hint)
         elif row.found.server.error:
-            yield Check(name, FAILED, row.found.server.error, f"Look at the server on {row.host}.")
+            yield CheckResult(name, FAILED, row.found.server.error, f"Look at the server on {row.host}.")
         else:
             yield _of_backups(name, row, now)
 
 
-def _of_backups(name: str, row: Row, now: float) -> Check:
+def _of_backups(name: str, row: KnownDatabase, now: float) -> CheckResult:
     found = row.found.backups if row.found else None
     newest = last(found, now)
     service, target = (row.place.service, row.place.target) if row.place else ("", "")
     command = f"release services backup {service} {target}"
     if found and not found.last.ok:
-        return Check(name, FAILED, f"the last backup of {row.name} failed: {found.last.error}", command)
+        return CheckResult(name, FAILED, f"the last backup of {row.name} failed: {found.last.error}", command)
     if found and found.interrupted:
         finish = f"release services restore {service} {target}"
-        return Check(name, FAILED, f"a restore of {row.name} was interrupted", finish)
+        return CheckResult(name, FAILED, f"a restore of {row.name} was interrupted", finish)
     if found is None or newest is None:
-        return Check(name, WARNING, f"{row.name} has no backup yet", command)
+        return CheckResult(name, WARNING, f"{row.name} has no backup yet", command)
     passed = age(newest.name, now)
     if is_overdue(found, now):
         late = (
             f"the last backup of {row.name} is from {ago(passed)}; its timer ({found.at}) has made none since"
         )
-        return Check(name, FAILED, late, command)
-    return Check(name, OK, f"{row.name} answers, the last backup is from {ago(passed)}")
+        return CheckResult(name, FAILED, late, command)
+    return CheckResult(name, OK, f"{row.name} answers, the last backup is from {ago(passed)}")

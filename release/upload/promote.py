@@ -104,7 +104,7 @@ def _require_ways(way: Way) -> None:
             )
 
 
-def _choose(wanted: Requirement, way: Way) -> tuple[Version, list[index.File]]:
+def _choose(wanted: Requirement, way: Way) -> tuple[Version, list[index.ListedFile]]:
     """The version to promote and its files on the source itself."""
     found = requests.versions(
         (file for file in index.files(way.source, wanted.project, way.get) if file.own), wanted.project
@@ -127,13 +127,13 @@ def _choose(wanted: Requirement, way: Way) -> tuple[Version, list[index.File]]:
     return version, found[version]
 
 
-def _own(url: str, project: str, version: Version, way: Way) -> list[index.File]:
+def _own(url: str, project: str, version: Version, way: Way) -> list[index.ListedFile]:
     """The files of `version` that lie on the index `url` itself."""
     own = [file for file in index.files(url, project, way.get) if file.own]
     return requests.versions(own, project).get(version, [])
 
 
-def _missing(files: Sequence[index.File], there: Sequence[index.File], way: Way) -> set[str]:
+def _missing(files: Sequence[index.ListedFile], there: Sequence[index.ListedFile], way: Way) -> set[str]:
     """Names of those `files` that are not `there` yet. Raises PackhorseError for one with other content."""
     known = {file.filename: file.sha256 for file in there}
     for file in files:
@@ -145,7 +145,7 @@ def _missing(files: Sequence[index.File], there: Sequence[index.File], way: Way)
     return {file.filename for file in files} - known.keys()
 
 
-def _require_same(checked: Sequence[index.File], there: Sequence[index.File], url: str) -> None:
+def _require_same(checked: Sequence[index.ListedFile], there: Sequence[index.ListedFile], url: str) -> None:
     """Raise PackhorseError for files that have come since the others were `checked`: devpi pushes all."""
     known = {file.filename for file in checked}
     if new := [file.filename for file in there if file.filename not in known]:
@@ -155,7 +155,7 @@ def _require_same(checked: Sequence[index.File], there: Sequence[index.File], ur
         )
 
 
-def _require_not_withdrawn(project: str, version: Version, files: Sequence[index.File]) -> None:
+def _require_not_withdrawn(project: str, version: Version, files: Sequence[index.ListedFile]) -> None:
     yanked = [file for file in files if file.yanked]
     if yanked:
         where = str(yanked[0].index)
@@ -166,7 +166,7 @@ def _require_not_withdrawn(project: str, version: Version, files: Sequence[index
         )
 
 
-def _check(project: str, files: Sequence[index.File], way: Way) -> None:
+def _check(project: str, files: Sequence[index.ListedFile], way: Way) -> None:
     """Check the files on the source: hashes, signatures, and that the target has what they need."""
     needed: dict[str, pylock.Package] = {}
     with tempfile.TemporaryDirectory(prefix="packhorse-promote-") as folder:
@@ -185,7 +185,7 @@ def _check(project: str, files: Sequence[index.File], way: Way) -> None:
         )
 
 
-def _read(file: index.File, way: Way) -> bytes:
+def _read(file: index.ListedFile, way: Way) -> bytes:
     """The bytes of `file`. Raises PackhorseError when they are not those that its page lists."""
     try:
         answer = way.get(file.url, "*/*")

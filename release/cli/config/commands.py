@@ -200,11 +200,11 @@ def list_(project: Path, target: str, *, reveal: bool, as_json: bool) -> None:
 
     What release.toml requires and nobody has set is listed, too; hosts that differ are named.
     """
-    from release.agents.connection import answers
+    from release.agents.connection import checked_answer
     from release.variables import drift
 
     command, outcome = changes.read(project, target, reveal=reveal)
-    with answers(f"A host of {target}"):
+    with checked_answer(f"A host of {target}"):
         found = [_shown(row) for row in drift.rows(outcome)]
         different, warning = drift.names(outcome), drift.sentence(outcome)
     if not found:

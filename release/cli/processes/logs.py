@@ -17,7 +17,7 @@ from release.cli import options, target_command
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-    from release.inspect.log_collector import Line, Note
+    from release.inspect.log_collector import Line, Remark
 
 LINES, MOST_LINES = 100, 1_000_000
 WIDEST = 40
@@ -268,7 +268,7 @@ class Printer:
             rows.append((f"{at:24}  {host}{source:{self.width}}", colour, text))
         console.echo_rows(rows)
 
-    def tell(self, note: "Note") -> None:
+    def tell(self, note: "Remark") -> None:
         """Print what happened to lines."""
         console.echo(f"{note.host}: {note.text}", err=True)
 

@@ -127,9 +127,9 @@ def _run(
 
 def _status(host: "HostState") -> int:
     """The exit status of the command on `host`. Raises PackhorseError when that cannot be one."""
-    from release.agents.connection import answers
+    from release.agents.connection import checked_answer
 
-    with answers(host.name):
+    with checked_answer(host.name):
         return range(256).index((host.last or {})["status"])
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from release.local.environment import Environment
     from release.local.formation import LocalProcess
-    from release.local.manager import Events
+    from release.local.manager import LocalEvents
 
 
 class _StartsByDefault(click.Group):
@@ -110,13 +110,13 @@ def start(
 ) -> None:
     """Run the Procfile of this folder."""
     from release.local import environment, formation, manager
-    from release.local.output import Output
+    from release.local.output import ProcessOutput
 
     project: Path = context.obj
     commands = formation.read(project)
     chosen = formation.choose(commands, wanted)
     shared = environment.read(project, env_file, os.environ, files.home())
-    events: Events = queue.SimpleQueue()
+    events: LocalEvents = queue.SimpleQueue()
 
     def read_again() -> "tuple[list[LocalProcess], dict[str, str]]":
         lines = formation.again(processes, formation.read(project))
@@ -124,7 +124,7 @@ def start(
 
     with contextlib.ExitStack() as stack:
         processes = stack.enter_context(formation.with_ports(chosen, port, files.home()))
-        output = Output([process.name for process in processes], sys.stdout.fileno(), os.environ)
+        output = ProcessOutput([process.name for process in processes], sys.stdout.fileno(), os.environ)
         for line in _introduction(shared, processes, port):
             output.say(line)
         run = functools.partial(manager.Manager, project, output=output, events=events)
@@ -156,7 +156,9 @@ def _introduction(shared: "Environment", processes: "Sequence[LocalProcess]", po
 
 
 @contextlib.contextmanager
-def _watching(project: Path, shared: "Environment", used: list[Path], events: "Events") -> "Iterator[None]":
+def _watching(
+    project: Path, shared: "Environment", used: list[Path], events: "LocalEvents"
+) -> "Iterator[None]":
     """Put changes of the project, and of the files that are `used`, into `events` inside the block."""
     from release.local import changes, manager
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from release.agents.connection import AgentProcess, Event
     from release.agents.controller import Outcome, Preparation
     from release.cli.target_command import TargetCommand
-    from release.deploy.hooks import Run
-    from release.deploy.progress import Show
+    from release.deploy.hooks import HookedCommand
+    from release.deploy.progress import ShowEvent
     from release.deploy.source import Source
     from release.host.request import Change
 
@@ -211,12 +211,12 @@ def carry_out(
         return outcome
 
 
-def _warning(show: "Show") -> "Callable[[str, str], None]":
+def _warning(show: "ShowEvent") -> "Callable[[str, str], None]":
     return lambda name, text: show(name, {"event": "warning", "text": text})
 
 
 @contextlib.contextmanager
-def _hooks(command: "TargetCommand", changes: "Mapping[str, Change]") -> "Iterator[Run | None]":
+def _hooks(command: "TargetCommand", changes: "Mapping[str, Change]") -> "Iterator[HookedCommand | None]":
     """Run the hooks of release.toml around the block, which makes `changes`; a plan has none."""
     settings, change = command.settings.hooks, next(iter(changes.values()))
     wanted = (settings.before_deploy, settings.after_deploy, settings.on_failure, settings.webhook)
@@ -245,7 +245,7 @@ def _hooks(command: "TargetCommand", changes: "Mapping[str, Change]") -> "Iterat
         if subject == "warning" or verbosity > (subject == "command"):
             console.echo(f"  {subject:10}{'' if len(subject) < 10 else ' '}{text}", err=True)
 
-    running = hooks.Run(settings, project, name, facts, show, quiet=not verbosity)
+    running = hooks.HookedCommand(settings, project, name, facts, show, quiet=not verbosity)
     with hooks.around(running):
         yield running
 
@@ -267,9 +267,9 @@ def report(
     planned: "dict[str, Any] | None" = None,
 ) -> None:
     """Print the outcome, and end with its error; `planned` is the identity of what a deploy would install."""
-    from release.agents.connection import answers
+    from release.agents.connection import checked_answer
 
-    with answers(f"A host of {command.name}"):
+    with checked_answer(f"A host of {command.name}"):
         _print_outcome(command, outcome, plan=plan, as_json=as_json, planned=planned)
 
 

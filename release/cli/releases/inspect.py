@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from release.agents.controller import Outcome
     from release.agents.schedule import HostState
 
-Answer = Mapping[str, Any]
+HostResult = Mapping[str, Any]
 
 
 @click.command()
@@ -62,7 +62,7 @@ def show(project: Path, target: str, release: int | None, *, as_json: bool) -> N
     command.finish(outcome)
 
 
-def _details(answer: Answer) -> Iterable[str]:
+def _details(answer: HostResult) -> Iterable[str]:
     from release.inspect import comparison
 
     found = answer["releases"][0]
@@ -117,7 +117,7 @@ def _difference(host: "HostState") -> dict[str, Any]:
     return {**known, "difference": comparison.difference(*found) if len(found) == 2 else None}
 
 
-def _compared(answer: Answer) -> Iterable[str]:
+def _compared(answer: HostResult) -> Iterable[str]:
     from release.inspect import comparison
 
     found = answer["releases"]
@@ -140,7 +140,7 @@ def _diff_targets(project: Path, one: str, other: str, *, as_json: bool) -> None
         )
     key = secrets.token_hex()
     commands = [target_command.begin(project, name) for name in (one, other)]
-    found: list[tuple[str, Answer]] = []
+    found: list[tuple[str, HostResult]] = []
     for command in commands:
         outcome = target_command.ask(command, Show, releases=[None], key=key)
         if not outcome.results:
@@ -212,19 +212,19 @@ def _browse(url: str) -> None:
         webbrowser.open(url)
 
 
-def _print_equal(outcome: "Outcome", lines: Callable[[Answer], Iterable[str]]) -> None:
+def _print_equal(outcome: "Outcome", lines: Callable[[HostResult], Iterable[str]]) -> None:
     """Print what the hosts answer; those that answer the same together, as times are a host's own.
 
     Raises PackhorseError, after the others, for a host whose answer cannot be right: it may be compromised.
     """
-    from release.agents.connection import answers
+    from release.agents.connection import checked_answer
 
     groups: dict[str, list[str]] = {}
     texts: dict[str, list[str]] = {}
     wrong = []
     for host, answer in outcome.results.items():
         try:
-            with answers(host):
+            with checked_answer(host):
                 found = _timeless({key: answer[key] for key in ("app", "releases")})
                 same = json.dumps(found, sort_keys=True)
                 texts.setdefault(same, [_one_line(line) for line in lines(answer)])

@@ -10,7 +10,7 @@ from packhorse.errors import PackhorseError
 from release.cli import options, target_command
 
 if TYPE_CHECKING:
-    from release.provision.firewall_state import State
+    from release.provision.firewall_state import HostFirewall
 
 
 @click.command()
@@ -46,7 +46,7 @@ def firewall(project: Path, target: str, *, as_json: bool) -> None:
         )
 
 
-def _print(states: "list[State]", target: str) -> None:
+def _print(states: "list[HostFirewall]", target: str) -> None:
     head = ("host", "port", "from", "why", "project")
     rows = [
         (
@@ -66,7 +66,7 @@ def _print(states: "list[State]", target: str) -> None:
             console.echo(f"{state.host}: {note}")
 
 
-def _as_json(state: "State") -> dict[str, Any]:
+def _as_json(state: "HostFirewall") -> dict[str, Any]:
     return {
         "host": state.host,
         "error": state.error,

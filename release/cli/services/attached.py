@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from release.services import answers, reach
-    from release.services.databases import Place, Row
+    from release.services.databases import KnownDatabase, Place
 
 
-def names(project: Path, rows: "Sequence[Row]") -> dict[str, list[str] | None]:
+def names(project: Path, rows: "Sequence[KnownDatabase]") -> dict[str, list[str] | None]:
     """Database -> the variables of its target that lead to it; None: the hosts of the target do not say."""
     known: dict[str, list[str] | None] = {}
     values: dict[str, dict[str, str] | None] = {}
@@ -33,13 +33,13 @@ def names(project: Path, rows: "Sequence[Row]") -> dict[str, list[str] | None]:
 
 def variables(project: Path, target: str) -> dict[str, str]:
     """The variables of a target with their values, from the first host that answers; PackhorseError."""
-    from release.agents.connection import answers
+    from release.agents.connection import checked_answer
     from release.variables import drift
 
     command, outcome = changes.read(project, target, reveal=True)
     if not outcome.results:
         command.finish(outcome)
-    with answers(f"A host of {target}"):
+    with checked_answer(f"A host of {target}"):
         return {str(row["name"]): str(row["value"]) for row in drift.rows(outcome)}
 
 
@@ -49,9 +49,9 @@ def leading_to(values: dict[str, str], name: str) -> list[str]:
     return sorted(key for key, value in values.items() if any(login in value for login in logins))
 
 
-def credentials(place: "Place", host: "reach.Host", command: str) -> "answers.Credentials":
+def credentials(place: "Place", host: "reach.Host", command: str) -> "answers.ServiceCredentials":
     from release.services import answers, reach
 
     return answers.read(
-        answers.Credentials, host.ask(reach.SERVICE, command, {"name": place.name}), host.name
+        answers.ServiceCredentials, host.ask(reach.SERVICE, command, {"name": place.name}), host.name
     )

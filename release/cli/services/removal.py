@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from release.config.release_toml import ReleaseConfig
-    from release.services.databases import Row
+    from release.services.databases import KnownDatabase
 
 
 MORE = "To look on a host that release.toml names no longer: --host HOST"
@@ -67,7 +67,7 @@ def remove(project: Path, service: str, target: str | None, *, hosts: tuple[str,
     remove_all(project, config, rows, yes=yes)
 
 
-def _require_unused(project: Path, config: "ReleaseConfig", row: "Row") -> None:
+def _require_unused(project: Path, config: "ReleaseConfig", row: "KnownDatabase") -> None:
     """Raise PackhorseError when the application has the URL of a database, on this host.
 
     Whoever has lost all hosts of the application may remove it, with a word.
@@ -89,7 +89,7 @@ def _require_unused(project: Path, config: "ReleaseConfig", row: "Row") -> None:
         )
 
 
-def remove_all(project: Path, config: "ReleaseConfig", rows: "Sequence[Row]", *, yes: bool) -> None:
+def remove_all(project: Path, config: "ReleaseConfig", rows: "Sequence[KnownDatabase]", *, yes: bool) -> None:
     """Remove databases, each after a last backup; none if one of them is in use (PackhorseError)."""
     from release.services import answers, reach
 

@@ -10,10 +10,10 @@ from release.cli.services import arguments
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from release.services.databases import Row
+    from release.services.databases import KnownDatabase
 
 
-def show(rows: "Sequence[Row]", attached: dict[str, list[str] | None], *, as_json: bool) -> None:
+def show(rows: "Sequence[KnownDatabase]", attached: dict[str, list[str] | None], *, as_json: bool) -> None:
     """Print the databases, and after them why a host said nothing."""
     from release.services import databases
 
@@ -45,7 +45,7 @@ def show(rows: "Sequence[Row]", attached: dict[str, list[str] | None], *, as_jso
     target_command.table(("service", "target", "kind", "host", "attached", "size", "last backup", ""), lines)
 
 
-def _state(row: "Row", now: float) -> list[str]:
+def _state(row: "KnownDatabase", now: float) -> list[str]:
     """Problems of a database, in some words."""
     from release.services import databases
 
@@ -69,7 +69,7 @@ def _state(row: "Row", now: float) -> list[str]:
     return words
 
 
-def _as_json(row: "Row", attached: list[str] | None) -> dict[str, Any]:
+def _as_json(row: "KnownDatabase", attached: list[str] | None) -> dict[str, Any]:
     found = row.found
     server, backups = (found.server, found.backups) if found else (None, None)
     from release.services import databases

@@ -27,7 +27,7 @@ _VERSIONS = {
 }
 
 
-class Backup(settings.Settings):
+class BackupSettings(settings.Settings):
     """When databases are saved, how many backups are kept, and which other host gets a copy of each."""
 
     at: Calendar = "daily"
@@ -47,7 +47,7 @@ class Service(settings.Settings):
     version: Annotated[str, matching(r"[0-9.]+", 'a version, such as "15"', 10)] | None = None
     user: LoginName | None = None
     python: AbsolutePath = "/usr/bin/python3"
-    backup: Backup = Backup()
+    backup: BackupSettings = BackupSettings()
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

@@ -10,7 +10,7 @@ from packhorse.settings import AbsolutePath
 from release.config.value_types import HostName, LoginName, unique
 
 
-class Balancer(settings.Settings):
+class BalancerSettings(settings.Settings):
     """The `hosts` at which clients arrive: each passes requests on to the hosts of the target.
 
     `user` (through sudo, unless it is root) and `python` are for Ansible, by default those of the target.
@@ -21,7 +21,9 @@ class Balancer(settings.Settings):
     python: AbsolutePath | None = None
 
 
-def check(balancer: Balancer | None, hosts: Sequence[str] | None, domains: Sequence[str] | None) -> None:
+def check(
+    balancer: BalancerSettings | None, hosts: Sequence[str] | None, domains: Sequence[str] | None
+) -> None:
     """Look for what does not fit a target with these `hosts` and `domains`. Raises ValueError."""
     if balancer is None:
         return

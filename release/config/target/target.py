@@ -9,7 +9,7 @@ from packhorse import settings
 from packhorse.settings import AbsolutePath
 from release.config.servers import certificates
 from release.config.target import balancer
-from release.config.target.balancer import Balancer
+from release.config.target.balancer import BalancerSettings
 from release.config.target.processes import JobSettings, ProcessSettings, unique_jobs
 from release.config.target.provision import Provision
 from release.config.value_types import (
@@ -81,7 +81,7 @@ class Target(settings.Settings):
     processes: dict[ProcessName, ProcessSettings] = Field(default={})
     jobs: Annotated[list[JobSettings], AfterValidator(unique_jobs)] = Field(default=[])
     services: Annotated[list[AppName], AfterValidator(unique)] = Field(default=[])
-    balancer: Balancer | None = None
+    balancer: BalancerSettings | None = None
     provision: Provision = Provision()
 
     @model_validator(mode="after")

@@ -52,7 +52,7 @@ class Health:
 
 
 @dataclass(frozen=True)
-class Rule:
+class ReplacementRule:
     """Rule for replacing the processes of one type; `stop_timeout` is in seconds.
 
     With `overlap` the new ones start before the old ones stop.
@@ -102,7 +102,7 @@ class Content:
     installer: str
     health: Health
     graceful_timeout: float
-    rules: dict[str, Rule]
+    rules: dict[str, ReplacementRule]
     env: dict[str, str] = field(repr=False)
     index: str | None = None
     config: dict[str, str] = field(default_factory=dict, repr=False)
@@ -131,7 +131,7 @@ class Content:
         nested = {
             "files": [File(**file) for file in table["files"]],
             "health": Health(**table["health"]),
-            "rules": {name: Rule(**rule) for name, rule in table["rules"].items()},
+            "rules": {name: ReplacementRule(**rule) for name, rule in table["rules"].items()},
             "jobs": [Job(**job) for job in table.get("jobs", [])],
         }
         return cls(**{**table, **nested})
@@ -217,7 +217,7 @@ class ReleaseManifest:
     python: str
     by: str
     at: str
-    rules: dict[str, Rule]
+    rules: dict[str, ReplacementRule]
     files: dict[str, str]
     origin: int
     port: int | None = None

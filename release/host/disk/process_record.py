@@ -17,7 +17,7 @@ LOOP = 3
 
 
 @dataclass(frozen=True)
-class Event:
+class ProcessEvent:
     """A start or an end of process `pid` of `watcher`; `status` is its exit status, -N for signal N.
 
     `asked`: circus was told to stop it; any other that ends is started again.
@@ -43,10 +43,10 @@ class History:
     status: int | None
 
 
-def read(logs: Path) -> dict[str, list[Event]]:
+def read(logs: Path) -> dict[str, list[ProcessEvent]]:
     """Watcher -> its events, oldest first; {} without a record: an earlier circusd runs."""
     path = logs / "processes.jsonl"
-    found: dict[str, list[Event]] = {}
+    found: dict[str, list[ProcessEvent]] = {}
     parts = [files.read_end(part, MOST) for part in (path.with_name(f"{path.name}.1"), path)]
     for line in b"".join(parts).splitlines():
         event = parsed(line)
@@ -55,7 +55,7 @@ def read(logs: Path) -> dict[str, list[Event]]:
     return found
 
 
-def parsed(line: bytes) -> Event | None:
+def parsed(line: bytes) -> ProcessEvent | None:
     """The event in a line; None for anything else: the application may write there, too."""
     if len(line) > LONGEST_LINE:
         return None
@@ -66,16 +66,16 @@ def parsed(line: bytes) -> Event | None:
         status = table["status"] if type(table["status"]) is int else None
         if right and table["event"] in {"started", "ended"}:
             ended, asked = table["event"] == "ended", table.get("asked") is True
-            return Event(at, table["watcher"], table["pid"], ended, status, asked)
+            return ProcessEvent(at, table["watcher"], table["pid"], ended, status, asked)
     except (ValueError, KeyError, TypeError, RecursionError):
         pass
     return None
 
 
-def history(events: Sequence[Event], now: datetime) -> History:
+def history(events: Sequence[ProcessEvent], now: datetime) -> History:
     """The history of one watcher, by its `events`."""
     begun: dict[int, datetime] = {}
-    ends: list[tuple[Event, timedelta]] = []  # with the time that the process had run for
+    ends: list[tuple[ProcessEvent, timedelta]] = []  # with the time that the process had run for
     for event in events:
         if not event.ended:
             begun[event.pid] = event.at

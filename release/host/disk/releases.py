@@ -14,7 +14,7 @@ from pathlib import Path
 from packhorse import files, process
 from packhorse.errors import PackhorseError
 from release.host.disk.layout import SERVER_ROOT, Layout
-from release.host.disk.manifest import NO_CODE, Content, File, Health, Job, ReleaseManifest, Rule
+from release.host.disk.manifest import NO_CODE, Content, File, Health, Job, ReleaseManifest, ReplacementRule
 
 # AF_UNIX addresses have 108 bytes, the last of which is NUL (unix(7)).
 LONGEST_SOCKET = 107
@@ -125,7 +125,7 @@ def read_manifest(layout: Layout, number: int) -> ReleaseManifest:
     """The manifest of the complete release `number`."""
     table = json.loads((layout.release(number) / "manifest.json").read_bytes())
     table["health"] = Health(**table["health"])
-    table["rules"] = {name: Rule(**rule) for name, rule in table["rules"].items()}
+    table["rules"] = {name: ReplacementRule(**rule) for name, rule in table["rules"].items()}
     table["jobs"] = [Job(**job) for job in table.get("jobs", [])]
     known = {field.name for field in fields(ReleaseManifest)}  # a newer version may have written more
     return ReleaseManifest(**{key: value for key, value in table.items() if key in known})

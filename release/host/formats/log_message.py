@@ -19,7 +19,7 @@ _INFO = 6
 _USER = 1
 
 
-class Source(NamedTuple):
+class LineSource(NamedTuple):
     """Whose line it is."""
 
     app: str
@@ -27,12 +27,12 @@ class Source(NamedTuple):
     release: int
 
 
-def of_line(to: str, source: Source, line: LogLine, text: bytes) -> bytes:
+def of_line(to: str, source: LineSource, line: LogLine, text: bytes) -> bytes:
     """The datagram for JOURNALD or SYSLOG with `text`, which is `line`'s or a part of it."""
     return (_journald if to == JOURNALD else _syslog)(source, line, text)
 
 
-def _journald(source: Source, line: LogLine, text: bytes) -> bytes:
+def _journald(source: LineSource, line: LogLine, text: bytes) -> bytes:
     fields = {
         "PRIORITY": _INFO,
         "SYSLOG_IDENTIFIER": source.app,
@@ -46,7 +46,7 @@ def _journald(source: Source, line: LogLine, text: bytes) -> bytes:
     return known.encode() + b"MESSAGE\n" + len(text).to_bytes(8, "little") + text + b"\n"
 
 
-def _syslog(source: Source, line: LogLine, text: bytes) -> bytes:
+def _syslog(source: LineSource, line: LogLine, text: bytes) -> bytes:
     when = datetime.now().astimezone()
     with contextlib.suppress(ValueError, OverflowError):  # no time, or one that the application made up
         when = datetime.fromisoformat(line.at).astimezone()

@@ -27,7 +27,7 @@ Address = Path | tuple[str, int]
 
 
 @dataclass(frozen=True)
-class Answer:
+class ProbeResult:
     """Result of a probe: `text` is for people, such as "500: no database"; `status` is None without one.
 
     `path` is the one that was asked, the last if there were two.
@@ -67,7 +67,7 @@ def request(health: Health) -> str:
     return f"GET {health.path}" if health.path else " or else ".join(f"GET {path}" for path in DEFAULT_PATHS)
 
 
-def probe(address: Address, health: Health, tick: Callable[[], None] = lambda: None) -> Answer:
+def probe(address: Address, health: Health, tick: Callable[[], None] = lambda: None) -> ProbeResult:
     """Send one request, a second one where nobody has set a path and the application has not the first.
 
     `tick` runs every TICK seconds while an answer is awaited, and may raise.
@@ -83,7 +83,7 @@ def probe(address: Address, health: Health, tick: Callable[[], None] = lambda: N
     return replace(root, healthy=root.healthy or leads)
 
 
-def _ask(address: Address, health: Health, path: str, tick: Callable[[], None]) -> Answer:
+def _ask(address: Address, health: Health, path: str, tick: Callable[[], None]) -> ProbeResult:
     """Send one request, and read the beginning of its answer."""
     connection = _Connection(address, health.host)
     # A proxy in front ends TLS: without the header, applications that insist on https answer a redirect.
@@ -98,19 +98,19 @@ def _ask(address: Address, health: Health, path: str, tick: Callable[[], None]) 
         while not select.select([connection.sock], [], [], TICK)[0]:
             tick()
             if time.monotonic() > deadline:
-                return Answer(healthy=False, text=NO_ANSWER, path=path)
+                return ProbeResult(healthy=False, text=NO_ANSWER, path=path)
         response = connection.getresponse()
         first = response.read(4096).decode("utf-8", "replace").strip().partition("\n")[0]
     except (OSError, http.client.HTTPException) as error:
-        return Answer(healthy=False, text=f"none: {_reason(error)}", path=path)
+        return ProbeResult(healthy=False, text=f"none: {_reason(error)}", path=path)
     finally:
         limit.cancel()
         connection.close()
     if connection.is_cut:
-        return Answer(healthy=False, text=NO_ANSWER, path=path)
+        return ProbeResult(healthy=False, text=NO_ANSWER, path=path)
     leads = f", to {response.headers['Location']}" if response.headers["Location"] else ""
     text = f"{response.status} {response.reason}{leads}: {first}"[:300]
-    return Answer(200 <= response.status < 300, text, response.status, path)
+    return ProbeResult(200 <= response.status < 300, text, response.status, path)
 
 
 def _reason(error: Exception) -> str:

@@ -33,7 +33,7 @@ START_TIMEOUT = 5.0
 class NotReadyError(Exception):
     """A process is not ready; the text says why, `answer` what the last probe was answered."""
 
-    answer: health.Answer | None = None
+    answer: health.ProbeResult | None = None
 
 
 def is_healthy(layout: Layout, circus: circus_ini.Supervisor, number: int) -> bool:
@@ -73,7 +73,7 @@ def probe_until_healthy(
     pids: Callable[[], list[int]],
     pause: Callable[[float], None],
     count: int = 1,
-) -> health.Answer:
+) -> health.ProbeResult:
     """Probe until healthy. `pids` lists the processes there are now; `pause` waits, and may raise.
 
     Any of several processes may answer: so all `count` have to be there, for STAY_UP seconds. Raises
@@ -81,7 +81,7 @@ def probe_until_healthy(
     """
     deadline = time.monotonic() + settings.timeout
     seen: dict[int, float] = {}
-    silence = health.Answer(
+    silence = health.ProbeResult(
         healthy=False, text=health.NO_ANSWER, path=settings.path or health.DEFAULT_PATHS[0]
     )
     last = silence
@@ -181,7 +181,7 @@ def forbidden_write(output: str) -> str | None:
     return "A process writes to $DATA_DIR only, which outlives releases: let it keep its files there."
 
 
-def _hint(command: str, settings: Health, answer: health.Answer) -> str | None:
+def _hint(command: str, settings: Health, answer: health.ProbeResult) -> str | None:
     """Hint what to change, in the application or in release.toml; None: only the log can tell."""
     path = f'[health] path = "{settings.path or "/…"}" in release.toml'
     match answer.status:

@@ -22,7 +22,7 @@ _ADVICE = "Renew it, and reload nginx."
 
 
 @dataclass(frozen=True)
-class Report:
+class CertificateState:
     """State of a certificate: one of the constants above, what it is like, `days` left, and what to do."""
 
     state: str
@@ -31,7 +31,7 @@ class Report:
     advice: str = ""
 
 
-def report(layout: Layout) -> Report | None:
+def examine(layout: Layout) -> CertificateState | None:
     """The report about the certificate of an application, or of its balancers; None: it has no TLS."""
     try:
         vhost = public_address.vhost(layout) if layout.root == SERVER_ROOT else ""
@@ -48,7 +48,9 @@ def report(layout: Layout) -> Report | None:
     if not renewed:
         return None
     missing = f"there is none yet, and nginx serves HTTP{failure}"
-    return Report(WARNING, missing, None, "Let the domains lead to this host, then: release provision")
+    return CertificateState(
+        WARNING, missing, None, "Let the domains lead to this host, then: release provision"
+    )
 
 
 def is_renewed(vhost: str, app: str) -> bool:
@@ -61,13 +63,13 @@ def renewal(app: str) -> Path:
     return Path("/var/lib/packhorse-acme", app, "status.json")
 
 
-def _with(found: Report, failure: str, *, renewed: bool) -> Report:
+def _with(found: CertificateState, failure: str, *, renewed: bool) -> CertificateState:
     """Add to `found` what is known about its renewal."""
     advice = "Correct that, then: release provision" if failure else "Look there: systemctl list-timers"
     state = WARNING if failure and found.state == OK else found.state
     if state == OK or not renewed:
         return found
-    return Report(state, f"{found.text}{failure}", found.days, advice)
+    return CertificateState(state, f"{found.text}{failure}", found.days, advice)
 
 
 def renewal_failure(text: str) -> str:
@@ -88,25 +90,25 @@ def _read(path: Path) -> str:
         return ""
 
 
-def served(names: Sequence[str], address: tuple[str, int] = NGINX) -> Report:
+def served(names: Sequence[str], address: tuple[str, int] = NGINX) -> CertificateState:
     """The report about the certificate that nginx serves for `names`; clients may not trust it."""
     name = next((name for name in names if "*" not in name), names[0])
     try:
         found = _decoded(address, name)
     except ssl.SSLCertVerificationError as error:
-        return Report(FAILED, f"{name}: {error.verify_message}", 0, _ADVICE)
+        return CertificateState(FAILED, f"{name}: {error.verify_message}", 0, _ADVICE)
     except OSError as error:
         advice = "Look there: systemctl status nginx; release provision"
-        return Report(FAILED, f"{name}: nginx does not answer with TLS: {error}", None, advice)
+        return CertificateState(FAILED, f"{name}: nginx does not answer with TLS: {error}", None, advice)
     begins, ends = (ssl.cert_time_to_seconds(str(found[key])) for key in ("notBefore", "notAfter"))
     left = (ends - time.time()) / 86400
     text = f"that of {name} is good for {int(left)} days"
     if missing := [other for other in names if not covers(found, other)]:
-        return Report(
+        return CertificateState(
             WARNING, f"{text}, and not for {', '.join(missing)}", int(left), "Get one for all domains."
         )
     enough = left >= min(DAYS, (ends - begins) / 86400 / 4)
-    return Report(OK if enough else WARNING, text, int(left), "" if enough else _ADVICE)
+    return CertificateState(OK if enough else WARNING, text, int(left), "" if enough else _ADVICE)
 
 
 def covers(certificate: Mapping[str, Any], name: str) -> bool:

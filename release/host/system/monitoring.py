@@ -13,25 +13,25 @@ OLDEST = 120.0  # seconds: it is written every 15
 TIMEOUT = 5.0
 
 
-class Answer(NamedTuple):
+class UnitState(NamedTuple):
     """State of a unit: `trouble` is "" while it does its work."""
 
     unit: str
     trouble: str
 
 
-def answers(units: Path = UNITS, metrics: Path = METRICS) -> Iterator[Answer]:
+def unit_states(units: Path = UNITS, metrics: Path = METRICS) -> Iterator[UnitState]:
     """States of the units that provisioning has set up here; none where it has not."""
     present = [unit for unit in PORTS if (units / f"{unit}.service.d/packhorse.conf").exists()]
     for unit in present:
         try:
             socket.create_connection(("127.0.0.1", PORTS[unit]), TIMEOUT).close()
         except OSError as error:
-            yield Answer(unit, f"port {PORTS[unit]} does not answer: {error}")
+            yield UnitState(unit, f"port {PORTS[unit]} does not answer: {error}")
         else:
-            yield Answer(unit, "")
+            yield UnitState(unit, "")
     if present:
-        yield Answer("packhorse-metrics", _age(metrics))
+        yield UnitState("packhorse-metrics", _age(metrics))
 
 
 def _age(metrics: Path) -> str:

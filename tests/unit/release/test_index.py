@@ -21,7 +21,7 @@ def test_files_have_whole_urls_and_hashes() -> None:
     """devpi's pages have relative URLs; a host downloads by absolute ones."""
     there = FakeIndex({WHEEL: ("../../+f/ab/app-1.0-py3-none-any.whl", "ab")})
     assert index.files(INDEX, "App", there) == [
-        index.File(WHEEL, f"{INDEX}/+f/ab/{WHEEL}", "ab", INDEX, own=True)
+        index.ListedFile(WHEEL, f"{INDEX}/+f/ab/{WHEEL}", "ab", INDEX, own=True)
     ]
 
 

@@ -31,7 +31,7 @@ PROVISION = "Prepare the host again: release provision"
 
 
 @dataclass(frozen=True)
-class Check:
+class CheckResult:
     """Result of one check: `state` is one of the constants above; `advice`: what to do, "" if it is ok."""
 
     check: str
@@ -59,20 +59,22 @@ def run(
     }
 
 
-def _supervisor(layout: Layout, circus: circus_ini.Supervisor) -> Iterator[Check]:
+def _supervisor(layout: Layout, circus: circus_ini.Supervisor) -> Iterator[CheckResult]:
     unit = f"packhorse@{layout.app}"
     if circus.running():
         try:
             circus.watchers()
-            yield Check("supervisor", OK, "circusd takes commands")
+            yield CheckResult("supervisor", OK, "circusd takes commands")
         except PackhorseError as error:
-            yield Check("supervisor", FAILED, error.message, error.hint)
+            yield CheckResult("supervisor", FAILED, error.message, error.hint)
     elif layout.root == SERVER_ROOT:
-        yield Check("supervisor", FAILED, "circusd does not run", f"Look there: systemctl status {unit}")
+        yield CheckResult(
+            "supervisor", FAILED, "circusd does not run", f"Look there: systemctl status {unit}"
+        )
     else:
-        yield Check("supervisor", OK, "circusd starts with the application")
+        yield CheckResult("supervisor", OK, "circusd starts with the application")
     if layout.root == SERVER_ROOT and not layout.separate:
-        yield Check(
+        yield CheckResult(
             "user",
             WARNING,
             "the application runs as the user that deploys, and may change its releases",
@@ -80,23 +82,25 @@ def _supervisor(layout: Layout, circus: circus_ini.Supervisor) -> Iterator[Check
         )
 
 
-def _application(layout: Layout, circus: circus_ini.Supervisor) -> Check:
+def _application(layout: Layout, circus: circus_ini.Supervisor) -> CheckResult:
     number = releases.current(layout)
     if number is None:
-        return Check("application", WARNING, "never deployed here", "release deploy TARGET")
+        return CheckResult("application", WARNING, "never deployed here", "release deploy TARGET")
     manifest = releases.read_manifest(layout, number)
     what = f"{manifest.project} {manifest.version} (release {number})"
     if layout.stopped.exists():
-        return Check("application", WARNING, f"{what} is stopped", "release start")
+        return CheckResult("application", WARNING, f"{what} is stopped", "release start")
     if readiness.is_healthy(layout, circus, number):
-        return Check("application", OK, f"{what} is healthy")
-    return Check("application", FAILED, f"{what} is not healthy", "release status and release logs say more")
+        return CheckResult("application", OK, f"{what} is healthy")
+    return CheckResult(
+        "application", FAILED, f"{what} is not healthy", "release status and release logs say more"
+    )
 
 
-def _disk(layout: Layout) -> Iterator[Check]:
+def _disk(layout: Layout) -> Iterator[CheckResult]:
     there = layout.folder if layout.folder.exists() else layout.root
     if not there.exists():
-        yield Check("disk", OK, f"{there} is not there yet")
+        yield CheckResult("disk", OK, f"{there} is not there yet")
         return
     number = releases.current(layout)
     size, inodes = preflight.size(layout.release(number)) if number else (SPARE, 0)
@@ -104,25 +108,29 @@ def _disk(layout: Layout) -> Iterator[Check]:
     free = status.f_bavail * status.f_frsize
     text = f"{free / 2**30:.1f} GB are free in {there}, a release takes {size / 2**30:.2f} GB"
     state = FAILED if free < 2 * size else WARNING if free < 5 * size else OK
-    yield Check("disk", state, text, "" if state == OK else "Free some space, or lower keep in release.toml.")
+    yield CheckResult(
+        "disk", state, text, "" if state == OK else "Free some space, or lower keep in release.toml."
+    )
     if status.f_files and status.f_favail < 2 * inodes:
-        yield Check("inodes", FAILED, f"{status.f_favail} are free in {there}", "Remove files nobody needs.")
+        yield CheckResult(
+            "inodes", FAILED, f"{status.f_favail} are free in {there}", "Remove files nobody needs."
+        )
 
 
-def index(url: str, token: str | None = None) -> Check:
+def index(url: str, token: str | None = None) -> CheckResult:
     """Whether this host reaches the page of the index at `url`, from which it installs, with `token`."""
     try:
         request = file_cache.request_of(url, file_cache.Index(url, token), "text/html")
         with urllib.request.urlopen(request, timeout=NETWORK_TIMEOUT) as answer:  # noqa: S310  # the same
-            return Check("index", OK, f"{url} answers {answer.status}")
+            return CheckResult("index", OK, f"{url} answers {answer.status}")
     except urllib.error.HTTPError as error:
         with error:
             if error.code == http.client.NOT_FOUND:
-                return Check("index", WARNING, f"{url} answers 404", "Upload a version: release upload")
+                return CheckResult("index", WARNING, f"{url} answers 404", "Upload a version: release upload")
             advice = "Look at the log of the index."
             if error.code in (http.client.UNAUTHORIZED, http.client.FORBIDDEN):
                 advice = "It is not for everybody. Log in here as who may read it: release login"
-            return Check("index", FAILED, f"{url} answers {error.code} {error.reason}", advice)
+            return CheckResult("index", FAILED, f"{url} answers {error.code} {error.reason}", advice)
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         advice = "Let this host reach it: DNS, firewall, the certificate's authority, http_proxy."
@@ -130,37 +138,37 @@ def index(url: str, token: str | None = None) -> Check:
             advice = (
                 "That is this host itself: start an index here, or name another one as index in release.toml."
             )
-        return Check("index", FAILED, f"{url} cannot be reached: {reason}", advice)
+        return CheckResult("index", FAILED, f"{url} cannot be reached: {reason}", advice)
 
 
-def _server(layout: Layout, toolbox_sha256: str) -> Iterator[Check]:
+def _server(layout: Layout, toolbox_sha256: str) -> Iterator[CheckResult]:
     """Check what provisioning makes."""
     url = public_address.url(layout)
-    if secured := certificate.report(layout):
-        yield Check("certificate", secured.state, secured.text, secured.advice)
+    if secured := certificate.examine(layout):
+        yield CheckResult("certificate", secured.state, secured.text, secured.advice)
     elif url:
-        yield Check("public", OK, f"nginx leads {url} to it")
+        yield CheckResult("public", OK, f"nginx leads {url} to it")
     else:
         advice = "For a web application: domains in release.toml, then release provision"
-        yield Check("public", OK, f"nginx leads nothing to it. {advice}")
+        yield CheckResult("public", OK, f"nginx leads nothing to it. {advice}")
     yield from toolbox(TOOLBOX, toolbox_sha256)
-    for unit, trouble in monitoring.answers():
+    for unit, trouble in monitoring.unit_states():
         advice = f"Look there: systemctl status {unit}; release provision" if trouble else ""
-        yield Check("monitoring", FAILED if trouble else OK, f"{unit}: {trouble or 'answers'}", advice)
+        yield CheckResult("monitoring", FAILED if trouble else OK, f"{unit}: {trouble or 'answers'}", advice)
 
 
-def toolbox(link: Path, sha256: str) -> Iterator[Check]:
+def toolbox(link: Path, sha256: str) -> Iterator[CheckResult]:
     """Whether the toolbox at `link` has the requirements of this hash, and which earlier ones are there."""
     requirements = link / "toolbox.txt"
     present = requirements.read_bytes() if requirements.exists() else b""
     if hashlib.sha256(present).hexdigest() == sha256:
-        yield Check("toolbox", OK, f"{link} is that of this Packhorse")
+        yield CheckResult("toolbox", OK, f"{link} is that of this Packhorse")
     else:
-        yield Check("toolbox", WARNING, f"{link} is that of another Packhorse", PROVISION)
+        yield CheckResult("toolbox", WARNING, f"{link} is that of another Packhorse", PROVISION)
     earlier = [path for path in link.parent.glob(f"{link.name}-*") if path.resolve() != link.resolve()]
     if len(earlier) > 1:  # provisioning keeps one to go back to
         names = ", ".join(sorted(path.name for path in earlier))
-        yield Check("old toolboxes", WARNING, f"{len(earlier)} in {link.parent}: {names}", PROVISION)
+        yield CheckResult("old toolboxes", WARNING, f"{len(earlier)} in {link.parent}: {names}", PROVISION)
 
 
 def _facts(layout: Layout, key: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ def write(layout: Layout, folder: Path, circus: circus_ini.Supervisor) -> None:
 
 def collect(layout: Layout, circus: circus_ini.Supervisor) -> dict[str, Any]:
     """The state of the application; what is not known is left out."""
-    number, secured = releases.current(layout), certificate.report(layout)
+    number, secured = releases.current(layout), certificate.examine(layout)
     return {
         **({} if secured is None or secured.days is None else {"certificate_days": secured.days}),
         **({"release": number, "processes": _processes(layout, number, circus)} if number else {}),

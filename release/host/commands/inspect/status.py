@@ -60,7 +60,7 @@ def _never_deployed(layout: Layout, note: str) -> dict[str, Any]:
 
 
 def _certificate(layout: Layout) -> dict[str, Any] | None:
-    found = certificate.report(layout)
+    found = certificate.examine(layout)
     return asdict(found) if found else None
 
 

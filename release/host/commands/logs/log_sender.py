@@ -32,7 +32,7 @@ PAUSE = 2.0
 """Seconds before the next try to reach the receiver."""
 
 
-class StoppedError(Exception):
+class SenderStoppedError(Exception):
     """circusd stops the program, or has died."""
 
 
@@ -58,12 +58,12 @@ class Sender:
                 if time.monotonic() - self.saved > SAVED:
                     self._save()
                 self._pause(0 if any(sent) else INTERVAL)
-        except StoppedError:
+        except SenderStoppedError:
             self._save()
 
     def _pause(self, seconds: float) -> None:
         if self.stop.wait(seconds) or os.getppid() != self.parent:
-            raise StoppedError
+            raise SenderStoppedError
 
     def _refresh(self) -> None:
         """Open new logs and new parts of them before they are rotated away; forget logs that were removed."""
@@ -94,7 +94,7 @@ class Sender:
 
     def _send(self, name: str, line: bytes) -> None:
         process, release = log_line.source(name) or (name, None)
-        source = log_message.Source(self.layout.app, process, release or 0)
+        source = log_message.LineSource(self.layout.app, process, release or 0)
         parsed = log_line.parse(line)
         data, most = parsed.text.encode("utf-8", "surrogateescape"), log_message.LONGEST[self.to]
         while True:

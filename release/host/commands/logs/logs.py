@@ -39,11 +39,11 @@ BATCH = 2**18
 WAITING = 4
 """Events that wait for the controller to take them."""
 
-Row = tuple[str, str, str, int | None, bool, str]
+LogRow = tuple[str, str, str, int | None, bool, str]
 """Key of the order (a time, "" before any), and what is sent: time, name of the log, PID, `goes_on`, text."""
 
 
-class Source:
+class SelectedLog:
     """One log: the lines that the request selects, in the order of the file."""
 
     def __init__(self, name: str, path: Path, request: Logs) -> None:
@@ -54,7 +54,7 @@ class Source:
         self.key = ""
         self.skipped = 0
 
-    def rows(self, lines: Iterable[bytes], now: str = "") -> Iterator[Row]:
+    def rows(self, lines: Iterable[bytes], now: str = "") -> Iterator[LogRow]:
         """Yield what is selected of `lines`; `now`: the key of a line without a time."""
         for raw in lines:
             at, pid, goes_on, text = log_line.parse(raw)
@@ -64,7 +64,7 @@ class Source:
             if self.wanted is None or self.wanted(text):
                 yield self.key, at, self.name, pid, goes_on, text
 
-    def present(self, session: Session) -> Iterator[Row]:
+    def present(self, session: Session) -> Iterator[LogRow]:
         """Yield what is selected of what is there now. Raises StoppedError when nobody waits for it."""
         for lines in self.reader.present():
             session.safe_point()
@@ -78,7 +78,9 @@ def run(layout: Layout, request: Logs, _circus: circus_ini.Supervisor, session: 
     found = names(layout)
     if not found:
         releases.require_current(layout)
-    sources = {name: Source(name, layout.log(name), request) for name in found if _selected(name, request)}
+    sources = {
+        name: SelectedLog(name, layout.log(name), request) for name in found if _selected(name, request)
+    }
     session.emit({"event": "logs", "names": found, "now": _time(time.time())})
     if request.resume is None:
         for event in _snapshot(list(sources.values()), request, session):
@@ -113,7 +115,7 @@ def _selected(name: str, request: Logs) -> bool:
     return process in request.processes if request.processes else release is not None
 
 
-def _snapshot(sources: list[Source], request: Logs, session: Session) -> Iterator[dict[str, Any]]:
+def _snapshot(sources: list[SelectedLog], request: Logs, session: Session) -> Iterator[dict[str, Any]]:
     """Yield events with the lines that are there."""
     for source in sources:
         session.safe_point()
@@ -127,7 +129,7 @@ def _snapshot(sources: list[Source], request: Logs, session: Session) -> Iterato
     if request.lines is None:
         yield from _batches(merged)
         return
-    kept: deque[Row] = deque()
+    kept: deque[LogRow] = deque()
     size = left_out = 0
     for row in merged:
         kept.append(row)
@@ -140,7 +142,7 @@ def _snapshot(sources: list[Source], request: Logs, session: Session) -> Iterato
     yield from _batches(kept)
 
 
-def _batches(rows: Iterable[Row]) -> Iterator[dict[str, Any]]:
+def _batches(rows: Iterable[LogRow]) -> Iterator[dict[str, Any]]:
     batch: list[tuple[object, ...]] = []
     size = 0
     for row in rows:
@@ -156,7 +158,7 @@ def _batches(rows: Iterable[Row]) -> Iterator[dict[str, Any]]:
 def follow(
     layout: Layout,
     request: Logs,
-    sources: dict[str, Source],
+    sources: dict[str, SelectedLog],
     emit: Callable[[dict[str, Any]], None],
     pause: Callable[[float], None],
 ) -> None:
@@ -176,12 +178,12 @@ def _send(waiting: "queue.Queue[dict[str, Any]]", emit: Callable[[dict[str, Any]
         emit(waiting.get())
 
 
-def _refresh(layout: Layout, request: Logs, sources: dict[str, Source]) -> None:
+def _refresh(layout: Layout, request: Logs, sources: dict[str, SelectedLog]) -> None:
     """Open what is new, skip what is too much, forget logs that were removed with their release."""
     there = names(layout)
     for name in there:
         if name not in sources and _selected(name, request):
-            sources[name] = Source(name, layout.log(name), request)
+            sources[name] = SelectedLog(name, layout.log(name), request)
     for name, source in list(sources.items()):
         source.reader.refresh()
         source.skipped += source.reader.skip(HELD)
@@ -190,10 +192,10 @@ def _refresh(layout: Layout, request: Logs, sources: dict[str, Source]) -> None:
             del sources[name]
 
 
-def _next_event(sources: Mapping[str, Source]) -> dict[str, Any] | None:
+def _next_event(sources: Mapping[str, SelectedLog]) -> dict[str, Any] | None:
     """Event with what is new, None when nothing is; what was skipped is told once, None: unknown how much."""
     now, moved = _time(time.time()), False
-    rows: list[Row] = []
+    rows: list[LogRow] = []
     for source in sources.values():
         if lines := source.reader.lines():
             moved = True
@@ -211,7 +213,7 @@ def _next_event(sources: Mapping[str, Source]) -> dict[str, Any] | None:
     return event if moved or skipped else None
 
 
-def _positions(sources: Mapping[str, Source]) -> dict[str, Position]:
+def _positions(sources: Mapping[str, SelectedLog]) -> dict[str, Position]:
     positions = {name: source.reader.position() for name, source in sources.items()}
     return {name: position for name, position in positions.items() if position}
 

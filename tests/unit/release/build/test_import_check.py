@@ -53,7 +53,7 @@ def warnings(folder: Path, source: str, status: int = 0, **env: str) -> tuple[li
     runner = Installing(wheel, status)
     context = replace(a_context(folder), run=runner, values={"production": env})
     beside = {"conf/shop.ini": artifact.ProjectFile(b"[shop]")}
-    application = import_check.Application(wheel, {}, LOCK, {}, beside)
+    application = import_check.BuiltApplication(wheel, {}, LOCK, {}, beside)
     return list(import_check.warnings(application, ["shop"], folder / "scratch", context)), runner
 
 
@@ -101,7 +101,7 @@ def test_the_code_gets_none_of_the_developers_secrets(
 def test_code_for_a_python_that_is_not_here_is_left_out_with_a_word(tmp_path: Path) -> None:
     """Another one would call new syntax a mistake."""
     context = replace(a_context(tmp_path), pythons={"3.97"})
-    application = import_check.Application(tmp_path / "shop.whl", {}, LOCK, {}, {})
+    application = import_check.BuiltApplication(tmp_path / "shop.whl", {}, LOCK, {}, {})
     assert list(import_check.warnings(application, ["shop"], tmp_path, context)) == [
         "Whether shop can be imported was not checked: there is no Python 3.97 here."
     ]

@@ -35,7 +35,7 @@ def repository(tmp_path: Path) -> Path:
 
 def test_the_commit_and_its_time_come_from_git(repository: Path) -> None:
     """The manifest says which sources; every file in the artifact gets their time."""
-    source = source_tree.source(repository, process.run)
+    source = source_tree.commit(repository, process.run)
     assert source.commit == git(repository, "rev-parse", "HEAD")
     assert str(source.epoch) == git(repository, "log", "-1", "--format=%ct")
     assert source.dirty is False
@@ -52,34 +52,34 @@ def test_what_builds_leave_behind_and_the_lock_do_not_make_it_dirty(repository: 
     ):
         repository.joinpath(name).parent.mkdir(parents=True, exist_ok=True)
         repository.joinpath(name).write_text("left")
-    assert source_tree.source(repository, process.run).dirty is False
+    assert source_tree.commit(repository, process.run).dirty is False
 
 
 @pytest.mark.parametrize("name", ["pyproject.toml", "new.py"])
 def test_a_changed_or_a_new_file_makes_it_dirty(repository: Path, name: str) -> None:
     """A new file travels too (MANIFEST.in, package discovery)."""
     repository.joinpath(name).write_text("changed")
-    assert source_tree.source(repository, process.run).dirty is True
+    assert source_tree.commit(repository, process.run).dirty is True
 
 
 def test_a_commit_elsewhere_in_the_repository_changes_nothing(repository: Path) -> None:
     """In a repository of many projects each has its own history: other bytes would be another release."""
-    before = source_tree.source(repository, process.run)
+    before = source_tree.commit(repository, process.run)
     repository.parent.joinpath("other.txt").write_text("other")
     git(repository.parent, "add", ".")
     git(repository.parent, "commit", "--quiet", "--message", "two")
-    assert source_tree.source(repository, process.run) == before
+    assert source_tree.commit(repository, process.run) == before
 
 
 def test_outside_a_repository_there_is_no_commit_and_a_fixed_time(tmp_path: Path) -> None:
     """An unpacked sdist can be built, too, and twice the same."""
-    assert source_tree.source(tmp_path, process.run) == source_tree.Source(None, None, source_tree.LONG_AGO)
+    assert source_tree.commit(tmp_path, process.run) == source_tree.Commit(None, None, source_tree.LONG_AGO)
 
 
 def test_a_repository_without_a_commit_is_like_none(tmp_path: Path) -> None:
     """The first try of a newcomer, right after `git init`."""
     git(tmp_path, "init", "--quiet")
-    assert source_tree.source(tmp_path, process.run).commit is None
+    assert source_tree.commit(tmp_path, process.run).commit is None
 
 
 def test_without_git_there_is_no_commit(tmp_path: Path) -> None:
@@ -88,14 +88,14 @@ def test_without_git_there_is_no_commit(tmp_path: Path) -> None:
     def absent(_: list[str]) -> Finished:
         raise FileNotFoundError
 
-    assert source_tree.source(tmp_path, FakeRunner(absent)).commit is None
+    assert source_tree.commit(tmp_path, FakeRunner(absent)).commit is None
 
 
 def test_a_git_that_refuses_is_not_taken_for_no_repository(tmp_path: Path) -> None:
     """A folder of another user ("dubious ownership") would silently lose its commit."""
     refusing = FakeRunner(lambda _: Finished(128, "", "fatal: detected dubious ownership"))
     with pytest.raises(PackhorseError) as caught:
-        source_tree.source(tmp_path, refusing)
+        source_tree.commit(tmp_path, refusing)
     assert "dubious ownership" in caught.value.detail
 
 

@@ -44,7 +44,7 @@ def test_the_example_file_shows_every_key_and_is_valid(tmp_path: Path) -> None:
     assert production.processes["worker"].model_fields_set == set(ProcessSettings.model_fields)
     assert production.provision.model_fields_set == set(Provision.model_fields)
     assert loaded.services["db"].model_fields_set == set(services.Service.model_fields)
-    assert loaded.services["db"].backup.model_fields_set == set(services.Backup.model_fields)
+    assert loaded.services["db"].backup.model_fields_set == set(services.BackupSettings.model_fields)
     assert loaded.mirror
     assert loaded.mirror.model_fields_set == set(MirrorServers.model_fields)
 

@@ -52,13 +52,13 @@ def test_what_a_balancer_says_is_not_trusted(line: bytes, reason: str) -> None:
 
 def test_status_says_what_each_balancer_thinks() -> None:
     """And why it is not known."""
-    answer: balancers.Answer = {
+    answer: balancers.HostStates = {
         "web1": ROW,
         "web2": {"out": True, "held": False, "failure": "answers 502"},
         "web3": {"out": True, "held": True, "failure": ""},
         "web4": {"out": False, "held": True, "failure": ""},
     }
-    thoughts: dict[str, balancers.Answer | PackhorseError] = {
+    thoughts: dict[str, balancers.HostStates | PackhorseError] = {
         "lb1": answer,
         "lb2": PackhorseError("no answer within 12 s.", "Try: ssh lb2 true"),
     }

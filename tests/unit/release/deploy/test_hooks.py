@@ -13,7 +13,7 @@ from release.agents.controller import Outcome
 from release.agents.schedule import HostState
 from release.config.hooks import Hooks
 from release.deploy import hooks
-from release.deploy.hooks import Run
+from release.deploy.hooks import HookedCommand
 
 FACTS = {"TARGET": "production", "HOSTS": "web1", "NUMBER": "", "ERROR": "", "OUTCOME": ""}
 DONE = Outcome(
@@ -46,9 +46,9 @@ class Shown(list[str]):
 
 def _run(
     tmp_path: Path, name: str = "deploy", *, quiet: bool = False, **settings: object
-) -> tuple[Run, Shown]:
+) -> tuple[HookedCommand, Shown]:
     shown = Shown()
-    return Run(Hooks.model_validate(settings), tmp_path, name, dict(FACTS), shown, quiet), shown
+    return HookedCommand(Hooks.model_validate(settings), tmp_path, name, dict(FACTS), shown, quiet), shown
 
 
 WRITES = ["sh", "-c", 'env | grep ^RELEASE_ | sort > "$0"']

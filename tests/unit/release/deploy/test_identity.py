@@ -53,8 +53,8 @@ def test_a_file_that_is_not_the_listed_one_is_refused() -> None:
 def test_hosts_go_back_to_nothing_that_the_company_did_not_upload(filename: str) -> None:
     """A host that is broken into names a file of an upstream, and the others would install and run it."""
     listed = [
-        index.File(filename, "u", "a" * 64, "i", own=False, company=filename.startswith("tiny")),
-        index.File("tiny-2.0-py3-none-any.whl", "u", "b" * 64, INDEX, own=True, company=True),
+        index.ListedFile(filename, "u", "a" * 64, "i", own=False, company=filename.startswith("tiny")),
+        index.ListedFile("tiny-2.0-py3-none-any.whl", "u", "b" * 64, INDEX, own=True, company=True),
     ]
     content = {**asdict(a_content()), "files": [asdict(File("tiny", filename, "a" * 64))]}
     if filename.startswith("tiny"):

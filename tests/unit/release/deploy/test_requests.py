@@ -13,9 +13,9 @@ from release.config.target.processes import ProcessSettings
 from release.config.target.target import Target
 from release.deploy import requests
 from release.deploy.requests import Requirement
-from release.host.disk.manifest import Content, Rule
+from release.host.disk.manifest import Content, ReplacementRule
 from release.host.request import Check, Rollback, Stop, decode, encode
-from release.index import File
+from release.index import ListedFile
 
 INDEX = "https://pypi.example.com/company/dev"
 
@@ -27,10 +27,10 @@ def file(
     yanked: bool = False,
     index: str = INDEX,
     company: bool = True,
-) -> File:
+) -> ListedFile:
     """A file of `index`, which is by default the one that was asked."""
     own = index == INDEX
-    return File(filename, f"{index}/+f/{filename}", sha256, index, own, yanked, company)
+    return ListedFile(filename, f"{index}/+f/{filename}", sha256, index, own, yanked, company)
 
 
 @pytest.mark.parametrize(
@@ -219,8 +219,8 @@ def test_a_process_type_stops_as_long_as_the_target_says() -> None:
     }
     target = Target(graceful_timeout=7.0, processes=processes)
     assert content(release_toml.ReleaseConfig(app="a"), target).rules == {
-        "worker": Rule(overlap=True, stop_timeout=7.0),
-        "clock": Rule(overlap=False, stop_timeout=1.0),
+        "worker": ReplacementRule(overlap=True, stop_timeout=7.0),
+        "clock": ReplacementRule(overlap=False, stop_timeout=1.0),
     }
 
 

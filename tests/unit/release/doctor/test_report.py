@@ -3,11 +3,11 @@
 from packhorse.errors import PackhorseError
 from release.doctor import report
 from release.doctor.report import Finding
-from release.host.commands.inspect.doctor import FAILED, OK, WARNING, Check
+from release.host.commands.inspect.doctor import FAILED, OK, WARNING, CheckResult
 
-GOOD = Finding("web1", Check("disk", OK, "much is free"))
-ODD = Finding("web1", Check("clock", WARNING, "7 s behind", "Set it"))
-BAD = Finding("web2", Check("index", FAILED, "no way\nthere", "Open the firewall"))
+GOOD = Finding("web1", CheckResult("disk", OK, "much is free"))
+ODD = Finding("web1", CheckResult("clock", WARNING, "7 s behind", "Set it"))
+BAD = Finding("web2", CheckResult("index", FAILED, "no way\nthere", "Open the firewall"))
 
 
 def test_what_to_do_stands_behind_what_was_found() -> None:
@@ -29,7 +29,7 @@ def test_only_failures_end_with_an_error() -> None:
 
 def test_scripts_get_every_finding() -> None:
     """With null where it is about all hosts, or the project."""
-    rows = report.as_json([Finding("", Check("drift", OK, "none"))])
+    rows = report.as_json([Finding("", CheckResult("drift", OK, "none"))])
     assert rows == [{"host": None, "check": "drift", "state": "ok", "text": "none", "advice": ""}]
 
 
@@ -39,5 +39,5 @@ def test_an_expected_error_is_a_failed_check() -> None:
     def look() -> str:
         raise PackhorseError("It broke.", "Mend it.")
 
-    assert report.attempt("thing", look) == Check("thing", FAILED, "It broke.", "Mend it.")
-    assert report.attempt("thing", lambda: "fine") == Check("thing", OK, "fine")
+    assert report.attempt("thing", look) == CheckResult("thing", FAILED, "It broke.", "Mend it.")
+    assert report.attempt("thing", lambda: "fine") == CheckResult("thing", OK, "fine")

@@ -8,7 +8,7 @@ from packhorse.errors import PackhorseError
 from release.agents.schedule import HostState
 from release.doctor import target
 from release.doctor.report import Finding
-from release.host.commands.inspect.doctor import FAILED, OK, WARNING, Check
+from release.host.commands.inspect.doctor import FAILED, OK, WARNING, CheckResult
 
 FACTS: dict[str, Any] = {
     "release": 7,
@@ -27,7 +27,7 @@ def test_a_host_that_is_not_reached_is_one_failed_check_and_others_go_on() -> No
     """Why, and what to do, is known by ssh."""
     down = HostState("web1", last={"event": "error", "message": "no route", "hint": "Try: ssh"})
     found = list(target.findings([down, answered("web2")], {"web2": 100.0}, "production"))
-    assert found[0] == Finding("web1", Check("reached", FAILED, "no route", "Try: ssh"))
+    assert found[0] == Finding("web1", CheckResult("reached", FAILED, "no route", "Try: ssh"))
     assert [(one.host, one.check.check, one.check.state) for one in found[1:]] == [
         ("web2", "reached", OK),
         ("web2", "clock", OK),
@@ -46,8 +46,8 @@ def test_hosts_that_differ_are_named_with_what_brings_them_together() -> None:
     hosts = [answered("web1"), answered("web2"), answered("web3", release=6, toolbox=None)]
     sync = "release config sync production --from HOST"
     assert list(target.differences(hosts, "production")) == [
-        Check("drift", WARNING, "release: 7 on web1, web2; 6 on web3", sync),
-        Check(
+        CheckResult("drift", WARNING, "release: 7 on web1, web2; 6 on web3", sync),
+        CheckResult(
             "drift", WARNING, "toolbox: toolbox-1 on web1, web2; none on web3", "release provision production"
         ),
     ]

@@ -9,7 +9,7 @@ import pytest
 
 from packhorse.errors import PackhorseError
 from release.host import request
-from release.host.disk.manifest import File, Rule
+from release.host.disk.manifest import File, ReplacementRule
 from release.host.request import Logs, Rollback, Stop
 from tests.support.release_folders import a_content, a_deploy, a_layout
 
@@ -44,7 +44,7 @@ def test_a_deploy_arrives_with_all_that_is_nested_in_it(tmp_path: Path, bind: tu
     """JSON knows no classes and no tuples."""
     files = [File("shop", "shop-1.0.tar.gz", "a" * 64, "https://example.com/shop-1.0.tar.gz")]
     content = replace(
-        a_content(A="it's $5\n"), files=files, rules={"worker": Rule(overlap=True, stop_timeout=1)}
+        a_content(A="it's $5\n"), files=files, rules={"worker": ReplacementRule(overlap=True, stop_timeout=1)}
     )
     sent = replace(a_deploy(a_layout(tmp_path), content), bind=bind)
     assert request.decode(json.loads(request.encode(sent))) == sent

@@ -13,7 +13,7 @@ from packhorse.errors import PackhorseError
 from release.agents.connection import Event
 from release.host.request import Logs
 from release.inspect import log_collector
-from release.inspect.log_collector import Line, Note
+from release.inspect.log_collector import Line, Remark
 
 LOST = PackhorseError("the connection was lost.", "Look there.")
 
@@ -81,14 +81,14 @@ class Screen:
     def __init__(self, enough: int = 10_000) -> None:
         self.enough = enough
         self.lines: list[Line] = []
-        self.notes: list[Note] = []
+        self.notes: list[Remark] = []
 
     def show(self, lines: Sequence[Line]) -> None:
         self.lines += lines
         if len(self.lines) >= self.enough:
             raise KeyboardInterrupt
 
-    def tell(self, note: Note) -> None:
+    def tell(self, note: Remark) -> None:
         self.notes.append(note)
 
     def collect(self, asked: Logs, *agents: Agent) -> list[str]:
@@ -197,8 +197,8 @@ def test_while_following_it_goes_on_without_a_host_until_that_comes_back(
         screen.collect(request(follow=True), before)
     assert [line.text for line in screen.lines] == list("abcd")
     assert connected[1].asked[0].resume == {"web.1": [1, 2, 9]}
-    again = Note("web1", "the connection was lost. Trying again …")
-    back = Note("web1", "connected again.")
+    again = Remark("web1", "the connection was lost. Trying again …")
+    back = Remark("web1", "connected again.")
     assert screen.notes[:3] == [again, back, again]
 
 
@@ -213,7 +213,7 @@ def test_following_begins_while_one_host_is_down(monkeypatch: pytest.MonkeyPatch
             Agent([here("web.1"), lines(row(1, "a")), CAUGHT_UP, lines(row(2, "b"))]),
             down,
         )
-    assert screen.notes == [Note("web2", "it cannot be reached: no route. Trying again …")]
+    assert screen.notes == [Remark("web2", "it cannot be reached: no route. Trying again …")]
     with pytest.raises(PackhorseError, match="no route"):
         Screen().collect(request(follow=True), down)
 
@@ -339,4 +339,4 @@ def test_what_is_told_of_a_host_is_one_line(monkeypatch: pytest.MonkeyPatch) -> 
     screen = Screen()
     with pytest.raises(PackhorseError):
         screen.collect(request(follow=True), down)
-    assert screen.notes == [Note("web1", "no route. web2: all is well Trying again …")]
+    assert screen.notes == [Remark("web1", "no route. web2: all is well Trying again …")]

@@ -5,13 +5,13 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from release.local.output import Output
+from release.local.output import ProcessOutput
 from tests.support.terminals import open_terminal
 
 
 def _written(path: Path, lines: list[str]) -> list[str]:
     with path.open("w") as file:
-        Output(["web", "worker.1"], file.fileno(), {}).write("web", lines)
+        ProcessOutput(["web", "worker.1"], file.fileno(), {}).write("web", lines)
     return path.read_text().splitlines()
 
 
@@ -31,7 +31,7 @@ def test_what_a_terminal_would_obey_is_written_out(tmp_path: Path) -> None:
 
 def _on_terminal(environment: Mapping[str, str]) -> bytes:
     with open_terminal() as (controller, terminal):
-        Output(["web"], terminal, environment).write("web", ["hello"])
+        ProcessOutput(["web"], terminal, environment).write("web", ["hello"])
         return os.read(controller, 1000)
 
 

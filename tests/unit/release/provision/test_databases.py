@@ -4,7 +4,7 @@ import re
 
 from release.config.release_toml import ReleaseConfig
 from release.config.servers.firewall import Firewall
-from release.config.servers.services import Backup, Service
+from release.config.servers.services import BackupSettings, Service
 from release.config.target.target import Target
 from release.provision import databases
 
@@ -62,7 +62,7 @@ def test_a_host_hears_which_port_its_firewall_opens() -> None:
 
 def test_each_service_brings_its_copies_with_a_key_of_its_own() -> None:
     """A host has databases of several projects and services, each with its own number of copies to keep."""
-    service = Service(kind="postgresql", hosts=["db1"], backup=Backup(keep=3, copy_to="vault"))
+    service = Service(kind="postgresql", hosts=["db1"], backup=BackupSettings(keep=3, copy_to="vault"))
     copying = config(["web1"]).model_copy(
         update={"services": {"db": service}, "addresses": {**ADDRESSES, "vault": ["10.0.0.20"]}}
     )

@@ -8,7 +8,7 @@ import pytest
 
 from release.agents import ssh
 from release.provision import firewall_state
-from release.provision.firewall_state import Answer, Project, State
+from release.provision.firewall_state import FirewallStatus, HostFirewall, Project
 
 HTTP = {"protocol": "tcp", "port": "80", "from": ["10.0.0.0/8"], "why": "HTTP of shop"}
 SHOP = {"ssh_from": [], "allow": [HTTP]}
@@ -23,9 +23,9 @@ ANSWER: dict[str, Any] = {
 NONE = {"loaded": False, "projects": {}}
 
 
-def state(wanted: dict[str, Any] | None, **changes: object) -> State:
-    answer = Answer.model_validate({**ANSWER, **changes})
-    return State("web1", "shop", Project.model_validate(wanted) if wanted else None, answer)
+def state(wanted: dict[str, Any] | None, **changes: object) -> HostFirewall:
+    answer = FirewallStatus.model_validate({**ANSWER, **changes})
+    return HostFirewall("web1", "shop", Project.model_validate(wanted) if wanted else None, answer)
 
 
 def test_every_open_port_has_its_reason() -> None:

@@ -33,7 +33,7 @@ def found(
     """A database as a host answers."""
     app, target, service = name.split("_")
     known = {"name": name, "kind": "postgresql", "app": app, "target": target, "service": service}
-    server = answers.Server.model_validate({**known, "login": f"{name}__a", "error": error})
+    server = answers.DatabaseState.model_validate({**known, "login": f"{name}__a", "error": error})
     base: dict[str, object] = {
         "at": "daily",
         "copy_to": None,

@@ -81,7 +81,7 @@ def test_a_database_that_the_application_uses_is_not_removed(
     server = SimpleNamespace(
         app=app, target="production", service="db", name="shop_production_db", host=host, port=5432
     )
-    row = databases.Row(None, SimpleNamespace(server=server, host="db1"))  # type: ignore[arg-type]
+    row = databases.KnownDatabase(None, SimpleNamespace(server=server, host="db1"))  # type: ignore[arg-type]
     with pytest.raises(PackhorseError, match="production uses") if refused else contextlib.nullcontext():
         removal._require_unused(Path(), config, row)
 
@@ -94,7 +94,7 @@ def test_nothing_is_removed_when_one_of_all_is_in_use(
     config = ReleaseConfig(app="shop", targets={"production": Target(hosts=["web1"])})
     monkeypatch.setattr(arguments, "config", lambda _project: config)
     known = {"name": "shop_production_db", "app": "shop", "target": "production", "service": "db"}
-    server = answers.Server.model_validate(
+    server = answers.DatabaseState.model_validate(
         {**known, "kind": "postgresql", "login": "x", "host": "10.0.0.4", "port": 5432}
     )
     found = {"web1": [databases.Found("web1", server, None)]}
@@ -211,8 +211,8 @@ def test_who_finds_nothing_left_over_learns_where_else_to_look(
     monkeypatch: pytest.MonkeyPatch, option: str
 ) -> None:
     """A host that release.toml has lost with its service is asked by nobody."""
-    declared = [databases.Row(place, None) for place in databases.declared(DECLARED)]
-    there = [databases.Row(row.place, SimpleNamespace(host="db1")) for row in declared]  # type: ignore[arg-type]
+    declared = [databases.KnownDatabase(place, None) for place in databases.declared(DECLARED)]
+    there = [databases.KnownDatabase(row.place, SimpleNamespace(host="db1")) for row in declared]  # type: ignore[arg-type]
     monkeypatch.setattr(databases, "ask", lambda _config, hosts: {name: [] for name in hosts})
     monkeypatch.setattr(databases, "rows", lambda *_: there)
     assert "--host HOST" in run(option).stdout
@@ -238,7 +238,9 @@ def test_attach_writes_the_scheme_of_the_driver_and_keeps_it(
 ) -> None:
     """Also when the database has moved to another host."""
     login = {"url": f"{URL}?sslmode=require", "login": "shop_production_db__a"}
-    credentials = answers.Credentials.model_validate({**login, "name": "shop_production_db", "kind": "x"})
+    credentials = answers.ServiceCredentials.model_validate(
+        {**login, "name": "shop_production_db", "kind": "x"}
+    )
     monkeypatch.setattr(attached, "credentials", lambda *_: credentials)
     monkeypatch.setattr(attached, "variables", lambda *_: {"DATABASE_URL": present} if present else {})
     written: list[dict[str, str]] = []

@@ -20,7 +20,7 @@ def load(folder: Path, text: str) -> release_toml.ReleaseConfig:
 def test_three_lines_declare_a_database(tmp_path: Path) -> None:
     """As short as the command elsewhere: all else has a default."""
     config = load(tmp_path, DB + USER)
-    assert config.services["db"].backup == services.Backup(at="daily", keep=7, copy_to=None)
+    assert config.services["db"].backup == services.BackupSettings(at="daily", keep=7, copy_to=None)
     assert config.target("production").services == ["db"]
 
 

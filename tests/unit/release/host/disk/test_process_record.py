@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from release.host.disk import process_record
-from release.host.disk.process_record import Event, History
+from release.host.disk.process_record import History, ProcessEvent
 
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 
 
-def events(*steps: tuple[float, int, int | None]) -> list[Event]:
+def events(*steps: tuple[float, int, int | None]) -> list[ProcessEvent]:
     """(seconds after noon, process, exit status or None for a start); what was stopped ends with -15."""
     return [
-        Event(NOON + timedelta(seconds=at), "worker.1", pid, status is not None, status, status == -15)
+        ProcessEvent(NOON + timedelta(seconds=at), "worker.1", pid, status is not None, status, status == -15)
         for at, pid, status in steps
     ]
 

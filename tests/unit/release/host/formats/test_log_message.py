@@ -5,9 +5,9 @@ import re
 import pytest
 
 from release.host.formats import log_line, log_message
-from release.host.formats.log_message import JOURNALD, SYSLOG, Source
+from release.host.formats.log_message import JOURNALD, SYSLOG, LineSource
 
-WEB = Source("shop", "web", 43)
+WEB = LineSource("shop", "web", 43)
 LINE = log_line.parse(b"2026-11-26T05:13:50.123456Z 4711 GET / 200")
 
 

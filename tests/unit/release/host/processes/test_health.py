@@ -107,7 +107,7 @@ def test_a_server_that_accepts_nothing_is_given_up_at_the_time_limit() -> None:
     with server(None) as (address, _):
         limit = Health("/", "localhost", timeout=0.2, interval=0.01)
         answered = health.probe(address, limit, lambda: ticks.append(None))
-    assert answered == health.Answer(healthy=False, text=health.NO_ANSWER, path="/")
+    assert answered == health.ProbeResult(healthy=False, text=health.NO_ANSWER, path="/")
     assert ticks
 
 

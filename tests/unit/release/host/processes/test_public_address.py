@@ -57,11 +57,14 @@ def test_a_release_that_serves_nobody_in_public_is_named(
     add_release(layout, 1)
     public_address.configure(layout, None, FakeSupervisor(layout))
     answers = iter(
-        [health.Answer(healthy=False, text="502 Bad Gateway: "), health.Answer(healthy=True, text="")]
+        [
+            health.ProbeResult(healthy=False, text="502 Bad Gateway: "),
+            health.ProbeResult(healthy=True, text=""),
+        ]
     )
     monkeypatch.setattr(health, "probe", lambda *_: next(answers))
     public_address.verify(layout, 1)
-    monkeypatch.setattr(health, "probe", lambda *_: health.Answer(healthy=False, text="500: no"))
+    monkeypatch.setattr(health, "probe", lambda *_: health.ProbeResult(healthy=False, text="500: no"))
     monkeypatch.setattr(public_address, "VERIFY_TIMEOUT", 0)
     with pytest.raises(
         PackhorseError, match=r"shop 1\.0 is healthy on its own socket, but not at the public"

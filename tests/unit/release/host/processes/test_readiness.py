@@ -112,7 +112,7 @@ def test_who_is_not_answered_is_told_what_to_change(
     manifest = replace(a_manifest(1, {"web": "serve"}), health=Health(path, "shop.example.com", 0.2, 0.01))
     releases.write_manifest(layout, manifest, {})
     text = f"{status} Something" if status else health.NO_ANSWER
-    answer = health.Answer(healthy=False, text=text, status=status, path=path or "/")
+    answer = health.ProbeResult(healthy=False, text=text, status=status, path=path or "/")
     monkeypatch.setattr(health, "probe", lambda *_: answer)
     error = await_answer(layout)
     assert f"the answer to GET {path or '/'} (Host: shop.example.com) was {text}" in error.message
@@ -243,7 +243,7 @@ def test_one_of_several_processes_that_answers_does_not_speak_for_the_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """They share a socket: the first that is up answers each probe, while the others crash."""
-    monkeypatch.setattr(health, "probe", lambda *_: health.Answer(healthy=True, text="200"))
+    monkeypatch.setattr(health, "probe", lambda *_: health.ProbeResult(healthy=True, text="200"))
     crashing = itertools.count(2)
     settings = Health("/", "localhost", 60, 0.01)
     with pytest.raises(readiness.NotReadyError, match=r"one of its 2 processes keeps ending \(4 so far\)"):

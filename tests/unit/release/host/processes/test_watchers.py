@@ -4,7 +4,7 @@ from pathlib import Path
 
 from release.host.disk import releases, scale
 from release.host.disk.layout import Layout
-from release.host.disk.manifest import Rule
+from release.host.disk.manifest import ReplacementRule
 from release.host.disk.scale import Scale
 from release.host.processes import sockets, watchers
 from release.host.processes.watchers import Watcher
@@ -15,7 +15,7 @@ PROCESSES = {"web": "serve", "worker": "work", "mailer": "mail", "release": "mig
 
 def add(layout: Layout, number: int) -> None:
     manifest = a_manifest(number, PROCESSES)
-    manifest.rules["mailer"] = Rule(overlap=True, stop_timeout=120.0)
+    manifest.rules["mailer"] = ReplacementRule(overlap=True, stop_timeout=120.0)
     layout.release(number).mkdir()
     releases.write_manifest(layout, manifest, {})
     releases.mark_ready(layout, number)

@@ -65,11 +65,13 @@ def test_the_certificate_that_counts_is_where_clients_arrive(
     """The worst one of several."""
     seen = []
 
-    def served(_names: Sequence[str], address: tuple[str, int] = certificate.NGINX) -> certificate.Report:
+    def served(
+        _names: Sequence[str], address: tuple[str, int] = certificate.NGINX
+    ) -> certificate.CertificateState:
         seen.append(address)
-        return certificate.Report("failed" if address[0] == "10.0.0.9" else "ok", "")
+        return certificate.CertificateState("failed" if address[0] == "10.0.0.9" else "ok", "")
 
     monkeypatch.setattr(certificate, "served", served)
     monkeypatch.setattr(public_address, "vhost", lambda _layout: vhost)
-    found = certificate.report(layout.Layout("shop", layout.SERVER_ROOT, Path("/run")))
+    found = certificate.examine(layout.Layout("shop", layout.SERVER_ROOT, Path("/run")))
     assert (seen, found and found.state) == (asked, state)

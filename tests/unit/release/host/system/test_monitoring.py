@@ -20,7 +20,7 @@ def units(tmp_path: Path) -> Path:
 
 def test_nothing_is_said_of_hosts_that_nobody_measures(tmp_path: Path) -> None:
     """Monitoring is by choice."""
-    assert list(monitoring.answers(tmp_path, tmp_path / "none")) == []
+    assert list(monitoring.unit_states(tmp_path, tmp_path / "none")) == []
 
 
 def test_what_does_not_answer_and_what_does_not_count_is_named(
@@ -32,7 +32,7 @@ def test_what_does_not_answer_and_what_does_not_count_is_named(
         raise ConnectionRefusedError(f"nobody at {address[1]}")
 
     monkeypatch.setattr(socket, "create_connection", refuse)
-    exporter, counts = monitoring.answers(units, units / "none")
+    exporter, counts = monitoring.unit_states(units, units / "none")
     assert exporter.unit == "prometheus-node-exporter"
     assert exporter.trouble == "port 9100 does not answer: nobody at 9100"
     assert counts == ("packhorse-metrics", "no metrics of applications are written")
@@ -43,6 +43,6 @@ def test_metrics_count_as_old_after_two_minutes(units: Path, monkeypatch: pytest
     monkeypatch.setattr(socket, "create_connection", lambda *_: io.BytesIO())
     metrics = units / "packhorse.prom"
     metrics.touch()
-    assert [answer.trouble for answer in monitoring.answers(units, metrics)] == ["", ""]
+    assert [answer.trouble for answer in monitoring.unit_states(units, metrics)] == ["", ""]
     os.utime(metrics, (0, 0))
-    assert "s old" in list(monitoring.answers(units, metrics))[1].trouble
+    assert "s old" in list(monitoring.unit_states(units, metrics))[1].trouble

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from release.host.commands.logs import drain, log_sender
-from release.host.commands.logs.log_sender import Sender, StoppedError
+from release.host.commands.logs.log_sender import Sender, SenderStoppedError
 from release.host.disk import log_drain
 from release.host.disk.layout import Layout
 from release.host.formats import log_message
@@ -27,13 +27,13 @@ class Played(Sender):
         if len(text) > self.largest:
             return False
         if len(self.got) == self.enough:
-            raise StoppedError
+            raise SenderStoppedError
         self.got.append(text.decode())
         return True
 
     def _pause(self, seconds: float) -> None:
         if seconds:  # nothing is left to send
-            raise StoppedError
+            raise SenderStoppedError
 
 
 def sent(layout: Layout, *, enough: int = 10_000, largest: int = 10**9) -> list[str]:
