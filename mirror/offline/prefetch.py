@@ -5,7 +5,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -79,12 +79,13 @@ def index_url(mirror: Running, index: str) -> str:
 
 @dataclass(frozen=True)
 class _Listed:
-    """The files of a pin, and the page that lists them."""
+    """The files of a pin, and the page that lists them; or why there are none."""
 
     pin: Pin
-    page_url: str
-    files: Sequence[PageFile]
-    builders: Mapping[str, tuple[Environment, ...]]
+    url: str
+    files: Sequence[PageFile] = ()
+    builders: Mapping[str, tuple[Environment, ...]] = field(default_factory=dict)
+    problem: str = ""
 
 
 def fill(
@@ -92,15 +93,16 @@ def fill(
 ) -> Iterator[Event]:
     """Bring what a lock asks for, and what its sdists need to be built; yield what happens.
 
-    What is pinned comes while uv resolves the rest; once more without those pins that cannot be had, if it
-    fails. Build requirements may be sdists that have some, too.
+    What is pinned comes while uv resolves the rest: from when the pages are here, for which both would ask
+    at once; once more without those pins that cannot be had, if it fails. Build requirements may be sdists
+    that have some, too.
     """
     builds = BuildRequirements(place)
     sdists: list[Sdist] = []
     failed: set[Pin] = set()
 
-    def fetched(pins: Iterable[Pin]) -> Iterator[Event]:
-        for event in prefetch.run(pins):
+    def fetched(pins: Iterable[Pin], listed: Callable[[], object] = lambda: None) -> Iterator[Event]:
+        for event in prefetch.run(pins, listed):
             yield event
             if isinstance(event, Result) and event.problem:
                 failed.add(event.pin)
@@ -108,9 +110,11 @@ def fill(
                 sdists.append(Sdist(event.path, event.builders))
 
     with ThreadPoolExecutor(1) as pool:
-        resolving = pool.submit(resolve.pins, found, environments, place)
-        yield from fetched(found.pins)
-        pins, unresolved = resolving.result()
+        resolving: list[Future[tuple[tuple[Pin, ...], list[Unresolved]]]] = []
+        yield from fetched(
+            found.pins, lambda: resolving.append(pool.submit(resolve.pins, found, environments, place))
+        )
+        pins, unresolved = resolving[0].result()
     if unresolved and failed:
         rest = replace(found, pins=tuple(pin for pin in found.pins if pin not in failed))
         pins, unresolved = resolve.pins(rest, environments, place)
@@ -147,9 +151,12 @@ class Prefetch:
         self._seen: set[str] = set()  # URLs of files
         self._found: set[tuple[str | Pin, Environment]] = set()
 
-    def run(self, pins: Iterable[Pin]) -> Iterator[Event]:
-        """Yield what happens until all is done; a file that several pins ask for is fetched once."""
-        pending = 0
+    def run(self, pins: Iterable[Pin], listed: Callable[[], object] = lambda: None) -> Iterator[Event]:
+        """Yield what happens until all is done; a file that several pins ask for is fetched once.
+
+        Calls `listed` when the pages of all pins are here, and files may still be on their way.
+        """
+        pages = files = 0
         for pin in pins:
             named = {(str(pin), environment) for environment in pin.environments}
             # One with hashes is looked for besides one without: these are checked.
@@ -157,25 +164,36 @@ class Prefetch:
             if not asked <= self._found:
                 self._found |= named | asked
                 self._finding.put((pin,))
-                pending += 1
-        while pending:
+                pages += 1
+        if not pages:
+            listed()
+        while pages or files:
             event = self._events.get()
             if isinstance(event, Exception):
                 raise event
             if isinstance(event, _Listed):
-                for file in event.files:
-                    url = urljoin(event.page_url, file["url"])
-                    if url not in self._seen:
-                        self._seen.add(url)
-                        pending += 1
-                        yield Found(_size(file))
-                        self._fetching.put((event.pin, url, file, event.builders.get(file["filename"], ())))
-                pending -= 1
+                for size in self._begin(event):
+                    files += 1
+                    yield Found(size)
+                if event.problem:
+                    yield Result(event.pin, problem=event.problem)
+                pages -= 1
+                if not pages:
+                    listed()
             else:
-                pending -= isinstance(event, Result)
+                files -= isinstance(event, Result)
                 yield event
 
-    def _workers(self, task: Callable[..., Event | _Listed]) -> queue.SimpleQueue[tuple[Any, ...]]:
+    def _begin(self, page: _Listed) -> Iterator[int]:
+        """Begin to fetch the files of a page that no other pin has asked for; their sizes."""
+        for file in page.files:
+            url = urljoin(page.url, file["url"])
+            if url not in self._seen:
+                self._seen.add(url)
+                self._fetching.put((page.pin, url, file, page.builders.get(file["filename"], ())))
+                yield _size(file)
+
+    def _workers(self, task: Callable[..., Result | _Listed]) -> queue.SimpleQueue[tuple[Any, ...]]:
         """Threads that do `task` with what is put into the queue. They end with the process: one that is
         interrupted is not to wait for the downloads of a slow line.
         """
@@ -193,19 +211,19 @@ class Prefetch:
             threading.Thread(target=work, daemon=True).start()
         return todo
 
-    def _find(self, pin: Pin) -> Result | _Listed:
-        page_url = f"{self._index_url}{pin.project}/"
+    def _find(self, pin: Pin) -> _Listed:
+        url = f"{self._index_url}{pin.project}/"
         try:
-            with get(self._client, page_url, {"Accept": SIMPLE_JSON}) as answer:
+            with get(self._client, url, {"Accept": SIMPLE_JSON}) as answer:
                 page = json.loads(answer.read())
         except (DownloadError, httpx.HTTPError) as error:
-            return Result(pin, problem=str(error) or type(error).__name__)
+            return _Listed(pin, url, problem=str(error) or type(error).__name__)
         listed = page["files"]
         try:
             files = choice.choose(pin, listed, every=self._every, where=self._where)
         except choice.NoFileError as error:
-            return Result(pin, problem=f"{error}{_withheld(pin, page)}")
-        return _Listed(pin, page_url, files, choice.builders(pin, listed))
+            return _Listed(pin, url, problem=f"{error}{_withheld(pin, page)}")
+        return _Listed(pin, url, files, choice.builders(pin, listed))
 
     def _fetch(self, pin: Pin, url: str, file: PageFile, builders: tuple[Environment, ...]) -> Result:
         name, size = file["filename"], _size(file)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import threading
 from pathlib import Path
 
 import httpx
@@ -143,6 +144,32 @@ def test_a_pin_that_cannot_be_had_is_not_in_the_way_of_the_others(monkeypatch: p
     assert report.failures(results) == ["demo==2.0: the index has no such version"]
     assert NEW in results
     assert asked == [(gone, PIN), (PIN,)]
+
+
+def test_uv_resolves_when_the_pages_are_here_while_files_still_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both at once would ask for each page twice; one after the other would leave the line idle."""
+    resolving = threading.Event()
+    order: list[str] = []
+
+    def pins(found: Lock, *_: object) -> tuple[tuple[Pin, ...], list[Unresolved]]:
+        order.append("uv")
+        resolving.set()
+        return found.pins, []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if "simple" in str(request.url):
+            order.append("page")
+            return httpx.Response(200, content=PAGE.content)
+        assert resolving.wait(10)
+        order.append("file")
+        return httpx.Response(200, content=CONTENT)
+
+    monkeypatch.setattr(resolve, "pins", pins)
+    with httpx.Client(transport=httpx.MockTransport(answer)) as client:
+        work = Prefetch(INDEX, Folder(Path("/none")), client)
+        events = list(prefetch.fill(Lock(("x",), pins=(PIN,)), PIN.environments, Place(INDEX), work))
+    assert NEW in events
+    assert order == ["page", "uv", "file"]
 
 
 def test_a_connection_that_breaks_is_a_problem() -> None:
