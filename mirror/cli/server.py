@@ -80,9 +80,9 @@ def serve(path: Path | None, host: str | None, port: int | None, *, offline: boo
 @click.command()
 def stop() -> None:
     """Stop the mirror that serves; fine when none does."""
-    from mirror.serving import server
+    from mirror.serving import stop as work
 
-    stopped = server.stop(options.folder())
+    stopped = work.stop(options.folder())
     console.echo(f"stopped {stopped.url} (process {stopped.pid})" if stopped else "no mirror serves")
 
 

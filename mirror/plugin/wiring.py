@@ -158,7 +158,9 @@ def _patch(xom: Any, folder: Path) -> None:
     ):
         patch.apply()
     # devpi makes it when a first index is asked for: fifty threads would read the certificates at once.
-    _ = xom.http
+    if isinstance(xom.http, HTTPClient):
+        # Each of devpi's clients would read them again, for 50 ms.
+        HTTPClient._ssl_context = xom.http._ssl_context  # type: ignore[assignment, method-assign]  # noqa: SLF001
 
 
 def _rendered_pages(config: Any, xom: Any, folder: Path) -> PageStore:

@@ -1,11 +1,11 @@
 """Start, check and stop devpi-server, and create its data with devpi-init."""
 
 import hashlib
+import http.client
 import json
 import os
 import secrets
 import shutil
-import signal
 import socket
 import ssl
 import subprocess
@@ -15,9 +15,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
+from urllib.parse import urlsplit
 
-from mirror import api, state
 from mirror import config as configuration
+from mirror import state
 from mirror.config import MirrorConfig, Prune
 from mirror.monitoring import settings as monitoring
 from mirror.monitoring.settings import AuditFolder, Monitoring
@@ -26,7 +27,6 @@ from packhorse import files, process, quantities
 from packhorse.errors import PackhorseError
 
 READY_SECONDS = 30.0  # it takes about one second; a loaded machine may need more
-STOP_SECONDS = 10.0
 
 # The secret is 32 random bytes: stretching it, as devpi does for secrets that people chose, buys
 # nothing and costs 5 seconds and 512 MB at every start (devpi_server/config.py, get_derived_key).
@@ -34,9 +34,10 @@ _CHEAP_KEY = ["--argon2-memory-cost", "8192", "--argon2-time-cost", "1", "--argo
 
 
 # `python -m devpi_server` would end with status 0 when it cannot start: a supervisor must know.
-_SERVER = ["-Ic", "import sys; from devpi_server.main import main; sys.exit(main())"]
+# `mirror` comes first for what it spares.
+_SERVER = ["-Ic", "import sys, mirror; from devpi_server.main import main; sys.exit(main())"]
 _TEMPORARY_SERVER = ["-Im", "mirror.serving.temporary_server"]
-_INIT = ["-Ic", "import sys; from devpi_server.init import init; sys.exit(init())"]
+_INIT = ["-Ic", "import sys, mirror; from devpi_server.init import init; sys.exit(init())"]
 
 # devpi keeps a twentieth of these whatever their size: with its default of 10,000, a project of some
 # thousand files (1 MB for each of its uploads) takes half a gigabyte of memory.
@@ -262,28 +263,12 @@ def wait_until_ready(url: str, child: subprocess.Popen[bytes], log: Path) -> Non
 
 def answers(url: str) -> bool:
     """Whether a devpi-server answers at `url` within two seconds."""
-    import httpx
-
-    with api.client(timeout=2) as client:
-        try:
-            return client.get(f"{url}/+api").status_code == 200
-        except httpx.HTTPError:
-            return False
-
-
-def stop(folder: Folder) -> Serving | None:
-    """Stop the server that holds the lock, and wait until the lock is free; None when none runs."""
-    now = state.read_serving(folder)
-    if now is None:
-        return None
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        os.kill(now.pid, number)
-        deadline = time.monotonic() + STOP_SECONDS
-        while time.monotonic() < deadline:
-            if not state.held(folder.lock):
-                return now
-            time.sleep(0.05)
-    raise PackhorseError(
-        f"The mirror (process {now.pid}) still holds {folder.lock} after a SIGKILL.",
-        "Look at the process with `ps`; it may wait for a disk that does not answer.",
-    )
+    place = urlsplit(url)
+    connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=2)
+    try:
+        connection.request("GET", "/+api")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()

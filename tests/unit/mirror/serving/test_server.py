@@ -87,11 +87,6 @@ def test_serving_without_data_says_how_to_make_it(tmp_path: Path) -> None:
     assert "mirror init" in caught.value.hint
 
 
-def test_nothing_to_stop_is_no_trouble(tmp_path: Path) -> None:
-    """`make demo-stop` twice."""
-    assert server.stop(Folder(tmp_path)) is None
-
-
 def test_uploads_are_checked_unless_mirror_toml_says_otherwise() -> None:
     """Checked by default."""
     assert "--skip-upload-checks" not in server.command(MirrorConfig(), FOLDER)
