@@ -1,20 +1,27 @@
 """Run commands with a time limit, find free ports, wait with a deadline, and start a mirror."""
 
+import atexit
 import contextlib
+import json
 import os
 import random
+import secrets
+import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import TypeVar
 
 from mirror import state
+from mirror.serving import server
 
 BIN = Path(sys.executable).parent  # the commands of the environment that runs the tests
 
@@ -126,7 +133,7 @@ def short_home() -> Iterator[Path]:
 def running_mirror(
     settings: str = "", host: str = "127.0.0.1", place: Path | None = None
 ) -> Iterator[Mirror]:
-    """A mirror made by `mirror init` and `mirror serve` with `settings` in its mirror.toml; in `place`.
+    """A mirror that `mirror serve` serves, with `settings` in its mirror.toml; all made in `place`, if given.
 
     One that hosts reach, through a network of the test's own, speaks plain HTTP.
     """
@@ -134,10 +141,35 @@ def running_mirror(
     with nullcontext(place) if place else short_home() as home:
         port = free_port()
         (home / "mirror.toml").write_text(f'host = "{host}"\nport = {port}\n{clear}{settings}')
-        environment = clean_environment(home)
-        run_command(BIN / "mirror", "init", env=environment, cwd=home)
-        run_command(BIN / "mirror", "serve", "--background", env=environment, cwd=home)
+        run = partial(run_command, BIN / "mirror", env=clean_environment(home), cwd=home)
+        if place:
+            run("init")
+        else:
+            _copy_data(state.Folder(home))
+        run("serve", "--background")
         try:
+            run("init")  # a copy has no users and indexes yet: with a server that runs, it takes moments
             yield Mirror(f"http://{host}:{port}", home)
         finally:
-            run_command(BIN / "mirror", "stop", env=environment, cwd=home)
+            run("stop")
+
+
+def _copy_data(folder: state.Folder) -> None:
+    """Give `folder` data as devpi-init makes it, with a secret and an identity of its own."""
+    shutil.copytree(_data().root, folder.root)
+    folder.secret.write_text(secrets.token_hex(32))
+    node = folder.server / ".nodeinfo"
+    node.write_text(json.dumps({**json.loads(node.read_text()), "uuid": uuid.uuid4().hex}))
+
+
+@cache
+def _data() -> state.Folder:
+    """The folder of a mirror with the data of devpi-init and a password of root, made once."""
+    home = Path(tempfile.mkdtemp(dir="/tmp", prefix="ph"))
+    atexit.register(shutil.rmtree, home)
+    folder = state.Folder(home)
+    folder.root.mkdir(mode=0o700)
+    password = secrets.token_hex(24)
+    state.write_credentials(folder, state.Credentials("", {"root": password}))
+    server.initialise(folder, password)
+    return folder
