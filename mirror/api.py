@@ -64,6 +64,10 @@ class HttpApi:
         self._client = client(auth=None if password is None else ("root", password))
         self._client.headers["Accept"] = "application/json"
 
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
     def call(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 (JSON)
         status, answer = self._send(method, path, body)
         if status >= 400:

@@ -5,7 +5,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,7 +52,8 @@ def run(request: InitRequest, folder: Folder, notify: Callable[[str], None]) -> 
         lock = _lock_or_server(folder)
         if isinstance(lock, Serving):
             given = Credentials(lock.url, {"root": root})
-            yield from match(request, HttpApi(lock.url, root), folder, given, notify)
+            with closing(HttpApi(lock.url, root)) as api:
+                yield from match(request, api, folder, given, notify)
             if changed := server.changed_since_start(request.config, lock):
                 notify(
                     f"changed in mirror.toml, and waits for a restart of `mirror serve`: {', '.join(changed)}"
@@ -64,8 +65,8 @@ def run(request: InitRequest, folder: Folder, notify: Callable[[str], None]) -> 
                 server.initialise(folder, root)
                 yield f"created {folder.server}"
             given = Credentials(request.config.url, {"root": root})
-            with server.temporary(request.config, folder, lock) as url:
-                yield from match(request, HttpApi(url, root), folder, given, notify)
+            with server.temporary(request.config, folder, lock) as url, closing(HttpApi(url, root)) as api:
+                yield from match(request, api, folder, given, notify)
         finally:
             os.close(lock)
 

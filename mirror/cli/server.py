@@ -1,7 +1,6 @@
 """Commands that create, start, stop and show the server: init, serve, stop, status, front."""
 
 import os
-import sys
 from pathlib import Path
 
 import click
@@ -69,11 +68,7 @@ def serve(path: Path | None, host: str | None, port: int | None, *, offline: boo
         console.echo("offline: no upstream is asked", err=True)
     if not background:
         server.serve(config, options.folder())
-    flags = ["--host", config.host, "--port", str(config.port), *(["--offline"] if config.offline else [])]
-    settings = ["--config", str(path)] if path else []
-    started = server.serve_in_background(
-        config, options.folder(), [sys.executable, "-Im", "mirror", *settings, "serve", *flags]
-    )
+    started = server.serve_in_background(config, options.folder())
     console.echo(f"serving at {started.url} (process {started.pid})")
 
 

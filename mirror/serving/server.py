@@ -157,28 +157,48 @@ def initialise(folder: Folder, root_password: str) -> None:
 
 def serve(config: MirrorConfig, folder: Folder) -> NoReturn:
     """Become devpi-server, holding the lock. Raises PackhorseError when it cannot serve."""
-    check(config, folder)
-    lock = state.try_lock(folder.lock, seconds=state.LOOK_SECONDS)
-    if lock is None:
-        raise _occupied(folder)
-    state.set_url(folder, config.url)
-    held = _held_settings(config)
-    state.write_serving(folder, Serving(config.url, os.getpid(), config.offline, held))
-    _write_monitoring(config, folder)
+    lock = _claim(config, folder)
+    _write_serving(config, folder, os.getpid())
     os.set_inheritable(lock, True)  # noqa: FBT003 (the standard library's signature)
     arguments = command(config, folder)
     os.execve(arguments[0], arguments, environment(os.environ))  # noqa: S606 (no shell is meant)
 
 
-def serve_in_background(config: MirrorConfig, folder: Folder, serve_command: list[str]) -> Serving:
-    """Start `serve_command` (it becomes the server) in a session of its own; return when it answers."""
-    check(config, folder)
+def serve_in_background(config: MirrorConfig, folder: Folder) -> Serving:
+    """Start devpi-server, holding the lock, in a session of its own; return when it answers."""
+    lock = _claim(config, folder)
+    folder.serving.unlink(missing_ok=True)  # whoever kills this function leaves no other process's id there
     with files.open_log(folder.log) as log:
         child = subprocess.Popen(
-            serve_command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            command(config, folder),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=environment(os.environ),
+            pass_fds=[lock],
+            start_new_session=True,
         )
+    now = _write_serving(config, folder, child.pid)
+    os.close(lock)
     wait_until_ready(config.url, child, folder.log)
-    return Serving(config.url, child.pid, config.offline)
+    return now
+
+
+def _claim(config: MirrorConfig, folder: Folder) -> int:
+    """Take the lock for a server, and write what it reads. Raises PackhorseError when it cannot serve."""
+    check(config, folder)
+    lock = state.try_lock(folder.lock, seconds=state.LOOK_SECONDS)
+    if lock is None:
+        raise _occupied(folder)
+    state.set_url(folder, config.url)
+    _write_monitoring(config, folder)
+    return lock
+
+
+def _write_serving(config: MirrorConfig, folder: Folder, pid: int) -> Serving:
+    now = Serving(config.url, pid, config.offline, _held_settings(config))
+    state.write_serving(folder, now)
+    return now
 
 
 def check(config: MirrorConfig, folder: Folder) -> None:

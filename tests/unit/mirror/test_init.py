@@ -31,6 +31,9 @@ class FakeDevpi:
         pypi: dict[str, Any] = {"type": "mirror", "volatile": False, "mirror_url": "https://p.example/"}
         self.users: dict[str, dict[str, Any]] = {"root": {"indexes": {"pypi": pypi}}}
 
+    def close(self) -> None:
+        """As there is no connection, nothing."""
+
     def accepts(self, user: str, password: str) -> bool:
         return self.passwords.get(user) == password
 
