@@ -20,7 +20,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TypeVar
 
-from mirror import state
+from mirror import config, init, state
 from mirror.serving import server
 
 BIN = Path(sys.executable).parent  # the commands of the environment that runs the tests
@@ -148,10 +148,17 @@ def running_mirror(
             _copy_data(state.Folder(home))
         run("serve", "--background")
         try:
-            run("init")  # a copy has no users and indexes yet: with a server that runs, it takes moments
+            _match(home)
             yield Mirror(f"http://{host}:{port}", home)
         finally:
             run("stop")
+
+
+def _match(home: Path) -> None:
+    """Make users and indexes as `mirror init` does while a server runs, without the start of a Python."""
+    request = init.InitRequest(config.load(home / "mirror.toml"))
+    for _ in init.run(request, state.Folder(home), lambda _: None):
+        pass
 
 
 def _copy_data(folder: state.Folder) -> None:
