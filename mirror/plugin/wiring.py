@@ -138,7 +138,7 @@ def wire(config: Any, pyramid_config: Any) -> None:
     page_views = PageViews(xom, store, metadata.completed, guards)
     LegacyViews(xom, page_views, metadata).install(pyramid_config)
     page_views.install(pyramid_config)
-    _explain(pyramid_config, guards, store, shared.first_seen)
+    _explain(pyramid_config, guards, store, shared)
     changed_file_views.install(pyramid_config, pages)
     cached_file_views.install(pyramid_config, cached, removal)
     BundleViews(xom, shared.parser, downloads).install(pyramid_config)
@@ -240,11 +240,11 @@ def _log_in(pyramid_config: Any, xom: Any, hosts: AllowedHosts) -> None:
     publishing_views.install(pyramid_config, verifier)
 
 
-def _explain(pyramid_config: Any, guards: Guards, store: PageStore, first_seen: FirstSeen) -> None:
+def _explain(pyramid_config: Any, guards: Guards, store: PageStore, shared: Services) -> None:
     """Judge files in devpi's JSON views, say why some are not listed; drop pages when that changes."""
     version_views.apply(pyramid_config.registry["xom"], guards)
-    why_views.install(pyramid_config, guards)
-    first_seen_view.install(pyramid_config, first_seen)
+    why_views.install(pyramid_config, guards, shared.client)
+    first_seen_view.install(pyramid_config, shared.first_seen)
     vulnerability_view.install(pyramid_config, guards.vulnerabilities)
     Dropper(store, guards.state, guards.uses_state).start()
 

@@ -196,7 +196,7 @@ class SuiteFetcher(client.UpstreamClient):
             stream=httpx.ByteStream(body),
             request=httpx.Request(method, str(said.url), headers=asked),
         )
-        client._refuse_error(answer)
+        client._refuse_error(answer, upstream)
         yield answer
 
 

@@ -238,12 +238,14 @@ class Downloads:
         return found
 
     def _answer(self, request: DownloadRequest, until_read: ExitStack) -> Any:
-        """Answer of the first source that has the file. Raises what the last one raised."""
+        """Answer of the first source that has the file. Raises what the last one raised, or who denies it."""
         *others, last = request.sources
         for source in others:
             try:
                 return until_read.enter_context(self._ask(source))
             except GatewayError as error:
+                if error.status == 403:  # what the primary denies, its replica fetches from nowhere
+                    raise
                 threadlog.info("%s: %s", request.relpath, error.text)
         return until_read.enter_context(self._ask(last))
 

@@ -4,12 +4,14 @@ A lock names addresses of this mirror, which may have lost what it knew, or neve
 """
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from mirror.plugin.simple import filenames
 from mirror.plugin.upstream.client import GatewayError
 from mirror.plugin.upstream.mirror_stage import CachingStage
 
+Look = Callable[[Any, Any, str], Any]  # `find`, or `find_below`
 # What devpi's key_from_link makes; nothing else is worth a question.
 _PATH = re.compile(r"[^/]+/[^/]+/\+(?:f/\w{1,3}/\w{1,13}|e/[^/]+)/([^/]+)")
 
@@ -52,6 +54,29 @@ def find_below(filestore: Any, stage: Any, path: str) -> Any:
             if base.name != stage.name and (entry := known(filestore, f"{base.name}/{rest}")):
                 return entry
     return None
+
+
+def find_as_primary(look: Look, filestore: Any, stage: Any, path: str, serves: Callable[[str], bool]) -> Any:
+    """What `look` finds on a replica, whose pages lack what its primary denies, or lists since a moment.
+
+    So nothing is missing before the primary has been asked, by `serves`. May restart the transaction. Raises
+    GatewayError.
+    """
+    is_address = _PATH.fullmatch(path)
+    try:
+        entry = look(filestore, stage, path)
+    except GatewayError as error:
+        if error.status != 404 or not is_address or not serves(path):
+            raise
+    else:
+        if entry is not None or not is_address or not serves(path):
+            return entry
+    for base in stage.sro():
+        for project in (
+            filenames.projects_of(path.rpartition("/")[2]) if isinstance(base, CachingStage) else ()
+        ):
+            base.cache_retrieve_times.expire(project)
+    return look(filestore, stage, path)
 
 
 def known(filestore: Any, path: str) -> Any:

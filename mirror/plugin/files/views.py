@@ -4,6 +4,7 @@ import contextlib
 import mimetypes
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ from devpi_server.log import threadlog
 from pyramid.httpexceptions import HTTPFound
 
 from mirror.plugin import responses
-from mirror.plugin.files import last_use
+from mirror.plugin.files import last_use, lookup
 from mirror.plugin.files.downloads import Download, DownloadRequest, Downloads, DownloadSource
+from mirror.plugin.upstream import primary
 from mirror.plugin.upstream.client import GatewayError, UpstreamClient, primary_of, upstream_of
+from mirror.plugin.upstream.mirror_stage import CachingStage
 
 
 class FileViews:
@@ -41,6 +44,17 @@ class FileViews:
         if request.method == "HEAD":
             return self._head(request, download_request)
         return self._download(request, download_request) or self.serve(request, stage, entry)
+
+    def find(self, stage: Any, path: str) -> Any:
+        """The entry of the file at `path` on `stage`, which is not known here yet; None where devpi says so.
+
+        May restart the transaction. Raises GatewayError.
+        """
+        look = lookup.find if isinstance(stage, CachingStage) else lookup.find_below
+        if not self._xom.is_replica():
+            return look(self._xom.filestore, stage, path)
+        serves = partial(primary.serves, self._client, self._xom)
+        return lookup.find_as_primary(look, self._xom.filestore, stage, path, serves)
 
     def _sources(self, stage: Any, entry: Any) -> Sequence[DownloadSource]:
         """The upstream; on a replica its primary first."""

@@ -140,7 +140,7 @@ class Guards:
             project,
             files=Rows.of(pair for pair, denial in zip(rows.pairs(), denials, strict=True) if not denial),
             versions=tuple(version for version in project.versions if version not in gone),
-            withheld=len(denied),
+            withheld=project.withheld + len(denied),
         )
         return Judged(shown, denied, reported, looks_like)
 

@@ -15,7 +15,8 @@ from mirror.plugin.access import clients
 from mirror.plugin.guards.guards import Guards, Judged
 from mirror.plugin.policy.evaluation import Denial, Policy
 from mirror.plugin.simple import filenames
-from mirror.plugin.upstream.client import GatewayError
+from mirror.plugin.upstream import primary
+from mirror.plugin.upstream.client import GatewayError, UpstreamClient
 
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'",
@@ -24,15 +25,15 @@ _HEADERS = {
 }
 
 
-def install(pyramid_config: Any, guards: Guards) -> None:
+def install(pyramid_config: Any, guards: Guards, client: UpstreamClient) -> None:
     """Add the address."""
     pyramid_config.add_route("packhorse why", "/{user:[^+/]+}/{index:[^+/]+}/+why/{project:[^/]+}")
     pyramid_config.add_view(
-        lambda context, request: show(guards, context, request), route_name="packhorse why"
+        lambda context, request: show(guards, client, context, request), route_name="packhorse why"
     )
 
 
-def show(guards: Guards, context: Any, request: Any) -> Any:
+def show(guards: Guards, client: UpstreamClient, context: Any, request: Any) -> Any:
     """The decisions about a project, as JSON for those who prefer it, else as HTML."""
     responses.refuse_writes(request)
     project = normalize_name(request.matchdict["project"])
@@ -41,12 +42,29 @@ def show(guards: Guards, context: Any, request: Any) -> Any:
     if not request.has_permission("pkg_read"):
         raise HTTPNotFound("No such index.")
     found = decisions(guards, context.stage, project, clients.of_request(request))
+    if context.stage.xom.is_replica():
+        found = _with_primary(client, context.stage, found)
     if json_preferred(request):
         answer = apiresult(200, result=found, type="decisions")
     else:
         answer = Response(as_html(found), content_type="text/html", charset="utf-8")
     answer.headers.update(_HEADERS)
     return answer
+
+
+def _with_primary(client: UpstreamClient, stage: Any, own: dict[str, Any]) -> dict[str, Any]:
+    """The decisions of this replica's primary, whose pages lack what it denies, and what is denied here."""
+    try:
+        found = primary.decisions(client, stage.xom, stage.name, own["project"])
+    except GatewayError as error:
+        note = f"the primary does not say what it decides, and may deny more: {error.text}"
+        return {**own, "notes": [note, *own["notes"]]}
+    denied = {(file["index"], file["filename"]): file for file in own["files"] if not file["allowed"]}
+    files = [
+        denied.get((file["index"], file["filename"]), file) if file["allowed"] else file
+        for file in found["files"]
+    ]
+    return {**found, "files": files}
 
 
 def decisions(guards: Guards, stage: Any, project: str, client: str) -> dict[str, Any]:

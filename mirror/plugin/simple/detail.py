@@ -24,7 +24,7 @@ class ProjectDetail:
     status: Mapping[str, str] = field(default_factory=dict)  # {"status": …, "reason": …} (PEP 792)
     tracks: tuple[str, ...] = ()  # URLs of the pages that it extends (PEP 708)
     alternate_locations: tuple[str, ...] = ()  # URLs of its pages on other indexes (PEP 708)
-    withheld: int = 0  # files that policies of this server do not show; not stored
+    withheld: int = 0  # files that policies of this server, or of its primary, do not show
 
 
 def merged(name: str, projects: Iterable[ProjectDetail]) -> ProjectDetail:
@@ -82,6 +82,7 @@ def as_text(project: ProjectDetail, about: Mapping[str, Any]) -> str:
         "status": project.status,
         "tracks": project.tracks,
         "alternate_locations": project.alternate_locations,
+        **({"withheld": project.withheld} if project.withheld else {}),  # of a primary, to its replica
     }
     return f"{json.dumps(head, separators=(',', ':'))}\n{rows.text}\n{rows.origins}\n"
 
@@ -97,7 +98,8 @@ def from_text(name: str, text: str) -> tuple[ProjectDetail, dict[str, Any]] | No
     if head["format"] < _ONE_NAME:
         rows = _with_one_name(rows)
     urls = tuple(head.get("tracks", ())), tuple(head.get("alternate_locations", ()))
-    return ProjectDetail(name, rows, tuple(head["versions"]), head["status"], *urls), head["about"]
+    withheld = head.get("withheld", 0)
+    return ProjectDetail(name, rows, tuple(head["versions"]), head["status"], *urls, withheld), head["about"]
 
 
 def _with_one_name(rows: Rows) -> Rows:

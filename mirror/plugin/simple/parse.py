@@ -53,6 +53,7 @@ class RawPage:
 class _Meta(msgspec.Struct, rename="kebab"):
     api_version: str = "1.0"
     tracks: list[str] | None = None
+    withheld: object = msgspec.field(default=0, name="_withheld")  # what render.py writes
 
 
 class _JsonPage(msgspec.Struct, rename="kebab"):
@@ -157,6 +158,7 @@ def _read_json(project: str, body: RawPage, paths_of: PathsOf) -> ProjectDetail:
         {key: value for key, value in (page.project_status or {}).items() if value},
         _urls(body.url, page.meta.tracks or ()),
         _urls(body.url, page.alternate_locations or ()),
+        page.meta.withheld if isinstance(page.meta.withheld, int) else 0,
     )
 
 

@@ -1,5 +1,7 @@
 """HTTP client for upstreams: kept connections, limits, and nothing of any client's request."""
 
+import contextlib
+import json
 import queue
 import threading
 import time
@@ -21,6 +23,7 @@ from mirror.plugin.upstream.allowed_hosts import LONGEST, AllowedHosts, HostRefu
 AT_ONCE = 100  # requests to one upstream
 SMALL_PAGE = 1_000_000  # bytes of a page as it is sent: so many each may have, whatever others take
 PAGE_MEMORY = 128_000_000  # bytes that large pages of one upstream may take beyond that, all together
+MOST_WORDS = 64_000  # bytes of an error
 RETRY_AFTER = "3"  # seconds; pip and uv wait that long before they ask again
 
 
@@ -28,7 +31,7 @@ class GatewayError(Exception):
     """An upstream did not give what was asked; `status` is for the client.
 
     404 only when the upstream said that there is nothing; 502 when it gave something wrong; 503 when
-    asking again may help.
+    asking again may help; 403 when the primary of this replica denies it, in the primary's words.
     """
 
     def __init__(self, status: int, text: str, retry_after: str = RETRY_AFTER) -> None:
@@ -49,6 +52,7 @@ class Upstream(NamedTuple):
 
     url: str  # without a login
     headers: Mapping[str, str] = MappingProxyType({})  # with the login: for its own host alone
+    is_primary: bool = False  # of this replica
 
 
 class UpstreamClient:
@@ -106,7 +110,7 @@ class UpstreamClient:
                 self._client(upstream) as client,
                 _counted(client.stream(method, url, headers=sent, extensions=extensions)) as answer,
             ):
-                _refuse_error(answer)
+                _refuse_error(answer, upstream)
                 yield answer
         except HostRefusedError as error:
             raise GatewayError(502, str(error)) from error
@@ -226,15 +230,18 @@ def upstream_of(stage: Any) -> Upstream:
 
 def primary_of(xom: Any, headers: Mapping[str, str] | None = None) -> Upstream:
     """The primary of this replica; `headers` are sent to it besides those of all requests."""
-    return Upstream(xom.config.primary_url.url, xom.replica_thread.http.get_extra_headers(headers))
+    sent = xom.replica_thread.http.get_extra_headers(headers)
+    return Upstream(xom.config.primary_url.url, sent, is_primary=True)
 
 
-def _refuse_error(answer: httpx.Response) -> None:
+def _refuse_error(answer: httpx.Response, upstream: Upstream) -> None:
     """Raise GatewayError for every status but success."""
     if answer.status_code in {200, 206}:
         return
     if answer.status_code == 304 and "If-None-Match" in answer.request.headers:
         return
+    if answer.status_code == 403 and upstream.is_primary:
+        raise GatewayError(403, _words(answer))
     text = f"the upstream answered {answer.status_code} for {answer.url.path}"
     if answer.status_code in {404, 410}:
         raise GatewayError(404, text)
@@ -242,3 +249,11 @@ def _refuse_error(answer: httpx.Response) -> None:
         retry_after = answer.headers.get("Retry-After", RETRY_AFTER)
         raise GatewayError(503, text, retry_after if retry_after.isdecimal() else RETRY_AFTER)
     raise GatewayError(502, text)
+
+
+def _words(answer: httpx.Response) -> str:
+    """What an error of our primary says (error_views.py)."""
+    text = read_body(answer, MOST_WORDS).decode(errors="replace").strip()
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        return str(json.loads(text)["message"])
+    return text

@@ -213,6 +213,8 @@ def read(answer: ParseRequest) -> ParsedPage:
     """Do what ParserProcess.read does, in this process."""
     paths_of = file_paths.paths_at_primary if answer.of_primary else file_paths.paths_of
     result = parse.parse_page(answer.project, answer.body, partial(paths_of, answer.index))
+    if not answer.of_primary:
+        result = replace(result, withheld=0)  # an upstream's word is not about policies of ours
     to_write = () if answer.of_primary else file_paths.to_write(result, ProjectDetail(answer.project))
     return ParsedPage(page_cache.encode(CachedPage(result, answer.about)), to_write)
 

@@ -97,6 +97,29 @@ def _require_evidence(mirrored: Mirrored, replica: str) -> None:
     expected = [([free.filename], True), ([], False), ([name], True)]
     assert seen(primary) == expected
     wait_until("the replica shows the same", lambda: seen(replica) == expected)
+    _compare_refusals(primary, replica, owed)
+
+
+def _compare_refusals(primary: str, replica: str, owed: Dist) -> None:
+    """What is denied is so with the same words, also where the replica's pages have never had the file."""
+    file = f"+f/{owed.sha256[:3]}/{owed.sha256[3:16]}/{owed.filename}"
+
+    def said(url: str) -> list[tuple[int, str]]:
+        found = []
+        for path in (file, f"{file}.metadata", "+simple/owed/", "+why/owed"):
+            for accept in (JSON, "application/json", "*/*"):
+                answer = requests.get(f"{url}/root/pypi/{path}", headers={"Accept": accept}, timeout=30)
+                found.append((answer.status_code, answer.text))
+        return found
+
+    there = said(primary)
+    assert [status for status, _ in there] == [403] * 6 + [200] * 6
+    texts = [text for _, text in there]
+    assert all("AGPL-3.0-only" in text for text in (*texts[:6], *texts[9:]))
+    assert all("1 files are withheld" in text for text in texts[6:9])
+    wait_until("the replica says the same", lambda: said(replica) == there)
+    other = requests.get(f"{replica}/root/pypi/{file.replace('-1.0', '-2.0')}", timeout=30)
+    assert other.status_code == 404
 
 
 def test_listeners_of_a_replica_learn_of_mirrored_files_and_uploads_come_with_their_provenance() -> None:

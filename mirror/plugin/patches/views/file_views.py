@@ -19,7 +19,6 @@ from mirror.plugin.metadata.views import MetadataViews
 from mirror.plugin.pages.dependencies import Snapshot
 from mirror.plugin.pages.open_files import OpenFiles, ServedFile
 from mirror.plugin.pages.store import PageKey
-from mirror.plugin.upstream.mirror_stage import CachingStage
 
 _STOCK: Callable[..., Any] = PyPIView._pkgserv  # noqa: SLF001 (listed in compat.py)
 _STOCK_VIEWS: dict[str, Callable[[Any], Any]] = {
@@ -97,10 +96,7 @@ def _with_lookup(stock: Callable[[Any], Any]) -> Callable[[Any], Any]:
         if entry is None:
             if not view.request.has_permission("pkg_read"):
                 raise HTTPForbidden("package read forbidden")
-            if isinstance(stage, CachingStage):
-                entry = lookup.find(view.xom.filestore, stage, of_wheel)
-            else:
-                entry = lookup.find_below(view.xom.filestore, stage, of_wheel)
+            entry = _ours[view.xom].files.find(stage, of_wheel)
         return stock(view) if entry is None else _serve(view, entry, is_metadata=path != of_wheel)
 
     return serve

@@ -68,6 +68,8 @@ class _Fetcher:
         self.asked += 1
         if "down" in url:
             raise GatewayError(503, f"{url} does not answer")
+        if "denying" in url:
+            raise GatewayError(403, "demo-1.0.tar.gz is denied")
         yield _Answer(self._content, self._headers, self.gate)
 
 
@@ -142,6 +144,17 @@ def test_another_source_is_asked_when_the_first_has_it_not(
     sources = [DownloadSource(f"https://{url}.example.com/demo-1.0.tar.gz", INDEX) for url in urls]
     _join(_downloads(fetcher, kept, tmp_path), DownloadRequest(_Entry(), sources)).complete()
     assert (fetcher.asked, list(kept)) == (asked, [CONTENT])
+
+
+def test_what_a_primary_denies_is_asked_of_nobody_else(tmp_path: Path) -> None:
+    """Its replica may know less of what policies decide by."""
+    fetcher = _Fetcher()
+    sources = [
+        DownloadSource(f"https://{url}.example.com/demo-1.0.tar.gz", INDEX) for url in ("denying", "up")
+    ]
+    with pytest.raises(GatewayError, match="is denied") as raised:
+        _join(_downloads(fetcher, _Kept(), tmp_path), DownloadRequest(_Entry(), sources)).complete()
+    assert (raised.value.status, fetcher.asked) == (403, 1)
 
 
 def test_without_a_source_that_answers_the_last_one_says_why(tmp_path: Path) -> None:

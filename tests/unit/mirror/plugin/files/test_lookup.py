@@ -79,3 +79,37 @@ def test_an_address_that_cannot_be_one_costs_no_question(path: str) -> None:
     with pytest.raises(GatewayError):
         lookup.find(stage.files, stage, path)
     assert stage.asked == []
+
+
+@pytest.mark.parametrize(("serves", "status"), [(False, 404), (GatewayError(403, "denied"), 403)])
+def test_a_replica_that_finds_no_file_says_what_its_primary_says(serves: object, status: int) -> None:
+    """Its pages have none that the primary denies."""
+    stage = _Mirror()
+
+    def ask(path: str) -> bool:
+        assert path == PATH
+        if isinstance(serves, Exception):
+            raise serves
+        return bool(serves)
+
+    with pytest.raises(GatewayError) as raised:
+        lookup.find_as_primary(lookup.find, stage.files, stage, PATH, ask)
+    assert raised.value.status == status
+
+
+def test_a_replica_asks_for_a_page_again_that_lacks_what_its_primary_has() -> None:
+    """A page may be shown for half an hour before anybody asks for it again."""
+    expired: list[str] = []
+
+    class _Behind(_Mirror):
+        cache_retrieve_times: Any = SimpleNamespace(expire=expired.append)
+
+        def sro(self) -> Any:  # noqa: ANN401 (as devpi's)
+            return [self]
+
+        def _entry(self, path: str) -> Any:  # noqa: ANN401 (devpi is untyped)
+            return SimpleNamespace(meta={"url": path} if expired else {})
+
+    stage = _Behind()
+    found = lookup.find_as_primary(lookup.find, stage.files, stage, PATH, lambda _: True)
+    assert (found.meta["url"], expired) == (PATH, list(filenames.projects_of("foo-1-2.tar.gz")))

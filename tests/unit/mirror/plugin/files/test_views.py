@@ -181,6 +181,6 @@ def test_a_replica_asks_its_primary_first_and_then_the_upstream(tmp_path: Path) 
     client: Any = _Client()
     FileViews(xom, client, downloads).serve(Request.blank("/"), MIRROR, _Entry()).app_iter.close()
     assert list(downloads.requests[0].sources) == [
-        (f"https://primary/{_Entry.relpath}", ("https://primary/", {"X-Filerepl": "YES"})),
-        (_Entry.url, ("https://example.com/simple/", {})),
+        (f"https://primary/{_Entry.relpath}", ("https://primary/", {"X-Filerepl": "YES"}, True)),
+        (_Entry.url, ("https://example.com/simple/", {}, False)),
     ]

@@ -23,7 +23,9 @@ PLAIN = ProjectFile(
     "demo-1.0.zip", "root/pypi/+e/files_example_com/demo-1.0.zip", yanked=True, core_metadata=True
 )
 HERE, THERE = (f"https://{host}.example.com/simple/demo/" for host in ("here", "there"))
-DEMO = ProjectDetail("demo", (EVERYTHING, PLAIN), ("1.0", "2.0"), {"status": "archived"}, (HERE,), (THERE,))
+DEMO = ProjectDetail(
+    "demo", (EVERYTHING, PLAIN), ("1.0", "2.0"), {"status": "archived"}, (HERE,), (THERE,), withheld=3
+)
 
 
 @pytest.mark.parametrize("files", [(EVERYTHING, PLAIN), (PLAIN,), (PLAIN, PLAIN), ()])

@@ -77,6 +77,15 @@ def test_only_an_upstreams_404_is_one(answer: int, status: int, retry_after: str
     assert (raised.value.status, raised.value.headers.get("Retry-After")) == (status, retry_after)
 
 
+@pytest.mark.parametrize("body", [b"demo is denied\n", b'{"message": "demo is denied"}'])
+def test_what_a_primary_denies_its_replica_denies_in_the_same_words(body: bytes) -> None:
+    """The 403 of another upstream is its own trouble, and a 502."""
+    primary = Upstream("https://example.com/", is_primary=True)
+    with pytest.raises(GatewayError) as raised, answering(403, body).stream("https://example.com/x", primary):
+        pass
+    assert (raised.value.status, raised.value.text) == (403, "demo is denied")
+
+
 @pytest.mark.parametrize(("stated", "given"), [("9", "9"), ("Fri, 20 Nov 2026 12:00:00 GMT", "3")])
 def test_an_upstream_says_when_to_come_back(stated: str, given: str) -> None:
     """In seconds; a date would be one of another clock."""

@@ -15,6 +15,7 @@ import pytest
 
 from mirror.plugin import gzip_bytes
 from mirror.plugin.simple import parse
+from mirror.plugin.simple.content_types import JSON
 from mirror.plugin.simple.parse import InvalidPageError, RawPage
 from mirror.plugin.upstream import page_cache, parser_process
 from mirror.plugin.upstream.page_cache import PageInfo
@@ -209,3 +210,11 @@ def test_the_process_ends_with_its_parent() -> None:
         child = psutil.Process(int(parent.stdout.readline()))
         parent.send_signal(signal.SIGKILL)
         assert psutil.wait_procs([child], timeout=10)[0] == [child]
+
+
+@pytest.mark.parametrize(("of_primary", "withheld"), [(True, 2), (False, 0)])
+def test_only_a_primary_says_how_many_files_policies_withhold(*, of_primary: bool, withheld: int) -> None:
+    """A replica says the same; what an upstream says of its own policies is not about ours."""
+    page = b'{"meta": {"api-version": "1.4", "_withheld": 2}, "name": "demo", "files": []}'
+    asked = ParseRequest("root/pypi", "demo", RawPage(JSON, URL, page), ABOUT, of_primary)
+    assert page_cache.decode_new("demo", parser_process.read(asked).content).detail.withheld == withheld

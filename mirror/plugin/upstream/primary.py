@@ -1,0 +1,34 @@
+"""Ask the primary of this replica what it decides: it knows files that its pages do not list."""
+
+import json
+from typing import Any
+
+from mirror.plugin.simple import parse
+from mirror.plugin.upstream.client import GatewayError, UpstreamClient, primary_of, read_body
+
+_JSON = {"Accept": "application/json"}  # of a file: devpi's record of it, once policies let it pass
+
+
+def serves(client: UpstreamClient, xom: Any, path: str) -> bool:
+    """Whether it serves the file at `path`. Raises GatewayError: 403 when a policy denies it."""
+    primary = primary_of(xom)
+    try:
+        with client.slot(), client.stream(f"{primary.url.rstrip('/')}/{path}", primary, headers=_JSON):
+            return True
+    except GatewayError as error:
+        if error.status == 404:
+            return False
+        raise
+
+
+def decisions(client: UpstreamClient, xom: Any, index: str, project: str) -> dict[str, Any]:
+    """Its `+why` of a project (guards/why_views.py). Raises GatewayError."""
+    primary = primary_of(xom)
+    url = f"{primary.url.rstrip('/')}/{index}/+why/{project}"
+    with client.slot(), client.stream(url, primary, headers=_JSON) as answer:
+        content = read_body(answer, parse.LARGEST)
+    try:
+        found: dict[str, Any] = json.loads(content)["result"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise GatewayError(502, "the primary does not say what it decides") from error
+    return found
