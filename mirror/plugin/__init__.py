@@ -4,6 +4,7 @@ devpi stays the server, its storage and its replication. compat.py lists what we
 hooks, and is asked before anything else is imported; wiring.py puts our parts into devpi.
 """
 
+from functools import cache
 from typing import Any
 
 from pluggy import HookimplMarker
@@ -17,6 +18,12 @@ def devpiserver_storage_backend() -> None:
 
     Raises devpi's Fatal when this devpi-server is not one that we know.
     """
+    _wiring().wire_commands()
+
+
+@cache
+def _wiring() -> Any:
+    """The module, once it is certain that it knows this devpi-server: some commands call us five times."""
     # The process of parser_process.py imports this package, and is small without devpi-server.
     from mirror.plugin import compat
 
@@ -24,7 +31,7 @@ def devpiserver_storage_backend() -> None:
 
     from mirror.plugin import wiring
 
-    wiring.wire_commands()
+    return wiring
 
 
 _OPTIONS: dict[str, dict[str, Any]] = {
@@ -87,10 +94,4 @@ def devpiserver_pyramid_configure(config: Any, pyramid_config: Any) -> None:
 
     Raises devpi's Fatal when this devpi-server is not one that we know.
     """
-    from mirror.plugin import compat
-
-    compat.check()
-
-    from mirror.plugin import wiring
-
-    wiring.wire(config, pyramid_config)
+    _wiring().wire(config, pyramid_config)
