@@ -24,7 +24,7 @@ from devpi_server.httpclient import HTTPClient
 from pluggy import _manager
 
 from mirror import plugin
-from mirror.plugin import compat, wiring
+from mirror.plugin import wiring
 from mirror.plugin.admin import access
 from mirror.plugin.simple import content_types, file_rows, render
 from mirror.plugin.simple.detail import ProjectDetail
@@ -239,10 +239,9 @@ def _with_ours(*, load_entrypoints: bool = True) -> Any:  # noqa: ANN401 (pluggy
 devpi_config.get_pluginmanager = _with_ours
 # Thousands of passwords are hashed; devpi's own parameters make minutes of that.
 auth.pwd_context = auth.pwd_context.using(argon2__rounds=1, argon2__memory_cost=8, argon2__parallelism=1)
-# A thousand servers are made in one process. Each would read the certificates of all authorities several
-# times and look through devpi twice: more than half of the time of the suite.
+# A thousand servers are made in one process. Each would read the certificates of all authorities: half of
+# the suite's time.
 HTTPClient._ssl_context = ssl.create_default_context()  # type: ignore[assignment]
-setattr(compat, "check", lru_cache(maxsize=1)(compat.check))  # noqa: B010 (mypy: a function, not what it returns)
 # Each also looks for hooks among all names of a dozen modules: a sixth of what is left.
 setattr(_manager, "_static_hook_attr", cache(_manager._static_hook_attr))  # noqa: B010
 ParserProcess.read = _read_untyped  # type: ignore[assignment, method-assign]

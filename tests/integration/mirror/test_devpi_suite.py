@@ -3,6 +3,7 @@
 import os
 import sys
 import tarfile
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from urllib.parse import urljoin
@@ -18,6 +19,11 @@ CHECKOUT = Path(__file__).parents[3]
 NEEDED = ("beautifulsoup4", "mock", "pytest-asyncio", "soupsieve", "webtest")
 # Modules of devpi-client that talk to a server without building packages or running tox.
 CLIENT_MODULES = ("functional", "index", "list_remove", "login", "user")
+# For the servers that the client's suite starts, as in mirror/serving/server.py: devpi's own takes seconds.
+CHEAP_KEY = (
+    *("DEVPISERVER_ARGON2_MEMORY_COST=8192", "DEVPISERVER_ARGON2_TIME_COST=1"),
+    "DEVPISERVER_ARGON2_PARALLELISM=1",
+)
 # The same tests of `functional` are left out of devpi-server's suite: devpi_suite.py has the reasons.
 CLIENT_LEFT_OUT = (
     *("test_create_and_delete_mirror_index", "test_deleted_package", "test_download_release_error"),
@@ -39,17 +45,18 @@ def test_devpi_clients_own_suite_passes_but_for_what_is_named(mirror_server: Mir
     """Against the devpi-server that it finds, which has our plugin."""
     suite = unpacked(mirror_server, "devpi-client", tmp_path)
     modules = [f"testing/test_{name}.py" for name in CLIENT_MODULES]
-    _run(mirror_server, suite, tmp_path, "-k", f"not ({' or '.join(CLIENT_LEFT_OUT)})", *modules)
+    chosen = ("-k", f"not ({' or '.join(CLIENT_LEFT_OUT)})", *modules)
+    _run(mirror_server, suite, tmp_path, *chosen, settings=CHEAP_KEY)
 
 
-def _run(mirror: Mirror, suite: Path, folder: Path, *options: str) -> None:
+def _run(mirror: Mirror, suite: Path, folder: Path, *options: str, settings: Sequence[str] = ()) -> None:
     extra = folder / "extra"
     install = ("install", "--quiet", "--no-deps", "--target", extra)
     index = ("--index-url", mirror.index_url("root/pypi"))
     mirror.run(BIN / "python", "-m", "pip", *install, *index, *NEEDED)
     path = os.pathsep.join(map(str, (extra, CHECKOUT)))
     # The suites upload text as archives, to servers of their own.
-    python = ("env", f"PYTHONPATH={path}", "DEVPISERVER_SKIP_UPLOAD_CHECKS=1", sys.executable)
+    python = ("env", f"PYTHONPATH={path}", "DEVPISERVER_SKIP_UPLOAD_CHECKS=1", *settings, sys.executable)
     quiet = ("-q", "-p", "no:cacheprovider", "--timeout", "120", "-rfE", "--tb", "short")
     done = mirror.run(*python, "-m", "pytest", *quiet, *options, cwd=suite, timeout=1450, status=None)
     assert done.returncode == 0, done.stdout[-20_000:]
