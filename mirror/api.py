@@ -34,13 +34,15 @@ class Api(Protocol):
 def client(
     timeout: float = TIMEOUT,
     auth: "tuple[str, str] | Callable[[httpx.Request], httpx.Request] | None" = None,
+    url: str = "http:",
 ) -> "httpx.Client":
-    """An HTTP client for our own server: no proxy, no netrc, and no certificates, as it speaks plain HTTP."""
+    """An HTTP client for our own server: no proxy and no netrc; certificates are for nginx in front of it."""
     import httpx
 
-    # Reading a list of certificates costs 50 ms.
-    no_certificates = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    return httpx.Client(auth=auth, timeout=timeout, trust_env=False, verify=no_certificates)
+    # Reading a list of certificates costs 50 ms, and devpi-server itself speaks plain HTTP.
+    is_plain = url.startswith("http:")
+    verify = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if is_plain else ssl.create_default_context()
+    return httpx.Client(auth=auth, timeout=timeout, trust_env=False, verify=verify)
 
 
 def login_at(url: str, name: str, password: str) -> "Callable[[httpx.Request], httpx.Request]":
@@ -57,11 +59,11 @@ def login_at(url: str, name: str, password: str) -> "Callable[[httpx.Request], h
 
 
 class HttpApi:
-    """The API of the devpi-server at `url`, as root when a password is given."""
+    """The API of the devpi-server at `url`, as root or another user when a password is given."""
 
-    def __init__(self, url: str, password: str | None = None) -> None:
+    def __init__(self, url: str, password: str | None = None, user: str = "root") -> None:
         self._url = url
-        self._client = client(auth=None if password is None else ("root", password))
+        self._client = client(url=url, auth=None if password is None else (user, password))
         self._client.headers["Accept"] = "application/json"
 
     def close(self) -> None:

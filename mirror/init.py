@@ -174,7 +174,8 @@ def match(
         yield change.sentence
     for remark in _remarks(config, users, folder):
         notify(remark)
-    _check_passwords([name for name in config.users if name in users], known, api, folder)
+    wrong = [name for name in config.users if name in users and not _accepts(api, name, known.get(name))]
+    _check_passwords(wrong, known, config, folder, notify)
 
 
 def _remarks(config: MirrorConfig, users: indexes.Users, folder: Folder) -> Iterator[str]:
@@ -219,11 +220,25 @@ def _password_changes(users: indexes.Users, generated: Mapping[str, str]) -> Ite
             yield Change("PATCH", f"/{name}", {"password": password}, f"changed the password of {name}")
 
 
-def _check_passwords(names: Iterable[str], known: Mapping[str, str], api: Api, folder: Folder) -> None:
-    wrong = [name for name in names if name not in known or not api.accepts(name, known[name])]
-    if wrong:
-        options = " ".join(f"--new-password {name}" for name in wrong)
+def _accepts(api: Api, name: str, password: str | None) -> bool:
+    return password is not None and api.accepts(name, password)
+
+
+def _check_passwords(
+    wrong: Iterable[str],
+    known: Mapping[str, str],
+    config: MirrorConfig,
+    folder: Folder,
+    notify: Callable[[str], None],
+) -> None:
+    """Users change their own passwords; that of the owner of an index is what uploads from here need."""
+    owners = {name.partition("/")[0] for name in config.indexes}
+    changed = [name for name in wrong if name in known and name not in owners]
+    if changed:
+        notify(f"have another password than in {folder.credentials}, their own: {', '.join(changed)}")
+    if lacking := [name for name in wrong if name not in changed]:
+        options = " ".join(f"--new-password {name}" for name in lacking)
         raise PackhorseError(
-            f"{folder.credentials} lacks the right password of {', '.join(wrong)}.",
+            f"{folder.credentials} lacks the right password of {', '.join(lacking)}.",
             f"Put it there, or replace it: `mirror init {options}`.",
         )

@@ -4,14 +4,12 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
-from mirror import state
+from mirror import passwords, state
 from mirror.api import Api, RefusedError
 from mirror.config import MirrorConfig, is_user_name
 from mirror.indexes import Users, read
 from mirror.state import Folder
 from packhorse.errors import PackhorseError
-
-SHORTEST = 8  # characters of a password
 
 
 def listing(api: Api) -> list[dict[str, Any]]:
@@ -78,6 +76,24 @@ def change_password(api: Api, folder: Folder, name: str, password: str) -> str:
     return f"changed the password of {name}; its tokens stay valid, see `mirror token list`"
 
 
+def change_own_password(api: Api, name: str, password: str) -> str:
+    """Give user `name` another password, by an `api` that logs in as that user; a sentence for people.
+
+    Raises PackhorseError.
+    """
+    _check_password(password)
+    try:
+        api.call("PATCH", f"/{quote(name, '')}", {"password": password})
+    except RefusedError as error:
+        if error.status not in {401, 403}:
+            raise
+        raise PackhorseError(
+            f"The mirror does not take this as the present password of {name}.",
+            "Try again; if it is lost, who runs the mirror gives you another one: `mirror user password`.",
+        ) from error
+    return f"changed the password of {name}; its tokens stay valid"
+
+
 def remove(api: Api, config: MirrorConfig, name: str) -> str:
     """Remove a user without indexes; a sentence for people. Its tokens end with it. Raises PackhorseError."""
     users = read(api)
@@ -105,8 +121,5 @@ def _existing(users: Users, name: str) -> Users:
 
 
 def _check_password(password: str) -> None:
-    if len(password) < SHORTEST:
-        raise PackhorseError(
-            f"The password has fewer than {SHORTEST} characters.",
-            "Take a longer one, or let one be made: --generate.",
-        )
+    if problem := passwords.problem(password):
+        raise PackhorseError(problem, "Take a longer one, or let one be made: --generate.")

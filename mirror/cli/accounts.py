@@ -49,14 +49,29 @@ def user_add(name: str, email: str | None, *, generate: bool) -> None:
 
 @user.command("password")
 @click.argument("name")
+@click.option(
+    "--url",
+    metavar="URL",
+    help="The mirror's address, for NAME in person, from anywhere: with the present password.",
+)
 @generate
-def user_password(name: str, *, generate: bool) -> None:
-    """Give user NAME another password; it is asked for, or read from standard input."""
+def user_password(name: str, url: str | None, *, generate: bool) -> None:
+    """Give user NAME another password; it is asked for, or read from standard input.
+
+    \b
+    mirror user password anna                                      on the mirror's machine
+    mirror user password anna --url https://packages.example.com   anna herself, anywhere
+    """
     from mirror.accounts import users
 
-    api = _api()
-    password = _password(generate=generate)
-    console.echo(users.change_password(api, options.folder(), name, password), err=generate)
+    if url is None:
+        api, folder = _api(), options.folder()
+        password = _password(generate=generate)
+        console.echo(users.change_password(api, folder, name, password), err=generate)
+    else:
+        api = _api_of(name, url)
+        password = _password(generate=generate)
+        console.echo(users.change_own_password(api, name, password), err=generate)
     if generate:
         console.echo(password)
 
@@ -179,6 +194,31 @@ def _api() -> "Api":
     return running.connect(options.folder())
 
 
+def _api_of(name: str, url: str) -> "Api":
+    """The API of the mirror at `url`, as user `name`, whose present password is asked for, or read."""
+    from mirror.api import HttpApi
+    from packhorse import settings
+
+    if settings.is_cleartext(url) or not url.startswith(("https://", "http://")):
+        raise PackhorseError(
+            f"--url: {url} is no https:// address; passwords would go over the network in clear text.",
+            "Name the address that tools have, such as https://packages.example.com.",
+        )
+    return HttpApi(url.rstrip("/"), _present_password(name), name)
+
+
+def _present_password(name: str) -> str:
+    if sys.stdin.isatty():
+        return console.ask_hidden(f"Present password of {name}").decode(errors="replace")
+    return _line_of_stdin()
+
+
+def _line_of_stdin() -> str:
+    if not (line := sys.stdin.readline(4096).rstrip("\r\n")):
+        raise PackhorseError("No password came on standard input.", "Give one there, or use --generate.")
+    return line
+
+
 def _seconds(text: str) -> int:
     from packhorse import quantities
 
@@ -194,10 +234,8 @@ def _password(*, generate: bool) -> str:
     if generate:
         return secrets.token_urlsafe(24)
     if not sys.stdin.isatty():
-        if not (line := sys.stdin.readline(4096).rstrip("\r\n")):
-            raise PackhorseError("No password came on standard input.", "Give one there, or use --generate.")
-        return line
-    password = console.ask_hidden("Password")
+        return _line_of_stdin()
+    password = console.ask_hidden("New password")
     if console.ask_hidden("Once more") != password:
         raise PackhorseError("The two are not equal.", "Run the command again.")
     return password.decode(errors="replace")

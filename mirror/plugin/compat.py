@@ -272,6 +272,14 @@ INTERNALS: Mapping[str, Row] = {
     "devpi_server.replica.ReplicaHTTPClient.get_extra_headers": ("extra_headers",),
     "devpi_server.replica.ReplicaThread.H_REPLICA_FILEREPL": None,
     "devpi_server.replica.ReplicaThread.http": None,
+    # patches/logins/own_password.py
+    "devpi_server.views.PyPIView.user_patch": ("self",),
+    # patches/logins/sessions.py
+    "devpi_server.auth.Auth._get_auth_status": ("authuser", "authpassword", "request"),
+    "devpi_server.auth.Auth.new_proxy_auth": ("username", "password", "request"),
+    "devpi_server.auth.Auth.serializer": None,
+    # patches/logins/user_names.py
+    "devpi_server.model.RootModel.get_user": ("name",),
     # patches/logins/token_identity.py
     "devpi_server.view_auth.DevpiSecurityPolicy._get_credentials": ("request",),
     "devpi_server.view_auth.DevpiSecurityPolicy.identity": ("request",),

@@ -55,7 +55,15 @@ from mirror.plugin.pages.views import PageViews
 from mirror.plugin.patches import devpi_requests, garbage_collection
 from mirror.plugin.patches.database import database_keys, export, fsync, notifier, page_invalidation, sqlite
 from mirror.plugin.patches.indexes import file_entries, has_project, reserved_names, stages
-from mirror.plugin.patches.logins import login_throttle, own_tokens, password_cache, token_identity
+from mirror.plugin.patches.logins import (
+    login_throttle,
+    own_password,
+    own_tokens,
+    password_cache,
+    sessions,
+    token_identity,
+    user_names,
+)
 from mirror.plugin.patches.views import (
     file_views,
     json_bodies,
@@ -155,6 +163,7 @@ def _patch(xom: Any, folder: Path) -> None:
     for patch in (
         *(garbage_collection, fsync, password_cache, redaction, json_bodies, own_tokens, token_identity),
         *(upload_tokens, upload_view, project_list, has_project, reserved_names),
+        *(user_names, own_password, sessions),
     ):
         patch.apply()
     # devpi makes it when a first index is asked for: fifty threads would read the certificates at once.
@@ -225,8 +234,7 @@ def _receive(config: Any, pyramid_config: Any, store: PageStore) -> None:
 
 def _log_in(pyramid_config: Any, xom: Any, hosts: AllowedHosts) -> None:
     """Throttle wrong passwords; exchange ID tokens for upload tokens: on a replica its primary does."""
-    throttle = Throttle()
-    login_throttle.apply(throttle)
+    login_throttle.apply(Throttle())
     if xom.is_replica():
         publishing_views.install(pyramid_config, None)
         return
@@ -236,7 +244,7 @@ def _log_in(pyramid_config: Any, xom: Any, hosts: AllowedHosts) -> None:
         transport = UpstreamTransport(hosts, context, longest=issuer_keys.WAIT)
         client = httpx.Client(transport=transport, timeout=issuer_keys.WAIT / 2, follow_redirects=False)
     used = UsedTokens(Path(xom.config.server_path) / USED)
-    verifier = publishing_views.Verifier(xom, IssuerKeys(client), used, throttle)
+    verifier = publishing_views.Verifier(xom, IssuerKeys(client), used)
     publishing_views.install(pyramid_config, verifier)
 
 

@@ -47,8 +47,10 @@ def derive(request: Any, user: Any, purpose: Purpose, limits: Sequence[str]) -> 
 
 
 def narrowed(token: str, limits: Sequence[str]) -> str:
-    """A client's token with the caveats `limits` added."""
-    return _with(Macaroon.deserialize(token.removeprefix("devpi-")), limits)
+    """A client's token with those caveats of `limits` added that it has not: it may ask again and again."""
+    macaroon = Macaroon.deserialize(token.removeprefix("devpi-"))
+    known = {caveat.caveat_id_bytes.decode() for caveat in macaroon.caveats}
+    return _with(macaroon, [limit for limit in limits if limit not in known])
 
 
 def _with(macaroon: Any, limits: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Throttle of wrong passwords and refused ID tokens, by client and by user name."""
+"""Throttle of wrong passwords, by client and by user name."""
 
 import hashlib
 import os
@@ -28,7 +28,7 @@ OF_CLIENT = Limit(burst=200, seconds=1)  # many people may share an address
 
 
 class Throttle:
-    """Counts what each client got wrong: ID tokens, and passwords, these also for each user name.
+    """Counts the wrong passwords of each client, and of each user name at it.
 
     A password that was right the last time is let through all the same: others who guess lock out nobody.
     """
@@ -48,8 +48,8 @@ class Throttle:
         with self._lock:
             return self._digest(name, password) in self._right
 
-    def seconds_to_wait(self, client: str, name: str | None = None) -> float:
-        """0 when the client may try a password of this user, or an ID token (which has no name), now."""
+    def seconds_to_wait(self, client: str, name: str) -> float:
+        """0 when the client may try a password of this user now."""
         with self._lock:
             return max(0.0, *(self._excess(key, limit) for key, limit in _limits(client, name)))
 
@@ -62,15 +62,10 @@ class Throttle:
             self._right.pop(digest, None)
             if right:
                 self._right[digest] = None
-        if not right:
-            self.refused(client, name)
-
-    def refused(self, client: str, name: str | None = None) -> None:
-        """Note a wrong password of this user, or an ID token that was refused."""
-        with self._lock:
-            for key, limit in _limits(client, name):
-                now = self._clock()
-                self._full_until[key] = max(now, self._full_until.get(key, now)) + limit.seconds
+            else:
+                for key, limit in _limits(client, name):
+                    now = self._clock()
+                    self._full_until[key] = max(now, self._full_until.get(key, now)) + limit.seconds
 
     @contextmanager
     def turn(self) -> Iterator[bool]:
@@ -90,6 +85,5 @@ class Throttle:
         return hashlib.blake2b(text, key=self._key).digest()
 
 
-def _limits(client: str, name: str | None) -> list[tuple[tuple[str, ...], Limit]]:
-    of_name = [] if name is None else [((client, name), OF_NAME)]
-    return [*of_name, ((client,), OF_CLIENT)]
+def _limits(client: str, name: str) -> list[tuple[tuple[str, ...], Limit]]:
+    return [((client, name), OF_NAME), ((client,), OF_CLIENT)]

@@ -175,6 +175,94 @@ def test_a_token_ends_with_its_user(guarded: Protected) -> None:
     mirror(guarded, "user", "remove", "carl", "--yes")
 
 
+def test_a_token_ends_with_the_password_that_it_is_of(guarded: Protected) -> None:
+    """Who changes a stolen password means all that was made of it; a token for a program stays."""
+    add = ("user", "add", "dora", "--generate")
+    password = mirror(guarded, *add).strip()
+    of_password = read_token(guarded, "company/open", ("dora", password))
+    options = ("--index", "company/open", "--may", "read")
+    of_token = read_token(
+        guarded, "company/open", ("__token__", made(guarded, *options, user="dora")["token"])
+    )
+    assert [ask(guarded, "company/open", token).status_code for token in (of_password, of_token)] == [
+        200,
+        200,
+    ]
+    url = f"{guarded.url}/dora"
+    changed = requests.patch(url, json={"password": "another one"}, auth=("dora", password), timeout=60)
+    assert changed.status_code == 200
+    assert [ask(guarded, "company/open", token).status_code for token in (of_password, of_token)] == [
+        403,
+        200,
+    ]
+    mirror(guarded, "user", "remove", "dora", "--yes")
+
+
+def test_a_token_ends_when_its_user_may_read_no_more(guarded: Protected) -> None:
+    """Both of a password and of a token; that of others stays."""
+    url, root = f"{guarded.url}/+readers", ("root", guarded.mirror.credentials["root"])
+    tokens = [read_token(guarded, "company/dev", guarded.anna)]
+    maker = made(guarded, "--index", "company/dev", "--may", "read")["token"]
+    tokens.append(read_token(guarded, "company/dev", ("__token__", maker)))
+    other = read_token(guarded, "company/dev", ("company", guarded.mirror.credentials["company"]))
+    declared = requests.get(url, auth=root, timeout=30).json()["result"]
+    narrowed = {**declared, "company/prod": ["company"]}
+    requests.put(url, json=narrowed, auth=root, timeout=30).raise_for_status()
+    try:
+        for address in addresses(guarded):
+            assert [status(address, token) for token in (*tokens, other)] == [403, 403, 200]
+        assert [ask(guarded, "company/dev", token).status_code for token in (*tokens, other)] == [
+            403,
+            403,
+            200,
+        ]
+    finally:
+        requests.put(url, json=declared, auth=root, timeout=30).raise_for_status()
+    assert [status(addresses(guarded)[1], token) for token in tokens] == [200, 200]
+
+
+def test_who_asks_again_and_again_gets_the_same_token(guarded: Protected) -> None:
+    """Otherwise it grew with each, and what takes long to check keeps a server busy."""
+    token = read_token(guarded, "company/dev", guarded.anna)
+    assert [ask(guarded, "company/dev", token).json()["token"] for _ in range(3)] == [token[1]] * 3
+    few, many = (narrowed(token[1], *["expires=never"] * count) for count in (90, 100))
+    assert status(addresses(guarded)[1], ("__token__", few)) == 200
+    refused = requests.get(addresses(guarded)[1], auth=("__token__", many), timeout=30)
+    assert (refused.status_code, refused.reason) == (403, "Token with more than 100 limits")
+
+
+def test_a_token_shows_no_rights_and_no_login_of_an_upstream(guarded: Protected) -> None:
+    """It may be on many hosts; people see the rights, and root alone the logins, also one of root's own."""
+    root = ("root", guarded.mirror.credentials["root"])
+    of_root = read_token(guarded, "root/pypi", root)
+    upstream = {"mirror_url": guarded.mirrored.upstream.url.replace("://", "://user:pass@")}
+    requests.patch(f"{guarded.url}/root/pypi", json=upstream, auth=root, timeout=30).raise_for_status()
+    texts = [
+        requests.get(f"{guarded.url}/{path}", auth=login, headers=API, timeout=30).text
+        for path, login in (
+            ("root/pypi", root),
+            ("root/pypi", of_root),
+            ("root", of_root),
+            ("company", guarded.anna),
+            ("company", read_token(guarded, "company/dev", guarded.anna)),
+        )
+    ]
+    assert ["user:pass" in text for text in texts] == [True, False, False, False, False]
+    assert ["acl_upload" in text for text in texts] == [False, False, False, True, False]
+
+
+@pytest.mark.parametrize("name", ["a/b", "../anna", "a//"])
+def test_a_name_with_a_slash_is_nobody(guarded: Protected, name: str) -> None:
+    """devpi raised an error for it, with a traceback in its log for each request of anybody."""
+    forged = f"devpi-{Macaroon(identifier=f'{name}-1', key='x' * 16, version=2).serialize()}"
+    found = [
+        ask(guarded, "company/dev", (name, "x")).status_code,
+        ask(guarded, "company/dev", ("__token__", forged)).status_code,
+        requests.post(f"{guarded.url}/+login", json={"user": name, "password": "x"}, timeout=30).status_code,
+    ]
+    assert found == [401, 403, 401]
+
+
 def test_the_audit_log_says_who_got_one_and_not_what_it_is(guarded: Protected) -> None:
     token = read_token(guarded, "company/dev", guarded.anna)[1]
     assert ask(guarded, "company/dev", guarded.bert).status_code == 403

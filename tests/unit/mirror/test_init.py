@@ -168,6 +168,15 @@ def test_a_user_with_a_password_that_we_do_not_know_is_reported_with_the_way_out
     assert state.read_credentials(folder) == GIVEN, "the password of root was right: keep it"
 
 
+def test_users_may_have_changed_their_own_password(folder: Folder) -> None:
+    """Who owns no index: nothing on this machine needs it, and `mirror init` has to go on working."""
+    devpi, request = FakeDevpi(folder), InitRequest(MirrorConfig(users={"company": User(), "anna": User()}))
+    _match(devpi, folder, request)
+    devpi.passwords["anna"] = "her own"
+    said = f"have another password than in {folder.credentials}, their own: anna"
+    assert _match(devpi, folder, request) == ([], [said])
+
+
 def test_a_new_password_is_made_on_demand(folder: Folder) -> None:
     """The way out of the error above."""
     devpi = FakeDevpi(folder)

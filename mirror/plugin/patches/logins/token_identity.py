@@ -14,9 +14,11 @@ from devpi_tokens.server import InvalidMacaroon, TokenUtility, V1Caveat
 from mirror.plugin.access import tokens
 
 _STOCK: Callable[[Any, Any], Any] = DevpiSecurityPolicy.load_identity
+_STOCK_VERIFY: Callable[..., bool] = TokenUtility.verify
 _STOCK_INDEXES: Callable[[Any, str], bool] = V1Caveat.verify_indexes
 _STOCK_CREDENTIALS: Callable[[Any, Any], Any] = DevpiSecurityPolicy._get_credentials  # noqa: SLF001 (in compat.py)
 
+MOST_LIMITS = 100  # of a token; whoever has one can add some, and a thousand take half a second to check
 
 # It takes 100 MB and both processors for a tenth of a second: one at a time, and once for each token.
 _derived = functools.lru_cache(maxsize=128)(TokenUtility._derive_key)  # noqa: SLF001 (devpi-tokens has no other way)
@@ -26,6 +28,7 @@ _deriving = threading.Lock()
 def apply() -> None:
     """Let mirror/plugin/access/tokens.py have a word in both."""
     setattr(TokenUtility, "_derive_key", _derive_key)  # noqa: B010 (so does mypy not mind)
+    setattr(TokenUtility, "verify", _verify)  # noqa: B010 (as above)
     setattr(V1Caveat, "verify_indexes", _verify_indexes)  # noqa: B010 (as above)
     for name, function in (("identity", _identity), ("_get_credentials", _get_credentials)):
         setattr(DevpiSecurityPolicy, name, function)
@@ -34,6 +37,13 @@ def apply() -> None:
 def _derive_key(utility: Any, key: str) -> Any:
     with _deriving:
         return _derived(utility, key)
+
+
+def _verify(utility: Any, request: Any, macaroon: Any, token_info: Any) -> bool:
+    """They are checked before the signature is, so for everybody who knows the id of a token."""
+    if len(macaroon.caveats) > MOST_LIMITS:
+        raise InvalidMacaroon(f"Token with more than {MOST_LIMITS} limits")
+    return _STOCK_VERIFY(utility, request, macaroon, token_info)
 
 
 def _identity(policy: Any, request: Any) -> Any:

@@ -8,6 +8,8 @@ from typing import Any
 from devpi_server import views
 from pyramid.threadlocal import get_current_request
 
+from mirror.plugin.access import tokens
+
 _LOGIN = re.compile(r"(?<=://)[^\s/'\"]*@")
 _STOCK: Callable[..., Any] = views.apiresult
 
@@ -28,9 +30,10 @@ def _apiresult(code: int, message: str | None = None, *, result: Any = None, **m
     """devpi tells anybody the settings of an index. Root, who can change them, needs them whole."""
     request = get_current_request()
     user = request and request.authenticated_userid
-    if user != "root":
-        is_anonymous_read = user is None and request and request.method in {"GET", "HEAD"}
-        result = shown(result, with_rights=not is_anonymous_read)
+    is_person = user is not None and not tokens.is_token(request)
+    if user != "root" or not is_person:
+        is_read = request and request.method in {"GET", "HEAD"}
+        result = shown(result, with_rights=is_person or not is_read)
     return _STOCK(code, message=message, result=result, **more)
 
 
