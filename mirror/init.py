@@ -4,13 +4,13 @@ import importlib.util
 import os
 import secrets
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from mirror import config as configuration
-from mirror import indexes, state
+from mirror import indexes, last_settings, state
 from mirror.api import Api, HttpApi
 from mirror.config import MirrorConfig
 from mirror.indexes import Change
@@ -33,6 +33,8 @@ class InitRequest:
     new_passwords: tuple[str, ...] = ()  # users who get a new password
     root_password: str | None = None  # replaces a lost one in our file
     missing: tuple[Path, ...] = ()  # where mirror.toml was looked for in vain; empty: `config` is of a file
+    file: Path | None = None  # the mirror.toml
+    is_named: bool = False  # by --config, so that it is meant
 
 
 def run(request: InitRequest, folder: Folder, notify: Callable[[str], None]) -> Iterator[str]:
@@ -165,8 +167,9 @@ def match(
         *indexes.protect(config, users, api.call("GET", "/+readers")),
         *indexes.plan(config, users, known, _reserved(config, api), _in_force(api)),
     ]
-    if request.missing:
-        _take_nothing_back(changes, users, request.missing)
+    _take_nothing_back(request, changes, users, folder)
+    if request.file is not None and not request.missing:
+        last_settings.remember(folder, request.file, config)
     if Credentials(given.url, known) != before:
         state.write_credentials(folder, Credentials(given.url, known))
     for change in [*changes, *_password_changes(users, generated)]:
@@ -191,15 +194,28 @@ def _remarks(config: MirrorConfig, users: indexes.Users, folder: Folder) -> Iter
         yield f"besides those of mirror.toml, and left alone: {', '.join(others)}"
 
 
-def _take_nothing_back(changes: Iterable[Change], users: indexes.Users, missing: Collection[Path]) -> None:
-    """Refuse `changes` by the defaults alone that end what a mirror.toml elsewhere has declared."""
-    if lost := indexes.taken_back(changes, users):
+def _take_nothing_back(
+    request: InitRequest, changes: Iterable[Change], users: indexes.Users, folder: Folder
+) -> None:
+    """Refuse `changes` of what another mirror.toml declared, by the defaults or by a file nobody named."""
+    last = last_settings.of_another_file(folder, request.file) if request.file else None
+    lost = indexes.taken_back(changes, users)
+    if not lost or request.is_named or not (request.missing or last):
+        return
+    where = f"the folder of {last.file}" if last else "the folder of that file"
+    if request.missing:
+        places = " or ".join(map(str, request.missing))
         raise PackhorseError(
-            f"There is no {' or '.join(map(str, missing))}; without it the mirror would lose what one has "
+            f"There is no {places}; without it the mirror would lose what one has "
             f"declared: {', '.join(lost)}.",
-            "Run the command in the folder of that file, or name it: `mirror --config FILE init`. "
-            f"If all that should end, make an empty {list(missing)[-1]}.",
+            f"Run the command in {where}, or name it: `mirror --config FILE init`. "
+            f"If all that should end, make an empty {request.missing[-1]}.",
         )
+    raise PackhorseError(
+        f"{request.file} is not the mirror.toml of last time, and would change what that has declared: "
+        f"{', '.join(lost)}.",
+        f"Run the command in {where}. If this one counts now: `mirror --config {request.file} init`.",
+    )
 
 
 def _reserved(config: MirrorConfig, api: Api) -> set[str]:

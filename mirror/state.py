@@ -88,6 +88,11 @@ class Folder:
         return self.root / "serving.json"
 
     @property
+    def last_settings(self) -> Path:
+        """The mirror.toml that `mirror init` has read last (mirror/last_settings.py)."""
+        return self.root / "last-settings.json"
+
+    @property
     def last_refresh(self) -> Path:
         """Record of the last `mirror refresh` (mirror/last_refresh.py)."""
         return self.root / "last-refresh.json"

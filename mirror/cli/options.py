@@ -35,3 +35,12 @@ def config_file(path: Path | None) -> Path:
     from mirror import config as settings
 
     return path or settings.find(files.home())
+
+
+def config_that_holds(path: Path | None, given: dict[str, object] | None = None) -> "MirrorConfig":
+    """The same. Raises PackhorseError for a file that nobody named, unlike the one of `mirror init`."""
+    from mirror import last_settings
+
+    if path is None:
+        last_settings.require_same(folder(), config_file(path), config(path))
+    return config(path, given)

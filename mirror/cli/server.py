@@ -23,8 +23,8 @@ def init(path: Path | None, renew: tuple[str, ...]) -> None:
 
     Creates the data of devpi-server, users with generated passwords (in credentials.json, readable
     by you alone) and indexes. May be run at any time, also while the mirror serves. Users and
-    indexes that mirror.toml does not name are left alone. Without a mirror.toml it refuses to take back
-    what one has declared.
+    indexes that mirror.toml does not name are left alone. Without a mirror.toml, or with another one than
+    last time that --config does not name, it refuses to take back what the last one has declared.
 
     If credentials.json was lost, MIRROR_INIT_ROOT_PASSWORD in the environment is taken as the
     password of root.
@@ -36,7 +36,8 @@ def init(path: Path | None, renew: tuple[str, ...]) -> None:
     missing = () if file.exists() else settings.places(options.folder().home)
     where = " or ".join(map(str, missing))
     console.echo(f"no {where}: all settings are the defaults" if missing else f"read {file}", err=True)
-    request = work.InitRequest(config, renew, os.environ.get("MIRROR_INIT_ROOT_PASSWORD"), missing)
+    root = os.environ.get("MIRROR_INIT_ROOT_PASSWORD")
+    request = work.InitRequest(config, renew, root, missing, file, is_named=path is not None)
     changes = 0
     for sentence in work.run(request, options.folder(), lambda text: console.echo(text, err=True)):
         console.echo(sentence)
@@ -63,7 +64,9 @@ def serve(path: Path | None, host: str | None, port: int | None, *, offline: boo
     from mirror.serving import server
 
     given = {"host": host, "port": port, "offline": offline or None}
-    config = options.config(path, {key: value for key, value in given.items() if value is not None})
+    config = options.config_that_holds(
+        path, {key: value for key, value in given.items() if value is not None}
+    )
     if config.offline:
         console.echo("offline: no upstream is asked", err=True)
     if not background:
@@ -117,7 +120,7 @@ def front(path: Path | None, target: Path | None) -> None:
     """
     from mirror.serving import front as work
 
-    config, folder = options.config(path), options.folder()
+    config, folder = options.config_that_holds(path), options.folder()
     if target == Path("-"):
         work.require_tls(config)
         console.echo(work.text(config, folder), nl=False)

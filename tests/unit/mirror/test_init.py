@@ -154,6 +154,31 @@ def test_a_wrong_password_of_root_stops_before_anything_is_changed(folder: Folde
     assert not folder.credentials.exists()
 
 
+def test_protection_is_not_changed_by_another_mirror_toml_that_nobody_named(folder: Folder) -> None:
+    """One that lies in the folder where somebody happens to be."""
+    devpi = FakeDevpi(folder)
+    own, other = Path("/own/mirror.toml"), Path("/other/mirror.toml")
+    _match(devpi, folder, InitRequest(MirrorConfig(), file=own))
+    assert _match(devpi, folder, InitRequest(MirrorConfig(), file=other)) == ([], []), "it says the same"
+    _match(devpi, folder, InitRequest(MirrorConfig(), file=own))
+    devpi.declared["/+readers"] = {"company/prod": ["anna"]}
+    kept = folder.last_settings.read_bytes()
+    with pytest.raises(PackhorseError) as caught:
+        _match(devpi, folder, InitRequest(MirrorConfig(), file=other))
+    assert caught.value.message == (
+        f"{other} is not the mirror.toml of last time, and would change what that has declared: readers."
+    )
+    assert caught.value.hint == (
+        f"Run the command in the folder of {own}. If this one counts now: `mirror --config {other} init`."
+    )
+    assert folder.last_settings.read_bytes() == kept
+    _match(devpi, folder, InitRequest(MirrorConfig(), file=own))  # as it was edited
+    _match(devpi, folder, InitRequest(MirrorConfig(), file=other, is_named=True))
+    _match(devpi, folder, InitRequest(MirrorConfig(), file=other))
+    with pytest.raises(PackhorseError, match="is not the mirror"):
+        _match(devpi, folder, InitRequest(MirrorConfig(), file=own))
+
+
 def test_a_user_with_a_password_that_we_do_not_know_is_reported_with_the_way_out(folder: Folder) -> None:
     """The file would open nothing, and `release upload` would fail much later."""
     devpi = FakeDevpi(folder)

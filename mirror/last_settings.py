@@ -1,0 +1,61 @@
+"""Which mirror.toml `mirror init` read last: one of another folder changes nothing unless it is named."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from mirror import config as configuration
+from mirror.config import MirrorConfig
+from mirror.state import Folder
+from packhorse import files
+from packhorse.errors import PackhorseError
+
+
+@dataclass(frozen=True)
+class LastSettings:
+    """A mirror.toml: its path, and hashes of its settings (an address of a webhook may be secret) by key."""
+
+    file: str
+    settings: Mapping[str, str]
+
+
+def remember(folder: Folder, file: Path, config: MirrorConfig) -> None:
+    """Note that `file` says what holds. Raises OSError."""
+    now = LastSettings(str(file.resolve()), _hashes(config))
+    files.write_whole(folder.last_settings, json.dumps(asdict(now), indent=2).encode() + b"\n", 0o600)
+
+
+def of_another_file(folder: Folder, file: Path) -> LastSettings | None:
+    """The settings that hold, if they are of another file than `file`; None too if nobody noted them."""
+    try:
+        last = LastSettings(**json.loads(folder.last_settings.read_bytes()))
+    except (OSError, TypeError, ValueError):
+        return None
+    return None if last.file == str(file.resolve()) else last
+
+
+def require_same(folder: Folder, file: Path, config: MirrorConfig) -> None:
+    """Raise PackhorseError when `file`, which nobody has named, differs from the one that holds."""
+    last = of_another_file(folder, file)
+    now = _hashes(config)
+    differing = [key for key in now if last and last.settings.get(key, now[key]) != now[key]]
+    if last is None or not differing:
+        return
+    places = " or ".join(map(str, configuration.places(folder.home)))
+    found = f"{file} differs from {last.file}, which `mirror init` has read"
+    if not file.exists():
+        found = (
+            f"There is no {places}, and the defaults differ from {last.file}, which `mirror init` has read"
+        )
+    raise PackhorseError(
+        f"{found}: {', '.join(differing)}.",
+        "Run the command in the folder of that file, or name the one that is meant: "
+        "`mirror --config FILE …`. If another one counts now, run `mirror init` with it first.",
+    )
+
+
+def _hashes(config: MirrorConfig) -> dict[str, str]:
+    values = config.model_dump(mode="json")
+    return {key: hashlib.sha256(json.dumps(value).encode()).hexdigest() for key, value in values.items()}
