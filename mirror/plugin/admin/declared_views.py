@@ -86,7 +86,7 @@ class _PublisherViews(_DeclaredViews[trusted_publishers.TrustedPublishers]):
 
     def check(self, settings: Any) -> None:
         for publisher in trusted_publishers.parse(settings).publishers:
-            if publisher.keys:
+            if publisher.keys is not None:
                 issuer_keys.parse_text(publisher.keys)
 
     def declare(self, xom: Any, settings: Any) -> None:

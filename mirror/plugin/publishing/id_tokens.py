@@ -61,7 +61,10 @@ def _key(token: str, issuer: str, declared: TrustedPublishers, find: FindKey) ->
     if header.get("alg") not in ALGORITHMS or not isinstance(kid, str) or "crit" in header:
         raise _invalid(f"it is not signed by {' or '.join(ALGORITHMS)} with a key that it names")
     given = declared.keys(issuer)
-    key = issuer_keys.parse_text(given).get(kid) if given else find(issuer, kid)
+    try:
+        key = find(issuer, kid) if given is None else issuer_keys.parse_text(given).get(kid)
+    except ValueError:  # of an export or of an earlier version: `mirror init` is told
+        raise _invalid("the keys that mirror.toml has of its issuer cannot be used") from None
     if key is None:
         raise _invalid("its issuer has no key with the id that it names")
     return key

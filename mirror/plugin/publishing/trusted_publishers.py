@@ -104,7 +104,7 @@ def _publisher(found: Mapping[str, Any]) -> TrustedPublisher:
         tuple(sorted(found["claims"].items())),
         found.get("workflow"),
         found.get("ref"),
-        json.dumps(found["keys"]) if found.get("keys") else None,
+        None if found.get("keys") is None else json.dumps(found["keys"]),
     )
 
 

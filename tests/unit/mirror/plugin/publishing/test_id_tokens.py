@@ -113,6 +113,20 @@ def test_an_issuer_that_mirror_toml_gives_keys_is_not_asked_for_others() -> None
     assert "its signature is not one of its issuer" in str(reason(token(), given(keys=others), forbidden))
 
 
+@pytest.mark.parametrize(
+    "keys", [{}, [], "", 0, {"keys": []}, {"keys": [{"kty": "oct", "k": "AA", "kid": "a"}]}]
+)
+def test_keys_that_cannot_be_used_are_no_keys_and_no_reason_to_ask(keys: object) -> None:
+    """They come by an import, or by root's own PUT: jobs are told, and the server does not fail."""
+
+    def forbidden(issuer: str, kid: str) -> jwt.PyJWK | None:
+        raise AssertionError(issuer, kid)
+
+    assert "keys that mirror.toml has of its issuer cannot be used" in str(
+        reason(token(), given(keys=keys), forbidden)
+    )
+
+
 def test_only_declared_issuers_are_asked_for_a_key_and_by_the_id_that_the_token_names() -> None:
     """Anybody can write an issuer into a token: to connect there would be their wish."""
     asked = []
