@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from mirror import init
+from mirror import config, init, last_settings, state
 from mirror.cli import main
 
 MIRROR = Path(sys.executable).parent / "mirror"
@@ -125,4 +125,27 @@ def test_init_says_first_which_file_it_read_and_tells_where_there_is_none(
             file.write_text("")
         done = CliRunner().invoke(main.cli, ["init"])
         assert (done.stdout, done.stderr) == ("nothing to change\n", line or f"read {file}\n")
-        assert asked[-1].missing == missing
+        assert (asked[-1].missing, asked[-1].file, asked[-1].is_named) == (missing, file or places[1], False)
+    CliRunner().invoke(main.cli, ["--config", str(places[1]), "init"])
+    assert (asked[-1].file, asked[-1].is_named) == (places[1], True)
+
+
+@pytest.mark.parametrize("command", ["serve", "front"])
+def test_a_mirror_is_not_served_with_the_settings_of_another_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """Nor with the defaults; `--config` says what is meant."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PACKHORSE_HOME", str(tmp_path / "home"))
+    own, other = tmp_path / "own.toml", tmp_path / "mirror.toml"
+    own.write_text("threads = 7\n")
+    folder = state.Folder(tmp_path / "home")
+    folder.root.mkdir(parents=True)
+    last_settings.remember(folder, own, config.load(own))
+    asked = [CliRunner().invoke(main.cli, [command])]
+    other.write_text("threads = 8\n")
+    asked.append(CliRunner().invoke(main.cli, [command]))
+    assert [done.exit_code for done in asked] == [1, 1]
+    assert [str(done.exception).partition(" ")[0] for done in asked] == ["There", str(other)]
+    named = CliRunner().invoke(main.cli, ["--config", str(other), command])
+    assert "threads" not in str(named.exception)
