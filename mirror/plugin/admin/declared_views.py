@@ -3,7 +3,8 @@
 from abc import ABC, abstractmethod
 from typing import Any, Generic, TypeVar
 
-from devpi_server.views import apiresult, getjson
+from devpi_server import views
+from devpi_server.views import apiresult
 
 from mirror.plugin import reservations
 from mirror.plugin.access import root_tokens
@@ -20,8 +21,8 @@ T = TypeVar("T")
 
 def install(pyramid_config: Any) -> None:
     """Add the addresses."""
-    for views in (_PolicyViews(POLICIES), _PublisherViews(PUBLISHERS), _ReaderViews(READERS)):
-        views.install(pyramid_config)
+    for each in (_PolicyViews(POLICIES), _PublisherViews(PUBLISHERS), _ReaderViews(READERS)):
+        each.install(pyramid_config)
 
 
 class _DeclaredViews(ABC, Generic[T]):
@@ -52,7 +53,7 @@ class _DeclaredViews(ABC, Generic[T]):
         return apiresult(200, result=self.shown(request.registry["xom"].keyfs), type=self.declared.name)
 
     def _declare(self, request: Any) -> Any:
-        settings = getjson(request)
+        settings = views.getjson(request)  # as patches/views/json_bodies.py has it, by now
         try:
             self.check(settings)
         except ValueError as error:

@@ -96,6 +96,8 @@ def _publisher(found: Mapping[str, Any]) -> TrustedPublisher:
     digest = hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
     if not found["projects"] or not found["claims"]:
         raise ValueError("a publisher without projects or claims would be everybody")
+    if not isinstance(found["index"], str):
+        raise TypeError(found["index"])
     return TrustedPublisher(
         digest[:16],
         found["index"],

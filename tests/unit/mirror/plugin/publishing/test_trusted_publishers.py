@@ -129,6 +129,7 @@ def test_publishers_are_found_by_job_by_id_and_by_issuer() -> None:
         {name: value for name, value in JOB.items() if name != "issuer"},
         {name: value for name, value in JOB.items() if name != "claims"},
         {**JOB, "claims": ["repository"]},
+        {**JOB, "index": 5},
         "company/dev",
         None,
     ],
