@@ -145,7 +145,7 @@ def running_mirror(
         if place:
             run("init")
         else:
-            _copy_data(state.Folder(home))
+            copy_data(state.Folder(home))
         run("serve", "--background")
         try:
             _match(home)
@@ -161,7 +161,7 @@ def _match(home: Path) -> None:
         pass
 
 
-def _copy_data(folder: state.Folder) -> None:
+def copy_data(folder: state.Folder) -> None:
     """Give `folder` data as devpi-init makes it, with a secret and an identity of its own."""
     shutil.copytree(_data().root, folder.root)
     folder.secret.write_text(secrets.token_hex(32))

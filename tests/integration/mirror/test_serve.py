@@ -9,7 +9,15 @@ from pathlib import Path
 import requests
 
 from mirror import state
-from tests.support.servers import BIN, Mirror, clean_environment, free_port, run_command, wait_until
+from tests.support.servers import (
+    BIN,
+    Mirror,
+    clean_environment,
+    copy_data,
+    free_port,
+    run_command,
+    wait_until,
+)
 
 MIRROR = BIN / "mirror"
 
@@ -82,7 +90,7 @@ def test_a_mirror_that_serves_is_not_started_twice(mirror_server: Mirror) -> Non
 def test_a_port_that_is_taken_is_named_with_what_to_do(home: Path) -> None:
     """The usual cause is another devpi on 3141."""
     environment = clean_environment(home)
-    run_command(MIRROR, "init", env=environment, cwd=home)
+    copy_data(state.Folder(home))
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
         for more in ([], ["--background"]):
@@ -95,7 +103,7 @@ def test_a_port_that_is_taken_is_named_with_what_to_do(home: Path) -> None:
 def test_serving_while_an_init_works_says_so(home: Path) -> None:
     """Its server is gone in a moment; "already serving" would send the user the wrong way."""
     environment = clean_environment(home)
-    run_command(MIRROR, "init", env=environment, cwd=home)
+    copy_data(state.Folder(home))
     lock = state.try_lock(home / "mirror" / "lock")
     assert lock is not None
     try:
@@ -116,7 +124,7 @@ def test_serving_before_init_is_two_lines_that_name_init(home: Path) -> None:
 def test_a_server_that_cannot_start_shows_the_end_of_its_log(home: Path) -> None:
     """Who started it in the background sees nothing else."""
     environment = clean_environment(home)
-    run_command(MIRROR, "init", env=environment, cwd=home)
+    copy_data(state.Folder(home))
     (home / "mirror" / "server" / ".serverversion").write_text("1")
     port = str(free_port())
     done = run_command(MIRROR, "serve", "--background", "--port", port, env=environment, cwd=home, status=1)
