@@ -11,6 +11,7 @@ from packhorse import console
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mirror.api import Api
     from mirror.upkeep.prune import Chosen, Plan
 
 
@@ -77,11 +78,15 @@ def prune(
         work.refuse_unreachable(found)
     for sentence in work.warnings(found):
         console.echo(sentence, err=True)
-    removed = None
-    if not dry_run:
-        with console.progress("prune:", len(found.chosen)) as step:
-            removed = work.remove(api, found.chosen, step)
-    _show_pruned(found, removed, as_json=as_json)
+    _show_pruned(found, None if dry_run else _remove(api, found), as_json=as_json)
+
+
+def _remove(api: "Api", found: "Plan") -> "Sequence[Chosen]":
+    """Remove what is planned, with a bar for how far that is."""
+    from mirror.upkeep import prune as work
+
+    with console.progress("prune:", len(found.chosen)) as step:
+        return work.remove(api, found.chosen, step)
 
 
 def _show_pruned(found: "Plan", removed: "Sequence[Chosen] | None", *, as_json: bool) -> None:

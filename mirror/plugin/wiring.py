@@ -151,6 +151,11 @@ def wire(config: Any, pyramid_config: Any) -> None:
     cached_file_views.install(pyramid_config, cached, removal)
     BundleViews(xom, shared.parser, downloads).install(pyramid_config)
     check_views.install(pyramid_config, StoredFiles(xom, cached), page_views, pages)
+    _start(config, xom, limit)
+
+
+def _start(config: Any, xom: Any, limit: Limit) -> None:
+    """Start what one process alone may do: the server that writes, and takes more than requests."""
     if not (config.requests_only or xom.is_replica()):
         reservations.reserve_existing(xom)
         limit.start()

@@ -89,9 +89,7 @@ def run(  # noqa: PLR0913  # all that a rollout is made of
     stopped: str | None = None
     prepared = _Prepared(preparation, list(connections), events)
     needs_all = any(request.gates != schedule.LOCK_GATES for request in requests.values())
-    for name, connection in connections.items():
-        arguments = (name, connection, requests[name], events)
-        threading.Thread(target=listen, args=arguments, daemon=True).start()
+    _listen_to_all(connections, requests, events)
     alive: dict[str, Alive] = {**connections, **({"": balancers} if balancers else {})}
     signals = _signals(lambda reason: events.put(("", {"event": "stop", "reason": reason})))
     with signals, pulse(alive), contextlib.closing(prepared):
@@ -179,6 +177,15 @@ def _send(connection: Connection, order: schedule.Event) -> None:
         connection.close()
     else:
         connection.send(order)
+
+
+def _listen_to_all(
+    connections: Mapping[str, Connection], requests: Mapping[str, Request], events: "Events"
+) -> None:
+    """Start a thread for each host that sends its request and listens."""
+    for name, connection in connections.items():
+        arguments = (name, connection, requests[name], events)
+        threading.Thread(target=listen, args=arguments, daemon=True).start()
 
 
 def listen(

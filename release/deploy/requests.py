@@ -18,6 +18,7 @@ from packhorse.errors import PackhorseError
 from release import index
 from release.agents import controller, schedule
 from release.config.release_toml import ReleaseConfig
+from release.config.target.processes import JobSettings
 from release.config.target.target import Target
 from release.host.disk import layout
 from release.host.disk.manifest import Content, File, Health, Job, ReplacementRule
@@ -189,9 +190,7 @@ def content(
     """
     health = settings.health.model_dump()
     if target.domains and "host" not in settings.health.model_fields_set:
-        health["host"] = target.domains[
-            0
-        ]  # as real requests name it: frameworks refuse names that they do not know
+        health["host"] = target.domains[0]  # as real requests name it: frameworks refuse unknown names
     return Content(
         project=artifact.project,
         version=artifact.version,
@@ -208,17 +207,18 @@ def content(
         required=settings.required,
         python=target.python or settings.python,
         static=settings.static.folder if settings.static else None,
-        jobs=[
-            Job(
-                job.name,
-                job.schedule,
-                times.calendars(job.schedule),
-                job.command,
-                overlap=job.overlap == "allow",
-                timeout=job.timeout,
-            )
-            for job in target.jobs
-        ],
+        jobs=[_job(job) for job in target.jobs],
+    )
+
+
+def _job(settings: JobSettings) -> Job:
+    return Job(
+        settings.name,
+        settings.schedule,
+        times.calendars(settings.schedule),
+        settings.command,
+        overlap=settings.overlap == "allow",
+        timeout=settings.timeout,
     )
 
 

@@ -59,7 +59,6 @@ def refresh(
     from mirror.offline import outdated, prefetch
     from mirror.offline import refresh as work
     from mirror.serving import running
-    from packhorse.errors import PackhorseError
 
     pins = reader.read_all(locks, environments.wanted(pythons, platforms)).pins if locks else ()
     folder = options.folder()
@@ -75,6 +74,13 @@ def refresh(
         console.emit_json({**work.as_json(found), **(old.as_json() if old else {})})
     else:
         console.echo("\n".join([*work.as_lines(found), *(old.as_lines() if old else ())]))
+    _require_complete(found)
+
+
+def _require_complete(found: "RefreshReport") -> None:
+    """Raise PackhorseError with the projects that could not be looked for."""
+    from packhorse.errors import PackhorseError
+
     if found.failed:
         raise PackhorseError(
             f"{len(found.failed)} projects could not be looked for.",

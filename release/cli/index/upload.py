@@ -8,6 +8,8 @@ import click
 from packhorse import console
 from release.cli import options
 
+THERE = "was there already, with the same bytes"
+
 
 @click.command()
 @click.argument("artifacts", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
@@ -54,9 +56,7 @@ def upload(
         )
     else:
         for item in done:
-            console.echo(
-                f"{item.filename}  {'uploaded' if item.new else 'was there already, with the same bytes'}"
-            )
+            console.echo(f"{item.filename}  {'uploaded' if item.new else THERE}")
 
 
 COMMANDS = (upload,)

@@ -10,10 +10,12 @@ import click
 from packhorse import console, files
 from packhorse.errors import PackhorseError
 from release.cli import options, target_command
+from release.cli.index import upload
 
 if TYPE_CHECKING:
     from release.config.release_toml import ReleaseConfig
     from release.inspect.pipeline import IndexCell, TargetRow
+    from release.upload.promote import Way
 
 
 @click.command()
@@ -60,9 +62,29 @@ def promote(
     The password is that of `release upload`: of somebody who may upload to the other index. A target whose
     `index` in release.toml is the other one takes versions from there alone.
     """
-    from release import credentials, index, reading
-    from release.config import company_index, release_toml, unchecked
+    from release import index
+    from release.config import unchecked
     from release.deploy import requests
+    from release.upload import promote as work
+
+    way = _way(project, origin, goal, username)
+    wanted = requests.parse(version or unchecked.read(project).name)
+    between = f"from {index.short(way.source)} to {index.short(way.target)}"
+    with console.working(f"Promoting {wanted.project} {between}"):
+        done = work.promote(wanted, way)
+    if as_json:
+        found = {"project": done.project, "version": done.version, "from": way.source, "to": way.target}
+        console.emit_json({**found, "artifacts": [asdict(file) for file in done.files]})
+        return
+    for file in done.files:
+        console.echo(f"{file.filename}  {'promoted' if file.new else upload.THERE}")
+    console.echo(f"{done.project} {done.version} is on {way.target}")
+
+
+def _way(project: Path, origin: str | None, goal: str | None, username: str | None) -> "Way":
+    """From which index to which a version goes, by the options and release.toml. Raises PackhorseError."""
+    from release import credentials, index, reading
+    from release.config import company_index, release_toml
     from release.upload import promote as work
 
     home, settings = files.home(), release_toml.load(project)
@@ -70,24 +92,12 @@ def promote(
     source = company_index.resolve(origin or source, source)
     settings = release_toml.load(project, index=source)  # with the rules for addresses
     target = company_index.resolve(goal, source) if goal else _only_other_index(settings, source)
-    wanted = requests.parse(version or unchecked.read(project).name)
 
     def log_in() -> credentials.Credentials:
         return credentials.of_any((target, source), home, username)
 
     get = reading.of([source, target], home).get
-    way = work.Way(source, target, log_in, get, index.ask, settings.required_signers)
-    with console.working(f"Promoting {wanted.project} from {index.short(source)} to {index.short(target)}"):
-        done = work.promote(wanted, way)
-    if as_json:
-        found = {"project": done.project, "version": done.version, "from": source, "to": target}
-        console.emit_json({**found, "artifacts": [asdict(file) for file in done.files]})
-        return
-    for file in done.files:
-        console.echo(
-            f"{file.filename}  {'promoted' if file.new else 'was there already, with the same bytes'}"
-        )
-    console.echo(f"{done.project} {done.version} is on {target}")
+    return work.Way(source, target, log_in, get, index.ask, settings.required_signers)
 
 
 def _only_other_index(settings: "ReleaseConfig", source: str) -> str:

@@ -1,6 +1,7 @@
 """The command `release logs`: what the processes of a target wrote, in order of time."""
 
 import base64
+import contextlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -181,25 +182,13 @@ def show(
 
     fields = {"follow": follow, "processes": list(processes), "release": release, "grep": grep, **since}
     most = lines if lines is not None else (None if since else LINES)
-    request = requests.request(
-        Logs,
-        command.settings.app,
-        command.target,
-        command.home,
-        target_name=target,
-        lines=most,
-        **fields,
-    )
-    printer = Printer(command.target.hosts or [])
+    place = command.settings.app, command.target, command.home
+    request = requests.request(Logs, *place, target_name=target, lines=most, **fields)
+    printer = Printer(hosts := command.target.hosts or [])
     print_lines = print_json if as_json else printer.show
-    with command.agents() as agents:
-        try:
-            log_collector.collect(
-                agents, request, print_lines, printer.tell, named=bool(command.target.hosts)
-            )
-        except KeyboardInterrupt:
-            if not follow:
-                raise
+    ending = contextlib.suppress(KeyboardInterrupt) if follow else contextlib.nullcontext()
+    with command.agents() as agents, ending:
+        log_collector.collect(agents, request, print_lines, printer.tell, named=bool(hosts))
 
 
 @logs.command()

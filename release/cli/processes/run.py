@@ -94,9 +94,8 @@ def _run(
 ) -> int:
     """Let hosts run what is `asked`, and return the exit status; `alone`: without a terminal and input."""
     if tty and (all_hosts or as_json):
-        raise PackhorseError(
-            f"There is no terminal with {'--all-hosts' if all_hosts else '--json'}.", "Leave --tty away."
-        )
+        option = "--all-hosts" if all_hosts else "--json"
+        raise PackhorseError(f"There is no terminal with {option}.", "Leave --tty away.")
     both = sys.stdin.isatty() and sys.stdout.isatty()
     terminal = both and not (all_hosts or as_json or alone) if tty is None else tty
     begun = target_command.begin(project, target, most=None if all_hosts else 1)
@@ -113,8 +112,8 @@ def _run(
     output = _output(begun, terminal=terminal, as_json=as_json)
     typed = terminal and sys.stdin.isatty()
     has_input = not alone and (terminal or tty is False or not sys.stdin.isatty())
+    source = sys.stdin.fileno() if has_input else None
     with begun.agents() as agents, console.raw_terminal(on=typed):
-        source = sys.stdin.fileno() if has_input else None
         outcome = attached.run(agents, dict.fromkeys(agents, request), output, source, typed=typed)
     output.finish()
     if isinstance(output, run_output.Collected):

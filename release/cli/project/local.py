@@ -115,12 +115,12 @@ def start(
     project: Path = context.obj
     commands = formation.read(project)
     chosen = formation.choose(commands, wanted)
-    shared = environment.read(project, env_file, os.environ, files.home())
+    variables = functools.partial(environment.read, project, env_file, os.environ, files.home())
+    shared = variables()
     events: LocalEvents = queue.SimpleQueue()
 
     def read_again() -> "tuple[list[LocalProcess], dict[str, str]]":
-        lines = formation.again(processes, formation.read(project))
-        return lines, environment.read(project, env_file, os.environ, files.home()).variables
+        return formation.again(processes, formation.read(project)), variables().variables
 
     with contextlib.ExitStack() as stack:
         processes = stack.enter_context(formation.with_ports(chosen, port, files.home()))
@@ -129,18 +129,14 @@ def start(
             output.say(line)
         run = functools.partial(manager.Manager, project, output=output, events=events)
         if release_phase:
-            phase = formation.release_phase(commands)
-            if status := run(processes=[phase], environment=shared.variables).run():
+            phase = run([formation.release_phase(commands)], shared.variables)
+            if status := phase.run():
                 context.exit(status)
         if watch:
             used = [project / "Procfile", env_file or project / environment.ENV_FILE]
             stack.enter_context(_watching(project, shared, used, events))
-        status = run(
-            processes=processes,
-            environment=shared.variables,
-            keep_going=keep_going or watch,
-            reload=read_again if watch else None,
-        ).run()
+        reload = read_again if watch else None
+        status = run(processes, shared.variables, keep_going=keep_going or watch, reload=reload).run()
     context.exit(status)
 
 

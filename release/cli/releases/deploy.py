@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from release.cli.target_command import TargetCommand
     from release.deploy.hooks import HookedCommand
     from release.deploy.progress import ShowEvent
+    from release.deploy.requests import Artifact
     from release.deploy.source import Source
-    from release.host.request import Change
+    from release.host.request import Change, Deploy
 
 INDEX_SECONDS = 2.0
 """How long a command waits for an index that its hosts may not need."""
@@ -59,11 +60,8 @@ def deploy(
     """
     command = target_command.begin(project, target, index)
     with command.agents() as agents:
-        from release.config import assets as assets_settings
-        from release.config import company_index, external
-        from release.config.servers import services as databases
+        from release.config import external
         from release.deploy import identity, requests, source
-        from release.host.request import Deploy
 
         brought = external.read(project, command.name, command.settings)
         found = source.of_target(command.settings, command.target, command.home)
@@ -71,39 +69,51 @@ def deploy(
         if artifact.yanked:
             text = f"{artifact.project} {artifact.version} is withdrawn (yanked) on {artifact.index}."
             console.echo(f"Warning: {text}", err=True)
-        planned = (
-            asdict(identity.read(artifact, found.get, command.settings.required_signers)) if plan else None
-        )
-        bucket = command.settings.pushed_to(command.name)
-        change = requests.change(
-            Deploy,
-            *(command.settings.app, command.target, command.home),
-            target_name=command.name,
-            content=requests.content(
-                *(command.settings, command.target, artifact, brought),
-                {assets_settings.VARIABLE: bucket.url} if bucket else None,
-            ),
-            bind=command.target.address,
-            index_url=company_index.simple_url(found.url),
-            index_token=found.read_token(),
-            plan=plan,
-            lock_wait=wait,
-            retry_release=retry_release,
-            maintenance=maintenance,
-            signers=command.settings.required_signers,
-            services={
-                name: databases.VARIABLES[command.settings.services[name].kind]
-                for name in command.target.services
-            },
-        )
-        pushing = (
-            assets.prepared(command.settings, command.name, artifact, found.get)
-            if bucket and not plan
-            else None
-        )
+        signers = command.settings.required_signers
+        planned = asdict(identity.read(artifact, found.get, signers)) if plan else None
+        how = {"plan": plan, "lock_wait": wait, "retry_release": retry_release, "maintenance": maintenance}
+        change = _request(command, found, artifact, brought, **how)
+        pushing = None
+        if command.settings.pushed_to(command.name) and not plan:
+            pushing = assets.prepared(command.settings, command.name, artifact, found.get)
         changes = requests.with_release_phase(change, agents, command.first)
         outcome = carry_out(command, agents, changes, preparation=pushing)
     report(command, outcome, plan=plan, as_json=as_json, planned=planned)
+
+
+def _request(
+    command: "TargetCommand",
+    found: "Source",
+    artifact: "Artifact",
+    brought: "Mapping[str, str]",
+    **how: Any,  # noqa: ANN401  # fields of Deploy
+) -> "Deploy":
+    """The request to deploy `artifact` with what release.toml says, and the variables that are `brought`."""
+    from release.config import assets as assets_settings
+    from release.config import company_index
+    from release.config.servers import services as databases
+    from release.deploy import requests
+    from release.host.request import Deploy
+
+    bucket = command.settings.pushed_to(command.name)
+    return requests.change(
+        Deploy,
+        *(command.settings.app, command.target, command.home),
+        target_name=command.name,
+        content=requests.content(
+            *(command.settings, command.target, artifact, brought),
+            {assets_settings.VARIABLE: bucket.url} if bucket else None,
+        ),
+        bind=command.target.address,
+        index_url=company_index.simple_url(found.url),
+        index_token=found.read_token(),
+        signers=command.settings.required_signers,
+        services={
+            name: databases.VARIABLES[command.settings.services[name].kind]
+            for name in command.target.services
+        },
+        **how,
+    )
 
 
 @click.command()
@@ -150,9 +160,8 @@ def rollback(
             retry_release=retry_release,
             signers=command.settings.required_signers,
         )
-        outcome = carry_out(
-            command, agents, requests.with_release_phase(change, agents, command.first), where
-        )
+        changes = requests.with_release_phase(change, agents, command.first)
+        outcome = carry_out(command, agents, changes, where)
     report(command, outcome, plan=plan, as_json=as_json)
 
 

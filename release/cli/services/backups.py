@@ -1,7 +1,7 @@
 """The commands of `release services` that make backups, list them and bring them back."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -48,31 +48,30 @@ def backup(project: Path, service: str, target: str | None, *, folder: Path | No
         here = transfer.fetch(host, place, one.backup.name, folder) if folder else None
         made.append((place, one, here))
     if as_json:
-        console.emit_json(
-            {
-                "backups": [
-                    {
-                        **(one.backup.model_dump() if one.backup else {}),
-                        "host": place.host,
-                        "path": one.path,
-                        "warning": one.warning,
-                        "fetched": str(here) if here else None,
-                    }
-                    for place, one, here in made
-                ]
-            }
-        )
+        console.emit_json({"backups": [_as_json(place, one, here) for place, one, here in made]})
         return
     for place, one, here in made:
         if one.backup:
-            rows = f"{one.backup.rows} rows in {one.backup.tables} tables"
-            console.echo(
-                f"{one.backup.name}  {arguments.size(one.backup.size)}, {rows}: {place.host}:{one.path}"
-            )
+            size = arguments.size(one.backup.size)
+            console.echo(f"{one.backup.name}  {size}, {_rows(one.backup)}: {place.host}:{one.path}")
         if here:
             console.echo(f"Here: {here}")
         if one.warning:
             console.echo(f"Warning: {one.warning}", err=True)
+
+
+def _rows(backup: "answers.Backup") -> str:
+    return f"{backup.rows} rows in {backup.tables} tables"
+
+
+def _as_json(place: "Place", made: "answers.Made", here: Path | None) -> dict[str, Any]:
+    return {
+        **(made.backup.model_dump() if made.backup else {}),
+        "host": place.host,
+        "path": made.path,
+        "warning": made.warning,
+        "fetched": str(here) if here else None,
+    }
 
 
 @click.command()
@@ -200,12 +199,7 @@ def restore(
 
     place, host = arguments.found(project, service, target)
     if drop_old:
-        options.ask_first(f"Remove what the last restore of {place.name} has replaced?", yes=yes)
-        answer = host.ask(reach.BACKUP, "drop-old", {"name": place.name}, arguments.progress)
-        paths = answers.read(answers.Made, answer, host.name).paths
-        console.echo(
-            f"Removed. Its backup: {host.name}:{paths[0]}" if paths else "There is nothing to remove."
-        )
+        _drop_old(place, host, yes=yes)
         return
     chosen = _chosen(arguments.config(project), place, host, backup, sender)
     options.ask_first(f"Replace the database of {target} by {chosen or 'its newest backup'}?", yes=yes)
@@ -216,14 +210,28 @@ def restore(
     if as_json:
         console.emit_json(made.model_dump())
         return
+    _print_restored(made, place, host.name)
+
+
+def _print_restored(made: "answers.Made", place: "Place", host: str) -> None:
     for note in made.notes:
         console.echo(f"Note: {note}", err=True)
     if made.backup:
-        rows = f"{made.backup.rows} rows in {made.backup.tables} tables"
-        console.echo(f"{place.name} on {host.name} is what it was at {made.backup.name}: {rows}.")
+        when = made.backup.name
+        console.echo(f"{place.name} on {host} is what it was at {when}: {_rows(made.backup)}.")
     if made.old:
-        command = f"release services restore {service} {target} --drop-old"
+        command = f"release services restore {place.service} {place.target} --drop-old"
         console.echo(f"What it replaced is kept as {made.old}. When you need it no more: {command}")
+
+
+def _drop_old(place: "Place", host: "reach.Host", *, yes: bool) -> None:
+    """Remove what the last restore has replaced, after a backup of it."""
+    from release.services import answers, reach
+
+    options.ask_first(f"Remove what the last restore of {place.name} has replaced?", yes=yes)
+    answer = host.ask(reach.BACKUP, "drop-old", {"name": place.name}, arguments.progress)
+    paths = answers.read(answers.Made, answer, host.name).paths
+    console.echo(f"Removed. Its backup: {host.name}:{paths[0]}" if paths else "There is nothing to remove.")
 
 
 def _chosen(

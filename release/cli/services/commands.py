@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -9,6 +10,9 @@ from packhorse import console
 from packhorse.errors import PackhorseError
 from release.cli import options
 from release.cli.services import arguments, attached, backups, logins, removal, table
+
+if TYPE_CHECKING:
+    from release.config.release_toml import ReleaseConfig
 
 
 @click.group(invoke_without_command=True)
@@ -56,9 +60,16 @@ def services(
         )
     elif rows or not config.services or as_json:
         table.show(rows, attached.names(project, rows), as_json=as_json)
+    _note_unused(config)
+    arguments.raise_first(asked[name] for name in asked if name in {*hosts, *(row.host for row in rows)})
+
+
+def _note_unused(config: "ReleaseConfig") -> None:
+    """Say which services no target uses."""
+    from release.services import databases
+
     for problem in databases.unused(config):
         console.echo(f"Note: {problem.message} {problem.hint}", err=True)
-    arguments.raise_first(asked[name] for name in asked if name in {*hosts, *(row.host for row in rows)})
 
 
 @services.command()

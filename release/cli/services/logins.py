@@ -1,7 +1,7 @@
 """The commands of `release services` on the login that a target has: attach, detach, rotate, url."""
 
 from pathlib import Path
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
@@ -10,6 +10,9 @@ from packhorse.errors import PackhorseError
 from release.cli import options
 from release.cli.config import changes
 from release.cli.services import arguments, attached
+
+if TYPE_CHECKING:
+    from release.services.databases import Place
 
 _variable = click.option(
     "--as", "variable", metavar="NAME", help="The variable.  [default: DATABASE_URL or REDIS_URL]"
@@ -65,15 +68,20 @@ def attach(
         urls.check_scheme(scheme, place.kind)
     credentials = attached.credentials(place, host, "credentials")
     present = attached.variables(project, target).get(name)
-    if present is not None and f"//{place.name}__" not in present and not replace:
-        raise PackhorseError(
-            f"{name} is set on {target} already, to something else.",
-            "Give this one another name (--as OTHER_URL), or take its place: --replace",
-        )
     url = (credentials.next or credentials).url
     if present is not None and not replace:
+        _require_ours(present, place, name)
         url = urls.kept(present, url)
     changes.change(project, target, {name: urls.with_scheme(url, scheme) if scheme else url}, **how)
+
+
+def _require_ours(value: str, place: "Place", name: str) -> None:
+    """Raise PackhorseError when variable `name` has another value than a URL of this database."""
+    if f"//{place.name}__" not in value:
+        raise PackhorseError(
+            f"{name} is set on {place.target} already, to something else.",
+            "Give this one another name (--as OTHER_URL), or take its place: --replace",
+        )
 
 
 @click.command()

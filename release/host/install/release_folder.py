@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from packhorse import files
 from packhorse.errors import PackhorseError
@@ -71,33 +71,11 @@ def install(layout: Layout, spec: ReleaseSpec, file: File, python: Interpreter, 
         if content.static:
             _write_static(layout, number, content.static, wheels[-1], session)
         session.checkpoint("ready")
-        manifest = ReleaseManifest(
-            release=number,
-            project=content.project,
-            version=content.version,
-            filename=file.filename,
-            sha256=file.sha256,
-            lock_sha256=contents.manifest.lock_sha256,
-            commit=contents.manifest.commit,
-            index=content.index,
-            dirty=contents.manifest.dirty,
-            committer=contents.manifest.committer,
+        manifest = _manifest(
+            *(spec, file, contents),
             signer=signer,
-            processes=contents.processes,
-            health=content.health,
-            graceful_timeout=content.graceful_timeout,
-            installer=content.installer,
             python=python.version,
-            by=spec.by,
-            at=journal.now(),
-            rules=content.rules,
-            files={file.sha256: file.filename for file in needed},
-            origin=spec.origin or number,
-            offered={file.sha256: file.filename for file in content.files},
-            required=content.required,
-            required_python=content.python,
-            jobs=content.jobs,
-            static=content.static,
+            files={each.sha256: each.filename for each in needed},
         )
         releases.write_manifest(layout, manifest, content.env, content.config)
         integrity.seal(layout, number)
@@ -109,6 +87,42 @@ def install(layout: Layout, spec: ReleaseSpec, file: File, python: Interpreter, 
         with contextlib.suppress(OSError):  # the next command removes what a broken disk keeps
             releases.remove(layout, number)
         raise
+
+
+def _manifest(
+    spec: ReleaseSpec,
+    file: File,
+    contents: "artifact.Contents",
+    **here: Any,  # noqa: ANN401  # its other fields
+) -> ReleaseManifest:
+    """The manifest of release `spec` from `file`; `here`: fields that this host has found out."""
+    content = spec.content
+    return ReleaseManifest(
+        release=spec.number,
+        project=content.project,
+        version=content.version,
+        filename=file.filename,
+        sha256=file.sha256,
+        lock_sha256=contents.manifest.lock_sha256,
+        commit=contents.manifest.commit,
+        index=content.index,
+        dirty=contents.manifest.dirty,
+        committer=contents.manifest.committer,
+        processes=contents.processes,
+        health=content.health,
+        graceful_timeout=content.graceful_timeout,
+        installer=content.installer,
+        by=spec.by,
+        at=journal.now(),
+        rules=content.rules,
+        origin=spec.origin or spec.number,
+        offered={each.sha256: each.filename for each in content.files},
+        required=content.required,
+        required_python=content.python,
+        jobs=content.jobs,
+        static=content.static,
+        **here,
+    )
 
 
 def _verify(layout: Layout, spec: ReleaseSpec, file: File) -> str | None:

@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from packhorse import files
@@ -67,6 +68,31 @@ def await_answer(
     return f"GET {answer.path} was answered {answer.status}"
 
 
+@dataclass
+class _Watch:
+    """Looks after `count` processes that are probed for `timeout` seconds: whether they stay up."""
+
+    pids: Callable[[], list[int]]
+    pause: Callable[[float], None]
+    count: int
+    timeout: float
+    began: float
+    seen: dict[int, float] = field(default_factory=dict)
+
+    def look(self) -> bool:
+        """Whether all have run for long enough. Raises NotReadyError."""
+        there, now = self.pids(), time.monotonic()
+        for pid in there:
+            self.seen.setdefault(pid, now)
+        self.pause(0)
+        if now > self.began + self.timeout:
+            raise NotReadyError(f"no good answer within {self.timeout:g} s")
+        if len(self.seen) - self.count >= CRASH_LOOP:
+            which = "its process" if self.count == 1 else f"one of its {self.count} processes"
+            raise NotReadyError(f"{which} keeps ending ({len(self.seen)} so far)")
+        return len(there) == self.count and all(now - self.seen[pid] >= STAY_UP for pid in there)
+
+
 def probe_until_healthy(
     address: health.Address,
     settings: Health,
@@ -79,38 +105,24 @@ def probe_until_healthy(
     Any of several processes may answer: so all `count` have to be there, for STAY_UP seconds. Raises
     NotReadyError at the deadline, or as soon as the processes turn out to be a crash loop.
     """
-    deadline = time.monotonic() + settings.timeout
-    seen: dict[int, float] = {}
+    watch = _Watch(pids, pause, count, settings.timeout, time.monotonic())
     silence = health.ProbeResult(
         healthy=False, text=health.NO_ANSWER, path=settings.path or health.DEFAULT_PATHS[0]
     )
     last = silence
 
-    def watch() -> bool:
-        """Whether all processes have run for long enough."""
-        there, now = pids(), time.monotonic()
-        for pid in there:
-            seen.setdefault(pid, now)
-        pause(0)
-        if now > deadline:
-            raise NotReadyError(f"no good answer within {settings.timeout:g} s")
-        if len(seen) - count >= CRASH_LOOP:
-            which = "its process" if count == 1 else f"one of its {count} processes"
-            raise NotReadyError(f"{which} keeps ending ({len(seen)} so far)")
-        return len(there) == count and all(now - seen[pid] >= STAY_UP for pid in there)
-
-    def watch_without_answer() -> None:
+    def look_without_answer() -> None:
         nonlocal last
         last = silence
-        watch()
+        watch.look()
 
     try:
         while not (
-            (answer := health.probe(address, settings, watch_without_answer)).healthy
-            and (count == 1 or watch())
+            (answer := health.probe(address, settings, look_without_answer)).healthy
+            and (count == 1 or watch.look())
         ):
             last = answer
-            watch()
+            watch.look()
             pause(settings.interval)
     except NotReadyError as reason:
         error = NotReadyError(

@@ -42,11 +42,7 @@ def agree(
                 "The content of another host was sent to this one, which has its own.",
                 "Look at the other hosts: one of them claims what it has not.",
             )
-        content = _of_other_host(assigned.content, change)
-        if isinstance(change, Configure) and present.files and not content.files:
-            raise PackhorseError(
-                "The other host has no release to take over.", f"Deploy: release deploy {change.target_name}"
-            )
+        content = _of_other_host(assigned.content, change, present)
     if assigned is None or content is None:
         raise refusal or RuntimeError("the controller sent no content")
     unattached = _unattached(change, content) if isinstance(change, Deploy) else {}
@@ -57,8 +53,13 @@ def agree(
     variables.check_sum(content.environment)
     if assigned.send:
         session.emit({"event": "content", "content": asdict(content)})
+    return _spec(change, content, assigned), assigned
+
+
+def _spec(change: AnyChange, content: Content, assigned: agreement.Assignment) -> ReleaseSpec:
+    """The release to make of `content`, under the number that all hosts have agreed on."""
     reasons = {Rollback: f"back to the content of release {assigned.origin}", Deploy: ""}
-    spec = ReleaseSpec(
+    return ReleaseSpec(
         number=assigned.number,
         content=content,
         origin=assigned.origin,
@@ -69,7 +70,6 @@ def agree(
         unless_installed=not isinstance(change, Deploy),
         reason=change.reason if isinstance(change, Configure) else reasons[type(change)],
     )
-    return spec, assigned
 
 
 def _warn(change: AnyChange, present: Content, session: Session) -> None:
@@ -104,15 +104,20 @@ def _candidate(
     return content, agreement.Candidate(content.digest(change.key), number, origin)
 
 
-def _of_other_host(table: Mapping[str, Any], change: AnyChange) -> Content:
+def _of_other_host(table: Mapping[str, Any], change: AnyChange, present: Content) -> Content:
     """The content that another host of the target has sent; its code comes from the index in any case.
 
-    A deploy takes what `release config` has set, and nothing else.
+    A deploy takes what `release config` has set, and nothing else. Raises PackhorseError when a release is
+    to take the place of the `present` one, and the other host has none.
     """
     content = Content.of_json(table)
     variables.check(content.config)
     if isinstance(change, Deploy):
         return replace(change.content, config=content.config)
+    if isinstance(change, Configure) and present.files and not content.files:
+        raise PackhorseError(
+            "The other host has no release to take over.", f"Deploy: release deploy {change.target_name}"
+        )
     return replace(content, files=[replace(file, url=None) for file in content.files])
 
 

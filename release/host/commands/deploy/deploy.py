@@ -36,11 +36,7 @@ def run(
     version = f" of {change.content.version}" if isinstance(change, Deploy) else ""
     command = f"{type(change).__name__.lower()}{version}"
     with lock.held(layout, command, change.by, change.lock_wait, session):
-        if change.supervised and not layout.separate:
-            session.warn(
-                f"{layout.app} runs as the user that deploys, and may change its releases. Let a user of its "
-                f"own run it: release provision, then systemctl restart packhorse@{layout.app}."
-            )
+        _warn_of_one_user(layout, change, session)
         if isinstance(change, Configure) and releases.current(layout) is None:
             spec, assigned = agree.agree(layout, change, circus, session)
             if not spec.content.files:  # no host has a release
@@ -63,6 +59,14 @@ def run(
         # A host that catches up with others: the release phase has been run, for all of them.
         change = replace(change, release_phase=change.release_phase and not assigned.joins)
         return _Rollout(layout, change, spec, python, circus, session, before).run()
+
+
+def _warn_of_one_user(layout: Layout, change: AnyChange, session: Session) -> None:
+    if change.supervised and not layout.separate:
+        session.warn(
+            f"{layout.app} runs as the user that deploys, and may change its releases. Let a user of its "
+            f"own run it: release provision, then systemctl restart packhorse@{layout.app}."
+        )
 
 
 def _prepare(layout: Layout, change: AnyChange, circus: circus_ini.Supervisor) -> circus_ini.Bind:
@@ -99,42 +103,20 @@ class _Rollout:
 
     def run(self) -> dict[str, object]:
         """Install, start, probe, switch, verify, await the verdict, commit, drain."""
-        layout, circus, session, before = self.layout, self.circus, self.session, self.before
-        number, content = self.spec.number, self.spec.content
+        layout, number = self.layout, self.spec.number
         previous = releases.current(layout)
-        file = release_folder.select_file(content.files, self.python)
-        release_folder.install(layout, self.spec, file, self.python, session)
+        file = release_folder.select_file(self.spec.content.files, self.python)
+        release_folder.install(layout, self.spec, file, self.python, self.session)
         written = releases.Sync(layout)
         try:
-            digest = content.digest(self.change.key, releases.read_manifest(layout, number).artifact)
-            if self.change.maintenance and not layout.maintenance.exists():
-                session.step("maintain", "Answering 503 until the deploy has ended")
-                maintenance.write(layout, maintenance.State.of_deploy(self.change.by, number))
-                switch.run_active(layout, circus)
-            session.gate("start", release=number, version=content.version, digest=digest)
-            release_phase.run(layout, number, self.change, circus, session)
-            session.step("start", f"Starting release {number}" + (f" beside {before}" if before else ""))
-            early = watchers.overlapping(layout, number)
-            watchers.apply(layout, circus, watchers.of(layout, before) | early)
-            session.step("probe", f"Probing its own socket: {health.request(content.health)}")
-            answer = readiness.await_answer(layout, circus, watchers.web(layout, number), session.pause)
-            self._check(early - watchers.web(layout, number))
-            written.wait()
-            session.gate("switch")
-            session.safe_point()
+            answer = self._start(written)
         except (PackhorseError, OSError) as failure:
             self._give_up(failure)
             raise
         try:
-            session.step("switch", f"{answer}: switching to release {number}")
-            self._record(journal.TRIAL)
-            switch.activate(layout, number)
-            switch.start_remaining(layout, circus, before, number, self._check_late)
-            if scale.serves(layout, number):
-                session.step("verify", "Asking through the public address")
-                public_address.verify(layout, number)
+            self._switch(answer)
             self._await_verdict()
-            session.step("commit", "Recording")
+            self.session.step("commit", "Recording")
             layout.stopped.unlink(missing_ok=True)
             self._record(journal.GOOD)
         except (PackhorseError, OSError) as failure:
@@ -143,11 +125,44 @@ class _Rollout:
                 raise
             outcome = {"unchanged": False, "reverted": True, "reason": failure.message}
             return {**outcome, **public_address.as_result(layout, previous)}
-        jobs.settle(layout, self.change, session)
+        jobs.settle(layout, self.change, self.session)
         self._drain()
         self._say_what_does_not_run()
-        outcome = {"unchanged": False, "reverted": False, "previous": before}
+        outcome = {"unchanged": False, "reverted": False, "previous": self.before}
         return {**outcome, **public_address.as_result(layout, number)}
+
+    def _start(self, written: releases.Sync) -> str:
+        """Start the release beside the one that serves, and probe it; return what it answered."""
+        layout, circus, session, before = self.layout, self.circus, self.session, self.before
+        number, content = self.spec.number, self.spec.content
+        digest = content.digest(self.change.key, releases.read_manifest(layout, number).artifact)
+        if self.change.maintenance and not layout.maintenance.exists():
+            session.step("maintain", "Answering 503 until the deploy has ended")
+            maintenance.write(layout, maintenance.State.of_deploy(self.change.by, number))
+            switch.run_active(layout, circus)
+        session.gate("start", release=number, version=content.version, digest=digest)
+        release_phase.run(layout, number, self.change, circus, session)
+        session.step("start", f"Starting release {number}" + (f" beside {before}" if before else ""))
+        early = watchers.overlapping(layout, number)
+        watchers.apply(layout, circus, watchers.of(layout, before) | early)
+        session.step("probe", f"Probing its own socket: {health.request(content.health)}")
+        answer = readiness.await_answer(layout, circus, watchers.web(layout, number), session.pause)
+        self._check(early - watchers.web(layout, number))
+        written.wait()
+        session.gate("switch")
+        session.safe_point()
+        return answer
+
+    def _switch(self, answer: str) -> None:
+        """Let the release serve, on trial, and ask it through the public address."""
+        layout, session, number = self.layout, self.session, self.spec.number
+        session.step("switch", f"{answer}: switching to release {number}")
+        self._record(journal.TRIAL)
+        switch.activate(layout, number)
+        switch.start_remaining(layout, self.circus, self.before, number, self._check_late)
+        if scale.serves(layout, number):
+            session.step("verify", "Asking through the public address")
+            public_address.verify(layout, number)
 
     def _check(self, started: Collection[watchers.Watcher]) -> None:
         """Wait until processes without a socket are ready."""
