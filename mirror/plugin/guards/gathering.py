@@ -47,7 +47,8 @@ class Gathering:
 
     def begin(self, stage: Any, project: str, client: str) -> list[Run]:
         """Begin to look for what is missing of a project on `stage`. Raises GatewayError."""
-        return [self._start(index, project, client) for index in self._wanting(stage, project)]
+        wanting = self._wanting(stage, project)
+        return [self._start(index, project, client, asks) for index, asks in wanting.items()]
 
     def prepare(self, stage: Any, project: str, client: str) -> None:
         """The same, and wait for the first of it.
@@ -59,7 +60,7 @@ class Gathering:
             return
         until = time.monotonic() + PATIENCE
         with self._collector.waiting(client):  # first: who is refused leaves no work behind
-            for run in [self._start(index, project, client) for index in wanting]:
+            for run in [self._start(index, project, client, asks) for index, asks in wanting.items()]:
                 began = run.began.wait(max(0.0, until - time.monotonic()))
                 versions = self.state([base.name for base in stage.sro()], project)
                 if not began and not any(versions):
@@ -87,21 +88,26 @@ class Gathering:
                 looked.add((ask.kind, ask.file.path))
         return bool(asks)
 
-    def _wanting(self, stage: Any, project: str) -> list[str]:
-        """The indexes below `stage` of whose files something is missing."""
+    def _wanting(self, stage: Any, project: str) -> dict[str, list[Ask]]:
+        """What is missing, by the indexes below `stage` of whose files something is."""
         rules = self.rules()
         found = stage.op_sro_check_mirror_whitelist("facts", project=project) if rules else ()
-        return [
-            base.name
+        asks = {
+            base.name: self._next(base.name, detail, rules)
             for base, detail in found
-            if base.ixconfig["type"] == "mirror" and self._next(base.name, detail, rules)
-        ]
+            if base.ixconfig["type"] == "mirror"
+        }
+        return {index: missing for index, missing in asks.items() if missing}
 
-    def _start(self, index: str, project: str, client: str) -> Run:
+    def _start(self, index: str, project: str, client: str, asks: list[Ask]) -> Run:
+        first = [asks]  # to find them out once more would take as long as to render the page
+
         def next_ones() -> list[Ask]:
             with self._xom.keyfs.read_transaction():
                 holder = self._xom.model.getstage(index)
-                return self._next(index, holder.facts(project), self.rules()) if holder else []
+                if holder is None:
+                    return []
+                return first.pop() if first else self._next(index, holder.facts(project), self.rules())
 
         return self._collector.start(client, Project(index, project), next_ones)
 

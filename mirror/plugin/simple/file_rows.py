@@ -107,9 +107,13 @@ class Rows(Sequence[ProjectFile]):
         origins = self.origins.split("\n") if self.origins else [""] * len(lines)
         return list(zip(lines, origins, strict=True))
 
-    def filenames(self) -> list[str]:
+    def filenames(self) -> Sequence[str]:
         """The names of all files, as `filename_of` has them."""
-        return _FILENAME.findall(self.text)
+        return self._filenames
+
+    @cached_property
+    def _filenames(self) -> Sequence[str]:  # several parts need them, each time that a page is shown
+        return tuple(_FILENAME.findall(self.text))
 
     def objects(self) -> list[FileObject]:
         """All files as the JSON of their rows describes them: half the cost of tuples."""

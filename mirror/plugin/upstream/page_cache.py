@@ -28,6 +28,7 @@ from mirror.plugin.simple.file_rows import ProjectFile, Rows
 
 # Bytes of pages in memory: what was fetched is shown next, and a resolver tries one version after another.
 REMEMBERED = 24 * 1024 * 1024
+NAME = 100  # bytes of a file's name as an object
 FOUND = 10_000  # files in memory: who asks for one has asked for its metadata before
 LONGEST_WRITE = 3600  # seconds
 _SCRATCH = "%"  # what no quoted name begins with that a project or an index may have
@@ -54,9 +55,9 @@ class CachedPage:
 
     @property
     def size(self) -> int:
-        """Bytes that it takes in memory, but for some."""
+        """Bytes that it takes in memory, but for some: texts, and the names of files (Rows.filenames)."""
         rows = file_rows.rows(self.detail.files)
-        return len(rows.text) + len(rows.origins)
+        return len(rows.text) + len(rows.origins) + NAME * len(rows)
 
 
 class PageCache:

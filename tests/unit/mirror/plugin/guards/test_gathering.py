@@ -141,6 +141,7 @@ def test_a_page_waits_for_what_is_missing_of_mirror_indexes_only(tmp_path: Path)
     assert (client, project, world.collector.waits) == (CLIENT, Project(INDEX, "demo"), [CLIENT])
     assert [ask.file.filename.split("-")[1] for ask in asks] == ["5.0", "1.0"]
     assert asks[0].file == world.file(5)
+    assert world.facts_of == [], "a page of thousands of files is looked through once"
 
 
 def test_a_page_of_which_all_is_known_waits_for_nothing(tmp_path: Path) -> None:
