@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -23,12 +23,13 @@ from mirror.plugin.admin import (
     declared_views,
     reservation_views,
 )
-from mirror.plugin.admin.bundle_views import BundleViews
+from mirror.plugin.admin.bundle_views import BundleViews, Proofs
 from mirror.plugin.audit import events, tween
 from mirror.plugin.audit.events import AuditLog
 from mirror.plugin.connections import admission, early_passwords, server
 from mirror.plugin.connections.dispatcher import FairDispatcher
 from mirror.plugin.evidence.collector import PROJECTS, Collector, Sources
+from mirror.plugin.evidence.provenance_objects import ProvenanceObjects
 from mirror.plugin.evidence.store import EvidenceStore
 from mirror.plugin.evidence.verifier import Verifier
 from mirror.plugin.files.downloads import Downloads
@@ -82,7 +83,8 @@ from mirror.plugin.upkeep.cached_files import CachedFiles
 from mirror.plugin.upkeep.limit import Limit, limits_of
 from mirror.plugin.upkeep.removal import Removal
 from mirror.plugin.upkeep.stored_files import StoredFiles
-from mirror.plugin.uploads import provenance, yank
+from mirror.plugin.uploads import yank
+from mirror.plugin.uploads.provenance_views import ProvenanceViews
 from mirror.plugin.upstream import mirror_stage
 from mirror.plugin.upstream.allowed_hosts import AllowedHosts, UpstreamTransport
 from mirror.plugin.upstream.client import UpstreamClient
@@ -97,7 +99,7 @@ from mirror.plugin.write_queue import WriteQueue
 
 # Folders of ours below devpi's server folder, which has "+files" of its own.
 PAGES, UPSTREAM, DOWNLOADS, METADATA = "+pages", "+upstream", "+downloads", "+metadata"
-FIRST_SEEN, DECISIONS, EVIDENCE = "+first-seen", "+decisions", "+evidence"
+FIRST_SEEN, DECISIONS, EVIDENCE, PROVENANCE = "+first-seen", "+decisions", "+evidence", "+provenance"
 FILES = "+files"  # devpi's
 ADVISORIES = "advisories.sqlite"  # beside that folder: `mirror advisories update` needs no server
 TRUST_ROOT = "trusted_root.json"  # the same, of sigstore; without it, the one in the package counts
@@ -122,7 +124,10 @@ def wire(config: Any, pyramid_config: Any) -> None:
     hosts = AllowedHosts(config.args.upstream_host, folder / REFUSED)
     metadata_store = MetadataStore(folder / METADATA)
     evidence = EvidenceStore(folder / EVIDENCE, store.changing)
-    shared = _upstreams(xom, folder, hosts, store, partial(_forget_index, metadata_store, evidence))
+    objects = ProvenanceObjects(folder / PROVENANCE)
+    shared = _upstreams(
+        xom, folder, hosts, store, partial(_forget_index, (metadata_store, evidence, objects))
+    )
     pages = shared.pages
 
     cached = CachedFiles(xom, pages, folder)
@@ -133,7 +138,7 @@ def wire(config: Any, pyramid_config: Any) -> None:
     known_files = KnownFiles(xom, pages, shared.writes)
     downloads = Downloads(shared.client, storage, folder / DOWNLOADS, known_files)
     metadata = MetadataViews(xom, shared.client, downloads, metadata_store, pages)
-    sources = Sources(xom, shared.client, metadata, Verifier(folder.parent / TRUST_ROOT))
+    sources = Sources(xom, shared.client, metadata, Verifier(folder.parent / TRUST_ROOT), objects)
     collector = Collector(sources, evidence, FairDispatcher(PROJECTS))
     guards = _guards(xom, folder, shared, Gathering(xom, evidence, collector))
     open_files = OpenFiles(store, folder / FILES, folder / METADATA / BY_URL)
@@ -143,13 +148,14 @@ def wire(config: Any, pyramid_config: Any) -> None:
     _monitor(config, pyramid_config, xom, hosts)
     _receive(config, pyramid_config, store)
     _log_in(pyramid_config, xom, hosts)  # before pages: uv is shown one at any address of three parts
+    ProvenanceViews(shared.client, objects, files, guards).install(pyramid_config)
     page_views = PageViews(xom, store, metadata.completed, guards)
     LegacyViews(xom, page_views, metadata).install(pyramid_config)
     page_views.install(pyramid_config)
     _explain(pyramid_config, guards, store, shared)
     changed_file_views.install(pyramid_config, pages)
     cached_file_views.install(pyramid_config, cached, removal)
-    BundleViews(xom, shared.parser, downloads).install(pyramid_config)
+    BundleViews(xom, shared.parser, downloads, Proofs(objects, evidence)).install(pyramid_config)
     check_views.install(pyramid_config, StoredFiles(xom, cached), page_views, pages)
     _start(config, xom, limit)
 
@@ -207,9 +213,9 @@ def _upstreams(
     return shared
 
 
-def _forget_index(store: MetadataStore, evidence: EvidenceStore, index: str) -> None:
-    store.remove_index(index)
-    evidence.remove_index(index)
+def _forget_index(stores: Sequence[MetadataStore | EvidenceStore | ProvenanceObjects], index: str) -> None:
+    for store in stores:
+        store.remove_index(index)
 
 
 def _correct(store: MetadataStore, pages: PageCache, evidence: EvidenceStore, entry: Any, path: Path) -> bool:
@@ -231,7 +237,7 @@ def _receive(config: Any, pyramid_config: Any, store: PageStore) -> None:
     server.apply(config)
     wsgi.install(pyramid_config, store)
     for part in (
-        *(early_passwords, admission, error_views, readers, read_tokens, search, access, yank, provenance),
+        *(early_passwords, admission, error_views, readers, read_tokens, search, access, yank),
         *(reservation_views, declared_views, grant_view),
     ):
         part.install(pyramid_config)

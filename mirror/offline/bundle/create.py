@@ -1,12 +1,13 @@
 """Make bundles of what locks pin, and add to them: files, and what pages of the mirror say of them."""
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -65,22 +66,24 @@ def create(wanted: Wanted, target: Path) -> Made:
 def update(wanted: Wanted, target: Path, delta: Path | None) -> Made:
     """Add what is wanted to the bundle at `target`; write what is new to `delta` as well.
 
-    What pages say of a file by now (a yank) replaces what the bundle said; such a file counts as new.
+    What pages say of a file by now (a yank, a provenance) replaces what the bundle said; such a file counts
+    as new. A provenance that was there stays where pages name none any more.
     Raises PackhorseError; nothing has changed then.
     """
     target = target.resolve()
     folder.recover(target)
     before = disk.read(target)
     with folder.replacing(target) as scratch:
-        got = _collect(wanted, scratch)
+        got = _with_provenance_of(before, _collect(wanted, scratch))
         merged = _merged(before, got)
         known = set(before.files)
         new = Listing(
             tuple(file for file in got.files if file not in known),
             {name: got.statuses[name] for name in got.statuses},
         )
+        listed = {path for file in merged.files for path in file.paths}
         for file in before.files:
-            _link(target, scratch, file)
+            _link(target, scratch, file, listed)
         _write(scratch, merged)
         if delta:
             _write_delta(scratch, new, delta.resolve())
@@ -97,6 +100,16 @@ def _refuse_other(target: Path) -> None:
         raise PackhorseError(
             f"{target} is there already, and is not a bundle.", "Name a new folder, or one with a bundle."
         )
+
+
+def _with_provenance_of(before: Listing, got: Listing) -> Listing:
+    """`got` with the provenance that the same files have in `before`, where it has none."""
+    known = {(file.filename, file.sha256): file.provenance for file in before.files}
+    files = (
+        replace(file, provenance=file.provenance or known.get((file.filename, file.sha256)))
+        for file in got.files
+    )
+    return replace(got, files=tuple(files))
 
 
 def _merged(before: Listing, got: Listing) -> Listing:
@@ -123,20 +136,23 @@ def _write_delta(source: Path, new: Listing, delta: Path) -> None:
         )
     with folder.replacing(delta) as scratch:
         for file in new.files:
-            _link(source, scratch, file)
+            _link(source, scratch, file, file.paths)
         _write(scratch, new)
 
 
-def _link(source: Path, target: Path, file: File) -> None:
-    """Let a bundle have a file of another one, without a copy where the file system can; checked first."""
+def _link(source: Path, target: Path, file: File, listed: Collection[str]) -> None:
+    """Let a bundle that has the paths `listed` have a file of another one, checked first.
+
+    Without a copy where the file system can.
+    """
     if problem := disk.problem(source, file):
         raise PackhorseError(
             f"{source}: {problem}.", "The disk has changed it: make the bundle anew (`mirror bundle create`)."
         )
-    (target / FILES).mkdir(exist_ok=True)
     for path in file.paths:
-        if (target / path).exists():
+        if path not in listed or (target / path).exists():
             continue
+        (target / path).parent.mkdir(exist_ok=True)
         try:
             os.link(source / path, target / path)
         except OSError:  # exFAT, or another disk
@@ -159,7 +175,7 @@ def _collect(wanted: Wanted, scratch: Path) -> Listing:
     files: list[File] = []
     statuses, problems = {}, []
     with wanted.mirror.client(SILENCE) as client, ThreadPoolExecutor(AT_ONCE) as pool:
-        source = _Source(client, wanted, scratch / FILES)
+        source = _Source(client, wanted, scratch)
         running = {pool.submit(source.get, project, of): project for project, of in sorted(names.items())}
         try:
             for done in as_completed(running):
@@ -185,10 +201,10 @@ def _collect(wanted: Wanted, scratch: Path) -> Listing:
 class _Source:
     """The pages and files of one index of the running mirror."""
 
-    def __init__(self, client: httpx.Client, wanted: Wanted, files: Path) -> None:
+    def __init__(self, client: httpx.Client, wanted: Wanted, scratch: Path) -> None:
         self._client = client
         self._wanted = wanted
-        self._files = files
+        self._scratch = scratch
         self._is_own = cache(self._asks_is_own)
 
     def get(self, project: str, names: Collection[str]) -> tuple[list[File], dict[str, str]]:
@@ -211,7 +227,7 @@ class _Source:
         """Download a file, and the metadata file that belongs to it."""
         listing.release(listed["filename"])
         url = urljoin(page_url, listed["url"]).partition("#")[0]
-        path = self._files / listed["filename"]
+        path = self._scratch / FILES / listed["filename"]
         size, sha256 = self._download(url, path, listed["hashes"])
         offered = listed.get("core-metadata", listed.get("dist-info-metadata"))
         metadata = None
@@ -222,7 +238,24 @@ class _Source:
         said = listing.said(listed)
         if own:  # it was uploaded to another mirror at another time
             said["upload_time"] = None
-        return File(project, listed["filename"], size, sha256, metadata, own=own, **said)
+        provenance = self._provenance(url) if listed.get("provenance") else None
+        return File(
+            project, listed["filename"], size, sha256, metadata, own=own, provenance=provenance, **said
+        )
+
+    def _provenance(self, url: str) -> str | None:
+        """The sha256 of the provenance object of the file at `url`; None when nobody has it after all."""
+        try:
+            content = self._read(f"{url}.provenance", {})
+        except DownloadError as error:
+            if error.status == 404:
+                return None
+            raise
+        sha256 = hashlib.sha256(content).hexdigest()
+        path = self._scratch / listing.provenance_path(sha256)
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+        return sha256
 
     def _download(self, url: str, path: Path, hashes: Mapping[str, str]) -> tuple[int, str]:
         """Size and sha256 of what was written to `path`. Raises DownloadError unless `hashes` are its."""

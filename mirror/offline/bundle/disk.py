@@ -8,11 +8,22 @@ from io import BufferedReader
 from pathlib import Path
 
 from mirror.offline.bundle import listing
-from mirror.offline.bundle.listing import ABOUT, PAGE, SIMPLE, SUMS, File, Listing, WrongListingError
+from mirror.offline.bundle.listing import (
+    ABOUT,
+    PAGE,
+    PROVENANCE,
+    SIMPLE,
+    SUMS,
+    File,
+    Listing,
+    NewerFormatError,
+    WrongListingError,
+)
 from packhorse import files
 from packhorse.errors import PackhorseError
 
 MOST = 64_000_000  # bytes of a text file
+LARGEST_PROVENANCE = 1_000_000  # bytes, as mirror/plugin/evidence/verifier.py has it
 CHUNK = 256 * 1024
 
 
@@ -35,6 +46,11 @@ def read(folder: Path) -> Listing:
         pages = {name: _text(folder, f"{SIMPLE}/{name}/{PAGE}") for name in _projects(folder)}
         found = listing.read(_text(folder, ABOUT), pages)
         _compare(folder, listing.texts(found))
+    except NewerFormatError as error:
+        raise PackhorseError(
+            f"{folder} has the format {error} of bundles, and this version reads {listing.FORMAT} at most.",
+            "Load it with the version of Packhorse that made it, or make it anew with this one.",
+        ) from error
     except WrongListingError as error:
         raise PackhorseError(
             f"{folder} is not as `mirror bundle` makes it: {error}.",
@@ -63,6 +79,8 @@ def problem(folder: Path, file: File) -> str:
         with content:
             if path.endswith(file.filename) and os.fstat(content.fileno()).st_size != file.size:
                 return f"{path} has another size than its page says"
+            if path.startswith(f"{PROVENANCE}/") and os.fstat(content.fileno()).st_size > LARGEST_PROVENANCE:
+                return f"{path} has more than {LARGEST_PROVENANCE} bytes"
             if hashlib.file_digest(content, "sha256").hexdigest() != sha256:
                 return f"{path} has another content than its page says"
     return ""

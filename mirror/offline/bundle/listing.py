@@ -1,8 +1,9 @@
 """The text files of a bundle: pages of an index (PEP 503, PEP 691), checksums, bundle.json; made and read.
 
-    bundle.json                       format; which files are the company's own
+    bundle.json                       format, 1 without provenance; which files are the company's own
     SHA256SUMS                        of all other files, for `sha256sum --check`
     files/NAME                        wheels and sdists; NAME.metadata of a wheel (PEP 658)
+    provenance/SHA256.provenance      what pages lead to (PEP 740), by its own sha256
     simple/index.html, .v1_json       the list of projects
     simple/PROJECT/index.html, .v1_json
 
@@ -15,6 +16,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
@@ -24,10 +26,12 @@ from packaging.version import Version
 
 from packhorse import filenames
 
-FORMAT = 1  # of each byte below: who changes one of them raises it
-ABOUT, SUMS, FILES, SIMPLE = "bundle.json", "SHA256SUMS", "files", "simple"
+FORMAT = 2  # of each byte below: who changes one of them raises it
+READABLE = (1, 2)
+ABOUT, SUMS, FILES, SIMPLE, PROVENANCE = "bundle.json", "SHA256SUMS", "files", "simple", "provenance"
 PAGE = "index.v1_json"  # as bandersnatch names it: a web server goes by the suffix
 METADATA = ".metadata"
+_PROVENANCE_URL = rf"^\.\./\.\./{PROVENANCE}/[0-9a-f]{{64}}\.provenance$"
 _FILENAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+!~-]*")
 _TIME = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z$"  # PEP 700
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -48,6 +52,10 @@ class WrongListingError(Exception):
     """A text file of a bundle that says what it may not; the message says which and why."""
 
 
+class NewerFormatError(Exception):
+    """A bundle of a later version; the message is its format."""
+
+
 @dataclass(frozen=True)
 class File:
     """A wheel or an sdist of a bundle."""
@@ -61,6 +69,7 @@ class File:
     upload_time: str | None = None
     yanked: bool | str = False  # True or the reason (PEP 592)
     own: bool = False  # uploaded to an index of ours, not cached from an upstream
+    provenance: str | None = None  # sha256 of the provenance object
 
     @property
     def version(self) -> Version:
@@ -69,8 +78,12 @@ class File:
     @property
     def paths(self) -> Mapping[str, str]:
         """Its files, relative to the bundle -> their sha256."""
-        own = {f"{FILES}/{self.filename}": self.sha256}
-        return {**own, f"{FILES}/{self.filename}{METADATA}": self.metadata} if self.metadata else own
+        found = {f"{FILES}/{self.filename}": self.sha256}
+        if self.metadata:
+            found[f"{FILES}/{self.filename}{METADATA}"] = self.metadata
+        if self.provenance:
+            found[provenance_path(self.provenance)] = self.provenance
+        return found
 
 
 @dataclass(frozen=True)
@@ -79,6 +92,7 @@ class Listing:
 
     files: tuple[File, ...] = ()
     statuses: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # by project (PEP 792)
+    format: int = FORMAT
 
     @property
     def projects(self) -> Mapping[str, list[File]]:
@@ -110,6 +124,7 @@ class _File(pydantic.BaseModel, extra="forbid", strict=True):
     requires_python: _Text | None = pydantic.Field(None, alias="requires-python")
     upload_time: _Time | None = pydantic.Field(None, alias="upload-time")
     yanked: bool | _Text = False
+    provenance: Annotated[str, pydantic.StringConstraints(pattern=_PROVENANCE_URL)] | None = None
 
 
 class _Page(pydantic.BaseModel, extra="forbid", strict=True):
@@ -122,8 +137,11 @@ class _Page(pydantic.BaseModel, extra="forbid", strict=True):
     )
 
 
-class _About(pydantic.BaseModel, extra="forbid", strict=True):
+class _Versioned(pydantic.BaseModel, strict=True):
     format: int
+
+
+class _About(_Versioned, extra="forbid"):
     own: list[str]
 
 
@@ -165,7 +183,7 @@ def texts(listing: Listing) -> dict[str, bytes]:
         made[f"{SIMPLE}/{name}/index.html"] = _html(name, files, status)
         made[f"{SIMPLE}/{name}/{PAGE}"] = _dump(page(name, files, status))
     made[ABOUT] = _dump(
-        {"format": FORMAT, "own": sorted(file.filename for file in listing.files if file.own)}
+        {"format": listing.format, "own": sorted(file.filename for file in listing.files if file.own)}
     )
     sums = {path: hashlib.sha256(content).hexdigest() for path, content in made.items()}
     for file in listing.files:
@@ -187,11 +205,15 @@ def page(name: str, files: Iterable[File], status: Mapping[str, str]) -> dict[st
 
 
 def read(about: bytes, pages: Mapping[str, bytes]) -> Listing:
-    """The listing that bundle.json and the JSON pages of projects make. Raises WrongListingError.
+    """The listing that bundle.json and the JSON pages of projects make.
 
+    Raises WrongListingError, NewerFormatError.
     Nothing is believed because of where it stands: names, URLs and types are those that ours have.
     """
-    own = frozenset(_parsed(_About, about, ABOUT, {"format": FORMAT}).own)
+    number = _parsed(_Versioned, about, ABOUT, {}).format
+    if number > FORMAT:
+        raise NewerFormatError(number)
+    own = frozenset(_parsed(_About, about, ABOUT, {}).own)
     files: list[File] = []
     statuses = {}
     for project, content in sorted(pages.items()):
@@ -203,7 +225,9 @@ def read(about: bytes, pages: Mapping[str, bytes]) -> Listing:
     names = [file.filename for file in files]
     if len(set(names)) < len(names) or own - set(names):
         raise WrongListingError(f"{ABOUT} and the pages do not list the same files, each once")
-    return Listing(tuple(files), statuses)
+    if number not in READABLE or (number == 1 and any(file.provenance for file in files)):
+        raise WrongListingError(f"{ABOUT}: format is {number}, which no such bundle has")
+    return Listing(tuple(files), statuses, number)
 
 
 def _parsed(kind: Any, content: bytes, where: str, expected: Mapping[str, object]) -> Any:  # noqa: ANN401
@@ -234,6 +258,7 @@ def _file(project: str, found: _File, own: frozenset[str], where: str) -> File:
         found.upload_time,
         found.yanked,
         found.filename in own,
+        PurePosixPath(found.provenance).stem if found.provenance else None,
     )
 
 
@@ -243,6 +268,7 @@ def _members(file: File) -> dict[str, object]:
         "requires-python": file.requires_python,
         "upload-time": file.upload_time,
         "yanked": file.yanked or None,
+        "provenance": f"../../{provenance_path(file.provenance)}" if file.provenance else None,
     }
     return {
         "filename": file.filename,
@@ -251,6 +277,11 @@ def _members(file: File) -> dict[str, object]:
         "size": file.size,
         **{key: value for key, value in optional.items() if value is not None},
     }
+
+
+def provenance_path(sha256: str) -> str:
+    """Where the provenance object with this hash is in a bundle."""
+    return f"{PROVENANCE}/{sha256}.provenance"
 
 
 def _url(filename: str) -> str:
@@ -272,6 +303,8 @@ def _anchor(file: File) -> str:
     if file.metadata:  # PEP 714: both names
         stated = f"sha256={file.metadata}"
         attributes |= {"data-core-metadata": stated, "data-dist-info-metadata": stated}
+    if file.provenance:
+        attributes["data-provenance"] = f"../../{provenance_path(file.provenance)}"
     written = " ".join(f'{key}="{html.escape(value)}"' for key, value in attributes.items())
     return f"<a {written}>{html.escape(file.filename)}</a><br>"
 

@@ -1,12 +1,13 @@
-"""PUT /USER/INDEX/+bundle/PROJECT, and …/FILENAME: take pages and files of a bundle, for root.
+"""PUT /USER/INDEX/+bundle/PROJECT, …/FILENAME and …/FILENAME/provenance: take what a bundle has, for root.
 
 `mirror bundle load` sends them. On an index that caches an upstream they are as good as what the upstream
 sends: read by the same parser, held to the same hashes, but for files that `?accept-changed=FILENAME` names:
 these take the place of files that had another content. For an index of uploads, the first says which files
-are to be uploaded.
+are to be uploaded. The provenance of a cached file comes before its page, that of an upload after it.
 """
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -15,6 +16,9 @@ from devpi_server.views import apiresult
 from mirror.plugin import reservations, responses
 from mirror.plugin.admin import access
 from mirror.plugin.audit import requests
+from mirror.plugin.evidence import provenance_objects
+from mirror.plugin.evidence.provenance_objects import ProvenanceObjects
+from mirror.plugin.evidence.store import EvidenceStore
 from mirror.plugin.files.downloads import Downloads
 from mirror.plugin.simple import content_types, filenames
 from mirror.plugin.simple.file_rows import ProjectFile
@@ -29,13 +33,22 @@ NEW, HERE, REFUSED = "new", "here", "refused"
 State = dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Proofs:
+    """Provenance of cached files, and what it was found to prove."""
+
+    objects: ProvenanceObjects
+    evidence: EvidenceStore
+
+
 class BundleViews:
     """The views of one devpi-server process."""
 
-    def __init__(self, xom: Any, parser: ParserProcess, downloads: Downloads) -> None:
+    def __init__(self, xom: Any, parser: ParserProcess, downloads: Downloads, proofs: Proofs) -> None:
         self._xom = xom
         self._parser = parser
         self._downloads = downloads
+        self._proofs = proofs
 
     def install(self, pyramid_config: Any) -> None:
         """Add the addresses."""
@@ -43,6 +56,7 @@ class BundleViews:
         for name, pattern, view in (
             ("packhorse bundle page", page, self.take_page),
             ("packhorse bundle file", f"{page}/{{filename:[^/]+}}", self.take_file),
+            ("packhorse bundle provenance", f"{page}/{{filename:[^/]+}}/provenance", self.take_provenance),
         ):
             pyramid_config.add_route(name, pattern)
             pyramid_config.add_view(access.root_only(view), route_name=name, request_method="PUT")
@@ -89,18 +103,38 @@ class BundleViews:
                 return apiresult(400, error.text)
         return apiresult(200, f"{entry.relpath} is here")
 
+    def take_provenance(self, request: Any) -> Any:
+        """Store the provenance object of a file, whose sha256 is in the query; it proves nothing yet."""
+        stage, names = request.context.stage, request.matchdict
+        project, filename, content = names["project"], names["filename"], request.body
+        if self._xom.is_replica() or not filenames.is_project(project):
+            return apiresult(400, "no provenance of this project is taken here")
+        try:
+            provenance_objects.check(content)
+            if isinstance(stage, CachingStage):
+                self._proofs.objects.keep(stage.name, request.GET.get("sha256", ""), content)
+                self._proofs.evidence.forget_problem(stage.name, project, filename)
+            else:
+                stage.take_provenance(project, filename, content, request.authenticated_userid)
+        except ValueError as error:
+            return apiresult(400, f"its provenance is refused: {error}")
+        return apiresult(200, f"the provenance of {filename} is here")
+
     def _into_cache(
         self, stage: Any, project: str, content: bytes, accepted: Collection[str]
     ) -> dict[str, State]:
         if reservations.hides_upstreams(stage, project):
             why = "the name is reserved for packages of this server's own"
             return {file.filename: _state(REFUSED, why) for file in self._parsed(stage, project, content)}
-        refused = stage.take_page(project, content, accepted)
+        refused = stage.take_page(project, content, accepted, partial(self._has_provenance, stage.name))
         paths = {file.filename: file for file in stage.facts(project).files}
         return {
             name: _state(REFUSED, reason) if reason else self._state_of(paths[name])
             for name, reason in refused.items()
         }
+
+    def _has_provenance(self, index: str, sha256: str) -> bool:
+        return self._proofs.objects.read(index, sha256) is not None
 
     def _compared_with_uploads(self, stage: Any, project: str, content: bytes) -> dict[str, State]:
         """States of files that are to be uploaded to `stage`, if neither it nor its bases have them."""

@@ -14,14 +14,15 @@ from typing import Any, NamedTuple
 from devpi_server.log import threadlog
 
 from mirror.plugin.evidence import licenses
+from mirror.plugin.evidence.provenance_objects import ProvenanceObjects
 from mirror.plugin.evidence.runs import Run, Runs, Tasks
 from mirror.plugin.evidence.store import EvidenceStore
-from mirror.plugin.evidence.verifier import LARGEST, UnavailableError, Verifier
+from mirror.plugin.evidence.verifier import UnavailableError, Verified, Verifier
 from mirror.plugin.metadata.views import MetadataViews
 from mirror.plugin.policy.evidence import Kind, License, Provenance
 from mirror.plugin.simple.file_rows import ProjectFile
 from mirror.plugin.single_flight import SingleFlight
-from mirror.plugin.upstream.client import GatewayError, UpstreamClient, read_body, upstream_of
+from mirror.plugin.upstream.client import GatewayError, UpstreamClient
 
 AT_ONCE = 8  # files; of them, one is verified at a time
 PROJECTS = 4  # at once
@@ -53,6 +54,7 @@ class Sources:
     client: UpstreamClient
     metadata: MetadataViews
     verifier: Verifier
+    objects: ProvenanceObjects
     clock: Callable[[], float] = field(default=time.time)
 
 
@@ -145,11 +147,21 @@ class Collector:
     def _provenance(self, project: Project, file: ProjectFile, sha256: str, now: float) -> Provenance:
         if not sha256:
             return Provenance(sha256, problem="proves nothing: its page states no sha256", again=now + LATER)
-        with self._sources.xom.keyfs.read_transaction(allow_reuse=True):
-            stage = self._sources.xom.model.getstage(project.index)
-            upstream = upstream_of(stage)
-        with self._sources.client.stream(str(file.provenance), upstream) as answer:
-            content = read_body(answer, LARGEST)
-        found = self._sources.verifier.verify(file.filename, sha256, content)
+        found = self._verified(project, file, sha256)
         again = now + LATER if found.problem else None
         return Provenance(sha256, found.publishers, found.problem, again)
+
+    def _verified(self, project: Project, file: ProjectFile, sha256: str) -> Verified:
+        """What the object that is here proves, else the one that the upstream has now."""
+        sources = self._sources
+        stored = sources.objects.read(project.index, sha256)
+        if stored:
+            found = sources.verifier.verify(file.filename, sha256, stored)
+            if not found.problem or sources.client.offline:
+                return found
+        with sources.xom.keyfs.read_transaction(allow_reuse=True):
+            stage = sources.xom.model.getstage(project.index)
+            if stage is None:
+                raise GatewayError(503, f"there is no index {project.index} any more")
+        content = sources.objects.fetch(sources.client, stage, project.name, file)
+        return sources.verifier.verify(file.filename, sha256, content)

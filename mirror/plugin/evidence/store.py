@@ -80,6 +80,14 @@ class EvidenceStore:
                 kept = {name: each for name, each in before.licenses.items() if name != filename}
                 self._write(index, project, msgspec.structs.replace(before, licenses=kept))
 
+    def forget_problem(self, index: str, project: str, filename: str) -> None:
+        """Forget that the provenance of a file proved nothing: there is another one. Raises OSError."""
+        with self._lock:
+            before = self.read(index, project)
+            if filename in before.provenance and before.provenance[filename].problem:
+                kept = {name: each for name, each in before.provenance.items() if name != filename}
+                self._write(index, project, msgspec.structs.replace(before, provenance=kept))
+
     def remove_index(self, index: str) -> None:
         """Forget an index that is deleted."""
         shutil.rmtree(self._folder / quote(index, ""), ignore_errors=True)

@@ -234,6 +234,14 @@ def promise(filename: str, hashes: Mapping[str, str]) -> bool:
     return filename.endswith(".whl") and key_of(hashes) is not None
 
 
+def provenance_url(path: str) -> str:
+    """Where a page says that the provenance of the file at `path` is, if it is on this server.
+
+    Relative as the URLs of files are: the same page is served under all names of the server.
+    """
+    return f"{ROOT}{quoted_path(path)}.provenance"
+
+
 def quoted_path(path: str) -> str:
     """`path` as part of a URL."""
     return path if is_plain(path) else quote(path, "/+")

@@ -11,6 +11,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from devpi_server.keyfs_types import RelPath
 from devpi_server.markers import unknown
 from devpi_server.model import PrivateStage, Rel, join_links_data
 from devpi_server.normalized import normalize_name
@@ -20,7 +21,8 @@ from mirror.plugin.metadata import wheel
 from mirror.plugin.simple import detail, file_rows
 from mirror.plugin.simple.detail import ProjectDetail
 from mirror.plugin.simple.file_rows import ProjectFile, Rows
-from mirror.plugin.uploads import version_rows
+from mirror.plugin.uploads import attestations, version_rows
+from mirror.plugin.uploads.attestations import InvalidAttestationsError
 from mirror.plugin.uploads.version_rows import ProjectParts, VersionRows
 from mirror.plugin.upstream.mirror_stage import CachingStage, Freshness
 
@@ -187,6 +189,22 @@ class UploadStage(PrivateStage):
             versiondata[PROVENANCE] = json.dumps(current)
         self._store_rows(project, version)
 
+    def take_provenance(self, project: str, filename: str, content: bytes, user: str) -> None:
+        """Keep the attestations in an object that `user` brings for a file that is here, and has none.
+
+        Raises InvalidAttestationsError.
+        """
+        file = next((each for each in self.facts(project).files if each.filename == filename), None)
+        if file is None:
+            raise InvalidAttestationsError(f"{filename} is not here")
+        if file.provenance is None:
+            bundles = json.loads(content)["attestation_bundles"]
+            listed = [each for bundle in bundles for each in bundle["attestations"]]
+            attested = attestations.parse(json.dumps(listed), filename, file.hashes["sha256"])
+            entry: Any = self.filestore.get_file_entry(RelPath(file.path))
+            made = attestations.provenance(attested, user)
+            self.attest(normalize_name(project), entry.version, file.hashes["sha256"], made)
+
     def provenance(self, project: str, version: str, sha256: str | None) -> str | None:
         """The JSON of the provenance object of a file, None without one."""
         known = json.loads(self.get_versiondata_perstage(project, version).get(PROVENANCE, "{}"))
@@ -244,9 +262,8 @@ class UploadStage(PrivateStage):
         attested = json.loads(versiondata.get(PROVENANCE, "{}"))
         for link in self.get_linkstore_perstage(project, version).get_links(Rel.ReleaseFile):
             entry = link.entry
-            # Relative as the URLs of files are: the same page is served under all names of this server.
-            provenance = f"{file_rows.ROOT}{file_rows.quoted_path(str(link.relpath))}.provenance"
             path, hashes = str(link.relpath), dict(link.hashes)
+            is_attested = hashes.get("sha256") in attested
             here = known.get(path)
             unchanged = here.core_metadata if here and here.hashes == hashes else False
             yield ProjectFile(
@@ -258,7 +275,7 @@ class UploadStage(PrivateStage):
                 size=entry.file_size() if entry.file_exists() else None,
                 upload_time=upload_time(entry.last_modified),
                 core_metadata=unchanged or _metadata_hash(entry),
-                provenance=provenance if link.hashes.get("sha256") in attested else None,
+                provenance=file_rows.provenance_url(path) if is_attested else None,
             )
 
 

@@ -224,10 +224,17 @@ class CachingStage(ProjectListStage):
         self.cache_retrieve_times.refresh(project, new.about.etag if new else etag)
         self.cache_projectnames.add(project)
 
-    def take_page(self, project: str, content: bytes, accepted: Collection[str] = ()) -> Mapping[str, str]:
+    def take_page(
+        self,
+        project: str,
+        content: bytes,
+        accepted: Collection[str] = (),
+        has_provenance: Callable[[str], bool] = lambda _: False,
+    ) -> Mapping[str, str]:
         """Add the files of a page (JSON) that somebody brings, as if the upstream listed them.
 
-        Those named in `accepted` take the place of files that had another content.
+        Those named in `accepted` take the place of files that had another content; those whose provenance is
+        here, as `has_provenance` says of their sha256, are listed with it.
         File names -> why each is refused, "" when it is listed now. Needs a write transaction. Raises
         InvalidPageError, GatewayError.
         """
@@ -240,7 +247,8 @@ class CachingStage(ProjectListStage):
         new = page_cache.decode_new(project, parsed.content)
         here = same.detail if same else ProjectDetail(project)
         pinned = pinned_hashes.pinned(self.keyfs, self.name, project)
-        found = given_files.merge(here, new.detail, pinned, accepted)
+        given = given_files.with_provenance(new.detail, has_provenance)
+        found = given_files.merge(here, given, pinned, accepted)
         for filename in found.replaced:
             threadlog.warn("%s/%s: %s was replaced by a file that was brought", self.name, project, filename)
             pinned_hashes.forget(self.keyfs, f"{self.name}/{project}/{filename}")

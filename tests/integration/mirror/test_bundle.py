@@ -8,9 +8,9 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urljoin
@@ -18,9 +18,11 @@ from urllib.parse import urljoin
 import pytest
 import requests
 
-from mirror.offline.bundle import listing
+from mirror.offline.bundle import disk, listing
+from mirror.offline.bundle.listing import File
 from tests.support import debian_packages, documents
-from tests.support.dists import Dist, sdist, wheel
+from tests.support.dists import Dist, attestation, sdist, wheel
+from tests.support.faults import Answer
 from tests.support.mirror_and_upstream import Mirrored, mirror_of
 from tests.support.servers import BIN, clean_environment, free_port, run_command, running_mirror, wait_until
 from tests.support.upstream import JSON, Listed, Upstream
@@ -32,6 +34,13 @@ SOURCE = sdist("bundled-source", "1.0")
 OWN = wheel("bundled-own", "1.0+local.1", requires=["bundled-app"])
 REASON = '<b>broken</b> & "wrong"'
 PINS = ("bundled-source==1.0", "bundled-own==1.0+local.1", "bundled-library==1.5", "bundled-app==1.0")
+ATTESTED = Path(__file__).parents[2] / "support" / "attested"
+SIGNED_NAME = "circleci_sign_publish_example-0.0.1.dev137-py3-none-any.whl"
+SIGNED_PROJECT = "circleci-sign-publish-example"
+SIGNED = Dist(SIGNED_NAME, (ATTESTED / SIGNED_NAME).read_bytes(), b"")
+PROVENANCE = (ATTESTED / f"{SIGNED_NAME}.provenance").read_bytes()
+PUBLISHER = {"kind": "CircleCI", "project_id": "fdd9283f-e619-46af-8f9c-851f7d3e8b2b"}
+OWN_SIGNED = wheel("bundled-own-signed", "1.0")
 TOOL = wheel("setuptools", "80.0")  # that the sdist needs to be built
 ALL = (APP, LIBRARY, SOURCE, OWN, TOOL)
 
@@ -422,3 +431,145 @@ def test_only_root_may_load(inside: Mirrored) -> None:
         for auth, status in ((None, 401), (user, 403)):
             answer = requests.put(f"{inside.mirror.url}/{path}", data=b"x", auth=auth, timeout=10)
             assert answer.status_code == status
+
+
+@dataclass(frozen=True)
+class Signed:
+    """A bundle of one attested file of the upstream, and of one of the company's own."""
+
+    lock: Path
+    bundle: Path
+
+
+@pytest.fixture(scope="module")
+def signed(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Signed:
+    folder = tmp_path_factory.mktemp("signed")
+    upstream, outside = site.mirrored.upstream, site.mirrored.mirror
+    upstream.add(SIGNED_PROJECT, Listed(SIGNED, provenance=urljoin(upstream.url, "/integrity")))
+    upstream.fail("/integrity", lambda _: Answer(200, {"Content-Type": "application/json"}, PROVENANCE))
+    form = {
+        ":action": "file_upload",
+        "metadata_version": "2.1",
+        "name": "bundled-own-signed",
+        "version": "1.0",
+    }
+    answer = requests.post(
+        f"{outside.url}/company/dev/",
+        data={**form, "attestations": json.dumps([attestation(OWN_SIGNED)])},
+        files={"content": (OWN_SIGNED.filename, OWN_SIGNED.content)},
+        auth=("company", outside.credentials["company"]),
+        timeout=30,
+    )
+    assert answer.status_code == 200, answer.text
+    lock = folder / "requirements.txt"
+    pins = (f"{SIGNED_PROJECT}==0.0.1.dev137 --hash=sha256:{SIGNED.sha256}", "bundled-own-signed==1.0")
+    lock.write_text("".join(f"{pin}\n" for pin in pins))
+    outside.run(BIN / "mirror", "bundle", "create", lock, "-o", folder / "bundle")
+    return Signed(lock, folder / "bundle")
+
+
+def rewritten(source: Path, target: Path, change: Callable[[File], File], **objects: bytes) -> Path:
+    """A copy of a bundle as ours would be with changed files; `objects` are added by their sha256."""
+    shutil.copytree(source, target)
+    listed = disk.read(source)
+    for sha256, content in objects.items():
+        (target / listing.provenance_path(sha256)).write_bytes(content)
+    for path, content in listing.texts(replace(listed, files=tuple(map(change, listed.files)))).items():
+        (target / path).write_bytes(content)
+    return target
+
+
+def with_object(signed: Signed, target: Path, content: bytes) -> Path:
+    """The bundle of someone who changed the provenance of the upstream's file, and all checksums."""
+    sha256 = hashlib.sha256(content).hexdigest()
+
+    def change(file: File) -> File:
+        return file if file.own else replace(file, provenance=sha256)
+
+    return rewritten(signed.bundle, target, change, **{sha256: content})
+
+
+def test_a_bundle_carries_the_provenance_of_files(signed: Signed, site: Site, tmp_path: Path) -> None:
+    """As the upstream has it, of any mirror; its checksum, and both forms of the page lead to it."""
+    sha256 = hashlib.sha256(PROVENANCE).hexdigest()
+    path = f"provenance/{sha256}.provenance"
+    assert (signed.bundle / path).read_bytes() == PROVENANCE
+    page = (signed.bundle / "simple" / SIGNED_PROJECT / "index.html").read_text()
+    assert f'data-provenance="../../{path}"' in page
+    run_command("sha256sum", "--check", "--strict", "SHA256SUMS", env=os.environ, cwd=signed.bundle)
+    (own,) = (file.provenance for file in disk.read(signed.bundle).files if file.own)
+    made = json.loads((signed.bundle / listing.provenance_path(str(own))).read_bytes())
+    assert made["attestation_bundles"][0]["attestations"] == [attestation(OWN_SIGNED)]
+    pin = f"{SIGNED_PROJECT}==0.0.1.dev137"
+    for number, mirrored in enumerate((site.mirrored, site.other)):
+        mirrored.mirror.run(BIN / "mirror", "bundle", "create", pin, "-o", tmp_path / str(number))
+    assert contents(tmp_path / "0") == contents(tmp_path / "1")
+    assert (tmp_path / "0" / path).read_bytes() == PROVENANCE
+
+
+def test_an_update_writes_provenance_that_is_new(signed: Signed, site: Site, tmp_path: Path) -> None:
+    """To a bundle that an earlier version has made, too; another one than before takes its place."""
+    full, delta = tmp_path / "full", tmp_path / "delta"
+    without = replace(disk.read(signed.bundle), format=1)
+    without = replace(without, files=tuple(replace(file, provenance=None) for file in without.files))
+    shutil.copytree(signed.bundle, full)
+    shutil.rmtree(full / "provenance")
+    for path, content in listing.texts(without).items():
+        (full / path).write_bytes(content)
+    site.mirrored.mirror.run(BIN / "mirror", "bundle", "update", full, signed.lock, "-o", delta)
+    assert contents(full) == contents(delta) == contents(signed.bundle)
+    other = with_object(signed, tmp_path / "other", b"{}")
+    site.mirrored.mirror.run(BIN / "mirror", "bundle", "update", other, signed.lock)
+    assert contents(other) == contents(signed.bundle)
+
+
+def test_a_mirror_inside_requires_and_serves_provenance_that_a_bundle_brought(
+    signed: Signed, inside: Mirrored, tmp_path: Path
+) -> None:
+    """It verifies it by itself, with nobody to ask; a bundle that somebody changed lets nothing in."""
+    root = ("root", inside.mirror.credentials["root"])
+
+    def shown(publisher: object) -> tuple[list[str], int, str]:
+        """What the page lists when this publisher is required, the status of the file, and the reason."""
+        rules = {"require_provenance": [{"project": SIGNED_PROJECT, "publisher": publisher}]}
+        requests.put(f"{inside.mirror.url}/+policies", json={"": rules}, auth=root, timeout=30)
+        page = f"{inside.mirror.index_url('root/pypi')}{SIGNED_PROJECT}/"
+        answer = requests.get(page, headers={"Accept": JSON}, timeout=30)
+        listed = [file["filename"] for file in answer.json()["files"]] if answer.ok else []
+        address = f"+f/{SIGNED.sha256[:3]}/{SIGNED.sha256[3:16]}/{SIGNED.filename}"
+        served = requests.get(f"{inside.mirror.url}/root/pypi/{address}", timeout=30)
+        return listed, served.status_code, served.text if served.status_code == 403 else ""
+
+    damaged = tmp_path / "damaged"
+    shutil.copytree(signed.bundle, damaged)
+    (damaged / f"provenance/{hashlib.sha256(PROVENANCE).hexdigest()}.provenance").write_bytes(b"{}")
+    garbage = with_object(signed, tmp_path / "garbage", b"{}")
+    other = json.loads(PROVENANCE)
+    other["attestation_bundles"][0]["attestations"][0]["envelope"]["signature"] = "MEUCIQC+AAAA"
+    changed = with_object(signed, tmp_path / "changed", json.dumps(other).encode())
+    inside.mirror.run(BIN / "mirror", "reserve", "bundled-own-signed")
+    try:
+        for bundle, words in ((damaged, "has another content"), (garbage, "no provenance object")):
+            said = load(inside, bundle, status=1).stderr
+            assert SIGNED.filename in said
+            assert words in said
+            assert shown(PUBLISHER)[:2] == ([], 503)
+        load(inside, changed)
+        listed, status, why = shown(PUBLISHER)
+        assert (listed, status, "does not verify" in why) == ([], 403, True)
+        load(inside, signed.bundle)
+        assert shown(PUBLISHER)[:2] == ([SIGNED.filename], 200)
+        listed, status, why = shown({"kind": "GitHub", "repository": "acme/other"})
+        assert (listed, status, "not by GitHub acme/other" in why) == ([], 403, True)
+    finally:
+        requests.put(f"{inside.mirror.url}/+policies", json={}, auth=root, timeout=30)
+    for dist, index in ((SIGNED, "root/pypi"), (OWN_SIGNED, "company/dev")):
+        page = f"{inside.mirror.index_url('company/dev')}{dist.filename.partition('-')[0]}/"
+        url = urljoin(page, inside.entry(dist, "company/dev")["provenance"])
+        assert f"/{index}/+f/" in url
+        found = requests.get(url, timeout=30)
+        assert found.headers["Content-Type"].startswith("application/vnd.pypi.integrity.v1+json")
+        if dist is SIGNED:
+            assert found.content == PROVENANCE
+        else:
+            assert found.json()["attestation_bundles"][0]["attestations"] == [attestation(dist)]

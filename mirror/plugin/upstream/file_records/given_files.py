@@ -1,6 +1,6 @@
 """Add files that an administrator brings (a bundle) to what is known of a project; refuse changed ones."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mirror.plugin.simple import file_rows
@@ -19,13 +19,26 @@ class Merged:
     replaced: Sequence[str] = ()  # names of accepted files that the known ones had to make room for
 
 
+def with_provenance(given: ProjectDetail, is_here: Callable[[str], bool]) -> ProjectDetail:
+    """`given` with addresses here for the provenance of files of which one `is_here`, by their sha256."""
+    files = [
+        file._replace(
+            provenance=file_rows.provenance_url(file.path)
+            if file.provenance and is_here(file.hashes.get("sha256", ""))
+            else None
+        )
+        for file in given.files
+    ]
+    return replace(given, files=files)
+
+
 def merge(
     here: ProjectDetail, given: ProjectDetail, pinned: Mapping[str, str], accepted: Collection[str] = ()
 ) -> Merged:
     """`here` with the files of `given`, none of which may have another hash than a known file of its name.
 
     `pinned` are the sha256 of files that were kept. Files named in `accepted` take the place of known ones. A
-    yank of a file is taken over, too; nothing else is changed in what an upstream said.
+    yank of a file is taken over, too, and its provenance; nothing else is changed in what an upstream said.
     """
     rows = {row_name(row): (row, origin) for row, origin in file_rows.rows(here.files).pairs()}
     known = {file.filename: file for file in here.files}
@@ -43,6 +56,7 @@ def merge(
         shown = file if old is None or "sha256" not in old.hashes else old
         if file.yanked and not shown.yanked:
             shown = shown._replace(yanked=file.yanked)
+        shown = shown._replace(provenance=file.provenance or shown.provenance)
         if shown != old:
             pair = file_rows.row(shown), file_rows.origin(shown.url, offered=shown.offered)
             rows[row_name(pair[0])] = pair

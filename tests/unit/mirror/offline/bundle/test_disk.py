@@ -10,15 +10,16 @@ from mirror.offline.bundle import disk, listing
 from mirror.offline.bundle.listing import File, Listing
 from packhorse.errors import PackhorseError
 
-CONTENT, METADATA = b"a wheel", b"Metadata-Version: 2.1\n"
+CONTENT, METADATA, PROVENANCE = b"a wheel", b"Metadata-Version: 2.1\n", b"{}"
 FILE = File(
     "demo",
     "demo-1.0-py3-none-any.whl",
     len(CONTENT),
     hashlib.sha256(CONTENT).hexdigest(),
     hashlib.sha256(METADATA).hexdigest(),
+    provenance=hashlib.sha256(PROVENANCE).hexdigest(),
 )
-PATH = f"files/{FILE.filename}"
+PATH, PROVED = f"files/{FILE.filename}", f"provenance/{FILE.provenance}.provenance"
 
 
 @pytest.fixture
@@ -27,6 +28,8 @@ def bundle(tmp_path: Path) -> Path:
     (folder / "files").mkdir(parents=True)
     (folder / PATH).write_bytes(CONTENT)
     (folder / f"{PATH}.metadata").write_bytes(METADATA)
+    (folder / "provenance").mkdir()
+    (folder / PROVED).write_bytes(PROVENANCE)
     for path, content in listing.texts(Listing((FILE,))).items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(content)
@@ -71,8 +74,8 @@ TEXTS: dict[str, Callable[[Path], object]] = {
     "no pages": lambda bundle: (bundle / "simple").rename(bundle / "gone"),
     "no checksums": lambda bundle: (bundle / "SHA256SUMS").unlink(),
     "a project without a page": lambda bundle: (bundle / "simple/other").mkdir(),
-    "more than one format": _replaced("bundle.json", '"format": 1', '"format": 1, "format": 2'),
-    "spaces in JSON": _replaced("bundle.json", '"format": 1', '"format":  1'),
+    "more than one format": _replaced("bundle.json", '"format": 2', '"format": 1, "format": 2'),
+    "spaces in JSON": _replaced("bundle.json", '"format": 2', '"format":  2'),
 }
 
 
@@ -91,6 +94,16 @@ def test_a_text_file_without_end_is_not_read(bundle: Path, monkeypatch: pytest.M
         disk.read(bundle)
 
 
+def test_a_bundle_of_a_later_version_is_told_apart_from_a_damaged_one(bundle: Path) -> None:
+    """Copying it again would not help."""
+    _replaced("bundle.json", '"format": 2', '"format": 3, "more": {}')(bundle)
+    with pytest.raises(
+        PackhorseError, match="has the format 3 of bundles, and this version reads 2"
+    ) as raised:
+        disk.read(bundle)
+    assert "the version of Packhorse that made it" in raised.value.hint
+
+
 def test_another_folder_is_none(tmp_path: Path) -> None:
     """A slip of the hand."""
     with pytest.raises(PackhorseError, match="is not a bundle"):
@@ -105,6 +118,9 @@ FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     "changed": (lambda bundle: (bundle / PATH).write_bytes(b"b wheel"), "another content"),
     "metadata gone": (lambda bundle: (bundle / f"{PATH}.metadata").unlink(), "metadata is missing"),
     "metadata changed": (lambda bundle: (bundle / f"{PATH}.metadata").write_bytes(b"x"), "another content"),
+    "provenance gone": (lambda bundle: (bundle / PROVED).unlink(), "provenance is missing"),
+    "provenance changed": (lambda bundle: (bundle / PROVED).write_bytes(b"[]"), "another content"),
+    "provenance without end": (lambda bundle: (bundle / PROVED).write_bytes(b" " * 1_000_001), "more than"),
 }
 
 

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import random
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -11,7 +10,15 @@ from typing import Any
 import pytest
 
 from mirror.offline.bundle import listing
-from mirror.offline.bundle.listing import ABOUT, PAGE, SUMS, File, Listing, WrongListingError
+from mirror.offline.bundle.listing import (
+    ABOUT,
+    PAGE,
+    SUMS,
+    File,
+    Listing,
+    NewerFormatError,
+    WrongListingError,
+)
 
 DEMO = File(
     "demo-app",
@@ -22,6 +29,7 @@ DEMO = File(
     ">=3.9",
     "2024-01-02T03:04:05.678900Z",
     'broken <on> "Mondays"',
+    provenance="e" * 64,
 )
 FILES = (
     DEMO,
@@ -58,7 +66,7 @@ def test_the_bytes_belong_to_the_format() -> None:
     digest = hashlib.sha256(
         b"".join(content for _, content in sorted(listing.texts(ALL).items()))
     ).hexdigest()
-    assert (listing.FORMAT, digest[:16]) == (1, "e4b05d28ee5eca0a")
+    assert (listing.FORMAT, digest[:16]) == (2, "09d47646cb49050e")
 
 
 def test_all_other_files_have_a_checksum() -> None:
@@ -83,6 +91,7 @@ def test_html_says_what_json_says_and_escapes_it() -> None:
     assert f'href="../../files/{DEMO.filename}#sha256={DEMO.sha256}"' in page
     assert 'data-requires-python="&gt;=3.9"' in page
     assert page.count(f'core-metadata="sha256={DEMO.metadata}"') == 1
+    assert f'data-provenance="../../provenance/{"e" * 64}.provenance"' in page
     assert 'content="it is &amp; was"' in page
     assert 'href="../../files/own-1.0%2Blocal.1-py3' in listing.texts(ALL)["simple/own/index.html"].decode()
 
@@ -109,6 +118,7 @@ CHANGES: dict[str, Callable[[dict[str, Any]], object]] = {
     "a time that is none": lambda file: file.update({"upload-time": "yesterday"}),
     "an unknown key": lambda file: file.update(evil=1),
     "provenance elsewhere": lambda file: file.update(provenance="http://192.0.2.1/"),
+    "provenance that is a path": lambda file: file.update(provenance="../../provenance/../x.provenance"),
 }
 
 
@@ -141,11 +151,31 @@ def test_a_page_in_a_folder_of_another_name_is_refused(name: str) -> None:
         listing.read(about, {"own": pages["own"], name: pages["demo-app"]})
 
 
-def test_another_format_is_refused_by_its_number() -> None:
+def test_a_bundle_of_the_format_before_is_read_and_compared_with_its_own_bytes() -> None:
+    """Whoever has made one outside carries it in after the mirror inside was upgraded."""
+    files = (replace(DEMO, provenance=None), *FILES[1:])
+    old = Listing(files, ALL.statuses, format=1)
+    digest = hashlib.sha256(
+        b"".join(content for _, content in sorted(listing.texts(old).items()))
+    ).hexdigest()
+    assert digest[:16] == "e4b05d28ee5eca0a"
+    found = listing.read(*_parts(old))
+    assert (found.format, set(found.files)) == (1, set(files))
+    assert listing.texts(found) == listing.texts(old)
+
+
+@pytest.mark.parametrize("number", [0, -1, 1])
+def test_no_other_format_is_read(number: int) -> None:
+    """The first one has no provenance."""
+    with pytest.raises(WrongListingError, match=f"format is {number}"):
+        listing.read(*_parts(replace(ALL, format=number)))
+
+
+def test_a_later_format_is_told_apart_whatever_else_it_says() -> None:
     """The message has to say that the version is the reason."""
     _, pages = _parts()
-    with pytest.raises(WrongListingError, match=re.escape("format is 2 instead of 1")):
-        listing.read(json.dumps({"format": 2, "own": []}).encode(), pages)
+    with pytest.raises(NewerFormatError, match="3"):
+        listing.read(json.dumps({"format": 3, "new": {}}).encode(), pages)
 
 
 def test_own_files_are_listed_ones() -> None:

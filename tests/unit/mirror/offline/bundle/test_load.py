@@ -21,7 +21,12 @@ def test_a_yank_comes_to_the_index_that_is_loaded_into_alone(
     state = {file.filename: {"state": HERE, "reason": "", "index": index, "yanked": False}}
     found: list[str] = []
     target: Any = SimpleNamespace(
-        api=None, index="company/dev", takes_uploads=True, accepted=frozenset(), offer=lambda *_: state
+        api=None,
+        index="company/dev",
+        takes_uploads=True,
+        accepted=frozenset(),
+        offer=lambda *_: state,
+        prove=lambda *_: "",
     )
     monkeypatch.setattr(disk, "read", lambda _: Listing((file,)))
     monkeypatch.setattr(disk, "problem", lambda *_: "")

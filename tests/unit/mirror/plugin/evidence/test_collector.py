@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from mirror.plugin.evidence.collector import LATER, SOON, Ask, Collector, Project, Sources
+from mirror.plugin.evidence.provenance_objects import ProvenanceObjects
 from mirror.plugin.evidence.runs import Turn
 from mirror.plugin.evidence.store import EvidenceStore
 from mirror.plugin.evidence.verifier import LARGEST, UnavailableError, Verified
@@ -17,6 +18,12 @@ from mirror.plugin.simple.file_rows import ProjectFile
 from mirror.plugin.upstream.client import GatewayError
 
 NOW, DEMO = 1_000_000.0, Project("root/pypi", "demo")
+SHA256 = "ab" * 32
+OBJECT, OTHER = (
+    b'{"version":1,"attestation_bundles":[{"publisher":{"kind":"%s"},"attestations":'
+    b'[{"version":1,"verification_material":{},"envelope":{}}]}]}' % kind
+    for kind in (b"GitHub", b"GitLab")
+)
 ACME = {"kind": "GitHub", "repository": "acme/demo"}
 
 
@@ -37,7 +44,9 @@ class World:
         self.slots: list[tuple[str, ...]] = []
         self.turns: list[Turn] = []
         self.store = EvidenceStore(folder / "evidence", lambda _: nullcontext())
-        sources = Sources(self._xom(), self, self._views(), self, lambda: NOW)  # type: ignore[arg-type]
+        self.offline = False
+        self.objects = ProvenanceObjects(folder / "provenance")
+        sources = Sources(self._xom(), self, self._views(), self, self.objects, lambda: NOW)  # type: ignore[arg-type]
         self.collector = Collector(sources, self.store, self)
 
     def _xom(self) -> Any:  # noqa: ANN401 (devpi's)
@@ -50,6 +59,7 @@ class World:
     @property
     def stage(self) -> Any:  # noqa: ANN401 (devpi's)
         return SimpleNamespace(
+            name="root/pypi",
             ixconfig={"mirror_url": "https://u/"},
             xom=SimpleNamespace(is_replica=lambda: False),
             mirror_url_authorization_header=None,
@@ -231,3 +241,27 @@ def test_who_waits_takes_one_of_the_threads_that_may(world: World) -> None:
         assert world.slots == [("192.0.2.1",)]
     world.look("license")
     assert world.slots == [("192.0.2.1",), ()]
+
+
+@pytest.mark.parametrize(("offline", "asked"), [(False, 0), (True, 0)])
+def test_an_object_that_is_here_and_proves_something_is_not_asked_for(
+    world: World, *, offline: bool, asked: int
+) -> None:
+    """A bundle brought it, or a look before; offline there is nobody to ask."""
+    world.offline = offline
+    world.objects.keep("root/pypi", SHA256, OBJECT)
+    assert world.look("provenance", file(sha256=SHA256)) == Provenance(SHA256, (ACME,))
+    assert [each for each in world.asked if each.startswith("https:")] == ["x"] * asked
+
+
+@pytest.mark.parametrize(("offline", "asked"), [(False, 1), (True, 0)])
+def test_the_upstream_is_asked_for_another_object_than_one_that_proves_nothing(
+    world: World, *, offline: bool, asked: int
+) -> None:
+    """Whoever carried a bundle may have changed it; what the upstream has takes its place."""
+    world.offline, world.proves, world.fetched = offline, Verified((), "does not verify"), OTHER
+    world.objects.keep("root/pypi", SHA256, OBJECT)
+    found = world.look("provenance", file(sha256=SHA256))
+    assert found == Provenance(SHA256, (), "does not verify", NOW + LATER)
+    assert len([each for each in world.asked if each.startswith("https:")]) == asked
+    assert world.objects.read("root/pypi", SHA256) == (OTHER if asked else OBJECT)

@@ -63,3 +63,14 @@ def test_a_license_and_an_index_are_forgotten(tmp_path: Path) -> None:
     assert (known.read("root/pypi", "demo").licenses, known.read("root/pypi", "demo").pinned) == ({}, (ACME,))
     known.remove_index("root/pypi")
     assert known.read("root/pypi", "demo") == Evidence()
+
+
+def test_only_a_provenance_that_proved_nothing_is_forgotten(tmp_path: Path) -> None:
+    """Another one has come; what was verified stays so."""
+    known = store(tmp_path)
+    good, bad = Provenance("1", (ACME,)), Provenance("2", problem="is none", again=9.0)
+    known.add("root/pypi", "demo", [("a", good), ("b", bad), ("w", License("4", "MIT"))], ["a"])
+    for name in ("a", "b", "b", "gone"):
+        known.forget_problem("root/pypi", "demo", name)
+    expected = Evidence({"a": good}, {"w": License("4", "MIT")}, (ACME,))
+    assert store(tmp_path).read("root/pypi", "demo") == expected

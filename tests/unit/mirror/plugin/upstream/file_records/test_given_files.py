@@ -37,6 +37,18 @@ def test_the_same_again_changes_nothing() -> None:
     assert found.detail == here
 
 
+@pytest.mark.parametrize(("has", "shown"), [(True, "../../../../{}.provenance"), (False, "https://u/p")])
+def test_the_provenance_that_came_along_takes_the_place_of_an_address(has: bool, shown: str) -> None:  # noqa: FBT001
+    """Where nobody can be asked, what is here counts; what did not come is not promised."""
+    here, given = (
+        _file()._replace(provenance="https://u/p"),
+        _file()._replace(provenance="../../provenance/x"),
+    )
+    brought = given_files.with_provenance(_project(given), lambda sha256: has and sha256 == OURS)
+    (found,) = given_files.merge(_project(here), brought, {}).detail.files
+    assert found == here._replace(provenance=shown.format(here.path))
+
+
 @pytest.mark.parametrize(
     ("here", "pinned", "why"),
     [
