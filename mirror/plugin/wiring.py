@@ -131,7 +131,7 @@ def wire(config: Any, pyramid_config: Any) -> None:
     pages = shared.pages
 
     cached = CachedFiles(xom, pages, folder)
-    removal = Removal(cached, metadata_store, pages)
+    removal = Removal(cached, metadata_store, objects, pages)
     limit = Limit(limits_of(config.args), xom.keyfs, cached, removal, shared.writes)
     correct = partial(_correct, metadata_store, pages, evidence)
     storage = DevpiStorage(xom, shared.writes, pages, limit.stored, correct)

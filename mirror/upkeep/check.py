@@ -5,6 +5,7 @@ Who deletes or uploads meanwhile makes a look wrong: what is found is looked at 
 
 import gzip
 import hashlib
+import json
 import os
 import re
 import time
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from mirror.api import Api
 from mirror.state import Folder
@@ -65,6 +67,7 @@ class Check:
             *self._metadata(),
             *(partial(self._read, self._upstream_page, path) for path in _files(self._server / "+upstream")),
             *(partial(self._read, self._download, path) for path in _files(self._server / "+downloads")),
+            *(partial(self._read, self._provenance, path) for path in _files(self._server / "+provenance")),
             *(
                 partial(self._pages, rendered[start : start + PAGES_AT_ONCE])
                 for start in range(0, len(rendered), PAGES_AT_ONCE)
@@ -176,6 +179,20 @@ class Check:
             if not files.try_flock(file.fileno()):
                 return []
         return [Problem(str(path.relative_to(self._server)), "leftover", "was never finished", REMOVE)]
+
+    def _provenance(self, path: Path) -> list[Problem]:
+        """A provenance object (mirror/plugin/evidence/provenance_objects.py), whatever it proves."""
+        place = str(path.relative_to(self._server))
+        if f"{unquote(path.parent.name)}/" not in self._mirrors:
+            return [Problem(place, "orphan", "no index of this name caches files", REMOVE)]
+        if path.name.startswith("."):
+            is_left = _age(path) >= UNFINISHED
+            return [Problem(place, "leftover", "was never finished", REMOVE)] if is_left else []
+        try:
+            json.loads(path.read_bytes())["attestation_bundles"]
+        except (ValueError, LookupError, TypeError, RecursionError):
+            return [self._damaged(path, "is no provenance object")]
+        return []
 
     def _rendered(self) -> Iterator[tuple[str, str, str]]:
         """Index, project and ending of each page that is stored as it is shown."""

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from mirror.plugin.evidence.provenance_objects import ProvenanceObjects
 from mirror.plugin.files import last_use
 from mirror.plugin.metadata.store import MetadataStore, WheelKey
 from mirror.plugin.simple import filenames
@@ -21,10 +22,13 @@ ROOM = 8 * 2**20  # bytes that the disk must have for the database to be changed
 class Removal:
     """Removes cached files of one devpi-server process."""
 
-    def __init__(self, cached: CachedFiles, metadata: MetadataStore, pages: PageCache) -> None:
+    def __init__(
+        self, cached: CachedFiles, metadata: MetadataStore, provenance: ProvenanceObjects, pages: PageCache
+    ) -> None:
         self._cached = cached
         self._root = cached.root
         self._metadata = metadata
+        self._provenance = provenance
         self._pages = pages
         self._emptied: list[Path] = []
 
@@ -69,6 +73,7 @@ class Removal:
                 left = entry.key.get_mutable()
                 left.pop("last_modified", None)  # for devpi there is no file then
                 entry.key.set(left)
+        self._provenance.forget(f"{entry.user}/{entry.index}", entry.hashes.get("sha256", ""))
         if wheel and self._metadata.forget(wheel):
             self._pages.changed(file.project)
 

@@ -89,6 +89,10 @@ def test_what_nobody_uses_goes_with_its_metadata_and_comes_back(mirrored: Mirror
     for url in (*urls, f"{urls[0]}.metadata"):
         download(url)
     make_unused(mirrored, unused, used, sent)
+    proofs = [server_folder(mirrored) / f"+provenance/root%2Fpypi/{dist.sha256}" for dist in (unused, used)]
+    for proof in proofs:
+        proof.parent.mkdir(parents=True, exist_ok=True)
+        proof.write_text("{}")
     requests.head(urls[0], timeout=30)
     download(urls[1])
     download(by_nginx(urls[2], port))
@@ -98,6 +102,7 @@ def test_what_nobody_uses_goes_with_its_metadata_and_comes_back(mirrored: Mirror
     assert names(prune(mirrored, "--unused-for", "90d")["removed"]) == [unused.filename]
     assert not stored(mirrored, unused).parent.exists()
     assert not list((server_folder(mirrored) / "+metadata").rglob(f"*{unused.sha256[3:16]}*"))
+    assert [proof.exists() for proof in proofs] == [False, True]
     mirrored.upstream.forget()
     assert download(by_nginx(urls[0], port)) == unused.content
     assert download(f"{urls[0]}.metadata") == unused.metadata

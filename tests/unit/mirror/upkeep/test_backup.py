@@ -94,6 +94,9 @@ def test_evidence_and_the_trust_root_come_back(folder: Folder, tmp_path: Path) -
     (folder.root / record).parent.mkdir(parents=True)
     (folder.root / record).write_text('{"pinned":[{"kind":"GitHub"}]}')
     (folder.root / "trusted_root.json").write_text("{}")
+    proof = f"server/+provenance/root%2Fpypi/{'ab' * 32}"
+    (folder.root / proof).parent.mkdir(parents=True)
+    (folder.root / proof).write_text("proof")
     made = backup.make(folder, tmp_path / "backups", 7, NOW)
     (folder.root / record).unlink()  # as it is replaced: by another file
     (folder.root / record).write_text("newer")
@@ -107,6 +110,7 @@ def test_evidence_and_the_trust_root_come_back(folder: Folder, tmp_path: Path) -
         backup.restore(again, of)
         assert (again.root / record).read_text() == content
         assert (again.root / "trusted_root.json").read_text() == "{}"
+        assert (again.root / proof).read_text() == "proof"
 
 
 def test_passwords_stay_readable_by_their_owner_alone(folder: Folder, tmp_path: Path) -> None:

@@ -153,6 +153,22 @@ def test_caches_are_compared_with_their_checksums(mirror: _Mirror) -> None:
     ]
 
 
+def test_provenance_that_is_none_or_of_no_index_goes(mirror: _Mirror) -> None:
+    """What it proves is for who verifies it: a signature that a disk has changed proves nothing."""
+    folder, proof = "+provenance/root%2Fpypi", b'{"version": 1, "attestation_bundles": []}'
+    mirror.store(f"{folder}/aa", proof)
+    mirror.store(f"{folder}/.bb.0123", b"hal", written=time.time())
+    assert mirror.problems() == []
+    for name, content in (("aa", proof[:9]), ("bb", b"[]"), ("cc", b"\xff"), (".bb.0123", b"hal")):
+        mirror.store(f"{folder}/{name}", content)
+    mirror.store("+provenance/root%2Fgone/aa", proof)
+    assert sorted(mirror.problems()) == [
+        *(("damaged", f"{folder}/{name}", REMOVE) for name in ("aa", "bb", "cc")),
+        ("leftover", f"{folder}/.bb.0123", REMOVE),
+        ("orphan", "+provenance/root%2Fgone/aa", REMOVE),
+    ]
+
+
 @pytest.mark.parametrize(
     ("path", "way"),
     [
@@ -162,6 +178,7 @@ def test_caches_are_compared_with_their_checksums(mirror: _Mirror) -> None:
         (f"+metadata/by-index/root/pypi/ef/{'a' * 64}.{SHA256}", REMOVE),
         ("+upstream/root%2Fpypi/demo", REMOVE),
         ("+downloads/slow", REMOVE),
+        ("+provenance/root%2Fpypi/aa", REMOVE),
     ],
 )
 def test_what_the_disk_does_not_read_is_damaged(mirror: _Mirror, path: str, way: str) -> None:

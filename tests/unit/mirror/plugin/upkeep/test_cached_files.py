@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from mirror.plugin.evidence.provenance_objects import ProvenanceObjects
 from mirror.plugin.metadata.store import MetadataStore
 from mirror.plugin.upkeep.cached_files import CachedFiles
 from mirror.plugin.upkeep.removal import Removal
@@ -59,7 +60,8 @@ def _found(cached: CachedFiles, paths: Sequence[str]) -> list[str]:
 def test_every_file_below_a_cache_can_be_removed(cached: _Cached, tmp_path: Path, path: str) -> None:
     stored = _store(cached, path)
     assert [each.path for each in cached.all()] == _found(cached, [path]) == [path]
-    Removal(cached, MetadataStore(tmp_path / "metadata"), cached.pages).remove(cached.find([path]))
+    metadata, provenance = MetadataStore(tmp_path / "metadata"), ProvenanceObjects(tmp_path / "provenance")
+    Removal(cached, metadata, provenance, cached.pages).remove(cached.find([path]))
     assert not stored.exists()
 
 
