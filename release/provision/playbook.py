@@ -8,14 +8,14 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata, resources
 from pathlib import Path
 
 from packhorse.errors import PackhorseError
 from release.agents import ssh
 from release.config.release_toml import ReleaseConfig
-from release.provision import inventory, own_wheel
+from release.provision import index_tokens, inventory, own_wheel
 
 HERE = Path(str(resources.files("release") / "ansible"))
 
@@ -117,9 +117,16 @@ def _fast_strategy() -> dict[str, str]:
     }
 
 
-def run(config: ReleaseConfig, project: Path, target: str, options: Sequence[str]) -> None:
+def run(
+    config: ReleaseConfig,
+    project: Path,
+    target: str,
+    options: Sequence[str],
+    tokens: Callable[[], Mapping[str, str]] = dict,
+) -> None:
     """Prepare the hosts of `target`; what Ansible prints goes to the terminal.
 
+    `tokens` finds those of `index_tokens.of`; without any, hosts install from an index for everybody.
     Raises PackhorseError when Ansible is not installed, or says that it failed.
     """
     chosen = group(config, target)
@@ -136,7 +143,7 @@ def run(config: ReleaseConfig, project: Path, target: str, options: Sequence[str
             else inventory.NOBODY,
             **(_own(config, Path(scratch)) if target == inventory.MIRROR else {}),
         }
-        settings = environment(project, target, config.index, os.environ)
+        settings = environment(project, target, config.index, os.environ) | index_tokens.environment(tokens())
         done = subprocess.run(command(variables, options), env=settings, check=False)
     if done.returncode != 0:
         raise PackhorseError(

@@ -2,11 +2,12 @@
 
 import contextlib
 import re
+from functools import partial
 from pathlib import Path
 
 import click
 
-from packhorse import console
+from packhorse import console, files
 from packhorse.errors import PackhorseError
 from release.cli import options, target_command
 
@@ -57,8 +58,8 @@ def provision(
     """
     from release.agents import destinations
     from release.config import release_toml
+    from release.provision import index_tokens, summary
     from release.provision import playbook as work
-    from release.provision import summary
 
     config = release_toml.load(project, index=index)
     without = [host for value in skip for host in value.split(",") if host]
@@ -67,10 +68,12 @@ def provision(
     pattern = [limit or "all", *(f"!{host}" for host in without)]
     flags = [*(["--check"] if check else []), *(["--diff"] if diff else [])]
     flags += ["--limit", ",".join(pattern)] if limit or without else []
-    work.run(config, project, target, [*flags, *arguments])
+    only_looks = check or bool(_ONLY_LOOKS & set(arguments))
+    tokens = dict if only_looks else partial(index_tokens.of, config, target, files.home())
+    work.run(config, project, target, [*flags, *arguments], tokens)
     prepared = [host for host in work.all_hosts(config, target) if host not in without]
     prepared = [host for host in prepared if limit is None or host in re.split("[,:]", limit)]
-    if prepared and not check and not _ONLY_LOOKS & set(arguments):
+    if prepared and not only_looks:
         own = [host for host in work.hosts(config, target) if host in prepared]
         for line in summary.lines(config, project, target, own):
             console.echo(line)

@@ -1,7 +1,10 @@
 """`release` and an index that not everybody may read: what reads it, by which login, and what sees that."""
 
 import json
+import os
 import re
+import shutil
+import sys
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
@@ -15,9 +18,11 @@ import pytest
 
 from packhorse.errors import PackhorseError
 from release import index, reading
+from release.config.release_toml import ReleaseConfig
 from release.credentials import Credentials
 from release.host.disk import file_cache
 from release.host.processes import process_table
+from release.provision import index_tokens, playbook
 from tests.support import protected
 from tests.support.dists import archive, record_of, wheel
 from tests.support.local_target import Host, Index
@@ -222,6 +227,47 @@ def test_a_job_reads_with_a_token_of_its_own(guarded: Protected) -> None:
         else:
             with pytest.raises(PackhorseError, match="reads less than an index"):
                 reader.get(f"{url}/+simple/secretlib/", index.JSON)
+
+
+# The step of `release provision` that installs from `index`, on this machine and below a folder of its own.
+PLAY = """\
+- hosts: all
+  connection: local
+  gather_subset: ["!all"]
+  tasks:
+    - ansible.builtin.import_role: {name: app_host, tasks_from: toolbox.yml}
+"""
+
+
+def test_hosts_are_provisioned_with_a_token(
+    guarded: Protected, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pip finds what is on the index. Ansible shows the token nowhere, also when pip then fails."""
+    url = f"{guarded.url}/{INDEX}"
+    shutil.copytree(playbook.HERE / "roles", tmp_path / "roles")
+    pins = [f"{name}==1.0 --hash=sha256:{guarded.dist.sha256}" for name in ("secretlib", "nonesuch")]
+    (tmp_path / "roles/app_host/files/toolbox.txt").write_text("\n".join(pins) + "\n")
+    (tmp_path / "site.yml").write_text(PLAY)
+    monkeypatch.setattr(playbook, "HERE", tmp_path)
+    for name, value in (("TWINE_USERNAME", "anna"), ("TWINE_PASSWORD", guarded.anna[1])):
+        monkeypatch.setenv(name, value)
+    tokens = index_tokens.of(ReleaseConfig(app="shop", index=url), "web1.example.com", tmp_path)
+    (tmp_path / "inventory.sh").write_text("web1.example.com\n")
+    variables = {
+        "packhorse_index_url": f"{url}/+simple/",
+        "app_host_prefix": str(tmp_path / "opt"),
+        "ansible_python_interpreter": sys.executable,
+    }
+    own = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **index_tokens.environment(tokens)}
+    with watched(tmp_path) as seen:
+        done = run_command(*playbook.command(variables, ["-vvv"]), env=own, status=2)
+        lines, _ = seen()
+    assert "No matching distribution found for nonesuch" in done.stdout
+    assert "No matching distribution found for secretlib" not in done.stdout
+    assert any(b"/dev/stdin" in line for line in lines)
+    assert not [line for line in lines if TOKEN.search(line)]
+    assert not TOKEN.search(f"{done.stdout}{done.stderr}".encode())
+    assert found_in(tmp_path) == []
 
 
 class Elsewhere(BaseHTTPRequestHandler):
