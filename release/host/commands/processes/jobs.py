@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from packhorse import calendar
 from packhorse.errors import PackhorseError
 from release.host.commands.processes import run
 from release.host.commands.releases import reconcile
@@ -21,7 +22,6 @@ from release.host.disk.layout import Layout
 from release.host.disk.manifest import Content, Job
 from release.host.processes.circus_ini import Supervisor
 from release.host.request import Change, Jobs, Run
-from release.host.system import calendar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from packhorse import calendar
 from packhorse.errors import PackhorseError
 from release.host.commands.processes import jobs as commands
 from release.host.disk import jobs, releases
 from release.host.disk.layout import Layout
 from release.host.disk.manifest import Content, Job
-from release.host.system import calendar
 from tests.support.release_folders import a_deploy, a_layout, a_session, add_release
 
 HOURLY = Job("cleanup", "hourly", ["hourly"], "true", overlap=False, timeout=None)

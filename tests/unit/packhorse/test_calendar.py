@@ -1,11 +1,11 @@
-"""The promises of release.host.system.calendar."""
+"""The promises of packhorse.calendar."""
 
 from datetime import UTC, datetime
 
 import pytest
 
+from packhorse import calendar
 from packhorse.errors import PackhorseError
-from release.host.system import calendar
 
 BERLIN = """\
   Original form: daily

@@ -31,7 +31,7 @@ def _next(calendar: str, after: float) -> float | None:
         raise process.failure(
             done,
             f'"{calendar}" is no time of systemd.',
-            "Correct schedule in release.toml; systemd.time(7) has the syntax.",
+            "systemd.time(7) has the syntax; schedule and refresh_at of release.toml have such times.",
         )
     return parse(done.stdout)
 
