@@ -16,6 +16,7 @@ class LastRefresh:
     projects: int = 0  # that it looked for
     new: int = 0  # versions that no refresh before has seen
     problem: str = ""  # why it failed; "" if it did not
+    next: float | None = None  # when a timer starts the next one, seconds since 1970; None: no timer is known
 
     def __str__(self) -> str:
         when = datetime.fromtimestamp(self.at, UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -25,7 +25,7 @@ from mirror.lockfiles import choice
 from mirror.offline import prefetch
 from mirror.offline.prefetch import SIMPLE_JSON, DownloadError
 from mirror.state import Folder
-from packhorse import filenames, files
+from packhorse import calendar, filenames, files
 from packhorse.errors import PackhorseError
 
 AT_ONCE = 8  # pages: an upstream is asked for all of them, and nobody waits
@@ -64,15 +64,20 @@ class Used:
     own: Mapping[str, str]  # that were uploaded -> an index that has them
 
 
-def noted(folder: Folder, look: Callable[[], RefreshReport]) -> RefreshReport:
-    """The report of `look`; that and its failure are noted for `mirror status` and /+metrics."""
+def noted(folder: Folder, look: Callable[[], RefreshReport], times: Sequence[str] = ()) -> RefreshReport:
+    """The report of `look`; that and its failure are noted for `mirror status` and /+metrics.
+
+    `times`: when a timer starts it (systemd.time(7)); without any, the timer of before still counts.
+    """
+    before = last_refresh.read(folder.last_refresh)
+    due = calendar.next_time(times, time.time()) if times else before.next if before else None
     try:
         found = look()
     except PackhorseError as error:
-        _note(folder, LastRefresh(int(time.time()), problem=str(error)))
+        _note(folder, LastRefresh(int(time.time()), problem=str(error), next=due))
         raise
     problem = f"{len(found.failed)} projects could not be looked for" if found.failed else ""
-    _note(folder, LastRefresh(int(time.time()), len(found.pages), len(found.new), problem))
+    _note(folder, LastRefresh(int(time.time()), len(found.pages), len(found.new), problem, due))
     return found
 
 

@@ -36,6 +36,13 @@ if TYPE_CHECKING:
     default=0,
     help="Wait so long for a mirror that starts  [default: 0]",
 )
+@click.option(
+    "--calendar",
+    "times",
+    metavar="TIMES",
+    multiple=True,
+    help="When a timer starts this (systemd.time(7)): then the metrics say when the next look is due.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def refresh(
@@ -46,6 +53,7 @@ def refresh(
     index: str | None,
     *,
     wait: float,
+    times: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Look for new versions of what is in use, and say what came since the last look.
@@ -68,7 +76,7 @@ def refresh(
         index_url = prefetch.index_url(mirror, index or options.config(path).default_index)
         return _look(folder, mirror, index_url, {pin.project for pin in pins})
 
-    found = work.noted(folder, look)
+    found = work.noted(folder, look, times)
     old = outdated.OutdatedReport(list(outdated.find(pins, found.pages)), len(pins)) if locks else None
     if as_json:
         console.emit_json({**work.as_json(found), **(old.as_json() if old else {})})

@@ -141,6 +141,12 @@ class StateCollector:
             yield Family(
                 f"{PREFIX}_last_refresh_new_versions", "Versions that it was the first to see.", found.new
             )
+            if found.next is not None:
+                yield Family(
+                    f"{PREFIX}_next_refresh_timestamp_seconds",
+                    "When its timer is to start the next one, in seconds since 1970.",
+                    found.next,
+                )
 
     def _as_replica(self, serial: int) -> Iterator[Family]:
         thread = self._xom.replica_thread

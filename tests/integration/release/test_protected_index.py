@@ -260,7 +260,7 @@ def test_hosts_are_provisioned_with_a_token(
     }
     own = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **index_tokens.environment(tokens)}
     with watched(tmp_path) as seen:
-        done = run_command(*playbook.command(variables, ["-vvv"]), env=own, status=2)
+        done = run_command(*playbook.command(variables, ["-vvv"]), env=own, status=2, timeout=600)
         lines, _ = seen()
     assert "No matching distribution found for nonesuch" in done.stdout
     assert "No matching distribution found for secretlib" not in done.stdout

@@ -469,6 +469,8 @@ def test_new_versions_are_looked_for_by_a_timer_and_said_in_the_journal(shop: Co
         "systemctl", "show", f"{name}.timer", "-p", "ActiveState,Persistent,UnitFileState"
     ).stdout
     assert set(shown.split()) == {"ActiveState=active", "Persistent=yes", "UnitFileState=enabled"}
+    times = pypi.ssh("systemctl", "show", f"{name}.timer", "-p", "TimersCalendar", "--value").stdout
+    assert "OnCalendar=*-*-* 00/6:00:00" in times
     pypi.ssh("systemctl", "start", f"{name}.service")
     assert "projects in use" in pypi.ssh("journalctl", "-u", name, "-o", "cat", "--no-pager").stdout
     assert pypi.ssh("stat", "-c", "%U", "/var/lib/packhorse-mirror/mirror/refresh.json").stdout == (
@@ -476,7 +478,10 @@ def test_new_versions_are_looked_for_by_a_timer_and_said_in_the_journal(shop: Co
     )
     mirror = ("/opt/packhorse/mirror/bin/mirror", "status", "--json")
     own = ("runuser", "-u", "packhorse-mirror", "--", "env", "PACKHORSE_HOME=/var/lib/packhorse-mirror")
-    assert json.loads(pypi.ssh(*own, *mirror).stdout)["last_refresh"]["problem"] == ""
+    last = json.loads(pypi.ssh(*own, *mirror).stdout)["last_refresh"]
+    assert last["problem"] == ""
+    assert 0 < last["next"] - last["at"] <= 6 * 3600
+    assert last["next"] % (6 * 3600) == 0
 
 
 def test_a_refresh_at_boot_waits_for_the_mirror(shop: Company) -> None:
@@ -506,6 +511,7 @@ def test_a_mirror_that_is_no_longer_refreshed_has_neither_timer_nor_service(shop
     assert shop.pypi.ssh(*listed).stdout == ""
     there = list((shop.pypi.files / "etc/systemd/system").rglob("packhorse-mirror-refresh*"))
     assert there == []
+    assert not (shop.pypi.files / "var/lib/packhorse-mirror/mirror/last-refresh.json").exists()
     assert "changed=0" in shop.release("provision", "mirror", *only).stdout
     shop.configure(provision=LIMITS)
 

@@ -1,7 +1,10 @@
 """What a refresh calls new: what no look before has seen, whatever looks between them have failed to see."""
 
+import contextlib
 import json
 import time
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -92,6 +95,35 @@ def test_what_came_of_it_is_noted_also_when_it_failed(tmp_path: Path) -> None:
     assert str(last_refresh.read(folder.last_refresh)).endswith("failed: The mirror does not serve.")
     with pytest.raises(PackhorseError, match="does not serve"):
         refresh.noted(Folder(tmp_path / "none"), fails)
+
+
+@pytest.mark.needs("systemd-analyze")
+def test_the_next_time_of_a_timer_is_noted_and_kept(tmp_path: Path) -> None:
+    """A look that somebody starts by hand, or that fails, says nothing about the timer."""
+    folder = Folder(tmp_path)
+    folder.root.mkdir()
+
+    def fails() -> RefreshReport:
+        raise PackhorseError("The mirror does not serve.", "Start it.")
+
+    def due(look: Callable[[], RefreshReport], *times: str) -> float | None:
+        with contextlib.suppress(PackhorseError):
+            refresh.noted(folder, look, times)
+        found = last_refresh.read(folder.last_refresh)
+        assert found
+        return found.next
+
+    def works() -> RefreshReport:
+        return RefreshReport({}, [], {}, [])
+
+    assert due(works) is None
+    monday = due(works, "Mon *-*-* 06:00:00 UTC")
+    assert monday
+    assert datetime.fromtimestamp(monday, UTC).strftime("%A %H:%M") == "Monday 06:00"
+    assert 0 < monday - time.time() <= 7 * 86_400
+    assert due(works) == due(fails) == monday
+    friday = due(fails, "Fri *-*-* 06:00:00 UTC")
+    assert friday != monday
 
 
 @pytest.mark.parametrize("content", [None, b"", b"[]", b'{"at": 1, "later": 2}', b'{"projects": 1}', b"\xff"])

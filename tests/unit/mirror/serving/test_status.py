@@ -59,6 +59,7 @@ def test_the_last_refresh_is_told_and_why_it_failed() -> None:
         "projects": 12,
         "new": 3,
         "problem": "The mirror does not serve.",
+        "next": None,
     }
     assert status.as_json(SERVING)["last_refresh"] is None
 

@@ -1,6 +1,7 @@
 """The dashboard and the alerts of the docs ask for metrics and labels that exist."""
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from mirror.last_refresh import LastRefresh
 from mirror.plugin.metrics import counters
 from mirror.plugin.metrics.state import Sizes, StateCollector
 from tests.support import documents
+from tests.support.servers import run_command
 
 ROOT = Path(__file__).parents[5]
 SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_count", "_sum")}
@@ -31,7 +33,7 @@ def families() -> Iterator[Metric]:
     )
     sizes = Sizes({"files": ROOT / "docs"})
     sizes.scan()
-    refreshed = LastRefresh(1, 2, 3)
+    refreshed = LastRefresh(1, 2, 3, next=4.0)
     yield from StateCollector(xom, ROOT, sizes, lambda: iter([1.0]), lambda: refreshed).collect()
 
 
@@ -43,10 +45,37 @@ def expressions() -> Iterator[str]:
     dashboard = json.loads((ROOT / "docs/grafana-mirror.json").read_text())
     for panel in dashboard["panels"]:
         yield from (target["expr"] for target in panel["targets"])
-    rules = next(
+    yield from re.findall(r"expr: (?:\|\n)?((?:.+\n)+?)(?=        for:)", rules())
+
+
+def rules() -> str:
+    return next(
         each.text for each in documents.blocks("monitoring-mirror.md") if each.filename == "rules.yml"
     )
-    yield from re.findall(r"expr: (?:\|\n)?((?:.+\n)+?)(?=        for:)", rules)
+
+
+# Of a mirror whose timer runs each Monday; values at every hour, from a look on.
+WEEKLY = """\
+rule_files: [rules.yml]
+evaluation_interval: 1h
+tests:
+  - interval: 1h
+    input_series:
+      - {series: packhorse_mirror_last_refresh_success, values: 1x200}
+      - {series: packhorse_mirror_last_refresh_timestamp_seconds, values: 0x200}
+      - {series: packhorse_mirror_next_refresh_timestamp_seconds, values: 604800x200}
+    alert_rule_test:
+      - {eval_time: 169h, alertname: MirrorNotRefreshed, exp_alerts: []}
+      - {eval_time: 172h, alertname: MirrorNotRefreshed, exp_alerts: [{}]}
+"""
+
+
+@pytest.mark.needs("promtool")
+def test_a_look_that_does_not_come_is_an_alert_after_a_week_when_it_is_weekly(tmp_path: Path) -> None:
+    """One that goes off each Wednesday is turned off, and with it the one that means something."""
+    (tmp_path / "rules.yml").write_text(rules())
+    (tmp_path / "weekly.yml").write_text(WEEKLY)
+    run_command("promtool", "test", "rules", tmp_path / "weekly.yml", env=os.environ)
 
 
 def labels_of(expression: str) -> set[str]:

@@ -77,3 +77,11 @@ def test_the_last_refresh_is_measured_when_there_was_one(tmp_path: Path) -> None
     assert shown(None) == [None, None, None]
     assert shown(LastRefresh(1000, 5, 2)) == [1000, 1, 2]
     assert shown(LastRefresh(2000, problem="The mirror does not serve.")) == [2000, 0, 0]
+
+
+def test_the_next_refresh_is_due_by_its_timer(tmp_path: Path) -> None:
+    """Be that hours or a week later; without a timer, no time is told, and no alert waits for one."""
+    primary = fake(replica=False, polling_replicas={})
+    weekly = values(primary, [], tmp_path, LastRefresh(1000, next=605_800.0))
+    assert weekly["next_refresh_timestamp_seconds"] == 605_800
+    assert "next_refresh_timestamp_seconds" not in values(primary, [], tmp_path, LastRefresh(1000))
