@@ -58,12 +58,18 @@ def listed(server: Mirrored, project: str) -> list[str]:
     return [file["filename"] for file in server.page(project, "company/dev")["files"]]
 
 
+def lacking(server: Mirrored) -> list[str]:
+    """The indexes of which `mirror status` says that they list nothing of upstreams."""
+    found = json.loads(server.mirror.run(BIN / "mirror", "status", "--json").stdout)["lack_advisories"]
+    return [str(name) for name in found]
+
+
 def test_a_vulnerable_version_is_withheld_from_the_next_export_on(
     mirrored: Mirrored, nginx: Mirrored, tmp_path: Path
 ) -> None:
     """On pages and files, also those that nginx sent before; without a restart; and back when that was wrong.
 
-    Without any advisories nothing is listed: nobody can know what is affected.
+    Without any advisories nothing is listed, and `mirror status` says why: nobody can know what is affected.
     """
     name, other = new_name("vulnerable"), new_name("harmless")
     old, new, fine = wheel(name, "1.0"), wheel(name, "2.0"), wheel(other, "1.0")
@@ -71,8 +77,10 @@ def test_a_vulnerable_version_is_withheld_from_the_next_export_on(
     mirrored.upstream.add(other, fine)
     assert listed(mirrored, other) == []
     mirrored.mirror.run(BIN / "mirror", "why", other, status=1)
+    assert lacking(mirrored) == ["all indexes"]
     bring(mirrored, tmp_path, ("PYSEC-2026-1", "something", "HIGH"))
     wait_until("pages follow", lambda: listed(mirrored, other) == [fine.filename])
+    assert lacking(mirrored) == []
     assert listed(nginx, name) == [old.filename, new.filename]
     url = urljoin(nginx.mirror.url, f"/company/dev/+f/{old.sha256[:3]}/{old.sha256[3:16]}/{old.filename}")
     for _ in range(2):  # from devpi-server, then from the disk
