@@ -6,7 +6,7 @@ from typing import Any
 
 from mirror.plugin.declared_settings import DeclaredSettings
 from mirror.plugin.policy import evaluation, rules
-from mirror.plugin.policy.evaluation import Policy, UnreadableRule
+from mirror.plugin.policy.evaluation import Fact, Policy, UnreadableRule
 
 ALL = ""  # in the place of an index: the policy of all indexes
 
@@ -23,6 +23,11 @@ class DeclaredPolicies:
     def of(self, indexes: Iterable[str]) -> list[Policy]:
         """The policies that files on these indexes must pass."""
         return [self.policies[index] for index in (ALL, *indexes) if index in self.policies]
+
+    def decide_by(self, fact: Fact) -> bool:
+        """Whether a rule of any policy decides by `fact`."""
+        rules = (rule for policy in self.policies.values() for rule in policy.rules)
+        return any(fact in rule.decides_by for rule in rules)
 
     def unreadable(self) -> list[tuple[str, UnreadableRule]]:
         """The rules that cannot be read, with the indexes of their policies."""

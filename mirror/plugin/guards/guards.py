@@ -18,11 +18,8 @@ from mirror.plugin.guards.declared_policies import DeclaredPolicies
 from mirror.plugin.guards.gathering import Gathering
 from mirror.plugin.guards.known_vulnerabilities import VulnerabilityFile
 from mirror.plugin.policy import evaluation, look_alikes
-from mirror.plugin.policy.age import MinimumAge
 from mirror.plugin.policy.evaluation import Denial, FileJudge
 from mirror.plugin.policy.facts import FileFacts, PageText, ProjectFacts
-from mirror.plugin.policy.look_alikes import LookAlikes
-from mirror.plugin.policy.vulnerabilities import Vulnerabilities
 from mirror.plugin.simple import file_rows, filenames
 from mirror.plugin.simple.detail import ProjectDetail
 from mirror.plugin.simple.file_rows import ROOT, FileObject, ProjectFile, Rows
@@ -98,18 +95,15 @@ class Guards:
 
     def _own_names(self) -> frozenset[str]:
         with self._xom.keyfs.read_transaction(allow_reuse=True):
-            policies = self.declared().policies.values()
-            if not any(isinstance(rule, LookAlikes) for policy in policies for rule in policy.rules):
+            if not self.declared().decide_by("reserved names"):
                 return frozenset()
             return frozenset(self._xom.keyfs.get_key(reservations.NAMES).get())
 
     def uses_state(self) -> bool:
         """Whether a policy in force depends on `state`. Needs no transaction."""
         with self._xom.keyfs.read_transaction(allow_reuse=True):
-            policies = self.declared().policies.values()
-        return any(
-            isinstance(rule, Vulnerabilities | LookAlikes) for policy in policies for rule in policy.rules
-        )
+            in_force = self.declared()
+        return in_force.decide_by("advisories") or in_force.decide_by("reserved names")
 
     def judged(self, stage: Any, base: Any, project: ProjectDetail) -> Judged:
         """The decisions of `stage` about `project`, which `base` holds. Needs a transaction."""
@@ -233,7 +227,7 @@ class Guards:
     def _facts(self, base: Any, project: ProjectDetail) -> ProjectFacts:
         if base.ixconfig["type"] != "mirror":
             return ProjectFacts(project.name, is_upload=True)
-        seen = self._seen(base.name, project.name) if self._times_matter() else None
+        seen = self._seen(base.name, project.name) if self.declared().decide_by("first seen") else None
         needs_evidence = bool(self.gathering.rules())
         return ProjectFacts(
             project.name,
@@ -253,10 +247,6 @@ class Guards:
         known = self._pages.read(index, project)
         names = file_rows.rows(known.detail.files).filenames() if known else ()
         return Seen(float(known.about.fetched), {}, frozenset(names)) if known else None
-
-    def _times_matter(self) -> bool:
-        rules = (rule for policy in self.declared().policies.values() for rule in policy.rules)
-        return any(isinstance(rule, MinimumAge) for rule in rules)
 
     def _project(self, holder: Any, name: str) -> ProjectDetail | None:
         """The project, None when no page of it is here, and none can be had."""

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mirror.plugin.policy import names
-from mirror.plugin.policy.evaluation import Judge, Refusal
+from mirror.plugin.policy.evaluation import Fact, Judge, Refusal
 from mirror.plugin.policy.facts import FileFacts, PageText, ProjectFacts
 from mirror.plugin.policy.names import Named
 
@@ -18,6 +18,7 @@ class MinimumAge:
     """Upstream files that are younger are not listed, by upload time and by when they were first seen."""
 
     name, judges_uploads = "minimum_age", False
+    decides_by: tuple[Fact, ...] = ("first seen",)
 
     def __init__(
         self, seconds: float, exempt: Sequence[str] = (), *, trust_upload_times: bool = True

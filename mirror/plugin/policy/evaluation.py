@@ -5,7 +5,7 @@ Fails closed: a rule that cannot be read or evaluated denies, and says so.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from mirror.plugin.policy.evidence import Kind, Wanted
 from mirror.plugin.policy.facts import FileFacts, ProjectFacts
@@ -19,6 +19,8 @@ class Refusal(NamedTuple):
 
 
 Judge = Callable[[FileFacts], Refusal | None]
+# Facts that change while the page of a project stays as it is: rendered pages follow them.
+Fact = Literal["advisories", "reserved names", "first seen"]
 
 
 class PolicyRule(Protocol):
@@ -26,6 +28,7 @@ class PolicyRule(Protocol):
 
     name: str  # its key in mirror.toml
     judges_uploads: bool  # whether it has a say about files of indexes of uploads
+    decides_by: tuple[Fact, ...]  # besides the page and evidence
 
     def about(self, project: ProjectFacts, now: float) -> Judge | None:
         """A judge of the files of `project` at `now`; None when all of them pass."""
@@ -88,6 +91,7 @@ class UnreadableRule:
     """The place of a rule that this version cannot read: it denies everything."""
 
     judges_uploads = False
+    decides_by: tuple[Fact, ...] = ()
 
     def __init__(self, name: str, problem: str) -> None:
         self.name = name

@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Any
 
 from mirror.plugin.policy import evidence, license_terms, names
-from mirror.plugin.policy.evaluation import Judge, Refusal
+from mirror.plugin.policy.evaluation import Fact, Judge, Refusal
 from mirror.plugin.policy.evidence import Kind, License, Wanted
 from mirror.plugin.policy.facts import FileFacts, ProjectFacts
 
@@ -23,6 +23,7 @@ class Licenses:
     """Files with a license that is not allowed, or is denied, are not listed."""
 
     name, judges_uploads = "licenses", False
+    decides_by: tuple[Fact, ...] = ()
 
     def __init__(self, value: Mapping[str, Any]) -> None:
         """`value`: {"allow": ["MIT"] or null, "deny": ["AGPL-*"], "unknown": "deny", "exempt": ["demo"]}."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
-from mirror.plugin.policy.evaluation import Judge, Refusal
+from mirror.plugin.policy.evaluation import Fact, Judge, Refusal
 from mirror.plugin.policy.facts import ProjectFacts
 
 SHORTEST = 4  # letters of a name that has look-alikes: of three letters, half the index would be one
@@ -13,6 +13,7 @@ class LookAlikes:
     """Upstream projects whose names look like a reserved one are denied."""
 
     name, judges_uploads = "look_alikes", False
+    decides_by: tuple[Fact, ...] = ("reserved names",)
 
     def about(self, project: ProjectFacts, now: float) -> Judge | None:  # noqa: ARG002 (as PolicyRule has it)
         own = of(project.name, project.reserved)

@@ -7,7 +7,7 @@ from typing import Any
 from packaging.version import Version
 
 from mirror.plugin.policy import evidence
-from mirror.plugin.policy.evaluation import Judge, Refusal
+from mirror.plugin.policy.evaluation import Fact, Judge, Refusal
 from mirror.plugin.policy.evidence import AttestedPublisher, Kind, Wanted
 from mirror.plugin.policy.facts import FileFacts, ProjectFacts
 from mirror.plugin.policy.names import Named
@@ -39,6 +39,7 @@ class RequireProvenance:
     """Files of these projects must have attestations that verify for an expected publisher."""
 
     name, judges_uploads = "require_provenance", False
+    decides_by: tuple[Fact, ...] = ()
 
     def __init__(self, value: Sequence[Mapping[str, Any]]) -> None:
         """`value`: [{"project": "demo>=2", "publisher": {"kind": "GitHub", …} or null}]."""

@@ -5,7 +5,7 @@ from functools import partial
 
 from mirror.plugin.policy import licenses, names, provenance, vulnerabilities
 from mirror.plugin.policy.age import MinimumAge
-from mirror.plugin.policy.evaluation import Builder, Judge, PolicyRule, Refusal
+from mirror.plugin.policy.evaluation import Builder, Fact, Judge, PolicyRule, Refusal
 from mirror.plugin.policy.facts import FileFacts, ProjectFacts
 from mirror.plugin.policy.look_alikes import LookAlikes
 from mirror.plugin.policy.names import Named
@@ -15,6 +15,7 @@ class Deny:
     """Projects and versions that nobody gets, whoever made them."""
 
     name, judges_uploads = "deny", True
+    decides_by: tuple[Fact, ...] = ()
 
     def __init__(self, denied: Sequence[str]) -> None:
         self._denied = names.parse_all(denied)
@@ -41,6 +42,7 @@ class Allow:
     """The only upstream projects and versions that are listed."""
 
     name, judges_uploads = "allow", False
+    decides_by: tuple[Fact, ...] = ()
 
     def __init__(self, allowed: Sequence[str]) -> None:
         self._allowed = names.parse_all(allowed)
@@ -67,6 +69,7 @@ class Sdists:
     """The projects whose sdists are listed; of others, wheels are. A build runs the project's code."""
 
     name, judges_uploads = "sdists", False
+    decides_by: tuple[Fact, ...] = ()
 
     def __init__(self, wanted: Sequence[str]) -> None:
         self._wanted = names.parse_all(wanted)
@@ -91,6 +94,7 @@ class HideYanked:
     """Files that were yanked (PEP 592) are not even for those who pinned them."""
 
     name, judges_uploads = "hide_yanked", False
+    decides_by: tuple[Fact, ...] = ()
 
     def about(self, project: ProjectFacts, now: float) -> Judge | None:  # noqa: ARG002 (as PolicyRule has it)
         if project.page and not project.page.has_yanks:
@@ -116,6 +120,7 @@ class Quarantine:
     """Projects that their index has quarantined (PEP 792) are refused."""
 
     name, judges_uploads = "refuse_quarantined", False
+    decides_by: tuple[Fact, ...] = ()
 
     def about(self, project: ProjectFacts, now: float) -> Judge | None:  # noqa: ARG002 (as PolicyRule has it)
         if not project.is_known:

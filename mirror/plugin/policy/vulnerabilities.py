@@ -8,7 +8,7 @@ from typing import Any
 
 from mirror.advisories import severity
 from mirror.advisories.matching import Finding, KnownVulnerabilities
-from mirror.plugin.policy.evaluation import Judge, Refusal
+from mirror.plugin.policy.evaluation import Fact, Judge, Refusal
 from mirror.plugin.policy.facts import FileFacts, ProjectFacts
 from mirror.plugin.simple import filenames
 
@@ -29,6 +29,7 @@ class Vulnerabilities:
     """Versions with a vulnerability of at least this severity, or of an unknown one."""
 
     name, judges_uploads = "vulnerabilities", False
+    decides_by: tuple[Fact, ...] = ("advisories",)
 
     def __init__(self, value: Mapping[str, Any]) -> None:
         """`value`: {"least": "high", "report": "low", "ignore": [{"id": …, "until": "2027-01-01" or null}]}.

@@ -1,8 +1,12 @@
 """mirror.config: a mistake in mirror.toml is named before anything is done."""
 
+import re
 import tomllib
+import typing
 from pathlib import Path
+from typing import Any
 
+import pydantic
 import pytest
 
 from mirror import config
@@ -11,6 +15,7 @@ from packhorse.errors import PackhorseError
 from tests.support import documents
 
 EXAMPLE = Path(__file__).parents[3] / "mirror.example.toml"
+PAGES = [EXAMPLE, *(EXAMPLE.parent / "docs").glob("*.md")]
 
 
 def _load(tmp_path: Path, text: str) -> MirrorConfig:
@@ -257,3 +262,23 @@ def test_the_settings_of_a_team_are_valid(tmp_path: Path) -> None:
     loaded = _load(tmp_path, text)
     named = {name for index in loaded.indexes.values() for name in index.acl_upload or ()}
     assert named == set(loaded.users)
+
+
+def _keys(model: type[pydantic.BaseModel]) -> set[str]:
+    """The keys of a table, and of those in it."""
+    found = set(model.model_fields)
+    waiting: list[Any] = [field.annotation for field in model.model_fields.values()]
+    while waiting:
+        kind = waiting.pop()
+        if isinstance(kind, type) and issubclass(kind, pydantic.BaseModel):
+            found |= _keys(kind)
+        waiting += typing.get_args(kind)
+    return found
+
+
+def test_each_key_is_explained() -> None:
+    """In the example, or on a page of docs: of a key that stands nowhere, nobody knows."""
+    text = "\n".join(page.read_text() for page in PAGES)
+    keys = _keys(MirrorConfig)
+    assert {"upstream", "keep_last", "minimum_age"} <= keys
+    assert {key for key in keys if not re.search(rf"\b{key}\b", text)} == set()

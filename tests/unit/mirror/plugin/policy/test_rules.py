@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 import pytest
 
 from mirror.plugin.policy import evaluation, names, rules
-from mirror.plugin.policy.evaluation import Denial, Judge
+from mirror.plugin.policy.evaluation import Denial, Fact, Judge
 from mirror.plugin.policy.facts import FileFacts, ProjectFacts
 from mirror.plugin.simple.file_rows import FileObject
 
@@ -125,6 +125,7 @@ class _Broken:
     """A rule that fails, about the project or about a file."""
 
     name, judges_uploads = "broken", True
+    decides_by: tuple[Fact, ...] = ()
 
     def __init__(self, *, early: bool) -> None:
         self._early = early
