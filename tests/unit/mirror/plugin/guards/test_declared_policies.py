@@ -1,7 +1,5 @@
 """The promises of mirror.plugin.guards.declared_policies."""
 
-from typing import Any
-
 import pytest
 
 from mirror.plugin.guards import declared_policies
@@ -17,7 +15,7 @@ from mirror.plugin.policy.evaluation import Fact
         ("deny", ["demo"], None),
     ],
 )
-def test_policies_say_which_facts_their_decisions_follow(rule: str, value: Any, fact: Fact | None) -> None:
+def test_policies_say_which_facts_their_decisions_follow(rule: str, value: object, fact: Fact | None) -> None:
     """Of a rule that kept it to itself, pages from the disk would go on to show the decision of before."""
     declared = declared_policies.parse({"company/dev": {rule: value}})
     facts: tuple[Fact, ...] = ("advisories", "reserved names", "first seen")
