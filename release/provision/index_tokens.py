@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from release import reading
-from release.config.release_toml import ReleaseConfig, simple_url
+from release.config import company_index
+from release.config.release_toml import ReleaseConfig
 from release.provision import inventory
 
 VARIABLE = "PACKHORSE_INDEX_TOKENS"  # roles look there: arguments of Ansible's can be seen by all users
@@ -35,4 +36,4 @@ def _installs_from(config: ReleaseConfig, target: str) -> str | None:
         return None
     if target == inventory.MIRROR and config.mirror and config.mirror.index_url:
         return str(config.mirror.index_url)
-    return simple_url(config.index) if config.index else None
+    return company_index.simple_url(config.index) if config.index else None

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from release import reading
-from release.config.release_toml import MirrorServers, ReleaseConfig, Target
-from release.config.services import Service
+from release.config.release_toml import ReleaseConfig
+from release.config.servers.mirror import MirrorServers
+from release.config.servers.services import Service
+from release.config.target.target import Target
 from release.provision import index_tokens
 
 COMPANY, FIRST = "https://pypi.example.com/company/prod", "https://first.example.com/root/prod"
