@@ -119,6 +119,15 @@ def emit_json(value: object) -> None:
     echo(json.dumps(value, indent=2))
 
 
+def ask_first(question: str, *, yes: bool) -> None:
+    """Ask, unless `yes`. Raises PackhorseError when nobody can answer, and click.Abort for a no."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise PackhorseError(f"{question} Nobody can be asked here.", "Give --yes.")
+    click.confirm(question, default=False, abort=True, err=True)
+
+
 def ask_hidden(prompt: str) -> bytes:
     """The line that the user types or pastes after `prompt`, which the terminal does not show.
 

@@ -14,7 +14,6 @@ from packhorse.errors import PackhorseError
 if TYPE_CHECKING:
     from mirror.api import Api
 
-as_json = click.option("--json", "as_json", is_flag=True, help="Print it for scripts.")
 generate = click.option("--generate", is_flag=True, help="Make a password, and print it on stdout.")
 
 
@@ -40,7 +39,7 @@ def user_add(name: str, email: str | None, *, generate: bool) -> None:
     from mirror.accounts import users
 
     users.check_name(name)
-    api = _api()
+    api = options.api()
     password = _password(generate=generate)
     console.echo(users.add(api, name, password, email), err=generate)
     if generate:
@@ -48,7 +47,7 @@ def user_add(name: str, email: str | None, *, generate: bool) -> None:
 
 
 @user.command("password")
-@click.argument("name")
+@click.argument("name", shell_complete=options.users)
 @click.option(
     "--url",
     metavar="URL",
@@ -65,7 +64,7 @@ def user_password(name: str, url: str | None, *, generate: bool) -> None:
     from mirror.accounts import users
 
     if url is None:
-        api, folder = _api(), options.folder()
+        api, folder = options.api(), options.folder()
         password = _password(generate=generate)
         console.echo(users.change_password(api, folder, name, password), err=generate)
     else:
@@ -77,27 +76,24 @@ def user_password(name: str, url: str | None, *, generate: bool) -> None:
 
 
 @user.command("remove")
-@click.argument("name")
+@click.argument("name", shell_complete=options.users)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
 def user_remove(path: Path | None, name: str, *, yes: bool) -> None:
     """Remove user NAME, who has no indexes; its tokens end with it."""
     from mirror.accounts import users
 
-    if not yes and not sys.stdin.isatty():
-        raise PackhorseError(f"{name} is not removed: nobody is here to be asked.", "Add --yes.")
-    if not yes:
-        click.confirm(f"Remove user {name} and its tokens?", abort=True, err=True)
-    console.echo(users.remove(_api(), options.config(path), name))
+    console.ask_first(f"Remove user {name} and its tokens?", yes=yes)
+    console.echo(users.remove(options.api(), options.config(path), name))
 
 
 @user.command("list")
-@as_json
+@options.as_json
 def user_list(*, as_json: bool) -> None:
     """List all users: their indexes, and where they may upload."""
     from mirror.accounts import users
 
-    found = users.listing(_api())
+    found = users.listing(options.api())
     if as_json:
         console.emit_json(found)
         return
@@ -120,9 +116,7 @@ def token() -> None:
 
 
 @token.command("create")
-@click.option(
-    "--index", "indexes", metavar="USER/NAME", multiple=True, required=True, help="Where; may be repeated."
-)
+@options.index("indexes", help="Where; may be repeated.", multiple=True, required=True)
 @click.option(
     "--may",
     multiple=True,
@@ -135,8 +129,14 @@ def token() -> None:
 @click.option(
     "--expires", metavar="TIME", default="90d", show_default=True, help='Such as "12h", "90d", or "never".'
 )
-@click.option("--user", "name", metavar="NAME", help="Whose token it is  [default: the owner of the index]")
-@as_json
+@click.option(
+    "--user",
+    "name",
+    metavar="NAME",
+    shell_complete=options.users,
+    help="Whose token it is  [default: the owner of the index]",
+)
+@options.as_json
 def token_create(
     indexes: tuple[str, ...],
     may: tuple[str, ...],
@@ -154,7 +154,7 @@ def token_create(
 
     until = None if expires == tokens.NEVER else int(time.time()) + _seconds(expires)
     owner = name or indexes[0].partition("/")[0]
-    made = tokens.create(_api(), tokens.TokenRequest(owner, indexes, may, projects, until))
+    made = tokens.create(options.api(), tokens.TokenRequest(owner, indexes, may, projects, until))
     if as_json:
         console.emit_json(made)
         return
@@ -164,12 +164,12 @@ def token_create(
 
 
 @token.command("list")
-@as_json
+@options.as_json
 def token_list(*, as_json: bool) -> None:
     """List the tokens of all users; none of them can be seen again."""
     from mirror.accounts import tokens
 
-    found = tokens.listing(_api())
+    found = tokens.listing(options.api())
     if as_json:
         console.emit_json(found)
         return
@@ -180,18 +180,12 @@ def token_list(*, as_json: bool) -> None:
 
 
 @token.command("revoke")
-@click.argument("identifier", metavar="ID")
+@click.argument("identifier", metavar="ID", shell_complete=options.tokens)
 def token_revoke(identifier: str) -> None:
     """End the token ID of `mirror token list` at once."""
     from mirror.accounts import tokens
 
-    console.echo(tokens.revoke(_api(), identifier))
-
-
-def _api() -> "Api":
-    from mirror.serving import running
-
-    return running.connect(options.folder())
+    console.echo(tokens.revoke(options.api(), identifier))
 
 
 def _api_of(name: str, url: str) -> "Api":

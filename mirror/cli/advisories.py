@@ -62,7 +62,7 @@ def update(path: Path | None, source: str) -> None:
 
 
 @advisories.command()
-@click.option("--json", "as_json", is_flag=True, help="For scripts.")
+@options.as_json
 @click.pass_obj
 def status(path: Path | None, *, as_json: bool) -> None:
     """Show how many known vulnerabilities there are, and how old the newest is."""
@@ -95,7 +95,7 @@ def status(path: Path | None, *, as_json: bool) -> None:
     help="Report what is at least as severe, or of unknown severity.",
 )
 @click.option("--cached", is_flag=True, help="Of an index, also what is cached for it from upstreams.")
-@click.option("--json", "as_json", is_flag=True, help="For scripts.")
+@options.as_json
 @click.pass_obj
 def audit(path: Path | None, sources: tuple[str, ...], least: str, *, cached: bool, as_json: bool) -> None:
     """Say what has known vulnerabilities, in a lock or on an index.

@@ -32,7 +32,12 @@ ACTIONS = (
     metavar="TIME",
     help="From when on: 30m, 12h, 7d or 4w ago, or a time such as 2026-01-31T12:00.",
 )
-@click.option("--who", metavar="USER", help="What this user did, or what was tried under this name.")
+@click.option(
+    "--who",
+    metavar="USER",
+    shell_complete=options.users,
+    help="What this user did, or what was tried under this name.",
+)
 @click.option(
     "--action",
     metavar="ACTION",
@@ -41,7 +46,7 @@ ACTIONS = (
 )
 @click.option("--project", metavar="NAME", help="What concerns this project.")
 @click.option("--denied", is_flag=True, help="What was denied alone.")
-@click.option("--json", "as_json", is_flag=True, help="Print the lines of JSON as they are.")
+@options.as_json
 @click.option("-f", "--follow", is_flag=True, help="Go on with what happens from now on.")
 def audit_log(
     since: str,
@@ -79,13 +84,12 @@ def webhook() -> None:
 
 
 @webhook.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@options.as_json
 def list_webhooks(*, as_json: bool) -> None:
     """Show what was delivered, what waits, and what is wrong."""
     from mirror.monitoring import webhooks as work
-    from mirror.serving import running
 
-    found = work.states(running.connect(options.folder()))
+    found = work.states(options.api())
     if as_json:
         console.emit_json(found)
     for state in () if as_json else found:
@@ -93,16 +97,15 @@ def list_webhooks(*, as_json: bool) -> None:
 
 
 @webhook.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@options.as_json
 def test(*, as_json: bool) -> None:
     """Have the server send a message of type "test" to each webhook now.
 
     Exit status 1 when one was not delivered.
     """
     from mirror.monitoring import webhooks as work
-    from mirror.serving import running
 
-    results = work.test(running.connect(options.folder()))
+    results = work.test(options.api())
     if as_json:
         console.emit_json(results)
     for result in () if as_json else results:

@@ -1,19 +1,74 @@
-"""Shared by several commands: the mirror's folder, the settings, the `--index` option."""
+"""Shared by several commands: the mirror's folder and settings, options, completion in the shell."""
 
+import contextlib
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from packhorse import files
+from packhorse.errors import PackhorseError
 
 if TYPE_CHECKING:
+    from mirror.api import Api
     from mirror.config import MirrorConfig
     from mirror.state import Folder
 
-index = click.option(
-    "--index", metavar="USER/NAME", show_envvar=True, help="The index of uploads  [default: company/dev]"
-)
+C = TypeVar("C", bound=Callable[..., object])
+Complete = Callable[[click.Context, click.Parameter, str], list[str]]
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+
+
+def _complete(find: Callable[[Path | None], Iterable[str]]) -> Complete:
+    """Completion by the names that `find` finds, given --config; by none where something is wrong."""
+
+    def complete(context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+        with contextlib.suppress(PackhorseError):
+            found = find(context.find_root().params.get("path"))
+            return sorted(name for name in found if name.startswith(begun))
+        return []
+
+    return complete
+
+
+def _users(_path: Path | None) -> Iterable[str]:
+    from mirror.accounts import users as work
+
+    return (row["name"] for row in work.listing(api()))
+
+
+def _tokens(_path: Path | None) -> Iterable[str]:
+    from mirror.accounts import tokens as work
+
+    return (row["id"] for row in work.listing(api()))
+
+
+def _reserved(_path: Path | None) -> Iterable[str]:
+    from mirror.packages import reserve
+
+    return reserve.records(api())
+
+
+def _platforms(_path: Path | None) -> Iterable[str]:
+    from mirror.lockfiles import environments
+
+    return environments.PLATFORMS
+
+
+indexes = _complete(lambda path: {*config(path).indexes, "root/pypi"})
+users = _complete(_users)
+tokens = _complete(_tokens)
+reserved = _complete(_reserved)
+platforms = _complete(_platforms)
+
+
+def index(name: str = "index", *, help: str, **more: Any) -> Callable[[C], C]:  # noqa: A002, ANN401 (click's)
+    """The option `--index`; `more` as click.option takes it."""
+    return click.option(
+        "--index", name, metavar="USER/NAME", show_envvar=True, shell_complete=indexes, help=help, **more
+    )
 
 
 def folder() -> "Folder":
@@ -21,6 +76,13 @@ def folder() -> "Folder":
     from mirror.state import Folder
 
     return Folder(files.home())
+
+
+def api() -> "Api":
+    """The API of the running mirror, as root. Raises PackhorseError when none runs."""
+    from mirror.serving import running
+
+    return running.connect(folder())
 
 
 def config(path: Path | None, given: dict[str, object] | None = None) -> "MirrorConfig":

@@ -10,7 +10,7 @@ from packhorse import console
 
 @click.command()
 @click.argument("release", metavar="NAME==VERSION")
-@options.index
+@options.index(help="The index of uploads  [default: company/dev]")
 @click.option("--reason", metavar="TEXT", help="Shown by installers to those who pinned it.")
 @click.pass_obj
 def yank(path: Path | None, release: str, index: str | None, reason: str | None) -> None:
@@ -19,22 +19,20 @@ def yank(path: Path | None, release: str, index: str | None, reason: str | None)
     It can be taken back with `mirror unyank`. Nothing is deleted (PEP 592).
     """
     from mirror.packages import yank as work
-    from mirror.serving import running
 
-    api = running.connect(options.folder())
+    api = options.api()
     console.echo(work.yank(api, index or options.config(path).default_index, release, reason))
 
 
 @click.command()
 @click.argument("release", metavar="NAME==VERSION")
-@options.index
+@options.index(help="The index of uploads  [default: company/dev]")
 @click.pass_obj
 def unyank(path: Path | None, release: str, index: str | None) -> None:
     """Let installers choose a release again that was yanked."""
     from mirror.packages import yank as work
-    from mirror.serving import running
 
-    api = running.connect(options.folder())
+    api = options.api()
     console.echo(work.unyank(api, index or options.config(path).default_index, release))
 
 
@@ -47,9 +45,7 @@ def accept_changed(path: str) -> None:
     """
     from urllib.parse import quote
 
-    from mirror.serving import running
-
-    running.connect(options.folder()).call("DELETE", f"/+changed-files/{quote(path)}")
+    options.api().call("DELETE", f"/+changed-files/{quote(path)}")
     console.echo(f"accepted {path}: the mirror asks for it anew")
 
 

@@ -12,7 +12,7 @@ from packhorse import console
 @click.option(
     "--log", "show_log", is_flag=True, help="Show the log of decisions instead, the last ones last."
 )
-@click.option("--json", "as_json", is_flag=True, help="Show them for scripts.")
+@options.as_json
 @click.pass_obj
 def policy(path: Path | None, *, show_log: bool, as_json: bool) -> None:
     """Show the policies in force: which files of packages this mirror lists and serves.
@@ -22,21 +22,20 @@ def policy(path: Path | None, *, show_log: bool, as_json: bool) -> None:
     package on an index have changed.
     """
     from mirror.policy import decisions, report
-    from mirror.serving import running
 
     log = decisions.read(options.folder().decisions)
     if show_log:
         _show(log, report.log_as_text(log), as_json=as_json)
         return
-    answer = running.connect(options.folder()).call("GET", "/+policies")
+    answer = options.api().call("GET", "/+policies")
     declared = options.config(path).policies
     _show(answer, report.rules_as_text(answer, declared, log), as_json=as_json)
 
 
 @click.command()
 @click.argument("project", metavar="NAME[==VERSION]")
-@click.option("--index", metavar="USER/NAME", help="Where it is asked for  [default: company/dev]")
-@click.option("--json", "as_json", is_flag=True, help="Show all files and decisions for scripts.")
+@options.index(help="Where it is asked for  [default: company/dev]")
+@options.as_json
 @click.pass_obj
 def why(path: Path | None, project: str, index: str | None, *, as_json: bool) -> None:
     """Say which files of a package are listed, and which rule withholds the others.
@@ -48,11 +47,10 @@ def why(path: Path | None, project: str, index: str | None, *, as_json: bool) ->
 
     from mirror.packages import yank as work
     from mirror.policy import report
-    from mirror.serving import running
 
     name, version = work.parse(project) if "==" in project else (project, None)
     on = index or options.config(path).default_index
-    answer = running.connect(options.folder()).call("GET", f"/{on}/+why/{report.name_of(name)}")
+    answer = options.api().call("GET", f"/{on}/+why/{report.name_of(name)}")
     found = report.of_version(answer, version)
     _show(found, report.why_as_text(found), as_json=as_json)
     if not any(file["allowed"] for file in found["files"]):

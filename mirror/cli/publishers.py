@@ -9,7 +9,7 @@ from packhorse import console
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Show them for scripts.")
+@options.as_json
 @click.pass_obj
 def publishers(path: Path | None, *, as_json: bool) -> None:
     """Show the CI jobs that may upload without a password (trusted publishing).
@@ -26,9 +26,8 @@ def publishers(path: Path | None, *, as_json: bool) -> None:
     15 minutes, as `uv publish` does by itself. Needs the mirror to serve. docs/publishing.md has more.
     """
     from mirror.publishing import report
-    from mirror.serving import running
 
-    found = running.connect(options.folder()).call("GET", "/+publishers")
+    found = options.api().call("GET", "/+publishers")
     if as_json:
         console.emit_json(found)
     else:

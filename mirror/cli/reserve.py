@@ -1,19 +1,17 @@
 """Commands for names that only packages of our own may have: reserve, release-name."""
 
-import sys
 from pathlib import Path
 
 import click
 
 from mirror.cli import options
 from packhorse import console
-from packhorse.errors import PackhorseError
 
 
 @click.command()
 @click.argument("names", metavar="NAME...", nargs=-1)
 @click.option("--list", "listing", is_flag=True, help="Show all reservations: who made them, when and where.")
-@click.option("--json", "as_json", is_flag=True, help="Show them for scripts.")
+@options.as_json
 def reserve(names: tuple[str, ...], *, listing: bool, as_json: bool) -> None:
     """Reserve names of packages, so that indexes never show what an upstream has under them.
 
@@ -23,11 +21,10 @@ def reserve(names: tuple[str, ...], *, listing: bool, as_json: bool) -> None:
     import json
 
     from mirror.packages import reserve as work
-    from mirror.serving import running
 
     if not (names or listing or as_json):
         raise click.UsageError("Name a package or a pattern, or use --list.")
-    api = running.connect(options.folder())
+    api = options.api()
     for sentence in work.reserve(api, names) if names else ():
         console.echo(sentence, err=as_json)
     if listing or as_json:
@@ -36,7 +33,7 @@ def reserve(names: tuple[str, ...], *, listing: bool, as_json: bool) -> None:
 
 
 @click.command("release-name")
-@click.argument("name")
+@click.argument("name", shell_complete=options.reserved)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
 def release_name(path: Path | None, name: str, *, yes: bool) -> None:
@@ -45,14 +42,10 @@ def release_name(path: Path | None, name: str, *, yes: bool) -> None:
     The next upload of a package of this name reserves it again.
     """
     from mirror.packages import reserve as work
-    from mirror.serving import running
 
-    api = running.connect(options.folder())
+    api = options.api()
     console.echo(work.explain(api, name, options.config(path).reserved), err=True)
-    if not yes and not sys.stdin.isatty():
-        raise PackhorseError(f"{name} is not released: nobody is here to be asked.", "Add --yes.")
-    if not yes:
-        click.confirm("Release it?", abort=True, err=True)
+    console.ask_first("Release it?", yes=yes)
     console.echo(work.release(api, name))
 
 

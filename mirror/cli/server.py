@@ -15,6 +15,7 @@ from packhorse import console
     "renew",
     metavar="USER",
     multiple=True,
+    shell_complete=options.users,
     help="Give this user of mirror.toml a new password. May be given several times.",
 )
 @click.pass_obj
@@ -85,7 +86,7 @@ def stop() -> None:
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@options.as_json
 @click.pass_context
 def status(context: click.Context, *, as_json: bool) -> None:
     """Show the mirror's address, what it holds, and whether its upstream answers.

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 )
 @click.option("--dry-run", is_flag=True, help="Show what would go, by project.")
 @click.option("--yes", is_flag=True, help="Remove also what could not be had again.")
-@click.option("--json", "as_json", is_flag=True, help="Show all files for scripts.")
+@options.as_json
 @click.pass_obj
 def prune(
     path: Path | None,
@@ -104,7 +104,7 @@ def _show_pruned(found: "Plan", removed: "Sequence[Chosen] | None", *, as_json: 
 @click.option(
     "--repair", is_flag=True, help="Repair what can be; damaged uploads are put aside, never deleted."
 )
-@click.option("--json", "as_json", is_flag=True, help="Show the result for scripts.")
+@options.as_json
 @click.pass_context
 def check(context: click.Context, *, repair: bool, as_json: bool) -> None:
     """Check everything that the mirror stores: files by their hashes, records, metadata, pages.
@@ -146,7 +146,7 @@ def check(context: click.Context, *, repair: bool, as_json: bool) -> None:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="The data of a devpi-server that `mirror serve` does not run, such as a replica.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Show the bytes before and after for scripts.")
+@options.as_json
 def shrink(*, dry_run: bool, serverdir: Path | None, as_json: bool) -> None:
     """Shrink the database, which keeps every value that was ever replaced.
 

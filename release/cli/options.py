@@ -1,7 +1,6 @@
-"""Options that several commands share, and the question before what destroys."""
+"""Options that several commands share."""
 
 import functools
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -131,12 +130,3 @@ def _with_summary(command: C) -> C:
             raise
 
     return cast("C", run)
-
-
-def ask_first(question: str, *, yes: bool) -> None:
-    """Ask, unless `yes`. Raises PackhorseError when nobody can answer, and click.Abort for a no."""
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise PackhorseError(f"{question} Nobody can be asked here.", "Give --yes.")
-    click.confirm(question, default=False, abort=True, err=True)

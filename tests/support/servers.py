@@ -122,6 +122,18 @@ class Mirror:
         return run_command(*command, env=self.environment, cwd=cwd, timeout=timeout, status=status)
 
 
+def completed(environment: Mapping[str, str], line: str) -> set[str]:
+    """What the shell offers for the last word of a begun command line of `mirror` or `release`."""
+    program, *words = line.split(" ")
+    asked = {
+        f"_{program.upper()}_COMPLETE": "bash_complete",
+        "COMP_WORDS": line,
+        "COMP_CWORD": str(len(words)),
+    }
+    done = run_command(BIN / program, env={**environment, **asked}, status=None)
+    return {entry.partition(",")[2] for entry in done.stdout.splitlines() if entry}
+
+
 @contextmanager
 def short_home() -> Iterator[Path]:
     """A PACKHORSE_HOME for one test; its path is short because UNIX socket paths end at 107 bytes."""

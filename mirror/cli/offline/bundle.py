@@ -100,7 +100,7 @@ def _wanted(path: Path | None, target: Path, given: Mapping[str, Any]) -> Iterat
 
 @bundle.command()
 @click.argument("folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--index", metavar="USER/NAME", help="Where own packages are uploaded  [default: company/dev]")
+@options.index(help="Where own packages are uploaded  [default: company/dev]")
 @click.option(
     "--fingerprint",
     metavar="SHA256",
@@ -113,7 +113,7 @@ def _wanted(path: Path | None, target: Path, given: Mapping[str, Any]) -> Iterat
     multiple=True,
     help="Let this file replace a cached one of its name with another content; repeat it for several.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@options.as_json
 @click.pass_context
 def load(
     context: click.Context,

@@ -19,12 +19,6 @@ if TYPE_CHECKING:
 _PLATFORM_NAMES = "linux-x86_64, musl-aarch64, macos-arm64, windows-x86_64, …"
 
 
-def _complete_platform(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
-    from mirror.lockfiles.environments import PLATFORMS
-
-    return [name for name in PLATFORMS if name.startswith(begun)]
-
-
 def of_locks(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the arguments and options that say which files of which locks are meant."""
     for add in reversed(
@@ -44,7 +38,7 @@ def of_locks(command: Callable[..., Any]) -> Callable[..., Any]:
                 "platforms",
                 metavar="NAME",
                 multiple=True,
-                shell_complete=_complete_platform,
+                shell_complete=options.platforms,
                 help=f"Files for this platform: {_PLATFORM_NAMES} or a wheel's tag such as"
                 " manylinux_2_28_x86_64; repeat it for several  [default: this machine]",
             ),
@@ -54,10 +48,8 @@ def of_locks(command: Callable[..., Any]) -> Callable[..., Any]:
                 is_flag=True,
                 help="Let uv build sdists to learn what they depend on: this runs programs of their authors.",
             ),
-            click.option(
-                "--index", metavar="USER/NAME", help="Where to look  [default: company/dev, else root/pypi]"
-            ),
-            click.option("--json", "as_json", is_flag=True, help="Print the report as JSON."),
+            options.index(help="Where to look  [default: company/dev, else root/pypi]"),
+            options.as_json,
         ]
     ):
         command = add(command)

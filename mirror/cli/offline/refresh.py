@@ -27,8 +27,15 @@ if TYPE_CHECKING:
 @click.option(
     "--python", "pythons", metavar="VERSION", multiple=True, help="For the report: this Python, such as 3.12."
 )
-@click.option("--platform", "platforms", metavar="NAME", multiple=True, help="For the report: this platform.")
-@click.option("--index", metavar="USER/NAME", help="Where to look  [default: company/dev, else root/pypi]")
+@click.option(
+    "--platform",
+    "platforms",
+    metavar="NAME",
+    multiple=True,
+    shell_complete=options.platforms,
+    help="For the report: this platform.",
+)
+@options.index(help="Where to look  [default: company/dev, else root/pypi]")
 @click.option(
     "--wait",
     metavar="SECONDS",
@@ -43,7 +50,7 @@ if TYPE_CHECKING:
     multiple=True,
     help="When a timer starts this (systemd.time(7)): then the metrics say when the next look is due.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@options.as_json
 @click.pass_obj
 def refresh(
     path: Path | None,

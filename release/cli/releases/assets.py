@@ -108,7 +108,7 @@ def prune(project: Path, target: str, *, dry_run: bool, yes: bool, wait: float, 
             console.echo(key, err=True)
         where = f"{which.assets.bucket}/{which.prefix}"
         question = f"Remove {len(pruning.unneeded)} of {pruning.there} objects from {where}?"
-        options.ask_first(question, yes=False)
+        console.ask_first(question, yes=False)
         pruning = _pruned(settings, which, wait, frozenset(pruning.unneeded))
     _report(pruning, which, target, dry_run=dry_run, as_json=as_json)
 

@@ -202,7 +202,7 @@ def restore(
         _drop_old(place, host, yes=yes)
         return
     chosen = _chosen(arguments.config(project), place, host, backup, sender)
-    options.ask_first(f"Replace the database of {target} by {chosen or 'its newest backup'}?", yes=yes)
+    console.ask_first(f"Replace the database of {target} by {chosen or 'its newest backup'}?", yes=yes)
     request = {"name": place.name, "backup": chosen}
     made = answers.read(
         answers.Made, host.ask(reach.BACKUP, "restore", request, arguments.progress), host.name
@@ -228,7 +228,7 @@ def _drop_old(place: "Place", host: "reach.Host", *, yes: bool) -> None:
     """Remove what the last restore has replaced, after a backup of it."""
     from release.services import answers, reach
 
-    options.ask_first(f"Remove what the last restore of {place.name} has replaced?", yes=yes)
+    console.ask_first(f"Remove what the last restore of {place.name} has replaced?", yes=yes)
     answer = host.ask(reach.BACKUP, "drop-old", {"name": place.name}, arguments.progress)
     paths = answers.read(answers.Made, answer, host.name).paths
     console.echo(f"Removed. Its backup: {host.name}:{paths[0]}" if paths else "There is nothing to remove.")

@@ -7,7 +7,6 @@ import click
 
 from packhorse import console
 from packhorse.errors import PackhorseError
-from release.cli import options
 from release.cli.services import arguments, attached
 
 if TYPE_CHECKING:
@@ -98,7 +97,7 @@ def remove_all(project: Path, config: "ReleaseConfig", rows: "Sequence[KnownData
         return
     for row in rows:
         _require_unused(project, config, row)
-    options.ask_first(
+    console.ask_first(
         f"Remove {', '.join(f'{row.name} on {row.host}' for row in rows)} with all data?", yes=yes
     )
     for row in rows:

@@ -14,7 +14,7 @@ from pymacaroons import Macaroon
 from tests.support import documents
 from tests.support.dists import Dist, wheel
 from tests.support.mirror_and_upstream import Mirrored, mirror_of, new_name
-from tests.support.servers import BIN
+from tests.support.servers import BIN, completed
 from tests.support.upstream import Upstream
 
 JSON = {"Accept": "application/json"}
@@ -256,7 +256,19 @@ def test_a_password_is_changed_and_the_mirror_goes_on_with_it(mirrored: Mirrored
     rows = json.loads(_mirror(mirrored, "user", "list", "--json").stdout)
     assert {row["name"] for row in rows} >= {"company", "root"}
     refused = _mirror(mirrored, "user", "remove", "company", status=1)
-    assert "Add --yes" in refused.stderr
+    assert "Give --yes" in refused.stderr
+
+
+def test_names_that_the_server_knows_are_completed(mirrored: Mirrored) -> None:
+    """Of users, tokens and reserved names; nobody types an id."""
+    _token(mirrored, "--index", "company/dev")
+    name = new_name("reserved")
+    _mirror(mirrored, "reserve", name)
+    ids = {row["id"] for row in json.loads(_mirror(mirrored, "token", "list", "--json").stdout)}
+    assert ids
+    assert completed(mirrored.mirror.environment, "mirror token revoke ") == ids
+    assert completed(mirrored.mirror.environment, f"mirror release-name {name[:-2]}") >= {name}
+    assert "company" in completed(mirrored.mirror.environment, "mirror user remove com")
 
 
 def test_users_make_tokens_of_their_own_and_of_nobody_else(mirrored: Mirrored) -> None:

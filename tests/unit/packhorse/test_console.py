@@ -223,3 +223,11 @@ def test_bytes_that_are_no_text_are_written_out(capfdbinary: pytest.CaptureFixtu
     console.echo(os.fsdecode(b"a\xffb"))
     console.emit_bytes(b"a\xffb")
     assert capfdbinary.readouterr().out == b"a\\udcffb\na\xffb"
+
+
+def test_what_destroys_asks_or_wants_yes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A script says --yes; a person says y."""
+    console.ask_first("Remove it?", yes=True)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
+    with pytest.raises(PackhorseError, match="Nobody can be asked here"):
+        console.ask_first("Remove it?", yes=False)

@@ -3,13 +3,16 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from mirror import config, init, last_settings, state
-from mirror.cli import main
+from mirror.cli import main, options
+from tests.support.servers import completed
 
 MIRROR = Path(sys.executable).parent / "mirror"
 
@@ -92,14 +95,36 @@ def test_completion_can_be_switched_on(shell: str) -> None:
 
 def test_platforms_are_completed() -> None:
     """Nobody knows their names by heart."""
-    environment = {
-        **os.environ,
-        "_MIRROR_COMPLETE": "bash_complete",
-        "COMP_WORDS": "mirror prefetch --platform mu",
-        "COMP_CWORD": "3",
-    }
-    done = subprocess.run([MIRROR], env=environment, check=False, capture_output=True, text=True)
-    assert done.stdout.split() == ["plain,musl-x86_64", "plain,musl-aarch64"]
+    for command in ("prefetch", "refresh"):
+        found = completed(os.environ, f"mirror {command} --platform mu")
+        assert found == {"musl-x86_64", "musl-aarch64"}
+
+
+def test_indexes_of_mirror_toml_are_completed_and_without_a_server_nothing_fails(tmp_path: Path) -> None:
+    """Wherever an index is meant; a mistake in mirror.toml is none in the shell."""
+    (tmp_path / "mirror.toml").write_text('[users.team]\n[indexes."team/own"]\n')
+    environment = {**os.environ, "PACKHORSE_HOME": str(tmp_path)}
+    assert completed(environment, f"mirror --config {tmp_path}/mirror.toml why --index te") == {"team/own"}
+    assert completed(environment, "mirror user remove a") == set()
+    (tmp_path / "mirror.toml").write_text("[")
+    assert completed(environment, f"mirror --config {tmp_path}/mirror.toml why --index te") == set()
+
+
+def _options(group: click.Group) -> Iterator[tuple[str, click.Option]]:
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from _options(command)
+        yield from ((name, each) for each in command.params if isinstance(each, click.Option))
+
+
+def test_each_option_is_explained_and_one_name_means_one_thing() -> None:
+    """What prints JSON says so in the same words; where an index is meant, names of indexes are completed."""
+    found = list(_options(main.cli))
+    assert [(name, option.opts) for name, option in found if not option.help] == []
+    assert {option.help for _, option in found if "--json" in option.opts} == {"Print the result as JSON."}
+    given = [option._custom_shell_complete for _, option in found if "--index" in option.opts]
+    assert given
+    assert set(given) == {options.indexes}
 
 
 def test_init_says_first_which_file_it_read_and_tells_where_there_is_none(

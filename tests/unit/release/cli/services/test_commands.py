@@ -9,7 +9,6 @@ import pytest
 from click.testing import CliRunner, Result
 
 from packhorse.errors import PackhorseError
-from release.cli import options
 from release.cli.config import changes
 from release.cli.main import cli
 from release.cli.services import arguments, attached, backups, commands, logins, removal
@@ -37,14 +36,6 @@ def test_a_variable_leads_to_a_database_by_its_login() -> None:
 def test_sizes_are_for_people(number: int, text: str) -> None:
     """As disks are sold."""
     assert arguments.size(number) == text
-
-
-def test_what_destroys_asks_or_wants_yes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A script says --yes; a person says y."""
-    options.ask_first("Remove it?", yes=True)
-    monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
-    with pytest.raises(PackhorseError, match="Nobody can be asked here"):
-        options.ask_first("Remove it?", yes=False)
 
 
 @pytest.mark.parametrize("name", [None, *commands.services.commands])
