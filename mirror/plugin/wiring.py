@@ -18,9 +18,9 @@ from mirror.plugin import compat, error_views, reservations
 from mirror.plugin.access import read_tokens, readers, search
 from mirror.plugin.access.throttle import Throttle
 from mirror.plugin.admin import (
-    access,
     changed_file_views,
     declared_views,
+    logins,
     reservation_views,
 )
 from mirror.plugin.admin.bundle_views import BundleViews, Proofs
@@ -46,7 +46,7 @@ from mirror.plugin.metadata.store import BY_URL, MetadataStore
 from mirror.plugin.metadata.views import MetadataViews
 from mirror.plugin.metrics import counters, readiness, state
 from mirror.plugin.metrics import wsgi as monitoring
-from mirror.plugin.metrics.access import Readers, TokenError
+from mirror.plugin.metrics.readers import MetricsReaders, TokenError
 from mirror.plugin.pages import grant_view, wsgi
 from mirror.plugin.pages.dropper import Dropper
 from mirror.plugin.pages.legacy_views import LegacyViews
@@ -118,7 +118,7 @@ def wire_commands() -> None:
 def wire(config: Any, pyramid_config: Any) -> None:
     """Wire one devpi-server process, for its whole life."""
     xom, folder = pyramid_config.registry["xom"], Path(config.server_path)
-    access.refuse_private_reads(config)
+    logins.refuse_private_reads(config)
     _patch(xom, folder)
     store = _rendered_pages(config, xom, folder)
     hosts = AllowedHosts(config.args.upstream_host, folder / REFUSED)
@@ -237,7 +237,7 @@ def _receive(config: Any, pyramid_config: Any, store: PageStore) -> None:
     server.apply(config)
     wsgi.install(pyramid_config, store)
     for part in (
-        *(early_passwords, admission, error_views, readers, read_tokens, search, access, yank),
+        *(early_passwords, admission, error_views, readers, read_tokens, search, logins, yank),
         *(reservation_views, declared_views, grant_view),
     ):
         part.install(pyramid_config)
@@ -292,7 +292,7 @@ def _measure(pyramid_config: Any, xom: Any, folder: Path, settings: Mapping[str,
     metrics = settings.get("metrics", {})
     token_file = metrics.get("token_file")
     try:
-        readers = Readers(metrics.get("allow", ()), Path(token_file) if token_file else None)
+        readers = MetricsReaders(metrics.get("allow", ()), Path(token_file) if token_file else None)
     except TokenError as error:
         compat.fatal(f"[metrics] in mirror.toml: token_file: {error}")
     checks = readiness.of_process(xom, folder)

@@ -25,7 +25,7 @@ from pluggy import _manager
 
 from mirror import plugin
 from mirror.plugin import wiring
-from mirror.plugin.admin import access
+from mirror.plugin.admin import logins
 from mirror.plugin.simple import content_types, file_rows, render
 from mirror.plugin.simple.detail import ProjectDetail
 from mirror.plugin.uploads import contents
@@ -149,7 +149,7 @@ def pytest_runtest_setup() -> None:
     model.User.MirrorStage = mirror_stage.CachingStage  # type: ignore[assignment, method-assign]
     model.PrivateStage = UploadStage  # type: ignore[misc]
     # Forty tests are anonymous where we want a login: those have tests in test_attack_anonymous.py.
-    setattr(access, "install", lambda _: None)  # noqa: B010 (so does mypy not mind)
+    setattr(logins, "install", lambda _: None)  # noqa: B010 (so does mypy not mind)
 
 
 def _name(item: pytest.Item) -> str:

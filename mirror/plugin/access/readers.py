@@ -25,6 +25,7 @@ def _parse(settings: Readers) -> Readers:
     return settings
 
 
+# Databases and exports have this field: it is older than DeclaredSettings.
 READERS = DeclaredSettings("readers", _parse, field="readers")
 
 

@@ -1,1 +1,1 @@
-"""Logins that views need, and the views that only root may use: reserved names, files changed upstream."""
+"""Logins that views need; views for root alone: declared settings, reserved names, changed files, bundles."""

@@ -14,7 +14,7 @@ from typing import Any
 from devpi_server.views import apiresult
 
 from mirror.plugin import reservations, responses
-from mirror.plugin.admin import access
+from mirror.plugin.admin import logins
 from mirror.plugin.audit import requests
 from mirror.plugin.evidence import provenance_objects
 from mirror.plugin.evidence.provenance_objects import ProvenanceObjects
@@ -59,7 +59,7 @@ class BundleViews:
             ("packhorse bundle provenance", f"{page}/{{filename:[^/]+}}/provenance", self.take_provenance),
         ):
             pyramid_config.add_route(name, pattern)
-            pyramid_config.add_view(access.root_only(view), route_name=name, request_method="PUT")
+            pyramid_config.add_view(logins.root_only(view), route_name=name, request_method="PUT")
 
     def take_page(self, request: Any) -> Any:
         """Say what is new of a page's files, what is here, and what is refused and why."""

@@ -5,7 +5,7 @@ from typing import Any
 from devpi_server.views import apiresult
 
 from mirror.plugin import pinned_hashes
-from mirror.plugin.admin import access
+from mirror.plugin.admin import logins
 from mirror.plugin.upstream.file_records import entries
 from mirror.plugin.upstream.page_cache import PageCache
 
@@ -16,14 +16,14 @@ def install(pyramid_config: Any, pages: PageCache) -> None:
     pyramid_config.add_route("packhorse changed file", "/+changed-files/{path:.+}")
     pyramid_config.add_view(show, route_name="packhorse changed files", request_method="GET")
 
-    @access.root_only
+    @logins.root_only
     def accept_file(request: Any) -> Any:
         return accept(pages, request)
 
     pyramid_config.add_view(accept_file, route_name="packhorse changed file", request_method="DELETE")
 
 
-@access.root_only
+@logins.root_only
 def show(request: Any) -> Any:
     """All files that were refused: both hashes, and when that was seen first."""
     return apiresult(200, result=pinned_hashes.reported(request.registry["xom"].keyfs), type="changed files")

@@ -9,7 +9,7 @@ from devpi_server.views import apiresult
 from mirror.plugin import reservations
 from mirror.plugin.access import root_tokens
 from mirror.plugin.access.readers import READERS
-from mirror.plugin.admin import access
+from mirror.plugin.admin import logins
 from mirror.plugin.declared_settings import DeclaredSettings
 from mirror.plugin.guards import declared_policies, why_views
 from mirror.plugin.guards.declared_policies import POLICIES
@@ -35,7 +35,7 @@ class _DeclaredViews(ABC, Generic[T]):
         route = f"packhorse {self.declared.name}"
         pyramid_config.add_route(route, f"/{self.declared.path}")
         for method, view in (("GET", self._show), ("PUT", self._declare)):
-            pyramid_config.add_view(access.root_only(view), route_name=route, request_method=method)
+            pyramid_config.add_view(logins.root_only(view), route_name=route, request_method=method)
 
     def shown(self, keyfs: Any) -> dict[str, Any]:
         """The settings as mirror.toml has them."""

@@ -6,7 +6,7 @@ from typing import Any
 from devpi_server.views import apiresult
 
 from mirror.plugin import reservations
-from mirror.plugin.admin import access
+from mirror.plugin.admin import logins
 from mirror.plugin.simple import filenames
 
 # As _RESERVED of mirror/config.py has it.
@@ -22,13 +22,13 @@ def install(pyramid_config: Any) -> None:
         pyramid_config.add_view(view, route_name="packhorse reservation", request_method=method)
 
 
-@access.root_only
+@logins.root_only
 def show(request: Any) -> Any:
     """All reservations: who made them, when, and on which index. Names of projects tell much."""
     return apiresult(200, result=reservations.records(request.registry["xom"].keyfs), type="reservations")
 
 
-@access.root_only
+@logins.root_only
 def reserve(request: Any) -> Any:
     """Reserve a name or pattern. Uploaders reserve what they upload, and nothing else."""
     name = reservations.normalize(request.matchdict["name"])
@@ -38,7 +38,7 @@ def reserve(request: Any) -> Any:
     return apiresult(200, f"reserved {name}")
 
 
-@access.root_only
+@logins.root_only
 def release(request: Any) -> Any:
     """Take a reservation back."""
     name = reservations.normalize(request.matchdict["name"])

@@ -103,7 +103,7 @@ def _of_index(request: Any) -> Any:
     tests = request.matchdict["rest"].startswith("/+f/")
     permissions = ("toxresult_upload",) if tests else ("upload", "index_modify")
     user = request.authenticated_userid
-    # Everybody may upload test results, as far as devpi knows (mirror/plugin/admin/access.py).
+    # Everybody may upload test results, as far as devpi knows (mirror/plugin/admin/logins.py).
     if (user or not tests) and any(request.has_permission(permission) for permission in permissions):
         return Response(status=204)
     status = 403 if user else 401

@@ -6,7 +6,7 @@ from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from mirror.plugin.metrics.access import Readers
+from mirror.plugin.metrics.readers import MetricsReaders
 from mirror.plugin.metrics.readiness import Readiness
 
 HEALTH, READY, METRICS = "/+health", "/+ready", "/+metrics"
@@ -19,7 +19,7 @@ class MonitoringMiddleware:
     """Answers three addresses, and lets `app` answer all others."""
 
     def __init__(
-        self, app: Any, readiness: Readiness, readers: Readers, registries: Sequence[CollectorRegistry]
+        self, app: Any, readiness: Readiness, readers: MetricsReaders, registries: Sequence[CollectorRegistry]
     ) -> None:
         self._app = app
         self._readiness = readiness
@@ -52,7 +52,10 @@ class MonitoringMiddleware:
 
 
 def install(
-    pyramid_config: Any, readiness: Readiness, readers: Readers, registries: Sequence[CollectorRegistry]
+    pyramid_config: Any,
+    readiness: Readiness,
+    readers: MetricsReaders,
+    registries: Sequence[CollectorRegistry],
 ) -> None:
     """Wrap the application that devpi is about to make of `pyramid_config`."""
     make_wsgi_app = pyramid_config.make_wsgi_app

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from devpi_server.views import apiresult
 
-from mirror.plugin.admin import access
+from mirror.plugin.admin import logins
 from mirror.plugin.files import last_use
 from mirror.plugin.upkeep import selection
 from mirror.plugin.upkeep.cached_files import CachedFiles
@@ -33,7 +33,7 @@ def install(pyramid_config: Any, cached: CachedFiles, removal: Removal) -> None:
 def for_root(kind: Any, view: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:
     """`view` of the body of a request, which is of this `kind`, on a primary."""
 
-    @access.root_only
+    @logins.root_only
     def guarded(request: Any) -> Any:
         if request.registry["xom"].is_replica():
             return apiresult(409, "this is a replica: look after its primary, which it follows")

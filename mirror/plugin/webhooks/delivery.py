@@ -18,7 +18,6 @@ from mirror.plugin.webhooks.spool import Message
 
 PREFIX = "whsec_"
 SHORTEST = 24  # bytes of a secret, as Standard Webhooks asks for
-ANSWER = 64 * 1024  # bytes of an answer that are read
 
 
 class SecretError(Exception):

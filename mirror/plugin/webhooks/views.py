@@ -6,7 +6,7 @@ from typing import Any
 
 from devpi_server.views import apiresult
 
-from mirror.plugin.admin import access
+from mirror.plugin.admin import logins
 from mirror.plugin.webhooks import sender
 from mirror.plugin.webhooks.sender import Webhooks
 from mirror.plugin.webhooks.spool import Message
@@ -15,12 +15,12 @@ from mirror.plugin.webhooks.spool import Message
 def install(pyramid_config: Any, webhooks: Webhooks) -> None:
     """Add the addresses."""
 
-    @access.root_only
+    @logins.root_only
     def show(_request: Any) -> Any:
         """The state of each webhook; of its URL the host alone."""
         return apiresult(200, result=[_state(each) for each in webhooks.senders], type="webhooks")
 
-    @access.root_only
+    @logins.root_only
     def test(request: Any) -> Any:
         """Send each a message of type "test" now, and say what came of it."""
         moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -13,7 +13,7 @@ class TokenError(Exception):
     """The file of the token cannot be used; the text says why."""
 
 
-class Readers:
+class MetricsReaders:
     """The rule. A web server on this machine names its client in X-Real-IP (connections/channel.py)."""
 
     def __init__(self, networks: Sequence[str], token_file: Path | None) -> None:
