@@ -264,8 +264,8 @@ def test_hosts_are_provisioned_with_a_token(
         lines, _ = seen()
     assert "No matching distribution found for nonesuch" in done.stdout
     assert "No matching distribution found for secretlib" not in done.stdout
-    assert any(b"/dev/stdin" in line for line in lines)
     assert not [line for line in lines if TOKEN.search(line)]
+    assert any(b"/dev/stdin" in line for line in lines)
     assert not TOKEN.search(f"{done.stdout}{done.stderr}".encode())
     assert found_in(tmp_path) == []
 
