@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 
 from packhorse.errors import PackhorseError
 from release.cli import main
-from release.provision import playbook, summary
+from release.provision import index_tokens, playbook, summary
 
 SETTINGS = """
 app = "shop"
@@ -44,7 +44,7 @@ def test_the_inventory_wants_to_hear_what_to_print(tmp_path: Path, arguments: li
 def test_options_that_are_not_ours_are_ansibles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In any order, with and without a value."""
     given: list[object] = []
-    monkeypatch.setattr(playbook, "run", lambda _config, _project, *rest: given.extend(rest))
+    monkeypatch.setattr(playbook, "run", lambda _config, _project, *rest: given.extend(rest[:2]))
     monkeypatch.setattr(summary, "lines", lambda *_: [])
     run(tmp_path, "provision", "production", "--limit", "web1.example.com", "--check", "-K")
     assert given == ["production", ["--check", "--limit", "web1.example.com", "-K"]]
@@ -56,3 +56,16 @@ def test_options_that_are_not_ours_are_ansibles(tmp_path: Path, monkeypatch: pyt
     refused = run(tmp_path, "provision", "production", "--skip", "wbe1.example.com").exception
     assert isinstance(refused, PackhorseError)
     assert not given, "the host that should have been left out would have been prepared"
+
+
+def test_a_token_is_made_for_what_installs_and_for_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who only looks, or has no login, is not asked for one."""
+    made: list[dict[str, str]] = []
+    monkeypatch.setattr(playbook, "run", lambda *arguments: made.append(arguments[4]()))
+    monkeypatch.setattr(summary, "lines", lambda *_: [])
+    monkeypatch.setattr(index_tokens, "of", lambda _config, target, _home: {target: "token"})
+    for options in ([], ["--check"], ["--list-hosts"]):
+        run(tmp_path, "provision", "production", *options)
+    assert made == [{"production": "token"}, {}, {}]
