@@ -2,8 +2,10 @@
 
 import os
 import threading
+from functools import lru_cache
 from pathlib import Path
 from typing import Generic, TypeVar
+from urllib.parse import quote
 
 from cachetools import LRUCache
 
@@ -22,6 +24,12 @@ def file_version(path: str | Path) -> FileVersion | None:
 def version_of_stat(found: os.stat_result) -> FileVersion:
     """Version of the file that `found` describes."""
     return found.st_mtime_ns, found.st_ino
+
+
+@lru_cache(maxsize=4096)
+def project_file(folder: Path, index: str, project: str) -> Path:
+    """Path of what `folder` has of a project on an index "user/name"; one request needs it a dozen times."""
+    return folder / quote(index, "") / quote(project, "")
 
 
 class ReadCache(Generic[T]):

@@ -101,7 +101,7 @@ class EvidenceStore:
             scratch.replace(path)
 
     def _path(self, index: str, project: str) -> Path:
-        return self._folder / quote(index, "") / quote(project, "")
+        return read_cache.project_file(self._folder, index, project)
 
 
 def _of_kind(found: Found, kind: type[R]) -> dict[str, R]:

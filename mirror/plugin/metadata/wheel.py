@@ -56,7 +56,8 @@ def check(metadata: bytes, filename: str) -> None:
 
 def _member(names: list[str], filename: str) -> str:
     """Path of the METADATA that is this wheel's own: `{name}-{version}.dist-info/METADATA`."""
-    found = [name for name in names if re.fullmatch(r"[^/]+\.dist-info/METADATA", name)]
+    ends = (name for name in names if name.endswith("/METADATA"))  # of thousands of names, one
+    found = [name for name in ends if re.fullmatch(r"[^/]+\.dist-info/METADATA", name)]
     own = [name for name in found if canonicalize_name(name.partition("-")[0]) == _project(filename)]
     if len(own) != 1 or len(found) != 1:
         raise BrokenWheelError(f"{len(found)} .dist-info folders with METADATA instead of one")

@@ -41,9 +41,12 @@ class Snapshot:
         """Whether nothing that the page is made from has been written since."""
         if self._outside() != self._seen_outside:
             return False
+        if self._cached_pages != self._versions():
+            return False
         with self._stage.keyfs.get_connection() as connection:
-            written = (_last_serial(connection, path) for path in self._keys())
-            return self._cached_pages == self._versions() and all(at <= self._serial for at in written)
+            if connection.last_changelog_serial == self._serial:  # nothing at all has been written
+                return True
+            return all(_last_serial(connection, path) <= self._serial for path in self._keys())
 
     def _versions(self) -> list[Any]:
         """Versions of the upstream pages."""

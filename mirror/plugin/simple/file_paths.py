@@ -12,8 +12,9 @@ from mirror.plugin.simple.file_rows import FileObject, ProjectFile, Rows
 def paths_of(index: str, files: Sequence[FileObject]) -> Sequence[str]:
     """Add the paths at which devpi keeps the files of a mirror; thousands in one pass."""
     digests = [file.hashes.get("sha256", "") for file in files]
-    if "" not in digests and file_rows.is_plain("".join([file.url for file in files]).replace("://", "")):
-        names = [file.url.rpartition("/")[2] for file in files]
+    names = [file.url.rpartition("/")[2] for file in files]
+    urls = "".join([file.url for file in files])
+    if "" not in digests and file_rows.is_plain("".join(names)) and not ("#" in urls or "?" in urls):
         root = f"{file_rows.quoted_path(index)}/+f"
         found = zip(digests, names, strict=True)
         return [f"{root}/{digest[:3]}/{digest[3:16]}/{name}" for digest, name in found]

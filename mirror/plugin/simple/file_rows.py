@@ -80,10 +80,15 @@ class ProjectFile(NamedTuple):
 class Rows(Sequence[ProjectFile]):
     """Files as lines of text: their rows, and their origins; who looks at one of them gets the tuple."""
 
-    def __init__(self, text: str, origins: str = "") -> None:
-        """Without any origin, one line of which would be empty, `origins` may be empty as a whole."""
+    def __init__(self, text: str, origins: str = "", filenames: Sequence[str] | None = None) -> None:
+        """Without any origin, one line of which would be empty, `origins` may be empty as a whole.
+
+        `filenames`, if they are known.
+        """
         self.text = text
         self.origins = origins
+        if filenames is not None:
+            self._filenames = filenames
 
     @classmethod
     def of(cls, pairs: Iterable[tuple[str, str]]) -> "Rows":
@@ -97,7 +102,8 @@ class Rows(Sequence[ProjectFile]):
         text = _encode(files).decode().removesuffix("\n")
         if not text.isascii():
             text = _NOT_ASCII.sub(lambda character: quoted(character[0])[1:-1], text)
-        return cls(text, _lines(origins))
+        names = [file.filename for file in files]
+        return cls(text, _lines(origins), names if is_plain("".join(names)) else None)
 
     def pairs(self) -> list[tuple[str, str]]:
         """The rows and origins of all files."""
@@ -193,6 +199,12 @@ def rows(files: Sequence[ProjectFile]) -> Rows:
         return files
     origins = [origin(file.url, offered=file.offered) for file in files]
     return Rows.of_objects([_object(file) for file in files], origins)
+
+
+def names(files: Sequence[ProjectFile]) -> list[str]:
+    """The names of all files, which `Rows.filenames` has as JSON."""
+    found = rows(files).filenames()
+    return [json.loads(f'"{name}"') if "\\" in name else name for name in found]
 
 
 def row(file: ProjectFile) -> str:

@@ -1,6 +1,7 @@
 """Parse what an upstream answered for a project's page, and refuse what is not the whole page of it."""
 
 import re
+import string
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -20,9 +21,10 @@ MOST_FILES = 100_000  # of a page; the largest of the public index have some ten
 _SCHEMES = ("https://", "http://")
 # How indexes, and file servers that are used as one, head a project's page, and the list of all projects.
 _HEADING = re.compile(r"(?:links for|index of) (\S+)", re.IGNORECASE)
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+!~-]*+")
+_NAME_BEGINS = f"{string.ascii_letters}{string.digits}_".encode()
+_NAME_HAS = _NAME_BEGINS + b".+!~-"
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f/\\%\ud800-\udfff]")  # pip takes a name out of %-quoting twice
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+_HEX = b"0123456789abcdef"
 _DIGEST = re.compile(r"[0-9a-z]{4,128}")  # three of it are the name of a folder, the next ones of another
 _MOST_BYTES = 2**50  # of a file: more is a mistake, and no client could count it
 _VERSION = "repository-version"  # PEP 629
@@ -201,7 +203,8 @@ def _rows(files: Iterable[FileObject], base: str, paths_of: PathsOf) -> Rows:
     unique = list({file.filename: file for file in files}.values())
     if len(unique) > MOST_FILES:
         raise ValueError(f"more than {MOST_FILES} files")
-    if not all(map(_is_usual, unique)):
+    are_usual = _are_usual(unique)
+    if not are_usual:
         unique = [file for file in unique if _is_usable(file)]
     _check(unique, base)
     origins = []
@@ -210,7 +213,9 @@ def _rows(files: Iterable[FileObject], base: str, paths_of: PathsOf) -> Rows:
         origins.append(file_rows.origin(file.url, offered=offered is not None))
         file.url = file_rows.ROOT + path
         file.yanked = file.yanked or file.yanked == ""  # an empty reason is one (PEP 592)
-        file.core_metadata = offered or file_rows.promise(file.filename, file.hashes) or None
+        is_wheel = file.filename.endswith(".whl")
+        promised = is_wheel if are_usual else file_rows.promise(file.filename, file.hashes)
+        file.core_metadata = offered or promised or None
         file.dist_info_metadata = None
     return Rows.of_objects(unique, origins)
 
@@ -228,13 +233,29 @@ def _check(files: Sequence[FileObject], base: str) -> None:
                 raise ValueError(file.url)
 
 
-def _is_usual(file: FileObject) -> bool:
-    """Whether nothing of a file needs a closer look, as of nearly all."""
-    sha256 = file.hashes.get("sha256", "")
-    is_plain = _PLAIN_NAME.fullmatch(file.filename) and len(file.filename) <= filenames.LONGEST
-    has_size = file.size is None or 0 <= file.size < _MOST_BYTES
-    has_hash = len(file.hashes) == 1 and _SHA256.fullmatch(sha256)
-    return bool(is_plain and has_size and has_hash and filenames.of_url(file.url) == file.filename)
+def _are_usual(files: Sequence[FileObject]) -> bool:
+    """Whether no file needs a closer look, as on nearly all pages. One by one takes three times as long."""
+    names = [file.filename for file in files]
+    digests = [file.hashes.get("sha256", "") for file in files if len(file.hashes) == 1]
+    ends = [file.url.rpartition("/")[2] for file in files]
+    urls = "".join([file.url for file in files])
+    return (
+        len(digests) == len(files)
+        and {64}.issuperset(map(len, digests))
+        and _has_only(_HEX, "".join(digests))
+        and all(names)
+        and _has_only(_NAME_BEGINS, "".join([name[0] for name in names]))
+        and _has_only(_NAME_HAS, "".join(names))
+        and max(map(len, names), default=0) <= filenames.LONGEST
+        and ends == names  # and so not quoted: no plain name has "%"
+        and "#" not in urls
+        and "?" not in urls
+        and all(file.size is None or 0 <= file.size < _MOST_BYTES for file in files)
+    )
+
+
+def _has_only(characters: bytes, text: str) -> bool:
+    return not text.encode("ascii", "replace").translate(None, characters)
 
 
 def _is_usable(file: FileObject) -> bool:

@@ -26,6 +26,7 @@ from devpi_server.log import threadlog
 # read as a whole, so that LONGEST is for that, and not for the header alone.
 OWN, WHOLE = "packhorse_own", "packhorse_whole"
 LONGEST = 120  # seconds; what comes byte by byte never exceeds the limit on each read
+RECORD = 2**14  # bytes of the largest record of TLS (RFC 8446, 5.1)
 REPORTED = 100  # refused hosts in the log and in the file; a page may name any number
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -151,7 +152,7 @@ class UpstreamTransport(httpx.BaseTransport):
         self._transports: dict[Check | str, httpx.HTTPTransport] = {}
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        own = _upstream(request.extensions.get(OWN, self._own))
+        own = parsed(request.extensions.get(OWN, self._own))
         _deadline.time = time.monotonic() + self._longest
         try:
             check = self._hosts.check(request.url, own)
@@ -239,7 +240,14 @@ class _Stream(httpcore.NetworkStream):
         left = _deadline.time - time.monotonic()
         if left <= 0:
             raise httpcore.ReadTimeout("it takes too long")
-        return self._stream.read(max_bytes, min(left, LONGEST if timeout is None else timeout))
+        content = self._stream.read(max_bytes, min(left, LONGEST if timeout is None else timeout))
+        last = content
+        # TLS gives one record at a time, which takes less time than its way through httpcore, h11 and httpx.
+        with contextlib.suppress(httpcore.ReadTimeout, httpcore.ReadError):  # nothing more is here yet
+            while len(last) == RECORD and len(content) < max_bytes:
+                last = self._stream.read(max_bytes - len(content), 0)
+                content += last
+        return content
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._stream.write(buffer, timeout)
@@ -256,14 +264,13 @@ class _Stream(httpcore.NetworkStream):
         return self._stream.get_extra_info(info)
 
 
-@lru_cache(1000)
 def origin(url: httpx.URL) -> str:
     """Scheme, host, and the port unless it is the scheme's own."""
-    return str(httpx.URL(scheme=url.scheme, host=url.host, port=url.port))
+    return f"{url.scheme}://{url.netloc.decode()}"
 
 
 @lru_cache(1000)
-def _upstream(url: str) -> httpx.URL:
+def parsed(url: str) -> httpx.URL:
     """The URL of an upstream, which each request names: parsing takes as long as all else here."""
     return httpx.URL(url)
 

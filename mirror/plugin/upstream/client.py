@@ -103,12 +103,13 @@ class UpstreamClient:
                 503, f"offline: {urlsplit(url).path} is not in the cache, and nothing is fetched"
             )
         try:
-            own = allowed_hosts.origin(httpx.URL(upstream.url)) == allowed_hosts.origin(httpx.URL(url))
+            asked = httpx.URL(url)
+            own = allowed_hosts.origin(allowed_hosts.parsed(upstream.url)) == allowed_hosts.origin(asked)
             sent = {**(headers or {}), **(upstream.headers if own else {})}
             extensions = {allowed_hosts.OWN: upstream.url, allowed_hosts.WHOLE: whole}
             with (
                 self._client(upstream) as client,
-                _counted(client.stream(method, url, headers=sent, extensions=extensions)) as answer,
+                _counted(client.stream(method, asked, headers=sent, extensions=extensions)) as answer,
             ):
                 _refuse_error(answer, upstream)
                 yield answer

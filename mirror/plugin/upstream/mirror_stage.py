@@ -1,8 +1,7 @@
 """Mirror index on devpi's: refreshes pages from the upstream, keeps all that they say, never guesses."""
 
-import json
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
@@ -76,7 +75,7 @@ class CachingStage(ProjectListStage):
 
     def _of_upstream(self, what: str, factory: Callable[[], object]) -> object:
         """State of this process about the present upstream; forgotten when the index is deleted."""
-        name = f"packhorse {what} {self.mirror_url.url}"
+        name = f"packhorse {what} {self.ixconfig['mirror_url']}"
         return cast("object", self.xom.setdefault_singleton(self.name, name, factory=factory))
 
     def has_project_perstage(self, project: str) -> Any:
@@ -216,7 +215,7 @@ class CachingStage(ProjectListStage):
         parsed = new.detail if new else None
         if new and not is_replica:
             new = self._held(new, same, write)
-        self._note_files(project, new, known)
+        self._note_files(project, page.filenames if page and new else None, known)
         if page and new and not (same and new.detail == same.detail):
             if not is_replica:
                 self._write_entries(page, new, known, write)
@@ -256,7 +255,7 @@ class CachingStage(ProjectListStage):
             for file in file_paths.to_write(found.detail, here):
                 entries.keep(self.keyfs, project, file)
             merged = replace(new, detail=found.detail)
-            self._note_files(project, merged, self._known(project))
+            self._note_files(project, file_rows.names(merged.detail.files), self._known(project))
             self._keep(merged, page_cache.encode(merged))
             self.gone.discard(project)
             self.cache_projectnames.add(project)
@@ -276,8 +275,8 @@ class CachingStage(ProjectListStage):
                 write(partial(report, kept=file.kept, refused=file.refused))
         return replace(new, detail=found.detail)
 
-    def _note_files(self, project: str, new: CachedPage | None, known: CachedPage | None) -> None:
-        """Remember since when files are there, before a page shows them.
+    def _note_files(self, project: str, new: Sequence[str] | None, known: CachedPage | None) -> None:
+        """Remember since when files are there, before a page shows them; `new`: names on a new page.
 
         A page from before this was remembered is older than the answer. A replica sees files later than its
         primary, which therefore says when it saw them. Raises GatewayError when it does not.
@@ -285,16 +284,16 @@ class CachingStage(ProjectListStage):
         shared = self._shared.first_seen
         try:
             if known and not shared.exists(self.name, project):
-                shared.note(self.name, project, _filenames(known), known.about.fetched)
+                shared.note(self.name, project, file_rows.names(known.detail.files), known.about.fetched)
             of_primary = (
                 page_request.first_seen(self._shared.client, self.name, project, self.upstream)
-                if new and self.xom.is_replica()
+                if new is not None and self.xom.is_replica()
                 else None
             )
             if of_primary:
                 shared.write(self.name, project, of_primary)
-            elif new:
-                shared.note(self.name, project, _filenames(new), time.time())
+            elif new is not None:
+                shared.note(self.name, project, new, time.time())
         except OSError as error:  # a file that is not noted counts as young, if that matters
             threadlog.error(
                 "%s/%s: it cannot be noted when files were first seen: %s", self.name, project, error
@@ -342,8 +341,3 @@ class CachingStage(ProjectListStage):
         fetched = known.about.fetched if known else 0
         confirmed: float = max(self.cache_retrieve_times.get_timestamp(project), fetched)
         return max(0.0, time.time() - confirmed)
-
-
-def _filenames(known: CachedPage) -> list[str]:
-    names = file_rows.rows(known.detail.files).filenames()
-    return [json.loads(f'"{name}"') if "\\" in name else name for name in names]

@@ -160,7 +160,7 @@ class PageCache:
         return []
 
     def _path(self, index: str, project: str) -> Path:
-        return self._folder / quote(index, "") / quote(project, "")
+        return read_cache.project_file(self._folder, index, project)
 
 
 def encode(known: CachedPage) -> bytes:

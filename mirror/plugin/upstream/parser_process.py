@@ -6,6 +6,7 @@ that are parsed quickly, and one after another processes for those that are not:
 """
 
 import contextlib
+import gc
 import resource
 import signal
 import socket
@@ -22,7 +23,7 @@ from multiprocessing.connection import Connection
 from cachetools import LRUCache
 
 from mirror.plugin import gzip_bytes
-from mirror.plugin.simple import file_paths, parse
+from mirror.plugin.simple import file_paths, file_rows, parse
 from mirror.plugin.simple.detail import ProjectDetail
 from mirror.plugin.simple.file_rows import ProjectFile
 from mirror.plugin.simple.parse import InvalidPageError, PageTooLargeError, RawPage
@@ -59,6 +60,7 @@ class ParsedPage:
     """A parsed page: its bytes as page_cache.encode makes them, and the entries that devpi needs."""
 
     content: bytes
+    filenames: Sequence[str]
     entries: Sequence[ProjectFile]  # file_paths.to_write, if no page was there before
 
 
@@ -216,12 +218,14 @@ def read(answer: ParseRequest) -> ParsedPage:
     if not answer.of_primary:
         result = replace(result, withheld=0)  # an upstream's word is not about policies of ours
     to_write = () if answer.of_primary else file_paths.to_write(result, ProjectDetail(answer.project))
-    return ParsedPage(page_cache.encode(CachedPage(result, answer.about)), to_write)
+    content = page_cache.encode(CachedPage(result, answer.about))
+    return ParsedPage(content, file_rows.names(result.files), to_write)
 
 
 def main() -> None:
     """Answer what the parent process asks, until it is gone."""
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
+    gc.disable()  # a page makes ten thousands of objects and no cycle
     with Connection(0) as channel, contextlib.suppress(EOFError, ConnectionError):
         while True:
             _answer(channel)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote
 
+from mirror.plugin import read_cache
 from packhorse import files
 
 Times = Mapping[str, list[str]]  # seconds since the epoch, as text -> file names
@@ -106,4 +107,4 @@ class FirstSeen:
         shutil.rmtree(self._folder / quote(index, ""), ignore_errors=True)
 
     def _path(self, index: str, project: str) -> Path:
-        return self._folder / quote(index, "") / quote(project, "")
+        return read_cache.project_file(self._folder, index, project)

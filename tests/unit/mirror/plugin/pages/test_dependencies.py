@@ -49,6 +49,10 @@ class _KeyFs:
     def get_connection(self) -> Iterator[Any]:
         yield self
 
+    @property
+    def last_changelog_serial(self) -> int:
+        return max(self.serials.values(), default=5)
+
     def db_read_typedkey(self, path: str) -> tuple[str, int]:
         return "", self.serials[path]
 

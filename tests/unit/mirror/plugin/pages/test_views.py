@@ -76,6 +76,10 @@ class _KeyFs:
     def get_connection(self) -> Iterator[Any]:
         yield self
 
+    @property
+    def last_changelog_serial(self) -> int:
+        return self.written
+
     def db_read_typedkey(self, _: str) -> tuple[str, int]:
         return "", self.written
 

@@ -8,6 +8,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import httpcore
 import httpx
 import pytest
 
@@ -176,3 +177,25 @@ def test_a_page_that_names_many_hosts_does_not_fill_the_disk(tmp_path: Path) -> 
         hosts.refuse(url, httpx.URL(PUBLIC), "it is another host")
         hosts.refuse(httpx.URL(f"http://y{number}.example.com/"), httpx.URL(PUBLIC), "it is another host")
     assert len((tmp_path / "refused").read_text().splitlines()) == allowed_hosts.REPORTED
+
+
+class _Connection(httpcore.NetworkStream):
+    """A connection on which `arrived` can be read; nothing more is there yet."""
+
+    def __init__(self, *arrived: bytes) -> None:
+        self._arrived = list(arrived)
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        if not self._arrived:
+            raise httpcore.ReadError(f"no bytes after {timeout} s")
+        return self._arrived.pop(0)[:max_bytes]
+
+
+def test_what_has_arrived_of_a_body_is_read_at_once_and_an_error_after_it_later() -> None:
+    """Each way of a record through the HTTP client takes longer than to decrypt it; pages have hundreds."""
+    record = bytes(allowed_hosts.RECORD)
+    stream = allowed_hosts._Stream(_Connection(record, record, b"end"))
+    assert stream.read(65_536, 1) == record + record + b"end"
+    assert allowed_hosts._Stream(_Connection(record, record)).read(65_536, 1) == record + record
+    with pytest.raises(httpcore.ReadError):
+        stream.read(65_536, 1)

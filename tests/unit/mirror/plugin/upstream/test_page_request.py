@@ -50,7 +50,7 @@ class Upstream:
         if self.invalid:
             raise InvalidPageError(self.invalid)
         self.parsed.append(page)
-        return ParsedPage(b"parsed", ())
+        return ParsedPage(b"parsed", (), ())
 
 
 def answer(status: int = 200, content: bytes = b"page", **headers: str) -> httpx.Response:
