@@ -55,7 +55,7 @@ def _memory(mirrored: Mirrored) -> int:
     )
     peak = 0
     for process in [server, *server.children()]:
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError, IndexError):  # it has ended
             status = Path(f"/proc/{process.pid}/status").read_text()
             peak += int(status.partition("VmHWM:")[2].split()[0]) * 1024
     return peak
