@@ -4,12 +4,15 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
-from mirror import passwords, state
+from mirror import state
 from mirror.api import Api, RefusedError
 from mirror.config import MirrorConfig, is_user_name
 from mirror.indexes import Users, read
 from mirror.state import Folder
 from packhorse.errors import PackhorseError
+
+SHORTEST = 8
+"""Characters of a password."""
 
 
 def listing(api: Api) -> list[dict[str, Any]]:
@@ -121,5 +124,8 @@ def _existing(users: Users, name: str) -> Users:
 
 
 def _check_password(password: str) -> None:
-    if problem := passwords.problem(password):
-        raise PackhorseError(problem, "Take a longer one, or let one be made: --generate.")
+    if len(password) < SHORTEST:
+        raise PackhorseError(
+            f"The password has fewer than {SHORTEST} characters.",
+            "Take a longer one, or let one be made: --generate.",
+        )

@@ -180,8 +180,7 @@ def test_users_change_nothing_else_of_themselves_and_nothing_of_others(team: Tea
     ):
         answer = _patch(team, login, whom, body)
         assert (answer.status_code, answer.json()["message"][: len(said)]) == (403, said), body
-    for password in ("", "seven77"):
-        assert _patch(team, (name, old), name, {"password": password}).status_code == 400
+    assert _patch(team, (name, old), name, {"password": ""}).status_code == 400
     assert requests.get(f"{url}/{name}", headers={"Accept": "application/json"}, timeout=30).json()["result"]
     assert _login(team, name, old).status_code == 200
 
