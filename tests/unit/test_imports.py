@@ -36,6 +36,7 @@ THIRD_PARTIES = {
             "httpcore",
             "httpx",
             "isal",
+            "itsdangerous",
             "jwt",
             "packaging",
             "pluggy",
