@@ -23,7 +23,7 @@ pytestmark = [*hosts.MARKS, pytest.mark.needs("promtool")]
 
 DOMAIN = "tiny.example.com"
 FROM_NGINX = ("--start-at-task", "Install nginx")
-ROLE_ALONE = ("--start-at-task", "Install nftables, which says who may ask")
+ROLE_ALONE = ("--start-at-task", "Set up monitoring")
 EXPORTER = "prometheus-node-exporter"
 LOGS = "var/log/nginx/packhorse"
 

@@ -437,7 +437,7 @@ def test_a_user_of_the_system_is_not_taken_over(shop: Company, web1: hosts.Host)
 def test_a_python_that_debian_lacks_is_brought_from_a_folder(shop: Company, web1: hosts.Host) -> None:
     """As root's, over ssh: hosts have no way out. It is named while nobody has it."""
     name = "cpython-3.97.1+20260101-x86_64-unknown-linux-gnu-install_only"
-    limit = ("--limit", "web1", "--start-at-task", "Look for the Python of the application")
+    limit = ("--limit", "web1", "--start-at-task", "Bring the Python of the application")
     builds = shop.project / "python builds"
     builds.mkdir()
     shop.configure('python = "3.97"', f'{LIMITS}python_builds = "python builds"\n')
