@@ -60,7 +60,7 @@ class Served:
     def deploy(self, version: str) -> None:
         for path in (self.folder / "pyproject.toml", self.module / "__init__.py"):
             path.write_text(path.read_text().replace('"0.1.0"', f'"{version}"'))
-        self.release("build", "--wheel")
+        self.release("build", "--wheel", "--no-check")  # what imports has tests of its own
         self.release("upload")
         self.release("deploy", "local")
 
