@@ -62,6 +62,23 @@ def narrowed(token: str, *limits: str) -> str:
     return f"devpi-{macaroon.serialize()}"
 
 
+def test_the_audit_log_says_who_got_one_and_not_what_it_is(guarded: Protected) -> None:
+    """The first test here: after thirty denials of one client, the log leaves some out."""
+    token = read_token(guarded, "company/dev", guarded.anna)[1]
+    assert ask(guarded, "company/dev", guarded.bert).status_code == 403
+    options = ("--json", "--action", "read-token", "--since", "1h")
+    lines = guarded.mirror.run(BIN / "mirror", "audit-log", *options).stdout
+    events = [json.loads(line) for line in lines.splitlines()]
+    got, denied = events[-2:]
+    assert (got["who"], got["result"], got["index"], got["may"]) == ("anna", "ok", "company/dev", "pkg_read")
+    assert got["id"] in mirror(guarded, "token", "list")
+    assert got["expires"]
+    assert (denied["who"], denied["result"], denied["index"]) == ("bert", "denied", "company/dev")
+    assert token[-20:] not in lines
+    logs = guarded.mirror.home.rglob("*.log")
+    assert not any(token[-20:] in path.read_text(errors="replace") for path in logs)
+
+
 def test_a_login_reads_for_an_hour_and_does_nothing_else(guarded: Protected) -> None:
     """Of the index that it named, and of its bases: not of another one that the user may read, nor upload."""
     token = read_token(guarded, "company/dev", ("company", guarded.mirror.credentials["company"]))
@@ -261,19 +278,3 @@ def test_a_name_with_a_slash_is_nobody(guarded: Protected, name: str) -> None:
         requests.post(f"{guarded.url}/+login", json={"user": name, "password": "x"}, timeout=30).status_code,
     ]
     assert found == [401, 403, 401]
-
-
-def test_the_audit_log_says_who_got_one_and_not_what_it_is(guarded: Protected) -> None:
-    token = read_token(guarded, "company/dev", guarded.anna)[1]
-    assert ask(guarded, "company/dev", guarded.bert).status_code == 403
-    options = ("--json", "--action", "read-token", "--since", "1h")
-    lines = guarded.mirror.run(BIN / "mirror", "audit-log", *options).stdout
-    events = [json.loads(line) for line in lines.splitlines()]
-    got, denied = events[-2:]
-    assert (got["who"], got["result"], got["index"], got["may"]) == ("anna", "ok", "company/dev", "pkg_read")
-    assert got["id"] in mirror(guarded, "token", "list")
-    assert got["expires"]
-    assert (denied["who"], denied["result"], denied["index"]) == ("bert", "denied", "company/dev")
-    assert token[-20:] not in lines
-    logs = guarded.mirror.home.rglob("*.log")
-    assert not any(token[-20:] in path.read_text(errors="replace") for path in logs)

@@ -285,14 +285,16 @@ def test_users_make_tokens_of_their_own_and_of_nobody_else(mirrored: Mirrored) -
 
 def test_the_commands_of_the_page_work(mirrored: Mirrored, tmp_path: Path) -> None:
     """docs/accounts.md, from top to bottom; nothing but the token is on stdout."""
+    (tmp_path / "mirror.toml").write_text((mirrored.mirror.home / "mirror.toml").read_text())
     for block in documents.blocks("accounts.md"):
         if block.language == "toml":
             (tmp_path / "mirror.toml").write_text(block.text)
             continue
         if block.filename:  # an example; test_a_token_ends_… revokes one
             continue
-        path = f"PATH={BIN}:/usr/bin:/bin"
-        mirrored.mirror.run("env", path, "sh", "-ec", documents.script(block.text), cwd=tmp_path)
+        # Named, as it is not the mirror.toml that this mirror was made with.
+        settings = (f"PATH={BIN}:/usr/bin:/bin", f"MIRROR_CONFIG={tmp_path / 'mirror.toml'}")
+        mirrored.mirror.run("env", *settings, "sh", "-ec", documents.script(block.text), cwd=tmp_path)
     promoter = (tmp_path / "promoter").read_text().strip()
     assert _upload(mirrored, promoter, wheel("shop", "9.0")).status_code == 200
     indexes = json.loads(_mirror(mirrored, "status", "--json").stdout)["indexes"]
