@@ -94,8 +94,8 @@ def test_two_hosts_deploy_at_once(site: Flask, server: Server, tmp_path: Path) -
 
 def test_a_deploy_that_waits_for_another_one_ends(site: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its lock has no transaction, which would stop CREATE INDEX CONCURRENTLY."""
-    monkeypatch.setattr(commands, "WAIT", 0)
-    with commands.one_at_a_time():
+    with commands.one_at_a_time(), monkeypatch.context() as impatient:
+        impatient.setattr(commands, "WAIT", 0)
         assert site.test_cli_runner().invoke(args=["deploy"]).exit_code == 1
         if db.engine.dialect.name == "postgresql":
             query = text("SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'")

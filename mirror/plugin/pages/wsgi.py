@@ -14,6 +14,8 @@ from mirror.plugin.pages.store import PageKey, PageStore
 
 # NAME_MAX is 255 bytes.
 PAGE = re.compile(r"/([^/+]{1,255}/[^/+]{1,255})/\+simple/([a-z0-9-]{1,255})/")
+_REFUSAL = b"The address is not UTF-8.\n"
+_REFUSAL_LENGTH = "Content-Length", str(len(_REFUSAL))
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
@@ -32,8 +34,9 @@ class PageMiddleware:
                 environ[tween.RECORDED] = True
         found = self.answer(environ)
         if found is None and not _is_text(environ["PATH_INFO"]):
-            start_response("400 Bad Request", [("Content-Type", "text/plain")])
-            return [b"The address is not UTF-8.\n"]
+            start_response("400 Bad Request", [("Content-Type", "text/plain"), _REFUSAL_LENGTH])
+            # After HEAD, a proxy would take a body for the begin of the next answer (RFC 9112, 6.3).
+            return [b"" if environ["REQUEST_METHOD"] == "HEAD" else _REFUSAL]
         if found is None:
             return self._app(environ, start_response)
         start_response(found.status, found.headers)
