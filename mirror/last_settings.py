@@ -1,4 +1,4 @@
-"""Which mirror.toml `mirror init` read last: one of another folder changes nothing unless it is named."""
+"""Record of the mirror.toml that `mirror init` read last: another one changes nothing unless it is named."""
 
 import hashlib
 import json

@@ -116,7 +116,7 @@ def token() -> None:
 
 
 @token.command("create")
-@options.index("indexes", help="Where; may be repeated.", multiple=True, required=True)
+@options.index("Where; may be repeated.", "indexes", required_ones=True)
 @click.option(
     "--may",
     multiple=True,

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -64,10 +64,17 @@ reserved = _complete(_reserved)
 platforms = _complete(_platforms)
 
 
-def index(name: str = "index", *, help: str, **more: Any) -> Callable[[C], C]:  # noqa: A002, ANN401 (click's)
-    """The option `--index`; `more` as click.option takes it."""
+def index(text: str, name: str = "index", *, required_ones: bool = False) -> Callable[[C], C]:
+    """The option `--index` with the help `text`, for the parameter `name`; `required_ones`: one or more."""
     return click.option(
-        "--index", name, metavar="USER/NAME", show_envvar=True, shell_complete=indexes, help=help, **more
+        "--index",
+        name,
+        metavar="USER/NAME",
+        multiple=required_ones,
+        required=required_ones,
+        show_envvar=True,
+        shell_complete=indexes,
+        help=text,
     )
 
 
@@ -100,9 +107,13 @@ def config_file(path: Path | None) -> Path:
 
 
 def config_that_holds(path: Path | None, given: dict[str, object] | None = None) -> "MirrorConfig":
-    """The same. Raises PackhorseError for a file that nobody named, unlike the one of `mirror init`."""
+    """Settings to serve by: as `config`, but of the file that `mirror init` read, unless `path` names one.
+
+    Raises PackhorseError for another file whose settings differ.
+    """
     from mirror import last_settings
 
+    found = config(path)
     if path is None:
-        last_settings.require_same(folder(), config_file(path), config(path))
-    return config(path, given)
+        last_settings.require_same(folder(), config_file(path), found)
+    return config(path, given) if given else found

@@ -10,7 +10,7 @@ from packhorse import console
 
 @click.command()
 @click.argument("release", metavar="NAME==VERSION")
-@options.index(help="The index of uploads  [default: company/dev]")
+@options.index("The index of uploads  [default: company/dev]")
 @click.option("--reason", metavar="TEXT", help="Shown by installers to those who pinned it.")
 @click.pass_obj
 def yank(path: Path | None, release: str, index: str | None, reason: str | None) -> None:
@@ -26,7 +26,7 @@ def yank(path: Path | None, release: str, index: str | None, reason: str | None)
 
 @click.command()
 @click.argument("release", metavar="NAME==VERSION")
-@options.index(help="The index of uploads  [default: company/dev]")
+@options.index("The index of uploads  [default: company/dev]")
 @click.pass_obj
 def unyank(path: Path | None, release: str, index: str | None) -> None:
     """Let installers choose a release again that was yanked."""

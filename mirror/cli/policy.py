@@ -34,7 +34,7 @@ def policy(path: Path | None, *, show_log: bool, as_json: bool) -> None:
 
 @click.command()
 @click.argument("project", metavar="NAME[==VERSION]")
-@options.index(help="Where it is asked for  [default: company/dev]")
+@options.index("Where it is asked for  [default: company/dev]")
 @options.as_json
 @click.pass_obj
 def why(path: Path | None, project: str, index: str | None, *, as_json: bool) -> None:

@@ -53,7 +53,7 @@ from mirror.plugin.pages.legacy_views import LegacyViews
 from mirror.plugin.pages.open_files import OpenFiles
 from mirror.plugin.pages.store import PageStore
 from mirror.plugin.pages.views import PageViews
-from mirror.plugin.patches import devpi_requests, garbage_collection
+from mirror.plugin.patches import certificates, devpi_requests, garbage_collection
 from mirror.plugin.patches.database import database_keys, export, fsync, notifier, page_invalidation, sqlite
 from mirror.plugin.patches.indexes import file_entries, has_project, reserved_names, stages
 from mirror.plugin.patches.logins import (
@@ -177,10 +177,7 @@ def _patch(xom: Any, folder: Path) -> None:
         *(user_names, own_password, sessions),
     ):
         patch.apply()
-    # devpi makes it when a first index is asked for: fifty threads would read the certificates at once.
-    if isinstance(xom.http, HTTPClient):
-        # Each of devpi's clients would read them again, for 50 ms.
-        HTTPClient._ssl_context = xom.http._ssl_context  # type: ignore[assignment, method-assign]  # noqa: SLF001
+    certificates.apply(xom)
 
 
 def _rendered_pages(config: Any, xom: Any, folder: Path) -> PageStore:

@@ -27,7 +27,7 @@ def of(config: ReleaseConfig, target: str, home: Path) -> dict[str, str]:
 
 
 def environment(tokens: Mapping[str, str]) -> dict[str, str]:
-    """What hands `tokens` to the roles."""
+    """Environment variables by which roles get `tokens`."""
     return {VARIABLE: json.dumps(tokens)} if tokens else {}
 
 

@@ -100,7 +100,7 @@ def _wanted(path: Path | None, target: Path, given: Mapping[str, Any]) -> Iterat
 
 @bundle.command()
 @click.argument("folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@options.index(help="Where own packages are uploaded  [default: company/dev]")
+@options.index("Where own packages are uploaded  [default: company/dev]")
 @click.option(
     "--fingerprint",
     metavar="SHA256",

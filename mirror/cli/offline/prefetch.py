@@ -48,7 +48,7 @@ def of_locks(command: Callable[..., Any]) -> Callable[..., Any]:
                 is_flag=True,
                 help="Let uv build sdists to learn what they depend on: this runs programs of their authors.",
             ),
-            options.index(help="Where to look  [default: company/dev, else root/pypi]"),
+            options.index("Where to look  [default: company/dev, else root/pypi]"),
             options.as_json,
         ]
     ):

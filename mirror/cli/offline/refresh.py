@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     shell_complete=options.platforms,
     help="For the report: this platform.",
 )
-@options.index(help="Where to look  [default: company/dev, else root/pypi]")
+@options.index("Where to look  [default: company/dev, else root/pypi]")
 @click.option(
     "--wait",
     metavar="SECONDS",

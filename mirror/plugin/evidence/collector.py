@@ -152,7 +152,7 @@ class Collector:
         return Provenance(sha256, found.publishers, found.problem, again)
 
     def _verified(self, project: Project, file: ProjectFile, sha256: str) -> Verified:
-        """What the object that is here proves, else the one that the upstream has now."""
+        """Verify the provenance object that is stored here, else the one that the upstream has now."""
         sources = self._sources
         stored = sources.objects.read(project.index, sha256)
         if stored:

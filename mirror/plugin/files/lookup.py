@@ -57,7 +57,7 @@ def find_below(filestore: Any, stage: Any, path: str) -> Any:
 
 
 def find_as_primary(look: Look, filestore: Any, stage: Any, path: str, serves: Callable[[str], bool]) -> Any:
-    """What `look` finds on a replica, whose pages lack what its primary denies, or lists since a moment.
+    """Look for the entry of a file on a replica; its pages lack what its primary denies, or has just listed.
 
     So nothing is missing before the primary has been asked, by `serves`. May restart the transaction. Raises
     GatewayError.
@@ -72,10 +72,9 @@ def find_as_primary(look: Look, filestore: Any, stage: Any, path: str, serves: C
         if entry is not None or not is_address or not serves(path):
             return entry
     for base in stage.sro():
-        for project in (
-            filenames.projects_of(path.rpartition("/")[2]) if isinstance(base, CachingStage) else ()
-        ):
-            base.cache_retrieve_times.expire(project)
+        if isinstance(base, CachingStage):
+            for project in filenames.projects_of(path.rpartition("/")[2]):
+                base.cache_retrieve_times.expire(project)
     return look(filestore, stage, path)
 
 

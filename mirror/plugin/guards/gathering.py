@@ -89,7 +89,7 @@ class Gathering:
         return bool(asks)
 
     def _wanting(self, stage: Any, project: str) -> dict[str, list[Ask]]:
-        """What is missing, by the indexes below `stage` of whose files something is."""
+        """Find the evidence that is missing, by index below `stage`; indexes where none is are left out."""
         rules = self.rules()
         found = stage.op_sro_check_mirror_whitelist("facts", project=project) if rules else ()
         asks = {

@@ -42,11 +42,8 @@ class ProvenanceViews:
         responses.refuse_writes(request)
         if not request.has_permission("pkg_read"):
             raise HTTPForbidden("package read forbidden")
-        path, filestore = (
-            request.path_info.strip("/").removesuffix(".provenance"),
-            context.stage.xom.filestore,
-        )
-        entry = lookup.known(filestore, path) or self._files.find(context.stage, path)
+        path = request.path_info.strip("/").removesuffix(".provenance")
+        entry = lookup.known(context.stage.xom.filestore, path) or self._files.find(context.stage, path)
         holder = entry and context.stage.xom.model.getstage(entry.user, entry.index)
         found: bytes | str | None = None
         if isinstance(holder, UploadStage):

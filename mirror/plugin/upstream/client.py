@@ -253,7 +253,7 @@ def _refuse_error(answer: httpx.Response, upstream: Upstream) -> None:
 
 
 def _words(answer: httpx.Response) -> str:
-    """What an error of our primary says (error_views.py)."""
+    """Message in an error answer of our primary (error_views.py)."""
     text = read_body(answer, MOST_WORDS).decode(errors="replace").strip()
     with contextlib.suppress(ValueError, KeyError, TypeError):
         return str(json.loads(text)["message"])

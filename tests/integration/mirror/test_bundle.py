@@ -530,7 +530,7 @@ def test_a_mirror_inside_requires_and_serves_provenance_that_a_bundle_brought(
     root = ("root", inside.mirror.credentials["root"])
 
     def shown(publisher: object) -> tuple[list[str], int, str]:
-        """What the page lists when this publisher is required, the status of the file, and the reason."""
+        """Require this publisher; the files on the page then, the status of the file, and the reason."""
         rules = {"require_provenance": [{"project": SIGNED_PROJECT, "publisher": publisher}]}
         requests.put(f"{inside.mirror.url}/+policies", json={"": rules}, auth=root, timeout=30)
         page = f"{inside.mirror.index_url('root/pypi')}{SIGNED_PROJECT}/"

@@ -12,6 +12,7 @@ from pyramid.httpexceptions import HTTPServiceUnavailable, HTTPTooManyRequests
 from mirror.plugin.access import clients
 from mirror.plugin.access.throttle import Throttle
 from mirror.plugin.audit import tween
+from mirror.plugin.patches import put
 from mirror.plugin.patches.logins import password_cache
 
 _STOCK: Callable[..., dict[str, Any]] = auth.Auth._validate  # noqa: SLF001 (listed in compat.py)
@@ -43,7 +44,7 @@ def apply(throttle: Throttle) -> None:
             wrong.add((authuser, authpassword))
         return result
 
-    setattr(auth.Auth, "_validate", validate)  # noqa: B010 (so does mypy not mind)
+    put(auth.Auth, _validate=validate)
 
 
 def _is_cached(auth: Any, name: str, password: str) -> bool:

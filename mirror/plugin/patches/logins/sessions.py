@@ -7,14 +7,15 @@ from typing import Any
 import itsdangerous
 from devpi_server.auth import Auth
 
+from mirror.plugin.patches import put
+
 _STOCK: Callable[..., Any] = Auth.new_proxy_auth
 _STOCK_STATUS: Callable[..., dict[str, Any]] = Auth._get_auth_status  # noqa: SLF001 (listed in compat.py)
 
 
 def apply() -> None:
     """Put a digest of the stored hash where devpi has "from_user_object", which it reads as true."""
-    setattr(Auth, "new_proxy_auth", _new_proxy_auth)  # noqa: B010 (so does mypy not mind)
-    setattr(Auth, "_get_auth_status", _get_auth_status)  # noqa: B010 (as above)
+    put(Auth, new_proxy_auth=_new_proxy_auth, _get_auth_status=_get_auth_status)
 
 
 def _new_proxy_auth(auth: Any, username: str, password: str, request: Any = None) -> Any:

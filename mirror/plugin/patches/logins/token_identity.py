@@ -12,6 +12,7 @@ from devpi_server.view_auth import DevpiSecurityPolicy
 from devpi_tokens.server import InvalidMacaroon, TokenUtility, V1Caveat
 
 from mirror.plugin.access import tokens
+from mirror.plugin.patches import put
 
 _STOCK: Callable[[Any, Any], Any] = DevpiSecurityPolicy.load_identity
 _STOCK_VERIFY: Callable[..., bool] = TokenUtility.verify
@@ -27,11 +28,9 @@ _deriving = threading.Lock()
 
 def apply() -> None:
     """Let mirror/plugin/access/tokens.py have a word in both."""
-    setattr(TokenUtility, "_derive_key", _derive_key)  # noqa: B010 (so does mypy not mind)
-    setattr(TokenUtility, "verify", _verify)  # noqa: B010 (as above)
-    setattr(V1Caveat, "verify_indexes", _verify_indexes)  # noqa: B010 (as above)
-    for name, function in (("identity", _identity), ("_get_credentials", _get_credentials)):
-        setattr(DevpiSecurityPolicy, name, function)
+    put(TokenUtility, _derive_key=_derive_key, verify=_verify)
+    put(V1Caveat, verify_indexes=_verify_indexes)
+    put(DevpiSecurityPolicy, identity=_identity, _get_credentials=_get_credentials)
 
 
 def _derive_key(utility: Any, key: str) -> Any:

@@ -5,12 +5,14 @@ from typing import Any
 
 from devpi_server.model import RootModel
 
+from mirror.plugin.patches import put
+
 _STOCK: Callable[[Any, str], Any] = RootModel.get_user
 
 
 def apply() -> None:
     """Let there be none: a slash separates keys of devpi's database."""
-    setattr(RootModel, "get_user", _get_user)  # noqa: B010 (so does mypy not mind)
+    put(RootModel, get_user=_get_user)
 
 
 def _get_user(model: Any, name: str) -> Any:

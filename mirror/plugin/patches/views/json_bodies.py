@@ -7,6 +7,8 @@ from typing import Any
 from devpi_server import views
 from devpi_server.views import abort
 
+from mirror.plugin.patches import put
+
 _STOCK: Callable[[Any], Any] = views.getjson
 # What must be there, by route of a POST; the second one is a push.
 _NEEDED: dict[str, tuple[str, ...]] = {
@@ -22,7 +24,7 @@ _ROUTES = {*_NEEDED, "/{user}", "/{user}/"}
 
 def apply() -> None:
     """Check bodies as they are read."""
-    setattr(views, "getjson", getjson)  # noqa: B010 (so does mypy not mind)
+    put(views, getjson=getjson)
 
 
 def getjson(request: Any) -> Any:
