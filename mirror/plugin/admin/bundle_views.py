@@ -165,7 +165,7 @@ class BundleViews:
         url = f"https://localhost/{project}/"  # what relative addresses are relative to: nobody is asked
         body = RawPage(content_types.JSON, url, content)
         page = self._parser.read(ParseRequest(stage.name, project, body, PageInfo(url, 0, None, -1)))
-        files = page_cache.decode_new(project, page.content).detail.files
+        files = page_cache.decode_new(project, page.content, page.summary).detail.files
         if not all("sha256" in file.hashes for file in files):
             raise InvalidPageError("one without hashes")
         return list(files)

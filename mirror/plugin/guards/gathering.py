@@ -35,7 +35,7 @@ class Gathering:
     def rules(self) -> list[EvidenceRule]:
         """The rules in force that need it. Needs a transaction."""
         policies = POLICIES.read(self._xom.keyfs).policies.values()
-        return [rule for policy in policies for rule in policy.rules if isinstance(rule, EvidenceRule)]
+        return [rule for policy in policies for rule in policy.of_evidence]
 
     def known(self, index: str, project: str) -> Evidence:
         """What is known of a project; nothing if no rule needs it."""
@@ -122,14 +122,8 @@ class Gathering:
 
         wanted = [each for rule in rules for each in rule.wanted(facts, files, self._clock())]
         pinning = {each.filename for each in wanted if each.pins}
-        names = {each.filename for each in wanted}
-        by_name = {
-            name: file_rows.file_of(*pair)  # which takes long, of thousands
-            for name, pair in zip(facts.filenames, rows.pairs() if names else (), strict=False)
-            if name in names
-        }
         return [
-            Ask(kind, by_name[name], kind == "provenance" and name in pinning)
+            Ask(kind, file, kind == "provenance" and name in pinning)
             for kind, name in dict.fromkeys((each.kind, each.filename) for each in wanted)
-            if name in by_name
+            if (file := rows.named(name))
         ]

@@ -19,7 +19,7 @@ from mirror.plugin.guards.gathering import Gathering
 from mirror.plugin.guards.known_vulnerabilities import VulnerabilityFile
 from mirror.plugin.policy import evaluation, look_alikes
 from mirror.plugin.policy.evaluation import Denial, FileJudge
-from mirror.plugin.policy.facts import FileFacts, PageText, ProjectFacts
+from mirror.plugin.policy.facts import FileFacts, ProjectFacts
 from mirror.plugin.simple import file_rows, filenames
 from mirror.plugin.simple.detail import ProjectDetail
 from mirror.plugin.simple.file_rows import ROOT, FileObject, ProjectFile, Rows
@@ -113,11 +113,10 @@ class Guards:
         if not in_force:
             return Judged(project, looks_like=looks_like)
         rows = file_rows.rows(project.files)
-        page = PageText(rows)
-        facts_of_page = replace(facts, page=page)
+        facts_of_page = replace(facts, page=rows)
         judge = self._judge(in_force, stage, base, facts_of_page)
         reporter = evaluation.reporter_of(in_force.of(_chain(stage, base)), facts_of_page, self._clock())
-        if not filenames.begin_with(page.filenames, project.name):
+        if not filenames.begin_with(rows.filenames(), project.name):
             judge = _with_names(judge)
         if judge is None and reporter is None:
             return Judged(project, looks_like=looks_like)

@@ -5,6 +5,7 @@ Fails closed: a rule that cannot be read or evaluated denies, and says so.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from mirror.plugin.policy.evidence import Kind, Wanted
@@ -82,6 +83,14 @@ class Policy:
     index: str
     rules: tuple[PolicyRule, ...]
 
+    @cached_property  # to ask a protocol takes longer than to judge a page
+    def reporting(self) -> tuple[ReportingRule, ...]:
+        return tuple(rule for rule in self.rules if isinstance(rule, ReportingRule))
+
+    @cached_property
+    def of_evidence(self) -> tuple[EvidenceRule, ...]:
+        return tuple(rule for rule in self.rules if isinstance(rule, EvidenceRule))
+
 
 Builder = Callable[[Any], PolicyRule | None]  # from the value of a key; None when the value asks for nothing
 FileJudge = Callable[[FileFacts], Denial | None]
@@ -152,21 +161,20 @@ def _judges(
     policies: Iterable[Policy], project: ProjectFacts, now: float, *, reporting: bool = False
 ) -> Iterator[tuple[str, str, Judge]]:
     for policy in policies:
-        for rule in policy.rules:
+        asked = (
+            [(rule, rule.reports) for rule in policy.reporting]
+            if reporting
+            else [(rule, rule.about) for rule in policy.rules]
+        )
+        for rule, ask in asked:
             if project.is_upload and not rule.judges_uploads:
                 continue
             try:
-                judge = _judge(rule, project, now, reporting=reporting)
+                judge = ask(project, now)
             except Exception as error:  # noqa: BLE001 (fails closed, whatever is wrong)
                 judge = _failed(error)
             if judge:
                 yield rule.name, policy.index, judge
-
-
-def _judge(rule: PolicyRule, project: ProjectFacts, now: float, *, reporting: bool) -> Judge | None:
-    if not reporting:
-        return rule.about(project, now)
-    return rule.reports(project, now) if isinstance(rule, ReportingRule) else None
 
 
 def _failed(error: Exception) -> Judge:

@@ -1,6 +1,5 @@
 """Facts about a project and a file that rules decide by."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -12,35 +11,6 @@ from mirror.advisories.matching import KnownVulnerabilities
 from mirror.plugin.policy.evidence import Evidence
 from mirror.plugin.simple import filenames
 from mirror.plugin.simple.file_rows import FileObject, ProjectFile, Rows
-
-
-class PageText:
-    """All files of a page as one text: a rule that it proves to pass them all need look at none."""
-
-    def __init__(self, rows: Rows) -> None:
-        self._text = rows.text
-        self.filenames = rows.filenames()  # as JSON has them
-        self.count = len(self.filenames)
-
-    @property
-    def has_yanks(self) -> bool:
-        whole = self._text.count('"yanked":false')
-        return whole != self.count and whole != self._text.count('"yanked":')
-
-    @property
-    def has_wheels_only(self) -> bool:
-        return all(name.endswith(".whl") for name in self.filenames)
-
-    def upload_times(self) -> list[str] | None:
-        """Those of all files, of which any two compare as texts; None when one has none of that form."""
-        found = _UPLOAD_TIME.findall(self._text)
-        return found if len(found) == self.count else None
-
-
-# A quote in a value has a backslash before it: what looks like a key is one.
-_UPLOAD_TIME = re.compile(
-    r'"upload-time":"([12][0-9]{3}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?Z)"'
-)
 
 
 @dataclass(frozen=True)
@@ -56,7 +26,7 @@ class ProjectFacts:
     first_seen: Callable[[str], float | None] | None = None  # of a file name: seconds since the epoch
     seen_since: float = 0.0  # when the first page of the project was seen
     reserved: frozenset[str] = frozenset()  # names of our own, normalised
-    page: PageText | None = None  # when all files of it are judged
+    page: Rows | None = None  # when all files of it are judged
     evidence: Evidence = field(default_factory=Evidence)
     filenames: Sequence[str] = ()  # of all files of the page, in its order
 

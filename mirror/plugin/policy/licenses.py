@@ -37,8 +37,14 @@ class Licenses:
         if self._is_exempt(project):
             return None
         records = project.evidence.licenses
-        wheels = [name for name in project.filenames if name.endswith(".whl")]
-        if not wheels:
+        has_problems = any(each.problem or self._problem(each) for each in records.values())
+        if (
+            project.page is not None
+            and not has_problems
+            and any(name in project.filenames for name in records)
+        ):
+            return None  # without a look at any of thousands of files
+        if not any(name.endswith(".whl") for name in project.filenames):
             unknown = self._problem(None)
             return partial(_refused, unknown) if unknown else None
         known = {
@@ -46,9 +52,6 @@ class Licenses:
             for at, name in enumerate(project.filenames)
             if (found := records.get(name)) and not found.problem
         }
-        has_problems = any(known.values()) or any(each.problem for each in records.values())
-        if project.page and known and not has_problems:
-            return None  # without a look at any of thousands of files
         places = {name: at for at, name in enumerate(project.filenames)}
         return partial(self._judged, places, known)
 

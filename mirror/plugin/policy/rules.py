@@ -76,7 +76,7 @@ class Sdists:
 
     def about(self, project: ProjectFacts, now: float) -> Judge | None:  # noqa: ARG002 (as PolicyRule has it)
         is_fine = names.those_of(self._wanted, project.name) or (
-            project.page and project.page.has_wheels_only
+            project.page is not None and project.page.summary.has_wheels_only
         )
         return None if is_fine else _no_wheel
 
@@ -97,7 +97,7 @@ class HideYanked:
     decides_by: tuple[Fact, ...] = ()
 
     def about(self, project: ProjectFacts, now: float) -> Judge | None:  # noqa: ARG002 (as PolicyRule has it)
-        if project.page and not project.page.has_yanks:
+        if project.page is not None and not project.page.summary.has_yanks:
             return None
         return _yanked if project.is_listed else _unlisted
 

@@ -209,13 +209,13 @@ class CachingStage(ProjectListStage):
             self.gone.add(project, max(1.0, min(NOT_FOUND_EXPIRY, self.cache_expiry)))
             return
         self.gone.discard(project)
-        new = page_cache.decode_new(project, page.content) if page else None
+        new = page_cache.decode_new(project, page.content, page.summary) if page else None
         if new and same and new.about.serial < same.about.serial and not self.ignore_serial_header:
             new = None  # an older one, from another server of a content delivery network
         parsed = new.detail if new else None
         if new and not is_replica:
             new = self._held(new, same, write)
-        self._note_files(project, page.filenames if page and new else None, known)
+        self._note_files(project, page.summary.filenames if page and new else None, known)
         if page and new and not (same and new.detail == same.detail):
             if not is_replica:
                 self._write_entries(page, new, known, write)
@@ -243,7 +243,7 @@ class CachingStage(ProjectListStage):
         about = same.about if same else PageInfo(page_url, int(time.time()), None, -1)
         body = RawPage(content_types.JSON, page_url, content)
         parsed = self._shared.parser.read(ParseRequest(self.name, project, body, about))
-        new = page_cache.decode_new(project, parsed.content)
+        new = page_cache.decode_new(project, parsed.content, parsed.summary)
         here = same.detail if same else ProjectDetail(project)
         pinned = pinned_hashes.pinned(self.keyfs, self.name, project)
         given = given_files.with_provenance(new.detail, has_provenance)
@@ -255,7 +255,7 @@ class CachingStage(ProjectListStage):
             for file in file_paths.to_write(found.detail, here):
                 entries.keep(self.keyfs, project, file)
             merged = replace(new, detail=found.detail)
-            self._note_files(project, file_rows.names(merged.detail.files), self._known(project))
+            self._note_files(project, file_rows.rows(merged.detail.files).filenames(), self._known(project))
             self._keep(merged, page_cache.encode(merged))
             self.gone.discard(project)
             self.cache_projectnames.add(project)
@@ -284,7 +284,9 @@ class CachingStage(ProjectListStage):
         shared = self._shared.first_seen
         try:
             if known and not shared.exists(self.name, project):
-                shared.note(self.name, project, file_rows.names(known.detail.files), known.about.fetched)
+                shared.note(
+                    self.name, project, file_rows.rows(known.detail.files).filenames(), known.about.fetched
+                )
             of_primary = (
                 page_request.first_seen(self._shared.client, self.name, project, self.upstream)
                 if new is not None and self.xom.is_replica()

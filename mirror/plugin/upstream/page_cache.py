@@ -24,7 +24,7 @@ from mirror.plugin import gzip_bytes, read_cache
 from mirror.plugin.read_cache import FileVersion, ReadCache
 from mirror.plugin.simple import detail, file_rows
 from mirror.plugin.simple.detail import ProjectDetail
-from mirror.plugin.simple.file_rows import ProjectFile, Rows
+from mirror.plugin.simple.file_rows import ProjectFile, Rows, Summary
 
 # Bytes of pages in memory: what was fetched is shown next, and a resolver tries one version after another.
 REMEMBERED = 24 * 1024 * 1024
@@ -55,7 +55,7 @@ class CachedPage:
 
     @property
     def size(self) -> int:
-        """Bytes that it takes in memory, but for some: texts, and the names of files (Rows.filenames)."""
+        """Bytes that it takes in memory, but for some: texts, and the names of files (Rows.summary)."""
         rows = file_rows.rows(self.detail.files)
         return len(rows.text) + len(rows.origins) + NAME * len(rows)
 
@@ -174,12 +174,16 @@ def decode(project: str, content: bytes) -> CachedPage | None:
     return CachedPage(found[0], PageInfo(**found[1])) if found else None
 
 
-def decode_new(project: str, content: bytes) -> CachedPage:
-    """Decode what `encode` has just made, in whatever process of ours. Raises ValueError."""
+def decode_new(project: str, content: bytes, summary: Summary) -> CachedPage:
+    """Decode what `encode` has just made, in whatever process of ours, with its files' summary.
+
+    Raises ValueError.
+    """
     known = decode(project, content)
     if known is None:
         raise ValueError(project)
-    return known
+    rows = file_rows.rows(known.detail.files)
+    return replace(known, detail=detail.with_files(known.detail, Rows(rows.text, rows.origins, summary)))
 
 
 def _content(path: Path) -> tuple[FileVersion | None, bytes]:

@@ -25,7 +25,7 @@ from cachetools import LRUCache
 from mirror.plugin import gzip_bytes
 from mirror.plugin.simple import file_paths, file_rows, parse
 from mirror.plugin.simple.detail import ProjectDetail
-from mirror.plugin.simple.file_rows import ProjectFile
+from mirror.plugin.simple.file_rows import ProjectFile, Summary
 from mirror.plugin.simple.parse import InvalidPageError, PageTooLargeError, RawPage
 from mirror.plugin.upstream import page_cache
 from mirror.plugin.upstream.page_cache import CachedPage, PageInfo
@@ -60,7 +60,7 @@ class ParsedPage:
     """A parsed page: its bytes as page_cache.encode makes them, and the entries that devpi needs."""
 
     content: bytes
-    filenames: Sequence[str]
+    summary: Summary
     entries: Sequence[ProjectFile]  # file_paths.to_write, if no page was there before
 
 
@@ -219,7 +219,7 @@ def read(answer: ParseRequest) -> ParsedPage:
         result = replace(result, withheld=0)  # an upstream's word is not about policies of ours
     to_write = () if answer.of_primary else file_paths.to_write(result, ProjectDetail(answer.project))
     content = page_cache.encode(CachedPage(result, answer.about))
-    return ParsedPage(content, file_rows.names(result.files), to_write)
+    return ParsedPage(content, file_rows.rows(result.files).summary, to_write)
 
 
 def main() -> None:

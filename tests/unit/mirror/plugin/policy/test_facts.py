@@ -3,7 +3,7 @@
 import pytest
 
 from mirror.plugin.policy import evaluation, rules
-from mirror.plugin.policy.facts import FileFacts, PageText, ProjectFacts
+from mirror.plugin.policy.facts import FileFacts, ProjectFacts
 from mirror.plugin.simple.file_rows import FileObject, Rows
 
 DAY = 86400
@@ -49,7 +49,7 @@ def test_a_page_is_judged_as_its_files_are(odd: FileObject) -> None:
 
     one_by_one = ProjectFacts("demo", first_seen=seen, seen_since=FIRST)
     at_once = ProjectFacts(
-        "demo", first_seen=seen, seen_since=FIRST, page=PageText(Rows.of_objects(files, [""] * len(files)))
+        "demo", first_seen=seen, seen_since=FIRST, page=Rows.of_objects(files, [""] * len(files))
     )
     for name, value in SETTINGS.items():
         policy = evaluation.build("", {name: value}, rules.BUILDERS)
@@ -63,7 +63,7 @@ def test_a_page_is_judged_as_its_files_are(odd: FileObject) -> None:
 def test_an_ordinary_page_needs_no_look_at_its_files() -> None:
     """It may have ten thousand of them."""
     files = [wheel(), wheel("demo-2.0-py3-none-any.whl")]
-    page = PageText(Rows.of_objects(files, ["", ""]))
+    page = Rows.of_objects(files, ["", ""])
     project = ProjectFacts("demo", first_seen=lambda _: FIRST, seen_since=FIRST, page=page)
     policy = evaluation.build("", SETTINGS, rules.BUILDERS)
     assert evaluation.judge_of([policy], project, NOW) is None

@@ -7,7 +7,7 @@ import pytest
 from mirror.plugin.policy import evaluation, license_terms, rules
 from mirror.plugin.policy.evaluation import Denial, EvidenceRule
 from mirror.plugin.policy.evidence import Evidence, License
-from mirror.plugin.policy.facts import FileFacts, PageText, ProjectFacts
+from mirror.plugin.policy.facts import FileFacts, ProjectFacts
 from mirror.plugin.simple.file_rows import FileObject, Rows
 
 NOW = 1_000_000.0
@@ -26,7 +26,7 @@ def wheel_name(minor: int) -> str:
 def project(files: int, stated: dict[int, License], *, whole: bool = True) -> ProjectFacts:
     """A project with so many wheels, of which these are known."""
     names = [wheel_name(minor) for minor in range(files)]
-    page = PageText(Rows.of_objects([file_object(name) for name in names], [""] * files)) if whole else None
+    page = Rows.of_objects([file_object(name) for name in names], [""] * files) if whole else None
     records = {wheel_name(minor): license_ for minor, license_ in stated.items()}
     return ProjectFacts("demo", evidence=Evidence({}, records), filenames=names, page=page)
 

@@ -62,11 +62,49 @@ def test_what_is_asked_of_all_rows_is_true_of_each() -> None:
     sized = WHEEL._replace(hashes={"sha256": "cd" * 32})
     rows = file_rows.rows((sized, hostile))
     assert rows.sha256s() == ["cd" * 32, SHA]
-    assert [json.loads(f'"{name}"') for name in rows.filenames()] == [WHEEL.filename, HOSTILE]
+    assert rows.filenames() == [WHEEL.filename, HOSTILE]
     assert not rows.have_sizes()
     assert file_rows.rows((sized, sized)).have_sizes()
     assert file_rows.rows((sized, PLAIN)).sha256s() is None
     assert [rows[:1].have_hashes(), rows[1:].have_hashes(), rows.have_hashes()] == [True, False, False]
+
+
+def test_an_upstream_cannot_slip_the_name_of_a_file_into_the_row_of_another() -> None:
+    """Rules look for files by their names: hashes have keys that an upstream chooses."""
+    tricky = WHEEL._replace(core_metadata={"filename": "other-1.0.zip"})
+    named = PLAIN._replace(filename="other-1.0.zip", path="root/pypi/+e/files_example_com/other-1.0.zip")
+    rows = Rows(file_rows.rows((tricky, named)).text)
+    assert rows.filenames() == [tricky.filename, named.filename]
+    assert rows.named("other-1.0.zip") == named
+    assert rows[:1].named("other-1.0.zip") is None
+
+
+@pytest.mark.parametrize("filename", [WHEEL.filename, HOSTILE, PLAIN.filename])
+def test_a_file_is_found_by_its_name(filename: str) -> None:
+    """With its origin, wherever it stands."""
+    files = (WHEEL, PLAIN._replace(filename=HOSTILE, url="https://x/y"), PLAIN)
+    rows = file_rows.rows(files)
+    assert rows.named(filename) == next(file for file in files if file.filename == filename)
+    assert rows.named("none") is None
+
+
+@pytest.mark.parametrize(
+    ("times", "latest"),
+    [
+        (["2024-01-02T03:04:05Z", "2024-01-02T03:04:05.5Z"], "2024-01-02T03:04:05Z"),
+        (["2024-01-02T03:04:05Z", None], None),
+        (["2024-01-02T03:04:05Z,2025-01-02T03:04:05Z", ""], None),
+        (["2024-01-02T03:04:05Z,", "2024-01-02T03:04:05Z"], None),
+        (["2024-01-02"], None),
+        ([], ""),
+    ],
+)
+def test_the_latest_upload_is_known_where_all_tell_theirs(
+    times: list[str | None], latest: str | None
+) -> None:
+    """As text, to the second: nobody asks for more."""
+    files = [file_rows.FileObject("a", "", {}, upload_time=each) for each in times]
+    assert file_rows.Summary.of(files).latest_upload == latest
 
 
 def test_rows_are_the_files_that_they_describe() -> None:

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from mirror.plugin.simple import content_types
+from mirror.plugin.simple.file_rows import Summary
 from mirror.plugin.simple.parse import InvalidPageError
 from mirror.plugin.upstream import page_request
 from mirror.plugin.upstream.client import GatewayError, UpstreamClient
@@ -50,7 +51,7 @@ class Upstream:
         if self.invalid:
             raise InvalidPageError(self.invalid)
         self.parsed.append(page)
-        return ParsedPage(b"parsed", (), ())
+        return ParsedPage(b"parsed", Summary((), "", has_yanks=False), ())
 
 
 def answer(status: int = 200, content: bytes = b"page", **headers: str) -> httpx.Response:

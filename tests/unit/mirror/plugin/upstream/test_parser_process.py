@@ -217,4 +217,5 @@ def test_only_a_primary_says_how_many_files_policies_withhold(*, of_primary: boo
     """A replica says the same; what an upstream says of its own policies is not about ours."""
     page = b'{"meta": {"api-version": "1.4", "_withheld": 2}, "name": "demo", "files": []}'
     asked = ParseRequest("root/pypi", "demo", RawPage(JSON, URL, page), ABOUT, of_primary)
-    assert page_cache.decode_new("demo", parser_process.read(asked).content).detail.withheld == withheld
+    parsed = parser_process.read(asked)
+    assert page_cache.decode_new("demo", parsed.content, parsed.summary).detail.withheld == withheld
