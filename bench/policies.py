@@ -59,7 +59,7 @@ def run() -> Iterator[Row]:
 
     Its pages have a provenance for each file, and metadata files of 2 kB, as a usual index has. Only metadata
     tell a license: those of the first and the last wheel are fetched, checked and kept, two for a page,
-    however many files it has. No rule can decide without. That takes half the time of such a page,
+    however many files it has. No rule can decide without. That takes a third of the time of such a page,
     once; a page that is rendered again knows. A provenance is verified once for each file, by a child.
     """
     with contextlib.ExitStack() as open_ones:
