@@ -1,4 +1,4 @@
-"""Run every benchmark, or the one named by $BENCH; keep the rows in $BENCH_JSON if that is set."""
+"""Run every benchmark, or those named by arguments or $BENCH; keep the rows in $BENCH_JSON if that is set."""
 
 import importlib
 import os
@@ -6,19 +6,25 @@ import pkgutil
 import sys
 from pathlib import Path
 
-import bench
+import bench.mirror
+import bench.release
 from bench.tools import rows
 
 
 def main() -> int:
     """Exit status 0 when every goal is met, 1 when one is short, 2 for an unknown name."""
-    modules = [module.name for module in pkgutil.iter_modules(bench.__path__)]
-    known = [name for name in modules if name not in {"__main__", "tools"}]
-    chosen = [os.environ["BENCH"]] if os.environ.get("BENCH") else known
-    if unknown := set(chosen) - set(known):
-        print(f"There is no benchmark {', '.join(unknown)}.\nKnown: {', '.join(known)}", file=sys.stderr)
+    places = {
+        module.name: f"{folder.__name__}.{module.name}"
+        for folder in (bench.mirror, bench.release)
+        for module in pkgutil.iter_modules(folder.__path__)
+    }
+    named = [*sys.argv[1:], os.environ.get("BENCH", "")]
+    chosen = [name for name in named if name] or list(places)
+    if unknown := [name for name in chosen if name not in places]:
+        print(f"Error: There is no benchmark {', '.join(unknown)}.", file=sys.stderr)
+        print(f"Hint: Take one of {', '.join(places)}.", file=sys.stderr)
         return 2
-    measured = [row for name in chosen for row in importlib.import_module(f"bench.{name}").run()]
+    measured = [row for name in chosen for row in importlib.import_module(places[name]).run()]
     rows.show(measured)
     if os.environ.get("BENCH_JSON"):
         rows.keep(measured, Path(os.environ["BENCH_JSON"]))

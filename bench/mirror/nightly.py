@@ -8,7 +8,7 @@ from pathlib import Path
 
 import requests
 
-from bench import upload
+from bench.mirror import upload
 from bench.tools import stock
 from bench.tools.rows import Row
 from mirror.api import HttpApi

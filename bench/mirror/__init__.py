@@ -1,0 +1,1 @@
+"""Benchmarks of the mirror, beside stock devpi-server and installs without one."""

@@ -1,0 +1,1 @@
+"""Benchmarks of releases and of what they run, beside the usual recipes."""
