@@ -112,7 +112,7 @@ class BundleViews:
         try:
             provenance_objects.check(content)
             if isinstance(stage, CachingStage):
-                self._proofs.objects.keep(stage.name, request.GET.get("sha256", ""), content)
+                self._proofs.objects.keep(stage.name, filename, request.GET.get("sha256", ""), content)
                 self._proofs.evidence.forget_problem(stage.name, project, filename)
             else:
                 stage.take_provenance(project, filename, content, request.authenticated_userid)
@@ -133,8 +133,8 @@ class BundleViews:
             for name, reason in refused.items()
         }
 
-    def _has_provenance(self, index: str, sha256: str) -> bool:
-        return self._proofs.objects.read(index, sha256) is not None
+    def _has_provenance(self, index: str, file: ProjectFile) -> bool:
+        return self._proofs.objects.read(index, file.filename, file.hashes.get("sha256", "")) is not None
 
     def _compared_with_uploads(self, stage: Any, project: str, content: bytes) -> dict[str, State]:
         """States of files that are to be uploaded to `stage`, if neither it nor its bases have them."""

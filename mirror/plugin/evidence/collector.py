@@ -154,7 +154,7 @@ class Collector:
     def _verified(self, project: Project, file: ProjectFile, sha256: str) -> Verified:
         """Verify the provenance object that is stored here, else the one that the upstream has now."""
         sources = self._sources
-        stored = sources.objects.read(project.index, sha256)
+        stored = sources.objects.read(project.index, file.filename, sha256)
         if stored:
             found = sources.verifier.verify(file.filename, sha256, stored)
             if not found.problem or sources.client.offline:

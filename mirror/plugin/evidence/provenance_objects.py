@@ -1,11 +1,13 @@
 """Provenance objects (PEP 740) of cached files: stored once they were fetched, or brought by a bundle.
 
-    <user>%2F<index>/<sha256 of the file>    the object as it came
+    <user>%2F<index>/<sha256 of the file>.<sha256 of its name>    the object as it came
 
+Files of one content may have several names, of several projects; an object is about one of them (PEP 740).
 What is stored proves nothing: whoever needs a proof verifies it (verifier.py).
 """
 
 import contextlib
+import hashlib
 import re
 import shutil
 from pathlib import Path
@@ -63,10 +65,10 @@ class ProvenanceObjects:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def read(self, index: str, sha256: str) -> bytes | None:
-        """The object of the file with this hash on an index "user/name"; None when it is not here."""
+    def read(self, index: str, filename: str, sha256: str) -> bytes | None:
+        """The object of a file with this hash on an index "user/name"; None when it is not here."""
         try:
-            return self._path(index, sha256).read_bytes() if _SHA256.fullmatch(sha256) else None
+            return self._path(index, filename, sha256).read_bytes() if _SHA256.fullmatch(sha256) else None
         except FileNotFoundError:
             return None
 
@@ -82,26 +84,27 @@ class ProvenanceObjects:
         with client.stream(url, upstream) as answer:
             content = read_body(answer, LARGEST)
         with contextlib.suppress(InvalidProvenanceError):  # whoever verifies it says what is wrong
-            self.keep(stage.name, file.hashes.get("sha256", ""), content)
+            self.keep(stage.name, file.filename, file.hashes.get("sha256", ""), content)
         return content
 
-    def keep(self, index: str, sha256: str, content: bytes) -> None:
+    def keep(self, index: str, filename: str, sha256: str, content: bytes) -> None:
         """Store an object. Raises InvalidProvenanceError, OSError."""
         check(content)
         if not _SHA256.fullmatch(sha256):
             raise InvalidProvenanceError("its file has no sha256")
-        path = self._path(index, sha256)
+        path = self._path(index, filename, sha256)
         path.parent.mkdir(parents=True, exist_ok=True)
         files.write_whole(path, content)
 
-    def forget(self, index: str, sha256: str) -> None:
+    def forget(self, index: str, filename: str, sha256: str) -> None:
         """Remove the object of a file that is removed itself."""
         if _SHA256.fullmatch(sha256):
-            self._path(index, sha256).unlink(missing_ok=True)
+            self._path(index, filename, sha256).unlink(missing_ok=True)
 
     def remove_index(self, index: str) -> None:
         """Forget an index that is deleted."""
         shutil.rmtree(self._folder / quote(index, ""), ignore_errors=True)
 
-    def _path(self, index: str, sha256: str) -> Path:
-        return self._folder / quote(index, "") / sha256
+    def _path(self, index: str, filename: str, sha256: str) -> Path:
+        name = hashlib.sha256(filename.encode(errors="surrogatepass")).hexdigest()
+        return self._folder / quote(index, "") / f"{sha256}.{name}"

@@ -61,7 +61,7 @@ class ProvenanceViews:
         file = file_rows.rows(holder.facts(entry.project).files).find(str(entry.relpath))
         if file is None or not file.provenance:
             return None
-        if stored := self._objects.read(holder.name, file.hashes.get("sha256", "")):
+        if stored := self._objects.read(holder.name, file.filename, file.hashes.get("sha256", "")):
             return stored
         with self._client.slot(client):
             try:

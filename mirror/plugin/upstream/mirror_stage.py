@@ -16,6 +16,7 @@ from devpi_server.normalized import normalize_name
 from mirror.plugin import pinned_hashes
 from mirror.plugin.simple import content_types, detail, file_paths, file_rows, filenames
 from mirror.plugin.simple.detail import ProjectDetail
+from mirror.plugin.simple.file_rows import ProjectFile
 from mirror.plugin.simple.parse import RawPage
 from mirror.plugin.upstream import page_cache, page_request
 from mirror.plugin.upstream.client import GatewayError
@@ -228,12 +229,12 @@ class CachingStage(ProjectListStage):
         project: str,
         content: bytes,
         accepted: Collection[str] = (),
-        has_provenance: Callable[[str], bool] = lambda _: False,
+        has_provenance: Callable[[ProjectFile], bool] = lambda _: False,
     ) -> Mapping[str, str]:
         """Add the files of a page (JSON) that somebody brings, as if the upstream listed them.
 
         Those named in `accepted` take the place of files that had another content; those whose provenance is
-        here, as `has_provenance` says of their sha256, are listed with it.
+        here, as `has_provenance` says, are listed with it.
         File names -> why each is refused, "" when it is listed now. Needs a write transaction. Raises
         InvalidPageError, GatewayError.
         """

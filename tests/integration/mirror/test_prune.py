@@ -1,5 +1,6 @@
 """Remove unused cached files from a real mirror behind nginx, while clients go on to use it."""
 
+import hashlib
 import itertools
 import json
 import os
@@ -89,9 +90,11 @@ def test_what_nobody_uses_goes_with_its_metadata_and_comes_back(mirrored: Mirror
     for url in (*urls, f"{urls[0]}.metadata"):
         download(url)
     make_unused(mirrored, unused, used, sent)
-    proofs = [server_folder(mirrored) / f"+provenance/root%2Fpypi/{dist.sha256}" for dist in (unused, used)]
+    of_files = [hashlib.sha256(dist.filename.encode()).hexdigest() for dist in (unused, used)]
+    folder = server_folder(mirrored) / "+provenance/root%2Fpypi"
+    folder.mkdir(parents=True, exist_ok=True)
+    proofs = [folder / f"{dist.sha256}.{name}" for dist, name in zip((unused, used), of_files, strict=True)]
     for proof in proofs:
-        proof.parent.mkdir(parents=True, exist_ok=True)
         proof.write_text("{}")
     requests.head(urls[0], timeout=30)
     download(urls[1])

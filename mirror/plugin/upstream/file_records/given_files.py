@@ -19,13 +19,11 @@ class Merged:
     replaced: Sequence[str] = ()  # names of accepted files that the known ones had to make room for
 
 
-def with_provenance(given: ProjectDetail, is_here: Callable[[str], bool]) -> ProjectDetail:
-    """`given` with addresses here for the provenance of files of which one `is_here`, by their sha256."""
+def with_provenance(given: ProjectDetail, is_here: Callable[[ProjectFile], bool]) -> ProjectDetail:
+    """`given` with addresses here for the provenance of files of which one `is_here`."""
     files = [
         file._replace(
-            provenance=file_rows.provenance_url(file.path)
-            if file.provenance and is_here(file.hashes.get("sha256", ""))
-            else None
+            provenance=file_rows.provenance_url(file.path) if file.provenance and is_here(file) else None
         )
         for file in given.files
     ]

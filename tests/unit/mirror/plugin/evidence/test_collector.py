@@ -249,7 +249,7 @@ def test_an_object_that_is_here_and_proves_something_is_not_asked_for(
 ) -> None:
     """A bundle brought it, or a look before; offline there is nobody to ask."""
     world.offline = offline
-    world.objects.keep("root/pypi", SHA256, OBJECT)
+    world.objects.keep("root/pypi", file().filename, SHA256, OBJECT)
     assert world.look("provenance", file(sha256=SHA256)) == Provenance(SHA256, (ACME,))
     assert [each for each in world.asked if each.startswith("https:")] == ["x"] * asked
 
@@ -260,8 +260,8 @@ def test_the_upstream_is_asked_for_another_object_than_one_that_proves_nothing(
 ) -> None:
     """Whoever carried a bundle may have changed it; what the upstream has takes its place."""
     world.offline, world.proves, world.fetched = offline, Verified((), "does not verify"), OTHER
-    world.objects.keep("root/pypi", SHA256, OBJECT)
+    world.objects.keep("root/pypi", file().filename, SHA256, OBJECT)
     found = world.look("provenance", file(sha256=SHA256))
     assert found == Provenance(SHA256, (), "does not verify", NOW + LATER)
     assert len([each for each in world.asked if each.startswith("https:")]) == asked
-    assert world.objects.read("root/pypi", SHA256) == (OTHER if asked else OBJECT)
+    assert world.objects.read("root/pypi", file().filename, SHA256) == (OTHER if asked else OBJECT)

@@ -44,7 +44,7 @@ def test_the_provenance_that_came_along_takes_the_place_of_an_address(has: bool,
         _file()._replace(provenance="https://u/p"),
         _file()._replace(provenance="../../provenance/x"),
     )
-    brought = given_files.with_provenance(_project(given), lambda sha256: has and sha256 == OURS)
+    brought = given_files.with_provenance(_project(given), lambda file: has and file.hashes["sha256"] == OURS)
     (found,) = given_files.merge(_project(here), brought, {}).detail.files
     assert found == here._replace(provenance=shown.format(here.path))
 
