@@ -119,6 +119,9 @@ INTERNALS: Mapping[str, Row] = {
     "devpi_server.auth.Auth._validate": ("authuser", "authpassword", "request"),
     "devpi_server.auth.hash_password": ("password",),
     "devpi_server.auth.verify_and_update_password_hash": ("password", "pwhash"),
+    # patches/logins/proxied_clients.py
+    "devpi_server.config.Config.get_replica_secret": ("self",),
+    "devpi_server.replica.proxy_request_to_primary": ("xom", "request", "cstack"),
     # connections/early_passwords.py
     "devpi_server.auth.Auth.autocreate_users": None,
     "devpi_server.view_auth.DevpiSecurityPolicy.auth": None,

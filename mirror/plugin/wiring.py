@@ -61,6 +61,7 @@ from mirror.plugin.patches.logins import (
     own_password,
     own_tokens,
     password_cache,
+    proxied_clients,
     sessions,
     token_identity,
     user_names,
@@ -243,6 +244,7 @@ def _receive(config: Any, pyramid_config: Any, store: PageStore) -> None:
 def _log_in(pyramid_config: Any, xom: Any, hosts: AllowedHosts) -> None:
     """Throttle wrong passwords; exchange ID tokens for upload tokens: on a replica its primary does."""
     login_throttle.apply(Throttle())
+    proxied_clients.apply()
     if xom.is_replica():
         publishing_views.install(pyramid_config, None)
         return

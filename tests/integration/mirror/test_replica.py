@@ -3,9 +3,11 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import requests
+from requests.adapters import HTTPAdapter
 
 from tests.support.devpi_servers import init_devpi, running_devpi
 from tests.support.dists import Dist, attestation, licensed, wheel
@@ -55,11 +57,38 @@ def test_a_replica_serves_files_and_metadata_of_its_primary() -> None:
             url = urljoin(shown.url, shown.json()["files"][0]["url"])
             assert requests.get(url, timeout=30).content == hashless.content
             _require_evidence(mirrored, replica)
+            _require_throttle(replica, mirrored.mirror.url, mirrored.mirror.credentials["root"])
     asked = [
         seen for seen in upstream.requests if seen.path.startswith("/files/") and "replicated" in seen.path
     ]
     assert [seen.headers.get("range") for seen in asked] == ["bytes=-32768", None, None]  # then HEAD, GET
     assert all("cookie" not in seen.headers and "authorization" not in seen.headers for seen in asked)
+
+
+def _require_throttle(replica: str, primary: str, password: str) -> None:
+    """Who guesses through a replica slows down nobody else there, and no header makes it another client."""
+
+    def login(address: str, url: str, password: str) -> int:
+        with requests.Session() as session:
+            session.mount("http://", _From(address))
+            session.headers["X-Packhorse-Client"] = address[::-1]
+            tried = {"user": "root", "password": password}
+            return session.post(f"{url}/+login", json=tried, timeout=60).status_code
+
+    assert {login("127.0.0.5", replica, f"guess {number}") for number in range(14)} == {401, 429}
+    assert login("127.0.0.5", primary, "another") == 429
+    assert login("127.0.0.6", replica, password) == 200
+
+
+class _From(HTTPAdapter):
+    """Sends from an address of this machine."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        super().__init__()
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 (as requests has it)
+        super().init_poolmanager(*arguments, **options, source_address=(self._address, 0))
 
 
 def _require_evidence(mirrored: Mirrored, replica: str) -> None:

@@ -494,9 +494,16 @@ def test_a_refresh_at_boot_waits_for_the_mirror(shop: Company) -> None:
     pypi.ssh("systemctl", "stop", "packhorse-mirror")
     pypi.ssh("systemctl", "start", "--no-block", name)
     wait_until("the look begins", lambda: not shown("ActiveState=inactive"))
-    wait_until(
-        "it waits, or has failed", lambda: shown("ActiveState=activating") or shown("ActiveState=failed")
-    )
+    seen: list[list[str]] = [[], []]
+
+    def sleeps() -> bool:
+        """Whether it sleeps at two looks in a row, and did nothing meanwhile: no start of a program does."""
+        main = pypi.ssh("systemctl", "show", name, "-p", "MainPID", "--value").stdout.strip()
+        fields = pypi.ssh("cat", f"/proc/{main}/stat", status=None).stdout.rpartition(")")[2].split()
+        seen.append([fields[0], *fields[11:13]] if fields else [])  # state, ticks of the processor
+        return seen[-1] == seen[-2] and seen[-1][:1] == ["S"]
+
+    wait_until("it waits, or has failed", lambda: shown("ActiveState=failed") or sleeps())
     pypi.ssh("systemctl", "start", "packhorse-mirror")
     wait_until("the look ends", lambda: not shown("ActiveState=activating"), deadline=120)
     assert shown("Result=success")

@@ -9,11 +9,10 @@ from typing import Any
 from devpi_server import auth
 from pyramid.httpexceptions import HTTPServiceUnavailable, HTTPTooManyRequests
 
-from mirror.plugin.access import clients
 from mirror.plugin.access.throttle import Throttle
 from mirror.plugin.audit import tween
 from mirror.plugin.patches import put
-from mirror.plugin.patches.logins import password_cache
+from mirror.plugin.patches.logins import password_cache, proxied_clients
 
 _STOCK: Callable[..., dict[str, Any]] = auth.Auth._validate  # noqa: SLF001 (listed in compat.py)
 _WRONG = "packhorse.wrong"  # names and passwords of this request that were wrong; in its environment
@@ -59,7 +58,7 @@ def _throttled(
     throttle: Throttle, request: Any, name: str, password: str, check: Callable[[], dict[str, Any]]
 ) -> dict[str, Any]:
     """Check a password if its client may try one now, or if it was right the last time."""
-    client = clients.of_request(request)
+    client = proxied_clients.of_request(request)
     # Asked when it has its turn: others may have been refused meanwhile.
     seconds = 0.0 if throttle.is_known(name, password) else throttle.seconds_to_wait(client, name)
     if seconds > 0:
