@@ -1,6 +1,7 @@
 """Render project pages in HTML (PEP 503) and JSON (PEP 691)."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from html import escape
 
@@ -11,6 +12,8 @@ from mirror.plugin.simple.file_rows import ROOT, ProjectFile, best_hash
 # What each minor version adds that a page MUST have: 1.1 sizes and versions (PEP 700). 1.2 (PEP 708),
 # 1.3 (PEP 740) and 1.4 (PEP 792) add optional keys only.
 NEWEST, WITHOUT_SIZES = "1.4", "1.0"
+_HASH_IN_JSON = re.compile(rb'"core-metadata":\{"sha256":"[0-9a-f]{64}"\}')
+_HASH_IN_HTML = re.compile(rb'(data-(?:core|dist-info)-metadata)="sha256=[0-9a-f]{64}"')
 
 
 def as_json(project: ProjectDetail) -> bytes:
@@ -46,6 +49,20 @@ def as_html(project: ProjectDetail, index: str) -> bytes:
         "</body></html>\n",
     ]
     return "\n".join(lines).encode()
+
+
+def is_no_other(stored: bytes, now: bytes) -> bool:
+    """Whether a page that was rendered earlier says no other things than one of now, in the same form.
+
+    It may promise the metadata of a wheel without the hash that is known by now: no page is dropped for that.
+    """
+    lines, lines_now = stored.split(b"\n"), now.split(b"\n")  # a file each
+    return len(lines) == len(lines_now) and all(
+        line
+        in {line_now, _HASH_IN_HTML.sub(rb'\1="true"', _HASH_IN_JSON.sub(b'"core-metadata":true', line_now))}
+        for line, line_now in zip(lines, lines_now, strict=True)
+        if line != line_now
+    )
 
 
 def _why(project: ProjectDetail) -> str:

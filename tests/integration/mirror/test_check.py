@@ -88,6 +88,19 @@ def test_cached_files_that_are_damaged_or_missing_come_from_the_upstream_again(
     assert check(mirrored, status=0) == []
 
 
+def test_a_page_from_before_metadata_was_read_is_as_it_should_be(mirrored: Mirrored) -> None:
+    """An upstream without metadata files is usual: a page promises them all the same, without a hash."""
+    mirrored.upstream.metadata = False
+    dist = wheel(new_name("later"), "1.0")
+    (url,) = mirrored.publish(dist)
+    mirrored.upstream.metadata = True
+    for form in ("application/vnd.pypi.simple.v1+json", "text/html"):
+        page = f"{mirrored.mirror.index_url('root/pypi')}{dist.filename.partition('-')[0]}/"
+        assert requests.get(page, headers={"Accept": form}, timeout=30).status_code == 200
+    assert requests.get(f"{url}.metadata", timeout=30).content == dist.metadata
+    assert check(mirrored, status=0) == []
+
+
 def test_what_the_upstream_cannot_give_back_is_said(mirrored: Mirrored) -> None:
     dist = wheel(new_name("check"), "1.0")
     (url,) = mirrored.publish(dist)
@@ -159,13 +172,16 @@ def test_pages_and_metadata_that_are_untrue_are_made_again(mirrored: Mirrored) -
     mirrored.page(project)
     assert check(mirrored, status=0) == []
     page.write_bytes(gzip.compress(gzip.decompress(page.read_bytes()).replace(b"1.0", b"6.6")))
+    torn = page.with_name("pypi.html.gz")
+    requests.get(f"{mirrored.mirror.index_url('root/pypi')}{project}/", timeout=30).raise_for_status()
+    torn.write_bytes(torn.read_bytes()[:-9])
     (metadata,) = (server / "+metadata/by-index/root/pypi").glob(f"*/{dist.sha256}.*")
     metadata.write_bytes(b"Name: evil")
     upstream_page = server / f"+upstream/root%2Fpypi/{project}"
     upstream_page.write_bytes(upstream_page.read_bytes()[:-1])
     found = check(mirrored, status=1)
     assert sorted({each["kind"] for each in found}) == ["damaged", "untrue"]
-    assert len(found) == 4  # one of the metadata's two names is nginx's
+    assert len(found) == 5  # one of the metadata's two names is nginx's
     check(mirrored, "--repair", status=0)
     assert [file["filename"] for file in mirrored.page(project)["files"]] == [dist.filename]
     assert requests.get(f"{url}.metadata", timeout=30).content == dist.metadata
