@@ -10,8 +10,6 @@ from typing import IO, Any, cast
 
 from packaging.utils import canonicalize_name
 
-from mirror.plugin.metadata import short_directory
-
 LARGEST = 4 * 1024 * 1024  # bytes of METADATA; the largest real ones have a few hundred kB
 MOST_READ = 16 * 1024 * 1024  # bytes of one remote wheel; the directory of a wheel with 10,000 files is 1 MB
 AROUND = 16 * 1024  # bytes that are fetched before and after what is asked for
@@ -24,7 +22,7 @@ class BrokenWheelError(Exception):
 def read_metadata(file: IO[bytes], filename: str) -> bytes:
     """METADATA of the wheel `file` of this name. Raises BrokenWheelError; errors of `file` pass through."""
     try:
-        with zipfile.ZipFile(short_directory.shortened(file)) as archive:
+        with zipfile.ZipFile(file) as archive:
             member = archive.getinfo(_member([name.filename for name in archive.filelist], filename))
             if member.file_size > LARGEST:
                 raise BrokenWheelError(f"METADATA has {member.file_size} bytes")
