@@ -75,7 +75,7 @@ def _require_throttle(replica: str, primary: str, password: str) -> None:
             tried = {"user": "root", "password": password}
             return session.post(f"{url}/+login", json=tried, timeout=60).status_code
 
-    assert {login("127.0.0.5", replica, f"guess {number}") for number in range(14)} == {401, 429}
+    assert {login("127.0.0.5", replica, f"guess {number}") for number in range(20)} == {401, 429}
     assert login("127.0.0.5", primary, "another") == 429
     assert login("127.0.0.6", replica, password) == 200
 
