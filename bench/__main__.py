@@ -1,5 +1,6 @@
 """Run every benchmark, or those named by arguments or $BENCH; keep the rows in $BENCH_JSON if that is set."""
 
+import argparse
 import importlib
 import os
 import pkgutil
@@ -18,7 +19,11 @@ def main() -> int:
         for folder in (bench.mirror, bench.release)
         for module in pkgutil.iter_modules(folder.__path__)
     }
-    named = [*sys.argv[1:], os.environ.get("BENCH", "")]
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"one of {', '.join(places)}; without any: all"
+    )
+    named = [*parser.parse_args().names, os.environ.get("BENCH", "")]
     chosen = [name for name in named if name] or list(places)
     if unknown := [name for name in chosen if name not in places]:
         print(f"Error: There is no benchmark {', '.join(unknown)}.", file=sys.stderr)

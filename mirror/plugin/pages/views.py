@@ -170,7 +170,7 @@ class PageViews:
         again = self._store.find(key, kind)
         same = again is not None and again.mtime == stored.mtime and snapshot.is_current()
         try:
-            is_true = render.is_no_other(gzip_bytes.decompress(stored.content), true)
+            is_true = render.is_still_true(gzip_bytes.decompress(stored.content), true)
         except gzip_bytes.CorruptError:
             is_true = False
         return same and not is_true

@@ -9,8 +9,10 @@ from mirror.plugin.policy import names
 from mirror.plugin.policy.evaluation import Fact, Judge, Refusal
 from mirror.plugin.policy.facts import FileFacts, ProjectFacts
 from mirror.plugin.policy.names import Named
+from mirror.plugin.simple import file_rows
+from mirror.plugin.simple.file_rows import Rows
 
-_USUAL = re.compile(r"[12][0-9]{3}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?Z")
+_USUAL = re.compile(file_rows.USUAL_TIME)
 _UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 
 
@@ -42,9 +44,13 @@ class MinimumAge:
         # Texts of one form sort as their times do: of thousands of files, hardly any needs more than a look.
         latest = datetime.fromtimestamp(now - self._seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
         seen, since = project.first_seen, project.seen_since
-        page = project.page.summary if project.page is not None and self._trusting else None
-        are_old = page is not None and page.latest_upload is not None and page.latest_upload < latest
-        if page and seen and are_old and {since}.issuperset(map(seen, page.filenames)):
+        page = project.page if seen and self._trusting else None
+        if (
+            page is not None
+            and seen
+            and _all_old(page, latest)
+            and {since}.issuperset(map(seen, page.filenames()))
+        ):
             return None
 
         def judge(file: FileFacts) -> Refusal | None:
@@ -92,6 +98,11 @@ class MinimumAge:
         trust = "" if self._trusting else ", upload times are not believed"
         exempt = f"; exempt: {', '.join(map(str, self._exempt))}" if self._exempt else ""
         return words + trust + exempt
+
+
+def _all_old(page: Rows, latest: str) -> bool:
+    last = page.summary.latest_upload
+    return last is not None and last < latest
 
 
 def seconds_of(upload_time: str | None) -> float | None:

@@ -32,10 +32,9 @@ _SHA256 = ',"hashes":{"sha256":"'
 _PLAIN = f"{string.ascii_letters}{string.digits}_./+~-".encode()
 _HEX = re.compile(r"[0-9a-f]{32,128}")
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
-# Upload times of one form, a comma after each: any two of them compare as texts.
-_TIMES = re.compile(
-    r"(?:[12][0-9]{3}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?Z,)*+"
-)
+# The usual form of upload times: any two of them compare as texts.
+USUAL_TIME = r"[12][0-9]{3}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?Z"
+_TIMES = re.compile(f"(?:{USUAL_TIME},)*+")
 
 
 class FileObject(msgspec.Struct, omit_defaults=True, rename="kebab"):
@@ -86,9 +85,7 @@ class Summary(NamedTuple):
     """Facts about all files of a page: a rule that they prove to pass them all need look at none."""
 
     filenames: Sequence[str]
-    latest_upload: (
-        str | None
-    )  # the last upload time (PEP 700), None unless all files have one of the usual form
+    latest_upload: str | None  # PEP 700; None unless all files have a time of the usual form
     has_yanks: bool
 
     @classmethod
@@ -174,9 +171,8 @@ class Rows(Sequence[ProjectFile]):
 
     def named(self, filename: str) -> ProjectFile | None:
         """The file of this name."""
-        begins = f"{_ROW_BEGINS}{quoted(filename)[1:]},"
-        begin = 0 if self.text.startswith(begins) else self.text.find(f"\n{begins}") + 1
-        if not begin and not self.text.startswith(begins):
+        begin = f"\n{self.text}".find(f"\n{_ROW_BEGINS}{quoted(filename)[1:]},")
+        if begin < 0:
             return None
         end = self.text.find("\n", begin)
         return file_of(self.text[begin : end if end >= 0 else None], self._origin(filename, begin))

@@ -55,13 +55,10 @@ def projects_of(filename: str) -> Sequence[str]:
     return [canonicalize_name(name) for name in before if _NAME.fullmatch(name)][:_MOST]
 
 
-def begin_with(filenames: Sequence[str], project: str) -> bool:
+def begin_with(filenames: Iterable[str], project: str) -> bool:
     """Whether all these files are of a project whose name begins with the words of `project`."""
     length = len(project) + 1
-    first, last = min(filenames, default=""), max(filenames, default="")
-    # All that sort between them begin as they do: of thousands, two need a look.
-    begins = {first[:length]} if first[:length] == last[:length] else {name[:length] for name in filenames}
-    return not filenames or {canonicalize_name(begin) for begin in begins} <= {f"{project}-"}
+    return {canonicalize_name(begin) for begin in {name[:length] for name in filenames}} <= {f"{project}-"}
 
 
 def is_archive(filename: str) -> bool:

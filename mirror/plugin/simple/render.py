@@ -51,8 +51,8 @@ def as_html(project: ProjectDetail, index: str) -> bytes:
     return "\n".join(lines).encode()
 
 
-def is_no_other(stored: bytes, now: bytes) -> bool:
-    """Whether a page that was rendered earlier says no other things than one of now, in the same form.
+def is_still_true(stored: bytes, now: bytes) -> bool:
+    """Whether a page that was rendered earlier says the same as one of now, in the same form.
 
     It may promise the metadata of a wheel without the hash that is known by now: no page is dropped for that.
     """

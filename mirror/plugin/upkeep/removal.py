@@ -73,8 +73,8 @@ class Removal:
                 left = entry.key.get_mutable()
                 left.pop("last_modified", None)  # for devpi there is no file then
                 entry.key.set(left)
-        of_index = f"{entry.user}/{entry.index}", entry.basename, entry.hashes.get("sha256", "")
-        self._provenance.forget(*of_index)
+        sha256 = entry.hashes.get("sha256", "")
+        self._provenance.forget(f"{entry.user}/{entry.index}", entry.basename, sha256)
         if wheel and self._metadata.forget(wheel):
             self._pages.changed(file.project)
 

@@ -3,11 +3,10 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 from urllib.parse import urljoin, urlsplit
 
+import httpx
 import requests
-from requests.adapters import HTTPAdapter
 
 from tests.support.devpi_servers import init_devpi, running_devpi
 from tests.support.dists import Dist, attestation, licensed, wheel
@@ -66,29 +65,18 @@ def test_a_replica_serves_files_and_metadata_of_its_primary() -> None:
 
 
 def _require_throttle(replica: str, primary: str, password: str) -> None:
-    """Who guesses through a replica slows down nobody else there, and no header makes it another client."""
+    """A client that guesses through a replica slows down no other one, and a header makes it no other one."""
 
     def login(address: str, url: str, password: str) -> int:
-        with requests.Session() as session:
-            session.mount("http://", _From(address))
-            session.headers["X-Packhorse-Client"] = address[::-1]
-            tried = {"user": "root", "password": password}
-            return session.post(f"{url}/+login", json=tried, timeout=60).status_code
+        with httpx.Client(
+            transport=httpx.HTTPTransport(local_address=address), timeout=60, trust_env=False
+        ) as client:
+            tried, stated = {"user": "root", "password": password}, {"X-Packhorse-Client": address[::-1]}
+            return client.post(f"{url}/+login", json=tried, headers=stated).status_code
 
     assert {login("127.0.0.5", replica, f"guess {number}") for number in range(20)} == {401, 429}
     assert login("127.0.0.5", primary, "another") == 429
     assert login("127.0.0.6", replica, password) == 200
-
-
-class _From(HTTPAdapter):
-    """Sends from an address of this machine."""
-
-    def __init__(self, address: str) -> None:
-        self._address = address
-        super().__init__()
-
-    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 (as requests has it)
-        super().init_poolmanager(*arguments, **options, source_address=(self._address, 0))
 
 
 def _require_evidence(mirrored: Mirrored, replica: str) -> None:

@@ -4,6 +4,7 @@ devpi's replicas pass changes and logins on, with the client's own headers. Ours
 can sign; from a client itself it proves nothing, and counts for nothing.
 """
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -34,10 +35,8 @@ def of_request(request: Any) -> str:
     """Name of the client that sent a request, to a replica of this server maybe."""
     stated = request.headers.get(HEADER)
     if stated is not None and not (xom := request.registry["xom"]).is_replica():
-        try:
+        with contextlib.suppress(itsdangerous.BadData):
             return str(_signer(xom).loads(stated, max_age=SECONDS))
-        except itsdangerous.BadData:
-            pass
     return clients.of_request(request)
 
 

@@ -16,7 +16,7 @@ SECRET = b"known to the replica"
 OURS = "packhorse.client"
 
 
-def request(header: str | None = None, *, of_replica: bool = False, address: str = "192.0.2.1") -> Any:  # noqa: ANN401
+def request(header: str | None = None, *, of_replica: bool = False, address: str = "192.0.2.1") -> Request:
     made = Request.blank("/+login", headers={HEADER: header} if header else {})
     made.environ["packhorse.client"] = address
     config = SimpleNamespace(get_replica_secret=lambda: SECRET)
