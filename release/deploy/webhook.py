@@ -109,6 +109,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 def _post(settings: Webhook, headers: Mapping[str, str], body: bytes) -> int | str:
     """The status of the answer, or why there is none; at the latest after the timeout of the settings."""
     request = urllib.request.Request(settings.url, body, dict(headers), method="POST")  # noqa: S310 (checked)
+    late = f"has not answered within {settings.timeout:g} s"
     answers: queue.SimpleQueue[int | str] = queue.SimpleQueue()
 
     def work() -> None:
@@ -120,11 +121,12 @@ def _post(settings: Webhook, headers: Mapping[str, str], body: bytes) -> int | s
             answers.put(error.code)
         except (OSError, http.client.HTTPException, ValueError) as error:
             reason = getattr(error, "reason", error)
-            answers.put(f"cannot be reached: {str(reason) or type(error).__name__}")
+            unreachable = f"cannot be reached: {str(reason) or type(error).__name__}"
+            answers.put(late if isinstance(reason, TimeoutError) else unreachable)
 
     # In a thread: a server that sends a byte now and then is never late for the limit of a socket.
     threading.Thread(target=work, daemon=True).start()
     try:
         return answers.get(timeout=settings.timeout)
     except queue.Empty:
-        return f"has not answered within {settings.timeout:g} s"
+        return late
