@@ -31,6 +31,15 @@ def read(api: Api) -> Users:
     return users
 
 
+def bases(users: Users) -> dict[str, list[str]]:
+    """The names of all indexes -> those of their bases."""
+    return {
+        f"{user}/{name}": list(index.get("bases", ()))
+        for user, data in users.items()
+        for name, index in data.get("indexes", {}).items()
+    }
+
+
 def plan(
     config: MirrorConfig,
     users: Users,

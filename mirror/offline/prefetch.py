@@ -21,8 +21,8 @@ from mirror.lockfiles.lock import Lock, Pin
 from mirror.offline import resolve, storage
 from mirror.offline.builds import BuildRequirements, Sdist
 from mirror.offline.resolve import Place, Unresolved
+from mirror.offline.storage import StoredFiles
 from mirror.serving.running import Running
-from mirror.state import Folder
 
 AT_ONCE = 16
 TRIES = 4  # while the mirror answers 503
@@ -134,7 +134,7 @@ class Prefetch:
     def __init__(
         self,
         index_url: str,
-        folder: Folder,
+        here: StoredFiles,
         client: httpx.Client,
         *,
         every: bool = False,
@@ -143,7 +143,7 @@ class Prefetch:
         """`every`: each file of a version; `where`: what is said to lack a file."""
         self._index_url = index_url
         self._where = where
-        self._folder = folder
+        self._here = here
         self._client = client
         self._every = every
         self._events: queue.SimpleQueue[Event | _Listed | Exception] = queue.SimpleQueue()
@@ -228,8 +228,7 @@ class Prefetch:
     def _fetch(self, pin: Pin, url: str, file: PageFile, builders: tuple[Environment, ...]) -> Result:
         name, size = file["filename"], _size(file)
         hashes = {**file["hashes"], **choice.locked_hashes(pin, file)}
-        path = storage.path_of(self._folder, url)
-        if path is not None and path.exists():
+        if path := self._here.at(url):
             problem = storage.problem(path, hashes, lambda path: path.open("rb"))
             self._events.put(Received(size))
             size = path.stat().st_size
@@ -239,7 +238,7 @@ class Prefetch:
                 size = self._read(response, hashes)
         except (DownloadError, httpx.HTTPError) as error:
             return Result(pin, name, problem=str(error) or type(error).__name__)
-        return Result(pin, name, size, new=True, path=path, builders=builders)
+        return Result(pin, name, size, new=True, path=self._here.at(url), builders=builders)
 
     def _read(self, response: httpx.Response, hashes: Mapping[str, str]) -> int:
         """Read the whole body, to count and to check it; its size. Raises DownloadError for another hash."""

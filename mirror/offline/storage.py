@@ -24,14 +24,6 @@ if TYPE_CHECKING:
 _CHUNK = 1024 * 1024
 
 
-def path_of(folder: Folder, url: str) -> Path | None:
-    """Path at which the mirror stores the file that it serves at `url`; None for other addresses."""
-    parts = PurePosixPath(unquote(urlsplit(url).path)).parts[1:]
-    if len(parts) < 5 or parts[2] not in {"+f", "+e"} or ".." in parts:
-        return None
-    return folder.files.joinpath(*parts)
-
-
 def problem(path: Path, hashes: Mapping[str, str], open_file: Callable[[Path], IO[bytes]]) -> str:
     """A problem of the content of a file that is here; "" when there is none."""
     found = hashers(hashes)
@@ -80,15 +72,16 @@ def difference(found: "Mapping[str, _Hash]", hashes: Mapping[str, str]) -> str:
 
 def indexes(config: MirrorConfig, name: str) -> list[str]:
     """`name` and the indexes that it inherits from, as mirror.toml has them, the nearest first."""
+    return chain(name, {each: index.bases for each, index in config.indexes.items()})
+
+
+def chain(name: str, bases: Mapping[str, Sequence[str]]) -> list[str]:
+    """`name` and the indexes that it inherits from, the nearest first."""
     found: dict[str, None] = {}
     waiting = [name]
     while waiting:
         found[(each := waiting.pop(0))] = None
-        waiting += (
-            [base for base in config.indexes[each].bases if base not in found]
-            if each in config.indexes
-            else []
-        )
+        waiting += [base for base in bases.get(each, ()) if base not in found]
     return list(found)
 
 
@@ -124,14 +117,31 @@ class StoredFiles:
                 by_name.setdefault(path.name, path)
         return list(by_name.values())
 
+    def at(self, url: str) -> Path | None:
+        """The file that the mirror serves at `url`: on the index of the address, or on one of these.
+
+        An index with policies of its own serves files of its bases at addresses of its own.
+        """
+        parts = PurePosixPath(unquote(urlsplit(url).path)).parts[1:]
+        if len(parts) < 5 or parts[2] not in {"+f", "+e"} or ".." in parts:
+            return None
+        names = ("/".join(parts[:2]), *self._indexes)
+        places = (self._folder.files.joinpath(name, *parts[2:]) for name in names)
+        return next((path for path in places if path.exists()), None)
+
+    def index_of(self, path: Path) -> str:
+        """The index that stores the file at `path`."""
+        user, index, *_ = path.relative_to(self._folder.files).parts
+        return f"{user}/{index}"
+
     def has_page(self, path: Path, project: str) -> bool:
         """Whether the page that lists the file is here, where an upstream has made it.
 
         Without it, an installer that asks for the project gets no answer.
         """
-        user, index = path.relative_to(self._folder.files).parts[:2]
-        pages = self._folder.server / "+upstream" / quote(f"{user}/{index}", "")
-        return f"{user}/{index}" != UPSTREAM_INDEX or (pages / quote(project, "")).is_file()
+        index = self.index_of(path)
+        pages = self._folder.server / "+upstream" / quote(index, "")
+        return index != UPSTREAM_INDEX or (pages / quote(project, "")).is_file()
 
     @cached_property
     def _by_project(self) -> Mapping[str, list[Path]]:

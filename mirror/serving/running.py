@@ -40,6 +40,11 @@ class Running:
         """That of root, who may read all indexes; None without it: others are for everybody."""
         return ("root", self.passwords["root"]) if "root" in self.passwords else None
 
+    @property
+    def api(self) -> Api:
+        """Its API, as root where the password is known."""
+        return HttpApi(self.url, self.login[1] if self.login else None)
+
     def client(self, timeout: float) -> "httpx.Client":
         """A client for pages and files of all indexes."""
         return api.client(timeout, api.login_at(self.url, *self.login) if self.login else None)

@@ -95,7 +95,7 @@ def _wanted(path: Path | None, target: Path, given: Mapping[str, Any]) -> Iterat
         console.echo(f"left out {each}", err=True)
     results = [result for result in fetched.results if isinstance(result, Result)]
     with console.progress(target.name, len(results)) as step:
-        yield Wanted(results, fetched.index_url, fetched.mirror, step)
+        yield Wanted(results, fetched.index_url, fetched.here, fetched.mirror, step)
 
 
 @bundle.command()

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mirror.lockfiles.lock import Lock
     from mirror.offline.prefetch import Result
     from mirror.offline.resolve import Unresolved
+    from mirror.offline.storage import StoredFiles
     from mirror.serving.running import Running
 
 _PLATFORM_NAMES = "linux-x86_64, musl-aarch64, macos-arm64, windows-x86_64, …"
@@ -63,6 +64,7 @@ class Fetched:
     lock: "Lock"
     results: "list[Result | Unresolved]"
     index_url: str
+    here: "StoredFiles"
     mirror: "Running"
 
     def require_all(self) -> None:
@@ -83,20 +85,25 @@ class Fetched:
 
 def fetch(path: Path | None, given: Mapping[str, Any]) -> Fetched:
     """Bring what the options of `of_locks` ask for into the cache, with a progress bar."""
+    from mirror import indexes
     from mirror.lockfiles import environments, reader
     from mirror.offline import prefetch as work
+    from mirror.offline import storage
     from mirror.offline.resolve import Place
     from mirror.serving import running
 
     targets = environments.wanted(given["pythons"], given["platforms"])
     lock = reader.read_all(given["files"], targets)
     mirror = running.find(options.folder())
-    index_url = work.index_url(mirror, given["index"] or options.config(path).default_index)
+    index = given["index"] or options.config(path).default_index
+    names = storage.chain(index, indexes.bases(indexes.read(mirror.api)))
+    here = storage.StoredFiles(options.folder(), names)
+    index_url = work.index_url(mirror, index)
     place = Place(index_url, offline=mirror.offline, builds=given["allow_builds"], login=mirror.login)
     where = "this mirror, which is offline," if mirror.offline else "the index"
     results: list[Result | Unresolved] = []
     with mirror.client(work.SILENCE) as client, console.transfer("Fetching") as (found, received):
-        prefetch = work.Prefetch(index_url, options.folder(), client, every=given["all_files"], where=where)
+        prefetch = work.Prefetch(index_url, here, client, every=given["all_files"], where=where)
         for event in work.fill(lock, targets, place, prefetch):
             match event:
                 case work.Found(size):
@@ -105,7 +112,7 @@ def fetch(path: Path | None, given: Mapping[str, Any]) -> Fetched:
                     received(size)
                 case _:
                     results.append(event)
-    return Fetched(lock, results, index_url, mirror)
+    return Fetched(lock, results, index_url, here, mirror)
 
 
 @click.command()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import httpx
 
@@ -19,6 +19,7 @@ from mirror.offline import prefetch, storage
 from mirror.offline.bundle import disk, folder, listing
 from mirror.offline.bundle.listing import FILES, METADATA, File, Listing, WrongListingError
 from mirror.offline.prefetch import AT_ONCE, SILENCE, SIMPLE_JSON, DownloadError, Result
+from mirror.offline.storage import StoredFiles
 from mirror.serving.running import Running
 from packhorse.errors import PackhorseError
 
@@ -29,6 +30,7 @@ class Wanted:
 
     results: Sequence[Result]  # without a problem
     index_url: str
+    here: StoredFiles  # of that index, and of those that it inherits from
     mirror: Running
     step: Callable[[], None] = lambda: None  # called after each file
 
@@ -234,7 +236,10 @@ class _Source:
         if offered and listed["filename"].endswith(".whl"):
             stated = offered if isinstance(offered, dict) else {}
             _, metadata = self._download(f"{url}{METADATA}", path.with_name(path.name + METADATA), stated)
-        own = self._is_own("/".join(urlsplit(url).path.split("/")[1:3]))
+        stored = self._wanted.here.at(url)
+        if stored is None:
+            raise DownloadError(f"{listed['filename']} is not on the mirror's disk any more")
+        own = self._is_own(self._wanted.here.index_of(stored))
         said = listing.said(listed)
         if own:  # it was uploaded to another mirror at another time
             said["upload_time"] = None

@@ -42,6 +42,7 @@ PROVENANCE = (ATTESTED / f"{SIGNED_NAME}.provenance").read_bytes()
 PUBLISHER = {"kind": "CircleCI", "project_id": "fdd9283f-e619-46af-8f9c-851f7d3e8b2b"}
 OWN_SIGNED = wheel("bundled-own-signed", "1.0")
 TOOL = wheel("setuptools", "80.0")  # that the sdist needs to be built
+OTHER_POLICY = '[indexes."company/prod".policy]\nallow = ["*"]\n'  # files get addresses on company/dev
 ALL = (APP, LIBRARY, SOURCE, OWN, TOOL)
 
 
@@ -66,7 +67,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         upstream.add("bundled-app", APP)
         upstream.add("setuptools", TOOL, wheel("setuptools", "80.0", tag="cp26-cp26m-win32"))
         upstream.add("bundled-source", SOURCE, status={"status": "archived", "reason": "done"})
-        first, second = (until_done.enter_context(mirror_of(upstream)) for _ in range(2))
+        first, second = (
+            until_done.enter_context(mirror_of(upstream, f"request_timeout = 2\n{settings}"))
+            for settings in ("", OTHER_POLICY)
+        )
         (folder / OWN.filename).write_bytes(OWN.content)
         for mirrored in (first, second):
             mirrored.upload(folder / OWN.filename)
@@ -98,6 +102,14 @@ def test_the_same_lock_gives_the_same_bytes(site: Site, tmp_path: Path) -> None:
     made = json.loads(done.stdout)
     assert (made["files"], made["projects"], made["bytes"]) == (5, 5, sum(len(d.content) for d in ALL))
     assert made["fingerprint"] == hashlib.sha256((site.bundle / "SHA256SUMS").read_bytes()).hexdigest()
+
+
+def test_what_is_here_is_not_fetched_again(site: Site) -> None:
+    """Also where a policy of one index gives files of its bases other addresses."""
+    for mirrored in (site.mirrored, site.other):
+        mirrored.mirror.run(BIN / "mirror", "prefetch", site.lock)
+        again = json.loads(mirrored.mirror.run(BIN / "mirror", "prefetch", site.lock, "--json").stdout)
+        assert (again["new"]["files"], again["already_there"]) == (0, 5), again
 
 
 def test_every_file_has_the_checksum_that_is_stated(site: Site) -> None:

@@ -13,6 +13,7 @@ from mirror.lockfiles.lock import Elsewhere, Lock, Pin
 from mirror.offline import prefetch, report, resolve
 from mirror.offline.prefetch import Found, Prefetch, Received, Result
 from mirror.offline.resolve import Place, Unresolved
+from mirror.offline.storage import StoredFiles
 from mirror.state import Folder
 
 INDEX = "http://127.0.0.1:3141/company/dev/+simple/"
@@ -43,7 +44,7 @@ def fetch(
         return httpx.Response(response.status_code, headers=response.headers, content=response.content)
 
     with httpx.Client(transport=httpx.MockTransport(answer)) as client:
-        events = list(Prefetch(INDEX, Folder(folder), client).run([pin]))
+        events = list(Prefetch(INDEX, StoredFiles(Folder(folder), []), client).run([pin]))
     (result,) = (event for event in events if isinstance(event, Result))
     return result, asked
 
@@ -114,7 +115,9 @@ def test_a_pin_that_fails_is_looked_for_once() -> None:
     """What uv resolves has the pins of the lock among them."""
     pin = Pin("demo", "2.0", hashes=frozenset({("sha256", SHA256)}), environments=PIN.environments)
     with httpx.Client(transport=httpx.MockTransport(lambda _: PAGE)) as client:
-        work = Prefetch(INDEX, Folder(Path("/none")), client, where="this mirror, which is offline,")
+        work = Prefetch(
+            INDEX, StoredFiles(Folder(Path("/none")), []), client, where="this mirror, which is offline,"
+        )
         first, second = list(work.run([pin])), list(work.run([pin]))
     (result,) = first
     assert isinstance(result, Result)
@@ -138,7 +141,7 @@ def test_a_pin_that_cannot_be_had_is_not_in_the_way_of_the_others(monkeypatch: p
         return httpx.Response(200, content=answers["simple" if "simple" in str(request.url) else "+f"])
 
     with httpx.Client(transport=httpx.MockTransport(answer)) as client:
-        work = Prefetch(INDEX, Folder(Path("/none")), client)
+        work = Prefetch(INDEX, StoredFiles(Folder(Path("/none")), []), client)
         events = list(prefetch.fill(Lock(("x",), pins=(gone, PIN)), PIN.environments, Place(INDEX), work))
     results = [event for event in events if isinstance(event, Result | Unresolved)]
     assert report.failures(results) == ["demo==2.0: the index has no such version"]
@@ -166,7 +169,7 @@ def test_uv_resolves_when_the_pages_are_here_while_files_still_come(monkeypatch:
 
     monkeypatch.setattr(resolve, "pins", pins)
     with httpx.Client(transport=httpx.MockTransport(answer)) as client:
-        work = Prefetch(INDEX, Folder(Path("/none")), client)
+        work = Prefetch(INDEX, StoredFiles(Folder(Path("/none")), []), client)
         events = list(prefetch.fill(Lock(("x",), pins=(PIN,)), PIN.environments, Place(INDEX), work))
     assert NEW in events
     assert order == ["page", "uv", "file"]
@@ -179,7 +182,7 @@ def test_a_connection_that_breaks_is_a_problem() -> None:
         raise httpx.ReadError("")
 
     with httpx.Client(transport=httpx.MockTransport(answer)) as client:
-        (result,) = Prefetch(INDEX, Folder(Path("/none")), client).run([PIN])
+        (result,) = Prefetch(INDEX, StoredFiles(Folder(Path("/none")), []), client).run([PIN])
     assert result == Result(PIN, problem="ReadError")
 
 
@@ -223,7 +226,7 @@ def test_bytes_are_reported_as_they_come_and_two_pins_of_a_file_fetch_it_once() 
         return httpx.Response(200, content=answers["simple" if "simple" in str(request.url) else "+f"])
 
     with httpx.Client(transport=httpx.MockTransport(answer)) as client:
-        events = list(Prefetch(INDEX, Folder(Path("/none")), client).run([PIN, PIN]))
+        events = list(Prefetch(INDEX, StoredFiles(Folder(Path("/none")), []), client).run([PIN, PIN]))
     assert events == [Found(len(CONTENT)), Received(len(CONTENT)), NEW]
 
 
