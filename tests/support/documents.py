@@ -24,5 +24,6 @@ def blocks(page: str) -> Iterator[Block]:
 
 
 def script(text: str) -> str:
-    """The commands of a block for `sh -e`: those after "! " have to fail, which the shell itself ignores."""
-    return re.sub(r"(?m)^! (.*)$", r"if \1; then echo 'it was to fail'; exit 1; fi", text)
+    """The commands of a block for `sh -e`; those before "# exit status N" have to end with that status."""
+    checked = r"got=0; \1 || got=$?; [ $got -eq \2 ] || { echo exit status $got, not \2; exit 1; }"
+    return re.sub(r"(?m)^(.*?) +# exit status (\d+)\b.*$", checked, text)
