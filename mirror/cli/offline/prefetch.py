@@ -151,7 +151,7 @@ def prefetch(path: Path | None, /, *, as_json: bool, **wanted: Any) -> None:  # 
 @of_locks
 @click.pass_obj
 def verify(path: Path | None, /, *, as_json: bool, **wanted: Any) -> None:  # noqa: ANN401 (of_locks)
-    """Tell whether locks or requirements would install from what is here alone.
+    """Tell whether all files are here that locks or requirements install.
 
     \b
       mirror verify uv.lock
@@ -159,7 +159,8 @@ def verify(path: Path | None, /, *, as_json: bool, **wanted: Any) -> None:  # no
 
     Takes what `mirror prefetch` takes, and looks at the disk only: the mirror may be stopped or
     offline, and its upstream is not asked. Every file is read, and compared with its hash. Exit
-    status 1 when something is missing, or broken.
+    status 1 when something is missing, or broken. Policies are not looked at: `mirror why` says
+    what they withhold.
     """
     import shlex
 
