@@ -109,7 +109,7 @@ def token() -> None:
     \b
     mirror token create --index company/dev --project shop --expires 90d
     TWINE_USERNAME=__token__ TWINE_PASSWORD=… twine upload --repository-url URL dist/*
-    mirror token create --index company/dev --may read --expires 30d > token
+    (umask 077; mirror token create --index company/dev --may read --expires 30d > token)
     mirror token list
     mirror token revoke ID
     """

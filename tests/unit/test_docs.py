@@ -21,6 +21,20 @@ def test_every_module_that_a_page_names_is_there(page: Path) -> None:
     assert not missing
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_page_writes_a_token_where_all_may_read_it(page: Path) -> None:
+    """A shell makes files that everybody on the machine can read, unless umask says otherwise."""
+    blocks = re.findall(r"^```sh.*?\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+    readable = [
+        line
+        for lines in map(str.splitlines, blocks)
+        for number, line in enumerate(lines)
+        if re.search("token create .*>", line)
+        and "umask 077" not in [*lines[:number], *line.strip("(").split("; ")]
+    ]
+    assert readable == []
+
+
 def _packages() -> Iterator[str]:
     for top in ("packhorse", "mirror", "release"):
         for init in (CHECKOUT / top).rglob("__init__.py"):

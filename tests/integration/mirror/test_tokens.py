@@ -2,6 +2,7 @@
 
 import base64
 import json
+import stat
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -295,6 +296,7 @@ def test_the_commands_of_the_page_work(mirrored: Mirrored, tmp_path: Path) -> No
         # Named, as it is not the mirror.toml that this mirror was made with.
         settings = (f"PATH={BIN}:/usr/bin:/bin", f"MIRROR_CONFIG={tmp_path / 'mirror.toml'}")
         mirrored.mirror.run("env", *settings, "sh", "-ec", documents.script(block.text), cwd=tmp_path)
+    assert {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("token", "promoter")} == {0o600}
     promoter = (tmp_path / "promoter").read_text().strip()
     assert _upload(mirrored, promoter, wheel("shop", "9.0")).status_code == 200
     indexes = json.loads(_mirror(mirrored, "status", "--json").stdout)["indexes"]
