@@ -78,7 +78,7 @@ def _check_extras(config: MirrorConfig) -> None:
     if requiring and importlib.util.find_spec("pypi_attestations") is None:
         raise PackhorseError(
             "require_provenance in mirror.toml needs pypi-attestations, which is not installed.",
-            "Install it beside the mirror: `pip install 'packhorse[provenance]'`.",
+            "Install packhorse[provenance] on the mirror: `pip install '.[provenance]'` in a checkout.",
         )
 
 
