@@ -15,7 +15,7 @@ from mirror import config
 from tests.support import documents
 from tests.support.dists import Dist, wheel
 from tests.support.mirror_and_upstream import Mirrored, mirror_of, new_name
-from tests.support.servers import BIN, run_command
+from tests.support.servers import BIN, free_port, run_command
 from tests.support.upstream import Listed, Upstream
 
 
@@ -54,8 +54,12 @@ def test_the_page_about_upkeep_shows_commands_that_work(mirrored: Mirrored, tmp_
     environment = {**mirrored.mirror.environment}
     environment["PATH"] = f"{BIN}:{environment['PATH']}"
     commands = "".join(documents.script(block.text) for block in shown if block.language == "sh")
-    run_command("sh", "-ec", commands, env=environment, cwd=tmp_path)
+    try:
+        run_command("sh", "-ec", commands.replace("3142", str(free_port())), env=environment, cwd=tmp_path)
+    finally:
+        run_command("mirror", "stop", env={**environment, "PACKHORSE_HOME": str(tmp_path / "trial")})
     assert commands.count("mirror prune") >= 3
+    assert "mirror restore" in commands
 
 
 def test_cached_files_that_are_damaged_or_missing_come_from_the_upstream_again(

@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from mirror import state
 from mirror.state import Folder
-from tests.support import faults
+from tests.support import documents, faults
 from tests.support.dists import wheel
 from tests.support.mirror_and_upstream import Mirrored, new_name
 from tests.support.nginx_front import fronted as fronted_mirror
@@ -148,6 +150,20 @@ def audited(watched: Mirrored, *options: str) -> list[dict[str, Any]]:
     """What `mirror audit-log` prints."""
     lines = watched.mirror.run(BIN / "mirror", "audit-log", "--json", *options).stdout.splitlines()
     return [json.loads(line) for line in lines]
+
+
+def test_the_page_about_the_audit_log_shows_commands_that_work(watched: Mirrored, tmp_path: Path) -> None:
+    """docs/monitoring-mirror.md; lines for people begin with the fields that the page names."""
+    dist = wheel("shop", "1.2")
+    (tmp_path / dist.filename).write_bytes(dist.content)
+    watched.upload(tmp_path / dist.filename)
+    (commands,) = [
+        block.text for block in documents.blocks("monitoring-mirror.md") if "mirror audit-log" in block.text
+    ]
+    shown = watched.mirror.run("sh", "-ec", documents.script(commands)).stdout
+    assert re.search(
+        r"^2\S+Z  ok      upload         company       127.0.0.1        .*shop", shown, re.MULTILINE
+    )
 
 
 def test_the_audit_log_has_who_did_what_from_where_and_no_secret(watched: Mirrored, port: int) -> None:
