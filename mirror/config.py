@@ -79,7 +79,7 @@ Readers = Annotated[
 
 
 class Upstream(Settings):
-    """The index that `root/pypi` caches; without `url`, the one that devpi-init set stays.
+    """The index that `root/pypi` caches; without `url`, the one that devpi-init set.
 
     `hosts` are those that upstreams may lead to although they have no public address or no https.
     """

@@ -93,14 +93,17 @@ _DECLARATIONS = ("/+readers", "/+policies", "/+publishers")
 def taken_back(changes: Iterable[Change], users: Users) -> list[str]:
     """Settings on the server that end by `changes`, those of the defaults: "policies", "KEY of INDEX".
 
-    Defaults only narrow what devpi itself opens: root/pypi, and test results of everybody, are not meant.
+    Defaults only narrow what devpi itself opens: test results of everybody are not meant, and of root/pypi
+    the address alone is.
     """
     found = []
     for change in changes:
         name = change.path[1:]
-        existing = None if name == UPSTREAM_INDEX else _index(users, name)
+        existing = _index(users, name)
         if change.path in _DECLARATIONS:
             found.append(change.path.removeprefix("/+"))
+        elif name == UPSTREAM_INDEX:
+            found += [f"mirror_url of {name}"] if "mirror_url" in change.body else []
         elif existing is not None:
             opened = {"acl_toxresult_upload"} if existing.get("acl_toxresult_upload") == _EVERYBODY else set()
             found += [f"{key} of {name}" for key in change.body if key not in opened]
@@ -183,6 +186,11 @@ def _upstream_changes(config: MirrorConfig, existing: Mapping[str, Any] | None) 
     if config.upstream.url is not None:
         declared["mirror_url"] = config.upstream.url
     yield from _modify(UPSTREAM_INDEX, existing, declared)
+
+
+def reset_upstream(users: Users, url: str) -> list[Change]:
+    """The call that gives root/pypi its default, `url`, again: mirror.toml does not name another any more."""
+    return list(_modify(UPSTREAM_INDEX, _index(users, UPSTREAM_INDEX) or {}, {"mirror_url": url}))
 
 
 def _index_changes(name: str, index: Index, existing: Mapping[str, Any] | None) -> Iterator[Change]:

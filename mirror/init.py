@@ -167,14 +167,16 @@ def match(
         *indexes.protect(config, users, api.call("GET", "/+readers")),
         *indexes.plan(config, users, known, _reserved(config, api), _in_force(api)),
     ]
+    if config.upstream.url is None and last_settings.named_upstream(folder):
+        changes += indexes.reset_upstream(users, server.default_upstream())
     _take_nothing_back(request, changes, users, folder)
-    if request.file is not None and not request.missing:
-        last_settings.remember(folder, request.file, config)
     if Credentials(given.url, known) != before:
         state.write_credentials(folder, Credentials(given.url, known))
     for change in [*changes, *_password_changes(users, generated)]:
         api.call(change.method, change.path, change.body)
         yield change.sentence
+    if request.file is not None and not request.missing:  # not before: what this one ends has to be known
+        last_settings.remember(folder, request.file, config)
     for remark in _remarks(config, users, folder):
         notify(remark)
     wrong = [name for name in config.users if name in users and not _accepts(api, name, known.get(name))]

@@ -29,11 +29,21 @@ def remember(folder: Folder, file: Path, config: MirrorConfig) -> None:
 
 def of_another_file(folder: Folder, file: Path) -> LastSettings | None:
     """The settings that hold, if they are of another file than `file`; None too if nobody noted them."""
+    last = _read(folder)
+    return None if last is None or last.file == str(file.resolve()) else last
+
+
+def named_upstream(folder: Folder) -> bool:
+    """Whether the mirror.toml that holds has `url` of [upstream]."""
+    last, unnamed = _read(folder), _hashes(MirrorConfig())["upstream.url"]
+    return last is not None and last.settings.get("upstream.url", unnamed) != unnamed
+
+
+def _read(folder: Folder) -> LastSettings | None:
     try:
-        last = LastSettings(**json.loads(folder.last_settings.read_bytes()))
+        return LastSettings(**json.loads(folder.last_settings.read_bytes()))
     except (OSError, TypeError, ValueError):
         return None
-    return None if last.file == str(file.resolve()) else last
 
 
 def require_same(folder: Folder, file: Path, config: MirrorConfig) -> None:
@@ -58,4 +68,5 @@ def require_same(folder: Folder, file: Path, config: MirrorConfig) -> None:
 
 def _hashes(config: MirrorConfig) -> dict[str, str]:
     values = config.model_dump(mode="json")
+    values |= {f"upstream.{key}": value for key, value in values.pop("upstream").items()}
     return {key: hashlib.sha256(json.dumps(value).encode()).hexdigest() for key, value in values.items()}

@@ -96,6 +96,12 @@ def test_init_changes_a_server_that_runs(fresh_mirror: Mirror) -> None:
     ).json()["result"]
     assert users["alice"]["indexes"]["dev"]["acl_upload"] == ["alice", "company"]
     assert "dev" in users["company"]["indexes"]
+    settings.write_text((text := settings.read_text()) + '[upstream]\nurl = "http://127.0.0.1:9/"\n')
+    upstream = users["root"]["indexes"]["pypi"]["mirror_url"]
+    for line in (f"{upstream} -> http://127.0.0.1:9/", f"http://127.0.0.1:9/ -> {upstream}"):
+        done = fresh_mirror.run(MIRROR, "init", cwd=fresh_mirror.home)
+        assert done.stdout == f"changed index root/pypi: mirror_url {line}\n"
+        settings.write_text(text)
     assert fresh_mirror.run(MIRROR, "init", cwd=fresh_mirror.home).stdout == "nothing to change\n"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mirror import config, init, state
-from mirror.config import Index, MirrorConfig, User
+from mirror.config import Index, MirrorConfig, Upstream, User
 from mirror.init import InitRequest
 from mirror.policy.settings import Policy, Vulnerabilities
 from mirror.serving import server
@@ -177,6 +177,33 @@ def test_protection_is_not_changed_by_another_mirror_toml_that_nobody_named(fold
     _match(devpi, folder, InitRequest(MirrorConfig(), file=other))
     with pytest.raises(PackhorseError, match="is not the mirror"):
         _match(devpi, folder, InitRequest(MirrorConfig(), file=own))
+
+
+def test_an_upstream_that_mirror_toml_names_no_more_is_the_default_again(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But not one that it never named: that was chosen with the devpi client, or came with an export."""
+    monkeypatch.setattr(server, "default_upstream", lambda: "https://default.example/")
+    devpi, file = FakeDevpi(folder), Path("/own/mirror.toml")
+    unnamed = InitRequest(MirrorConfig(), file=file)
+    named = InitRequest(MirrorConfig(upstream=Upstream(url="https://own.example/")), file=file)
+    _match(devpi, folder, unnamed)
+    assert _match(devpi, folder, unnamed) == ([], [])
+    _match(devpi, folder, named)
+    nowhere = InitRequest(
+        MirrorConfig(), missing=(Path("/here/mirror.toml"),), file=Path("/here/mirror.toml")
+    )
+    with pytest.raises(PackhorseError, match="declared: mirror_url of root/pypi"):
+        _match(devpi, folder, nowhere)
+    devpi.dies_before = len(devpi.calls)
+    with pytest.raises(KeyboardInterrupt):
+        _match(devpi, folder, unnamed)
+    devpi.dies_before = None
+    assert _match(devpi, folder, unnamed)[0] == [
+        "changed index root/pypi: mirror_url https://own.example/ -> https://default.example/"
+    ]
+    devpi.users["root"]["indexes"]["pypi"]["mirror_url"] = "https://client.example/"
+    assert _match(devpi, folder, unnamed) == ([], [])
 
 
 def test_a_user_with_a_password_that_we_do_not_know_is_reported_with_the_way_out(folder: Folder) -> None:
