@@ -264,7 +264,7 @@ def uploaders(name: str, index: Index) -> tuple[str, ...]:
 
 
 def places(home: Path) -> tuple[Path, ...]:
-    """Where a settings file that nobody names is looked for, in this order."""
+    """Paths at which a settings file that nobody names is looked for, in this order."""
     return tuple(dict.fromkeys((Path("mirror.toml").absolute(), home / "mirror.toml")))
 
 

@@ -24,7 +24,7 @@ class Credentials:
 
     @property
     def holder(self) -> str:
-        """Who acts with them, for messages: the user, or a token's id and user, which are no secret."""
+        """Name for messages: the user, or a token's id and user, which are no secret."""
         if self.username != ANY_USER:
             return self.username
         from pymacaroons import Macaroon  # where a message needs it: it takes a moment
@@ -84,9 +84,9 @@ def service(index: str) -> str:
 
 
 def default_user(index: str, home: Path, named: str | None = None) -> str:
-    """Who uploads to `index`: as `named`, as logged in, else its owner, the first part of its path.
+    """User who uploads to `index`: `named`, else as logged in, else its owner, the first part of its path.
 
-    Raises PackhorseError when that is nobody.
+    Raises PackhorseError when there is none.
     """
     user = named or users(home).get(index) or urlsplit(index).path.lstrip("/").partition("/")[0]
     if not user:

@@ -73,7 +73,7 @@ class Reader:
         self._lock = threading.RLock()
 
     def get(self, url: str, accept: str) -> Response:
-        """As `index.Get` says. Raises PackhorseError, too: no login, or one that may not read the index."""
+        """Get a page as `index.Get` says. Raises PackhorseError, too: no login, or one that may not read."""
         answer = None
         for name in self._of(url):
             answer = self._get(name, url, accept)
@@ -197,7 +197,7 @@ def _names_index(url: str, name: str) -> bool:
 
 
 def uv_variables(index_url: str, token: str | None) -> dict[str, str]:
-    """What lets uv read the index at `index_url` with `token`: no argument, no URL, no file has it."""
+    """Variables by which uv reads the index at `index_url` with `token`, in no argument, URL or file."""
     if token is None:
         return {}
     return {"UV_DEFAULT_INDEX": f"company={index_url}", "UV_INDEX_COMPANY_PASSWORD": token}

@@ -61,6 +61,6 @@ def row(name: str, ours: list[float], direct: list[float], goal: str) -> Row:
 
 
 def wheels(mirror: Mirror) -> float:
-    """What the mirror stores of distributions, in MB."""
+    """Size of the distributions that the mirror stores, in MB."""
     files = Path(mirror.home, "mirror", "server", "+files")
     return sum(path.stat().st_size for path in files.rglob("*") if path.is_file()) / 1e6

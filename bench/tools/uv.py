@@ -9,7 +9,7 @@ from tests.support.servers import BIN, Mirror
 
 
 def seconds(mirror: Mirror, index: str, *arguments: str) -> float:
-    """How long `uv pip …` takes with an empty cache. Raises RuntimeError when it fails."""
+    """Seconds that `uv pip …` takes with an empty cache. Raises RuntimeError when it fails."""
     with tempfile.TemporaryDirectory(dir="/tmp") as scratch:
         environment = {**mirror.environment, "UV_CACHE_DIR": f"{scratch}/cache"}
         command = [str(BIN / "uv"), "pip", *arguments, "--quiet", "--default-index", index]

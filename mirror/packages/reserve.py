@@ -62,7 +62,7 @@ def explain(api: Api, name: str, declared: Sequence[str]) -> str:
 
 
 def describe(record: Mapping[str, Any]) -> str:
-    """Who reserved a name, when and where, in words."""
+    """Say in words who reserved a name, when and where."""
     if not record.get("index"):
         return f"reserved by {record['by']}, {record['at']}"
     if record["by"] == "packhorse":

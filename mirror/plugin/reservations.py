@@ -72,7 +72,7 @@ def _matches(keyfs: Any, project: str) -> bool:
 
 
 def hidden_among(stage: Any, projects: Iterable[str]) -> set[str]:
-    """Those of the projects of a mirror that `stage` does not show; an index may have half a million."""
+    """Find the projects of a mirror that `stage` does not show; an index may have half a million."""
     reserved = stage.keyfs.get_key(NAMES).get()
     patterns = [translate(pattern) for pattern in stage.keyfs.get_key(PATTERNS).get()]
     matches = re.compile("|".join(patterns)).match if patterns else lambda _: None

@@ -60,7 +60,7 @@ class Vulnerabilities(Settings):
 
 
 class ExpectedPublisher(Settings):
-    """Who publishes files of a project: what a certificate of sigstore proves."""
+    """Publisher of a project's files, as a certificate of sigstore proves it."""
 
     kind: Literal["GitHub", "GitLab", "Google", "CircleCI"]
     repository: str | None = None  # of GitHub and GitLab: "acme/demo"
@@ -180,6 +180,6 @@ _LISTS = {"allow", "sdists"}  # an empty one denies most
 
 
 def needing_advisories(policies: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Where policies, as the server keeps them, deny by vulnerabilities: without advisories they deny all."""
+    """Indexes whose policies (as the server keeps them) deny by vulnerabilities: all without advisories."""
     levels = {name: rules.get("vulnerabilities", {}).get("least") for name, rules in policies.items()}
     return [name or "all indexes" for name, least in levels.items() if least]

@@ -111,7 +111,7 @@ def after_order(host: HostState, order: Event) -> HostState:
 
 
 def conflict(hosts: Sequence[HostState]) -> str | None:
-    """Why no host may go on, None when all may."""
+    """Reason for which no host may go on; None when all may."""
     for host in hosts:
         if host.failed and host.last:
             return f"{host.name}: {host.last['message']}"

@@ -69,7 +69,7 @@ class SshDestination:
         return process.run(self.to(there), timeout=RUN_TIMEOUT)
 
     def run_if_connected(self, there: Sequence[str], seconds: float) -> str:
-        """What the command `there` prints, over a connection that is open already; "" without one."""
+        """Run the command `there` over a connection that is open already; its output, "" without one."""
         if is_connected(self.name, self.user, seconds):
             return process.run(self.to(there), timeout=seconds).stdout
         return ""

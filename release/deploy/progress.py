@@ -20,7 +20,7 @@ ShowEvent = Callable[[str, "Event"], None]
 
 
 class Verbosity(IntEnum):
-    """How much is shown: no progress, the steps, or the commands that run, too."""
+    """Levels of output: no progress, the steps, or the commands that run, too."""
 
     QUIET = 0
     NORMAL = 1
@@ -105,7 +105,7 @@ class Times:
         self.step, self.since = name, now
 
     def sentence(self) -> str:
-        """How long it all took, and the steps that took a tenth of a second or more."""
+        """Say how long all took, and each step of a tenth of a second or more."""
         steps = ", ".join(f"{name} {took:.1f} s" for name, took in self.seconds.items() if took >= 0.1)
         total = f"{self.since - self.began:.1f} s"
         return f"{total}: {steps}" if steps else total

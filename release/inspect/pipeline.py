@@ -20,7 +20,7 @@ class IndexCell:
 
 @dataclass(frozen=True)
 class HostCell:
-    """What a host runs: nothing, or `version` of an artifact from `index`; or an `error`.
+    """State of a host: nothing runs, or `version` of an artifact from `index`; or an `error`.
 
     `release` is its number, `at` when it was made, in UTC.
     """
@@ -76,7 +76,7 @@ def newer(one: str | None, other: str | None) -> bool:
 
 
 def remark(row: TargetRow, cell: HostCell) -> str:
-    """What is to say about a host of a target."""
+    """Remark on a host of a target."""
     if cell.error:
         return cell.error
     if cell.version is None:

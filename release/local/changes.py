@@ -25,7 +25,7 @@ class ProjectFilter(watchfiles.DefaultFilter):
 
 
 def not_ignored(project: Path, paths: Sequence[str]) -> list[str]:
-    """Those of the `paths` in `project` that git does not ignore; all of them where there is no git."""
+    """Select the `paths` in `project` that git does not ignore; all of them where there is no git."""
     names = [str(Path(path).relative_to(project)) for path in paths]
     command = ["git", "-C", str(project), "check-ignore", "-z", "--stdin"]
     data = b"".join(name.encode(errors="surrogateescape") + b"\0" for name in names)

@@ -1,4 +1,4 @@
-"""Which processes of a Procfile run on the developer's machine, how many of each, and on which ports."""
+"""Choose the processes of a Procfile that run on the developer's machine, their numbers and ports."""
 
 import difflib
 import fcntl

@@ -58,7 +58,7 @@ class Application:
 
 @dataclass(frozen=True)
 class Sources:
-    """What the source files of a project hold.
+    """Findings in the source files of a project.
 
     `root` is the folder that modules are imported from (the project's, or its `src`); `applications` has the
     likeliest first; `health_path` is where a healthy application should answer 2xx; `celery` is the module

@@ -101,7 +101,7 @@ class Starter:
 
 
 def plan(project: Path, index: str | None = None) -> Starter:
-    """What the project in folder `project` lacks; `index` is the URL of the company index, if one is given.
+    """Plan the files that the project in folder `project` lacks; `index`: URL of the company index, if any.
 
     Raises PackhorseError when there is no application, and no Procfile that says how to run one.
     """

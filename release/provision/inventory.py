@@ -31,7 +31,7 @@ Variables = dict[str, Any]
 
 
 def of(config: ReleaseConfig, project: Path, host: str | None = None) -> dict[str, Any]:
-    """What `ansible-inventory --list` expects of a program: groups, and the variables of every host.
+    """Make an inventory as `ansible-inventory --list` expects it: groups, and variables of every host.
 
     Groups: app_hosts and below it one for each target with hosts, see `group`; service_hosts and below it one
     for each service, see `service_group`; balancer_hosts alike, see `balancer_group`; copy_hosts, which get

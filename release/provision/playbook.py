@@ -87,7 +87,7 @@ def command(variables: Mapping[str, str], options: Sequence[str]) -> list[str]:
 def environment(
     project: Path, target: str, index: str | None, inherited: Mapping[str, str]
 ) -> dict[str, str]:
-    """What ansible-playbook gets: our settings unless the user has some, and what inventory.sh needs.
+    """Environment of ansible-playbook: our settings unless the user has some, and what inventory.sh needs.
 
     `index`: the company index, when it is not that of release.toml.
     """

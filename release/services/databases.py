@@ -28,7 +28,7 @@ class Place:
 
     @property
     def origin(self) -> str:
-        """Who brings copies of its backups to another host."""
+        """Folder of the copies of its backups on another host."""
         return services.origin(self.name.partition("_")[0], self.service, self.host)
 
 
@@ -95,7 +95,7 @@ def use(config: ReleaseConfig, service: str, targets: Sequence[str]) -> str:
 
 
 def unused(config: ReleaseConfig) -> Iterator[PackhorseError]:
-    """What is wrong with each service that no target uses."""
+    """Errors for services that no target uses."""
     for service in config.services:
         if not any(service in target.services for target in config.targets.values()):
             yield PackhorseError(f"No target uses {service}.", use(config, service, list(config.targets)))

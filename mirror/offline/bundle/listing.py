@@ -280,7 +280,7 @@ def _members(file: File) -> dict[str, object]:
 
 
 def provenance_path(sha256: str) -> str:
-    """Where the provenance object with this hash is in a bundle."""
+    """Path in a bundle of the provenance object with this hash."""
     return f"{PROVENANCE}/{sha256}.provenance"
 
 

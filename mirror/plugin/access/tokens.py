@@ -181,7 +181,7 @@ def reads_all(identity: Any) -> bool:
 
 
 def expires(identity: Any) -> int | None:
-    """When the token of an identity expires (seconds since 1970); None for ever, or without a token."""
+    """Expiry of an identity's token (seconds since 1970); None: never, or there is no token."""
     if not isinstance(identity, server.TokenIdentity):
         return None
     stated = [restriction.value for restriction in identity.restrictions.get("expires", ())]

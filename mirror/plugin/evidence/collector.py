@@ -48,7 +48,7 @@ class Project:
 
 @dataclass(frozen=True)
 class Sources:
-    """Where evidence comes from."""
+    """Sources of evidence, and the clock."""
 
     xom: Any
     client: UpstreamClient

@@ -1,4 +1,4 @@
-"""What the METADATA of a wheel states about its license. Pure."""
+"""Read the license that the METADATA of a wheel states. Pure."""
 
 from packaging.metadata import parse_email
 

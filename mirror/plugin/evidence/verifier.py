@@ -53,7 +53,7 @@ class Verifier:
         self._child: _Child | None = None
 
     def verify(self, filename: str, sha256: str, content: bytes) -> Verified:
-        """What a provenance object proves about a file. Raises UnavailableError."""
+        """Verify what a provenance object says of a file. Raises UnavailableError."""
         if importlib.util.find_spec(PACKAGE) is None:
             raise UnavailableError("cannot be verified: packhorse[provenance] is not installed on the mirror")
         root = str(self._trust_root) if self._trust_root.exists() else ""

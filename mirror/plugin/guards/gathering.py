@@ -22,7 +22,7 @@ PATIENCE = 5.0  # seconds that a page waits for the first evidence
 
 
 class Gathering:
-    """What the policies of one devpi-server process find out besides what pages say."""
+    """Evidence for the policies of one devpi-server process, besides what pages say."""
 
     def __init__(
         self, xom: Any, store: EvidenceStore, collector: Collector, clock: Callable[[], float] = time.time
@@ -38,7 +38,7 @@ class Gathering:
         return [rule for policy in policies for rule in policy.of_evidence]
 
     def known(self, index: str, project: str) -> Evidence:
-        """What is known of a project; nothing if no rule needs it."""
+        """Known evidence of a project; none if no rule needs it."""
         return self._store.read(index, project) if self.rules() else Evidence()
 
     def state(self, indexes: Sequence[str], project: str) -> list[object]:

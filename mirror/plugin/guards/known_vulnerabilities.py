@@ -26,7 +26,7 @@ class VulnerabilityFile:
         return Database(self._path).about()
 
     def of(self, project: str) -> KnownVulnerabilities:
-        """Those of a normalised project. Raises PackhorseError, as `about` does."""
+        """Known vulnerabilities of a normalised project. Raises PackhorseError, as `about` does."""
         version = self.version()
         if version and (found := self._known.get(project, version)):
             return found

@@ -83,7 +83,7 @@ class StoredPage:
 
 
 class Place(NamedTuple):
-    """Where a page is kept: whether it is fresh, and whether it is for those who may read its index alone."""
+    """Kind of a stored page: fresh or not; protected, so for readers of its index alone, or not."""
 
     fresh: bool = False
     protected: bool = False

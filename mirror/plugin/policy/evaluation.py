@@ -43,7 +43,7 @@ class ReportingRule(PolicyRule, Protocol):
     """A rule that has something to say, too, about files that it lets pass."""
 
     def reports(self, project: ProjectFacts, now: float) -> Judge | None:
-        """As `about`, for what is only reported; None when there is nothing about any file."""
+        """Judge of what is only reported, like `about`; None when there is nothing about any file."""
 
 
 @runtime_checkable
@@ -135,7 +135,7 @@ def judge_of(policies: Sequence[Policy], project: ProjectFacts, now: float) -> F
 
 
 def reporter_of(policies: Sequence[Policy], project: ProjectFacts, now: float) -> FileJudge | None:
-    """As `judge_of`, of what is reported about files that are listed all the same."""
+    """Judge like `judge_of`, of what is reported about files that are listed all the same."""
     return _first_of(_judges(policies, project, now, reporting=True))
 
 

@@ -19,7 +19,7 @@ class Provenance(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class License(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the metadata of a wheel states about its license, or why nobody knows."""
+    """License of a wheel as its metadata state it, or the reason why nobody knows."""
 
     sha256: str
     expression: str = ""

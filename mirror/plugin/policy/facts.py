@@ -46,7 +46,7 @@ class FileFacts:
 
     @property
     def upload_time(self) -> str | None:
-        """As "2024-01-31T12:00:00.000000Z": the upstream's word."""
+        """Time of the upload by the upstream's word, such as "2024-01-31T12:00:00.000000Z"."""
         return self._row.upload_time
 
     @property

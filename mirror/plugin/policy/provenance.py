@@ -124,7 +124,7 @@ def _publishers(expected: Sequence[Expected]) -> Iterator[str]:
 
 
 def in_words(publisher: AttestedPublisher) -> str:
-    """As "GitHub acme/demo release.yml"."""
+    """Describe a publisher, such as "GitHub acme/demo release.yml"."""
     return " ".join(publisher.values())
 
 

@@ -47,7 +47,7 @@ class Vulnerabilities:
         return self._judge(self._least, project, now)
 
     def reports(self, project: ProjectFacts, now: float) -> Judge | None:
-        """What is not severe enough to be denied."""
+        """Judge of vulnerabilities that are reported and not denied."""
         return self._judge(self._report, project, now)
 
     def _judge(self, least: str | None, project: ProjectFacts, now: float) -> Judge | None:

@@ -69,7 +69,7 @@ class TrustedPublishers:
         return [publisher for publisher in self.publishers if publisher.is_of(claims)]
 
     def named(self, ids: Iterable[str]) -> list[TrustedPublisher]:
-        """Those of these ids that are still declared."""
+        """Find the publishers with these ids that are still declared."""
         wanted = set(ids)
         return [publisher for publisher in self.publishers if publisher.id in wanted]
 

@@ -21,7 +21,7 @@ _ROUTES = {"/{user}/{index}", "/{user}/{index}/"}  # devpi's, of uploads
 
 @dataclass(frozen=True)
 class UploadToken:
-    """What a job gets; `id` is the one that `mirror token list` shows."""
+    """Token for a job; `id` is the one that `mirror token list` shows."""
 
     token: str
     id: str

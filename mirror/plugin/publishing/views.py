@@ -112,7 +112,7 @@ def verifying(handler: Callable[[Any], Any], registry: Any) -> Callable[[Any], A
 
 
 def audience(request: Any) -> Any:
-    """What ID tokens must be for."""
+    """Answer with the audience that ID tokens must have."""
     found = PUBLISHERS.read(request.registry["xom"].keyfs)
     if not found:
         return _error(404, "not-enabled", "This mirror has no publishers.")

@@ -287,7 +287,7 @@ def promise(filename: str, hashes: Mapping[str, str]) -> bool:
 
 
 def provenance_url(path: str) -> str:
-    """Where a page says that the provenance of the file at `path` is, if it is on this server.
+    """URL on a page for the provenance of the file at `path`, if it is on this server.
 
     Relative as the URLs of files are: the same page is served under all names of the server.
     """

@@ -295,7 +295,7 @@ def _metadata_hash(entry: Any) -> dict[str, str] | bool:
 
 
 def upload_time(last_modified: str | None) -> str | None:
-    """As PEP 700 wants it. devpi keeps the time of the upload through pushes and exports.
+    """Time of an upload in the form of PEP 700. devpi keeps it through pushes and exports.
 
     What was pushed from a mirror has what the upstream called Last-Modified, which may be anything.
     """

@@ -32,7 +32,7 @@ class ProjectListStage(MirrorStage):
 
     @property
     def upstream(self) -> Upstream:
-        """Whom pages are asked from: on a replica the primary."""
+        """Server that is asked for pages: on a replica the primary."""
         return client.primary_of(self.xom) if self.xom.is_replica() else client.upstream_of(self)
 
     def _list_projects_perstage(self, *, timeout: float | None = None) -> Any:

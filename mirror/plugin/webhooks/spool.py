@@ -23,7 +23,7 @@ class Message:
 
 
 class FullError(Exception):
-    """As many messages wait as may."""
+    """Raised when as many messages wait as may."""
 
 
 class DamagedError(Exception):

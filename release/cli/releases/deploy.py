@@ -175,9 +175,9 @@ def known_source(command: "TargetCommand") -> "Source | None":
 
 
 def known_token(command: "TargetCommand", where: "Source | None") -> str | None:
-    """What hosts read the index with; None without a login: then they do without the index, or say so.
+    """Token by which hosts read the index; None without a login: they do without the index, or say so.
 
-    It is asked for seconds only: a rollback does not need it, and is in a hurry.
+    The login is asked for seconds only: a rollback does not need it, and is in a hurry.
     """
     from release import reading
 

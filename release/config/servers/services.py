@@ -28,7 +28,7 @@ _VERSIONS = {
 
 
 class BackupSettings(settings.Settings):
-    """When databases are saved, how many backups are kept, and which other host gets a copy of each."""
+    """Times of backups of databases, how many are kept, and the other host that gets a copy of each."""
 
     at: Calendar = "daily"
     keep: Annotated[int, Field(ge=1, le=1000)] = 7

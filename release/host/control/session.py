@@ -32,7 +32,7 @@ class Controller(Protocol):
 
     @property
     def reason(self) -> str:
-        """Why not."""
+        """Reason of a stop."""
 
     def order(self, gate: str) -> Mapping[str, Any] | None:
         """Wait for the order that opens `gate`; None when it stays closed."""

@@ -78,7 +78,7 @@ class Layout:
 
     @property
     def scale(self) -> Path:
-        """How many processes of each type there are: see scale.py."""
+        """Numbers of processes of each type: see scale.py."""
         return self.folder / "scale.json"
 
     @property
@@ -98,7 +98,7 @@ class Layout:
 
     @property
     def drain(self) -> Path:
-        """Where logs are sent to, while they are: see log_drain.py."""
+        """Destination of logs, while they are sent: see log_drain.py."""
         return self.folder / "drain.json"
 
     @property

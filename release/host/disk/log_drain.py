@@ -1,4 +1,4 @@
-"""Where an application's logs are sent to on this host, and how far: kept over deploys and reboots."""
+"""Destination of an application's logs on this host, and how far they are sent: kept over reboots."""
 
 import contextlib
 import json

@@ -95,7 +95,7 @@ class LogReader:
         self.gap = True
 
     def position(self, back: int = 0) -> Position | None:
-        """Where the next line begins, or the one `back` bytes before it; None: there is no file."""
+        """Position of the next line, or of the one `back` bytes before it; None: there is no file."""
         if not self.parts:
             return None
         part = self.parts[0]

@@ -33,9 +33,9 @@ class ProcessEvent:
 
 @dataclass(frozen=True)
 class History:
-    """What became of the processes of a watcher: restarts in the last hour, and how the last one ended.
+    """History of a watcher's processes: restarts in the last hour, and how the last one ended.
 
-    `looping`: they end again and again, soon after their start.
+    `looping`: its processes end again and again, soon after their start.
     """
 
     restarts: int

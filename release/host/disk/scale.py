@@ -1,4 +1,4 @@
-"""How many processes of each type an application has on this host: kept from one release to the next."""
+"""Numbers of an application's processes of each type on this host, kept from one release to the next."""
 
 import json
 from collections.abc import Iterable, Mapping

@@ -20,7 +20,7 @@ _USER = 1
 
 
 class LineSource(NamedTuple):
-    """Whose line it is."""
+    """Process that wrote a line."""
 
     app: str
     process: str

@@ -48,7 +48,7 @@ def is_type(name: str) -> bool:
 
 
 def files(command: str, present: Collection[str]) -> list[str]:
-    """Those of the files `present` that `command` names, or that its program looks for by itself."""
+    """Select the files of `present` that `command` names, or that its program looks for by itself."""
     words = shlex.split(command)
     programs = {word.rpartition("/")[2] for word in words}
     named = [value.removeprefix("./") for word in words for value in (word, word.partition("=")[2])]

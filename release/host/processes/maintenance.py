@@ -25,7 +25,7 @@ _PROBE = Health("/", "localhost", 2.0, 0.02)
 
 @dataclass(frozen=True)
 class State:
-    """How the application answers: `retry_after` in seconds, `page` as HTML (None: the built-in one).
+    """Answer under maintenance: `retry_after` in seconds, `page` as HTML (None: the built-in one).
 
     Requests to the paths in `allow`, and below them, reach it all the same. `deploy`: the release whose
     deploy turns maintenance mode off again.

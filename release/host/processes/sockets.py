@@ -66,7 +66,7 @@ def route(layout: Layout, number: int | None) -> None:
 
 
 def public(layout: Layout, where: health.Address | None) -> health.Address | None:
-    """Where public traffic goes while the application serves at `where`."""
+    """Address that gets public traffic while the application serves at `where`."""
     return maintenance.address(layout) if layout.maintenance.exists() else where
 
 

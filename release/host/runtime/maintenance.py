@@ -136,7 +136,7 @@ def passed_on(head: Head) -> bytes:
 
 
 class State:
-    """What to answer, as the file at `path` says; without a file no path is open."""
+    """Answer that the file at `path` says; without a file no path is open."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

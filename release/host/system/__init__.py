@@ -1,1 +1,1 @@
-"""What other programs of a host say about an application: systemd's calendar, certificates, exporters."""
+"""Ask other programs of a host about an application: systemd's calendar, certificates, exporters."""

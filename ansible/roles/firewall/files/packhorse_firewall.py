@@ -153,7 +153,7 @@ def _chain(project: str, fragment: Fragment) -> str:
 def shut_out(
     fragments: Mapping[str, Fragment], ssh_ports: Sequence[int], connection: "tuple[str, int, int] | None"
 ) -> "RefusedError | None":
-    """Why these rules would end the way of `connection` (address, its port, our port) into the host."""
+    """An error if these rules would shut `connection` (address, its port, our port) out; None if not."""
     if not fragments or connection is None:
         return None
     address, port = ipaddress.ip_address(connection[0]), connection[2]

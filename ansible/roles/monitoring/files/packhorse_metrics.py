@@ -172,7 +172,7 @@ def facts(path: Path) -> dict[str, Any]:
 
 
 def familiar(processes: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Those of `processes` whose names are among the first ones of the last days, which `path` keeps.
+    """Select the `processes` with names among the first ones of the last days, which `path` keeps.
 
     Each name is a time series for good: an application's user could tell others at each pass.
     """

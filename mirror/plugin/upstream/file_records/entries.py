@@ -28,7 +28,7 @@ def meta(project: str, file: ProjectFile) -> dict[str, Any]:
 
 
 def keep(keyfs: Any, project: str, file: ProjectFile) -> None:
-    """As devpi's FileStore.maplink does it, with one write instead of five, and where one is needed."""
+    """Keep the record of a file like devpi's FileStore.maplink, with one write instead of five, if needed."""
     key = _key(keyfs, file.path)
     if key.exists() or not file_paths.can_be_found(project, file_rows.row(file)):
         old, new = key.get_mutable(), meta(project, file)

@@ -59,7 +59,7 @@ def _serving(layout: Layout, number: int) -> dict[str, object]:
 
 
 def describe(layout: Layout, number: int, key: str) -> dict[str, Any]:
-    """What is known of release `number`; of one that is gone, what the journal says: it is not `kept`.
+    """Describe release `number`; one that is gone by the journal, and not as `kept`.
 
     Raises PackhorseError for a release that never was.
     """

@@ -44,7 +44,7 @@ def state(layout: Layout, outcome: journal.Entry) -> str:
 
 
 def changed(layout: Layout, before: int | None, number: int) -> str:
-    """What release `number` has that `before` had not; of the configuration names only: it has secrets."""
+    """List what release `number` has and `before` had not; of the configuration names only, for secrecy."""
     if before is None:
         return "everything"
     old, new = releases.read_manifest(layout, before), releases.read_manifest(layout, number)

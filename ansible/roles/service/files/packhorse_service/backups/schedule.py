@@ -1,4 +1,4 @@
-"""When a database has missed a backup: systemd says when its timer was due."""
+"""Find databases that have missed a backup: systemd says when their timers were due."""
 
 import re
 from datetime import UTC, datetime
