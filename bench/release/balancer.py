@@ -97,7 +97,7 @@ def _rates(lb1: Host) -> Iterator[float]:
 
 
 def _lost(server: Host, lb1: Host, name: str) -> int:
-    """How many requests of some clients fail, or take longer than they wait, when `server` falls silent."""
+    """Count requests of some clients that fail, or take longer than they wait, when `server` falls silent."""
     over, lost = time.monotonic() + SECONDS, []
 
     def ask() -> None:

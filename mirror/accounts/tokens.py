@@ -124,7 +124,7 @@ def _of(api: Api, user: str) -> Mapping[str, Mapping[str, Any]]:
 
 
 def _limits(restrictions: Sequence[str]) -> dict[str, Any]:
-    """As devpi-tokens stores them: ["allowed=upload", "expires=1780000000", …]."""
+    """Parse restrictions as devpi-tokens stores them: ["allowed=upload", "expires=1780000000", …]."""
     found = dict(restriction.partition("=")[::2] for restriction in restrictions)
     lists = {name: [text for text in found.get(name, "").split(",") if text] for name in _LISTS}
     allowed = lists.pop("allowed")

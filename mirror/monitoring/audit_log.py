@@ -83,7 +83,7 @@ def _word(value: object) -> str:
 
 
 def _projects(event: Event) -> list[str]:
-    """Those of a token may be several."""
+    """Projects of an event; a token may have several."""
     return [_normalized(name) for name in str(event.get("project")).split(",")]
 
 

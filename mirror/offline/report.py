@@ -54,7 +54,7 @@ def _new(results: Results) -> list[Result]:
 
 
 def _failed(results: Results) -> list[Result | Unresolved]:
-    """Those in the order of their lines, of which none is there twice: several locks may pin the same."""
+    """Failures in the order of their lines, each line once: several locks may pin the same."""
     failed = {_line(each): each for each in results if isinstance(each, Unresolved) or each.problem}
     return [failed[line] for line in sorted(failed)]
 

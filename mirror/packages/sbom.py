@@ -82,7 +82,7 @@ def _licensed(parts: Iterable[Part], metadata: Path) -> Iterator[Part]:
 
 
 def _artifact(path: Path) -> tuple[Part, bytes | None]:
-    """What the metadata inside of a wheel or sdist says of it, and the lock beside that metadata."""
+    """Read the metadata inside of a wheel or sdist, and the lock beside it."""
     name = "METADATA" if path.suffix == ".whl" else "PKG-INFO"
     found: dict[str, bytes] = {}
     try:

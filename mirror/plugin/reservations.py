@@ -81,7 +81,7 @@ def hidden_among(stage: Any, projects: Iterable[str]) -> set[str]:
 
 
 def _is_whitelisted(stage: Any, project: str) -> bool:
-    """As devpi decides it (model.py, op_sro_check_mirror_whitelist)."""
+    """Decide like devpi (model.py, op_sro_check_mirror_whitelist)."""
     names: set[str] | None = None
     for base in stage.sro():
         if base.ixconfig["type"] == "mirror":

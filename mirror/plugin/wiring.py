@@ -194,7 +194,7 @@ def _rendered_pages(config: Any, xom: Any, folder: Path) -> PageStore:
 def _upstreams(
     xom: Any, folder: Path, hosts: AllowedHosts, store: PageStore, forget: Callable[[str], None]
 ) -> Services:
-    """What all caches of upstreams share, put into devpi's indexes."""
+    """Make what all caches of upstreams share, and put it into devpi's indexes."""
     devpi_requests.apply(xom, hosts)
     writes = WriteQueue(xom.keyfs)
     counters.QUEUE.labels("database").set_function(lambda: writes.waiting)
@@ -225,7 +225,7 @@ def _correct(store: MetadataStore, pages: PageCache, evidence: EvidenceStore, en
 
 
 def _guards(xom: Any, folder: Path, shared: Services, gathering: Gathering) -> Guards:
-    """What policies allow, with the records that they are judged by."""
+    """Make the guards of policies, with the records that they judge by."""
     vulnerabilities, log = VulnerabilityFile(folder.parent / ADVISORIES), DecisionLog(folder / DECISIONS)
     return Guards(xom, Records(shared.pages, shared.first_seen, vulnerabilities, log, gathering))
 

@@ -191,7 +191,7 @@ def _fill(config: MirrorConfig, folder: Folder, listen: str, cache: str) -> str:
 
 
 def _protected(config: MirrorConfig) -> dict[str, str]:
-    """What serves protected indexes, if there are any; without it devpi-server does."""
+    """Blocks that serve protected indexes, if there are any; without them devpi-server does."""
     names = ("page", "metadata", "file")
     if not config.readers:
         return {"PROTECTED_HTTP": "", "PROTECTED": "", **{f"{name.upper()}_ELSE": "@devpi" for name in names}}

@@ -129,7 +129,7 @@ class _Prepared:
         self.error: PackhorseError | None = None
 
     def allowed(self, orders: dict[str, schedule.Event]) -> dict[str, schedule.Event]:
-        """Those of the due `orders` that may be sent now."""
+        """Select the due `orders` that may be sent now."""
         starts = any(order.get("go") == "start" for order in orders.values())
         if not starts:
             self.close()

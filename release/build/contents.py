@@ -129,7 +129,7 @@ def _tail(path: PurePosixPath) -> tuple[str, ...]:
 def _references(
     process: str, command: str, archive: zipfile.ZipFile, members: set[str], tracked: list[PurePosixPath]
 ) -> Iterator[str]:
-    """What `command` names of this project: modules that the wheel lacks, names that they do not define."""
+    """Find what `command` names of this project: modules that the wheel lacks, names that none defines."""
     for module, name in _named(command):
         files = [f"{module.replace('.', '/')}.py", f"{module.replace('.', '/')}/__init__.py"]
         found = next((file for file in files if file in members), None)

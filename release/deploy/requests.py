@@ -152,7 +152,7 @@ def request(kind: type[R], app: str, target: Target, home: Path, **fields: objec
 
 
 def _who() -> str:
-    """Who asks, for the journal: $RELEASE_BY, where a job of CI names its author, else user and host."""
+    """Name for the journal: $RELEASE_BY, where a job of CI names its author, else user and host."""
     named = " ".join(os.environ.get("RELEASE_BY", "").split())[:200]
     if named:
         return named

@@ -81,7 +81,7 @@ class HostLogs:
         self.events.put(None)
 
     def _listen(self) -> None:
-        """When the connection is lost while following, connect again."""
+        """Listen; connect again when the connection is lost while following."""
         over = self._attend(self.agent)  # which is closed by who started it
         tries = 0
         while self.request.follow and not over:
@@ -209,7 +209,7 @@ class HostLogs:
 
 
 def _source(name: str) -> tuple[str, int | None]:
-    """As log_line.source. Raises ValueError: an agent sends no other names."""
+    """Parse a name like log_line.source. Raises ValueError: an agent sends no other names."""
     if not (found := log_line.source(name)):
         raise ValueError(name)
     return found

@@ -136,7 +136,7 @@ def _rank(reference: str) -> tuple[object, ...]:
 
 
 class _Module:
-    """What one file defines at its top level."""
+    """Definitions of one file at its top level."""
 
     def __init__(self, path: Path, root: Path) -> None:
         parts = path.relative_to(root).with_suffix("").parts

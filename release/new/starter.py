@@ -244,7 +244,7 @@ def _alembic_folders(project: Path) -> list[Path]:
 
 
 def _advice(project: Path, table: dict[str, Any], sources: Sources, kept: list[str]) -> Iterator[str]:
-    """What only the user can do."""
+    """Advice on what only the user can do."""
     known = toml.read(project / SETTINGS).get("files", [])
     chosen, *others = sources.applications or (None,)
     declared = table.get("project", {})

@@ -53,14 +53,14 @@ def request(config: ReleaseConfig, target: str, service: str) -> dict[str, Any]:
 
 
 def _backup(config: ReleaseConfig, service: str) -> dict[str, Any]:
-    """When databases are saved, and where their host finds the one that gets copies."""
+    """Settings of backups: times, number, and the address of the host that gets copies."""
     backup = config.services[service].backup
     copy_to = {"copy_address": addresses.of(config, backup.copy_to)[0]} if backup.copy_to else {}
     return {**backup.model_dump(), **copy_to}
 
 
 def _copies(config: ReleaseConfig, name: str) -> dict[str, Any]:
-    """Which host gets copies of backups, from whom, by which key; {}: none does.
+    """Settings of copies of backups: to which host, from whom, by which key; {}: none.
 
     `former`: regular expression for lines of authorized_keys there, of origins that release.toml has no more.
     """

@@ -116,7 +116,7 @@ def service_group(service: str) -> str:
 
 
 def _login(config: ReleaseConfig, host: str, targets: Mapping[str, Target]) -> Variables:
-    """How Ansible gets in: as ssh would by itself, unless the file says who; root needs no sudo."""
+    """Variables of a login: as ssh would by itself, unless the file says who; root needs no sudo."""
     login = root_login.of(config, host, targets)
     user = {"ansible_user": login.user} if login.user else {}
     return {**user, "ansible_become": login.user != "root", "ansible_python_interpreter": login.python}
@@ -179,7 +179,7 @@ def _every_host(config: ReleaseConfig, project: Path, host: str, targets: Mappin
 
 
 def _reboot_at(config: ReleaseConfig, host: str) -> str | None:
-    """When `host` may reboot: no two hosts of a project do at once; ten minutes apart if a day has room."""
+    """Time for `host` to reboot: no two hosts of a project at once; ten minutes apart if a day has room."""
     if config.updates is None or config.updates.reboot_at is None:
         return None
     declared = [target.hosts or [] for target in config.targets.values()]

@@ -25,5 +25,5 @@ def of(config: ReleaseConfig, host: str, targets: Mapping[str, Target]) -> dict[
 
 
 def _hosts(target: Target) -> list[str]:
-    """Those with the application, and the balancers in front of them."""
+    """Hosts with the application, and the balancers in front of them."""
     return [*(target.hosts or []), *(target.balancer.hosts if target.balancer else [])]

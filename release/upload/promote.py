@@ -203,7 +203,7 @@ def _read(file: index.ListedFile, way: Way) -> bytes:
 
 
 def _locked(path: Path) -> list[pylock.Package]:
-    """What the lock inside of an artifact names; nothing for a library, and for what other tools have built.
+    """Packages in the lock of an artifact; none for a library, and for what other tools have built.
 
     Raises PackhorseError for an application that could not be deployed.
     """

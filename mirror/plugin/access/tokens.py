@@ -103,7 +103,7 @@ def refused(reason: str) -> HTTPForbidden:
 
 
 def _reason(error: HTTPForbidden) -> str:
-    """Why devpi-tokens refuses a token, without names of users to learn.
+    """Reason of devpi-tokens for refusing a token, without names of users to learn.
 
     It has verified one whose limits forbid the request, or whose signature is wrong: the cause tells which.
     Without a cause it knows no such token of that user.

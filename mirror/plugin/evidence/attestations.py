@@ -69,7 +69,7 @@ class _FixedRoot:
         self._root = root
 
     def production(self, *, offline: bool) -> sigstore.verify.Verifier:
-        """As Verifier.production, which with `offline` asks nobody."""
+        """Replace Verifier.production, which with `offline` asks nobody."""
         del offline
         return _verifier(self._root)
 

@@ -41,7 +41,7 @@ class IssuerUnavailableError(Exception):
 
 @dataclass
 class _Known:
-    """What is known of one issuer."""
+    """Known facts of one issuer."""
 
     keys: Keys = field(default_factory=dict)
     fresh_until: float = -math.inf

@@ -45,7 +45,7 @@ class TrustedPublisher:
         )
 
     def _workflows(self, claims: Claims) -> set[str]:
-        """What job_workflow_ref may be: the file of the repository itself, as the job's own commit has it.
+        """Values for job_workflow_ref: the file of the repository itself, as the job's own commit has it.
 
         The public index compares the same (warehouse/oidc/models/github.py): a file of another branch or
         repository, which the workflow calls, is none.

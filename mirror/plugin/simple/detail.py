@@ -134,6 +134,6 @@ def _of_lists(value: Mapping[str, Any]) -> Iterator[ProjectFile]:
 
 
 def _href(file: ProjectFile) -> str:
-    """As devpi writes it: the path, and the best hash as its fragment."""
+    """Link like devpi's: the path, and the best hash as its fragment."""
     best = file_rows.best_hash(file.hashes)
     return f"{file.path}#{best}" if best else file.path

@@ -93,7 +93,7 @@ def _beyond(files: Sequence[CachedFile], count: int) -> Iterable[CachedFile]:
 
 
 def _rank(file: CachedFile) -> tuple[bool, bool, bool, Version]:
-    """As installers choose: final releases by PEP 440, then pre-releases, then yanked ones."""
+    """Rank like installers: final releases by PEP 440, then pre-releases, then yanked ones."""
     try:
         version = Version(file.version)
     except InvalidVersion:

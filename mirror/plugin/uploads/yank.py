@@ -57,7 +57,7 @@ def _set(context: Any, request: Any, *, yanked: bool | str) -> Any:
 
 
 def _stored(stage: Any, project: str, asked: str) -> list[str]:
-    """As the version was written in its uploads: 1.0 finds 1.0.0, or both where both were uploaded."""
+    """Spellings of a version in its uploads: 1.0 finds 1.0.0, or both where both were uploaded."""
     versions = stage.list_versions_perstage(project)
     return sorted(version for version in versions if version == asked or _equal(version, asked))
 

@@ -52,7 +52,7 @@ def hold(new: ProjectDetail, old: ProjectDetail | None, pinned: Mapping[str, str
 
 
 def _change(file: ProjectFile, known: ProjectFile, *, is_kept: bool) -> ChangedFile | None:
-    """What makes `file` another one than `known`; None when it may be the same.
+    """Difference that makes `file` another one than `known`; None when it may be the same.
 
     The hash that a download will be held to must be a known one, unless none of those proves anything. A file
     that is kept is held to its own.

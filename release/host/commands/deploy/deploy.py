@@ -81,7 +81,7 @@ def _prepare(layout: Layout, change: AnyChange, circus: circus_ini.Supervisor) -
 
 
 def _bind(layout: Layout, change: AnyChange) -> circus_ini.Bind:
-    """Where to listen: only a deploy changes anything about that."""
+    """Address to listen on, which only a deploy changes."""
     if isinstance(change, Deploy):
         return change.bind
     if not layout.circus_ini.exists():

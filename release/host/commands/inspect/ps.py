@@ -93,7 +93,7 @@ def _one(
 
 
 def _history(layout: Layout, name: str, events: list[process_record.ProcessEvent] | None) -> dict[str, Any]:
-    """What the record says of a watcher; all None where an earlier circusd runs, which keeps none."""
+    """History of a watcher by the record; all None where an earlier circusd runs, which keeps none."""
     if not events:
         return {"restarts": None, "looping": None, "status": None, "lines": []}
     found = process_record.history(events, process_record.now())
