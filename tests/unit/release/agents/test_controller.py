@@ -196,7 +196,9 @@ def test_balancers_have_a_host_out_while_it_switches_and_none_at_the_end(tmp_pat
         # An agent's note of its switch may come after the failure of another one.
         assert what != "switch" or fault or names[0] in out
         assert what != "verdict" or not out
-    assert (out, sum(line.startswith("switch") for line in fleet_.happened) >= 3) == ([], True)
+    switched = sum(line.startswith("switch") for line in fleet_.happened)
+    # web3 may fail before web2 was told to switch.
+    assert (out, switched >= (2 if fault else 4)) == ([], True)
 
 
 class Work:
