@@ -49,6 +49,7 @@ def run(request: InitRequest, folder: Folder, notify: Callable[[str], None]) -> 
     configuration.require_tls(request.config, "upstream.url", request.config.upstream.url or "")
     for publisher in request.config.publishers:
         configuration.require_tls(request.config, "publishers.issuer", publisher.issuer)
+    server.check_secrets(request.config)
     with _exclusive(folder, notify):
         root = _root_password(request, folder)
         lock = _lock_or_server(folder)

@@ -64,12 +64,12 @@ def open_unnoticed(path: Path) -> BufferedReader:
         return os.fdopen(os.open(path, flags), "rb")
 
 
-def read_end(path: Path, most: int) -> bytes:
-    """The last bytes of the regular file at `path`, `most` of them; b"" for anything else."""
+def read_end(path: Path, most: int, since: int = 0) -> bytes:
+    """The last bytes of the regular file at `path`, `most` of those after `since`; b"" for anything else."""
     if (descriptor := open_regular(path)) is None:
         return b""
     with os.fdopen(descriptor, "rb") as file:
-        file.seek(max(0, file.seek(0, os.SEEK_END) - most))
+        file.seek(max(since, file.seek(0, os.SEEK_END) - most))
         return file.read(most)
 
 
@@ -89,9 +89,9 @@ def open_log(path: Path, most: int = 10 * 2**20) -> IO[bytes]:
     return path.open("ab")
 
 
-def last_lines(path: Path, count: int = 20) -> str:
-    """The last `count` lines of the log at `path`, "" when there is no such file."""
-    return b"\n".join(read_end(path, 64 * 1024).splitlines()[-count:]).decode("utf-8", "replace")
+def last_lines(path: Path, count: int = 20, *, since: int = 0) -> str:
+    """The last `count` lines of the log at `path` after `since` bytes, "" when there is no such file."""
+    return b"\n".join(read_end(path, 64 * 1024, since).splitlines()[-count:]).decode("utf-8", "replace")
 
 
 def try_flock(descriptor: int, kind: int = fcntl.LOCK_EX) -> bool:

@@ -14,6 +14,7 @@ from devpi_server.httpclient import HTTPClient
 from prometheus_client import CollectorRegistry
 
 from mirror import last_refresh
+from mirror.monitoring_secrets import SecretError
 from mirror.plugin import compat, error_views, reservations
 from mirror.plugin.access import read_tokens, readers, search
 from mirror.plugin.access.throttle import Throttle
@@ -46,7 +47,7 @@ from mirror.plugin.metadata.store import BY_URL, MetadataStore
 from mirror.plugin.metadata.views import MetadataViews
 from mirror.plugin.metrics import counters, readiness, state
 from mirror.plugin.metrics import wsgi as monitoring
-from mirror.plugin.metrics.readers import MetricsReaders, TokenError
+from mirror.plugin.metrics.readers import MetricsReaders
 from mirror.plugin.pages import grant_view, wsgi
 from mirror.plugin.pages.dropper import Dropper
 from mirror.plugin.pages.legacy_views import LegacyViews
@@ -292,8 +293,8 @@ def _measure(pyramid_config: Any, xom: Any, folder: Path, settings: Mapping[str,
     token_file = metrics.get("token_file")
     try:
         readers = MetricsReaders(metrics.get("allow", ()), Path(token_file) if token_file else None)
-    except TokenError as error:
-        compat.fatal(f"[metrics] in mirror.toml: token_file: {error}")
+    except SecretError as error:
+        compat.fatal(str(error))
     checks = readiness.of_process(xom, folder)
     checks["policies"] = partial(declared_policies.problem, xom.keyfs)
     ready = readiness.Readiness(checks)
@@ -313,8 +314,8 @@ def _webhooks(pyramid_config: Any, hosts: AllowedHosts, settings: Mapping[str, A
     """Tell [[webhooks]] of mirror.toml about events. Raises devpi's Fatal for a wrong secret."""
     try:
         found = [delivery.webhook(each, os.environ) for each in settings["webhooks"]]
-    except delivery.SecretError as error:
-        compat.fatal(f"[[webhooks]] in mirror.toml: {error}")
+    except SecretError as error:
+        compat.fatal(str(error))
     # Not of xom: offline, its client asks nobody, while receivers may be where the mirror is.
     devpi_client = HTTPClient(component_name="webhooks", timeout=None)
     transport = UpstreamTransport(hosts, devpi_client._ssl_context)  # noqa: SLF001 (listed in compat.py)

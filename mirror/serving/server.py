@@ -4,6 +4,7 @@ import hashlib
 import http.client
 import json
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -18,10 +19,11 @@ from typing import NoReturn
 from urllib.parse import urlsplit
 
 from mirror import config as configuration
-from mirror import state
+from mirror import monitoring_secrets, state
 from mirror.config import MirrorConfig, Prune
 from mirror.monitoring import settings as monitoring
 from mirror.monitoring.settings import AuditFolder, Monitoring
+from mirror.monitoring_secrets import SecretError
 from mirror.state import Folder, Serving
 from packhorse import files, process, quantities
 from packhorse.errors import PackhorseError
@@ -187,6 +189,7 @@ def serve_in_background(config: MirrorConfig, folder: Folder) -> Serving:
     lock = _claim(config, folder)
     folder.serving.unlink(missing_ok=True)  # whoever kills this function leaves no other process's id there
     with files.open_log(folder.log) as log:
+        before = log.tell()
         child = subprocess.Popen(
             command(config, folder),
             stdin=subprocess.DEVNULL,
@@ -198,7 +201,7 @@ def serve_in_background(config: MirrorConfig, folder: Folder) -> Serving:
         )
     now = _write_serving(config, folder, child.pid)
     os.close(lock)
-    wait_until_ready(config.url, child, folder.log)
+    wait_until_ready(config.url, child, folder.log, before)
     return now
 
 
@@ -225,6 +228,7 @@ def check(config: MirrorConfig, folder: Folder) -> None:
         raise PackhorseError(f"There is no mirror in {folder.root} yet.", "Make it with `mirror init`.")
     if state.read_serving(folder):
         raise _occupied(folder)
+    check_secrets(config, os.environ)
     listens = f"[{config.host}]" if ":" in config.host else config.host
     configuration.require_tls(config, "host", f"http://{listens}:{config.port}")
     configuration.require_tls(config, "upstream.url", config.upstream.url or "")
@@ -240,6 +244,18 @@ def check(config: MirrorConfig, folder: Folder) -> None:
             f"Cannot listen on {config.host} port {config.port}: {error.strerror}.",
             "End the process that uses it, or set another `port` in mirror.toml (or --port).",
         ) from error
+
+
+def check_secrets(config: MirrorConfig, environment: Mapping[str, str] | None = None) -> None:
+    """Raise PackhorseError when the server, with `environment`, cannot use a secret; None: of files alone."""
+    try:
+        if config.metrics.token_file:
+            monitoring_secrets.metrics_token(Path(config.metrics.token_file))
+        for webhook in config.webhooks:
+            if webhook.secret_file or environment is not None:
+                monitoring_secrets.webhook_key(webhook.model_dump(), environment or {})
+    except SecretError as error:
+        raise PackhorseError(str(error), "Correct it: without it, the mirror does not start.") from error
 
 
 def _occupied(folder: Folder) -> PackhorseError:
@@ -262,6 +278,7 @@ def temporary(config: MirrorConfig, folder: Folder, lock: int) -> Iterator[str]:
     private = config.model_copy(update={"host": "127.0.0.1", "port": port, "outside_url": None})
     _write_monitoring(config, folder)
     with files.open_log(folder.log) as log:
+        before = log.tell()
         child = subprocess.Popen(
             command(private, folder, _TEMPORARY_SERVER),
             stdin=subprocess.PIPE,
@@ -272,31 +289,40 @@ def temporary(config: MirrorConfig, folder: Folder, lock: int) -> Iterator[str]:
             start_new_session=True,  # Ctrl-C is for us; the server ends when we do
         )
     try:
-        wait_until_ready(private.url, child, folder.log)
+        wait_until_ready(private.url, child, folder.log, before)
         yield private.url
     finally:
         child.kill()
         child.communicate()
 
 
-def wait_until_ready(url: str, child: subprocess.Popen[bytes], log: Path) -> None:
-    """Wait until `child` answers at `url`. Raises PackhorseError with the end of its log when it does not."""
+def wait_until_ready(url: str, child: subprocess.Popen[bytes], log: Path, before: int) -> None:
+    """Wait until `child` answers at `url`; its log has `before` bytes of others.
+
+    Raises PackhorseError with what devpi calls fatal, else with the end of that log.
+    """
     deadline = time.monotonic() + READY_SECONDS
     while not answers(url):
         if child.poll() is not None:
-            raise PackhorseError(
-                f"The mirror ended with exit status {child.returncode} instead of serving.",
-                f"The whole log is in {log}.",
-                detail=files.last_lines(log),
-            )
+            raise _ended(child.returncode, log, files.last_lines(log, since=before))
         if time.monotonic() > deadline:
             child.kill()
             raise PackhorseError(
                 f"The mirror was stopped: no answer at {url}/+api for {READY_SECONDS:.0f} seconds.",
                 f"The whole log is in {log}.",
-                detail=files.last_lines(log),
+                detail=files.last_lines(log, since=before),
             )
         time.sleep(0.05)
+
+
+def _ended(status: int, log: Path, lines: str) -> PackhorseError:
+    what, hint = (
+        f"The mirror ended with exit status {status} instead of serving",
+        f"The whole log is in {log}.",
+    )
+    if fatal := re.search(r"^fatal: (.+)", lines, re.MULTILINE | re.DOTALL):
+        return PackhorseError(f"{what}: {fatal[1]}", hint)
+    return PackhorseError(f"{what}.", hint, detail=lines)
 
 
 def answers(url: str) -> bool:

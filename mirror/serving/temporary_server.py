@@ -6,7 +6,7 @@ import threading
 
 
 def _exit_when_stdin_closes() -> None:
-    sys.stdin.buffer.read()
+    os.read(0, 1)  # sys.stdin would be locked, and the interpreter could not end before
     os._exit(0)  # as a SIGTERM does: all its writes are transactions
 
 

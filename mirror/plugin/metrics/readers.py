@@ -6,20 +6,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-SHORTEST = 16  # characters of a token
-
-
-class TokenError(Exception):
-    """The file of the token cannot be used; the text says why."""
+from mirror import monitoring_secrets
 
 
 class MetricsReaders:
     """The rule. A web server on this machine names its client in X-Real-IP (connections/channel.py)."""
 
     def __init__(self, networks: Sequence[str], token_file: Path | None) -> None:
-        """Raises TokenError."""
+        """Raises SecretError."""
         self._networks = [ipaddress.ip_network(text) for text in networks]
-        self._token = _read(token_file) if token_file else None
+        self._token = monitoring_secrets.metrics_token(token_file) if token_file else None
 
     def may_read(self, environ: Mapping[str, Any], *, is_local: bool) -> bool:
         """Whether this request may read; `is_local` when it is of this machine, and passed on by nobody."""
@@ -35,13 +31,3 @@ class MetricsReaders:
             return False
         mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
         return any((mapped or address) in network for network in self._networks)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        token = path.read_bytes().strip()
-    except OSError as error:
-        raise TokenError(f"{path}: {error.strerror}") from error
-    if len(token) < SHORTEST:
-        raise TokenError(f"{path}: the token has less than {SHORTEST} characters")
-    return token

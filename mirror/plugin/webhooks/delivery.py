@@ -1,27 +1,19 @@
 """Sign a message in the form of Standard Webhooks (standardwebhooks.com), and POST it."""
 
 import base64
-import binascii
 import hashlib
 import hmac
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx
 
+from mirror import monitoring_secrets
 from mirror.plugin.upstream import allowed_hosts
 from mirror.plugin.upstream.allowed_hosts import HostRefusedError
 from mirror.plugin.webhooks.spool import Message
-
-PREFIX = "whsec_"
-SHORTEST = 24  # bytes of a secret, as Standard Webhooks asks for
-
-
-class SecretError(Exception):
-    """The secret of a webhook cannot be used; the text says why, and has nothing of it."""
 
 
 @dataclass(frozen=True)
@@ -46,30 +38,8 @@ class Webhook:
 
 def webhook(settings: Mapping[str, Any], environment: Mapping[str, str]) -> Webhook:
     """The webhook of a table of mirror.toml. Raises SecretError."""
-    where = f"${settings['secret_variable']}" if settings["secret_variable"] else settings["secret_file"]
-    if settings["secret_variable"]:
-        text = environment.get(settings["secret_variable"], "")
-    else:
-        try:
-            text = Path(where).read_text("utf-8", "surrogateescape")[:65536]
-        except OSError as error:
-            raise SecretError(f"{where}: {error.strerror}") from error
-    key = _key(text.strip())
-    if len(key) < SHORTEST:
-        raise SecretError(
-            f"the secret in {where} is missing, or shorter than {SHORTEST} bytes."
-            f' Make one: echo "{PREFIX}$(openssl rand -base64 32)"'
-        )
+    key = monitoring_secrets.webhook_key(settings, environment)
     return Webhook(settings["url"], tuple(settings["events"]), settings["timeout"], key)
-
-
-def _key(text: str) -> bytes:
-    if not text.startswith(PREFIX):
-        return text.encode("utf-8", "surrogateescape")
-    try:
-        return base64.b64decode(text.removeprefix(PREFIX), validate=True)
-    except (binascii.Error, ValueError):
-        return b""
 
 
 def headers(message: Message, timestamp: int, key: bytes) -> dict[str, str]:

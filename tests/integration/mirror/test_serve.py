@@ -121,17 +121,26 @@ def test_serving_before_init_is_two_lines_that_name_init(home: Path) -> None:
     )
 
 
-def test_a_server_that_cannot_start_shows_the_end_of_its_log(home: Path) -> None:
+def test_a_server_that_cannot_start_says_why_and_shows_no_line_of_another_start(home: Path) -> None:
     """Who started it in the background sees nothing else."""
     environment = clean_environment(home)
     copy_data(state.Folder(home))
     (home / "mirror" / "server" / ".serverversion").write_text("1")
-    port = str(free_port())
-    done = run_command(MIRROR, "serve", "--background", "--port", port, env=environment, cwd=home, status=1)
-    assert "Incompatible state" in done.stderr
-    *_, what, hint = done.stderr.splitlines()
-    assert what == "Error: The mirror ended with exit status 1 instead of serving."
+    (home / "mirror" / "server.log").write_text("fatal: of another start\n")
+    serve = ("serve", "--background", "--port", str(free_port()))
+    done = run_command(MIRROR, *serve, env=environment, cwd=home, status=1)
+    what, *_, hint = done.stderr.splitlines()
+    assert what.startswith(
+        "Error: The mirror ended with exit status 1 instead of serving: Incompatible state"
+    )
     assert f"{home}/mirror/server.log" in hint
+    (home / "mirror" / "server" / ".serverversion").unlink()
+    (home / "mirror" / "server" / ".serverversion").mkdir()
+    done = run_command(MIRROR, *serve, env=environment, cwd=home, status=1)
+    *traceback, what, hint = done.stderr.splitlines()
+    assert "another start" not in done.stderr
+    assert "IsADirectoryError" in traceback[-1]
+    assert what == "Error: The mirror ended with exit status 1 instead of serving."
 
 
 def test_stop_ends_the_server_and_may_be_repeated(fresh_mirror: Mirror) -> None:

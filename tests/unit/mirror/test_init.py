@@ -289,6 +289,26 @@ def test_protection_is_not_taken_back_because_mirror_toml_lies_elsewhere(folder:
     assert not folder.credentials.exists()
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        'metrics.token_file = "{}"',
+        'webhooks = [{{url = "https://chat.example.com", secret_file = "{}"}}]',
+    ],
+)
+def test_a_secret_without_which_the_server_would_not_start_is_refused(settings: str, tmp_path: Path) -> None:
+    """With the server's own words, and before the stop after which it would be missing."""
+    toml, file, home = tmp_path / "mirror.toml", tmp_path / "secret", Folder(tmp_path / "home")
+    toml.write_text(settings.format(file))
+    for text in (None, "short"):
+        if text:
+            file.write_text(text)
+        with pytest.raises(PackhorseError, match=f"in mirror.toml: .*{file}") as caught:
+            list(init.run(InitRequest(config.load(toml)), home, print))
+        assert "does not start" in caught.value.hint
+    assert not home.root.exists()
+
+
 @pytest.mark.parametrize("name", ["alice", "root"])
 def test_a_new_password_for_nobody_is_refused_before_anything_is_done(tmp_path: Path, name: str) -> None:
     """A password on disk for a user who does not exist would mislead everybody."""

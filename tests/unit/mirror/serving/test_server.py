@@ -7,6 +7,7 @@ import pytest
 
 from mirror import config as configuration
 from mirror.config import MirrorConfig, Upstream
+from mirror.monitoring.settings import Webhook
 from mirror.serving import server
 from mirror.state import Folder
 from packhorse.errors import PackhorseError
@@ -85,6 +86,21 @@ def test_serving_without_data_says_how_to_make_it(tmp_path: Path) -> None:
     with pytest.raises(PackhorseError, match="no mirror in") as caught:
         server.check(MirrorConfig(), Folder(tmp_path))
     assert "mirror init" in caught.value.hint
+
+
+def test_a_secret_of_the_environment_is_looked_at_before_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`mirror init` does not know the environment of the server, `mirror serve` has it."""
+    Folder(tmp_path).server.mkdir(parents=True)
+    hook = Webhook(url="https://chat.example.com", secret_variable="HOOK")
+    config = MirrorConfig(webhooks=(hook,), port=1, host="192.0.2.1", allow_http=True)
+    server.check_secrets(config)
+    with pytest.raises(PackhorseError, match=r"the secret in \$HOOK is missing"):
+        server.check(config, Folder(tmp_path))
+    monkeypatch.setenv("HOOK", "k" * 24)
+    with pytest.raises(PackhorseError, match="Cannot listen"):
+        server.check(config, Folder(tmp_path))
 
 
 def test_uploads_are_checked_unless_mirror_toml_says_otherwise() -> None:

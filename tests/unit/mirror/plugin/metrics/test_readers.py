@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-import pytest
-
-from mirror.plugin.metrics.readers import MetricsReaders, TokenError
+from mirror.plugin.metrics.readers import MetricsReaders
 
 
 def may_read(readers: MetricsReaders, *, is_local: bool = False, **environ: str) -> bool:
@@ -44,12 +42,3 @@ def test_a_token_lets_in_and_a_wrong_one_keeps_out(tmp_path: Path) -> None:
     assert may_read(readers, HTTP_AUTHORIZATION=right, REMOTE_ADDR="198.51.100.1")
     assert not may_read(readers, HTTP_AUTHORIZATION="Bearer another")
     assert not may_read(readers, HTTP_AUTHORIZATION="Bearer \xe9\xff")
-
-
-@pytest.mark.parametrize("content", [None, "", "short"])
-def test_a_token_that_is_none_is_refused(content: str | None, tmp_path: Path) -> None:
-    """Of an empty file, everybody has the token."""
-    if content is not None:
-        (tmp_path / "token").write_text(content)
-    with pytest.raises(TokenError, match="token"):
-        MetricsReaders((), tmp_path / "token")

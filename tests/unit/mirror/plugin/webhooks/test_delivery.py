@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from mirror.plugin.webhooks import delivery
-from mirror.plugin.webhooks.delivery import SecretError
 from mirror.plugin.webhooks.spool import Message
 from release.deploy import webhook as of_release
 
@@ -31,21 +30,6 @@ def test_the_secret_comes_from_a_file_or_from_a_variable(tmp_path: Path) -> None
     (tmp_path / "secret").write_text("whsec_" + "a2tr" * 8 + "\n")
     assert delivery.webhook(table(secret_file=str(tmp_path / "secret")), {}).key == KEY
     assert delivery.webhook(table(secret_variable="HOOK"), {"HOOK": "k" * 24}).key == KEY
-
-
-@pytest.mark.parametrize("text", [None, "", "short", "whsec_", "whsec_!", "whsec_" + "a" * 8])
-def test_a_secret_that_is_none_is_refused_without_showing_it(text: str | None) -> None:
-    """Everybody can sign with an empty one."""
-    with pytest.raises(SecretError) as refused:
-        delivery.webhook(table(secret_variable="HOOK"), {"HOOK": text} if text is not None else {})
-    assert "$HOOK" in str(refused.value)
-    assert not text or len(text) < 7 or text not in str(refused.value)
-
-
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    """Two lines, at the start of the server."""
-    with pytest.raises(SecretError, match="missing: No such file"):
-        delivery.webhook(table(secret_file=str(tmp_path / "missing")), {})
 
 
 def test_logs_see_the_host_alone() -> None:
