@@ -23,27 +23,41 @@ class LastSettings:
 
 def remember(folder: Folder, file: Path, config: MirrorConfig) -> None:
     """Note that `file` says what holds. Raises OSError."""
-    now = LastSettings(str(file.resolve()), _hashes(config))
-    files.write_whole(folder.last_settings, json.dumps(asdict(now), indent=2).encode() + b"\n", 0o600)
+    _write(folder.last_settings, LastSettings(str(file.resolve()), _hashes(config)))
+
+
+def read(folder: Folder) -> LastSettings | None:
+    """The settings that hold; None if nobody noted them."""
+    return _read(folder.last_settings)
 
 
 def of_another_file(folder: Folder, file: Path) -> LastSettings | None:
     """The settings that hold, if they are of another file than `file`; None too if nobody noted them."""
-    last = _read(folder)
+    last = read(folder)
     return None if last is None or last.file == str(file.resolve()) else last
 
 
 def named_upstream(folder: Folder) -> bool:
     """Whether the mirror.toml that holds has `url` of [upstream]."""
-    last, unnamed = _read(folder), _hashes(MirrorConfig())["upstream.url"]
+    last, unnamed = read(folder), _hashes(MirrorConfig())["upstream.url"]
     return last is not None and last.settings.get("upstream.url", unnamed) != unnamed
 
 
-def _read(folder: Folder) -> LastSettings | None:
+def move(record: Path, file: Path) -> None:
+    """Note in `record`, which a backup brings, that its settings are in `file`. Raises OSError."""
+    last = _read(record)
+    _write(record, LastSettings(str(file.resolve()), last.settings if last else {}))
+
+
+def _read(record: Path) -> LastSettings | None:
     try:
-        return LastSettings(**json.loads(folder.last_settings.read_bytes()))
+        return LastSettings(**json.loads(record.read_bytes()))
     except (OSError, TypeError, ValueError):
         return None
+
+
+def _write(record: Path, last: LastSettings) -> None:
+    files.write_whole(record, json.dumps(asdict(last), indent=2).encode() + b"\n", 0o600)
 
 
 def require_same(folder: Folder, file: Path, config: MirrorConfig) -> None:

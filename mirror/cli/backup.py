@@ -15,18 +15,21 @@ from packhorse import console
 )
 @click.pass_obj
 def backup(path: Path | None, target: Path, keep: int) -> None:
-    """Make a backup in the folder TARGET, also while the mirror serves; mirror.toml is in it.
+    """Make a backup in the folder TARGET, also while the mirror serves; its mirror.toml is in it.
 
-    Best on another disk: on the mirror's own, files are links, which the loss of the disk takes too.
+    That is the one that `mirror init` has read, wherever it is. Best on another disk: on the mirror's own,
+    files are links, which the loss of the disk takes too.
     """
     from datetime import UTC, datetime
 
     from mirror.upkeep import backup as work
 
-    settings = options.config_file(path)
-    if not settings.exists():
-        console.echo(f"without a mirror.toml: there is no {settings}", err=True)
-    console.echo(str(work.make(options.folder(), target.absolute(), keep, datetime.now(UTC), settings)))
+    folder = options.folder()
+    settings = work.settings_of(folder, path, options.config_file(path))
+    made = work.make(folder, target.absolute(), keep, datetime.now(UTC), settings)
+    if settings is None:
+        console.echo("there is no mirror.toml: this mirror goes by the defaults", err=True)
+    console.echo(str(made))
 
 
 @click.command()

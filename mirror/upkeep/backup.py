@@ -12,9 +12,10 @@ import sqlite3
 import stat
 import time
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
+from mirror import last_settings
 from mirror.state import Folder
 from packhorse import files
 from packhorse.errors import PackhorseError
@@ -24,15 +25,13 @@ DATABASE = ".sqlite"
 # created under another name, and deleted.
 _EXCLUDED = {"+pages", "+downloads", "+decisions"}
 _SCRATCH = ".new"
-
-
 SETTINGS = "mirror.toml"
 
 
 def make(folder: Folder, target: Path, keep: int, now: datetime, settings: Path | None = None) -> Path:
     """Make a backup named by `now` in the folder `target`, and delete all but the last `keep` of them.
 
-    `settings` is the mirror.toml to take along, if it exists.
+    `settings` is the mirror.toml to take along. Raises PackhorseError; nothing is left of the backup then.
     On the mirror's own file system, files are hard links: that protects from mistakes, not from the loss of
     a disk. On another one, files that have not changed are hard links into the previous backup.
     """
@@ -40,34 +39,80 @@ def make(folder: Folder, target: Path, keep: int, now: datetime, settings: Path 
         raise PackhorseError(
             f"There is no mirror in {folder.root}.", "Set PACKHORSE_HOME to the folder of the mirror."
         )
-    _make_folder(target)
-    for leftover in target.glob(f"*{_SCRATCH}"):
-        shutil.rmtree(leftover)
-    earlier = _all(target)
-    done = target / now.strftime("%Y-%m-%dT%H%M%SZ")
-    scratch = done.with_name(done.name + _SCRATCH)
-    scratch.mkdir(mode=0o700)
-    if settings:
-        _keep_settings(settings, scratch / SETTINGS)
-    _fill(folder, scratch, earlier[-1] if earlier else None)
-    os.sync()
-    scratch.rename(done)
-    files.sync_folder(target)
-    for old in [*earlier, done][:-keep]:
-        shutil.rmtree(old)
+    if target.resolve().is_relative_to(folder.root.resolve()):
+        raise PackhorseError(
+            f"{target} is in the mirror's own folder, {folder.root}.",
+            "Name a folder elsewhere, best on another disk.",
+        )
+    with _only_one(target):
+        for leftover in target.glob(f"*{_SCRATCH}"):
+            shutil.rmtree(leftover)
+        earlier = _all(target)
+        while (done := target / now.strftime("%Y-%m-%dT%H%M%SZ")).exists():
+            now += timedelta(seconds=1)
+        _make_whole(folder, done, earlier[-1] if earlier else None, settings)
+        for old in [*earlier, done][:-keep]:
+            shutil.rmtree(old)
     return done
+
+
+@contextlib.contextmanager
+def _only_one(target: Path) -> Iterator[None]:
+    """Make the folder `target`, and hold it. Raises PackhorseError when another backup does."""
+    try:
+        target.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = os.open(target, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise PackhorseError(f"{target}: {error.strerror}", "Name a folder that you may write to.") from error
+    try:
+        if not files.try_flock(lock):
+            raise PackhorseError(
+                f"Another `mirror backup` writes to {target}.", "Wait until it has ended, and run it again."
+            )
+        yield
+    finally:
+        os.close(lock)
+
+
+def _make_whole(folder: Folder, done: Path, previous: Path | None, settings: Path | None) -> None:
+    """Make the backup `done`, or nothing. Raises PackhorseError."""
+    scratch = done.with_name(done.name + _SCRATCH)
+    try:
+        scratch.mkdir(mode=0o700)
+        if settings:
+            _keep_settings(settings, scratch / SETTINGS)
+        _fill(folder, scratch, previous)
+        os.sync()
+        scratch.rename(done)
+        files.sync_folder(done.parent)
+    except OSError as error:
+        raise PackhorseError(
+            f"{error.filename or done}: {error.strerror}",
+            "Make room there (fewer backups with --keep), or name another folder; those that are there stay.",
+        ) from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def settings_of(folder: Folder, named: Path | None, default: Path) -> Path | None:
+    """The mirror.toml to take along: the one that is `named`, else the one that `mirror init` has read.
+
+    Nobody has noted that one for a mirror that goes by the defaults: it is `default` then, if that is there.
+    """
+    if named:
+        return named
+    last = last_settings.read(folder)
+    return Path(last.file) if last else default if default.exists() else None
 
 
 def _keep_settings(source: Path, destination: Path) -> None:
     """For this user alone: the upstream's URL may have a password."""
     try:
         files.write_whole(destination, source.read_bytes(), 0o600)
-    except FileNotFoundError:
-        return
     except OSError as error:
         raise PackhorseError(
-            f"{source}: {error.strerror}",
-            "Let the user who runs this read it, or name another: mirror --config FILE backup",
+            f"{source}, which has the settings of the mirror: {error.strerror}",
+            "Put it there for the user who runs this, or name it: `mirror --config FILE backup …`.",
         ) from error
 
 
@@ -75,20 +120,24 @@ def restore(folder: Folder, backup: Path, settings: Path | None = None) -> Path 
     """Copy `backup` to where the mirror lives. Raises PackhorseError when a mirror or no backup is there.
 
     Its mirror.toml becomes `settings` (None: beside the mirror), never over another one: then its path in the
-    backup is returned.
+    backup is returned. It is the one that holds: `mirror init` takes nothing back for another one that nobody
+    names.
     """
     if folder.root.exists():
         raise PackhorseError(
             f"{folder.root} exists already.", "Stop the mirror in it, and move the folder away."
         )
-    if not (backup / "server" / DATABASE).exists():
+    if not (backup / "server" / DATABASE).exists() or backup.name.endswith(_SCRATCH):  # that one is not whole
         raise PackhorseError(f"{backup} is not a backup.", "Name a folder that `mirror backup` has made.")
     scratch = folder.home / f"mirror{_SCRATCH}"
     shutil.rmtree(scratch, ignore_errors=True)
     shutil.copytree(backup, scratch, symlinks=True, copy_function=_copy_unnoticed)
     _shift_last_use(scratch, time.time() - (backup / "server" / DATABASE).stat().st_mtime)
     os.sync()
-    left = _put_settings(scratch / SETTINGS, settings or folder.home / SETTINGS)
+    place, has_settings = settings or folder.home / SETTINGS, (scratch / SETTINGS).exists()
+    left = _put_settings(scratch / SETTINGS, place)
+    if has_settings:
+        last_settings.move(scratch / folder.last_settings.name, backup / SETTINGS if left else place)
     scratch.rename(folder.root)
     files.sync_folder(folder.home)
     return backup / SETTINGS if left else None
@@ -120,13 +169,6 @@ def _shift_last_use(root: Path, seconds: float) -> None:
             os.utime(path, ns=(used, found.st_mtime_ns))
 
 
-def _make_folder(target: Path) -> None:
-    try:
-        target.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise PackhorseError(f"{target}: {error.strerror}", "Name a folder that you may write to.") from error
-
-
 def _all(target: Path) -> list[Path]:
     return sorted(path for path in target.glob("????-??-??T??????Z") if path.is_dir())
 
@@ -138,7 +180,13 @@ def _fill(folder: Folder, destination: Path, previous: Path | None) -> None:
     and new ones once more after the database. devpi's count of handled events is copied before the events.
     """
     (destination / "server").mkdir()
-    for name in ("secret", "credentials.json", "advisories.sqlite", "trusted_root.json"):
+    for name in (
+        "secret",
+        "credentials.json",
+        "advisories.sqlite",
+        "trusted_root.json",
+        folder.last_settings.name,
+    ):
         _copy(folder.root / name, destination / name)
     for path in sorted(folder.server.iterdir()):
         if path.is_file() and not path.name.startswith(DATABASE):

@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from mirror import last_settings
+from mirror.config import MirrorConfig
 from mirror.state import Folder
 from mirror.upkeep import backup
+from packhorse import files
 from packhorse.errors import PackhorseError
 
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
@@ -74,8 +77,43 @@ def test_mirror_toml_comes_back_and_replaces_none(folder: Folder, tmp_path: Path
         assert place.read_text() == (there or "port = 1\n")
         assert place.stat().st_mode & 0o777 == (0o644 if there else 0o600)
         assert not (again.root / "mirror.toml").exists()
-    settings.unlink()
-    assert not (backup.make(folder, tmp_path / "backups", 7, LATER, settings) / "mirror.toml").exists()
+
+
+def test_the_settings_that_hold_are_taken_from_wherever_they_are(folder: Folder, tmp_path: Path) -> None:
+    """A timer runs in another folder than mirror.toml's; what that declares would be lost without it."""
+    here = tmp_path / "here/mirror.toml"
+    assert backup.settings_of(folder, None, here) is None
+    here.parent.mkdir()
+    here.write_text("port = 1\n")
+    assert backup.settings_of(folder, None, here) == here
+    own = tmp_path / "own/mirror.toml"
+    last_settings.remember(folder, own, MirrorConfig())
+    assert backup.settings_of(folder, None, here) == own
+    assert backup.settings_of(folder, here, here) == here
+    with pytest.raises(PackhorseError, match=r"own/mirror\.toml, .*: No such file"):
+        backup.make(folder, tmp_path / "backups", 7, NOW, own)
+    assert not list((tmp_path / "backups").iterdir())
+
+
+def test_the_settings_of_the_backup_hold_after_it(folder: Folder, tmp_path: Path) -> None:
+    """Another mirror.toml, that `mirror init` finds then, takes nothing back before somebody names it."""
+    own = tmp_path / "own.toml"
+    own.write_text("port = 2\n")
+    last_settings.remember(folder, own, MirrorConfig(port=2))
+    made = backup.make(folder, tmp_path / "backups", 7, NOW, own)
+    for name, there in (("first", None), ("second", "port = 3\n")):
+        again = Folder(tmp_path / name)
+        again.home.mkdir()
+        place = again.home / "mirror.toml"
+        if there:
+            place.write_text(there)
+        backup.restore(again, made)
+        last, known = last_settings.read(again), last_settings.read(folder)
+        assert last
+        assert known
+        assert last.file == str(made / "mirror.toml" if there else place)
+        assert last.settings == known.settings
+        assert (last_settings.of_another_file(again, place) is None) is (there is None)
 
 
 def test_mirror_toml_that_has_no_place_stays_in_the_backup(folder: Folder, tmp_path: Path) -> None:
@@ -155,6 +193,48 @@ def test_only_the_last_ones_are_kept_and_nothing_half_done(folder: Folder, tmp_p
     assert [path.name for path in target.iterdir()] == ["2026-11-22T030000Z"]
 
 
+def test_two_in_one_second_have_names_of_their_own(folder: Folder, tmp_path: Path) -> None:
+    """A script that tries again at once."""
+    first, second = (backup.make(folder, tmp_path / "backups", 7, NOW) for _ in range(2))
+    assert (first.name, second.name) == ("2026-11-21T030000Z", "2026-11-21T030001Z")
+
+
+def test_two_at_once_do_not_disturb_each_other(folder: Folder, tmp_path: Path) -> None:
+    """The second would remove what the first has not finished."""
+    (target := tmp_path / "backups").mkdir()
+    descriptor = os.open(target, os.O_RDONLY)
+    try:
+        assert files.try_flock(descriptor)
+        with pytest.raises(PackhorseError, match="Another `mirror backup` writes to"):
+            backup.make(folder, target, 7, NOW)
+    finally:
+        os.close(descriptor)
+    assert backup.make(folder, target, 7, NOW).exists()
+
+
+def test_a_backup_is_not_made_in_the_mirror_itself(folder: Folder, tmp_path: Path) -> None:
+    """It would copy itself until the disk is full; a link there is no other folder."""
+    (tmp_path / "link").symlink_to(folder.files)
+    for target in (folder.server / "backups", folder.root, tmp_path / "link/backups"):
+        with pytest.raises(PackhorseError, match="in the mirror's own folder"):
+            backup.make(folder, target, 7, NOW)
+    assert not (folder.files / "backups").exists()
+
+
+def test_a_backup_that_fails_leaves_nothing(
+    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk stays full otherwise."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "a-1.0.whl")
+
+    monkeypatch.setattr(backup, "_link", full)
+    with pytest.raises(PackhorseError, match=r"a-1\.0\.whl: No space left on device"):
+        backup.make(folder, tmp_path / "backups", 7, NOW)
+    assert not list((tmp_path / "backups").iterdir())
+
+
 def test_a_damaged_database_makes_no_backup(folder: Folder, tmp_path: Path) -> None:
     """It would push the last good one out."""
     with (folder.server / backup.DATABASE).open("r+b") as database:
@@ -172,6 +252,9 @@ def test_nothing_is_restored_over_a_mirror_or_from_something_else(folder: Folder
         backup.restore(folder, made)
     with pytest.raises(PackhorseError, match="not a backup"):
         backup.restore(Folder(tmp_path / "again"), tmp_path)
+    half = made.rename(made.with_name(made.name + backup._SCRATCH))
+    with pytest.raises(PackhorseError, match="not a backup"):
+        backup.restore(Folder(tmp_path / "again"), half)
 
 
 def test_without_a_mirror_there_is_nothing_to_back_up(tmp_path: Path) -> None:
