@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import string
 from pathlib import Path
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
@@ -12,10 +13,17 @@ _TIME = re.compile(r"([1-9][0-9]{0,5})(s|m|min|h|d|w)")
 
 
 def size(text: str, folder: Path) -> int:
-    """Bytes of "50G" (10^9 each), "50GiB" (2^30 each), "80%" of the disk of `folder`. Raises ValueError."""
+    """Bytes of "50G" (10^9 each), "50GiB" (2^30 each), "80%" of the disk of `folder`, "512B", "0".
+
+    Raises ValueError, also for a number alone: who writes 100 may mean gigabytes.
+    """
     if percent := _PERCENT.fullmatch(text):
         return shutil.disk_usage(folder).total * int(percent[1]) // 100
     found = _SIZE.fullmatch(text)
+    if found and text[-1] not in string.ascii_letters and float(found[1]):
+        raise ValueError(
+            f'"{text}" has no unit, such as "{found[1]}G", "{found[1]}M" or "{found[1]}B" (bytes)'
+        )
     if found is None or (found[3] and not found[2]):
         raise ValueError(f'"{text}" is no size, such as "50G", "500M" or "80%" (of the disk)')
     unit = _UNITS[found[2].upper()]

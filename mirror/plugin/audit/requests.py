@@ -112,7 +112,8 @@ def of_push(body: Any) -> dict[str, str]:
 def of_files(paths: Any) -> dict[str, str]:
     """Number of the files, and the names of the first."""
     names = [str(path).rpartition("/")[2] for path in paths] if isinstance(paths, list) else []
-    return {"detail": f"{len(names)} files: {', '.join(names)}"} if names else {}
+    count = f"{len(names)} file{'s' if len(names) > 1 else ''}"
+    return {"detail": f"{count}: {', '.join(names)}"} if names else {}
 
 
 def of_repair(body: Any) -> dict[str, str]:

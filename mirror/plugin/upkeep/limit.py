@@ -8,6 +8,7 @@ from typing import Any
 
 from devpi_server.log import threadlog
 
+from mirror.plugin.audit import events, requests
 from mirror.plugin.files import last_use
 from mirror.plugin.upkeep import selection
 from mirror.plugin.upkeep.cached_files import CachedFiles
@@ -94,6 +95,7 @@ class Limit:
         freed = sum(each.size for each in gone)
         self._taken -= freed
         if gone:
+            events.record("prune", "ok", **requests.of_files([each.path for each in gone]))
             threadlog.info(
                 "pruned %s cached files of %.1f MB, %.1f MB stay", len(gone), freed / 1e6, self._taken / 1e6
             )

@@ -15,12 +15,20 @@ from packhorse import quantities
         ("50G", 50 * 10**9),
         ("500M", 500 * 10**6),
         ("1.5k", 1500),
+        ("512B", 512),
         ("2 TB", 2 * 10**12),
         ("1GiB", 2**30),
     ],
 )
 def test_sizes(text: str, expected: int, tmp_path: Path) -> None:
     assert quantities.size(text, tmp_path) == expected
+
+
+@pytest.mark.parametrize("text", ["100", "1.5", "50 "])
+def test_a_number_needs_a_unit(text: str, tmp_path: Path) -> None:
+    """`mirror prune --max-size 100` would have removed all but 100 bytes."""
+    with pytest.raises(ValueError, match="has no unit"):
+        quantities.size(text, tmp_path)
 
 
 def test_a_share_of_the_disk(tmp_path: Path) -> None:

@@ -132,8 +132,8 @@ def test_values_of_changes_and_logins_of_other_servers_are_left_out() -> None:
 def test_what_is_repaired_is_named() -> None:
     """Whatever a client sends."""
     path = "root/pypi/+f/abc/def/demo.zip"
-    assert requests.of_repair({"quarantine": [path]}) == {"detail": "1 files: demo.zip"}
-    assert requests.of_repair({path: 1e20}) == {"detail": "1 files: demo.zip"}
+    assert requests.of_repair({"quarantine": [path]}) == {"detail": "1 file: demo.zip"}
+    assert requests.of_repair({path: 1e20}) == {"detail": "1 file: demo.zip"}
     assert requests.of_repair({"projects": ["demo"]}) == {"project": "demo"}
     odd: list[Any] = [[path], {"quarantine": 7}, {"projects": {}}, None]
     assert [requests.of_repair(body) for body in odd] == [{}] * len(odd)

@@ -6,6 +6,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
+from mirror.plugin.audit import events
 from mirror.plugin.upkeep import limit
 from mirror.plugin.upkeep.limit import Limit, Limits
 from mirror.plugin.upkeep.selection import CachedFile
@@ -45,6 +48,18 @@ class _Mirror:
 def limited(mirror: _Mirror, limits: Limits) -> Limit:
     fake: Any = mirror
     return Limit(limits, fake, fake, fake, fake)
+
+
+def test_it_is_in_the_audit_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who misses files wants to know where they went."""
+    heard: list[events.Event] = []
+    monkeypatch.setattr(events, "_listeners", [heard.append])
+    limited(_Mirror(10, 10), Limits(most=1000)).prune()
+    assert not heard
+    limited(_Mirror(500, 500), Limits(most=600)).prune()
+    (event,) = heard
+    assert (event["action"], event["result"]) == ("prune", "ok")
+    assert event["detail"] == "1 file: demo-0.zip"
 
 
 def test_it_begins_above_the_high_mark_and_ends_below_the_low_one() -> None:
