@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -60,10 +60,13 @@ def _write(record: Path, last: LastSettings) -> None:
     files.write_whole(record, json.dumps(asdict(last), indent=2).encode() + b"\n", 0o600)
 
 
-def require_same(folder: Folder, file: Path, config: MirrorConfig) -> None:
-    """Raise PackhorseError when `file`, which nobody has named, differs from the one that holds."""
+def require_same(folder: Folder, file: Path, config: MirrorConfig, keys: Collection[str] = ()) -> None:
+    """Raise PackhorseError when `file`, which nobody has named, differs from the one that holds.
+
+    `keys` are those to compare, all of them without any.
+    """
     last = of_another_file(folder, file)
-    now = _hashes(config)
+    now = {key: value for key, value in _hashes(config).items() if not keys or key in keys}
     differing = [key for key in now if last and last.settings.get(key, now[key]) != now[key]]
     if last is None or not differing:
         return

@@ -70,7 +70,8 @@ def status(path: Path | None, *, as_json: bool) -> None:
 
     from mirror.advisories.database import Database
 
-    config, database, now = options.config(path), Database(options.folder().advisories), datetime.now(UTC)
+    config = options.config_that_holds(path, keys={"advisories"})
+    database, now = Database(options.folder().advisories), datetime.now(UTC)
     about = database.about()
     days = about.days_old(now)
     if as_json:
@@ -109,7 +110,8 @@ def audit(path: Path | None, sources: tuple[str, ...], least: str, *, cached: bo
     from mirror.advisories import audit as work
     from mirror.advisories.database import Database
 
-    config, folder, now = options.config(path), options.folder(), datetime.now(UTC)
+    config = options.config_that_holds(path, keys={"advisories", *(["indexes"] if cached else [])})
+    folder, now = options.folder(), datetime.now(UTC)
     packages: dict[Package, list[str]] = {}
     for source in sources:
         for package in dict.fromkeys(_packages(source, config, cached=cached)):

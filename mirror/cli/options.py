@@ -1,7 +1,7 @@
 """Shared by several commands: the mirror's folder and settings, options, completion in the shell."""
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -106,14 +106,28 @@ def config_file(path: Path | None) -> Path:
     return path or settings.find(files.home())
 
 
-def config_that_holds(path: Path | None, given: dict[str, object] | None = None) -> "MirrorConfig":
-    """Settings to serve by: as `config`, but of the file that `mirror init` read, unless `path` names one.
+def config_that_holds(
+    path: Path | None, given: dict[str, object] | None = None, keys: Collection[str] = ()
+) -> "MirrorConfig":
+    """Settings to go by: as `config`, but of the file that `mirror init` read, unless `path` names one.
 
-    Raises PackhorseError for another file whose settings differ.
+    Raises PackhorseError for another file whose settings differ; `keys` are those that count, or all.
     """
     from mirror import last_settings
 
     found = config(path)
     if path is None:
-        last_settings.require_same(folder(), config_file(path), found)
+        last_settings.require_same(folder(), config_file(path), found, keys)
     return config(path, given) if given else found
+
+
+def note_of_difference(path: Path | None, what: str, in_force: object, declared: object) -> str:
+    """Lines below settings `in_force`, such as "policies", when mirror.toml declares others; or ""."""
+    from mirror import last_settings
+
+    if in_force == declared:
+        return ""
+    last = None if path else last_settings.of_another_file(folder(), config_file(path))
+    if last is not None:
+        return f"\n\nthese are of {last.file}, which `mirror init` has read last, and not of this folder"
+    return f"\n\nmirror.toml declares other {what} than these, which are in force: `mirror init` applies it."

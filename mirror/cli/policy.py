@@ -28,8 +28,8 @@ def policy(path: Path | None, *, show_log: bool, as_json: bool) -> None:
         _show(log, report.log_as_text(log), as_json=as_json)
         return
     answer = options.api().call("GET", "/+policies")
-    declared = options.config(path).policies
-    _show(answer, report.rules_as_text(answer, declared, log), as_json=as_json)
+    note = options.note_of_difference(path, "policies", answer["settings"], options.config(path).policies)
+    _show(answer, report.rules_as_text(answer, log) + note, as_json=as_json)
 
 
 @click.command()

@@ -31,7 +31,8 @@ def publishers(path: Path | None, *, as_json: bool) -> None:
     if as_json:
         console.emit_json(found)
     else:
-        console.echo(report.as_text(found, options.config(path).publishing))
+        note = options.note_of_difference(path, "publishers", found, options.config(path).publishing)
+        console.echo(report.as_text(found) + note)
 
 
 COMMANDS = (publishers,)

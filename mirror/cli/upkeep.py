@@ -68,7 +68,8 @@ def prune(
     from mirror.upkeep import rules
 
     folder = options.folder()
-    given = rules.Given(keep_last, unused_for, max_size).or_else(options.config(path).prune)
+    limits = options.config_that_holds(path, keys={"prune"}).prune
+    given = rules.Given(keep_last, unused_for, max_size).or_else(limits)
     api = running.connect(folder)
     asked = rules.of(given, locks, folder.root)
     found = work.plan(api, asked, withdrawn=yes)

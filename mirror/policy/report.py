@@ -11,20 +11,13 @@ from packhorse.errors import PackhorseError
 FEW = 5  # files of one reason that are named when there are several reasons
 
 
-def rules_as_text(
-    answer: Mapping[str, Any], declared: Mapping[str, Any], log: Sequence[Mapping[str, Any]] = ()
-) -> str:
-    """The policies in force; `declared` are those of mirror.toml, `log` the decisions so far."""
+def rules_as_text(answer: Mapping[str, Any], log: Sequence[Mapping[str, Any]] = ()) -> str:
+    """The policies in force; `log` has the decisions so far."""
     lines = [f"{_where(rule['index'])}  {rule['rule']}: {rule['words']}" for rule in answer["rules"]]
     lines = lines or ["no policy is declared: [policy] in mirror.toml has them"]
     if answer["reserved"]:
         lines.append(f"all indexes of uploads  reserved: {', '.join(answer['reserved'])}")
     lines += [f"seen on an upstream: {words}" for words in look_alikes(log)]
-    if answer["settings"] != declared:
-        lines += [
-            "",
-            "mirror.toml declares other policies than these, which are in force: `mirror init` applies it.",
-        ]
     return "\n".join(lines)
 
 

@@ -4,18 +4,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 
-def as_text(found: Mapping[str, Any], declared: Mapping[str, Any]) -> str:
-    """The publishers in force; `declared` are those of mirror.toml."""
+def as_text(found: Mapping[str, Any]) -> str:
+    """The publishers in force."""
     lines = [line for publisher in found.get("publishers", ()) for line in _lines(publisher)]
     if lines:
         lines.append(f"ID tokens are for the audience {found['audience']}")
     else:
         lines.append("no publisher is declared: [[publishers]] in mirror.toml has them")
-    if found != declared:
-        lines += [
-            "",
-            "mirror.toml declares other publishers than these, which are in force: `mirror init` applies it.",
-        ]
     return "\n".join(lines)
 
 

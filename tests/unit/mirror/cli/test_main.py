@@ -174,3 +174,42 @@ def test_a_mirror_is_not_served_with_the_settings_of_another_folder(
     assert [str(done.exception).partition(" ")[0] for done in asked] == ["There", str(other)]
     named = CliRunner().invoke(main.cli, ["--config", str(other), command])
     assert "threads" not in str(named.exception)
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The mirror.toml that `mirror init` has read; none is where we are."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PACKHORSE_HOME", str(tmp_path / "home"))
+    own = tmp_path / "own.toml"
+    own.write_text("threads = 7\nprune.keep_last = 3\nadvisories.max_days_old = 3\n")
+    (tmp_path / "home" / "mirror").mkdir(parents=True)
+    last_settings.remember(state.Folder(tmp_path / "home"), own, config.load(own))
+    return own
+
+
+@pytest.mark.parametrize(
+    ("command", "keys"),
+    [
+        (["prune", "--dry-run"], "prune"),
+        (["audit", "a/b"], "advisories"),
+        (["advisories", "status"], "advisories"),
+    ],
+)
+def test_no_rules_but_those_that_hold_are_gone_by(elsewhere: Path, command: list[str], keys: str) -> None:
+    """The defaults keep no version, and ignore no advisory; other settings may differ."""
+    done = CliRunner().invoke(main.cli, command)
+    assert str(done.exception).endswith(f"differ from {elsewhere}, which `mirror init` has read: {keys}.")
+    named = CliRunner().invoke(main.cli, ["--config", str(elsewhere), *command])
+    assert "differ" not in str(named.exception)
+    Path("mirror.toml").write_text(elsewhere.read_text().replace("threads = 7", ""))
+    assert "differ" not in str(CliRunner().invoke(main.cli, command).exception)
+
+
+def test_settings_in_force_are_compared_with_the_mirror_toml_that_declares_them(elsewhere: Path) -> None:
+    """Who edits the file and forgets `mirror init` is told; of another one, init would refuse."""
+    note = options.note_of_difference
+    assert note(None, "policies", {}, {}) == ""
+    assert f"these are of {elsewhere}, which `mirror init` has read" in note(None, "policies", {}, {"": {}})
+    told = note(elsewhere, "policies", {}, {"": {}})
+    assert told.endswith("declares other policies than these, which are in force: `mirror init` applies it.")

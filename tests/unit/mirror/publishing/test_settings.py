@@ -34,9 +34,8 @@ def test_a_publisher_as_the_server_keeps_it(tmp_path: Path) -> None:
     }
     assert found.publishing == {"audience": "packages.example.com:8443", "publishers": [publisher]}
     assert load(tmp_path, "").publishing == {}
-    shown = report.as_text(found.publishing, found.publishing)
+    shown = report.as_text(found.publishing)
     assert "company/dev  acme-web, acme-*\n  issuer: https://ci.example.com (keys from the issuer)" in shown
-    assert "`mirror init` applies it" in report.as_text({}, found.publishing)
 
 
 def test_keys_are_read_from_their_file(tmp_path: Path) -> None:
