@@ -47,7 +47,7 @@ class ProvenanceViews:
         holder = entry and context.stage.xom.model.getstage(entry.user, entry.index)
         found: bytes | str | None = None
         if isinstance(holder, UploadStage):
-            found = holder.provenance(entry.project, entry.version, entry.hashes.get("sha256"))
+            found = holder.provenance(entry)
         elif isinstance(holder, CachingStage):
             self._guards.check(context.stage, entry)
             found = self._of_upstream(holder, entry, clients.of_request(request))

@@ -31,7 +31,7 @@ from mirror.plugin.upstream.mirror_stage import CachingStage, Freshness
 STORED = "packhorse"
 # Keys of ours in a version's metadata: exported, pushed and replicated with it.
 YANKED = "yanked"
-PROVENANCE = "packhorse_provenance"  # JSON of provenance objects by the sha256 of their files
+PROVENANCE = "packhorse_provenance"  # JSON of provenance objects by `_provenance_key` of their files
 
 
 class UploadStage(PrivateStage):
@@ -179,13 +179,17 @@ class UploadStage(PrivateStage):
             self.keyfs.tx.doom()
             raise
 
-    def attest(self, project: str, version: str, sha256: str, provenance: Any) -> None:
+    def attest(self, project: str, version: str, filename: str, provenance: Any) -> None:
         """Keep the provenance object (PEP 740) of a file that was just stored."""
         links = self.get_linkstore_perstage(project, version).get_links(Rel.ReleaseFile)
-        here = {link.hashes.get("sha256") for link in links}
+        here = {link.basename: link for link in links}
         with self.key_projversion(project, version).update() as versiondata:
-            known = {**json.loads(versiondata.get(PROVENANCE, "{}")), sha256: provenance}
-            current = {digest: each for digest, each in known.items() if digest in here}
+            known = json.loads(versiondata.get(PROVENANCE, "{}"))
+            known[_provenance_key(here[filename])] = provenance
+            kept = {
+                key for link in here.values() for key in (_provenance_key(link), link.hashes.get("sha256"))
+            }
+            current = {key: each for key, each in known.items() if key in kept}
             versiondata[PROVENANCE] = json.dumps(current)
         self._store_rows(project, version)
 
@@ -203,12 +207,12 @@ class UploadStage(PrivateStage):
             attested = attestations.parse(json.dumps(listed), filename, file.hashes["sha256"])
             entry: Any = self.filestore.get_file_entry(RelPath(file.path))
             made = attestations.provenance(attested, user)
-            self.attest(normalize_name(project), entry.version, file.hashes["sha256"], made)
+            self.attest(normalize_name(project), entry.version, filename, made)
 
-    def provenance(self, project: str, version: str, sha256: str | None) -> str | None:
-        """The JSON of the provenance object of a file, None without one."""
-        known = json.loads(self.get_versiondata_perstage(project, version).get(PROVENANCE, "{}"))
-        return json.dumps(known[sha256]) if sha256 in known else None
+    def provenance(self, entry: Any) -> str | None:
+        """The JSON of the provenance object of the file `entry`, None without one."""
+        found = _attested(self.get_versiondata_perstage(entry.project, entry.version), entry)
+        return None if found is None else json.dumps(found)
 
     def yank(self, project: str, version: str, *, yanked: bool | str) -> None:
         """Set or take back the yank of a version (PEP 592); `yanked` is False, True or the reason.
@@ -259,11 +263,9 @@ class UploadStage(PrivateStage):
 
     def _files(self, project: str, version: str, known: Mapping[str, ProjectFile]) -> Iterator[ProjectFile]:
         versiondata = self.get_versiondata_perstage(project, version)
-        attested = json.loads(versiondata.get(PROVENANCE, "{}"))
         for link in self.get_linkstore_perstage(project, version).get_links(Rel.ReleaseFile):
             entry = link.entry
             path, hashes = str(link.relpath), dict(link.hashes)
-            is_attested = hashes.get("sha256") in attested
             here = known.get(path)
             unchanged = here.core_metadata if here and here.hashes == hashes else False
             yield ProjectFile(
@@ -275,8 +277,19 @@ class UploadStage(PrivateStage):
                 size=entry.file_size() if entry.file_exists() else None,
                 upload_time=upload_time(entry.last_modified),
                 core_metadata=unchanged or _metadata_hash(entry),
-                provenance=file_rows.provenance_url(path) if is_attested else None,
+                provenance=file_rows.provenance_url(path) if _attested(versiondata, link) else None,
             )
+
+
+def _provenance_key(file: Any) -> str:
+    """Two files of a version may have one content, and attestations name their file."""
+    return f"{file.hashes.get('sha256')}/{file.basename}"
+
+
+def _attested(versiondata: Mapping[str, Any], file: Any) -> Any:
+    """The provenance object of a link or an entry, or None; earlier versions kept it by the sha256 alone."""
+    known = json.loads(versiondata.get(PROVENANCE, "{}"))
+    return known.get(_provenance_key(file)) or known.get(file.hashes.get("sha256"))
 
 
 def _unpacked(packed: str) -> str:

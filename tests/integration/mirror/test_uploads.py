@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import urljoin
@@ -14,6 +15,7 @@ from urllib.parse import urljoin
 import pytest
 import requests
 
+from mirror.plugin.uploads import attestations
 from tests.support.dists import Dist, attestation, sdist, wheel
 from tests.support.mirror_and_upstream import Mirrored, new_name
 from tests.support.servers import BIN, wait_until
@@ -177,7 +179,23 @@ def test_attestations_are_served_with_their_file_and_go_with_it(team: Team) -> N
     assert _provenance(team, dist, "other") == [attestation(dist)]
 
 
-def _provenance(team: Team, dist: Dist, index: str) -> object:
+def test_two_files_of_one_content_have_each_their_own_provenance(team: Team) -> None:
+    """An attestation names its file: that of the other one would fail to verify."""
+    first = wheel("own", "1.0")
+    second, third = (replace(first, filename=f"own-1.0-{build}-py3-none-any.whl") for build in (1, 2))
+    team.upload(first, attestations=json.dumps([attestation(first)]))
+    team.upload(second)
+    team.upload(third, attestations=json.dumps([attestation(third)]))
+    assert "provenance" not in team.file("own", second.filename)
+    made = attestations.provenance([attestation(second)], "somebody")
+    url = f"{team.mirrored.mirror.url}/{team.index('dev')}/+bundle/own/{second.filename}/provenance"
+    root = ("root", team.mirrored.mirror.credentials["root"])
+    requests.put(url, data=json.dumps(made), auth=root, timeout=30).raise_for_status()
+    for dist, user in ((first, team.name), (second, "root"), (third, team.name)):
+        assert _provenance(team, dist, "dev", user) == [attestation(dist)]
+
+
+def _provenance(team: Team, dist: Dist, index: str, user: str = "") -> object:
     page = f"{team.mirrored.mirror.index_url(team.index(index))}own/"
     html_page = requests.get(page, headers={"Accept": "text/html"}, timeout=30).text
     url = team.file("own", dist.filename, index)["provenance"]
@@ -185,7 +203,7 @@ def _provenance(team: Team, dist: Dist, index: str) -> object:
     answer = requests.get(urljoin(page, url), timeout=30)
     assert answer.headers["Content-Type"].startswith("application/vnd.pypi.integrity.v1+json")
     (bundle,) = answer.json()["attestation_bundles"]
-    assert bundle["publisher"] == {"kind": "devpi-server", "claims": None, "user": team.name}
+    assert bundle["publisher"] == {"kind": "devpi-server", "claims": None, "user": user or team.name}
     return bundle["attestations"]
 
 

@@ -58,7 +58,7 @@ def _submit(view: Any) -> Any:
         abort_submit(request, 400, f"attestations: {error}")
     answer = _stored(view)
     provenance = attestations.provenance(attested, request.authenticated_userid)
-    stage.attest(normalize_name(form["name"]), form["version"], sha256, provenance)
+    stage.attest(normalize_name(form["name"]), form["version"], content.filename, provenance)
     return answer
 
 
