@@ -1,12 +1,13 @@
 """Bill of materials (CycloneDX) of a lock, a wheel or an sdist."""
 
+import contextlib
 import hashlib
 import re
 import tarfile
 import tomllib
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
@@ -15,6 +16,7 @@ from packaging import pylock
 
 from mirror.lockfiles import environments, reader
 from mirror.lockfiles.lock import Pin
+from mirror.state import Folder
 from packhorse import sbom, sdists
 from packhorse.errors import PackhorseError
 from packhorse.sbom import File, Part
@@ -41,21 +43,44 @@ class Bill:
 
     content: bytes
     complete: bool
+    packages: int
+    unread: int  # packages of which no file and no metadata is here
+    unlicensed: int  # packages without a license in the document
 
 
-def of_file(path: Path, metadata: Path) -> Bill:
-    """The bill of the file at `path`; licenses are added from metadata files that lie in `metadata`.
+def of_file(path: Path, folder: Folder) -> Bill:
+    """The bill of the file at `path`, with the licenses that files of the mirror in `folder` state.
 
-    That folder is the mirror's (`Folder.metadata`), and need not exist. Raises PackhorseError.
+    The folder need not exist. Raises PackhorseError.
     """
+    subject: Part | None = None
+    complete = True
     if path.name.endswith((".whl", ".tar.gz")):
         subject, inside = _artifact(path)
-        parts = _parts(inside, f"{path}: {_LOCK}") if inside is not None else []
-        return Bill(sbom.document(subject, _licensed(parts, metadata)), inside is not None)
-    lock = reader.read(str(path), [environments.anywhere()])
-    parts = [_of_pin(pin) for pin in lock.only_pins()]
-    parts += [Part(each.project, "") for each in lock.elsewhere]
-    return Bill(sbom.document(None, _licensed(parts, metadata)), complete=True)
+        complete = inside is not None
+        parts = [] if inside is None else _parts(inside, f"{path}: {_LOCK}")
+    else:
+        lock = reader.read(str(path), [environments.anywhere()])
+        parts = [_of_pin(pin) for pin in lock.only_pins()]
+        parts += [Part(each.project, "") for each in lock.elsewhere]
+    known = [(part, _license(part, folder)) for part in parts]
+    licensed = [replace(part, license=found or "") for part, found in known]
+    return Bill(
+        sbom.document(subject, licensed),
+        complete,
+        packages=len({part.purl for part in parts}),
+        unread=len({part.purl for part, found in known if found is None}),
+        unlicensed=len({part.purl for part, found in known if not found}),
+    )
+
+
+def unlicensed(bill: Bill, path: Path) -> str:
+    """How many packages have no license in the bill of the file at `path`, and what helps; "" without one."""
+    if not bill.unlicensed:
+        return ""
+    lock = "LOCK" if path.name.endswith((".whl", ".tar.gz")) else str(path)
+    why = f": of {bill.unread} no file is here, `mirror prefetch {lock}` brings them" if bill.unread else ""
+    return f"no license is known of {bill.unlicensed} of {bill.packages} packages{why}"
 
 
 def _parts(lock: bytes, where: str) -> list[Part]:
@@ -71,14 +96,19 @@ def _of_pin(pin: Pin) -> Part:
     return Part(pin.project, pin.version, tuple(sorted(named + unnamed)))
 
 
-def _licensed(parts: Iterable[Part], metadata: Path) -> Iterator[Part]:
-    """`parts` with the licenses that the metadata of one of their wheels states, if it is here."""
-    for part in parts:
-        stated = (text for file in part.files for kind, text in file.hashes if kind == "sha256")
-        digests = [text for text in stated if re.fullmatch("[0-9a-f]{64}", text)]
-        found = (path for text in digests for path in sorted(metadata.glob(f"*/*/{text[:3]}/{text[3:16]}")))
-        here = next(found, None)
-        yield replace(part, license=sbom.of_metadata(here.read_bytes()).license) if here else part
+def _license(part: Part, folder: Folder) -> str | None:
+    """The license that the metadata of one of its files states, "" for none; None: no such file is here."""
+    stated = (text for file in part.files for kind, text in file.hashes if kind == "sha256")
+    places = [f"{text[:3]}/{text[3:16]}" for text in stated if re.fullmatch("[0-9a-f]{64}", text)]
+    for place in places:
+        for path in sorted(folder.metadata.glob(f"*/*/{place}")):
+            return sbom.of_metadata(path.read_bytes()).license
+    for place in places:  # nobody has asked the mirror for the metadata alone
+        for path in sorted(folder.files.glob(f"*/*/+f/{place}/*")):
+            if path.name.endswith((".whl", ".tar.gz")):
+                with contextlib.suppress(PackhorseError):
+                    return _artifact(path)[0].license
+    return None
 
 
 def _artifact(path: Path) -> tuple[Part, bytes | None]:

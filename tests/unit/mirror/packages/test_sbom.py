@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from mirror.packages import sbom
+from mirror.state import Folder
 from packhorse import sdists
 from packhorse.errors import PackhorseError
 
@@ -76,7 +77,7 @@ def test_wheel_and_sdist_are_described_by_their_own_metadata_and_lock(tmp_path: 
         ),
     ]
     for path in made:
-        bill = sbom.of_file(path, tmp_path / "none")
+        bill = sbom.of_file(path, Folder(tmp_path))
         found = parsed(bill)
         assert bill.complete
         assert found["metadata"]["component"]["purl"] == "pkg:pypi/demo-app@1.0"
@@ -88,23 +89,42 @@ def test_wheel_and_sdist_are_described_by_their_own_metadata_and_lock(tmp_path: 
 
 def test_licenses_come_from_the_metadata_of_cached_wheels(tmp_path: Path) -> None:
     """The mirror keeps them by the first characters of the wheel's sha256."""
-    (tmp_path / "pylock.toml").write_bytes(LOCK)
-    assert (
-        "licenses"
-        not in parsed(sbom.of_file(tmp_path / "pylock.toml", tmp_path / "by-address"))["components"][0]
+    folder, lock = Folder(tmp_path / "home"), tmp_path / "pylock.toml"
+    lock.write_bytes(LOCK)
+    bill = sbom.of_file(lock, folder)
+    assert "licenses" not in parsed(bill)["components"][0]
+    assert sbom.unlicensed(bill, lock) == (
+        "no license is known of 1 of 1 packages: of 1 no file is here,"
+        f" `mirror prefetch {lock}` brings them"
     )
-    cached = tmp_path / "by-address" / "root" / "pypi" / SHA256[:3] / SHA256[3:16]
+    cached = folder.metadata / "root" / "pypi" / SHA256[:3] / SHA256[3:16]
     cached.parent.mkdir(parents=True)
     cached.write_bytes(b"Name: flask\nVersion: 3.0\nLicense-Expression: BSD-3-Clause\n")
-    found = parsed(sbom.of_file(tmp_path / "pylock.toml", tmp_path / "by-address"))
-    assert found["components"][0]["licenses"] == [{"license": {"id": "BSD-3-Clause"}}]
+    bill = sbom.of_file(lock, folder)
+    assert parsed(bill)["components"][0]["licenses"] == [{"license": {"id": "BSD-3-Clause"}}]
+    assert sbom.unlicensed(bill, lock) == ""
+
+
+def test_licenses_come_from_cached_files_whose_metadata_nobody_has_asked_for(tmp_path: Path) -> None:
+    """As all are that `mirror prefetch` has brought; a broken one says nothing."""
+    folder, lock = Folder(tmp_path / "home"), tmp_path / "pylock.toml"
+    lock.write_bytes(LOCK)
+    cached = folder.files / "root" / "pypi" / "+f" / SHA256[:3] / SHA256[3:16] / "flask-3.0-py3-none-any.whl"
+    cached.parent.mkdir(parents=True)
+    cached.write_bytes(b"broken")
+    assert sbom.of_file(lock, folder).unread == 1
+    wheel(cached, {"flask-3.0.dist-info/METADATA": b"Name: flask\nVersion: 3.0\n"})
+    bill = sbom.of_file(lock, folder)
+    assert sbom.unlicensed(bill, lock) == "no license is known of 1 of 1 packages"
+    wheel(cached, {"flask-3.0.dist-info/METADATA": METADATA})
+    assert parsed(sbom.of_file(lock, folder))["components"][0]["licenses"] == [{"license": {"id": "MIT"}}]
 
 
 def test_a_requirements_file_gives_packages_with_the_hashes_that_it_has(tmp_path: Path) -> None:
     """It does not say which file each hash is of."""
     path = tmp_path / "requirements.txt"
     path.write_text(f"flask==3.0 --hash=sha256:{SHA256} --hash=sha256:{'cd' * 32}\n")
-    (flask,) = parsed(sbom.of_file(path, tmp_path))["components"]
+    (flask,) = parsed(sbom.of_file(path, Folder(tmp_path)))["components"]
     assert [each["url"] for each in flask["externalReferences"]] == ["pkg:pypi/flask@3.0"] * 2
 
 
@@ -115,14 +135,14 @@ def test_packages_for_other_platforms_are_listed_and_those_from_elsewhere(tmp_pa
         LOCK.replace(b'version = "3.0"', b'version = "3.0"\nmarker = "sys_platform == \'win32\'"')
         + b'[[packages]]\nname = "near"\n[packages.directory]\npath = "../near"\n'
     )
-    found = parsed(sbom.of_file(path, tmp_path))
+    found = parsed(sbom.of_file(path, Folder(tmp_path)))
     assert [each["name"] for each in found["components"]] == ["flask", "near"]
 
 
 def test_a_foreign_wheel_has_a_bill_without_what_it_depends_on(tmp_path: Path) -> None:
     """Its requirements are no versions; whoever reads the bill has to know that they are missing."""
     path = wheel(tmp_path / "a-1.0-py3-none-any.whl", {"a-1.0.dist-info/METADATA": METADATA})
-    assert not sbom.of_file(path, tmp_path).complete
+    assert not sbom.of_file(path, Folder(tmp_path)).complete
 
 
 @pytest.mark.parametrize("name", ["a-1.0-py3-none-any.whl", "a-1.0.tar.gz", "pylock.toml"])
@@ -130,7 +150,7 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
     """Two lines instead of a traceback."""
     (tmp_path / name).write_bytes(b"\x00\xff")
     with pytest.raises(PackhorseError, match=name):
-        sbom.of_file(tmp_path / name, tmp_path)
+        sbom.of_file(tmp_path / name, Folder(tmp_path))
 
 
 def test_an_artifact_without_metadata_or_with_too_much_is_refused(
@@ -138,8 +158,8 @@ def test_an_artifact_without_metadata_or_with_too_much_is_refused(
 ) -> None:
     """Archives of others may be bombs."""
     with pytest.raises(PackhorseError, match="METADATA"):
-        sbom.of_file(wheel(tmp_path / "a-1.0-py3-none-any.whl", {"x": b""}), tmp_path)
+        sbom.of_file(wheel(tmp_path / "a-1.0-py3-none-any.whl", {"x": b""}), Folder(tmp_path))
     monkeypatch.setattr(sdists, "MOST_MEMBERS", 3)
     many = sdist(tmp_path / "a-1.0.tar.gz", {f"a-1.0/{number}": b"" for number in range(5)})
     with pytest.raises(PackhorseError, match="more than 3 members"):
-        sbom.of_file(many, tmp_path)
+        sbom.of_file(many, Folder(tmp_path))
