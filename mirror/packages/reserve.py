@@ -21,11 +21,23 @@ def reserve(api: Api, names: Sequence[str]) -> list[str]:
 
 def release(api: Api, name: str) -> str:
     """Release a name or pattern; return a sentence for the user. Raises PackhorseError."""
-    api.call("DELETE", _path(_checked(name)))
+    name = _checked(name)
+    api.call("DELETE", _path(name))
+    if patterns := _covering(records(api), name):
+        return f"released {name}, but {patterns[0]} still reserves it: {_way_out(patterns[0])}"
     return (
-        f"released {_checked(name)}: an index without files of its own under it shows what the upstream has"
-        f" (`devpi remove {_checked(name)}` removes yours)"
+        f"released {name}: an index without files of its own under it shows what the upstream has"
+        f" (`devpi remove {name}` removes yours)"
     )
+
+
+def _covering(known: Records, name: str) -> list[str]:
+    """The patterns that reserve `name`, too."""
+    return [each for each in known if each != name and configuration.covers(each, name)]
+
+
+def _way_out(pattern: str) -> str:
+    return f'remove it from `reserved` in mirror.toml if it is there, then mirror release-name "{pattern}"'
 
 
 def records(api: Api) -> Records:
@@ -46,17 +58,20 @@ def explain(api: Api, name: str, declared: Sequence[str]) -> str:
         )
     known = records(api)
     if name not in known:
-        patterns = [each for each in known if configuration.covers(each, name)]
+        patterns = _covering(known, name)
         raise PackhorseError(
             f"{name} is not reserved" + (f" by itself, but by {patterns[0]}." if patterns else "."),
             f'Release that: mirror release-name "{patterns[0]}"'
             if patterns
             else "`mirror reserve --list` lists all.",
         )
+    about = f"{name} is {describe(known[name])}."
+    if patterns := _covering(known, name):
+        return f"{about}\nIt stays reserved when it is released, by {patterns[0]}: {_way_out(patterns[0])}"
     return (
-        f"{name} is {describe(known[name])}.\n"
-        "Once it is released, whoever publishes a project of this name upstream has its code installed by"
-        " those who ask this mirror for it.\nTo mix own and public releases of a name on one index, set its"
+        f"{about}\nOnce it is released, whoever publishes a project of this name upstream has its code"
+        " installed by those who ask this mirror for it.\n"
+        "To mix own and public releases of a name on one index, set its"
         " mirror_whitelist instead."
     )
 

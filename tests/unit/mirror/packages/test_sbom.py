@@ -94,8 +94,7 @@ def test_licenses_come_from_the_metadata_of_cached_wheels(tmp_path: Path) -> Non
     bill = sbom.of_file(lock, folder)
     assert "licenses" not in parsed(bill)["components"][0]
     assert sbom.unlicensed(bill, lock) == (
-        "no license is known of 1 of 1 packages: of 1 no file is here,"
-        f" `mirror prefetch {lock}` brings them"
+        f"no license is known of 1 of 1 packages: of 1 no file is here, `mirror prefetch {lock}` brings them"
     )
     cached = folder.metadata / "root" / "pypi" / SHA256[:3] / SHA256[3:16]
     cached.parent.mkdir(parents=True)
