@@ -89,6 +89,9 @@ INTERNALS: Mapping[str, Row] = {
     "devpi_server.model.BaseStage.has_project": ("project",),
     # patches/views/project_list.py
     "devpi_server.views._select_simple_content_type": ("request",),
+    # patches/views/refresh_view.py
+    "devpi_server.views.PyPIView.simple_refresh": ("self",),
+    "devpi_server.mirror.MirrorStage.clear_simplelinks_cache": ("project",),
     # patches/database/fsync.py
     "devpi_server.filestore_fs.FSFactory.from_content": ("basedir", "file_path_info", "content_or_file"),
     # patches/database/sqlite.py

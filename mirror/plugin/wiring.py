@@ -72,6 +72,7 @@ from mirror.plugin.patches.views import (
     json_bodies,
     project_list,
     redaction,
+    refresh_view,
     upload_view,
     version_views,
 )
@@ -175,7 +176,7 @@ def _patch(xom: Any, folder: Path) -> None:
     notifier.apply(xom)
     for patch in (
         *(garbage_collection, fsync, password_cache, redaction, json_bodies, own_tokens, token_identity),
-        *(upload_tokens, upload_view, project_list, has_project, reserved_names),
+        *(upload_tokens, upload_view, refresh_view, project_list, has_project, reserved_names),
         *(user_names, own_password, sessions),
     ):
         patch.apply()

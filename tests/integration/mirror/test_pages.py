@@ -293,3 +293,19 @@ def test_uv_and_pip_can_leave_out_what_is_too_new(mirrored: Mirrored) -> None:
     said = mirrored.mirror.run(*pip).stdout
     assert "1.0" in said
     assert "2.0" not in said
+
+
+def test_a_refresh_lets_the_next_client_ask_the_upstream_and_asks_nothing_itself(mirrored: Mirrored) -> None:
+    """devpi asked within the one write transaction that there is: a slow upstream held up all uploads."""
+    project = new_project(mirrored)
+    assert len(get(mirrored, project, Accept=JSON).json()["files"]) == 2
+    added = wheel(project, "3.0")
+    mirrored.upstream.add(project, wheel(project, "1.0"), wheel(project, "2.0"), added)
+    mirrored.upstream.forget()
+    login = ("company", mirrored.mirror.credentials["company"])
+    url = f"{mirrored.mirror.index_url('company/dev')}{project}/refresh"
+    answer = requests.post(url, auth=login, timeout=30, allow_redirects=False)
+    assert (answer.status_code, mirrored.upstream.count(f"/simple/{project}/")) == (302, 0)
+    page = requests.get(answer.headers["Location"], headers={"Accept": JSON}, timeout=30).json()
+    assert added.filename in [file["filename"] for file in page["files"]]
+    assert mirrored.upstream.count(f"/simple/{project}/") == 1
