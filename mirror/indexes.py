@@ -146,6 +146,44 @@ def _undeclared_indexes(config: MirrorConfig, users: Users) -> list[str]:
     return [name for name in names if name not in {UPSTREAM_INDEX, *config.indexes}]
 
 
+def removable(api: Api, config: MirrorConfig, name: str) -> list[str]:
+    """The projects that were uploaded to the index `name`. Raises PackhorseError when it has to stay."""
+    users = read(api)
+    found = _index(users, name)
+    if found is None:
+        raise PackhorseError(f"There is no index {name}.", "`mirror status` lists them.")
+    if name in {UPSTREAM_INDEX, *config.indexes}:
+        where = "what the mirror caches" if name == UPSTREAM_INDEX else "declared in mirror.toml"
+        raise PackhorseError(
+            f"{name} is {where}, and is not removed.",
+            f'Remove [indexes."{name}"] there, then run the command again.'
+            if name in config.indexes
+            else "[upstream] of mirror.toml names another upstream for it.",
+        )
+    heirs = [
+        f"{user}/{index}"
+        for user, data in users.items()
+        for index, settings in data.get("indexes", {}).items()
+        if name in settings.get("bases", ())
+    ]
+    if heirs:
+        raise PackhorseError(
+            f"{', '.join(heirs)} inherits from {name}.",
+            "Change its `bases` in mirror.toml and run `mirror init`, or remove it first.",
+        )
+    return list(api.call("GET", f"/{name}")["projects"]) if found["type"] == "stage" else []
+
+
+def remove(api: Api, name: str) -> str:
+    """Remove an index with all that is on it; a sentence for people."""
+    api.call("PATCH", f"/{name}", {"volatile": True})  # devpi removes no other
+    api.call("DELETE", f"/{name}")
+    readers = api.call("GET", "/+readers")
+    if name in readers:  # not before: it would be open for a moment
+        api.call("PUT", "/+readers", {key: who for key, who in readers.items() if key != name})
+    return f"removed index {name}"
+
+
 def without_credentials(url: str) -> str:
     """`url` without its user name and password."""
     parts = urlsplit(url)

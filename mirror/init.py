@@ -194,7 +194,8 @@ def _remarks(config: MirrorConfig, users: indexes.Users, folder: Folder) -> Iter
             "mirror advisories update FILE brings them"
         )
     if others := indexes.undeclared(config, users):
-        yield f"besides those of mirror.toml, and left alone: {', '.join(others)}"
+        until = "until `mirror index remove` or `mirror user remove`"
+        yield f"besides those of mirror.toml, and left alone {until}: {', '.join(others)}"
 
 
 def _take_nothing_back(

@@ -128,6 +128,16 @@ def ask_first(question: str, *, yes: bool) -> None:
     click.confirm(question, default=False, abort=True, err=True)
 
 
+def ask_for_name(what: str, name: str, *, yes: bool) -> None:
+    """Have `name` typed to remove it, unless `yes`; `what` says what goes. Raises PackhorseError."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise PackhorseError(f"{what} Nobody can be asked here.", "Give --yes.")
+    if click.prompt(f"{what} Type {name} to remove it", err=True) != name:
+        raise PackhorseError("That is another name: nothing was removed.", "Run the command again.")
+
+
 def ask_hidden(prompt: str) -> bytes:
     """The line that the user types or pastes after `prompt`, which the terminal does not show.
 

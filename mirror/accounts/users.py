@@ -111,7 +111,7 @@ def remove(api: Api, config: MirrorConfig, name: str) -> str:
     if indexes := sorted(f"{name}/{index}" for index in data.get("indexes", {})):
         raise PackhorseError(
             f"{name} has indexes: {', '.join(indexes)}.",
-            f"Delete them first, with all that is on them: `devpi index --delete {indexes[0]}`.",
+            f"Delete them first, with all that is on them: `mirror index remove {indexes[0]}`.",
         )
     api.call("DELETE", f"/{quote(name, '')}")
     return f"removed user {name}"

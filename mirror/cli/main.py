@@ -8,6 +8,7 @@ from mirror.cli import (
     accounts,
     advisories,
     backup,
+    indexes,
     monitoring,
     packages,
     policy,
@@ -40,7 +41,7 @@ Completion of commands and options, for bash (zsh and fish likewise):
 # In the order in which a team needs them.
 SECTIONS = {
     "Run it": "init serve stop status front",
-    "Own packages": "yank unyank reserve release-name user token publishers",
+    "Own packages": "yank unyank reserve release-name index user token publishers",
     "Filled ahead, without a network": "prefetch verify refresh bundle",
     "What may come in": "policy why accept-changed advisories audit sbom",
     "Look after it": "backup restore prune check shrink audit-log webhook",
@@ -85,6 +86,7 @@ for command in (
     *refresh.COMMANDS,
     *reserve.COMMANDS,
     *accounts.COMMANDS,
+    *indexes.COMMANDS,
     *publishers.COMMANDS,
     *backup.COMMANDS,
     *advisories.COMMANDS,

@@ -12,6 +12,7 @@ import pytest
 import requests
 
 from mirror import state
+from tests.support.dists import wheel
 from tests.support.servers import BIN, Mirror, clean_environment, free_port, run_command, wait_until
 
 MIRROR = BIN / "mirror"
@@ -86,10 +87,10 @@ def test_init_changes_a_server_that_runs(fresh_mirror: Mirror) -> None:
         "created user alice",
         "created index alice/dev (volatile, bases: company/prod)",
     ]
-    assert done.stderr.splitlines() == [
-        f"read {settings}",
-        "besides those of mirror.toml, and left alone: index company/dev",
-    ]
+    left = (
+        "besides those of mirror.toml, and left alone until `mirror index remove` or `mirror user remove`: "
+    )
+    assert done.stderr.splitlines() == [f"read {settings}", f"{left}index company/dev"]
     login = ("root", fresh_mirror.credentials["root"])
     users = requests.get(
         fresh_mirror.url, headers={"Accept": "application/json"}, auth=login, timeout=10
@@ -103,6 +104,36 @@ def test_init_changes_a_server_that_runs(fresh_mirror: Mirror) -> None:
         assert done.stdout == f"changed index root/pypi: mirror_url {line}\n"
         settings.write_text(text)
     assert fresh_mirror.run(MIRROR, "init", cwd=fresh_mirror.home).stdout == "nothing to change\n"
+
+
+def test_an_index_that_mirror_toml_does_not_name_any_more_can_be_removed(fresh_mirror: Mirror) -> None:
+    """A name with a typing mistake has made it; what was uploaded there goes on demand alone."""
+    settings = fresh_mirror.home / "mirror.toml"
+    settings.write_text(
+        (text := settings.read_text()) + '[indexes."company/dve"]\nvolatile = false\nread = []\n'
+    )
+
+    def run(*arguments: str | Path, status: int = 0) -> str:
+        done = fresh_mirror.run(MIRROR, *arguments, cwd=fresh_mirror.home, status=status)
+        return done.stdout + done.stderr
+
+    assert "created index company/dve" in run("init")
+    assert "company/dve is declared in mirror.toml" in run(
+        "index", "remove", "company/dve", "--yes", status=1
+    )
+    settings.write_text(text)
+    assert "index company/dve" in run("init")
+    login = ("company", fresh_mirror.credentials["company"])
+    url = f"{fresh_mirror.url}/company/dve/"
+    form = {":action": "file_upload", "name": "demo", "version": "1.0", "metadata_version": "2.1"}
+    dist = wheel("demo", "1.0")
+    content = {"content": (dist.filename, dist.content)}
+    sent = requests.post(url, data=form, files=content, auth=login, timeout=10)
+    assert sent.status_code == 200, sent.text
+    refused = run("index", "remove", "company/dve", status=1)
+    assert refused.startswith("Error: company/dve has uploads of demo. Nobody can be asked here.")
+    assert run("index", "remove", "company/dve", "--yes") == "removed index company/dve\n"
+    assert run("init") == f"nothing to change\nread {settings}\n"
 
 
 def test_init_waits_for_a_server_that_starts(fresh_mirror: Mirror) -> None:

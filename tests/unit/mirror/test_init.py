@@ -116,7 +116,10 @@ def test_a_user_added_to_mirror_toml_gets_a_password_and_the_others_keep_theirs(
     more = MirrorConfig(users={"company": User(), "alice": User()}, indexes={"alice/dev": Index()})
     changed, notes = _match(devpi, folder, InitRequest(more))
     assert changed == ["created user alice", "created index alice/dev (volatile, bases: none)"]
-    assert notes == ["besides those of mirror.toml, and left alone: index company/prod, index company/dev"]
+    left = (
+        "besides those of mirror.toml, and left alone until `mirror index remove` or `mirror user remove`: "
+    )
+    assert notes == [f"{left}index company/prod, index company/dev"]
     assert {name: devpi.passwords[name] for name in before} == before
 
 

@@ -231,3 +231,17 @@ def test_what_destroys_asks_or_wants_yes(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
     with pytest.raises(PackhorseError, match="Nobody can be asked here"):
         console.ask_first("Remove it?", yes=False)
+
+
+def test_what_destroys_much_wants_its_name_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A "y" is typed before the question is read."""
+    console.ask_for_name("It is full.", "a/b", yes=True)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
+    with pytest.raises(PackhorseError, match=r"It is full\. Nobody can be asked here"):
+        console.ask_for_name("It is full.", "a/b", yes=False)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    answers = iter(["a/b", "y"])
+    monkeypatch.setattr("click.prompt", lambda *_, **__: next(answers))
+    console.ask_for_name("It is full.", "a/b", yes=False)
+    with pytest.raises(PackhorseError, match="nothing was removed"):
+        console.ask_for_name("It is full.", "a/b", yes=False)

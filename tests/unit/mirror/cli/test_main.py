@@ -37,6 +37,7 @@ def test_help_imports_only_click_and_a_little_of_ours() -> None:
             "accounts",
             "advisories",
             "backup",
+            "indexes",
             "main",
             "monitoring",
             "offline",
