@@ -77,7 +77,7 @@ def prune(
         found = work.hold_back(found, work.unreachable(api, found))
     if not dry_run:
         work.refuse_unreachable(found)
-    for sentence in work.warnings(found):
+    for sentence in work.warnings(found, asked):
         console.echo(sentence, err=True)
     _show_pruned(found, None if dry_run else _remove(api, found), as_json=as_json)
 

@@ -2,7 +2,7 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -162,9 +162,14 @@ def total(found: Plan, removed: Sequence[Chosen] | None) -> str:
     return f"{verb} {_files(len(gone))} with {shown(size)}{linked}; {stay}"
 
 
-def warnings(found: Plan) -> list[str]:
+def warnings(found: Plan, rules: Rules) -> list[str]:
     """Warnings for the user."""
     said = []
+    if rules.most is not None and found.bytes - found.size > rules.most:
+        said.append(
+            f"The limit of {shown(rules.most)} cannot be reached: {shown(found.bytes - found.size)} stay,"
+            f" because of {' and '.join(_keeping(found, rules))}."
+        )
     for reason in sorted(set(found.unreachable.values())):
         files = [file for file in found.out_of_reach if found.unreachable[_index(file)] == reason]
         size = shown(sum(file["size"] for file in files))
@@ -184,6 +189,15 @@ def warnings(found: Plan) -> list[str]:
             " when it was downloaded. Mount it with relatime, see docs/upkeep.md."
         )
     return said
+
+
+def _keeping(found: Plan, rules: Rules) -> Iterator[str]:
+    if rules.keep_last:
+        yield f"--keep-last {rules.keep_last} (or keep_last of mirror.toml)"
+    if rules.keep:
+        yield "the locks of --keep"
+    if found.spared or found.out_of_reach:
+        yield "files that could not be had again"
 
 
 def _files(count: int) -> str:

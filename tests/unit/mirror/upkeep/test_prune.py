@@ -10,7 +10,7 @@ from mirror.config import Prune
 from mirror.serving import status
 from mirror.serving.status import UpstreamReport
 from mirror.upkeep import prune, rules
-from mirror.upkeep.prune import Chosen, Plan
+from mirror.upkeep.prune import Chosen, Plan, Rules
 from packhorse.errors import PackhorseError
 
 
@@ -90,7 +90,7 @@ def test_nothing_goes_that_an_upstream_could_not_give_again(
     monkeypatch.setattr(status, "ask_upstream", lambda *_: report)
     held = prune.hold_back(PLAN, prune.unreachable(_Indexes(), PLAN))
     assert (held.chosen, held.out_of_reach) == ([], FILES)
-    (said,) = prune.warnings(held)
+    (said,) = prune.warnings(held, Rules())
     assert said.startswith(f"The upstream {report}: 3 files with 7.0 kB would go, but")
     assert prune.as_json(held, None)["spared"] == FILES
     with pytest.raises(PackhorseError, match=r"3 files with 7\.0 kB could not be had again"):
@@ -127,8 +127,8 @@ def test_nobody_is_asked_about_nothing() -> None:
 
 
 def test_what_is_spared_and_what_is_not_seen_is_said() -> None:
-    assert prune.warnings(PLAN) == []
-    spared, unseen = prune.warnings(replace(PLAN, spared=FILES[:1], last_use_is_kept=False))
+    assert prune.warnings(PLAN, Rules()) == []
+    spared, unseen = prune.warnings(replace(PLAN, spared=FILES[:1], last_use_is_kept=False), Rules())
     assert ("1 file with 1.0 kB" in spared, "--yes" in spared, "noatime" in unseen) == (True, True, True)
 
 
@@ -165,3 +165,15 @@ def test_releases_that_locks_pin_are_kept(tmp_path: Path) -> None:
 def test_what_is_no_size_and_no_time_is_named(given: rules.Given) -> None:
     with pytest.raises(PackhorseError, match=r"--(unused-for|max-size): "):
         rules.of(given, (), Path("/"))
+
+
+def test_a_limit_that_cannot_be_reached_is_named_with_what_is_in_the_way() -> None:
+    """13 kB of the 20 kB stay: silence would pass for success."""
+    (said,) = prune.warnings(PLAN, Rules(keep_last=2, most=12_000, keep=frozenset({("demo", "1")})))
+    assert said == (
+        "The limit of 12.0 kB cannot be reached: 13.0 kB stay, because of"
+        " --keep-last 2 (or keep_last of mirror.toml) and the locks of --keep."
+    )
+    limited, _ = prune.warnings(replace(PLAN, spared=FILES[:1]), Rules(most=12_000))
+    assert limited.endswith("because of files that could not be had again.")
+    assert prune.warnings(PLAN, Rules(keep_last=2, most=13_000)) == []
