@@ -1,12 +1,13 @@
 """Client of devpi-server's JSON API, with its refusals and failures as PackhorseError."""
 
 import ssl
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from packhorse.errors import PackhorseError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import httpx
 
@@ -16,9 +17,19 @@ TIMEOUT = 60.0  # seconds
 class RefusedError(PackhorseError):
     """The server has answered with an error, `status` of HTTP: it has done nothing of what was asked."""
 
-    def __init__(self, message: str, hint: str, status: int) -> None:
+    def __init__(self, message: str, hint: str, status: int, reason: str = "") -> None:
         super().__init__(message, hint)
         self.status = status
+        self.reason = reason or message
+
+
+@contextmanager
+def about(what: str) -> "Iterator[None]":
+    """Say in refusals `what` was asked, such as "demo on company/dev", instead of the address."""
+    try:
+        yield
+    except RefusedError as error:
+        raise RefusedError(f"{what}: {error.reason}", error.hint, error.status) from error
 
 
 class Api(Protocol):
@@ -80,6 +91,7 @@ class HttpApi:
                 if status == 404
                 else "Run `mirror status`; the server's log tells more.",
                 status,
+                reason,
             )
         return answer.get("result")
 

@@ -7,6 +7,9 @@ from packaging.version import InvalidVersion, Version
 
 MOST = 20  # reasons, or files, that are named
 
+# The end of reasons that hold until the server has looked: evidence comes while nobody waits for it.
+PENDING = "ask again in a moment"
+
 File = Mapping[str, Any]  # as +why has it in JSON
 
 

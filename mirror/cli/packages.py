@@ -45,7 +45,10 @@ def accept_changed(path: str) -> None:
     """
     from urllib.parse import quote
 
-    options.api().call("DELETE", f"/+changed-files/{quote(path)}")
+    from mirror import api
+
+    with api.about("nothing was accepted"):
+        options.api().call("DELETE", f"/+changed-files/{quote(path)}")
     console.echo(f"accepted {path}: the mirror asks for it anew")
 
 

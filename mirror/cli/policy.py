@@ -47,11 +47,11 @@ def why(path: Path | None, project: str, index: str | None, *, as_json: bool) ->
 
     from mirror.packages import yank as work
     from mirror.policy import report
+    from mirror.policy import why as asking
 
     name, version = work.parse(project) if "==" in project else (project, None)
     on = index or options.config(path).default_index
-    answer = options.api().call("GET", f"/{on}/+why/{report.name_of(name)}")
-    found = report.of_version(answer, version)
+    found = asking.ask(options.api(), on, report.name_of(name), version)
     _show(found, report.why_as_text(found), as_json=as_json)
     if not any(file["allowed"] for file in found["files"]):
         sys.exit(1)

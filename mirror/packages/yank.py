@@ -5,6 +5,7 @@ import re
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from mirror import api as client
 from mirror.api import Api
 from packhorse.errors import PackhorseError
 
@@ -12,14 +13,16 @@ from packhorse.errors import PackhorseError
 def yank(api: Api, index: str, release: str, reason: str | None) -> str:
     """Yank `release`; return a sentence for the user. Raises PackhorseError."""
     name, version = parse(release)
-    api.call("PUT", f"/{index}/{name}/{version}/+yank", {"reason": reason} if reason else {})
+    with client.about(f"{name} {version} was not yanked"):
+        api.call("PUT", f"/{index}/{name}/{version}/+yank", {"reason": reason} if reason else {})
     return f"yanked {name} {version} on {index}" + (f": {reason}" if reason else "")
 
 
 def unyank(api: Api, index: str, release: str) -> str:
     """Unyank `release`; return a sentence for the user. Raises PackhorseError."""
     name, version = parse(release)
-    api.call("DELETE", f"/{index}/{name}/{version}/+yank")
+    with client.about(f"{name} {version} was not unyanked"):
+        api.call("DELETE", f"/{index}/{name}/{version}/+yank")
     return f"unyanked {name} {version} on {index}"
 
 

@@ -32,12 +32,19 @@ def name_of(project: str) -> str:
 
 
 def of_version(answer: Mapping[str, Any], version: str | None) -> dict[str, Any]:
-    """`answer` with the files of one version alone."""
+    """`answer` with the files of one version alone. Raises PackhorseError when there is no such version."""
     files = [
         file
         for file in answer["files"]
         if version is None or canonicalize_version(file["version"] or "") == canonicalize_version(version)
     ]
+    if answer["files"] and not files:
+        newest = decision_summary.newest_first(answer["files"])
+        known = list(dict.fromkeys(str(file["version"]) for file in newest))
+        raise PackhorseError(
+            _printable(f"No version {version} of {answer['project']} is known on {answer['on']}."),
+            _printable(f"The newest that are: {', '.join(known[:FEW])}. Without a version, all are shown."),
+        )
     return {**answer, "files": files}
 
 

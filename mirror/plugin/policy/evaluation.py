@@ -178,6 +178,6 @@ def _judges(
 
 
 def _failed(error: Exception) -> Judge:
-    words = error.strerror if isinstance(error, OSError) else error  # clients see it: no paths of ours
-    refusal = Refusal(f"the policy cannot be evaluated: {type(error).__name__}: {words}")
+    words = error.strerror if isinstance(error, OSError) else str(error)  # clients see it: no paths of ours
+    refusal = Refusal(f"the policy cannot be evaluated: {words or type(error).__name__}")
     return lambda _: refusal

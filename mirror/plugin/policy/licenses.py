@@ -13,6 +13,7 @@ from functools import partial
 from itertools import pairwise
 from typing import Any
 
+from mirror.decision_summary import PENDING
 from mirror.plugin.policy import evidence, license_terms, names
 from mirror.plugin.policy.evaluation import Fact, Judge, Refusal
 from mirror.plugin.policy.evidence import Kind, License, Wanted
@@ -70,7 +71,7 @@ class Licenses:
         # What no page lists any more counts as the last one.
         around = _around(sorted(known), places.get(file.filename, len(places)))
         if not around:
-            return Refusal(f"the license of {file.filename} is not read yet: ask again in a moment")
+            return Refusal(f"the license of {file.filename} is not read yet: {PENDING}")
         problem = next((found for place in around if (found := known[place])), None)
         return (
             Refusal(f"{file.filename}, as other files of {file.project.name}, {problem}") if problem else None

@@ -6,6 +6,7 @@ from typing import Any
 
 from packaging.version import Version
 
+from mirror.decision_summary import PENDING
 from mirror.plugin.policy import evidence
 from mirror.plugin.policy.evaluation import Fact, Judge, Refusal
 from mirror.plugin.policy.evidence import AttestedPublisher, Kind, Wanted
@@ -102,7 +103,7 @@ def _refusal(file: FileFacts, expected: Sequence[Expected]) -> Refusal | None:
     if not file.provenance:
         return Refusal(f"the upstream has no provenance of {file.filename}: take a version with one")
     if record is None:
-        return Refusal(f"the provenance of {file.filename} is not verified yet: ask again in a moment")
+        return Refusal(f"the provenance of {file.filename} is not verified yet: {PENDING}")
     if record.problem:
         return Refusal(f"the provenance of {file.filename} {record.problem}", record.again)
     pinned = file.project.evidence.pinned

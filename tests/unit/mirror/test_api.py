@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from mirror.api import HttpApi
+from mirror.api import HttpApi, RefusedError, about
 from packhorse.errors import PackhorseError
 
 URL = "http://127.0.0.1:3141"
@@ -48,6 +48,15 @@ def test_a_refusal_names_the_address_and_the_reason_and_no_password() -> None:
     with pytest.raises(PackhorseError) as caught:
         api.call("PUT", "/company", {"password": "s3cret"})
     assert caught.value.message == f"PUT {URL}/company: the mirror answered 403: no permission"
+
+
+def test_a_refusal_can_say_what_was_asked_instead_of_the_address() -> None:
+    """Who ran a command has never seen the address."""
+    refused = _api(FakeServer(404, b'{"message": "No such index."}'))
+    with pytest.raises(RefusedError) as caught, about("demo on company/nope"):
+        refused.call("GET", "/company/nope/+why/demo")
+    assert caught.value.message == "demo on company/nope: No such index."
+    assert caught.value.status == 404
 
 
 def test_who_names_what_is_not_there_is_not_sent_to_the_servers_log() -> None:

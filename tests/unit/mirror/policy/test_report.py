@@ -65,6 +65,14 @@ def test_one_version_is_found_in_every_spelling() -> None:
     assert [file["filename"] for file in found["files"]] == ["demo-1.0.zip"]
 
 
+def test_a_version_that_nobody_has_is_said_to_be_unknown() -> None:
+    """No rule denies it; those that there are help with a typo."""
+    with pytest.raises(PackhorseError, match=r"No version 1\.0\.1 of demo is known on company/dev") as raised:
+        report.of_version(ANSWER, "1.0.1")
+    assert raised.value.hint.startswith("The newest that are: 29.0, 28.0, 27.0, 26.0, 25.0. ")
+    assert report.of_version({**ANSWER, "files": []}, "1.0.1")["files"] == []
+
+
 def test_policies_in_force_are_listed() -> None:
     """With the names that are reserved."""
     answer = {

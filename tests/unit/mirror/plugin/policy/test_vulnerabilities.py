@@ -82,7 +82,7 @@ def test_own_uploads_are_listed_whatever_is_known_about_a_public_project_of_thei
 
 
 def _missing() -> KnownVulnerabilities:
-    raise PackhorseError("there are no advisories yet", "…")
+    raise PackhorseError("There are no advisories yet.", "…")
 
 
 @pytest.mark.parametrize("known", [None, _missing])
@@ -90,7 +90,8 @@ def test_without_advisories_nothing_is_listed(known: Callable[[], KnownVulnerabi
     """Fails closed: a lost file must not let in what was kept out."""
     denial = decided("demo-9.0.tar.gz", known=known)
     assert denial is not None
-    assert "cannot be evaluated" in denial.reason
+    words = "There are no advisories yet." if known else "no advisories are at hand"
+    assert denial.reason == f"the policy cannot be evaluated: {words}"
 
 
 def test_the_files_of_a_project_without_advisories_are_not_looked_at() -> None:
