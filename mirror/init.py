@@ -14,6 +14,7 @@ from mirror import indexes, last_settings, state
 from mirror.api import Api, HttpApi
 from mirror.config import MirrorConfig
 from mirror.indexes import Change
+from mirror.policy import license_names
 from mirror.policy.settings import needing_advisories
 from mirror.serving import server
 from mirror.state import Credentials, Folder, Serving
@@ -187,6 +188,7 @@ def match(
 def _remarks(config: MirrorConfig, users: indexes.Users, folder: Folder) -> Iterator[str]:
     """Sentences on what is no change, and may surprise: unknown names, missing advisories, other users."""
     yield from indexes.unknown_users(config, users)
+    yield from license_names.unknown(config.policies)
     blocked = needing_advisories(config.policies)
     if blocked and not folder.advisories.exists():
         yield (
