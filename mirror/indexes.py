@@ -141,6 +141,35 @@ def unknown_users(config: MirrorConfig, users: Users) -> list[str]:
     ]
 
 
+def refused_all_the_same(config: MirrorConfig, users: Users) -> list[str]:
+    """A sentence for each index and base that refuses, by its `read`, whom that index lets in."""
+    found = []
+    for name, index in config.indexes.items():
+        uploaders = configuration.uploaders(name, index) if name != UPSTREAM_INDEX else ()
+        for base in _inherited(name, config, users):
+            readers = config.readers.get(base)
+            refused = sorted({*uploaders, *(index.read or ())} - {"root", *(readers or ())})
+            if readers is not None and configuration.AUTHENTICATED not in readers and refused:
+                found.append(
+                    f"{name} is refused to {', '.join(refused)}, who may upload there or read it: "
+                    f"`read` of {base}, from which it inherits, names others"
+                )
+    return found
+
+
+def _inherited(name: str, config: MirrorConfig, users: Users) -> list[str]:
+    """The indexes from which `name` inherits, also through others."""
+    found: dict[str, None] = {}
+    waiting = [name]
+    while waiting:
+        index, existing = config.indexes.get(waiting[0]), _index(users, waiting[0]) or {}
+        is_declared = index is not None and ("bases" in index.model_fields_set or not existing)
+        bases = index.bases if index is not None and is_declared else existing.get("bases", ())
+        waiting = [*waiting[1:], *(base for base in bases if base not in found)]
+        found |= dict.fromkeys(bases)
+    return list(found)
+
+
 def _undeclared_indexes(config: MirrorConfig, users: Users) -> list[str]:
     names = [f"{user}/{name}" for user, data in users.items() for name in data.get("indexes", {})]
     return [name for name in names if name not in {UPSTREAM_INDEX, *config.indexes}]

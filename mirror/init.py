@@ -188,6 +188,7 @@ def match(
 def _remarks(config: MirrorConfig, users: indexes.Users, folder: Folder) -> Iterator[str]:
     """Sentences on what is no change, and may surprise: unknown names, missing advisories, other users."""
     yield from indexes.unknown_users(config, users)
+    yield from indexes.refused_all_the_same(config, users)
     yield from license_names.unknown(config.policies)
     blocked = needing_advisories(config.policies)
     if blocked and not folder.advisories.exists():

@@ -73,6 +73,28 @@ def test_a_new_server_gets_user_and_indexes_in_an_order_that_devpi_allows() -> N
     }
 
 
+def test_who_may_upload_and_not_read_a_base_is_named() -> None:
+    """An index shows what its bases have, so that it is refused as a whole."""
+
+    def said(**bases: Index) -> list[str]:
+        declared = {f"company/{name}": index for name, index in bases.items()}
+        users = _matching()
+        users["company"]["indexes"]["x"] = {"type": "stage", "bases": ["company/prod"]}
+        return indexes.refused_all_the_same(MirrorConfig(indexes=declared), users)
+
+    dev = Index(bases=("company/prod",), acl_upload=("company", "anna"), read=("carl",))
+    told = (
+        "company/dev is refused to anna, carl, who may upload there or read it: "
+        "`read` of company/prod, from which it inherits, names others"
+    )
+    assert said(prod=Index(read=("bert",)), dev=dev) == [told]
+    assert said(prod=Index(), dev=dev) == []
+    assert said(prod=Index(read=("anna", "carl")), dev=dev) == []
+    assert said(prod=Index(read=(":AUTHENTICATED:",)), dev=dev) == []
+    own = said(prod=Index(read=("bert",)), own=Index(bases=("company/x",), read=("anna",)), x=Index())
+    assert own[0].startswith("company/own is refused to anna, who may"), "through x, as the server has it"
+
+
 class _Api:
     """A server with the default indexes and these projects."""
 

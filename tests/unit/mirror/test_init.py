@@ -125,10 +125,14 @@ def test_a_user_added_to_mirror_toml_gets_a_password_and_the_others_keep_theirs(
 
 def test_a_name_that_is_no_user_is_told_at_each_run(folder: Folder) -> None:
     """It is no error: a login plugin may know more users than devpi lists."""
-    config = MirrorConfig(indexes={"company/prod": Index(read=("deploy",))})
+    indexes = {
+        "company/prod": Index(read=("deploy",)),
+        "company/dev": Index(bases=("company/prod",), acl_upload=("anna",)),
+    }
     for _ in range(2):
-        _, notes = _match(FakeDevpi(folder), folder, InitRequest(config))
+        _, notes = _match(FakeDevpi(folder), folder, InitRequest(MirrorConfig(indexes=indexes)))
         assert [note for note in notes if "no user deploy" in note]
+        assert [note for note in notes if "company/dev is refused to anna" in note]
 
 
 def test_a_policy_by_vulnerabilities_without_advisories_is_told(folder: Folder) -> None:
