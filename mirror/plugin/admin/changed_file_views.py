@@ -49,7 +49,7 @@ def accept(pages: PageCache, request: Any) -> Any:
     def forget() -> None:
         pages.forget_file(name, project, filename)
         if stage:
-            stage.cache_retrieve_times.expire(project)
+            stage.expire(project)
 
     # Not before: who asks meanwhile would store it again, with the old file.
     xom.keyfs.tx.on_commit_success(forget)

@@ -74,7 +74,7 @@ def find_as_primary(look: Look, filestore: Any, stage: Any, path: str, serves: C
     for base in stage.sro():
         if isinstance(base, CachingStage):
             for project in filenames.projects_of(path.rpartition("/")[2]):
-                base.cache_retrieve_times.expire(project)
+                base.expire(project)
     return look(filestore, stage, path)
 
 

@@ -126,6 +126,11 @@ class CachingStage(ProjectListStage):
         """Whether a page of it is here, or what devpi stored of one before this plugin was there."""
         return self._known(project) is not None or "links" in self.key_projsimplelinks(project).get()
 
+    def expire(self, project: str) -> None:
+        """Let the next question for the page of a normalised project go to the upstream."""
+        self.cache_retrieve_times.expire(project)
+        self.gone.discard(project)
+
     def del_project(self, project: str) -> None:
         """Forget its page and its files. Raises KeyError when no page of it is here."""
         super().del_project(project)

@@ -309,3 +309,15 @@ def test_a_refresh_lets_the_next_client_ask_the_upstream_and_asks_nothing_itself
     page = requests.get(answer.headers["Location"], headers={"Accept": JSON}, timeout=30).json()
     assert added.filename in [file["filename"] for file in page["files"]]
     assert mirrored.upstream.count(f"/simple/{project}/") == 1
+
+
+def test_a_refresh_also_asks_for_what_the_upstream_had_not(mirrored: Mirrored) -> None:
+    """That is remembered for a minute; who has just published upstream does not wait for it to pass."""
+    project = f"page-{next(NUMBERS)}"
+    assert get(mirrored, project).status_code == 404
+    mirrored.upstream.add(project, wheel(project, "1.0"))
+    assert get(mirrored, project).status_code == 404
+    login = ("company", mirrored.mirror.credentials["company"])
+    url = f"{mirrored.mirror.index_url('company/dev')}{project}/refresh"
+    assert requests.post(url, auth=login, timeout=30, allow_redirects=False).status_code == 302
+    assert get(mirrored, project).status_code == 200

@@ -22,5 +22,6 @@ def _simple_refresh(self: Any) -> HTTPFound:
     for stage in context.stage.sro():
         if isinstance(stage, CachingStage):
             stage.clear_simplelinks_cache(context.project)
+            stage.expire(context.project)
     parts = {"user": context.username, "index": context.index, "project": context.project}
     return HTTPFound(self.request.route_url("/{user}/{index}/+simple/{project}/", **parts))

@@ -102,7 +102,8 @@ def test_a_replica_asks_for_a_page_again_that_lacks_what_its_primary_has() -> No
     expired: list[str] = []
 
     class _Behind(_Mirror):
-        cache_retrieve_times: Any = SimpleNamespace(expire=expired.append)
+        def expire(self, project: str) -> None:
+            expired.append(project)
 
         def sro(self) -> Any:  # noqa: ANN401 (as devpi's)
             return [self]
