@@ -31,7 +31,7 @@ def _next(calendar: str, after: float) -> float | None:
         raise process.failure(
             done,
             f'"{calendar}" is no time of systemd.',
-            "systemd.time(7) has the syntax; schedule and refresh_at of release.toml have such times.",
+            'systemd.time(7) has the syntax, such as "Mon 06:00" or "*-*-* 0/6:00".',
         )
     return parse(done.stdout)
 

@@ -40,12 +40,10 @@ _CHEAP_KEY = ["--argon2-memory-cost", "8192", "--argon2-time-cost", "1", "--argo
 _SERVER = ["-Ic", "import sys, mirror; from devpi_server.main import main; sys.exit(main())"]
 _TEMPORARY_SERVER = ["-Im", "mirror.serving.temporary_server"]
 _INIT = ["-Ic", "import sys, mirror; from devpi_server.init import init; sys.exit(init())"]
-_DEFAULT_UPSTREAM = [
-    *(
-        "-Ic",
-        "import mirror, devpi_server.main; print(devpi_server.main._pypi_ixconfig_default['mirror_url'])",
-    )
-]
+_DEFAULT_UPSTREAM = """
+import mirror, devpi_server.main
+print(devpi_server.main._pypi_ixconfig_default["mirror_url"])
+"""
 
 # devpi keeps a twentieth of these whatever their size: with its default of 10,000, a project of some
 # thousand files (1 MB for each of its uploads) takes half a gigabyte of memory.
@@ -165,7 +163,7 @@ def initialise(folder: Folder, root_password: str) -> None:
 
 def default_upstream() -> str:
     """The address that devpi-init gives root/pypi. Raises PackhorseError."""
-    done = process.run([sys.executable, *_DEFAULT_UPSTREAM])
+    done = process.run([sys.executable, "-Ic", _DEFAULT_UPSTREAM])
     if done.status != 0:
         raise process.failure(
             done,

@@ -30,6 +30,7 @@ PAGES_AT_ONCE = 50
 FETCH, QUARANTINE, REMOVE, RENDER = "download again", "quarantine", "remove", "render again"
 _TEMPORARY = "-tmp"  # devpi is about to rename what ends so (filestore_fs_base.py, tmpsuffix_for_path)
 _PAGE = re.compile(r"(?:fresh|stale)/([^/]+)/([^/]+/.+?)(\.(?:json|html)\.gz)")
+_PROVENANCE = re.compile("[0-9a-f]{64}[.][0-9a-f]{64}")  # of a file's content, and of its name
 Record = Mapping[str, Any]  # of a file: path, cached, hashes, quarantined, pinned
 
 
@@ -188,6 +189,8 @@ class Check:
         if path.name.startswith("."):
             is_left = _age(path) >= UNFINISHED
             return [Problem(place, "leftover", "was never finished", REMOVE)] if is_left else []
+        if not _PROVENANCE.fullmatch(path.name):
+            return [Problem(place, "orphan", "is of no file: nothing reads it", REMOVE)]
         try:
             json.loads(path.read_bytes())["attestation_bundles"]
         except (ValueError, LookupError, TypeError, RecursionError):

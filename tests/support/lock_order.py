@@ -194,7 +194,7 @@ def _record_flocks() -> None:
     taken: dict[int, _Named] = {}
 
     def record(descriptor: int, operation: int) -> None:
-        if operation & (fcntl.LOCK_NB | fcntl.LOCK_UN):
+        if operation & fcntl.LOCK_NB:
             flock(descriptor, operation)
             return
         lock = _Named("/".join(Path(f"/proc/self/fd/{descriptor}").readlink().parts[-2:]))

@@ -32,7 +32,7 @@ _SHA256 = ',"hashes":{"sha256":"'
 _PLAIN = f"{string.ascii_letters}{string.digits}_./+~-".encode()
 _HEX = re.compile(r"[0-9a-f]{32,128}")
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
-# The usual form of upload times: any two of them compare as texts.
+# The usual form of upload times: any two of them compare as texts, to the second.
 USUAL_TIME = r"[12][0-9]{3}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?Z"
 _TIMES = re.compile(f"(?:{USUAL_TIME},)*+")
 
@@ -85,7 +85,9 @@ class Summary(NamedTuple):
     """Facts about all files of a page: a rule that they prove to pass them all need look at none."""
 
     filenames: Sequence[str]
-    latest_upload: str | None  # PEP 700; None unless all files have a time of the usual form
+    latest_upload: (
+        str | None
+    )  # PEP 700; None unless all files have a time of the usual form, "" without files
     has_yanks: bool
 
     @classmethod

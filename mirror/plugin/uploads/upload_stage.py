@@ -184,7 +184,7 @@ class UploadStage(PrivateStage):
         links = self.get_linkstore_perstage(project, version).get_links(Rel.ReleaseFile)
         here = {link.basename: link for link in links}
         with self.key_projversion(project, version).update() as versiondata:
-            known = json.loads(versiondata.get(PROVENANCE, "{}"))
+            known = _provenance(versiondata)
             known[_provenance_key(here[filename])] = provenance
             kept = {
                 key for link in here.values() for key in (_provenance_key(link), link.hashes.get("sha256"))
@@ -211,7 +211,7 @@ class UploadStage(PrivateStage):
 
     def provenance(self, entry: Any) -> str | None:
         """The JSON of the provenance object of the file `entry`, None without one."""
-        found = _attested(self.get_versiondata_perstage(entry.project, entry.version), entry)
+        found = _of_file(_provenance(self.get_versiondata_perstage(entry.project, entry.version)), entry)
         return None if found is None else json.dumps(found)
 
     def yank(self, project: str, version: str, *, yanked: bool | str) -> None:
@@ -263,6 +263,7 @@ class UploadStage(PrivateStage):
 
     def _files(self, project: str, version: str, known: Mapping[str, ProjectFile]) -> Iterator[ProjectFile]:
         versiondata = self.get_versiondata_perstage(project, version)
+        attested = _provenance(versiondata)  # once: a version may have hundreds of files
         for link in self.get_linkstore_perstage(project, version).get_links(Rel.ReleaseFile):
             entry = link.entry
             path, hashes = str(link.relpath), dict(link.hashes)
@@ -277,7 +278,7 @@ class UploadStage(PrivateStage):
                 size=entry.file_size() if entry.file_exists() else None,
                 upload_time=upload_time(entry.last_modified),
                 core_metadata=unchanged or _metadata_hash(entry),
-                provenance=file_rows.provenance_url(path) if _attested(versiondata, link) else None,
+                provenance=file_rows.provenance_url(path) if _of_file(attested, link) else None,
             )
 
 
@@ -286,10 +287,15 @@ def _provenance_key(file: Any) -> str:
     return f"{file.hashes.get('sha256')}/{file.basename}"
 
 
-def _attested(versiondata: Mapping[str, Any], file: Any) -> Any:
-    """The provenance object of a link or an entry, or None; earlier versions kept it by the sha256 alone."""
-    known = json.loads(versiondata.get(PROVENANCE, "{}"))
-    return known.get(_provenance_key(file)) or known.get(file.hashes.get("sha256"))
+def _provenance(versiondata: Mapping[str, Any]) -> dict[str, Any]:
+    """The provenance objects of a version, by `_provenance_key`; earlier versions kept them by the sha256."""
+    found: dict[str, Any] = json.loads(versiondata.get(PROVENANCE, "{}"))
+    return found
+
+
+def _of_file(provenance: Mapping[str, Any], file: Any) -> Any:
+    """The provenance object of a link or an entry, or None."""
+    return provenance.get(_provenance_key(file)) or provenance.get(file.hashes.get("sha256"))
 
 
 def _unpacked(packed: str) -> str:

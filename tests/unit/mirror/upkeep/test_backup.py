@@ -132,7 +132,7 @@ def test_evidence_and_the_trust_root_come_back(folder: Folder, tmp_path: Path) -
     (folder.root / record).parent.mkdir(parents=True)
     (folder.root / record).write_text('{"pinned":[{"kind":"GitHub"}]}')
     (folder.root / "trusted_root.json").write_text("{}")
-    proof = f"server/+provenance/root%2Fpypi/{'ab' * 32}"
+    proof = f"server/+provenance/root%2Fpypi/{'ab' * 32}.{'cd' * 32}"
     (folder.root / proof).parent.mkdir(parents=True)
     (folder.root / proof).write_text("proof")
     made = backup.make(folder, tmp_path / "backups", 7, NOW)

@@ -156,16 +156,24 @@ def test_caches_are_compared_with_their_checksums(mirror: _Mirror) -> None:
 def test_provenance_that_is_none_or_of_no_index_goes(mirror: _Mirror) -> None:
     """What it proves is for who verifies it: a signature that a disk has changed proves nothing."""
     folder, proof = "+provenance/root%2Fpypi", b'{"version": 1, "attestation_bundles": []}'
-    mirror.store(f"{folder}/aa", proof)
+    first, second, third = (f"{SHA256}.{letter * 64}" for letter in "abc")
+    mirror.store(f"{folder}/{first}", proof)
     mirror.store(f"{folder}/.bb.0123", b"hal", written=time.time())
     assert mirror.problems() == []
-    for name, content in (("aa", proof[:9]), ("bb", b"[]"), ("cc", b"\xff"), (".bb.0123", b"hal")):
+    for name, content in (
+        (first, proof[:9]),
+        (second, b"[]"),
+        (third, b"\xff"),
+        (".bb.0123", b"hal"),
+        ("aa", proof),
+    ):
         mirror.store(f"{folder}/{name}", content)
-    mirror.store("+provenance/root%2Fgone/aa", proof)
+    mirror.store(f"+provenance/root%2Fgone/{first}", proof)
     assert sorted(mirror.problems()) == [
-        *(("damaged", f"{folder}/{name}", REMOVE) for name in ("aa", "bb", "cc")),
+        *(("damaged", f"{folder}/{name}", REMOVE) for name in (first, second, third)),
         ("leftover", f"{folder}/.bb.0123", REMOVE),
-        ("orphan", "+provenance/root%2Fgone/aa", REMOVE),
+        ("orphan", f"+provenance/root%2Fgone/{first}", REMOVE),
+        ("orphan", f"{folder}/aa", REMOVE),
     ]
 
 
@@ -178,7 +186,7 @@ def test_provenance_that_is_none_or_of_no_index_goes(mirror: _Mirror) -> None:
         (f"+metadata/by-index/root/pypi/ef/{'a' * 64}.{SHA256}", REMOVE),
         ("+upstream/root%2Fpypi/demo", REMOVE),
         ("+downloads/slow", REMOVE),
-        ("+provenance/root%2Fpypi/aa", REMOVE),
+        (f"+provenance/root%2Fpypi/{SHA256}.{'a' * 64}", REMOVE),
     ],
 )
 def test_what_the_disk_does_not_read_is_damaged(mirror: _Mirror, path: str, way: str) -> None:

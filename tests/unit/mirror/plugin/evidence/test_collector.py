@@ -243,15 +243,13 @@ def test_who_waits_takes_one_of_the_threads_that_may(world: World) -> None:
     assert world.slots == [("192.0.2.1",), ()]
 
 
-@pytest.mark.parametrize(("offline", "asked"), [(False, 0), (True, 0)])
-def test_an_object_that_is_here_and_proves_something_is_not_asked_for(
-    world: World, *, offline: bool, asked: int
-) -> None:
+@pytest.mark.parametrize("offline", [False, True])
+def test_an_object_that_is_here_and_proves_something_is_not_asked_for(world: World, *, offline: bool) -> None:
     """A bundle brought it, or a look before; offline there is nobody to ask."""
     world.offline = offline
     world.objects.keep("root/pypi", file().filename, SHA256, OBJECT)
     assert world.look("provenance", file(sha256=SHA256)) == Provenance(SHA256, (ACME,))
-    assert [each for each in world.asked if each.startswith("https:")] == ["x"] * asked
+    assert not [each for each in world.asked if each.startswith("https:")]
 
 
 @pytest.mark.parametrize(("offline", "asked"), [(False, 1), (True, 0)])
