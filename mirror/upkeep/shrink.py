@@ -88,8 +88,8 @@ def run(server: Path, progress: Progress, *, dry: bool, settle: float = 0) -> Sh
                     _write(database, batch)
                 freed += sum(entry.freed for entry in batch)
                 values += sum(entry.values for entry in batch)
-        if dry:
-            return Shrunk(before, max(0, before - freed - _unused(database)), values)
+        if dry:  # the write-ahead log, which `before` counts, will be empty
+            return Shrunk(before, max(0, _used(database) - freed), values)
         _compact(database, server)
     return Shrunk(before, _size(path), values)
 
@@ -230,12 +230,15 @@ def _unused(database: sqlite3.Connection) -> int:
     return _pragma(database, "freelist_count") * _pragma(database, "page_size")
 
 
+def _used(database: sqlite3.Connection) -> int:
+    return _pragma(database, "page_count") * _pragma(database, "page_size") - _unused(database)
+
+
 def _compact(database: sqlite3.Connection, server: Path) -> None:
     """Write the database anew without unused pages; readers go on, who writes waits (lang_vacuum.html)."""
     if not _unused(database):
         return
-    used = _pragma(database, "page_count") * _pragma(database, "page_size") - _unused(database)
-    needed = 2 * used + 10_000_000  # a copy, and the write-ahead log with all of its pages
+    needed = 2 * _used(database) + 10_000_000  # a copy, and the write-ahead log with all of its pages
     free = shutil.disk_usage(server).free
     if free < needed:
         raise PackhorseError(

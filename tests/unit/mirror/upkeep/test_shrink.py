@@ -85,6 +85,19 @@ def test_a_dry_run_says_about_what_a_run_frees_and_changes_nothing(server: Path)
     assert planned.freed == pytest.approx(done.freed, rel=0.1)
 
 
+def test_a_dry_run_counts_the_log_that_a_server_at_work_has_beside_its_database(server: Path) -> None:
+    """It is empty after a run."""
+    with closing(sqlite3.connect(server / shrink.NAME)) as other:
+        other.execute("PRAGMA journal_mode = WAL")
+        other.execute("CREATE TABLE more AS SELECT data FROM changelog")
+        other.execute("DROP TABLE more")
+        log = (server / f"{shrink.NAME}-wal").stat().st_size
+        planned = shrink.run(server, quiet, dry=True)
+        done = shrink.run(server, quiet, dry=False)
+    assert log > 1_000_000
+    assert planned.freed == pytest.approx(done.freed, rel=0.05)
+
+
 def test_a_second_run_while_one_is_at_work_is_refused(server: Path) -> None:
     """Both would write the same entries, and the second one's VACUUM waits for nobody."""
     refused = []
