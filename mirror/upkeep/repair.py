@@ -133,9 +133,8 @@ def summary(outcomes: Sequence[Outcome], looks: int) -> str:
     left = sum(not each.repaired for each in outcomes)
     if not outcomes:
         return f"{looks} files and pages are as they should be"
-    return (
-        f"{looks} files and pages checked: {len(outcomes)} problems, {len(outcomes) - left} of them repaired"
-    )
+    problems = "1 problem" if len(outcomes) == 1 else f"{len(outcomes)} problems"
+    return f"{looks} files and pages checked: {problems}, {len(outcomes) - left} of them repaired"
 
 
 def exit_code(outcomes: Sequence[Outcome]) -> int:

@@ -244,6 +244,7 @@ def test_each_problem_is_repaired_in_its_way_and_uploads_are_put_aside(mirror: _
     assert not leftover.exists()
     assert repair.exit_code(outcomes) == 1
     assert repair.summary(outcomes, 9) == "9 files and pages checked: 5 problems, 3 of them repaired"
+    assert repair.summary(outcomes[:1], 9).startswith("9 files and pages checked: 1 problem, ")
     assert "upload it again" in repair.line(outcomes[0])
 
 
