@@ -4,6 +4,7 @@ import click
 
 from mirror.cli import options
 from packhorse import console
+from packhorse.errors import PackhorseError
 
 ACTIONS = (
     *("upload", "register", "delete", "push", "yank", "unyank", "refresh", "test-result", "login"),
@@ -73,8 +74,12 @@ def audit_log(
     except (ValueError, OverflowError) as error:
         raise click.BadParameter(f"{since} is no time: give 30m, 12h, 7d or 2026-01-31.") from error
     wanted = work.Filter(moment, who, action, project, denied=denied)
-    folder = options.folder().audit
-    for event in work.follow(folder, wanted) if follow else work.read(folder, wanted):
+    folder = options.folder()
+    if not folder.initialised():
+        raise PackhorseError(
+            f"There is no mirror in {folder.root}.", "Set PACKHORSE_HOME to the folder of the mirror."
+        )
+    for event in work.follow(folder.audit, wanted) if follow else work.read(folder.audit, wanted):
         console.echo(json.dumps(event) if as_json else work.as_line(event))
 
 

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from mirror import config, init, last_settings, state
 from mirror.cli import main, options
+from packhorse.errors import PackhorseError
 from tests.support.servers import completed
 
 MIRROR = Path(sys.executable).parent / "mirror"
@@ -214,3 +215,10 @@ def test_settings_in_force_are_compared_with_the_mirror_toml_that_declares_them(
     assert f"these are of {elsewhere}, which `mirror init` has read" in note(None, "policies", {}, {"": {}})
     told = note(elsewhere, "policies", {}, {"": {}})
     assert told.endswith("declares other policies than these, which are in force: `mirror init` applies it.")
+
+
+def test_the_audit_log_of_no_mirror_is_an_error(tmp_path: Path) -> None:
+    """Nothing at all would look as if nothing had happened."""
+    result = CliRunner().invoke(main.cli, ["audit-log"], env={"PACKHORSE_HOME": str(tmp_path)})
+    assert isinstance(result.exception, PackhorseError)
+    assert result.exception.message == f"There is no mirror in {tmp_path / 'mirror'}."
