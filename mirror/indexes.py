@@ -189,12 +189,7 @@ def removable(api: Api, config: MirrorConfig, name: str) -> list[str]:
             if name in config.indexes
             else "[upstream] of mirror.toml names another upstream for it.",
         )
-    heirs = [
-        f"{user}/{index}"
-        for user, data in users.items()
-        for index, settings in data.get("indexes", {}).items()
-        if name in settings.get("bases", ())
-    ]
+    heirs = [heir for heir, of_heir in bases(users).items() if name in of_heir]
     if heirs:
         raise PackhorseError(
             f"{', '.join(heirs)} inherits from {name}.",

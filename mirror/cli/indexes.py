@@ -31,7 +31,7 @@ def index_remove(path: Path | None, name: str, *, yes: bool) -> None:
         more = f" and {len(projects) - 5} more" if len(projects) > 5 else ""
         console.ask_for_name(f"{name} has uploads of {', '.join(projects[:5])}{more}.", name, yes=yes)
     else:
-        console.ask_first(f"Remove index {name}, on which nothing is?", yes=yes)
+        console.ask_first(f"Remove index {name}, to which nothing was uploaded?", yes=yes)
     console.echo(indexes.remove(api, name))
 
 
