@@ -86,7 +86,7 @@ from mirror.plugin.upkeep.cached_files import CachedFiles
 from mirror.plugin.upkeep.limit import Limit, limits_of
 from mirror.plugin.upkeep.removal import Removal
 from mirror.plugin.upkeep.stored_files import StoredFiles
-from mirror.plugin.uploads import yank
+from mirror.plugin.uploads import misdirected, yank
 from mirror.plugin.uploads.provenance_views import ProvenanceViews
 from mirror.plugin.upstream import mirror_stage
 from mirror.plugin.upstream.allowed_hosts import AllowedHosts, UpstreamTransport
@@ -155,6 +155,7 @@ def wire(config: Any, pyramid_config: Any) -> None:
     page_views = PageViews(xom, store, metadata.completed, guards)
     LegacyViews(xom, page_views, metadata).install(pyramid_config)
     page_views.install(pyramid_config)
+    misdirected.install(pyramid_config)
     _explain(pyramid_config, guards, store, shared)
     changed_file_views.install(pyramid_config, pages)
     cached_file_views.install(pyramid_config, cached, removal)

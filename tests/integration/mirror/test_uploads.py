@@ -207,6 +207,21 @@ def _provenance(team: Team, dist: Dist, index: str, user: str = "") -> object:
     return bundle["attestations"]
 
 
+def test_an_upload_to_the_address_of_installers_is_told_the_right_one(team: Team) -> None:
+    """Both are addresses of the index; twine shows the status line."""
+    dist = wheel("own", "1.0")
+    for address in ("+simple/", "+simple"):
+        answer = requests.post(
+            f"{team.mirrored.mirror.url}/{team.index('dev')}/{address}",
+            data={":action": "file_upload", "name": "own", "version": "1.0"},
+            files={"content": (dist.filename, dist.content)},
+            auth=(team.name, "pw"),
+            timeout=30,
+        )
+        assert answer.status_code == 405
+        assert f"uploads go to /{team.index('dev')}/" in answer.reason
+
+
 def test_attestations_of_another_file_are_refused_with_the_upload(team: Team) -> None:
     """And nothing is kept: who verifies would find them wrong."""
     with pytest.raises(AssertionError, match=r"400 .*an attestation of something else"):
