@@ -284,8 +284,14 @@ class Servers:
         return [self.get(host, "/") for host in self.hosts]
 
     def get(self, host: Host, path: str) -> str:
-        """What the application on `host` answers."""
-        return host.ssh("python3", "-c", ASK, path).stdout.strip()
+        """What the application on `host` answers; after a boot, it may take a while to start."""
+
+        def answers() -> list[str]:
+            done = host.ssh("python3", "-c", ASK, path, status=None)
+            return [] if done.returncode else [done.stdout.strip()]
+
+        (answer,) = wait_until(f"an answer of {host.name}", answers)
+        return answer
 
     def lock_is_free(self, host: Host) -> bool:
         """Whether no command holds the application's lock: seen from here, also when the host is cut off."""
