@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
+from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Any
 
@@ -61,26 +62,22 @@ def install_toolbox(host: Host) -> None:
     site = next((host.files / "opt/packhorse/toolbox/lib").glob("python3*")) / "site-packages"
     for name in TOOLBOX:
         for file in metadata.distribution(name).files or []:
-            target = site / file
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(file.locate(), target)
+            source = Path(str(file.locate()))
+            compiled = Path(cache_from_source(source))
+            _copy(source, site / file)
+            if compiled.exists():  # there is less left for compileall
+                _copy(compiled, (site / file).parent / "__pycache__" / compiled.name)
     host.ssh("python3", "-m", "compileall", "-q", "/opt/packhorse/toolbox")  # as pip does
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(source, target)
 
 
 def supervise(host: Host, app: str = NAME) -> None:
     """The user that runs the processes, and its supervisor, which starts unless another one runs."""
-    place, files = layout(app), host.files
-    home = (
-        "--system",
-        "--home-dir",
-        str(place.data),
-        "--shell",
-        "/usr/sbin/nologin",
-        "--expiredate",
-        "1970-01-02",
-    )
-    host.ssh("useradd", *home, run_user(app))
-    host.ssh("usermod", "--append", "--groups", run_user(app), app)
+    place, files, runner = layout(app), host.files, run_user(app)
     shutil.copy2(ROLE / "files/prepare_folders.py", files / "opt/packhorse")
     shutil.copy2(Path(runtime.__file__).with_name("supervisor.py"), files / "opt/packhorse")
     (files / "etc/packhorse/apps").mkdir(parents=True, exist_ok=True)
@@ -93,9 +90,14 @@ def supervise(host: Host, app: str = NAME) -> None:
     for kind in ("service", "timer"):
         text = rendered(f"packhorse-jobs@.{kind}.j2", app)
         (files / f"etc/systemd/system/packhorse-jobs@{app}.{kind}").write_text(text)
-    host.ssh("systemd-tmpfiles", "--create", f"{app}.conf")
-    host.ssh("systemctl", "daemon-reload")
-    host.ssh("systemctl", "enable", "--now", f"packhorse@{app}", f"packhorse-jobs@{app}.timer")
+    home = ("--system", "--home-dir", str(place.data), "--shell", "/usr/sbin/nologin")
+    host.ssh_all(
+        ("useradd", *home, "--expiredate", "1970-01-02", runner),
+        ("usermod", "--append", "--groups", runner, app),
+        ("systemd-tmpfiles", "--create", f"{app}.conf"),
+        ("systemctl", "daemon-reload"),
+        ("systemctl", "enable", "--now", f"packhorse@{app}", f"packhorse-jobs@{app}.timer"),
+    )
 
 
 def front(host: Host, app: str, *domains: str, balancers: Sequence[Host] = (), **more: object) -> None:
@@ -118,8 +120,7 @@ def balance(host: Host, app: str, *domains: str, hosts: Sequence[Host], target: 
     unit = role / "templates/packhorse-balancer.service.j2"
     text = _template(unit, ansible_python_interpreter="/usr/bin/python3")
     (files / "etc/systemd/system/packhorse-balancer.service").write_text(text)
-    host.ssh("systemctl", "daemon-reload")
-    host.ssh("systemctl", "enable", "--now", "packhorse-balancer")
+    host.ssh_all(("systemctl", "daemon-reload"), ("systemctl", "enable", "--now", "packhorse-balancer"))
     _start_vhost(host, name, domains, nginx_hosts=behind)
 
 

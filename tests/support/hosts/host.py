@@ -150,6 +150,10 @@ class Host:
             timeout=timeout,
         )
 
+    def ssh_all(self, *commands: tuple[str, ...]) -> None:
+        """Run `commands` there in one login, which takes half a second on a busy machine, until one fails."""
+        self.ssh("sh", "-ec", "\n".join(shlex.join(command) for command in commands))
+
     def program(self, *command: str) -> subprocess.Popen[str]:
         """Start `command` there, as root, with pipes for its input and output."""
         ssh = [str(self.net.bin / "ssh"), f"root@{self.name}", "--", shlex.join(command)]
@@ -159,9 +163,11 @@ class Host:
 
     def add_user(self, name: str) -> None:
         """A user who may log in with the tests' key."""
-        self.ssh("useradd", "--create-home", "--shell", "/bin/bash", name)
-        self.ssh("cp", "-r", "/root/.ssh", f"/home/{name}/.ssh")
-        self.ssh("chown", "-R", f"{name}:", f"/home/{name}/.ssh")
+        self.ssh_all(
+            ("useradd", "--create-home", "--shell", "/bin/bash", name),
+            ("cp", "-r", "/root/.ssh", f"/home/{name}/.ssh"),
+            ("chown", "-R", f"{name}:", f"/home/{name}/.ssh"),
+        )
 
     def unplug(self) -> None:
         """Pull the network cable: packets vanish, connections stay open."""
