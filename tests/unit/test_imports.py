@@ -47,6 +47,7 @@ THIRD_PARTIES = {
             "webob",
         ),
     },
+    "mirror.policy": {"license_expression", "packaging", "pydantic"},
     "mirror.plugin.evidence": {"devpi_server", "msgspec", "packaging"},
     # Loaded by a process of its own alone, and only where packhorse[provenance] is installed.
     "mirror.plugin.evidence.attestations": {"cryptography", "pydantic", "pypi_attestations", "sigstore"},
