@@ -2,6 +2,7 @@
 
 import json
 import queue
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,7 +15,7 @@ from urllib.parse import urljoin
 
 import httpx
 
-from mirror.lockfiles import choice
+from mirror.lockfiles import choice, lock
 from mirror.lockfiles.choice import PageFile
 from mirror.lockfiles.environments import Environment
 from mirror.lockfiles.lock import Lock, Pin
@@ -29,6 +30,9 @@ TRIES = 4  # while the mirror answers 503
 SILENCE = 120  # seconds; the mirror may have to wait for its upstream
 SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
 CHUNK = 256 * 1024
+MOST_NAMED = 10  # projects in a message of uv whose pages are looked at
+# uv says: there are no versions of NAME; only NAME<3 is available; because NAME depends on NAME.
+_NAMED = re.compile(r"\b(?:of|on|only|because|and|require) ([a-z0-9][a-z0-9._-]*)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,7 @@ class Result:
     size: int = 0
     new: bool = False  # it came now, instead of having been there
     problem: str = ""  # empty: the file is in the cache
+    status: int | None = None  # of the mirror's answer, if that is the problem
     path: Path | None = field(default=None, compare=False)  # where the mirror stores it
     builders: tuple[Environment, ...] = ()  # of an sdist: the environments that must build it
 
@@ -86,6 +91,7 @@ class _Listed:
     files: Sequence[PageFile] = ()
     builders: Mapping[str, tuple[Environment, ...]] = field(default_factory=dict)
     problem: str = ""
+    status: int | None = None
 
 
 def fill(
@@ -119,7 +125,7 @@ def fill(
         rest = replace(found, pins=tuple(pin for pin in found.pins if pin not in failed))
         pins, unresolved = resolve.pins(rest, environments, place)
     while pins or unresolved:
-        yield from unresolved
+        yield from map(prefetch.explained, unresolved)
         yield from fetched(pins)
         pins, unresolved = builds.of(sdists)
         sdists.clear()
@@ -176,13 +182,26 @@ class Prefetch:
                     files += 1
                     yield Found(size)
                 if event.problem:
-                    yield Result(event.pin, problem=event.problem)
+                    yield Result(event.pin, problem=event.problem, status=event.status)
                 pages -= 1
                 if not pages:
                     listed()
             else:
                 files -= isinstance(event, Result)
                 yield event
+
+    def explained(self, unresolved: Unresolved) -> Unresolved:
+        """`unresolved` with the projects of those that uv names of which policies withhold files."""
+        named = dict.fromkeys(lock.normalised(name) for name in _NAMED.findall(unresolved.reason))
+        notes = [note for name in list(named)[:MOST_NAMED] if (note := self._note(name))]
+        return replace(unresolved, reason=f"{unresolved.reason}{''.join(notes)}")
+
+    def _note(self, project: str) -> str:
+        try:
+            with get(self._client, f"{self._index_url}{project}/", {"Accept": SIMPLE_JSON}) as answer:
+                return _withheld(project, project, json.loads(answer.read()))
+        except (DownloadError, httpx.HTTPError):
+            return ""
 
     def _begin(self, page: _Listed) -> Iterator[int]:
         """Begin to fetch the files of a page that no other pin has asked for; their sizes."""
@@ -217,12 +236,12 @@ class Prefetch:
             with get(self._client, url, {"Accept": SIMPLE_JSON}) as answer:
                 page = json.loads(answer.read())
         except (DownloadError, httpx.HTTPError) as error:
-            return _Listed(pin, url, problem=str(error) or type(error).__name__)
+            return _Listed(pin, url, problem=str(error) or type(error).__name__, status=_status(error))
         listed = page["files"]
         try:
             files = choice.choose(pin, listed, every=self._every, where=self._where)
         except choice.NoFileError as error:
-            return _Listed(pin, url, problem=f"{error}{_withheld(pin, page)}")
+            return _Listed(pin, url, problem=f"{error}{_withheld(pin.project, pin, page)}")
         return _Listed(pin, url, files, choice.builders(pin, listed))
 
     def _fetch(self, pin: Pin, url: str, file: PageFile, builders: tuple[Environment, ...]) -> Result:
@@ -237,7 +256,7 @@ class Prefetch:
             with get(self._client, url, {}) as response:
                 size = self._read(response, hashes)
         except (DownloadError, httpx.HTTPError) as error:
-            return Result(pin, name, problem=str(error) or type(error).__name__)
+            return Result(pin, name, problem=str(error) or type(error).__name__, status=_status(error))
         return Result(pin, name, size, new=True, path=self._here.at(url), builders=builders)
 
     def _read(self, response: httpx.Response, hashes: Mapping[str, str]) -> int:
@@ -254,10 +273,14 @@ class Prefetch:
         return size
 
 
-def _withheld(pin: Pin, page: Mapping[str, Any]) -> str:
-    """A note for whom misses a file: policies withhold some of the project."""
-    count = page.get("meta", {}).get("_withheld")
-    return f"; policies withhold {count} files of {pin.project}: see `mirror why {pin}`" if count else ""
+def _withheld(project: str, wanted: object, page: Mapping[str, Any]) -> str:
+    """A note for whom misses a file: policies withhold some of the project, in whatever version."""
+    withheld = page.get("meta", {}).get("_withheld")
+    return f"; policies withhold files of {project}: see `mirror why {wanted}`" if withheld else ""
+
+
+def _status(error: Exception) -> int | None:
+    return error.status if isinstance(error, DownloadError) else None
 
 
 def _size(file: PageFile) -> int:
@@ -280,5 +303,5 @@ def get(client: httpx.Client, url: str, headers: Mapping[str, str]) -> Iterator[
             break
         after = response.headers.get("Retry-After", "")
         time.sleep(min(int(after) if after.isdecimal() else 1, 5))
-    failed = f"{url}: {response.status_code} {reason or response.reason_phrase}"
-    raise DownloadError(failed, response.status_code)
+    # Without the address: who asks knows what for, and many pages may fail for one reason.
+    raise DownloadError(f"{response.status_code} {reason or response.reason_phrase}", response.status_code)

@@ -1,5 +1,6 @@
 """The report of a prefetch: counts, sizes, and every failure with its reason."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,9 @@ from mirror.offline.resolve import Unresolved
 from packhorse import quantities
 
 Results = Sequence[Result | Unresolved]
+OUT_OF_REACH = {502, 503, 504}  # statuses of the mirror while its upstream has nothing for it
+_PAGE = re.compile(r" for /[^\s:]*/")
+MOST_ALIKE = 5  # names in a line of those that fail for one reason
 
 
 def as_json(results: Results, elsewhere: Sequence[Elsewhere]) -> dict[str, Any]:
@@ -35,8 +39,36 @@ def as_text(results: Results) -> str:
 
 
 def failures(results: Results) -> list[str]:
-    """A line for each file that is not in the cache: all at once, as one may have a single chance."""
-    return [_line(each) for each in _failed(results)]
+    """A line for each file that is not in the cache: all at once, as one may have a single chance.
+
+    Those that fail for one reason, such as an upstream that is off, share a line.
+    """
+    of_reason: dict[str, list[Result | Unresolved]] = {}
+    for each in _failed(results):
+        of_reason.setdefault(_reason(each), []).append(each)
+    return sorted(
+        line
+        for reason, failed in of_reason.items()
+        for line in ([_together(failed, reason)] if len(failed) > MOST_ALIKE else map(_line, failed))
+    )
+
+
+def is_out_of_reach(results: Results) -> bool:
+    """Whether all that failed did because the mirror cannot have it now: the upstream does not answer."""
+    failed = _failed(results)
+    return bool(failed) and all(isinstance(each, Result) and each.status in OUT_OF_REACH for each in failed)
+
+
+def _together(failed: Sequence[Result | Unresolved], reason: str) -> str:
+    names = ", ".join(str(each) for each in failed[:MOST_ALIKE])
+    return f"{names} and {len(failed) - MOST_ALIKE} more: {reason}"
+
+
+def _reason(failed: Result | Unresolved) -> str:
+    """The reason without the page that the mirror names in it: who waited for one question has another's."""
+    if isinstance(failed, Unresolved):
+        return failed.reason
+    return _PAGE.sub("", failed.problem) if failed.status in OUT_OF_REACH else failed.problem
 
 
 def missing(results: Results) -> str:

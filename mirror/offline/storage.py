@@ -21,6 +21,8 @@ from mirror.state import Folder
 if TYPE_CHECKING:
     from hashlib import _Hash
 
+BROKEN = "the file that is here is broken"
+MEND = "Mend what is broken with `mirror check --repair`"
 _CHUNK = 1024 * 1024
 
 
@@ -35,7 +37,7 @@ def problem(path: Path, hashes: Mapping[str, str], open_file: Callable[[Path], I
     except OSError as error:
         return f"{path}: {error.strerror}"
     wrong = difference(found, hashes)
-    return f"the file that is here is broken: {wrong}" if wrong else ""
+    return f"{BROKEN}: {wrong}" if wrong else ""
 
 
 def unhashed_problem(path: Path) -> str:
@@ -44,12 +46,12 @@ def unhashed_problem(path: Path) -> str:
         if path.suffix in {".whl", ".zip"}:
             with zipfile.ZipFile(path) as archive:
                 bad = archive.testzip()
-            return f"the file that is here is broken: {bad}" if bad else ""
+            return f"{BROKEN}: {bad}" if bad else ""
         with gzip.open(path) as stream:
             while stream.read(_CHUNK):
                 pass
     except (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError) as error:
-        return f"the file that is here is broken: {error}"
+        return f"{BROKEN}: {error}"
     return ""
 
 

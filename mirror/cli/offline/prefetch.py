@@ -57,6 +57,11 @@ def of_locks(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+_ONLINE = "Run the command again when the mirror serves without --offline."
+_REACHED = "`mirror status` says whether the upstream answers; run the command again when it does."
+_CORRECT = "Correct the lock where the index has no such file; `mirror why NAME` says what policies withhold"
+
+
 @dataclass(frozen=True)
 class Fetched:
     """The files that the options of `of_locks` asked for, and whether they are in the cache."""
@@ -69,18 +74,18 @@ class Fetched:
 
     def require_all(self) -> None:
         """Raise PackhorseError that names every file that is not in the cache."""
-        from mirror.offline import report
+        from mirror.offline import report, storage
         from packhorse.errors import PackhorseError
 
-        if failures := report.failures(self.results):
-            raise PackhorseError(
-                f"{'This mirror is offline: ' if self.mirror.offline else ''}{report.missing(self.results)}.",
-                "Run the command again when the mirror serves without --offline."
-                if self.mirror.offline
-                else "Correct the lock where the index has no such file (`mirror why NAME` says what policies"
-                " withhold); otherwise run the command again.",
-                detail="\n".join(failures),
-            )
+        failures = report.failures(self.results)
+        if not failures:
+            return
+        offline, hint = "", f"{_CORRECT}. {storage.MEND}, and run the command again."
+        if self.mirror.offline:
+            offline, hint = "This mirror is offline: ", _ONLINE
+        elif report.is_out_of_reach(self.results):
+            hint = _REACHED
+        raise PackhorseError(f"{offline}{report.missing(self.results)}.", hint, detail="\n".join(failures))
 
 
 def fetch(path: Path | None, given: Mapping[str, Any]) -> Fetched:
@@ -91,12 +96,18 @@ def fetch(path: Path | None, given: Mapping[str, Any]) -> Fetched:
     from mirror.offline import storage
     from mirror.offline.resolve import Place
     from mirror.serving import running
+    from packhorse.errors import PackhorseError
 
     targets = environments.wanted(given["pythons"], given["platforms"])
     lock = reader.read_all(given["files"], targets)
     mirror = running.find(options.folder())
     index = given["index"] or options.config(path).default_index
-    names = storage.chain(index, indexes.bases(indexes.read(mirror.api)))
+    bases = indexes.bases(indexes.read(mirror.api))
+    if index not in bases:
+        raise PackhorseError(
+            f"The mirror has no index {index}.", f"Name one with --index: {', '.join(sorted(bases))}"
+        )
+    names = storage.chain(index, bases)
     here = storage.StoredFiles(options.folder(), names)
     index_url = work.index_url(mirror, index)
     place = Place(index_url, offline=mirror.offline, builds=given["allow_builds"], login=mirror.login)
@@ -183,9 +194,11 @@ def verify(path: Path | None, /, *, as_json: bool, **wanted: Any) -> None:  # no
     else:
         console.echo(work.as_text(results))
     if missing := [each for each in results if each.problem]:
+        again = f"`mirror prefetch {shlex.join(wanted['files'])}`, and the same options"
         raise PackhorseError(
-            f"This does not install from what is here: {len(missing)} of {len(results)} files are missing.",
-            f"Bring them with `mirror prefetch {shlex.join(wanted['files'])}`, and the same options.",
+            "This does not install from what is here: "
+            f"{len(missing)} of {len(results)} files are missing or broken.",
+            f"Bring what is missing with {again}. {storage.MEND}.",
             detail="\n".join(map(str, missing)),
         )
 

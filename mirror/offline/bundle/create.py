@@ -266,11 +266,14 @@ class _Source:
         """Size and sha256 of what was written to `path`. Raises DownloadError unless `hashes` are its."""
         hashers = storage.hashers({"sha256": "", **hashes})
         size = 0
-        with prefetch.get(self._client, url, {}) as response, path.open("wb") as file:
-            for chunk in response.iter_bytes(prefetch.CHUNK):
-                size += file.write(chunk)
-                for hasher in hashers.values():
-                    hasher.update(chunk)
+        try:
+            with prefetch.get(self._client, url, {}) as response, path.open("wb") as file:
+                for chunk in response.iter_bytes(prefetch.CHUNK):
+                    size += file.write(chunk)
+                    for hasher in hashers.values():
+                        hasher.update(chunk)
+        except DownloadError as error:
+            raise DownloadError(f"{path.name}: {error}", error.status) from error
         for kind, stated in hashes.items():
             if kind in hashers and hashers[kind].hexdigest() != stated:
                 raise DownloadError(f"its {kind} is {hashers[kind].hexdigest()} instead of {stated}")

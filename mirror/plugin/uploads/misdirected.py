@@ -14,5 +14,5 @@ def install(pyramid_config: Any) -> None:
 
 
 def refuse(context: Any, request: Any) -> Any:
-    """twine shows the status line. Nothing escapes what is in it: no header of the client's may be."""
-    abort_submit(request, 405, f"uploads go to /{context.stage.name}/, without +simple, which installers use")
+    """404 as devpi answers, in words: twine shows the status line, in which nothing of the client may be."""
+    abort_submit(request, 404, f"uploads go to /{context.stage.name}/, without +simple, which installers use")

@@ -153,3 +153,34 @@ def _package(dist: Dist) -> str:
     name = filename.partition("-")[0].replace("_", "-")
     entry = f'{{path = "wheels/{filename}", hashes = {{sha256 = "{sha256}"}}}}'
     return f'[[packages]]\nname = "{name}"\nversion = "1.0"\nwheels = [{entry}]\n'
+
+
+def test_an_index_that_is_not_there_is_one_error(mirrored: Mirrored, tmp_path: Path) -> None:
+    """It was one for each file, and a hint about the lock."""
+    (tmp_path / "requirements.txt").write_text("a==1\nb==1\n")
+    failed = mirrored.mirror.run(
+        *(BIN / "mirror", "prefetch", tmp_path / "requirements.txt", "--index", "company/dve"), status=1
+    )
+    assert failed.stderr.splitlines() == [
+        "Error: The mirror has no index company/dve.",
+        "Hint: Name one with --index: company/dev, company/prod, root/pypi",
+    ]
+
+
+def test_a_damaged_file_leads_to_what_mends_it(mirrored: Mirrored, tmp_path: Path) -> None:
+    """The hints of prefetch and verify led to each other."""
+    name = new_name("damaged")
+    dist = wheel(name, "1.0")
+    mirrored.upstream.add(name, dist)
+    (tmp_path / "requirements.txt").write_text(f"{name}==1.0 --hash=sha256:{dist.sha256}\n")
+    lock = tmp_path / "requirements.txt"
+    mirrored.mirror.run(BIN / "mirror", "prefetch", lock)
+    (stored,) = (mirrored.mirror.home / "mirror/server/+files").rglob(dist.filename)
+    stored.write_bytes(b"damaged")
+    for command in ("prefetch", "verify"):
+        failed = mirrored.mirror.run(BIN / "mirror", command, lock, status=1)
+        assert f"{dist.filename}: the file that is here is broken" in failed.stderr
+        assert "`mirror check --repair`" in failed.stderr.splitlines()[-1]
+    mirrored.mirror.run(BIN / "mirror", "check", "--repair", status=None)
+    assert stored.read_bytes() == dist.content
+    mirrored.mirror.run(BIN / "mirror", "verify", lock)

@@ -218,7 +218,7 @@ def test_an_upload_to_the_address_of_installers_is_told_the_right_one(team: Team
             auth=(team.name, "pw"),
             timeout=30,
         )
-        assert answer.status_code == 405
+        assert answer.status_code == 404
         assert f"uploads go to /{team.index('dev')}/" in answer.reason
 
 

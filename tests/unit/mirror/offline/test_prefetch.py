@@ -70,7 +70,7 @@ def test_a_mirror_that_waits_for_its_upstream_is_asked_again() -> None:
 def test_a_mirror_that_stays_unavailable_is_given_up_with_its_reason() -> None:
     """The other files of the lock still want to come."""
     result, asked = fetch(*[unavailable("the upstream does not answer")] * prefetch.TRIES)
-    assert result.problem == f"{INDEX}demo/: 503 the upstream does not answer"
+    assert result.problem == "503 the upstream does not answer"
     assert len(asked) == prefetch.TRIES
 
 
@@ -108,7 +108,7 @@ def test_what_a_policy_may_withhold_leads_to_the_command_that_says_why(name: str
     page = {"meta": {"_withheld": 2}, "files": [listed]}
     result, _ = fetch(httpx.Response(200, content=json.dumps(page)))
     assert result.problem.startswith("the index has no ")
-    assert result.problem.endswith("; policies withhold 2 files of demo: see `mirror why demo==1.0`")
+    assert result.problem.endswith("; policies withhold files of demo: see `mirror why demo==1.0`")
 
 
 def test_a_pin_that_fails_is_looked_for_once() -> None:
@@ -251,3 +251,34 @@ def test_the_report_counts_what_came_and_names_what_did_not() -> None:
         "failed": [{"project": "other", "version": "2", "file": None, "reason": "gone"}],
         "left_out": [{"project": "local", "source": "git x"}],
     }
+
+
+def test_policies_that_withhold_what_uv_looked_for_are_named() -> None:
+    """uv sees pages without their files, and says that there are no versions."""
+    pages = {"evil-app": {"meta": {"_withheld": 3}, "files": []}, "demo": {"meta": {}, "files": []}}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        page = pages.get(str(request.url).rstrip("/").rpartition("/")[2])
+        return httpx.Response(200, json=page) if page else httpx.Response(404)
+
+    reason = "Because there are no versions of Evil.App and demo==1 depends on gone>=2, nothing fits."
+    with httpx.Client(transport=httpx.MockTransport(answer)) as client:
+        work = Prefetch(INDEX, StoredFiles(Folder(Path("/none")), []), client)
+        found = work.explained(Unresolved("demo for here", reason))
+    note = "policies withhold files of evil-app: see `mirror why evil-app`"
+    assert found == Unresolved("demo for here", f"{reason}; {note}")
+
+
+def test_what_fails_for_one_reason_is_said_once() -> None:
+    """An upstream that is off fails for all; the hint is about it then, not about the lock."""
+    off = [
+        Result(Pin(f"p{n}", "1"), problem=f"503 no answer for /x/p{n}/: off", status=503) for n in range(9)
+    ]
+    gone = Result(PIN, problem="the index has no such version")
+    assert report.failures([*off, gone]) == [
+        "demo==1.0: the index has no such version",
+        "p0==1, p1==1, p2==1, p3==1, p4==1 and 4 more: 503 no answer: off",
+    ]
+    assert report.is_out_of_reach(off)
+    assert not report.is_out_of_reach([*off, gone])
+    assert not report.is_out_of_reach([])
