@@ -102,6 +102,7 @@ class Lock:
     pins: tuple[Pin, ...] = ()
     requirements: tuple[Requirement, ...] = ()
     elsewhere: tuple[Elsewhere, ...] = ()
+    requires_python: str = ""  # specifier of the one file, "" for several
 
     def only_pins(self) -> tuple[Pin, ...]:
         """The pins. Raises LockError when some requirement has no one version."""

@@ -32,6 +32,19 @@ def read_all(arguments: Iterable[str], environments: Sequence[Environment]) -> L
     return lock.merged([read(argument, environments) for argument in arguments])
 
 
+def read_for(arguments: Iterable[str], environments: Sequence[Environment]) -> Lock:
+    """As `read_all`, to install in each of `environments`. Raises PackhorseError when a lock excludes one."""
+    locks = [read(argument, environments) for argument in arguments]
+    for each in locks:
+        for environment in environments:
+            if not environment.takes_python(each.requires_python):
+                raise LockError(
+                    f"{each.names[0]} is for Python {each.requires_python}, not for {environment}.",
+                    "Name the Pythons that install it: --python 3.13, perhaps several times.",
+                )
+    return lock.merged(locks)
+
+
 def read(argument: str, environments: Sequence[Environment]) -> Lock:
     """The lock of a file, of standard input ("-") or of a requirement. Raises PackhorseError."""
     path = Path("/dev/stdin" if argument == "-" else argument)
@@ -45,7 +58,7 @@ def read(argument: str, environments: Sequence[Environment]) -> Lock:
         raise LockError(f"{path}: a marker: {error}", _again(path)) from error
     except (msgspec.ValidationError, ValueError, RecursionError) as error:
         raise LockError(f"{path}: {str(error) or 'it is nested too deeply'}", _again(path)) from error
-    return replace(found, names=(argument,), formats=(kind,))
+    return replace(found, names=(argument,), formats=(kind,), requires_python=_requires_python(data))
 
 
 def _exists(path: Path) -> bool:
@@ -109,6 +122,12 @@ def _format(path: Path, text: str) -> tuple[Any, str, Format | None]:
         f"{path}: this is no lock that can be read.",
         f"Name {_KNOWN}; `uv lock`, `poetry lock` or `uv pip compile` make one of a project.",
     )
+
+
+def _requires_python(data: object) -> str:
+    """The Pythons that a uv.lock or a pylock.toml as a whole is for."""
+    found = data.get("requires-python") if isinstance(data, dict) else None
+    return found if isinstance(found, str) else ""
 
 
 def _json(text: str) -> dict[str, Any]:

@@ -99,7 +99,7 @@ def fetch(path: Path | None, given: Mapping[str, Any]) -> Fetched:
     from packhorse.errors import PackhorseError
 
     targets = environments.wanted(given["pythons"], given["platforms"])
-    lock = reader.read_all(given["files"], targets)
+    lock = reader.read_for(given["files"], targets)
     mirror = running.find(options.folder())
     index = given["index"] or options.config(path).default_index
     bases = indexes.bases(indexes.read(mirror.api))
@@ -181,10 +181,10 @@ def verify(path: Path | None, /, *, as_json: bool, **wanted: Any) -> None:  # no
     from packhorse.errors import PackhorseError
 
     targets = environments.wanted(wanted["pythons"], wanted["platforms"])
-    lock = reader.read_all(wanted["files"], targets)
+    lock = reader.read_for(wanted["files"], targets)
     if not options.folder().initialised():
         raise PackhorseError(f"{options.folder().root}: there is no mirror.", "Make one with `mirror init`.")
-    config = options.config(path)
+    config = options.config_that_holds(path, keys={"indexes"})
     indexes = storage.indexes(config, wanted["index"] or config.default_index)
     here = storage.StoredFiles(options.folder(), indexes)
     verification = work.Verification(here, every=wanted["all_files"], builds=wanted["allow_builds"])

@@ -4,6 +4,7 @@ import functools
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -122,6 +123,35 @@ def test_every_file_has_the_checksum_that_is_stated(site: Site) -> None:
     assert names == {dist.filename for dist in ALL} | {
         f"{dist.filename}.metadata" for dist in ALL if dist.filename.endswith(".whl")
     }
+
+
+def test_a_uv_lock_of_another_place_installs_by_its_hashes(site: Site, tmp_path: Path) -> None:
+    """The commands of docs/offline.md; with the lock as it is, uv asks the place that made it."""
+    here, there = site.other.mirror, site.mirrored.mirror
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\nname = "x"\nversion = "1"\nrequires-python = ">=3.11"\n'
+        'dependencies = ["bundled-library==1.5"]\n'
+    )
+    environment = {**here.environment, "UV_CACHE_DIR": str(tmp_path / "cache")}
+    made_by = {**environment, "UV_DEFAULT_INDEX": there.index_url("root/pypi")}
+    run_command(BIN / "uv", "lock", env=made_by, cwd=tmp_path)
+    lock = tmp_path / "uv.lock"
+    lock.write_text(lock.read_text().replace(there.url, "http://127.0.0.1:9"))
+    shown = (documents.CHECKOUT / "docs/offline.md").read_text()
+    lines = re.findall(
+        r"^    (export UV_DEFAULT_INDEX.*|uv (?:export|venv|pip sync).*)$", shown, re.MULTILINE
+    )
+    assert len(lines) == 4
+    commands = "\n".join(lines).replace("http://127.0.0.1:3141", here.url)
+    path = {"PATH": f"{BIN}:{environment['PATH']}"}
+    run_command("sh", "-eu", "-c", commands, env=environment | path, cwd=tmp_path)
+    assert list((tmp_path / ".venv/lib").glob("python3*/site-packages/bundled_library-1.*.dist-info"))
+    shutil.rmtree(tmp_path / ".venv")
+    options = ("--no-cache", "--default-index", here.index_url("company/dev"))
+    failed = run_command(
+        "uv", "sync", "--frozen", *options, env=environment | path, cwd=tmp_path, status=None
+    )
+    assert "Connection refused" in failed.stderr
 
 
 class _Quiet(SimpleHTTPRequestHandler):

@@ -304,3 +304,14 @@ def test_requirements_come_from_standard_input_too() -> None:
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, input="flask==3.1\n", check=True, capture_output=True, text=True)
     assert done.stdout == "flask==3.1\n"
+
+
+def test_a_lock_that_is_not_for_a_python_is_refused(tmp_path: Path) -> None:
+    """uv and pip would not install it there; `mirror prune --keep` takes it for any."""
+    path = tmp_path / "uv.lock"
+    path.write_text('version = 1\nrequires-python = ">=3.12"\n' + PACKAGE + 'source = {registry = "x"}\n')
+    old = environments.wanted(["3.12", "3.11"], ["linux-x86_64"])
+    with pytest.raises(PackhorseError, match=r"is for Python >=3\.12, not for 3\.11 on linux-x86_64"):
+        reader.read_for([str(path)], old)
+    assert reader.read_for([str(path), "flask==3.1"], old[:1]).names == (str(path), "flask==3.1")
+    assert reader.read_all([str(path)], old).names == (str(path),)
