@@ -30,6 +30,7 @@ TRIES = 4  # while the mirror answers 503
 SILENCE = 120  # seconds; the mirror may have to wait for its upstream
 SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
 CHUNK = 256 * 1024
+NOTE_TIMEOUT = 3  # seconds
 MOST_NAMED = 10  # projects in a message of uv whose pages are looked at
 # uv says: there are no versions of NAME; only NAME<3 is available; because NAME depends on NAME.
 _NAMED = re.compile(r"\b(?:of|on|only|because|and|require) ([a-z0-9][a-z0-9._-]*)", re.IGNORECASE)
@@ -197,11 +198,13 @@ class Prefetch:
         return replace(unresolved, reason=f"{unresolved.reason}{''.join(notes)}")
 
     def _note(self, project: str) -> str:
+        """A note for people: not worth the wait for an upstream that does not answer."""
+        url = f"{self._index_url}{project}/"
         try:
-            with get(self._client, f"{self._index_url}{project}/", {"Accept": SIMPLE_JSON}) as answer:
-                return _withheld(project, project, json.loads(answer.read()))
-        except (DownloadError, httpx.HTTPError):
+            answer = self._client.get(url, headers={"Accept": SIMPLE_JSON}, timeout=NOTE_TIMEOUT)
+        except httpx.HTTPError:
             return ""
+        return _withheld(project, project, answer.json()) if answer.status_code == 200 else ""
 
     def _begin(self, page: _Listed) -> Iterator[int]:
         """Begin to fetch the files of a page that no other pin has asked for; their sizes."""

@@ -54,9 +54,12 @@ def failures(results: Results) -> list[str]:
 
 
 def is_out_of_reach(results: Results) -> bool:
-    """Whether all that failed did because the mirror cannot have it now: the upstream does not answer."""
-    failed = _failed(results)
-    return bool(failed) and all(isinstance(each, Result) and each.status in OUT_OF_REACH for each in failed)
+    """Whether all files that failed did because the mirror cannot have them now: its upstream does not answer.
+
+    Requirements that uv did not resolve then are no other reason.
+    """
+    statuses = {each.status for each in _failed(results) if isinstance(each, Result)}
+    return bool(statuses) and statuses <= OUT_OF_REACH
 
 
 def _together(failed: Sequence[Result | Unresolved], reason: str) -> str:
