@@ -54,7 +54,7 @@ def failures(results: Results) -> list[str]:
 
 
 def is_out_of_reach(results: Results) -> bool:
-    """Whether all files that failed did because the mirror cannot have them now: its upstream does not answer.
+    """Whether all files that failed did as the mirror cannot have them now: its upstream does not answer.
 
     Requirements that uv did not resolve then are no other reason.
     """
