@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import pydantic
+
 from mirror import config as configuration
 from mirror.config import MirrorConfig
 from mirror.state import Folder
@@ -51,8 +53,8 @@ def move(record: Path, file: Path) -> None:
 
 def _read(record: Path) -> LastSettings | None:
     try:
-        return LastSettings(**json.loads(record.read_bytes()))
-    except (OSError, TypeError, ValueError):
+        return pydantic.TypeAdapter(LastSettings).validate_json(record.read_bytes())
+    except (OSError, ValueError):
         return None
 
 

@@ -25,6 +25,7 @@ DATABASE = ".sqlite"
 # created under another name, and deleted.
 _EXCLUDED = {"+pages", "+downloads", "+decisions"}
 _SCRATCH = ".new"
+_NAMES = "????-??-??T??????Z"
 SETTINGS = "mirror.toml"
 
 
@@ -45,7 +46,7 @@ def make(folder: Folder, target: Path, keep: int, now: datetime, settings: Path 
             "Name a folder elsewhere, best on another disk.",
         )
     with _only_one(target):
-        for leftover in target.glob(f"*{_SCRATCH}"):
+        for leftover in target.glob(f"{_NAMES}{_SCRATCH}"):
             shutil.rmtree(leftover)
         earlier = _all(target)
         while (done := target / now.strftime("%Y-%m-%dT%H%M%SZ")).exists():
@@ -129,9 +130,13 @@ def restore(folder: Folder, backup: Path, settings: Path | None = None) -> Path 
         )
     if not (backup / "server" / DATABASE).exists() or backup.name.endswith(_SCRATCH):  # that one is not whole
         raise PackhorseError(f"{backup} is not a backup.", "Name a folder that `mirror backup` has made.")
+    _refuse_odd(backup)
     scratch = folder.home / f"mirror{_SCRATCH}"
     shutil.rmtree(scratch, ignore_errors=True)
     shutil.copytree(backup, scratch, symlinks=True, copy_function=_copy_unnoticed)
+    for name in ("secret", "credentials.json", f"server/{DATABASE}"):
+        if (scratch / name).exists():
+            (scratch / name).chmod(0o600)
     _shift_last_use(scratch, time.time() - (backup / "server" / DATABASE).stat().st_mtime)
     os.sync()
     place, has_settings = settings or folder.home / SETTINGS, (scratch / SETTINGS).exists()
@@ -141,6 +146,20 @@ def restore(folder: Folder, backup: Path, settings: Path | None = None) -> Path 
     scratch.rename(folder.root)
     files.sync_folder(folder.home)
     return backup / SETTINGS if left else None
+
+
+def _refuse_odd(backup: Path) -> None:
+    """Raise PackhorseError for what no backup has: links would lead out of the mirror, pipes never end.
+
+    Who restores may be root, and a disk may come from anywhere.
+    """
+    for parent, folders, names in os.walk(backup):
+        for path in (Path(parent, name) for name in (*folders, *names)):
+            if not (path.is_file() or path.is_dir()) or path.is_symlink():
+                raise PackhorseError(
+                    f"{path} is neither a file nor a folder: no backup has such things.",
+                    "Find out who has put it there, and restore another backup.",
+                )
 
 
 def _put_settings(source: Path, destination: Path) -> bool:
@@ -170,7 +189,7 @@ def _shift_last_use(root: Path, seconds: float) -> None:
 
 
 def _all(target: Path) -> list[Path]:
-    return sorted(path for path in target.glob("????-??-??T??????Z") if path.is_dir())
+    return sorted(path for path in target.glob(_NAMES) if path.is_dir())
 
 
 def _fill(folder: Folder, destination: Path, previous: Path | None) -> None:
@@ -253,7 +272,7 @@ def _copy_unnoticed(source: Path | str, destination: Path | str) -> None:
         descriptor = os.open(destination, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "wb") as copy:
             shutil.copyfileobj(content, copy, 2**20)
-            os.fchmod(descriptor, stat.S_IMODE(found.st_mode))
+            os.fchmod(descriptor, stat.S_IMODE(found.st_mode) & 0o777)  # nothing of a mirror is setuid
     _copy_times(found, Path(destination))
 
 

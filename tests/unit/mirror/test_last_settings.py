@@ -44,8 +44,9 @@ def test_a_file_that_nobody_named_has_to_say_what_holds(folder: Folder, tmp_path
     assert "`mirror --config FILE …`" in caught.value.hint
     own.write_text("max_upload = 7\n")
     _require_same(folder, own)
-    folder.last_settings.write_text("damaged")
-    _require_same(folder, other)
+    for damaged in ("damaged", '{"file": 5, "settings": {}}', '{"file": "x", "settings": 5}'):
+        folder.last_settings.write_text(damaged)
+        _require_same(folder, other)
 
 
 def test_defaults_are_no_substitute_for_a_file_elsewhere(

@@ -188,9 +188,10 @@ def test_only_the_last_ones_are_kept_and_nothing_half_done(folder: Folder, tmp_p
     """A full disk would be the end of all backups."""
     target = tmp_path / "backups"
     (target / f"2026-11-20T030000Z{backup._SCRATCH}").mkdir(parents=True)
+    (target / "photos.new").mkdir()
     backup.make(folder, target, 1, NOW)
     backup.make(folder, target, 1, LATER)
-    assert [path.name for path in target.iterdir()] == ["2026-11-22T030000Z"]
+    assert sorted(path.name for path in target.iterdir()) == ["2026-11-22T030000Z", "photos.new"]
 
 
 def test_two_in_one_second_have_names_of_their_own(folder: Folder, tmp_path: Path) -> None:
@@ -255,6 +256,39 @@ def test_nothing_is_restored_over_a_mirror_or_from_something_else(folder: Folder
     half = made.rename(made.with_name(made.name + backup._SCRATCH))
     with pytest.raises(PackhorseError, match="not a backup"):
         backup.restore(Folder(tmp_path / "again"), half)
+
+
+@pytest.mark.parametrize("odd", ["link to a folder", "link to a file", "dangling link", "pipe"])
+def test_what_no_backup_has_is_not_restored(folder: Folder, tmp_path: Path, odd: str) -> None:
+    """A disk from elsewhere must not lead the mirror to other folders, nor hang it."""
+    made = backup.make(folder, tmp_path / "backups", 7, NOW)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    path = made / "server/+files/odd"
+    if odd == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(
+            {"link to a folder": outside, "link to a file": made / "secret"}.get(odd, outside / "x")
+        )
+    again = Folder(tmp_path / "again")
+    with pytest.raises(PackhorseError, match="odd is neither a file nor a folder"):
+        backup.restore(again, made)
+    assert not again.home.exists()
+
+
+def test_a_backup_makes_no_file_readable_for_others_nor_setuid(folder: Folder, tmp_path: Path) -> None:
+    """Root restores it, and who keeps the disk has set the modes."""
+    made = backup.make(folder, tmp_path / "backups", 7, NOW)
+    wheel = "server/+files/company/dev/+f/abc/a-1.0.whl"
+    for name, mode in (("secret", 0o644), (f"server/{backup.DATABASE}", 0o666), (wheel, 0o4755)):
+        (made / name).chmod(mode)
+    again = Folder(tmp_path / "again")
+    backup.restore(again, made)
+    modes = [
+        (again.root / name).stat().st_mode & 0o7777 for name in ("secret", f"server/{backup.DATABASE}", wheel)
+    ]
+    assert modes == [0o600, 0o600, 0o755]
 
 
 def test_without_a_mirror_there_is_nothing_to_back_up(tmp_path: Path) -> None:
