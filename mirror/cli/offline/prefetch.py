@@ -175,6 +175,7 @@ def verify(path: Path | None, /, *, as_json: bool, **wanted: Any) -> None:  # no
     """
     import shlex
 
+    from mirror.config import UPSTREAM_INDEX
     from mirror.lockfiles import environments, reader
     from mirror.offline import storage
     from mirror.offline import verify as work
@@ -185,7 +186,13 @@ def verify(path: Path | None, /, *, as_json: bool, **wanted: Any) -> None:  # no
     if not options.folder().initialised():
         raise PackhorseError(f"{options.folder().root}: there is no mirror.", "Make one with `mirror init`.")
     config = options.config_that_holds(path, keys={"indexes"})
-    indexes = storage.indexes(config, wanted["index"] or config.default_index)
+    index = wanted["index"] or config.default_index
+    if index not in {UPSTREAM_INDEX, *config.indexes} and not (options.folder().files / index).is_dir():
+        raise PackhorseError(
+            f"mirror.toml has no index {index}, and nothing is stored for it.",
+            f"Name one with --index: {', '.join([*config.indexes, UPSTREAM_INDEX])}",
+        )
+    indexes = storage.indexes(config, index)
     here = storage.StoredFiles(options.folder(), indexes)
     verification = work.Verification(here, every=wanted["all_files"], builds=wanted["allow_builds"])
     results = list(verification.run(lock, targets))
