@@ -175,7 +175,6 @@ def verify(path: Path | None, /, *, as_json: bool, **wanted: Any) -> None:  # no
     """
     import shlex
 
-    from mirror.config import UPSTREAM_INDEX
     from mirror.lockfiles import environments, reader
     from mirror.offline import storage
     from mirror.offline import verify as work
@@ -185,15 +184,7 @@ def verify(path: Path | None, /, *, as_json: bool, **wanted: Any) -> None:  # no
     lock = reader.read_for(wanted["files"], targets)
     if not options.folder().initialised():
         raise PackhorseError(f"{options.folder().root}: there is no mirror.", "Make one with `mirror init`.")
-    config = options.config_that_holds(path, keys={"indexes"})
-    index = wanted["index"] or config.default_index
-    if index not in {UPSTREAM_INDEX, *config.indexes} and not (options.folder().files / index).is_dir():
-        raise PackhorseError(
-            f"mirror.toml has no index {index}, and nothing is stored for it.",
-            f"Name one with --index: {', '.join([*config.indexes, UPSTREAM_INDEX])}",
-        )
-    indexes = storage.indexes(config, index)
-    here = storage.StoredFiles(options.folder(), indexes)
+    here = _stored(path, wanted["index"])
     verification = work.Verification(here, every=wanted["all_files"], builds=wanted["allow_builds"])
     results = list(verification.run(lock, targets))
     if as_json:
@@ -208,6 +199,22 @@ def verify(path: Path | None, /, *, as_json: bool, **wanted: Any) -> None:  # no
             f"Bring what is missing with {again}. {storage.MEND}.",
             detail="\n".join(map(str, missing)),
         )
+
+
+def _stored(path: Path | None, index: str | None) -> "StoredFiles":
+    """The files of an index, or of the default one, and of those that it inherits from by mirror.toml."""
+    from mirror.config import UPSTREAM_INDEX
+    from mirror.offline import storage
+    from packhorse.errors import PackhorseError
+
+    config, folder = options.config_that_holds(path, keys={"indexes"}), options.folder()
+    name = index or config.default_index
+    if name not in {UPSTREAM_INDEX, *config.indexes} and not (folder.files / name).is_dir():
+        raise PackhorseError(
+            f"mirror.toml has no index {name}, and nothing is stored for it.",
+            f"Name one with --index: {', '.join([*config.indexes, UPSTREAM_INDEX])}",
+        )
+    return storage.StoredFiles(folder, storage.indexes(config, name))
 
 
 COMMANDS = (prefetch, verify)
