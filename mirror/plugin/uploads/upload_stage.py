@@ -160,15 +160,22 @@ class UploadStage(PrivateStage):
     ) -> Any:
         """Store a file. The same bytes again change nothing: installers go by the time of the first.
 
-        So a version of which some files are here already can be pushed here with the others. Raises
+        So a version of which some files are here already can be pushed here with the others. A file that was
+        lost comes back so, also where none may be replaced. Raises
         NonVolatile for other bytes; devpi answers 409 then, and would keep the metadata that came with them.
         """
         known = self.get_versiondata_perstage(project, version)
         pushed = last_modified is not None  # of an upload devpi itself says that it was there
-        if known and hashes and (pushed or self.ixconfig.get("volatile")):
+        if known and hashes:
             linkstore = self.get_mutable_linkstore_perstage(project, version)
             for link in linkstore.get_links(Rel.ReleaseFile, basename=filename):
-                if link.matches_hashes(hashes) and link.entry.file_exists():
+                is_lost = not link.entry.file_exists()  # `mirror check --repair` has put it aside, damaged
+                if link.matches_hashes(hashes) and (is_lost or pushed or self.ixconfig.get("volatile")):
+                    if is_lost:
+                        entry: Any = self.filestore.get_file_entry_from_key(link.entry.key)
+                        entry.file_set_content(
+                            content_or_file, hashes=hashes, last_modified=entry.last_modified
+                        )
                     linkstore._mark_dirty()  # noqa: SLF001 (listed in compat.py; callers add to its log)
                     return link
         try:

@@ -37,10 +37,10 @@ def stored(mirrored: Mirrored, dist: Dist, index: str = "root/pypi") -> Path:
     return mirrored.mirror.home / f"mirror/server/+files/{index}/+f" / part[:3] / part[3:16] / dist.filename
 
 
-def upload(mirrored: Mirrored, folder: Path) -> Dist:
+def upload(mirrored: Mirrored, folder: Path, index: str = "company/dev") -> Dist:
     dist = wheel(new_name("own"), "1.0")
     (folder / dist.filename).write_bytes(dist.content)
-    mirrored.upload(folder / dist.filename)
+    mirrored.upload(folder / dist.filename, index)
     return dist
 
 
@@ -116,12 +116,13 @@ def test_what_the_upstream_cannot_give_back_is_said(mirrored: Mirrored) -> None:
     assert requests.get(url, timeout=30).content == dist.content
 
 
+@pytest.mark.parametrize("index", ["company/dev", "company/prod"])  # files of the second are not replaced
 def test_a_damaged_upload_is_put_aside_and_the_mirror_starts_again(
-    mirrored: Mirrored, tmp_path: Path
+    mirrored: Mirrored, tmp_path: Path, index: str
 ) -> None:
     """Its record is the last thing that devpi has written, and devpi looks for the file of that."""
-    dist = upload(mirrored, tmp_path)
-    path = stored(mirrored, dist, "company/dev")
+    dist = upload(mirrored, tmp_path, index)
+    path = stored(mirrored, dist, index)
     path.write_bytes(b"other bytes")
     (found,) = check(mirrored, "--repair", status=1)
     assert (found["kind"], found["repaired"], "upload it again" in found["done"]) == ("damaged", False, True)
@@ -129,13 +130,13 @@ def test_a_damaged_upload_is_put_aside_and_the_mirror_starts_again(
         f"*/{path.relative_to(path.parents[5])}"
     )
     assert (kept.read_bytes(), path.exists()) == (b"other bytes", False)
-    assert requests.get(mirrored.url_of(dist, "company/dev"), timeout=30).status_code == 404
+    assert requests.get(mirrored.url_of(dist, index), timeout=30).status_code == 404
     mirrored.restart()
     (found,) = check(mirrored, "--repair", status=1)
     assert "in quarantine since" in found["text"]
-    mirrored.upload(tmp_path / dist.filename)
+    mirrored.upload(tmp_path / dist.filename, index)
     assert check(mirrored, status=0) == []
-    assert requests.get(mirrored.url_of(dist, "company/dev"), timeout=30).content == dist.content
+    assert requests.get(mirrored.url_of(dist, index), timeout=30).content == dist.content
 
 
 def test_orphans_and_leftovers_go_and_those_of_uploads_are_put_aside(
