@@ -1,6 +1,6 @@
 """Compare the users and indexes of mirror.toml with the server's, and plan the calls that make them equal."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -38,6 +38,16 @@ def bases(users: Users) -> dict[str, list[str]]:
         for user, data in users.items()
         for name, index in data.get("indexes", {}).items()
     }
+
+
+def chain(name: str, bases: Mapping[str, Sequence[str]]) -> list[str]:
+    """`name` and the indexes that it inherits from, the nearest first."""
+    found: dict[str, None] = {}
+    waiting = [name]
+    while waiting:
+        found[(each := waiting.pop(0))] = None
+        waiting += [base for base in bases.get(each, ()) if base not in found]
+    return list(found)
 
 
 def plan(
@@ -159,15 +169,13 @@ def refused_all_the_same(config: MirrorConfig, users: Users) -> list[str]:
 
 def _inherited(name: str, config: MirrorConfig, users: Users) -> list[str]:
     """The indexes from which `name` inherits, also through others."""
-    found: dict[str, None] = {}
-    waiting = [name]
-    while waiting:
-        index, existing = config.indexes.get(waiting[0]), _index(users, waiting[0]) or {}
-        is_declared = index is not None and ("bases" in index.model_fields_set or not existing)
-        bases = index.bases if index is not None and is_declared else existing.get("bases", ())
-        waiting = [*waiting[1:], *(base for base in bases if base not in found)]
-        found |= dict.fromkeys(bases)
-    return list(found)
+    existing = bases(users)
+    declared = {
+        each: index.bases
+        for each, index in config.indexes.items()
+        if "bases" in index.model_fields_set or each not in existing
+    }
+    return chain(name, {**existing, **declared})[1:]
 
 
 def _undeclared_indexes(config: MirrorConfig, users: Users) -> list[str]:

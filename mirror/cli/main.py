@@ -13,8 +13,6 @@ from mirror.cli import (
     packages,
     policy,
     publishers,
-    reserve,
-    sbom,
     server,
     upkeep,
 )
@@ -84,14 +82,12 @@ for command in (
     *packages.COMMANDS,
     *policy.COMMANDS,
     *refresh.COMMANDS,
-    *reserve.COMMANDS,
     *accounts.COMMANDS,
     *indexes.COMMANDS,
     *publishers.COMMANDS,
     *backup.COMMANDS,
     *advisories.COMMANDS,
     *bundle.COMMANDS,
-    *sbom.COMMANDS,
     *upkeep.COMMANDS,
     *monitoring.COMMANDS,
 ):

@@ -14,6 +14,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from packaging.utils import InvalidSdistFilename, parse_sdist_filename
 
+from mirror import indexes as index_plan
 from mirror.config import UPSTREAM_INDEX, MirrorConfig
 from mirror.lockfiles import lock
 from mirror.state import Folder
@@ -74,17 +75,7 @@ def difference(found: "Mapping[str, _Hash]", hashes: Mapping[str, str]) -> str:
 
 def indexes(config: MirrorConfig, name: str) -> list[str]:
     """`name` and the indexes that it inherits from, as mirror.toml has them, the nearest first."""
-    return chain(name, {each: index.bases for each, index in config.indexes.items()})
-
-
-def chain(name: str, bases: Mapping[str, Sequence[str]]) -> list[str]:
-    """`name` and the indexes that it inherits from, the nearest first."""
-    found: dict[str, None] = {}
-    waiting = [name]
-    while waiting:
-        found[(each := waiting.pop(0))] = None
-        waiting += [base for base in bases.get(each, ()) if base not in found]
-    return list(found)
+    return index_plan.chain(name, {each: index.bases for each, index in config.indexes.items()})
 
 
 def caches(config: MirrorConfig, name: str) -> list[str]:

@@ -75,7 +75,7 @@ def of_file(path: Path, folder: Folder) -> Bill:
 
 
 def unlicensed(bill: Bill, path: Path) -> str:
-    """How many packages have no license in the bill of the file at `path`, and what helps; "" without one."""
+    """A warning that counts packages without a license in the bill of the file at `path`; "" for none."""
     if not bill.unlicensed:
         return ""
     lock = "LOCK" if path.name.endswith((".whl", ".tar.gz")) else str(path)

@@ -33,7 +33,7 @@ class Given:
         """
         nothing = Given(None, None, None)
         asked = Given(None, configured.unused_for, configured.max_size) if self == nothing else self
-        if asked == nothing:
+        if asked in {nothing, Given(0, None, None)}:  # 0 alone would let all go
             raise PackhorseError(
                 "No rule says what may go.",
                 "Give --unused-for, --max-size or --keep-last,"

@@ -91,26 +91,36 @@ _recorder: _Recorder  # set by main
 class _Lock(_Named):
     """threading.Lock."""
 
+    _make: Callable[[], Any] = staticmethod(_thread.allocate_lock)
+
     def __init__(self) -> None:
         super().__init__(_site())
-        self._lock = _thread.allocate_lock()
+        self._lock = self._make()
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:  # noqa: FBT001, FBT002 (as threading's)
-        if blocking:
+        again = self._is_again()
+        if blocking and not again:
             _recorder.wants(self)
-        if taken := self._lock.acquire(blocking, timeout):
+        taken: bool = self._lock.acquire(blocking, timeout)
+        if taken and not again:
             _recorder.takes(self)
         return taken
 
     def release(self) -> None:
-        _recorder.drops(self)
         self._lock.release()
+        if not self._is_again():
+            _recorder.drops(self)
 
     def locked(self) -> bool:
-        return self._lock.locked()
+        found: bool = self._lock.locked()
+        return found
+
+    def _is_again(self) -> bool:
+        """Whether this thread holds it and may take it again."""
+        return False
 
     def _at_fork_reinit(self) -> None:
-        self._lock = _thread.allocate_lock()
+        self._lock = self._make()
 
     def __enter__(self) -> bool:
         return self.acquire()
@@ -119,48 +129,26 @@ class _Lock(_Named):
         self.release()
 
 
-class _ReentrantLock(_Named):
+class _ReentrantLock(_Lock):
     """threading.RLock, with what a condition needs of it."""
 
-    def __init__(self) -> None:
-        super().__init__(_site())
-        self._lock: Any = _thread.RLock()
+    _make = staticmethod(_thread.RLock)
 
-    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:  # noqa: FBT001, FBT002 (as threading's)
-        owned = self._is_owned()
-        if blocking and not owned:
-            _recorder.wants(self)
-        taken: bool = self._lock.acquire(blocking, timeout)
-        if taken and not owned:
-            _recorder.takes(self)
-        return taken
-
-    def release(self) -> None:
-        self._lock.release()
-        if not self._is_owned():
-            _recorder.drops(self)
+    def _is_again(self) -> bool:
+        return self._is_owned()
 
     def _is_owned(self) -> bool:
         owned: bool = self._lock._is_owned()
         return owned
 
-    def _release_save(self) -> Any:  # noqa: ANN401 (opaque)
+    def _release_save(self) -> object:
         _recorder.drops(self)
         return self._lock._release_save()
 
-    def _acquire_restore(self, state: Any) -> None:  # noqa: ANN401
+    def _acquire_restore(self, state: object) -> None:
         _recorder.wants(self)
         self._lock._acquire_restore(state)
         _recorder.takes(self)
-
-    def _at_fork_reinit(self) -> None:
-        self._lock = _thread.RLock()
-
-    def __enter__(self) -> bool:
-        return self.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self.release()
 
 
 _CHECKOUT = Path(__file__).parents[2]
@@ -232,7 +220,7 @@ def _record_transactions() -> None:
             (found.thing if closing else found).lock = lock
         return found
 
-    def drop(connection: Any) -> None:  # noqa: ANN401
+    def drop(connection: keyfs_sqlite.BaseConnection) -> None:
         if lock := connection.__dict__.pop("lock", None):
             _recorder.drops(lock)
         close(connection)

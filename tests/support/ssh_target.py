@@ -285,7 +285,7 @@ class Servers:
         return [self.get(host, "/") for host in self.hosts]
 
     def get(self, host: Host, path: str) -> str:
-        """What the application on `host` answers; after a boot, it may take a while to start."""
+        """Answer of the application on `host`; after a boot, it may take a while to start."""
 
         def answers() -> list[str]:
             done = host.ssh("python3", "-c", ASK, path, status=None)

@@ -107,7 +107,7 @@ def fetch(path: Path | None, given: Mapping[str, Any]) -> Fetched:
         raise PackhorseError(
             f"The mirror has no index {index}.", f"Name one with --index: {', '.join(sorted(bases))}"
         )
-    names = storage.chain(index, bases)
+    names = indexes.chain(index, bases)
     here = storage.StoredFiles(options.folder(), names)
     index_url = work.index_url(mirror, index)
     place = Place(index_url, offline=mirror.offline, builds=given["allow_builds"], login=mirror.login)

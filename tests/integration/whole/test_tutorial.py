@@ -44,7 +44,7 @@ def environment(bare: Company, tmp_path_factory: pytest.TempPathFactory) -> Mapp
 
 @pytest.fixture(scope="module")
 def tutorial(bare: Company, environment: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory) -> str:
-    """What the commands printed: each block in its order, in one folder."""
+    """Output of the commands: each block in its order, in one folder."""
     project, printed = tmp_path_factory.mktemp("tutorial") / "hello", ""
     project.mkdir()
     upstream = f'[upstream]\nurl = "{bare.outside.index_url("root/pypi")}"\n'

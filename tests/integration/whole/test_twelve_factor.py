@@ -28,7 +28,7 @@ class Project:
     environment: Mapping[str, str]
 
     def sh(self, commands: str) -> str:
-        """What they print; each has to work, or to end with the status that a comment says."""
+        """Their output; each has to work, or to end with the status that a comment says."""
         here = documents.script(commands.replace("127.0.0.1:8000", self.address))
         done = run_command("sh", "-eux", "-c", here, env=self.environment, cwd=self.folder, timeout=300)
         return done.stdout

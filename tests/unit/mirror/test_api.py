@@ -51,7 +51,7 @@ def test_a_refusal_names_the_address_and_the_reason_and_no_password() -> None:
 
 
 def test_a_refusal_can_say_what_was_asked_instead_of_the_address() -> None:
-    """Who ran a command has never seen the address."""
+    """Users of a command have never seen the address."""
     refused = _api(FakeServer(404, b'{"message": "No such index."}'))
     with pytest.raises(RefusedError) as caught, about("demo on company/nope"):
         refused.call("GET", "/company/nope/+why/demo")

@@ -49,8 +49,6 @@ def test_help_imports_only_click_and_a_little_of_ours() -> None:
             "packages",
             "policy",
             "publishers",
-            "reserve",
-            "sbom",
             "server",
             "upkeep",
         )
@@ -209,7 +207,7 @@ def test_no_rules_but_those_that_hold_are_gone_by(elsewhere: Path, command: list
 
 
 def test_settings_in_force_are_compared_with_the_mirror_toml_that_declares_them(elsewhere: Path) -> None:
-    """Who edits the file and forgets `mirror init` is told; of another one, init would refuse."""
+    """An edit without `mirror init` after it is told; of another file, init would refuse."""
     note = options.note_of_difference
     assert note(None, "policies", {}, {}) == ""
     assert f"these are of {elsewhere}, which `mirror init` has read" in note(None, "policies", {}, {"": {}})

@@ -41,10 +41,11 @@ class _Api:
 
 
 @pytest.mark.parametrize("configured", [Prune(), Prune(keep_last=1)])
-def test_without_a_rule_nothing_may_go(configured: Prune) -> None:
-    """All would; what is to stay says nothing about the rest."""
+@pytest.mark.parametrize("keep_last", [None, 0])
+def test_without_a_rule_nothing_may_go(configured: Prune, keep_last: int | None) -> None:
+    """All would; what is to stay says nothing about the rest, and `--keep-last 0` is no rule either."""
     with pytest.raises(PackhorseError, match="No rule"):
-        rules.Given(None, None, None).or_else(configured)
+        rules.Given(keep_last, None, None).or_else(configured)
 
 
 def test_files_go_in_pieces_and_those_used_meanwhile_stay() -> None:
@@ -146,7 +147,7 @@ def test_rules_of_mirror_toml_hold_when_none_is_given() -> None:
         (rules.Given(None, None, "10k"), 2),
         (rules.Given(None, "90d", None), 2),
         (rules.Given(1, None, "10k"), 1),
-        (rules.Given(0, None, None), 0),
+        (rules.Given(0, None, "10k"), 0),
     ],
 )
 def test_keep_last_of_mirror_toml_guards_whatever_else_is_given(given: rules.Given, kept: int) -> None:

@@ -51,7 +51,7 @@ def limited(mirror: _Mirror, limits: Limits) -> Limit:
 
 
 def test_it_is_in_the_audit_log(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who misses files wants to know where they went."""
+    """Files that are missed have gone somewhere."""
     heard: list[events.Event] = []
     monkeypatch.setattr(events, "_listeners", [heard.append])
     limited(_Mirror(10, 10), Limits(most=1000)).prune()
