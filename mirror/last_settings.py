@@ -1,6 +1,5 @@
 """Record of the mirror.toml that `mirror init` read last: another one changes nothing unless it is named."""
 
-import hashlib
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 import pydantic
 
 from mirror import config as configuration
+from mirror import settings_hashes
 from mirror.config import MirrorConfig
 from mirror.state import Folder
 from packhorse import files
@@ -25,7 +25,7 @@ class LastSettings:
 
 def remember(folder: Folder, file: Path, config: MirrorConfig) -> None:
     """Note that `file` says what holds. Raises OSError."""
-    _write(folder.last_settings, LastSettings(str(file.resolve()), _hashes(config)))
+    _write(folder.last_settings, LastSettings(str(file.resolve()), settings_hashes.by_key(config)))
 
 
 def read(folder: Folder) -> LastSettings | None:
@@ -41,7 +41,7 @@ def of_another_file(folder: Folder, file: Path) -> LastSettings | None:
 
 def named_upstream(folder: Folder) -> bool:
     """Whether the mirror.toml that holds has `url` of [upstream]."""
-    last, unnamed = read(folder), _hashes(MirrorConfig())["upstream.url"]
+    last, unnamed = read(folder), settings_hashes.by_key(MirrorConfig())["upstream.url"]
     return last is not None and last.settings.get("upstream.url", unnamed) != unnamed
 
 
@@ -68,8 +68,7 @@ def require_same(folder: Folder, file: Path, config: MirrorConfig, keys: Collect
     `keys` are those to compare, all of them without any.
     """
     last = of_another_file(folder, file)
-    now = {key: value for key, value in _hashes(config).items() if not keys or key in keys}
-    differing = [key for key in now if last and last.settings.get(key, now[key]) != now[key]]
+    differing = settings_hashes.differing(config, last.settings, keys) if last else []
     if last is None or not differing:
         return
     places = " or ".join(map(str, configuration.places(folder.home)))
@@ -83,9 +82,3 @@ def require_same(folder: Folder, file: Path, config: MirrorConfig, keys: Collect
         "Run the command in the folder of that file, or name the one that is meant: "
         "`mirror --config FILE …`. If another one counts now, run `mirror init` with it first.",
     )
-
-
-def _hashes(config: MirrorConfig) -> dict[str, str]:
-    values = config.model_dump(mode="json")
-    values |= {f"upstream.{key}": value for key, value in values.pop("upstream").items()}
-    return {key: hashlib.sha256(json.dumps(value).encode()).hexdigest() for key, value in values.items()}

@@ -1,8 +1,6 @@
 """Start, check and stop devpi-server, and create its data with devpi-init."""
 
-import hashlib
 import http.client
-import json
 import os
 import re
 import secrets
@@ -19,7 +17,7 @@ from typing import NoReturn
 from urllib.parse import urlsplit
 
 from mirror import config as configuration
-from mirror import monitoring_secrets, state
+from mirror import monitoring_secrets, settings_hashes, state
 from mirror.config import MirrorConfig, Prune
 from mirror.monitoring import settings as monitoring
 from mirror.monitoring.settings import AuditFolder, Monitoring
@@ -49,9 +47,11 @@ print(devpi_server.main._pypi_ixconfig_default["mirror_url"])
 # thousand files (1 MB for each of its uploads) takes half a gigabyte of memory.
 _CACHED_VALUES = "1000"
 
+# What a server reads at its start, but for what options of `mirror serve` replace: it may have been started
+# with them.
 _READ_AT_START = {
     *("outside_url", "request_timeout", "threads", "connections", "max_upload", "check_uploads"),
-    *("metrics", "audit", "webhooks", "prune"),
+    *("metrics", "audit", "webhooks", "prune", "upstream.hosts"),
 }
 
 
@@ -95,17 +95,7 @@ def _limits(prune: Prune, folder: Path) -> list[str]:
 
 def changed_since_start(config: MirrorConfig, now: Serving) -> list[str]:
     """The settings of `config` that differ from those `now` was started with, and wait for its restart."""
-    return [key for key, digest in _held_settings(config).items() if now.settings.get(key, digest) != digest]
-
-
-def _held_settings(config: MirrorConfig) -> dict[str, str]:
-    """Hashes (an address of a webhook may be secret) of what a server reads at its start, by the key.
-
-    Those that options of `mirror serve` replace are left out: it may have been started with them.
-    """
-    values = config.model_dump(mode="json", include=_READ_AT_START)
-    values["upstream.hosts"] = list(config.upstream.hosts)
-    return {key: hashlib.sha256(json.dumps(value).encode()).hexdigest() for key, value in values.items()}
+    return settings_hashes.differing(config, now.settings, _READ_AT_START)
 
 
 def _write_monitoring(config: MirrorConfig, folder: Folder) -> None:
@@ -215,7 +205,7 @@ def _claim(config: MirrorConfig, folder: Folder) -> int:
 
 
 def _write_serving(config: MirrorConfig, folder: Folder, pid: int) -> Serving:
-    now = Serving(config.url, pid, config.offline, _held_settings(config))
+    now = Serving(config.url, pid, config.offline, settings_hashes.by_key(config, _READ_AT_START))
     state.write_serving(folder, now)
     return now
 

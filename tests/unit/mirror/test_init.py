@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mirror import config, init, state
+from mirror import config, init, settings_hashes, state
 from mirror.config import Index, MirrorConfig, Upstream, User
 from mirror.init import InitRequest
 from mirror.policy.settings import Policy, Vulnerabilities
@@ -255,8 +255,7 @@ def test_settings_that_wait_for_a_restart_are_named(folder: Folder, monkeypatch:
     monkeypatch.setattr(server, "answers", lambda _: True)
     lock = state.try_lock(folder.lock)
     assert lock is not None
-    held = server._held_settings(MirrorConfig())
-    state.write_serving(folder, Serving(URL, 1, settings=held))
+    state.write_serving(folder, Serving(URL, 1, settings=settings_hashes.by_key(MirrorConfig())))
     notes: list[str] = []
 
     def run(**settings: Any) -> list[str]:  # noqa: ANN401 (any key of mirror.toml)
