@@ -16,7 +16,7 @@ from mirror.config import MirrorConfig
 from mirror.indexes import Change
 from mirror.policy import license_names
 from mirror.policy.settings import needing_advisories
-from mirror.serving import server
+from mirror.serving import command, devpi_init, server
 from mirror.state import Credentials, Folder, Serving
 from packhorse.errors import PackhorseError
 
@@ -58,7 +58,7 @@ def run(request: InitRequest, folder: Folder, notify: Callable[[str], None]) -> 
             given = Credentials(lock.url, {"root": root})
             with closing(HttpApi(lock.url, root)) as api:
                 yield from match(request, api, folder, given, notify)
-            if changed := server.changed_since_start(request.config, lock):
+            if changed := command.changed_since_start(request.config, lock):
                 notify(
                     f"changed in mirror.toml, and waits for a restart of `mirror serve`: {', '.join(changed)}"
                 )
@@ -66,7 +66,7 @@ def run(request: InitRequest, folder: Folder, notify: Callable[[str], None]) -> 
         try:
             folder.serving.unlink(missing_ok=True)
             if not folder.initialised():
-                server.initialise(folder, root)
+                devpi_init.initialise(folder, root)
                 yield f"created {folder.server}"
             given = Credentials(request.config.url, {"root": root})
             with server.temporary(request.config, folder, lock) as url, closing(HttpApi(url, root)) as api:
@@ -170,7 +170,7 @@ def match(
         *indexes.plan(config, users, known, _reserved(config, api), _in_force(api)),
     ]
     if config.upstream.url is None and last_settings.named_upstream(folder):
-        changes += indexes.reset_upstream(users, server.default_upstream())
+        changes += indexes.reset_upstream(users, devpi_init.default_upstream())
     _take_nothing_back(request, changes, users, folder)
     if Credentials(given.url, known) != before:
         state.write_credentials(folder, Credentials(given.url, known))

@@ -1,16 +1,12 @@
-"""Start, check and stop devpi-server, and create its data with devpi-init."""
+"""Start devpi-server, and wait until it answers."""
 
 import http.client
 import os
 import re
-import secrets
-import shutil
 import socket
-import ssl
 import subprocess
-import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
@@ -18,149 +14,16 @@ from urllib.parse import urlsplit
 
 from mirror import config as configuration
 from mirror import monitoring_secrets, settings_hashes, state
-from mirror.config import MirrorConfig, Prune
+from mirror.config import MirrorConfig
 from mirror.monitoring import settings as monitoring
 from mirror.monitoring.settings import AuditFolder, Monitoring
 from mirror.monitoring_secrets import SecretError
+from mirror.serving import command
 from mirror.state import Folder, Serving
-from packhorse import files, process, quantities
+from packhorse import files
 from packhorse.errors import PackhorseError
 
 READY_SECONDS = 60.0  # it takes about one second; a machine with thirty times the work it can do took over 30
-
-# The secret is 32 random bytes: stretching it, as devpi does for secrets that people chose, buys
-# nothing and costs 5 seconds and 512 MB at every start (devpi_server/config.py, get_derived_key).
-_CHEAP_KEY = ["--argon2-memory-cost", "8192", "--argon2-time-cost", "1", "--argon2-parallelism", "1"]
-
-
-# `python -m devpi_server` would end with status 0 when it cannot start: a supervisor must know.
-# `mirror` comes first for what it spares.
-_SERVER = ["-Ic", "import sys, mirror; from devpi_server.main import main; sys.exit(main())"]
-_TEMPORARY_SERVER = ["-Im", "mirror.serving.temporary_server"]
-_INIT = ["-Ic", "import sys, mirror; from devpi_server.init import init; sys.exit(init())"]
-_DEFAULT_UPSTREAM = """
-import mirror, devpi_server.main
-print(devpi_server.main._pypi_ixconfig_default["mirror_url"])
-"""
-
-# devpi keeps a twentieth of these whatever their size: with its default of 10,000, a project of some
-# thousand files (1 MB for each of its uploads) takes half a gigabyte of memory.
-_CACHED_VALUES = "1000"
-
-# What a server reads at its start, but for what options of `mirror serve` replace: it may have been started
-# with them.
-_READ_AT_START = {
-    *("outside_url", "request_timeout", "threads", "connections", "max_upload", "check_uploads"),
-    *("metrics", "audit", "webhooks", "prune", "upstream.hosts"),
-}
-
-
-def command(config: MirrorConfig, folder: Folder, program: Sequence[str] = _SERVER) -> list[str]:
-    """The argument list of devpi-server, without secrets."""
-    outside = ["--outside-url", config.outside_url] if config.outside_url else []
-    offline = ["--offline-mode"] if config.offline else []
-    hosts = [argument for url in config.upstream.hosts for argument in ("--upstream-host", url)]
-    unchecked = [] if config.check_uploads else ["--skip-upload-checks"]
-    return [
-        *[sys.executable, *program],
-        *["--serverdir", str(folder.server)],
-        *["--secretfile", str(folder.secret)],
-        *_CHEAP_KEY,
-        *["--host", config.host],
-        *["--port", str(config.port)],
-        *["--threads", str(config.threads)],
-        *["--connection-limit", str(config.connections)],
-        *["--max-request-body-size", str(config.max_upload * 1_000_000)],
-        *["--keyfs-cache-size", _CACHED_VALUES],
-        *["--request-timeout", str(config.request_timeout)],
-        *["--restrict-modify", "root"],
-        *["--monitoring", str(folder.monitoring)],
-        *outside,
-        *offline,
-        *hosts,
-        *unchecked,
-        *_limits(config.prune, folder.root),
-    ]
-
-
-def _limits(prune: Prune, folder: Path) -> list[str]:
-    most = (
-        [] if prune.max_size is None else ["--prune-max-size", str(quantities.size(prune.max_size, folder))]
-    )
-    unused_for = (
-        [] if prune.unused_for is None else ["--prune-unused-for", str(quantities.seconds(prune.unused_for))]
-    )
-    return [*most, *unused_for, "--prune-keep-last", str(prune.keep_last)]
-
-
-def changed_since_start(config: MirrorConfig, now: Serving) -> list[str]:
-    """The settings of `config` that differ from those `now` was started with, and wait for its restart."""
-    return settings_hashes.differing(config, now.settings, _READ_AT_START)
-
-
-def _write_monitoring(config: MirrorConfig, folder: Folder) -> None:
-    audit = AuditFolder(**config.audit.model_dump(), folder=str(folder.audit))
-    told = Monitoring(
-        metrics=config.metrics,
-        audit=audit,
-        webhooks=config.webhooks,
-        webhooks_folder=str(folder.webhooks),
-        last_refresh=str(folder.last_refresh),
-    )
-    monitoring.write(folder.monitoring, told)
-
-
-def trust_store(environment: Mapping[str, str]) -> str | None:
-    """The file of certificates to trust for calls to the upstream; None leaves devpi its own list.
-
-    devpi looks at REQUESTS_CA_BUNDLE, then CURL_CA_BUNDLE, then takes a list without the authority
-    of a company (devpi_server/httpclient.py). Before that list comes the machine's:
-    $SSL_CERT_FILE, else where its OpenSSL looks.
-    """
-    chosen = environment.get("REQUESTS_CA_BUNDLE") or environment.get("CURL_CA_BUNDLE")
-    return chosen or ssl.get_default_verify_paths().cafile
-
-
-def environment(inherited: Mapping[str, str]) -> dict[str, str]:
-    """The environment of devpi-server: `inherited`, certificates to trust, a limit for malloc's arenas."""
-    bundle = trust_store(inherited)
-    trusted = {"REQUESTS_CA_BUNDLE": bundle} if bundle else {}
-    # Otherwise each of a hundred threads keeps the megabytes of a large page it once rendered (mallopt(3)).
-    return {"MALLOC_ARENA_MAX": "2", **inherited, **trusted}
-
-
-def initialise(folder: Folder, root_password: str) -> None:
-    """Create devpi's data with devpi-init, whole or not at all. The caller holds the locks."""
-    for leftover in folder.root.glob("server.new.*"):
-        shutil.rmtree(leftover)
-    if not folder.secret.exists():
-        files.write_whole(folder.secret, secrets.token_hex(32).encode(), 0o600)
-    scratch = folder.root / f"server.new.{secrets.token_hex(4)}"
-    done = process.run(
-        [sys.executable, *_INIT, "--serverdir", str(scratch)],
-        env={**os.environ, "DEVPISERVER_ROOT_PASSWD": root_password},
-    )
-    if done.status != 0:
-        raise process.failure(
-            done,
-            f"devpi-init could not make {scratch} (status {done.status}).",
-            "The output above names the cause; then run `mirror init` again.",
-        )
-    os.sync()  # devpi-init does not: after a power cut, devpi-server would refuse the half-written data
-    scratch.rename(folder.server)
-    files.sync_folder(folder.root)
-
-
-def default_upstream() -> str:
-    """The address that devpi-init gives root/pypi. Raises PackhorseError."""
-    done = process.run([sys.executable, "-Ic", _DEFAULT_UPSTREAM])
-    if done.status != 0:
-        raise process.failure(
-            done,
-            f"devpi-server has no default for the upstream (status {done.status}).",
-            "Name one: `url` of [upstream] in mirror.toml.",
-        )
-    return done.stdout.strip()
 
 
 def serve(config: MirrorConfig, folder: Folder) -> NoReturn:
@@ -168,8 +31,8 @@ def serve(config: MirrorConfig, folder: Folder) -> NoReturn:
     lock = _claim(config, folder)
     _write_serving(config, folder, os.getpid())
     os.set_inheritable(lock, True)  # noqa: FBT003 (the standard library's signature)
-    arguments = command(config, folder)
-    os.execve(arguments[0], arguments, environment(os.environ))  # noqa: S606 (no shell is meant)
+    arguments = command.arguments(config, folder)
+    os.execve(arguments[0], arguments, command.environment(os.environ))  # noqa: S606 (no shell is meant)
 
 
 def serve_in_background(config: MirrorConfig, folder: Folder) -> Serving:
@@ -179,11 +42,11 @@ def serve_in_background(config: MirrorConfig, folder: Folder) -> Serving:
     with files.open_log(folder.log) as log:
         before = log.tell()
         child = subprocess.Popen(
-            command(config, folder),
+            command.arguments(config, folder),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env=environment(os.environ),
+            env=command.environment(os.environ),
             pass_fds=[lock],
             start_new_session=True,
         )
@@ -204,8 +67,20 @@ def _claim(config: MirrorConfig, folder: Folder) -> int:
     return lock
 
 
+def _write_monitoring(config: MirrorConfig, folder: Folder) -> None:
+    audit = AuditFolder(**config.audit.model_dump(), folder=str(folder.audit))
+    told = Monitoring(
+        metrics=config.metrics,
+        audit=audit,
+        webhooks=config.webhooks,
+        webhooks_folder=str(folder.webhooks),
+        last_refresh=str(folder.last_refresh),
+    )
+    monitoring.write(folder.monitoring, told)
+
+
 def _write_serving(config: MirrorConfig, folder: Folder, pid: int) -> Serving:
-    now = Serving(config.url, pid, config.offline, settings_hashes.by_key(config, _READ_AT_START))
+    now = Serving(config.url, pid, config.offline, settings_hashes.by_key(config, command.READ_AT_START))
     state.write_serving(folder, now)
     return now
 
@@ -268,11 +143,11 @@ def temporary(config: MirrorConfig, folder: Folder, lock: int) -> Iterator[str]:
     with files.open_log(folder.log) as log:
         before = log.tell()
         child = subprocess.Popen(
-            command(private, folder, _TEMPORARY_SERVER),
+            command.arguments(private, folder, command.TEMPORARY_SERVER),
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
-            env=environment(os.environ),
+            env=command.environment(os.environ),
             pass_fds=[lock],
             start_new_session=True,  # Ctrl-C is for us; the server ends when we do
         )

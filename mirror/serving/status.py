@@ -17,7 +17,7 @@ from mirror.api import HttpApi
 from mirror.last_refresh import LastRefresh
 from mirror.monitoring import numbers
 from mirror.policy.settings import needing_advisories
-from mirror.serving import server
+from mirror.serving import command, server
 from mirror.state import Folder
 from packhorse import quantities
 from packhorse.errors import PackhorseError
@@ -197,7 +197,7 @@ def _sizes(folder: Path) -> Iterator[int]:
 def _upstream_report(users: indexes.Users) -> UpstreamReport | None:
     """Ask for one small page; None when the server has no upstream index."""
     found = users.get("root", {}).get("indexes", {}).get("pypi")
-    return ask_upstream(found["mirror_url"], server.trust_store(os.environ)) if found else None
+    return ask_upstream(found["mirror_url"], command.trust_store(os.environ)) if found else None
 
 
 def ask_upstream(url: str, trust_store: str | None) -> UpstreamReport:

@@ -8,7 +8,7 @@ from typing import Any
 
 from mirror import indexes
 from mirror.api import Api
-from mirror.serving import server, status
+from mirror.serving import command, status
 from packhorse.errors import PackhorseError
 from packhorse.quantities import shown
 
@@ -83,7 +83,7 @@ def unreachable(api: Api, found: Plan) -> dict[str, str]:
     if found.offline:
         return dict.fromkeys(named, "The mirror is offline")
     users = indexes.read(api) if named else {}
-    trust_store = server.trust_store(os.environ)
+    trust_store = command.trust_store(os.environ)
     reports = {
         name: status.ask_upstream(users[user]["indexes"][index]["mirror_url"], trust_store)
         for name in named

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from mirror.serving import server
+from mirror.serving import command, server
 from tests.support.servers import Mirror, wait_until
 
 _LISTEN = """
@@ -78,7 +78,7 @@ def running_devpi(
     common: Sequence[str] = ("--serverdir", str(folder), "--secretfile", str(secret), "--port", str(port))
     with (mirror.home / f"{port}.log").open("wb") as log:
         process = subprocess.Popen(
-            [*program, *common, *server._CHEAP_KEY, *options],
+            [*program, *common, *command.CHEAP_KEY, *options],
             env=mirror.environment,
             stdout=log,
             stderr=log,

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from mirror import config, init, state
-from mirror.serving import server
+from mirror.serving import devpi_init
 
 BIN = Path(sys.executable).parent  # the commands of the environment that runs the tests
 
@@ -190,5 +190,5 @@ def _data() -> state.Folder:
     folder.root.mkdir(mode=0o700)
     password = secrets.token_hex(24)
     state.write_credentials(folder, state.Credentials("", {"root": password}))
-    server.initialise(folder, password)
+    devpi_init.initialise(folder, password)
     return folder

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from mirror.serving import server
+from mirror.serving import command
 from mirror.state import Folder
 from tests.support import faults
 from tests.support.dists import wheel
@@ -107,7 +107,7 @@ def test_an_index_that_not_everybody_may_read_is_refused(mirrored: Mirrored, tmp
     folder = Folder(mirrored.mirror.home)
     found = f"import sys; sys.path.insert(0, {str(tmp_path)!r})"
     code = f"{found}; from devpi_server.main import main; sys.exit(main())"
-    data = ("--serverdir", f"{folder.server}", "--secretfile", f"{folder.secret}", *server._CHEAP_KEY)
+    data = ("--serverdir", f"{folder.server}", "--secretfile", f"{folder.secret}", *command.CHEAP_KEY)
     done = mirrored.mirror.run("python", "-c", code, *data, "--port", "1", status=1)
     assert "pkg_read" in done.stderr + done.stdout
 

@@ -19,7 +19,7 @@ CHECKOUT = Path(__file__).parents[3]
 NEEDED = ("beautifulsoup4", "mock", "pytest-asyncio", "soupsieve", "webtest")
 # Modules of devpi-client that talk to a server without building packages or running tox.
 CLIENT_MODULES = ("functional", "index", "list_remove", "login", "user")
-# For the servers that the client's suite starts, as in mirror/serving/server.py: devpi's own takes seconds.
+# For the servers that the client's suite starts, as in mirror/serving/command.py: devpi's own takes seconds.
 CHEAP_KEY = (
     *("DEVPISERVER_ARGON2_MEMORY_COST=8192", "DEVPISERVER_ARGON2_TIME_COST=1"),
     "DEVPISERVER_ARGON2_PARALLELISM=1",

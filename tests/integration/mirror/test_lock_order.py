@@ -28,9 +28,9 @@ SERVE = """
 import pathlib, sys
 from functools import partial
 from mirror import config, state
-from mirror.serving import server
+from mirror.serving import command, server
 
-server.command = partial(server.command, program=["-I", *sys.argv[1:]])
+command.arguments = partial(command.arguments, program=["-I", *sys.argv[1:]])
 home = pathlib.Path.cwd()
 server.serve_in_background(config.load(home / "mirror.toml"), state.Folder(home))
 """

@@ -11,7 +11,7 @@ from mirror import config, init, settings_hashes, state
 from mirror.config import Index, MirrorConfig, Upstream, User
 from mirror.init import InitRequest
 from mirror.policy.settings import Policy, Vulnerabilities
-from mirror.serving import server
+from mirror.serving import devpi_init, server
 from mirror.state import Credentials, Folder, Serving
 from packhorse.errors import PackhorseError
 
@@ -190,7 +190,7 @@ def test_an_upstream_that_mirror_toml_names_no_more_is_the_default_again(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """But not one that it never named: that was chosen with the devpi client, or came with an export."""
-    monkeypatch.setattr(server, "default_upstream", lambda: "https://default.example/")
+    monkeypatch.setattr(devpi_init, "default_upstream", lambda: "https://default.example/")
     devpi, file = FakeDevpi(folder), Path("/own/mirror.toml")
     unnamed = InitRequest(MirrorConfig(), file=file)
     named = InitRequest(MirrorConfig(upstream=Upstream(url="https://own.example/")), file=file)
