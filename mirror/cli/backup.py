@@ -40,7 +40,7 @@ def restore(path: Path | None, backup: Path) -> None:
 
     Its mirror.toml comes back to $PACKHORSE_HOME; one that is found without it (see --config) stays as it is.
     """
-    from mirror.upkeep import backup as work
+    from mirror.upkeep import restore as work
 
     settings = options.config_file(path)
     left = work.restore(options.folder(), backup, settings)

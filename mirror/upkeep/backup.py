@@ -1,4 +1,4 @@
-"""Back up a mirror while it serves, and restore it.
+"""Back up a mirror while it serves; restore.py brings it back.
 
 devpi-export is not for this: it leaves out what was cached from the upstream, and importing its output
 replays every upload.
@@ -10,7 +10,6 @@ import os
 import shutil
 import sqlite3
 import stat
-import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,7 +23,7 @@ DATABASE = ".sqlite"
 # Pages are rendered again, downloads are unfinished. Files in the other folders never change: they are
 # created under another name, and deleted.
 _EXCLUDED = {"+pages", "+downloads", "+decisions"}
-_SCRATCH = ".new"
+SCRATCH = ".new"
 _NAMES = "????-??-??T??????Z"
 SETTINGS = "mirror.toml"
 
@@ -46,7 +45,7 @@ def make(folder: Folder, target: Path, keep: int, now: datetime, settings: Path 
             "Name a folder elsewhere, best on another disk.",
         )
     with _only_one(target):
-        for leftover in target.glob(f"{_NAMES}{_SCRATCH}"):
+        for leftover in target.glob(f"{_NAMES}{SCRATCH}"):
             shutil.rmtree(leftover)
         earlier = _all(target)
         while (done := target / now.strftime("%Y-%m-%dT%H%M%SZ")).exists():
@@ -77,7 +76,7 @@ def _only_one(target: Path) -> Iterator[None]:
 
 def _make_whole(folder: Folder, done: Path, previous: Path | None, settings: Path | None) -> None:
     """Make the backup `done`, or nothing. Raises PackhorseError."""
-    scratch = done.with_name(done.name + _SCRATCH)
+    scratch = done.with_name(done.name + SCRATCH)
     try:
         scratch.mkdir(mode=0o700)
         if settings:
@@ -115,77 +114,6 @@ def _keep_settings(source: Path, destination: Path) -> None:
             f"{source}, which has the settings of the mirror: {error.strerror}",
             "Put it there for the user who runs this, or name it: `mirror --config FILE backup …`.",
         ) from error
-
-
-def restore(folder: Folder, backup: Path, settings: Path | None = None) -> Path | None:
-    """Copy `backup` to where the mirror lives. Raises PackhorseError when a mirror or no backup is there.
-
-    Its mirror.toml becomes `settings` (None: beside the mirror), never over another one: then its path in the
-    backup is returned. It is the one that holds: `mirror init` takes nothing back for another one that nobody
-    names.
-    """
-    if folder.root.exists():
-        raise PackhorseError(
-            f"{folder.root} exists already.", "Stop the mirror in it, and move the folder away."
-        )
-    if not (backup / "server" / DATABASE).exists() or backup.name.endswith(_SCRATCH):  # that one is not whole
-        raise PackhorseError(f"{backup} is not a backup.", "Name a folder that `mirror backup` has made.")
-    _refuse_odd(backup)
-    scratch = folder.home / f"mirror{_SCRATCH}"
-    shutil.rmtree(scratch, ignore_errors=True)
-    shutil.copytree(backup, scratch, symlinks=True, copy_function=_copy_unnoticed)
-    for name in ("secret", "credentials.json", f"server/{DATABASE}"):
-        if (scratch / name).exists():
-            (scratch / name).chmod(0o600)
-    _shift_last_use(scratch, time.time() - (backup / "server" / DATABASE).stat().st_mtime)
-    os.sync()
-    place, has_settings = settings or folder.home / SETTINGS, (scratch / SETTINGS).exists()
-    left = _put_settings(scratch / SETTINGS, place)
-    if has_settings:
-        last_settings.move(scratch / folder.last_settings.name, backup / SETTINGS if left else place)
-    scratch.rename(folder.root)
-    files.sync_folder(folder.home)
-    return backup / SETTINGS if left else None
-
-
-def _refuse_odd(backup: Path) -> None:
-    """Raise PackhorseError for what no backup has: links would lead out of the mirror, pipes never end.
-
-    Who restores may be root, and a disk may come from anywhere.
-    """
-    for parent, folders, names in os.walk(backup):
-        for path in (Path(parent, name) for name in (*folders, *names)):
-            if not (path.is_file() or path.is_dir()) or path.is_symlink():
-                raise PackhorseError(
-                    f"{path} is neither a file nor a folder: no backup has such things.",
-                    "Find out who has put it there, and restore another backup.",
-                )
-
-
-def _put_settings(source: Path, destination: Path) -> bool:
-    """Move the file where the mirror finds it, if there is one; True when it is not there then.
-
-    That is so when another file is there, and where this user may not write.
-    """
-    if not source.exists():
-        return False
-    content = source.read_bytes()
-    source.unlink()
-    try:
-        if not destination.exists():
-            files.write_whole(destination, content, 0o600)
-        return destination.read_bytes() != content
-    except OSError:
-        return True
-
-
-def _shift_last_use(root: Path, seconds: float) -> None:
-    """Let files count as unused for as long as they were when the backup was made, not since then."""
-    for parent, _, names in os.walk(root / "server" / "+files"):
-        for path in (Path(parent, name) for name in names):
-            found = path.stat()
-            used = found.st_atime_ns + int(max(0, seconds) * 1e9)
-            os.utime(path, ns=(used, found.st_mtime_ns))
 
 
 def _all(target: Path) -> list[Path]:
@@ -262,10 +190,10 @@ def _link(source: Path, destination: Path, previous: Path | None) -> None:
             destination.hardlink_to(previous)
             _copy_times(source.stat(), destination)
         else:
-            _copy_unnoticed(source, destination)
+            copy_unnoticed(source, destination)
 
 
-def _copy_unnoticed(source: Path | str, destination: Path | str) -> None:
+def copy_unnoticed(source: Path | str, destination: Path | str) -> None:
     """Copy a file with its mode and times; the last use of both is what it was."""
     with files.open_unnoticed(Path(source)) as content:
         found = os.fstat(content.fileno())

@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from mirror import state
-from mirror.upkeep import backup
+from mirror.upkeep import backup, restore
 from tests.support.devpi_servers import export_devpi, import_devpi, init_devpi, running_devpi
 from tests.support.dists import Dist, wheel
 from tests.support.mirror_and_upstream import Mirrored, mirror_of, new_name
@@ -223,7 +223,7 @@ def test_a_reservation_survives_backup_and_restore(moved: tuple[Mirrored, Team],
     made, team = moved
     saved = backup.make(state.Folder(made.mirror.home), tmp_path / "backups", 1, datetime.now(UTC))
     with short_home() as home:
-        backup.restore(state.Folder(home), saved)
+        restore.restore(state.Folder(home), saved)
         with running_devpi(made.mirror, home / "mirror" / "server", free_port()) as url:
             _holds(url, team)
 
