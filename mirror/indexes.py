@@ -31,6 +31,13 @@ def read(api: Api) -> Users:
     return users
 
 
+def find(users: Users, name: str) -> Mapping[str, Any] | None:
+    """The settings of the index `name`, None when the server has no such index."""
+    owner, _, rest = name.partition("/")
+    found: Mapping[str, Any] | None = users.get(owner, {}).get("indexes", {}).get(rest)
+    return found
+
+
 def bases(users: Users) -> dict[str, list[str]]:
     """The names of all indexes -> those of their bases."""
     return {
@@ -69,11 +76,11 @@ def plan(
             if name not in reserved
         ),
         *_user_changes(config, users, passwords),
-        *_upstream_changes(config, _index(users, UPSTREAM_INDEX)),
+        *_upstream_changes(config, find(users, UPSTREAM_INDEX)),
         *(
             change
             for name in configuration.in_order(config.indexes)
-            for change in _index_changes(name, config.indexes[name], _index(users, name))
+            for change in _index_changes(name, config.indexes[name], find(users, name))
         ),
         *(
             change
@@ -109,7 +116,7 @@ def taken_back(changes: Iterable[Change], users: Users) -> list[str]:
     found = []
     for change in changes:
         name = change.path[1:]
-        existing = _index(users, name)
+        existing = find(users, name)
         if change.path in _DECLARATIONS:
             found.append(change.path.removeprefix("/+"))
         elif name == UPSTREAM_INDEX:
@@ -183,49 +190,10 @@ def _undeclared_indexes(config: MirrorConfig, users: Users) -> list[str]:
     return [name for name in names if name not in {UPSTREAM_INDEX, *config.indexes}]
 
 
-def removable(api: Api, config: MirrorConfig, name: str) -> list[str]:
-    """The projects that were uploaded to the index `name`. Raises PackhorseError when it has to stay."""
-    users = read(api)
-    found = _index(users, name)
-    if found is None:
-        raise PackhorseError(f"There is no index {name}.", "`mirror status` lists them.")
-    if name in {UPSTREAM_INDEX, *config.indexes}:
-        where = "what the mirror caches" if name == UPSTREAM_INDEX else "declared in mirror.toml"
-        raise PackhorseError(
-            f"{name} is {where}, and is not removed.",
-            f'Remove [indexes."{name}"] there, then run the command again.'
-            if name in config.indexes
-            else "[upstream] of mirror.toml names another upstream for it.",
-        )
-    heirs = [heir for heir, of_heir in bases(users).items() if name in of_heir]
-    if heirs:
-        raise PackhorseError(
-            f"{', '.join(heirs)} inherits from {name}.",
-            "Change its `bases` in mirror.toml and run `mirror init`, or remove it first.",
-        )
-    return list(api.call("GET", f"/{name}")["projects"]) if found["type"] == "stage" else []
-
-
-def remove(api: Api, name: str) -> str:
-    """Remove an index with all that is on it; a sentence for people."""
-    api.call("PATCH", f"/{name}", {"volatile": True})  # devpi removes no other
-    api.call("DELETE", f"/{name}")
-    readers = api.call("GET", "/+readers")
-    if name in readers:  # not before: it would be open for a moment
-        api.call("PUT", "/+readers", {key: who for key, who in readers.items() if key != name})
-    return f"removed index {name}"
-
-
 def without_credentials(url: str) -> str:
     """`url` without its user name and password."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-
-
-def _index(users: Users, name: str) -> Mapping[str, Any] | None:
-    owner, _, rest = name.partition("/")
-    found: Mapping[str, Any] | None = users.get(owner, {}).get("indexes", {}).get(rest)
-    return found
 
 
 def _user_changes(config: MirrorConfig, users: Users, passwords: Mapping[str, str]) -> Iterator[Change]:
@@ -260,7 +228,7 @@ def _upstream_changes(config: MirrorConfig, existing: Mapping[str, Any] | None) 
 
 def reset_upstream(users: Users, url: str) -> list[Change]:
     """The call that gives root/pypi its default, `url`, again: mirror.toml does not name another any more."""
-    return list(_modify(UPSTREAM_INDEX, _index(users, UPSTREAM_INDEX) or {}, {"mirror_url": url}))
+    return list(_modify(UPSTREAM_INDEX, find(users, UPSTREAM_INDEX) or {}, {"mirror_url": url}))
 
 
 def _index_changes(name: str, index: Index, existing: Mapping[str, Any] | None) -> Iterator[Change]:

@@ -23,16 +23,16 @@ def index_remove(path: Path | None, name: str, *, yes: bool) -> None:
     One that mirror.toml declares, or from which another one inherits, is not removed. Names of projects stay
     reserved: `mirror release-name` ends that. Needs the mirror to serve.
     """
-    from mirror import indexes
+    from mirror import index_removal
 
     config, api = options.config_that_holds(path, keys={"indexes"}), options.api()
-    projects = indexes.removable(api, config, name)
+    projects = index_removal.check(api, config, name)
     if projects:
         more = f" and {len(projects) - 5} more" if len(projects) > 5 else ""
         console.ask_for_name(f"{name} has uploads of {', '.join(projects[:5])}{more}.", name, yes=yes)
     else:
         console.ask_first(f"Remove index {name}, to which nothing was uploaded?", yes=yes)
-    console.echo(indexes.remove(api, name))
+    console.echo(index_removal.remove(api, name))
 
 
 COMMANDS = (index,)

@@ -95,55 +95,6 @@ def test_who_may_upload_and_not_read_a_base_is_named() -> None:
     assert own[0].startswith("company/own is refused to anna, who may"), "through x, as the server has it"
 
 
-class _Api:
-    """A server with the default indexes and these projects."""
-
-    def __init__(self) -> None:
-        self.users = _matching()
-        self.changes: list[tuple[str, str, object]] = []
-
-    def call(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 (as Api has it)
-        if method != "GET":
-            self.changes.append((method, path, body))
-        return {"/": self.users, "/+readers": {"company/dve": [], "company/x": ["anna"]}}.get(
-            path, {"projects": ["demo"]}
-        )
-
-    def accepts(self, user: str, password: str) -> bool:  # noqa: ARG002 (as Api has it)
-        return False
-
-
-@pytest.mark.parametrize(
-    ("name", "reason"),
-    [
-        ("company/nix", "There is no index company/nix"),
-        ("root/pypi", "root/pypi is what the mirror caches"),
-        ("company/dev", "company/dev is declared in mirror.toml"),
-        ("company/dve", "company/heir inherits from company/dve"),
-    ],
-)
-def test_an_index_that_is_needed_is_not_removed(name: str, reason: str) -> None:
-    """`mirror init` would make it again, or others would lose what they show."""
-    api = _Api()
-    api.users["company"]["indexes"]["dve"] = {"type": "stage", "bases": []}
-    api.users["company"]["indexes"]["heir"] = {"type": "stage", "bases": ["company/dve"]}
-    with pytest.raises(PackhorseError, match=reason):
-        indexes.removable(api, MirrorConfig(), name)
-
-
-def test_an_index_is_removed_before_its_protection() -> None:
-    """It would be open for a moment; devpi deletes volatile indexes alone."""
-    api = _Api()
-    api.users["company"]["indexes"]["dve"] = {"type": "stage", "bases": []}
-    assert indexes.removable(api, MirrorConfig(), "company/dve") == ["demo"]
-    assert indexes.remove(api, "company/dve") == "removed index company/dve"
-    assert api.changes == [
-        ("PATCH", "/company/dve", {"volatile": True}),
-        ("DELETE", "/company/dve", None),
-        ("PUT", "/+readers", {"company/x": ["anna"]}),
-    ]
-
-
 def test_no_sentence_holds_a_password() -> None:
     """The sentences are printed."""
     config = MirrorConfig(users={"company": User(email="a@example.com")})
