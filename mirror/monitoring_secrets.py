@@ -1,14 +1,12 @@
 """Read the secrets that [metrics] and [[webhooks]] of mirror.toml name: in files, or in the environment."""
 
-import base64
-import binascii
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from packhorse import standard_webhooks
+
 SHORTEST_TOKEN = 16  # characters
-SHORTEST_KEY = 24  # bytes, as Standard Webhooks asks for
-PREFIX = "whsec_"
 
 
 class SecretError(Exception):
@@ -38,19 +36,9 @@ def webhook_key(settings: Mapping[str, Any], environment: Mapping[str, str]) -> 
             text = Path(where).read_text("utf-8", "surrogateescape")[:65536]
         except OSError as error:
             raise SecretError(f"{begin}: {where}: {error.strerror}") from error
-    key = _key(text.strip())
-    if len(key) < SHORTEST_KEY:
+    key = standard_webhooks.read_key(text)
+    if key is None:
         raise SecretError(
-            f"{begin}: the secret in {where} is missing, or shorter than {SHORTEST_KEY} bytes."
-            f' Make one: echo "{PREFIX}$(openssl rand -base64 32)"'
+            f"{begin}: the secret in {where} {standard_webhooks.NO_KEY} {standard_webhooks.HOW_TO_MAKE}"
         )
     return key
-
-
-def _key(text: str) -> bytes:
-    if not text.startswith(PREFIX):
-        return text.encode("utf-8", "surrogateescape")
-    try:
-        return base64.b64decode(text.removeprefix(PREFIX), validate=True)
-    except (binascii.Error, ValueError):
-        return b""

@@ -1,9 +1,5 @@
 """Send signed JSON to a webhook, in the form of Standard Webhooks (standardwebhooks.com)."""
 
-import base64
-import binascii
-import hashlib
-import hmac
 import http.client
 import json
 import queue
@@ -16,13 +12,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from packhorse import standard_webhooks
 from packhorse.errors import PackhorseError
 from release.config.hooks import Webhook
 
 ATTEMPTS = 3
-PREFIX = "whsec_"
-SHORTEST = 24
-"""Bytes of a secret, as Standard Webhooks asks for."""
 
 
 def send(
@@ -43,7 +37,7 @@ def send(
     for attempt in range(ATTEMPTS):
         if attempt:
             sleep(attempt)
-        status = _post(settings, {**_headers(identity, int(time.time()), body, key)}, body)
+        status = _post(settings, standard_webhooks.headers(identity, int(time.time()), body, key), body)
         if isinstance(status, int) and 200 <= status < 300:
             return
         problem = f"answered {status}" if isinstance(status, int) else status
@@ -53,22 +47,6 @@ def send(
     raise PackhorseError(
         f"The webhook {urlsplit(settings.url).netloc} {problem}.", "Look at [hooks.webhook] in release.toml."
     )
-
-
-def _headers(identity: str, timestamp: int, body: bytes, key: bytes) -> dict[str, str]:
-    return {
-        "Content-Type": "application/json",
-        "User-Agent": "packhorse",
-        "webhook-id": identity,
-        "webhook-timestamp": str(timestamp),
-        "webhook-signature": signature(identity, timestamp, body, key),
-    }
-
-
-def signature(identity: str, timestamp: int, body: bytes, key: bytes) -> str:
-    """The header `webhook-signature`: HMAC-SHA256 of identity, time (in seconds) and body."""
-    signed = f"{identity}.{timestamp}.".encode() + body
-    return f"v1,{base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()}"
 
 
 def secret(settings: Webhook, project: Path, environment: Mapping[str, str]) -> bytes:
@@ -84,19 +62,10 @@ def secret(settings: Webhook, project: Path, environment: Mapping[str, str]) -> 
             raise PackhorseError(
                 f"The webhook's secret cannot be read from {where}: {error}.", "Correct secret_file."
             ) from error
-    text = text.strip()
-    try:
-        key = (
-            base64.b64decode(text.removeprefix(PREFIX), validate=True)
-            if text.startswith(PREFIX)
-            else text.encode("utf-8", "surrogateescape")
-        )
-    except (binascii.Error, ValueError):
-        key = b""
-    if len(key) < SHORTEST:
+    key = standard_webhooks.read_key(text)
+    if key is None:
         raise PackhorseError(
-            f"The webhook's secret in {where} is missing, or shorter than {SHORTEST} bytes.",
-            f'Make one: echo "{PREFIX}$(openssl rand -base64 32)"',
+            f"The webhook's secret in {where} {standard_webhooks.NO_KEY}", standard_webhooks.HOW_TO_MAKE
         )
     return key
 

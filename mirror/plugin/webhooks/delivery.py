@@ -1,8 +1,6 @@
 """Sign a message in the form of Standard Webhooks (standardwebhooks.com), and POST it."""
 
-import base64
 import hashlib
-import hmac
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ from mirror import monitoring_secrets
 from mirror.plugin.upstream import allowed_hosts
 from mirror.plugin.upstream.allowed_hosts import HostRefusedError
 from mirror.plugin.webhooks.spool import Message
+from packhorse import standard_webhooks
 
 
 @dataclass(frozen=True)
@@ -42,31 +41,19 @@ def webhook(settings: Mapping[str, Any], environment: Mapping[str, str]) -> Webh
     return Webhook(settings["url"], tuple(settings["events"]), settings["timeout"], key)
 
 
-def headers(message: Message, timestamp: int, key: bytes) -> dict[str, str]:
-    """The headers that prove who sends, and when (seconds since the epoch)."""
-    signed = f"{message.identity}.{timestamp}.{message.body}".encode()
-    signature = base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()
-    return {
-        "Content-Type": "application/json",
-        "User-Agent": "packhorse",
-        "webhook-id": message.identity,
-        "webhook-timestamp": str(timestamp),
-        "webhook-signature": f"v1,{signature}",
-    }
-
-
 def post(
     client: httpx.Client, webhook: Webhook, message: Message, now: Callable[[], float] = time.time
 ) -> str:
     """Deliver it; "" or why not. The client follows no redirect, and connects to allowed hosts only."""
-    sent = headers(message, int(now()), webhook.key)
+    body = message.body.encode()
+    headers = standard_webhooks.headers(message.identity, int(now()), body, webhook.key)
     extensions = {allowed_hosts.OWN: webhook.url, allowed_hosts.WHOLE: True}
     try:
         with client.stream(
             "POST",
             webhook.url,
-            content=message.body.encode(),
-            headers=sent,
+            content=body,
+            headers=headers,
             timeout=webhook.timeout,
             extensions=extensions,
         ) as answer:
