@@ -24,7 +24,7 @@ from mirror.plugin.admin import (
     logins,
     reservation_views,
 )
-from mirror.plugin.admin.bundle_views import BundleViews, Proofs
+from mirror.plugin.admin.bundle_views import BundleViews, ProvenanceStores
 from mirror.plugin.audit import events, tween
 from mirror.plugin.audit.events import AuditLog
 from mirror.plugin.connections import admission, early_passwords, server
@@ -159,7 +159,7 @@ def wire(config: Any, pyramid_config: Any) -> None:
     _explain(pyramid_config, guards, store, shared)
     changed_file_views.install(pyramid_config, pages)
     cached_file_views.install(pyramid_config, cached, removal)
-    BundleViews(xom, shared.parser, downloads, Proofs(objects, evidence)).install(pyramid_config)
+    BundleViews(xom, shared.parser, downloads, ProvenanceStores(objects, evidence)).install(pyramid_config)
     check_views.install(pyramid_config, StoredFiles(xom, cached), page_views, pages)
     _start(config, xom, limit)
 

@@ -118,7 +118,7 @@ def _load(own: bool, listed: Listing, folder: Path, target: "Target", project: s
     damaged = {file: problem for file in files if (problem := disk.problem(folder, file))}
     if not own:  # before the page, which then says that it is here
         unread = [file for file in files if file not in damaged]
-        damaged |= {file: problem for file in unread if (problem := target.prove(folder, file))}
+        damaged |= {file: problem for file in unread if (problem := target.store_provenance(folder, file))}
     whole = [file for file in files if file not in damaged]
     page = listing.page(project, whole, listed.statuses.get(project, {}))
     states = target.offer(target.index if own else UPSTREAM_INDEX, project, page) if whole else {}
@@ -136,7 +136,7 @@ def _bring(file: File, known: Mapping[str, Any], folder: Path, target: "Target")
     if outcome.state == NEW:
         refused = target.upload(path, index) if file.own else target.store(path, file)
         outcome = Loaded(file, REFUSED, refused, index) if refused else outcome
-    if file.own and outcome.state != REFUSED and (problem := target.prove(folder, file, index)):
+    if file.own and outcome.state != REFUSED and (problem := target.store_provenance(folder, file, index)):
         outcome = Loaded(file, REFUSED, f"the file is on {index}, but {problem}", index)
     is_on_target = file.own and outcome.state != REFUSED and index == target.index
     if is_on_target and file.yanked and not known.get("yanked"):
@@ -183,7 +183,7 @@ class Target:
             answer = self._put(f"/{UPSTREAM_INDEX}/+bundle/{file.project}/{quote(file.filename)}", content)
         return "" if answer.status_code == 200 else _reason(answer)
 
-    def prove(self, folder: Path, file: File, index: str = UPSTREAM_INDEX) -> str:
+    def store_provenance(self, folder: Path, file: File, index: str = UPSTREAM_INDEX) -> str:
         """Bring the provenance of a file, if it has one; why it is refused, or ""."""
         if file.provenance is None:
             return ""

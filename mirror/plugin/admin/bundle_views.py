@@ -34,8 +34,8 @@ State = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Proofs:
-    """Provenance of cached files, and what it was found to prove."""
+class ProvenanceStores:
+    """Provenance objects of cached files, and the evidence that their verification found."""
 
     objects: ProvenanceObjects
     evidence: EvidenceStore
@@ -44,11 +44,13 @@ class Proofs:
 class BundleViews:
     """The views of one devpi-server process."""
 
-    def __init__(self, xom: Any, parser: ParserProcess, downloads: Downloads, proofs: Proofs) -> None:
+    def __init__(
+        self, xom: Any, parser: ParserProcess, downloads: Downloads, provenance: ProvenanceStores
+    ) -> None:
         self._xom = xom
         self._parser = parser
         self._downloads = downloads
-        self._proofs = proofs
+        self._provenance = provenance
 
     def install(self, pyramid_config: Any) -> None:
         """Add the addresses."""
@@ -112,8 +114,8 @@ class BundleViews:
         try:
             provenance_objects.check(content)
             if isinstance(stage, CachingStage):
-                self._proofs.objects.keep(stage.name, filename, request.GET.get("sha256", ""), content)
-                self._proofs.evidence.forget_problem(stage.name, project, filename)
+                self._provenance.objects.keep(stage.name, filename, request.GET.get("sha256", ""), content)
+                self._provenance.evidence.forget_problem(stage.name, project, filename)
             else:
                 stage.take_provenance(project, filename, content, request.authenticated_userid)
         except ValueError as error:
@@ -134,7 +136,7 @@ class BundleViews:
         }
 
     def _has_provenance(self, index: str, file: ProjectFile) -> bool:
-        return self._proofs.objects.read(index, file.filename, file.hashes.get("sha256", "")) is not None
+        return self._provenance.objects.read(index, file.filename, file.hashes.get("sha256", "")) is not None
 
     def _compared_with_uploads(self, stage: Any, project: str, content: bytes) -> dict[str, State]:
         """States of files that are to be uploaded to `stage`, if neither it nor its bases have them."""

@@ -56,7 +56,7 @@ def find_below(filestore: Any, stage: Any, path: str) -> Any:
     return None
 
 
-def find_as_primary(look: Look, filestore: Any, stage: Any, path: str, serves: Callable[[str], bool]) -> Any:
+def find_on_replica(look: Look, filestore: Any, stage: Any, path: str, serves: Callable[[str], bool]) -> Any:
     """Look for the entry of a file on a replica; its pages lack what its primary denies, or has just listed.
 
     So nothing is missing before the primary has been asked, by `serves`. May restart the transaction. Raises

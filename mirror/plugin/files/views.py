@@ -54,7 +54,7 @@ class FileViews:
         if not self._xom.is_replica():
             return look(self._xom.filestore, stage, path)
         serves = partial(primary.serves, self._client, self._xom)
-        return lookup.find_as_primary(look, self._xom.filestore, stage, path, serves)
+        return lookup.find_on_replica(look, self._xom.filestore, stage, path, serves)
 
     def _sources(self, stage: Any, entry: Any) -> Sequence[DownloadSource]:
         """The upstream; on a replica its primary first."""

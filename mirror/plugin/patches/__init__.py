@@ -3,7 +3,7 @@
 from typing import Any
 
 
-def put(owner: Any, **members: Any) -> None:
-    """Give a class or module of devpi's other members. Assigned by name, mypy would refuse each."""
+def replace_members(owner: Any, **members: Any) -> None:
+    """Replace members of a class or module of devpi's. Assigned by name, mypy would refuse each."""
     for name, member in members.items():
         setattr(owner, name, member)

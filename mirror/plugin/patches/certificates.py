@@ -4,10 +4,10 @@ from typing import Any
 
 from devpi_server.httpclient import HTTPClient
 
-from mirror.plugin.patches import put
+from mirror.plugin.patches import replace_members
 
 
 def apply(xom: Any) -> None:
     """Take that of the first client, which is made now: else fifty threads would make it at once."""
     if isinstance(xom.http, HTTPClient):
-        put(HTTPClient, _ssl_context=xom.http._ssl_context)  # noqa: SLF001 (listed in compat.py)
+        replace_members(HTTPClient, _ssl_context=xom.http._ssl_context)  # noqa: SLF001 (listed in compat.py)

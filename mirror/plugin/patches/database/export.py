@@ -9,7 +9,7 @@ from devpi_server.keyfs_types import RelPath
 from devpi_server.model import User
 
 from mirror.plugin import declarations, pinned_hashes, reservations
-from mirror.plugin.patches import put
+from mirror.plugin.patches import replace_members
 from mirror.plugin.patches.indexes import stages
 from mirror.plugin.simple import detail
 from mirror.plugin.simple.detail import ProjectDetail
@@ -46,7 +46,7 @@ def apply(folder: str, first_seen_folder: str) -> None:
             self.export[FIRST_SEEN] = seen.records()
             super().dump_all(path)
 
-    put(importexport, Exporter=Exporter)
+    replace_members(importexport, Exporter=Exporter)
 
 
 def apply_to_import(first_seen_folder: str) -> None:
@@ -64,7 +64,7 @@ def apply_to_import(first_seen_folder: str) -> None:
                 for each in declarations.ALL:
                     each.declare(self.xom.keyfs, self.import_data.get(each.exported_as, {}))
 
-    put(importexport, Importer=Importer)
+    replace_members(importexport, Importer=Importer)
 
 
 class ExportedMirror(CachingStage):

@@ -11,7 +11,7 @@ from pyramid.httpexceptions import HTTPServiceUnavailable, HTTPTooManyRequests
 
 from mirror.plugin.access.throttle import Throttle
 from mirror.plugin.audit import tween
-from mirror.plugin.patches import put
+from mirror.plugin.patches import replace_members
 from mirror.plugin.patches.logins import password_cache, proxied_clients
 
 _STOCK: Callable[..., dict[str, Any]] = auth.Auth._validate  # noqa: SLF001 (listed in compat.py)
@@ -43,7 +43,7 @@ def apply(throttle: Throttle) -> None:
             wrong.add((authuser, authpassword))
         return result
 
-    put(auth.Auth, _validate=validate)
+    replace_members(auth.Auth, _validate=validate)
 
 
 def _is_cached(auth: Any, name: str, password: str) -> bool:

@@ -11,14 +11,14 @@ from devpi_server import views
 from devpi_server.views import PyPIView
 
 from mirror.plugin.access import root_tokens, tokens
-from mirror.plugin.patches import put
+from mirror.plugin.patches import replace_members
 
 _STOCK: Callable[[Any], Any] = PyPIView.user_patch
 
 
 def apply() -> None:
     """Answer PATCH /USER by our view, which calls devpi's."""
-    put(PyPIView, user_patch=_user_patch)
+    replace_members(PyPIView, user_patch=_user_patch)
 
 
 def _user_patch(view: Any) -> Any:

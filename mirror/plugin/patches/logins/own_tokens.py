@@ -5,7 +5,7 @@ from typing import Any
 from devpi_server.view_auth import RootFactory
 from pyramid.authorization import Allow
 
-from mirror.plugin.patches import put
+from mirror.plugin.patches import replace_members
 
 _STOCK: Any = vars(RootFactory)["__acl__"]  # a lazy attribute
 # The views of devpi-tokens, which ask for the permission to modify the user.
@@ -14,7 +14,7 @@ ROUTES = {"user-token-create", "user-token-delete", "user-tokens"}
 
 def apply() -> None:
     """Let who is named in the address of such a view call it. With a token nobody may: denials come first."""
-    put(RootFactory, __acl__=property(_acl))
+    replace_members(RootFactory, __acl__=property(_acl))
 
 
 def _acl(context: Any) -> tuple[Any, ...]:

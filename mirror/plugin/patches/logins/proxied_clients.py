@@ -12,7 +12,7 @@ import itsdangerous
 from devpi_server import replica
 
 from mirror.plugin.access import clients
-from mirror.plugin.patches import put
+from mirror.plugin.patches import replace_members
 
 HEADER = "X-Packhorse-Client"
 SECONDS = 60  # that a signature holds; where clocks differ by more, the replica itself is the client
@@ -28,7 +28,7 @@ def apply() -> None:
         request.headers[HEADER] = _signer(xom).dumps(clients.of_request(request))
         return _STOCK(xom, request, cstack)
 
-    put(replica, proxy_request_to_primary=proxy_request_to_primary)
+    replace_members(replica, proxy_request_to_primary=proxy_request_to_primary)
 
 
 def of_request(request: Any) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import itsdangerous
 from devpi_server.auth import Auth
 
-from mirror.plugin.patches import put
+from mirror.plugin.patches import replace_members
 
 _STOCK: Callable[..., Any] = Auth.new_proxy_auth
 _STOCK_STATUS: Callable[..., dict[str, Any]] = Auth._get_auth_status  # noqa: SLF001 (listed in compat.py)
@@ -15,7 +15,7 @@ _STOCK_STATUS: Callable[..., dict[str, Any]] = Auth._get_auth_status  # noqa: SL
 
 def apply() -> None:
     """Put a digest of the stored hash where devpi has "from_user_object", which it reads as true."""
-    put(Auth, new_proxy_auth=_new_proxy_auth, _get_auth_status=_get_auth_status)
+    replace_members(Auth, new_proxy_auth=_new_proxy_auth, _get_auth_status=_get_auth_status)
 
 
 def _new_proxy_auth(auth: Any, username: str, password: str, request: Any = None) -> Any:

@@ -12,7 +12,7 @@ from devpi_server.view_auth import DevpiSecurityPolicy
 from devpi_tokens.server import InvalidMacaroon, TokenUtility, V1Caveat
 
 from mirror.plugin.access import tokens
-from mirror.plugin.patches import put
+from mirror.plugin.patches import replace_members
 
 _STOCK: Callable[[Any, Any], Any] = DevpiSecurityPolicy.load_identity
 _STOCK_VERIFY: Callable[..., bool] = TokenUtility.verify
@@ -28,9 +28,9 @@ _deriving = threading.Lock()
 
 def apply() -> None:
     """Let mirror/plugin/access/tokens.py have a word in both."""
-    put(TokenUtility, _derive_key=_derive_key, verify=_verify)
-    put(V1Caveat, verify_indexes=_verify_indexes)
-    put(DevpiSecurityPolicy, identity=_identity, _get_credentials=_get_credentials)
+    replace_members(TokenUtility, _derive_key=_derive_key, verify=_verify)
+    replace_members(V1Caveat, verify_indexes=_verify_indexes)
+    replace_members(DevpiSecurityPolicy, identity=_identity, _get_credentials=_get_credentials)
 
 
 def _derive_key(utility: Any, key: str) -> Any:

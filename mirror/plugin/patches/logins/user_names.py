@@ -5,14 +5,14 @@ from typing import Any
 
 from devpi_server.model import RootModel
 
-from mirror.plugin.patches import put
+from mirror.plugin.patches import replace_members
 
 _STOCK: Callable[[Any, str], Any] = RootModel.get_user
 
 
 def apply() -> None:
     """Let there be none: a slash separates keys of devpi's database."""
-    put(RootModel, get_user=_get_user)
+    replace_members(RootModel, get_user=_get_user)
 
 
 def _get_user(model: Any, name: str) -> Any:

@@ -19,7 +19,7 @@ from mirror.plugin.metadata.views import MetadataViews
 from mirror.plugin.pages.dependencies import Snapshot
 from mirror.plugin.pages.open_files import OpenFiles, ServedFile
 from mirror.plugin.pages.store import PageKey
-from mirror.plugin.patches import put
+from mirror.plugin.patches import replace_members
 
 _STOCK: Callable[..., Any] = PyPIView._pkgserv  # noqa: SLF001 (listed in compat.py)
 _STOCK_VIEWS: dict[str, Callable[[Any], Any]] = {
@@ -44,7 +44,7 @@ def apply(xom: XOM, services: Services) -> None:
     """Serve `+f` and `+e` addresses of `xom` by `services`."""
     _ours[xom] = services
     xom.config.args.enable_core_metadata = True  # else devpi refuses `.metadata` before it asks us
-    put(PyPIView, _pkgserv=_serve)
+    replace_members(PyPIView, _pkgserv=_serve)
     for name, stock in _STOCK_VIEWS.items():
         setattr(PyPIView, name, _with_lookup(stock))
 

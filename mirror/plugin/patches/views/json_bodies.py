@@ -7,7 +7,7 @@ from typing import Any
 from devpi_server import views
 from devpi_server.views import abort
 
-from mirror.plugin.patches import put
+from mirror.plugin.patches import replace_members
 
 _STOCK: Callable[[Any], Any] = views.getjson
 # What must be there, by route of a POST; the second one is a push.
@@ -24,7 +24,7 @@ _ROUTES = {*_NEEDED, "/{user}", "/{user}/"}
 
 def apply() -> None:
     """Check bodies as they are read."""
-    put(views, getjson=getjson)
+    replace_members(views, getjson=getjson)
 
 
 def getjson(request: Any) -> Any:

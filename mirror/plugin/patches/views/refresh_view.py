@@ -8,13 +8,13 @@ from typing import Any
 from devpi_server import views
 from pyramid.httpexceptions import HTTPFound
 
-from mirror.plugin.patches import put
+from mirror.plugin.patches import replace_members
 from mirror.plugin.upstream.mirror_stage import CachingStage
 
 
 def apply() -> None:
     """Answer POST /user/index/+simple/project/refresh with the address of the page, at once."""
-    put(views.PyPIView, simple_refresh=_simple_refresh)
+    replace_members(views.PyPIView, simple_refresh=_simple_refresh)
 
 
 def _simple_refresh(self: Any) -> HTTPFound:

@@ -8,7 +8,7 @@ from devpi_server.normalized import normalize_name
 from devpi_server.views import PyPIView, abort_submit
 
 from mirror.plugin import reservations
-from mirror.plugin.patches import put
+from mirror.plugin.patches import replace_members
 from mirror.plugin.uploads import attestations, contents, digests
 from mirror.plugin.uploads import form as form_fields
 from mirror.plugin.uploads.archives import InvalidUploadError
@@ -19,7 +19,7 @@ _STOCK: Callable[[Any], Any] = PyPIView.submit
 
 def apply() -> None:
     """Answer uploads by our view, which calls devpi's."""
-    put(PyPIView, submit=_submit)
+    replace_members(PyPIView, submit=_submit)
 
 
 def _submit(view: Any) -> Any:

@@ -10,7 +10,7 @@ from devpi_server.readonly import get_mutable_deepcopy
 from devpi_server.views import PyPIView
 
 from mirror.plugin.guards.guards import Guards
-from mirror.plugin.patches import put
+from mirror.plugin.patches import replace_members
 
 _STOCK: Callable[[Any, Any], Any] = PyPIView._make_view_verdata  # noqa: SLF001 (listed in compat.py)
 
@@ -22,7 +22,7 @@ _addresses: WeakKeyDictionary[Any, Mapping[str, str]] = WeakKeyDictionary()
 def apply(xom: XOM, guards: Guards) -> None:
     """Judge what the views of `xom` list by `guards`."""
     _ours[xom] = guards
-    put(PyPIView, _make_view_verdata=_judged)
+    replace_members(PyPIView, _make_view_verdata=_judged)
 
 
 def _judged(view: Any, verdata: Any) -> Any:

@@ -60,9 +60,9 @@ def _change(file: ProjectFile, known: ProjectFile, *, is_kept: bool) -> ChangedF
     for kind, value in known.hashes.items():
         if (stated := file.hashes.get(kind, value)) != value:
             return ChangedFile(file.filename, f"{kind}={value}", f"{kind}={stated}")
-    proofs = [kind for kind in known.hashes if kind not in _FORGEABLE]
+    unforgeable = [kind for kind in known.hashes if kind not in _FORGEABLE]
     stated = file_rows.best_hash(file.hashes)
-    if is_kept or not proofs or stated.partition("=")[0] in proofs:
+    if is_kept or not unforgeable or stated.partition("=")[0] in unforgeable:
         return None
     return ChangedFile(file.filename, file_rows.best_hash(known.hashes), stated or "no hash")
 

@@ -26,7 +26,7 @@ def test_a_yank_comes_to_the_index_that_is_loaded_into_alone(
         takes_uploads=True,
         accepted=frozenset(),
         offer=lambda *_: state,
-        prove=lambda *_: "",
+        store_provenance=lambda *_: "",
     )
     monkeypatch.setattr(disk, "read", lambda _: Listing((file,)))
     monkeypatch.setattr(disk, "problem", lambda *_: "")

@@ -93,7 +93,7 @@ def test_a_replica_that_finds_no_file_says_what_its_primary_says(serves: object,
         return bool(serves)
 
     with pytest.raises(GatewayError) as raised:
-        lookup.find_as_primary(lookup.find, stage.files, stage, PATH, ask)
+        lookup.find_on_replica(lookup.find, stage.files, stage, PATH, ask)
     assert raised.value.status == status
 
 
@@ -112,5 +112,5 @@ def test_a_replica_asks_for_a_page_again_that_lacks_what_its_primary_has() -> No
             return SimpleNamespace(meta={"url": path} if expired else {})
 
     stage = _Behind()
-    found = lookup.find_as_primary(lookup.find, stage.files, stage, PATH, lambda _: True)
+    found = lookup.find_on_replica(lookup.find, stage.files, stage, PATH, lambda _: True)
     assert (found.meta["url"], expired) == (PATH, list(filenames.projects_of("foo-1-2.tar.gz")))
