@@ -1,13 +1,16 @@
 """A bundle on a disk is read as if an enemy had written it."""
 
+import dataclasses
 import hashlib
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from mirror.offline.bundle import disk, listing
 from mirror.offline.bundle.listing import File, Listing
+from mirror.plugin.evidence import provenance_objects
 from packhorse.errors import PackhorseError
 
 CONTENT, METADATA, PROVENANCE = b"a wheel", b"Metadata-Version: 2.1\n", b"{}"
@@ -19,6 +22,7 @@ FILE = File(
     hashlib.sha256(METADATA).hexdigest(),
     provenance=hashlib.sha256(PROVENANCE).hexdigest(),
 )
+ATTESTED = Path(__file__).parents[4] / "support/attested/pypi_attestations-0.0.19.tar.gz.provenance"
 PATH, PROVED = f"files/{FILE.filename}", f"provenance/{FILE.provenance}.provenance"
 
 
@@ -120,7 +124,6 @@ FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     "metadata changed": (lambda bundle: (bundle / f"{PATH}.metadata").write_bytes(b"x"), "another content"),
     "provenance gone": (lambda bundle: (bundle / PROVED).unlink(), "provenance is missing"),
     "provenance changed": (lambda bundle: (bundle / PROVED).write_bytes(b"[]"), "another content"),
-    "provenance without end": (lambda bundle: (bundle / PROVED).write_bytes(b" " * 1_000_001), "more than"),
 }
 
 
@@ -130,3 +133,15 @@ def test_a_file_that_is_not_the_listed_one_is_told(bundle: Path, change: str) ->
     act, why = FILES[change]
     act(bundle)
     assert why in disk.problem(bundle, FILE)
+
+
+@pytest.mark.parametrize(("size", "refused"), [(1_000_000, False), (1_000_001, True)])
+def test_provenance_is_as_large_as_the_server_takes_it(bundle: Path, size: int, *, refused: bool) -> None:
+    """A smaller limit would refuse what a mirror has, a larger one read what the server then refuses."""
+    content = ATTESTED.read_bytes().ljust(size)
+    file = dataclasses.replace(FILE, provenance=hashlib.sha256(content).hexdigest())
+    (bundle / f"provenance/{file.provenance}.provenance").write_bytes(content)
+    problem = disk.problem(bundle, file)
+    assert "more than" in problem if refused else problem == ""
+    with pytest.raises(ValueError, match="more than") if refused else nullcontext():
+        provenance_objects.check(content)
