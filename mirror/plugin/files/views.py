@@ -45,15 +45,15 @@ class FileViews:
             return self._head(request, download_request)
         return self._download(request, download_request) or self.serve(request, stage, entry)
 
-    def find(self, stage: Any, path: str) -> Any:
+    def find(self, stage: Any, path: str, client: str) -> Any:
         """The entry of the file at `path` on `stage`, which is not known here yet; None where devpi says so.
 
-        May restart the transaction. Raises GatewayError.
+        `client`: name of the one that asks for it. May restart the transaction. Raises GatewayError.
         """
         look = lookup.find if isinstance(stage, CachingStage) else lookup.find_below
         if not self._xom.is_replica():
             return look(self._xom.filestore, stage, path)
-        serves = partial(primary.serves, self._client, self._xom)
+        serves = partial(primary.serves, self._client, self._xom, client)
         return lookup.find_on_replica(look, self._xom.filestore, stage, path, serves)
 
     def _sources(self, stage: Any, entry: Any) -> Sequence[DownloadSource]:

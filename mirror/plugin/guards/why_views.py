@@ -25,15 +25,15 @@ _HEADERS = {
 }
 
 
-def install(pyramid_config: Any, guards: Guards, client: UpstreamClient) -> None:
+def install(pyramid_config: Any, guards: Guards, upstreams: UpstreamClient) -> None:
     """Add the address."""
     pyramid_config.add_route("packhorse why", "/{user:[^+/]+}/{index:[^+/]+}/+why/{project:[^/]+}")
     pyramid_config.add_view(
-        lambda context, request: show(guards, client, context, request), route_name="packhorse why"
+        lambda context, request: show(guards, upstreams, context, request), route_name="packhorse why"
     )
 
 
-def show(guards: Guards, client: UpstreamClient, context: Any, request: Any) -> Any:
+def show(guards: Guards, upstreams: UpstreamClient, context: Any, request: Any) -> Any:
     """The decisions about a project, as JSON for those who prefer it, else as HTML."""
     responses.refuse_writes(request)
     project = normalize_name(request.matchdict["project"])
@@ -41,9 +41,10 @@ def show(guards: Guards, client: UpstreamClient, context: Any, request: Any) -> 
         raise HTTPNotFound("No project can have this name.")
     if not request.has_permission("pkg_read"):
         raise HTTPNotFound("No such index.")
-    found = decisions(guards, context.stage, project, clients.of_request(request))
+    client = clients.of_request(request)
+    found = decisions(guards, context.stage, project, client)
     if context.stage.xom.is_replica():
-        found = _with_primary(client, context.stage, found)
+        found = _with_primary(upstreams, client, context.stage, found)
     if json_preferred(request):
         answer = apiresult(200, result=found, type="decisions")
     else:
@@ -52,10 +53,10 @@ def show(guards: Guards, client: UpstreamClient, context: Any, request: Any) -> 
     return answer
 
 
-def _with_primary(client: UpstreamClient, stage: Any, own: dict[str, Any]) -> dict[str, Any]:
+def _with_primary(upstreams: UpstreamClient, client: str, stage: Any, own: dict[str, Any]) -> dict[str, Any]:
     """The decisions of this replica's primary, whose pages lack what it denies, and what is denied here."""
     try:
-        found = primary.decisions(client, stage.xom, stage.name, own["project"])
+        found = primary.decisions(upstreams, stage.xom, client, stage.name, own["project"])
     except GatewayError as error:
         note = f"the primary does not say what it decides, and may deny more: {error.text}"
         return {**own, "notes": [note, *own["notes"]]}

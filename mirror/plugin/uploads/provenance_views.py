@@ -43,14 +43,16 @@ class ProvenanceViews:
         if not request.has_permission("pkg_read"):
             raise HTTPForbidden("package read forbidden")
         path = request.path_info.strip("/").removesuffix(".provenance")
-        entry = lookup.known(context.stage.xom.filestore, path) or self._files.find(context.stage, path)
+        client = clients.of_request(request)
+        known = lookup.known(context.stage.xom.filestore, path)
+        entry = known or self._files.find(context.stage, path, client)
         holder = entry and context.stage.xom.model.getstage(entry.user, entry.index)
         found: bytes | str | None = None
         if isinstance(holder, UploadStage):
             found = holder.provenance(entry)
         elif isinstance(holder, CachingStage):
             self._guards.check(context.stage, entry)
-            found = self._of_upstream(holder, entry, clients.of_request(request))
+            found = self._of_upstream(holder, entry, client)
         if found is None:
             raise HTTPNotFound(f"There is no provenance of {path}.")
         body = found if isinstance(found, bytes) else found.encode()

@@ -9,11 +9,15 @@ from mirror.plugin.upstream.client import GatewayError, UpstreamClient, primary_
 _JSON = {"Accept": "application/json"}  # of a file: devpi's record of it, once policies let it pass
 
 
-def serves(client: UpstreamClient, xom: Any, path: str) -> bool:
-    """Whether it serves the file at `path`. Raises GatewayError: 403 when a policy denies it."""
+def serves(upstreams: UpstreamClient, xom: Any, client: str, path: str) -> bool:
+    """Whether it serves the file at `path`, for which `client` asks.
+
+    Raises GatewayError: 403 when a policy denies it.
+    """
     primary = primary_of(xom)
+    url = f"{primary.url.rstrip('/')}/{path}"
     try:
-        with client.slot(), client.stream(f"{primary.url.rstrip('/')}/{path}", primary, headers=_JSON):
+        with upstreams.slot(client), upstreams.stream(url, primary, headers=_JSON):
             return True
     except GatewayError as error:
         if error.status == 404:
@@ -21,11 +25,11 @@ def serves(client: UpstreamClient, xom: Any, path: str) -> bool:
         raise
 
 
-def decisions(client: UpstreamClient, xom: Any, index: str, project: str) -> dict[str, Any]:
-    """Its `+why` of a project (guards/why_views.py). Raises GatewayError."""
+def decisions(upstreams: UpstreamClient, xom: Any, client: str, index: str, project: str) -> dict[str, Any]:
+    """Its `+why` of a project (guards/why_views.py), for which `client` asks. Raises GatewayError."""
     primary = primary_of(xom)
     url = f"{primary.url.rstrip('/')}/{index}/+why/{project}"
-    with client.slot(), client.stream(url, primary, headers=_JSON) as answer:
+    with upstreams.slot(client), upstreams.stream(url, primary, headers=_JSON) as answer:
         content = read_body(answer, parse.LARGEST)
     try:
         found: dict[str, Any] = json.loads(content)["result"]

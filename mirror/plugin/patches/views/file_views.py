@@ -10,7 +10,7 @@ from devpi_server.views import PyPIView, json_preferred
 from pyramid.httpexceptions import HTTPForbidden
 
 from mirror.plugin import responses
-from mirror.plugin.access import readers
+from mirror.plugin.access import clients, readers
 from mirror.plugin.audit import tween
 from mirror.plugin.files import lookup
 from mirror.plugin.files.views import FileViews
@@ -97,7 +97,7 @@ def _with_lookup(stock: Callable[[Any], Any]) -> Callable[[Any], Any]:
         if entry is None:
             if not view.request.has_permission("pkg_read"):
                 raise HTTPForbidden("package read forbidden")
-            entry = _ours[view.xom].files.find(stage, of_wheel)
+            entry = _ours[view.xom].files.find(stage, of_wheel, clients.of_request(view.request))
         return stock(view) if entry is None else _serve(view, entry, is_metadata=path != of_wheel)
 
     return serve
