@@ -199,7 +199,7 @@ class MirrorConfig(Settings):
             given = {key: getattr(declared[name], key) for key in declared[name].model_fields_set}
             both[name] = default[name].model_copy(update=given)
         amends = bool(declared) and all(
-            _limits_alone(index) or (name in default and "bases" not in index.model_fields_set)
+            limits_alone(index) or (name in default and "bases" not in index.model_fields_set)
             for name, index in declared.items()
         )
         for name in reversed(default):  # who inherits comes before its bases
@@ -253,7 +253,7 @@ class MirrorConfig(Settings):
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
 
-def _limits_alone(index: Index) -> bool:
+def limits_alone(index: Index) -> bool:
     """Whether a table only limits what an index, that is there without it, shows and to whom."""
     return bool(index.model_fields_set) and index.model_fields_set <= {"policy", "read"}
 
@@ -324,7 +324,7 @@ def _contradictions(config: MirrorConfig) -> Iterator[str]:
 def _index_contradictions(name: str, index: Index, config: MirrorConfig) -> Iterator[str]:
     owner, slash, rest = name.partition("/")
     if name == UPSTREAM_INDEX:
-        if not _limits_alone(index):
+        if not limits_alone(index):
             yield f"indexes.{name}: this is the upstream index, set it up in [upstream]"
     elif not slash or not _NAME.fullmatch(owner) or not _NAME.fullmatch(rest):
         yield f'indexes.{name}: should be "user/name" of letters, digits and "-._@"'

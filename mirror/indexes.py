@@ -100,8 +100,23 @@ def protect(config: MirrorConfig, users: Users, readers: Mapping[str, Any]) -> l
     wanted = {**kept, **config.readers}
     if readers == wanted:
         return []
-    who = "; ".join(f"{name} by {', '.join(names) or 'root'}" for name, names in wanted.items())
+    who = "; ".join(
+        f"{name} by {', '.join(names) or 'root'}{_with_heirs(name, config, users)}"
+        for name, names in wanted.items()
+    )
     return [Change("PUT", "/+readers", wanted, f"read: {who or 'everybody reads all indexes'}")]
+
+
+def _with_heirs(name: str, config: MirrorConfig, users: Users) -> str:
+    """A remark on the indexes that inherit from a protected one: they ask for a login, too."""
+    heirs = sorted(
+        each for each in {*bases(users), *config.indexes} - {name} if name in _inherited(each, config, users)
+    )
+    return (
+        f" (and so {', '.join(heirs)}, which inherit{'s' if len(heirs) == 1 else ''} from it)"
+        if heirs
+        else ""
+    )
 
 
 _DECLARATIONS = ("/+readers", "/+policies", "/+publishers")
@@ -241,6 +256,11 @@ def _index_changes(name: str, index: Index, existing: Mapping[str, Any] | None) 
         "acl_toxresult_upload": list(testers),  # devpi's default is everybody
     }
     if existing is None:
+        if configuration.limits_alone(index):
+            raise PackhorseError(
+                f"indexes.{name}: there is no such index to protect.",
+                "Correct its name (`mirror status` lists all). A new index needs `bases`, which may be [].",
+            )
         bases = ", ".join(index.bases) or "none"
         kind = "volatile" if index.volatile else "not volatile"
         yield Change(

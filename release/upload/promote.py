@@ -65,7 +65,7 @@ def promote(wanted: Requirement, way: Way) -> Promoted:
     _require_ways(way)
     version, files = _choose(wanted, way)
     there = _own(way.target, wanted.project, version, way)
-    missing = _missing(files, there, way)
+    missing = _missing(files, there, way) | {file.filename for file in there if _is_lost(file, way)}
     if missing:
         _require_not_withdrawn(wanted.project, version, [*files, *there])
         _check(wanted.project, files, way)
@@ -145,6 +145,11 @@ def _missing(files: Sequence[index.ListedFile], there: Sequence[index.ListedFile
     return {file.filename for file in files} - known.keys()
 
 
+def _is_lost(file: index.ListedFile, way: Way) -> bool:
+    """Whether the index lists `file` and lacks it, as `mirror check --repair` puts damaged ones aside."""
+    return _fetch(file, way).status == 404
+
+
 def _require_same(checked: Sequence[index.ListedFile], there: Sequence[index.ListedFile], url: str) -> None:
     """Raise PackhorseError for files that have come since the others were `checked`: devpi pushes all."""
     known = {file.filename for file in checked}
@@ -187,19 +192,23 @@ def _check(project: str, files: Sequence[index.ListedFile], way: Way) -> None:
 
 def _read(file: index.ListedFile, way: Way) -> bytes:
     """The bytes of `file`. Raises PackhorseError when they are not those that its page lists."""
-    try:
-        answer = way.get(file.url, "*/*")
-    except (OSError, http.client.HTTPException) as error:
-        raise PackhorseError(
-            f"{file.url} cannot be read: {index.reason(error)}",
-            "Run the command again when the index answers.",
-        ) from error
+    answer = _fetch(file, way)
     if answer.status != 200 or hashlib.sha256(answer.body).hexdigest() != file.sha256:
         raise PackhorseError(
             f"{file.url} answered {answer.status}, and not with the file that the index lists.",
             "Look at the log of the index; nothing of it is deployed while it is not right.",
         )
     return answer.body
+
+
+def _fetch(file: index.ListedFile, way: Way) -> index.Response:
+    try:
+        return way.get(file.url, "*/*")
+    except (OSError, http.client.HTTPException) as error:
+        raise PackhorseError(
+            f"{file.url} cannot be read: {index.reason(error)}",
+            "Run the command again when the index answers.",
+        ) from error
 
 
 def _locked(path: Path) -> list[pylock.Package]:

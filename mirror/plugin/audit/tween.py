@@ -92,6 +92,8 @@ def _record(request: Any, status: int, answer: Any) -> None:
         # Who shows a token that is refused is its user no more than who types a wrong password.
         claimed = None if who else claimed
         denied(request, action, _STATUS[status], who=who, claimed=claimed, token=token, **more)
+    elif action == "prune" and done and not more:
+        return  # nothing was removed: the last call of a prune only tidies folders
     elif not environ.get(RECORDED):
         of_token = {"token": token, "run": environ.get(_RUN)} if who and token else {}
         more = {**of_token, **requests.place(request.path_info), **more}

@@ -6,7 +6,8 @@ from typing import Any
 
 from devpi_server.log import threadlog
 from pyramid.response import Response
-from pyramid.security import forget
+
+from mirror.plugin.access import upload_refusal
 
 # Leads a request without its body to our view. A client that sends it learns what an upload tells it too.
 _HEADER = "X-Packhorse-Admission"
@@ -15,7 +16,6 @@ _UNKNOWN: tuple[str, list[tuple[str, str]], bytes] = (
     [("Content-Type", "text/plain"), ("Retry-After", "10")],
     b"The server could not check what you may upload. Try again.\n",
 )
-_REASONS = {401: "Log in before you upload.", 403: "You may not upload to this index."}
 
 
 class Admission:
@@ -106,8 +106,4 @@ def _of_index(request: Any) -> Any:
     # Everybody may upload test results, as far as devpi knows (mirror/plugin/admin/logins.py).
     if (user or not tests) and any(request.has_permission(permission) for permission in permissions):
         return Response(status=204)
-    status = 403 if user else 401
-    refused = Response(f"{_REASONS[status]}\n", status=status, content_type="text/plain")
-    if status == 401:
-        refused.headers.update(forget(request))
-    return refused
+    return upload_refusal.answer(request)

@@ -12,7 +12,7 @@ from devpi_server.log import threadlog
 from pyramid.httpexceptions import HTTPFound
 
 from mirror.plugin import responses
-from mirror.plugin.files import last_use, lookup
+from mirror.plugin.files import last_use, lookup, lost_uploads
 from mirror.plugin.files.downloads import Download, DownloadRequest, Downloads, DownloadSource
 from mirror.plugin.upstream import primary
 from mirror.plugin.upstream.client import GatewayError, UpstreamClient, primary_of, upstream_of
@@ -34,7 +34,7 @@ class FileViews:
                 return _stored(request, entry)
         if not self._xom.is_replica():
             if stage.ixconfig["type"] != "mirror":
-                raise GatewayError(404, f"{entry.relpath} is not here any more")
+                raise GatewayError(404, lost_uploads.words(entry))
             if stage.use_external_url:
                 return HTTPFound(location=entry.url)
         unseen = _validators(entry, None)

@@ -12,6 +12,7 @@ from pyramid.response import Response
 from mirror import decision_summary
 from mirror.plugin import pinned_hashes, reservations, responses
 from mirror.plugin.access import clients
+from mirror.plugin.files import lost_uploads
 from mirror.plugin.guards.guards import Guards, Judged
 from mirror.plugin.policy.evaluation import Denial, Policy
 from mirror.plugin.simple import filenames
@@ -75,8 +76,10 @@ def decisions(guards: Guards, stage: Any, project: str, client: str) -> dict[str
         notes.append("this mirror is offline: pages show only the files that are in its cache")
     if reservations.hides_upstreams(stage, project):
         notes.append(f"the name {project} is reserved: nothing is listed that an upstream has under it")
-    for base, _ in held:
+    for base, detail in held:
         notes += _changed(stage.keyfs, f"{base.name}/{project}/")
+        if base.ixconfig["type"] == "stage" and not stage.xom.is_replica():  # which fetches what it lacks
+            notes += decision_summary.bounded(list(lost_uploads.notes(stage.filestore, detail.files)))
     if held:
         try:
             guards.gathering.begin(stage, project, client)

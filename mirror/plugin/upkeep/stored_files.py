@@ -11,10 +11,10 @@ from typing import Any
 from devpi_server.filestore import FileEntry
 
 from mirror.plugin import pinned_hashes
+from mirror.plugin.files.lost_uploads import QUARANTINED
 from mirror.plugin.upkeep.cached_files import CachedFiles
 
 QUARANTINE = "+quarantine"  # below devpi's server folder
-QUARANTINED = "packhorse_quarantined"  # in devpi's record of a file: when it was moved there
 
 
 @dataclass(frozen=True)

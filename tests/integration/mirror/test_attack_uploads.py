@@ -64,6 +64,34 @@ def test_twine_shows_why_an_upload_is_refused(mirrored: Mirrored, tmp_path: Path
     )
 
 
+def test_twine_shows_why_one_may_not_upload(mirrored: Mirrored, team: Team, tmp_path: Path) -> None:
+    """A wrong password is another mistake than an index of others."""
+    dist = wheel("refused", "1.0")
+    path = tmp_path / dist.filename
+    path.write_bytes(dist.content)
+    url = ("--repository-url", f"{mirrored.mirror.url}/company/dev/")
+    shown = {}
+    for password in ("wrong", "pw"):
+        login = ("--username", team.name, "--password", password)
+        done = mirrored.mirror.run(
+            BIN / "twine",
+            "upload",
+            "--non-interactive",
+            "--disable-progress-bar",
+            *url,
+            *login,
+            path,
+            status=1,
+        )
+        shown[password] = " ".join((done.stdout + done.stderr).split())
+    assert "wrong user, password or token" in shown["wrong"]
+    assert f"{team.name} may not upload to company/dev: acl_upload in mirror.toml" in shown["pw"]
+    for size in (1, 5_000_000):  # a large one is not read
+        form = {":action": "file_upload", "name": "x" * size}
+        answer = requests.post(f"{mirrored.mirror.url}/company/dev/", data=form, timeout=30)
+        assert (answer.status_code, answer.text) == (401, "log in to upload to company/dev\n")
+
+
 def test_a_wheel_of_another_version_than_its_form_says_is_refused(team: Team) -> None:
     """The page would show one version, and installers would get another."""
     dist = wheel("own", "2.0")

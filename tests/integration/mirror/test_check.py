@@ -130,13 +130,36 @@ def test_a_damaged_upload_is_put_aside_and_the_mirror_starts_again(
         f"*/{path.relative_to(path.parents[5])}"
     )
     assert (kept.read_bytes(), path.exists()) == (b"other bytes", False)
-    assert requests.get(mirrored.url_of(dist, index), timeout=30).status_code == 404
+    refused = requests.get(mirrored.url_of(dist, index), timeout=30)
+    assert refused.status_code == 404
+    assert "in quarantine since" in refused.reason
+    why = mirrored.mirror.run(BIN / "mirror", "why", dist.filename.partition("-")[0]).stdout
+    assert "in quarantine since" in why
     mirrored.restart()
     (found,) = check(mirrored, "--repair", status=1)
     assert "in quarantine since" in found["text"]
     mirrored.upload(tmp_path / dist.filename, index)
     assert check(mirrored, status=0) == []
     assert requests.get(mirrored.url_of(dist, index), timeout=30).content == dist.content
+
+
+def test_a_damaged_upload_comes_back_by_another_push(mirrored: Mirrored, tmp_path: Path) -> None:
+    dist = upload(mirrored, tmp_path)
+    name, version = dist.filename.split("-")[:2]
+    login = ("company", mirrored.mirror.credentials["company"])
+
+    def push() -> str:
+        body = {"name": name, "version": version, "targetindex": "company/prod"}
+        answer = requests.post(f"{mirrored.mirror.url}/company/dev", json=body, auth=login, timeout=30)
+        return requests.get(mirrored.url_of(dist, "company/prod"), timeout=30).reason + str(
+            answer.status_code
+        )
+
+    assert push() == "OK200"
+    stored(mirrored, dist, "company/prod").write_bytes(b"other bytes")
+    check(mirrored, "--repair", status=1)
+    assert push() == "OK200"
+    assert check(mirrored, status=0) == []
 
 
 def test_orphans_and_leftovers_go_and_those_of_uploads_are_put_aside(

@@ -240,6 +240,22 @@ def test_a_chain_that_is_turned_round_is_changed_from_its_new_bottom_up() -> Non
     assert [change.path for change in changes] == ["/company/dev", "/company/prod"]
 
 
+@pytest.mark.parametrize("limits", [{"policy": {"deny": ["demo"]}}, {"read": ["company"]}])
+def test_limits_of_an_index_that_is_not_there_are_refused(limits: dict[str, Any]) -> None:
+    """A typo in its name would make an index without bases, and protect nothing."""
+    config = MirrorConfig.model_validate({"indexes": {"company/prd": limits}})
+    with pytest.raises(PackhorseError, match=r"indexes\.company/prd: there is no such index"):
+        indexes.plan(config, _matching(), {})
+    config = MirrorConfig.model_validate({"indexes": {"company/prd": {"bases": [], **limits}}})
+    assert "created index company/prd" in indexes.plan(config, _matching(), {})[0].sentence
+
+
+def test_indexes_that_are_protected_by_their_base_are_named() -> None:
+    config = MirrorConfig.model_validate({"indexes": {"company/prod": {"read": ["company"]}}})
+    (change,) = indexes.protect(config, _matching(), {})
+    assert change.sentence == "read: company/prod by company (and so company/dev, which inherits from it)"
+
+
 def test_an_index_of_another_type_is_an_error_that_names_it() -> None:
     """devpi cannot change the type, and we delete nothing."""
     users = _matching()

@@ -8,6 +8,7 @@ from devpi_server.normalized import normalize_name
 from devpi_server.views import PyPIView, abort_submit
 
 from mirror.plugin import reservations
+from mirror.plugin.access import upload_refusal
 from mirror.plugin.patches import replace_members
 from mirror.plugin.uploads import attestations, contents, digests
 from mirror.plugin.uploads import form as form_fields
@@ -29,8 +30,10 @@ def _submit(view: Any) -> Any:
     of the upload is in it but what InvalidUploadError quotes.
     """
     request, stage = view.request, view.context.stage
-    if not isinstance(stage, UploadStage) or not request.has_permission("upload"):
+    if not isinstance(stage, UploadStage):
         return _STOCK(view)  # which says so
+    if not request.has_permission("upload"):
+        return upload_refusal.answer(request)
     form = request.POST
     content = form.get("content")
     texts = {name: value for name, value in form.items() if isinstance(value, str)}

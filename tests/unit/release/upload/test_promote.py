@@ -26,12 +26,15 @@ class Devpi:
         self.served: dict[str, bytes] = {}
         self.answer = Response(DEV, 200)
         self.copies = True
+        self.lost: set[str] = set()  # URLs of files that are listed and not there
         self.posted: list[tuple[str, Mapping[str, str], object]] = []
 
     def get(self, url: str, accept: str) -> Response:
         where = next(name for name in self.files if url.startswith((f"{name}/", f"{name}?")))
         if "/+f/" in url:
             name = url.rpartition("/")[2]
+            if url in self.lost:
+                return Response(url, 404)
             return Response(url, 200, body=self.served.get(name, self.files[where][name]))
         if "+simple" in url:
             entries = [
@@ -48,6 +51,7 @@ class Devpi:
         self.posted.append((url, headers, json.loads(body)))
         if self.copies:
             self.files[PROD] |= self.files[DEV]
+            self.lost.clear()
         return self.answer
 
     def promote(self) -> promote.Promoted:
@@ -79,6 +83,19 @@ def test_who_lost_a_race_for_the_same_bytes_has_promoted_too() -> None:
     devpi = Devpi({WHEEL: b"1"})
     devpi.answer = Response(DEV, 409)
     assert devpi.promote().version == "1.0"
+
+
+def test_a_file_that_is_only_listed_is_not_there() -> None:
+    """`mirror check --repair` puts a damaged one aside; its page lists it until it comes again."""
+    devpi = Devpi({WHEEL: b"1"}, {WHEEL: b"1"})
+    assert [file.new for file in devpi.promote().files] == [False]
+    devpi.lost.add(f"{PROD}/+f/{WHEEL}")
+    assert [file.new for file in devpi.promote().files] == [True]
+    assert len(devpi.posted) == 1
+    devpi.lost.add(f"{PROD}/+f/{WHEEL}")
+    devpi.copies = False
+    with pytest.raises(PackhorseError, match="answered 404"):
+        devpi.promote()
 
 
 def test_an_answer_is_not_believed_without_the_files() -> None:

@@ -36,6 +36,17 @@ def test_a_header_makes_no_change_of_a_read(recorded: list[dict[str, Any]], stat
     assert recorded == []
 
 
+def test_a_prune_that_removes_nothing_is_no_event(recorded: list[dict[str, Any]]) -> None:
+    """The last call of a prune has no files: it tidies folders."""
+    for removed in ([], ["root/pypi/+f/abc/0123456789abc/demo-1.0.zip"]):
+        request = Request.blank("/+cached-files", method="POST")
+        request.environ["packhorse.who"] = "root"
+        request.matched_route = None
+        done = Response(json_body={"result": removed})
+        tween.recording(lambda _, done=done: done, None)(request)  # type: ignore[misc]  # mypy 11013
+    assert [(each["action"], each["detail"]) for each in recorded] == [("prune", "1 file: demo-1.0.zip")]
+
+
 def test_a_header_hides_no_change(recorded: list[dict[str, Any]]) -> None:
     """Whoever deletes would like to be a reader."""
     answer(Request.blank(PATH, method="DELETE", headers={"X-Packhorse-Admission": "GET"}), 200, "me")

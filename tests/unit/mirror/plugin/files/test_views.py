@@ -36,6 +36,7 @@ class _Entry:
 
     def __init__(self, path: Path | None = None) -> None:
         self.hashes = Digests(sha256=DIGEST)
+        self.meta: dict[str, str] = {}
         self.path = path
 
     def file_exists(self) -> bool:
@@ -161,7 +162,7 @@ def test_an_upload_that_is_gone_is_not_looked_for_elsewhere() -> None:
     stage = SimpleNamespace(ixconfig={"type": "stage"})
     with pytest.raises(GatewayError) as raised:
         views.serve(Request.blank("/"), stage, _Entry())
-    assert raised.value.status == 404
+    assert (raised.value.status, "upload it again" in raised.value.text) == (404, True)
 
 
 def test_a_replica_asks_its_primary_first_and_then_the_upstream(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mirror.plugin.upkeep.stored_files import QUARANTINED, StoredFiles
+from mirror.plugin.files.lost_uploads import QUARANTINED
+from mirror.plugin.upkeep.stored_files import StoredFiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable

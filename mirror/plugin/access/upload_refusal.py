@@ -1,0 +1,22 @@
+"""The answer to who may not upload to an index, in words: clients show the status line."""
+
+from typing import Any
+
+from pyramid.response import Response
+from pyramid.security import forget
+
+
+def answer(request: Any) -> Response:
+    """403 for a user, who may not; 401 for a login that is missing or wrong."""
+    user, index = request.authenticated_userid, request.context.stage.name
+    if user:
+        return _answer(403, f"{user} may not upload to {index}: acl_upload in mirror.toml says who may")
+    has_login = request.environ.keys() & {"HTTP_AUTHORIZATION", "HTTP_X_DEVPI_AUTH"}
+    refused = _answer(401, "wrong user, password or token" if has_login else f"log in to upload to {index}")
+    refused.headers.update(forget(request))
+    return refused
+
+
+def _answer(status: int, text: str) -> Response:
+    phrase = text.encode("ascii", "replace").decode()  # names of users need not be ASCII
+    return Response(f"{text}\n", status=f"{status} {phrase}", content_type="text/plain")
