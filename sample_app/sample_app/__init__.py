@@ -33,28 +33,8 @@ def create_app(settings: config.Settings | None = None) -> Flask:
     from sample_app.extensions import csrf, db, limiter, login, migrate
 
     settings = settings or config.load()
-    public = urlsplit(settings.public_url)
     app = assets.make(__name__, settings)
-    app.config.from_mapping(
-        SETTINGS=settings,
-        SECRET_KEY=settings.key,
-        SQLALCHEMY_DATABASE_URI=settings.database,
-        SQLALCHEMY_ENGINE_OPTIONS={
-            "pool_pre_ping": True,
-            "connect_args": settings.database_options,
-            "hide_parameters": settings.environment != "development",
-        },
-        SERVER_NAME=public.netloc,
-        APPLICATION_ROOT=public.path or "/",
-        PREFERRED_URL_SCHEME=public.scheme,
-        MAX_CONTENT_LENGTH=2**20,
-        TESTING=settings.environment == "testing",
-        SESSION_COOKIE_SAMESITE="Lax",
-        SESSION_COOKIE_SECURE=settings.https,
-        PERMANENT_SESSION_LIFETIME=timedelta(days=14),
-        WTF_CSRF_TIME_LIMIT=None,  # as long as the session
-        RATELIMIT_STORAGE_URI=settings.redis_url.get_secret_value() if settings.redis_url else "memory://",
-    )
+    app.config.from_mapping(_flask_settings(settings))
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     logs.register(app)
     alerts.register(settings)
@@ -73,3 +53,28 @@ def create_app(settings: config.Settings | None = None) -> Flask:
     commands.register(app)
     jobs.register(app)
     return app
+
+
+def _flask_settings(settings: config.Settings) -> dict[str, object]:
+    """The settings of Flask and its extensions: theirs are names, ours come from the environment."""
+    public = urlsplit(settings.public_url)
+    return {
+        "SETTINGS": settings,
+        "SECRET_KEY": settings.key,
+        "SQLALCHEMY_DATABASE_URI": settings.database,
+        "SQLALCHEMY_ENGINE_OPTIONS": {
+            "pool_pre_ping": True,
+            "connect_args": settings.database_options,
+            "hide_parameters": settings.environment != "development",
+        },
+        "SERVER_NAME": public.netloc,
+        "APPLICATION_ROOT": public.path or "/",
+        "PREFERRED_URL_SCHEME": public.scheme,
+        "MAX_CONTENT_LENGTH": 2**20,
+        "TESTING": settings.environment == "testing",
+        "SESSION_COOKIE_SAMESITE": "Lax",
+        "SESSION_COOKIE_SECURE": settings.https,
+        "PERMANENT_SESSION_LIFETIME": timedelta(days=14),
+        "WTF_CSRF_TIME_LIMIT": None,  # as long as the session
+        "RATELIMIT_STORAGE_URI": settings.redis_url.get_secret_value() if settings.redis_url else "memory://",
+    }

@@ -65,11 +65,9 @@ def provision(
     without = [host for value in skip for host in value.split(",") if host]
     if without:  # Ansible goes on with a host that is misspelled here
         destinations.selected(target, work.all_hosts(config, target), [], without)
-    pattern = [limit or "all", *(f"!{host}" for host in without)]
-    flags = [*(["--check"] if check else []), *(["--diff"] if diff else [])]
-    flags += ["--limit", ",".join(pattern)] if limit or without else []
     only_looks = check or bool(_ONLY_LOOKS & set(arguments))
     tokens = dict if only_looks else partial(index_tokens.of, config, target, files.home())
+    flags = [*(["--check"] if check else []), *(["--diff"] if diff else []), *_limit(limit, without)]
     work.run(config, project, target, [*flags, *arguments], tokens)
     prepared = [host for host in work.all_hosts(config, target) if host not in without]
     prepared = [host for host in prepared if limit is None or host in re.split("[,:]", limit)]
@@ -77,6 +75,12 @@ def provision(
         own = [host for host in work.hosts(config, target) if host in prepared]
         for line in summary.lines(config, project, target, own):
             console.echo(line)
+
+
+def _limit(limit: str | None, without: list[str]) -> list[str]:
+    """Ansible's option for the hosts that --limit and --skip leave."""
+    pattern = [limit or "all", *(f"!{host}" for host in without)]
+    return ["--limit", ",".join(pattern)] if limit or without else []
 
 
 @click.command()
