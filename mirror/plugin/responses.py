@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from pyramid.httpexceptions import HTTPMethodNotAllowed
 from pyramid.response import Response
 
 CHUNK = 256 * 1024
@@ -54,12 +53,6 @@ def respond(request: Any, validators: Validators, body: ResponseBody) -> Any:
     headers.append(("Content-Length", str(stop - start)))
     content = () if request.method == "HEAD" else body.open(start, stop)
     return Response(status=status, headerlist=headers, app_iter=content)
-
-
-def refuse_writes(request: Any) -> None:
-    """devpi would serve a file or a page to PUT too, and let all who write wait for the upstream."""
-    if request.method not in {"GET", "HEAD"}:
-        raise HTTPMethodNotAllowed(headers={"Allow": "GET, HEAD"})
 
 
 def byte_range(header: str, size: int) -> tuple[int, int] | None:

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from mirror import last_refresh
 from mirror.monitoring_secrets import SecretError
-from mirror.plugin import compat, error_views, reservations
+from mirror.plugin import compat, error_views, read_only_views, reservations
 from mirror.plugin.access import read_tokens, readers, search
 from mirror.plugin.access.throttle import Throttle
 from mirror.plugin.admin import (
@@ -122,6 +122,7 @@ def wire(config: Any, pyramid_config: Any) -> None:
     """Wire one devpi-server process, for its whole life."""
     xom, folder = pyramid_config.registry["xom"], Path(config.server_path)
     logins.refuse_private_reads(config)
+    read_only_views.install(pyramid_config)
     _patch(xom, folder)
     store = _rendered_pages(config, xom, folder)
     hosts = AllowedHosts(config.args.upstream_host, folder / REFUSED)

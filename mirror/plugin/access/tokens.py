@@ -61,6 +61,11 @@ def stated(request: Any) -> tuple[str, str] | None:
     return next((found for text in texts if (found := _user_and_id(text))), None)
 
 
+def used(request: Any) -> tuple[str, str] | None:
+    """User and id of the token by which the client is who it is; None for one that has logged in."""
+    return _user_and_id(request.identity.token) if is_token(request) else None
+
+
 def _decoded(text: str) -> list[str]:
     """Password and user of a login."""
     try:

@@ -105,8 +105,9 @@ def record(action: str, result: str, **more: Any) -> None:
     known = {key: _shown(value) for key, value in more.items() if value is not None}
     event: Event = {"time": moment, "action": action, "result": result, **known}
     if _log:
-        # What somebody without a login did not achieve must not push out what was done.
-        _log.write(event, denied=result == "denied" or (result != "ok" and "who" not in known))
+        # What somebody without a login tries must not push out what was done.
+        is_strange = "who" not in known and ("from" in known or result != "ok")
+        _log.write(event, denied=result == "denied" or is_strange)
     for listener in _listeners:
         listener(event)
 

@@ -23,6 +23,7 @@ _SERVER = {
 }
 _UPLOADS = {"submit": "register", "file_upload": "upload", "doc_upload": "upload"}
 _READS = {"GET", "HEAD", "OPTIONS"}
+LARGEST_JSON = 1024 * 1024  # bytes of a body: what is too large to be recorded is not done either
 
 
 def address(environ: Mapping[str, Any]) -> str:
@@ -51,7 +52,7 @@ def action(method: str, path: str, form: Mapping[str, Any]) -> str | None:
         "token-revoke" if deletes else "token-create": any(re.match(r"\+tokens?\b", part) for part in parts),
         "read-token": parts[-1] == "+read-token",
         "bundle": "+bundle" in parts,
-        "refresh": parts[-1] == "refresh",
+        "refresh": "+simple" in parts and parts[-1] == "refresh",
         "delete" if deletes else "test-result": re.search(r"/\+[ef]/", path) is not None,
     }
     return next((name for name, holds in special.items() if holds), None) or _of_index(method, parts, form)
@@ -64,7 +65,9 @@ def _of_index(method: str, parts: Sequence[str], form: Mapping[str, Any]) -> str
     if len(parts) > 2:
         return "delete" if method == "DELETE" else "change"
     if method in {"POST", "PUSH"}:
-        return _UPLOADS.get(str(form[":action"]), "upload") if ":action" in form else "push"
+        return (
+            _UPLOADS.get(str(form[":action"]), "upload") if form.get(":action") else "push"
+        )  # as devpi does
     return _INDEX.get(method, "change")
 
 
@@ -81,7 +84,8 @@ def place(path: str) -> dict[str, str]:
         return {"file": path.strip("/").partition("/")[2]} if index else {}
     if rest and rest[0] in {"+f", "+e"}:
         return {**found, "file": path.rpartition("/")[2]}
-    named = [part for part in rest if not part.startswith("+") and part != "refresh"]
+    rest = rest[:-1] if rest[:1] == ["+simple"] and rest[2:] == ["refresh"] else rest
+    named = [part for part in rest if not part.startswith("+")]
     names = ("project", "file" if "+bundle" in rest else "version")
     return {**found, **dict(zip(names, named, strict=False))}
 

@@ -1,7 +1,6 @@
 """Tweens that record what requests have done once it is committed, and what they were denied."""
 
 import contextlib
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -19,7 +18,6 @@ DETAILS = "packhorse.details"  # in the environ: what a view itself says about w
 FAILURE = "packhorse.failure"  # in the environ: why a view could not do it, for who runs the mirror
 RECORDED = "packhorse.recorded"  # in the environ: what came of the request is not to be recorded
 _STATUS = {401: "permission", 403: "permission", 429: "throttle"}
-_LARGEST = 64 * 1024  # bytes of JSON that are looked at
 
 Handler = Callable[[Any], Any]
 
@@ -35,16 +33,25 @@ def naming(handler: Handler, _registry: Any) -> Handler:
     """Note who asks, while there is a transaction to find that out."""
 
     def name(request: Any) -> Any:
+        status = 500
         try:
-            return handler(request)
+            answer = handler(request)
+            status = answer.status_code
+            return answer
         finally:
-            if request.method not in {"GET", "HEAD"}:
-                request.environ[_TOKEN] = tokens.stated(request)
-                with contextlib.suppress(HTTPException):  # of a token that is refused: nobody
-                    request.environ[_WHO] = request.authenticated_userid
-                    request.environ[_RUN] = tokens.run(request)
+            if request.method not in {"GET", "HEAD"} or status in _STATUS:
+                _name(request)
 
     return name
+
+
+def _name(request: Any) -> None:
+    request.environ[_TOKEN] = tokens.stated(request)
+    with contextlib.suppress(HTTPException):  # of a token that is refused: nobody
+        request.environ[_WHO] = request.authenticated_userid
+        request.environ[_RUN] = tokens.run(request)
+        if request.environ[_WHO]:
+            request.environ[_TOKEN] = tokens.used(request)
 
 
 def recording(handler: Handler, _registry: Any) -> Handler:
@@ -81,16 +88,16 @@ def _record(request: Any, status: int, answer: Any) -> None:
     if not form and status >= 400 and (is_question or request.content_type.startswith("multipart/")):
         form = {":action": "file_upload"}  # refused before it was read
     action = requests.action(method, request.path_info, form)
+    who, (claimed, token) = environ.get(_WHO), environ.get(_TOKEN) or (None, None)
+    # Who shows a token that is refused is its user no more than who types a wrong password.
+    claimed = None if who else claimed
     if action is None:
         if status in _STATUS and environ.keys() & {"HTTP_AUTHORIZATION", "HTTP_X_DEVPI_AUTH"}:
-            denied(request, "read", _STATUS[status])
+            denied(request, "read", _STATUS[status], who=who, claimed=claimed, token=token)
         return
-    who, (claimed, token) = environ.get(_WHO), environ.get(_TOKEN) or (None, None)
     done = answer if status < 400 else None
     more = (done and environ.get(DETAILS)) or _details(request, action, form, done)
     if status in _STATUS:
-        # Who shows a token that is refused is its user no more than who types a wrong password.
-        claimed = None if who else claimed
         denied(request, action, _STATUS[status], who=who, claimed=claimed, token=token, **more)
     elif action == "prune" and done and not more:
         return  # nothing was removed: the last call of a prune only tidies folders
@@ -105,7 +112,7 @@ def _record(request: Any, status: int, answer: Any) -> None:
 
 def _details(request: Any, action: str, form: Any, done: Any) -> dict[str, str]:
     """Subject of a request besides its path; `done` is the answer, None for an error."""
-    if ":action" in form:
+    if form.get(":action"):
         return requests.of_form(form)
     if done and action == "prune":
         return requests.of_files(done.json["result"])
@@ -132,10 +139,10 @@ _OF_BODY: dict[str, Callable[[Any], dict[str, str]]] = {
 
 
 def _json(request: Any) -> Any:
-    """The body of a request; None for one that is large, or no JSON."""
-    if not 0 < (request.content_length or 0) <= _LARGEST or not request.is_body_readable:
+    """The body of a request, read as views read it; None for one that is large, or no JSON."""
+    if not 0 < (request.content_length or 0) <= requests.LARGEST_JSON or not request.is_body_readable:
         return None
     try:
-        return json.loads(request.body)
-    except (ValueError, OSError, RecursionError):
+        return request.json_body
+    except (ValueError, LookupError, OSError, RecursionError):  # LookupError: a charset that nobody knows
         return None

@@ -6,7 +6,6 @@ from devpi_server.normalized import normalize_name
 from devpi_server.views import apiresult
 from pyramid.httpexceptions import HTTPNotFound
 
-from mirror.plugin import responses
 from mirror.plugin.simple import filenames
 from mirror.plugin.upstream.file_records.first_seen import FirstSeen
 
@@ -15,7 +14,6 @@ def install(pyramid_config: Any, first_seen: FirstSeen) -> None:
     """Add the address."""
 
     def show(context: Any, request: Any) -> Any:
-        responses.refuse_writes(request)
         project = normalize_name(request.matchdict["project"])
         if not filenames.is_project(project) or not request.has_permission("pkg_read"):
             raise HTTPNotFound("No such project.")

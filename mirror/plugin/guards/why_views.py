@@ -10,7 +10,7 @@ from pyramid.httpexceptions import HTTPNotFound
 from pyramid.response import Response
 
 from mirror import decision_summary
-from mirror.plugin import pinned_hashes, reservations, responses
+from mirror.plugin import pinned_hashes, reservations
 from mirror.plugin.access import clients
 from mirror.plugin.files import lost_uploads
 from mirror.plugin.guards.guards import Guards, Judged
@@ -36,7 +36,6 @@ def install(pyramid_config: Any, guards: Guards, upstreams: UpstreamClient) -> N
 
 def show(guards: Guards, upstreams: UpstreamClient, context: Any, request: Any) -> Any:
     """The decisions about a project, as JSON for those who prefer it, else as HTML."""
-    responses.refuse_writes(request)
     project = normalize_name(request.matchdict["project"])
     if not filenames.is_project(project):
         raise HTTPNotFound("No project can have this name.")

@@ -15,7 +15,7 @@ from devpi_server.views import INSTALLER_USER_AGENT, abort_if_invalid_project
 from pyramid.httpexceptions import HTTPFound, HTTPNotAcceptable, HTTPNotFound
 from pyramid.response import Response
 
-from mirror.plugin import gzip_bytes, reservations, responses
+from mirror.plugin import gzip_bytes, reservations
 from mirror.plugin.access import clients, readers
 from mirror.plugin.guards.guards import Guards
 from mirror.plugin.metrics import counters
@@ -68,7 +68,6 @@ class PageViews:
 
     def page(self, context: Any, request: Any) -> Any:
         """GET /user/index/+simple/project/."""
-        responses.refuse_writes(request)
         name = request.matchdict["project"]
         abort_if_invalid_project(request, name)
         project = normalize_name(name)

@@ -5,7 +5,6 @@ from typing import Any
 from pyramid.httpexceptions import HTTPForbidden, HTTPNotFound
 from pyramid.response import Response
 
-from mirror.plugin import responses
 from mirror.plugin.access import clients
 from mirror.plugin.evidence import provenance_objects
 from mirror.plugin.evidence.provenance_objects import InvalidProvenanceError, ProvenanceObjects
@@ -39,7 +38,6 @@ class ProvenanceViews:
 
     def serve(self, context: Any, request: Any) -> Any:
         """The object as it came with the upload, or as the upstream has it. Raises GatewayError."""
-        responses.refuse_writes(request)
         if not request.has_permission("pkg_read"):
             raise HTTPForbidden("package read forbidden")
         path = request.path_info.strip("/").removesuffix(".provenance")

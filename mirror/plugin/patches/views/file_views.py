@@ -9,7 +9,6 @@ from devpi_server.main import XOM
 from devpi_server.views import PyPIView, json_preferred
 from pyramid.httpexceptions import HTTPForbidden
 
-from mirror.plugin import responses
 from mirror.plugin.access import clients, readers
 from mirror.plugin.audit import tween
 from mirror.plugin.files import lookup
@@ -89,7 +88,6 @@ def _with_lookup(stock: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """`stock` finds the entry of an address; of a mirrored file, `lookup` does."""
 
     def serve(view: Any) -> Any:
-        responses.refuse_writes(view.request)
         stage = view.context.stage
         path = view._relpath_from_request()  # noqa: SLF001 (listed in compat.py)
         of_wheel = path.removesuffix(".metadata")

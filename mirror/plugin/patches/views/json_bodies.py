@@ -7,6 +7,7 @@ from typing import Any
 from devpi_server import views
 from devpi_server.views import abort
 
+from mirror.plugin.audit.requests import LARGEST_JSON
 from mirror.plugin.patches import replace_members
 
 _STOCK: Callable[[Any], Any] = views.getjson
@@ -29,6 +30,8 @@ def apply() -> None:
 
 def getjson(request: Any) -> Any:
     """The body of a request: an object, or changes of an index as a list of texts. Answers 400 otherwise."""
+    if (request.content_length or 0) > LARGEST_JSON:
+        abort(request, 413, f"The body has more than {LARGEST_JSON} bytes")
     try:
         body = _STOCK(request)
     except (LookupError, RecursionError):  # of a charset that nobody knows, of thousands of "["

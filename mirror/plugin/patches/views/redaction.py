@@ -59,6 +59,10 @@ def _without_login_in_record(record: logging.LogRecord) -> bool:
         message = record.getMessage()
     except (TypeError, ValueError, KeyError):  # whose parts do not fit together: logging reports that
         return True
-    if "@" in message:
-        record.msg, record.args = without_login(message), ()
+    if "@" in message or not message.isprintable():  # names that clients send could begin a line
+        record.msg, record.args = "".join(map(_printable, without_login(message))), ()
     return True
+
+
+def _printable(character: str) -> str:
+    return character if character.isprintable() else character.encode("unicode_escape").decode()

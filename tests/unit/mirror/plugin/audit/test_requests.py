@@ -39,6 +39,7 @@ from mirror.plugin.audit import requests
         ("PUT", "/root/pypi/+bundle/demo", "bundle"),
         ("PUT", "/root/pypi/+bundle/demo/demo-1.0.whl", "bundle"),
         ("POST", "/root/pypi/+simple/demo/refresh", "refresh"),
+        ("DELETE", "/company/dev/refresh", "delete"),
         ("PUT", "/+reserved/demo", "reserve"),
         ("DELETE", "/+reserved/demo", "release-name"),
         ("DELETE", "/+changed-files/root/pypi/demo/demo-1.0.tar.gz", "accept-changed"),
@@ -79,6 +80,8 @@ def test_a_form_is_an_upload(kind: str, action: str) -> None:
         ("/company/dev/demo/1.0", {"index": "company/dev", "project": "demo", "version": "1.0"}),
         ("/company/dev/demo/1.0/+yank", {"index": "company/dev", "project": "demo", "version": "1.0"}),
         ("/company/dev/+simple/demo/refresh", {"index": "company/dev", "project": "demo"}),
+        ("/company/dev/+simple/refresh/refresh", {"index": "company/dev", "project": "refresh"}),
+        ("/company/dev/refresh/1.0", {"index": "company/dev", "project": "refresh", "version": "1.0"}),
         (
             "/company/dev/+f/abc/0123456789abc/demo-1.0.tar.gz",
             {"index": "company/dev", "file": "demo-1.0.tar.gz"},

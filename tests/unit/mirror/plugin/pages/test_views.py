@@ -9,7 +9,7 @@ from unittest.mock import Mock
 
 import pytest
 from devpi_server.mirror import MirrorCustomizer
-from pyramid.httpexceptions import HTTPMethodNotAllowed, HTTPNotFound
+from pyramid.httpexceptions import HTTPNotFound
 from pyramid.request import Request
 
 from mirror.plugin.evidence.collector import Collector
@@ -162,12 +162,6 @@ def test_what_the_upstream_does_not_have_or_nobody_can_is_not_found(tmp_path: Pa
     """And nothing else is."""
     with pytest.raises(HTTPNotFound):
         _Server(tmp_path / "pages", Freshness()).get(project)
-
-
-def test_a_page_cannot_be_written(tmp_path: Path) -> None:
-    """A write would make all others wait for the upstream."""
-    with pytest.raises(HTTPMethodNotAllowed):
-        _Server(tmp_path / "pages", Freshness()).get(method="PUT")
 
 
 def test_offline_a_page_lists_what_is_here_and_is_never_stored(tmp_path: Path) -> None:

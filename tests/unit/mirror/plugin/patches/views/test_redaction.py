@@ -44,6 +44,13 @@ def test_a_line_of_the_log_has_no_login(caplog: pytest.LogCaptureFixture) -> Non
     assert caplog.messages == [f"modified index root/pypi: {{'mirror_url': '{PLAIN}'}}"]
 
 
+def test_a_name_of_a_client_begins_no_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """Nor does it obey a terminal."""
+    caplog.handler.addFilter(redaction._without_login_in_record)
+    logging.getLogger().warning("no stage %s", "x\n2026-11-27 ERROR forged\x1b[31m")
+    assert caplog.messages == ["no stage x\\n2026-11-27 ERROR forged\\x1b[31m"]
+
+
 def test_a_traceback_in_the_log_has_no_login(caplog: pytest.LogCaptureFixture) -> None:
     """Errors of HTTP clients name the URL."""
     caplog.handler.addFilter(redaction._without_login_in_record)
