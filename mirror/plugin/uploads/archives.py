@@ -1,7 +1,9 @@
 """Open uploaded zip and tar archives within limits: no bombs, hidden members, or paths that lead out."""
 
 import bz2
+import csv
 import gzip
+import lzma
 import posixpath
 import re
 import stat
@@ -10,12 +12,19 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from pathlib import PurePosixPath
+from functools import partial
 from typing import IO, Any, cast
+
+from mirror.plugin.metadata import wheel
 
 MOST_MEMBERS = 50_000  # the largest wheels have some twenty thousand
 LARGEST_DIRECTORY = 32 * 1024 * 1024  # bytes of a zip's directory, which zipfile reads whole
-LARGEST_TEXT = 32 * 1024 * 1024  # bytes of a member or a header that is read whole
+LARGEST_RECORD = 32 * 1024 * 1024  # bytes; MOST_MEMBERS with their hashes and long names
+LARGEST_HEADERS = 128 * 1024  # bytes of the headers before one member of a tar, which tarfile keeps
+LONGEST_PATH = 4096  # bytes of a path or the target of a link, as Linux takes them (PATH_MAX)
+# Folders above a member: those of real packages have some twenty, and in the 260 characters of a path on
+# Windows a hundred leave no room for names. Each of them is looked up for each member.
+DEEPEST = 100
 # As the public index has it: large archives are compressed to a fiftieth by nobody who means well.
 UNPACKED_FREE, MOST_RATIO = 64 * 1024 * 1024, 50
 _END, _END_SIZE, _ZIP64 = b"PK\x05\x06", 22, b"PK\x06\x07"
@@ -35,6 +44,9 @@ BROKEN = (
     zipfile.BadZipFile,
     tarfile.TarError,
     zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    csv.Error,  # of RECORD, which is read from the archive line by line
     EOFError,
     LookupError,
     NotImplementedError,
@@ -73,6 +85,10 @@ def open_zip(file: IO[bytes]) -> zipfile.ZipFile:
             raise InvalidUploadError(f"the archive has a link: {shown(member.filename)}")
         if member.flag_bits & 1:
             raise InvalidUploadError("the archive is encrypted")
+        if member.compress_type not in wheel.METHODS:
+            raise InvalidUploadError(
+                f"the archive is compressed by another method than deflate: {shown(member.filename)}"
+            )
     _check_gaps(file, archive)
     return archive
 
@@ -121,37 +137,59 @@ def _check_local(file: IO[bytes], member: zipfile.ZipInfo) -> int:
 
 def _fields(extra: bytes) -> Iterator[int]:
     """The kinds of the extra fields of a member."""
-    while len(extra) >= 4:
-        kind, length = struct.unpack_from("<HH", extra)
+    at = 0
+    while at + 4 <= len(extra):
+        kind, length = struct.unpack_from("<HH", extra, at)
         yield kind
-        extra = extra[4 + length :]
+        at += 4 + length
 
 
-def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
-    """A small member. Raises InvalidUploadError and what is BROKEN."""
-    if name not in archive.namelist():
+def read_member(archive: zipfile.ZipFile, name: str, largest: int) -> bytes:
+    """A member of `largest` bytes at most. Raises InvalidUploadError and what is BROKEN."""
+    with open_member(archive, name, largest) as content:
+        return content.read(largest + 1)  # to its end, which checks its CRC
+
+
+def open_member(archive: zipfile.ZipFile, name: str, largest: int) -> IO[bytes]:
+    """A member of `largest` bytes at most, to be read in parts. Raises as `read_member` does."""
+    if name not in archive.NameToInfo:
         raise InvalidUploadError(f"the archive has no {shown(name)}")
-    if archive.getinfo(name).file_size > LARGEST_TEXT:
+    if archive.getinfo(name).file_size > largest:
         raise InvalidUploadError(f"{shown(name)} is too large")
-    return archive.read(name)
+    return archive.open(name)
 
 
-def tar_members(file: IO[bytes], suffix: str) -> Iterator[tuple[tarfile.TarInfo, Callable[[], bytes]]]:
-    """The members of a tar archive, with a function that reads each. Raises as `open_zip` does."""
+def tar_members(file: IO[bytes], suffix: str) -> Iterator[tuple[tarfile.TarInfo, Callable[[int], bytes]]]:
+    """The members of a tar archive, with a function that reads each, of so many bytes at most.
+
+    Raises as `open_zip` does.
+    """
     size = file.seek(0, 2)
     file.seek(0)
     unpacked = _Unpacked(_TAR.get(suffix, lambda plain: plain)(file), size)
-    seen: dict[str, tarfile.TarInfo] = {}
+    seen: dict[str, bool] = {}
+    links: set[str] = set()
+    kept = 0  # bytes, of what tarfile keeps of all members
     with tarfile.open(fileobj=cast("IO[bytes]", unpacked), mode="r:") as archive:
         for number, member in enumerate(archive):
+            kept += _header_size(member)
             if number >= MOST_MEMBERS:
                 raise InvalidUploadError(f"the archive has more than {MOST_MEMBERS} members")
+            if kept > LARGEST_DIRECTORY:
+                raise InvalidUploadError("the archive has too many members, or is too large")
             check_path(member.name)
+            _check_size(member.linkname)
             _check_kind(member)
-            _check_order(member, seen)
-            yield member, lambda found=member: _content(archive, found)  # type: ignore[misc]
-    while unpacked.read(1024 * 1024):  # to its end, which checks its CRC
-        pass
+            _check_order(member, seen, links)
+            yield member, partial(_content, archive, unpacked, member)
+            unpacked.allow(LARGEST_HEADERS)
+    unpacked.finish()
+
+
+def _header_size(member: tarfile.TarInfo) -> int:
+    """About so many bytes are kept of a member: names, and all that an extended header says of it."""
+    more = sum(len(key) + len(str(value)) + 64 for key, value in member.pax_headers.items())
+    return len(member.name) + len(member.linkname) + more
 
 
 def _check_kind(member: tarfile.TarInfo) -> None:
@@ -164,24 +202,37 @@ def _check_kind(member: tarfile.TarInfo) -> None:
         raise InvalidUploadError(f"the archive leads out of its folder: {shown(member.name)}")
 
 
-def _check_order(member: tarfile.TarInfo, seen: dict[str, tarfile.TarInfo]) -> None:
-    """A member replaces none before it, and lies below no link: who unpacks it finds what was checked."""
+def _check_order(member: tarfile.TarInfo, seen: dict[str, bool], links: set[str]) -> None:
+    """A member replaces none before it, and lies below no link: who unpacks it finds what was checked.
+
+    `seen`: whether each path before it is a folder; `links`: those that are symbolic links.
+    """
     path = posixpath.normpath(member.name)
-    before = seen.get(path)
-    if before and not (before.isdir() and member.isdir()):
+    if path in seen and not (seen[path] and member.isdir()):
         raise InvalidUploadError(f"the archive has two members at {shown(path)}")
     folder = posixpath.dirname(path) if member.issym() else ""
-    target = posixpath.join(folder, member.linkname) if member.issym() or member.islnk() else path
-    folders = [str(folder) for place in (path, target) for folder in PurePosixPath(place).parents]
-    if any(folder in seen and seen[folder].issym() for folder in map(posixpath.normpath, folders)):
+    target = posixpath.join(folder, member.linkname) if member.issym() or member.islnk() else ""
+    if links and not links.isdisjoint([*_folders(path), *_folders(target)]):
         raise InvalidUploadError(f"the archive has a member below a link: {shown(path)}")
-    seen[path] = member
+    seen[path] = member.isdir()
+    if member.issym():
+        links.add(path)
 
 
-def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+def _folders(path: str) -> Iterator[str]:
+    """The folders on the way to `path`, from the top on, each as `normpath` writes it."""
+    way = ""
+    yield "."
+    for part in [part for part in path.split("/") if part not in {"", "."}][:-1]:
+        way = posixpath.dirname(way) if part == ".." else posixpath.join(way, part)
+        yield way or "."
+
+
+def _content(archive: tarfile.TarFile, unpacked: "_Unpacked", member: tarfile.TarInfo, largest: int) -> bytes:
     content = archive.extractfile(member)
-    if content is None or member.size > LARGEST_TEXT:
+    if content is None or member.size > largest:
         raise InvalidUploadError(f"{shown(member.name)} is no file, or too large")
+    unpacked.allow(largest)
     return content.read()
 
 
@@ -192,24 +243,38 @@ class _Unpacked:
         self._file = file
         self._packed = packed
         self._position = 0
+        self._allowed = LARGEST_HEADERS
+
+    def allow(self, count: int) -> None:
+        """Let so many bytes be read from now on, besides those that are sought over."""
+        self._allowed = count
 
     def tell(self) -> int:
         return self._position
 
     def read(self, count: int) -> bytes:
-        if count > LARGEST_TEXT:  # the size in an extended header is the archive's word
+        if count > self._allowed:  # the size in an extended header is the archive's word
             raise InvalidUploadError("the archive has a header that is too large")
+        self._allowed -= count
+        return self._take(count)
+
+    def _take(self, count: int) -> bytes:
         content: bytes = self._file.read(count)
         self._position += len(content)
         check_ratio(self._position, self._packed)
         return content
 
     def seek(self, position: int, _whence: int = 0) -> int:
-        while self._position < position and self.read(min(1024 * 1024, position - self._position)):
+        while self._position < position and self._take(min(1024 * 1024, position - self._position)):
             pass
         if self._position != position:
             raise InvalidUploadError("the archive is cut off")
         return position
+
+    def finish(self) -> None:
+        """Read to the end, which checks the CRC."""
+        while self._take(1024 * 1024):
+            pass
 
 
 def check_ratio(unpacked: int, packed: int) -> None:
@@ -222,12 +287,20 @@ def check_ratio(unpacked: int, packed: int) -> None:
 
 def check_path(path: str) -> None:
     """Raise InvalidUploadError for the path of a member that leads out of the archive's folder."""
-    parts = PurePosixPath(path).parts
+    _check_size(path)
     if (
         not path
         or path.startswith("/")
-        or ".." in parts
+        or ".." in path.split("/")
         or _CONTROL.search(path)
         or re.match("[A-Za-z]:", path)
     ):
         raise InvalidUploadError(f"the archive has a member with a forbidden path: {shown(path)}")
+
+
+def _check_size(path: str) -> None:
+    """Raise InvalidUploadError for a path, or the target of a link, that is no real package's."""
+    if len(path.encode(errors="surrogateescape")) > LONGEST_PATH:
+        raise InvalidUploadError(f"the archive has a path of more than {LONGEST_PATH} bytes: {shown(path)}")
+    if path.count("/") > DEEPEST:
+        raise InvalidUploadError(f"the archive has a path of more than {DEEPEST} folders: {shown(path)}")

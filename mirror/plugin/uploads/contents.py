@@ -4,21 +4,32 @@ import base64
 import contextlib
 import csv
 import hashlib
+import io
 import re
 import zipfile
 from collections.abc import Iterator
 from email import message_from_bytes
+from email.message import Message
 from typing import IO, NamedTuple
 
 from packaging.metadata import parse_email
-from packaging.tags import parse_tag
+from packaging.tags import Tag, TooManyTagsError, parse_tag
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
+from mirror.plugin.metadata import wheel
 from mirror.plugin.uploads import archives
 from mirror.plugin.uploads.archives import InvalidUploadError, shown
 
 CHUNK = 256 * 1024
+LARGEST_WHEEL = 64 * 1024  # bytes of WHEEL
+MOST_TAGS = 1000  # in WHEEL; the most of a real wheel are some dozens
+# Of METADATA, before its first empty line: each takes 14 µs, and each kind of field a look at all others.
+# Descriptions stood there, and changelogs in them.
+MOST_LINES, MOST_FIELDS = 20_000, 100
+LONGEST_LINE = (
+    16 * 1024
+)  # characters of a line of RECORD: the longest path, each character of it quoted, and a hash
 _SDISTS = (".tar.gz", ".tgz", ".tar.bz2", ".tar", ".zip")
 # Installers that devpi takes, and nothing installs any more: of them only the beginning is checked.
 _MAGIC = {".exe": b"MZ", ".msi": b"\xd0\xcf\x11\xe0", ".rpm": b"\xed\xab\xee\xdb", ".deb": b"!<arch>\n"}
@@ -81,9 +92,8 @@ def _check(filename: str, file: IO[bytes], stated: Release) -> None:
     elif lower.endswith(".egg"):
         name, _, rest = filename[:-4].partition("-")
         _agree("the file name", Release(name, rest.partition("-")[0]), stated)
-        _check_metadata(
-            "PKG-INFO", archives.read_member(archives.open_zip(file), "EGG-INFO/PKG-INFO"), stated
-        )
+        content = archives.read_member(archives.open_zip(file), "EGG-INFO/PKG-INFO", wheel.LARGEST)
+        _check_metadata("PKG-INFO", content, stated)
     elif suffix := next((suffix for suffix in _SDISTS if lower.endswith(suffix)), ""):
         _check_sdist(filename[: -len(suffix)], suffix, file, stated)
     elif magic := _MAGIC.get(lower[-4:]):
@@ -98,8 +108,19 @@ def _agree(where: str, found: Release, stated: Release) -> None:
 
 
 def _check_metadata(where: str, content: bytes, stated: Release) -> None:
-    metadata, _ = parse_email(content)
+    metadata, _ = parse_email(_headers(where, content))
     _agree(where, Release(metadata.get("name", ""), metadata.get("version", "")), stated)
+
+
+def _headers(where: str, content: bytes) -> bytes:
+    """The headers in `content`, which end at the first empty line. Parsers of mail take long for many."""
+    headers = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n").partition(b"\n\n")[0]
+    if headers.count(b"\n") >= MOST_LINES:
+        raise InvalidUploadError(f"{where} has more than {MOST_LINES} lines before its description")
+    fields = {name.lower() for name in re.findall(rb"^([^\s:]*):", headers, re.MULTILINE)}
+    if len(fields) > MOST_FIELDS:
+        raise InvalidUploadError(f"{where} has more than {MOST_FIELDS} fields of different names")
+    return headers
 
 
 def _check_sdist(stem: str, suffix: str, file: IO[bytes], stated: Release) -> None:
@@ -116,11 +137,16 @@ def _check_sdist(stem: str, suffix: str, file: IO[bytes], stated: Release) -> No
 def _pkg_info_of_zip(file: IO[bytes]) -> list[bytes]:
     archive = archives.open_zip(file)
     _check_whole(archive)
-    return [archives.read_member(archive, name) for name in archive.namelist() if _is_pkg_info(name)]
+    names = [name for name in archive.namelist() if _is_pkg_info(name)]
+    return [archives.read_member(archive, name, wheel.LARGEST) for name in names[:2]]
 
 
 def _pkg_info_of_tar(file: IO[bytes], suffix: str) -> list[bytes]:
-    return [read() for member, read in archives.tar_members(file, suffix) if _is_pkg_info(member.name)]
+    found: list[bytes] = []
+    for member, read in archives.tar_members(file, suffix):
+        if _is_pkg_info(member.name):
+            found.append(b"" if found else read(wheel.LARGEST))  # of two, neither is looked at
+    return found
 
 
 def _check_whole(archive: zipfile.ZipFile) -> None:
@@ -140,15 +166,30 @@ def _check_wheel(filename: str, file: IO[bytes], stated: Release) -> None:
     _agree("the file name", Release(name, str(version)), stated)
     archive = archives.open_zip(file)
     folder = _info_folder(archive, stated)
-    _check_metadata("METADATA", archives.read_member(archive, f"{folder}/METADATA"), stated)
-    about = message_from_bytes(archives.read_member(archive, f"{folder}/WHEEL"))
+    metadata = archives.read_member(archive, f"{folder}/METADATA", wheel.LARGEST)
+    _check_metadata("METADATA", metadata, stated)
+    about = message_from_bytes(archives.read_member(archive, f"{folder}/WHEEL", LARGEST_WHEEL))
     if str(about.get("Wheel-Version", "")).partition(".")[0] != "1":
         raise InvalidUploadError("WHEEL has no Wheel-Version 1")
-    named = {tag for line in about.get_all("Tag", ()) for tag in parse_tag(str(line))}
+    named = _tags(about)
     # Tools that repair a wheel add tags to its name, or to its WHEEL alone.
     if not named or not (named <= tags or tags <= named):
         raise InvalidUploadError("the tags of the file name and those in WHEEL are not the same")
     _check_record(archive, folder)
+
+
+def _tags(about: Message) -> set[Tag]:
+    """The tags in WHEEL; a line of a few bytes may mean millions (PEP 425)."""
+    found: set[Tag] = set()
+    left = MOST_TAGS
+    for line in about.get_all("Tag", ()):
+        try:
+            tags = parse_tag(str(line), limit=left)
+        except TooManyTagsError as error:
+            raise InvalidUploadError(f"WHEEL names more than {MOST_TAGS} tags") from error
+        found |= tags
+        left -= len(tags)
+    return found
 
 
 def _info_folder(archive: zipfile.ZipFile, stated: Release) -> str:
@@ -164,19 +205,35 @@ def _info_folder(archive: zipfile.ZipFile, stated: Release) -> str:
 
 def _check_record(archive: zipfile.ZipFile, folder: str) -> None:
     """RECORD lists each file once, with its size and a hash that it has (sha256 or better)."""
-    lines = csv.reader(archives.read_member(archive, f"{folder}/RECORD").decode().splitlines())
-    rows = [row for row in lines if row]
-    recorded = {row[0]: row[1:] for row in rows}
     unrecorded = {f"{folder}/{name}" for name in _UNRECORDED}
     files = {member.filename for member in archive.infolist() if not member.is_dir()}
-    if len(recorded) != len(rows):
-        raise InvalidUploadError("RECORD lists a file twice")
+    recorded: dict[str, list[str]] = {}
+    with archives.open_member(archive, f"{folder}/RECORD", archives.LARGEST_RECORD) as content:
+        for row in csv.reader(_lines(content)):
+            if not row:
+                continue
+            if row[0] in recorded:
+                raise InvalidUploadError("RECORD lists a file twice")
+            if row[0] not in files and row[0] not in unrecorded:
+                raise InvalidUploadError(f"RECORD lists a file that is not there: {shown(row[0])}")
+            recorded[row[0]] = row[1:3]
     if unlisted := files - unrecorded - recorded.keys():
         raise InvalidUploadError(f"RECORD does not list {shown(min(unlisted))}")
-    if missing := recorded.keys() - files - unrecorded:
-        raise InvalidUploadError(f"RECORD lists a file that is not there: {shown(min(missing))}")
     for name in sorted(files - unrecorded, key=lambda each: archive.getinfo(each).header_offset):
         _check_recorded(archive, name, recorded[name])
+
+
+def _lines(content: IO[bytes]) -> Iterator[str]:
+    """The lines of RECORD, as many as there may be: there is no file of the others."""
+    text = io.TextIOWrapper(content, "utf-8", newline="")
+    for _ in range(2 * archives.MOST_MEMBERS):
+        line = text.readline(LONGEST_LINE)
+        if len(line) == LONGEST_LINE:
+            raise InvalidUploadError("RECORD has a line that is too long")
+        if not line:
+            return
+        yield line
+    raise InvalidUploadError("RECORD has more lines than a wheel may have members")
 
 
 def _check_recorded(archive: zipfile.ZipFile, name: str, recorded: list[str]) -> None:

@@ -1,16 +1,20 @@
 """Uploads that are not what they say are refused; what build tools make and made is taken."""
 
 import base64
+import csv
 import hashlib
 import io
+import lzma
 import stat
 import struct
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable
 
 import pytest
 
+from mirror.plugin.metadata import wheel as wheel_metadata
 from mirror.plugin.uploads import archives, contents
 from mirror.plugin.uploads.archives import InvalidUploadError
 from mirror.plugin.uploads.contents import Release
@@ -378,3 +382,175 @@ def test_an_sdist_whose_members_replace_each_other_is_refused(more: list[tarfile
     content = _tar({"demo-1.0/PKG-INFO": b"Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n"}, *more)
     with pytest.raises(InvalidUploadError, match=r"two members|below a link"):
         list(archives.tar_members(io.BytesIO(content), ".tar.gz"))
+
+
+DEEP = "a/" * (archives.DEEPEST + 1)
+LONG = "a/" + "b" * archives.LONGEST_PATH
+
+
+@pytest.mark.parametrize(
+    ("content", "filename", "reason"),
+    [
+        (_tar(SDIST | {f"{DEEP}x": b""}), "demo-1.0.tar.gz", "more than 100 folders"),
+        (_tar(SDIST | {LONG: b""}), "demo-1.0.tar.gz", "more than 4096 bytes"),
+        (_tar(SDIST | {"\N{SNOWMAN}" * 1400: b""}), "demo-1.0.tar.gz", "more than 4096 bytes"),
+        (_tar(SDIST, _symlink("demo-1.0/l", f"{DEEP}x")), "demo-1.0.tar.gz", "more than 100 folders"),
+        (_tar(SDIST, _symlink("demo-1.0/l", "./" * 3000)), "demo-1.0.tar.gz", "more than 4096 bytes"),
+        (_tar(SDIST, _link("demo-1.0/l", f"{DEEP}x", tarfile.LNKTYPE)), "demo-1.0.tgz", "100 folders"),
+        (_zip(SDIST | {f"{DEEP}x": b""}), "demo-1.0.zip", "more than 100 folders"),
+        (_zip(SDIST | {LONG: b""}), "demo-1.0.zip", "more than 4096 bytes"),
+    ],
+    ids=_id,
+)
+def test_a_path_that_is_deeper_or_longer_than_those_of_packages_is_refused(
+    content: bytes, filename: str, reason: str
+) -> None:
+    """One of 80,000 bytes, in an archive of 300, took the server a minute and 4 GB."""
+    with pytest.raises(InvalidUploadError, match=reason):
+        _check(content, filename)
+
+
+def test_an_sdist_may_be_as_deep_as_it_may_be_in_its_links_and_paths() -> None:
+    """With the longest names that tar has an extended header for."""
+    folder = "demo-1.0/" + "a/" * (archives.DEEPEST - 1)
+    _check(_tar(SDIST | {folder + "b" * 3000: b""}, _symlink(f"{folder}l", "../x")), "demo-1.0.tar.gz")
+
+
+def _pax(member: str, **headers: str) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz", format=tarfile.PAX_FORMAT) as archive:
+        for name, content in SDIST.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+        info = tarfile.TarInfo(member)
+        info.pax_headers = headers
+        archive.addfile(info)
+    return buffer.getvalue()
+
+
+def test_headers_of_a_tar_are_bounded_for_each_member_and_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """tarfile keeps all that they say of each member, and copies what a global one says."""
+    with pytest.raises(InvalidUploadError, match="header that is too large"):
+        _check(_pax("demo-1.0/x", comment="x" * 200_000), "demo-1.0.tar.gz")
+    usual = _pax("demo-1.0/x", mtime="1234567890.123")
+    _check(usual, "demo-1.0.tar.gz")
+    monkeypatch.setattr(archives, "LARGEST_DIRECTORY", 100)
+    with pytest.raises(InvalidUploadError, match="too many members"):
+        _check(usual, "demo-1.0.tar.gz")
+
+
+def _about(*tags: str) -> bytes:
+    return "".join(["Wheel-Version: 1.0\n", *(f"Tag: {tag}\n" for tag in tags)]).encode()
+
+
+@pytest.mark.parametrize(
+    ("about", "reason"),
+    [
+        (_about("-".join([".".join(f"a{number}" for number in range(11))] * 3)), "more than 1000 tags"),
+        (_about(*["py3-none-any"] * 1001), "more than 1000 tags"),
+        (_about("py3-none-any") + b"X: " + b"x" * 65_536, "WHEEL is too large"),
+        (_about("py3"), "cannot be read"),
+    ],
+    ids=["product", "lines", "size", "no tag"],
+)
+def test_the_tags_in_wheel_are_bounded(about: bytes, reason: str) -> None:
+    """One line of a hundred values three times means a million tags: 9 s and 560 MB."""
+    with pytest.raises(InvalidUploadError, match=reason):
+        _check(_with(WHEEL=about))
+
+
+HEAD = b"Name: demo\nVersion: 1.0\n"
+
+
+@pytest.mark.parametrize(
+    ("metadata", "reason"),
+    [
+        (HEAD + b"\n" + b"x" * wheel_metadata.LARGEST, "METADATA is too large"),
+        (HEAD + b"A:\n" * 20_001, "more than 20000 lines"),
+        (HEAD + b"A:\r" * 20_001, "more than 20000 lines"),
+        (HEAD + b"A:\r\n" * 20_001, "more than 20000 lines"),
+        (HEAD + b"".join(b"A%d:\n" % number for number in range(100)), "more than 100 fields"),
+    ],
+    ids=["size", "lines", "carriage returns", "both", "names"],
+)
+def test_the_headers_of_metadata_are_bounded(metadata: bytes, reason: str) -> None:
+    """A file of 15 kB with five million of them took 71 s."""
+    with pytest.raises(InvalidUploadError, match=reason):
+        _check(_with(METADATA=metadata))
+
+
+@pytest.mark.parametrize(
+    ("filename", "content"),
+    [
+        ("demo-1.0.zip", _zip({"demo-1.0/PKG-INFO": PKG_INFO + b" " * wheel_metadata.LARGEST})),
+        ("demo-1.0.tar.gz", _tar({"demo-1.0/PKG-INFO": PKG_INFO + b" " * wheel_metadata.LARGEST})),
+        ("demo-1.0-py3.11.egg", _zip({"EGG-INFO/PKG-INFO": PKG_INFO + b" " * wheel_metadata.LARGEST})),
+    ],
+    ids=_id,
+)
+def test_a_large_pkg_info_is_refused(filename: str, content: bytes) -> None:
+    """It may be as large as METADATA."""
+    with pytest.raises(InvalidUploadError, match="too large"):
+        _check(content, filename)
+
+
+def test_a_long_description_is_taken_in_the_headers_and_behind_them() -> None:
+    """With a changelog in it, as setuptools wrote it for ten years, and as all write it now."""
+    lines = b"".join(b"        %d\n" % number for number in range(10_000))
+    _check(_with(METADATA=HEAD + b"Description: x\n" + lines))
+    parts = b"Content-Type: multipart/mixed; boundary=x\n\n" + b"--x\nName: evil\n\n" * 30_000
+    _check(_with(METADATA=HEAD + parts))
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        (b"\n" * 20, "more lines"),
+        (b"a,,\n" * 20, "not there: a"),
+        (b'"' + b"a" * 200_000 + b'",,\n', "line that is too long"),
+        (b'"' + (b"a" * 15_000 + b"\n") * 10 + b'",,\n', "cannot be read"),
+        (b"x" * (archives.LARGEST_RECORD + 1), "RECORD is too large"),
+    ],
+    ids=["empty lines", "lines", "field", "lines of a field", "size"],
+)
+def test_record_is_read_no_further_than_a_wheel_has_members(
+    record: bytes, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight million lines took 9 s and 1.2 GB; a field of 200,000 characters was a 500."""
+    monkeypatch.setattr(archives, "MOST_MEMBERS", 10)
+    with pytest.raises(InvalidUploadError, match=reason):
+        _check(_with(RECORD=record))
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_a_zip_of_another_method_than_deflate_is_refused(method: int) -> None:
+    """zipfile unpacks them without a limit: 40 bytes become 45 MB, whatever the directory says."""
+
+    def packed(info: zipfile.ZipInfo) -> None:
+        info.compress_type = method
+
+    with pytest.raises(InvalidUploadError, match="another method than deflate"):
+        _check(_zip(_members(), packed))
+
+
+@pytest.mark.parametrize("filename", ["demo-1.0.tar.bz2", "demo-1.0.tar.gz", "demo-1.0.tar", "demo-1.0.zip"])
+def test_a_broken_archive_of_each_kind_is_refused_in_words(filename: str) -> None:
+    """Each decompressor raises something of its own."""
+    for content in (b"BZh9" + b"x" * 2000, b"\x1f\x8b" + b"x" * 2000, b"PK" + b"x" * 2000):
+        with pytest.raises(InvalidUploadError, match=r"cannot be read|no zip archive"):
+            _check(content, filename)
+
+
+@pytest.mark.parametrize("error", [lzma.LZMAError, struct.error, csv.Error, OSError, zlib.error])
+def test_what_readers_raise_for_no_archive_becomes_words(
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was a 500; an error of the disk has a number, and stays one."""
+
+    def fail(_: object) -> None:
+        raise error("garbage")
+
+    monkeypatch.setattr(archives, "open_zip", fail)
+    with pytest.raises(InvalidUploadError, match="cannot be read"):
+        _check(GOOD.content)
