@@ -10,6 +10,7 @@ from mirror.plugin.evidence import provenance_objects
 from mirror.plugin.evidence.provenance_objects import InvalidProvenanceError, ProvenanceObjects
 from mirror.plugin.files import lookup
 from mirror.plugin.files.views import FileViews
+from mirror.plugin.guards import denied_downloads
 from mirror.plugin.guards.guards import Guards
 from mirror.plugin.simple import file_rows
 from mirror.plugin.uploads.attestations import MEDIA_TYPE
@@ -45,11 +46,12 @@ class ProvenanceViews:
         known = lookup.known(context.stage.xom.filestore, path)
         entry = known or self._files.find(context.stage, path, client)
         holder = entry and context.stage.xom.model.getstage(entry.user, entry.index)
+        if holder:
+            denied_downloads.check(self._guards, request, context.stage, entry)
         found: bytes | str | None = None
         if isinstance(holder, UploadStage):
             found = holder.provenance(entry)
         elif isinstance(holder, CachingStage):
-            self._guards.check(context.stage, entry)
             found = self._of_upstream(holder, entry, client)
         if found is None:
             raise HTTPNotFound(f"There is no provenance of {path}.")

@@ -1,5 +1,6 @@
 """Policies on a real mirror, asked directly and through nginx: pages, files, metadata, reasons, attacks."""
 
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,6 +67,19 @@ def address(dist: Dist, index: str) -> str:
 def why(server: Mirrored, project: str, index: str = "company/dev") -> Any:  # noqa: ANN401 (JSON)
     url = f"{server.mirror.url}/{index}/+why/{project}"
     return requests.get(url, headers={"Accept": "application/json"}, timeout=30).json()["result"]
+
+
+def test_the_provenance_of_a_denied_file_is_denied_too(mirrored: Mirrored, tmp_path: Path) -> None:
+    """Of uploads it was served, and of no file was the denial recorded."""
+    own, cached = wheel(new_name("evil-own"), "1.0"), wheel(new_name("evil-cached"), "1.0")
+    (tmp_path / own.filename).write_bytes(own.content)
+    mirrored.upload(tmp_path / own.filename)
+    mirrored.upstream.add(cached.filename.partition("-")[0].replace("_", "-"), cached)
+    for dist, index in ((own, "company/dev"), (cached, "root/pypi")):
+        assert status(mirrored, f"{address(dist, index)}.provenance")[0] == 403
+        shown = mirrored.mirror.run(BIN / "mirror", "audit-log", "--denied", "--json").stdout
+        event = json.loads(shown.splitlines()[-1])
+        assert [event[key] for key in ("action", "rule", "file")] == ["download", "deny", dist.filename]
 
 
 @contextmanager

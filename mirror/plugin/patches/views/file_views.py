@@ -10,10 +10,10 @@ from devpi_server.views import PyPIView, json_preferred
 from pyramid.httpexceptions import HTTPForbidden
 
 from mirror.plugin.access import clients, readers
-from mirror.plugin.audit import tween
 from mirror.plugin.files import lookup
 from mirror.plugin.files.views import FileViews
-from mirror.plugin.guards.guards import DeniedError, Guards
+from mirror.plugin.guards import denied_downloads
+from mirror.plugin.guards.guards import Guards
 from mirror.plugin.metadata.views import MetadataViews
 from mirror.plugin.pages.dependencies import Snapshot
 from mirror.plugin.pages.open_files import OpenFiles, ServedFile
@@ -58,13 +58,13 @@ def _serve(view: Any, entry: Any, *, is_metadata: bool = False) -> Any:
     if (
         json_preferred(request) and not is_metadata
     ):  # devpi's record of the file, with the URL of the upstream
-        _check(_ours[view.xom].guards, request, stage, entry)
+        denied_downloads.check(_ours[view.xom].guards, request, stage, entry)
         return _STOCK(view, entry)
     ours, key = _ours[view.xom], PageKey(stage.name, entry.project or "")
     served = ServedFile(key, str(entry.relpath), is_metadata=is_metadata)
     is_open = ours.open_files.has(served)
     snapshot = None if is_open else Snapshot(stage, key.project, ours.guards.state_of(stage, key.project))
-    _check(ours.guards, request, stage, entry)
+    denied_downloads.check(ours.guards, request, stage, entry)
     is_restricted = bool(ours.guards.declared())
     holder = view.xom.model.getstage(entry.user, entry.index)
     answer = (ours.metadata if is_metadata else ours.files).serve(request, holder or stage, entry)
@@ -72,16 +72,6 @@ def _serve(view: Any, entry: Any, *, is_metadata: bool = False) -> Any:
         protected = readers.is_protected(stage)
         ours.open_files.open(served, snapshot.is_current, is_restricted=is_restricted, protected=protected)
     return answer
-
-
-def _check(guards: Guards, request: Any, stage: Any, entry: Any) -> None:
-    """Raise DeniedError, and record it, when a policy denies the file of `entry`."""
-    try:
-        guards.check(stage, entry)
-    except DeniedError as error:
-        more = {"project": entry.project, "file": entry.basename, "detail": error.denial.sentence}
-        tween.denied(request, "download", error.denial.rule, **more)
-        raise
 
 
 def _with_lookup(stock: Callable[[Any], Any]) -> Callable[[Any], Any]:
