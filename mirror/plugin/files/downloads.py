@@ -19,7 +19,7 @@ from devpi_server.log import threadlog
 
 from mirror.plugin.files.known_files import Expected
 from mirror.plugin.single_flight import SingleFlight
-from mirror.plugin.upstream.client import GatewayError, Upstream, UpstreamClient
+from mirror.plugin.upstream.client import GatewayError, Upstream, UpstreamClient, number_in, text_in
 from packhorse import files
 
 CHUNK = 64 * 1024
@@ -227,8 +227,8 @@ class Downloads:
         """Fetch the file; return its hashes. Raises GatewayError unless length and hashes are as stated."""
         with ExitStack() as until_read:
             answer = self._answer(download.request, until_read)
-            length = answer.headers.get("Content-Length", "")
-            download.begin(int(length) if length.isdecimal() else None, answer.headers.get("Last-Modified"))
+            length = number_in(answer.headers.get("Content-Length"))
+            download.begin(length, text_in(answer.headers.get("Last-Modified")))
             received, found = _receive(download, answer.iter_raw(CHUNK))
         if problem := _problem(download.expected, download.length, received, found):
             if "sha256" in problem:

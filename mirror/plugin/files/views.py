@@ -15,7 +15,7 @@ from mirror.plugin import responses
 from mirror.plugin.files import last_use, lookup, lost_uploads
 from mirror.plugin.files.downloads import Download, DownloadRequest, Downloads, DownloadSource
 from mirror.plugin.upstream import primary
-from mirror.plugin.upstream.client import GatewayError, UpstreamClient, primary_of, upstream_of
+from mirror.plugin.upstream.client import GatewayError, UpstreamClient, number_in, primary_of, text_in, upstream_of
 from mirror.plugin.upstream.mirror_stage import CachingStage
 
 
@@ -72,11 +72,11 @@ class FileViews:
             self._client.slot(),
             self._client.stream(source.url, source.upstream, method="HEAD") as answer,
         ):
-            length = answer.headers.get("Content-Length", "")
-            if not length.isdecimal():
+            length = number_in(answer.headers.get("Content-Length"))
+            if length is None:
                 raise GatewayError(502, f"the upstream states no length for {download_request.relpath}")
             validators = _validators(download_request.entry, answer.headers.get("Last-Modified"))
-            return responses.respond(request, validators, responses.ResponseBody(int(length), lambda *_: ()))
+            return responses.respond(request, validators, responses.ResponseBody(length, lambda *_: ()))
 
     def _download(self, request: Any, download_request: DownloadRequest) -> Any:
         """The answer from a download in progress; None when the file is stored by now."""
@@ -136,7 +136,7 @@ def _validators(entry: Any, last_modified: str | None) -> responses.Validators:
     digest = entry.hashes.get_default_value(None)
     return responses.Validators(
         etag=f'"{digest}"' if digest else None,
-        last_modified=last_modified,
+        last_modified=text_in(last_modified),
         content_type=_content_type(entry.basename),
         cache_control=responses.FOREVER if in_path else "no-cache",
     )

@@ -326,7 +326,7 @@ def upload_time(last_modified: str | None) -> str | None:
     What was pushed from a mirror has what the upstream called Last-Modified, which may be anything.
     """
     try:
-        moment = parsedate_to_datetime(last_modified or "")
-    except ValueError:
+        moment = parsedate_to_datetime(last_modified or "").astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000000Z")
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.000000Z")

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import queue
+import re
 import threading
 import time
 from collections import Counter, defaultdict
@@ -24,6 +25,8 @@ AT_ONCE = 100  # requests to one upstream
 SMALL_PAGE = 1_000_000  # bytes of a page as it is sent: so many each may have, whatever others take
 PAGE_MEMORY = 128_000_000  # bytes that large pages of one upstream may take beyond that, all together
 MOST_WORDS = 64_000  # bytes of an error
+LONGEST_VALUE = 1000  # characters of a header that is kept
+DIGITS = 18  # of a number in a header
 RETRY_AFTER = "3"  # seconds; pip and uv wait that long before they ask again
 
 
@@ -222,6 +225,17 @@ def read_body(answer: httpx.Response, largest: int, grow: Callable[[int], None] 
     return bytes(content)
 
 
+def text_in(header: str | None) -> str | None:
+    """A header's value that can be sent on; None for what is long, or not printable ASCII."""
+    is_plain = header and len(header) <= LONGEST_VALUE and header.isascii() and header.isprintable()
+    return header if is_plain else None
+
+
+def number_in(header: str | None) -> int | None:
+    """The number that a header states; None for everything else. int() refuses 4,301 digits."""
+    return int(header) if header and len(header) <= DIGITS and re.fullmatch("[0-9]+", header) else None
+
+
 def upstream_of(stage: Any) -> Upstream:
     """The upstream of a mirror index as it is configured, also on a replica."""
     login = None if stage.xom.is_replica() else stage.mirror_url_authorization_header
@@ -247,8 +261,8 @@ def _refuse_error(answer: httpx.Response, upstream: Upstream) -> None:
     if answer.status_code in {404, 410}:
         raise GatewayError(404, text)
     if answer.status_code == 429 or answer.status_code >= 500:
-        retry_after = answer.headers.get("Retry-After", RETRY_AFTER)
-        raise GatewayError(503, text, retry_after if retry_after.isdecimal() else RETRY_AFTER)
+        retry_after = number_in(answer.headers.get("Retry-After"))
+        raise GatewayError(503, text, RETRY_AFTER if retry_after is None else str(retry_after))
     raise GatewayError(502, text)
 
 

@@ -10,6 +10,7 @@ import httpx
 from mirror.plugin.metrics import counters
 from mirror.plugin.simple import parse
 from mirror.plugin.simple.parse import ACCEPT, LARGEST, InvalidPageError, RawPage
+from mirror.plugin.upstream import client as upstream_client
 from mirror.plugin.upstream.client import GatewayError, Upstream, UpstreamClient, read_body
 from mirror.plugin.upstream.page_cache import PageInfo
 from mirror.plugin.upstream.parser_process import ParsedPage, ParseRequest, ParserProcess
@@ -82,8 +83,8 @@ def first_seen(
 
 def _fetch(client: UpstreamClient, parser: ParserProcess, request: PageRequest) -> ParsedPage | None:
     headers = {"Accept": ACCEPT, "Accept-Encoding": "gzip"}
-    if request.etag:
-        headers["If-None-Match"] = request.etag
+    if etag := upstream_client.text_in(request.etag):  # earlier versions have kept others
+        headers["If-None-Match"] = etag
     with client.page_memory(request.upstream) as grow:
         with client.stream(request.url, request.upstream, headers=headers) as answer:
             if answer.status_code == 304:
@@ -95,12 +96,12 @@ def _fetch(client: UpstreamClient, parser: ParserProcess, request: PageRequest) 
 def _parse(
     parser: ParserProcess, request: PageRequest, page: RawPage, headers: Mapping[str, str]
 ) -> ParsedPage:
-    serial = headers.get("X-PyPI-Last-Serial", "")
+    serial = upstream_client.number_in(headers.get("X-PyPI-Last-Serial"))
     about = PageInfo(
         request.url,
         int(time.time()),
-        headers.get("ETag"),
-        int(serial) if serial.isdecimal() else -1,
+        upstream_client.text_in(headers.get("ETag")),
+        -1 if serial is None else serial,
     )
     try:
         with _PARSING.track_inprogress():

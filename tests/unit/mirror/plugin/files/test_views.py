@@ -106,6 +106,15 @@ def test_a_file_that_is_here_is_served_without_a_download(tmp_path: Path) -> Non
     assert "immutable" in answer.headers["Cache-Control"]
 
 
+def test_a_time_that_no_header_can_have_is_not_sent(tmp_path: Path) -> None:
+    """The upstream states it, and an earlier version may have stored it: each answer would be an error."""
+    entry = _Entry(tmp_path / "file")
+    (tmp_path / "file").write_bytes(CONTENT)
+    entry.last_modified = "\u4e2d"
+    answer = serve(entry, None)
+    assert (answer.body, answer.headers.get("Last-Modified")) == (CONTENT, None)
+
+
 def test_a_file_that_is_not_here_comes_by_a_download(tmp_path: Path) -> None:
     """Whose slot is in use until the body is sent."""
     client, downloads = _Client(), _Downloads(tmp_path)

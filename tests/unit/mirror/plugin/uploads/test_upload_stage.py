@@ -10,6 +10,7 @@ from mirror.plugin.uploads import upload_stage
     [
         ("Fri, 20 Nov 2026 19:40:36 GMT", "2026-11-20T19:40:36.000000Z"),
         ("Fri, 20 Nov 2026 20:40:36 +0100", "2026-11-20T19:40:36.000000Z"),
+        ("Fri, 31 Dec 9999 23:59:59 -2359", None),
         ("today", None),
         ("", None),
         (None, None),

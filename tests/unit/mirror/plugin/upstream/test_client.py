@@ -86,7 +86,9 @@ def test_what_a_primary_denies_its_replica_denies_in_the_same_words(body: bytes)
     assert (raised.value.status, raised.value.text) == (403, "demo is denied")
 
 
-@pytest.mark.parametrize(("stated", "given"), [("9", "9"), ("Fri, 20 Nov 2026 12:00:00 GMT", "3")])
+@pytest.mark.parametrize(
+    ("stated", "given"), [("9", "9"), ("Fri, 20 Nov 2026 12:00:00 GMT", "3"), ("9" * 5000, "3")]
+)
 def test_an_upstream_says_when_to_come_back(stated: str, given: str) -> None:
     """In seconds; a date would be one of another clock."""
     asks = answering(429, Retry_After=stated)
