@@ -4,13 +4,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from urllib.parse import unquote
 
-from packaging.utils import (
-    InvalidSdistFilename,
-    InvalidWheelFilename,
-    canonicalize_name,
-    parse_sdist_filename,
-    parse_wheel_filename,
-)
+from packaging.utils import canonicalize_name, parse_sdist_filename
+from packaging.version import Version
 
 LONGEST = 255  # bytes that a file system takes as the name of a page or of a file
 # The kinds that indexes have, and had: devpi's ALLOWED_ARCHIVE_EXTS (devpi_common.metadata) and .tar.xz.
@@ -91,17 +86,22 @@ def version_of(filename: str) -> str | None:
     """The version of a file of any kind, normalised if it can be (PEP 700); None when its name has none."""
     if usual := _USUAL.fullmatch(filename):  # packaging takes 10 µs for each of thousands of names
         return usual[1]
+    if filename.endswith(".whl"):
+        parts = filename.split("-")  # packaging makes 34,992 tags of a name of 217 characters
+        return _normalised(parts[1]) if 5 <= len(parts) <= 6 else None
+    stem = _stem(filename)
     try:
-        if filename.endswith(".whl"):
-            return str(parse_wheel_filename(filename)[1])
-        stem = _stem(filename)
         return str(parse_sdist_filename(f"{stem}.zip")[1])
-    except InvalidWheelFilename:
-        parts = filename.split("-")
-        return parts[1] if 5 <= len(parts) <= 6 else None
-    except InvalidSdistFilename:  # from before PEP 440: a-2004d.zip, a-1.0-old.zip, a-dev.tar.gz
+    except ValueError:  # from before PEP 440: a-2004d.zip, a-1.0-old.zip, a-dev.tar.gz
         found = _VERSION.search(stem)
         return stem[found.end() :] if found else stem.rpartition("-")[2] if "-" in stem else None
+
+
+def _normalised(version: str) -> str:
+    try:
+        return str(Version(version))
+    except ValueError:  # no version of PEP 440, or one with more digits than Python reads
+        return version
 
 
 def version_for(project: str, filename: str) -> str | None:

@@ -2,6 +2,7 @@
 
 import pytest
 from devpi_common.metadata import splitbasename
+from packaging import utils
 
 from mirror.plugin.simple import filenames
 
@@ -87,11 +88,23 @@ def test_a_version_is_told_of_every_kind_of_file_as_devpi_tells_it(
         ("a-1.0.tar.xz", "1.0"),
         ("a-py3-1.0.zip", "1.0"),
         ("a-.whl", None),
+        ("a-01.0-py3-none-any.whl", "1.0"),
+        ("a-1.0--py3-none-any.whl", "1.0"),
+        (f"a-1.{'9' * 5000}rc1-py3-none-any.whl", f"1.{'9' * 5000}rc1"),
+        (f"a-1.{'9' * 5000}rc1.tar.gz", f"1.{'9' * 5000}rc1"),
     ],
 )
 def test_a_version_is_normalised_where_devpi_only_cuts(filename: str, version: str | None) -> None:
     """PEP 700 asks for it; and what is no version is none."""
     assert filenames.version_of(filename) == version
+
+
+def test_a_version_is_told_without_the_tags_of_a_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name of 217 characters can mean 34,992 of them, and strangers ask for versions."""
+    monkeypatch.setattr(utils, "parse_tag", lambda *_, **__: pytest.fail("makes all tags"))
+    many = "-".join(".".join([tag] * 20) for tag in ("py3", "none", "any"))
+    assert filenames.version_of(f"a-1.0-{many}.whl") == "1.0"
+    assert filenames.version_of(f"a-01.0rc1-{many}.whl") == "1.0rc1"
 
 
 @pytest.mark.parametrize(
