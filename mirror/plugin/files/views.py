@@ -15,7 +15,14 @@ from mirror.plugin import responses
 from mirror.plugin.files import last_use, lookup, lost_uploads
 from mirror.plugin.files.downloads import Download, DownloadRequest, Downloads, DownloadSource
 from mirror.plugin.upstream import primary
-from mirror.plugin.upstream.client import GatewayError, UpstreamClient, number_in, primary_of, text_in, upstream_of
+from mirror.plugin.upstream.client import (
+    GatewayError,
+    UpstreamClient,
+    number_in,
+    primary_of,
+    text_in,
+    upstream_of,
+)
 from mirror.plugin.upstream.mirror_stage import CachingStage
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from mirror.advisories.matching import KnownVulnerabilities
 from mirror.plugin.policy.evidence import Evidence
@@ -78,13 +78,13 @@ class FileFacts:
 
     @property
     def tells_its_project(self) -> bool:
-        """Whether the name begins with that of the project whose page lists the file."""
-        return filenames.begin_with([self.filename], self.project.name)
+        """Whether the name is one of a file of the project whose page lists it."""
+        return filenames.is_of(self.filename, self.project.name)
 
 
 @lru_cache(maxsize=10_000)
 def _version(text: str) -> Version | None:
     try:
         return Version(text)
-    except InvalidVersion:
+    except ValueError:  # also of more digits than Python reads
         return None

@@ -81,6 +81,7 @@ _OF_DEPRECATED = {
     "standardml-nj": "SMLNJ",
     "wxwindows": "LGPL-2.0-or-later WITH WxWindows-exception-3.1",
 }
+_WITH = re.compile(" with ", re.IGNORECASE)
 _GNU = re.compile(r"((?:A|L)?GPL-\d\.\d|GFDL-\d\.\d)(-only|-or-later)?(\+?)", re.IGNORECASE)
 
 
@@ -102,12 +103,12 @@ def of(stated: License) -> str | None:
 
 def current(terms: str) -> str:
     """A license, with an exception or without, by the ids that SPDX has now: of GPL-3.0+ GPL-3.0-or-later."""
-    name, with_, exception = terms.partition(" WITH ")
+    name, *exception = _WITH.split(terms, maxsplit=1)
     if found := _GNU.fullmatch(name):
         family, end, plus = found.groups()
         end = "-or-later" if plus else end or "-only"
         name = f"{family}{end}"
-    return f"{_OF_DEPRECATED.get(name.casefold(), name)}{with_}{exception}"
+    return " WITH ".join([_OF_DEPRECATED.get(name.casefold(), name), *exception])
 
 
 def names(terms: str) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ ARCHIVES = (".whl", *_SDISTS, *_INSTALLERS)
 _NORMAL = re.compile(r"[a-z0-9]++(?:-[a-z0-9]++)*+")
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _VERSION = re.compile(r"-(?=v?\d)")
+_SEPARATOR = re.compile(r"[-_.]")
 _MOST = 3  # projects that an address is worth a question about
 # What follows the version in the names of eggs (Python and platform) and of distutils' binaries (platform).
 _TAGS = re.compile(r"(?:-py[23][0-9.]*(?:-(?:linux|macosx|win).*)?|(?<=[0-9])\.(?:linux|macosx|win).*)$")
@@ -54,6 +55,34 @@ def begin_with(filenames: Iterable[str], project: str) -> bool:
     """Whether all these files are of a project whose name begins with the words of `project`."""
     length = len(project) + 1
     return {canonicalize_name(begin) for begin in {name[:length] for name in filenames}} <= {f"{project}-"}
+
+
+def is_of(filename: str, project: str) -> bool:
+    """Whether this is the name of a file of `project`, and not of one whose name only begins like that.
+
+    Where no version follows a dash, nobody can tell where the name of the project ends.
+    """
+    if filename.endswith(".whl"):
+        return canonicalize_name(filename.partition("-")[0]) == project
+    stem = _stem(filename)
+    ends = list(_VERSION.finditer(stem)) or _SEPARATOR.finditer(stem)
+    return any(canonicalize_name(stem[: end.start()]) == project for end in ends)
+
+
+def are_plainly_of(filenames: Iterable[str], project: str) -> bool:
+    """Whether all these are names of files of `project` as they usually are; if not, some still may be."""
+    length = len(project)
+    begins = [f"{begin}//" for begin in {name[: length + 2] for name in filenames}]  # one of thousands
+    if any("-" in begin[:length] for begin in begins):
+        wheels = {name[:length] for name in filenames if name.endswith(".whl")}
+        if any("-" in begin for begin in wheels):  # the end of a wheel's project
+            return False
+    return all(
+        canonicalize_name(begin[:length]) == project
+        and begin[length] == "-"
+        and "0" <= begin[length + 1] <= "9"
+        for begin in begins
+    )
 
 
 def is_archive(filename: str) -> bool:

@@ -133,6 +133,20 @@ def test_a_version_is_denied_and_the_others_are_listed(server: Mirrored, upstrea
     assert {file["rule"] for file in why(server, "patched")["files"] if not file["allowed"]} == {"deny"}
 
 
+def test_a_file_of_a_denied_project_is_not_served_from_the_page_of_another(
+    server: Mirrored, upstream: Upstream
+) -> None:
+    """Even if that one's name begins like its own: rules for the one would not be asked about the other."""
+    name = new_name("plain")
+    good = [wheel(name, "1.0"), sdist(name, "1.0")]
+    evil = [wheel(f"{name}-evil", "1.0"), sdist(f"{name}-evil", "1.0")]
+    upstream.add(name, *good, *evil)
+    assert set(listed(server, name, "root/pypi")) == {dist.filename for dist in good}
+    for dist in evil:
+        code, text = status(server, address(dist, "root/pypi"))
+        assert (code, f"is not named as a file of {name}" in text) == (403, True)
+
+
 def test_a_file_that_is_here_is_not_served_once_it_is_denied(
     server: Mirrored, mirrored: Mirrored, upstream: Upstream
 ) -> None:

@@ -35,6 +35,59 @@ def test_a_file_tells_the_few_projects_it_may_be_of(filename: str, projects: lis
 
 
 @pytest.mark.parametrize(
+    ("filename", "project", "is_plain"),
+    [
+        ("demo-1.0-py3-none-any.whl", "demo", True),
+        ("Demo_Evil-1.0-py3-none-any.whl", "demo-evil", True),
+        ("demo__evil-1.0-py3-none-any.whl", "demo-evil", False),
+        ("demo-evil-1.0-py3-none-any.whl", "demo", False),
+        ("demo-1.0.tar.gz", "demo", True),
+        ("demo-v2.tar.gz", "demo", False),
+        ("demo-evil-1.0.tar.gz", "demo-evil", True),
+        ("demo-1-2.zip", "demo", True),
+        ("demo-1-2.zip", "demo-1", True),
+        ("demo-1-2-3-4-5.zip", "demo", True),
+        ("demo-1.0.win32-py2.7.exe", "demo", True),
+        ("demo-dev-py2.7.egg", "demo", False),
+        ("demo-evil-master.zip", "demo", False),
+        ("demo_1.0.zip", "demo", False),
+    ],
+)
+def test_a_file_is_of_the_project_that_its_name_says(
+    filename: str,
+    project: str,
+    is_plain: bool,  # noqa: FBT001 (parametrised)
+) -> None:
+    """An old archive, whose version begins anyhow, is of each that it may be. Most need no closer look."""
+    assert filenames.is_of(filename, project)
+    assert filenames.are_plainly_of([filename], project) is is_plain
+
+
+@pytest.mark.parametrize(
+    ("filename", "project"),
+    [
+        ("demo_evil-1.0-py3-none-any.whl", "demo"),
+        ("demo__evil-1.0-py3-none-any.whl", "demo"),
+        ("demo-evil-1.0-py3-none-any.whl", "demo-evil"),
+        ("demo-1-1.0-py3-none-any.whl", "demo-1"),
+        ("demo-evil-1.0.tar.gz", "demo"),
+        ("demo.evil-1.0.zip", "demo"),
+        ("Demo-evil-2.zip", "demo"),
+        ("demo_evil-1.0-py2.7.egg", "demo"),
+        ("demo_evil-1.0-py3-none-any.WHL", "demo"),
+        ("demonic-1.0.zip", "demo"),
+        ("dem", "demo"),
+        ("demo", "demo"),
+        ("de", "dede"),
+    ],
+)
+def test_a_file_is_not_of_a_project_whose_name_its_own_only_begins_with(filename: str, project: str) -> None:
+    """Rules for demo-evil would not hold for files that the page of demo lists."""
+    assert not filenames.is_of(filename, project)
+    assert not filenames.are_plainly_of([f"{project}-1.0.zip", filename], project)
+
+
+@pytest.mark.parametrize(
     ("name", "may_be"),
     [("a", True), ("a-1", True), ("a" * 255, True), ("a" * 256, False), ("-", False), ("a-", False)],
 )
