@@ -154,7 +154,7 @@ def wire(config: Any, pyramid_config: Any) -> None:
     _log_in(pyramid_config, xom, hosts)  # before pages: uv is shown one at any address of three parts
     ProvenanceViews(shared.client, objects, files, guards).install(pyramid_config)
     page_views = PageViews(xom, store, metadata.completed, guards)
-    LegacyViews(xom, page_views, metadata).install(pyramid_config)
+    LegacyViews(xom, page_views, metadata, guards).install(pyramid_config)
     page_views.install(pyramid_config)
     misdirected.install(pyramid_config)
     _explain(pyramid_config, guards, store, shared)

@@ -3,8 +3,8 @@
 from packaging.metadata import parse_email
 
 from mirror.plugin.policy.evidence import License
+from mirror.plugin.simple import metadata_headers
 
-HEADERS = 64 * 1024  # bytes that are read; what comes after them is a description
 LONGEST = 500  # characters of a field: of a whole text, nobody tells which license it is
 MOST = 20  # classifiers
 UNREADABLE = "…"  # no expression has it (PEP 639)
@@ -16,13 +16,13 @@ def read(sha256: str, metadata: bytes) -> License:
     What is stated twice, or cannot be read to its end, is no license that anybody can tell: what else is
     stated must not count instead.
     """
-    headers, end, _ = metadata[: HEADERS + 2].replace(b"\r\n", b"\n").partition(b"\n\n")
+    headers, _, is_cut = metadata_headers.split(metadata)
     found, unread = parse_email(headers)
     classifiers = [each for each in found.get("classifiers", ()) if each.startswith("License :: ")]
     expression = found.get("license_expression", "")
     if "license-expression" in unread:
         expression = f"{' / '.join(unread['license-expression'])} {UNREADABLE}"
-    elif (len(metadata) > HEADERS and not end) or (len(classifiers) > MOST and not expression):
+    elif is_cut or (len(classifiers) > MOST and not expression):
         expression = UNREADABLE
     return License(
         sha256,

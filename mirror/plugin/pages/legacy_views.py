@@ -15,6 +15,8 @@ from pyramid.httpexceptions import HTTPNotFound
 from mirror.plugin import gzip_bytes, responses
 from mirror.plugin.access import clients, readers
 from mirror.plugin.files import lookup
+from mirror.plugin.guards import denied_downloads
+from mirror.plugin.guards.guards import DeniedError, Guards
 from mirror.plugin.metadata.views import MetadataViews
 from mirror.plugin.pages import negotiate, response
 from mirror.plugin.pages.response import Representation
@@ -31,10 +33,11 @@ PUBLIC = {"user": "root", "index": "pypi"}  # what /pypi/ leads to
 class LegacyViews:
     """The views of one devpi-server process."""
 
-    def __init__(self, xom: Any, pages: PageViews, metadata: MetadataViews) -> None:
+    def __init__(self, xom: Any, pages: PageViews, metadata: MetadataViews, guards: Guards) -> None:
         self._xom = xom
         self._pages = pages
         self._metadata = metadata
+        self._guards = guards
         self._recent: ReadCache[bytes] = ReadCache(REMEMBERED)
 
     def install(self, pyramid_config: Any) -> None:
@@ -65,23 +68,37 @@ class LegacyViews:
         key, found_in = f"{url} {wanted}", (page.mtime, len(page.content))
         content = self._recent.get(key, found_in)
         if content is None:
-            content = self._document(stage, gzip_bytes.decompress(page.content), url, wanted)
-            self._recent.put(key, found_in, len(content), content)
+            content, is_complete = self._document(request, gzip_bytes.decompress(page.content), url, wanted)
+            if is_complete:
+                self._recent.put(key, found_in, len(content), content)
         return _answer(request, content, age)
 
-    def _document(self, stage: Any, page: bytes, url: str, wanted: str | None) -> bytes:
-        """Compressed. Raises HTTPNotFound for a version that the page has not, GatewayError."""
+    def _document(self, request: Any, page: bytes, url: str, wanted: str | None) -> tuple[bytes, bool]:
+        """The document, compressed, and whether nothing was left out that a policy denies.
+
+        Raises HTTPNotFound for a version that the page has not, GatewayError.
+        """
         facts = json.loads(page)
         known = legacy.releases(facts, url)
         version = legacy.newest(known) if wanted is None else legacy.version_in(known, wanted)
         if version is None:
             raise HTTPNotFound(f"{facts['name']} has no version {wanted or 'here'}.")
-        metadata = self._metadata_of(stage, known[version], url)
+        metadata, is_denied = None, False
+        try:
+            metadata = self._metadata_of(request, known[version], url)
+        except DeniedError:
+            if wanted is not None:
+                raise
+            is_denied = True  # the page does not know it yet
         made = legacy.document(facts["name"], version, known, metadata, whole=wanted is None)
-        return gzip_bytes.compress(json.dumps(made, separators=(",", ":")).encode())
+        return gzip_bytes.compress(json.dumps(made, separators=(",", ":")).encode()), not is_denied
 
-    def _metadata_of(self, stage: Any, files: list[legacy.File], url: str) -> bytes | None:
-        """The metadata of a version's wheel; None without one. Raises GatewayError when nobody knows."""
+    def _metadata_of(self, request: Any, files: list[legacy.File], url: str) -> bytes | None:
+        """The metadata of a version's wheel; None without one.
+
+        Raises DeniedError when a policy denies it, GatewayError when nobody knows.
+        """
+        stage = request.context.stage
         wheel, filestore = legacy.wheel_of(files), self._xom.filestore
         if wheel is None:
             return None
@@ -90,6 +107,7 @@ class LegacyViews:
         holder = entry and self._xom.model.getstage(entry.user, entry.index)
         if not holder:
             return None
+        denied_downloads.check(self._guards, request, stage, entry)
         try:
             return self._metadata.read(holder, entry)
         except GatewayError as error:

@@ -9,15 +9,17 @@ from typing import Any
 from urllib.parse import urljoin
 
 from packaging.metadata import parse_email
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
-from mirror.plugin.simple import filenames
+from mirror.plugin.simple import filenames, metadata_headers
 
 _TYPES = {".whl": "bdist_wheel", ".egg": "bdist_egg", ".exe": "bdist_wininst", ".rpm": "bdist_rpm"}
 _TEXTS = (
     *("summary", "description", "description_content_type", "author", "author_email", "maintainer"),
     *("maintainer_email", "license", "license_expression", "home_page", "download_url"),
 )
+
+_OLDEST = Version("0.dev0")
 
 File = dict[str, Any]
 
@@ -34,7 +36,10 @@ def releases(page: Mapping[str, Any], url: str) -> dict[str, list[File]]:
 
 def version_in(known: Mapping[str, list[File]], wanted: str) -> str | None:
     """The version that `wanted` is a spelling of."""
-    return next((version for version in known if version == wanted or _key(version) == _key(wanted)), None)
+    if wanted in known:
+        return wanted
+    key = _key(wanted)
+    return next((version for version in known if _key(version) == key), None) if key != _OLDEST else None
 
 
 def newest(known: Mapping[str, list[File]]) -> str | None:
@@ -69,8 +74,10 @@ def document(
 
 def _info(metadata: bytes | None) -> dict[str, Any]:
     """The keys of `info` that metadata tell; null for all when there are none."""
-    raw: Mapping[str, Any] = parse_email(metadata)[0] if metadata is not None else {}
+    headers, body, _ = metadata_headers.split(metadata or b"")
+    raw: Mapping[str, Any] = parse_email(headers)[0]
     said: dict[str, Any] = {key: raw.get(key) for key in _TEXTS}
+    said["description"] = said["description"] or body.decode(errors="replace").strip() or None
     addresses = raw.get("project_urls") or {}
     said["project_urls"] = {key: url for key, url in addresses.items() if _is_address(url)} or None
     for key in ("home_page", "download_url"):
@@ -111,8 +118,8 @@ def _file(file: Mapping[str, Any], url: str) -> File:
 def _key(version: str) -> Version:
     try:
         return Version(version)
-    except InvalidVersion:  # from before PEP 440: older than all
-        return Version("0.dev0")
+    except ValueError:  # from before PEP 440, or of more digits than Python reads: older than all
+        return _OLDEST
 
 
 def _is_address(url: str) -> bool:

@@ -128,6 +128,24 @@ def test_a_project_that_changed_its_license_lists_what_is_allowed_and_reads_litt
     assert ask(server, dists[6])[0] == 200
 
 
+def test_metadata_that_are_denied_are_in_no_legacy_document(server: Mirrored) -> None:
+    """Of the newest version none are read before, as it is neither the first nor the last on the page."""
+    name = new_name("between")
+    summary = "Summary: between the lines"
+    wrong = licensed(name, "3.0", "License-Expression: AGPL-3.0-only", summary)
+    fine = [licensed(name, version, "License-Expression: MIT", summary) for version in ("1.0", "2.0")]
+    server.upstream.add(name, fine[0], wrong, fine[1])
+    assert wrong.filename in listed(server, name)
+    legacy = f"{server.mirror.url}/company/dev/{name}"
+    whole = requests.get(f"{legacy}/json", timeout=30)
+    assert (whole.status_code, "between the lines" in whole.text) == (200, False)
+    one = requests.get(f"{legacy}/3.0/json", timeout=30)
+    assert (one.status_code, "between the lines" in one.text) in {(403, False), (404, False)}
+    assert requests.get(f"{legacy}/2.0/json", timeout=30).json()["info"]["summary"] == "between the lines"
+    wait_until("the page follows", lambda: wrong.filename not in listed(server, name))
+    assert requests.get(f"{legacy}/json", timeout=30).json()["info"]["version"] == "2.0"
+
+
 def test_a_wheel_with_another_license_than_its_metadata_file_said_is_not_served_again(
     server: Mirrored,
 ) -> None:

@@ -5,6 +5,7 @@ import pytest
 from mirror.plugin.evidence import licenses
 from mirror.plugin.policy import license_terms
 from mirror.plugin.policy.evidence import License
+from mirror.plugin.simple import metadata_headers
 
 
 def test_the_license_is_in_the_headers() -> None:
@@ -30,7 +31,7 @@ MIT = b"Classifier: License :: OSI Approved :: MIT License\n"
         MIT + b"License-Expression: MIT\nLicense-Expression: GPL-3.0-only\n\n",
         MIT + b"License-Expression: GPL-3.0-only\xff\n\n",
         MIT + b"License-Expression: GPL-3.0-only\xff\n",
-        MIT + b"X: " + b"x" * licenses.HEADERS + b"\nLicense-Expression: GPL-3.0-only\n\n",
+        MIT + b"X: " + b"x" * metadata_headers.MOST + b"\nLicense-Expression: GPL-3.0-only\n\n",
         b"License-Expression: MIT" + b" " * licenses.LONGEST + b"AND GPL-3.0-only\n\n",
         MIT * 20 + b"Classifier: License :: OSI Approved :: GNU General Public License v3 (GPLv3)\n\n",
         b"License: MIT" + b" " * licenses.LONGEST + b"or not\n\n",
@@ -50,7 +51,7 @@ def test_limits_are_reached_before_they_cut() -> None:
     most = licenses.read("1", MIT * licenses.MOST + b"\n")
     assert (len(most.classifiers), most.expression) == (licenses.MOST, "")
     head = b"License-Expression: MIT\nX: "
-    fits = head + b"x" * (licenses.HEADERS - len(head)) + b"\n\n"
+    fits = head + b"x" * (metadata_headers.MOST - len(head)) + b"\n\n"
     assert licenses.read("1", fits + b"A description of any length") == License("1", "MIT")
     assert licenses.read("1", b"x" + fits[:-2]).expression == licenses.UNREADABLE, "no end, and one too many"
     assert licenses.read("1", fits[:-2]) == License("1", "MIT"), "no description: this is all"

@@ -102,3 +102,21 @@ def test_versions_are_found_in_other_spellings() -> None:
     assert legacy.version_in(found, "1.0.0") == "1.0"
     assert legacy.version_in(found, "2") is None
     assert legacy.version_in(found, "nonsense") is None
+
+
+@pytest.mark.parametrize("odd", ["9" * 5000, "2004d"])
+def test_a_version_that_is_none_is_found_by_its_own_text_alone(odd: str) -> None:
+    """A client may ask for any, and an upstream list any; Python reads no number of 4,301 digits."""
+    found = known(file("demo-1.0.zip"), versions=(odd,))
+    assert legacy.newest(found) == "1.0"
+    assert legacy.version_in(found, odd) == odd
+    assert legacy.version_in(found, f"{odd}8") is None
+    assert legacy.version_in(found, "other") is None
+
+
+def test_a_description_is_what_follows_the_headers() -> None:
+    """Whatever it looks like; of the headers, no parser of mail sees those that no document has."""
+    found = known(file("demo-2.0-py3-none-any.whl"))
+    metadata = b"Content-Type: multipart/mixed; boundary=x\n" + METADATA + b"\n--x\nSummary: other\n"
+    info = legacy.document("demo", "2.0", found, metadata, whole=False)["info"]
+    assert (info["description"], info["summary"]) == ("--x\nSummary: other", "<script>alert(1)</script>")
