@@ -63,8 +63,9 @@ def locked_hashes(pin: Pin, file: PageFile) -> dict[str, str]:
     named = next((each.hashes for each in pin.files if each.filename == file["filename"]), None)
     if named is not None:
         return dict(named)
-    # Without names a lock has hashes of all files of a version; a page that states one was compared already.
-    return dict(pin.hashes) if len(pin.hashes) == 1 else {}
+    # Which of them is that of this file, nobody can tell; a page that states one was compared already.
+    hashes = _hashes(pin)
+    return dict(hashes) if len(hashes) == 1 else {}
 
 
 def _taken(names: Sequence[str], environment: Environment) -> list[str]:
@@ -75,11 +76,17 @@ def _taken(names: Sequence[str], environment: Environment) -> list[str]:
     return environment.wheels(wheels) or sorted(sdists, key=lambda name: not name.endswith(".tar.gz"))[:1]
 
 
+def _hashes(pin: Pin) -> Hashes:
+    """All hashes that the lock has of the version: installers take no file that has none of them."""
+    return pin.hashes.union(*(file.hashes for file in pin.files))
+
+
 def _of_version(pin: Pin, listed: Mapping[str, PageFile], where: str) -> list[str]:
     named = [name for name in listed if _is_of(pin, name)]
     if not named:
         raise NoFileError(f"{where} has no such version{_instead(pin)}")
-    allowed = [name for name in named if not pin.hashes or _agree(pin.hashes, listed[name]["hashes"])]
+    hashes = _hashes(pin)
+    allowed = [name for name in named if not hashes or _agree(hashes, listed[name]["hashes"])]
     if not allowed:
         raise NoFileError(f"{where} has it with another hash{_instead(pin)}")
     return allowed

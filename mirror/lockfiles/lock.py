@@ -1,5 +1,6 @@
 """Values of a lock: its pins, the requirements that it leaves open, and packages that no index has."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -13,6 +14,9 @@ from packhorse.errors import PackhorseError
 
 Hashes = frozenset[tuple[str, str]]
 """Pairs such as ("sha256", "…hex…")."""
+
+
+_LOGIN = re.compile(r"(?<=://)[^/?#\s]*@")
 
 
 class LockError(PackhorseError):
@@ -43,7 +47,11 @@ class Pin:
     exact: bool = False  # installers take a file that the lock names, whatever an index lists
 
     def __post_init__(self) -> None:
-        """Raise InvalidRequirement for what is no name, version, extra or marker: uv reads it as a line."""
+        """Raise InvalidRequirement for what is no name, version, extra or marker: uv reads it as a line.
+
+        Forget the login of a URL.
+        """
+        object.__setattr__(self, "source", without_logins(self.source))
         try:
             Version(self.version)
             for name in (self.project, *self.extras):
@@ -88,6 +96,10 @@ class Elsewhere:
     project: str
     source: str
     local: bool = False  # a folder or file beside the lock
+
+    def __post_init__(self) -> None:
+        """Forget the login of a URL."""
+        object.__setattr__(self, "source", without_logins(self.source))
 
     def __str__(self) -> str:
         return f"{self.project}: comes from {self.source}, not from an index"
@@ -138,6 +150,11 @@ def parse(text: str) -> packaging.Requirement:
         return packaging.Requirement(text)
     except RecursionError as error:
         raise InvalidRequirement("its marker is nested too deeply") from error
+
+
+def without_logins(text: str) -> str:
+    """`text` with its URLs as they are without a user name and a password: it is printed, also by CI jobs."""
+    return _LOGIN.sub("", text)
 
 
 def normalised(name: str) -> str:

@@ -55,9 +55,10 @@ def read(argument: str, environments: Sequence[Environment]) -> Lock:
         data, kind, parse = _format(path, text)
         found = parse(data, environments) if parse else requirements.read(path, text, environments)
     except InvalidMarker as error:
-        raise LockError(f"{path}: a marker: {error}", _again(path)) from error
+        raise LockError(f"{path}: a marker: {lock.without_logins(str(error))}", _again(path)) from error
     except (msgspec.ValidationError, ValueError, RecursionError) as error:
-        raise LockError(f"{path}: {str(error) or 'it is nested too deeply'}", _again(path)) from error
+        reason = lock.without_logins(str(error)) or "it is nested too deeply"
+        raise LockError(f"{path}: {reason}", _again(path)) from error
     return replace(found, names=(argument,), formats=(kind,), requires_python=_requires_python(data))
 
 
@@ -76,7 +77,8 @@ def _of_requirement(argument: str, environments: Sequence[Environment]) -> Lock:
     try:
         return requirements.of_argument(argument, environments)
     except InvalidRequirement as error:
-        raise LockError(f"{argument}: there is no such file, and it is no requirement.", hint) from error
+        shown = lock.without_logins(argument)
+        raise LockError(f"{shown}: there is no such file, and it is no requirement.", hint) from error
 
 
 def _text(path: Path) -> str:

@@ -104,7 +104,7 @@ def is_empty(text: str) -> bool:
 def of_argument(text: str, environments: Sequence[Environment]) -> Lock:
     """The lock of a single requirement. Raises InvalidRequirement."""
     found = _of_requirement(lock.parse(text), frozenset(), environments)
-    return replace(found, names=(text,), formats=("requirements",))
+    return replace(found, names=(lock.without_logins(text),), formats=("requirements",))
 
 
 def _as_constraints(found: Lock) -> Lock:
@@ -123,7 +123,7 @@ def _of_line(line: str, where: str, environments: Sequence[Environment], *, quot
         requirement = lock.parse(text)
         return _of_requirement(requirement, hashes, environments)
     except InvalidRequirement as error:
-        reason = error if quoted else "this is no requirement"
+        reason = lock.without_logins(str(error)) if quoted else "this is no requirement"
         raise LockError(f"{where}: {reason}", "Write a line such as `flask==3.1` or `flask>=3`.") from error
 
 
@@ -161,7 +161,8 @@ def _one_version(requirement: packaging.Requirement) -> str | None:
     return exact[0] if len(exact) == 1 and "*" not in exact[0] else None
 
 
-def _place(text: str) -> Lock:
+def _place(address: str) -> Lock:
+    text = lock.without_logins(address)
     named = re.search(r"[#&]egg=([A-Za-z0-9._-]+)", text)
     last = text.partition(";")[0].strip().rstrip("/").rpartition("/")[2]
     name = named[1] if named else last or text

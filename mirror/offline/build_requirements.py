@@ -29,7 +29,8 @@ def read(sdist: Path) -> tuple[str, ...]:
         raise ValueError(f"its pyproject.toml has no list of build requirements: {error}") from error
     # A line that is no requirement by name could give uv options, or lead it elsewhere.
     if elsewhere := [each for each in found if each.url]:
-        raise ValueError(f"its build requirement {elsewhere[0].name} comes from {elsewhere[0].url}")
+        url = lock.without_logins(str(elsewhere[0].url))
+        raise ValueError(f"its build requirement {elsewhere[0].name} comes from {url}")
     return tuple(str(each) for each in found)
 
 

@@ -60,6 +60,16 @@ def test_hashes_of_the_lock_decide() -> None:
         choice.choose(Pin("demo", "1.1"), [second, file("strange")])
 
 
+def test_a_file_that_the_lock_does_not_name_has_one_of_its_hashes() -> None:
+    """poetry and pdm take another file of the version only if its hash is in the lock."""
+    pin = Pin("demo", "1.0", (LockedFile("demo-1.0-py2.py3-none-any.whl", SHA_A),), environments=(LINUX,))
+    renamed, other = file("demo-1.0-py3-none-any.whl", A), file("demo-1.0-py3-none-any.whl", B)
+    assert choice.choose(pin, [renamed]) == [renamed]
+    assert choice.locked_hashes(pin, renamed) == {"sha256": A}
+    with pytest.raises(NoFileError, match="the index has it with another hash"):
+        choice.choose(pin, [other])
+
+
 @pytest.mark.parametrize("exact", [True, False])
 def test_uv_takes_the_file_of_the_lock_and_poetry_one_that_the_index_lists(*, exact: bool) -> None:
     """uv.lock and pylock.toml name the file that is installed."""

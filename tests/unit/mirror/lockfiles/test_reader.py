@@ -65,6 +65,34 @@ def test_the_locks_of_every_tool_say_the_same(name: str) -> None:
     assert {pin.environments for pin in found["flask"]} == {(LINUX, WINDOWS)}
 
 
+@pytest.mark.parametrize("name", REAL)
+def test_logins_in_addresses_are_forgotten(tmp_path: Path, name: str) -> None:
+    """What a lock says is printed, and CI jobs keep it for years."""
+    text = (LOCKS / name).read_text().replace("://", "://tok3n:s3c@ret@")
+    found = read(tmp_path, text, name)
+    assert "ret@" in text
+    assert "s3c" not in repr(found)
+    assert {each.project for each in found.elsewhere} == {"gitdep", "pathdep"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "git+https://tok3n:s3cret@example.com",
+        "-e git+ssh://tok3n:s3cret@example.com/a.git@v1",
+        "a @ https://tok3n:s3cret@b/ c",
+    ],
+)
+def test_logins_are_in_no_name_and_no_error(tmp_path: Path, line: str) -> None:
+    """Of a place without a name, its end stands for one; errors quote lines."""
+    try:
+        said = repr(read(tmp_path, line))
+    except PackhorseError as error:
+        said = str(error)
+    assert "example.com" in said or "https://b/" in said
+    assert "s3cret" not in said
+
+
 @pytest.mark.parametrize("name", sorted(REAL.keys() - {"Pipfile.lock", "pdm.static.lock"}))
 def test_markers_decide_where_a_package_is_needed(name: str) -> None:
     """Colorama is for windows."""
