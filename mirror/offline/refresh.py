@@ -31,6 +31,7 @@ from packhorse.errors import PackhorseError
 AT_ONCE = 8  # pages: an upstream is asked for all of them, and nobody waits
 TRIES = 5  # while the mirror shows an old page, as the upstream takes its time
 STALE = "X-Packhorse-Stale"
+HEADERS = 64 * 1024  # bytes of METADATA that are read
 FORMAT = 1
 Page = Mapping[str, Any]
 
@@ -221,9 +222,15 @@ def _dependencies(client: httpx.Client, wheel_url: str) -> set[str]:
         contextlib.suppress(DownloadError, httpx.HTTPError),
         prefetch.get(client, f"{wheel_url}.metadata", {}) as answer,
     ):
-        stated, _ = parse_email(answer.read())
-        return set(_names(stated.get("requires_dist", [])))
+        return required(answer.read())
     return set()
+
+
+def required(metadata: bytes) -> set[str]:
+    """The projects that METADATA ask for, in 64 kB of headers; parsers of mail take long for other fields."""
+    headers = re.split(rb"\r?\n\r?\n", metadata[:HEADERS], maxsplit=1)[0]
+    lines = re.findall(rb"^requires-dist:.*", headers, re.IGNORECASE | re.MULTILINE)
+    return set(_names(parse_email(b"\n".join(lines))[0].get("requires_dist", [])))
 
 
 def _names(requirements: Sequence[str]) -> Iterator[str]:
