@@ -284,6 +284,8 @@ INTERNALS: Mapping[str, Row] = {
     "devpi_server.auth.Auth._get_auth_status": ("authuser", "authpassword", "request"),
     "devpi_server.auth.Auth.new_proxy_auth": ("username", "password", "request"),
     "devpi_server.auth.Auth.serializer": None,
+    # patches/logins/token_limit.py
+    "devpi_server.views.apireturn": ("code", "message"),
     # patches/logins/user_names.py
     "devpi_server.model.RootModel.get_user": ("name",),
     # patches/logins/token_identity.py

@@ -65,6 +65,7 @@ from mirror.plugin.patches.logins import (
     proxied_clients,
     sessions,
     token_identity,
+    token_limit,
     user_names,
 )
 from mirror.plugin.patches.views import (
@@ -179,7 +180,7 @@ def _patch(xom: Any, folder: Path) -> None:
     for patch in (
         *(garbage_collection, fsync, password_cache, redaction, json_bodies, own_tokens, token_identity),
         *(upload_tokens, upload_view, refresh_view, project_list, has_project, reserved_names),
-        *(user_names, own_password, sessions),
+        *(user_names, own_password, sessions, token_limit),
     ):
         patch.apply()
     certificates.apply(xom)

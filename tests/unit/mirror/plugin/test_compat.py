@@ -89,7 +89,7 @@ from mirror.plugin.patches import garbage_collection
 from mirror.plugin.patches.database import export, fsync, page_invalidation, sqlite
 from mirror.plugin.patches.views import file_views, project_list, redaction, upload_view
 from mirror.plugin.patches.indexes import has_project, stages
-from mirror.plugin.patches.logins import own_tokens, password_cache
+from mirror.plugin.patches.logins import own_tokens, password_cache, token_limit
 
 class Xom:
     config = Fake(args=Fake())
@@ -98,7 +98,7 @@ class Xom:
 for _ in range(2):
     for patch in (fsync, garbage_collection, has_project, own_tokens, password_cache, project_list):
         patch.apply()
-    for patch in (redaction, upload_view):
+    for patch in (redaction, token_limit, upload_view):
         patch.apply()
     export.apply("+upstream", "+first-seen")
     sqlite.apply(Path("/nowhere"))
