@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from packhorse import files
 from packhorse.errors import PackhorseError
@@ -201,15 +202,21 @@ def write_serving(folder: Folder, now: Serving) -> None:
 def read_credentials(folder: Folder) -> Credentials | None:
     """The stored passwords, None without a file. Raises PackhorseError when the file is damaged."""
     try:
-        data = json.loads(folder.credentials.read_bytes())
-        return Credentials(data["url"], dict(data["users"]))
+        return _credentials(json.loads(folder.credentials.read_bytes()))
     except FileNotFoundError:
         return None
-    except (KeyError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError, RecursionError, IsADirectoryError) as error:
         raise PackhorseError(
             f"{folder.credentials} is damaged.",
             "Restore it from a backup, or remove it and run `mirror init`, which says what to do then.",
         ) from error
+
+
+def _credentials(data: Any) -> Credentials:  # noqa: ANN401 (JSON)
+    url, users = data["url"], data["users"]
+    if not all(isinstance(each, str) for each in (url, *users.values())):
+        raise TypeError("a password is no text")
+    return Credentials(url, users)
 
 
 def write_credentials(folder: Folder, credentials: Credentials) -> None:

@@ -23,6 +23,7 @@ from packhorse.sbom import File, Part
 
 LARGEST_MEMBER = 16 * 2**20  # bytes
 _LOCK = "pylock.toml"
+_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}  # zipfile unpacks by others without a limit
 # What zipfile, tarfile and their decompressors raise for bytes that are no archive.
 _BROKEN = (
     zipfile.BadZipFile,
@@ -86,6 +87,8 @@ def unlicensed(bill: Bill, path: Path) -> str:
 def _parts(lock: bytes, where: str) -> list[Part]:
     try:
         return sbom.of_lock(pylock.Pylock.from_dict(tomllib.loads(lock.decode())))
+    except RecursionError as error:
+        raise PackhorseError(f"{where}: it is nested too deeply", "Make the lock again.") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, pylock.PylockValidationError) as error:
         raise PackhorseError(f"{where}: {error}", "Make the lock again.") from error
 
@@ -132,6 +135,8 @@ def _wheel(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
         for entry in wheel.infolist():
             folder, _, name = entry.filename.partition("/")
             if folder.endswith(".dist-info") and name in ("METADATA", _LOCK):
+                if entry.compress_type not in _METHODS:
+                    raise ValueError(f"{name} is compressed by another method than deflate")
                 with wheel.open(entry) as content:
                     yield name, content
 

@@ -137,6 +137,7 @@ INTERNALS: Mapping[str, Row] = {
     # patches/views/redaction.py, uploads/yank.py
     "devpi_server.views.apiresult": ("code", "message", "result"),
     # patches/views/upload_view.py
+    "devpi_server.views.PyPIView.pushrelease": (),
     "devpi_server.views.PyPIView.submit": (),
     "devpi_server.views.abort_submit": ("request", "code", "msg"),
     # uploads/upload_stage.py

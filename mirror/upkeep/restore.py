@@ -11,6 +11,8 @@ from mirror.upkeep import backup
 from packhorse import files
 from packhorse.errors import PackhorseError
 
+_SECRETS = ("secret", "credentials.json", f"server/{backup.DATABASE}")
+
 
 def restore(folder: Folder, source: Path, settings: Path | None = None) -> Path | None:
     """Copy the backup `source` to where the mirror lives.
@@ -30,7 +32,7 @@ def restore(folder: Folder, source: Path, settings: Path | None = None) -> Path 
     scratch = folder.home / f"mirror{backup.SCRATCH}"
     shutil.rmtree(scratch, ignore_errors=True)
     shutil.copytree(source, scratch, symlinks=True, copy_function=backup.copy_unnoticed)
-    for name in ("secret", "credentials.json", f"server/{backup.DATABASE}"):
+    for name in _SECRETS:
         if (scratch / name).exists():
             (scratch / name).chmod(0o600)
     _shift_last_use(scratch, time.time() - (source / "server" / backup.DATABASE).stat().st_mtime)
@@ -56,6 +58,11 @@ def _refuse_odd(source: Path) -> None:
                     f"{path} is neither a file nor a folder: no backup has such things.",
                     "Find out who has put it there, and restore another backup.",
                 )
+    for name in (*_SECRETS, backup.SETTINGS, Folder(source).last_settings.name):
+        if (source / name).is_dir():
+            raise PackhorseError(
+                f"{source / name} is a folder: in a backup it is a file.", "Restore another backup."
+            )
 
 
 def _put_settings(source: Path, destination: Path) -> bool:

@@ -167,7 +167,7 @@ def is_push(request: Any) -> bool:
     """Whether devpi will take a request for a push and not for an upload; it asks the form the same way."""
     route = getattr(request.matched_route, "name", "")
     may_be = request.method in {"POST", "PUSH"} and route in {"/{user}/{index}", "/{user}/{index}/"}
-    return may_be and not request.POST.get(":action")
+    return may_be and request.POST.get(":action") in {None, ""}
 
 
 def reads_base(request: Any, indexes: Sequence[str]) -> bool:

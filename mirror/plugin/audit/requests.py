@@ -65,9 +65,8 @@ def _of_index(method: str, parts: Sequence[str], form: Mapping[str, Any]) -> str
     if len(parts) > 2:
         return "delete" if method == "DELETE" else "change"
     if method in {"POST", "PUSH"}:
-        return (
-            _UPLOADS.get(str(form[":action"]), "upload") if form.get(":action") else "push"
-        )  # as devpi does
+        stated = form.get(":action")
+        return "push" if stated in {None, ""} else _UPLOADS.get(str(stated), "upload")  # as devpi does
     return _INDEX.get(method, "change")
 
 

@@ -112,7 +112,7 @@ def _record(request: Any, status: int, answer: Any) -> None:
 
 def _details(request: Any, action: str, form: Any, done: Any) -> dict[str, str]:
     """Subject of a request besides its path; `done` is the answer, None for an error."""
-    if form.get(":action"):
+    if form.get(":action") not in {None, ""}:  # of a file, nobody may ask whether it is true
         return requests.of_form(form)
     if done and action == "prune":
         return requests.of_files(done.json["result"])

@@ -123,18 +123,25 @@ class Collector:
         kind, file, _ = ask
         sha256 = file.hashes.get("sha256", "")
         now = self._sources.clock()
+        record = License if kind == "license" else Provenance
         try:
             if kind == "license":
                 return licenses.read(sha256, self._metadata(project, file))
             return self._provenance(project, file, sha256, now)
         except (GatewayError, UnavailableError) as error:
             # Evidence that can never be had is a fact; what comes after `again` may be another.
-            record = License if kind == "license" else Provenance
             is_gone = isinstance(error, GatewayError) and error.status == 404
             if is_gone and kind == "license":
                 return License(sha256, problem="is not stated: the wheel has no metadata")
             words = f"could not be fetched: {error}" if isinstance(error, GatewayError) else str(error)
             return record(sha256, problem=words, again=now + (LATER if is_gone else SOON))
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno:  # of the disk
+                raise
+            # What the bytes of one file bring about, nobody having foreseen it, is no matter of the others.
+            threadlog.exception("evidence about %s cannot be found out", file.filename)
+            problem = "could not be found out: the log of the server says why"
+            return record(sha256, problem=problem, again=now + LATER)
 
     def _metadata(self, project: Project, file: ProjectFile) -> bytes:
         xom = self._sources.xom

@@ -142,6 +142,26 @@ def test_a_form_without_a_field_is_a_400(team: Team, field: str) -> None:
     assert answer.status_code == 400, answer.text
 
 
+def test_a_form_that_says_two_things_or_nonsense_is_a_400(team: Team) -> None:
+    """A field sent as a text and as a file was a 500; requires_python went to the page as it was."""
+    dist = wheel("own", "1.0")
+    form = [(":action", "file_upload"), ("name", "own"), ("version", "1.0")]
+    content = ("content", (dist.filename, dist.content))
+    url = f"{team.mirrored.mirror.url}/{team.index('dev')}/"
+    for more, files in (
+        ([], [(":action", ("x", b"doc_upload"))]),
+        ([], [("version", ("x", b"2.0"))]),
+        ([], [("name", ("x", b"other"))]),
+        ([("requires_python", "<script>")], []),
+    ):
+        answer = requests.post(
+            url, data=form + more, files=[content, *files], auth=(team.name, "pw"), timeout=30
+        )
+        assert answer.status_code == 400, answer.text
+        assert "is a file" in answer.reason or "requires_python is no specifier" in answer.reason
+    assert team.shown("own") == ["404"]
+
+
 @pytest.mark.parametrize("client", ["twine", "uv", "devpi"])
 def test_clients_upload_as_before(mirrored: Mirrored, client: str, tmp_path: Path) -> None:
     """A wheel and an sdist, as build tools make them."""

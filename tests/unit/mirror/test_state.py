@@ -137,3 +137,28 @@ def test_a_lock_that_root_makes_is_the_folders_owners(folder: Folder) -> None:
     (folder.root / "link").symlink_to("foreign")
     with pytest.raises(PackhorseError):
         state.try_lock(folder.root / "link")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[" * 100_000,
+        "[1]",
+        '{"url": 5, "users": {"root": "x"}}',
+        '{"url": "http://127.0.0.1:1", "users": {"root": [1]}}',
+        '{"url": "http://127.0.0.1:1", "users": ["ab"]}',
+    ],
+    ids=["deep", "list", "url", "password", "users"],
+)
+def test_credentials_of_another_form_are_damaged(folder: Folder, content: str) -> None:
+    """Two lines that say so instead of a traceback, from whatever backup they came."""
+    folder.credentials.write_text(content)
+    with pytest.raises(PackhorseError, match=r"credentials.json is damaged"):
+        state.read_credentials(folder)
+
+
+def test_credentials_that_are_a_folder_are_damaged(folder: Folder) -> None:
+    """A disk gave it another name."""
+    folder.credentials.mkdir()
+    with pytest.raises(PackhorseError, match=r"credentials.json is damaged"):
+        state.read_credentials(folder)

@@ -16,11 +16,18 @@ from mirror.plugin.uploads.archives import InvalidUploadError
 from mirror.plugin.uploads.upload_stage import UploadStage
 
 _STOCK: Callable[[Any], Any] = PyPIView.submit
+_STOCK_PUSH: Callable[[Any], Any] = PyPIView.pushrelease
 
 
 def apply() -> None:
     """Answer uploads by our view, which calls devpi's."""
-    replace_members(PyPIView, submit=_submit)
+    replace_members(PyPIView, submit=_submit, pushrelease=_push_or_submit)
+
+
+def _push_or_submit(view: Any) -> Any:
+    """POST /user/index: devpi asks whether the field :action is true, which a file does not answer."""
+    _texts(view.request)
+    return _STOCK_PUSH(view)
 
 
 def _submit(view: Any) -> Any:
@@ -36,7 +43,7 @@ def _submit(view: Any) -> Any:
         return upload_refusal.answer(request)
     form = request.POST
     content = form.get("content")
-    texts = {name: value for name, value in form.items() if isinstance(value, str)}
+    texts = _texts(request)
     action = texts.get(":action")
     if action not in {"submit", "file_upload", "doc_upload"}:
         return _STOCK(view)  # which says so
@@ -63,6 +70,14 @@ def _submit(view: Any) -> Any:
     provenance = attestations.provenance(attested, request.authenticated_userid)
     stage.attest(normalize_name(form["name"]), form["version"], content.filename, provenance)
     return answer
+
+
+def _texts(request: Any) -> dict[str, str]:
+    try:
+        return form_fields.texts(request.POST)
+    except InvalidUploadError as error:
+        abort_submit(request, 400, str(error))
+        raise
 
 
 def _check_content(action: str | None, content: Any, texts: Mapping[str, str]) -> None:

@@ -162,3 +162,32 @@ def test_an_artifact_without_metadata_or_with_too_much_is_refused(
     many = sdist(tmp_path / "a-1.0.tar.gz", {f"a-1.0/{number}": b"" for number in range(5)})
     with pytest.raises(PackhorseError, match="more than 3 members"):
         sbom.of_file(many, Folder(tmp_path))
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_a_wheel_by_another_method_than_deflate_is_refused(tmp_path: Path, method: int) -> None:
+    """zipfile unpacks it without a limit, and raises an error of its own for a broken one."""
+    path = tmp_path / "a-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("a-1.0.dist-info/METADATA", METADATA)
+    content = bytearray(path.read_bytes())
+    at = content.index(b"METADATA") + len(b"METADATA")
+    content[at + 9 : at + 17] = b"x" * 8
+    path.write_bytes(content)
+    with pytest.raises(PackhorseError, match=r"a-1.0-py3-none-any.whl: .* another method than deflate"):
+        sbom.of_file(path, Folder(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "lock",
+    [
+        b"a=" + b"[" * 100_000,
+        b"[[packages]]\nname = 'a'\nmarker = \"" + b"(" * 20_000 + b"os_name == 'x'" + b")" * 20_000 + b'"',
+    ],
+    ids=["toml", "marker"],
+)
+def test_a_lock_inside_that_is_nested_deeply_is_named(tmp_path: Path, lock: bytes) -> None:
+    """Two lines instead of a traceback."""
+    members = {"a-1.0.dist-info/METADATA": METADATA, "a-1.0.dist-info/pylock.toml": lock}
+    with pytest.raises(PackhorseError, match=r"a-1.0-py3-none-any.whl: pylock.toml: "):
+        sbom.of_file(wheel(tmp_path / "a-1.0-py3-none-any.whl", members), Folder(tmp_path))

@@ -186,3 +186,18 @@ def test_what_is_restored_counts_as_unused_for_as_long_as_when_the_backup_was_ma
     restore.restore(restored, made)
     assert 3500 < time.time() - (restored.root / name).stat().st_atime < 3700
     assert (made / name).stat().st_atime == then - 3600
+
+
+@pytest.mark.parametrize(
+    "name", ["mirror.toml", "credentials.json", "secret", "last-settings.json", f"server/{backup.DATABASE}"]
+)
+def test_a_folder_where_a_backup_has_a_file_is_refused(folder: Folder, tmp_path: Path, name: str) -> None:
+    """Before anything is copied, and without a traceback."""
+    made = backup.make(folder, tmp_path / "backups", 7, NOW)
+    (made / name).unlink(missing_ok=True)
+    (made / name).mkdir()
+    again = Folder(tmp_path / "again")
+    again.home.mkdir()
+    with pytest.raises(PackhorseError, match=r"is a folder|is not a backup"):
+        restore.restore(again, made)
+    assert not list(again.home.iterdir())

@@ -147,3 +147,15 @@ def test_an_upload_is_what_its_form_says() -> None:
     form: dict[str, Any] = {"name": "demo", "version": "1.0", "content": SimpleNamespace(filename="demo.whl")}
     assert requests.of_form(form) == {"project": "demo", "version": "1.0", "file": "demo.whl"}
     assert requests.of_form({"name": SimpleNamespace(), "content": "text"}) == {}
+
+
+class _File:
+    """A file in a form, as webob has it."""
+
+    def __bool__(self) -> bool:
+        raise TypeError
+
+
+def test_an_action_that_is_a_file_is_an_upload() -> None:
+    """Of a file in a form, nobody may ask whether it is true: the audit log made a 500 of a 400."""
+    assert requests.action("POST", "/company/dev/", {":action": _File()}) == "upload"

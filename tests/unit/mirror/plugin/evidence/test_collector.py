@@ -1,5 +1,7 @@
 """Tests of the collection of evidence: what a look at a file finds, and which files are looked at."""
 
+import errno
+import lzma
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -40,6 +42,7 @@ class World:
         self.fetched: bytes | Exception = b"{}"
         self.proves: Verified | Exception = Verified((ACME,))
         self.has_index = self.has_entry = True
+        self.failing: dict[str, Exception] = {}
         self.asked: list[str] = []
         self.slots: list[tuple[str, ...]] = []
         self.turns: list[Turn] = []
@@ -70,6 +73,7 @@ class World:
 
     def _given(self, found: Any, name: str) -> Any:  # noqa: ANN401
         self.asked.append(name)
+        found = self.failing.get(name, found)
         if isinstance(found, Exception):
             raise found
         return found
@@ -233,6 +237,27 @@ def test_what_cannot_be_stored_or_is_a_mistake_of_ours_ends_the_run_and_nothing_
     assert world.collect(mistaken)
     assert world.collect(lambda: [Ask("license", file())])
     assert world.store.read("root/pypi", "demo").licenses
+
+
+@pytest.mark.parametrize("error", [lzma.LZMAError("x"), OSError("Invalid data stream"), KeyError("x")])
+def test_what_one_file_brings_about_keeps_the_evidence_of_no_other_away(
+    world: World, error: Exception
+) -> None:
+    """One wheel of a project, in a form that nobody had foreseen, ended the batch for all others."""
+    files = [file(f"demo-{number}-py3-none-any.whl") for number in range(3)]
+    world.failing = {files[1].path: error}
+    assert world.collect(lambda: [Ask("license", each) for each in files])
+    found = world.store.read("root/pypi", "demo").licenses
+    assert [found[each.filename].expression for each in files] == ["MIT", "", "MIT"]
+    problem = "could not be found out: the log of the server says why"
+    assert found[files[1].filename] == License("a", problem=problem, again=NOW + LATER)
+
+
+def test_a_failing_disk_is_no_fact_about_a_file(world: World) -> None:
+    """It is said to who waits, and looked at again."""
+    world.metadata = OSError(errno.EIO, "Input/output error")
+    with pytest.raises(GatewayError, match="Input/output error"):
+        world.look("license")
 
 
 def test_who_waits_takes_one_of_the_threads_that_may(world: World) -> None:

@@ -149,3 +149,18 @@ def test_any_garbage_is_broken_and_nothing_else() -> None:
         except wheel.BrokenWheelError:
             continue
         assert found == small.metadata
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+@pytest.mark.parametrize("is_broken", [True, False])
+def test_metadata_by_a_method_that_nobody_uses_is_broken(method: int, *, is_broken: bool) -> None:
+    """zipfile unpacks it without a limit, 300 bytes to 800 MB; its errors were answers with status 500."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as file:
+        file.writestr("demo-1.0.dist-info/METADATA", b"Name: demo\nVersion: 1.0\n\n")
+    content = bytearray(buffer.getvalue())
+    at = content.index(b"METADATA") + len(b"METADATA")
+    if is_broken:
+        content[at + 9 : at + 17] = b"x" * 8
+    with pytest.raises(wheel.BrokenWheelError, match="another method than deflate"):
+        wheel.read_metadata(io.BytesIO(bytes(content)), "demo-1.0-py3-none-any.whl")
