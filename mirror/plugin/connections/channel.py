@@ -20,6 +20,9 @@ SMALL = 64 * 1024
 PATIENCE, SLOWEST = 60.0, 1000.0  # seconds, bytes per second
 # Read on after a refusal for so long: a client that still sends would see a broken connection and no answer.
 LINGER = 30.0
+# Requests that come at once, and empty lines before one (RFC 9112, 2.2, has one). waitress makes a parser for
+# each, on the one thread that reads for everybody: 16,000 of 64 kB of empty lines.
+MOST_AT_ONCE, MOST_EMPTY = 128, 16
 _READ = re.compile(r".*/(\+simple/[^/]+/?|\+[ef]/.+|\+api)")
 # A request with one of them was passed on by a proxy: it is of somebody else than its connection.
 _PASSED_ON = frozenset(("X_REAL_IP", "X_FORWARDED_FOR", "X_FORWARDED_PROTO", "FORWARDED", "VIA"))
@@ -43,6 +46,10 @@ class Parser(HTTPRequestParser):
     def needs_admission(self) -> bool:
         size = max(self.content_length, self.body_bytes_received)  # a chunked body has no length
         return size > SMALL and self.headers_finished and not self.completed and not self.is_admitted
+
+
+class _TooManyError(Exception):
+    """More than MOST_AT_ONCE requests have come at once."""
 
 
 class _Header(Task):
@@ -96,20 +103,28 @@ class Channel(HTTPChannel):
 
     task_class = Request
     error_task_class = Refusal
-    parser_class = Parser
-
     admission: Admission | None = None  # at work: nothing is read meanwhile
     lingers = False
     discards_until: float | None = None
     transfer_since: float | None = None
     moved = 0  # bytes since then
+    goes_ahead = False  # is to send "100 Continue"
+    empty = 0  # empty lines since the last request
 
     def __init__(self, server: Any, sock: Any, addr: Any, *args: Any, **kwargs: Any) -> None:
         peer, here = (str(end[0]) for end in (addr, sock.getsockname()))
         self.is_local = clients.is_local(peer, here)
         self.peer = self.client = clients.client(peer)
         self.served_at = time.time()
+        self.begun: list[Parser] = []  # of what has come at once
         super().__init__(server, sock, addr, *args, **kwargs)
+
+    def parser_class(self, adj: Any) -> Parser:
+        """The parser of the next request, as waitress asks for it. Raises _TooManyError."""
+        if len(self.begun) >= MOST_AT_ONCE:
+            raise _TooManyError
+        self.begun.append(Parser(adj))
+        return self.begun[-1]
 
     @property
     def lane(self) -> str:
@@ -131,13 +146,34 @@ class Channel(HTTPChannel):
         if self.discards_until is not None:
             return False
         self.moved += len(data)
-        taken: bool = super().received(data)
+        self.begun = []
+        try:
+            taken: bool = super().received(data)
+        except _TooManyError:
+            self.drop()
+            return False
+        is_empty = all(parser.empty for parser in self.begun) and self.request is None
+        self.empty = self.empty + len(self.begun) if is_empty else 0
+        if self.empty > MOST_EMPTY:
+            self.drop()
+            return False
         request = self.request
         if request is not None and request.needs_admission:
             self.name_client(request)
             self.admission = Admission(self, request)
             self.server.add_task(self.admission)
         return taken
+
+    def writable(self) -> bool:
+        return bool(self.goes_ahead or super().writable())
+
+    def handle_write(self) -> None:
+        if self.goes_ahead:  # not sent by the admission: what is sent at once from two threads is sent twice
+            self.goes_ahead = False
+            with self.requests_lock:
+                if self.request is not None and not self.requests:
+                    self.send_continue()
+        super().handle_write()
 
     def send(self, data: bytes, do_close: bool = True) -> int:  # noqa: FBT001, FBT002 (waitress's signature)
         sent: int = super().send(data, do_close)

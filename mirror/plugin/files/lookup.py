@@ -13,7 +13,7 @@ from mirror.plugin.upstream.mirror_stage import CachingStage
 
 Look = Callable[[Any, Any, str], Any]  # `find`, or `find_below`
 # What devpi's key_from_link makes; nothing else is worth a question.
-_PATH = re.compile(r"[^/]+/[^/]+/\+(?:f/\w{1,3}/\w{1,13}|e/[^/]+)/([^/]+)")
+_PATH = re.compile(r"[^/]+/[^/]+/\+(?:f/\w{1,3}/\w{1,13}|e/(?!\.{1,2}/)[^/]+)/(?!\.{1,2}$)([^/]+)")
 
 
 def find(filestore: Any, stage: CachingStage, path: str) -> Any:

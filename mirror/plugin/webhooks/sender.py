@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +69,7 @@ class Sender:
         self.state = State()
         self._post = post
         self._new = threading.Event()
+        self._done = threading.Event()  # a message came that is not BY_ANYBODY: it waits for none that is
 
     def start(self) -> None:
         """Begin to deliver."""
@@ -85,10 +87,13 @@ class Sender:
         except (FullError, OSError) as error:
             reason = "too many wait" if isinstance(error, FullError) else error.strerror
             self._drop(f"gets no more messages about {name} for now: {reason}")
+        if name not in BY_ANYBODY:
+            self._done.set()
         self._new.set()
 
     def step(self) -> float:
         """Try the next message; seconds to wait until the next step, 0 for none."""
+        self._done.clear()
         spool = self._spool if len(self._spool) else self._blocked
         try:
             message = spool.first()
@@ -117,14 +122,20 @@ class Sender:
         return float(min(LONGEST, FIRST * 2**message.attempts))
 
     def _run(self) -> None:
-        pause = threading.Event()  # nobody sets it
         while True:
             try:
                 seconds = self.step()
             except Exception as error:  # noqa: BLE001 (a full disk, perhaps: this must not end the thread)
                 self._note(f"fails: {error!r}")
                 seconds = FIRST
-            pause.wait(seconds)
+            self._pause(seconds)
+
+    def _pause(self, seconds: float) -> None:
+        """Wait so long; after a message that is BY_ANYBODY, until there is another one."""
+        if len(self._spool):
+            time.sleep(seconds)
+        else:
+            self._done.wait(seconds)
 
     def _note(self, problem: str) -> None:
         if problem != self.state.problem:

@@ -7,7 +7,8 @@ import http.client
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,7 +59,7 @@ class Target:
 
 
 @pytest.fixture(scope="module")
-def _mirrored() -> Iterator[tuple[Mirrored, int]]:
+def both_ways() -> Iterator[tuple[Mirrored, int]]:
     port = free_port()
     with Upstream() as upstream, fronted(upstream, port, "connections = 200\n") as mirrored:
         upstream.add("large", LARGE)
@@ -67,9 +68,9 @@ def _mirrored() -> Iterator[tuple[Mirrored, int]]:
 
 
 @pytest.fixture(params=["alone", "nginx"])
-def target(_mirrored: tuple[Mirrored, int], request: pytest.FixtureRequest) -> Target:
+def target(both_ways: tuple[Mirrored, int], request: pytest.FixtureRequest) -> Target:
     """devpi-server's own port, or nginx's."""
-    mirrored, front = _mirrored
+    mirrored, front = both_ways
     if request.param == "alone":
         return Target(mirrored, int(mirrored.mirror.url.rpartition(":")[2]))
     return Target(through(front, mirrored), front)
@@ -126,6 +127,23 @@ def test_requests_in_one_segment(target: Target) -> None:
         target.answers()
 
 
+@pytest.mark.parametrize("block", ["\n\n", "GET /+api HTTP/1.1\nHost: mirror\n\n"], ids=["empty", "tiny"])
+def test_who_sends_thousands_of_requests_at_once_is_cut_off(
+    both_ways: tuple[Mirrored, int], block: str
+) -> None:
+    """Each takes a parser, on the thread that reads for everybody: 200 such clients stopped it for minutes.
+
+    nginx passes on one after the other.
+    """
+    mirrored, _ = both_ways
+    target, answers = Target(mirrored, int(mirrored.mirror.url.rpartition(":")[2])), b""
+    with target.send(block * 1000) as connection, suppress(ConnectionResetError):
+        while received := connection.recv(65536):
+            answers += received
+    assert answers.count(b"HTTP/1.1 ") <= 128
+    target.answers()
+
+
 @pytest.mark.parametrize("length", ["Content-Length: 900000000", "Transfer-Encoding: chunked"])
 @pytest.mark.parametrize(
     ("path", "refusal"), [("/company/dev/", 401), ("/company/none/", 404), ("/+login", 413)]
@@ -179,6 +197,22 @@ def test_who_may_upload_sends_a_large_body(target: Target, expect: str, tmp_path
             assert sent.recv(100).startswith(b"HTTP/1.1 100 ")
         sent.sendall(b"x" * 100_000)
         assert status(sent) == 400  # it is no form
+
+
+def test_who_asks_first_gets_one_go_ahead(target: Target) -> None:
+    """Two threads sent it at once, twice, and the connection was cut, for a third of sixteen clients."""
+    login = requests.auth._basic_auth_str("company", target.mirrored.mirror.credentials["company"])
+    headers = f"Host: mirror\nAuthorization: {login}\nExpect: 100-continue\nContent-Length: 100000\n\n"
+
+    def upload(_: int) -> bytes:
+        with target.send(f"POST /company/dev/ HTTP/1.1\n{headers}") as sent:
+            first = sent.recv(25)
+            sent.sendall(b"x" * 100_000)
+            return first + sent.recv(12)
+
+    with ThreadPoolExecutor(16) as pool:
+        found = set(pool.map(upload, range(200)))
+    assert found == {b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 400"}
 
 
 def test_heads_that_are_too_large(target: Target) -> None:

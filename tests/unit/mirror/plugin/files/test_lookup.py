@@ -72,7 +72,13 @@ def test_nobody_is_told_that_there_is_no_file_while_a_page_may_list_it(answer: o
         lookup.find(stage.files, stage, PATH)
 
 
-@pytest.mark.parametrize("path", ["root/pypi/demo-1.0.zip", "root/pypi/+f/abc/0/x/demo-1.0.zip", ""])
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("root/pypi/demo-1.0.zip", "root/pypi/+f/abc/0/x/demo-1.0.zip", ""),
+        *("root/pypi/+e/../demo-1.0.zip", "root/pypi/+f/abc/0123456789abc/..", "root/pypi/+e/./demo-1.0.zip"),
+    ],
+)
 def test_an_address_that_cannot_be_one_costs_no_question(path: str) -> None:
     """Anybody can make them up."""
     stage = _Mirror()

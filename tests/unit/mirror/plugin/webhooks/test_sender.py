@@ -1,6 +1,8 @@
 """When webhooks are told, and again."""
 
 import json
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +53,18 @@ def test_a_failure_is_tried_again_after_ever_longer_pauses_and_given_up_at_last(
     assert (max(pauses), pauses[-1], told.waiting) == (LONGEST, 0.0, 0)
     assert (told.state.dropped, told.state.problem) == (1, "answered 503")
     assert 12 * 3600 < sum(pauses) < 48 * 3600
+
+
+def test_a_blocked_file_that_is_not_taken_delays_no_upload(tmp_path: Path) -> None:
+    """Anybody makes such messages; the pause after one may be an hour."""
+    told = Sender(HOOK, tmp_path, lambda _, message: "answered 500" if "blocked" in message.body else "")
+    told.add("blocked", "blocked")
+    seconds = told.step()
+    threading.Timer(0.2, lambda: told.add("new", "upload")).start()
+    began = time.monotonic()
+    told._pause(60 + seconds)
+    assert time.monotonic() - began < 30
+    assert (told.step(), told.state.delivered, told.waiting) == (0.0, 1, 1)
 
 
 def test_a_message_that_is_not_wanted_holds_up_no_other(tmp_path: Path) -> None:
