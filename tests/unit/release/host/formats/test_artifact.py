@@ -153,6 +153,18 @@ def test_a_manifest_of_another_format_is_refused(manifest: bytes, message: str, 
         artifact.read(wheel(tmp_path, {**STAMPED, "packhorse.json": manifest}))
 
 
+@pytest.mark.parametrize("kind", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_what_zipfile_unpacks_without_a_limit_is_refused(kind: int, tmp_path: Path) -> None:
+    """A member of 300 bytes took 778 MB, however little was asked for of it."""
+    path, folder = tmp_path / "sample_app-0.1.0-py3-none-any.whl", "sample_app-0.1.0.dist-info"
+    with zipfile.ZipFile(path, "w", kind) as archive:
+        for name, content in {"METADATA": METADATA, **STAMPED}.items():
+            archive.writestr(f"{folder}/{name}", content)
+    for read in (artifact.read, artifact.manifest, lambda path: list(artifact.static_files(path, folder))):
+        with pytest.raises(PackhorseError, match="compressed by another method"):
+            read(path)
+
+
 def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
