@@ -12,13 +12,15 @@ def check(api: Api, config: MirrorConfig, name: str) -> list[str]:
     found = indexes.find(users, name)
     if found is None:
         raise PackhorseError(f"There is no index {name}.", "`mirror status` lists them.")
-    if name in {UPSTREAM_INDEX, *config.indexes}:
-        where = "what the mirror caches" if name == UPSTREAM_INDEX else "declared in mirror.toml"
+    if name == UPSTREAM_INDEX:
         raise PackhorseError(
-            f"{name} is {where}, and is not removed.",
-            f'Remove [indexes."{name}"] there, then run the command again.'
-            if name in config.indexes
-            else "[upstream] of mirror.toml names another upstream for it.",
+            f"{name} is what the mirror caches, and is not removed.",
+            "[upstream] of mirror.toml names another upstream for it.",
+        )
+    if name in config.indexes:
+        raise PackhorseError(
+            f"{name} is declared in mirror.toml, and is not removed.",
+            f'Remove [indexes."{name}"] there, then run the command again.',
         )
     heirs = [heir for heir, of_heir in indexes.bases(users).items() if name in of_heir]
     if heirs:

@@ -62,7 +62,9 @@ def _write(record: Path, last: LastSettings) -> None:
     files.write_whole(record, json.dumps(asdict(last), indent=2).encode() + b"\n", 0o600)
 
 
-def require_same(folder: Folder, file: Path, config: MirrorConfig, keys: Collection[str] = ()) -> None:
+def require_same(
+    folder: Folder, file: Path, config: MirrorConfig, keys: Collection[str] | None = None
+) -> None:
     """Raise PackhorseError when `file`, which nobody has named, differs from the one that holds.
 
     `keys` are those to compare, all of them without any.

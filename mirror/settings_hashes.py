@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping
 from mirror.config import MirrorConfig
 
 
-def by_key(config: MirrorConfig, keys: Collection[str] = ()) -> dict[str, str]:
-    """Hashes (an address of a webhook may be secret) of the settings `keys`, of all without any.
+def by_key(config: MirrorConfig, keys: Collection[str] | None = None) -> dict[str, str]:
+    """Hashes (an address of a webhook may be secret) of the settings `keys` (None: of all).
 
     A table is one setting, but for [upstream]: its settings are `upstream.url` and `upstream.hosts`.
     """
@@ -17,12 +17,14 @@ def by_key(config: MirrorConfig, keys: Collection[str] = ()) -> dict[str, str]:
     return {
         key: hashlib.sha256(json.dumps(value).encode()).hexdigest()
         for key, value in values.items()
-        if not keys or key in keys
+        if keys is None or key in keys
     }
 
 
-def differing(config: MirrorConfig, earlier: Mapping[str, str], keys: Collection[str] = ()) -> list[str]:
-    """The keys of `config`, of `keys` alone if there are any, whose hash is another one in `earlier`.
+def differing(
+    config: MirrorConfig, earlier: Mapping[str, str], keys: Collection[str] | None = None
+) -> list[str]:
+    """Keys whose hash is another one in `earlier`, among `keys` (None: all).
 
     A key that `earlier` lacks does not differ: an earlier version did not know it.
     """

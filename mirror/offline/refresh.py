@@ -31,7 +31,7 @@ from packhorse.errors import PackhorseError
 AT_ONCE = 8  # pages: an upstream is asked for all of them, and nobody waits
 TRIES = 5  # while the mirror shows an old page, as the upstream takes its time
 STALE = "X-Packhorse-Stale"
-HEADERS = 64 * 1024  # bytes of METADATA that are read
+HEADERS = 512 * 1024  # bytes of METADATA that are read, as simple/metadata_headers.py has it
 FORMAT = 1
 Page = Mapping[str, Any]
 
@@ -227,7 +227,7 @@ def _dependencies(client: httpx.Client, wheel_url: str) -> set[str]:
 
 
 def required(metadata: bytes) -> set[str]:
-    """The projects that METADATA ask for, in 64 kB of headers; parsers of mail take long for other fields."""
+    """The projects that METADATA ask for, in HEADERS of it; parsers of mail take long for other fields."""
     headers = re.split(rb"\r?\n\r?\n", metadata[:HEADERS], maxsplit=1)[0]
     lines = re.findall(rb"^requires-dist:.*", headers, re.IGNORECASE | re.MULTILINE)
     return set(_names(parse_email(b"\n".join(lines))[0].get("requires_dist", [])))

@@ -9,7 +9,7 @@ from typing import Any
 from pyramid.httpexceptions import HTTPMethodNotAllowed
 from pyramid.predicates import RequestMethodPredicate
 
-READS = frozenset({"GET", "HEAD", "OPTIONS"})
+READS = frozenset({"GET", "HEAD"})
 
 View = Callable[[Any, Any], Any]
 

@@ -18,8 +18,8 @@ def restore(folder: Folder, source: Path, settings: Path | None = None) -> Path 
     """Copy the backup `source` to where the mirror lives.
 
     Its mirror.toml becomes `settings` (None: beside the mirror), never over another one: then its path in the
-    backup is returned. It is the one that holds: `mirror init` takes nothing back for another one that nobody
-    names. Raises PackhorseError when a mirror is there already, or `source` is no backup.
+    backup is returned. The settings of the backup hold until `mirror init` is given another file by name.
+    Raises PackhorseError when a mirror is there already, or `source` is no backup.
     """
     if folder.root.exists():
         raise PackhorseError(
@@ -66,10 +66,7 @@ def _refuse_odd(source: Path) -> None:
 
 
 def _put_settings(source: Path, destination: Path) -> bool:
-    """Move the file where the mirror finds it, if there is one; True when it is not there then.
-
-    That is so when another file is there, and where this user may not write.
-    """
+    """Move mirror.toml to `destination`; True if another file is there, or it cannot be written."""
     if not source.exists():
         return False
     content = source.read_bytes()

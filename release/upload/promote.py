@@ -65,7 +65,9 @@ def promote(wanted: Requirement, way: Way) -> Promoted:
     _require_ways(way)
     version, files = _choose(wanted, way)
     there = _own(way.target, wanted.project, version, way)
-    missing = _missing(files, there, way) | {file.filename for file in there if _is_lost(file, way)}
+    missing = _missing(files, there, way)
+    names = {file.filename for file in files} - missing
+    missing |= {file.filename for file in there if file.filename in names and _is_lost(file, way)}
     if missing:
         _require_not_withdrawn(wanted.project, version, [*files, *there])
         _check(wanted.project, files, way)

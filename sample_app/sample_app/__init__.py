@@ -56,7 +56,7 @@ def create_app(settings: config.Settings | None = None) -> Flask:
 
 
 def _flask_settings(settings: config.Settings) -> dict[str, object]:
-    """The settings of Flask and its extensions: theirs are names, ours come from the environment."""
+    """Settings of Flask and its extensions, made of those from the environment."""
     public = urlsplit(settings.public_url)
     return {
         "SETTINGS": settings,

@@ -1,4 +1,4 @@
-"""The answer to who may not upload to an index, in words: clients show the status line."""
+"""Refusal of an upload in words, which clients show."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from pyramid.security import forget
 
 
 def answer(request: Any) -> Response:
-    """403 for a user, who may not; 401 for a login that is missing or wrong."""
+    """Answer 403 to a user without the permission, 401 to a login that is missing or wrong."""
     user, index = request.authenticated_userid, request.context.stage.name
     if user:
         return _answer(403, f"{user} may not upload to {index}: acl_upload in mirror.toml says who may")

@@ -106,8 +106,8 @@ def record(action: str, result: str, **more: Any) -> None:
     event: Event = {"time": moment, "action": action, "result": result, **known}
     if _log:
         # What somebody without a login tries must not push out what was done.
-        is_strange = "who" not in known and ("from" in known or result != "ok")
-        _log.write(event, denied=result == "denied" or is_strange)
+        is_anonymous = "who" not in known and ("from" in known or result != "ok")
+        _log.write(event, denied=result == "denied" or is_anonymous)
     for listener in _listeners:
         listener(event)
 

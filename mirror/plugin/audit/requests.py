@@ -52,10 +52,15 @@ def action(method: str, path: str, form: Mapping[str, Any]) -> str | None:
         "token-revoke" if deletes else "token-create": any(re.match(r"\+tokens?\b", part) for part in parts),
         "read-token": parts[-1] == "+read-token",
         "bundle": "+bundle" in parts,
-        "refresh": "+simple" in parts and parts[-1] == "refresh",
+        "refresh": _is_refresh(parts[2:]),
         "delete" if deletes else "test-result": re.search(r"/\+[ef]/", path) is not None,
     }
     return next((name for name, holds in special.items() if holds), None) or _of_index(method, parts, form)
+
+
+def _is_refresh(parts: Sequence[str]) -> bool:
+    """Whether these, below an index, are the address at which a project is refreshed."""
+    return len(parts) == 3 and parts[0] == "+simple" and parts[2] == "refresh"
 
 
 def _of_index(method: str, parts: Sequence[str], form: Mapping[str, Any]) -> str:
@@ -83,7 +88,7 @@ def place(path: str) -> dict[str, str]:
         return {"file": path.strip("/").partition("/")[2]} if index else {}
     if rest and rest[0] in {"+f", "+e"}:
         return {**found, "file": path.rpartition("/")[2]}
-    rest = rest[:-1] if rest[:1] == ["+simple"] and rest[2:] == ["refresh"] else rest
+    rest = rest[:-1] if _is_refresh(rest) else rest
     named = [part for part in rest if not part.startswith("+")]
     names = ("project", "file" if "+bundle" in rest else "version")
     return {**found, **dict(zip(names, named, strict=False))}

@@ -40,7 +40,8 @@ class Admission:
             if status.startswith("204"):
                 request.is_admitted = True
                 request.expect_continue = request.expects_continue
-                channel.goes_ahead = request.expect_continue and not channel.requests
+                if request.expect_continue and not channel.requests:
+                    channel.send_continue()
             else:
                 request.error = _Refused(status, headers, body)
                 request.completed = True

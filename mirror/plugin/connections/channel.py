@@ -2,6 +2,7 @@
 
 import re
 import socket
+import threading
 import time
 from typing import Any
 
@@ -108,7 +109,7 @@ class Channel(HTTPChannel):
     discards_until: float | None = None
     transfer_since: float | None = None
     moved = 0  # bytes since then
-    goes_ahead = False  # is to send "100 Continue"
+    owes_continue = False
     empty = 0  # empty lines since the last request
 
     def __init__(self, server: Any, sock: Any, addr: Any, *args: Any, **kwargs: Any) -> None:
@@ -116,15 +117,18 @@ class Channel(HTTPChannel):
         self.is_local = clients.is_local(peer, here)
         self.peer = self.client = clients.client(peer)
         self.served_at = time.time()
-        self.begun: list[Parser] = []  # of what has come at once
+        self.parsers: list[Parser] = []  # of the requests that come at once
+        self.reader: int | None = None  # the thread that reads them
         super().__init__(server, sock, addr, *args, **kwargs)
 
     def parser_class(self, adj: Any) -> Parser:
-        """The parser of the next request, as waitress asks for it. Raises _TooManyError."""
-        if len(self.begun) >= MOST_AT_ONCE:
-            raise _TooManyError
-        self.begun.append(Parser(adj))
-        return self.begun[-1]
+        """The parser of a request that comes, or of an error's answer. Raises _TooManyError."""
+        parser = Parser(adj)
+        if threading.get_ident() == self.reader:
+            if len(self.parsers) >= MOST_AT_ONCE:
+                raise _TooManyError
+            self.parsers.append(parser)
+        return parser
 
     @property
     def lane(self) -> str:
@@ -146,14 +150,16 @@ class Channel(HTTPChannel):
         if self.discards_until is not None:
             return False
         self.moved += len(data)
-        self.begun = []
+        self.owes_continue = False  # who sends on does not wait for it (RFC 9110, 10.1.1)
+        self.reader = threading.get_ident()
         try:
             taken: bool = super().received(data)
+            is_empty = self.request is None and all(parser.empty for parser in self.parsers)
+            self.empty = self.empty + len(self.parsers) if is_empty else 0
         except _TooManyError:
-            self.drop()
-            return False
-        is_empty = all(parser.empty for parser in self.begun) and self.request is None
-        self.empty = self.empty + len(self.begun) if is_empty else 0
+            self.empty = MOST_EMPTY + 1
+        finally:
+            self.parsers, self.reader = [], None
         if self.empty > MOST_EMPTY:
             self.drop()
             return False
@@ -164,15 +170,20 @@ class Channel(HTTPChannel):
             self.server.add_task(self.admission)
         return taken
 
+    def send_continue(self) -> None:
+        """Leave it to the thread that writes: what two threads send at once is sent twice."""
+        self.request.expect_continue = self.request.completed = False  # as waitress does
+        self.owes_continue = True
+
     def writable(self) -> bool:
-        return bool(self.goes_ahead or super().writable())
+        return bool(self.owes_continue or super().writable())
 
     def handle_write(self) -> None:
-        if self.goes_ahead:  # not sent by the admission: what is sent at once from two threads is sent twice
-            self.goes_ahead = False
+        if self.owes_continue:
+            self.owes_continue = False
             with self.requests_lock:
-                if self.request is not None and not self.requests:
-                    self.send_continue()
+                if self.request is not None and not (self.requests or self.sent_continue):
+                    super().send_continue()
         super().handle_write()
 
     def send(self, data: bytes, do_close: bool = True) -> int:  # noqa: FBT001, FBT002 (waitress's signature)

@@ -8,7 +8,7 @@ from mirror.plugin.simple.file_rows import ProjectFile
 QUARANTINED = "packhorse_quarantined"  # in devpi's record of a file: when it was put aside
 
 
-def words(entry: Any) -> str:
+def sentence(entry: Any) -> str:
     """A sentence for who asks for the file `entry`, which is not there."""
     since = entry.meta.get(QUARANTINED)
     where = f"was damaged, and is in quarantine since {since}" if since else "is not on the mirror's disk"
@@ -23,4 +23,4 @@ def notes(filestore: Any, files: Iterable[ProjectFile]) -> Iterator[str]:
     for file in files:
         entry = filestore.get_file_entry(file.path)
         if entry is not None and not entry.file_exists():
-            yield words(entry)
+            yield sentence(entry)

@@ -41,7 +41,7 @@ class FileViews:
                 return _stored(request, entry)
         if not self._xom.is_replica():
             if stage.ixconfig["type"] != "mirror":
-                raise GatewayError(404, lost_uploads.words(entry))
+                raise GatewayError(404, lost_uploads.sentence(entry))
             if stage.use_external_url:
                 return HTTPFound(location=entry.url)
         unseen = _validators(entry, None)

@@ -1,4 +1,4 @@
-"""Check a file before it, or what is said of it, is served; a denial is recorded in the audit log."""
+"""Check that no policy denies a file that is asked for, or its metadata; record a denial in the audit log."""
 
 from typing import Any
 

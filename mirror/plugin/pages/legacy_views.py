@@ -16,7 +16,7 @@ from mirror.plugin import gzip_bytes, responses
 from mirror.plugin.access import clients, readers
 from mirror.plugin.files import lookup
 from mirror.plugin.guards import denied_downloads
-from mirror.plugin.guards.guards import DeniedError, Guards
+from mirror.plugin.guards.guards import Guards
 from mirror.plugin.metadata.views import MetadataViews
 from mirror.plugin.pages import negotiate, response
 from mirror.plugin.pages.response import Representation
@@ -76,38 +76,36 @@ class LegacyViews:
     def _document(self, request: Any, page: bytes, url: str, wanted: str | None) -> tuple[bytes, bool]:
         """The document, compressed, and whether nothing was left out that a policy denies.
 
-        Raises HTTPNotFound for a version that the page has not, GatewayError.
+        Raises HTTPNotFound for a version that the page has not, DeniedError for one that a policy denies,
+        GatewayError.
         """
         facts = json.loads(page)
         known = legacy.releases(facts, url)
         version = legacy.newest(known) if wanted is None else legacy.version_in(known, wanted)
         if version is None:
             raise HTTPNotFound(f"{facts['name']} has no version {wanted or 'here'}.")
-        metadata, is_denied = None, False
-        try:
-            metadata = self._metadata_of(request, known[version], url)
-        except DeniedError:
-            if wanted is not None:
-                raise
-            is_denied = True  # the page does not know it yet
+        stage, metadata, is_denied = request.context.stage, None, False
+        holder, entry = self._wheel_of(stage, known[version], url)
+        if holder and wanted is None:  # a document without what is denied is no denial
+            is_denied = self._guards.denial(stage, entry, look=True) is not None
+        elif holder:
+            denied_downloads.check(self._guards, request, stage, entry)
+        if holder and not is_denied:
+            metadata = self._metadata_of(holder, entry)
         made = legacy.document(facts["name"], version, known, metadata, whole=wanted is None)
         return gzip_bytes.compress(json.dumps(made, separators=(",", ":")).encode()), not is_denied
 
-    def _metadata_of(self, request: Any, files: list[legacy.File], url: str) -> bytes | None:
-        """The metadata of a version's wheel; None without one.
-
-        Raises DeniedError when a policy denies it, GatewayError when nobody knows.
-        """
-        stage = request.context.stage
+    def _wheel_of(self, stage: Any, files: list[legacy.File], url: str) -> tuple[Any, Any]:
+        """The index and the entry of a version's wheel; None for both without one. Raises GatewayError."""
         wheel, filestore = legacy.wheel_of(files), self._xom.filestore
         if wheel is None:
-            return None
+            return None, None
         path = unquote(wheel["url"].removeprefix(urljoin(url, file_rows.ROOT)))
         entry = lookup.known(filestore, path) or lookup.find_below(filestore, stage, path)
-        holder = entry and self._xom.model.getstage(entry.user, entry.index)
-        if not holder:
-            return None
-        denied_downloads.check(self._guards, request, stage, entry)
+        return (self._xom.model.getstage(entry.user, entry.index), entry) if entry else (None, None)
+
+    def _metadata_of(self, holder: Any, entry: Any) -> bytes | None:
+        """The metadata of a wheel; None when it has none. Raises GatewayError when nobody knows."""
         try:
             return self._metadata.read(holder, entry)
         except GatewayError as error:

@@ -74,7 +74,7 @@ def document(
 
 def _info(metadata: bytes | None) -> dict[str, Any]:
     """The keys of `info` that metadata tell; null for all when there are none."""
-    headers, body, _ = metadata_headers.split(metadata or b"")
+    headers, body, is_cut = metadata_headers.split(metadata or b"")
     raw: Mapping[str, Any] = parse_email(headers)[0]
     said: dict[str, Any] = {key: raw.get(key) for key in _TEXTS}
     said["description"] = said["description"] or body.decode(errors="replace").strip() or None
@@ -87,7 +87,8 @@ def _info(metadata: bytes | None) -> dict[str, Any]:
     said["platform"] = ",".join(raw.get("platforms", ())) or None
     said["provides_extra"] = raw.get("provides_extra")
     # Null means unknown: Poetry looks into the files then.
-    said["requires_dist"] = raw.get("requires_dist", []) if metadata is not None else None
+    is_known = metadata is not None and not is_cut
+    said["requires_dist"] = raw.get("requires_dist", []) if is_known else None
     said["requires_python"] = raw.get("requires_python")
     return said
 

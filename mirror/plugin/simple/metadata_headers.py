@@ -6,7 +6,7 @@ packaging's takes 15 s for 12,000 fields of different names in 64 kB.
 import re
 from typing import NamedTuple
 
-MOST = 64 * 1024  # bytes that are read; what comes after them is a description
+MOST = 512 * 1024  # bytes that are read: some packages have hundreds of requirements for their extras
 _FIELDS = frozenset(
     [
         *(b"summary", b"description", b"description-content-type", b"author", b"author-email"),

@@ -200,6 +200,8 @@ def _check_kind(member: tarfile.TarInfo) -> None:
     leads_out = target == ".." or target.startswith(("../", "/")) or re.match("[A-Za-z]:", member.linkname)
     if not (member.isreg() or member.isdir() or is_link) or leads_out or _CONTROL.search(target):
         raise InvalidUploadError(f"the archive leads out of its folder: {shown(member.name)}")
+    if member.issparse():  # tarfile keeps the map of each, of megabytes, and no build tool writes one
+        raise InvalidUploadError(f"the archive has a sparse file: {shown(member.name)}")
 
 
 def _check_order(member: tarfile.TarInfo, seen: dict[str, bool], links: set[str]) -> None:

@@ -14,16 +14,16 @@ from typing import IO, NamedTuple
 
 from packaging.metadata import parse_email
 from packaging.tags import Tag, TooManyTagsError, parse_tag
-from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from mirror.plugin.metadata import wheel
 from mirror.plugin.uploads import archives
 from mirror.plugin.uploads.archives import InvalidUploadError, shown
+from packhorse import filenames
 
 CHUNK = 256 * 1024
 LARGEST_WHEEL = 64 * 1024  # bytes of WHEEL
-MOST_TAGS = 1000  # in WHEEL; the most of a real wheel are some dozens
 # Of METADATA, before its first empty line: each takes 14 µs, and each kind of field a look at all others.
 # Descriptions stood there, and changelogs in them.
 MOST_LINES, MOST_FIELDS = 20_000, 100
@@ -159,11 +159,10 @@ def _is_pkg_info(path: str) -> bool:
 
 
 def _check_wheel(filename: str, file: IO[bytes], stated: Release) -> None:
-    try:
-        name, version, _, tags = parse_wheel_filename(filename)
-    except InvalidWheelFilename as error:
-        raise InvalidUploadError("the file name is not that of a wheel (PEP 427)") from error
-    _agree("the file name", Release(name, str(version)), stated)
+    named = filenames.parse(filename)
+    if named is None:
+        raise InvalidUploadError("the file name is not that of a wheel (PEP 427)")
+    _agree("the file name", Release(named.project, str(named.version)), stated)
     archive = archives.open_zip(file)
     folder = _info_folder(archive, stated)
     metadata = archives.read_member(archive, f"{folder}/METADATA", wheel.LARGEST)
@@ -171,9 +170,9 @@ def _check_wheel(filename: str, file: IO[bytes], stated: Release) -> None:
     about = message_from_bytes(archives.read_member(archive, f"{folder}/WHEEL", LARGEST_WHEEL))
     if str(about.get("Wheel-Version", "")).partition(".")[0] != "1":
         raise InvalidUploadError("WHEEL has no Wheel-Version 1")
-    named = _tags(about)
+    tags = _tags(about)
     # Tools that repair a wheel add tags to its name, or to its WHEEL alone.
-    if not named or not (named <= tags or tags <= named):
+    if not tags or not (named.tags <= tags or tags <= named.tags):
         raise InvalidUploadError("the tags of the file name and those in WHEEL are not the same")
     _check_record(archive, folder)
 
@@ -181,12 +180,12 @@ def _check_wheel(filename: str, file: IO[bytes], stated: Release) -> None:
 def _tags(about: Message) -> set[Tag]:
     """The tags in WHEEL; a line of a few bytes may mean millions (PEP 425)."""
     found: set[Tag] = set()
-    left = MOST_TAGS
+    left = filenames.MOST_TAGS
     for line in about.get_all("Tag", ()):
         try:
             tags = parse_tag(str(line), limit=left)
         except TooManyTagsError as error:
-            raise InvalidUploadError(f"WHEEL names more than {MOST_TAGS} tags") from error
+            raise InvalidUploadError(f"WHEEL names more than {filenames.MOST_TAGS} tags") from error
         found |= tags
         left -= len(tags)
     return found

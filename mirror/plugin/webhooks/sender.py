@@ -69,7 +69,8 @@ class Sender:
         self.state = State()
         self._post = post
         self._new = threading.Event()
-        self._done = threading.Event()  # a message came that is not BY_ANYBODY: it waits for none that is
+        self._urgent = threading.Event()  # a message came that waits for none that is BY_ANYBODY
+        self._tried = self._spool
 
     def start(self) -> None:
         """Begin to deliver."""
@@ -88,13 +89,13 @@ class Sender:
             reason = "too many wait" if isinstance(error, FullError) else error.strerror
             self._drop(f"gets no more messages about {name} for now: {reason}")
         if name not in BY_ANYBODY:
-            self._done.set()
+            self._urgent.set()
         self._new.set()
 
     def step(self) -> float:
         """Try the next message; seconds to wait until the next step, 0 for none."""
-        self._done.clear()
-        spool = self._spool if len(self._spool) else self._blocked
+        self._urgent.clear()
+        spool = self._tried = self._spool if len(self._spool) else self._blocked
         try:
             message = spool.first()
         except DamagedError as error:
@@ -132,10 +133,10 @@ class Sender:
 
     def _pause(self, seconds: float) -> None:
         """Wait so long; after a message that is BY_ANYBODY, until there is another one."""
-        if len(self._spool):
+        if self._tried is self._spool:
             time.sleep(seconds)
         else:
-            self._done.wait(seconds)
+            self._urgent.wait(seconds)
 
     def _note(self, problem: str) -> None:
         if problem != self.state.problem:

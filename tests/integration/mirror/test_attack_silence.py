@@ -215,6 +215,23 @@ def test_who_asks_first_gets_one_go_ahead(target: Target) -> None:
     assert found == {b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 400"}
 
 
+def test_who_does_not_wait_for_the_go_ahead_gets_one_at_most(target: Target) -> None:
+    """RFC 9110 (10.1.1): the server may leave it out. It came twice, before and after the body was there."""
+    login = requests.auth._basic_auth_str("company", target.mirrored.mirror.credentials["company"])
+    headers = f"Host: mirror\nAuthorization: {login}\nExpect: 100-continue\nContent-Length: 100000\n\n"
+
+    def upload(_: int) -> bytes:
+        with target.send(f"POST /company/dev/ HTTP/1.1\n{headers}", b"x" * 100_000) as sent:
+            answer = b""
+            while b"HTTP/1.1 400" not in answer and (received := sent.recv(65536)):
+                answer += received
+            return answer.partition(b"HTTP/1.1 400")[0]
+
+    with ThreadPoolExecutor(8) as pool:
+        found = set(pool.map(upload, range(100)))
+    assert found <= {b"", b"HTTP/1.1 100 Continue\r\n\r\n"}
+
+
 def test_heads_that_are_too_large(target: Target) -> None:
     """Each would be searched again for its end with every segment that comes."""
     with target.send("GET /+api HTTP/1.1\nHost: mirror\n" + "X-Large: " + "x" * 100_000 + "\n\n") as sent:

@@ -139,6 +139,8 @@ def test_metadata_that_are_denied_are_in_no_legacy_document(server: Mirrored) ->
     legacy = f"{server.mirror.url}/company/dev/{name}"
     whole = requests.get(f"{legacy}/json", timeout=30)
     assert (whole.status_code, "between the lines" in whole.text) == (200, False)
+    log = server.mirror.run(BIN / "mirror", "audit-log", "--denied", "--project", name).stdout
+    assert wrong.filename not in log  # nothing was denied to who got the document
     one = requests.get(f"{legacy}/3.0/json", timeout=30)
     assert (one.status_code, "between the lines" in one.text) in {(403, False), (404, False)}
     assert requests.get(f"{legacy}/2.0/json", timeout=30).json()["info"]["summary"] == "between the lines"

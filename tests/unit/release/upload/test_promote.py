@@ -28,11 +28,13 @@ class Devpi:
         self.copies = True
         self.lost: set[str] = set()  # URLs of files that are listed and not there
         self.posted: list[tuple[str, Mapping[str, str], object]] = []
+        self.read: list[str] = []  # URLs of files
 
     def get(self, url: str, accept: str) -> Response:
         where = next(name for name in self.files if url.startswith((f"{name}/", f"{name}?")))
         if "/+f/" in url:
             name = url.rpartition("/")[2]
+            self.read.append(url)
             if url in self.lost:
                 return Response(url, 404)
             return Response(url, 200, body=self.served.get(name, self.files[where][name]))
@@ -89,8 +91,12 @@ def test_a_file_that_is_only_listed_is_not_there() -> None:
     """`mirror check --repair` puts a damaged one aside; its page lists it until it comes again."""
     devpi = Devpi({WHEEL: b"1"}, {WHEEL: b"1"})
     assert [file.new for file in devpi.promote().files] == [False]
-    devpi.lost.add(f"{PROD}/+f/{WHEEL}")
+    other = "app-1.0-py2-none-any.whl"  # no push from the source brings it
+    devpi.files[PROD][other] = b"2"
+    devpi.lost |= {f"{PROD}/+f/{WHEEL}", f"{PROD}/+f/{other}"}
+    devpi.read.clear()
     assert [file.new for file in devpi.promote().files] == [True]
+    assert f"{PROD}/+f/{other}" not in devpi.read
     assert len(devpi.posted) == 1
     devpi.lost.add(f"{PROD}/+f/{WHEEL}")
     devpi.copies = False

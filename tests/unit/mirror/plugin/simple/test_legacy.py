@@ -96,6 +96,13 @@ def test_without_metadata_nothing_is_said_about_dependencies() -> None:
     assert "vulnerabilities" not in made
 
 
+def test_of_metadata_that_are_cut_nobody_knows_the_dependencies() -> None:
+    """A part of them would look like all."""
+    long = b"Metadata-Version: 2.1\n" + b"Requires-Dist: flask\n" * 50_000
+    made = legacy.document("demo", "1.0", known(file("demo-1.0.zip")), long, whole=True)
+    assert made["info"]["requires_dist"] is None
+
+
 def test_versions_are_found_in_other_spellings() -> None:
     """1.0 is 1.0.0 (PEP 440)."""
     found = known(file("demo-1.0.zip"))

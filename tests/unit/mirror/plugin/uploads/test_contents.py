@@ -440,6 +440,13 @@ def test_headers_of_a_tar_are_bounded_for_each_member_and_for_all(monkeypatch: p
         _check(usual, "demo-1.0.tar.gz")
 
 
+def test_a_sparse_file_is_refused() -> None:
+    """tarfile reads the map of each from what may be packed to nothing, and keeps it."""
+    sparse = {"GNU.sparse.map": "0,0", "GNU.sparse.size": "10"}
+    with pytest.raises(InvalidUploadError, match="a sparse file"):
+        _check(_pax("demo-1.0/x", **sparse), "demo-1.0.tar.gz")
+
+
 def _about(*tags: str) -> bytes:
     return "".join(["Wheel-Version: 1.0\n", *(f"Tag: {tag}\n" for tag in tags)]).encode()
 
@@ -447,8 +454,8 @@ def _about(*tags: str) -> bytes:
 @pytest.mark.parametrize(
     ("about", "reason"),
     [
-        (_about("-".join([".".join(f"a{number}" for number in range(11))] * 3)), "more than 1000 tags"),
-        (_about(*["py3-none-any"] * 1001), "more than 1000 tags"),
+        (_about("-".join([".".join(f"a{number}" for number in range(13))] * 3)), "more than 2000 tags"),
+        (_about(*["py3-none-any"] * 2001), "more than 2000 tags"),
         (_about("py3-none-any") + b"X: " + b"x" * 65_536, "WHEEL is too large"),
         (_about("py3"), "cannot be read"),
     ],
