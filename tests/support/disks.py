@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.support.servers import short_home
+from tests.support.servers import short_home, wait_until
 
 SIZE = "1G"  # sparse
 # FS_IOC_SHUTDOWN (linux/fs.h) with EXT4_GOING_FLAGS_NOLOGFLUSH: from now on nothing reaches the disk.
@@ -46,13 +46,20 @@ class Disk:
         self.mount()
 
     def unmount(self) -> None:
-        """Also when somebody uses it."""
+        """Also when somebody uses it, or starts others meanwhile that do."""
+        wait_until("nobody to use the disk", self._is_unmounted)
+
+    def _is_unmounted(self) -> bool:
         users = [process for process in psutil.process_iter() if self._is_used_by(process)]
         for process in users:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         psutil.wait_procs(users, timeout=10)
-        _run("umount", str(self.folder))
+        try:
+            _run("umount", str(self.folder))
+        except subprocess.CalledProcessError:  # busy
+            return False
+        return True
 
     def _is_used_by(self, process: psutil.Process) -> bool:
         try:
