@@ -67,7 +67,7 @@ def require_same(
 ) -> None:
     """Raise PackhorseError when `file`, which nobody has named, differs from the one that holds.
 
-    `keys` are those to compare, all of them without any.
+    `keys` are those to compare (None: all).
     """
     last = of_another_file(folder, file)
     differing = settings_hashes.differing(config, last.settings, keys) if last else []

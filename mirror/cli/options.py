@@ -107,11 +107,11 @@ def config_file(path: Path | None) -> Path:
 
 
 def config_that_holds(
-    path: Path | None, given: dict[str, object] | None = None, keys: Collection[str] = ()
+    path: Path | None, given: dict[str, object] | None = None, keys: Collection[str] | None = None
 ) -> "MirrorConfig":
     """Settings to go by: as `config`, but of the file that `mirror init` read, unless `path` names one.
 
-    Raises PackhorseError for another file whose settings differ; `keys` are those that count, or all.
+    Raises PackhorseError for another file whose settings differ; `keys` are those that count (None: all).
     """
     from mirror import last_settings
 
