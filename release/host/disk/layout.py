@@ -148,6 +148,11 @@ class Layout:
         return self.folder / "cache" / "installer"
 
     @property
+    def uv_cache(self) -> Path:
+        """The wheels that uv has unpacked."""
+        return self.cache / "uv"
+
+    @property
     def files(self) -> Path:
         """Downloaded files, a folder for each hash: see file_cache.py."""
         return self.folder / "cache" / "files"

@@ -70,7 +70,7 @@ class Installer:
         self.session.safe_point()
         environment = {
             **process.installer_environment(NOWHERE, self.layout.folder),
-            "UV_CACHE_DIR": str(self.layout.cache / "uv"),
+            "UV_CACHE_DIR": str(self.layout.uv_cache),
             "PIP_CACHE_DIR": str(self.layout.cache / "pip"),
             process_table.MARK: str(self.folder),  # an installer that outlives us is found by it
         }
@@ -118,8 +118,8 @@ def prune_cache(layout: Layout, filenames: Sequence[str]) -> None:
     Not through a session: the release is committed, and nothing stops any more.
     """
     names = sorted({name.partition("-")[0] for name in filenames if name.endswith(".whl")})
-    if names and (layout.cache / "uv").exists():
-        environment = {**os.environ, "UV_CACHE_DIR": str(layout.cache / "uv")}
+    if names and layout.uv_cache.exists():
+        environment = {**os.environ, "UV_CACHE_DIR": str(layout.uv_cache)}
         done = process.run([_uv(), "cache", "clean", "--quiet", *names], env=environment)
         if done.status:
             raise process.failure(

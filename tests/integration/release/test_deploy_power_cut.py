@@ -34,6 +34,17 @@ def test_a_deploy_that_has_ended_is_there_after_a_power_cut(disk: Disk, host: Ho
     assert host.get() == "0.1.0"
 
 
+def test_what_uv_had_unpacked_is_not_believed_after_a_power_cut(disk: Disk, host: Host) -> None:
+    """The release is synced while it starts: a file of uv's cache was empty, and each later deploy failed."""
+    with stopped_at(host, "0.2.0", "start"):
+        disk.cut()
+    unpacked = [path for path in host.layout.uv_cache.rglob("*-0.2.0.dist-info/WHEEL") if path.is_file()]
+    for path in unpacked:
+        path.write_bytes(b"")
+    host.deploy("0.2.0")
+    assert (len(unpacked) > 0, host.get()) == (True, "0.2.0")
+
+
 @pytest.mark.parametrize("step", STEPS)
 def test_the_power_may_be_cut_at_every_step(disk: Disk, host: Host, step: str) -> None:
     """What was good before is there, whole, and the same deploy works."""

@@ -1,6 +1,7 @@
 """Make what runs equal to what should run, whatever killed a command, circusd or the host."""
 
 import contextlib
+import shutil
 from dataclasses import replace
 
 from release.host.commands.releases import switch
@@ -72,6 +73,8 @@ def _end_trials(layout: Layout, circus: circus_ini.Supervisor) -> None:
 def _remove_unfinished(layout: Layout) -> None:
     """Remove releases without an outcome, and end the processes that still work on one.
 
+    With them goes what uv has unpacked: it is synced while they start (releases.Sync), so that after a power
+    cut files in it may be empty, and each later install of that version would fail, or link them.
     A release whose release phase has begun has failed, and stays in the journal.
     """
     entries = journal.read(layout.journal)
@@ -79,6 +82,8 @@ def _remove_unfinished(layout: Layout) -> None:
     if not unfinished:
         return
     process_table.end([p.pid for p in process_table.find(layout) if p.release in unfinished], GRACE)
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(layout.uv_cache)
     begun = {entry.release: entry for entry in entries if entry.state == journal.PHASE_BEGAN}
     for number in sorted(unfinished):
         if number in begun:

@@ -123,6 +123,17 @@ def test_releases_that_nobody_recorded_are_swept(tmp_path: Path) -> None:
     assert {path.name for path in layout.releases.iterdir()} == {"1", "2"}
 
 
+def test_what_uv_has_unpacked_goes_with_a_release_that_nobody_recorded(tmp_path: Path) -> None:
+    """It may not have reached the disk before a power cut. Without such a release, all of it has."""
+    layout, circus = deployed(tmp_path, journal.GOOD, current=1)
+    layout.uv_cache.mkdir(parents=True)
+    reconcile.run(layout, circus)
+    assert layout.uv_cache.exists()
+    layout.release(2).mkdir()
+    reconcile.run(layout, circus)
+    assert not layout.uv_cache.exists()
+
+
 def test_a_stopped_application_stays_stopped(tmp_path: Path) -> None:
     """Whatever other commands run."""
     layout, circus = deployed(tmp_path, journal.GOOD, current=1)
