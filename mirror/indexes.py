@@ -3,11 +3,12 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from mirror import config as configuration
 from mirror.api import Api
 from mirror.config import UPSTREAM_INDEX, Index, MirrorConfig
+from packhorse import urls
 from packhorse.errors import PackhorseError
 
 _EVERYBODY = [":ANONYMOUS:"]  # devpi's default for test results
@@ -205,12 +206,6 @@ def _undeclared_indexes(config: MirrorConfig, users: Users) -> list[str]:
     return [name for name in names if name not in {UPSTREAM_INDEX, *config.indexes}]
 
 
-def without_credentials(url: str) -> str:
-    """`url` without its user name and password."""
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-
-
 def _user_changes(config: MirrorConfig, users: Users, passwords: Mapping[str, str]) -> Iterator[Change]:
     for name, user in config.users.items():
         declared = {"email": user.email} if user.email is not None else {}
@@ -313,4 +308,4 @@ def _show(value: object) -> str:
         return str(value).lower()
     if isinstance(value, list):
         return ",".join(map(str, value))
-    return without_credentials(str(value))
+    return urls.without_logins(str(value))

@@ -1,6 +1,5 @@
 """Values of a lock: its pins, the requirements that it leaves open, and packages that no index has."""
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -10,13 +9,11 @@ from packaging.utils import InvalidName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from mirror.lockfiles.environments import Environment
+from packhorse import urls
 from packhorse.errors import PackhorseError
 
 Hashes = frozenset[tuple[str, str]]
 """Pairs such as ("sha256", "…hex…")."""
-
-
-_LOGIN = re.compile(r"(?<=://)[^/?#\s]*@")
 
 
 class LockError(PackhorseError):
@@ -51,7 +48,7 @@ class Pin:
 
         Forget the login of a URL.
         """
-        object.__setattr__(self, "source", without_logins(self.source))
+        object.__setattr__(self, "source", urls.without_logins(self.source))
         try:
             Version(self.version)
             for name in (self.project, *self.extras):
@@ -99,7 +96,7 @@ class Elsewhere:
 
     def __post_init__(self) -> None:
         """Forget the login of a URL."""
-        object.__setattr__(self, "source", without_logins(self.source))
+        object.__setattr__(self, "source", urls.without_logins(self.source))
 
     def __str__(self) -> str:
         return f"{self.project}: comes from {self.source}, not from an index"
@@ -150,11 +147,6 @@ def parse(text: str) -> packaging.Requirement:
         return packaging.Requirement(text)
     except RecursionError as error:
         raise InvalidRequirement("its marker is nested too deeply") from error
-
-
-def without_logins(text: str) -> str:
-    """`text` with its URLs as they are without a user name and a password: it is printed, also by CI jobs."""
-    return _LOGIN.sub("", text)
 
 
 def normalised(name: str) -> str:

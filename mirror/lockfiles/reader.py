@@ -15,6 +15,7 @@ from packaging.requirements import InvalidRequirement
 from mirror.lockfiles import lock, pdm_lock, pipfile_lock, poetry_lock, pylock_toml, requirements, uv_lock
 from mirror.lockfiles.environments import Environment
 from mirror.lockfiles.lock import Lock, LockError
+from packhorse import urls
 
 LARGEST = 50_000_000
 """Bytes of a file that is read; a uv.lock of a thousand packages has 5 MB."""
@@ -55,9 +56,9 @@ def read(argument: str, environments: Sequence[Environment]) -> Lock:
         data, kind, parse = _format(path, text)
         found = parse(data, environments) if parse else requirements.read(path, text, environments)
     except InvalidMarker as error:
-        raise LockError(f"{path}: a marker: {lock.without_logins(str(error))}", _again(path)) from error
+        raise LockError(f"{path}: a marker: {urls.without_logins(str(error))}", _again(path)) from error
     except (msgspec.ValidationError, ValueError, RecursionError) as error:
-        reason = lock.without_logins(str(error)) or "it is nested too deeply"
+        reason = urls.without_logins(str(error)) or "it is nested too deeply"
         raise LockError(f"{path}: {reason}", _again(path)) from error
     return replace(found, names=(argument,), formats=(kind,), requires_python=_requires_python(data))
 
@@ -77,7 +78,7 @@ def _of_requirement(argument: str, environments: Sequence[Environment]) -> Lock:
     try:
         return requirements.of_argument(argument, environments)
     except InvalidRequirement as error:
-        shown = lock.without_logins(argument)
+        shown = urls.without_logins(argument)
         raise LockError(f"{shown}: there is no such file, and it is no requirement.", hint) from error
 
 

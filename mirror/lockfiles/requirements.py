@@ -13,6 +13,7 @@ from packaging.requirements import InvalidRequirement
 from mirror.lockfiles import lock
 from mirror.lockfiles.environments import Environment
 from mirror.lockfiles.lock import Elsewhere, Hashes, Lock, LockError, Pin, Requirement
+from packhorse import urls
 
 _HASH = re.compile(r"\s--hash[= ]\s*(\w+):([0-9a-fA-F]+)")
 _LINE_OPTIONS = re.compile(r"\s--(?:config-settings?|global-option)[= ]\s*\S+")
@@ -104,7 +105,7 @@ def is_empty(text: str) -> bool:
 def of_argument(text: str, environments: Sequence[Environment]) -> Lock:
     """The lock of a single requirement. Raises InvalidRequirement."""
     found = _of_requirement(lock.parse(text), frozenset(), environments)
-    return replace(found, names=(lock.without_logins(text),), formats=("requirements",))
+    return replace(found, names=(urls.without_logins(text),), formats=("requirements",))
 
 
 def _as_constraints(found: Lock) -> Lock:
@@ -123,7 +124,7 @@ def _of_line(line: str, where: str, environments: Sequence[Environment], *, quot
         requirement = lock.parse(text)
         return _of_requirement(requirement, hashes, environments)
     except InvalidRequirement as error:
-        reason = lock.without_logins(str(error)) if quoted else "this is no requirement"
+        reason = urls.without_logins(str(error)) if quoted else "this is no requirement"
         raise LockError(f"{where}: {reason}", "Write a line such as `flask==3.1` or `flask>=3`.") from error
 
 
@@ -162,7 +163,7 @@ def _one_version(requirement: packaging.Requirement) -> str | None:
 
 
 def _place(address: str) -> Lock:
-    text = lock.without_logins(address)
+    text = urls.without_logins(address)
     named = re.search(r"[#&]egg=([A-Za-z0-9._-]+)", text)
     last = text.partition(";")[0].strip().rstrip("/").rpartition("/")[2]
     name = named[1] if named else last or text

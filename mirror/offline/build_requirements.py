@@ -10,7 +10,7 @@ from typing import IO
 from packaging.requirements import InvalidRequirement
 
 from mirror.lockfiles import lock
-from packhorse import sdists
+from packhorse import sdists, urls
 
 LARGEST = 1_000_000
 """Bytes of a pyproject.toml that is read."""
@@ -29,7 +29,7 @@ def read(sdist: Path) -> tuple[str, ...]:
         raise ValueError(f"its pyproject.toml has no list of build requirements: {error}") from error
     # A line that is no requirement by name could give uv options, or lead it elsewhere.
     if elsewhere := [each for each in found if each.url]:
-        url = lock.without_logins(str(elsewhere[0].url))
+        url = urls.without_logins(str(elsewhere[0].url))
         raise ValueError(f"its build requirement {elsewhere[0].name} comes from {url}")
     return tuple(str(each) for each in found)
 

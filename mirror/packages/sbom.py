@@ -17,13 +17,12 @@ from packaging import pylock
 from mirror.lockfiles import environments, reader
 from mirror.lockfiles.lock import Pin
 from mirror.state import Folder
-from packhorse import sbom, sdists
+from packhorse import sbom, sdists, zips
 from packhorse.errors import PackhorseError
 from packhorse.sbom import File, Part
 
 LARGEST_MEMBER = 16 * 2**20  # bytes
 _LOCK = "pylock.toml"
-_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}  # zipfile unpacks by others without a limit
 # What zipfile, tarfile and their decompressors raise for bytes that are no archive.
 _BROKEN = (
     zipfile.BadZipFile,
@@ -135,9 +134,7 @@ def _wheel(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
         for entry in wheel.infolist():
             folder, _, name = entry.filename.partition("/")
             if folder.endswith(".dist-info") and name in ("METADATA", _LOCK):
-                if entry.compress_type not in _METHODS:
-                    raise ValueError(f"{name} is compressed by another method than deflate")
-                with wheel.open(entry) as content:
+                with zips.open_member(wheel, entry) as content:
                     yield name, content
 
 

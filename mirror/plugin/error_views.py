@@ -7,9 +7,9 @@ from devpi_server.model import BaseStage
 from devpi_server.views import apiresult, json_preferred
 from pyramid.response import Response
 
+from mirror.plugin import responses
 from mirror.plugin.upstream.client import GatewayError
 
-LONGEST = 300  # characters of a status line
 _STATUS = {errno.ENAMETOOLONG: 400, errno.ENOSPC: 507, errno.EDQUOT: 507}
 
 
@@ -44,6 +44,4 @@ def _answer(request: Any, status: int, text: str) -> Any:
     request.registry["xom"].keyfs.tx.doom()
     if json_preferred(request):
         return apiresult(status, text)
-    # pip and twine show nothing but the status line.
-    phrase = "".join(character if " " <= character <= "~" else "?" for character in text[:LONGEST])
-    return Response(f"{text}\n", status=f"{status} {phrase}", content_type="text/plain")
+    return Response(f"{text}\n", status=responses.status_line(status, text), content_type="text/plain")

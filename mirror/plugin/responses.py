@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 from pyramid.response import Response
 
 CHUNK = 256 * 1024
+LONGEST_PHRASE = 300  # characters of a status line
 FOREVER = "max-age=365000000, immutable, public"
 
 
@@ -53,6 +54,12 @@ def respond(request: Any, validators: Validators, body: ResponseBody) -> Any:
     headers.append(("Content-Length", str(stop - start)))
     content = () if request.method == "HEAD" else body.open(start, stop)
     return Response(status=status, headerlist=headers, app_iter=content)
+
+
+def status_line(status: int, text: str) -> str:
+    """A status line that says `text` in printable ASCII: pip, uv and twine show little else."""
+    phrase = "".join(character if " " <= character <= "~" else "?" for character in text[:LONGEST_PHRASE])
+    return f"{status} {phrase}"
 
 
 def byte_range(header: str, size: int) -> tuple[int, int] | None:

@@ -41,7 +41,7 @@ def unknown(policies: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
 
 @cache
 def _known() -> _Known:
-    """Those that metadata of packages may state, too; importing the list takes 60 ms."""
+    """Ids of licenses and exceptions on SPDX's list, and former ids; importing that takes 60 ms."""
     import license_expression
 
     symbols = license_expression.get_spdx_licensing().known_symbols.values()

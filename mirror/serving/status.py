@@ -19,7 +19,7 @@ from mirror.monitoring import numbers
 from mirror.policy.settings import needing_advisories
 from mirror.serving import command, server
 from mirror.state import Folder
-from packhorse import quantities
+from packhorse import quantities, urls
 from packhorse.errors import PackhorseError
 
 UPSTREAM_SECONDS = 10.0
@@ -204,7 +204,7 @@ def ask_upstream(url: str, trust_store: str | None) -> UpstreamReport:
     """Ask the index at `url` for one project page."""
     import httpx
 
-    shown = indexes.without_credentials(url)
+    shown = urls.without_logins(url)
     page = f"{url.rstrip('/')}/pip/"
     started = time.monotonic()
     try:

@@ -1,4 +1,4 @@
-"""What devpi-server leaves on the disk, as far as a backup looks at it."""
+"""Folder of a mirror as devpi-server leaves it, as far as a backup looks at it."""
 
 import sqlite3
 from contextlib import closing

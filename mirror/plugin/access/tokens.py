@@ -17,6 +17,7 @@ from devpi_tokens import server
 from pymacaroons import Macaroon
 from pyramid.httpexceptions import HTTPForbidden
 
+from mirror.plugin import responses
 from mirror.plugin.access import readers, root_tokens
 
 _OF_INDEXES = {"allowed", "expires", "indexes"}  # limits that hold for a whole index
@@ -101,9 +102,9 @@ def described(text: str) -> dict[str, str]:
 
 def refused(reason: str) -> HTTPForbidden:
     """An answer whose status line, which is all that twine and uv show, says why."""
-    text = "".join(character if " " <= character <= "~" else "?" for character in reason[:200])
-    error = HTTPForbidden(text)
-    error.status = f"403 {text}"
+    line = responses.status_line(403, reason)
+    error = HTTPForbidden(line.removeprefix("403 "))
+    error.status = line
     return error
 
 

@@ -5,6 +5,8 @@ from typing import Any
 from pyramid.response import Response
 from pyramid.security import forget
 
+from mirror.plugin import responses
+
 
 def answer(request: Any) -> Response:
     """Answer 403 to a user without the permission, 401 to a login that is missing or wrong."""
@@ -18,5 +20,4 @@ def answer(request: Any) -> Response:
 
 
 def _answer(status: int, text: str) -> Response:
-    phrase = text.encode("ascii", "replace").decode()  # names of users need not be ASCII
-    return Response(f"{text}\n", status=f"{status} {phrase}", content_type="text/plain")
+    return Response(f"{text}\n", status=responses.status_line(status, text), content_type="text/plain")

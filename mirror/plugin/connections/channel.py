@@ -104,6 +104,7 @@ class Channel(HTTPChannel):
 
     task_class = Request
     error_task_class = Refusal
+
     admission: Admission | None = None  # at work: nothing is read meanwhile
     lingers = False
     discards_until: float | None = None

@@ -19,7 +19,7 @@ def sentence(entry: Any) -> str:
 
 
 def notes(filestore: Any, files: Iterable[ProjectFile]) -> Iterator[str]:
-    """The same sentence for each of `files`, of an index of uploads, that is not there."""
+    """Sentences about those of `files`, of an index of uploads, that are lost."""
     for file in files:
         entry = filestore.get_file_entry(file.path)
         if entry is not None and not entry.file_exists():

@@ -10,10 +10,10 @@ from typing import IO, Any, cast
 
 from packaging.utils import canonicalize_name
 
+from packhorse import zips
+
 LARGEST = 4 * 1024 * 1024  # bytes of METADATA; the largest real ones have a few hundred kB
 MOST_READ = 16 * 1024 * 1024  # bytes of one remote wheel; the directory of a wheel with 10,000 files is 1 MB
-# zipfile unpacks by others (BZIP2, LZMA) without a limit: 40 bytes to 45 MB. No build tool uses them.
-METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 AROUND = 16 * 1024  # bytes that are fetched before and after what is asked for
 
 
@@ -28,9 +28,7 @@ def read_metadata(file: IO[bytes], filename: str) -> bytes:
             member = archive.getinfo(_member([name.filename for name in archive.filelist], filename))
             if member.file_size > LARGEST:
                 raise BrokenWheelError(f"METADATA has {member.file_size} bytes")
-            if member.compress_type not in METHODS:
-                raise BrokenWheelError("METADATA is compressed by another method than deflate")
-            with archive.open(member) as content:
+            with zips.open_member(archive, member) as content:
                 metadata = content.read(LARGEST + 1)  # to its end, which checks its CRC
     # What zipfile and its decompressors raise for bytes that are no archive (found by feeding it garbage).
     except (

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import IO, Any, cast
 
-from mirror.plugin.metadata import wheel
+from packhorse import zips
 
 MOST_MEMBERS = 50_000  # the largest wheels have some twenty thousand
 LARGEST_DIRECTORY = 32 * 1024 * 1024  # bytes of a zip's directory, which zipfile reads whole
@@ -85,7 +85,7 @@ def open_zip(file: IO[bytes]) -> zipfile.ZipFile:
             raise InvalidUploadError(f"the archive has a link: {shown(member.filename)}")
         if member.flag_bits & 1:
             raise InvalidUploadError("the archive is encrypted")
-        if member.compress_type not in wheel.METHODS:
+        if member.compress_type not in zips.METHODS:
             raise InvalidUploadError(
                 f"the archive is compressed by another method than deflate: {shown(member.filename)}"
             )

@@ -17,6 +17,7 @@ from packaging import pylock
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from packhorse import zips
 from packhorse.errors import PackhorseError
 from release.host.formats import lockfile, procfile
 
@@ -210,7 +211,7 @@ def static_files(wheel: Path, folder: str) -> Iterator[tuple[str, bytes]]:
                     raise PackhorseError(
                         f"{wheel.name}: {entry.filename!r} is no file inside of {folder}.", _AGAIN
                     )
-                with _open(archive, entry) as file:
+                with zips.open_member(archive, entry) as file:
                     content = _read(file, f"{wheel.name}: {folder}", left)
                 left -= len(content)
                 yield name, content
@@ -230,7 +231,7 @@ def _members(path: Path) -> Iterator[tuple[str, bool, IO[bytes]]]:
             for entry in wheel.infolist():
                 folder, _, name = entry.filename.partition("/")
                 if folder.endswith(".dist-info") and not entry.is_dir():
-                    with _open(wheel, entry) as content:
+                    with zips.open_member(wheel, entry) as content:
                         yield name, bool(entry.external_attr >> 16 & 0o100), content
     else:
         with tarfile.open(path, "r|gz") as sdist:
@@ -245,15 +246,8 @@ def _wheel(path: Path) -> Iterator[tuple[str, bytes]]:
         for entry in wheel.infolist():
             folder, _, name = entry.filename.partition("/")
             if folder.endswith(".dist-info") and name in {*STAMPED, "METADATA"}:
-                with _open(wheel, entry) as file:
+                with zips.open_member(wheel, entry) as file:
                     yield name, _read(file, f"{path.name}: {entry.filename}")
-
-
-def _open(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> IO[bytes]:
-    """`entry`, to be read in parts. Raises BadZipFile for BZIP2 and LZMA: of 40 bytes zipfile makes 45 MB."""
-    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise zipfile.BadZipFile(f"{entry.filename!r} is compressed by another method than deflate")
-    return archive.open(entry)
 
 
 def _sdist(path: Path) -> Iterator[tuple[str, bytes]]:

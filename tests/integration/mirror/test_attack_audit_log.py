@@ -1,17 +1,15 @@
 """Attacks on the audit log of a real mirror: lines about what was not done, and things done without one."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import requests
 
 from tests.support.dists import wheel
-from tests.support.mirror_and_upstream import Mirrored, mirror_of, new_name
+from tests.support.mirror_and_upstream import Mirrored, new_name
 from tests.support.servers import BIN
 from tests.support.team_indexes import Team, new_team
-from tests.support.upstream import Upstream
 
 READ = (
     *(
@@ -40,12 +38,6 @@ READ = (
 PUSH = {"name": "acme-pay", "version": "6.6.6", "targetindex": "company/prod"}
 # The end of JSON. In UTF-7 the first value is empty, and both keys come again, so that they count.
 HIDDEN = "+ACI-, +ACI-{}+ACI-: +ACI-{}+ACI-, +ACI-{}+ACI-: +ACI-{}"
-
-
-@pytest.fixture(scope="module")
-def mirrored() -> Iterator[Mirrored]:
-    with Upstream() as upstream, mirror_of(upstream) as made:
-        yield made
 
 
 @pytest.fixture

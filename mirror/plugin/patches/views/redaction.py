@@ -1,7 +1,6 @@
 """Leave logins of upstreams out of devpi's log and answers, and rights out of what it shows to anybody."""
 
 import logging
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,8 +8,8 @@ from devpi_server import views
 from pyramid.threadlocal import get_current_request
 
 from mirror.plugin.access import tokens
+from packhorse import urls
 
-_LOGIN = re.compile(r"(?<=://)[^\s/'\"]*@")
 _STOCK: Callable[..., Any] = views.apiresult
 
 
@@ -19,11 +18,6 @@ def apply() -> None:
     views.apiresult = _apiresult
     for handler in logging.getLogger().handlers:
         handler.addFilter(_without_login_in_record)
-
-
-def without_login(text: str) -> str:
-    """`text`, in which URLs may be, with no user name and no password in them."""
-    return _LOGIN.sub("", text)
 
 
 def _apiresult(code: int, message: str | None = None, *, result: Any = None, **more: Any) -> Any:
@@ -43,7 +37,7 @@ def shown(result: Any, *, with_rights: bool = True) -> Any:
         return result
     return {
         key: (
-            without_login(value)
+            urls.without_logins(value)
             if key == "mirror_url" and isinstance(value, str)
             else shown(value, with_rights=with_rights)
         )
@@ -54,13 +48,13 @@ def shown(result: Any, *, with_rights: bool = True) -> Any:
 
 def _without_login_in_record(record: logging.LogRecord) -> bool:
     if record.exc_info:  # errors of clients name the URL; a formatter takes the text that is there
-        record.exc_text = without_login(logging.Formatter().formatException(record.exc_info))
+        record.exc_text = urls.without_logins(logging.Formatter().formatException(record.exc_info))
     try:
         message = record.getMessage()
     except (TypeError, ValueError, KeyError):  # whose parts do not fit together: logging reports that
         return True
     if "@" in message or not message.isprintable():  # names that clients send could begin a line
-        record.msg, record.args = "".join(map(_printable, without_login(message))), ()
+        record.msg, record.args = "".join(map(_printable, urls.without_logins(message))), ()
     return True
 
 

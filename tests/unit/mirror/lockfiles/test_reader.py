@@ -67,7 +67,7 @@ def test_the_locks_of_every_tool_say_the_same(name: str) -> None:
 
 @pytest.mark.parametrize("name", REAL)
 def test_logins_in_addresses_are_forgotten(tmp_path: Path, name: str) -> None:
-    """What a lock says is printed, and CI jobs keep it for years."""
+    """Words of a lock are printed, and CI jobs keep them for years."""
     text = (LOCKS / name).read_text().replace("://", "://tok3n:s3c@ret@")
     found = read(tmp_path, text, name)
     assert "ret@" in text

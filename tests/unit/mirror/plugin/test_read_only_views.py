@@ -1,4 +1,4 @@
-"""Which requests views see that name no method."""
+"""Methods that a view answers which names none."""
 
 import pytest
 from pyramid.config import Configurator

@@ -46,6 +46,6 @@ def test_fields_of_other_names_are_left_out() -> None:
 
 
 def test_headers_without_an_end_are_cut() -> None:
-    """Who must know all of them is told."""
+    """A flag says so, for callers that need all of them."""
     found = metadata_headers.split(b"License: MIT\n" * 50_000)
     assert (len(found.headers) <= metadata_headers.MOST, found.body, found.is_cut) == (True, b"", True)

@@ -1,4 +1,4 @@
-"""What a replica asks its primary, and how many of its threads wait for that."""
+"""Questions of a replica to its primary, and the threads that wait for the answers."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext

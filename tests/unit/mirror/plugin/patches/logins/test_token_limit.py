@@ -1,4 +1,4 @@
-"""How many tokens a user may have."""
+"""Limit on the tokens of a user."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
