@@ -107,9 +107,10 @@ class _Lock(_Named):
         return taken
 
     def release(self) -> None:
+        _recorder.drops(self)  # before somebody else can take it
         self._lock.release()
-        if not self._is_again():
-            _recorder.drops(self)
+        if self._is_again():
+            _recorder.takes(self)
 
     def locked(self) -> bool:
         found: bool = self._lock.locked()
