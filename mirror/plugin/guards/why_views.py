@@ -107,6 +107,10 @@ def _held(stage: Any, project: str) -> tuple[list[tuple[Any, Any]], list[str]]:
     except stage.UpstreamNotFoundError:
         return [], [f"the upstream has no {project}"]
     except GatewayError as error:
+        if stage.xom.config.offline_mode:
+            return [], [
+                f"this mirror is offline, and has no page of {project}: `mirror bundle load` brings one"
+            ]
         # Without a connection, the last failure may be that of another project.
         return [], [f"the upstream does not answer now; the last time: {error.text}"]
     return held, [] if held else [f"none of its indexes has it: {', '.join(_names(stage))}"]

@@ -19,6 +19,10 @@ from mirror.plugin.policy.evaluation import Fact, Judge, Refusal
 from mirror.plugin.policy.evidence import Kind, License, Wanted
 from mirror.plugin.policy.facts import FileFacts, ProjectFacts
 
+_UNKNOWN = (
+    "has no license that can be told from its metadata: take another project, or ask to exempt this one"
+)
+
 
 class Licenses:
     """Files with a license that is not allowed, or is denied, are not listed."""
@@ -81,7 +85,7 @@ class Licenses:
         """The reason against a license, as what comes after a file's name; None without one."""
         terms = license_terms.of(stated) if stated else None
         if terms is None:
-            return None if self._lets_unknown_pass else "has no license that can be told from its metadata"
+            return None if self._lets_unknown_pass else _UNKNOWN
         if license_terms.holds(terms, self._is_fine):
             return None
         return f"has the license {terms}, which is not allowed here: take another project, or ask to allow it"
