@@ -1,5 +1,6 @@
 """Values of a lock: its pins, the requirements that it leaves open, and packages that no index has."""
 
+import codecs
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -147,6 +148,15 @@ def parse(text: str) -> packaging.Requirement:
         return packaging.Requirement(text)
     except RecursionError as error:
         raise InvalidRequirement("its marker is nested too deeply") from error
+
+
+def decoded(content: bytes) -> str:
+    """The text of a file as pip reads it: in UTF-8, or with a mark in UTF-16, as PowerShell writes it.
+
+    Raises UnicodeDecodeError.
+    """
+    marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return content.decode("utf-16" if marked else "utf-8-sig")
 
 
 def normalised(name: str) -> str:

@@ -93,7 +93,7 @@ def _text(path: Path) -> str:
             content = file.read(LARGEST + 1)
         if len(content) > LARGEST:
             raise LockError(f"{path}: has more than {LARGEST // 1_000_000} MB.", f"Name {_KNOWN}.")
-        return content.decode("utf-8-sig")
+        return lock.decoded(content)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "this is no text, and so no lock."
         raise LockError(f"{path}: {reason}", f"Name {_KNOWN}.") from error

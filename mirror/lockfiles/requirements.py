@@ -91,9 +91,9 @@ class _Reading:
                     f"{where}: the files that lead to each other have more than {_LARGEST // 1_000_000} MB.",
                     "Name smaller ones.",
                 )
-            return content.decode("utf-8-sig")
+            return lock.decoded(content)
         except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
+            reason = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8 or UTF-16"
             raise LockError(f"{where}: {path}: {reason}", "Name a file that exists.") from error
 
 

@@ -282,6 +282,19 @@ def test_a_huge_or_binary_or_missing_file_is_an_error(
             reader.read(argument, ENVIRONMENTS)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])
+def test_files_of_windows_are_read(tmp_path: Path, encoding: str) -> None:
+    """`pip freeze > requirements.txt` in PowerShell writes UTF-16, which pip reads."""
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    for name, text in {
+        "requirements.txt": "-r more.txt\r\nidna==3.10\r\n",
+        "more.txt": "flask==3.1\r\n",
+    }.items():
+        (tmp_path / name).write_bytes((mark + text).encode(encoding))
+    found = reader.read(str(tmp_path / "requirements.txt"), ENVIRONMENTS)
+    assert {str(pin) for pin in found.pins} == {"flask==3.1", "idna==3.10"}
+
+
 @pytest.mark.parametrize("text", ["", "\n \n", "# This file was written by a tool\n", "\ufeff"])
 @pytest.mark.parametrize("name", ["requirements.txt", "uv.lock", "pylock.toml", "no-suffix"])
 def test_an_empty_file_is_an_error(tmp_path: Path, text: str, name: str) -> None:
