@@ -122,7 +122,6 @@ def _answer(request: Any, packed: bytes, age: float | None) -> Any:
     answer = responses.respond(request, validators, responses.of_bytes(content))
     answer.headers["Vary"] = "Accept-Encoding"
     answer.headers["Content-Security-Policy"] = response.POLICY
-    answer.headers["X-Content-Type-Options"] = "nosniff"
     if takes_gzip and answer.status_code in {200, 206}:
         answer.headers["Content-Encoding"] = "gzip"
     if age is not None:

@@ -48,6 +48,14 @@ def test_projects_and_versions_have_a_document_on_each_index(mirrored: Mirrored)
     assert get(mirrored, f"company/dev/{name.upper()}/json").json()["info"]["name"] == name
 
 
+def test_a_document_says_once_that_its_type_is_not_to_be_guessed(mirrored: Mirrored) -> None:
+    """Every answer gets that header where it leaves the server."""
+    name = new_name("once")
+    mirrored.upstream.add(name, wheel(name, "1.0"))
+    answer = get(mirrored, f"pypi/{name}/json")
+    assert answer.raw.headers.getlist("X-Content-Type-Options") == ["nosniff"]
+
+
 def test_an_upload_is_in_the_very_next_document(mirrored: Mirrored, tmp_path: Path) -> None:
     """Renovate would otherwise take back what was released."""
     name = new_name("own")
