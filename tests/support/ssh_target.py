@@ -2,8 +2,10 @@
 
 import contextlib
 import json
+import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -59,7 +61,18 @@ def add_application(host: Host, app: str) -> None:
 def install_toolbox(host: Host) -> None:
     """The Python of the agent, with what it imports."""
     host.ssh("python3", "-m", "venv", "--without-pip", "/opt/packhorse/toolbox")
-    site = next((host.files / "opt/packhorse/toolbox/lib").glob("python3*")) / "site-packages"
+    lib = next((host.files / "opt/packhorse/toolbox/lib").glob("python3*"))
+    version, ours = lib.name.removeprefix("python"), f"{sys.version_info.major}.{sys.version_info.minor}"
+    if version == ours:
+        _copy_toolbox(lib / "site-packages")
+    else:  # extension modules are of one Python
+        options = ("--quiet", "--no-deps", "--python-version", version, "--target", lib / "site-packages")
+        pins = [f"{name}=={metadata.version(name)}" for name in TOOLBOX]
+        run_command(BIN / "uv", "pip", "install", *options, *pins, env=os.environ)
+    host.ssh("python3", "-m", "compileall", "-q", "/opt/packhorse/toolbox")  # as pip does
+
+
+def _copy_toolbox(site: Path) -> None:
     for name in TOOLBOX:
         for file in metadata.distribution(name).files or []:
             source = Path(str(file.locate()))
@@ -67,7 +80,6 @@ def install_toolbox(host: Host) -> None:
             _copy(source, site / file)
             if compiled.exists():  # there is less left for compileall
                 _copy(compiled, (site / file).parent / "__pycache__" / compiled.name)
-    host.ssh("python3", "-m", "compileall", "-q", "/opt/packhorse/toolbox")  # as pip does
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.support.servers import run_command
 
-SUITE = "bookworm"
+SUITE = os.environ.get("PACKHORSE_TEST_DEBIAN", "bookworm")  # or "trixie"
 PACKAGES = [
     *(
         "systemd",
