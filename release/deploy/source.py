@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from packaging.version import Version
+
 from packhorse.errors import PackhorseError
 from release import index, reading
 from release.config import company_index
@@ -40,6 +42,14 @@ class Source:
         if self.only and self.project and self.project != self.url:
             self._require_promoted(requirement, files, self.project)
         return requests.artifact(files, requirement, self.url)
+
+    def knows(self, project: str, version: Version) -> bool:
+        """Whether it has a version, or the index where the project's versions wait for their promotion."""
+        return any(
+            version in requests.versions((file for file in files if file.company), project)
+            for url in {self.url, self.project or self.url}
+            if (files := index.company_files(url, project, self.get, private=self.private))
+        )
 
     def _require_promoted(self, wanted: Requirement, files: Iterable[index.ListedFile], project: str) -> None:
         here = requests.versions((file for file in files if file.company), wanted.project)

@@ -2,11 +2,15 @@
 
 import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from packhorse import console
 from release.cli import options
+
+if TYPE_CHECKING:
+    from release.context import Context
 
 THERE = "was there already, with the same bytes"
 
@@ -57,6 +61,19 @@ def upload(
     else:
         for item in done:
             console.echo(f"{item.filename}  {'uploaded' if item.new else THERE}")
+    if not artifacts and not any(item.new for item in done):
+        _warn_of_unbuilt(project, context, paths[0])
+
+
+def _warn_of_unbuilt(project: Path, context: "Context", last: Path) -> None:
+    """Warn if `last` was built from another state of the project: its build was forgotten."""
+    from release.build import source_tree
+    from release.host.formats import artifact
+
+    built, now = artifact.manifest(last), source_tree.commit(project, context.run)
+    if now.commit and not built.dirty and (now.commit != built.commit or now.dirty):
+        text = f"{last.name}, which was built last, is not of what is here now. To build that: release build"
+        console.echo(f"Warning: {text}", err=True)
 
 
 COMMANDS = (upload,)

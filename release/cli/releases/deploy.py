@@ -70,6 +70,8 @@ def deploy(
             text = f"{artifact.project} {artifact.version} is withdrawn (yanked) on {artifact.index}."
             console.echo(f"Warning: {text}", err=True)
         signers = command.settings.required_signers
+        if not requests.parse(version or command.project).version:
+            _warn_of_unsent(project, found, artifact)
         planned = asdict(identity.read(artifact, found.get, signers)) if plan else None
         how = {"plan": plan, "lock_wait": wait, "retry_release": retry_release, "maintenance": maintenance}
         change = _request(command, found, artifact, brought, **how)
@@ -79,6 +81,26 @@ def deploy(
         changes = requests.with_release_phase(change, agents, command.first)
         outcome = carry_out(command, agents, changes, preparation=pushing)
     report(command, outcome, plan=plan, as_json=as_json, planned=planned)
+
+
+def _warn_of_unsent(project: Path, found: "Source", chosen: "Artifact") -> None:
+    """Warn of a newer version in dist/ that no index has: its upload was forgotten."""
+    from packaging.version import Version
+
+    from packhorse import filenames
+    from release.upload import twine
+
+    with contextlib.suppress(PackhorseError):  # nothing was built here, or an index does not answer
+        last = filenames.parse(twine.last_built(project / "dist")[0].name)
+        if last is None or last.project != chosen.project or last.version <= Version(chosen.version):
+            return
+        if not found.knows(last.project, last.version):
+            what, where = f"{last.project} {last.version}", found.project or found.url
+            console.echo(
+                f"Warning: dist/ has {what}, which {where} has not: {chosen.version} is deployed. "
+                "To bring it there: release upload",
+                err=True,
+            )
 
 
 def _request(

@@ -49,6 +49,24 @@ def test_without_a_version_the_newest_is_deployed(host: Host) -> None:
     assert host.get() == "0.2.0"
 
 
+def test_a_version_that_was_built_and_not_uploaded_is_named(host: Host) -> None:
+    """What is deployed instead is not what whoever has just built it expects."""
+    (host.project / "pyproject.toml").write_text(f'[project]\nname = "{NAME}"\n')
+    dist = host.project / "dist"
+    dist.mkdir()
+    for version, warns in (("0.1.5", False), ("0.3.0", True), ("0.3.0", False)):
+        built = app_wheel(version)
+        (dist / built.filename).write_bytes(built.content)
+        said = host.release("deploy", "local").stderr
+        warning = (
+            f"Warning: dist/ has {NAME} {version}, which {host.served.index} has not: 0.2.0 is deployed."
+        )
+        assert (f"{warning} To bring it there: release upload" in said) is warns
+        assert host.get() == ("0.3.0" if version == "0.3.0" and not warns else "0.2.0")
+        if warns:
+            host.served.add(NAME, built)
+
+
 def test_no_request_fails_while_a_new_version_takes_over(host: Host) -> None:
     """The promise of the whole tool; slow requests in flight are finished by the old release."""
     host.deploy("0.1.0")

@@ -2,9 +2,11 @@
 
 import contextlib
 import json
+import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -40,8 +42,25 @@ def test_the_index_has_the_very_bytes_that_were_built(project: Path, mirror_serv
 
 def test_a_second_upload_of_the_same_bytes_says_so_and_succeeds(project: Path, mirror_server: Mirror) -> None:
     """A pipeline may run twice; no password is needed to find out."""
-    done = mirror_server.run(BIN / "release", "upload", cwd=project).stdout
-    assert done.count("was there already, with the same bytes") == 2
+    done = mirror_server.run(BIN / "release", "upload", cwd=project)
+    assert done.stdout.count("was there already, with the same bytes") == 2
+    assert "Warning" not in done.stderr
+
+
+def test_an_upload_without_a_build_of_what_is_here_says_so(
+    project: Path, mirror_server: Mirror, tmp_path: Path
+) -> None:
+    """Where a build computes the version, nothing else tells that the last one is an earlier one."""
+    changed = tmp_path / "changed"
+    sample_projects.git(tmp_path, "clone", "--quiet", str(project), str(changed))
+    shutil.copytree(project / "dist", changed / "dist")
+    upload = partial(mirror_server.run, BIN / "release", "upload", cwd=changed)
+    assert "Warning" not in upload().stderr
+    changed.joinpath("README.md").write_text("Changed.\n")
+    warning = "which was built last, is not of what is here now. To build that: release build"
+    assert warning in upload().stderr
+    sample_projects.git(changed, "commit", "--quiet", "--all", "--message", "Change")
+    assert warning in upload().stderr
 
 
 def test_building_the_same_commit_again_is_allowed_other_bytes_are_not(

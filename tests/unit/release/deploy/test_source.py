@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from packaging.version import Version
 
 from packhorse.errors import PackhorseError
 from release import index
@@ -53,6 +54,13 @@ def test_what_its_index_inherits_is_not_promoted() -> None:
     with pytest.raises(PackhorseError, match=r"has no app==1\.1; .*company/dev has it") as caught:
         where.artifact(requests.parse("app==1.1"))
     assert caught.value.hint == "release promote app==1.1 --from company/dev --to company/prod"
+
+
+@pytest.mark.parametrize(("version", "known"), [("1.0", True), ("1.1", True), ("1.2", False)])
+def test_what_waits_for_its_promotion_was_uploaded(version: str, *, known: bool) -> None:
+    """A deploy warns of a version in dist/ that is on neither index."""
+    where = found(prod=("app-1.0.tar.gz",), dev=("app-1.1.tar.gz",))
+    assert where.knows("app", Version(version)) is known
 
 
 def test_a_version_that_is_nowhere_is_not_to_be_promoted() -> None:
