@@ -26,6 +26,7 @@ from pluggy import _manager
 from mirror import plugin
 from mirror.plugin import wiring
 from mirror.plugin.admin import logins
+from mirror.plugin.pages.dropper import Dropper
 from mirror.plugin.simple import content_types, file_rows, render
 from mirror.plugin.simple.detail import ProjectDetail
 from mirror.plugin.uploads import contents
@@ -150,6 +151,8 @@ def pytest_runtest_setup() -> None:
     model.PrivateStage = UploadStage  # type: ignore[misc]
     # Forty tests are anonymous where we want a login: those have tests in test_attack_anonymous.py.
     setattr(logins, "install", lambda _: None)  # noqa: B010 (so does mypy not mind)
+    # Each application would leave a thread that reads the database, and logs it, every second until the end.
+    setattr(Dropper, "start", lambda _: None)  # noqa: B010
 
 
 def _name(item: pytest.Item) -> str:

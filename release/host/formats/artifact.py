@@ -36,6 +36,10 @@ LARGEST_FILES = 2**27  # all files for the working directory together
 LARGEST_STATIC = 2**30  # all static files together
 _PATH_PART = re.compile(r"[^/\\\x00-\x1f\x7f]{1,255}")
 LARGEST_SDIST = 4 * 2**30
+MOST_MEMBERS = 100_000  # of an sdist: tarfile remembers each
+LARGEST_HEADER = (
+    128 * 2**10
+)  # before one member, which tarfile reads and keeps whole: long names, times, comments
 
 
 @dataclasses.dataclass(frozen=True)
@@ -234,10 +238,8 @@ def _members(path: Path) -> Iterator[tuple[str, bool, IO[bytes]]]:
                     with zips.open_member(wheel, entry) as content:
                         yield name, bool(entry.external_attr >> 16 & 0o100), content
     else:
-        with tarfile.open(path, "r|gz") as sdist:
-            for member in sdist:
-                if member.isreg() and (file := sdist.extractfile(member)):
-                    yield member.name.partition("/")[2], bool(member.mode & 0o100), file
+        for member, file in _files(path):
+            yield member.name.partition("/")[2], bool(member.mode & 0o100), file
 
 
 def _wheel(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -252,17 +254,38 @@ def _wheel(path: Path) -> Iterator[tuple[str, bytes]]:
 
 def _sdist(path: Path) -> Iterator[tuple[str, bytes]]:
     """PKG-INFO and the stamped files, which lie in the sdist's one root folder."""
+    for member, file in _files(path):
+        _, _, name = member.name.partition("/")
+        if name in {*STAMPED, "PKG-INFO"}:
+            yield name, _read(file, f"{path.name}: {member.name}")
+
+
+class _Member(tarfile.TarInfo):
+    """A member of a tar whose headers have bounds: its methods are where tarfile lets classes interfere."""
+
+    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        if self.type in _HEADERS and self.size > LARGEST_HEADER:
+            raise tarfile.ReadError(f"a header in it has {self.size} bytes")
+        found: tarfile.TarInfo = super()._proc_member(archive)  # type: ignore[misc]
+        return found
+
+    def _refuse(self, *_: object) -> tarfile.TarInfo:
+        raise tarfile.ReadError("it has a sparse file, whose map may be of any size")
+
+    _proc_sparse = _proc_gnusparse_10 = _refuse
+
+
+def _files(path: Path) -> Iterator[tuple[tarfile.TarInfo, IO[bytes]]]:
+    """The files of the sdist at `path`, each to be read before the next."""
     unpacked = 0
-    with tarfile.open(path, "r|gz") as sdist:
-        for entry in sdist:
-            unpacked += entry.size
-            if unpacked > LARGEST_SDIST:
-                raise PackhorseError(f"{path.name}: unpacked it has more than 4 GiB.", _AGAIN)
-            _, _, name = entry.name.partition("/")
-            if name in {*STAMPED, "PKG-INFO"} and entry.isreg():
-                file = sdist.extractfile(entry)
-                if file:
-                    yield name, _read(file, f"{path.name}: {entry.name}")
+    with tarfile.open(path, "r|gz", tarinfo=_Member) as sdist:
+        for number, member in enumerate(sdist):
+            unpacked += member.size
+            if unpacked > LARGEST_SDIST or number >= MOST_MEMBERS:
+                limits = f"4 GiB, or more than {MOST_MEMBERS} members"
+                raise PackhorseError(f"{path.name}: unpacked it has more than {limits}.", _AGAIN)
+            if member.isreg() and (file := sdist.extractfile(member)):
+                yield member, file
 
 
 def _read(file: IO[bytes], where: str, largest: int = LARGEST_FILE) -> bytes:
@@ -288,3 +311,6 @@ def _manifest(data: bytes, where: str) -> BuildManifest:
 # RuntimeError: what zipfile raises for encrypted entries and for compression methods that it lacks.
 _UNREADABLE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, RuntimeError)
 _AGAIN = "Build it with: release build"
+# Members of a tar that describe others.
+_HEADERS = {tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME}
+_HEADERS |= {tarfile.GNUTYPE_LONGLINK}

@@ -153,6 +153,47 @@ def test_a_manifest_of_another_format_is_refused(manifest: bytes, message: str, 
         artifact.read(wheel(tmp_path, {**STAMPED, "packhorse.json": manifest}))
 
 
+def long_comment(member: tarfile.TarInfo) -> int:
+    member.pax_headers = {"comment": "x" * artifact.LARGEST_HEADER}
+    return tarfile.PAX_FORMAT
+
+
+def long_name(member: tarfile.TarInfo) -> int:
+    member.name += "x" * artifact.LARGEST_HEADER
+    return tarfile.GNU_FORMAT
+
+
+def old_sparse(member: tarfile.TarInfo) -> int:
+    member.type = tarfile.GNUTYPE_SPARSE
+    return tarfile.GNU_FORMAT
+
+
+def new_sparse(member: tarfile.TarInfo) -> int:
+    member.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": "x"}
+    return tarfile.PAX_FORMAT
+
+
+@pytest.mark.parametrize("change", [long_comment, long_name, old_sparse, new_sparse])
+def test_a_tar_whose_headers_fill_the_memory_is_refused(
+    change: Callable[[tarfile.TarInfo], int], tmp_path: Path
+) -> None:
+    """100 kB of it took 320 MB and 19 seconds, before any limit on files counted."""
+    path, member = tmp_path / "sample_app-0.1.0.tar.gz", tarfile.TarInfo("sample_app-0.1.0/x")
+    with tarfile.open(path, "w:gz", format=change(member)) as archive:
+        archive.addfile(member)
+    for read in (artifact.read, artifact.manifest, lambda path: artifact.embedded_wheel(path, "a.whl")):
+        with pytest.raises((PackhorseError, tarfile.ReadError), match=r"a header in it|a sparse file"):
+            read(path)
+
+
+def test_a_tar_of_millions_of_empty_files_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each takes a kilobyte of memory, and four bytes of the archive."""
+    monkeypatch.setattr(artifact, "MOST_MEMBERS", 5)
+    artifact.read(sdist(tmp_path, STAMPED))
+    with pytest.raises(PackhorseError, match="more than 5 members"):
+        artifact.read(sdist(tmp_path, {**STAMPED, "more": b""}))
+
+
 @pytest.mark.parametrize("kind", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_what_zipfile_unpacks_without_a_limit_is_refused(kind: int, tmp_path: Path) -> None:
     """A member of 300 bytes took 778 MB, however little was asked for of it."""
