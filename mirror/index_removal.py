@@ -6,7 +6,7 @@ from mirror.config import UPSTREAM_INDEX, MirrorConfig
 from packhorse.errors import PackhorseError
 
 
-def check(api: Api, config: MirrorConfig, name: str) -> list[str]:
+def projects_to_remove(api: Api, config: MirrorConfig, name: str) -> list[str]:
     """The projects that were uploaded to the index `name`. Raises PackhorseError when it has to stay."""
     users = indexes.read(api)
     found = indexes.find(users, name)

@@ -39,6 +39,6 @@ def webhook_key(settings: Mapping[str, Any], environment: Mapping[str, str]) -> 
     key = standard_webhooks.read_key(text)
     if key is None:
         raise SecretError(
-            f"{begin}: the secret in {where} {standard_webhooks.NO_KEY} {standard_webhooks.HOW_TO_MAKE}"
+            f"{begin}: the secret in {where} {standard_webhooks.LACKS_KEY} {standard_webhooks.HOW_TO_MAKE}"
         )
     return key

@@ -8,7 +8,7 @@ import hmac
 _SHORTEST_KEY = 24  # bytes, as the specification asks for
 _PREFIX = "whsec_"
 # For people, about a secret without a key.
-NO_KEY = f"is missing, or shorter than {_SHORTEST_KEY} bytes."
+LACKS_KEY = f"is missing, or shorter than {_SHORTEST_KEY} bytes."
 HOW_TO_MAKE = f'Make one: echo "{_PREFIX}$(openssl rand -base64 32)"'
 
 

@@ -39,11 +39,11 @@ def update(path: Path | None, source: str) -> None:
     from functools import partial
 
     from mirror.advisories import update as work
-    from mirror.serving import command
+    from mirror.serving import trust_store
 
     work.refuse_login(source)
     config = options.config(path)
-    download = partial(work.over_network, trust_store=command.trust_store(os.environ))
+    download = partial(work.over_network, trust_store=trust_store.path(os.environ))
     now = datetime.now(UTC)
     _limit_memory()
     try:

@@ -26,7 +26,7 @@ def index_remove(path: Path | None, name: str, *, yes: bool) -> None:
     from mirror import index_removal
 
     config, api = options.config_that_holds(path, keys={"indexes"}), options.api()
-    projects = index_removal.check(api, config, name)
+    projects = index_removal.projects_to_remove(api, config, name)
     if projects:
         more = f" and {len(projects) - 5} more" if len(projects) > 5 else ""
         console.ask_for_name(f"{name} has uploads of {', '.join(projects[:5])}{more}.", name, yes=yes)

@@ -1,12 +1,12 @@
 """Command line and environment of devpi-server, and which settings it reads at its start."""
 
-import ssl
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mirror import settings_hashes
 from mirror.config import MirrorConfig, Prune
+from mirror.serving import trust_store
 from mirror.state import Folder, Serving
 from packhorse import quantities
 
@@ -69,20 +69,9 @@ def _limits(prune: Prune, folder: Path) -> list[str]:
     return [*most, *unused_for, "--prune-keep-last", str(prune.keep_last)]
 
 
-def trust_store(environment: Mapping[str, str]) -> str | None:
-    """The file of certificates to trust for calls to the upstream; None leaves devpi its own list.
-
-    devpi looks at REQUESTS_CA_BUNDLE, then CURL_CA_BUNDLE, then takes a list without the authority
-    of a company (devpi_server/httpclient.py). Before that list comes the machine's:
-    $SSL_CERT_FILE, else where its OpenSSL looks.
-    """
-    chosen = environment.get("REQUESTS_CA_BUNDLE") or environment.get("CURL_CA_BUNDLE")
-    return chosen or ssl.get_default_verify_paths().cafile
-
-
 def environment(inherited: Mapping[str, str]) -> dict[str, str]:
     """The environment of devpi-server: `inherited`, certificates to trust, a limit for malloc's arenas."""
-    bundle = trust_store(inherited)
+    bundle = trust_store.path(inherited)
     trusted = {"REQUESTS_CA_BUNDLE": bundle} if bundle else {}
     # Otherwise each of a hundred threads keeps the megabytes of a large page it once rendered (mallopt(3)).
     return {"MALLOC_ARENA_MAX": "2", **inherited, **trusted}

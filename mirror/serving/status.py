@@ -17,7 +17,7 @@ from mirror.api import HttpApi
 from mirror.last_refresh import LastRefresh
 from mirror.monitoring import numbers
 from mirror.policy.settings import needing_advisories
-from mirror.serving import command, server
+from mirror.serving import server, trust_store
 from mirror.state import Folder
 from packhorse import quantities, urls
 from packhorse.errors import PackhorseError
@@ -197,24 +197,24 @@ def _sizes(folder: Path) -> Iterator[int]:
 def _upstream_report(users: indexes.Users) -> UpstreamReport | None:
     """Ask for one small page; None when the server has no upstream index."""
     found = users.get("root", {}).get("indexes", {}).get("pypi")
-    return ask_upstream(found["mirror_url"], command.trust_store(os.environ)) if found else None
+    return ask_upstream(found["mirror_url"], trust_store.path(os.environ)) if found else None
 
 
-def ask_upstream(url: str, trust_store: str | None) -> UpstreamReport:
-    """Ask the index at `url` for one project page."""
+def ask_upstream(url: str, trusted: str | None) -> UpstreamReport:
+    """Ask the index at `url` for one project page; `trusted`: a file of certificates."""
     import httpx
 
     shown = urls.without_logins(url)
     page = f"{url.rstrip('/')}/pip/"
     started = time.monotonic()
     try:
-        verify = ssl.create_default_context(cafile=trust_store) if trust_store else True
+        verify = ssl.create_default_context(cafile=trusted) if trusted else True
         with httpx.stream(
             "GET", page, timeout=UPSTREAM_SECONDS, verify=verify, follow_redirects=True
         ) as answer:
             return UpstreamReport(shown, answer.status_code, round(time.monotonic() - started, 3), None)
     except OSError as error:  # of the certificates: httpx has exceptions of its own
-        reason = f"{trust_store}: {error.strerror}"
+        reason = f"{trusted}: {error.strerror}"
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         reason = str(error) or type(error).__name__
     return UpstreamReport(shown, None, round(time.monotonic() - started, 3), reason)

@@ -8,7 +8,7 @@ from typing import Any
 
 from mirror import indexes
 from mirror.api import Api
-from mirror.serving import command, status
+from mirror.serving import status, trust_store
 from packhorse.errors import PackhorseError
 from packhorse.quantities import shown
 
@@ -83,9 +83,9 @@ def unreachable(api: Api, found: Plan) -> dict[str, str]:
     if found.offline:
         return dict.fromkeys(named, "The mirror is offline")
     users = indexes.read(api) if named else {}
-    trust_store = command.trust_store(os.environ)
+    trusted = trust_store.path(os.environ)
     reports = {
-        name: status.ask_upstream(users[user]["indexes"][index]["mirror_url"], trust_store)
+        name: status.ask_upstream(users[user]["indexes"][index]["mirror_url"], trusted)
         for name in named
         for user, _, index in [name.partition("/")]
     }

@@ -65,7 +65,7 @@ def secret(settings: Webhook, project: Path, environment: Mapping[str, str]) -> 
     key = standard_webhooks.read_key(text)
     if key is None:
         raise PackhorseError(
-            f"The webhook's secret in {where} {standard_webhooks.NO_KEY}", standard_webhooks.HOW_TO_MAKE
+            f"The webhook's secret in {where} {standard_webhooks.LACKS_KEY}", standard_webhooks.HOW_TO_MAKE
         )
     return key
 

@@ -116,7 +116,7 @@ class Guards:
         facts_of_page = replace(facts, page=rows)
         judge = self._judge(in_force, stage, base, facts_of_page)
         reporter = evaluation.reporter_of(in_force.of(_chain(stage, base)), facts_of_page, self._clock())
-        if not filenames.are_plainly_of(rows.filenames(), project.name):
+        if not filenames.are_surely_of(rows.filenames(), project.name):
             judge = _with_names(judge)
         if judge is None and reporter is None:
             return Judged(project, looks_like=looks_like)

@@ -79,7 +79,7 @@ class FileFacts:
     @property
     def tells_its_project(self) -> bool:
         """Whether the name is one of a file of the project whose page lists it."""
-        return filenames.is_of(self.filename, self.project.name)
+        return filenames.may_be_of(self.filename, self.project.name)
 
 
 @lru_cache(maxsize=10_000)

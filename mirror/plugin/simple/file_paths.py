@@ -38,7 +38,7 @@ def paths_at_primary(index: str, files: Sequence[FileObject]) -> Sequence[str]:
 def to_write(now: ProjectDetail, old: ProjectDetail) -> Sequence[ProjectFile]:
     """The files whose entries devpi may need: it could not find them, or `old` says something else."""
     rows, before = file_rows.rows(now.files), file_rows.rows(old.files)
-    if not before and rows.have_hashes() and filenames.begin_with(rows.filenames(), now.name):
+    if not before and rows.have_hashes() and filenames.all_begin_with(rows.filenames(), now.name):
         return ()
     known = set(before.pairs())
     gone = {file_rows.filename_of(row) for row, _ in known.difference(rows.pairs())}
@@ -52,4 +52,4 @@ def to_write(now: ProjectDetail, old: ProjectDetail) -> Sequence[ProjectFile]:
 
 def can_be_found(project: str, row: str) -> bool:
     """Whether the entry of a file of `project` needs not be written: its path tells the project."""
-    return Rows(row).have_hashes() and filenames.begin_with([file_rows.filename_of(row)], project)
+    return Rows(row).have_hashes() and filenames.all_begin_with([file_rows.filename_of(row)], project)

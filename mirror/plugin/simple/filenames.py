@@ -51,14 +51,14 @@ def projects_of(filename: str) -> Sequence[str]:
     return [canonicalize_name(name) for name in before if _NAME.fullmatch(name)][:_MOST]
 
 
-def begin_with(filenames: Iterable[str], project: str) -> bool:
+def all_begin_with(filenames: Iterable[str], project: str) -> bool:
     """Whether all these files are of a project whose name begins with the words of `project`."""
     length = len(project) + 1
     return {canonicalize_name(begin) for begin in {name[:length] for name in filenames}} <= {f"{project}-"}
 
 
-def is_of(filename: str, project: str) -> bool:
-    """Whether this is the name of a file of `project`, and not of one whose name only begins like that.
+def may_be_of(filename: str, project: str) -> bool:
+    """Whether a file of this name can be of `project`, and not of one whose name only begins like that.
 
     Where no version follows a dash, nobody can tell where the name of the project ends.
     """
@@ -69,7 +69,7 @@ def is_of(filename: str, project: str) -> bool:
     return any(canonicalize_name(stem[: end.start()]) == project for end in ends)
 
 
-def are_plainly_of(filenames: Iterable[str], project: str) -> bool:
+def are_surely_of(filenames: Iterable[str], project: str) -> bool:
     """Whether all these are names of files of `project` as they usually are; if not, some still may be."""
     length = len(project)
     begins = [f"{begin}//" for begin in {name[: length + 2] for name in filenames}]  # one of thousands

@@ -82,4 +82,4 @@ class Removal:
 def _can_be_found(file: CachedFile) -> bool:
     """Whether a page is enough to find it again, see file_paths.can_be_found."""
     name = file.path.rpartition("/")[2]
-    return "/+f/" in file.path and filenames.begin_with([name], file.project)
+    return "/+f/" in file.path and filenames.all_begin_with([name], file.project)

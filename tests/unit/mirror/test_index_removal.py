@@ -49,13 +49,13 @@ def test_an_index_that_is_needed_is_not_removed(name: str, reason: str) -> None:
     api = _Api()
     api.users["company"]["indexes"]["heir"] = {"type": "stage", "bases": ["company/dve"]}
     with pytest.raises(PackhorseError, match=reason):
-        index_removal.check(api, MirrorConfig(), name)
+        index_removal.projects_to_remove(api, MirrorConfig(), name)
 
 
 def test_an_index_is_removed_before_its_protection() -> None:
     """It would be open for a moment; devpi deletes volatile indexes alone."""
     api = _Api()
-    assert index_removal.check(api, MirrorConfig(), "company/dve") == ["demo"]
+    assert index_removal.projects_to_remove(api, MirrorConfig(), "company/dve") == ["demo"]
     assert index_removal.remove(api, "company/dve") == "removed index company/dve"
     assert api.changes == [
         ("PATCH", "/company/dve", {"volatile": True}),

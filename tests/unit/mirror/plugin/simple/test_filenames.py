@@ -59,8 +59,8 @@ def test_a_file_is_of_the_project_that_its_name_says(
     is_plain: bool,  # noqa: FBT001 (parametrised)
 ) -> None:
     """An old archive, whose version begins anyhow, is of each that it may be. Most need no closer look."""
-    assert filenames.is_of(filename, project)
-    assert filenames.are_plainly_of([filename], project) is is_plain
+    assert filenames.may_be_of(filename, project)
+    assert filenames.are_surely_of([filename], project) is is_plain
 
 
 @pytest.mark.parametrize(
@@ -83,8 +83,8 @@ def test_a_file_is_of_the_project_that_its_name_says(
 )
 def test_a_file_is_not_of_a_project_whose_name_its_own_only_begins_with(filename: str, project: str) -> None:
     """Rules for demo-evil would not hold for files that the page of demo lists."""
-    assert not filenames.is_of(filename, project)
-    assert not filenames.are_plainly_of([f"{project}-1.0.zip", filename], project)
+    assert not filenames.may_be_of(filename, project)
+    assert not filenames.are_surely_of([f"{project}-1.0.zip", filename], project)
 
 
 @pytest.mark.parametrize(
