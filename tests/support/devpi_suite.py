@@ -152,7 +152,7 @@ def pytest_runtest_setup() -> None:
     # Forty tests are anonymous where we want a login: those have tests in test_attack_anonymous.py.
     setattr(logins, "install", lambda _: None)  # noqa: B010 (so does mypy not mind)
     # Each application would leave a thread that reads the database, and logs it, every second until the end.
-    setattr(Dropper, "start", lambda _: None)  # noqa: B010
+    setattr(Dropper, "start", lambda _: None)  # noqa: B010 (as above)
 
 
 def _name(item: pytest.Item) -> str:

@@ -37,9 +37,7 @@ LARGEST_STATIC = 2**30  # all static files together
 _PATH_PART = re.compile(r"[^/\\\x00-\x1f\x7f]{1,255}")
 LARGEST_SDIST = 4 * 2**30
 MOST_MEMBERS = 100_000  # of an sdist: tarfile remembers each
-LARGEST_HEADER = (
-    128 * 2**10
-)  # before one member, which tarfile reads and keeps whole: long names, times, comments
+LARGEST_HEADERS = 16 * 2**20  # of all members of an sdist: long names, times, comments, which tarfile keeps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -261,12 +259,14 @@ def _sdist(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 class _Member(tarfile.TarInfo):
-    """A member of a tar whose headers have bounds: its methods are where tarfile lets classes interfere."""
+    """A member of an _Archive: its methods are where tarfile lets classes interfere."""
 
-    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
-        if self.type in _HEADERS and self.size > LARGEST_HEADER:
-            raise tarfile.ReadError(f"a header in it has {self.size} bytes")
-        found: tarfile.TarInfo = super()._proc_member(archive)  # type: ignore[misc]
+    def _proc_member(self, archive: "_Archive") -> tarfile.TarInfo:
+        if self.type in _HEADERS:
+            archive.header_bytes += self.size
+        if archive.header_bytes > LARGEST_HEADERS:
+            raise tarfile.ReadError(f"headers in it have more than {LARGEST_HEADERS >> 20} MiB")
+        found: tarfile.TarInfo = super()._proc_member(archive)  # type: ignore[misc]  # typeshed lacks it
         return found
 
     def _refuse(self, *_: object) -> tarfile.TarInfo:
@@ -275,10 +275,17 @@ class _Member(tarfile.TarInfo):
     _proc_sparse = _proc_gnusparse_10 = _refuse
 
 
+class _Archive(tarfile.TarFile):
+    """A tar whose headers together have a bound."""
+
+    tarinfo = _Member
+    header_bytes = 0
+
+
 def _files(path: Path) -> Iterator[tuple[tarfile.TarInfo, IO[bytes]]]:
     """The files of the sdist at `path`, each to be read before the next."""
     unpacked = 0
-    with tarfile.open(path, "r|gz", tarinfo=_Member) as sdist:
+    with _Archive.open(path, "r|gz") as sdist:
         for number, member in enumerate(sdist):
             unpacked += member.size
             if unpacked > LARGEST_SDIST or number >= MOST_MEMBERS:
@@ -312,5 +319,7 @@ def _manifest(data: bytes, where: str) -> BuildManifest:
 _UNREADABLE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, RuntimeError)
 _AGAIN = "Build it with: release build"
 # Members of a tar that describe others.
-_HEADERS = {tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME}
-_HEADERS |= {tarfile.GNUTYPE_LONGLINK}
+_HEADERS = {
+    *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
+    *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
+}

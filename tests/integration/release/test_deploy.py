@@ -50,7 +50,7 @@ def test_without_a_version_the_newest_is_deployed(host: Host) -> None:
 
 
 def test_a_version_that_was_built_and_not_uploaded_is_named(host: Host) -> None:
-    """What is deployed instead is not what whoever has just built it expects."""
+    """An earlier one is deployed instead, which nobody expects who has just built."""
     (host.project / "pyproject.toml").write_text(f'[project]\nname = "{NAME}"\n')
     dist = host.project / "dist"
     dist.mkdir()

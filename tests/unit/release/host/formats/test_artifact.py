@@ -154,12 +154,12 @@ def test_a_manifest_of_another_format_is_refused(manifest: bytes, message: str, 
 
 
 def long_comment(member: tarfile.TarInfo) -> int:
-    member.pax_headers = {"comment": "x" * artifact.LARGEST_HEADER}
+    member.pax_headers = {"comment": "x" * (artifact.LARGEST_HEADERS // 2)}
     return tarfile.PAX_FORMAT
 
 
 def long_name(member: tarfile.TarInfo) -> int:
-    member.name += "x" * artifact.LARGEST_HEADER
+    member.name += "x" * (artifact.LARGEST_HEADERS // 2)
     return tarfile.GNU_FORMAT
 
 
@@ -180,9 +180,10 @@ def test_a_tar_whose_headers_fill_the_memory_is_refused(
     """100 kB of it took 320 MB and 19 seconds, before any limit on files counted."""
     path, member = tmp_path / "sample_app-0.1.0.tar.gz", tarfile.TarInfo("sample_app-0.1.0/x")
     with tarfile.open(path, "w:gz", format=change(member)) as archive:
+        archive.addfile(member)  # one alone is small enough: tarfile keeps all of them
         archive.addfile(member)
     for read in (artifact.read, artifact.manifest, lambda path: artifact.embedded_wheel(path, "a.whl")):
-        with pytest.raises((PackhorseError, tarfile.ReadError), match=r"a header in it|a sparse file"):
+        with pytest.raises((PackhorseError, tarfile.ReadError), match=r"headers in it|a sparse file"):
             read(path)
 
 
