@@ -35,7 +35,8 @@ def read(sdist: Path) -> tuple[str, ...]:
 
 
 def _tarred(sdist: Path) -> bytes:
-    return next((_whole(content) for name, content in sdists.members(sdist) if _is_wanted(name)), b"")
+    files = sdists.members(sdist)
+    return next((_whole(content) for member, content in files if _is_wanted(member.name)), b"")
 
 
 def _zipped(sdist: Path) -> bytes:

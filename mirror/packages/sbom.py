@@ -139,5 +139,5 @@ def _wheel(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
 
 
 def _sdist(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
-    for name, content in sdists.members(path):
-        yield name.partition("/")[2], content
+    for member, content in sdists.members(path):
+        yield member.name.partition("/")[2], content

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from packhorse import sdists
 from packhorse.errors import PackhorseError
 
 _SIGNATURES = ("RECORD.jws", "RECORD.p7s")  # not listed in RECORD (binary distribution format)
@@ -87,7 +88,7 @@ def sdist(
     Entries are sorted; times, modes, owners and compression are fixed.
     """
     with (
-        tarfile.open(source, "r:gz") as old,
+        sdists.Archive.open(source, "r:gz") as old,
         target.open("wb") as file,
         gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as new,

@@ -12,6 +12,7 @@ from packaging.pylock import Package, Pylock
 
 from packhorse import files, process
 from packhorse.errors import PackhorseError
+from packhorse.sdists import Archive
 from release import index
 from release.build import lock, repack, source_tree
 from release.context import Context
@@ -118,7 +119,7 @@ def _fetch(package: Package, context: Context) -> bytes:
 def _build_requires(sdist: bytes, name: str) -> list[str]:
     """`build-system.requires` in the pyproject.toml of an sdist (PEP 518). Raises PackhorseError."""
     try:
-        with tarfile.open(fileobj=io.BytesIO(sdist), mode="r:gz") as archive:
+        with Archive.open(fileobj=io.BytesIO(sdist), mode="r:gz") as archive:
             root = repack.sdist_root(archive)
             if f"{root}/pyproject.toml" not in archive.getnames():
                 return _DEFAULT_REQUIRES

@@ -15,12 +15,11 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import IO, Any, cast
 
-from packhorse import zips
+from packhorse import sdists, zips
 
 MOST_MEMBERS = 50_000  # the largest wheels have some twenty thousand
 LARGEST_DIRECTORY = 32 * 1024 * 1024  # bytes of a zip's directory, which zipfile reads whole
 LARGEST_RECORD = 32 * 1024 * 1024  # bytes; MOST_MEMBERS with their hashes and long names
-LARGEST_HEADERS = 128 * 1024  # bytes of the headers before one member of a tar, which tarfile keeps
 LONGEST_PATH = 4096  # bytes of a path or the target of a link, as Linux takes them (PATH_MAX)
 # Folders above a member: those of real packages have some twenty, and in the 260 characters of a path on
 # Windows a hundred leave no room for names. Each of them is looked up for each member.
@@ -169,27 +168,17 @@ def tar_members(file: IO[bytes], suffix: str) -> Iterator[tuple[tarfile.TarInfo,
     unpacked = _Unpacked(_TAR.get(suffix, lambda plain: plain)(file), size)
     seen: dict[str, bool] = {}
     links: set[str] = set()
-    kept = 0  # bytes, of what tarfile keeps of all members
-    with tarfile.open(fileobj=cast("IO[bytes]", unpacked), mode="r:") as archive:
+    with sdists.Archive.open(fileobj=cast("IO[bytes]", unpacked), mode="r|") as archive:
         for number, member in enumerate(archive):
-            kept += _header_size(member)
             if number >= MOST_MEMBERS:
                 raise InvalidUploadError(f"the archive has more than {MOST_MEMBERS} members")
-            if kept > LARGEST_DIRECTORY:
-                raise InvalidUploadError("the archive has too many members, or is too large")
             check_path(member.name)
             _check_size(member.linkname)
             _check_kind(member)
             _check_order(member, seen, links)
-            yield member, partial(_content, archive, unpacked, member)
-            unpacked.allow(LARGEST_HEADERS)
-    unpacked.finish()
-
-
-def _header_size(member: tarfile.TarInfo) -> int:
-    """About so many bytes are kept of a member: names, and all that an extended header says of it."""
-    more = sum(len(key) + len(str(value)) + 64 for key, value in member.pax_headers.items())
-    return len(member.name) + len(member.linkname) + more
+            yield member, partial(_content, archive, member)
+    while unpacked.read(2**20):  # to the end, which checks the CRC
+        pass
 
 
 def _check_kind(member: tarfile.TarInfo) -> None:
@@ -200,8 +189,6 @@ def _check_kind(member: tarfile.TarInfo) -> None:
     leads_out = target == ".." or target.startswith(("../", "/")) or re.match("[A-Za-z]:", member.linkname)
     if not (member.isreg() or member.isdir() or is_link) or leads_out or _CONTROL.search(target):
         raise InvalidUploadError(f"the archive leads out of its folder: {shown(member.name)}")
-    if member.issparse():  # tarfile keeps the map of each, of megabytes, and no build tool writes one
-        raise InvalidUploadError(f"the archive has a sparse file: {shown(member.name)}")
 
 
 def _check_order(member: tarfile.TarInfo, seen: dict[str, bool], links: set[str]) -> None:
@@ -230,53 +217,26 @@ def _folders(path: str) -> Iterator[str]:
         yield way or "."
 
 
-def _content(archive: tarfile.TarFile, unpacked: "_Unpacked", member: tarfile.TarInfo, largest: int) -> bytes:
+def _content(archive: tarfile.TarFile, member: tarfile.TarInfo, largest: int) -> bytes:
     content = archive.extractfile(member)
     if content is None or member.size > largest:
         raise InvalidUploadError(f"{shown(member.name)} is no file, or too large")
-    unpacked.allow(largest)
     return content.read()
 
 
 class _Unpacked:
-    """The bytes of a compressed tar, counted; only as much in memory as one reads at once."""
+    """The bytes of a compressed tar, counted."""
 
     def __init__(self, file: Any, packed: int) -> None:
         self._file = file
         self._packed = packed
-        self._position = 0
-        self._allowed = LARGEST_HEADERS
+        self._count = 0
 
-    def allow(self, count: int) -> None:
-        """Let so many bytes be read from now on, besides those that are sought over."""
-        self._allowed = count
-
-    def tell(self) -> int:
-        return self._position
-
-    def read(self, count: int) -> bytes:
-        if count > self._allowed:  # the size in an extended header is the archive's word
-            raise InvalidUploadError("the archive has a header that is too large")
-        self._allowed -= count
-        return self._take(count)
-
-    def _take(self, count: int) -> bytes:
-        content: bytes = self._file.read(count)
-        self._position += len(content)
-        check_ratio(self._position, self._packed)
+    def read(self, size: int) -> bytes:
+        content: bytes = self._file.read(size)
+        self._count += len(content)
+        check_ratio(self._count, self._packed)
         return content
-
-    def seek(self, position: int, _whence: int = 0) -> int:
-        while self._position < position and self._take(min(1024 * 1024, position - self._position)):
-            pass
-        if self._position != position:
-            raise InvalidUploadError("the archive is cut off")
-        return position
-
-    def finish(self) -> None:
-        """Read to the end, which checks the CRC."""
-        while self._take(1024 * 1024):
-            pass
 
 
 def check_ratio(unpacked: int, packed: int) -> None:

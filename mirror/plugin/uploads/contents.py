@@ -20,7 +20,7 @@ from packaging.version import InvalidVersion, Version
 from mirror.plugin.metadata import wheel
 from mirror.plugin.uploads import archives
 from mirror.plugin.uploads.archives import InvalidUploadError, shown
-from packhorse import filenames
+from packhorse import filenames, sdists
 
 CHUNK = 256 * 1024
 LARGEST_WHEEL = 64 * 1024  # bytes of WHEEL
@@ -75,6 +75,8 @@ def check_documentation(file: IO[bytes]) -> None:
 def _read(file: IO[bytes]) -> Iterator[None]:
     try:
         yield
+    except sdists.LimitError as error:
+        raise InvalidUploadError(str(error)) from error
     except archives.BROKEN as error:
         if isinstance(error, OSError) and error.errno:  # of the disk, not of the archive
             raise

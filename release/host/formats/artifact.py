@@ -1,5 +1,6 @@
 """Read the Procfile, lock and build manifest inside a wheel or sdist, without unpacking it to disk."""
 
+import contextlib
 import dataclasses
 import email
 import hashlib
@@ -17,7 +18,7 @@ from packaging import pylock
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from packhorse import zips
+from packhorse import sdists, zips
 from packhorse.errors import PackhorseError
 from release.host.formats import lockfile, procfile
 
@@ -35,9 +36,6 @@ LARGEST_WHEEL = 2**29
 LARGEST_FILES = 2**27  # all files for the working directory together
 LARGEST_STATIC = 2**30  # all static files together
 _PATH_PART = re.compile(r"[^/\\\x00-\x1f\x7f]{1,255}")
-LARGEST_SDIST = 4 * 2**30
-MOST_MEMBERS = 100_000  # of an sdist: tarfile remembers each
-LARGEST_HEADERS = 16 * 2**20  # of all members of an sdist: long names, times, comments, which tarfile keeps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,13 +85,11 @@ def read(path: Path) -> Contents:
     """
     found: dict[str, bytes] = {}
     metadata = "METADATA" if path.suffix == ".whl" else "PKG-INFO"
-    try:
+    with _readable(path):
         for name, content in _wheel(path) if path.suffix == ".whl" else _sdist(path):
             if name in found:
                 raise PackhorseError(f"{path.name}: there are two files {name}.", _AGAIN)
             found[name] = content
-    except _UNREADABLE as error:
-        raise PackhorseError(f"{path.name}: this is no readable artifact: {error}", _AGAIN) from error
     if not found.keys() & {*STAMPED}:
         raise PackhorseError(
             f"{path.name} was not made by release build.",
@@ -123,12 +119,10 @@ def manifest(path: Path) -> BuildManifest:
 
     Raises PackhorseError when it was not made by `release build`.
     """
-    try:
+    with _readable(path):
         for name, _, content in _members(path):
             if name == MANIFEST:
                 return _manifest(_read(content, f"{path.name}: {name}"), path.name)
-    except _UNREADABLE as error:
-        raise PackhorseError(f"{path.name}: this is no readable artifact: {error}", _AGAIN) from error
     raise PackhorseError(f"{path.name} was not made by release build.", _AGAIN)
 
 
@@ -158,9 +152,10 @@ def _version(text: str) -> Version | None:
 
 def embedded_wheel(path: Path, filename: str) -> bytes:
     """The wheel `filename` inside of the artifact at `path`. Raises PackhorseError when it is not there."""
-    for name, _, content in _members(path):
-        if name == f"{WHEELS}/{filename}":
-            return _read(content, f"{path.name}: {filename}", LARGEST_WHEEL)
+    with _readable(path):
+        for name, _, content in _members(path):
+            if name == f"{WHEELS}/{filename}":
+                return _read(content, f"{path.name}: {filename}", LARGEST_WHEEL)
     raise PackhorseError(f"{path.name}: its {filename} is missing.", _AGAIN)
 
 
@@ -181,7 +176,7 @@ def project_files(path: Path, expected: Mapping[str, str]) -> Iterator[tuple[str
         if not is_path(name):
             raise PackhorseError(f"{path.name}: {name!r} is not a path inside of a folder.", _AGAIN)
     missing, left = dict(expected), LARGEST_FILES
-    try:
+    with _readable(path):
         for member, executable, file in _members(path) if expected else ():
             name = member.removeprefix(f"{FILES}/")
             if name == member:
@@ -191,8 +186,6 @@ def project_files(path: Path, expected: Mapping[str, str]) -> Iterator[tuple[str
             if missing.pop(name, "") != hashlib.sha256(content).hexdigest():
                 raise PackhorseError(f"{path.name}: its {name!r} was changed after the build.", _AGAIN)
             yield name, ProjectFile(content, executable)
-    except _UNREADABLE as error:
-        raise PackhorseError(f"{path.name}: this is no readable artifact: {error}", _AGAIN) from error
     for name in missing:
         raise PackhorseError(f"{path.name}: its {name!r} is missing.", _AGAIN)
 
@@ -203,27 +196,33 @@ def static_files(wheel: Path, folder: str) -> Iterator[tuple[str, bytes]]:
     Raises PackhorseError for links, for paths that lead out of the folder, and for more than LARGEST_STATIC.
     """
     left = LARGEST_STATIC
-    try:
-        with zipfile.ZipFile(wheel) as archive:
-            for entry in archive.infolist():
-                name = entry.filename.removeprefix(f"{folder}/")
-                if name == entry.filename or entry.is_dir():
-                    continue
-                if stat.S_IFMT(entry.external_attr >> 16) not in (0, stat.S_IFREG) or not is_path(name):
-                    raise PackhorseError(
-                        f"{wheel.name}: {entry.filename!r} is no file inside of {folder}.", _AGAIN
-                    )
-                with zips.open_member(archive, entry) as file:
-                    content = _read(file, f"{wheel.name}: {folder}", left)
-                left -= len(content)
-                yield name, content
-    except _UNREADABLE as error:
-        raise PackhorseError(f"{wheel.name}: this is no readable artifact: {error}", _AGAIN) from error
+    with _readable(wheel), zipfile.ZipFile(wheel) as archive:
+        for entry in archive.infolist():
+            name = entry.filename.removeprefix(f"{folder}/")
+            if name == entry.filename or entry.is_dir():
+                continue
+            if stat.S_IFMT(entry.external_attr >> 16) not in (0, stat.S_IFREG) or not is_path(name):
+                raise PackhorseError(
+                    f"{wheel.name}: {entry.filename!r} is no file inside of {folder}.", _AGAIN
+                )
+            with zips.open_member(archive, entry) as file:
+                content = _read(file, f"{wheel.name}: {folder}", left)
+            left -= len(content)
+            yield name, content
 
 
 def is_path(text: str) -> bool:
     """Whether `text` is a relative path that stays inside, in the one form that it has."""
     return all(_PATH_PART.fullmatch(part) and part not in (".", "..") for part in text.split("/"))
+
+
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turn what archives that are broken or too large raise into one error."""
+    try:
+        yield
+    except _UNREADABLE as error:
+        raise PackhorseError(f"{path.name}: this is no readable artifact: {error}", _AGAIN) from error
 
 
 def _members(path: Path) -> Iterator[tuple[str, bool, IO[bytes]]]:
@@ -236,7 +235,7 @@ def _members(path: Path) -> Iterator[tuple[str, bool, IO[bytes]]]:
                     with zips.open_member(wheel, entry) as content:
                         yield name, bool(entry.external_attr >> 16 & 0o100), content
     else:
-        for member, file in _files(path):
+        for member, file in sdists.members(path):
             yield member.name.partition("/")[2], bool(member.mode & 0o100), file
 
 
@@ -252,47 +251,10 @@ def _wheel(path: Path) -> Iterator[tuple[str, bytes]]:
 
 def _sdist(path: Path) -> Iterator[tuple[str, bytes]]:
     """PKG-INFO and the stamped files, which lie in the sdist's one root folder."""
-    for member, file in _files(path):
+    for member, file in sdists.members(path):
         _, _, name = member.name.partition("/")
         if name in {*STAMPED, "PKG-INFO"}:
             yield name, _read(file, f"{path.name}: {member.name}")
-
-
-class _Member(tarfile.TarInfo):
-    """A member of an _Archive: its methods are where tarfile lets classes interfere."""
-
-    def _proc_member(self, archive: "_Archive") -> tarfile.TarInfo:
-        if self.type in _HEADERS:
-            archive.header_bytes += self.size
-        if archive.header_bytes > LARGEST_HEADERS:
-            raise tarfile.ReadError(f"headers in it have more than {LARGEST_HEADERS >> 20} MiB")
-        found: tarfile.TarInfo = super()._proc_member(archive)  # type: ignore[misc]  # typeshed lacks it
-        return found
-
-    def _refuse(self, *_: object) -> tarfile.TarInfo:
-        raise tarfile.ReadError("it has a sparse file, whose map may be of any size")
-
-    _proc_sparse = _proc_gnusparse_10 = _refuse
-
-
-class _Archive(tarfile.TarFile):
-    """A tar whose headers together have a bound."""
-
-    tarinfo = _Member
-    header_bytes = 0
-
-
-def _files(path: Path) -> Iterator[tuple[tarfile.TarInfo, IO[bytes]]]:
-    """The files of the sdist at `path`, each to be read before the next."""
-    unpacked = 0
-    with _Archive.open(path, "r|gz") as sdist:
-        for number, member in enumerate(sdist):
-            unpacked += member.size
-            if unpacked > LARGEST_SDIST or number >= MOST_MEMBERS:
-                limits = f"4 GiB, or more than {MOST_MEMBERS} members"
-                raise PackhorseError(f"{path.name}: unpacked it has more than {limits}.", _AGAIN)
-            if member.isreg() and (file := sdist.extractfile(member)):
-                yield member, file
 
 
 def _read(file: IO[bytes], where: str, largest: int = LARGEST_FILE) -> bytes:
@@ -318,8 +280,3 @@ def _manifest(data: bytes, where: str) -> BuildManifest:
 # RuntimeError: what zipfile raises for encrypted entries and for compression methods that it lacks.
 _UNREADABLE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, RuntimeError)
 _AGAIN = "Build it with: release build"
-# Members of a tar that describe others.
-_HEADERS = {
-    *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
-    *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
-}

@@ -85,7 +85,7 @@ def test_what_unpacks_without_end_is_given_up(tmp_path: Path, monkeypatch: pytes
     """An archive of a few kilobytes can unpack to terabytes."""
     monkeypatch.setattr(sdists, "LARGEST", 1_000_000)
     path = sdist(tmp_path, {"demo-1.0/zeros": bytes(5_000_000), "demo-1.0/pyproject.toml": PYPROJECT})
-    with pytest.raises(ValueError, match="too large"):
+    with pytest.raises(ValueError, match="unpacks to more than"):
         build_requirements.read(path)
     monkeypatch.undo()
     monkeypatch.setattr(build_requirements, "LARGEST", 10)

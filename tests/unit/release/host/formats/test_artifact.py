@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from packhorse import sdists
 from packhorse.errors import PackhorseError
 from release.host.formats import artifact
 
@@ -153,46 +154,19 @@ def test_a_manifest_of_another_format_is_refused(manifest: bytes, message: str, 
         artifact.read(wheel(tmp_path, {**STAMPED, "packhorse.json": manifest}))
 
 
-def long_comment(member: tarfile.TarInfo) -> int:
-    member.pax_headers = {"comment": "x" * (artifact.LARGEST_HEADERS // 2)}
-    return tarfile.PAX_FORMAT
-
-
-def long_name(member: tarfile.TarInfo) -> int:
-    member.name += "x" * (artifact.LARGEST_HEADERS // 2)
-    return tarfile.GNU_FORMAT
-
-
-def old_sparse(member: tarfile.TarInfo) -> int:
-    member.type = tarfile.GNUTYPE_SPARSE
-    return tarfile.GNU_FORMAT
-
-
-def new_sparse(member: tarfile.TarInfo) -> int:
-    member.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": "x"}
-    return tarfile.PAX_FORMAT
-
-
-@pytest.mark.parametrize("change", [long_comment, long_name, old_sparse, new_sparse])
-def test_a_tar_whose_headers_fill_the_memory_is_refused(
-    change: Callable[[tarfile.TarInfo], int], tmp_path: Path
+@pytest.mark.parametrize(
+    "read",
+    [artifact.read, artifact.manifest, lambda path: artifact.embedded_wheel(path, "a.whl")],
+    ids=["read", "manifest", "embedded_wheel"],
+)
+def test_a_tar_beyond_the_limits_is_refused_in_words(
+    read: Callable[[Path], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """100 kB of it took 320 MB and 19 seconds, before any limit on files counted."""
-    path, member = tmp_path / "sample_app-0.1.0.tar.gz", tarfile.TarInfo("sample_app-0.1.0/x")
-    with tarfile.open(path, "w:gz", format=change(member)) as archive:
-        archive.addfile(member)  # one alone is small enough: tarfile keeps all of them
-        archive.addfile(member)
-    for read in (artifact.read, artifact.manifest, lambda path: artifact.embedded_wheel(path, "a.whl")):
-        with pytest.raises((PackhorseError, tarfile.ReadError), match=r"headers in it|a sparse file"):
-            read(path)
-
-
-def test_a_tar_of_millions_of_empty_files_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each takes a kilobyte of memory, and four bytes of the archive."""
-    monkeypatch.setattr(artifact, "MOST_MEMBERS", 5)
-    artifact.read(sdist(tmp_path, STAMPED))
-    with pytest.raises(PackhorseError, match="more than 5 members"):
-        artifact.read(sdist(tmp_path, {**STAMPED, "more": b""}))
+    """Each of millions of empty files takes a kilobyte of memory, and four bytes of the archive."""
+    path = sdist(tmp_path, {"a": b"", "b": b"", "c": b""})
+    monkeypatch.setattr(sdists, "MOST_MEMBERS", 3)
+    with pytest.raises(PackhorseError, match=r"no readable artifact: the archive has more than 3 members"):
+        read(path)
 
 
 @pytest.mark.parametrize("kind", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
