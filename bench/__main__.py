@@ -5,6 +5,7 @@ import importlib
 import os
 import pkgutil
 import sys
+import traceback
 from pathlib import Path
 
 import bench.mirror
@@ -13,7 +14,7 @@ from bench.tools import rows
 
 
 def main() -> int:
-    """Exit status 0 when every goal is met, 1 when one is short, 2 for an unknown name."""
+    """Exit status 0: every goal is met; 1: one is short, or a benchmark failed; 2: a name is unknown."""
     places = {
         module.name: f"{folder.__name__}.{module.name}"
         for folder in (bench.mirror, bench.release)
@@ -29,11 +30,22 @@ def main() -> int:
         print(f"Error: There is no benchmark {', '.join(unknown)}.", file=sys.stderr)
         print(f"Hint: Take one of {', '.join(places)}.", file=sys.stderr)
         return 2
-    measured = [row for name in chosen for row in importlib.import_module(places[name]).run()]
-    rows.show(measured)
-    if os.environ.get("BENCH_JSON"):
-        rows.keep(measured, Path(os.environ["BENCH_JSON"]))
-    return 0 if all(row.met for row in measured) else 1
+    measured: list[rows.Row] = []
+    failed = []
+    for name in chosen:
+        before = len(measured)
+        try:
+            measured += importlib.import_module(places[name]).run()
+        except Exception:  # noqa: BLE001  # whatever one lacks, the others have taken an hour
+            traceback.print_exc()
+            failed.append(name)
+        rows.show(name, measured[before:])
+        if os.environ.get("BENCH_JSON"):
+            rows.keep(measured, Path(os.environ["BENCH_JSON"]))
+    if failed:
+        print(f"Error: These benchmarks failed: {', '.join(failed)}.", file=sys.stderr)
+        print(f"Hint: Run one alone: make bench BENCH={failed[0]}", file=sys.stderr)
+    return 0 if not failed and all(row.met for row in measured) else 1
 
 
 if __name__ == "__main__":

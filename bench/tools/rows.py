@@ -33,9 +33,9 @@ class Row:
         return bool(COMPARE[sign](self.figure, float(number)))
 
 
-def show(rows: Sequence[Row]) -> None:
-    """Print the table: name, ours, rival, ratio, goal, met or short."""
-    table = rich.table.Table("name", "unit", "ours", "rival", "ratio", "goal", "")
+def show(title: str, rows: Sequence[Row]) -> None:
+    """Print the table of a benchmark: name, ours, rival, ratio, goal, met or short."""
+    table = rich.table.Table("name", "unit", "ours", "rival", "ratio", "goal", "", title=title)
     for row in rows:
         rival = "" if row.rival is None else f"{row.rival:.4g}"
         verdict = "[green]met[/]" if row.met else "[red]short[/]"

@@ -32,6 +32,7 @@ PACKAGES = [
     Package("mariadb-server-core", "mariadbd", "keeps the links of the sample application"),
     Package("mariadb-client-core", "mariadb", "makes the database of the sample application"),
     Package("redis-server", "redis-server", "keeps the queue of the sample application"),
+    Package("wrk", "wrk", "loads the servers of `make bench`"),
     Package("collectd-core", "collectd", "receives the StatsD metrics of the sample application"),
 ]
 
