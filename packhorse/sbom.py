@@ -12,6 +12,8 @@ from packaging.metadata import parse_email
 from packaging.pylock import Package, PackageSdist, PackageWheel, Pylock
 from packaging.utils import canonicalize_name
 
+from packhorse import metadata_headers
+
 if TYPE_CHECKING:
     from cyclonedx.model import ExternalReference
     from cyclonedx.model.component import Component, ComponentType
@@ -53,7 +55,7 @@ def of_lock(lock: Pylock) -> list[Part]:
 
 def of_metadata(content: bytes) -> Part:
     """The package that METADATA or PKG-INFO describes, with its license."""
-    metadata, _ = parse_email(content)
+    metadata, _ = parse_email(metadata_headers.split(content).headers)
     # Before PEP 639 a license was named, or a whole text, or only among the classifiers.
     named = [metadata.get("license_expression", ""), metadata.get("license", "")]
     for classifier in metadata.get("classifiers", []):

@@ -15,7 +15,7 @@ from packaging.requirements import InvalidRequirement
 from mirror.lockfiles import lock, pdm_lock, pipfile_lock, poetry_lock, pylock_toml, requirements, uv_lock
 from mirror.lockfiles.environments import Environment
 from mirror.lockfiles.lock import Lock, LockError
-from packhorse import urls
+from packhorse import toml, urls
 
 LARGEST = 50_000_000
 """Bytes of a file that is read; a uv.lock of a thousand packages has 5 MB."""
@@ -141,8 +141,8 @@ def _json(text: str) -> dict[str, Any]:
 def _toml(path: Path, text: str) -> dict[str, Any] | None:
     """The tables of a TOML file, None for a file that is none by its name and content."""
     try:
-        return tomllib.loads(text) or None
-    except (tomllib.TOMLDecodeError, RecursionError):
+        return toml.parse(text) or None
+    except tomllib.TOMLDecodeError:
         if path.suffix in {".toml", ".lock"}:
             raise
         return None

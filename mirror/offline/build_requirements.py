@@ -1,27 +1,23 @@
 """Build requirements of sdists (PEP 518), read from their pyproject.toml; nothing of them is run."""
 
 import tarfile
-import tomllib
 import zipfile
 import zlib
 from pathlib import Path
-from typing import IO
 
 from packaging.requirements import InvalidRequirement
 
 from mirror.lockfiles import lock
-from packhorse import sdists, urls
+from packhorse import sdists, toml, urls, zips
 
-LARGEST = 1_000_000
-"""Bytes of a pyproject.toml that is read."""
 _DEFAULT = ["setuptools>=40.8.0"]  # what pip and uv take when pyproject.toml says nothing
 
 
 def read(sdist: Path) -> tuple[str, ...]:
     """The build requirements of `sdist`. Raises ValueError when they cannot be read, or name other places."""
     try:
-        text = _zipped(sdist) if sdist.suffix == ".zip" else _tarred(sdist)
-        requires = tomllib.loads(text.decode("utf-8")).get("build-system", {}).get("requires", _DEFAULT)
+        text = _zipped(sdist) if sdist.suffix == ".zip" else sdists.pyproject(sdist)
+        requires = toml.parse(text.decode("utf-8")).get("build-system", {}).get("requires", _DEFAULT)
         found = [lock.parse(each) for each in list.copy(requires)]  # a text has elements, too
     except (OSError, EOFError, zlib.error, tarfile.TarError, zipfile.BadZipFile) as error:
         raise ValueError(f"its pyproject.toml cannot be read: {error}") from error
@@ -34,27 +30,10 @@ def read(sdist: Path) -> tuple[str, ...]:
     return tuple(str(each) for each in found)
 
 
-def _tarred(sdist: Path) -> bytes:
-    files = sdists.members(sdist)
-    return next((_whole(content) for member, content in files if _is_wanted(member.name)), b"")
-
-
 def _zipped(sdist: Path) -> bytes:
     with zipfile.ZipFile(sdist) as archive:
-        for name in archive.namelist():
-            if _is_wanted(name):
-                with archive.open(name) as content:
-                    return _whole(content)
+        for member in archive.infolist():
+            if sdists.is_pyproject(member.filename):
+                with zips.open_member(archive, member) as content:
+                    return sdists.read_pyproject(content)
     return b""
-
-
-def _is_wanted(name: str) -> bool:
-    """Whether it is the pyproject.toml of the folder at the top."""
-    return name.removeprefix("./").count("/") == 1 and name.endswith("/pyproject.toml")
-
-
-def _whole(content: IO[bytes]) -> bytes:
-    text = content.read(LARGEST + 1)
-    if len(text) > LARGEST:
-        raise ValueError("its pyproject.toml has more than a megabyte")
-    return text

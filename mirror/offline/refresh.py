@@ -25,13 +25,12 @@ from mirror.lockfiles import choice
 from mirror.offline import prefetch
 from mirror.offline.prefetch import SIMPLE_JSON, DownloadError
 from mirror.state import Folder
-from packhorse import calendar, filenames, files
+from packhorse import calendar, filenames, files, metadata_headers
 from packhorse.errors import PackhorseError
 
 AT_ONCE = 8  # pages: an upstream is asked for all of them, and nobody waits
 TRIES = 5  # while the mirror shows an old page, as the upstream takes its time
 STALE = "X-Packhorse-Stale"
-HEADERS = 512 * 1024  # bytes of METADATA that are read, as simple/metadata_headers.py has it
 FORMAT = 1
 Page = Mapping[str, Any]
 
@@ -227,10 +226,9 @@ def _dependencies(client: httpx.Client, wheel_url: str) -> set[str]:
 
 
 def required(metadata: bytes) -> set[str]:
-    """The projects that METADATA ask for, in HEADERS of it; parsers of mail take long for other fields."""
-    headers = re.split(rb"\r?\n\r?\n", metadata[:HEADERS], maxsplit=1)[0]
-    lines = re.findall(rb"^requires-dist:.*", headers, re.IGNORECASE | re.MULTILINE)
-    return set(_names(parse_email(b"\n".join(lines))[0].get("requires_dist", [])))
+    """The projects that METADATA ask for."""
+    headers = metadata_headers.split(metadata).headers
+    return set(_names(parse_email(headers)[0].get("requires_dist", [])))
 
 
 def _names(requirements: Sequence[str]) -> Iterator[str]:

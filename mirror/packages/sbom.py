@@ -17,7 +17,7 @@ from packaging import pylock
 from mirror.lockfiles import environments, reader
 from mirror.lockfiles.lock import Pin
 from mirror.state import Folder
-from packhorse import sbom, sdists, zips
+from packhorse import sbom, sdists, toml, zips
 from packhorse.errors import PackhorseError
 from packhorse.sbom import File, Part
 
@@ -85,9 +85,7 @@ def unlicensed(bill: Bill, path: Path) -> str:
 
 def _parts(lock: bytes, where: str) -> list[Part]:
     try:
-        return sbom.of_lock(pylock.Pylock.from_dict(tomllib.loads(lock.decode())))
-    except RecursionError as error:
-        raise PackhorseError(f"{where}: it is nested too deeply", "Make the lock again.") from error
+        return sbom.of_lock(pylock.Pylock.from_dict(toml.parse(lock.decode())))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, pylock.PylockValidationError) as error:
         raise PackhorseError(f"{where}: {error}", "Make the lock again.") from error
 

@@ -11,7 +11,17 @@ from importlib.resources.abc import Traversable
 from release.host.control import bootstrap
 
 # What of the shared package the agent imports: a host's toolbox has neither click nor pydantic.
-SHARED = ("__init__.py", "calendar.py", "errors.py", "files.py", "process.py", "sdists.py", "zips.py")
+SHARED = (
+    "__init__.py",
+    "calendar.py",
+    "errors.py",
+    "files.py",
+    "metadata_headers.py",
+    "process.py",
+    "sdists.py",
+    "toml.py",
+    "zips.py",
+)
 MAIN = '''"""The agent."""
 import runpy
 runpy.run_module("release.host", run_name="__main__", alter_sys=True)

@@ -4,15 +4,15 @@ import hashlib
 import io
 import sys
 import tarfile
-import tomllib
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 from packaging.pylock import Package, Pylock
 
-from packhorse import files, process
+from packhorse import files, process, toml
 from packhorse.errors import PackhorseError
-from packhorse.sdists import Archive
+from packhorse.sdists import pyproject
 from release import index
 from release.build import lock, repack, source_tree
 from release.context import Context
@@ -119,14 +119,9 @@ def _fetch(package: Package, context: Context) -> bytes:
 def _build_requires(sdist: bytes, name: str) -> list[str]:
     """`build-system.requires` in the pyproject.toml of an sdist (PEP 518). Raises PackhorseError."""
     try:
-        with Archive.open(fileobj=io.BytesIO(sdist), mode="r:gz") as archive:
-            root = repack.sdist_root(archive)
-            if f"{root}/pyproject.toml" not in archive.getnames():
-                return _DEFAULT_REQUIRES
-            file = archive.extractfile(f"{root}/pyproject.toml")
-            table = tomllib.loads(file.read().decode()) if file else {}
+        table = toml.parse(pyproject(io.BytesIO(sdist)).decode())
         return [str(line) for line in table.get("build-system", {}).get("requires", _DEFAULT_REQUIRES)]
-    except (tarfile.TarError, OSError, EOFError, ValueError, AttributeError, TypeError) as error:
+    except (tarfile.TarError, zlib.error, OSError, EOFError, ValueError, AttributeError, TypeError) as error:
         raise PackhorseError(
             f"The sdist of {name} cannot be read: {error}", "Take another version, or one with wheels."
         ) from error

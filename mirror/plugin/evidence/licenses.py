@@ -3,7 +3,7 @@
 from packaging.metadata import parse_email
 
 from mirror.plugin.policy.evidence import License
-from mirror.plugin.simple import metadata_headers
+from packhorse import metadata_headers
 
 LONGEST = 500  # characters of a field: of a whole text, nobody tells which license it is
 MOST = 20  # classifiers

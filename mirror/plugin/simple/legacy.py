@@ -11,7 +11,8 @@ from urllib.parse import urljoin
 from packaging.metadata import parse_email
 from packaging.version import Version
 
-from mirror.plugin.simple import filenames, metadata_headers
+from mirror.plugin.simple import filenames
+from packhorse import metadata_headers
 
 _TYPES = {".whl": "bdist_wheel", ".egg": "bdist_egg", ".exe": "bdist_wininst", ".rpm": "bdist_rpm"}
 _TEXTS = (

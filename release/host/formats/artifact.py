@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import email
 import hashlib
+import io
 import json
 import re
 import stat
@@ -18,7 +19,7 @@ from packaging import pylock
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from packhorse import sdists, zips
+from packhorse import metadata_headers, sdists, zips
 from packhorse.errors import PackhorseError
 from release.host.formats import lockfile, procfile
 
@@ -83,13 +84,17 @@ def read(path: Path) -> Contents:
 
     Raises PackhorseError when it was not made by `release build`, or was changed afterwards.
     """
+    with _readable(path):
+        return _contents(path)
+
+
+def _contents(path: Path) -> Contents:
     found: dict[str, bytes] = {}
     metadata = "METADATA" if path.suffix == ".whl" else "PKG-INFO"
-    with _readable(path):
-        for name, content in _wheel(path) if path.suffix == ".whl" else _sdist(path):
-            if name in found:
-                raise PackhorseError(f"{path.name}: there are two files {name}.", _AGAIN)
-            found[name] = content
+    for name, content in _wheel(path) if path.suffix == ".whl" else _sdist(path):
+        if name in found:
+            raise PackhorseError(f"{path.name}: there are two files {name}.", _AGAIN)
+        found[name] = content
     if not found.keys() & {*STAMPED}:
         raise PackhorseError(
             f"{path.name} was not made by release build.",
@@ -110,7 +115,7 @@ def read(path: Path) -> Contents:
     lock = lockfile.parse(found[lockfile.NAME], where)
     processes = procfile.parse(found[procfile.NAME], f"{path.name}: {procfile.NAME}")
     lockfile.requirements(lock, where)  # refuses what no index can deliver
-    core = email.message_from_bytes(found[metadata])
+    core = email.message_from_bytes(metadata_headers.split(found[metadata]).headers)
     return Contents(manifest, processes, lock, str(core["Name"]), str(core["Version"]))
 
 
@@ -258,10 +263,18 @@ def _sdist(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _read(file: IO[bytes], where: str, largest: int = LARGEST_FILE) -> bytes:
-    content = file.read(largest + 1)
-    if len(content) > largest:
-        raise PackhorseError(f"{where} is larger than {largest >> 20} MiB.", _AGAIN)
-    return content
+    content = io.BytesIO()  # in pieces: tarfile would keep all of them twice
+    while piece := file.read(2**20):
+        if content.tell() + len(piece) > largest:
+            raise PackhorseError(f"{where} is larger than {largest >> 20} MiB.", _AGAIN)
+        content.write(piece)
+    return content.getvalue()
+
+
+def _hashes(table: Any) -> dict[str, str]:  # noqa: ANN401  # what JSON has
+    if not isinstance(table, dict) or not all(isinstance(sha256, str) for sha256 in table.values()):
+        raise TypeError("a hash is no text")
+    return table
 
 
 def _manifest(data: bytes, where: str) -> BuildManifest:
@@ -272,11 +285,13 @@ def _manifest(data: bytes, where: str) -> BuildManifest:
                 f"{where}: its {MANIFEST} has format {table['format']}, this Packhorse reads 1 to {FORMAT}.",
                 "Install a newer Packhorse on this host, or build the artifact with this one.",
             )
-        return BuildManifest(**table)
+        hashes = {key: _hashes(table.get(key, {})) for key in ("wheels", "files")}
+        return BuildManifest(**{**table, **hashes})
     except (ValueError, KeyError, TypeError) as error:
         raise PackhorseError(f"{where}: its {MANIFEST} is broken: {error}", _AGAIN) from error
 
 
-# RuntimeError: what zipfile raises for encrypted entries and for compression methods that it lacks.
+# RuntimeError: what zipfile raises for encrypted entries and for compression methods that it lacks, and
+# Python for what is nested too deeply.
 _UNREADABLE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, RuntimeError)
 _AGAIN = "Build it with: release build"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 from packaging import pylock
 from packaging.tags import Tag
 
+from packhorse import toml
 from packhorse.errors import PackhorseError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def parse(data: bytes, where: str) -> pylock.Pylock:
     deliver by name, version and hash (directories, archives at a URL, repositories).
     """
     try:
-        lock = pylock.Pylock.from_dict(tomllib.loads(data.decode("utf-8")))
+        lock = pylock.Pylock.from_dict(toml.parse(data.decode("utf-8")))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, pylock.PylockValidationError) as error:
         raise PackhorseError(f"{where}: this is not a valid lock: {error}", _AGAIN) from error
     for package in lock.packages:

@@ -88,6 +88,6 @@ def test_what_unpacks_without_end_is_given_up(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(ValueError, match="unpacks to more than"):
         build_requirements.read(path)
     monkeypatch.undo()
-    monkeypatch.setattr(build_requirements, "LARGEST", 10)
+    monkeypatch.setattr(sdists, "LARGEST_PYPROJECT", 10)
     with pytest.raises(ValueError, match="more than a megabyte"):
         build_requirements.read(sdist(tmp_path, {"demo-1.0/pyproject.toml": PYPROJECT}))

@@ -5,7 +5,7 @@ import pytest
 from mirror.plugin.evidence import licenses
 from mirror.plugin.policy import license_terms
 from mirror.plugin.policy.evidence import License
-from mirror.plugin.simple import metadata_headers
+from packhorse import metadata_headers
 
 
 def test_the_license_is_in_the_headers() -> None:

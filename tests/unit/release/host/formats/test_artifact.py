@@ -146,6 +146,9 @@ def test_what_is_no_archive_is_refused_in_words(name: str, tmp_path: Path) -> No
         (b'{"format": 4}', "has format 4, this Packhorse reads 1 to 3"),
         (b'{"format": 1, "colour": "red"}', "its packhorse.json is broken"),
         (b"[]", "its packhorse.json is broken"),
+        (MANIFEST.encode().replace(b'"wheels": {}', b'"wheels": ["a"]'), "its packhorse.json is broken"),
+        (MANIFEST.encode().replace(b'"files": {}', b'"files": {"a": 5}'), "its packhorse.json is broken"),
+        (b"[" * 100_000, "this is no readable artifact"),
     ],
 )
 def test_a_manifest_of_another_format_is_refused(manifest: bytes, message: str, tmp_path: Path) -> None:

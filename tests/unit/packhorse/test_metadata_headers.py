@@ -4,7 +4,7 @@ from email import message_from_bytes
 
 import pytest
 
-from mirror.plugin.simple import metadata_headers
+from packhorse import metadata_headers
 
 TEXTS = [
     b"Name: demo\r\nSummary: a\r\n b\r\nX-Other: c\r\n d\r\nLicense: MIT\r\n\r\nLicense: GPL\r\n",
@@ -29,7 +29,7 @@ def test_a_parser_of_mail_reads_the_same_of_known_fields(text: bytes) -> None:
         assert [str(each) for each in kept.get_all(field, [])] == [
             str(each) for each in whole.get_all(field, [])
         ]
-    assert set(map(str.lower, kept)) <= {"summary", "license"}
+    assert set(map(str.lower, kept)) <= {"name", "summary", "license"}
 
 
 @pytest.mark.parametrize("end", [b"\n\n", b"\r\n\r\n", b"\n\r\n", b"\r\r"])
