@@ -121,9 +121,11 @@ def test_a_terminal_knows_its_size_and_type(run: Runner) -> None:
     """Full-screen programs ask; a change of the window reaches them."""
     program = (
         "import os, signal\n"
-        "def show(*_): print(*os.get_terminal_size(), os.environ['TERM'], os.isatty(2), flush=True)\n"
-        "signal.signal(signal.SIGWINCH, show)\n"
+        "def show(): print(*os.get_terminal_size(), os.environ['TERM'], os.isatty(2), flush=True)\n"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGWINCH])\n"  # input() may miss it
         "open('/dev/tty', 'w').close(), open(os.ttyname(0), 'w').close()\n"
+        "show()\n"
+        "while os.get_terminal_size().columns == 80: signal.sigwait([signal.SIGWINCH])\n"
         "show()\n"
         "while line := input(): print(line.upper(), flush=True)"
     )
