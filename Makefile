@@ -35,7 +35,7 @@ test: $(VENV)/.installed ## run the whole suite; TESTS=path for a part of it
 	@$(BIN)/python tests/support/debian_packages.py
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
-test-unit: $(VENV)/.installed ## run the unit tests: no servers, under a minute
+test-unit: $(VENV)/.installed ## run the unit tests: no servers, two minutes on two processors
 	$(BIN)/pytest --numprocesses auto tests/unit
 
 test-integration: ## run the tests that start real servers
