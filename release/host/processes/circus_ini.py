@@ -7,9 +7,10 @@ import shlex
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from packhorse import files
+from packhorse.errors import PackhorseError
 from release.host.disk.layout import Layout
 
 SLOTS = ("a", "b")
@@ -29,6 +30,7 @@ STOPPING = "stopping"
 
 _COUNT = re.compile(r"^numprocesses = (\d+)$", re.MULTILINE)
 
+T = TypeVar("T")
 Bind = tuple[str, int] | None
 """Host and port of the public listener; None: the public unix socket."""
 
@@ -77,6 +79,16 @@ class Supervisor(Protocol):
 
     def stop(self) -> None:
         """Stop and drain all watchers, then circusd itself unless systemd wants it up."""
+
+
+def ask(circus: Supervisor, question: Callable[[], T]) -> T | None:
+    """The answer to `question`; None if circusd does not run, or ends meanwhile, as beside a stop."""
+    try:
+        return question() if circus.running() else None
+    except PackhorseError:
+        if circus.running():
+            raise
+        return None
 
 
 def write(layout: Layout, bind: Bind) -> None:

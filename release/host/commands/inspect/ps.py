@@ -43,12 +43,15 @@ def run(layout: Layout, _request: Ps, circus: circus_ini.Supervisor, _session: S
     }
 
 
+def _pids(circus: circus_ini.Supervisor) -> dict[str, list[int]]:
+    return {name: circus.pids(name) for name in filter(circus_ini.is_of_release, circus.watchers())}
+
+
 def processes(layout: Layout, number: int, circus: circus_ini.Supervisor) -> list[dict[str, Any]]:
     """List the processes of release `number` by type, then those of others, then one-offs."""
     began, first = time.monotonic(), usage.table()
     manifest, scaled = releases.read_manifest(layout, number), scale.read(layout)
-    names = set(filter(circus_ini.is_of_release, circus.watchers() if circus.running() else ()))
-    pids = {name: circus.pids(name) for name in names}
+    pids = circus_ini.ask(circus, lambda: _pids(circus)) or {}
     events = process_record.read(layout.logs)
     time.sleep(max(0.0, SAMPLE - (time.monotonic() - began)))
     seconds, second = time.monotonic() - began, usage.table()
@@ -65,7 +68,7 @@ def processes(layout: Layout, number: int, circus: circus_ini.Supervisor) -> lis
             row["wanted"] = scaled.wanted(process)
         row |= {"each": each(name), **_history(layout, name, events.get(name))}
         rows.append({**row, "state": _state(row, stopped=process in scaled.stopped)})
-    for name in sorted(names - set(own.values())):
+    for name in sorted(pids.keys() - set(own.values())):
         row = {"process": name.partition(".")[0].rstrip("+"), "release": _release(name), "wanted": 0}
         if found := each(name):
             rows.append({**row, "each": found, **_history(layout, name, None), "state": DRAINING})

@@ -34,7 +34,7 @@ def run(layout: Layout, request: Status, circus: circus_ini.Supervisor, _session
     number = releases.current(layout)
     if number is None:
         return _never_deployed(layout, note)
-    processes = _processes(layout, circus, number) if circus.running() else []
+    processes = circus_ini.ask(circus, lambda: _processes(layout, circus, number)) or []
     sound = bool(processes or not watchers.of(layout, releases.active(layout))) and all(
         process["health"] in {"healthy", "stopped"} for process in processes
     )

@@ -1,12 +1,16 @@
 """The promises of release.host.commands.inspect.status."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from release.host.commands.inspect import status
+import pytest
+
+from packhorse.errors import PackhorseError
+from release.host.commands.inspect import ps, status
 from release.host.disk import lock, releases
 from release.host.disk.layout import Layout
-from release.host.processes import circus_ini
+from release.host.processes import circus_ini, watchers
 from release.host.request import Status
 from tests.support.release_folders import FakeSupervisor, a_layout, a_request, a_session, add_release
 
@@ -42,6 +46,41 @@ class StillRunning(FakeSupervisor):
 
     def stop(self) -> None:
         self.active = set()
+
+
+class Ending(FakeSupervisor):
+    """circusd, which another command ends while it is asked."""
+
+    def pids(self, watcher: str) -> list[int]:
+        self.alive = False
+        raise PackhorseError(f"circusd was killed: it did not answer {watcher}.", "")
+
+
+class Hanging(FakeSupervisor):
+    """circusd, which does not answer."""
+
+    def pids(self, watcher: str) -> list[int]:
+        raise PackhorseError(f"circusd hangs: it did not answer {watcher}.", "")
+
+
+@pytest.mark.parametrize("command", [status.run, ps.run])
+def test_a_look_beside_a_stop_says_that_nothing_runs(command: Callable[..., Any], tmp_path: Path) -> None:
+    """Only changes wait for each other."""
+    layout = a_layout(tmp_path)
+    add_release(layout, 1)
+    releases.switch(layout, 1)
+    layout.circus_ini.write_text(circus_ini.circus_text(layout, None))
+    asked = a_request(Status, layout)
+    for kind, stopped in ((Ending, True), (Hanging, False)):
+        circus = kind(layout, alive=True)
+        circus.active = {watcher.name for watcher in watchers.of(layout, 1)}
+        with lock.held(layout, "stop", "ann@example"):
+            if stopped:
+                shown = command(layout, asked, circus, a_session())
+                assert [each.get("pids", each.get("each")) for each in shown["processes"]] in ([], [[]])
+            else:
+                with pytest.raises(PackhorseError, match="circusd hangs"):
+                    command(layout, asked, circus, a_session())
 
 
 def test_a_release_whose_probe_fails_is_broken(tmp_path: Path) -> None:
