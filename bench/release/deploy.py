@@ -13,12 +13,14 @@ from tests.support.load_client import Load
 from tests.support.servers import BIN, Mirror, free_port, running_mirror
 
 VERSIONS = ["0.1.1", "0.1.2", "0.1.3", "0.1.4"]
+ENVIRONMENT = "development"  # of the sample app: it asks for no secrets then
 
 # What people write who have no tool. Its dependencies are in pip's cache after the first run.
 SCRIPT = """\
 set -eu
 python -m venv "releases/$1"
 "releases/$1/bin/pip" install --quiet --index-url "$INDEX_URL" "sample-app==$1"
+"releases/$1/bin/flask" --app sample_app deploy
 ln -sfn "releases/$1" current
 circusctl --endpoint "$ENDPOINT" restart web
 """
@@ -74,7 +76,9 @@ class Side:
 def ours(here: Mirror, first: str) -> Iterator[Side]:
     """The sample app deployed by `release`, its dependencies in the cache."""
     port, project = free_port(), here.home / "src" / first
-    (project / "release.toml").write_text(f'[targets.local]\nbind = "127.0.0.1:{port}"\n')
+    (project / "release.toml").write_text(
+        f'[targets.local]\nbind = "127.0.0.1:{port}"\nenv.ENVIRONMENT = "{ENVIRONMENT}"\n'
+    )
     side = Side(here, port, project, ["release", "deploy", "local", "sample-app==VERSION"])
     side.deploy(first)
     try:
@@ -87,13 +91,15 @@ def ours(here: Mirror, first: str) -> Iterator[Side]:
 def rival(here: Mirror, first: str) -> Iterator[Side]:
     """The sample app deployed by the usual script, its dependencies in the cache."""
     port, folder = free_port(), here.home / "usual"
-    folder.mkdir()
+    (folder / "data").mkdir(parents=True)
     (folder / "circus.ini").write_text(stage.circus(str(folder), f"127.0.0.1:{port}"))
     extra = {
         "INDEX_URL": here.index_url("company/dev"),
         "ENDPOINT": f"ipc://{folder}/ctl.sock",
         "PIP_CACHE_DIR": str(here.home / "cache" / "pip"),
         "PIP_CONFIG_FILE": "/dev/null",
+        "ENVIRONMENT": ENVIRONMENT,
+        "DATA_DIR": f"{folder}/data",
     }
     side = Side(here, port, folder, ["sh", "-c", SCRIPT, "deploy", "VERSION"], **extra)
     with contextlib.suppress(RuntimeError):  # circusd does not run yet: the script's last line fails

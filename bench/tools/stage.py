@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -73,7 +74,10 @@ def publish(mirror: Mirror, version: str) -> Path:
     leave = shutil.ignore_patterns("dist", "build", "*.egg-info")
     shutil.copytree(CHECKOUT / "sample_app", project, ignore=leave)
     settings = project / "pyproject.toml"
-    settings.write_text(settings.read_text().replace('version = "0.1.0"', f'version = "{version}"', 1))
+    text, count = re.subn(r'(?m)^version = ".*"$', f'version = "{version}"', settings.read_text(), count=1)
+    if not count:
+        raise RuntimeError(f"{settings} has no version")
+    settings.write_text(text)
     mirror.run("release", "build", cwd=project)
     mirror.run("release", "upload", cwd=project)
     return project
