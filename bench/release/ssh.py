@@ -32,6 +32,9 @@ PLAYBOOK = """\
       ansible.builtin.command: >-
         {{ folder }}/releases/{{ version }}/bin/pip install --quiet --index-url {{ index }}
         --trusted-host {{ trusted }} sample-app=={{ version }}
+    - name: migration
+      ansible.builtin.command: "{{ folder }}/releases/{{ version }}/bin/flask --app sample_app deploy"
+      environment: {ENVIRONMENT: development, DATA_DIR: "{{ folder }}/data"}
     - name: switch
       ansible.builtin.file:
         src: "{{ folder }}/releases/{{ version }}"
@@ -97,8 +100,9 @@ class Bench:
         names = list(self.net.members)
         (self.project / "release.toml").write_text(
             f'index = "{self.here.url}/company/dev"\nallow_http = true\n'
-            f"[targets.one]\nhosts = {names[:1]}\nenv.COLOUR = '{colour}'\n"
-            f'[targets.ten]\nhosts = {names}\nbatch = "100%"\n'
+            '[health]\npath = "/version"\n'  # asks no database: only the first host has one
+            f"[targets.one]\nhosts = {names[:1]}\nenv.COLOUR = '{colour}'\nenv.ENVIRONMENT = 'development'\n"
+            f"[targets.ten]\nhosts = {names}\nbatch = '100%'\nenv.ENVIRONMENT = 'development'\n"
         )
         command = [str(BIN / "release"), "deploy", target, f"{APP}=={version}"]
         return stage.timed(command, self.project, self.environment)
@@ -133,7 +137,7 @@ class Bench:
     @contextlib.contextmanager
     def rival(self, host: hosts.Host, first: str) -> Iterator[None]:
         """circusd of the usual recipe, running version `first`; pip's cache has what it needs."""
-        host.ssh("mkdir", "-p", f"{self.folder}/releases", user=APP)
+        host.ssh("mkdir", "-p", f"{self.folder}/releases", f"{self.folder}/data", user=APP)
         (host.files / f"{self.folder[1:]}/circus.ini").write_text(
             stage.circus(self.folder, f"unix:{self.folder}/web.sock")
         )

@@ -28,6 +28,10 @@ check_delay = 1
 cmd = {folder}/current/bin/gunicorn sample_app:create_app() -w 2 -b {bind} --no-control-socket
 working_dir = {folder}
 copy_env = True
+
+[env:web]
+ENVIRONMENT = development
+DATA_DIR = {folder}/data
 """
 
 
