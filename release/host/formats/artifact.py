@@ -271,7 +271,7 @@ def _read(file: IO[bytes], where: str, largest: int = LARGEST_FILE) -> bytes:
     return content.getvalue()
 
 
-def _hashes(table: Any) -> dict[str, str]:  # noqa: ANN401  # what JSON has
+def _hashes(table: object) -> dict[str, str]:
     if not isinstance(table, dict) or not all(isinstance(sha256, str) for sha256 in table.values()):
         raise TypeError("a hash is no text")
     return table

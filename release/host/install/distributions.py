@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from email.message import Message
 
-from packhorse import files
+from packhorse import files, metadata_headers
 from release.host.disk.layout import Layout
 from release.host.formats import project_link
 
@@ -20,7 +20,8 @@ def installed(layout: Layout, number: int) -> list[dict[str, str | None]]:
     """
     found = {}
     for folder in layout.release(number).glob("venv/lib/python*/site-packages/*.dist-info"):
-        head = email.message_from_bytes(files.read_beginning(folder / "METADATA", LARGEST_HEAD))
+        text = files.read_beginning(folder / "METADATA", LARGEST_HEAD)
+        head = email.message_from_bytes(metadata_headers.split(text).headers)
         name, version = _text(head["Name"]), _text(head["Version"])
         if name and version:
             normal = re.sub(r"[-_.]+", "-", name).lower()

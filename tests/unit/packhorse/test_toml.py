@@ -72,5 +72,5 @@ def test_what_is_nested_without_end_is_no_toml(text: str) -> None:
     ],
 )
 def test_long_texts_are_read(text: str) -> None:
-    """What looks for long keys must not take for ever itself."""
+    """The search for long keys must not take for ever itself."""
     assert toml.parse(text) == tomllib.loads(text)
